@@ -1,0 +1,183 @@
+package proto
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// EndOfRows is the line that ends an answer of several rows.
+const EndOfRows = "."
+
+// StatusRow is a row of the answer to "status". Names may hold tabs and blanks, so rows are read from the right.
+type StatusRow struct {
+	Function []byte
+	Total    uint64 // queued, running, delayed, and cancelled jobs that no worker has come across yet
+	Running  int64  // gearmand has been seen to show -1
+	Workers  uint64 // registrations, not workers: CAN_DO twice on a connection counts twice
+}
+
+// ParseStatusRow reads a row of "status" without its newline.
+func ParseStatusRow(line []byte) (StatusRow, error) {
+	name, valid := line, true
+	row := StatusRow{Workers: number(cutRight(&name, &valid), &valid)}
+	running, ok := parseInt(cutRight(&name, &valid))
+	row.Running, row.Total = running, number(cutRight(&name, &valid), &valid)
+	if !valid || !ok {
+		return StatusRow{}, errRow("status", line)
+	}
+	row.Function = name
+	return row, nil
+}
+
+// PriorityRow is a row of the answer to "prioritystatus": queued jobs by priority.
+type PriorityRow struct {
+	Function                   []byte
+	High, Normal, Low, Workers uint64
+}
+
+// ParsePriorityRow reads a row of "prioritystatus" without its newline.
+func ParsePriorityRow(line []byte) (PriorityRow, error) {
+	name, valid := line, true
+	row := PriorityRow{Workers: number(cutRight(&name, &valid), &valid)}
+	row.Low = number(cutRight(&name, &valid), &valid)
+	row.Normal = number(cutRight(&name, &valid), &valid)
+	row.High = number(cutRight(&name, &valid), &valid)
+	if !valid {
+		return PriorityRow{}, errRow("prioritystatus", line)
+	}
+	row.Function = name
+	return row, nil
+}
+
+// JobRow is a row of the answer to "show jobs".
+type JobRow struct {
+	Handle    []byte
+	Retries   uint64
+	Ignored   bool // cancelled, or its foreground client left
+	Persisted bool // a background job
+}
+
+// ParseJobRow reads a row of "show jobs" without its newline.
+func ParseJobRow(line []byte) (JobRow, error) {
+	handle, valid := line, true
+	row := JobRow{Persisted: boolean(cutRight(&handle, &valid), &valid)}
+	row.Ignored = boolean(cutRight(&handle, &valid), &valid)
+	row.Retries = number(cutRight(&handle, &valid), &valid)
+	row.Handle = handle
+	if !valid || len(handle) == 0 {
+		return JobRow{}, errRow("show jobs", line)
+	}
+	return row, nil
+}
+
+// WorkerRow is a row of the answer to "workers": a connection, whatever it is for.
+type WorkerRow struct {
+	FD   uint64 // the connection's file descriptor in the server
+	IP   []byte
+	ID   []byte // "-" where none was set
+	list []byte // the functions, divided by blanks
+}
+
+// ParseWorkerRow reads a row of "workers" without its newline. The id ends at the first " :", so that an id without blanks is
+// always read right, whatever the functions are called.
+func ParseWorkerRow(line []byte) (WorkerRow, error) {
+	fd, rest, ok := bytes.Cut(line, space)
+	n, numeric := parseUint(fd)
+	if !ok || !numeric {
+		return WorkerRow{}, errRow("workers", line)
+	}
+	ip, rest, ok := bytes.Cut(rest, space)
+	if !ok || len(ip) == 0 {
+		return WorkerRow{}, errRow("workers", line)
+	}
+	row := WorkerRow{FD: n, IP: ip}
+	for from := 0; ; {
+		i := bytes.Index(rest[from:], idEnd)
+		if i < 0 {
+			return WorkerRow{}, errRow("workers", line)
+		}
+		end := from + i
+		if after := rest[end+2:]; len(after) == 0 || after[0] == ' ' {
+			row.ID = rest[:end:end]
+			row.list = bytes.Trim(after, " ")
+			return row, nil
+		}
+		from = end + 2
+	}
+}
+
+var (
+	space = []byte{' '}
+	idEnd = []byte(" :")
+)
+
+// Functions calls yield for each registered function, in the server's order, more than once if it was registered more than once. A
+// name with a blank in it comes as several.
+func (w WorkerRow) Functions(yield func(function []byte) bool) {
+	for rest := w.list; len(rest) > 0; {
+		name, tail, _ := bytes.Cut(rest, space)
+		if !yield(name) {
+			return
+		}
+		rest = tail
+	}
+}
+
+// List is the row's list of functions as the server sent it.
+func (w WorkerRow) List() []byte { return w.list }
+
+// cutRight takes the last tab-separated field off line; ok turns false for good once one is missing.
+func cutRight(line *[]byte, ok *bool) []byte {
+	i := bytes.LastIndexByte(*line, '\t')
+	if i < 0 {
+		*ok = false
+		return nil
+	}
+	field := (*line)[i+1:]
+	*line = (*line)[:i]
+	return field
+}
+
+func errRow(command string, line []byte) error {
+	const show = 120
+	if len(line) > show {
+		return fmt.Errorf("%s row %q...: %w", command, line[:show], ErrRow)
+	}
+	return fmt.Errorf("%s row %q: %w", command, line, ErrRow)
+}
+
+// Reply is a one-line answer to a text command: "OK", "OK value" or "ERR code text".
+type Reply struct {
+	OK    bool
+	Value string // after OK
+	Err   *ServerError
+}
+
+// ParseReply reads a one-line answer without its line end; ok is false where it is neither OK nor ERR, as Perl's server answers
+// "version".
+func ParseReply(line []byte) (r Reply, ok bool) {
+	word, rest, _ := bytes.Cut(line, space)
+	switch string(word) {
+	case "OK":
+		return Reply{OK: true, Value: string(rest)}, true
+	case "ERR":
+		code, text, _ := bytes.Cut(rest, space)
+		return Reply{Err: &ServerError{Code: string(code), Text: string(bytes.ReplaceAll(text, []byte{'+'}, space))}}, true
+	}
+	return Reply{}, false
+}
+
+// CommandError says why a text command must not be sent: gearmand closes the connection on lines of MaxTextLine bytes or more and on
+// more than 8 arguments, and a line end would start another command.
+func CommandError(line []byte) error {
+	if len(line) > MaxTextLine-2 {
+		return fmt.Errorf("%w: the command has %d bytes, the server takes at most %d", ErrName, len(line), MaxTextLine-2)
+	}
+	if i := bytes.IndexAny(line, "\r\n\x00"); i >= 0 {
+		return fmt.Errorf("%w: the command holds a line end or NUL at offset %d", ErrName, i)
+	}
+	if n := bytes.Count(line, space); n > 8 {
+		return fmt.Errorf("%w: the command has %d arguments, the server takes at most 8", ErrName, n)
+	}
+	return nil
+}
