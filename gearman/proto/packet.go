@@ -240,8 +240,7 @@ func (p Packet) Status() (Status, error) {
 	valid := true
 	s.Known = boolean(known, &valid)
 	s.Running = boolean(running, &valid)
-	s.Numerator = number(num, &valid)
-	s.Denominator = number(den, &valid)
+	s.Numerator, s.Denominator = leadingUint(num), leadingUint(den)
 	if p.Type == TypeStatusResUnique {
 		s.Clients = number(rest, &valid)
 	}
@@ -281,6 +280,17 @@ func (p Packet) ServerError() (*ServerError, error) {
 	}
 	code, text, _ := bytes.Cut(p.Data, nul)
 	return &ServerError{Code: string(code), Text: string(text)}, nil
+}
+
+// leadingUint reads the digits that b starts with: Perl's server leaves the progress of a job empty until there is one, and passes on
+// what a worker wrote.
+func leadingUint(b []byte) uint64 {
+	end := 0
+	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+		end++
+	}
+	n, _ := parseUint(b[:end])
+	return n
 }
 
 func boolean(b []byte, valid *bool) bool { return number(b, valid) != 0 }

@@ -1,0 +1,314 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrClosed: the connection was closed, by Close or because of an earlier error.
+	ErrClosed = errors.New("admin connection is closed")
+	// ErrAnswer: the server answered something else than the command's answer.
+	ErrAnswer = errors.New("garbled answer")
+	// ErrUnsupported: this server doesn't know the command.
+	ErrUnsupported = errors.New("not supported by this server")
+)
+
+// Options of a connection. The zero value is ready.
+type Options struct {
+	// TLS, where set, encrypts the connection; ServerName defaults to the host of the address.
+	TLS *tls.Config
+	// Dialer opens the connection (default: TCP with keep-alive probes).
+	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	// ConnectTimeout bounds connecting and the TLS handshake (default 5 s).
+	ConnectTimeout time.Duration
+	// Timeout bounds each request whose context has no earlier deadline (default 10 s).
+	Timeout time.Duration
+	// ServerName is the host's name for TLS where the address given to Dial is a resolved one.
+	ServerName string
+}
+
+// Conn is a connection to a job server. It is safe for concurrent use; requests wait for each other.
+type Conn struct {
+	addr    string
+	conn    *proto.Conn
+	timeout time.Duration
+
+	turn   chan struct{} // holds a token while no request runs
+	mu     sync.Mutex
+	closed error // why
+}
+
+// Dial connects to the job server at address: host, host:port or [IPv6]:port, with 4730 as the default port.
+func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
+	a, err := transport.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	name := a.Host
+	if o.ServerName != "" {
+		name = o.ServerName
+	}
+	d := transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout}
+	conn, err := d.Connect(ctx, transport.Endpoint{Addr: a.String(), Name: name})
+	if err != nil {
+		return nil, err
+	}
+	return newConn(a.String(), conn, o), nil
+}
+
+// NewConn speaks over a connection that the caller opened, which the Conn then owns.
+func NewConn(address string, nc net.Conn, o Options) *Conn {
+	return newConn(address, proto.NewConn(nc, proto.Limits{}), o)
+}
+
+func newConn(address string, conn *proto.Conn, o Options) *Conn {
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	c := &Conn{addr: address, conn: conn, timeout: o.Timeout, turn: make(chan struct{}, 1)}
+	c.turn <- struct{}{}
+	return c
+}
+
+// Resolve gives the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port, sorted: each address of a name is a
+// job server. Of a name with addresses of both families only those of the family that comes first are taken.
+// A nil resolver means the system's.
+func Resolve(ctx context.Context, r Resolver, address string) ([]string, error) {
+	a, err := transport.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := transport.Resolve(ctx, r, a)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		out[i] = e.Addr
+	}
+	return out, nil
+}
+
+// Resolver looks names up. *net.Resolver is one.
+type Resolver = transport.Resolver
+
+// Addr is the job server's address as it was dialled.
+func (c *Conn) Addr() string { return c.addr }
+
+// Close closes the connection. A request that waits for its answer ends with an error.
+func (c *Conn) Close() error {
+	c.markClosed(ErrClosed)
+	return c.conn.Close()
+}
+
+func (c *Conn) markClosed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed == nil {
+		c.closed = err
+	}
+}
+
+// Err is nil while the connection can be used, afterwards why not.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// Exchange sends raw bytes, packets or lines, and calls read to read what the server answers to them. It is the way to what the package
+// has no call for. If read returns an error, or reads less than all of the answer, the connection is of no more use; in the first case it
+// is closed.
+func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*proto.Conn) error) error {
+	return c.exchange(ctx, "exchange", request, read)
+}
+
+// exchange runs one request. Errors that read marks as answered leave the connection open.
+func (c *Conn) exchange(ctx context.Context, command string, request []byte, read func(*proto.Conn) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v: %w", c.timeout, context.DeadlineExceeded))
+	defer cancel()
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return fmt.Errorf("job server %s: %s: wait for earlier requests: %w", c.addr, command, context.Cause(ctx))
+	}
+	defer func() { c.turn <- struct{}{} }()
+	if err := c.Err(); err != nil {
+		return fmt.Errorf("job server %s: %s: %w", c.addr, command, err)
+	}
+	var refused *refusal
+	err := c.conn.Exchange(ctx, request, func(conn *proto.Conn) error {
+		err := read(conn)
+		if errors.As(err, &refused) {
+			return nil // an answer like another: the conversation goes on
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("job server %s: %s: %w", c.addr, command, err)
+		c.markClosed(fmt.Errorf("%w after: %w", ErrClosed, err))
+		_ = c.conn.Close() // err says more
+		return err
+	}
+	if refused != nil {
+		return fmt.Errorf("job server %s: %s: %w", c.addr, command, refused.err)
+	}
+	return nil
+}
+
+// A refusal is an error that the server told in a well-formed answer.
+type refusal struct{ err error }
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+// refuse makes an error of an ERR line or an ERROR packet.
+func refuse(e *proto.ServerError) error {
+	switch strings.ToUpper(e.Code) {
+	case "UNKNOWN_COMMAND", "UNKNOWN_SHOW_ARGUMENTS", "UNKNOWN_ARGS":
+		return &refusal{fmt.Errorf("%w: %w", ErrUnsupported, e)}
+	}
+	return &refusal{e}
+}
+
+// line sends a command and returns its one-line answer.
+func (c *Conn) line(ctx context.Context, command, end string) (string, error) {
+	if err := proto.CommandError([]byte(command)); err != nil {
+		return "", fmt.Errorf("job server %s: %w", c.addr, err)
+	}
+	var answer string
+	err := c.exchange(ctx, command, []byte(command+end), func(conn *proto.Conn) error {
+		line, err := conn.ReadLine()
+		if err != nil {
+			return err
+		}
+		answer = string(line)
+		if r, ok := proto.ParseReply(line); ok && r.Err != nil {
+			return refuse(r.Err)
+		}
+		return nil
+	})
+	return answer, err
+}
+
+// ok sends a command whose answer is "OK", and gives what follows it.
+func (c *Conn) ok(ctx context.Context, command, end string) (string, error) {
+	answer, err := c.line(ctx, command, end)
+	if err != nil {
+		return "", err
+	}
+	r, ok := proto.ParseReply([]byte(answer))
+	if !ok {
+		err := fmt.Errorf("job server %s: %s: %w: %.80q where OK was expected", c.addr, command, ErrAnswer, answer)
+		c.markClosed(fmt.Errorf("%w after: %w", ErrClosed, err))
+		_ = c.conn.Close() // err says more
+		return "", err
+	}
+	return r.Value, nil
+}
+
+// barrier is echoed by the server behind a list of rows. Names can hold no NUL, so no row can hold the packet.
+const barrier = "end of rows"
+
+// rows sends a command that is answered by rows and a "." line, and gives the rows as one string with the ends of each.
+func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) error) error {
+	request := proto.AppendEcho([]byte(command+"\n"), proto.Request, barrier)
+	return c.exchange(ctx, command, request, func(conn *proto.Conn) error {
+		var refused error
+		var bad error
+		ended := false
+		for {
+			text, err := conn.IsText()
+			if err != nil {
+				return err
+			}
+			if !text {
+				break
+			}
+			line, err := conn.ReadLine()
+			switch {
+			case err != nil:
+				return err
+			case bad != nil:
+				continue // read up to the barrier: the conversation can go on
+			case ended || refused != nil:
+				bad = fmt.Errorf("%w: %.80q behind the end of the rows", ErrAnswer, line)
+			case len(line) == 1 && line[0] == '.':
+				ended = true
+			default:
+				if err := each(line); err == nil {
+					continue
+				} else if r, ok := proto.ParseReply(line); ok && r.Err != nil {
+					refused = refuse(r.Err)
+				} else {
+					bad = fmt.Errorf("%w: %w", ErrAnswer, err)
+				}
+			}
+		}
+		p, err := conn.Next()
+		switch {
+		case err != nil:
+			return err
+		case p.Type != proto.TypeEchoRes || string(p.Data) != barrier:
+			return fmt.Errorf("%w: %s behind the rows", ErrAnswer, p)
+		case bad != nil:
+			return &refusal{bad}
+		case refused != nil:
+			return refused
+		case !ended:
+			return &refusal{fmt.Errorf("%w: the rows have no end", ErrAnswer)}
+		}
+		return nil
+	})
+}
+
+// Version gives the server's version: "1.1.20+ds" of gearmand, "v1.130.1" of Perl's Gearman::Server.
+func (c *Conn) Version(ctx context.Context) (Version, error) {
+	line, err := c.line(ctx, "version", "\n")
+	if err != nil {
+		return Version{}, err
+	}
+	return proto.ParseVersion(line), nil
+}
+
+// PID gives the server's process id. In a container it is 1 for each life of the server.
+func (c *Conn) PID(ctx context.Context) (int, error) {
+	value, err := c.ok(ctx, "getpid", "\n")
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, fmt.Errorf("job server %s: getpid: %w: %.80q is no process id", c.addr, ErrAnswer, value)
+	}
+	return pid, nil
+}
+
+// Verbose gives the level of the server's log, as "INFO".
+func (c *Conn) Verbose(ctx context.Context) (string, error) { return c.ok(ctx, "verbose", "\n") }
+
+// Echo sends data and waits for it to come back: the cheapest proof that the server is alive.
+func (c *Conn) Echo(ctx context.Context, data []byte) error {
+	return c.exchange(ctx, "echo", proto.AppendEcho(nil, proto.Request, data), func(conn *proto.Conn) error {
+		p, err := conn.Next()
+		if err != nil {
+			return err
+		}
+		if p.Type != proto.TypeEchoRes || !bytes.Equal(p.Data, data) {
+			return fmt.Errorf("%w: %s where the echo was expected", ErrAnswer, p)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,183 @@
+package admin
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+func dial(t *testing.T, addr string) *Conn {
+	t.Helper()
+	c, err := Dial(t.Context(), addr, Options{Timeout: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// submit sends a background job by hand.
+func submit(t *testing.T, c *Conn, function, unique string) string {
+	t.Helper()
+	var handle string
+	err := c.Exchange(t.Context(), proto.AppendSubmit(nil, proto.TypeSubmitJobBG, function, unique, "x"), func(conn *proto.Conn) error {
+		p, err := conn.Next()
+		if err != nil {
+			return err
+		}
+		arg, err := p.Arg()
+		handle = string(arg)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handle
+}
+
+func TestGearmand(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := jobserver.Gearmand(t)
+	c := dial(t, s.Addr)
+	v, err := c.Version(ctx)
+	if err != nil || v.Dialect == Unknown || v.Dialect == Perl || v.Text == "" {
+		t.Errorf("Version: %+v, %v", v, err)
+	}
+	if pid, err := c.PID(ctx); err != nil || pid != s.PID() {
+		t.Errorf("PID: %d, %v, want %d", pid, err, s.PID())
+	}
+	if level, err := c.Verbose(ctx); err != nil || level == "" {
+		t.Errorf("Verbose: %q, %v", level, err)
+	}
+	if err := c.Echo(ctx, []byte("a\x00b")); err != nil {
+		t.Error(err)
+	}
+	if rows, err := c.Status(ctx); err != nil || len(rows) != 0 {
+		t.Errorf("Status of an empty server: %v, %v", rows, err)
+	}
+	first := submit(t, c, "f", "key")
+	second := submit(t, c, "f", "")
+	rows, err := c.Status(ctx)
+	if diff := cmp.Diff([]FunctionStatus{{Function: "f", Total: 2}}, rows); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	prio, err := c.PriorityStatus(ctx)
+	if diff := cmp.Diff([]PriorityStatus{{Function: "f", Normal: 2}}, prio); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	jobs, err := c.Jobs(ctx)
+	if err != nil || len(jobs) != 2 {
+		t.Errorf("Jobs: %v, %v", jobs, err)
+	}
+	keys, err := c.UniqueKeys(ctx)
+	if err != nil || len(keys) != 2 {
+		t.Errorf("UniqueKeys: %q, %v", keys, err)
+	}
+	probe := dial(t, s.Addr)
+	if ok, err := probe.Runnable(ctx, "f"); err != nil || !ok {
+		t.Errorf("Runnable: %v, %v, want true", ok, err)
+	}
+	for _, h := range []string{first, second} {
+		if err := c.CancelJob(ctx, h); err != nil {
+			t.Error(err)
+		}
+	}
+	if ok, err := dial(t, s.Addr).Runnable(ctx, "f"); err != nil || ok {
+		t.Errorf("Runnable with cancelled jobs only: %v, %v, want false", ok, err)
+	}
+	var se *proto.ServerError
+	if err := c.CancelJob(ctx, "H:nosuch:1"); !errors.As(err, &se) || se.Code != "UNKNOWN_JOB" {
+		t.Errorf("CancelJob of an unknown handle: %v", err)
+	}
+	if err := c.CreateFunction(ctx, "created"); err != nil {
+		t.Error(err)
+	}
+	if err := c.SetMaxQueue(ctx, "created", 3); err != nil {
+		t.Error(err)
+	}
+	if err := c.SetMaxQueuePriority(ctx, "created", 1, 2, NoLimit); err != nil {
+		t.Error(err)
+	}
+	rows, err = c.Status(ctx)
+	if err != nil || len(rows) != 2 {
+		t.Errorf("Status: %v, %v", rows, err)
+	}
+	if err := c.DropFunction(ctx, "created"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Shutdown(ctx, true); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("Shutdown: %v, want ErrUnsupported", err)
+	}
+	id := proto.AppendSetClientID(nil, "me")
+	id = proto.AppendCanDo(id, "g")
+	if err := c.Exchange(ctx, id, func(*proto.Conn) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	conns, err := c.Workers(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, w := range conns {
+		found = found || w.ID == "me" && w.IP == "127.0.0.1" && cmp.Equal(w.Functions, []string{"g"})
+	}
+	if !found {
+		t.Errorf("Workers: %v lacks this connection", conns)
+	}
+}
+
+func TestPerl(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	c := dial(t, jobserver.Perl(t).Addr)
+	if v, err := c.Version(ctx); err != nil || v.Dialect != Perl || v.Dialect.Requeues() {
+		t.Errorf("Version: %+v, %v", v, err)
+	}
+	submit(t, c, "f", "")
+	rows, err := c.Status(ctx)
+	if diff := cmp.Diff([]FunctionStatus{{Function: "f", Total: 1}}, rows); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if conns, err := c.Workers(ctx); err != nil || len(conns) != 1 {
+		t.Errorf("Workers: %v, %v", conns, err)
+	}
+	for name, call := range map[string]func() error{
+		"prioritystatus":   func() error { _, err := c.PriorityStatus(ctx); return err },
+		"show jobs":        func() error { _, err := c.Jobs(ctx); return err },
+		"show unique jobs": func() error { _, err := c.UniqueKeys(ctx); return err },
+		"verbose":          func() error { _, err := c.Verbose(ctx); return err },
+		"create function":  func() error { return c.CreateFunction(ctx, "g") },
+	} {
+		if err := call(); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v, want ErrUnsupported", name, err)
+		}
+	}
+	if err := c.Err(); err != nil {
+		t.Errorf("the connection didn't survive: %v", err)
+	}
+}
+
+// Names that fake rows or the closing "." must give an error, and must not shift the answers of what follows.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	c := dial(t, jobserver.Gearmand(t).Addr)
+	if err := c.Exchange(ctx, proto.AppendCanDo(nil, "ev\n.\nil"), func(*proto.Conn) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := c.Status(ctx); !errors.Is(err, ErrAnswer) {
+		t.Errorf("Status: %v, %v, want ErrAnswer", rows, err)
+	}
+	if rows, err := c.Workers(ctx); !errors.Is(err, ErrAnswer) {
+		t.Errorf("Workers: %v, %v, want ErrAnswer", rows, err)
+	}
+	if _, err := c.Version(ctx); err != nil {
+		t.Errorf("Version after hostile rows: %v", err)
+	}
+}

@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// CancelJob cancels a job. A queued job is skipped by the next worker that comes across it, and counted until then; the worker of a
+// running one is not told. Unknown handles are an error.
+func (c *Conn) CancelJob(ctx context.Context, handle string) error {
+	if err := checkWord("the job handle", handle); err != nil {
+		return fmt.Errorf("job server %s: cancel job: %w", c.addr, err)
+	}
+	_, err := c.ok(ctx, "cancel job "+handle, "\n")
+	return err
+}
+
+// CreateFunction makes a function known before anybody registers it.
+func (c *Conn) CreateFunction(ctx context.Context, name string) error {
+	if err := checkWord("the function name", name); err != nil {
+		return fmt.Errorf("job server %s: create function: %w", c.addr, err)
+	}
+	// gearmand 1.1.20 cuts two characters off the name, for CR LF, even where there is only LF.
+	_, err := c.ok(ctx, "create function "+name, "\r\n")
+	return err
+}
+
+// DropFunction removes a function. gearmand does so even while it has queued jobs, which then dangle: don't.
+func (c *Conn) DropFunction(ctx context.Context, name string) error {
+	if err := checkWord("the function name", name); err != nil {
+		return fmt.Errorf("job server %s: drop function: %w", c.addr, err)
+	}
+	_, err := c.ok(ctx, "drop function "+name, "\r\n")
+	return err
+}
+
+// NoLimit takes a limit off in SetMaxQueue.
+const NoLimit = -1
+
+// SetMaxQueue limits how many jobs of a function may be queued and running: one limit for all priorities. gearmand forgets it if the
+// function isn't known yet, and says OK all the same: CreateFunction first.
+func (c *Conn) SetMaxQueue(ctx context.Context, name string, limit int) error {
+	return c.setMaxQueue(ctx, name, limit)
+}
+
+// SetMaxQueuePriority is SetMaxQueue with a limit for each priority.
+func (c *Conn) SetMaxQueuePriority(ctx context.Context, name string, high, normal, low int) error {
+	return c.setMaxQueue(ctx, name, high, normal, low)
+}
+
+func (c *Conn) setMaxQueue(ctx context.Context, name string, limits ...int) error {
+	if err := checkWord("the function name", name); err != nil {
+		return fmt.Errorf("job server %s: maxqueue: %w", c.addr, err)
+	}
+	command := "maxqueue " + name
+	for _, n := range limits {
+		command += " " + strconv.Itoa(max(n, NoLimit))
+	}
+	_, err := c.ok(ctx, command, "\n")
+	return err
+}
+
+// Shutdown ends the server: at once, or (graceful) when its running jobs are done. gearmand has lost the command (ErrUnsupported; send
+// it SIGTERM or SIGUSR1); Perl's server takes it and may close the connection instead of answering.
+func (c *Conn) Shutdown(ctx context.Context, graceful bool) error {
+	command := "shutdown"
+	if graceful {
+		command += " graceful"
+	}
+	_, err := c.ok(ctx, command, "\n")
+	return err
+}
+
+// checkWord refuses what would be read as more than one argument.
+func checkWord(what, word string) error {
+	if word == "" {
+		return fmt.Errorf("%w: %s is empty", proto.ErrName, what)
+	}
+	if strings.ContainsAny(word, " \t\r\n\x00") {
+		return fmt.Errorf("%w: %s %.80q holds white space, which the text protocol can't carry", proto.ErrName, what, word)
+	}
+	return nil
+}
+
+// Runnable says whether the server would hand out a job of function now: it registers it on this connection, goes to sleep and looks
+// if that rings at once, which it doesn't for jobs that are delayed. On gearmand it also clears jobs that were cancelled or left
+// by their clients. It needs a connection of its own, to be closed after it: the connection counts as a worker of the function.
+func (c *Conn) Runnable(ctx context.Context, function string) (bool, error) {
+	if err := proto.CheckFunction(function); err != nil {
+		return false, fmt.Errorf("job server %s: probe: %w", c.addr, err)
+	}
+	request := proto.AppendCanDo(nil, function)
+	request = proto.AppendEmpty(request, proto.Request, proto.TypePreSleep)
+	request = proto.AppendEcho(request, proto.Request, barrier)
+	request = proto.AppendEmpty(request, proto.Request, proto.TypeResetAbilities)
+	runnable := false
+	err := c.exchange(ctx, "probe", request, func(conn *proto.Conn) error {
+		for {
+			p, err := conn.Next()
+			switch {
+			case err != nil:
+				return err
+			case p.Type == proto.TypeNoop:
+				runnable = true
+			case p.Type == proto.TypeEchoRes && string(p.Data) == barrier:
+				return nil
+			default:
+				return fmt.Errorf("%w: %s to a probe", ErrAnswer, p)
+			}
+		}
+	})
+	return runnable && err == nil, err
+}

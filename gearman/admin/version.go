@@ -1,0 +1,17 @@
+package admin
+
+import "github.com/gearman-operator/gearman-operator/gearman/proto"
+
+// Version is a server's answer to "version", and Dialect the family of servers that it tells.
+type (
+	Version = proto.Version
+	Dialect = proto.Dialect
+)
+
+// The dialects.
+const (
+	Unknown   = proto.Unknown
+	Gearmand  = proto.Gearmand
+	Gearmand2 = proto.Gearmand2
+	Perl      = proto.Perl
+)

@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// DefaultPort is the port that IANA assigned to Gearman.
+const DefaultPort = 4730
+
+// ErrAddress is a server address that can't be read.
+var ErrAddress = errors.New("invalid job server address")
+
+// Address is a job server as a user names it.
+type Address struct {
+	Host string // a name or an IP address without brackets
+	Port uint16
+}
+
+// ParseAddress reads "host", "host:port", "::1", "[::1]" or "[::1]:port".
+func ParseAddress(s string) (Address, error) {
+	bad := func(why string) (Address, error) {
+		return Address{}, fmt.Errorf("%w %q: %s (want host, host:port or [IPv6]:port)", ErrAddress, s, why)
+	}
+	if s == "" {
+		return bad("it is empty")
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' }) {
+		return bad("it holds white space or a slash")
+	}
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return Address{Host: ip.String(), Port: DefaultPort}, nil
+	}
+	if !strings.Contains(s, ":") {
+		return Address{Host: s, Port: DefaultPort}, nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return bad("host and port can't be told apart")
+	}
+	if host == "" {
+		return bad("the host is missing")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return bad("the port is not a number from 1 to 65535")
+	}
+	return Address{Host: host, Port: uint16(n)}, nil
+}
+
+// String gives "host:port", with brackets around IPv6.
+func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
+
+// Endpoint is one job server, to be dialled.
+type Endpoint struct {
+	Addr string // ip:port, or what a custom dialer understands
+	Name string // the host as the user wrote it, for TLS
+}
+
+// Resolver looks names up. *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Resolve gives the job servers behind an address: each IP address of a name is a job server of its own. Of a name with addresses of
+// both families only those of the family that comes first are taken, since a job server with two families would be met twice.
+// The answer is sorted and without duplicates, and never empty without an error.
+func Resolve(ctx context.Context, r Resolver, a Address) ([]Endpoint, error) {
+	if _, err := netip.ParseAddr(a.Host); err == nil {
+		return []Endpoint{{Addr: a.String(), Name: a.Host}}, nil
+	}
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	ips, err := r.LookupNetIP(ctx, "ip", a.Host)
+	if err != nil {
+		return nil, fmt.Errorf("resolve job server %s: %w", a, err)
+	}
+	if len(ips) == 0 {
+		return nil, fmt.Errorf("resolve job server %s: the name has no addresses", a)
+	}
+	four := ips[0].Unmap().Is4()
+	var out []Endpoint
+	for _, ip := range ips {
+		if ip = ip.Unmap(); ip.Is4() == four {
+			out = append(out, Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host})
+		}
+	}
+	slices.SortFunc(out, func(x, y Endpoint) int { return strings.Compare(x.Addr, y.Addr) })
+	return slices.Compact(out), nil
+}

@@ -1,0 +1,30 @@
+package transport
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff is how long to wait before trying again: from Min, doubled with each failure, up to Max.
+type Backoff struct {
+	Min, Max time.Duration // defaults 100 ms and 30 s
+}
+
+// Delay gives the wait after the given number of failures in a row (1 or more): the doubled time, less up to half of it at random,
+// so that clients of a server that came back don't all arrive together.
+func (b Backoff) Delay(failures int) time.Duration {
+	low, high := b.Min, b.Max
+	if low <= 0 {
+		low = 100 * time.Millisecond
+	}
+	if high <= 0 {
+		high = 30 * time.Second
+	}
+	high = max(high, low)
+	d := low
+	for i := 1; i < failures && d < high; i++ {
+		d *= 2
+	}
+	d = min(d, high)
+	return d - rand.N(d/2+1)
+}

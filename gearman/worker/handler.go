@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Handler runs a job and returns its result.
+//
+//   - A nil error completes the job with the result: the bytes returned, or what Job.ResultFrom was given.
+//   - ErrRequeue, wrapped or not, hands the job back to the server.
+//   - An error made by Exception sends its data to clients that asked for exceptions, and fails the job for the others.
+//   - Any other error fails the job.
+//
+// ctx ends when the job's time is up (Timeout), on a hard stop, and, with Options.DropOnDisconnect, when the connection is lost; context.Cause
+// says which.
+type Handler func(ctx context.Context, job *Job) ([]byte, error)
+
+// ErrRequeue makes the server give the job to another worker, or to this one again, by dropping the connection that it came over. On gearmand
+// the job goes to the tail of its queue and its retries count up; Perl's server fails the jobs of lost connections, so there
+// the job is failed without dropping anything.
+var ErrRequeue = errors.New("requeue the job")
+
+// Causes of a handler's context.
+var (
+	// ErrTimeout: the job's time is up.
+	ErrTimeout = errors.New("the job's time is up")
+	// ErrStopped: the worker was stopped hard.
+	ErrStopped = errors.New("the worker was stopped")
+	// ErrDisconnected: the connection to the job server was lost, so the server gives the job to another worker.
+	ErrDisconnected = errors.New("the connection to the job server was lost")
+)
+
+// Exception makes an error that ends the job with WORK_EXCEPTION and data. Servers hand it to clients that asked for exceptions
+// (client.Options.Exceptions) and tell the others that the job failed.
+func Exception(data []byte) error { return &ExceptionError{Data: data} }
+
+// ExceptionError is what Exception makes.
+type ExceptionError struct{ Data []byte }
+
+// Error shows the start of the data.
+func (e *ExceptionError) Error() string {
+	const show = 200
+	if len(e.Data) > show {
+		return fmt.Sprintf("exception: %q...", e.Data[:show])
+	}
+	return fmt.Sprintf("exception: %q", e.Data)
+}
+
+// PanicError is what a handler's panic becomes.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error gives the panic's value; the stack is in the field.
+func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
+
+// Option is an option of a function.
+type Option func(*function)
+
+// Timeout gives each job of the function d to run. Then its context ends. The handler decides what comes of the job by what it
+// returns, which is a failure if it returns the context's error; if it hasn't returned within grace (5 s if 0), the job is failed in its
+// place, and what it returns later is thrown away. Its slot is free again only when it returns.
+//
+// The server isn't told: CAN_DO_TIMEOUT would requeue the job behind the worker's back and can hang gearmand 1.1.20.
+func Timeout(d, grace time.Duration) Option {
+	return func(f *function) {
+		f.timeout, f.grace = d, grace
+		if grace <= 0 {
+			f.grace = 5 * time.Second
+		}
+	}
+}
+
+// ServerTimeout registers the function with CAN_DO_TIMEOUT: the server gives a job to another worker after d (at least 1 s; servers
+// before 1.1.19 read seconds for milliseconds). For servers that need it; see Timeout.
+func ServerTimeout(d time.Duration) Option { return func(f *function) { f.serverTimeout = d } }
+
+// OnPanic decides what comes of a job whose handler panics: the outcome is that of the error which decide returns, as if the handler
+// had returned it. Without it a panic fails the job.
+func OnPanic(decide func(*PanicError) error) Option {
+	return func(f *function) { f.onPanic = decide }
+}
+
+// function is a registered function.
+type function struct {
+	name          string // as the user named it
+	wire          string // with the prefix
+	handler       Handler
+	timeout       time.Duration
+	grace         time.Duration
+	serverTimeout time.Duration
+	onPanic       func(*PanicError) error
+}
+
+// call runs the handler and turns a panic into an error.
+func (f *function) call(ctx context.Context, job *Job) (result []byte, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// recover gives nil after runtime.Goexit, as testing.T.FailNow does: it can't be stopped, so the job fails here.
+		p := &PanicError{Value: recover(), Stack: debug.Stack()}
+		result, err = nil, error(p)
+		if f.onPanic != nil {
+			err = errors.Join(f.onPanic(p), p)
+		}
+	}()
+	result, err = f.handler(ctx, job)
+	returned = true
+	return result, err
+}

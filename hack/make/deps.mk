@@ -1,0 +1,12 @@
+# Debian packages that tests start: two job servers, and the clients and workers of other languages for the interop suite.
+DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman
+
+.PHONY: deps
+deps: ## install the Debian packages that tests need (only what is missing)
+	@missing=; for p in $(DEPS); do \
+	  dpkg-query -W -f '$${db:Status-Status}' "$$p" 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then echo "deps: all installed"; exit 0; fi; \
+	echo "deps: installing$$missing"; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing

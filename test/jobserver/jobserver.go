@@ -1,0 +1,224 @@
+package jobserver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a running job server.
+type Server struct {
+	Addr string // 127.0.0.1:port
+
+	path string
+	args []string
+	cmd  *exec.Cmd
+	log  *tail
+	done chan struct{} // closed when the process has ended
+}
+
+// Gearmand starts gearmand with the given options besides address, port and log, as "--job-retries=2".
+func Gearmand(tb testing.TB, options ...string) *Server {
+	tb.Helper()
+	path := find("/usr/sbin/gearmand", "/usr/local/sbin/gearmand", "gearmand")
+	if path == "" {
+		tb.Fatal("gearmand is not installed: run `make deps`, or `apt-get install gearman-job-server`")
+	}
+	return start(tb, path, func(port string) []string {
+		// Its own defaults would read a configuration file and write below /var.
+		return append([]string{"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=stderr", "--verbose=ERROR"}, options...)
+	})
+}
+
+// Perl starts Perl's Gearman::Server.
+func Perl(tb testing.TB, options ...string) *Server {
+	tb.Helper()
+	// Debian's gearman-server names its program like the C server, in /usr/bin.
+	path := find("/usr/bin/gearmand")
+	if path == "" || !isPerl(path) {
+		tb.Fatal("Perl's Gearman::Server is not installed: run `make deps`, or `apt-get install gearman-server`")
+	}
+	return start(tb, path, func(port string) []string {
+		return append([]string{"--listen=127.0.0.1:" + port, "--port=" + port}, options...)
+	})
+}
+
+// Port is the number in Addr.
+func (s *Server) Port() int {
+	_, port, _ := net.SplitHostPort(s.Addr)
+	n, _ := strconv.Atoi(port)
+	return n
+}
+
+// PID is the process id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Log is the end of what the server wrote to its log.
+func (s *Server) Log() string { return s.log.String() }
+
+// Stop ends the server and waits for it. A server that is stopped already is left alone.
+func (s *Server) Stop() {
+	if s.running() {
+		_ = s.cmd.Process.Kill() // fails only if it ended in this moment
+	}
+	<-s.done
+}
+
+// Pause stops the server's process without closing its connections, as a hung server looks from outside; Resume lets it go on.
+func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Restart stops the server and starts it again on the same port, with an empty queue.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	s.Stop()
+	if err := s.launch(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *Server) running() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func start(tb testing.TB, path string, args func(port string) []string) *Server {
+	tb.Helper()
+	var err error
+	for range 5 { // another process may take the port between its choice and its use
+		var port string
+		if port, err = freePort(); err != nil {
+			tb.Fatal(err)
+		}
+		s := &Server{Addr: "127.0.0.1:" + port, path: path, args: args(port), log: new(tail)}
+		if err = s.launch(); err == nil {
+			tb.Cleanup(s.Stop)
+			return s
+		}
+	}
+	tb.Fatal(err)
+	return nil
+}
+
+// launch starts the process and waits until it answers "version".
+func (s *Server) launch() error {
+	cmd := exec.Command(s.path, s.args...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	// A Service called gearmand in a Kubernetes namespace sets GEARMAND_PORT, which gearmand reads as its port and exits.
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "GEARMAND_") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing is left if the test is killed
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start job server: %w", err)
+	}
+	s.cmd, s.done = cmd, make(chan struct{})
+	done := s.done
+	go func() { // ends with the process, which Stop waits for
+		defer close(done)
+		_ = cmd.Wait() // killed, mostly
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		err := answers(ctx, s.Addr)
+		if err == nil && s.running() {
+			return nil
+		}
+		if !s.running() {
+			return fmt.Errorf("job server %s %s ended at once: %s", s.path, strings.Join(s.args, " "), s.Log())
+		}
+		if ctx.Err() != nil {
+			s.Stop()
+			return fmt.Errorf("job server on %s never answered: %w; its log: %s", s.Addr, err, s.Log())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func answers(ctx context.Context, addr string) error {
+	nc, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := nc.Write([]byte("version\n")); err != nil {
+		return err
+	}
+	_, err = bufio.NewReader(nc).ReadString('\n')
+	return err
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// find gives the first of the programs that exists and isn't Perl's where the C server is meant.
+func find(paths ...string) string {
+	for _, p := range paths {
+		if full, err := exec.LookPath(p); err == nil && (filepath.IsAbs(p) || !isPerl(full)) {
+			return full
+		}
+	}
+	return ""
+}
+
+func isPerl(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(f).ReadString('\n')
+	return strings.HasPrefix(line, "#!") && strings.Contains(line, "perl")
+}
+
+// tail keeps the last bytes written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - 8<<10; over > 0 {
+		t.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
