@@ -1,0 +1,203 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// Options of a client. Only Servers is needed.
+type Options struct {
+	// Servers are the job servers: host, host:port or [IPv6]:port, 4730 being the default port. A name with several addresses is several
+	// job servers.
+	Servers []string
+	// Select says which server a job goes to (default RoundRobin).
+	Select Selection
+	// TLS, where set, encrypts the connections; ServerName defaults to the host that a server was given by.
+	TLS *tls.Config
+	// Logger takes what the client has to tell about its connections (default: nothing).
+	Logger *slog.Logger
+	// Dialer opens connections (default: TCP with keep-alive probes).
+	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolver looks names up (default: the system's).
+	Resolver Resolver
+	// ResolveInterval is how long a name's addresses are believed (default 30 s).
+	ResolveInterval time.Duration
+	// ConnectTimeout bounds connecting and the TLS handshake (default 1 s, since a caller waits).
+	ConnectTimeout time.Duration
+	// ReplyTimeout is how long a server may take to answer a request: to accept a job, not to run it (default 30 s). Then its
+	// connection is dropped with all that waits on it.
+	ReplyTimeout time.Duration
+	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
+	WriteTimeout time.Duration
+	// QuarantineMin and QuarantineMax bound how long a server that couldn't be reached is passed over: doubled with each failure, jittered
+	// (defaults 1 s, 30 s). If all are in quarantine, all are tried.
+	QuarantineMin, QuarantineMax time.Duration
+	// Prefix is put before the name of each function.
+	Prefix string
+	// Exceptions asks the servers for the data of exceptions; without it a job that ends with one just fails.
+	Exceptions bool
+	// Hooks are told about connections.
+	Hooks Hooks
+}
+
+// Resolver looks names up. *net.Resolver is one.
+type Resolver = transport.Resolver
+
+// Hooks are called by the client's goroutines. Nil ones are skipped.
+type Hooks struct {
+	// ConnUp is called when a connection to a job server is open, with the time that took.
+	ConnUp func(server string, took time.Duration)
+	// ConnDown is called when a connection has ended or could not be opened. err is nil if Close ended it.
+	ConnDown func(server string, err error)
+}
+
+// Selection is a way to choose the server of a job.
+type Selection int
+
+// The ways to choose.
+const (
+	// RoundRobin takes the servers in turn.
+	RoundRobin Selection = iota
+	// Random takes any.
+	Random
+	// ByUnique sends equal unique keys to the same server, so that it can coalesce them, by rendezvous hashing: when a server
+	// comes or goes only its own keys move. Jobs without a key go round.
+	ByUnique
+	// InOrder takes the first that can be reached, in the order of Options.Servers.
+	InOrder
+)
+
+// Priority of a job within its function.
+type Priority int
+
+// The priorities.
+const (
+	Normal Priority = iota
+	High
+	Low
+)
+
+// JobID names a job: a handle means nothing without its server.
+type JobID struct {
+	Server string // ip:port
+	Handle string
+}
+
+// String gives "handle@server".
+func (id JobID) String() string { return id.Handle + "@" + id.Server }
+
+// JobStatus is the state of a job at its server.
+type JobStatus struct {
+	Known   bool // the server still has it; false also for a job that is done
+	Running bool
+	// Numerator and Denominator are how far the worker says it is.
+	Numerator, Denominator uint64
+	// Clients is how many clients wait for the job; only StatusByUnique tells.
+	Clients uint64
+}
+
+// Errors that callers tell apart.
+var (
+	// ErrFailed: the worker failed the job.
+	ErrFailed = errors.New("the job failed")
+	// ErrClosed: the client was closed.
+	ErrClosed = errors.New("the client is closed")
+	// ErrUncertain: the connection was lost when a job had been sent and not yet accepted, so it may run or not.
+	ErrUncertain = errors.New("the job may or may not have been accepted")
+	// ErrDisconnected: the connection was lost while a job ran. Foreground jobs are dropped by the server then.
+	ErrDisconnected = errors.New("the connection to the job server was lost")
+	// ErrNoServer: no job server could be reached. The error that wraps it tells each server tried.
+	ErrNoServer = errors.New("no job server can be reached")
+	// ErrOptions: a mistake in Options.
+	ErrOptions = errors.New("invalid client options")
+)
+
+// ExceptionError is a job that ended with WORK_EXCEPTION, told to clients with Options.Exceptions. It wraps ErrFailed.
+type ExceptionError struct{ Data []byte }
+
+// Error shows the start of the data.
+func (e *ExceptionError) Error() string {
+	const show = 200
+	if len(e.Data) > show {
+		return fmt.Sprintf("the job failed with exception %q...", e.Data[:show])
+	}
+	return fmt.Sprintf("the job failed with exception %q", e.Data)
+}
+
+// Unwrap makes errors.Is(err, ErrFailed) true.
+func (e *ExceptionError) Unwrap() error { return ErrFailed }
+
+// Option is an option of one job.
+type Option func(*Task)
+
+// WithPriority sets the priority.
+func WithPriority(p Priority) Option { return func(t *Task) { t.Priority = p } }
+
+// WithUnique gives the job a key of at most 64 bytes: while the server has a job of the same function and key, others join it instead of being
+// queued, with the payload and priority of the first.
+func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
+
+// UniqueByWorkload gives the job a key made of its payload, so that equal jobs join. The key is the same for any client of this
+// package; it isn't the server's own "-", so that it can choose the server, too.
+func UniqueByWorkload() Option {
+	return func(t *Task) {
+		sum := sha256.Sum256(t.Payload)
+		t.Unique = hex.EncodeToString(sum[:])
+	}
+}
+
+// At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority). Perl's server doesn't know it.
+func At(t time.Time) Option { return func(task *Task) { task.At = t } }
+
+// OnData, OnWarning and OnStatus are called for what the worker sends while the job runs. They turn a result that comes in parts into a
+// stream: what OnData was given is not part of the result that Do returns.
+func OnData(f func(data []byte)) Option { return func(t *Task) { t.OnData = f } }
+
+// OnWarning is called for each warning.
+func OnWarning(f func(data []byte)) Option { return func(t *Task) { t.OnWarning = f } }
+
+// OnStatus is called when the worker tells how far it is.
+func OnStatus(f func(numerator, denominator uint64)) Option { return func(t *Task) { t.OnStatus = f } }
+
+// OnCreated is called when a server has accepted the job.
+func OnCreated(f func(JobID)) Option { return func(t *Task) { t.OnCreated = f } }
+
+// Task is a job to submit. Do and Background make one of their arguments; a Set holds many.
+type Task struct {
+	Function   string
+	Payload    []byte // not copied: don't change it until the task has ended
+	Unique     string // empty: none
+	Priority   Priority
+	Background bool
+	At         time.Time     // background only; zero: now
+	Timeout    time.Duration // for this task, within its context; 0: none
+
+	OnCreated   func(JobID)
+	OnStatus    func(numerator, denominator uint64)
+	OnData      func(data []byte)
+	OnWarning   func(data []byte)
+	OnComplete  func(result []byte)
+	OnFail      func(err error)   // WORK_FAIL, and any other error
+	OnException func(data []byte) // before OnFail
+}
+
+// packetType gives the packet that submits t.
+func (t *Task) packetType() proto.Type {
+	switch {
+	case !t.At.IsZero():
+		return proto.TypeSubmitJobEpoch
+	case t.Background:
+		return [...]proto.Type{Normal: proto.TypeSubmitJobBG, High: proto.TypeSubmitJobHighBG, Low: proto.TypeSubmitJobLowBG}[t.Priority]
+	}
+	return [...]proto.Type{Normal: proto.TypeSubmitJob, High: proto.TypeSubmitJobHigh, Low: proto.TypeSubmitJobLow}[t.Priority]
+}
