@@ -1,0 +1,243 @@
+package apiserver
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// peer is a connection to a real job server that says exactly what a test wants said.
+type peer struct {
+	t    *testing.T
+	conn *proto.Conn
+}
+
+func dial(t *testing.T, addr string) *peer {
+	t.Helper()
+	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{t, proto.NewConn(nc, proto.Limits{})}
+	t.Cleanup(func() { _ = p.conn.Close() })
+	return p
+}
+
+func (p *peer) write(b []byte) {
+	p.t.Helper()
+	if err := p.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.conn.Write(b); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// next reads one packet and wants it to be of a type; its first argument is returned.
+func (p *peer) next(want proto.Type) []byte {
+	p.t.Helper()
+	for {
+		pkt, err := p.conn.Next()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if pkt.Type == proto.TypeNoop {
+			continue
+		}
+		if pkt.Type != want {
+			p.t.Fatalf("got %s, want %s", pkt.Type, want)
+		}
+		first, _, _ := bytes.Cut(pkt.Data, []byte{0})
+		return slices.Clone(first)
+	}
+}
+
+// submit queues n background jobs.
+func (p *peer) submit(function string, n int) {
+	p.t.Helper()
+	for range n {
+		p.write(proto.AppendSubmit(nil, proto.TypeSubmitJobBG, function, "", "x"))
+		p.next(proto.TypeJobCreated)
+	}
+}
+
+// grab takes a job and returns its handle.
+func (p *peer) grab() []byte {
+	p.t.Helper()
+	p.write(proto.AppendEmpty(nil, proto.Request, proto.TypeGrabJob))
+	return p.next(proto.TypeJobAssign)
+}
+
+func (p *peer) complete(handle []byte) {
+	p.t.Helper()
+	p.write(proto.AppendWork(nil, proto.Request, proto.TypeWorkComplete, handle, ""))
+	// The echo is answered after the completion has been taken.
+	p.write(proto.AppendEcho(nil, proto.Request, "done"))
+	p.next(proto.TypeEchoRes)
+}
+
+// TestFromZeroToZero: the first job starts a pod; with nothing left to do the last one goes.
+func TestFromZeroToZero(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	server := jobserver.Gearmand(t)
+	p := pool(namespace(t), func(s *spec) {
+		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
+		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(2)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1))}
+	})
+	create(t, p)
+	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
+	g.Expect(replicas(t, p)()).To(BeEquivalentTo(0))
+
+	c := dial(t, server.Addr)
+	c.submit("resize", 1)
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1))
+
+	w := dial(t, server.Addr)
+	w.write(proto.AppendCanDo(nil, "resize"))
+	w.complete(w.grab())
+	g.Eventually(replicas(t, p), 2*eventually).Should(BeEquivalentTo(0))
+	g.Eventually(reasons(t, p), eventually).Should(ContainElement("Scaled"))
+
+	var got v1alpha1.GearmanWorkerPool
+	if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Status.Decision.Reason == "" || got.Status.Decision.Message == "" || got.Status.LastScaleTime == nil || len(got.Status.Servers) != 1 {
+		t.Errorf("the status explains nothing: %+v", got.Status)
+	}
+}
+
+// TestVictimsAreIdle: of four pods two work; the two idle ones are marked, in one round, and go in the next.
+func TestVictimsAreIdle(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	server := jobserver.Gearmand(t)
+	p := pool(namespace(t), func(s *spec) {
+		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
+		s.MinReplicas = 4
+		s.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(1)), JobSeconds: new(int32(5)), TargetWaitSeconds: new(int32(60))}
+	})
+	create(t, p)
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(4))
+
+	dial(t, server.Addr).submit("resize", 2)
+	busy := map[string]bool{}
+	for i := range 4 {
+		name := fmt.Sprintf("worker-%d", i)
+		startPod(t, p, name, server.Addr, i%2 == 0)
+		busy[name] = i%2 == 0
+	}
+	deploymentStatus(t, p, 4)
+
+	update(t, p, func(s *spec) { s.MinReplicas = 0 })
+	g.Eventually(replicas(t, p), 3*eventually).Should(BeNumerically("<", 4))
+	if n := replicas(t, p)(); n < 2 {
+		t.Errorf("%d replicas are left for two running jobs", n)
+	}
+	var pods corev1.PodList
+	if err := k8s.List(t.Context(), &pods, client.InNamespace(p.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	marked := 0
+	for _, pod := range pods.Items {
+		if pod.Annotations["controller.kubernetes.io/pod-deletion-cost"] == "" {
+			continue
+		}
+		marked++
+		if busy[pod.Name] {
+			t.Errorf("%s works on a job and was marked to go", pod.Name)
+		}
+	}
+	if marked == 0 {
+		t.Error("no pod was marked")
+	}
+}
+
+// startPod plays a pod with the worker runtime in it: a ready Pod object, and a connection with its telemetry.
+func startPod(t *testing.T, p *v1alpha1.GearmanWorkerPool, name, server string, busy bool) {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelPool: p.Name}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "worker:1"}}},
+	}
+	create(t, pod)
+	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", Conditions: []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+	}}
+	if err := k8s.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	r, err := telemetry.NewReporter(string(pod.UID), name, time.Now(), 1, []string{"resize"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, server)
+	w.write(proto.AppendCanDo(nil, "resize"))
+	if busy {
+		w.grab()
+		r.Start("resize", time.Now())
+	}
+	id, _ := r.Next(time.Now())
+	w.write(proto.AppendSetClientID(nil, id))
+}
+
+// deploymentStatus plays the Deployment controller.
+func deploymentStatus(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int32) {
+	t.Helper()
+	d, err := deployment(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Status.ObservedGeneration, d.Status.Replicas, d.Status.UpdatedReplicas, d.Status.ReadyReplicas = d.Generation, n, n, n
+	if err := k8s.Status().Update(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition names it; then all recovers.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	good, silent := jobserver.Gearmand(t), jobserver.Gearmand(t)
+	p := pool(namespace(t), func(s *spec) {
+		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(good.Addr), v1alpha1.ServerAddress(silent.Addr)}
+		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(1)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1))}
+	})
+	create(t, p)
+	dial(t, good.Addr).submit("resize", 1)
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1))
+	w := dial(t, good.Addr)
+	w.write(proto.AppendCanDo(nil, "resize"))
+
+	if err := silent.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False SomeDoNotAnswer"))
+	w.complete(w.grab())
+	g.Consistently(replicas(t, p), 15*time.Second, time.Second).Should(BeEquivalentTo(1), "nothing shrinks on half an answer")
+	dial(t, good.Addr).submit("resize", 3)
+	g.Eventually(replicas(t, p), eventually).Should(BeNumerically(">=", 3), "growth goes on")
+
+	if err := silent.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("True AllAnswer"))
+	for range 3 {
+		w.complete(w.grab())
+	}
+	g.Eventually(replicas(t, p), 3*eventually).Should(BeEquivalentTo(0))
+}
