@@ -99,6 +99,7 @@ type fakeServer struct {
 	functions map[string][3]int // TOTAL, RUNNING, WORKERS
 	workers   []string          // rows, without the file descriptor
 	answer    func(command string) (string, bool)
+	slow      map[string]time.Duration // by command, before the answer
 	hang      bool
 	blackHole bool
 	refuse    bool
@@ -152,6 +153,10 @@ func (s *fakeServer) serve(c net.Conn) {
 		if hang {
 			continue
 		}
+		s.mu.Lock()
+		d := s.slow[in.Text()]
+		s.mu.Unlock()
+		time.Sleep(d)
 		if _, err := c.Write([]byte(answer)); err != nil {
 			return
 		}

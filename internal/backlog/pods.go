@@ -106,7 +106,8 @@ func (p *podState) merge(r *podReport, now time.Time) {
 		return
 	}
 	if r.start != p.start {
-		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli()
+		// What a life that is put right shows may have been counted already, under the wrong start.
+		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli() || r.start < p.start
 		clear(p.counters)
 		p.trusted, p.busySince = false, now
 		if p.firstSeen.IsZero() {
