@@ -93,6 +93,9 @@ func (n *network) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	return a, nil
 }
 
+// pause in an answer stands for a second in which nothing comes.
+const pause = "\x00"
+
 // fakeServer answers `status`, `workers` and `version` by what its fields say.
 type fakeServer struct {
 	mu        sync.Mutex
@@ -157,8 +160,13 @@ func (s *fakeServer) serve(c net.Conn) {
 		d := s.slow[in.Text()]
 		s.mu.Unlock()
 		time.Sleep(d)
-		if _, err := c.Write([]byte(answer)); err != nil {
-			return
+		for i, part := range strings.Split(answer, pause) {
+			if i > 0 {
+				time.Sleep(time.Second)
+			}
+			if _, err := c.Write([]byte(part)); err != nil {
+				return
+			}
 		}
 	}
 }
