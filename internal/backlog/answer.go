@@ -39,6 +39,9 @@ func readAnswer(r io.Reader, cutLong bool, each func(rows []byte) error) error {
 			}
 			return err
 		}
+		if bytes.IndexByte(buf[held-n:held], '\n') < 0 && held < len(buf) {
+			continue // nothing new to look at: a peer that sends byte by byte costs no more than one that doesn't
+		}
 		rows := buf[:held]
 		if skipping {
 			i := bytes.IndexByte(rows, '\n')
@@ -104,56 +107,3 @@ func nextLine(rows []byte) (line, rest []byte) {
 	}
 	return line, rest
 }
-
-// statusRow takes a row of `status` apart, from the right: a function's name may hold tabs and spaces. Servers are known to show -1 running; it counts as 0.
-func statusRow(line []byte) (name []byte, total, running, workers uint32, ok bool) {
-	var n [3]uint32
-	for i := 2; i >= 0; i-- {
-		tab := bytes.LastIndexByte(line, '\t')
-		if tab < 0 {
-			return nil, 0, 0, 0, false
-		}
-		if n[i], ok = count(line[tab+1:]); !ok {
-			return nil, 0, 0, 0, false
-		}
-		line = line[:tab]
-	}
-	return line, n[0], n[1], n[2], true
-}
-
-// count reads a number of jobs or workers, a negative one as 0.
-func count(v []byte) (uint32, bool) {
-	negative := len(v) > 0 && v[0] == '-'
-	if negative {
-		v = v[1:]
-	}
-	if len(v) == 0 || len(v) > 9 {
-		return 0, false
-	}
-	var n uint32
-	for _, c := range v {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + uint32(c-'0')
-	}
-	if negative {
-		return 0, true
-	}
-	return n, true
-}
-
-// workersRow takes the address and the client id out of a row of `workers`: "FD IP ID : f1 f2". An id with a space in it is cut there.
-func workersRow(line []byte) (ip, id []byte, ok bool) {
-	_, rest, ok := bytes.Cut(line, space)
-	if !ok {
-		return nil, nil, false
-	}
-	if ip, rest, ok = bytes.Cut(rest, space); !ok {
-		return nil, nil, false
-	}
-	id, _, _ = bytes.Cut(rest, space)
-	return ip, id, true
-}
-
-var space = []byte(" ")

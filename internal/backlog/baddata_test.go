@@ -66,6 +66,10 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 				if lost := good.Sub(s.PossibleRestart); lost < 0 || lost > time.Second {
 					t.Errorf("possible restart at %v, cut at %v", s.PossibleRestart, good)
 				}
+				time.Sleep(3 * time.Second)
+				if s := sample(t, w, poolA); !s.Partial || s.Servers[0].Fresh {
+					t.Errorf("not stale though three periods are over: %+v", s)
+				}
 				time.Sleep(time.Minute)
 				s = sample(t, w, poolA)
 				if s.Functions[0].Total != 5 || !s.Partial || s.Servers[0].Fresh || s.Servers[0].LeftOut || s.Servers[0].State != tt.state {
@@ -321,6 +325,34 @@ func TestHeadlessService(t *testing.T) {
 		expect("gone and empty for the hold", 4, 1, false)
 		if one.count("status") == 0 || len(one.conns) != 0 {
 			t.Errorf("the connection to a dropped server is open")
+		}
+	})
+}
+
+// A function that is added while an answer comes in may stand in the part that has been read already.
+func TestFunctionAddedDuringAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		srv := n.server("10.0.0.1:4730")
+		srv.set(func(s *fakeServer) {
+			s.answer = func(command string) (string, bool) {
+				return "new\t7\t0\t0\n" + pause + "resize\t5\t0\t0\n.\n", command == "status"
+			}
+		})
+		w := watch(t, n, Options{})
+		sub := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}}
+		set(t, w, poolA, sub)
+		time.Sleep(500 * time.Millisecond) // in the pause
+		sub.Functions = []string{"resize", "new"}
+		set(t, w, poolA, sub)
+		time.Sleep(time.Second) // one answer has ended
+		if s := sample(t, w, poolA); !s.Partial || s.Functions[0].Total != 5 || s.Functions[1].Total != 0 {
+			t.Errorf("half known: %+v", s)
+		}
+		time.Sleep(2 * time.Second)
+		if s := sample(t, w, poolA); s.Partial || s.Functions[1].Total != 7 {
+			t.Errorf("%+v", s)
 		}
 	})
 }

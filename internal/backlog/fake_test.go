@@ -93,12 +93,16 @@ func (n *network) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	return a, nil
 }
 
+// pause in an answer stands for a second in which nothing comes.
+const pause = "\x00"
+
 // fakeServer answers `status`, `workers` and `version` by what its fields say.
 type fakeServer struct {
 	mu        sync.Mutex
 	functions map[string][3]int // TOTAL, RUNNING, WORKERS
 	workers   []string          // rows, without the file descriptor
 	answer    func(command string) (string, bool)
+	slow      map[string]time.Duration // by command, before the answer
 	hang      bool
 	blackHole bool
 	refuse    bool
@@ -152,8 +156,17 @@ func (s *fakeServer) serve(c net.Conn) {
 		if hang {
 			continue
 		}
-		if _, err := c.Write([]byte(answer)); err != nil {
-			return
+		s.mu.Lock()
+		d := s.slow[in.Text()]
+		s.mu.Unlock()
+		time.Sleep(d)
+		for i, part := range strings.Split(answer, pause) {
+			if i > 0 {
+				time.Sleep(time.Second)
+			}
+			if _, err := c.Write([]byte(part)); err != nil {
+				return
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
@@ -55,11 +56,11 @@ var reportLists = sync.Pool{New: func() any { return new([]podReport) }}
 
 // report turns a row into a report. It returns false for all that isn't telemetry of a known pod on a job server that the pod's pool uses.
 func (w *Watcher) report(s *server, row []byte, nowMillis int64) (podReport, bool) {
-	ip, id, ok := workersRow(row)
-	if !ok {
+	conn, err := proto.ParseWorkerRow(row)
+	if err != nil {
 		return podReport{}, false
 	}
-	r, err := telemetry.Parse(id)
+	r, err := telemetry.Parse(conn.ID)
 	if err != nil || !r.Full {
 		return podReport{}, false
 	}
@@ -74,7 +75,7 @@ func (w *Watcher) report(s *server, row []byte, nowMillis int64) (podReport, boo
 		if len(r.Pod) > 0 && p.ref.Name != "" && !bytes.HasPrefix([]byte(p.ref.Name), r.Pod) || !p.pool.uses(s) {
 			continue
 		}
-		from, _ := netip.ParseAddr(string(ip))
+		from, _ := netip.ParseAddr(string(conn.IP))
 		return podReport{
 			pod: p, verified: p.ip.IsValid() && from.Unmap() == p.ip, function: p.pool.functionOf(r), version: p.pool.version,
 			start: r.Start, busy: r.Busy, capacity: r.Capacity, counters: r.Counters,
@@ -106,7 +107,8 @@ func (p *podState) merge(r *podReport, now time.Time) {
 		return
 	}
 	if r.start != p.start {
-		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli()
+		// What a life that is put right shows may have been counted already, under the wrong start.
+		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli() || r.start < p.start
 		clear(p.counters)
 		p.trusted, p.busySince = false, now
 		if p.firstSeen.IsZero() {

@@ -7,7 +7,12 @@ import (
 	"math"
 	"net"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
+
+// maxCount bounds the jobs and workers of a function: a job costs a server about 1 kB.
+const maxCount = 1 << 30
 
 // poller asks one server over one connection.
 type poller struct {
@@ -86,26 +91,27 @@ func (p *poller) status(began time.Time) error {
 	p.answer++
 	gen := p.answer
 	p.w.mu.Unlock()
-	rows := 0
 	err := p.ask("status\n", false, func(batch []byte) error {
 		for len(batch) > 0 {
 			var line []byte
 			line, batch = nextLine(batch)
-			name, total, running, workers, ok := statusRow(line)
-			if !ok {
-				return fmt.Errorf("%w: a garbled row", errBadAnswer)
+			row, err := proto.ParseStatusRow(line)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errBadAnswer, err)
 			}
-			rows++
-			c := p.cells[string(name)]
+			if row.Total > maxCount || row.Running > maxCount || row.Workers > maxCount {
+				return fmt.Errorf("%w: a count beyond %d", errBadAnswer, maxCount)
+			}
+			c := p.cells[string(row.Function)]
 			if c == nil {
-				if c = p.spare(name, gen); c == nil {
+				if c = p.spare(row.Function, gen); c == nil {
 					continue
 				}
 			}
 			if c.seen == gen {
 				return fmt.Errorf("%w: two rows of one function", errBadAnswer)
 			}
-			c.seen, c.newTotal, c.newRunning, c.newWork = gen, total, running, workers
+			c.seen, c.newTotal, c.newRunning, c.newWork = gen, uint32(row.Total), uint32(max(0, row.Running)), uint32(row.Workers)
 		}
 		return nil
 	})
