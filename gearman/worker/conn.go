@@ -53,6 +53,7 @@ type link struct {
 	version proto.Version
 	down    chan struct{} // closed when the connection has ended
 	echoed  chan struct{} // gets a value for each ECHO_RES
+	success atomic.Bool   // a job went well over it
 
 	// Guarded by slot.mu.
 	state     state
@@ -63,8 +64,7 @@ type link struct {
 	notBefore time.Time
 	regrabAt  time.Time
 	sleptAt   time.Time
-	quick     int // wake-ups straight after PRE_SLEEP since the last job
-	success   bool
+	quick     int       // wake-ups straight after PRE_SLEEP since the last job
 	onPurpose error     // why we closed it, where it was us
 	working   *function // of the job in flight
 	trimmed   bool      // the other functions were unregistered
@@ -90,7 +90,7 @@ func (c *conn) run() {
 			log.Debug("Registered at job server", "version", l.version.Text)
 			err = c.serve(ctx, l)
 			// Half a minute or a job that went well starts the back-off anew.
-			if l.success || time.Since(opened) > 30*time.Second {
+			if l.success.Load() || time.Since(opened) > 30*time.Second {
 				failures = 0
 			}
 		}

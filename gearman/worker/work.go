@@ -33,8 +33,10 @@ func (s *slot) work(l *link, job *Job) {
 	s.mu.Lock()
 	l.cancelJob, l.working = nil, nil
 	l.state, l.event, l.quick, l.notBefore = awake, none, 0, time.Time{}
-	l.success = l.success || job.done.Outcome == Complete
 	s.mu.Unlock()
+	if job.done.Outcome == Complete {
+		l.success.Store(true)
+	}
 	w.lastJob.Store(time.Now().UnixNano())
 	w.running.Add(-1)
 	s.unsent, s.unsentJob = l, job
