@@ -119,8 +119,11 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		return Fail, errors.Join(ErrTimeout, err)
 	}
 	select {
-	case <-s.w.hard:
+	case <-s.w.hard: // looked at first, since it takes the connections down
 		return Abandoned, err
+	default:
+	}
+	select {
 	case <-l.down:
 		return Lost, err
 	default:
