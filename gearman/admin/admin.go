@@ -62,23 +62,19 @@ func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
 		name = o.ServerName
 	}
 	d := transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout}
-	conn, err := d.Connect(ctx, transport.Endpoint{Addr: a.String(), Name: name})
+	nc, err := d.Connect(ctx, transport.Endpoint{Addr: a.String(), Name: name})
 	if err != nil {
 		return nil, err
 	}
-	return newConn(a.String(), conn, o), nil
+	return NewConn(a.String(), nc, o), nil
 }
 
 // NewConn speaks over a connection that the caller opened, which the Conn then owns.
 func NewConn(address string, nc net.Conn, o Options) *Conn {
-	return newConn(address, proto.NewConn(nc, proto.Limits{}), o)
-}
-
-func newConn(address string, conn *proto.Conn, o Options) *Conn {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
 	}
-	c := &Conn{addr: address, conn: conn, timeout: o.Timeout, turn: make(chan struct{}, 1)}
+	c := &Conn{addr: address, conn: proto.NewConn(nc, proto.Limits{}), timeout: o.Timeout, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
 	return c
 }

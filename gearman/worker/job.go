@@ -26,13 +26,15 @@ type Job struct {
 	spool    *os.File // instead of workload
 	size     int64
 
-	conn *conn
+	link *link
+	done Done // of the slot alone
 
 	mu         sync.Mutex
 	ended      bool // nothing may be sent any more
+	late       bool // it was failed before the handler returned
 	resultFrom io.Reader
 	resultSize int64
-	sent       int64 // bytes of data and warnings
+	sent       int64 // bytes of the result, of data and warnings
 }
 
 // Handle is the server's name for the job, unique on that server.

@@ -3,50 +3,244 @@ package worker
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-var errTODO = errors.New("not written yet")
-
-type conn struct{}
-
-// Worker runs jobs. Make one with New.
+// Worker runs jobs. Make one with New, give it handlers with Handle, and Run it.
 type Worker struct {
-	o Options
+	o         Options
+	addresses []transport.Address
+	dialer    transport.Dialer
+	backoff   transport.Backoff
+
+	functions map[string]*function // by name on the wire
+	order     []*function          // as registered
+	slots     []*slot
+
+	started atomic.Bool
+	soft    chan struct{} // closed by a soft stop
+	hard    chan struct{} // closed by a hard stop
+	ready   chan struct{} // closed at the first registration
+	once    struct{ soft, hard, ready sync.Once }
+
+	jobs      context.Context // of handlers, ends with a hard stop
+	stopJobs  context.CancelCauseFunc
+	conns     context.Context // of connections, ends when they must go
+	stopConns context.CancelFunc
+	connWG    sync.WaitGroup // connections' goroutines
+
+	running  atomic.Int64
+	lastJob  atomic.Int64 // when the last job ended, Unix nanoseconds
+	mu       sync.Mutex
+	servers  map[transport.Endpoint]*server
+	stopping bool // no connections may be added or opened again
 }
 
+// Mistakes in the use of a worker.
+var (
+	ErrNoHandlers = errors.New("the worker has no handlers: call Handle before Run")
+	ErrStarted    = errors.New("the worker was started already")
+)
+
 // New makes a worker. It connects when Run is called.
-func New(o Options) (*Worker, error) { return nil, errTODO }
+func New(o Options) (*Worker, error) {
+	addresses, err := o.setDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		o:         o,
+		addresses: addresses,
+		dialer:    transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
+		backoff:   transport.Backoff{Min: o.ReconnectMin, Max: o.ReconnectMax},
+		functions: make(map[string]*function),
+		soft:      make(chan struct{}),
+		hard:      make(chan struct{}),
+		ready:     make(chan struct{}),
+		servers:   make(map[transport.Endpoint]*server),
+	}
+	for i := range o.Concurrency {
+		w.slots = append(w.slots, newSlot(w, i))
+	}
+	return w, nil
+}
 
 // Handle registers a handler for a function. It must be called before Run; a name can be registered once.
-func (w *Worker) Handle(name string, h Handler, opts ...Option) error { return errTODO }
+func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
+	f := &function{name: name, wire: w.o.Prefix + name, handler: h}
+	switch err := proto.CheckFunction(f.wire); {
+	case err != nil:
+		return err
+	case h == nil:
+		return fmt.Errorf("function %s: the handler is nil", name)
+	case w.started.Load():
+		return fmt.Errorf("function %s: %w", name, ErrStarted)
+	case w.functions[f.wire] != nil:
+		// A server would count a second registration as a second worker.
+		return fmt.Errorf("function %s: it has a handler already", name)
+	}
+	for _, opt := range opts {
+		opt(f)
+	}
+	w.functions[f.wire] = f
+	w.order = append(w.order, f)
+	return nil
+}
 
-// Run connects, works, and returns when the worker has stopped: nil after a soft stop that finished all jobs, ErrStopped after a hard
-// one. The end of ctx is a soft stop. A worker runs once.
-func (w *Worker) Run(ctx context.Context) error { return errTODO }
+// Run connects, works, and returns when the worker has stopped: nil after a soft stop in which all jobs were finished, ErrStopped after a
+// hard one. The end of ctx is a soft stop; handlers see ctx's values, not its end. A worker runs once.
+func (w *Worker) Run(ctx context.Context) error {
+	if len(w.functions) == 0 {
+		return ErrNoHandlers
+	}
+	if w.started.Swap(true) {
+		return ErrStarted
+	}
+	w.jobs, w.stopJobs = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer w.stopJobs(nil)
+	w.conns, w.stopConns = context.WithCancel(context.WithoutCancel(ctx))
+	defer w.stopConns()
+
+	var slots, rest sync.WaitGroup
+	for _, s := range w.slots {
+		slots.Go(s.run)
+	}
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	rest.Go(func() { w.follow(following) })
+	idle := make(chan struct{}) // closed when all slots have finished
+	rest.Go(func() { slots.Wait(); close(idle) })
+
+	select {
+	case <-ctx.Done():
+		w.Stop()
+	case <-w.soft:
+	case <-w.hard:
+		w.Stop()
+	}
+	stopFollowing()
+	w.drain(idle)
+
+	rest.Wait()
+	w.stopConns()
+	w.connWG.Wait()
+	select {
+	case <-w.hard:
+		return ErrStopped
+	default:
+		return nil
+	}
+}
+
+// drain sees the worker through its stop, until all slots have finished and nothing keeps the connections.
+func (w *Worker) drain(idle <-chan struct{}) {
+	w.mu.Lock()
+	w.stopping = true
+	w.mu.Unlock()
+	for _, s := range w.slots {
+		s.unregister(false)
+	}
+	var deadline <-chan time.Time
+	if w.o.DrainTimeout > 0 {
+		timer := time.NewTimer(w.o.DrainTimeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	select {
+	case <-idle:
+	case <-deadline:
+		w.o.Logger.Warn("Drain time is up, stopping hard", "drainTimeout", w.o.DrainTimeout, "running", w.running.Load())
+		w.StopNow()
+	case <-w.hard:
+	}
+	select {
+	case <-idle:
+	case <-w.hard:
+		w.stopJobs(ErrStopped)
+		w.stopConns()
+		<-idle
+		return
+	}
+	last := w.lastJob.Load()
+	if linger := time.Until(time.Unix(0, last).Add(w.o.Linger)); last != 0 && linger > 0 {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-w.hard:
+		case <-deadline:
+		}
+	}
+	w.slots[0].leave()
+}
 
 // Stop begins a soft stop and returns at once.
-func (w *Worker) Stop() {}
+func (w *Worker) Stop() { w.once.soft.Do(func() { close(w.soft) }) }
 
-// StopNow begins a hard stop and returns at once.
-func (w *Worker) StopNow() {}
+// StopNow begins a hard stop and returns at once. Handlers' contexts end with the cause ErrStopped.
+func (w *Worker) StopNow() { w.once.hard.Do(func() { close(w.hard) }) }
 
-// Ready is closed when the worker has registered at a first server. It stays closed.
-func (w *Worker) Ready() <-chan struct{} { return nil }
+// Ready is closed when the worker has registered at a first server. It stays closed, whatever comes of the connection.
+func (w *Worker) Ready() <-chan struct{} { return w.ready }
+
+// WaitReady waits until the worker is registered at each of its servers over one connection at least, and names those that are missing if ctx
+// ends first.
+func (w *Worker) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st := w.Status()
+		var missing []string
+		for _, s := range st.Servers {
+			if s.Registered == 0 {
+				missing = append(missing, s.Server)
+			}
+		}
+		if len(st.Servers) > 0 && len(missing) == 0 && !st.Resolving {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not registered yet at %v: %w", missing, context.Cause(ctx))
+		}
+	}
+}
 
 // RenewClientID asks Options.ClientID for the id of a slot and sends it over the slot's connections, whether a job runs or not.
-func (w *Worker) RenewClientID(slot int) error { return errTODO }
-
-// Status is a look at the worker as it is now.
-func (w *Worker) Status() Status { return Status{} }
+func (w *Worker) RenewClientID(slot int) error {
+	if slot < 0 || slot >= len(w.slots) {
+		return fmt.Errorf("slot %d of %d", slot, len(w.slots))
+	}
+	if w.o.ClientID == nil {
+		return fmt.Errorf("%w: ClientID is not set", ErrOptions)
+	}
+	id := w.o.ClientID(slot)
+	if err := proto.CheckClientID(id); err != nil {
+		return err
+	}
+	for _, l := range w.slots[slot].links() {
+		// A connection that fails here is told of by its reader.
+		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendSetClientID(dst, id) })
+	}
+	return nil
+}
 
 // Status is the state of a worker.
 type Status struct {
 	Servers   []ServerStatus // sorted by address
 	Running   int            // jobs being worked on
 	Slots     int
-	Stopping  bool
-	Connected int // servers with at least one registered connection
+	Connected int  // servers with at least one registered connection
+	Stopping  bool // a soft or hard stop has begun
+	Resolving bool // a name has not been resolved yet
 }
 
 // ServerStatus is the state of the connections to one job server.
@@ -54,19 +248,34 @@ type ServerStatus struct {
 	Server     string // ip:port
 	Host       string // the name that it was given by
 	Version    string // empty until a first connection was up
-	Registered int    // connections that have registered, of one for each slot
-	Reconnects uint64 // connections lost and not closed on purpose, and attempts that failed
+	Registered int    // connections that are registered, of one for each slot
+	Reconnects uint64 // attempts that followed a lost connection or a failed attempt
 	LastError  error  // of the last loss or failed attempt; nil once connected again
 }
 
-// Status tells clients how far the job is: numerator of denominator.
-func (j *Job) Status(numerator, denominator uint64) error { return errTODO }
-
-// Data sends a part of the result to the clients that wait.
-func (j *Job) Data(data []byte) error { return errTODO }
-
-// DataFrom sends size bytes of r as one part of the result, without holding them in memory.
-func (j *Job) DataFrom(r io.Reader, size int64) error { return errTODO }
-
-// Warning sends a warning to the clients that wait.
-func (j *Job) Warning(data []byte) error { return errTODO }
+// Status is a look at the worker as it is now.
+func (w *Worker) Status() Status {
+	st := Status{Slots: len(w.slots), Running: int(w.running.Load())}
+	select {
+	case <-w.soft:
+		st.Stopping = true
+	case <-w.hard:
+		st.Stopping = true
+	default:
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.addresses {
+		if !slices.ContainsFunc(mapKeys(w.servers), func(e transport.Endpoint) bool { return e.Name == a.Host }) {
+			st.Resolving = true
+		}
+	}
+	for _, s := range w.servers {
+		st.Servers = append(st.Servers, s.status())
+		if s.registered > 0 {
+			st.Connected++
+		}
+	}
+	slices.SortFunc(st.Servers, func(a, b ServerStatus) int { return compare(a.Server, b.Server) })
+	return st
+}

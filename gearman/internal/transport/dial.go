@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // DialFunc opens a connection, like net.Dialer.DialContext.
@@ -18,14 +16,13 @@ type Dialer struct {
 	Dial    DialFunc      // nil: TCP with keep-alive probes
 	TLS     *tls.Config   // nil: plain text; ServerName defaults to the name that the server was given by
 	Timeout time.Duration // for connecting and the TLS handshake together (default 5 s)
-	Limits  proto.Limits
 }
 
 // A vanished peer is noticed after about half a minute; the kernel's own defaults take two hours.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // Connect opens a connection to e.
-func (d *Dialer) Connect(ctx context.Context, e Endpoint) (*proto.Conn, error) {
+func (d *Dialer) Connect(ctx context.Context, e Endpoint) (net.Conn, error) {
 	timeout := d.Timeout
 	if timeout <= 0 {
 		timeout = 5 * time.Second
@@ -53,7 +50,7 @@ func (d *Dialer) Connect(ctx context.Context, e Endpoint) (*proto.Conn, error) {
 		}
 		nc = tc
 	}
-	return proto.NewConn(nc, d.Limits), nil
+	return nc, nil
 }
 
 // String names the job server for messages: its address, and the name that it was found by.

@@ -1,0 +1,164 @@
+package transport
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Outbox writes what many goroutines have for one connection. Small things are staged in a buffer, and whoever flushes it first writes for
+// all: what is staged meanwhile goes into the next write, so a busy connection sees few large writes without a goroutine of its own. It is
+// safe for concurrent use; its lock is never held during a write.
+type Outbox struct {
+	nc      net.Conn
+	timeout time.Duration // for each piece of at most writePiece bytes
+
+	mu         sync.Mutex
+	turn       sync.Cond // told when busy ends
+	buf, spare []byte
+	busy       bool // a goroutine writes
+	err        error
+}
+
+const (
+	writePiece = 256 << 10 // progress is asked for at least each so many bytes
+	stageLimit = 1 << 20   // above this, those who stage wait for the writer
+	keepStaged = 256 << 10 // a larger buffer isn't kept for the next
+	// CopyLimit is the size from which data is better written by Stream than copied by Stage.
+	CopyLimit = 64 << 10
+)
+
+// NewOutbox returns the outbox of a connection. A write that isn't taken within timeout fails it.
+func NewOutbox(nc net.Conn, timeout time.Duration) *Outbox {
+	o := &Outbox{nc: nc, timeout: timeout}
+	o.turn.L = &o.mu
+	return o
+}
+
+// Stage lets encode append to the buffer, to be written by the next flush. The error is that of an earlier write.
+func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.busy && len(o.buf) > stageLimit && o.err == nil {
+		o.turn.Wait()
+	}
+	if o.err == nil {
+		o.buf = encode(o.buf)
+	}
+	return o.err
+}
+
+// Staged is how many bytes wait for a flush.
+func (o *Outbox) Staged() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf)
+}
+
+// Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns at once.
+func (o *Outbox) Flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.busy {
+		o.drain()
+	}
+	return o.err
+}
+
+// Send is Stage and Flush.
+func (o *Outbox) Send(encode func(dst []byte) []byte) error {
+	if err := o.Stage(encode); err != nil {
+		return err
+	}
+	return o.Flush()
+}
+
+// Stream writes what is staged, then what encode appends, then size bytes of body, with nothing of others in between and without
+// holding body in memory. If body falls short the connection is of no more use, and closed.
+func (o *Outbox) Stream(encode func(dst []byte) []byte, body io.Reader, size int64) error {
+	return o.stream(encode, func() error { return o.copyBody(body, size) })
+}
+
+// StreamBytes is Stream of bytes in memory, which are not copied.
+func (o *Outbox) StreamBytes(encode func(dst []byte) []byte, body []byte) error {
+	return o.stream(encode, func() error { return o.writeAll(body) })
+}
+
+func (o *Outbox) stream(encode func(dst []byte) []byte, body func() error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.busy && o.err == nil {
+		o.turn.Wait()
+	}
+	if o.err != nil {
+		return o.err
+	}
+	o.buf = encode(o.buf)
+	o.write(func(b []byte) error {
+		if err := o.writeAll(b); err != nil {
+			return err
+		}
+		return body()
+	})
+	o.drain() // what was staged meanwhile
+	return o.err
+}
+
+// drain writes until nothing is staged. The lock is held on entry and on return, not during writes.
+func (o *Outbox) drain() {
+	for o.err == nil && len(o.buf) > 0 {
+		o.write(o.writeAll)
+	}
+}
+
+// write hands the staged bytes to f, outside the lock.
+func (o *Outbox) write(f func([]byte) error) {
+	b := o.buf
+	o.buf, o.spare, o.busy = o.spare[:0], nil, true
+	o.mu.Unlock()
+	err := f(b)
+	o.mu.Lock()
+	if cap(b) <= keepStaged {
+		o.spare = b[:0]
+	}
+	o.busy = false
+	if err != nil && o.err == nil {
+		o.err = err
+		_ = o.nc.Close() // half of something was written; err says why
+	}
+	o.turn.Broadcast()
+}
+
+func (o *Outbox) writeAll(b []byte) error {
+	for len(b) > 0 {
+		if err := o.nc.SetWriteDeadline(time.Now().Add(o.timeout)); err != nil {
+			return err
+		}
+		n, err := o.nc.Write(b[:min(len(b), writePiece)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func (o *Outbox) copyBody(body io.Reader, size int64) error {
+	for size > 0 {
+		if err := o.nc.SetWriteDeadline(time.Now().Add(o.timeout)); err != nil {
+			return err
+		}
+		// io.CopyN lets a TCP connection take a file's bytes without passing them through here.
+		n, err := io.CopyN(o.nc, body, min(size, writePiece))
+		size -= n
+		if err == io.EOF {
+			return fmt.Errorf("%d bytes are missing of what was announced: %w", size, io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

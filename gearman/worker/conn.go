@@ -1,0 +1,298 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// conn is a slot's way to one server, over as many connections after each other as it takes. run is its goroutine.
+type conn struct {
+	w      *Worker
+	slot   *slot
+	server *server
+	link   *link // the connection that is registered now, or nil; slot.mu guards it
+}
+
+// state of a link, as the slot sees it.
+type state int
+
+const (
+	awake    state = iota // may have a job: to be asked
+	grabbing              // was asked, hasn't answered
+	asleep                // had no job and was told that we sleep
+	working               // gave the job that the slot runs
+	parked                // unregistered by a stop, nothing in flight
+)
+
+// event is what a server sent that the slot waits for.
+type event int
+
+const (
+	none event = iota
+	noJob
+	gotJob
+	refused // the way of asking
+)
+
+// link is one registered connection. Fields below mu's line are guarded by slot.mu.
+type link struct {
+	c       *conn
+	nc      net.Conn
+	in      *proto.Conn
+	read    *atomic.Int64 // bytes, to see progress
+	out     *transport.Outbox
+	version proto.Version
+	down    chan struct{} // closed when the connection has ended
+	echoed  chan struct{} // gets a value for each ECHO_RES
+	success atomic.Bool   // a job went well over it
+
+	// Guarded by slot.mu.
+	state     state
+	event     event
+	job       *Job
+	plainGrab bool // GRAB_JOB, for servers that don't know GRAB_JOB_UNIQ
+	proven    bool // GRAB_JOB_UNIQ has been answered
+	notBefore time.Time
+	regrabAt  time.Time
+	sleptAt   time.Time
+	quick     int       // wake-ups straight after PRE_SLEEP since the last job
+	onPurpose error     // why we closed it, where it was us
+	working   *function // of the job in flight
+	trimmed   bool      // the other functions were unregistered
+	cancelJob context.CancelCauseFunc
+	sayBye    bool // closed by a stop: not an error
+}
+
+// Reasons for closing a connection ourselves.
+var (
+	errRequeue = errors.New("closed to requeue a job")
+	errHung    = errors.New("no answer to the request for a job")
+)
+
+// run keeps the connection open until the worker stops or the server is gone.
+func (c *conn) run() {
+	ctx := c.w.conns
+	log := c.w.o.Logger.With("server", c.server.ep.String(), "slot", c.slot.id)
+	failures := 0
+	for {
+		opened := time.Now()
+		l, err := c.open(ctx)
+		if err == nil {
+			log.Debug("Registered at job server", "version", l.version.Text)
+			err = c.serve(ctx, l)
+			// Half a minute or a job that went well starts the back-off anew.
+			if l.success.Load() || time.Since(opened) > 30*time.Second {
+				failures = 0
+			}
+		}
+		if c.w.leaving(c) || ctx.Err() != nil {
+			return
+		}
+		failures++
+		delay := c.w.backoff.Delay(failures)
+		c.w.retrying(c.server, err)
+		if errors.Is(err, errRequeue) {
+			log.Info("Dropped the connection to requeue a job", "retryIn", delay)
+		} else {
+			log.Warn("Job server connection is down", "error", err, "failures", failures, "retryIn", delay)
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-c.w.soft:
+		}
+		timer.Stop()
+		if c.w.leaving(c) || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// open connects, registers and waits for the server to answer, so that a hung server never counts as one to be asked.
+func (c *conn) open(ctx context.Context) (*link, error) {
+	nc, err := c.w.dialer.Connect(ctx, c.server.ep)
+	if err != nil {
+		return nil, err
+	}
+	counted := &countedConn{Conn: nc}
+	l := &link{
+		c: c, nc: nc, in: proto.NewConn(counted, proto.Limits{}), read: &counted.n,
+		out:  transport.NewOutbox(nc, c.w.o.WriteTimeout),
+		down: make(chan struct{}), echoed: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout))
+	defer cancel()
+	if err := l.in.Exchange(ctx, c.registration(), l.readRegistration); err != nil {
+		_ = nc.Close() // err says why
+		return nil, fmt.Errorf("register at job server %s: %w", c.server.ep, err)
+	}
+	if err := nc.SetDeadline(time.Time{}); err != nil {
+		_ = nc.Close() // err says why
+		return nil, fmt.Errorf("register at job server %s: %w", c.server.ep, err)
+	}
+	return l, nil
+}
+
+const registered = "registered"
+
+// registration asks for the version first, since servers differ in what they make of the rest.
+func (c *conn) registration() []byte {
+	b := []byte("version\n")
+	if c.w.o.ClientID != nil {
+		if id := c.w.o.ClientID(c.slot.id); proto.CheckClientID(id) == nil {
+			b = proto.AppendSetClientID(b, id)
+		} else {
+			c.w.o.Logger.Error("Client id can't be set", "clientID", id, "error", proto.CheckClientID(id))
+		}
+	}
+	for _, f := range c.w.order {
+		if f.serverTimeout > 0 {
+			b = proto.AppendCanDoTimeout(b, f.wire, f.serverTimeout)
+		} else {
+			b = proto.AppendCanDo(b, f.wire)
+		}
+	}
+	return proto.AppendEcho(b, proto.Request, registered)
+}
+
+func (l *link) readRegistration(in *proto.Conn) error {
+	for {
+		text, err := in.IsText()
+		if err != nil {
+			return err
+		}
+		if text {
+			line, err := in.ReadLine()
+			if err != nil {
+				return err
+			}
+			l.version = proto.ParseVersion(string(line))
+			continue
+		}
+		p, err := in.Next()
+		if err != nil {
+			return err
+		}
+		switch p.Type {
+		case proto.TypeEchoRes:
+			l.plainGrab = l.version.Dialect == proto.Perl
+			return nil
+		case proto.TypeError:
+			se, err := p.ServerError()
+			if err != nil {
+				return err
+			}
+			return se
+		case proto.TypeNoop:
+		default:
+			return fmt.Errorf("%s to a registration: %w", p, proto.ErrType)
+		}
+	}
+}
+
+// serve hands the link to the slot and reads what the server sends until the connection ends.
+func (c *conn) serve(ctx context.Context, l *link) error {
+	info := c.info(l)
+	c.w.connected(c.server, l.version)
+	defer c.w.disconnected(c.server)
+	if f := c.w.o.Hooks.ConnUp; f != nil {
+		f(info)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.nc.Close() }) // the reader below ends by it
+	defer stop()
+	c.slot.linkUp(c, l)
+	err := l.readAll()
+	_ = l.nc.Close() // nothing more comes
+	close(l.down)
+	err = c.slot.linkDown(c, l, err)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if f := c.w.o.Hooks.ConnDown; f != nil {
+		f(info, err)
+	}
+	return err
+}
+
+func (c *conn) info(l *link) Conn {
+	return Conn{Slot: c.slot.id, Server: c.server.ep.Addr, Host: c.server.ep.Name, Version: l.version}
+}
+
+func (l *link) readAll() error {
+	for {
+		if err := l.readOne(); err != nil {
+			if err == io.EOF {
+				err = errors.New("the server closed the connection")
+			}
+			return fmt.Errorf("job server %s: %w", l.c.server.ep, err)
+		}
+	}
+}
+
+func (l *link) readOne() error {
+	h, err := l.in.ReadHeader()
+	if err != nil {
+		return err
+	}
+	switch h.Type {
+	case proto.TypeNoop:
+		l.c.slot.wakeUp(l)
+		return nil
+	case proto.TypeNoJob:
+		return l.c.slot.answer(l, noJob, nil)
+	case proto.TypeJobAssign, proto.TypeJobAssignUniq, proto.TypeJobAssignAll:
+		job, err := l.readJob(h)
+		if err != nil {
+			return err
+		}
+		return l.c.slot.answer(l, gotJob, job)
+	case proto.TypeEchoRes:
+		select {
+		case l.echoed <- struct{}{}:
+		default:
+		}
+		return nil // the next header skips the data
+	case proto.TypeError:
+		b, err := l.in.Peek(4 << 10)
+		if err != nil {
+			return err
+		}
+		se, err := proto.Packet{Dir: h.Dir, Type: h.Type, Data: b}.ServerError()
+		if err != nil {
+			return err
+		}
+		if l.c.slot.grabRefused(l) {
+			return nil
+		}
+		l.c.w.o.Logger.Warn("Job server refused a packet", "server", l.c.server.ep.String(), "error", se)
+		return nil
+	}
+	return fmt.Errorf("%s %s to a worker: %w", h.Dir, h.Type, proto.ErrType)
+}
+
+// regrab is when a connection that goes to sleep now asks again.
+func (w *Worker) regrab(now time.Time) time.Time {
+	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1))
+}
+
+// countedConn counts what is read.
+type countedConn struct {
+	net.Conn
+	n atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// longestArgs is how much of an assignment its arguments can take. A server that wrote more would have taken more than it takes.
+const longestArgs = proto.MaxHandle + proto.MaxFunction + 8 + 2*proto.MaxUnique
+
+// readJob reads the rest of an assignment: its payload into memory of its own, or into a file.
+func (l *link) readJob(h proto.Header) (*Job, error) {
+	in, c := l.in, l.c
+	front, err := in.Peek(longestArgs)
+	if err != nil {
+		return nil, err
+	}
+	a, err := proto.Packet{Dir: h.Dir, Type: h.Type, Data: front}.Assignment()
+	if err != nil {
+		return nil, err
+	}
+	fn := c.w.functions[string(a.Function)]
+	if fn == nil {
+		return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
+	}
+	job := &Job{
+		handle: string(a.Handle), unique: string(a.Unique), fn: fn,
+		slot: c.slot.id, server: c.server.ep.Addr, version: l.version, link: l,
+	}
+	if err := in.Discard(len(front) - len(a.Data)); err != nil {
+		return nil, err
+	}
+	job.size = in.Rest()
+	if limit := c.w.o.SpoolAbove; limit > 0 && job.size > limit {
+		return job, l.readSpool(job)
+	}
+	job.workload, err = readExactly(in, job.size)
+	return job, err
+}
+
+// readExactly reads size bytes. Memory for them is taken as they come, so that a size alone costs nothing.
+func readExactly(in io.Reader, size int64) ([]byte, error) {
+	const step = 1 << 20
+	buf := make([]byte, min(size, step))
+	for have := 0; ; {
+		n, err := io.ReadFull(in, buf[have:])
+		have += n
+		if err != nil {
+			return nil, unexpected(err)
+		}
+		if int64(have) == size {
+			return buf, nil
+		}
+		bigger := make([]byte, min(size, 4*int64(have)))
+		copy(bigger, buf)
+		buf = bigger
+	}
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// readSpool writes the payload to a file that has no name any more: nothing is left of it however the process ends.
+func (l *link) readSpool(job *Job) error {
+	f, err := os.CreateTemp(l.c.w.o.SpoolDir, "gearman-job-*")
+	if err != nil {
+		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
+	}
+	job.spool = f
+	err = os.Remove(f.Name())
+	if err == nil {
+		_, err = io.Copy(f, l.in)
+	}
+	if err == nil && l.in.Rest() > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		job.removeSpool()
+		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
+	}
+	return nil
+}
+
+func (j *Job) removeSpool() {
+	if j.spool == nil {
+		return
+	}
+	// Closing frees the file, whose name is gone; that it was closed before, as by a handler that passed it on, is fine.
+	if err := j.spool.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		j.link.c.w.o.Logger.Warn("Spool file could not be closed", "error", err)
+	}
+}

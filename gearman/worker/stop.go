@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+func appendReset(dst []byte) []byte {
+	return proto.AppendEmpty(dst, proto.Request, proto.TypeResetAbilities)
+}
+
+// unregister tells the servers that the slot takes no more jobs, without touching a job in flight: CANT_DO or RESET_ABILITIES would
+// requeue it at once, and it would run twice. A connection that was asked for a job is left alone, since one may be on its way; idle says
+// that the slot's own goroutine calls and no answer is outstanding any more.
+func (s *slot) unregister(idle bool) {
+	type order struct {
+		l    *link
+		keep *function
+	}
+	var orders []order
+	s.mu.Lock()
+	s.stopping = true
+	for _, c := range s.conns {
+		l := c.link
+		if l == nil {
+			continue
+		}
+		switch {
+		case l.state == working && l.trimmed:
+		case l.state == working:
+			l.trimmed = true
+			orders = append(orders, order{l, l.working})
+		case l.state == awake, l.state == asleep, l.state == grabbing && idle:
+			l.state = parked
+			orders = append(orders, order{l, nil})
+		}
+	}
+	s.mu.Unlock()
+	for _, o := range orders {
+		// A failure ends the connection, of which its reader tells.
+		_ = o.l.out.Send(func(dst []byte) []byte {
+			if o.keep == nil {
+				return appendReset(dst)
+			}
+			for _, f := range s.w.order {
+				if f != o.keep {
+					dst = proto.AppendCantDo(dst, f.wire)
+				}
+			}
+			return dst
+		})
+	}
+}
+
+// leave closes the slot's connections. Nothing is in flight on them; what was sent is known to have been taken when its echo is
+// back, so that nothing is lost to the reset with which a close may end a connection.
+func (s *slot) leave() {
+	links := s.links()
+	for _, l := range links {
+		s.mu.Lock()
+		l.sayBye = true
+		s.mu.Unlock()
+		// A failure ends the connection, for which the wait below doesn't last.
+		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "bye") })
+	}
+	timer := time.NewTimer(s.w.o.ConnectTimeout)
+	defer timer.Stop()
+	for _, l := range links {
+		select {
+		case <-l.echoed:
+			_ = l.out.Send(appendReset) // the close that follows says the same
+		case <-l.down:
+		case <-timer.C:
+			timer.Reset(0) // for the others, too
+		case <-s.w.hard:
+		}
+	}
+	for _, l := range links {
+		_ = l.nc.Close() // its reader ends by it
+	}
+}

@@ -1,0 +1,239 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// work runs a job and stages its outcome, which travels with the next request if that goes to the same server.
+func (s *slot) work(l *link, job *Job) {
+	w := s.w
+	w.running.Add(1)
+	if s.isStopping() {
+		s.unregister(false) // the stop may have passed over this link when it was grabbing
+	}
+	if hook := w.o.Hooks.JobStart; hook != nil {
+		hook(job)
+	}
+	ctx, release := s.jobContext(l, job)
+	start := time.Now()
+	result, err := job.fn.call(ctx, job)
+	job.done = Done{Duration: time.Since(start), BytesIn: job.size}
+	job.done.Timeout = job.fn.timeout > 0 && errors.Is(context.Cause(ctx), ErrTimeout)
+	release()
+
+	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
+	job.done.BytesOut = job.bytesOut()
+	job.removeSpool()
+	s.mu.Lock()
+	l.cancelJob, l.working = nil, nil
+	l.state, l.event, l.quick, l.notBefore = awake, none, 0, time.Time{}
+	s.mu.Unlock()
+	if job.done.Outcome == Complete {
+		l.success.Store(true)
+	}
+	w.lastJob.Store(time.Now().UnixNano())
+	w.running.Add(-1)
+	s.unsent, s.unsentJob = l, job
+}
+
+// flushUnsent sends the outcome that was staged, where no request to the same server follows it.
+func (s *slot) flushUnsent() {
+	if s.unsent != nil {
+		s.unsentIsSent(s.unsent.out.Flush())
+	}
+}
+
+// unsentIsSent tells the hook of a job whose outcome has been flushed.
+func (s *slot) unsentIsSent(err error) {
+	if s.unsent == nil {
+		return
+	}
+	job := s.unsentJob
+	s.unsent, s.unsentJob = nil, nil
+	if err != nil && job.done.Outcome <= Excepted {
+		job.done.Outcome, job.done.Err = Lost, errors.Join(job.done.Err, err)
+	}
+	if hook := s.w.o.Hooks.JobDone; hook != nil {
+		hook(job, job.done)
+	}
+}
+
+func nothing() {}
+
+// jobContext makes the handler's context: the worker's own, where nothing can end it but a hard stop.
+func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func()) {
+	ctx, release = s.w.jobs, nothing
+	if s.w.o.DropOnDisconnect {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		release = func() { cancel(nil) }
+		s.mu.Lock()
+		l.cancelJob = cancel
+		s.mu.Unlock()
+		select {
+		case <-l.down: // before cancelJob was set
+			cancel(ErrDisconnected)
+		default:
+		}
+	}
+	if t := job.fn.timeout; t > 0 {
+		outer := release
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, ErrTimeout)
+		late := time.AfterFunc(t+job.fn.grace, job.failLate)
+		release = func() { late.Stop(); cancel(); outer() }
+	}
+	return ctx, release
+}
+
+// failLate fails a job in the place of a handler that doesn't return.
+func (j *Job) failLate() {
+	j.mu.Lock()
+	if j.ended {
+		j.mu.Unlock()
+		return
+	}
+	j.ended, j.late = true, true
+	j.mu.Unlock()
+	// A failure ends the connection, of which its reader tells.
+	_ = j.link.out.Send(func(dst []byte) []byte { return proto.AppendWorkFail(dst, proto.Request, j.handle) })
+}
+
+// finish stages the outcome, or sends it where it is large.
+func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, error) {
+	job.mu.Lock()
+	late := job.late
+	job.ended = true
+	from, size := job.resultFrom, job.resultSize
+	job.mu.Unlock()
+	if c, ok := from.(io.Closer); ok {
+		defer c.Close()
+	}
+	if late {
+		return Fail, errors.Join(ErrTimeout, err)
+	}
+	select {
+	case <-s.w.hard: // looked at first, since it takes the connections down
+		return Abandoned, err
+	default:
+	}
+	select {
+	case <-l.down:
+		return Lost, err
+	default:
+	}
+	exception, isException := errors.AsType[*ExceptionError](err)
+	var sendErr error
+	outcome := Complete
+	switch {
+	case err == nil && from != nil:
+		sendErr = l.out.Stream(func(dst []byte) []byte {
+			return proto.AppendWorkHeader(dst, proto.Request, proto.TypeWorkComplete, job.handle, size)
+		}, from, size)
+		job.count(size)
+	case err == nil:
+		sendErr = checkSize(int64(len(result)))
+		if sendErr != nil {
+			s.fail(l, job)
+			return Fail, sendErr
+		}
+		sendErr = job.stage(proto.TypeWorkComplete, result)
+	case errors.Is(err, ErrRequeue) && job.CanRequeue():
+		s.drop(l, errRequeue)
+		<-l.down
+		return Requeued, err
+	case isException:
+		outcome = Excepted
+		sendErr = job.stage(proto.TypeWorkException, exception.Data)
+		if job.version.Dialect == proto.Perl { // where an exception is a message, and ends nothing
+			sendErr = errors.Join(sendErr, s.fail(l, job))
+		}
+	default:
+		outcome = Fail
+		sendErr = s.fail(l, job)
+	}
+	if sendErr != nil {
+		return Lost, errors.Join(err, sendErr)
+	}
+	return outcome, err
+}
+
+func (s *slot) fail(l *link, job *Job) error {
+	return l.out.Stage(func(dst []byte) []byte { return proto.AppendWorkFail(dst, proto.Request, job.handle) })
+}
+
+// stage puts a packet about the job into the outbox; large data is written at once, not copied.
+func (j *Job) stage(t proto.Type, data []byte) error {
+	j.count(int64(len(data)))
+	if len(data) > transport.CopyLimit {
+		return j.link.out.StreamBytes(func(dst []byte) []byte {
+			return proto.AppendWorkHeader(dst, proto.Request, t, j.handle, int64(len(data)))
+		}, data)
+	}
+	return j.link.out.Stage(func(dst []byte) []byte { return proto.AppendWork(dst, proto.Request, t, j.handle, data) })
+}
+
+func (j *Job) count(n int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sent += n
+}
+
+func (j *Job) bytesOut() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sent
+}
+
+func (j *Job) alive() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ended {
+		return ErrJobDone
+	}
+	return nil
+}
+
+// Status tells clients how far the job is: numerator of denominator. Servers keep both as 32-bit numbers.
+func (j *Job) Status(numerator, denominator uint64) error {
+	if err := j.alive(); err != nil {
+		return err
+	}
+	return j.link.out.Send(func(dst []byte) []byte {
+		return proto.AppendWorkStatus(dst, proto.Request, j.handle, numerator, denominator)
+	})
+}
+
+// Data sends a part of the result to the clients that wait. Perl's server doesn't know it and drops it.
+func (j *Job) Data(data []byte) error { return j.tell(proto.TypeWorkData, data) }
+
+// Warning sends a warning to the clients that wait. Perl's server doesn't know it and drops it.
+func (j *Job) Warning(data []byte) error { return j.tell(proto.TypeWorkWarning, data) }
+
+func (j *Job) tell(t proto.Type, data []byte) error {
+	if err := errors.Join(j.alive(), checkSize(int64(len(data)))); err != nil {
+		return err
+	}
+	if err := j.stage(t, data); err != nil {
+		return err
+	}
+	return j.link.out.Flush()
+}
+
+// DataFrom sends size bytes of r as one part of the result, without holding them in memory. If r falls short the connection is dropped,
+// which requeues the job.
+func (j *Job) DataFrom(r io.Reader, size int64) error {
+	if err := errors.Join(j.alive(), checkSize(size)); err != nil {
+		return err
+	}
+	j.count(size)
+	return j.link.out.Stream(func(dst []byte) []byte {
+		return proto.AppendWorkHeader(dst, proto.Request, proto.TypeWorkData, j.handle, size)
+	}, r, size)
+}

@@ -1,0 +1,576 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rawClient submits jobs by hand.
+type rawClient struct {
+	t *testing.T
+	c *proto.Conn
+}
+
+func newClient(t *testing.T, addr string) *rawClient {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	return &rawClient{t: t, c: proto.NewConn(nc, proto.Limits{})}
+}
+
+func (r *rawClient) write(b []byte) {
+	r.t.Helper()
+	if _, err := r.c.Write(b); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// next reads a packet and gives it as text: its type and arguments.
+func (r *rawClient) next() string {
+	r.t.Helper()
+	if err := r.c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		r.t.Fatal(err)
+	}
+	p, err := r.c.Next()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	args, err := p.Args(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out := p.Type.String()
+	for _, a := range args {
+		out += "|" + string(a)
+	}
+	return out
+}
+
+func (r *rawClient) submit(typ proto.Type, function, unique, data string) (handle string) {
+	r.t.Helper()
+	r.write(proto.AppendSubmit(nil, typ, function, unique, data))
+	answer := r.next()
+	handle, ok := strings.CutPrefix(answer, "JOB_CREATED|")
+	if !ok {
+		r.t.Fatalf("submission answered with %s", answer)
+	}
+	return handle
+}
+
+// running is a worker that runs until the test ends or stop is called.
+type running struct {
+	*Worker
+	once sync.Once
+	done chan error
+	err  error
+}
+
+func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option) *running {
+	t.Helper()
+	w, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range handlers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := w.Handle(name, handlers[name], opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &running{Worker: w, done: make(chan error, 1)}
+	go func() { r.done <- w.Run(context.WithoutCancel(t.Context())) }() // wait joins it
+	t.Cleanup(func() { w.StopNow(); _ = r.wait() })
+	return r
+}
+
+func (r *running) wait() error {
+	r.once.Do(func() { r.err = <-r.done })
+	return r.err
+}
+
+func ready(t *testing.T, w *running) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	if err := w.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func status(t *testing.T, addr, function string) admin.FunctionStatus {
+	t.Helper()
+	c, err := admin.Dial(t.Context(), addr, admin.Options{Timeout: 60 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rows, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.Function == function {
+			return row
+		}
+	}
+	return admin.FunctionStatus{Function: function}
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func reverse(_ context.Context, j *Job) ([]byte, error) {
+	out := bytes.Clone(j.Workload())
+	slices.Reverse(out)
+	return out, nil
+}
+
+type starter struct {
+	start func(testing.TB, ...string) *jobserver.Server
+}
+
+var servers = map[string]starter{"gearmand": {jobserver.Gearmand}, "perl": {jobserver.Perl}}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	handlers := map[string]Handler{
+		"reverse": reverse,
+		"fail":    func(context.Context, *Job) ([]byte, error) { return nil, errors.New("no") },
+		"panic":   func(context.Context, *Job) ([]byte, error) { panic("oops") },
+		"except": func(context.Context, *Job) ([]byte, error) {
+			return nil, fmt.Errorf("x: %w", Exception([]byte("boom")))
+		},
+		"reader": func(_ context.Context, j *Job) ([]byte, error) {
+			return nil, j.ResultFrom(strings.NewReader("from a reader"), 13)
+		},
+		"status": func(_ context.Context, j *Job) ([]byte, error) { return []byte("r"), j.Status(1, 2) },
+		"stream": func(_ context.Context, j *Job) ([]byte, error) {
+			return []byte("end"), errors.Join(j.Data([]byte("part")), j.Warning([]byte("careful")), j.DataFrom(strings.NewReader("more"), 4))
+		},
+	}
+	tests := map[string]struct {
+		function, data string
+		exceptions     bool
+		noPerl         bool
+		want           []string
+	}{
+		"complete":               {function: "reverse", data: "abc", want: []string{"WORK_COMPLETE|H|cba"}},
+		"empty":                  {function: "reverse", data: "", want: []string{"WORK_COMPLETE|H|"}},
+		"nul":                    {function: "reverse", data: "a\x00b", want: []string{"WORK_COMPLETE|H|b\x00a"}},
+		"large":                  {function: "reverse", data: strings.Repeat("ab", 500_000), want: []string{"WORK_COMPLETE|H|" + strings.Repeat("ba", 500_000)}},
+		"fail":                   {function: "fail", want: []string{"WORK_FAIL|H"}},
+		"panic":                  {function: "panic", want: []string{"WORK_FAIL|H"}},
+		"exception, not asked":   {function: "except", want: []string{"WORK_FAIL|H"}},
+		"exception, asked":       {function: "except", exceptions: true, noPerl: true, want: []string{"WORK_EXCEPTION|H|boom"}},
+		"exception, asked, perl": {function: "except", exceptions: true, want: []string{"WORK_EXCEPTION|H|boom"}},
+		"reader":                 {function: "reader", want: []string{"WORK_COMPLETE|H|from a reader"}},
+		"status":                 {function: "status", want: []string{"WORK_STATUS|H|1|2", "WORK_COMPLETE|H|r"}},
+		"stream": {function: "stream", noPerl: true, want: []string{
+			"WORK_DATA|H|part", "WORK_WARNING|H|careful", "WORK_DATA|H|more", "WORK_COMPLETE|H|end",
+		}},
+	}
+	for name, srv := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := srv.start(t).Addr
+			w := start(t, Options{Servers: []string{addr}, Concurrency: 2}, handlers)
+			ready(t, w)
+			for name, tt := range tests {
+				t.Run(name, func(t *testing.T) {
+					if tt.noPerl && strings.Contains(t.Name(), "perl/") {
+						t.Skip("not supported by Perl's server")
+					}
+					c := newClient(t, addr)
+					if tt.exceptions {
+						c.write(proto.AppendOption(nil, proto.Request, "exceptions"))
+						if got := c.next(); got != "OPTION_RES|exceptions" {
+							t.Fatal(got)
+						}
+					}
+					h := c.submit(proto.TypeSubmitJob, tt.function, "", tt.data)
+					for _, want := range tt.want {
+						got := strings.TrimSuffix(strings.Replace(c.next(), h, "H", 1), "\x00")
+						if got != want {
+							t.Errorf("got %.100q, want %.100q", got, want)
+						}
+					}
+				})
+			}
+			w.Stop()
+			if err := w.wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRequeue(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	var mu sync.Mutex
+	var outcomes []string
+	tries := 0
+	w := start(t, Options{
+		Servers: []string{addr}, Concurrency: 2, ReconnectMin: time.Millisecond,
+		Hooks: Hooks{JobDone: func(_ *Job, d Done) {
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes = append(outcomes, d.Outcome.String())
+		}},
+	}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if tries++; tries <= 2 {
+			return nil, fmt.Errorf("try %d: %w", tries, ErrRequeue)
+		}
+		return j.Workload(), nil
+	}})
+	c := newClient(t, addr)
+	h := c.submit(proto.TypeSubmitJob, "f", "", "x")
+	if got := c.next(); got != "WORK_COMPLETE|"+h+"|x" {
+		t.Error(got)
+	}
+	w.Stop()
+	if err := w.wait(); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"requeued", "requeued", "complete"}; !slices.Equal(outcomes, want) {
+		t.Errorf("outcomes %v, want %v", outcomes, want)
+	}
+	if st := w.Status(); len(st.Servers) != 0 && st.Servers[0].Reconnects < 2 {
+		t.Errorf("reconnects: %+v", st)
+	}
+}
+
+func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	release := make(chan struct{})
+	results := make(chan Done, 2)
+	w := start(t, Options{Servers: []string{addr}, Hooks: Hooks{JobDone: func(_ *Job, d Done) { results <- d }}}, map[string]Handler{
+		"stuck": func(ctx context.Context, j *Job) ([]byte, error) {
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), ErrTimeout) {
+				t.Errorf("cause %v", context.Cause(ctx))
+			}
+			<-release
+			if err := j.Data([]byte("late")); !errors.Is(err, ErrJobDone) {
+				t.Errorf("Data of a job that was failed: %v", err)
+			}
+			return []byte("late"), nil
+		},
+		"ends": func(ctx context.Context, j *Job) ([]byte, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		},
+	}, Timeout(20*time.Millisecond, 30*time.Millisecond))
+	c := newClient(t, addr)
+	for _, f := range []string{"ends", "stuck"} {
+		h := c.submit(proto.TypeSubmitJob, f, "", "x")
+		if got := c.next(); got != "WORK_FAIL|"+h {
+			t.Errorf("%s: %s", f, got)
+		}
+	}
+	close(release)
+	w.Stop()
+	if err := w.wait(); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if d := <-results; !d.Timeout || d.Outcome != Fail || !errors.Is(d.Err, ErrTimeout) {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
+func TestSpooledPayload(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	big, small := strings.Repeat("0123456789", 200_000), "small"
+	w := start(t, Options{Servers: []string{addr}, SpoolAbove: 1000, SpoolDir: t.TempDir()}, map[string]Handler{
+		"f": func(_ context.Context, j *Job) ([]byte, error) {
+			if spooled := j.Spool() != nil; spooled != (j.Size() > 1000) {
+				return nil, fmt.Errorf("spooled: %v, size %d", spooled, j.Size())
+			}
+			if j.Spool() == nil {
+				return j.Workload(), nil
+			}
+			return nil, j.ResultFrom(j.Spool(), j.Size())
+		},
+		"read": func(_ context.Context, j *Job) ([]byte, error) { return io.ReadAll(j.Reader()) },
+	})
+	c := newClient(t, addr)
+	for _, f := range []string{"f", "read"} {
+		for _, payload := range []string{small, big} {
+			h := c.submit(proto.TypeSubmitJob, f, "u", payload)
+			if got := c.next(); got != "WORK_COMPLETE|"+h+"|"+payload {
+				t.Errorf("%s: got %.60q... (%d bytes) of %d", f, got, len(got), len(payload))
+			}
+		}
+	}
+	w.Stop()
+	if err := w.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSoftStopFinishesTheJob(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	started, release := make(chan struct{}), make(chan struct{})
+	w := start(t, Options{Servers: []string{addr}}, map[string]Handler{
+		"f": func(ctx context.Context, j *Job) ([]byte, error) {
+			close(started)
+			<-release
+			return []byte("done"), ctx.Err()
+		},
+		"g": reverse,
+	})
+	c := newClient(t, addr)
+	h := c.submit(proto.TypeSubmitJob, "f", "", "x")
+	<-started
+	c2 := newClient(t, addr)
+	c2.submit(proto.TypeSubmitJobBG, "g", "", "x")
+	c2.submit(proto.TypeSubmitJobBG, "f", "", "x")
+	w.Stop()
+	eventually(t, "g is unregistered while f runs", func() bool { return status(t, addr, "g").Workers == 0 })
+	if st := status(t, addr, "f"); st.Running != 1 || st.Workers != 1 || st.Total != 2 {
+		t.Errorf("while stopping: %+v", st)
+	}
+	close(release)
+	if got := c.next(); got != "WORK_COMPLETE|"+h+"|done" {
+		t.Error(got)
+	}
+	if err := w.wait(); err != nil {
+		t.Error(err)
+	}
+	if st := status(t, addr, "f"); st.Running != 0 || st.Workers != 0 || st.Total != 1 {
+		t.Errorf("after the stop: %+v", st)
+	}
+	if st := status(t, addr, "g"); st.Total != 1 {
+		t.Errorf("after the stop: %+v", st)
+	}
+}
+
+func TestHardStopHandsTheJobBack(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	started := make(chan struct{})
+	var done Done
+	w := start(t, Options{Servers: []string{addr}, DrainTimeout: 10 * time.Millisecond, Hooks: Hooks{JobDone: func(_ *Job, d Done) { done = d }}},
+		map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
+			close(started)
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}})
+	c := newClient(t, addr)
+	c.submit(proto.TypeSubmitJobBG, "f", "", "x")
+	<-started
+	w.Stop()
+	if err := w.wait(); !errors.Is(err, ErrStopped) {
+		t.Errorf("Run: %v", err)
+	}
+	if done.Outcome != Abandoned || !errors.Is(done.Err, ErrStopped) {
+		t.Errorf("%+v", done)
+	}
+	eventually(t, "the job is queued again", func() bool { st := status(t, addr, "f"); return st.Total == 1 && st.Running == 0 })
+}
+
+func TestTwoServersShareASlot(t *testing.T) {
+	t.Parallel()
+	a, b := jobserver.Gearmand(t).Addr, jobserver.Gearmand(t).Addr
+	const jobs = 40
+	for _, addr := range []string{a, b} {
+		c := newClient(t, addr)
+		for range jobs {
+			c.submit(proto.TypeSubmitJobBG, "f", "", "x")
+		}
+	}
+	var mu sync.Mutex
+	var from []string
+	atOnce, most := 0, 0
+	finished := make(chan struct{})
+	w := start(t, Options{Servers: []string{a, b}}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
+		mu.Lock()
+		atOnce++
+		most = max(most, atOnce)
+		from = append(from, j.Server())
+		n := len(from)
+		mu.Unlock()
+		time.Sleep(100 * time.Microsecond)
+		mu.Lock()
+		atOnce--
+		mu.Unlock()
+		if n == 2*jobs {
+			close(finished)
+		}
+		return nil, nil
+	}})
+	<-finished
+	w.Stop()
+	if err := w.wait(); err != nil {
+		t.Error(err)
+	}
+	if most != 1 {
+		t.Errorf("%d jobs at once in one slot", most)
+	}
+	// From when both were connected they take turns: neither may be served twice in a row while the other still has jobs.
+	first := map[string]int{a: slices.Index(from, a), b: slices.Index(from, b)}
+	both := max(first[a], first[b])
+	for i := both; i+1 < len(from) && i < jobs; i++ {
+		if from[i] == from[i+1] {
+			t.Errorf("jobs %d and %d both came from %s: %v", i, i+1, from[i], from)
+			break
+		}
+	}
+}
+
+func TestClientIDPerSlot(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	var mu sync.Mutex
+	life := 1
+	w := start(t, Options{Servers: []string{addr}, Concurrency: 2, ClientID: func(slot int) string {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprintf("slot=%d;life=%d", slot, life)
+	}}, map[string]Handler{"f": reverse})
+	ready(t, w)
+	ids := func() []string {
+		c, err := admin.Dial(t.Context(), addr, admin.Options{Timeout: 60 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns, err := c.Workers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, w := range conns {
+			if w.ID != "-" {
+				out = append(out, w.ID)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	eventually(t, "both ids show", func() bool { return slices.Equal(ids(), []string{"slot=0;life=1", "slot=1;life=1"}) })
+	mu.Lock()
+	life = 2
+	mu.Unlock()
+	if err := w.RenewClientID(0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "slot 0's id is new", func() bool { return slices.Equal(ids(), []string{"slot=0;life=2", "slot=1;life=1"}) })
+	if err := w.RenewClientID(2); err == nil {
+		t.Error("RenewClientID of a slot that isn't there")
+	}
+}
+
+func TestReconnectsAfterRestart(t *testing.T) {
+	t.Parallel()
+	srv := jobserver.Gearmand(t)
+	var mu sync.Mutex
+	ups, downs := 0, 0
+	w := start(t, Options{Servers: []string{srv.Addr}, ReconnectMax: 50 * time.Millisecond, Hooks: Hooks{
+		ConnUp: func(Conn) { mu.Lock(); ups++; mu.Unlock() },
+		ConnDown: func(_ Conn, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil { // it is nil when the test ends
+				downs++
+			}
+		},
+	}}, map[string]Handler{"f": reverse})
+	ready(t, w)
+	srv.Stop()
+	eventually(t, "the loss shows", func() bool { return w.Status().Connected == 0 })
+	srv.Restart(t)
+	ready(t, w)
+	c := newClient(t, srv.Addr)
+	h := c.submit(proto.TypeSubmitJob, "f", "", "ab")
+	if got := c.next(); got != "WORK_COMPLETE|"+h+"|ba" {
+		t.Error(got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if ups != 2 || downs != 1 || w.Status().Servers[0].Reconnects == 0 {
+		t.Errorf("%d ups, %d downs, %+v", ups, downs, w.Status())
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Options{
+		"no servers":  {},
+		"bad address": {Servers: []string{"host:port"}},
+		"concurrency": {Servers: []string{"h"}, Concurrency: -1},
+	} {
+		if _, err := New(o); !errors.Is(err, ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w, err := New(Options{Servers: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Run(t.Context()); !errors.Is(err, ErrNoHandlers) {
+		t.Error(err)
+	}
+	if err := w.Handle("a b", reverse); !errors.Is(err, proto.ErrName) {
+		t.Error(err)
+	}
+	if err := w.Handle("f", nil); err == nil {
+		t.Error("a nil handler was taken")
+	}
+	if err := w.Handle("f", reverse); err != nil {
+		t.Error(err)
+	}
+	if err := w.Handle("f", reverse); err == nil {
+		t.Error("a function was registered twice")
+	}
+	w.Stop()
+	if err := w.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := w.Run(t.Context()); !errors.Is(err, ErrStarted) {
+		t.Error(err)
+	}
+	if err := w.Handle("g", reverse); !errors.Is(err, ErrStarted) {
+		t.Error(err)
+	}
+	if err := w.RenewClientID(0); !errors.Is(err, ErrOptions) {
+		t.Error(err)
+	}
+}
