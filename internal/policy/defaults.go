@@ -1,0 +1,100 @@
+package policy
+
+import (
+	"net"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// Defaults of the fields that the CRD leaves empty.
+const (
+	DefaultTargetWait = 30 * time.Second
+	DefaultPoll       = 5 * time.Second
+	DefaultIdle       = 30 * time.Second
+	DefaultStaleAfter = time.Hour
+	DefaultDrain      = 3600 // seconds
+	// DrainMargin is added to a job timeout to make the default drain, in seconds.
+	DrainMargin = 30
+	// DefaultPort is Gearman's port.
+	DefaultPort = "4730"
+)
+
+// Functions returns the names of the pool's functions.
+func Functions(s *v1alpha1.GearmanWorkerPoolSpec) []string {
+	if s.Function != "" {
+		return []string{string(s.Function)}
+	}
+	names := make([]string, len(s.Functions))
+	for i, f := range s.Functions {
+		names[i] = string(f)
+	}
+	return names
+}
+
+// Servers returns the job servers' addresses, each with a port.
+func Servers(s *v1alpha1.GearmanWorkerPoolSpec) []string {
+	addrs := make([]string, len(s.Servers))
+	for i, a := range s.Servers {
+		addrs[i] = withPort(string(a))
+	}
+	return addrs
+}
+
+func withPort(addr string) string {
+	if _, _, err := net.SplitHostPort(addr); err == nil {
+		return addr
+	}
+	return net.JoinHostPort(strings.Trim(addr, "[]"), DefaultPort)
+}
+
+// DrainSeconds is how long a stopping pod may finish its jobs.
+func DrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
+	if s.DrainSeconds != nil {
+		return *s.DrainSeconds
+	}
+	if s.Runtime != nil && s.Runtime.JobTimeoutSeconds != nil {
+		return *s.Runtime.JobTimeoutSeconds + DrainMargin
+	}
+	return DefaultDrain
+}
+
+// CAKey is the key of the CA certificates in their Secret.
+func CAKey(k *v1alpha1.SecretKey) string {
+	if k.Key == "" {
+		return "ca.crt"
+	}
+	return k.Key
+}
+
+// Poll is how often the pool's job servers are asked.
+func Poll(s *v1alpha1.GearmanWorkerPoolSpec) time.Duration {
+	if s.Scaling == nil {
+		return DefaultPoll
+	}
+	return secondsOr(s.Scaling.PollSeconds, DefaultPoll)
+}
+
+// StaleAfter is how long a job server may be silent before it is left out of the sums.
+func StaleAfter(s *v1alpha1.GearmanWorkerPoolSpec) time.Duration {
+	if s.Scaling == nil {
+		return DefaultStaleAfter
+	}
+	return secondsOr(s.Scaling.StaleAfterSeconds, DefaultStaleAfter)
+}
+
+// Mode is the pool's scaling mode.
+func Mode(s *v1alpha1.GearmanWorkerPoolSpec) v1alpha1.ScalingMode {
+	if s.Scaling == nil || s.Scaling.Mode == "" {
+		return v1alpha1.ModeAuto
+	}
+	return s.Scaling.Mode
+}
+
+func secondsOr(s *int32, def time.Duration) time.Duration {
+	if s == nil {
+		return def
+	}
+	return time.Duration(*s) * time.Second
+}

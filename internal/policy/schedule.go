@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// Schedule is a compiled schedule.
+type Schedule struct {
+	name     string
+	start    cron.Schedule
+	location *time.Location
+	duration time.Duration
+	min, max *int32
+}
+
+// CompileSchedules parses a pool's schedules. The error names the schedule and what is wrong with it.
+func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
+	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+	out := make([]Schedule, 0, len(specs))
+	for _, s := range specs {
+		// The parser takes a zone in the expression too; one place to say it is enough.
+		if strings.Contains(s.Start, "TZ=") {
+			return nil, fmt.Errorf("schedule %q: put the time zone into timeZone, not into start", s.Name)
+		}
+		sched, err := parser.Parse(s.Start)
+		if err != nil {
+			return nil, fmt.Errorf("schedule %q: start %q is not a cron expression of five fields: %w", s.Name, s.Start, err)
+		}
+		zone := s.TimeZone
+		if zone == "" {
+			zone = "UTC"
+		}
+		// "Local" would be the time zone of the operator's container.
+		if zone == "Local" {
+			return nil, fmt.Errorf("schedule %q: timeZone must be a name of the IANA database such as Europe/Berlin, not Local", s.Name)
+		}
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			return nil, fmt.Errorf("schedule %q: timeZone %q is not a name of the IANA database such as Europe/Berlin: %w", s.Name, s.TimeZone, err)
+		}
+		out = append(out, Schedule{
+			name: s.Name, start: sched, location: loc, duration: time.Duration(s.DurationSeconds) * time.Second,
+			min: s.MinReplicas, max: s.MaxReplicas,
+		})
+	}
+	return out, nil
+}
+
+// Active reports whether the schedule is in force at now: whether one of its starts lies in (now-duration, now].
+func (s Schedule) Active(now time.Time) bool {
+	next := s.start.Next(now.In(s.location).Add(-s.duration))
+	return !next.IsZero() && !next.After(now)
+}
+
+// Bounds are the least and the greatest number of replicas at now: each active schedule raises the floor to its minReplicas and
+// lowers the ceiling to its maxReplicas; where they cross, the floor gives way.
+func Bounds(minReplicas, maxReplicas int32, schedules []Schedule, now time.Time) (lo, hi int32) {
+	lo, hi = minReplicas, maxReplicas
+	for _, s := range schedules {
+		if !s.Active(now) {
+			continue
+		}
+		if s.min != nil {
+			lo = max(lo, *s.min)
+		}
+		if s.max != nil {
+			hi = min(hi, *s.max)
+		}
+	}
+	return min(lo, hi), hi
+}
