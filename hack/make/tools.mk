@@ -1,0 +1,29 @@
+# Developer tools: each has a module of its own under hack/tools/, so that their requirements meet neither each other nor
+# go.mod. A tool is built once into $(CACHE)/tools, under a name that holds the digest of its go.mod and go.sum. Other parts
+# name a tool as prerequisite and run it: `foo: $(HELM)`, `$(HELM) template ...`; scripts find $HELM etc. in the environment.
+TOOLS := $(CACHE)/tools
+
+# $(call tool-path,<directory under hack/tools>,<binary>)
+tool-path = $(TOOLS)/$(1)-$(shell cat $(ROOT)/hack/tools/$(1)/go.mod $(ROOT)/hack/tools/$(1)/go.sum | sha256sum | cut -c1-12)/$(2)
+
+CONTROLLER_GEN := $(call tool-path,controller-gen,controller-gen)
+GOLANGCI_LINT := $(call tool-path,golangci-lint,golangci-lint)
+HELM := $(call tool-path,helm,helm)
+KUBECONFORM := $(call tool-path,kubeconform,kubeconform)
+KUSTOMIZE := $(call tool-path,kustomize,kustomize)
+export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM KUSTOMIZE
+
+$(CONTROLLER_GEN):
+	@$(ROOT)/hack/tools/build controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen $@
+$(GOLANGCI_LINT):
+	@$(ROOT)/hack/tools/build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint $@
+$(HELM):
+	@$(ROOT)/hack/tools/build helm helm.sh/helm/v4/cmd/helm $@
+$(KUBECONFORM):
+	@$(ROOT)/hack/tools/build kubeconform github.com/yannh/kubeconform/cmd/kubeconform $@
+$(KUSTOMIZE):
+	@$(ROOT)/hack/tools/build kustomize sigs.k8s.io/kustomize/kustomize/v5 $@
+
+.PHONY: tools
+tools: $(CONTROLLER_GEN) $(HELM) $(GOLANGCI_LINT) $(KUBECONFORM) $(KUSTOMIZE) ## build the developer tools into the cache
+	@printf '%s\n' $^
