@@ -1,0 +1,140 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// workload is what is known of the Deployment (or target) whose replicas a pool moves.
+type workload struct {
+	exists bool
+	// foreign says that an object of the pool's name exists that belongs to somebody else.
+	foreign bool
+
+	uid      string
+	replicas int32 // spec.replicas
+	current  int32 // status.replicas
+	ready    int32
+	selector string
+
+	// rollout says that pods of an older template remain, or that the latest spec has not been observed.
+	rollout bool
+	// failure is the message of the ReplicaFailure condition: why the API server refuses the pods.
+	failure string
+
+	inputs, runtimeImage string // annotations, as applied
+	liveTemplate         string // hash of the template as it is
+}
+
+// pod is what is known of one pod of a pool.
+type pod struct {
+	name, uid, ip string
+	created       time.Time
+	ready         bool
+	readySince    time.Time
+	terminating   bool
+	cost          int32
+}
+
+// gatherWorkload reads the pool's Deployment, or its target.
+func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload, error) {
+	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
+	if ref := pool.Spec.TargetRef; ref != nil {
+		kind, key.Name = ref.Kind, ref.Name
+	}
+	if kind == "StatefulSet" {
+		var s appsv1.StatefulSet
+		if err := c.Get(ctx, key, &s); err != nil {
+			return workload{}, notFoundOr(err, "read StatefulSet %s", key)
+		}
+		return workload{
+			exists: true, uid: string(s.UID), replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
+			selector: metav1.FormatLabelSelector(s.Spec.Selector),
+			rollout:  s.Status.ObservedGeneration < s.Generation || s.Status.UpdateRevision != s.Status.CurrentRevision,
+		}, nil
+	}
+	var d appsv1.Deployment
+	if err := c.Get(ctx, key, &d); err != nil {
+		return workload{}, notFoundOr(err, "read Deployment %s", key)
+	}
+	w := workload{
+		exists: true, uid: string(d.UID), replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
+		selector: metav1.FormatLabelSelector(d.Spec.Selector),
+		foreign:  pool.Spec.TargetRef == nil && !metav1.IsControlledBy(&d, pool),
+		rollout:  d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < d.Status.Replicas,
+		inputs:   d.Annotations[inputsAnnotation], runtimeImage: d.Annotations[runtimeImageAnnotation],
+		liveTemplate: d.Annotations[liveTemplateAnnotation],
+	}
+	for _, cond := range d.Status.Conditions {
+		if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
+			w.failure = cond.Message
+		}
+	}
+	return w, nil
+}
+
+// gatherPods reads the pool's pods, oldest first, but for those that have ended.
+func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]pod, error) {
+	if pool.Spec.TargetRef != nil {
+		return nil, nil
+	}
+	var list corev1.PodList
+	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingLabels{v1alpha1.LabelPool: pool.Name}); err != nil {
+		return nil, fmt.Errorf("list the pods of %s: %w", client.ObjectKeyFromObject(pool), err)
+	}
+	pods := make([]pod, 0, len(list.Items))
+	for i := range list.Items {
+		p := &list.Items[i]
+		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		q := pod{
+			name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
+			terminating: p.DeletionTimestamp != nil, cost: deletionCost(p),
+		}
+		for _, cond := range p.Status.Conditions {
+			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
+				q.ready, q.readySince = true, cond.LastTransitionTime.Time
+			}
+		}
+		pods = append(pods, q)
+	}
+	slices.SortFunc(pods, func(a, b pod) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
+	})
+	return pods, nil
+}
+
+func deletionCost(p *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(p.Annotations[deletionCostAnnotation], 10, 32)
+	if err != nil {
+		return 0 // as the ReplicaSet controller reads it
+	}
+	return int32(n)
+}
+
+func notFoundOr(err error, format string, args ...any) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
+
+func deref[T any](p *T, def T) T {
+	if p == nil {
+		return def
+	}
+	return *p
+}
