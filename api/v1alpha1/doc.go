@@ -8,5 +8,7 @@
 // It owns no goroutines.
 //
 // +kubebuilder:object:generate=true
+// +kubebuilder:ac:generate=true
+// +kubebuilder:ac:output:package=applyconfiguration
 // +groupName=gearman.dev
 package v1alpha1
