@@ -1,0 +1,11 @@
+# The local Kubernetes (hack/cluster) and what tests against an API server need of it.
+
+CLUSTER_DIR := $(ROOT)/hack/cluster
+
+# Where kube-apiserver and etcd are for tests against an API server: set it to use your own, or let envtest-assets build them.
+KUBEBUILDER_ASSETS ?= $(shell $(CLUSTER_DIR)/build.sh assets)
+
+.PHONY: envtest-assets
+envtest-assets: ## kube-apiserver, etcd and kubectl for tests (built once, about 6 minutes); prints their directory
+	@[ -x "$(KUBEBUILDER_ASSETS)/kube-apiserver" ] || $(CLUSTER_DIR)/build.sh control-plane
+	@echo "$(KUBEBUILDER_ASSETS)"
