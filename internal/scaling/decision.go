@@ -1,0 +1,109 @@
+package scaling
+
+import "time"
+
+// Decision is how many replicas there should be, and why.
+type Decision struct {
+	// Replicas is the number to set.
+	Replicas int32
+	// Apply is false where nothing may be written (ModeDryRun, ModePaused).
+	Apply bool
+	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas: they may be lowered by more than the known victims.
+	Forced bool
+	// Victims are the pods that may go when Replicas is below the present number, first to go first: as many as the difference, as far as pods are known. The
+	// caller prefers them for deletion in one round, and in the next lowers replicas by at most the number of pods that are victims in both.
+	Victims []string
+	// Reason is one of the Reason constants, Message one fixed sentence for it.
+	Reason  Reason
+	Message string
+	// Wanted is the law's answer before behavior and bounds.
+	Wanted int32
+	// Limited says what kept Replicas from Wanted, "" if nothing did.
+	Limited Limit
+	// Held says why the pool may not get smaller now, "" if it may.
+	Held Hold
+	// NotRunnable: a backlog is there that free workers aren't given. NotProgressing: jobs run, but for long none has ended well.
+	NotRunnable, NotProgressing bool
+	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the learnt mean over the pool's functions, by their share of the jobs.
+	OldestWait, JobTime time.Duration
+	// Terms are the numbers that led here.
+	Terms Terms
+}
+
+// Reason is why a decision is what it is.
+type Reason string
+
+const (
+	ReasonSteady          Reason = "Steady"          // the present replicas are right
+	ReasonFromZero        Reason = "FromZero"        // a job came while there were no replicas
+	ReasonTargetWait      Reason = "TargetWait"      // up: jobs would start later than the target wait
+	ReasonJobsPerReplica  Reason = "JobsPerReplica"  // up: more queued jobs for each replica than wanted
+	ReasonStaffing        Reason = "Staffing"        // up: a pod starts too slowly for the target wait, so spare ones are kept
+	ReasonIdle            Reason = "Idle"            // down: slots were idle for as long as a start takes
+	ReasonEmpty           Reason = "Empty"           // down to the minimum: nothing queued, running or finished for the idle time
+	ReasonBelowMinimum    Reason = "BelowMinimum"    // up to the minimum
+	ReasonAboveMaximum    Reason = "AboveMaximum"    // down to the maximum
+	ReasonHeld            Reason = "Held"            // it would get smaller, but what is known doesn't suffice
+	ReasonNotRunnable     Reason = "NotRunnable"     // a backlog is there, but free workers aren't given it
+	ReasonManual          Reason = "Manual"          // the user's own number
+	ReasonPaused          Reason = "Paused"          // the user paused it
+	ReasonFallback        Reason = "Fallback"        // no job server answers: the fallback's number
+	ReasonServersNoAnswer Reason = "ServersNoAnswer" // no job server answers: left as it is
+)
+
+var messages = map[Reason]string{
+	ReasonSteady:          "the replicas suffice for the target and none is idle for long",
+	ReasonFromZero:        "jobs wait and no replica runs",
+	ReasonTargetWait:      "queued jobs would start later than the target wait",
+	ReasonJobsPerReplica:  "more jobs are queued for each replica than jobsPerReplica allows",
+	ReasonStaffing:        "pods start too slowly for the target wait, so spare slots are kept for the present load",
+	ReasonIdle:            "replicas were idle for about as long as starting them takes",
+	ReasonEmpty:           "nothing was queued, running or finished for the idle time",
+	ReasonBelowMinimum:    "the minimum is above the present replicas",
+	ReasonAboveMaximum:    "the maximum is below the present replicas",
+	ReasonHeld:            "replicas could go, but nothing shrinks while something is unknown",
+	ReasonNotRunnable:     "the backlog is not handed to free workers, so more replicas would not help",
+	ReasonManual:          "scaling.mode is Manual",
+	ReasonPaused:          "scaling.mode is Paused",
+	ReasonFallback:        "no job server answers, so the fallback counts",
+	ReasonServersNoAnswer: "no job server answers, so the replicas stay as they are",
+}
+
+// Limit is what kept the replicas from what the law wants.
+type Limit string
+
+const (
+	LimitMinimum   Limit = "TooFewReplicas"  // the minimum is higher
+	LimitMaximum   Limit = "TooManyReplicas" // the maximum is lower
+	LimitScaleUp   Limit = "ScaleUpLimit"    // behavior.scaleUp
+	LimitScaleDown Limit = "ScaleDownLimit"  // behavior.scaleDown
+)
+
+// Hold is why a pool may not get smaller.
+type Hold string
+
+const (
+	HoldStart   Hold = "JustStarted"     // no full window was seen since the operator started or took the lead
+	HoldRestart Hold = "PossibleRestart" // a job server may have restarted and lost its queue
+	HoldPartial Hold = "PartialSample"   // a job server doesn't answer
+	HoldRollout Hold = "Rollout"         // pods are being exchanged
+)
+
+// Terms are the numbers behind a decision, flat, for status, metrics and the plugin. Times are in seconds; slots are jobs that can be worked on at once.
+type Terms struct {
+	Queued     float64 `json:"queued"`            // jobs that wait and can be handed to a worker
+	Stuck      float64 `json:"stuck"`             // jobs in the queue that free slots weren't given
+	Running    float64 `json:"running"`           // jobs that the pool's own pods work on
+	Foreign    float64 `json:"foreign"`           // jobs that others work on
+	Slots      float64 `json:"slots"`             // slots of ready pods
+	Starting   float64 `json:"starting"`          // slots of pods that are not ready yet
+	Free       float64 `json:"free"`              // idle slots of ready pods
+	Missing    float64 `json:"missing"`           // slots that the queue lacks to start in time
+	Load       float64 `json:"load"`              // slots that the arriving work keeps busy
+	Keep       float64 `json:"keep"`              // slots held for the load
+	Idle       float64 `json:"idle"`              // least idle slots over the idle window
+	JobSeconds float64 `json:"jobSeconds"`        // learnt time of a job
+	Boot       float64 `json:"bootSeconds"`       // learnt time from a pod's creation to its registration
+	OldestWait float64 `json:"oldestWaitSeconds"` // estimated age of the oldest queued job
+	Target     float64 `json:"targetWaitSeconds"` // the target wait
+}
