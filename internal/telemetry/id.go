@@ -1,0 +1,151 @@
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+)
+
+const (
+	// Prefix starts every id of this convention; the digit is its version.
+	Prefix = "gwp1;"
+
+	// MaxLen is the longest client id that gearmand keeps, in bytes. It cuts a longer one without a word.
+	MaxLen = 127
+
+	// MaxSlots bounds the busy slots and the capacity of one process.
+	MaxSlots = 9_999
+)
+
+// The largest counters that an id carries. They are chosen so that an id without a pod name is at most 126 bytes whatever its values: an id of
+// 127 bytes that doesn't end with the pod name was cut by the server, and the number at its end can't be trusted.
+const (
+	maxStart  = 9_999_999_999_999 // ms since 1970: the year 2286
+	maxOK     = 99_999_999_999    // 25,000 jobs a second for 46 days
+	maxFailed = 999_999_999
+	maxMillis = 9_999_999_999_999 // 100 slots busy for three years
+)
+
+var (
+	// ErrForeign says that an id does not follow this convention at all, as most ids don't.
+	ErrForeign = errors.New("telemetry: not a gwp1 client id")
+	// ErrMalformed says that an id starts like one of this convention and then breaks its rules.
+	ErrMalformed = errors.New("telemetry: malformed gwp1 client id")
+)
+
+// UID is the first eight characters of a pod's uid.
+type UID [8]byte
+
+// ParseUID takes the first eight characters of a pod's uid. They must be letters or digits.
+func ParseUID(podUID string) (UID, error) {
+	var u UID
+	if copy(u[:], podUID) < len(u) {
+		return UID{}, fmt.Errorf("telemetry: pod uid %q has fewer than %d characters", podUID, len(u))
+	}
+	if !u.valid() {
+		return UID{}, fmt.Errorf("telemetry: the first %d characters of pod uid %q must be letters or digits", len(u), podUID)
+	}
+	return u, nil
+}
+
+func (u UID) String() string { return string(u[:]) }
+
+func (u UID) valid() bool {
+	for _, c := range u {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// FunctionHash is what stands for a function's name in an id: CRC-32 (IEEE), which every language has at hand.
+func FunctionHash(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) }
+
+// Counters are what one process did for one function since its start. They only grow while the process lives.
+type Counters struct {
+	OK         int64 // jobs that ended well
+	Failed     int64 // jobs that ended with a failure
+	Requeued   int64 // jobs given back to the job server unfinished
+	OKMillis   int64 // time spent on the jobs that ended well, ms
+	BusyMillis int64 // time spent on all jobs, the running ones up to now included, ms
+}
+
+// Add returns the sums of c and d.
+func (c Counters) Add(d Counters) Counters {
+	return Counters{
+		OK: c.OK + d.OK, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued,
+		OKMillis: c.OKMillis + d.OKMillis, BusyMillis: c.BusyMillis + d.BusyMillis,
+	}
+}
+
+func (c Counters) tooLarge() bool {
+	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxFailed || c.OKMillis > maxMillis || c.BusyMillis > maxMillis
+}
+
+// Report is what one id says.
+type Report struct {
+	UID   UID
+	Start int64 // when the process started, ms since 1970; tells one life of a container from the next
+
+	// Full says that the fields below are set. A pod's other connections carry only UID and Start.
+	Full     bool
+	Busy     int // slots of the process with a job, over all its functions
+	Capacity int // slots of the process
+
+	// HasFunction says that the counters are those of the function with this hash. Without it they are those of the only function that
+	// the worker serves.
+	HasFunction bool
+	Function    uint32
+	Counters    Counters
+
+	// Pod is the start of the pod's name, as much of it as had room. [Parse] lets it point into its argument.
+	Pod []byte
+}
+
+// Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the bounds of the convention are written as the
+// bound, a name that doesn't fit is cut or left out, and so is one with other characters than a pod's name has.
+func (r Report) Append(dst []byte) []byte {
+	from := len(dst)
+	dst = append(dst, Prefix...)
+	dst = append(dst, "u="...)
+	dst = append(dst, r.UID[:]...)
+	dst = appendField(dst, 's', r.Start, maxStart)
+	if !r.Full {
+		return dst
+	}
+	dst = appendField(dst, 'b', int64(r.Busy), MaxSlots)
+	dst = appendField(dst, 'c', int64(r.Capacity), MaxSlots)
+	if r.HasFunction {
+		dst = append(dst, ";f="...)
+		for shift := 28; shift >= 0; shift -= 4 {
+			dst = append(dst, "0123456789abcdef"[r.Function>>shift&0xf])
+		}
+	}
+	dst = appendField(dst, 'n', r.Counters.OK, maxOK)
+	dst = appendField(dst, 'e', r.Counters.Failed, maxFailed)
+	dst = appendField(dst, 'r', r.Counters.Requeued, maxFailed)
+	dst = appendField(dst, 't', r.Counters.OKMillis, maxMillis)
+	dst = appendField(dst, 'w', r.Counters.BusyMillis, maxMillis)
+	if room := MaxLen - (len(dst) - from) - len(";p="); room > 0 && len(r.Pod) > 0 && validPod(r.Pod) {
+		dst = append(dst, ";p="...)
+		dst = append(dst, r.Pod[:min(room, len(r.Pod))]...)
+	}
+	return dst
+}
+
+func appendField(dst []byte, key byte, v, limit int64) []byte {
+	dst = append(dst, ';', key, '=')
+	return strconv.AppendInt(dst, min(max(v, 0), limit), 10)
+}
+
+// validPod tells whether the bytes can be (the start of) a pod's name.
+func validPod(name []byte) bool {
+	for _, c := range name {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

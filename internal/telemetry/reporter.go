@@ -1,0 +1,173 @@
+package telemetry
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Outcome is how a job ended, as far as the counters care.
+type Outcome int
+
+const (
+	OK       Outcome = iota // the job ended well
+	Failed                  // the job ended with a failure or an exception
+	Requeued                // the job was given back to the job server unfinished
+)
+
+// Reporter counts the jobs of one process and writes its ids. It is safe for concurrent use.
+//
+// An id has room for one function. A process that serves several tells of them in turn, in random order: with a fixed one, a poller that comes
+// round at a multiple of the turn would see the same function each time. Functions with news come first.
+type Reporter struct {
+	uid      UID
+	pod      []byte
+	capacity int
+
+	mu        sync.Mutex
+	start     int64 // of this life, ms since 1970
+	functions []*functionCount
+	byName    map[string]*functionCount
+	busy      int
+}
+
+type functionCount struct {
+	hash    uint32
+	ended   Counters // of ended jobs only
+	running int64    // jobs
+	starts  int64    // sum of the running jobs' starts, ms since 1970
+	changed bool     // since it was last told of
+}
+
+// NewReporter returns the reporter of a process that started at start in the pod of that uid and name, has capacity slots and serves these
+// functions.
+func NewReporter(podUID, podName string, start time.Time, capacity int, functions []string) (*Reporter, error) {
+	uid, err := ParseUID(podUID)
+	if err != nil {
+		return nil, err
+	}
+	if capacity < 1 || capacity > MaxSlots {
+		return nil, fmt.Errorf("telemetry: capacity %d: must be 1 to %d", capacity, MaxSlots)
+	}
+	if len(functions) == 0 {
+		return nil, fmt.Errorf("telemetry: a worker serves at least one function")
+	}
+	r := &Reporter{uid: uid, pod: []byte(podName), capacity: capacity, start: start.UnixMilli(), byName: make(map[string]*functionCount)}
+	for _, name := range functions {
+		if r.byName[name] != nil {
+			continue
+		}
+		f := &functionCount{hash: FunctionHash(name), changed: true}
+		r.functions = append(r.functions, f)
+		r.byName[name] = f
+	}
+	return r, nil
+}
+
+// Start counts a job of the function as running from now on. It panics on a function that the reporter was not made for.
+func (r *Reporter) Start(function string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.function(function)
+	f.running++
+	f.starts += max(now.UnixMilli(), r.start)
+	f.changed = true
+	r.busy++
+}
+
+// End counts a job as ended now. started must be what was given to [Reporter.Start] for it.
+func (r *Reporter) End(function string, started, now time.Time, outcome Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.function(function)
+	began := max(started.UnixMilli(), r.start) // a job from before the life that Next began counts from that on
+	spent := max(0, now.UnixMilli()-began)
+	f.running--
+	f.starts -= began
+	f.ended.BusyMillis += spent
+	switch outcome {
+	case OK:
+		f.ended.OK++
+		f.ended.OKMillis += spent
+	case Failed:
+		f.ended.Failed++
+	case Requeued:
+		f.ended.Requeued++
+	}
+	f.changed = true
+	r.busy--
+}
+
+func (r *Reporter) function(name string) *functionCount {
+	f := r.byName[name]
+	if f == nil {
+		panic(fmt.Sprintf("telemetry: function %q was not given to NewReporter", name))
+	}
+	return f
+}
+
+// Busy is the number of jobs that run.
+func (r *Reporter) Busy() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.busy
+}
+
+// Next returns the id to set now, on one connection to each job server. The same reporter's next id may tell of another function. changed
+// says whether there is news of any function that no id has told of yet, this one left out: a worker that stops sets further ids until
+// there is none.
+func (r *Reporter) Next(now time.Time) (id string, changed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ms := now.UnixMilli()
+	for _, f := range r.functions {
+		if f.counters(ms).tooLarge() {
+			r.restart(ms)
+			break
+		}
+	}
+	f := r.functions[rand.IntN(len(r.functions))]
+	news := 0
+	for _, g := range r.functions {
+		if g.changed || g.running > 0 {
+			if news++; rand.IntN(news) == 0 { // each of those with news is as likely as the others
+				f = g
+			}
+		}
+	}
+	f.changed = false
+	for _, g := range r.functions {
+		changed = changed || g.changed
+	}
+	rep := Report{
+		UID: r.uid, Start: r.start, Full: true, Busy: min(r.busy, r.capacity), Capacity: r.capacity,
+		HasFunction: true, Function: f.hash, Counters: f.counters(ms), Pod: r.pod,
+	}
+	return string(rep.Append(make([]byte, 0, MaxLen))), changed
+}
+
+// Brief returns the id of the pod's further connections: who it is, without figures.
+func (r *Reporter) Brief() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(Report{UID: r.uid, Start: r.start}.Append(nil))
+}
+
+// counters are the function's figures at ms, its running jobs included.
+func (f *functionCount) counters(ms int64) Counters {
+	c := f.ended
+	c.BusyMillis += max(0, f.running*ms-f.starts)
+	return c
+}
+
+// restart begins a new life with empty counters, as a restart of the process would: readers take the newest life, so a counter that has
+// reached its bound isn't stuck there.
+func (r *Reporter) restart(ms int64) {
+	r.start = max(r.start+1, ms)
+	for _, f := range r.functions {
+		f.ended = Counters{}
+		f.starts = f.running * r.start
+		f.changed = true
+	}
+}
