@@ -1,0 +1,126 @@
+package execmode
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+)
+
+// Options say how a job becomes a process.
+type Options struct {
+	// Command is the program and its arguments.
+	Command []string
+	// Dir is the working directory of the command; empty: the worker's own.
+	Dir string
+	// WorkloadAsArgument appends the workload to the arguments instead of writing it to standard input.
+	WorkloadAsArgument bool
+	// StreamOutput sends standard output to the client as it comes (WORK_DATA) and ends with an empty result.
+	StreamOutput bool
+	// Result bounds the result, and says where a large one is kept.
+	Result spool.Limits
+	// KillAfter is how long a command may take to end after SIGTERM, before SIGKILL.
+	KillAfter time.Duration
+	// OutputGrace is how long output is read on after the command has ended while something that it started still holds a pipe.
+	OutputGrace time.Duration
+	// OnCrash says what becomes of a job whose command was killed by a signal or could not be started.
+	OnCrash job.CrashPolicy
+
+	Log      *slog.Logger
+	LogLimit *logs.Limit
+	Table    *process.Table
+}
+
+// maxArgument is the longest single argument that Linux accepts (MAX_ARG_STRLEN, 32 pages), less the NUL at its end.
+const maxArgument = 32*4096 - 1
+
+// Handler runs jobs as processes.
+type Handler struct {
+	opts Options
+	path string
+	env  []string
+	null *os.File // what a command reads that gets no workload on standard input
+
+	mu   sync.Mutex
+	idle []*run // run states with their epoll sets, used again
+}
+
+// New looks the command up, so that a missing one is an error of the start and not of every job.
+func New(opts Options) (*Handler, error) {
+	if len(opts.Command) == 0 {
+		return nil, fmt.Errorf("exec: no command given; write it after --, as in: gearman-worker exec --function resize -- /app/resize")
+	}
+	path, err := LookPath(opts.Command[0], opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("exec: %w", err)
+	}
+	return &Handler{opts: opts, path: path, env: os.Environ(), null: null}, nil
+}
+
+// LookPath finds a program as a shell would, and says what to change if it can't. A relative path counts from dir.
+func LookPath(name, dir string) (string, error) {
+	if dir != "" && !filepath.IsAbs(name) && filepath.Base(name) != name {
+		name = filepath.Join(dir, name)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("command %q can't be run: %w; give the path of an executable file of this container, or a name found in PATH", name, err)
+	}
+	// The command may run in another directory.
+	if path, err = filepath.Abs(path); err != nil {
+		return "", fmt.Errorf("command %q can't be run: %w", name, err)
+	}
+	return path, nil
+}
+
+// Handle runs one job to its end.
+func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
+	r, err := h.get()
+	if err != nil {
+		return h.opts.OnCrash.Crash(job.StartFailed, "%v", err)
+	}
+	defer h.put(r)
+	return r.handle(ctx, j)
+}
+
+// Close frees what the handler keeps from job to job. No job may be running.
+func (h *Handler) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.idle {
+		r.events.Close()
+	}
+	h.idle = nil
+	return h.null.Close()
+}
+
+func (h *Handler) get() (*run, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.idle); n > 0 {
+		r := h.idle[n-1]
+		h.idle = h.idle[:n-1]
+		return r, nil
+	}
+	return newRun(h)
+}
+
+func (h *Handler) put(r *run) {
+	r.job = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.idle = append(h.idle, r)
+}

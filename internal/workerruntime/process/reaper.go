@@ -1,0 +1,128 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Table knows the processes that this worker started, to tell them from orphans: processes that lost their parent and were handed to
+// this one, because it is process 1 of its container or a subreaper.
+type Table struct {
+	// starting is held for reading from fork until the child is in pids: an orphan is reaped only while no child is half known.
+	starting sync.RWMutex
+
+	mu   sync.Mutex
+	pids map[int]struct{}
+	kick chan struct{}
+
+	noPidfd bool // tests the way without pidfds
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{pids: make(map[int]struct{}), kick: make(chan struct{}, 1)}
+}
+
+func (t *Table) add(pid int) {
+	t.mu.Lock()
+	t.pids[pid] = struct{}{}
+	t.mu.Unlock()
+}
+
+func (t *Table) remove(pid int) {
+	t.mu.Lock()
+	delete(t.pids, pid)
+	t.mu.Unlock()
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (t *Table) owns(pid int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.pids[pid]
+	return ok
+}
+
+// Len is the number of processes that are running or not yet reaped by their owners.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.pids)
+}
+
+// AdoptOrphans makes this process the parent of its descendants' orphans, so that none of them stays a zombie or escapes notice when
+// the worker is not process 1 itself.
+func AdoptOrphans() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	return nil
+}
+
+// ReapOrphans takes the status of every ended child that is not in the table, until ctx is done. In a process that uses os/exec
+// besides, it would take those children too: the worker doesn't.
+func (t *Table) ReapOrphans(ctx context.Context) {
+	sigs := make(chan os.Signal, 1)
+	signal.Notify(sigs, syscall.SIGCHLD)
+	defer signal.Stop(sigs)
+	for {
+		t.reapAll()
+		select {
+		case <-ctx.Done():
+			return
+		case <-sigs:
+		case <-t.kick:
+		}
+	}
+}
+
+// reapAll reaps orphans until there are none, or until the kernel shows a child that belongs to somebody here. That one's owner
+// reaps it at once or within the grace for its output, and then kicks this loop again.
+func (t *Table) reapAll() {
+	for {
+		pid := endedChild()
+		if pid == 0 || t.owns(pid) {
+			return
+		}
+		t.starting.Lock()
+		if !t.owns(pid) {
+			var ws unix.WaitStatus
+			_, _ = wait4(pid, &ws, unix.WNOHANG)
+		}
+		t.starting.Unlock()
+	}
+}
+
+// endedChild is the pid of some child that has ended and was not yet reaped, or 0.
+func endedChild() int {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return 0
+		}
+		// si_pid comes first in the union behind the three ints that unix.Siginfo names, aligned to a word.
+		offset := 3*4 + unsafe.Sizeof(uintptr(0)) - 4
+		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
+	}
+}
+
+// NewTableWithoutPidfd returns a table whose processes are watched as on a kernel without pidfds, for tests.
+func NewTableWithoutPidfd() *Table {
+	t := NewTable()
+	t.noPidfd = true
+	return t
+}

@@ -1,0 +1,139 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrTooLarge is returned for a result that is larger than its limit.
+var ErrTooLarge = errors.New("result is larger than the limit")
+
+// Limits say how much of a result is kept, and where.
+type Limits struct {
+	// Dir is where large results go. The files have no name, so nothing is left behind whatever happens.
+	Dir string
+	// Above is the size in bytes from which on a result goes to a file.
+	Above int64
+	// Max is the size in bytes of the largest result.
+	Max int64
+}
+
+// NewFile opens a file without a name in dir.
+func NewFile(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), dir+"/(spool)"), nil
+	}
+	// File systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose name goes at once.
+	f, err := os.CreateTemp(dir, "gearman-worker-")
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	return f, nil
+}
+
+// Buffer takes a result as it comes. The zero value with Limits is empty and ready.
+type Buffer struct {
+	Limits Limits
+
+	mem  []byte
+	file *os.File
+	size int64
+}
+
+// Size is the number of bytes taken.
+func (b *Buffer) Size() int64 { return b.size }
+
+// Write takes the next bytes. Its errors are ErrTooLarge and those of the disk.
+func (b *Buffer) Write(p []byte) (int, error) {
+	if b.size+int64(len(p)) > b.Limits.Max {
+		return 0, fmt.Errorf("%w of %d bytes", ErrTooLarge, b.Limits.Max)
+	}
+	if b.file == nil && b.size+int64(len(p)) > b.Limits.Above {
+		if err := b.spill(); err != nil {
+			return 0, err
+		}
+	}
+	if b.file != nil {
+		n, err := b.file.Write(p)
+		b.size += int64(n)
+		if err != nil {
+			return n, fmt.Errorf("spool: %w", err)
+		}
+		return n, nil
+	}
+	b.mem = append(b.mem, p...)
+	b.size += int64(len(p))
+	return len(p), nil
+}
+
+func (b *Buffer) spill() error {
+	f, err := NewFile(b.Limits.Dir)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b.mem); err != nil {
+		f.Close()
+		return fmt.Errorf("spool: %w", err)
+	}
+	b.file, b.mem = f, nil
+	return nil
+}
+
+// ReadFull takes exactly n bytes from r.
+func (b *Buffer) ReadFull(r io.Reader, n int64) error {
+	if n > b.Limits.Max {
+		return fmt.Errorf("%w of %d bytes", ErrTooLarge, b.Limits.Max)
+	}
+	if n <= b.Limits.Above && b.size == 0 {
+		// What was announced is allocated only as it comes: an announcement alone costs nothing.
+		const step = 1 << 20
+		for b.size < n {
+			chunk := min(n-b.size, step)
+			b.mem = append(b.mem, make([]byte, chunk)...)
+			got, err := io.ReadFull(r, b.mem[b.size:])
+			b.size += int64(got)
+			if err != nil {
+				b.mem = b.mem[:b.size]
+				return noEOF(err)
+			}
+		}
+		return nil
+	}
+	got, err := io.CopyN(b, r, n)
+	if got < n && err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Take hands over what was kept, either as bytes or as a file, and empties the buffer. The file is the caller's to close; read it
+// by ReadAt or through io.NewSectionReader.
+func (b *Buffer) Take() (mem []byte, file *os.File, size int64) {
+	mem, file, size = b.mem, b.file, b.size
+	b.mem, b.file, b.size = nil, nil, 0
+	return mem, file, size
+}
+
+// Discard forgets what was kept.
+func (b *Buffer) Discard() {
+	if b.file != nil {
+		b.file.Close()
+	}
+	b.mem, b.file, b.size = nil, nil, 0
+}
