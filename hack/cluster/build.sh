@@ -75,7 +75,7 @@ image() {
   local name=$1 tag=$2 dir
   dir=$(part "$3" "$4")
   [ ! -e "$dir/image.tar" ] || return 0
-  "$ROOT/hack/image/pack.sh" -output "$dir/image.tar.$$" -name "registry.local/$name:$tag" -entrypoint "/$3" "$dir/$3:/$3"
+  "$ROOT/hack/image/pack.sh" -output "$dir/image.tar.$$" -name "registry.local/$name:$tag" -user 0:0 -entrypoint "/$3" "$dir/$3:/$3"
   mv "$dir/image.tar.$$" "$dir/image.tar"
 }
 

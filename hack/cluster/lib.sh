@@ -3,7 +3,8 @@
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROOT=$(cd "$HERE/../.." && pwd)
+# shellcheck disable=SC2034 # used by the scripts that source this
+ROOT=$(cd "$HERE/../.." && pwd) KIND_NAME=gearman-operator
 # Everything that is built or written lives here, outside the tree, so that every checkout of the project shares it.
 CACHE=${CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or CACHE}/.cache}/gearman-operator}
 

@@ -9,3 +9,14 @@ KUBEBUILDER_ASSETS ?= $(shell $(CLUSTER_DIR)/build.sh assets)
 envtest-assets: ## kube-apiserver, etcd and kubectl for tests (built once, about 6 minutes); prints their directory
 	@[ -x "$(KUBEBUILDER_ASSETS)/kube-apiserver" ] || $(CLUSTER_DIR)/build.sh control-plane
 	@echo "$(KUBEBUILDER_ASSETS)"
+
+# CLUSTER=local|kind|current; by default local where this machine can run it, else kind. Your own contexts are never touched unasked.
+CLUSTER ?=
+export CLUSTER
+
+.PHONY: cluster-up cluster-down cluster-load
+cluster-up: ## bring up a real Kubernetes (CLUSTER=local|kind|current), building it where it is missing
+	@$(CLUSTER_DIR)/up.sh
+
+cluster-down: ## take it down again, with everything it made
+	@$(CLUSTER_DIR)/down.sh

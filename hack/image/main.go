@@ -1,0 +1,58 @@
+// Command image packs files into an OCI image FROM scratch and writes it as an archive, without a registry and without Docker.
+//
+//	image -output app.tar -name app:1.0 -arch amd64,arm64 -entrypoint /app build/{arch}/app:/app :/tmp:1777 -- config:/etc/app.conf
+//
+// "--" begins another layer.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/hack/image/oci"
+)
+
+func main() {
+	o := oci.Options{Labels: map[string]string{}}
+	output := flag.String("output", "image.tar", "the archive to write")
+	flag.StringVar(&o.Name, "name", "", "image name with its tag")
+	arch := flag.String("arch", runtime.GOARCH, "architectures, separated by commas")
+	flag.StringVar(&o.User, "user", "65532:65532", "user and group")
+	flag.StringVar(&o.Roots, "roots", "", "path in the image for the certificate authorities")
+	words := func(to *[]string, name, usage string) {
+		flag.Func(name, usage, func(s string) error { *to = append(*to, s); return nil })
+	}
+	words(&o.Entrypoint, "entrypoint", "one word of the entry point (repeatable)")
+	words(&o.Cmd, "cmd", "one word of the default arguments (repeatable)")
+	words(&o.Env, "env", "NAME=VALUE (repeatable)")
+	flag.Func("label", "NAME=VALUE (repeatable)", func(s string) error {
+		name, value, _ := strings.Cut(s, "=")
+		o.Labels[name] = value
+		return nil
+	})
+	flag.Parse()
+	// https://reproducible-builds.org/docs/source-date-epoch/
+	epoch, _ := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+	o.Created = time.Unix(epoch, 0).UTC()
+	o.Architectures = strings.Split(*arch, ",")
+	o.Layers = [][]string{nil}
+	for _, f := range flag.Args() {
+		if f == "--" {
+			o.Layers = append(o.Layers, nil)
+			continue
+		}
+		last := &o.Layers[len(o.Layers)-1]
+		*last = append(*last, f)
+	}
+	digest, err := oci.Write(o, *output)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "image:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("%s %s %s\n", o.Name, digest, *output)
+}
