@@ -1,0 +1,45 @@
+# What must hold before a change is merged, without running the tests. Each part can be run by itself.
+.PHONY: verify
+verify: verify-generated verify-format lint vet fix-check shellcheck lint-chart links ## generated code, format, lint, modern Go, chart, shell scripts, links
+	@echo "verify: all good"
+
+GENERATED := api config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
+
+.PHONY: verify-generated
+verify-generated: ## make generate changes nothing
+	@echo "verify: make generate changes nothing"
+	@hack/verify-generated $(GENERATED)
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format the Go code
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: verify-format
+verify-format: $(GOLANGCI_LINT)
+	@echo "verify: Go code is formatted"
+	@$(GOLANGCI_LINT) fmt --diff || { echo "verify: run make fmt" >&2; exit 1; }
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## lint the Go code, with the import walls of docs/architecture.md
+	@echo "verify: golangci-lint"
+	@$(GOLANGCI_LINT) run
+
+.PHONY: vet
+vet:
+	@echo "verify: go vet"
+	@go vet ./...
+
+.PHONY: fix-check
+fix-check:
+	@echo "verify: go fix has nothing to modernize"
+	@go fix -diff ./... || { echo "verify: run go fix ./..." >&2; exit 1; }
+
+.PHONY: shellcheck
+shellcheck: ## lint the shell scripts
+	@echo "verify: shellcheck"
+	@hack/shellcheck
+
+.PHONY: links
+links: ## check links and anchors between the Markdown files
+	@echo "verify: links"
+	@go run ./hack/checklinks .
