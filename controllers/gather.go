@@ -45,6 +45,7 @@ type pod struct {
 	ready         bool
 	readySince    time.Time
 	terminating   bool
+	broken        bool // cannot start for a reason that has nothing to do with how long a start takes
 	cost          int32
 }
 
@@ -102,7 +103,7 @@ func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWork
 		}
 		q := pod{
 			name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
-			terminating: p.DeletionTimestamp != nil, cost: deletionCost(p),
+			terminating: p.DeletionTimestamp != nil, broken: p.Status.Reason == reasonBroken, cost: deletionCost(p),
 		}
 		for _, cond := range p.Status.Conditions {
 			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {

@@ -1,0 +1,33 @@
+// Command manager is the operator: it autoscales the GearmanWorkerPools of a cluster.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	_ "time/tzdata" // schedules have time zones, and the image has no zone files
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/gearman-operator/gearman-operator/internal/operator"
+)
+
+func main() {
+	o, err := operator.Parse("manager", os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(2)
+	}
+	cfg, err := ctrl.GetConfig()
+	if err == nil {
+		err = operator.Run(ctrl.SetupSignalHandler(), cfg, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}

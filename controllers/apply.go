@@ -1,0 +1,111 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	poolac "github.com/gearman-operator/gearman-operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+)
+
+// The field owners. A Deployment has two: were its replicas owned by who applies the template, each apply of the template without
+// them would reset them to 1.
+const (
+	// OwnerMain owns a pool's Deployment but for spec.replicas, and the pool's status.
+	OwnerMain = client.FieldOwner("gearman-operator")
+	// OwnerScale owns spec.replicas and the pods' deletion costs.
+	OwnerScale = client.FieldOwner("gearman-operator-scale")
+)
+
+// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
+func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
+	key := *d.Namespace + "/" + *d.Name
+	d.Spec.WithReplicas(0)
+	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
+		return fmt.Errorf("create Deployment %s: %w", key, err)
+	}
+	if err := applyReplicas(ctx, c, *d.Namespace, *d.Name, 0); err != nil {
+		return err
+	}
+	d.Spec.Replicas = nil
+	return applyTemplate(ctx, c, d)
+}
+
+// updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
+// takes them from nobody.
+func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32) error {
+	if err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+		return err
+	}
+	return applyTemplate(ctx, c, d)
+}
+
+func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
+	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	return nil
+}
+
+// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else.
+func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) error {
+	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
+	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
+	}
+	return nil
+}
+
+// scaleTarget sets the replicas of a workload that the pool does not own, through its scale subresource.
+func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) error {
+	var obj client.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
+	if ref.Kind == "StatefulSet" {
+		obj = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
+	if err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale); err != nil {
+		return fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
+	}
+	return nil
+}
+
+// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone needs no mark.
+func applyDeletionCost(ctx context.Context, c client.Client, namespace, name string, cost int32) error {
+	value := "null"
+	if cost != 0 {
+		value = strconv.Quote(strconv.Itoa(int(cost)))
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, deletionCostAnnotation, value)
+	if err := c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch), OwnerScale); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("set the deletion cost of pod %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// applyStatus writes the whole status of a pool. A pool that is gone needs none.
+func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) error {
+	raw, err := json.Marshal(status)
+	if err != nil {
+		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	var ac poolac.GearmanWorkerPoolStatusApplyConfiguration
+	if err := json.Unmarshal(raw, &ac); err != nil {
+		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	// The uid keeps a pool that was deleted and made anew from getting its forerunner's status.
+	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
+	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	return nil
+}

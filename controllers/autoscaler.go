@@ -1,0 +1,314 @@
+package controllers
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// figuresEvery is how often the queue figures of a pool's status may be written.
+const figuresEvery = time.Minute
+
+// Sampler is what the Autoscaler needs of internal/backlog.
+type Sampler interface {
+	Sample(key backlog.PoolKey, now time.Time) (backlog.Sample, bool)
+	Runnable(ctx context.Context, key backlog.PoolKey, function string) (backlog.Verdict, error)
+}
+
+// Autoscaler decides, in memory, how many replicas each pool should have: once at each tick of the poller for a pool, and when
+// a reconcile brings news of the pool. It enqueues a pool only when there is something to write.
+type Autoscaler struct {
+	clock   clock.PassiveClock
+	sampler Sampler
+	probes  *prober
+
+	mu    sync.Mutex
+	pools map[types.NamespacedName]*entry
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	due   map[types.NamespacedName]struct{}
+	wake  chan struct{}
+}
+
+// entry is what the Autoscaler knows of one pool.
+type entry struct {
+	mu      sync.Mutex
+	facts   poolFacts
+	state   scaling.State
+	stuck   map[string]int // ticks for which free slots were not given a function's backlog
+	view    view
+	written written
+}
+
+// poolFacts is what a reconcile gathered of a pool.
+type poolFacts struct {
+	generation int64
+	compiled   policy.Compiled
+	functions  []string
+	workload   workload
+	pods       []pod
+	learnt     scaling.Learnt
+	target     bool // a targetRef: its pods are not known
+}
+
+// view is the last decision on a pool and what led to it.
+type view struct {
+	at       time.Time
+	decision scaling.Decision
+	policy   scaling.Policy
+	sample   backlog.Sample
+	in       scaling.Sample
+	learnt   scaling.Learnt
+}
+
+// written is what of a view the last reconcile brought to the API server.
+type written struct {
+	at              time.Time
+	mark            mark
+	queued, running int64
+}
+
+// mark is that part of a view whose change is worth a reconcile.
+type mark struct {
+	replicas                   int32
+	reason                     scaling.Reason
+	limited                    scaling.Limit
+	notRunnable, notProgessing bool
+	servers                    string
+}
+
+// NewAutoscaler returns an Autoscaler that takes its samples from s.
+func NewAutoscaler(s Sampler, c clock.PassiveClock) *Autoscaler {
+	a := &Autoscaler{
+		clock: c, sampler: s, pools: map[types.NamespacedName]*entry{},
+		due: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1),
+	}
+	a.probes = newProber(s, c, a.Notify)
+	return a
+}
+
+// Source is where a controller gets its requests from. It is started once, by the controller.
+func (a *Autoscaler) Source() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.queue = q
+		return nil
+	})
+}
+
+// OnTick is for backlog.Options.OnTick.
+func (a *Autoscaler) OnTick(keys []backlog.PoolKey) {
+	names := make([]types.NamespacedName, len(keys))
+	for i, k := range keys {
+		names[i] = types.NamespacedName(k)
+	}
+	a.Notify(names...)
+}
+
+// Notify says that there is a new sample for these pools. It never blocks.
+func (a *Autoscaler) Notify(keys ...types.NamespacedName) {
+	a.mu.Lock()
+	for _, k := range keys {
+		if _, ok := a.pools[k]; ok {
+			a.due[k] = struct{}{}
+		}
+	}
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Start decides on notified pools until ctx ends.
+func (a *Autoscaler) Start(ctx context.Context) error {
+	var probes sync.WaitGroup
+	probes.Go(func() { a.probes.run(ctx) })
+	defer probes.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		}
+		for _, key := range a.takeDue() {
+			if e := a.entry(key); e != nil {
+				if a.decide(key, e) {
+					a.enqueue(key)
+				}
+			}
+		}
+	}
+}
+
+// NeedLeaderElection keeps decisions on the leader.
+func (a *Autoscaler) NeedLeaderElection() bool { return true }
+
+func (a *Autoscaler) takeDue() []types.NamespacedName {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	keys := make([]types.NamespacedName, 0, len(a.due))
+	for k := range a.due {
+		keys = append(keys, k)
+	}
+	clear(a.due)
+	return keys
+}
+
+func (a *Autoscaler) entry(key types.NamespacedName) *entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pools[key]
+}
+
+func (a *Autoscaler) enqueue(key types.NamespacedName) {
+	a.mu.Lock()
+	q := a.queue
+	a.mu.Unlock()
+	if q != nil {
+		q.Add(reconcile.Request{NamespacedName: key})
+	}
+}
+
+// Set brings what a reconcile gathered and decides anew. A pool seen for the first time starts with a hold: nothing shrinks until a full
+// window was seen.
+func (a *Autoscaler) Set(key types.NamespacedName, f poolFacts) view {
+	now := a.clock.Now()
+	a.mu.Lock()
+	e, ok := a.pools[key]
+	if !ok {
+		e = &entry{state: scaling.NewState(f.learnt, now), stuck: map[string]int{}}
+		a.pools[key] = e
+	}
+	a.mu.Unlock()
+	e.mu.Lock()
+	e.facts = f
+	e.mu.Unlock()
+	a.decide(key, e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view
+}
+
+// Written says what of the view v has been brought to the API server.
+func (a *Autoscaler) Written(key types.NamespacedName, v view, at time.Time) {
+	if e := a.entry(key); e != nil {
+		e.mu.Lock()
+		e.written = written{at: at, mark: markOf(v), queued: v.queued(), running: v.running()}
+		e.mu.Unlock()
+	}
+}
+
+// Forget frees what is known of a pool.
+func (a *Autoscaler) Forget(key types.NamespacedName) {
+	a.mu.Lock()
+	delete(a.pools, key)
+	delete(a.due, key)
+	a.mu.Unlock()
+	a.probes.forget(key)
+}
+
+// decide takes a decision for one pool and reports whether the pool is to be reconciled.
+func (a *Autoscaler) decide(key types.NamespacedName, e *entry) bool {
+	now := a.clock.Now()
+	sample, _ := a.sampler.Sample(backlog.PoolKey(key), now)
+	polled := answered(sample)
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !polled {
+		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
+	}
+	p := e.facts.compiled.At(now)
+	in := scalingSample(e.facts, sample, e.view.at, now)
+	a.probe(key, e, p, in)
+	for i := range in.Functions {
+		in.Functions[i].NotRunnable = a.probes.notRunnable(key, in.Functions[i].Name)
+	}
+	if polled && in.Replicas == 0 && a.probes.pending(key) {
+		// At zero the verdict on the backlog comes first, in a few milliseconds; it notifies.
+		return false
+	}
+	d, state := scaling.Decide(p, e.state, in, now)
+	e.state = state
+	e.view = view{at: now, decision: d, policy: p, sample: sample, in: in, learnt: state.Learnt()}
+	return e.worthWriting(now)
+}
+
+// worthWriting reports whether the last reconcile's writes are behind the view.
+func (e *entry) worthWriting(now time.Time) bool {
+	v, w := &e.view, &e.written
+	if v.decision.Apply && v.decision.Replicas != e.facts.workload.replicas {
+		return true
+	}
+	if markOf(*v) != w.mark {
+		return true
+	}
+	return now.Sub(w.at) >= figuresEvery && (moved(w.queued, v.queued()) || moved(w.running, v.running()))
+}
+
+// moved reports a change of more than a tenth, or from or to zero.
+func moved(from, to int64) bool {
+	if (from == 0) != (to == 0) {
+		return true
+	}
+	return 10*max(from-to, to-from) > max(from, to)
+}
+
+func markOf(v view) mark {
+	m := mark{
+		replicas: v.decision.Replicas, reason: v.decision.Reason, limited: v.decision.Limited,
+		notRunnable: v.decision.NotRunnable, notProgessing: v.decision.NotProgressing,
+	}
+	for _, s := range v.sample.Servers {
+		m.servers += s.Address + "=" + string(s.State) + ";"
+	}
+	return m
+}
+
+// answered reports whether any job server has ever given an answer.
+func answered(s backlog.Sample) bool {
+	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
+}
+
+func (v *view) queued() (n int64) {
+	for _, f := range v.sample.Functions {
+		n += f.Queued
+	}
+	return n
+}
+
+func (v *view) running() (n int64) {
+	for _, f := range v.sample.Functions {
+		n += max(0, f.Running)
+	}
+	return n
+}
+
+// busy is how many slots of a pod work, by telemetry.
+func (v *view) busy(uid string) int {
+	for _, p := range v.sample.Pods {
+		if p.UID == uid {
+			return p.Busy
+		}
+	}
+	return 0
+}
+
+func (a *Autoscaler) keys() []types.NamespacedName {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.pools))
+}

@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The pools' metrics, made at scrape from what the Autoscaler knows, so that a pool that is gone leaves none behind.
+var (
+	poolLabels      = []string{"namespace", "pool"}
+	descDesired     = prometheus.NewDesc("gearman_pool_desired_replicas", "Replicas that the last decision asks for.", poolLabels, nil)
+	descReplicas    = prometheus.NewDesc("gearman_pool_replicas", "Replicas that the pool's workload asks for (spec.replicas).", poolLabels, nil)
+	descReady       = prometheus.NewDesc("gearman_pool_ready_replicas", "Pods that are ready.", poolLabels, nil)
+	descMin         = prometheus.NewDesc("gearman_pool_min_replicas", "Least number of replicas at the moment, schedules included.", poolLabels, nil)
+	descMax         = prometheus.NewDesc("gearman_pool_max_replicas", "Greatest number of replicas at the moment, schedules included.", poolLabels, nil)
+	descQueued      = prometheus.NewDesc("gearman_pool_queued_jobs", "Jobs that wait, over the pool's functions and job servers.", poolLabels, nil)
+	descRunning     = prometheus.NewDesc("gearman_pool_running_jobs", "Jobs that workers hold, over the pool's functions and job servers.", poolLabels, nil)
+	descWait        = prometheus.NewDesc("gearman_pool_oldest_wait_seconds", "Estimated age of the oldest queued job.", poolLabels, nil)
+	descJobTime     = prometheus.NewDesc("gearman_pool_job_seconds", "Learnt mean time of a job.", poolLabels, nil)
+	descBoot        = prometheus.NewDesc("gearman_pool_boot_seconds", "Learnt time from a pod's creation to its registration.", poolLabels, nil)
+	descPartial     = prometheus.NewDesc("gearman_pool_sample_partial", "1 while a job server of the pool does not answer.", poolLabels, nil)
+	descNotRunnable = prometheus.NewDesc("gearman_pool_backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.", poolLabels, nil)
+	descReason      = prometheus.NewDesc("gearman_pool_decision", "1 for the reason of the last decision.", append(poolLabels, "reason"), nil)
+	poolDescs       = []*prometheus.Desc{
+		descDesired, descReplicas, descReady, descMin, descMax, descQueued, descRunning, descWait, descJobTime, descBoot, descPartial, descNotRunnable, descReason,
+	}
+)
+
+// Describe is part of prometheus.Collector.
+func (a *Autoscaler) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range poolDescs {
+		ch <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
+	for _, key := range a.keys() {
+		e := a.entry(key)
+		if e == nil {
+			continue
+		}
+		e.mu.Lock()
+		v, w := e.view, e.facts.workload
+		e.mu.Unlock()
+		if v.at.IsZero() {
+			continue
+		}
+		gauge := func(d *prometheus.Desc, x float64, more ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, append([]string{key.Namespace, key.Name}, more...)...)
+		}
+		gauge(descDesired, float64(v.decision.Replicas))
+		gauge(descReplicas, float64(w.replicas))
+		gauge(descReady, float64(w.ready))
+		gauge(descMin, float64(v.policy.MinReplicas))
+		gauge(descMax, float64(v.policy.MaxReplicas))
+		gauge(descQueued, float64(v.queued()))
+		gauge(descRunning, float64(v.running()))
+		gauge(descWait, v.decision.OldestWait.Seconds())
+		gauge(descJobTime, v.decision.JobTime.Seconds())
+		gauge(descBoot, v.learnt.Boot.Seconds())
+		gauge(descPartial, float64(boolToInt(v.in.Partial)))
+		gauge(descNotRunnable, float64(boolToInt(v.decision.NotRunnable)))
+		gauge(descReason, 1, string(v.decision.Reason))
+	}
+}

@@ -1,0 +1,317 @@
+package controllers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// refreshEvery is how often a pool is reconciled without a cause: to re-read Secrets and to let schedules and figures through.
+const refreshEvery = time.Minute
+
+// Poller is what the reconciler needs of internal/backlog.
+type Poller interface {
+	Set(key backlog.PoolKey, s backlog.Subscription) error
+	SetPods(key backlog.PoolKey, pods []backlog.PodRef)
+	Remove(key backlog.PoolKey)
+}
+
+// Options of a PoolReconciler.
+type Options struct {
+	// Runtime is where the worker runtime of generated pods comes from.
+	Runtime RuntimeImage
+	// RolloutRuntime has every pool take a new runtime image at once, rather than with its next change.
+	RolloutRuntime bool
+	// Workers is how many pools are reconciled at the same time.
+	Workers int
+}
+
+// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides.
+//
+// +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/status,verbs=patch
+// +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments/scale;statefulsets/scale,verbs=patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+type PoolReconciler struct {
+	client     client.Client
+	live       client.Reader // uncached: Secrets
+	events     events.EventRecorder
+	clock      clock.PassiveClock
+	poller     Poller
+	autoscaler *Autoscaler
+	scaler     *scaler
+	options    Options
+
+	mu      sync.Mutex
+	applied map[types.NamespacedName]appliedTemplate
+}
+
+// appliedTemplate is what a pool's Deployment looked like when the operator last applied (or first saw) its template.
+type appliedTemplate struct{ uid, live string }
+
+// NewPoolReconciler returns a reconciler; live reads without a cache.
+func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, ck clock.PassiveClock, p Poller, a *Autoscaler, o Options) *PoolReconciler {
+	return &PoolReconciler{
+		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(c), options: o,
+		applied: map[types.NamespacedName]appliedTemplate{},
+	}
+}
+
+// SetupWithManager has the manager run the reconciler.
+func (r *PoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	ofPool := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[v1alpha1.LabelPool]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("gearmanworkerpool").
+		For(&v1alpha1.GearmanWorkerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.Deployment{}).
+		Watches(&corev1.Pod{}, ofPool).
+		WatchesRawSource(r.autoscaler.Source()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.options.Workers)}).
+		Complete(r)
+}
+
+// Reconcile gathers what is known of a pool, decides and applies.
+func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var pool v1alpha1.GearmanWorkerPool
+	if err := r.client.Get(ctx, req.NamespacedName, &pool); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("read pool %s: %w", req.NamespacedName, err)
+	}
+	if !pool.DeletionTimestamp.IsZero() {
+		r.forget(req.NamespacedName) // its Deployment goes by ownership
+		return ctrl.Result{}, nil
+	}
+
+	w, err := gatherWorkload(ctx, r.client, &pool)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	pods, err := gatherPods(ctx, r.client, &pool)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	f := facts{mode: policy.Mode(&pool.Spec), rollout: w.rollout}
+	compiled, err := policy.Compile(&pool.Spec)
+	if err != nil {
+		f.stall = stall{reasonInvalidScaling, err.Error()}
+		return r.stalled(ctx, &pool, w, f)
+	}
+	_, tlsID, err := readTLS(ctx, r.live, &pool)
+	if invalid, ok := errors.AsType[invalidTLSError](err); ok {
+		f.stall = stall{reasonInvalidTLS, invalid.Error()}
+		return r.stalled(ctx, &pool, w, f)
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if f.stall, err = r.ensureWorkload(ctx, &pool, &w); err != nil {
+		return ctrl.Result{}, err
+	}
+	if f.stall.reason != "" {
+		return r.stalled(ctx, &pool, w, f)
+	}
+	if w.failure != "" {
+		// The pods are refused; replicas are still kept right, so that it goes on by itself once they are let in.
+		f.stall = stall{reasonPodsRefused, w.failure}
+	}
+
+	if err := r.subscribe(&pool, w, pods, tlsID); err != nil {
+		f.stall = stall{reasonInvalidServers, err.Error()}
+		return r.stalled(ctx, &pool, w, f)
+	}
+	v := r.autoscaler.Set(req.NamespacedName, poolFacts{
+		generation: pool.Generation, compiled: compiled, functions: policy.Functions(&pool.Spec),
+		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: pool.Spec.TargetRef != nil,
+	})
+	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
+	f.servers, f.polled, f.decision = v.sample.Servers, answered(v.sample), v.decision
+
+	replicas := w.replicas
+	if v.decision.Apply && !f.contested && !v.at.IsZero() {
+		if replicas, err = r.scaler.scale(ctx, &pool, w, pods, v); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.scaled(&pool, w.replicas, replicas, v)
+	}
+	if err := r.writeStatus(ctx, &pool, w, replicas, f, v); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: refreshEvery}, nil
+}
+
+// stalled reports a pool that cannot work until its spec changes. What it has is left as it is.
+func (r *PoolReconciler) stalled(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, f facts) (ctrl.Result, error) {
+	key := client.ObjectKeyFromObject(pool)
+	r.forget(key)
+	if err := r.writeStatus(ctx, pool, w, w.replicas, f, view{}); err != nil {
+		return ctrl.Result{}, err
+	}
+	// What stalls it may also be mended elsewhere: a Secret, the target, the object that has its name.
+	return ctrl.Result{RequeueAfter: refreshEvery}, nil
+}
+
+func (r *PoolReconciler) forget(key types.NamespacedName) {
+	r.poller.Remove(backlog.PoolKey(key))
+	r.autoscaler.Forget(key)
+	r.scaler.forget(key)
+	r.mu.Lock()
+	delete(r.applied, key)
+	r.mu.Unlock()
+}
+
+// ensureWorkload brings the pool's Deployment to its template; w becomes what it is then.
+func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w *workload) (stall, error) {
+	if ref := pool.Spec.TargetRef; ref != nil {
+		if !w.exists {
+			return stall{reasonTargetNotFound, fmt.Sprintf("there is no %s %s in namespace %s: create it, or correct targetRef", ref.Kind, ref.Name, pool.Namespace)}, nil
+		}
+		return stall{}, nil
+	}
+	if w.foreign {
+		return stall{reasonNameTaken, fmt.Sprintf("a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment", pool.Name)}, nil
+	}
+	inputs, err := templateInputs(pool)
+	if err != nil {
+		return stall{}, err
+	}
+	rt := r.options.Runtime
+	if w.exists && w.inputs == inputs && w.runtimeImage != "" && !r.options.RolloutRuntime {
+		rt.Image = w.runtimeImage // a new operator alone rolls no pods
+	}
+	d, err := deploymentTemplate(pool, rt)
+	if errors.Is(err, errInvalidPodTemplate) {
+		return stall{reasonInvalidPodTemplate, err.Error()}, nil
+	}
+	if err != nil {
+		return stall{}, err
+	}
+	key := client.ObjectKeyFromObject(pool)
+	if !w.exists {
+		if err := createDeployment(ctx, r.client, d); err != nil {
+			return refusal(err)
+		}
+		*w = workload{exists: true, rollout: true, inputs: inputs, runtimeImage: rt.Image}
+		return stall{}, nil
+	}
+	r.mu.Lock()
+	seen, known := r.applied[key]
+	r.mu.Unlock()
+	drifted := known && seen.uid == w.uid && seen.live != w.liveTemplate
+	if w.inputs == inputs && w.runtimeImage == rt.Image && !drifted {
+		r.remember(key, *w)
+		return stall{}, nil
+	}
+	if err := updateDeployment(ctx, r.client, d, w.replicas); err != nil {
+		return refusal(err)
+	}
+	if drifted && w.inputs == inputs {
+		r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment's pod template; it was put back")
+	}
+	w.rollout = true
+	// The template as it is now comes with the next event of the Deployment.
+	r.mu.Lock()
+	delete(r.applied, key)
+	r.mu.Unlock()
+	return stall{}, nil
+}
+
+func (r *PoolReconciler) remember(key types.NamespacedName, w workload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applied[key] = appliedTemplate{uid: w.uid, live: w.liveTemplate}
+}
+
+// refusal tells an object that the API server does not accept from a failure to reach it.
+func refusal(err error) (stall, error) {
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		return stall{reasonInvalidPodTemplate, err.Error()}, nil
+	}
+	return stall{}, err
+}
+
+// subscribe tells the poller what the pool wants to know.
+func (r *PoolReconciler) subscribe(pool *v1alpha1.GearmanWorkerPool, w workload, pods []pod, tlsID string) error {
+	key := backlog.PoolKey(client.ObjectKeyFromObject(pool))
+	refs := make([]backlog.PodRef, len(pods))
+	for i, p := range pods {
+		refs[i] = backlog.PodRef{UID: p.uid, Name: p.name, IP: p.ip}
+	}
+	s := pool.Spec.Scaling
+	sub := backlog.Subscription{
+		Servers: policy.Servers(&pool.Spec), Functions: policy.Functions(&pool.Spec),
+		Period: policy.Poll(&pool.Spec), AtZero: w.replicas == 0, StaleAfter: policy.StaleAfter(&pool.Spec),
+		Doorbell: s != nil && s.Wake == v1alpha1.WakeDoorbell,
+	}
+	if pool.Spec.TLS != nil {
+		// Read anew before each dial, so that a rotated certificate needs no restart.
+		sub.TLS = &backlog.TLS{Identity: tlsID, Config: func(ctx context.Context) (*tls.Config, error) {
+			cfg, _, err := readTLS(ctx, r.live, pool)
+			return cfg, err
+		}}
+	}
+	if err := r.poller.Set(key, sub); err != nil {
+		return fmt.Errorf("watch the job servers: %w", err)
+	}
+	r.poller.SetPods(key, refs)
+	return nil
+}
+
+// scaled tells of a change of replicas.
+func (r *PoolReconciler) scaled(pool *v1alpha1.GearmanWorkerPool, from, to int32, v view) {
+	if from == to {
+		return
+	}
+	r.event(pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, to, v.decision.Message))
+}
+
+func (r *PoolReconciler) event(pool *v1alpha1.GearmanWorkerPool, kind, reason, action, note string) {
+	r.events.Eventf(pool, nil, kind, reason, action, "%s", note)
+}
+
+func learntFrom(l *v1alpha1.LearntStatus) scaling.Learnt {
+	if l == nil {
+		return scaling.Learnt{}
+	}
+	out := scaling.Learnt{Boot: time.Duration(l.BootMilliseconds) * time.Millisecond}
+	for _, f := range l.Functions {
+		out.JobTimes = append(out.JobTimes, scaling.JobTime{Function: f.Name, Time: time.Duration(f.JobMilliseconds) * time.Millisecond})
+	}
+	return out
+}

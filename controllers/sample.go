@@ -1,0 +1,93 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// scalingSample joins what the job servers say with what the API server says. last is when the previous decision was taken.
+func scalingSample(f poolFacts, s backlog.Sample, last, now time.Time) scaling.Sample {
+	in := scaling.Sample{
+		Replicas: f.workload.replicas, Rollout: f.workload.rollout, Partial: s.Partial,
+		PossibleRestart: s.PossibleRestart.After(last),
+		Pods:            scalingPods(f, s.Pods),
+		Functions:       scalingFunctions(s.Functions),
+	}
+	if !s.NoAnswerSince.IsZero() {
+		in.NoAnswer = max(0, now.Sub(s.NoAnswerSince))
+	}
+
+	// Telemetry says how many slots of a pod are busy, the job servers say with which functions.
+	var busy, draining int64
+	for _, p := range in.Pods {
+		if p.Terminating {
+			draining += int64(p.Busy)
+		} else {
+			busy += int64(p.Busy)
+		}
+	}
+	running := make([]int64, len(in.Functions))
+	for i, fn := range in.Functions {
+		running[i] = fn.Running
+	}
+	for i, n := range backlog.Apportion(busy, running) {
+		in.Functions[i].Busy = n
+	}
+	for i, n := range backlog.Apportion(draining, running) {
+		in.Functions[i].Draining = n
+	}
+	return in
+}
+
+func scalingFunctions(functions []backlog.FunctionSample) []scaling.FunctionSample {
+	out := make([]scaling.FunctionSample, 0, len(functions))
+	for _, fn := range functions {
+		c := fn.Counters
+		out = append(out, scaling.FunctionSample{
+			Name: fn.Name, Total: fn.Queued + fn.Running, Running: fn.Running,
+			Ended: c.OK, EndedSeconds: float64(c.OKMillis) / 1000, Failed: c.Failed, Requeued: c.Requeued, BusySeconds: float64(c.BusyMillis) / 1000,
+		})
+	}
+	slices.SortFunc(out, func(a, b scaling.FunctionSample) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func scalingPods(f poolFacts, telemetry []backlog.PodSample) []scaling.PodSample {
+	if f.target {
+		// Of a target's pods only the numbers are known.
+		pods := make([]scaling.PodSample, max(0, f.workload.current))
+		for i := range pods {
+			pods[i].Ready = int32(i) < f.workload.ready
+		}
+		return pods
+	}
+	byUID := make(map[string]*backlog.PodSample, len(telemetry))
+	for i := range telemetry {
+		byUID[telemetry[i].UID] = &telemetry[i]
+	}
+	pods := make([]scaling.PodSample, 0, len(f.pods))
+	for _, p := range f.pods {
+		ps := scaling.PodSample{Name: p.name, Created: p.created, Ready: p.ready, Terminating: p.terminating, Broken: p.broken}
+		if p.ready {
+			ps.Registered = p.readySince
+		}
+		if t := byUID[p.uid]; t != nil {
+			ps.Telemetry, ps.Busy, ps.Capacity, ps.Since = true, int32(t.Busy), int32(t.Capacity), t.BusySince
+			ps.Registered = t.FirstSeen
+		}
+		pods = append(pods, ps)
+	}
+	return pods
+}
+
+// serverName is how a job server is shown: as written, and as resolved where that says more.
+func serverName(s backlog.ServerSample) string {
+	if !s.Resolved.IsValid() || strings.Contains(s.Address, s.Resolved.Addr().String()) {
+		return s.Address
+	}
+	return s.Address + " (" + s.Resolved.String() + ")"
+}

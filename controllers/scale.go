@@ -1,0 +1,168 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+const (
+	// victimCost is the deletion cost of the pods that are to go first.
+	victimCost = -1000
+	// contestWindow is the time in which the second change of replicas by somebody else stops the operator from forcing its own.
+	contestWindow = 10 * time.Minute
+)
+
+// scaler writes replicas. It remembers, for each pool, what it wrote, to notice when somebody else changes it.
+type scaler struct {
+	client client.Client
+	mu     sync.Mutex
+	memory map[types.NamespacedName]*scaleMemory
+}
+
+type scaleMemory struct {
+	uid     string // of the Deployment
+	written int32
+	before  int32       // what written replaced; the cache may still say it
+	pending bool        // written has not come back through the cache yet
+	foreign []time.Time // when somebody else changed replicas
+	costsAt time.Time   // when the present deletion costs were written
+}
+
+func newScaler(c client.Client) *scaler {
+	return &scaler{client: c, memory: map[types.NamespacedName]*scaleMemory{}}
+}
+
+func (s *scaler) forget(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.memory, key)
+}
+
+// observe notes the replicas that a reconcile found and reports whether they are contested: changed by somebody else twice within
+// contestWindow.
+func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (contested bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.memory[key]
+	if m == nil || m.uid != w.uid {
+		s.memory[key] = &scaleMemory{uid: w.uid, written: w.replicas}
+		return false
+	}
+	switch {
+	case w.replicas == m.written:
+		m.pending = false
+	case m.pending && w.replicas == m.before: // the cache is behind
+	default:
+		m.foreign = append(m.foreign, now)
+		m.written, m.pending = w.replicas, false
+	}
+	m.foreign = slices.DeleteFunc(m.foreign, func(t time.Time) bool { return now.Sub(t) > contestWindow })
+	return len(m.foreign) >= 2
+}
+
+// scale brings the workload's replicas to those of the view, and returns what they are now. Growing happens at once. Shrinking takes two
+// rounds: the first marks the victims, the second, at a later tick, lowers replicas by at most the victims that are still the same.
+func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, pods []pod, v view) (int32, error) {
+	want := v.decision.Replicas
+	key := client.ObjectKeyFromObject(pool)
+	if want < w.replicas && pool.Spec.TargetRef == nil && w.current > 0 {
+		n, err := s.victimsReady(ctx, key, w, pods, v)
+		if err != nil || n == 0 {
+			return w.replicas, err
+		}
+		if !v.decision.Forced {
+			want = max(want, w.replicas-n)
+		}
+	}
+	if want == w.replicas {
+		return want, s.clearCosts(ctx, pool.Namespace, pods)
+	}
+	if ref := pool.Spec.TargetRef; ref != nil {
+		if err := scaleTarget(ctx, s.client, pool.Namespace, ref, want); err != nil {
+			return w.replicas, err
+		}
+	} else if err := applyReplicas(ctx, s.client, pool.Namespace, pool.Name, want); err != nil {
+		return w.replicas, err
+	}
+	s.mu.Lock()
+	if m := s.memory[key]; m != nil {
+		m.written, m.before, m.pending = want, w.replicas, true
+	}
+	s.mu.Unlock()
+	return want, nil
+}
+
+// victimsReady marks the decision's victims as the first to go and unmarks all others. It returns by how many replicas may be
+// lowered now: 0 in the round that wrote marks.
+func (s *scaler) victimsReady(ctx context.Context, key types.NamespacedName, w workload, pods []pod, v view) (int32, error) {
+	victims := v.decision.Victims
+	if n := int(w.replicas - v.decision.Replicas); len(victims) > n {
+		victims = victims[:n]
+	}
+	wrote := false
+	var live int32
+	for _, p := range pods {
+		if p.terminating {
+			continue
+		}
+		live++
+		if !p.ready && v.busy(p.uid) > 0 {
+			// The ReplicaSet controller takes unready pods before it looks at costs, and this one works on a job.
+			return 0, nil
+		}
+		cost := int32(0)
+		if slices.Contains(victims, p.name) {
+			cost = victimCost
+		}
+		if p.cost != cost {
+			if err := applyDeletionCost(ctx, s.client, key.Namespace, p.name, cost); err != nil {
+				return 0, err
+			}
+			wrote = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.memory[key]
+	if m == nil {
+		return 0, nil
+	}
+	if wrote {
+		m.costsAt = v.at
+		return 0, nil
+	}
+	if live > w.replicas {
+		return 0, nil // pods of an earlier round are still to go; were the same ones counted again, others would go
+	}
+	// The marks are in the cache, so the ReplicaSet controller has had the same chance to see them; a later tick still wants the same.
+	if !v.at.After(m.costsAt) {
+		return 0, nil
+	}
+	return max(int32(len(victims)), boolToInt(v.decision.Forced)), nil
+}
+
+// clearCosts unmarks the pods of a pool that is not about to shrink.
+func (s *scaler) clearCosts(ctx context.Context, namespace string, pods []pod) error {
+	for _, p := range pods {
+		if p.cost != 0 && !p.terminating {
+			if err := applyDeletionCost(ctx, s.client, namespace, p.name, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func boolToInt(b bool) int32 {
+	if b {
+		return 1
+	}
+	return 0
+}

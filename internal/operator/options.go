@@ -1,0 +1,94 @@
+package operator
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/gearman-operator/gearman-operator/internal/access"
+)
+
+// Options are the manager's flags, checked.
+type Options struct {
+	MetricsAddress, ProbeAddress string
+
+	LeaderElect          bool
+	LeaderNamespace      string
+	Namespaces           []string
+	ExcludeNamespaces    []string
+	RuntimeImage         string
+	RuntimePullPolicy    corev1.PullPolicy
+	RuntimePullSecrets   []string
+	RolloutRuntimeAtOnce bool
+	MinPoll              time.Duration
+	JobServers           *access.Policy
+	LogFormat, LogLevel  string
+}
+
+// Parse reads the command line. The error says which flag is wrong and what it takes.
+func Parse(name string, args []string) (Options, error) {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	var o Options
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	fs.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns it off")
+	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the leader lease, so that several replicas may run")
+	fs.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the operator's own where empty")
+	namespaces := fs.String("watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")
+	excluded := fs.String("exclude-namespaces", "", "namespaces never to work in, separated by commas, beside kube-system and the operator's own")
+	fs.StringVar(&o.RuntimeImage, "runtime-image", os.Getenv("RUNTIME_IMAGE"), "image that the worker runtime is injected from: the operator's own (default: the environment's RUNTIME_IMAGE)")
+	pull := fs.String("runtime-image-pull-policy", "", "pull policy of the runtime's image: Always, IfNotPresent or Never; empty: Kubernetes' default")
+	secrets := fs.String("runtime-image-pull-secrets", "", "pull secrets of the runtime's image, separated by commas; they must exist in the pools' namespaces")
+	rollout := fs.String("runtime-rollout", "OnTemplateChange", "when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)")
+	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
+	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org), separated by commas, each for all namespaces or as NAMESPACE=CIDR; empty: all but loopback and link-local addresses")
+	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
+	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+	if err := fs.Parse(args); err != nil {
+		return Options{}, err
+	}
+	if fs.NArg() > 0 {
+		return Options{}, fmt.Errorf("unexpected argument %q: options start with --", fs.Arg(0))
+	}
+	o.Namespaces, o.ExcludeNamespaces, o.RuntimePullSecrets = commaList(*namespaces), commaList(*excluded), commaList(*secrets)
+	o.RuntimePullPolicy = corev1.PullPolicy(*pull)
+	o.MinPoll = time.Duration(*minPoll) * time.Second
+	o.RolloutRuntimeAtOnce = *rollout == "Immediate"
+
+	var errs []error
+	oneOf := func(flag, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			errs = append(errs, fmt.Errorf("--%s must be one of %s, not %q", flag, strings.Join(allowed, ", "), value))
+		}
+	}
+	oneOf("runtime-image-pull-policy", *pull, "", "Always", "IfNotPresent", "Never")
+	oneOf("runtime-rollout", *rollout, "OnTemplateChange", "Immediate")
+	oneOf("log-format", o.LogFormat, "json", "text")
+	oneOf("log-level", o.LogLevel, "debug", "info", "warn", "error")
+	if o.RuntimeImage == "" {
+		errs = append(errs, errors.New("--runtime-image (or the environment's RUNTIME_IMAGE) must name the operator's own image"))
+	}
+	if *minPoll < 1 || *minPoll > 300 {
+		errs = append(errs, fmt.Errorf("--min-poll-seconds must be from 1 to 300, not %d", *minPoll))
+	}
+	var err error
+	if o.JobServers, err = access.Parse(*allowed); err != nil {
+		errs = append(errs, fmt.Errorf("--allowed-job-servers: %w", err))
+	}
+	return o, errors.Join(errs...)
+}
+
+func commaList(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}

@@ -1,0 +1,149 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/version"
+)
+
+// Run works until ctx ends.
+func Run(ctx context.Context, cfg *rest.Config, o Options) error {
+	logger := newLogger(o)
+	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	klog.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	logger.Info("Starting", "version", version.Version)
+
+	mgr, err := newManager(cfg, o)
+	if err != nil {
+		return err
+	}
+	var autoscaler *controllers.Autoscaler
+	watcher := backlog.New(backlog.Options{
+		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
+		OnTick: func(keys []backlog.PoolKey) { autoscaler.OnTick(keys) },
+	})
+	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
+	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"),
+		clock.RealClock{}, watcher, autoscaler, controllers.Options{
+			Runtime:        controllers.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
+			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: 8,
+		})
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if err := metrics.Registry.Register(autoscaler); err != nil {
+		return fmt.Errorf("register the pools' metrics: %w", err)
+	}
+	for _, r := range []manager.Runnable{autoscaler, onLeader{watcher.Run}} {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("add to the manager: %w", err)
+		}
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the manager: %w", err)
+	}
+	return nil
+}
+
+func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
+	cfg = rest.CopyConfig(cfg)
+	// The API server's own priority and fairness bounds us; a limit here would only delay scale writes.
+	cfg.QPS = -1
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("build the scheme: %w", err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("build the scheme: %w", err)
+	}
+	byObject, err := controllers.CacheByObject()
+	if err != nil {
+		return nil, err
+	}
+	cacheOptions := cache.Options{ByObject: byObject, DefaultTransform: cache.TransformStripManagedFields()}
+	if len(o.Namespaces) > 0 {
+		cacheOptions.DefaultNamespaces = map[string]cache.Config{}
+		for _, ns := range o.Namespaces {
+			if !slices.Contains(o.excluded(), ns) {
+				cacheOptions.DefaultNamespaces[ns] = cache.Config{}
+			}
+		}
+		if len(cacheOptions.DefaultNamespaces) == 0 {
+			return nil, fmt.Errorf("--watch-namespaces names only namespaces that are excluded")
+		}
+	} else {
+		var not []fields.Selector
+		for _, ns := range o.excluded() {
+			not = append(not, fields.OneTermNotEqualSelector("metadata.namespace", ns))
+		}
+		cacheOptions.DefaultFieldSelector = fields.AndSelectors(not...)
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme, Cache: cacheOptions,
+		Client:                 client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Metrics:                server.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress: o.ProbeAddress,
+		LeaderElection:         o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
+		// The lease is given up at the end, and the process ends right after that: another may lead at once.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the ready check: %w", err)
+	}
+	return mgr, nil
+}
+
+// excluded are the namespaces that are never worked in: a pool there would run pods with the cluster's, or the operator's, own rights.
+func (o *Options) excluded() []string {
+	out := append([]string{"kube-system"}, o.ExcludeNamespaces...)
+	if own := os.Getenv("POD_NAMESPACE"); own != "" {
+		out = append(out, own)
+	}
+	return out
+}
+
+// onLeader is a runnable that runs on the leader only.
+type onLeader struct{ run func(context.Context) error }
+
+func (r onLeader) Start(ctx context.Context) error { return r.run(ctx) }
+
+func (onLeader) NeedLeaderElection() bool { return true }
+
+func newLogger(o Options) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(o.LogLevel)) // Parse has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if o.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+}
