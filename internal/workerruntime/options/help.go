@@ -1,0 +1,158 @@
+package options
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+const overview = `gearman-worker turns any program into a Gearman worker.
+
+  gearman-worker exec   [options] -- COMMAND [ARG...]   one process for each job
+  gearman-worker stream [options] -- COMMAND [ARG...]   jobs as messages to processes that keep running
+  gearman-worker http   [options] -- URL                one POST for each job
+  gearman-worker run     --config FILE                  several functions with different handlers
+  gearman-worker install DIR                            copy this program into DIR
+  gearman-worker version
+
+Add --help to a command for its options. A first try, with a job server on this machine:
+
+  gearman-worker exec --function upper --log-format text -- tr a-z A-Z &
+  gearman -f upper hello
+
+SIGTERM stops taking jobs, finishes the running ones and exits with 0. A second SIGTERM stops at once: running jobs go back to the
+job server.
+
+Exit codes: 0 stopped as asked, all jobs finished; 1 something failed, the log says what; 2 the options are wrong; 3 stopped as
+asked, but running jobs were handed back unfinished.
+`
+
+// Overview is the help of the program.
+func Overview() string { return overview }
+
+var modeHelp = map[Mode]string{
+	Exec: `gearman-worker exec [options] -- COMMAND [ARG...]
+
+Runs COMMAND once for each job. The workload is its standard input, its standard output is the result, its standard error goes to
+the log. Exit code 0 completes the job, any other fails it. The environment has GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE and
+GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doing: "status 3/10", "data TEXT", "warning TEXT".
+
+  gearman-worker exec --function thumbnail --concurrency 4 -- convert - -resize 200x200 png:-
+`,
+	Stream: `gearman-worker stream [options] -- COMMAND [ARG...]
+
+Keeps as many processes of COMMAND running as --concurrency says and hands each one job at a time: a JSON line and the workload on
+descriptor 3, the answer on descriptor 4 (docs/stream.md). Standard output and standard error go to the log. SIGHUP replaces the
+processes, each when it has no job.
+
+  gearman-worker stream --function resize --concurrency 4 --max-jobs 1000 -- php worker.php
+`,
+	HTTP: `gearman-worker http [options] -- URL
+
+Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique say the rest. A 2xx
+answer completes the job with its body as the result; 4xx fails it; 429, 503 and a refused connection are tried again within
+--job-timeout; other 5xx answers are crashes. URL is http://, https://, or unix:///path/to/socket[:/path].
+
+  gearman-worker http --function resize --concurrency 16 -- http://127.0.0.1:8080/resize
+`,
+	RunMode: `gearman-worker run --config FILE
+
+Serves the functions of the file, each by its own handler. The keys of the file have the names of the options:
+
+  server: [gearmand:4730]
+  concurrency: 4
+  handlers:
+    - function: [resize, thumbnail]
+      exec: [/app/resize]
+      job-timeout: 5m
+    - function: report
+      stream: [php, report.php]
+      max-jobs: 1000
+    - function: notify
+      http: http://127.0.0.1:8080/notify
+`,
+}
+
+// WriteHelp writes the help of one mode.
+func WriteHelp(w io.Writer, mode Mode) {
+	fmt.Fprintln(w, modeHelp[mode])
+	fmt.Fprintln(w, "Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, that over the file.")
+	group := ""
+	for i := range Table {
+		opt := &Table[i]
+		if !opt.in(mode) || (mode == RunMode && opt.Name == "function") {
+			continue
+		}
+		if opt.Group != group {
+			group = opt.Group
+			fmt.Fprintf(w, "\n%s\n", group)
+		}
+		fmt.Fprintf(w, "  --%s\n", opt.usage())
+		for _, line := range wrap(opt.Help+opt.defaultText(), 100) {
+			fmt.Fprintf(w, "        %s\n", line)
+		}
+	}
+}
+
+func (o *Option) usage() string {
+	switch {
+	case o.Kind == Bool:
+		return o.Name
+	case len(o.Values) > 0:
+		return o.Name + " " + strings.Join(o.Values, "|")
+	}
+	word := map[Kind]string{Text: "TEXT", Int: "N", Duration: "DURATION", Size: "SIZE", List: "A,B", Words: "NAME", Lines: "TEXT"}[o.Kind]
+	if o.Kind == List || o.Kind == Words || o.Kind == Lines {
+		word += " (repeatable)"
+	}
+	return o.Name + " " + word
+}
+
+func (o *Option) defaultText() string {
+	if o.Default == "" || o.Kind == Bool {
+		return ""
+	}
+	return " (" + o.Default + ")"
+}
+
+func wrap(s string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if len(line)+1+len(word) > width && line != "" {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+// Markdown is the table of options for docs/runtime.md.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| option | default | modes | meaning |\n|---|---|---|---|\n")
+	for i := range Table {
+		opt := &Table[i]
+		modes := "all"
+		if len(opt.Modes) > 0 {
+			var names []string
+			for _, m := range opt.Modes {
+				names = append(names, string(m))
+			}
+			modes = strings.Join(names, ", ")
+		}
+		def := opt.Default
+		if def != "" {
+			def = "`" + def + "`"
+		}
+		help := opt.Help
+		if len(opt.Values) > 0 {
+			help += " (`" + strings.Join(opt.Values, "`, `") + "`)"
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s | %s | %s |\n", opt.Name, def, modes, help)
+	}
+	return b.String()
+}

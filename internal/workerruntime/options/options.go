@@ -1,0 +1,92 @@
+package options
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+)
+
+// Mode is how a job is run.
+type Mode string
+
+// The modes.
+const (
+	Exec   Mode = "exec"
+	Stream Mode = "stream"
+	HTTP   Mode = "http"
+)
+
+// Options is what one worker process does, checked and complete.
+type Options struct {
+	Servers      []string
+	Concurrency  int
+	DrainTimeout time.Duration // 0: wait for running jobs for ever
+	Listen       string        // empty: no HTTP endpoints
+
+	SpoolDir   string
+	SpoolAbove int64 // bytes
+
+	TLS           bool
+	TLSCA         string
+	TLSCert       string
+	TLSKey        string
+	TLSServerName string
+
+	LogFormat string // json or text
+	LogLevel  slog.Level
+	LogRate   float64 // lines a second of the commands' output; 0: no limit
+
+	Check bool
+
+	PodUID  string
+	PodName string
+
+	// Handlers are the functions with what runs their jobs; one for exec, stream and http, any number from a file.
+	Handlers []Handler
+
+	// Settings are the effective values with their sources, for --check.
+	Settings []Setting
+}
+
+// Handler runs the jobs of some functions.
+type Handler struct {
+	Functions []string
+	Mode      Mode
+	Command   []string // exec and stream
+	URL       string   // http
+
+	JobTimeout time.Duration // 0: none
+	OnCrash    job.CrashPolicy
+	MaxResult  int64 // bytes
+	KillAfter  time.Duration
+	Dir        string
+
+	StreamOutput       bool // exec
+	WorkloadAsArgument bool // exec
+
+	MaxJobs     int           // stream; 0: no limit
+	MaxLifetime time.Duration // stream; 0: no limit
+	Watch       []string      // stream: files whose change replaces the processes
+	PingEvery   time.Duration // stream; 0: never
+
+	Headers []string // http, "Name: value"
+}
+
+// Setting is one effective value for people to read.
+type Setting struct {
+	// Handler is the number of the handler that it belongs to, from 1, or 0.
+	Handler int
+	Name    string
+	Value   string
+	Source  string
+}
+
+// FunctionNames lists the functions of all handlers.
+func (o *Options) FunctionNames() []string {
+	var names []string
+	for _, h := range o.Handlers {
+		names = append(names, h.Functions...)
+	}
+	return names
+}
