@@ -20,3 +20,7 @@ cluster-up: ## bring up a real Kubernetes (CLUSTER=local|kind|current), building
 
 cluster-down: ## take it down again, with everything it made
 	@$(CLUSTER_DIR)/down.sh
+
+# IMAGE is an archive, or the name of the project's own image, which is built where it is missing.
+cluster-load: ## make an image known to the cluster: IMAGE=archive.tar, or nothing for the project's own
+	@if [ -f "$(IMAGE)" ]; then $(CLUSTER_DIR)/load-image.sh "$(IMAGE)"; else $(MAKE) --no-print-directory image && $(CLUSTER_DIR)/load-image.sh "$(IMAGE_ARCHIVE)"; fi

@@ -8,3 +8,10 @@ export VERSION IMAGE ARCHES
 image: ## the project's image as an OCI archive in build/image, without Docker (ARCHES=amd64 for a quick one)
 	@mkdir -p $(dir $(IMAGE_ARCHIVE))
 	@$(ROOT)/hack/image/build.sh $(IMAGE_ARCHIVE)
+
+DEMO_ARCHIVES := $(ROOT)/build/image/gearmand.tar $(ROOT)/build/image/demo.tar
+
+.PHONY: demo-images
+demo-images: ## images of gearmand and of the demo's job, from Debian's packages
+	@$(ROOT)/test/images/gearmand.sh $(ROOT)/build/image/gearmand.tar
+	@$(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo.tar

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestLedgerKeepsEachLine(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&ledger{})
+	defer server.Close()
+	post := func(body string) int {
+		r, err := http.Post(server.URL, "text/plain", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		defer r.Body.Close()
+		return r.StatusCode
+	}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if got := post("start a\n"); got != http.StatusNoContent {
+				t.Errorf("got status %d, want 204", got)
+			}
+		})
+	}
+	wg.Wait()
+	for _, bad := range []string{"", "\n", "a\nb", strings.Repeat("x", maxLine+1)} {
+		if got := post(bad); got != http.StatusBadRequest {
+			t.Errorf("a body of %d bytes got status %d, want 400", len(bad), got)
+		}
+	}
+	r, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^(\d{13} start a\n){20}$`).Match(body) {
+		t.Errorf("got %q, want 20 lines", body)
+	}
+}
