@@ -3,7 +3,7 @@ CRD := config/crd/bases/gearman.dev_gearmanworkerpools.yaml
 CHART := charts/gearman-operator
 
 .PHONY: generate
-generate: generate-api generate-rbac generate-chart ## deepcopy, CRD, apply configurations, RBAC; the chart's CRD
+generate: generate-api generate-rbac generate-chart ## deepcopy, CRD, apply configurations, RBAC; the chart's CRD and table of values
 
 .PHONY: generate-api
 generate-api: $(CONTROLLER_GEN)
@@ -20,3 +20,4 @@ generate-rbac: $(CONTROLLER_GEN)
 generate-chart: generate-api
 	mkdir -p $(CHART)/files
 	cp $(CRD) $(CHART)/files/
+	go run ./hack/chartdocs $(CHART)
