@@ -1,0 +1,54 @@
+package gearmantest
+
+import (
+	"crypto/tls"
+	"time"
+)
+
+// Version is the version that a server tells by default: that of the server whose behaviour it takes after.
+const Version = "1.1.20+ds"
+
+type config struct {
+	rules  rules
+	me     identity
+	addr   string // of an in-memory server
+	memory bool
+	tls    *tls.Config
+	now    func() time.Time
+}
+
+// An Option sets one thing about a Server.
+type Option func(*config)
+
+// InMemory makes a server without a socket: connections are in-memory pipes, got from DialContext or Dialer. Such a server works in a
+// testing/synctest bubble. addr is the name it goes by ("host:port"); empty picks one.
+func InMemory(addr string) Option {
+	return func(c *config) { c.memory, c.addr = true, addr }
+}
+
+// WithJobRetries is gearmand's --job-retries: a job whose worker was lost n times fails. 0, the default, is no limit.
+func WithJobRetries(n int) Option { return func(c *config) { c.rules.jobRetries = n } }
+
+// WithWorkerWakeup is gearmand's --worker-wakeup: how many sleeping workers are woken for a job. 0, the default, is all.
+func WithWorkerWakeup(n int) Option { return func(c *config) { c.rules.wakeup = n } }
+
+// WithRoundRobin is gearmand's --round-robin: a connection's functions take turns, instead of the last registered going first.
+func WithRoundRobin() Option { return func(c *config) { c.rules.roundRobin = true } }
+
+// WithExceptions is gearmand's --exceptions: every client gets WORK_EXCEPTION, not only those that asked for it.
+func WithExceptions() Option { return func(c *config) { c.rules.exceptions = true } }
+
+// WithHandlePrefix is gearmand's --job-handle-prefix; handles are the prefix, a colon and a number. The default is "H:gearmantest".
+func WithHandlePrefix(prefix string) Option {
+	return func(c *config) { c.rules.handlePrefix = prefix }
+}
+
+// WithVersion sets the version that the server tells.
+func WithVersion(version string) Option { return func(c *config) { c.me.version = version } }
+
+// WithTLS makes every connection a TLS connection.
+func WithTLS(conf *tls.Config) Option { return func(c *config) { c.tls = conf } }
+
+// WithClock sets what delayed jobs are held against; the default is time.Now, which testing/synctest fakes. Timeouts of CAN_DO_TIMEOUT
+// and delays of a Fault always go by the real clock, or the bubble's.
+func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
