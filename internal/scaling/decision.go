@@ -10,8 +10,8 @@ type Decision struct {
 	Apply bool
 	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas: they may be lowered by more than the known victims.
 	Forced bool
-	// Victims are the pods that may go when Replicas is below the present number, first to go first: as many as the difference, as far as pods are known. The
-	// caller prefers them for deletion in one round, and in the next lowers replicas by at most the number of pods that are victims in both.
+	// Victims are the pods that may go when Replicas is below the present number, first to go first: as many as there are pods beyond Replicas. The caller
+	// prefers them for deletion in one round, and in the next lowers replicas as far as every pod beyond them was a victim in both rounds (unless Forced).
 	Victims []string
 	// Reason is one of the Reason constants, Message one fixed sentence for it.
 	Reason  Reason

@@ -1,0 +1,148 @@
+package scaling
+
+import (
+	"math"
+	"time"
+)
+
+// maxChanges bounds the replica changes kept for behavior's policies.
+const maxChanges = 32
+
+// Change is how many replicas were added (or taken: negative) at a time.
+type Change struct {
+	At float64
+	By int32
+}
+
+// changed notes that replicas were added or taken. Where there are too many notes, the two oldest of them become one at the later time, which counts longer.
+func (s *State) changed(now float64, by int32, longest float64) {
+	c := s.Changes
+	drop := 0
+	for drop < len(c) && c[drop].At < now-longest {
+		drop++
+	}
+	c = c[:copy(c, c[drop:])]
+	if len(c) >= maxChanges {
+		c[1].By += c[0].By
+		c = c[:copy(c, c[1:])]
+	}
+	s.Changes = append(c, Change{now, by})
+}
+
+// longest is the longest period of any policy, in seconds.
+func (b *Behavior) longest() float64 {
+	var d time.Duration
+	for _, r := range [2]*ScalingRules{b.ScaleUp, b.ScaleDown} {
+		if r != nil {
+			for i := range r.Policies {
+				d = max(d, r.Policies[i].Period)
+			}
+		}
+	}
+	return d.Seconds()
+}
+
+// behave applies behavior to the number wanted, as autoscaling/v2 does: stabilization, tolerance, then the policies. A pool's first
+// and last replica are never too small a change.
+func (s *State) behave(b *Behavior, wanted, present int32, now float64) (int32, Limit) {
+	n, limit := wanted, Limit("")
+	if up := b.ScaleUp; up != nil {
+		if w := up.Stabilization.Seconds(); w > 0 {
+			s.Lowest.push(now, float64(wanted), w)
+			if low, _ := s.Lowest.least(now, w); n > present && float64(n) > low {
+				n, limit = max(present, int32(low)), LimitScaleUp
+			}
+		}
+	}
+	if down := b.ScaleDown; down != nil {
+		if w := down.Stabilization.Seconds(); w > 0 {
+			s.Highest.push(now, -float64(wanted), w)
+			if high, _ := s.Highest.least(now, w); n < present && float64(n) < -high {
+				n, limit = min(present, int32(-high)), LimitScaleDown
+			}
+		}
+	}
+	switch {
+	case n > present && b.ScaleUp != nil:
+		if present > 0 && float64(n-present) <= b.ScaleUp.Tolerance*float64(present) {
+			return present, LimitScaleUp
+		}
+		if most := s.most(b.ScaleUp, present, now); float64(n) > most {
+			n, limit = max(present, int32(most)), LimitScaleUp
+		}
+	case n < present && b.ScaleDown != nil:
+		if n > 0 && float64(present-n) <= b.ScaleDown.Tolerance*float64(present) {
+			return present, LimitScaleDown
+		}
+		if least := s.fewest(b.ScaleDown, present, now); float64(n) < least {
+			n, limit = min(present, int32(least)), LimitScaleDown
+		}
+	}
+	return n, limit
+}
+
+// most is the largest number that the policies for going up allow now.
+func (s *State) most(r *ScalingRules, present int32, now float64) float64 {
+	if r.Select == SelectDisabled {
+		return float64(present)
+	}
+	if len(r.Policies) == 0 {
+		return math.MaxInt32
+	}
+	best := math.Inf(1)
+	if r.Select != SelectMin {
+		best = 0
+	}
+	for _, p := range r.Policies {
+		start := float64(present) - s.changes(p.Period, now)
+		allowed := start + float64(p.Value)
+		if p.Type == PolicyPercent {
+			allowed = math.Ceil(start * (1 + float64(p.Value)/100))
+		}
+		// No percentage of nothing is a first replica.
+		if allowed = clamp(allowed, 1, math.MaxInt32); r.Select == SelectMin {
+			best = min(best, allowed)
+		} else {
+			best = max(best, allowed)
+		}
+	}
+	return best
+}
+
+// fewest is the smallest number that the policies for going down allow now.
+func (s *State) fewest(r *ScalingRules, present int32, now float64) float64 {
+	if r.Select == SelectDisabled {
+		return float64(present)
+	}
+	if len(r.Policies) == 0 {
+		return 0
+	}
+	best := 0.
+	if r.Select != SelectMin {
+		best = math.Inf(1)
+	}
+	for _, p := range r.Policies {
+		start := float64(present) - s.changes(p.Period, now)
+		allowed := start - float64(p.Value)
+		if p.Type == PolicyPercent {
+			allowed = math.Floor(start * (1 - float64(p.Value)/100))
+		}
+		if allowed = clamp(allowed, 0, math.MaxInt32); r.Select == SelectMin {
+			best = max(best, allowed)
+		} else {
+			best = min(best, allowed)
+		}
+	}
+	return best
+}
+
+// changes is by how much the replicas changed within the last period.
+func (s *State) changes(period time.Duration, now float64) float64 {
+	n, from := 0., now-period.Seconds()
+	for i := range s.Changes {
+		if s.Changes[i].At > from {
+			n += float64(s.Changes[i].By)
+		}
+	}
+	return n
+}

@@ -1,0 +1,338 @@
+package scaling
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// pool plays a pool by hand: its fields are what the next sample says.
+type pool struct {
+	policy Policy
+	state  State
+	sample Sample
+	now    time.Time
+	last   Decision
+}
+
+func newPool(p Policy, replicas int32) *pool {
+	q := &pool{policy: p, state: NewState(Learnt{}, start), now: start}
+	q.sample.Functions = []FunctionSample{{Name: "resize"}}
+	q.sample.Replicas = replicas
+	q.pods(replicas)
+	return q
+}
+
+// pods sets so many ready, idle pods with telemetry.
+func (q *pool) pods(n int32) {
+	q.sample.Pods = nil
+	for i := range n {
+		q.sample.Pods = append(q.sample.Pods, PodSample{
+			Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, Telemetry: true, Capacity: 1, Since: start.Add(time.Duration(i) * time.Second),
+		})
+	}
+}
+
+// busy makes the first n pods busy with the first function.
+func (q *pool) busy(n int) {
+	for i := range q.sample.Pods {
+		q.sample.Pods[i].Busy = 0
+		if i < n {
+			q.sample.Pods[i].Busy = 1
+		}
+	}
+	f := &q.sample.Functions[0]
+	queued := f.Total - f.Running
+	f.Busy, f.Running = int64(n), int64(n)
+	f.Total = f.Running + queued
+}
+
+func (q *pool) queue(n int64) {
+	f := &q.sample.Functions[0]
+	f.Total = f.Running + n
+}
+
+// tick decides once, a tick later.
+func (q *pool) tick() Decision {
+	q.now = q.now.Add(max(q.policy.Tick, 0))
+	if q.policy.Tick <= 0 {
+		q.now = q.now.Add(5 * time.Second)
+	}
+	f := &q.sample.Functions[0]
+	f.BusySeconds += float64(f.Busy) * 5
+	q.last, q.state = Decide(q.policy, q.state, q.sample, q.now)
+	return q.last
+}
+
+func (q *pool) ticks(n int) Decision {
+	for range n {
+		q.tick()
+	}
+	return q.last
+}
+
+type outcome struct {
+	Replicas int32
+	Reason   Reason
+	Limited  Limit
+	Held     Hold
+	Apply    bool
+	Victims  []string
+}
+
+func (d Decision) outcome() outcome {
+	return outcome{d.Replicas, d.Reason, d.Limited, d.Held, d.Apply, d.Victims}
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	const settle = 30 // ticks, well over any window
+	tests := map[string]struct {
+		policy   Policy
+		replicas int32
+		play     func(q *pool) Decision
+		want     outcome
+	}{
+		"empty and at zero: stays": {
+			policy: Policy{MaxReplicas: 10},
+			play:   func(q *pool) Decision { return q.ticks(settle) },
+			want:   outcome{0, ReasonSteady, "", "", true, nil},
+		},
+		"from zero at once": {
+			policy: Policy{MaxReplicas: 10},
+			play:   func(q *pool) Decision { q.tick(); q.queue(1); return q.tick() },
+			want:   outcome{1, ReasonFromZero, "", HoldStart, true, nil},
+		},
+		"a minimum is filled at once": {
+			policy: Policy{MinReplicas: 2, MaxReplicas: 10},
+			play:   func(q *pool) Decision { return q.tick() },
+			want:   outcome{2, ReasonBelowMinimum, LimitMinimum, HoldStart, true, nil},
+		},
+		"the maximum bounds a flood": {
+			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
+			replicas: 1,
+			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(100000); return q.tick() },
+			want:     outcome{10, ReasonJobsPerReplica, LimitMaximum, HoldStart, true, nil},
+		},
+		"jobsPerReplica": {
+			policy:   Policy{MaxReplicas: 100, JobsPerReplica: 10},
+			replicas: 1,
+			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(95); return q.tick() },
+			want:     outcome{10, ReasonJobsPerReplica, "", HoldStart, true, nil},
+		},
+		"to zero when empty": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 2,
+			play:     func(q *pool) Decision { return q.ticks(settle) },
+			want:     outcome{0, ReasonEmpty, "", "", true, []string{"pod-0", "pod-1"}},
+		},
+		"to the minimum when empty": {
+			policy:   Policy{MinReplicas: 1, MaxReplicas: 10},
+			replicas: 2,
+			play:     func(q *pool) Decision { return q.ticks(settle) },
+			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, []string{"pod-0"}},
+		},
+		"idle pods go, busy ones stay": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play:     func(q *pool) Decision { q.busy(2); return q.ticks(settle) },
+			want:     outcome{2, ReasonIdle, "", "", true, []string{"pod-2", "pod-3"}},
+		},
+		"nothing shrinks just after the start": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play:     func(q *pool) Decision { return q.ticks(4) },
+			want:     outcome{4, ReasonHeld, "", HoldStart, true, nil},
+		},
+		"nothing shrinks on partial samples": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play:     func(q *pool) Decision { q.sample.Partial = true; return q.ticks(100) },
+			want:     outcome{4, ReasonSteady, "", HoldPartial, true, nil},
+		},
+		"partial samples may grow": {
+			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 10},
+			replicas: 1,
+			play: func(q *pool) Decision {
+				q.tick()
+				q.sample.Partial = true
+				q.busy(1)
+				q.queue(40)
+				return q.tick()
+			},
+			want: outcome{4, ReasonJobsPerReplica, "", HoldPartial, true, nil},
+		},
+		"after a possible restart nothing shrinks": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 2,
+			play: func(q *pool) Decision {
+				q.busy(2)
+				q.ticks(settle)
+				q.busy(0)
+				q.sample.PossibleRestart = true
+				q.tick()
+				q.sample.PossibleRestart = false
+				return q.ticks(5)
+			},
+			want: outcome{2, ReasonHeld, "", HoldRestart, true, nil},
+		},
+		"nothing shrinks during a rollout": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.sample.Rollout = true; return q.ticks(settle) },
+			want:     outcome{2, ReasonHeld, "", HoldRollout, true, nil},
+		},
+		"no job server answers": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Hour; return q.ticks(settle) },
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+		},
+		"fallback before its time": {
+			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = 59 * time.Second; return q.tick() },
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+		},
+		"fallback at least": {
+			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
+			want:     outcome{5, ReasonFallback, "", HoldPartial, true, nil},
+		},
+		"fallback at least is not at most": {
+			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			replicas: 7,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
+			want:     outcome{7, ReasonFallback, "", HoldPartial, true, nil},
+		},
+		"fallback static": {
+			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackStatic, Replicas: 1}},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
+			want:     outcome{1, ReasonFallback, "", HoldPartial, true, []string{"pod-0"}},
+		},
+		"fallback hold": {
+			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute}},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Hour; return q.tick() },
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+		},
+		"bounds win over silence": {
+			policy:   Policy{MinReplicas: 3, MaxReplicas: 10},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.sample.NoAnswer = time.Hour; return q.tick() },
+			want:     outcome{3, ReasonBelowMinimum, LimitMinimum, HoldPartial, true, nil},
+		},
+		"above the maximum: the busiest go last": {
+			policy:   Policy{MaxReplicas: 2},
+			replicas: 4,
+			play:     func(q *pool) Decision { q.busy(3); return q.tick() },
+			want:     outcome{2, ReasonAboveMaximum, LimitMaximum, "", true, []string{"pod-3", "pod-0"}},
+		},
+		"manual": {
+			policy:   Policy{MaxReplicas: 10, Mode: ModeManual, ManualReplicas: 7},
+			replicas: 2,
+			play:     func(q *pool) Decision { return q.tick() },
+			want:     outcome{7, ReasonManual, "", "", true, nil},
+		},
+		"manual within the bounds": {
+			policy:   Policy{MaxReplicas: 5, Mode: ModeManual, ManualReplicas: 7},
+			replicas: 2,
+			play:     func(q *pool) Decision { return q.tick() },
+			want:     outcome{5, ReasonManual, LimitMaximum, "", true, nil},
+		},
+		"paused": {
+			policy:   Policy{MinReplicas: 5, MaxReplicas: 10, Mode: ModePaused},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.queue(1000); return q.ticks(settle) },
+			want:     outcome{2, ReasonPaused, "", "", false, nil},
+		},
+		"dry run decides but doesn't act": {
+			policy: Policy{MaxReplicas: 10, Mode: ModeDryRun},
+			play:   func(q *pool) Decision { q.tick(); q.queue(1); return q.tick() },
+			want:   outcome{1, ReasonFromZero, "", HoldStart, false, nil},
+		},
+		"no telemetry, IdleOnly: a running job keeps all": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.dark()
+				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
+				return q.ticks(settle)
+			},
+			want: outcome{4, ReasonSteady, "", "", true, nil},
+		},
+		"no telemetry, IdleOnly: nothing runs": {
+			policy:   Policy{MinReplicas: 1, MaxReplicas: 10},
+			replicas: 3,
+			play:     func(q *pool) Decision { q.dark(); return q.ticks(settle) },
+			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, []string{"pod-0", "pod-1"}},
+		},
+		"no telemetry, Graceful: by the numbers": {
+			policy:   Policy{MaxReplicas: 10, ScaleDown: ScaleDownGraceful},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.dark()
+				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
+				return q.ticks(settle)
+			},
+			want: outcome{1, ReasonIdle, "", "", true, []string{"pod-0", "pod-1", "pod-2"}},
+		},
+		"a backlog that no free worker is given does not grow the pool": {
+			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
+			replicas: 10,
+			play:     func(q *pool) Decision { q.tick(); q.queue(50); return q.ticks(4) },
+			want:     outcome{10, ReasonNotRunnable, "", HoldStart, true, nil},
+		},
+		"a probed backlog that isn't runnable does not wake the pool": {
+			policy: Policy{MaxReplicas: 10},
+			play: func(q *pool) Decision {
+				q.queue(50)
+				q.sample.Functions[0].NotRunnable = true
+				return q.ticks(settle)
+			},
+			want: outcome{0, ReasonNotRunnable, "", "", true, nil},
+		},
+		"an unproved backlog keeps one replica": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 3,
+			play:     func(q *pool) Decision { q.queue(50); return q.ticks(settle) },
+			want:     outcome{1, ReasonIdle, "", "", true, []string{"pod-0", "pod-1"}},
+		},
+		"pods that are starting are not ordered twice": {
+			policy: Policy{MaxReplicas: 100, TargetWait: time.Minute, JobTimeHint: 10 * time.Second},
+			play: func(q *pool) Decision {
+				q.tick()
+				q.queue(20)
+				q.sample.Replicas = q.tick().Replicas
+				return q.tick()
+			},
+			want: outcome{5, ReasonSteady, "", HoldStart, true, nil}, // 200 s of work in a time left of 51.5 s, 20 s of which go by first
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := newPool(tc.policy, tc.replicas)
+			got := tc.play(q)
+			if diff := cmp.Diff(tc.want, got.outcome()); diff != "" {
+				t.Errorf("decision (-want +got):\n%s\nterms: %+v", diff, got.Terms)
+			}
+			if got.Message == "" {
+				t.Errorf("no message for reason %q", got.Reason)
+			}
+		})
+	}
+}
+
+// dark takes the telemetry away.
+func (q *pool) dark() {
+	for i := range q.sample.Pods {
+		q.sample.Pods[i].Telemetry, q.sample.Pods[i].Capacity = false, 0
+	}
+}

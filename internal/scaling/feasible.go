@@ -1,0 +1,83 @@
+package scaling
+
+import "math"
+
+const (
+	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't see.
+	haste = 0.9
+	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts are not told apart.
+	maxFunctions = 64
+)
+
+// capacity is what a pool has to work on its queue.
+type capacity struct {
+	free, starting float64 // slots
+	wait           float64 // mean seconds until the starting ones work
+	boot           float64 // seconds from an order of new pods to their first job, with one tick
+	target         float64 // seconds
+}
+
+// missing says how many slots the queue lacks so that all of it starts in time, and whether ordering them can't wait for another tick.
+//
+// For each age in the queue, oldest first, it takes all jobs at least that old: n jobs of together W slot-seconds, sb = W/n each, and the time left d until the
+// youngest of them should start. What the slots that exist can do of them until then:
+//
+//	a free slot      sb + d        it begins now, and may begin its last one at the very end
+//	a starting slot  sb + max(0, d-h)
+//	a busy slot      p sb + d - s p, p = 1 - exp(-d/s): it has to end its present job first, of mean time s and, as far as can be known, of exponential length
+//
+// of which the busy slots' part is taken by the factor 1 - 0.5/sqrt(rho), rho = sum of d/s: with few ends to be expected, few may be relied on. The rest is for new slots,
+// of which each does sb + (d - H), or sb + S/4 where the time is too short anyway; and there can't be more of them than jobs without a slot.
+func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bool) {
+	var next [maxFunctions]int32
+	functions := s.Functions[:min(len(s.Functions), maxFunctions)]
+	n, work := 0., 0.
+	for {
+		first := -1
+		var at float64
+		for i := range functions {
+			if f := &functions[i]; int(next[i]) < len(f.Cohorts) {
+				if t := f.Cohorts[next[i]].At; first < 0 || t < at {
+					first, at = i, t
+				}
+			}
+		}
+		if first < 0 {
+			return slots, urgent
+		}
+		f := &functions[first]
+		jobs := f.Cohorts[next[first]].N
+		next[first]++
+		n += jobs
+		work += jobs * f.Mean
+		each := work / n
+		left := haste*c.target - (now - at)
+		d := max(left, 0)
+		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), n-c.free-c.starting)
+		if v > 0 {
+			slots = max(slots, v)
+			urgent = urgent || left-c.boot < tick
+		}
+	}
+}
+
+// does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that take each seconds.
+func (c capacity) does(functions []Function, each, d float64) float64 {
+	ends, busy := 0., 0.
+	if d > 0 {
+		for i := range functions {
+			f := &functions[i]
+			if r := f.Serving; r > 0 {
+				p := 1 - math.Exp(-d/f.Mean)
+				ends += r * d / f.Mean
+				busy += r * (p*each + d - f.Mean*p)
+			}
+		}
+	}
+	if ends > 0.25 {
+		busy *= 1 - 0.5/math.Sqrt(ends)
+	} else {
+		busy = 0
+	}
+	return busy + c.free*(each+d) + c.starting*(each+max(0, d-c.wait))
+}

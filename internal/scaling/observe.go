@@ -1,0 +1,312 @@
+package scaling
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
+	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
+	// minute at least, since a pod may be ready before its worker is.
+	freeSamples = 3
+	// fullSamples is for how many samples no slot must be free before jobs held for not runnable are believed in again.
+	fullSamples = 2
+)
+
+// view is one sample made ready for the law: times in seconds, slots and jobs as floats, the pool's own work told from that of others.
+type view struct {
+	now, dt, tick, boot float64
+	slotsPerPod         float64
+	// Slots of pods that work, of those the ones without telemetry, of pods that are starting (with the mean wait for them), of pods that can't start.
+	slots, dark, starting, wait, broken float64
+	pods                                int32 // that exist and aren't terminating
+	// Own running jobs, others' running jobs, jobs that wait and can be begun, jobs that wait in vain.
+	running, foreign, queued, stuck float64
+	doubtful                        float64 // of those in vain, the ones that no probe has confirmed
+	free                            float64
+	finished                        bool // a job ended since the last sample
+	notRunnable, notProgressing     bool
+	load                            float64 // slots
+	jobTime                         float64 // mean over the functions, by their jobs
+	longest                         float64 // longest job time seen or assumed
+	oldest                          float64 // age of the oldest queued job
+	known                           bool    // the time of some function's jobs is known
+	restarted                       bool    // the history has a gap
+}
+
+// observe takes a sample into the state.
+func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
+	v := view{now: max(s.at(t), s.Last), tick: p.Tick.Seconds(), slotsPerPod: float64(p.Concurrency)}
+	v.dt = v.now - s.Last
+	v.restarted = !s.Seen || v.dt > max(3*v.tick, 30)
+	s.learnBoot(in.Pods)
+	v.boot = s.boot()
+	v.countPods(s, in, t)
+	s.dropFunctions(in.Functions)
+	v.ownAndForeign(in.Functions)
+	s.Telemetry = v.dark < v.slots || (v.slots == 0 && s.Telemetry)
+
+	prior := p.JobTimeHint.Seconds()
+	if prior == 0 {
+		prior = p.waitOrDefault().Seconds()
+	}
+	dark := 0. // of the running jobs that telemetry doesn't tell of, the part that runs on own pods
+	if other := v.running + v.foreign; other > 0 {
+		dark = min(1, v.dark/other)
+	}
+	v.running, v.foreign = 0, 0
+	worked := 0.
+	for i := range in.Functions {
+		g := &in.Functions[i]
+		f := s.function(g.Name, i, prior)
+		worked += f.take(g, &v, prior, dark, p.JobTimeHint > 0 || f.Known)
+	}
+	v.free = max(0, v.slots-v.running)
+	s.findStuck(in.Functions, &v, worked)
+	limit := max(8, min(100, maxCohorts/max(1, len(s.Functions))))
+	weight := 0.
+	for i := range in.Functions {
+		g := &in.Functions[i]
+		f := s.function(g.Name, i, prior)
+		f.enqueue(g, &v, p.waitOrDefault().Seconds(), limit)
+		v.load += f.load(v.now, f.counted(g, &v), f.Mean, 0)
+		v.jobTime += f.Mean * (f.Jobs + 1)
+		weight += f.Jobs + 1
+		v.longest = max(v.longest, f.Longest, f.Mean)
+		v.known = v.known || f.Known
+		if at, ok := f.oldest(); ok {
+			v.oldest = max(v.oldest, v.now-at)
+		}
+		f.Total, f.Running = g.Total, g.Running
+	}
+	v.jobTime /= max(weight, 1)
+	s.Last, s.Seen = v.now, true
+	return v
+}
+
+// countPods sorts the pods into those that work, those that are starting and those that can't.
+func (v *view) countPods(s *State, in *Sample, t time.Time) {
+	patience := 4*v.boot + 60
+	startingPods, waits := 0., 0.
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		if p.Terminating {
+			continue
+		}
+		v.pods++
+		slots := v.slotsPerPod
+		if p.Capacity > 0 {
+			slots = float64(p.Capacity)
+		}
+		switch age := t.Sub(p.Created).Seconds(); {
+		case p.works():
+			v.slots += slots
+			if !p.Telemetry {
+				v.dark += slots
+			}
+		case p.Broken || age > patience:
+			v.broken += slots
+		default:
+			v.starting += slots
+			startingPods++
+			waits += max(1, v.boot-max(age, 0))
+		}
+	}
+	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond the replicas are about to go.
+	switch absent := float64(in.Replicas) - float64(v.pods); {
+	case absent > 0 && v.now-s.IdleSlots.Since > patience && in.Replicas == s.Replicas:
+		v.broken += absent * v.slotsPerPod
+	case absent > 0:
+		v.starting += absent * v.slotsPerPod
+		startingPods += absent
+		waits += absent * max(1, v.boot)
+	case absent < 0:
+		v.slots = max(0, v.slots+absent*v.slotsPerPod)
+		v.dark = min(v.dark, v.slots)
+	}
+	if startingPods > 0 {
+		v.wait = waits / startingPods
+	}
+}
+
+// works tells whether a pod is there to take jobs.
+func (p *PodSample) works() bool { return !p.Registered.IsZero() && (p.Ready || p.Telemetry) }
+
+// ownAndForeign adds up the running jobs that telemetry tells of (running) and the others (foreign).
+func (v *view) ownAndForeign(functions []FunctionSample) {
+	for i := range functions {
+		v.foreign += functions[i].untold()
+	}
+}
+
+// untold is how many running jobs telemetry doesn't tell of.
+func (g *FunctionSample) untold() float64 {
+	return clamp(float64(g.Running)-float64(g.Busy)-float64(g.Draining), 0, maxCount)
+}
+
+func (g *FunctionSample) queued() int64 {
+	return int64(clamp(float64(g.Total)-max(0, float64(g.Running)), 0, maxCount))
+}
+
+// waiting is the part of the queue that can be begun.
+func (f *Function) waiting(g *FunctionSample) int64 {
+	if g.NotRunnable {
+		return 0
+	}
+	return max(0, g.queued()-f.Stuck)
+}
+
+// take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark is the part of the
+// untold running jobs that runs on the pool's own pods.
+func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, trusted bool) float64 {
+	untold := g.untold()
+	own := clamp(float64(g.Busy), 0, maxCount) + untold*dark
+	foreign := untold * (1 - dark)
+	first := f.Total < 0
+	if first {
+		f.LastEnded = v.now
+	} else if !f.Known {
+		f.Prior = prior
+	}
+	ended := gain(f.Ended, g.Ended, first)
+	endedSeconds := gainSeconds(f.EndedSeconds, g.EndedSeconds, first)
+	failed, requeued := gain(f.Failed, g.Failed, first), gain(f.Requeued, g.Requeued, first)
+	busySeconds := gainSeconds(f.Busy, g.BusySeconds, first)
+	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, g.EndedSeconds, g.Failed, g.Requeued, g.BusySeconds
+	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
+	f.Failures += int64(failed + requeued)
+	if ended > 0 {
+		f.Failures, f.LastEnded = 0, v.now
+	}
+	if f.Failures >= 3 && v.now-f.LastEnded >= max(60, 3*f.Mean) && g.Total > 0 {
+		v.notProgressing = true
+	}
+	// Of the jobs that telemetry doesn't tell of, as many end as their number and mean time let expect.
+	f.Ends = ended + failed + untold*v.dt/max(f.Mean, 1e-3)
+	f.WorkBefore = f.Work
+	worked := busySeconds + untold*dark*v.dt
+	f.Work += worked
+	f.Trusted = trusted
+	v.finished = v.finished || ended+failed > 0
+	v.running += own
+	v.foreign += foreign
+	// A job that telemetry hasn't told of yet looks foreign for one sample.
+	f.Serving = own + min(foreign, f.Foreign)
+	f.Foreign = foreign
+	return worked
+}
+
+// gain is by how much a counter grew; a counter that fell was started anew.
+func gain(before, after int64, first bool) float64 {
+	if first || after < before {
+		return 0
+	}
+	return clamp(float64(after)-float64(before), 0, maxCount)
+}
+
+func gainSeconds(before, after float64, first bool) float64 {
+	if first || !(after >= before) {
+		return 0
+	}
+	return clamp(after-before, 0, maxCount)
+}
+
+// findStuck finds queued jobs that free slots aren't given: while for some samples on end slots were free, what was queued all that time can't be begun (its time
+// hasn't come, its client is gone, or these pods don't reach its job server). As soon as all slots are busy for a while, it may have become runnable.
+func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
+	queued := false
+	for i := range functions {
+		queued = queued || functions[i].queued() > 0
+	}
+	idle := v.slots
+	if v.dt > 0 {
+		idle -= worked / v.dt
+	}
+	free := v.free >= 1 && idle >= max(0.5, 0.2*v.slots) && queued
+	need := int32(freeSamples)
+	if v.dark > 0 {
+		need = max(need, int32(math.Ceil(60/max(v.tick, 0.1))))
+	}
+	switch {
+	case free:
+		s.FreeFor, s.FullFor = min(s.FreeFor+1, 1000), 0
+	case v.slots > 0 && v.free < 1:
+		s.FreeFor, s.FullFor = 0, min(s.FullFor+1, 1000)
+	default:
+		s.FreeFor, s.FullFor = 0, 0
+	}
+	for i := range functions {
+		g := &functions[i]
+		f := s.function(g.Name, i, 0)
+		q := g.queued()
+		if free {
+			if s.FreeFor == 1 {
+				f.Idled = q
+			}
+			f.Idled = min(f.Idled, q)
+			if s.FreeFor >= need {
+				f.Stuck = max(f.Stuck, f.Idled)
+			}
+		}
+		if s.FullFor >= fullSamples {
+			f.Stuck = 0
+		}
+		f.Stuck = min(f.Stuck, q)
+		v.notRunnable = v.notRunnable || (q > 0 && (g.NotRunnable || (f.Stuck > 0 && s.FreeFor >= need)))
+	}
+}
+
+// enqueue brings the cohorts and the load's history up to the sample.
+func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int) {
+	waiting := float64(f.waiting(g))
+	before := max(0, float64(f.Total-f.Running-f.Stuck))
+	if f.Total < 0 {
+		f.arrive(v.now, waiting, waiting, target, limit)
+		before = waiting
+	} else {
+		// Arrivals follow from the change of the total and from what ended. Telemetry may be late by a moment: what one sample had too few is made good by
+		// the next.
+		net := float64(g.Total-f.Total) + f.Ends
+		f.arrive(v.now-v.dt/2, max(0, net+f.Carry), waiting, target, limit)
+		f.Carry = min(0, net)
+	}
+	if !f.trusts(v) {
+		before = 0
+	}
+	f.note(v.now, v.now-v.dt, f.WorkBefore, before, f.counted(g, v), f.Mean)
+	v.queued += float64(f.waiting(g))
+	v.stuck += float64(g.queued() - f.waiting(g))
+	if !g.NotRunnable {
+		v.doubtful += float64(f.Stuck)
+	}
+}
+
+// trusts tells whether the queue may count as work to come: not where the time of a job is a mere guess.
+func (f *Function) trusts(v *view) bool { return f.Trusted || v.dark == 0 }
+
+// counted is the queue as the load counts it.
+func (f *Function) counted(g *FunctionSample, v *view) float64 {
+	if !f.trusts(v) {
+		return 0
+	}
+	return float64(f.waiting(g))
+}
+
+// dropFunctions forgets the functions that the pool no longer has.
+func (s *State) dropFunctions(functions []FunctionSample) {
+	if len(s.Functions) <= len(functions) {
+		return
+	}
+	kept := s.Functions[:0]
+	for i := range s.Functions {
+		for j := range functions {
+			if functions[j].Name == s.Functions[i].Name {
+				kept = append(kept, s.Functions[i])
+				break
+			}
+		}
+	}
+	clear(s.Functions[len(kept):])
+	s.Functions = kept
+}

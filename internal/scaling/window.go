@@ -1,0 +1,50 @@
+package scaling
+
+// maxEntries bounds a Window: 16 values of one window are finer than a decision needs.
+const maxEntries = 16
+
+// Window remembers the least value of a sliding time. Its memory is bounded: where there are too many entries, the two oldest become one that lasts as long as
+// the newer and counts as low as the lower, so that it errs to the low side only.
+type Window struct {
+	// Since is when it was started anew.
+	Since float64
+	// Entries rise in time and in value: each is the least value from its time on.
+	Entries []Entry
+}
+
+// Entry is a value at a time.
+type Entry struct {
+	At, Value float64
+}
+
+// restart forgets everything before now.
+func (w *Window) restart(now float64) {
+	w.Since, w.Entries = now, w.Entries[:0]
+}
+
+// push notes a value and forgets what is older than length.
+func (w *Window) push(now, value, length float64) {
+	for len(w.Entries) > 0 && w.Entries[len(w.Entries)-1].Value >= value {
+		w.Entries = w.Entries[:len(w.Entries)-1]
+	}
+	drop := 0
+	for drop < len(w.Entries) && w.Entries[drop].At < now-length {
+		drop++
+	}
+	if drop > 0 {
+		w.Entries = w.Entries[:copy(w.Entries, w.Entries[drop:])]
+	}
+	if len(w.Entries) >= maxEntries {
+		w.Entries[1].Value = w.Entries[0].Value
+		w.Entries = w.Entries[:copy(w.Entries, w.Entries[1:])]
+	}
+	w.Entries = append(w.Entries, Entry{now, value})
+}
+
+// least is the least value that push has kept; full is whether a whole length has passed since the start.
+func (w *Window) least(now, length float64) (value float64, full bool) {
+	if len(w.Entries) == 0 {
+		return 0, false
+	}
+	return w.Entries[0].Value, now-w.Since >= length
+}
