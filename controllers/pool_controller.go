@@ -68,6 +68,7 @@ type PoolReconciler struct {
 	poller     Poller
 	autoscaler *Autoscaler
 	scaler     *scaler
+	shares     *shares
 	options    Options
 
 	mu      sync.Mutex
@@ -80,7 +81,7 @@ type appliedTemplate struct{ uid, live string }
 // NewPoolReconciler returns a reconciler; live reads without a cache.
 func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, ck clock.PassiveClock, p Poller, a *Autoscaler, o Options) *PoolReconciler {
 	return &PoolReconciler{
-		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(c), options: o,
+		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(c), shares: newShares(), options: o,
 		applied: map[types.NamespacedName]appliedTemplate{},
 	}
 }
@@ -161,6 +162,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: pool.Spec.TargetRef != nil,
 	})
 	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
+	f.shared = r.share(req.NamespacedName, policy.Servers(&pool.Spec), policy.Functions(&pool.Spec))
 	f.servers, f.polled, f.decision = v.sample.Servers, answered(v.sample), v.decision
 
 	replicas := w.replicas
@@ -191,9 +193,19 @@ func (r *PoolReconciler) forget(key types.NamespacedName) {
 	r.poller.Remove(backlog.PoolKey(key))
 	r.autoscaler.Forget(key)
 	r.scaler.forget(key)
+	r.share(key, nil, nil)
 	r.mu.Lock()
 	delete(r.applied, key)
 	r.mu.Unlock()
+}
+
+// share notes what a pool serves, names the pools that serve it too, and has those told whose answer to that has changed.
+func (r *PoolReconciler) share(key types.NamespacedName, servers, functions []string) []string {
+	with, changed := r.shares.set(key, servers, functions)
+	for _, k := range changed {
+		r.autoscaler.enqueue(k)
+	}
+	return sharedNames(key, with)
 }
 
 // ensureWorkload brings the pool's Deployment to its template; w becomes what it is then.
