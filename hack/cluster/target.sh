@@ -47,7 +47,11 @@ kubeconfig() {
 hint() {
   case $(name) in
     current) say "CLUSTER=current: using the current context of $(kubeconfig)" ;;
-    *) echo "export KUBECONFIG=$(kubeconfig)" ;;
+    local)
+      echo "export KUBECONFIG=$(kubeconfig)"
+      have kubectl || echo "alias kubectl=$("$HERE/build.sh" assets)/kubectl"
+      ;;
+    kind) echo "export KUBECONFIG=$(kubeconfig)" ;;
   esac
 }
 

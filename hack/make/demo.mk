@@ -1,0 +1,20 @@
+# The main job end to end on a real cluster: shown by the demo, asserted by the end-to-end tests.
+
+E2E_FLAGS ?=
+E2E_TIMEOUT ?= 20m
+
+# ARCHES: a local cluster needs the machine's own architecture only.
+.PHONY: cluster-ready
+cluster-ready: cluster-up $(HELM)
+	@$(MAKE) --no-print-directory -s image ARCHES="$$(go env GOARCH)"
+	@$(MAKE) --no-print-directory -s demo-images
+	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_ARCHIVE) $(DEMO_ARCHIVES)
+
+.PHONY: demo
+demo: cluster-ready ## the main job end to end: a cluster, a job server, 500 jobs, workers from zero to zero
+	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" go run ./test/demo -image "$(IMAGE)" -archive "$(IMAGE_ARCHIVE)" -reports "$(REPORTS)"
+
+.PHONY: e2e
+e2e: cluster-ready ## tests on the real cluster
+	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
+		go test -tags e2e -count 1 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS) ./test/e2e/...

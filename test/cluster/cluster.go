@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// Owner is the field owner of all that is applied here.
+const Owner = "gearman-test"
+
+// Cluster is a way to a cluster.
+type Cluster struct {
+	Client client.Client
+	API    kubernetes.Interface
+	Config *rest.Config
+	// Kubeconfig is the path that it was read from, for programs that want one.
+	Kubeconfig string
+}
+
+// Connect reads the kubeconfig that the environment's KUBECONFIG names; there is no default, so that nobody's own cluster is met by
+// accident.
+func Connect() (*Cluster, error) {
+	path := os.Getenv("KUBECONFIG")
+	if path == "" {
+		return nil, errors.New("KUBECONFIG is not set: run this through make, or export what make cluster-up prints")
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	// Many tests share one process: the usual 5 requests a second would be what they wait for.
+	config.QPS, config.Burst = 100, 200
+	scheme := clientgoscheme.Scheme
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	api, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return &Cluster{Client: c, API: api, Config: config, Kubeconfig: path}, nil
+}
+
+// Root is the project's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// ApplyFile applies each object of a YAML file of the project by server-side apply; edit may change it before.
+func (c *Cluster) ApplyFile(ctx context.Context, file string, edit func(*unstructured.Unstructured)) error {
+	f, err := os.Open(filepath.Join(Root(), file))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return c.Apply(ctx, f, edit)
+}
+
+// Apply is ApplyFile for YAML from anywhere.
+func (c *Cluster) Apply(ctx context.Context, r io.Reader, edit func(*unstructured.Unstructured)) error {
+	decoder := yaml.NewYAMLOrJSONDecoder(r, 4096)
+	for {
+		u := &unstructured.Unstructured{}
+		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("decoding: %w", err)
+		}
+		if len(u.Object) == 0 {
+			continue
+		}
+		if edit != nil {
+			edit(u)
+		}
+		err := c.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(Owner), client.ForceOwnership)
+		if err != nil {
+			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
+		}
+	}
+}
+
+// MakeNamespace creates the namespace where it is missing.
+func (c *Cluster) MakeNamespace(ctx context.Context, name string) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}}}
+	if err := c.Client.Create(ctx, ns); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// DeleteNamespace deletes the namespace and waits until it is gone.
+func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := c.Client.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting namespace %s: %w", name, err)
+	}
+	return Wait(ctx, func(ctx context.Context) error {
+		err := c.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return errors.Join(fmt.Errorf("namespace %s still exists", name), err)
+	})
+}
+
+// Wait calls check each quarter second until it returns nil; when the context ends, the last error says what was missing.
+func Wait(ctx context.Context, check func(context.Context) error) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up waiting: %w", err)
+		case <-tick.C:
+		}
+	}
+}
