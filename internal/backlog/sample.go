@@ -2,6 +2,7 @@ package backlog
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
@@ -94,6 +95,146 @@ func (s *ServerSample) Age(now time.Time) time.Duration {
 	return now.Sub(s.LastGood)
 }
 
+// Sample returns what is known of a pool, false for a pool that isn't watched.
+func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pools[key]
+	if p == nil {
+		return Sample{}, false
+	}
+	out := Sample{
+		Time:      now,
+		Functions: make([]FunctionSample, len(p.functions)),
+		Servers:   make([]ServerSample, 0, max(len(p.targets), len(p.links))),
+	}
+	for i, f := range p.functions {
+		out.Functions[i] = FunctionSample{Name: f, Counters: p.sums[i]}
+	}
+	answers := false
+	lastAnswer := p.since
+	for i, t := range p.targets {
+		if slices.Contains(p.targets[:i], t) {
+			continue
+		}
+		for _, l := range p.links {
+			if l.target != t {
+				continue
+			}
+			s := l.sample(now)
+			s.Address = p.sub.Servers[i]
+			out.Servers = append(out.Servers, s)
+			out.Partial = out.Partial || !s.Fresh && !s.LeftOut
+			out.LoadBalanced = out.LoadBalanced || s.LoadBalanced
+			answers = answers || s.Fresh
+			if l.srv != nil {
+				lastAnswer = latest(lastAnswer, s.LastGood)
+				out.PossibleRestart = latest(out.PossibleRestart, latest(l.srv.lostAt, l.srv.backAt))
+			}
+			if !s.LeftOut {
+				l.addTo(out.Functions)
+			}
+		}
+		if t.state == StateOK {
+			continue
+		}
+		s := ServerSample{Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved}
+		s.LeftOut = now.Sub(latest(s.Since, t.resolved)) > p.sub.StaleAfter
+		out.Partial = out.Partial || !s.LeftOut
+		out.Servers = append(out.Servers, s)
+	}
+	if !answers {
+		out.Partial, out.NoAnswerSince = true, lastAnswer
+	}
+	for _, q := range p.pods {
+		if q.start != 0 {
+			out.Pods = append(out.Pods, PodSample{
+				UID: q.ref.UID, Name: q.ref.Name, Busy: q.busy, Capacity: q.capacity, BusySince: q.busySince,
+				Started: time.UnixMilli(q.start), FirstSeen: q.firstSeen, LastSeen: q.lastSeen,
+			})
+		}
+	}
+	return out, true
+}
+
+// known says that there are figures for all the pool's functions.
+func (l *link) known() bool {
+	return l.srv != nil && !slices.ContainsFunc(l.cells, func(c *cell) bool { return !c.known })
+}
+
+// fresh says that the figures are at most three periods old.
+func (l *link) fresh(now time.Time) bool {
+	period := max(l.pool.sub.Period, l.pool.period())
+	return l.known() && now.Sub(l.srv.lastGood) <= stalePeriods*period
+}
+
+// stalePeriods is how many periods of its pool an answer is good for.
+const stalePeriods = 3
+
+func (l *link) sample(now time.Time) ServerSample {
+	s := ServerSample{Resolved: l.addr, Since: l.since, State: StateNotAllowed}
+	silent := l.since
+	if l.srv != nil {
+		s.State, s.LostAt, s.LoadBalanced = l.srv.state, l.srv.lostAt, l.srv.balance.found
+		s.Fresh = l.fresh(now)
+		if l.known() {
+			s.LastGood = l.srv.lastGood
+			silent = latest(silent, s.LastGood)
+		}
+		if s.State == StateOK && !s.Fresh {
+			s.State = StateStale
+			if !l.known() {
+				s.State = StateConnecting
+			}
+		}
+	}
+	s.LeftOut = !s.Fresh && now.Sub(silent) > l.pool.sub.StaleAfter
+	return s
+}
+
+// addTo adds the last good figures, if there are any.
+func (l *link) addTo(functions []FunctionSample) {
+	for i, c := range l.cells {
+		f := &functions[i]
+		running := min(c.running, c.total)
+		f.Total += int64(c.total)
+		f.Running += int64(running)
+		f.Queued += int64(c.total - running)
+		f.Workers += int64(c.workers)
+	}
+}
+
 // Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's busy slots work on which function, by the job servers' count of
-// running jobs. With all weights 0 it is shared out evenly.
-func Apportion(n int64, weights []int64) []int64 { return nil }
+// running jobs. With all weights 0 it is shared out evenly, what doesn't divide to the first ones. Negative weights count as 0.
+func Apportion(n int64, weights []int64) []int64 {
+	if len(weights) == 0 {
+		return nil
+	}
+	sum := 0.0
+	for _, w := range weights {
+		sum += float64(max(0, w))
+	}
+	shares := make([]int64, len(weights))
+	rests := make([]float64, len(weights))
+	left := n
+	for i, w := range weights {
+		share := float64(n) / float64(len(weights))
+		if sum > 0 {
+			share = float64(n) * float64(max(0, w)) / sum
+		}
+		shares[i] = int64(share)
+		rests[i] = share - float64(shares[i])
+		left -= shares[i]
+	}
+	for ; left > 0; left-- {
+		most := 0
+		for i, r := range rests {
+			if r > rests[most] {
+				most = i
+			}
+		}
+		shares[most]++
+		rests[most]--
+	}
+	return shares
+}

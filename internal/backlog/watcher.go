@@ -3,10 +3,14 @@ package backlog
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
 // PoolKey names a pool.
@@ -80,23 +84,100 @@ type PodRef struct {
 }
 
 // Watcher polls job servers. All its methods may be called at any time, from any goroutine, also while it doesn't run.
-type Watcher struct{}
+type Watcher struct {
+	opts Options
+	log  *slog.Logger
+
+	ctx  context.Context // of all goroutines
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+	news chan struct{} // due isn't empty
+
+	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows at most, never over I/O.
+	mu        sync.Mutex
+	running   bool
+	stopped   bool
+	waiting   []func() // goroutines to start with Run
+	pools     map[PoolKey]*pool
+	targets   map[targetKey]*target
+	servers   map[serverKey]*server
+	podsByUID map[telemetry.UID]*podState
+	due       []PoolKey // pools to decide on
+}
 
 // New returns a watcher that does nothing until [Watcher.Run].
-func New(o Options) *Watcher { return &Watcher{} }
+func New(o Options) *Watcher {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MinPeriod <= 0 {
+		o.MinPeriod = time.Second
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.ResolvePeriod <= 0 {
+		o.ResolvePeriod = 10 * time.Second
+	}
+	if o.MaxFunctions <= 0 {
+		o.MaxFunctions = 10_000
+	}
+	if o.AddressPolicy == nil {
+		o.AddressPolicy = RefuseLocal
+	}
+	if o.Dial == nil {
+		dialer := new(net.Dialer)
+		o.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	if o.LookupHost == nil {
+		o.LookupHost = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	return &Watcher{
+		opts: o, log: o.Logger, ctx: ctx, stop: stop, news: make(chan struct{}, 1),
+		pools: make(map[PoolKey]*pool), targets: make(map[targetKey]*target), servers: make(map[serverKey]*server),
+		podsByUID: make(map[telemetry.UID]*podState),
+	}
+}
 
 // Run polls until ctx is done, and returns nil when all goroutines have ended. It may be called once.
-func (w *Watcher) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (w *Watcher) Run(ctx context.Context) error {
+	w.mu.Lock()
+	if w.running || w.stopped {
+		w.mu.Unlock()
+		return errors.New("backlog: Run may be called once")
+	}
+	w.running = true
+	for _, fn := range w.waiting {
+		w.wg.Go(fn)
+	}
+	w.waiting = nil
+	w.wg.Go(w.tick)
+	w.mu.Unlock()
 
-// Set begins to watch for a pool, or changes what is watched for it. Calling it again with what is known already costs little. The error says which part of the
-// subscription is wrong; what was watched before stays then.
-func (w *Watcher) Set(key PoolKey, sub Subscription) error { return nil }
+	<-ctx.Done()
+	w.mu.Lock()
+	w.running, w.stopped = false, true
+	w.mu.Unlock()
+	w.stop()
+	w.wg.Wait()
+	return nil
+}
 
-// Remove forgets a pool, and whatever no other pool needs.
-func (w *Watcher) Remove(key PoolKey) {}
-
-// SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone have counted stays in the pool's sums.
-func (w *Watcher) SetPods(key PoolKey, pods []PodRef) {}
-
-// Sample returns what is known of a pool, false for a pool that isn't watched.
-func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) { return Sample{}, false }
+// start runs fn in a goroutine of the watcher until the returned function is called. Before Run it waits for Run; a watcher that has stopped starts nothing.
+// Watcher.mu is held.
+func (w *Watcher) start(fn func(context.Context)) context.CancelFunc {
+	ctx, cancel := context.WithCancel(w.ctx)
+	switch {
+	case w.stopped:
+	case w.running:
+		w.wg.Go(func() { fn(ctx) })
+	default:
+		w.waiting = append(w.waiting, func() { fn(ctx) })
+	}
+	return cancel
+}

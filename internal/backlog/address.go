@@ -1,0 +1,65 @@
+package backlog
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const defaultPort = 4730
+
+// splitServer takes host[:port] apart. An IPv6 address with a port must stand in brackets; without a port it may.
+func splitServer(s string) (host string, port uint16, err error) {
+	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return a.Unmap().String(), defaultPort, nil
+	}
+	host, port = s, defaultPort
+	if strings.ContainsRune(s, ':') {
+		var p string
+		if host, p, err = net.SplitHostPort(s); err != nil {
+			return "", 0, fmt.Errorf("server %q: want host or host:port, an IPv6 address in brackets", s)
+		}
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return "", 0, fmt.Errorf("server %q: the port must be 1 to 65535", s)
+		}
+		port = uint16(n)
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String(), port, nil
+	}
+	if host == "" || len(host) > 253 || strings.ContainsAny(host, " \t\r\n/[]%") {
+		return "", 0, fmt.Errorf("server %q: %q is neither a host name nor an address", s, host)
+	}
+	return host, port, nil
+}
+
+var errLocalAddress = errors.New("loopback, link-local, multicast and unspecified addresses are not allowed")
+
+// RefuseLocal is the address policy that holds where none is given: it refuses what would be the operator's own pod or node rather than a job server.
+func RefuseLocal(_ string, addr netip.Addr, _ string) error {
+	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() || !addr.IsValid() {
+		return errLocalAddress
+	}
+	return nil
+}
+
+// oneFamily keeps the addresses of one family, the one with more of them, IPv4 where both have as many. In a dual-stack cluster each job server has an address
+// of both, and counting it twice would double its queue.
+func oneFamily(addrs []netip.Addr) []netip.Addr {
+	var v4, v6 []netip.Addr
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
+		}
+	}
+	if len(v6) > len(v4) {
+		return v6
+	}
+	return v4
+}

@@ -1,0 +1,3 @@
+package backlog
+
+type loadBalance struct{ found bool }

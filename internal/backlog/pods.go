@@ -1,0 +1,212 @@
+package backlog
+
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+// clockSkew is how far the clock of a pod's node may be ahead of ours. A process that claims to have started later than that is not believed: newest start wins, so
+// such a claim would silence the pod's true reports.
+const clockSkew = 5 * time.Minute
+
+// podState is what telemetry has said of one pod. Guarded by Watcher.mu.
+type podState struct {
+	pool *pool
+	ref  PodRef
+	uid  telemetry.UID
+	ip   netip.Addr
+	next *podState // another pod with the same first eight characters of its uid
+
+	start          int64 // ms since 1970, of the life that the counters belong to; 0: nothing seen yet
+	busy, capacity int
+	busySince      time.Time
+	firstSeen      time.Time
+	lastSeen       time.Time
+	verified       time.Time // when a report last came from the pod's own address
+	trusted        bool      // start was confirmed from there
+
+	// old says that this life began before the pool was watched: what its counters show at first was counted by nobody knows whom.
+	old      bool
+	counters []podCounters // by function of the pool
+}
+
+type podCounters struct {
+	telemetry.Counters
+	seen    bool
+	trusted bool // confirmed from the pod's own address
+}
+
+// podReport is a row of `workers` that speaks for a known pod.
+type podReport struct {
+	pod            *podState
+	verified       bool // it comes from the pod's own address
+	function       int  // of the pool; -1: none of them
+	version        int  // of the pool's functions
+	start          int64
+	busy, capacity int
+	counters       telemetry.Counters
+}
+
+var reportLists = sync.Pool{New: func() any { return new([]podReport) }}
+
+// report turns a row into a report. It returns false for all that isn't telemetry of a known pod on a job server that the pod's pool uses.
+func (w *Watcher) report(s *server, row []byte, nowMillis int64) (podReport, bool) {
+	ip, id, ok := workersRow(row)
+	if !ok {
+		return podReport{}, false
+	}
+	r, err := telemetry.Parse(id)
+	if err != nil || !r.Full {
+		return podReport{}, false
+	}
+	if r.Start > nowMillis+clockSkew.Milliseconds() {
+		return podReport{}, false
+	}
+	// No process can have been busier than all its slots since its start.
+	if most := (nowMillis - r.Start + 2*clockSkew.Milliseconds()) * int64(r.Capacity); r.Counters.BusyMillis > most {
+		return podReport{}, false
+	}
+	for p := w.podsByUID[r.UID]; p != nil; p = p.next {
+		if len(r.Pod) > 0 && p.ref.Name != "" && !bytes.HasPrefix([]byte(p.ref.Name), r.Pod) || !p.pool.uses(s) {
+			continue
+		}
+		from, _ := netip.ParseAddr(string(ip))
+		return podReport{
+			pod: p, verified: p.ip.IsValid() && from.Unmap() == p.ip, function: p.pool.functionOf(r), version: p.pool.version,
+			start: r.Start, busy: r.Busy, capacity: r.Capacity, counters: r.Counters,
+		}, true
+	}
+	return podReport{}, false
+}
+
+// merge adds the reports of one answer. Where a pod's own address vouches for one of them, in this answer or lately in another, reports for that pod from
+// elsewhere are ignored.
+func (w *Watcher) merge(reports []podReport, now time.Time, lately time.Duration) {
+	for i := range reports {
+		if r := &reports[i]; r.verified {
+			r.pod.verified = now
+		}
+	}
+	for i := range reports {
+		if r := &reports[i]; r.version == r.pod.pool.version && (r.verified || now.Sub(r.pod.verified) > lately) {
+			r.pod.merge(r, now)
+		}
+	}
+}
+
+// merge adds one report. Reports come from several job servers and connections, so an older one may come after a newer one: the newest life counts, and in it
+// the largest counters.
+func (p *podState) merge(r *podReport, now time.Time) {
+	// The first report from the pod's own address is right where it contradicts what came from elsewhere before.
+	if overrules := r.verified && !p.trusted; r.start < p.start && !overrules {
+		return
+	}
+	if r.start != p.start {
+		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli()
+		clear(p.counters)
+		p.trusted, p.busySince = false, now
+		if p.firstSeen.IsZero() {
+			p.firstSeen = now
+		}
+	}
+	p.trusted = p.trusted || r.verified
+	if r.function >= 0 {
+		c := &p.counters[r.function]
+		overrules := r.verified && !c.trusted
+		if less(r.counters, c.Counters) && !overrules {
+			return
+		}
+		if c.seen || !p.old {
+			p.pool.sums[r.function] = p.pool.sums[r.function].Add(progress(c.Counters, r.counters))
+		}
+		c.Counters, c.seen, c.trusted = r.counters, true, c.trusted || r.verified
+	}
+	if p.busy != r.busy {
+		p.busySince = now
+	}
+	p.busy, p.capacity, p.lastSeen = r.busy, r.capacity, now
+}
+
+// less says that a is an older state of the counters than b.
+func less(a, b telemetry.Counters) bool {
+	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis || a.BusyMillis < b.BusyMillis
+}
+
+// progress is what has been counted from one state of the counters to the next, never negative.
+func progress(from, to telemetry.Counters) telemetry.Counters {
+	return telemetry.Counters{
+		OK: max(0, to.OK-from.OK), Failed: max(0, to.Failed-from.Failed), Requeued: max(0, to.Requeued-from.Requeued),
+		OKMillis: max(0, to.OKMillis-from.OKMillis), BusyMillis: max(0, to.BusyMillis-from.BusyMillis),
+	}
+}
+
+// setPods takes over the list of a pool's pods. What is known of those that stay stays.
+func (w *Watcher) setPods(p *pool, refs []PodRef) {
+	same := len(refs) == len(p.pods)
+	for i := 0; same && i < len(refs); i++ {
+		same = p.pods[i].ref == refs[i]
+	}
+	if same {
+		return
+	}
+	known := make(map[string]*podState, len(p.pods))
+	for _, q := range p.pods {
+		known[q.ref.UID] = q
+	}
+	pods := make([]*podState, 0, len(refs))
+	for _, ref := range refs {
+		uid, err := telemetry.ParseUID(ref.UID)
+		if err != nil {
+			continue // not a uid of Kubernetes, so no id can name it
+		}
+		q := known[ref.UID]
+		if q == nil {
+			q = &podState{pool: p, uid: uid, counters: make([]podCounters, len(p.functions)), next: w.podsByUID[uid]}
+			w.podsByUID[uid] = q
+		}
+		delete(known, ref.UID)
+		if ip, _ := netip.ParseAddr(ref.IP); ip.Unmap() != q.ip {
+			q.ip, q.verified = ip.Unmap(), time.Time{}
+		}
+		q.ref = ref
+		pods = append(pods, q)
+	}
+	for _, q := range known {
+		w.dropPod(q)
+	}
+	p.pods = pods
+}
+
+// dropPod takes a pod out of the index.
+func (w *Watcher) dropPod(q *podState) {
+	first := w.podsByUID[q.uid]
+	if first == q {
+		if q.next == nil {
+			delete(w.podsByUID, q.uid)
+		} else {
+			w.podsByUID[q.uid] = q.next
+		}
+		return
+	}
+	for at := first; at != nil; at = at.next {
+		if at.next == q {
+			at.next = q.next
+			return
+		}
+	}
+}
+
+// remap rearranges what is kept by function after the pool's functions changed: to[i] is the former index of function i, or -1.
+func (p *podState) remap(to []int) {
+	counters := make([]podCounters, len(to))
+	for i, from := range to {
+		if from >= 0 {
+			counters[i] = p.counters[from]
+		}
+	}
+	p.counters = counters
+}

@@ -1,0 +1,373 @@
+package backlog
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+// pool is one subscription. Guarded by Watcher.mu.
+type pool struct {
+	w         *Watcher
+	key       PoolKey
+	sub       Subscription
+	since     time.Time // when it was first set
+	functions []string
+	version   int                  // of the functions: they changed so often
+	hashes    []uint32             // of the functions, as telemetry names them
+	sums      []telemetry.Counters // by function, over all pods that ever were
+	targets   []*target            // by server of the subscription; a server listed twice stands here twice
+	links     []*link
+	pods      []*podState
+
+	nextTick time.Time
+	known    bool // a first sample without gaps has been delivered
+	queued   bool // waits in Watcher.due
+}
+
+// link is a pool's use of one job server.
+type link struct {
+	pool   *pool
+	target *target
+	srv    *server // nil where the address policy refused the address
+	addr   netip.AddrPort
+	cells  []*cell // by function of the pool
+	pos    int     // in srv.links
+	since  time.Time
+	gone   time.Time // since when no name leads to it any more; zero while one does
+}
+
+// cell is what one job server says of one function. Guarded by Watcher.mu.
+type cell struct {
+	name                    string
+	refs                    int
+	total, running, workers uint32
+	known                   bool   // an answer that would have had it has come
+	from                    uint64 // the first answer that would have it
+	changed                 uint64 // the answer that changed it last
+
+	seen                          uint64 // the answer that it was last in; what it said there is pending until the answer has ended
+	newTotal, newRunning, newWork uint32
+}
+
+func (p *pool) uses(s *server) bool {
+	for _, l := range p.links {
+		if l.srv == s {
+			return true
+		}
+	}
+	return false
+}
+
+// functionOf is the index of the function that a report tells of, -1 for none of the pool's.
+func (p *pool) functionOf(r telemetry.Report) int {
+	if r.HasFunction {
+		return slices.Index(p.hashes, r.Function)
+	}
+	if len(p.functions) == 1 {
+		return 0
+	}
+	return -1
+}
+
+// period is how often the pool wants its job servers polled.
+func (p *pool) period() time.Duration {
+	if p.sub.AtZero {
+		return max(atZeroPeriod, p.w.opts.MinPeriod)
+	}
+	return max(p.sub.Period, p.w.opts.MinPeriod)
+}
+
+const atZeroPeriod = time.Second
+
+// normalise checks a subscription and fills in its defaults.
+func normalise(sub Subscription) (Subscription, []targetKey, error) {
+	if sub.Period == 0 {
+		sub.Period = 5 * time.Second
+	}
+	if sub.StaleAfter == 0 {
+		sub.StaleAfter = time.Hour
+	}
+	if sub.Hold == 0 {
+		sub.Hold = 10 * time.Minute
+	}
+	var errs []error
+	if sub.Period < 0 || sub.StaleAfter < 0 || sub.Hold < 0 {
+		errs = append(errs, errors.New("period, staleAfter and hold must not be negative"))
+	}
+	if len(sub.Servers) == 0 {
+		errs = append(errs, errors.New("name at least one job server"))
+	}
+	if len(sub.Functions) == 0 {
+		errs = append(errs, errors.New("name at least one function"))
+	}
+	if sub.TLS != nil && sub.TLS.Config == nil {
+		errs = append(errs, errors.New("TLS without a way to get its configuration"))
+	}
+	keys := make([]targetKey, 0, len(sub.Servers))
+	for _, s := range sub.Servers {
+		host, port, err := splitServer(s)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		keys = append(keys, targetKey{host: host, port: port})
+	}
+	seen := make(map[string]bool, len(sub.Functions))
+	for _, f := range sub.Functions {
+		if f == "" || seen[f] {
+			errs = append(errs, fmt.Errorf("function %q: must not be empty, nor named twice", f))
+		}
+		seen[f] = true
+	}
+	return sub, keys, errors.Join(errs...)
+}
+
+// Set begins to watch for a pool, or changes what is watched for it. Calling it again with what is known already costs little. The error says which part of the
+// subscription is wrong; what was watched before stays then.
+func (w *Watcher) Set(key PoolKey, sub Subscription) error {
+	sub, keys, err := normalise(sub)
+	if err != nil {
+		return fmt.Errorf("pool %s: %w", key, err)
+	}
+	tls := ""
+	if sub.TLS != nil {
+		tls = key.Namespace + "\x00" + sub.TLS.Identity
+	}
+	for i := range keys {
+		keys[i].tls = tls
+	}
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pools[key]
+	if p == nil {
+		p = &pool{w: w, key: key, since: now, nextTick: now.Add(sub.Period)}
+		w.pools[key] = p
+	}
+	p.sub = sub
+	if !slices.Equal(p.functions, sub.Functions) {
+		w.setFunctions(p, slices.Clone(sub.Functions))
+	}
+	p.sub.Functions, p.sub.Servers = p.functions, slices.Clone(sub.Servers)
+	if w.setTargets(p, keys, now) {
+		w.relink(p)
+	}
+	for _, l := range p.links {
+		if l.srv == nil {
+			continue
+		}
+		if sub.TLS != nil {
+			l.srv.tls = sub.TLS
+		}
+		l.srv.pollBy(p.period())
+	}
+	return nil
+}
+
+// setFunctions changes the functions of a pool, and keeps what was counted for those that stay. The links are made anew by relink.
+func (w *Watcher) setFunctions(p *pool, functions []string) {
+	to := make([]int, len(functions))
+	sums := make([]telemetry.Counters, len(functions))
+	hashes := make([]uint32, len(functions))
+	for i, f := range functions {
+		hashes[i] = telemetry.FunctionHash(f)
+		if to[i] = slices.Index(p.functions, f); to[i] >= 0 {
+			sums[i] = p.sums[to[i]]
+		}
+	}
+	for _, q := range p.pods {
+		q.remap(to)
+	}
+	p.functions, p.hashes, p.sums = functions, hashes, sums
+	p.version++
+	for _, l := range p.links {
+		if l.srv != nil {
+			old := l.cells
+			l.cells = l.srv.acquire(functions)
+			l.srv.release(old)
+		}
+	}
+}
+
+// setTargets makes the pool refer to the targets of these keys, and reports whether that was a change.
+func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
+	former := p.targets
+	same := len(former) == len(keys)
+	for i := 0; same && i < len(keys); i++ {
+		same = former[i].key == keys[i]
+	}
+	if same {
+		return false
+	}
+	p.targets = make([]*target, len(keys))
+	for i, k := range keys {
+		t := w.targets[k]
+		if t == nil {
+			t = newTarget(w, k, now)
+			w.targets[k] = t
+			if !t.literal {
+				t.cancel = w.start(t.run)
+			}
+		}
+		t.pools[p] = struct{}{}
+		p.targets[i] = t
+	}
+	for _, t := range former {
+		if !slices.Contains(p.targets, t) {
+			w.dropTarget(t, p)
+		}
+	}
+	return true
+}
+
+func (w *Watcher) dropTarget(t *target, p *pool) {
+	delete(t.pools, p)
+	if len(t.pools) == 0 && w.targets[t.key] == t {
+		t.cancel()
+		delete(w.targets, t.key)
+	}
+}
+
+// relink makes the pool's links follow its targets' addresses. A job server that no name leads to any more keeps its link for as long as it may have work for the
+// pool, see link.droppable.
+func (w *Watcher) relink(p *pool) {
+	now := time.Now()
+	links := make([]*link, 0, len(p.links))
+	find := func(in []*link, a netip.AddrPort, t *target) *link {
+		for _, l := range in {
+			if l.addr == a && l.target.key.tls == t.key.tls && (t.key.tls == "" || l.target.key.host == t.key.host) {
+				return l
+			}
+		}
+		return nil
+	}
+	for _, t := range p.targets {
+		for _, ip := range t.addrs {
+			addr := netip.AddrPortFrom(ip, t.key.port)
+			if find(links, addr, t) != nil {
+				continue // another name has led there: its queue must not count twice
+			}
+			l := find(p.links, addr, t)
+			if l == nil {
+				l = &link{pool: p, addr: addr, target: t, since: now}
+			}
+			l.target, l.gone = t, time.Time{}
+			w.connect(l)
+			links = append(links, l)
+		}
+	}
+	for _, l := range p.links {
+		if slices.Contains(links, l) {
+			continue
+		}
+		if l.gone.IsZero() {
+			l.gone = now
+		}
+		if !slices.Contains(p.targets, l.target) || l.droppable(now) {
+			w.disconnect(l)
+			continue
+		}
+		links = append(links, l)
+	}
+	p.links = links
+}
+
+// droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,
+// and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
+func (l *link) droppable(now time.Time) bool {
+	if l.gone.IsZero() {
+		return false
+	}
+	if l.srv == nil {
+		return true
+	}
+	since := l.gone
+	if !l.srv.connected {
+		since = latest(since, l.srv.lostAt)
+	} else if slices.ContainsFunc(l.cells, func(c *cell) bool { return c.total > 0 }) {
+		return false
+	}
+	return now.Sub(since) >= l.pool.sub.Hold
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// connect gives a link its job server, if the policy lets the pool's namespace use it.
+func (w *Watcher) connect(l *link) {
+	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr.Addr(), l.target.key.host); err != nil {
+		w.disconnect(l)
+		return
+	}
+	if l.srv != nil {
+		return
+	}
+	k := serverKey{addr: l.addr, tls: l.target.key.tls}
+	if k.tls != "" {
+		k.host = l.target.key.host
+	}
+	s := w.servers[k]
+	if s == nil {
+		s = newServer(w, k, l.pool.sub.TLS)
+		w.servers[k] = s
+		s.cancel = w.start(s.run)
+	}
+	l.srv, l.pos, l.cells = s, len(s.links), s.acquire(l.pool.functions)
+	s.links = append(s.links, l)
+	s.pollBy(l.pool.period())
+}
+
+// disconnect takes a link's job server away, and forgets the server where no pool uses it any more.
+func (w *Watcher) disconnect(l *link) {
+	s := l.srv
+	if s == nil {
+		return
+	}
+	last := len(s.links) - 1
+	s.links[l.pos] = s.links[last]
+	s.links[l.pos].pos = l.pos
+	s.links[last] = nil
+	s.links = s.links[:last]
+	s.release(l.cells)
+	l.srv, l.cells = nil, nil
+	if last == 0 {
+		s.cancel()
+		delete(w.servers, s.key)
+	}
+}
+
+// Remove forgets a pool, and whatever no other pool needs.
+func (w *Watcher) Remove(key PoolKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pools[key]
+	if p == nil {
+		return
+	}
+	delete(w.pools, key)
+	w.setPods(p, nil)
+	for _, l := range p.links {
+		w.disconnect(l)
+	}
+	for _, t := range p.targets {
+		w.dropTarget(t, p)
+	}
+	p.links, p.targets = nil, nil
+}
+
+// SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone have counted stays in the pool's sums.
+func (w *Watcher) SetPods(key PoolKey, pods []PodRef) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p := w.pools[key]; p != nil {
+		w.setPods(p, pods)
+	}
+}

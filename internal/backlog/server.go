@@ -1,0 +1,282 @@
+package backlog
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	firstBackoff = time.Second
+	lastBackoff  = 30 * time.Second
+)
+
+type serverKey struct {
+	addr netip.AddrPort
+	tls  string // namespace and TLS identity, empty without TLS
+	host string // with TLS, whose certificate depends on it
+}
+
+// server is one job server and the only connection over which it is polled. Guarded by Watcher.mu, but for what never changes.
+type server struct {
+	w      *Watcher
+	key    serverKey
+	cancel context.CancelFunc
+	since  time.Time
+
+	tls   *TLS
+	links []*link
+	cells map[string]*cell
+
+	idle net.Conn // the connection, while the poller only waits on it for the next poll
+	kick bool     // the time of the next poll has changed
+
+	period      time.Duration // between polls: the smallest that its pools want
+	podPeriod   time.Duration // the same over pools that have pods; 0: none has
+	nextStatus  time.Time
+	nextWorkers time.Time
+	lastStatus  time.Time // when the last `status` was asked for
+
+	answer    uint64 // number of the last `status` that was asked for
+	connected bool   // the last poll was answered
+	state     State
+	lastGood  time.Time
+	lostAt    time.Time // when a connection that had answered was lost
+	backAt    time.Time // when the one after that first answered
+
+	balance loadBalance
+	stats   stats
+	spares  int // cells that no pool wants
+}
+
+// stats are counted for the metrics.
+type stats struct {
+	requests, failures uint64
+	polls              uint64        // answered
+	pollTime           time.Duration // of all answered polls
+	lastPollTime       time.Duration
+	bytes              uint64
+}
+
+func newServer(w *Watcher, key serverKey, tls *TLS) *server {
+	return &server{
+		w: w, key: key, tls: tls, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
+	}
+}
+
+// acquire returns the cells of functions, which release gives back.
+func (s *server) acquire(functions []string) []*cell {
+	cells := make([]*cell, len(functions))
+	for i, f := range functions {
+		c := s.cells[f]
+		if c == nil {
+			c = &cell{name: f, from: s.answer + 1}
+			s.cells[f] = c
+			s.pollBy(s.w.opts.MinPeriod)
+		} else if c.refs == 0 {
+			s.spares--
+		}
+		c.refs++
+		cells[i] = c
+	}
+	return cells
+}
+
+func (s *server) release(cells []*cell) {
+	for _, c := range cells {
+		if c.refs--; c.refs == 0 {
+			delete(s.cells, c.name)
+		}
+	}
+}
+
+// pollBy makes the next poll come no later than period after the last one.
+func (s *server) pollBy(period time.Duration) {
+	s.period = min(s.period, period)
+	if next := s.lastStatus.Add(period); next.Before(s.nextStatus) {
+		s.nextStatus = next
+		s.kicked()
+	}
+}
+
+// kicked lets the poller look at its times again.
+func (s *server) kicked() {
+	s.kick = true
+	if s.idle != nil {
+		_ = s.idle.SetReadDeadline(longAgo) // fails only on a closed connection, which wakes the poller as well
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// run polls until ctx is done. It waits longer and longer after failures, up to lastBackoff.
+func (s *server) run(ctx context.Context) {
+	backoff := firstBackoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if s.failed(err).After(began) {
+			backoff = firstBackoff // it did answer
+		}
+		if !sleep(ctx, jitter(backoff)) {
+			return
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// failed notes why a session ended, and returns the time of the last good answer.
+func (s *server) failed(err error) time.Time {
+	state := classify(err)
+	now := time.Now()
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.connected {
+		s.lostAt = now
+	}
+	if s.state != state {
+		s.w.log.Warn("Job server doesn't answer", "server", s.key.addr, "state", state, "err", err)
+	}
+	s.connected, s.state = false, state
+	s.stats.failures++
+	for _, l := range s.links {
+		l.target.lookUpSoon()
+	}
+	s.w.polled(s, now)
+	return s.lastGood
+}
+
+// session makes one connection and polls over it until something goes wrong.
+func (s *server) session(ctx context.Context) error {
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	p := poller{server: s, conn: conn, first: true}
+	for {
+		wait, workers := s.due(time.Now())
+		if wait > 0 {
+			if err := s.rest(conn, wait); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.poll(workers); err != nil {
+			return err
+		}
+	}
+}
+
+// due returns how long to wait for the next poll, and whether it is to ask for `workers` too.
+func (s *server) due(now time.Time) (wait time.Duration, workers bool) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	// `workers` is asked for along with a `status`: the one nearest to its time.
+	return s.nextStatus.Sub(now), s.podPeriod > 0 && !s.nextWorkers.After(now.Add(s.period/2))
+}
+
+// rest waits on a connection on which nothing is due to come. So a connection that is lost is noticed at once, and so are bytes nobody asked for.
+func (s *server) rest(conn net.Conn, d time.Duration) error {
+	s.w.mu.Lock()
+	if s.kick {
+		s.kick = false
+		s.w.mu.Unlock()
+		return nil
+	}
+	s.idle = conn
+	err := conn.SetReadDeadline(time.Now().Add(d))
+	s.w.mu.Unlock()
+	n := 0
+	if err == nil {
+		var b [1]byte
+		n, err = conn.Read(b[:])
+	}
+	s.w.mu.Lock()
+	s.idle, s.kick = nil, false
+	s.w.mu.Unlock()
+	switch {
+	case n > 0:
+		return fmt.Errorf("%w: bytes that nobody asked for", errBadAnswer)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	case err == nil: // a Read may return nothing at all
+		return nil
+	}
+	return err
+}
+
+// dialError says that there is no connection, tlsError that there is one over which TLS could not be agreed on.
+type (
+	dialError struct{ error }
+	tlsError  struct{ error }
+)
+
+func (e dialError) Unwrap() error { return e.error }
+func (e tlsError) Unwrap() error  { return e.error }
+
+// dial connects within Options.Timeout, the TLS handshake included.
+func (s *server) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.w.opts.Timeout)
+	defer cancel()
+	conn, err := s.w.opts.Dial(ctx, s.key.addr)
+	if err != nil {
+		return nil, dialError{err}
+	}
+	s.w.mu.Lock()
+	setup := s.tls
+	s.w.mu.Unlock()
+	if setup == nil {
+		return conn, nil
+	}
+	config, err := setup.Config(ctx)
+	if err != nil {
+		_ = conn.Close()
+		return nil, tlsError{err}
+	}
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName = s.key.host
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, tlsError{err}
+	}
+	return secure, nil
+}
+
+// classify says what an error of a session means, in words of our own.
+func classify(err error) State {
+	if _, ok := errors.AsType[tlsError](err); ok {
+		return StateTLSFailed
+	}
+	if _, ok := errors.AsType[dialError](err); ok {
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return StateRefused
+		}
+		return StateUnreachable
+	}
+	switch {
+	case errors.Is(err, errBadAnswer):
+		return StateBadAnswer
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return StateTimedOut
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return StateClosed
+	}
+	return StateUnreachable
+}

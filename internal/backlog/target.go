@@ -1,0 +1,125 @@
+package backlog
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// unresolvedAfter is how many look-ups in a row the name service may fail to answer before what is known of a name counts as incomplete.
+const unresolvedAfter = 3
+
+type targetKey struct {
+	host string
+	port uint16
+	tls  string // namespace and TLS identity, empty without TLS
+}
+
+// target is one entry of pools' server lists: a name that is looked up again and again, or an address. Guarded by Watcher.mu, but for what never changes.
+type target struct {
+	w       *Watcher
+	key     targetKey
+	literal bool
+	pools   map[*pool]struct{}
+	cancel  context.CancelFunc
+	wake    chan struct{} // a look-up is wanted soon
+
+	addrs    []netip.Addr // sorted; the last answer that had any
+	state    State        // of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
+	failed   int          // look-ups in a row that got no answer
+	since    time.Time
+	resolved time.Time // the last answer with addresses
+}
+
+func newTarget(w *Watcher, key targetKey, now time.Time) *target {
+	t := &target{w: w, key: key, pools: make(map[*pool]struct{}), wake: make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {}}
+	if a, err := netip.ParseAddr(key.host); err == nil {
+		t.literal, t.addrs, t.state, t.resolved = true, []netip.Addr{a.Unmap()}, StateOK, now
+	}
+	return t
+}
+
+// run looks the name up until ctx is done.
+func (t *target) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		started := time.Now()
+		lookup, cancel := context.WithTimeout(ctx, t.w.opts.Timeout)
+		addrs, err := t.w.opts.LookupHost(lookup, t.key.host)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		t.update(addrs, err)
+		if !sleep(ctx, time.Second-time.Since(started)) {
+			return
+		}
+		pause := time.NewTimer(jitter(t.w.opts.ResolvePeriod) - time.Since(started))
+		select {
+		case <-ctx.Done():
+		case <-t.wake:
+		case <-pause.C:
+		}
+		pause.Stop()
+	}
+}
+
+// update takes the outcome of a look-up. An answer without addresses is not taken for "no job servers": what was known stays.
+func (t *target) update(addrs []netip.Addr, err error) {
+	addrs = oneFamily(addrs)
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs = slices.Compact(addrs)
+
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	before := t.state
+	if err == nil && len(addrs) > 0 {
+		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
+		if !slices.Equal(addrs, t.addrs) {
+			t.addrs = addrs
+			for p := range t.pools {
+				t.w.relink(p)
+			}
+		}
+	} else if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		t.state = StateNameNotFound
+	} else if err == nil {
+		t.state = StateNoAddress
+	} else if t.failed++; t.failed >= unresolvedAfter || len(t.addrs) == 0 {
+		t.state = StateUnresolved
+	}
+	if t.state != before {
+		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", len(t.addrs))
+	}
+}
+
+// lookUpSoon asks for a look-up: a connection to one of the addresses was lost.
+func (t *target) lookUpSoon() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// jitter moves a duration by up to a tenth to either side, so that pollers that started together drift apart.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+}
+
+// sleep waits for d, and reports false where ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

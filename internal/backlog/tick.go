@@ -1,0 +1,91 @@
+package backlog
+
+import (
+	"slices"
+	"time"
+)
+
+// tick hands the pools that have news to Options.OnTick, until the watcher stops. Pools whose job servers are all silent get their turn by the clock.
+func (w *Watcher) tick() {
+	clock := time.NewTicker(time.Second)
+	defer clock.Stop()
+	var keys []PoolKey
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.news:
+		case <-clock.C:
+			w.sweep(time.Now())
+		}
+		w.mu.Lock()
+		keys, w.due = w.due, keys[:0]
+		for _, k := range keys {
+			if p := w.pools[k]; p != nil {
+				p.queued = false
+			}
+		}
+		w.mu.Unlock()
+		if len(keys) > 0 && w.opts.OnTick != nil {
+			w.opts.OnTick(keys)
+		}
+	}
+}
+
+// polled queues the pools of a server that was just polled, with or without success.
+func (w *Watcher) polled(s *server, now time.Time) {
+	for _, l := range s.links {
+		p := l.pool
+		switch {
+		case !p.known && p.complete(now):
+			p.known = true
+			w.enqueue(p, now)
+		case p.sub.AtZero && s.connected && slices.ContainsFunc(l.cells, func(c *cell) bool { return c.changed == s.answer }):
+			w.enqueue(p, now)
+		case !now.Before(p.nextTick.Add(-p.sub.Period * 15 / 100)): // straight after the poll rather than a little later
+			w.enqueue(p, now)
+		}
+	}
+}
+
+// sweep queues the pools that no poll has queued in time, and drops the job servers that nothing leads to any more.
+func (w *Watcher) sweep(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.pools {
+		if !now.Before(p.nextTick.Add(p.sub.Period * 35 / 100)) {
+			w.enqueue(p, now)
+		}
+		if slices.ContainsFunc(p.links, func(l *link) bool { return l.droppable(now) }) {
+			w.relink(p)
+		}
+	}
+}
+
+func (w *Watcher) enqueue(p *pool, now time.Time) {
+	p.nextTick = now.Add(p.sub.Period)
+	if p.queued {
+		return
+	}
+	p.queued = true
+	w.due = append(w.due, p.key)
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// complete says that all that the pool wants to know is known.
+func (p *pool) complete(now time.Time) bool {
+	for _, t := range p.targets {
+		if t.state != StateOK {
+			return false
+		}
+	}
+	for _, l := range p.links {
+		if !l.fresh(now) {
+			return false
+		}
+	}
+	return true
+}
