@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -221,4 +222,14 @@ func sample(t *testing.T, w *Watcher, key PoolKey) Sample {
 		t.Fatalf("no sample of %v", key)
 	}
 	return s
+}
+
+// say writes to all connections without being asked.
+func (s *fakeServer) say(what string) {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		_, _ = c.Write([]byte(what))
+	}
 }

@@ -1,0 +1,326 @@
+package backlog
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Each of these answers is no answer: what was known before stays, and in time it is stale.
+func TestBadAnswersAreNoAnswers(t *testing.T) {
+	t.Parallel()
+	status := func(answer string) func(*fakeServer) {
+		return func(s *fakeServer) {
+			s.answer = func(command string) (string, bool) { return answer, command == "status" }
+		}
+	}
+	tests := map[string]struct {
+		fault func(*fakeServer)
+		state State
+	}{
+		"hung":               {func(s *fakeServer) { s.hang = true }, StateTimedOut},
+		"no end":             {status("resize\t0\t0\t0\n"), StateTimedOut},
+		"end cut":            {status("resize\t0\t0\t0\n."), StateTimedOut},
+		"garbled row":        {status("resize\t0\t0\n.\n"), StateBadAnswer},
+		"not a number":       {status("resize\t0x0\t0\t0\n.\n"), StateBadAnswer},
+		"huge number":        {status("resize\t9999999999\t0\t0\n.\n"), StateBadAnswer},
+		"empty number":       {status("resize\t\t0\t0\n.\n"), StateBadAnswer},
+		"error":              {status("ERR UNKNOWN_COMMAND\r\n.\n"), StateBadAnswer},
+		"another protocol":   {status("HTTP/1.1 400 Bad Request\r\n\r\n"), StateBadAnswer},
+		"bytes after end":    {status(".\nresize\t0\t0\t0\n.\n"), StateBadAnswer},
+		"two rows of one":    {status("resize\t0\t0\t0\nresize\t1\t0\t0\n.\n"), StateBadAnswer},
+		"long row":           {status(strings.Repeat("x", 70<<10) + "\t0\t0\t0\n.\n"), StateBadAnswer},
+		"wrong version":      {func(s *fakeServer) { status(".\n")(s); versionIs(s, "resize\t1\t0\t0\n") }, StateBadAnswer},
+		"long version":       {func(s *fakeServer) { versionIs(s, strings.Repeat("x", 300)+"\n") }, StateBadAnswer},
+		"two-line version":   {func(s *fakeServer) { versionIs(s, "OK 1\nOK 2\n") }, StateBadAnswer},
+		"no version":         {func(s *fakeServer) { versionIs(s, "OK") }, StateTimedOut},
+		"connection refused": {func(s *fakeServer) { s.refuse = true }, StateRefused},
+		"black hole":         {func(s *fakeServer) { s.blackHole = true }, StateUnreachable},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				srv := n.server("10.0.0.1:4730")
+				srv.function("resize", 5, 2, 3)
+				w := watch(t, n, Options{})
+				set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}})
+				time.Sleep(time.Second)
+				good := time.Now()
+				if s := sample(t, w, poolA); s.Partial || s.Functions[0].Total != 5 {
+					t.Fatalf("before the fault: %+v", s)
+				}
+				srv.set(tt.fault)
+				srv.cut() // also lets it dial again
+				time.Sleep(13 * time.Second)
+				s := sample(t, w, poolA)
+				if s.Functions[0].Total != 5 || s.Servers[0].State != tt.state {
+					t.Errorf("under the fault: %+v", s)
+				}
+				if s.Partial || !s.Servers[0].Fresh {
+					t.Errorf("stale before three periods are over: %+v", s)
+				}
+				if lost := good.Sub(s.PossibleRestart); lost < 0 || lost > time.Second {
+					t.Errorf("possible restart at %v, cut at %v", s.PossibleRestart, good)
+				}
+				time.Sleep(time.Minute)
+				s = sample(t, w, poolA)
+				if s.Functions[0].Total != 5 || !s.Partial || s.Servers[0].Fresh || s.Servers[0].LeftOut || s.Servers[0].State != tt.state {
+					t.Errorf("under a long fault: %+v", s)
+				}
+				if d := good.Sub(s.NoAnswerSince); d < 0 || d > time.Second {
+					t.Errorf("no answer since %v, last good one before %v", s.NoAnswerSince, good)
+				}
+				srv.set(func(s *fakeServer) { s.answer, s.hang, s.blackHole, s.refuse = nil, false, false, false })
+				srv.function("resize", 1, 0, 0)
+				time.Sleep(time.Minute)
+				s = sample(t, w, poolA)
+				if s.Partial || s.Functions[0].Total != 1 || s.Servers[0].State != StateOK || !s.NoAnswerSince.IsZero() {
+					t.Errorf("after the fault: %+v", s)
+				}
+				if !s.PossibleRestart.After(good.Add(time.Minute)) {
+					t.Errorf("the hold must start with the new connection; it started at %v", s.PossibleRestart)
+				}
+			})
+		})
+	}
+}
+
+func versionIs(s *fakeServer, version string) {
+	before := s.answer
+	s.answer = func(command string) (string, bool) {
+		if command == "version" {
+			return version, true
+		}
+		if before != nil {
+			return before(command)
+		}
+		return "", false
+	}
+}
+
+// A fault that shows on a connection that was good: nothing is due to come, and something does or the end.
+func TestIdleConnection(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		do    func(*fakeServer)
+		state State
+	}{
+		"closed":           {(*fakeServer).cut, StateClosed},
+		"unasked for data": {func(s *fakeServer) { s.say("resize\t0\t0\t0\n") }, StateBadAnswer},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				srv := n.server("10.0.0.1:4730")
+				w := watch(t, n, Options{})
+				set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Minute})
+				time.Sleep(10 * time.Second)
+				tt.do(srv)
+				time.Sleep(time.Millisecond)
+				s := sample(t, w, poolA)
+				if s.Servers[0].State != tt.state || !s.PossibleRestart.Equal(time.Now().Add(-time.Millisecond)) {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A function whose name holds a line end makes an answer look as if it ended early. What seems to have vanished must not count as done.
+func TestFakedEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		srv := n.server("10.0.0.1:4730")
+		srv.function("resize", 5, 0, 0)
+		w := watch(t, n, Options{})
+		set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}})
+		time.Sleep(time.Second)
+		rest := "il\t0\t0\t1\nresize\t5\t0\t0\n.\n"
+		srv.set(func(s *fakeServer) {
+			s.answer = func(command string) (string, bool) {
+				switch command {
+				case "status":
+					return "ev\t0\t0\t0\n.\n", true // the rest comes in a packet of its own, when we have read on
+				case "version":
+					return rest + "OK 1.1.20\n", true
+				}
+				return "", false
+			}
+		})
+		for range 20 {
+			time.Sleep(time.Second)
+			if s := sample(t, w, poolA); s.Functions[0].Total != 5 {
+				t.Fatalf("%+v", s)
+			}
+		}
+		if s := sample(t, w, poolA); s.Servers[0].State != StateBadAnswer {
+			t.Errorf("%+v", s.Servers)
+		}
+	})
+}
+
+// The Perl server drops the rows of functions without jobs: absent in a whole answer is zero.
+func TestVanishedRow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		srv := n.server("10.0.0.1:4730")
+		srv.function("resize", 5, 0, 0)
+		w := watch(t, n, Options{})
+		set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}})
+		time.Sleep(time.Second)
+		srv.set(func(s *fakeServer) { clear(s.functions) })
+		time.Sleep(6 * time.Second)
+		if s := sample(t, w, poolA); s.Functions[0].Total != 0 || s.Partial {
+			t.Errorf("%+v", s)
+		}
+		if n := srv.count("version"); n != 2 { // at the first answer, and when the row was gone
+			t.Errorf("%d questions for the version", n)
+		}
+	})
+}
+
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.name("jobs", "10.0.0.1", "10.0.0.2")
+		one, two := n.server("10.0.0.1:4730"), n.server("10.0.0.2:4730")
+		one.function("resize", 5, 0, 0)
+		two.function("resize", 3, 0, 0)
+		w := watch(t, n, Options{})
+		set(t, w, poolA, Subscription{Servers: []string{"jobs", "typo"}, Functions: []string{"resize"}, StaleAfter: 10 * time.Minute})
+		time.Sleep(time.Minute)
+		s := sample(t, w, poolA)
+		if !s.Partial || s.Functions[0].Total != 8 || len(s.Servers) != 3 || s.Servers[2].State != StateNameNotFound {
+			t.Errorf("with a name that doesn't resolve: %+v", s)
+		}
+		time.Sleep(10 * time.Minute)
+		s = sample(t, w, poolA)
+		if s.Partial || s.Functions[0].Total != 8 || !s.Servers[2].LeftOut {
+			t.Errorf("after staleAfter it counts no longer: %+v", s)
+		}
+		two.set(func(s *fakeServer) { s.refuse = true })
+		two.cut()
+		time.Sleep(9 * time.Minute)
+		s = sample(t, w, poolA)
+		if !s.Partial || s.Functions[0].Total != 8 || s.Servers[1].LeftOut {
+			t.Errorf("silent, not yet left out: %+v", s)
+		}
+		time.Sleep(2 * time.Minute)
+		s = sample(t, w, poolA)
+		if s.Partial || s.Functions[0].Total != 5 || !s.Servers[1].LeftOut || s.Servers[1].State != StateRefused {
+			t.Errorf("left out: %+v", s)
+		}
+		one.set(func(s *fakeServer) { s.refuse = true })
+		one.cut()
+		time.Sleep(11 * time.Minute)
+		s = sample(t, w, poolA)
+		if !s.Partial || s.NoAnswerSince.IsZero() || s.Functions[0].Total != 0 {
+			t.Errorf("all left out is unknown, not zero: %+v", s)
+		}
+		two.set(func(s *fakeServer) { s.refuse = false })
+		time.Sleep(time.Minute)
+		s = sample(t, w, poolA)
+		if s.Partial || s.Functions[0].Total != 3 || s.Servers[1].LeftOut || !s.NoAnswerSince.IsZero() {
+			t.Errorf("back: %+v", s)
+		}
+	})
+}
+
+func TestNamesThatFail(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		fail  func(*network)
+		state State
+	}{
+		"not found": {func(n *network) { n.noName("jobs") }, StateNameNotFound},
+		"empty":     {func(n *network) { n.name("jobs") }, StateNoAddress},
+		"no answer": {func(n *network) { n.nameFails("jobs", errors.New("timeout")) }, StateUnresolved},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				n.name("jobs", "10.0.0.1")
+				n.server("10.0.0.1:4730").function("resize", 5, 0, 0)
+				w := watch(t, n, Options{})
+				set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"resize"}})
+				time.Sleep(time.Second)
+				tt.fail(n)
+				time.Sleep(13 * time.Second)
+				if s := sample(t, w, poolA); s.Partial != (tt.state != StateUnresolved) {
+					t.Errorf("after one look-up: %+v", s)
+				}
+				time.Sleep(time.Hour / 2)
+				s := sample(t, w, poolA)
+				if !s.Partial || s.Functions[0].Total != 5 || len(s.Servers) != 2 || s.Servers[0].State != StateOK || s.Servers[1].State != tt.state {
+					t.Errorf("%+v", s)
+				}
+				n.name("jobs", "10.0.0.1")
+				time.Sleep(12 * time.Second)
+				if s := sample(t, w, poolA); s.Partial || len(s.Servers) != 1 {
+					t.Errorf("after it: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestHeadlessService(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.name("jobs", "10.0.0.1", "10.0.0.2")
+		one, two := n.server("10.0.0.1:4730"), n.server("10.0.0.2:4730")
+		one.function("resize", 1, 0, 0)
+		two.function("resize", 2, 0, 0)
+		w := watch(t, n, Options{})
+		set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"resize"}, Hold: 5 * time.Minute})
+		total := func() (int64, int, bool) {
+			s := sample(t, w, poolA)
+			return s.Functions[0].Total, len(s.Servers), s.Partial
+		}
+		expect := func(what string, wantTotal int64, wantServers int, wantPartial bool) {
+			t.Helper()
+			if total, servers, partial := total(); total != wantTotal || servers != wantServers || partial != wantPartial {
+				t.Errorf("%s: %d jobs on %d servers, partial %v; want %d, %d, %v", what, total, servers, partial, wantTotal, wantServers, wantPartial)
+			}
+		}
+		time.Sleep(time.Second)
+		expect("two", 3, 2, false)
+		n.server("10.0.0.3:4730").function("resize", 4, 0, 0)
+		n.name("jobs", "10.0.0.1", "10.0.0.2", "10.0.0.3")
+		time.Sleep(12 * time.Second)
+		expect("one more", 7, 3, false)
+
+		n.name("jobs", "10.0.0.1", "10.0.0.3")
+		time.Sleep(time.Hour)
+		expect("gone from the name, alive and with jobs", 7, 3, false)
+
+		two.set(func(s *fakeServer) { s.refuse = true })
+		two.cut()
+		time.Sleep(4 * time.Minute)
+		expect("gone and silent, within the hold", 7, 3, true)
+		time.Sleep(2 * time.Minute)
+		expect("gone and silent for the hold", 5, 2, false)
+
+		one.function("resize", 0, 0, 0)
+		n.name("jobs", "10.0.0.3")
+		time.Sleep(4 * time.Minute)
+		expect("gone and empty, within the hold", 4, 2, false)
+		time.Sleep(3 * time.Minute)
+		expect("gone and empty for the hold", 4, 1, false)
+		if one.count("status") == 0 || len(one.conns) != 0 {
+			t.Errorf("the connection to a dropped server is open")
+		}
+	})
+}
