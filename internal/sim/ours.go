@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// Ours is the law of internal/scaling, fed and obeyed as the operator does it.
+type Ours struct {
+	Label  string
+	Policy scaling.Policy // TargetWait, JobTimeHint and what else a user would set; the simulator adds the rest
+	Change func(*scaling.Policy)
+
+	state    scaling.State
+	decision scaling.Decision
+	sample   scaling.Sample
+	policy   scaling.Policy
+	round    int32
+	restarts bool
+	answered []float64 // when each job server last answered
+	total    []int     // by function and server, as last answered
+	running  []int
+	silent   []bool
+}
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func at(t float64) time.Time { return epoch.Add(time.Duration(t * float64(time.Second))) }
+
+// Name implements Law.
+func (o *Ours) Name() string { return o.Label }
+
+func (o *Ours) start(s *Simulator) {
+	o.policy = o.Policy
+	o.policy.MaxReplicas = s.c.MaxReplicas
+	o.policy.Concurrency = int32(s.w.Concurrency)
+	o.policy.Drain = time.Duration(s.c.Drain * float64(time.Second))
+	o.state = scaling.NewState(scaling.Learnt{}, epoch)
+	o.sample = scaling.Sample{Functions: make([]scaling.FunctionSample, len(s.w.Functions)), Pods: o.sample.Pods[:0]}
+	for i, f := range s.w.Functions {
+		o.sample.Functions[i].Name = f
+	}
+	o.answered, o.silent = make([]float64, s.w.Servers), make([]bool, s.w.Servers)
+	o.total, o.running = make([]int, len(s.total)), make([]int, len(s.total))
+	o.round = 0
+}
+
+// restart is what happens when the operator starts anew: it knows what it wrote to the status, and every pod.
+func (o *Ours) restart(s *Simulator) {
+	o.state = scaling.NewState(o.state.Learnt(), at(s.now))
+	o.round += 2 // no decision before this one counts
+}
+
+func (o *Ours) step(s *Simulator) float64 {
+	tick := s.c.Poll
+	if s.spec == 0 {
+		tick = 1
+	}
+	o.policy.Tick = time.Duration(tick * float64(time.Second))
+	o.look(s)
+	o.decision, o.state = scaling.Decide(o.policy, o.state, o.sample, at(s.now))
+	o.apply(s)
+	if s.spec == 0 {
+		return s.now + 1
+	}
+	return s.now + s.c.Poll
+}
+
+// look makes the sample: what the job servers answer now, and what telemetry told a moment ago.
+func (o *Ours) look(s *Simulator) {
+	in := &o.sample
+	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer = s.spec, false, false, 0
+	any, last := false, 0.
+	for k := range s.w.Servers {
+		silent := false
+		for _, x := range s.w.Silences {
+			silent = silent || (x.Server == k && s.now >= x.From && s.now < x.To)
+		}
+		in.PossibleRestart = in.PossibleRestart || (o.silent[k] && !silent)
+		o.silent[k] = silent
+		in.Partial = in.Partial || silent
+		if silent {
+			last = max(last, o.answered[k])
+			continue
+		}
+		any = true
+		o.answered[k] = s.now
+		for q := k; q < len(s.total); q += s.w.Servers {
+			o.total[q], o.running[q] = s.total[q], s.running[q]
+		}
+	}
+	if !any {
+		in.NoAnswer = time.Duration((s.now - last) * float64(time.Second))
+	}
+	s.parted = in.Partial
+	for f := range in.Functions {
+		g, c := &in.Functions[f], &s.rep[f]
+		g.Total, g.Running = 0, 0
+		for k := range s.w.Servers {
+			g.Total += int64(o.total[f*s.w.Servers+k])
+			g.Running += int64(o.running[f*s.w.Servers+k])
+		}
+		if s.c.NoTelemetry {
+			continue
+		}
+		g.Busy, g.Draining, g.Ended, g.EndedSeconds = c.busy, c.draining, c.ended, c.endedSeconds
+		g.Failed, g.Requeued, g.BusySeconds = c.failed, c.requeued, c.doneSeconds
+	}
+	in.Pods = in.Pods[:0]
+	for _, i := range s.alive {
+		p := &s.pods[i]
+		q := scaling.PodSample{Name: podName(i), Created: at(p.created)}
+		if p.registered >= 0 {
+			q.Registered, q.Ready = at(p.registered), p.state == working
+		}
+		if !s.c.NoTelemetry && p.seen {
+			q.Telemetry, q.Busy, q.Capacity, q.Since = true, int32(p.told), int32(s.w.Concurrency), at(p.since)
+		}
+		in.Pods = append(in.Pods, q)
+	}
+}
+
+// apply does what the operator does with a decision: up at once; down in two rounds, by pods that are victims in both.
+func (o *Ours) apply(s *Simulator) {
+	d := &o.decision
+	o.round++
+	if d.Replicas >= s.spec {
+		if d.Replicas > s.spec {
+			s.setReplicas(d.Replicas)
+		}
+		return
+	}
+	both := int32(0)
+	victim := 0
+	for _, i := range s.alive {
+		s.pods[i].marked = false
+	}
+	for _, i := range s.alive {
+		if victim = indexOf(d.Victims, podName(i)); victim < 0 {
+			continue
+		}
+		if s.pods[i].round == o.round-1 {
+			both++
+			s.pods[i].marked = true
+		}
+		s.pods[i].round = o.round
+	}
+	n := max(d.Replicas, int32(len(s.alive))-both)
+	if d.Forced {
+		n = d.Replicas
+	}
+	if n < s.spec {
+		s.setReplicas(n)
+	}
+}
+
+func indexOf(names []string, name string) int {
+	for i := range names {
+		if names[i] == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o *Ours) reason() string { return string(o.decision.Reason) }

@@ -1,0 +1,363 @@
+package sim
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// Law decides the replicas of a run. It keeps state of one run at a time; Simulator.Run starts it anew.
+type Law interface {
+	// Name is how the law is called in reports.
+	Name() string
+	// start begins a run.
+	start(s *Simulator)
+	// step decides at the present time of the run, by s.setReplicas or not at all, and returns when it wants to be asked next.
+	step(s *Simulator) (next float64)
+}
+
+type podState uint8
+
+const (
+	starting podState = iota
+	working
+	draining
+	gone
+)
+
+type pod struct {
+	created, registered float64
+	since               float64 // since when busy has been what telemetry says
+	slot                int32   // the first of its slots
+	busy, told          int16   // slots in use; what telemetry last told of it
+	state               podState
+	seen                bool  // telemetry has told of it
+	marked              bool  // goes first
+	round               int32 // the last decision that named it as a victim
+}
+
+// Simulator runs workloads. It keeps its memory from run to run; it is not safe for use by several goroutines at once.
+type Simulator struct {
+	w      *Workload
+	c      Config
+	law    Law
+	now    float64
+	events events
+	rng    *rand.Rand
+	result *Result
+
+	pods   []pod
+	alive  []int32 // pods neither draining nor gone, oldest first
+	dying  []int32 // pods that drain
+	spec   int32
+	moved  int32 // sign of the last change of spec
+	ready  int
+	peaks  []float64 // when 1, 2, ... pods first worked, after the mark
+	parted bool      // a job server doesn't answer now
+
+	slotPod   []int32 // -1: somebody else's
+	slotJob   []int32 // -1: none
+	slotStart []float64
+	slotEnd   []float64
+	idlePos   []int32
+	idle      []int32
+	foreign   []int32 // slots that are somebody else's
+	turn      int
+
+	next       []int32 // of each job, the one behind it in its queue
+	head, tail []int32 // by function and server
+	total      []int   // jobs queued, running or delayed, by function and server
+	running    []int   // by function and server
+	queued     int
+	runs       int // jobs that run
+	left       int // jobs that haven't ended
+	begun      []bool
+	area       float64 // integral of the jobs that are queued or running, in job-seconds
+
+	own [64]counters // by function, as the workers count
+	rep [64]counters // the same as telemetry last told
+}
+
+// counters are what a pool's own workers count for one function.
+type counters struct {
+	busy, draining          int64
+	ended, failed, requeued int64
+	endedSeconds            float64
+	doneSeconds, startSum   float64
+	runs                    int64
+}
+
+// busySeconds is all working time up to now.
+func (c *counters) busySeconds(now float64) float64 {
+	return c.doneSeconds + float64(c.runs)*now - c.startSum
+}
+
+// Run plays a workload under a law.
+func (s *Simulator) Run(w *Workload, law Law, c Config) *Result {
+	c = c.withDefaults()
+	s.reset(w, law, c)
+	law.start(s)
+	for i := range w.Foreign {
+		s.events.push(w.Foreign[i].At, foreignChanges, int32(i))
+	}
+	for _, at := range w.Restarts {
+		s.events.push(at, operatorRestarts, 0)
+	}
+	s.askAt(c.Poll)
+	arrival := 0
+	for s.left > 0 || s.now < w.Horizon {
+		if arrival < len(w.Jobs) && w.Jobs[arrival].At <= s.events.heap[0].at {
+			s.advance(w.Jobs[arrival].At)
+			s.arrive(int32(arrival))
+			arrival++
+			continue
+		}
+		e := s.events.pop()
+		s.advance(e.at)
+		s.handle(e)
+	}
+	for i := range s.pods {
+		if s.pods[i].state != gone {
+			s.account(&s.pods[i])
+		}
+	}
+	r := s.result
+	r.WorkerHours /= 3600
+	r.Peak = len(s.peaks)
+	if r.Peak > 0 {
+		r.TimeToPeak = s.peaks[int(math.Ceil(0.9*float64(r.Peak)))-1] - w.Mark
+	}
+	return r
+}
+
+func (s *Simulator) reset(w *Workload, law Law, c Config) {
+	k := len(w.Functions) * w.Servers
+	*s = Simulator{
+		w: w, c: c, law: law, result: &Result{Jobs: len(w.Jobs), Late: make([]int, len(c.Targets))},
+		events: events{heap: s.events.heap[:0]}, rng: rand.New(rand.NewPCG(c.Seed, 0x9e3779b97f4a7c15)),
+		pods: s.pods[:0], alive: s.alive[:0], dying: s.dying[:0], peaks: s.peaks[:0],
+		slotPod: s.slotPod[:0], slotJob: s.slotJob[:0], slotStart: s.slotStart[:0], slotEnd: s.slotEnd[:0],
+		idlePos: s.idlePos[:0], idle: s.idle[:0], foreign: s.foreign[:0],
+		next: resize(s.next, len(w.Jobs)), head: resize(s.head, k), tail: resize(s.tail, k), total: resize(s.total, k), running: resize(s.running, k), begun: resize(s.begun, len(w.Jobs)),
+		left: len(w.Jobs),
+	}
+	clear(s.begun)
+	for i := range k {
+		s.head[i], s.tail[i], s.total[i], s.running[i] = -1, -1, 0, 0
+	}
+}
+
+func resize[T any](x []T, n int) []T {
+	if cap(x) < n {
+		return make([]T, n)
+	}
+	return x[:n]
+}
+
+func (s *Simulator) advance(to float64) {
+	s.area += float64(s.queued+s.runs) * (to - s.now)
+	s.now = to
+}
+
+// counted is the number of jobs at the job servers: queued, running or delayed.
+func (s *Simulator) counted() int {
+	n := 0
+	for _, t := range s.total {
+		n += t
+	}
+	return n
+}
+
+func (s *Simulator) queue(j *Job) int { return int(j.Function)*s.w.Servers + int(j.Server) }
+
+func (s *Simulator) arrive(i int32) {
+	j := &s.w.Jobs[i]
+	s.total[s.queue(j)]++
+	if j.Delay > 0 {
+		s.events.push(s.now+float64(j.Delay), jobDue, i)
+		return
+	}
+	s.runnable(i)
+}
+
+// runnable gives a job to an idle slot or puts it at the end of its queue.
+func (s *Simulator) runnable(i int32) {
+	if n := len(s.idle); n > 0 {
+		slot := s.idle[s.rng.IntN(n)]
+		s.unidle(slot)
+		s.begin(slot, i)
+		return
+	}
+	s.next[i] = -1
+	q := s.queue(&s.w.Jobs[i])
+	if s.tail[q] >= 0 {
+		s.next[s.tail[q]] = i
+	} else {
+		s.head[q] = i
+	}
+	s.tail[q] = i
+	s.queued++
+}
+
+// grab gives a slot its next job, if there is one: servers in turn, functions in their order.
+func (s *Simulator) grab(slot int32) bool {
+	if s.queued == 0 {
+		return false
+	}
+	n := s.w.Servers
+	for k := range n {
+		server := (s.turn + k) % n
+		for q := server; q < len(s.head); q += n {
+			if i := s.head[q]; i >= 0 {
+				if s.head[q] = s.next[i]; s.head[q] < 0 {
+					s.tail[q] = -1
+				}
+				s.queued--
+				s.turn = server + 1
+				s.begin(slot, i)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Simulator) begin(slot, i int32) {
+	j := &s.w.Jobs[i]
+	wait := s.now - j.At - float64(j.Delay)
+	if !s.begun[i] {
+		s.begun[i] = true
+		s.result.wait(wait)
+		for k, t := range s.c.Targets {
+			if wait > t+1e-9 {
+				s.result.Late[k]++
+			}
+		}
+	}
+	s.running[s.queue(j)]++
+	s.runs++
+	end := s.now + float64(j.Seconds)
+	s.slotJob[slot], s.slotStart[slot], s.slotEnd[slot] = i, s.now, end
+	s.events.push(end, jobEnds, slot)
+	if p := s.slotPod[slot]; p >= 0 {
+		s.pods[p].busy++
+		c := &s.own[j.Function]
+		c.busy++
+		c.runs++
+		c.startSum += s.now
+	}
+}
+
+// finish takes the job off a slot. ended: it ended, well or not; else it goes back to its job server.
+func (s *Simulator) finish(slot int32, ended bool) {
+	i := s.slotJob[slot]
+	j := &s.w.Jobs[i]
+	s.slotJob[slot] = -1
+	s.running[s.queue(j)]--
+	s.runs--
+	took := s.now - s.slotStart[slot]
+	if p := s.slotPod[slot]; p >= 0 {
+		s.pods[p].busy--
+		c := &s.own[j.Function]
+		if s.pods[p].state == draining {
+			c.draining--
+		} else {
+			c.busy--
+		}
+		c.runs--
+		c.startSum -= s.slotStart[slot]
+		c.doneSeconds += took
+		switch {
+		case !ended:
+		case j.Fails:
+			c.failed++
+		default:
+			c.ended++
+			c.endedSeconds += took
+		}
+	}
+	if ended {
+		s.total[s.queue(j)]--
+		s.left--
+	}
+}
+
+func (s *Simulator) handle(e event) {
+	switch e.kind {
+	case jobEnds:
+		if s.slotJob[e.who] < 0 || s.slotEnd[e.who] != e.at {
+			return // its pod crashed meanwhile
+		}
+		s.finish(e.who, true)
+		s.freed(e.who)
+	case jobDue:
+		s.runnable(e.who)
+	case podRegistered:
+		s.register(e.who)
+	case podCrashed:
+		s.crash(e.who)
+	case drainOver:
+		s.kill(e.who)
+	case snapshot:
+		s.tell()
+	case decide:
+		next := s.law.step(s)
+		s.trace()
+		s.askAt(next)
+	case applied:
+		s.reconcile()
+	case foreignChanges:
+		s.setForeign(s.w.Foreign[e.who].Slots)
+	case operatorRestarts:
+		if l, ok := s.law.(interface{ restart(*Simulator) }); ok {
+			l.restart(s)
+		}
+	}
+}
+
+// freed gives a slot that has ended its job the next one, or lets it go.
+func (s *Simulator) freed(slot int32) {
+	if p := s.slotPod[slot]; p >= 0 && s.pods[p].state == draining {
+		if s.pods[p].busy == 0 {
+			s.end(p)
+		}
+		return
+	}
+	if s.slotPod[slot] == -2 { // somebody else's, who has left
+		return
+	}
+	if !s.grab(slot) {
+		s.idlePos[slot] = int32(len(s.idle))
+		s.idle = append(s.idle, slot)
+	}
+}
+
+func (s *Simulator) unidle(slot int32) {
+	at, last := s.idlePos[slot], s.idle[len(s.idle)-1]
+	s.idle[at], s.idlePos[last] = last, at
+	s.idle = s.idle[:len(s.idle)-1]
+	s.idlePos[slot] = -1
+}
+
+// askAt plans the law's next step, and the telemetry it will see.
+func (s *Simulator) askAt(at float64) {
+	if _, ok := s.law.(*Ours); ok {
+		s.events.push(max(s.now, at-s.c.TelemetryLag), snapshot, 0)
+	}
+	s.events.push(at, decide, 0)
+}
+
+func (s *Simulator) trace() {
+	if s.c.Trace == nil {
+		return
+	}
+	p := Point{At: s.now, Queued: s.queued, Running: s.runs, Replicas: int(s.spec), Working: s.ready}
+	for _, i := range s.head {
+		if i >= 0 {
+			p.OldestWait = max(p.OldestWait, s.now-s.w.Jobs[i].At-float64(s.w.Jobs[i].Delay))
+		}
+	}
+	if l, ok := s.law.(interface{ reason() string }); ok {
+		p.Reason = l.reason()
+	}
+	s.c.Trace(p)
+}
