@@ -1,0 +1,321 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// patience is how long a packet that must come may take. It is generous, since the machine may be busy; where a row is known to fail
+// (a server that lacks the feature) it is shorter.
+const (
+	patience      = 20 * time.Second
+	shortPatience = 700 * time.Millisecond
+)
+
+// A check is one run of a row on one server. Its methods fail the row by panicking with failure, which the runner recovers: a failing
+// row is an outcome here, not always a failing test.
+type check struct {
+	target   *target
+	patience time.Duration
+	ctx      context.Context
+
+	mu      sync.Mutex
+	cleanup []func()
+	control *wire
+}
+
+type failure string
+
+func (c *check) failf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
+
+func (c *check) onEnd(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cleanup = append(c.cleanup, f)
+}
+
+func (c *check) end() {
+	c.mu.Lock()
+	fs := c.cleanup
+	c.cleanup = nil
+	c.mu.Unlock()
+	for _, f := range slices.Backward(fs) {
+		f()
+	}
+}
+
+// A wire is a connection to the server under test.
+type wire struct {
+	c    *check
+	name string
+	nc   net.Conn
+	r    *proto.Reader
+	n    int // barriers so far
+}
+
+// dial connects; the name is for messages.
+func (c *check) dial(name string) *wire {
+	nc, err := c.target.dial(c.ctx)
+	if err != nil {
+		c.failf("%s can't connect: %v", name, err)
+	}
+	c.onEnd(func() { _ = nc.Close() })
+	return &wire{c: c, name: name, nc: nc, r: proto.NewReader(nc, proto.Limits{})}
+}
+
+// worker dials and registers functions.
+func (c *check) worker(name string, functions ...string) *wire {
+	w := c.dial(name)
+	for _, f := range functions {
+		w.send(proto.TypeCanDo, f)
+	}
+	w.sync()
+	return w
+}
+
+func (w *wire) raw(b string) {
+	_ = w.nc.SetWriteDeadline(time.Now().Add(w.c.patience))
+	if _, err := io.WriteString(w.nc, b); err != nil {
+		w.c.failf("%s can't write: %v", w.name, err)
+	}
+}
+
+// send writes a request with these arguments, whatever the protocol says about their number.
+func (w *wire) send(t proto.Type, args ...string) {
+	w.raw(string(proto.AppendPacket(nil, proto.Request, t, []byte(strings.Join(args, "\x00")))))
+}
+
+// packet is what a server sent, with its data cut at the NULs as its type has it.
+type packet struct {
+	typ  proto.Type
+	args []string
+}
+
+func (p packet) String() string { return show(p.typ, p.args) }
+
+func show(t proto.Type, args []string) string {
+	var b strings.Builder
+	b.WriteString(t.String())
+	for _, a := range args {
+		if len(a) > 120 {
+			fmt.Fprintf(&b, " %q...(%d bytes)", a[:40], len(a))
+			continue
+		}
+		fmt.Fprintf(&b, " %q", a)
+	}
+	return b.String()
+}
+
+// next reads the next packet.
+func (w *wire) next() (packet, error) {
+	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.patience))
+	p, err := w.r.Next()
+	if err != nil {
+		return packet{}, err
+	}
+	n := max(p.Type.NumArgs(), 1)
+	if p.Type == proto.TypeWorkFail {
+		n = 2 // a NUL that doesn't belong there is to be seen
+	}
+	got := packet{typ: p.Type}
+	if len(p.Data) > 0 || p.Type.NumArgs() > 0 {
+		got.args = strings.SplitN(string(p.Data), "\x00", n)
+	}
+	return got, nil
+}
+
+// want reads the next packet, which must be this one.
+func (w *wire) want(t proto.Type, args ...string) {
+	got, err := w.next()
+	if err != nil {
+		w.c.failf("%s waited for %s, and got %s", w.name, show(t, args), silence(err))
+	}
+	if got.typ != t || !slices.Equal(got.args, args) {
+		w.c.failf("%s waited for %s, and got %s", w.name, show(t, args), got)
+	}
+}
+
+// silence puts a read error in words that name what happened on the wire.
+func silence(err error) string {
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "nothing"
+	case errors.Is(err, io.EOF):
+		return "the end of the connection"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "half a packet and the end of the connection"
+	}
+	return err.Error()
+}
+
+// created reads a JOB_CREATED and returns its handle.
+func (w *wire) created() string {
+	got, err := w.next()
+	if err != nil {
+		w.c.failf("%s waited for JOB_CREATED, and got %s", w.name, silence(err))
+	}
+	if got.typ != proto.TypeJobCreated || len(got.args) != 1 || !strings.HasPrefix(got.args[0], "H:") {
+		w.c.failf("%s waited for JOB_CREATED with a handle, and got %s", w.name, got)
+	}
+	return got.args[0]
+}
+
+// submit sends a submission and returns the handle of the job.
+func (w *wire) submit(t proto.Type, args ...string) string {
+	w.send(t, args...)
+	return w.created()
+}
+
+// grab sends GRAB_JOB and wants this job.
+func (w *wire) grab(handle, function, data string) {
+	w.send(proto.TypeGrabJob)
+	w.want(proto.TypeJobAssign, handle, function, data)
+}
+
+func (w *wire) grabNothing() {
+	w.send(proto.TypeGrabJob)
+	w.want(proto.TypeNoJob)
+}
+
+// sleep sends PRE_SLEEP where nothing is to be done.
+func (w *wire) sleep() {
+	w.send(proto.TypePreSleep)
+	w.sync()
+}
+
+// sync sends ECHO_REQ and wants its answer: the server has then dealt with all that was sent before, and nothing else has come.
+func (w *wire) sync() {
+	w.n++
+	mark := fmt.Sprintf("mark %d of %s", w.n, w.name)
+	w.send(proto.TypeEchoReq, mark)
+	w.want(proto.TypeEchoRes, mark)
+}
+
+// wantClosed wants the connection to be closed by the server, without a word.
+func (w *wire) wantClosed() {
+	got, err := w.next()
+	if err == nil {
+		w.c.failf("%s waited for the end of the connection, and got %s", w.name, got)
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		w.c.failf("%s waited for the end of the connection, and nothing came", w.name)
+	}
+}
+
+// wantMute wants a server that answers nothing to what was sent, not even an ECHO_REQ: it may close the connection or swallow all.
+func (w *wire) wantMute() {
+	w.send(proto.TypeEchoReq, "mute?")
+	_ = w.nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if p, err := w.r.Next(); err == nil {
+		w.c.failf("%s waited for no answer, and got %s %q", w.name, p.Type, p.Data)
+	}
+}
+
+func (w *wire) close() { _ = w.nc.Close() }
+
+// reset closes the connection as a killed process with unread data would.
+func (w *wire) reset() {
+	if t, ok := w.nc.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = w.nc.Close()
+}
+
+// line sends a text command and returns the one line of its answer, with its line end.
+func (w *wire) line(command string) string {
+	w.raw(command)
+	return w.readLine()
+}
+
+func (w *wire) readLine() string {
+	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.patience))
+	// A line is read byte for byte so that its end shows: some answers end with a carriage return, some without.
+	text, err := w.r.IsText()
+	if err != nil {
+		w.c.failf("%s waited for a line of text, and got %s", w.name, silence(err))
+	}
+	if !text {
+		p, _ := w.next()
+		w.c.failf("%s waited for a line of text, and got %s", w.name, p)
+	}
+	b, err := w.r.ReadLine()
+	if err != nil {
+		w.c.failf("%s waited for a line of text, and got %s", w.name, silence(err))
+	}
+	if cap(b) > len(b) && b[:len(b)+1][len(b)] == '\r' {
+		return string(b) + "\r\n"
+	}
+	return string(b) + "\n"
+}
+
+func (w *wire) wantLine(command, want string) {
+	if got := w.line(command); got != want {
+		w.c.failf("the answer to %q: got %q, want %q", command, got, want)
+	}
+}
+
+// rows sends a text command and returns the rows of its answer, sorted: servers list in the order of their hash tables.
+func (w *wire) rows(command string) []string {
+	w.raw(command)
+	var rows []string
+	for {
+		row := strings.TrimSuffix(w.readLine(), "\n")
+		if row == "." {
+			slices.Sort(rows)
+			return rows
+		}
+		if strings.HasPrefix(row, "ERR ") {
+			w.c.failf("the answer to %q: got %q, want rows", command, row)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// admin is a connection for text commands, made once.
+func (c *check) admin() *wire {
+	if c.control == nil {
+		c.control = c.dial("admin")
+	}
+	return c.control
+}
+
+// settles wants the rows of a text command to become these, in any order.
+func (c *check) settles(command string, want ...string) {
+	slices.Sort(want)
+	deadline := time.Now().Add(c.patience)
+	for {
+		got := c.admin().rows(command)
+		if slices.Equal(got, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.failf("the rows of %q: got %q, want %q", strings.TrimSpace(command), got, want)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// status wants rows of "status"; blanks stand for the tabs.
+func (c *check) status(want ...string) {
+	for i := range want {
+		want[i] = strings.ReplaceAll(want[i], " ", "\t")
+	}
+	c.settles("status\n", want...)
+}
+
+func (c *check) equal(what string, got, want any) {
+	if got != want {
+		c.failf("%s: got %v, want %v", what, got, want)
+	}
+}
