@@ -38,7 +38,7 @@ func (r *recorder) add(format string, args ...any) error {
 	r.got = append(r.got, fmt.Sprintf(format, args...))
 	return nil
 }
-func (r *recorder) Status(n, d uint32) error { return r.add("status %d/%d", n, d) }
+func (r *recorder) Status(n, d uint64) error { return r.add("status %d/%d", n, d) }
 func (r *recorder) Data(p []byte) error      { return r.add("data %s", p) }
 func (r *recorder) Warning(p []byte) error   { return r.add("warning %s", p) }
 
@@ -280,7 +280,7 @@ func TestInterrupt(t *testing.T) {
 // starts tells when a command reports its first status.
 type starts chan struct{}
 
-func (s starts) Status(_, _ uint32) error { s <- struct{}{}; return nil }
+func (s starts) Status(_, _ uint64) error { s <- struct{}{}; return nil }
 func (s starts) Data([]byte) error        { return nil }
 func (s starts) Warning([]byte) error     { return nil }
 

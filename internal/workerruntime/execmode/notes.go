@@ -40,13 +40,13 @@ func (r *run) note(line []byte) {
 }
 
 // parseStatus reads "n/d", or "n d".
-func parseStatus(s []byte) (n, d uint32, ok bool) {
+func parseStatus(s []byte) (n, d uint64, ok bool) {
 	s = bytes.TrimSpace(s)
 	i := bytes.IndexAny(s, "/ ")
 	if i < 0 {
 		return 0, 0, false
 	}
-	num, err := strconv.ParseUint(string(s[:i]), 10, 32)
-	den, err2 := strconv.ParseUint(string(bytes.TrimSpace(s[i+1:])), 10, 32)
-	return uint32(num), uint32(den), err == nil && err2 == nil
+	num, err := strconv.ParseUint(string(s[:i]), 10, 64)
+	den, err2 := strconv.ParseUint(string(bytes.TrimSpace(s[i+1:])), 10, 64)
+	return num, den, err == nil && err2 == nil
 }

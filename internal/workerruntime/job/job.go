@@ -46,7 +46,7 @@ func (j *Job) Workload() io.Reader {
 // Reporter carries the progress of a running job to the clients that wait for it. An error means that the job server can't be
 // reached on the connection that gave the job; the job may still run on, but its result won't arrive.
 type Reporter interface {
-	Status(numerator, denominator uint32) error
+	Status(numerator, denominator uint64) error
 	Data(chunk []byte) error
 	Warning(chunk []byte) error
 }

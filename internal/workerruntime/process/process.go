@@ -117,6 +117,9 @@ func (p *Process) peek(flags int) (exited bool) {
 // Exited tells whether the process has ended, without waiting.
 func (p *Process) Exited() bool { return p.peek(unix.WNOHANG) }
 
+// AwaitExit blocks a thread until the process has ended.
+func (p *Process) AwaitExit() { p.peek(0) }
+
 // Signal sends sig to the whole process group. It does nothing after Reap.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()

@@ -12,6 +12,9 @@ import (
 // ErrTooLarge is returned for a result that is larger than its limit.
 var ErrTooLarge = errors.New("result is larger than the limit")
 
+// ErrDisk is returned when a result can't be kept on disk.
+var ErrDisk = errors.New("spool")
+
 // Limits say how much of a result is kept, and where.
 type Limits struct {
 	// Dir is where large results go. The files have no name, so nothing is left behind whatever happens.
@@ -31,11 +34,11 @@ func NewFile(dir string) (*os.File, error) {
 	// File systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose name goes at once.
 	f, err := os.CreateTemp(dir, "gearman-worker-")
 	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return f, nil
 }
@@ -66,7 +69,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 		n, err := b.file.Write(p)
 		b.size += int64(n)
 		if err != nil {
-			return n, fmt.Errorf("spool: %w", err)
+			return n, fmt.Errorf("%w: %w", ErrDisk, err)
 		}
 		return n, nil
 	}
@@ -82,7 +85,7 @@ func (b *Buffer) spill() error {
 	}
 	if _, err := f.Write(b.mem); err != nil {
 		f.Close()
-		return fmt.Errorf("spool: %w", err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	b.file, b.mem = f, nil
 	return nil

@@ -1,0 +1,275 @@
+package streammode
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
+)
+
+// child is one process of the pool.
+type child struct {
+	pool *Pool
+	proc *process.Process
+
+	in  *os.File // to descriptor 3
+	out *os.File // from descriptor 4
+	br  *bufio.Reader
+	buf []byte // the header being written
+	id  uint64 // of the last job or ping
+
+	written int64 // bytes of the last job that went into the pipe
+
+	events  *process.Events
+	printed [2]int // read ends of standard output and standard error; -1 when closed
+
+	exited chan struct{}  // closed when the process has ended
+	logged chan struct{}  // closed when nothing more of it will be logged
+	gone   chan struct{}  // closed when it is reaped and its descriptors are closed
+	retire chan string    // why the process is to be replaced, at most one
+	status process.Status // once gone
+
+	generation int
+	maxJobs    int // 0: no limit
+	expires    time.Time
+
+	// Guarded by the pool's lock.
+	jobs     int    // done so far
+	leave    string // why it is to leave after its job, or empty
+	lastUsed time.Time
+
+	job atomic.Pointer[job.Job] // the one at work, for the log
+}
+
+// start starts a process and the goroutine that logs what it prints.
+func (p *Pool) start() (*child, error) {
+	c := &child{
+		pool: p, printed: [2]int{-1, -1},
+		exited: make(chan struct{}), logged: make(chan struct{}), gone: make(chan struct{}), retire: make(chan string, 1),
+		generation: p.generation(), lastUsed: time.Now(),
+	}
+	var opened []int
+	fail := func(err error) (*child, error) {
+		for _, fd := range opened {
+			unix.Close(fd)
+		}
+		return nil, err
+	}
+	pipe := func() (r, w int) {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			return -1, -1
+		}
+		opened = append(opened, fds[0], fds[1])
+		return fds[0], fds[1]
+	}
+	inR, inW := pipe()
+	outR, outW := pipe()
+	stdoutR, stdoutW := pipe()
+	stderrR, stderrW := pipe()
+	if len(opened) < 8 {
+		return fail(errors.New("start the command: no more pipes (too many open files)"))
+	}
+	events, err := process.NewEvents()
+	if err != nil {
+		return fail(fmt.Errorf("start the command: %w", err))
+	}
+	c.proc, err = p.opts.Table.Start(&process.Spec{
+		Path: p.path, Args: p.opts.Command, Dir: p.opts.Dir, Env: p.env,
+		Files: []uintptr{p.null.Fd(), uintptr(stdoutW), uintptr(stderrW), uintptr(inR), uintptr(outW)},
+	})
+	if err != nil {
+		events.Close()
+		return fail(err)
+	}
+	for _, fd := range []int{inR, outW, stdoutW, stderrW} {
+		unix.Close(fd)
+	}
+	// os.NewFile puts non-blocking descriptors into the runtime's poller, which gives them deadlines.
+	_ = unix.SetNonblock(inW, true)
+	_ = unix.SetNonblock(outR, true)
+	c.in, c.out = os.NewFile(uintptr(inW), "descriptor 3"), os.NewFile(uintptr(outR), "descriptor 4")
+	c.br = bufio.NewReaderSize(c.out, maxHeader)
+	c.events, c.printed = events, [2]int{stdoutR, stderrR}
+	c.draw(time.Now())
+	var watchErr error
+	for _, fd := range []int{stdoutR, stderrR, c.proc.ExitFD()} {
+		watchErr = errors.Join(watchErr, events.Add(fd))
+	}
+	p.wg.Go(c.logOutput)
+	if watchErr != nil {
+		c.end(true)
+		return nil, fmt.Errorf("start the command: %w", watchErr)
+	}
+	return c, nil
+}
+
+// draw sets the limits of this process, each up to a tenth below what was asked for.
+func (c *child) draw(now time.Time) {
+	o := &c.pool.opts
+	if o.MaxJobs > 0 {
+		c.maxJobs = o.MaxJobs - int(c.pool.random()*float64(o.MaxJobs)/10)
+	}
+	if o.MaxLifetime > 0 {
+		c.expires = now.Add(o.MaxLifetime - time.Duration(c.pool.random()*float64(o.MaxLifetime)/10))
+	}
+}
+
+// handshake waits for the process to say that it is ready.
+func (c *child) handshake(ctx context.Context) error {
+	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Handshake))
+	stop := context.AfterFunc(ctx, func() { _ = c.out.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := c.in.Write(appendHello(nil)); err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	h, err := readHeader(c.br)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("handshake: no answer on descriptor 4 within %v", c.pool.timing.Handshake)
+	case err != nil:
+		return fmt.Errorf("handshake: %w", err)
+	case h.Type != "ready" || h.Bytes != 0:
+		return fmt.Errorf("handshake: %w: the first message is %q, not ready", errGarbage, h.Type)
+	case h.Version != Version:
+		return fmt.Errorf("handshake: the process speaks version %d of the protocol, this worker version %d", h.Version, Version)
+	}
+	c.clearDeadline()
+	return nil
+}
+
+// clearDeadline lets reads of descriptor 4 wait, unless the process has ended: then only what it left in the pipe is read.
+func (c *child) clearDeadline() {
+	_ = c.out.SetReadDeadline(time.Time{})
+	select {
+	case <-c.exited:
+		_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.OutputGrace))
+	default:
+	}
+}
+
+// ping asks the idle process whether it still answers.
+func (c *child) ping() error {
+	c.id++
+	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Pong))
+	if _, err := c.in.Write(appendPing(nil, c.id)); err != nil {
+		return err
+	}
+	h, err := readHeader(c.br)
+	if err != nil {
+		return err
+	}
+	if h.Type != "pong" || h.ID != c.id || h.Bytes != 0 {
+		return fmt.Errorf("%w: %q answers a ping", errGarbage, h.Type)
+	}
+	c.clearDeadline()
+	return nil
+}
+
+// end brings the process to its end and frees all that belongs to it. Unless at once, the process is first told by the end of
+// descriptor 3 that there is no more to do.
+func (c *child) end(atOnce bool) process.Status {
+	_ = c.in.Close()
+	wait := func() bool {
+		timer := time.NewTimer(c.pool.opts.KillAfter)
+		defer timer.Stop()
+		select {
+		case <-c.exited:
+			return true
+		case <-timer.C:
+			return false
+		}
+	}
+	if atOnce || !wait() {
+		c.proc.Signal(syscall.SIGTERM)
+		c.proc.Signal(syscall.SIGCONT) // a stopped process would not see it
+		if !wait() {
+			c.proc.Signal(syscall.SIGKILL)
+			<-c.exited
+		}
+	}
+	<-c.logged
+	c.status = c.proc.Reap()
+	_ = c.out.Close()
+	_ = c.events.Close()
+	close(c.gone)
+	return c.status
+}
+
+// logOutput logs what the process prints and notes its end.
+func (c *child) logOutput() {
+	defer close(c.logged)
+	var lines [2]logs.Lines
+	for i, name := range []string{"stdout", "stderr"} {
+		lines[i] = logs.Lines{Max: 16 << 10, Line: func(line []byte) { c.logLine(name, line) }}
+	}
+	buf := make([]byte, 4<<10)
+	var ready []int
+	exited := false
+	for c.printed[0] >= 0 || c.printed[1] >= 0 || !exited {
+		var err error
+		if ready, err = c.events.Wait(ready[:0]); err != nil {
+			break // the grace for output is over
+		}
+		for _, fd := range ready {
+			if fd == c.proc.ExitFD() {
+				exited = true
+				c.events.Remove(fd)
+				c.events.SetDeadline(time.Now().Add(c.pool.timing.OutputGrace))
+				// The answer to a job may stand in the pipe still, but nothing more will come: clearDeadline relies on this order.
+				close(c.exited)
+				_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.OutputGrace))
+				continue
+			}
+			for i := range c.printed {
+				if c.printed[i] != fd {
+					continue
+				}
+				n, err := unix.Read(fd, buf)
+				if err == unix.EINTR {
+					continue
+				}
+				if n <= 0 {
+					c.events.Remove(fd)
+					unix.Close(fd)
+					c.printed[i] = -1
+					continue
+				}
+				lines[i].Write(buf[:n])
+			}
+		}
+	}
+	if !exited { // the epoll set failed
+		c.proc.AwaitExit()
+		close(c.exited)
+	}
+	for i := range c.printed {
+		lines[i].Flush()
+		if c.printed[i] >= 0 {
+			c.events.Remove(c.printed[i])
+			unix.Close(c.printed[i])
+		}
+	}
+}
+
+func (c *child) logLine(stream string, line []byte) {
+	if len(line) == 0 {
+		return
+	}
+	attrs := []slog.Attr{slog.String("stream", stream), slog.Int("pid", c.proc.Pid)}
+	if j := c.job.Load(); j != nil {
+		attrs = append(attrs, slog.String("function", j.Function), slog.String("handle", j.Handle))
+	}
+	c.pool.opts.LogLimit.Log(context.Background(), c.pool.opts.Log, slog.LevelInfo, string(line), attrs...)
+}

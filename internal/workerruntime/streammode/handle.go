@@ -1,0 +1,230 @@
+package streammode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+)
+
+// Handle gives one job to a process and waits for the answer.
+func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
+	for try := 1; ; try++ {
+		c, err := p.take(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return job.Interrupted(ctx)
+			}
+			return p.opts.OnCrash.Crash(job.StartFailed, "%v", err)
+		}
+		c.job.Store(j)
+		o, err := c.do(ctx, j)
+		c.job.Store(nil)
+		if err == nil {
+			p.release(c)
+			return o
+		}
+		untouched := c.untouched()
+		c.retire <- whyBroken
+		// The job's fate is told only once nothing of it runs any more, or it could be run twice at the same time.
+		<-c.gone
+		switch {
+		case ctx.Err() != nil:
+			return job.Interrupted(ctx)
+		case untouched && try < maxTries:
+			continue // it ended between two jobs
+		case errors.Is(err, spool.ErrTooLarge):
+			return job.Failf(job.OutputLimit, "%v (--max-result)", err)
+		case errors.Is(err, spool.ErrDisk):
+			return p.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
+		}
+		return p.opts.OnCrash.Crash(job.Crashed, "%v (%v)", err, c.status)
+	}
+}
+
+// maxTries is how many processes in a row may end before they have read a byte of a job.
+const maxTries = 3
+
+// untouched tells whether all that was written of the job still lies in the pipe. The process can't have begun with it then, and
+// another one may have it.
+func (c *child) untouched() bool {
+	raw, err := c.in.SyscallConn()
+	if err != nil {
+		return false
+	}
+	unread := -1
+	if raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) != nil || err != nil {
+		return false
+	}
+	return int64(unread) == c.written
+}
+
+// release gives a process back after a job, or to its keeper if its time has come.
+func (p *Pool) release(c *child) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.jobs++
+	switch {
+	case c.leave != "":
+		c.retire <- c.leave
+	case c.maxJobs > 0 && c.jobs >= c.maxJobs:
+		c.retire <- "max-jobs"
+	default:
+		p.putLocked(c)
+	}
+}
+
+// inPipe is how much a process's empty pipe holds in any case; more is written beside the reading, since the process may answer
+// while it reads.
+const inPipe = 16 << 10
+
+// do sends a job and takes its answer. After an error the process is of no use any more.
+func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.out.SetReadDeadline(time.Unix(1, 0))
+		_ = c.in.SetWriteDeadline(time.Unix(1, 0))
+	})
+	interrupted := func() bool { return !stop() }
+	c.id++
+	c.buf = appendJob(c.buf[:0], c.id, j.Function, j.Handle, j.Unique, j.Size)
+	var written chan error
+	if j.File == nil && len(c.buf)+len(j.Body) <= inPipe {
+		c.buf = append(c.buf, j.Body...)
+		n, err := c.in.Write(c.buf)
+		c.written = int64(n)
+		if err != nil {
+			interrupted()
+			return job.Outcome{}, fmt.Errorf("write to descriptor 3: %w", err)
+		}
+	} else {
+		written = make(chan error, 1)
+		go func() { written <- c.write(j) }()
+	}
+	o, err := c.answer(j)
+	if written != nil {
+		// A process that has answered must have read its job to the end, or the rest would be taken for the next one.
+		if err != nil {
+			_ = c.in.SetWriteDeadline(time.Unix(1, 0))
+		} else {
+			_ = c.in.SetWriteDeadline(time.Now().Add(c.pool.timing.Pong))
+		}
+		werr := <-written
+		if err == nil && werr != nil {
+			err = fmt.Errorf("write to descriptor 3: %w", werr)
+		}
+		if err == nil {
+			_ = c.in.SetWriteDeadline(time.Time{})
+		}
+	}
+	if interrupted() && err == nil {
+		// The answer came just in time, but the deadlines of this process are spoilt.
+		err = os.ErrDeadlineExceeded
+	}
+	if err != nil && o.ResultFile != nil {
+		o.ResultFile.Close()
+		o.ResultFile = nil
+	}
+	return o, err
+}
+
+func (c *child) write(j *job.Job) error {
+	n, err := c.in.Write(c.buf)
+	c.written = int64(n)
+	if err != nil {
+		return err
+	}
+	body, err := io.Copy(c.in, j.Workload())
+	c.written += body
+	return err
+}
+
+// answer takes messages until the job's last one.
+func (c *child) answer(j *job.Job) (job.Outcome, error) {
+	for {
+		h, err := readHeader(c.br)
+		if err == io.EOF {
+			return job.Outcome{}, errors.New("the process closed descriptor 4 in a job")
+		}
+		if err != nil {
+			return job.Outcome{}, fmt.Errorf("read from descriptor 4: %w", err)
+		}
+		if h.ID != c.id {
+			return job.Outcome{}, fmt.Errorf("%w: %q carries id %d, the job has %d", errGarbage, h.Type, h.ID, c.id)
+		}
+		// Errors of the reporter mean that the job server is gone and the job with it; the process may still finish it.
+		switch h.Type {
+		case "status":
+			if h.Bytes != 0 {
+				return job.Outcome{}, fmt.Errorf("%w: a status has no bytes", errGarbage)
+			}
+			_ = j.Reporter.Status(h.Numerator, h.Denominator)
+		case "data":
+			if err := c.chunks(h.Bytes, j.Reporter.Data); err != nil {
+				return job.Outcome{}, err
+			}
+		case "warning":
+			if err := c.chunks(h.Bytes, j.Reporter.Warning); err != nil {
+				return job.Outcome{}, err
+			}
+		case "complete":
+			return c.result(h.Bytes)
+		case "fail":
+			text, err := c.text(h.Bytes)
+			if err != nil {
+				return job.Outcome{}, err
+			}
+			return job.Failf(job.Rejected, "%s", text), nil
+		default:
+			return job.Outcome{}, fmt.Errorf("%w: no message is called %.40q", errGarbage, h.Type)
+		}
+	}
+}
+
+// chunks passes n bytes on in pieces.
+func (c *child) chunks(n int64, send func([]byte) error) error {
+	if n == 0 {
+		return send(nil)
+	}
+	buf := make([]byte, min(n, 256<<10))
+	for n > 0 {
+		p := buf[:min(n, int64(len(buf)))]
+		if _, err := io.ReadFull(c.br, p); err != nil {
+			return fmt.Errorf("read from descriptor 4: %w", err)
+		}
+		_ = send(p)
+		n -= int64(len(p))
+	}
+	return nil
+}
+
+func (c *child) result(n int64) (job.Outcome, error) {
+	b := spool.Buffer{Limits: c.pool.opts.Result}
+	if err := b.ReadFull(c.br, n); err != nil {
+		b.Discard()
+		return job.Outcome{}, err
+	}
+	o := job.Outcome{Kind: job.Completed, Reason: job.OK}
+	o.Result, o.ResultFile, o.ResultSize = b.Take()
+	return o, nil
+}
+
+// maxText is how much is kept of the text of a failure, in bytes.
+const maxText = 64 << 10
+
+func (c *child) text(n int64) ([]byte, error) {
+	text := make([]byte, min(n, maxText))
+	if _, err := io.ReadFull(c.br, text); err != nil {
+		return nil, fmt.Errorf("read from descriptor 4: %w", err)
+	}
+	if _, err := io.CopyN(io.Discard, c.br, n-int64(len(text))); err != nil {
+		return nil, fmt.Errorf("read from descriptor 4: %w", err)
+	}
+	return text, nil
+}

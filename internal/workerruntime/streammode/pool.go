@@ -1,0 +1,356 @@
+package streammode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/execmode"
+)
+
+// Pool is a number of processes that take jobs.
+type Pool struct {
+	opts   Options
+	timing Timing
+	path   string
+	env    []string
+	null   *os.File
+	random func() float64
+
+	wg sync.WaitGroup // all goroutines of Run
+
+	mu      sync.Mutex
+	idle    []*child
+	waiting []chan *child
+	alive   int // processes past their handshake
+	gen     int
+	renew   chan struct{} // closed at a reload
+
+	once sync.Once
+	up   chan struct{}
+}
+
+// New looks the command up, so that a missing one is an error of the start.
+func New(opts Options) (*Pool, error) {
+	if len(opts.Command) == 0 {
+		return nil, errors.New("stream: no command given; write it after --, as in: gearman-worker stream --function resize -- php worker.php")
+	}
+	path, err := execmode.LookPath(opts.Command[0], opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
+	}
+	return &Pool{
+		opts: opts, timing: opts.Timing.withDefaults(), path: path, env: os.Environ(), null: null, random: rand.Float64,
+		renew: make(chan struct{}), up: make(chan struct{}),
+	}, nil
+}
+
+// Run keeps the processes until ctx is done; no job may be running then. It returns an error when the first processes don't come up:
+// a command that can't work is better seen at once than retried for ever. Later failures are retried with back-off.
+func (p *Pool) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for range p.opts.Size {
+		p.wg.Go(func() { p.keep(ctx, cancel) })
+	}
+	if len(p.opts.Watch) > 0 {
+		p.wg.Go(func() { p.watch(ctx) })
+	}
+	p.wg.Wait()
+	_ = p.null.Close()
+	if cause := context.Cause(ctx); errors.As(cause, new(*startError)) {
+		return cause
+	}
+	return nil
+}
+
+// startError ends the pool because its command can't be brought up.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return "the command does not come up: " + e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
+
+// keep keeps one process running.
+func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
+	failures := 0
+	for ctx.Err() == nil {
+		jobs, err := p.life(ctx)
+		if err == nil || ctx.Err() != nil {
+			failures = 0
+			continue
+		}
+		failures++
+		if jobs > 0 {
+			failures = 1
+		}
+		if !p.wasUp() && failures >= p.timing.Starts {
+			giveUp(&startError{err})
+			return
+		}
+		wait := p.backoff(failures)
+		p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process failed and is started again", slog.Any("error", err),
+			slog.Int("failures", failures), slog.Duration("wait", wait.Round(time.Millisecond)))
+		sleep(ctx, wait)
+	}
+}
+
+// backoff is the wait after so many failures in a row, with jitter.
+func (p *Pool) backoff(failures int) time.Duration {
+	d := p.timing.MaxBackoff
+	if failures < 20 {
+		d = min(d, p.timing.Backoff<<(failures-1))
+	}
+	return d/2 + time.Duration(p.random()*float64(d)/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// life is one process from its start to its end. It reports how many jobs the process did, and an error unless its end was ordered.
+func (p *Pool) life(ctx context.Context) (jobs int, err error) {
+	c, err := p.start()
+	if err != nil {
+		return 0, err
+	}
+	if err := c.handshake(ctx); err != nil {
+		status := c.end(true)
+		if ctx.Err() != nil {
+			return 0, nil
+		}
+		return 0, fmt.Errorf("%w (%v)", err, status)
+	}
+	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process is ready", slog.Int("pid", c.proc.Pid))
+	p.count(+1)
+	p.put(c)
+	why, failed := p.attend(ctx, c)
+	p.count(-1)
+	status := c.end(failed != nil)
+	if failed != nil {
+		return c.jobs, fmt.Errorf("%w (%v)", failed, status)
+	}
+	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process was replaced", slog.Int("pid", c.proc.Pid), slog.String("why", why), slog.Int("jobs", c.jobs))
+	return c.jobs, nil
+}
+
+// count notes that a process has come up or gone.
+func (p *Pool) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alive += n
+	if n > 0 {
+		p.once.Do(func() { close(p.up) })
+	}
+}
+
+// Up is closed once a first process is ready for jobs.
+func (p *Pool) Up() <-chan struct{} { return p.up }
+
+func (p *Pool) wasUp() bool {
+	select {
+	case <-p.up:
+		return true
+	default:
+		return false
+	}
+}
+
+// attend watches a process until it has to go and no job can be in it any more. It returns why, or an error if the process failed.
+func (p *Pool) attend(ctx context.Context, c *child) (why string, failed error) {
+	renewed := p.renewal(c)
+	var lifetime, ping <-chan time.Time
+	if !c.expires.IsZero() {
+		timer := time.NewTimer(time.Until(c.expires))
+		defer timer.Stop()
+		lifetime = timer.C
+	}
+	if p.opts.PingEvery > 0 {
+		ticker := time.NewTicker(p.opts.PingEvery)
+		defer ticker.Stop()
+		ping = ticker.C
+	}
+	for {
+		select {
+		case why := <-c.retire: // from Handle, which doesn't use it any more
+			if why == whyBroken {
+				return "", errBroken
+			}
+			return why, nil
+		case <-c.exited:
+			if p.remove(c) {
+				return "", errors.New("the process ended by itself")
+			}
+			why = "ended" // in a job: Handle sees it, too
+		case <-ping:
+			if !p.removeUnused(c, p.opts.PingEvery) {
+				continue
+			}
+			if err := c.ping(); err != nil {
+				return "", fmt.Errorf("ping: %w", err)
+			}
+			p.put(c)
+			continue
+		case <-renewed:
+			why = "reload"
+		case <-lifetime:
+			why = "max-lifetime"
+		case <-ctx.Done():
+			why = "the worker stops"
+		}
+		if p.removeOr(c, why) {
+			return why, nil
+		}
+		// A job has it: release hands it over when the job is done.
+		if why := <-c.retire; why != whyBroken {
+			return why, nil
+		}
+		return "", errBroken
+	}
+}
+
+// whyBroken retires a process that died, broke the protocol or was in a job that had to be ended.
+const whyBroken = "broken"
+
+var errBroken = errors.New("the process failed in a job")
+
+func (p *Pool) generation() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gen
+}
+
+// renewal is closed when the processes of c's generation are to be replaced.
+func (p *Pool) renewal(c *child) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.generation != p.gen {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	return p.renew
+}
+
+// Reload replaces all processes, each when it has no job.
+func (p *Pool) Reload() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gen++
+	close(p.renew)
+	p.renew = make(chan struct{})
+}
+
+// Ready tells whether there is a process to take a job.
+func (p *Pool) Ready() (bool, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.alive == 0 {
+		return false, "no process is up"
+	}
+	return true, ""
+}
+
+// put hands an idle process to a job that waits for one, or keeps it.
+func (p *Pool) put(c *child) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.putLocked(c)
+}
+
+func (p *Pool) putLocked(c *child) {
+	c.lastUsed = time.Now()
+	if len(p.waiting) > 0 {
+		ch := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		ch <- c // has room: it is made for one
+		return
+	}
+	p.idle = append(p.idle, c)
+}
+
+// remove takes an idle process out, so that nobody gets it any more. It reports false if a job has it.
+func (p *Pool) remove(c *child) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.removeLocked(c)
+}
+
+// removeUnused is remove for a process that had no job for at least so long.
+func (p *Pool) removeUnused(c *child, unused time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(c.lastUsed) >= unused && p.removeLocked(c)
+}
+
+// removeOr is remove, and for a process that has a job it notes why it is to leave after it.
+func (p *Pool) removeOr(c *child, why string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.removeLocked(c) {
+		return true
+	}
+	c.leave = why
+	return false
+}
+
+func (p *Pool) removeLocked(c *child) bool {
+	i := slices.Index(p.idle, c)
+	if i < 0 {
+		return false
+	}
+	p.idle = slices.Delete(p.idle, i, i+1)
+	return true
+}
+
+var errNoProcess = errors.New("no process came up in time")
+
+// take gets an idle process, and waits for one if there is none.
+func (p *Pool) take(ctx context.Context) (*child, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return c, nil
+	}
+	ch := make(chan *child, 1)
+	p.waiting = append(p.waiting, ch)
+	p.mu.Unlock()
+
+	timer := time.NewTimer(p.timing.Take)
+	defer timer.Stop()
+	var err error
+	select {
+	case c := <-ch:
+		return c, nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-timer.C:
+		err = errNoProcess
+	}
+	p.mu.Lock()
+	i := slices.Index(p.waiting, ch)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 { // it came at the last moment
+		p.put(<-ch)
+	}
+	return nil, err
+}

@@ -1,0 +1,72 @@
+package streammode
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// maxWatched bounds the files that are looked at below a watched directory.
+const maxWatched = 10000
+
+// watch replaces the processes when a watched file changes. It looks at the files from time to time instead of asking the kernel to tell:
+// that works on every file system, through the symbolic links by which ConfigMaps are swapped, and needs no watches, of which a
+// node has few. A change must rest for one period, so that a deployment that writes many files causes one reload.
+func (p *Pool) watch(ctx context.Context) {
+	loaded := fingerprint(p.opts.Watch)
+	last := loaded
+	for {
+		sleep(ctx, p.timing.WatchEvery)
+		if ctx.Err() != nil {
+			return
+		}
+		now := fingerprint(p.opts.Watch)
+		if now == last && now != loaded {
+			loaded = now
+			p.opts.Log.LogAttrs(ctx, slog.LevelInfo, "Watched files have changed, replacing the processes")
+			p.Reload()
+		}
+		last = now
+	}
+}
+
+type print struct {
+	files int
+	bytes int64
+	sum   uint64 // over names and times
+}
+
+func fingerprint(paths []string) (fp print) {
+	add := func(path string, info fs.FileInfo) {
+		fp.files++
+		fp.bytes += info.Size()
+		h := uint64(info.ModTime().UnixNano())
+		for i := range len(path) {
+			h = (h ^ uint64(path[i])) * 1099511628211 // FNV-1a's step
+		}
+		fp.sum += h
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue // a file that is gone is a change, too
+		}
+		if !info.IsDir() {
+			add(path, info)
+			continue
+		}
+		// The walk doesn't follow links, but a watched directory may be one itself.
+		_ = filepath.WalkDir(path+string(filepath.Separator), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || fp.files >= maxWatched {
+				return fs.SkipAll
+			}
+			if info, err := os.Stat(name); err == nil && !info.IsDir() {
+				add(name, info)
+			}
+			return nil
+		})
+	}
+	return fp
+}
