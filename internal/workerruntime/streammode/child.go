@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/frame"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
@@ -100,7 +101,7 @@ func (p *Pool) start() (*child, error) {
 	_ = unix.SetNonblock(inW, true)
 	_ = unix.SetNonblock(outR, true)
 	c.in, c.out = os.NewFile(uintptr(inW), "descriptor 3"), os.NewFile(uintptr(outR), "descriptor 4")
-	c.br = bufio.NewReaderSize(c.out, maxHeader)
+	c.br = bufio.NewReaderSize(c.out, frame.MaxHeader)
 	c.events, c.printed = events, [2]int{stdoutR, stderrR}
 	c.draw(time.Now())
 	var watchErr error
@@ -131,19 +132,19 @@ func (c *child) handshake(ctx context.Context) error {
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Handshake))
 	stop := context.AfterFunc(ctx, func() { _ = c.out.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := c.in.Write(appendHello(nil)); err != nil {
+	if _, err := c.in.Write(frame.AppendHello(nil)); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
-	h, err := readHeader(c.br)
+	h, err := frame.ReadHeader(c.br)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("handshake: no answer on descriptor 4 within %v", c.pool.timing.Handshake)
 	case err != nil:
 		return fmt.Errorf("handshake: %w", err)
 	case h.Type != "ready" || h.Bytes != 0:
-		return fmt.Errorf("handshake: %w: the first message is %q, not ready", errGarbage, h.Type)
-	case h.Version != Version:
-		return fmt.Errorf("handshake: the process speaks version %d of the protocol, this worker version %d", h.Version, Version)
+		return fmt.Errorf("handshake: %w: the first message is %q, not ready", frame.ErrGarbage, h.Type)
+	case h.Version != frame.Version:
+		return fmt.Errorf("handshake: the process speaks version %d of the protocol, this worker version %d", h.Version, frame.Version)
 	}
 	c.clearDeadline()
 	return nil
@@ -163,15 +164,15 @@ func (c *child) clearDeadline() {
 func (c *child) ping() error {
 	c.id++
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Pong))
-	if _, err := c.in.Write(appendPing(nil, c.id)); err != nil {
+	if _, err := c.in.Write(frame.AppendPing(nil, c.id)); err != nil {
 		return err
 	}
-	h, err := readHeader(c.br)
+	h, err := frame.ReadHeader(c.br)
 	if err != nil {
 		return err
 	}
 	if h.Type != "pong" || h.ID != c.id || h.Bytes != 0 {
-		return fmt.Errorf("%w: %q answers a ping", errGarbage, h.Type)
+		return fmt.Errorf("%w: %q answers a ping", frame.ErrGarbage, h.Type)
 	}
 	c.clearDeadline()
 	return nil

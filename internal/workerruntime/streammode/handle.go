@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/frame"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
@@ -93,7 +94,7 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	})
 	interrupted := func() bool { return !stop() }
 	c.id++
-	c.buf = appendJob(c.buf[:0], c.id, j.Function, j.Handle, j.Unique, j.Size)
+	c.buf = frame.AppendJob(c.buf[:0], c.id, j.Function, j.Handle, j.Unique, j.Size)
 	var written chan error
 	if j.File == nil && len(c.buf)+len(j.Body) <= inPipe {
 		c.buf = append(c.buf, j.Body...)
@@ -107,7 +108,7 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 		written = make(chan error, 1)
 		go func() { written <- c.write(j) }()
 	}
-	o, err := c.answer(j)
+	o, err := frame.ReadAnswer(c.br, c.id, c.pool.opts.Result, j.Reporter)
 	if written != nil {
 		// A process that has answered must have read its job to the end, or the rest would be taken for the next one.
 		if err != nil {
@@ -143,88 +144,4 @@ func (c *child) write(j *job.Job) error {
 	body, err := io.Copy(c.in, j.Workload())
 	c.written += body
 	return err
-}
-
-// answer takes messages until the job's last one.
-func (c *child) answer(j *job.Job) (job.Outcome, error) {
-	for {
-		h, err := readHeader(c.br)
-		if err == io.EOF {
-			return job.Outcome{}, errors.New("the process closed descriptor 4 in a job")
-		}
-		if err != nil {
-			return job.Outcome{}, fmt.Errorf("read from descriptor 4: %w", err)
-		}
-		if h.ID != c.id {
-			return job.Outcome{}, fmt.Errorf("%w: %q carries id %d, the job has %d", errGarbage, h.Type, h.ID, c.id)
-		}
-		// Errors of the reporter mean that the job server is gone and the job with it; the process may still finish it.
-		switch h.Type {
-		case "status":
-			if h.Bytes != 0 {
-				return job.Outcome{}, fmt.Errorf("%w: a status has no bytes", errGarbage)
-			}
-			_ = j.Reporter.Status(h.Numerator, h.Denominator)
-		case "data":
-			if err := c.chunks(h.Bytes, j.Reporter.Data); err != nil {
-				return job.Outcome{}, err
-			}
-		case "warning":
-			if err := c.chunks(h.Bytes, j.Reporter.Warning); err != nil {
-				return job.Outcome{}, err
-			}
-		case "complete":
-			return c.result(h.Bytes)
-		case "fail":
-			text, err := c.text(h.Bytes)
-			if err != nil {
-				return job.Outcome{}, err
-			}
-			return job.Failf(job.Rejected, "%s", text), nil
-		default:
-			return job.Outcome{}, fmt.Errorf("%w: no message is called %.40q", errGarbage, h.Type)
-		}
-	}
-}
-
-// chunks passes n bytes on in pieces.
-func (c *child) chunks(n int64, send func([]byte) error) error {
-	if n == 0 {
-		return send(nil)
-	}
-	buf := make([]byte, min(n, 256<<10))
-	for n > 0 {
-		p := buf[:min(n, int64(len(buf)))]
-		if _, err := io.ReadFull(c.br, p); err != nil {
-			return fmt.Errorf("read from descriptor 4: %w", err)
-		}
-		_ = send(p)
-		n -= int64(len(p))
-	}
-	return nil
-}
-
-func (c *child) result(n int64) (job.Outcome, error) {
-	b := spool.Buffer{Limits: c.pool.opts.Result}
-	if err := b.ReadFull(c.br, n); err != nil {
-		b.Discard()
-		return job.Outcome{}, err
-	}
-	o := job.Outcome{Kind: job.Completed, Reason: job.OK}
-	o.Result, o.ResultFile, o.ResultSize = b.Take()
-	return o, nil
-}
-
-// maxText is how much is kept of the text of a failure, in bytes.
-const maxText = 64 << 10
-
-func (c *child) text(n int64) ([]byte, error) {
-	text := make([]byte, min(n, maxText))
-	if _, err := io.ReadFull(c.br, text); err != nil {
-		return nil, fmt.Errorf("read from descriptor 4: %w", err)
-	}
-	if _, err := io.CopyN(io.Discard, c.br, n-int64(len(text))); err != nil {
-		return nil, fmt.Errorf("read from descriptor 4: %w", err)
-	}
-	return text, nil
 }

@@ -83,7 +83,7 @@ func startPool(t testing.TB, behaviour string, opts Options) *Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.env = append(p.env, childEnv+"="+behaviour)
+	p.env = append(p.env, childEnv+"="+behaviour, "GORACE=atexit_sleep_ms=0")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -142,17 +142,17 @@ func TestHandle(t *testing.T) {
 		"progress":                      {workload: "progress", want: end{Reason: job.OK, Progress: []string{"status 1/2", "data part", "warning careful"}}},
 		"a failure":                     {workload: "fail no such image", want: end{Kind: job.Failed, Reason: job.Rejected, Message: "no such image"}},
 		"prints":                        {workload: "print", want: end{Reason: job.OK}, wantLog: []string{`msg="on stdout" stream=stdout`, `msg="on stderr" stream=stderr`}},
-		"a crash":                       {workload: "crash", want: crash("the process closed descriptor 4 in a job (killed by signal 9 (killed))")},
+		"a crash":                       {workload: "crash", want: crash("the handler ended before its answer was complete (killed by signal 9 (killed))")},
 		"a crash with requeue": {workload: "crash", change: func(o *Options) { o.OnCrash = job.CrashRequeue },
-			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the process closed descriptor 4 in a job (killed by signal 9 (killed))"}},
-		"an exit":                                 {workload: "exit", want: crash("the process closed descriptor 4 in a job (exit code 3)")},
+			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the handler ended before its answer was complete (killed by signal 9 (killed))"}},
+		"an exit":                                 {workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)")},
 		"an exit after the answer":                {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
-		"garbage":                                 {workload: "garbage", want: crash(`*the process does not speak the protocol on descriptor 4: got "PHP Notice: undefined index\n"`)},
+		"garbage":                                 {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
 		"endless garbage":                         {workload: "endless", want: crash("*a header line is longer than 65536 bytes")},
-		"half a header":                           {workload: "partial-header", want: crash("read from descriptor 4: unexpected EOF (exit code 0)")},
-		"half a result":                           {workload: "partial-body", want: crash("unexpected EOF (exit code 0)")},
+		"half a header":                           {workload: "partial-header", want: crash("the handler ended before its answer was complete (exit code 0)")},
+		"half a result":                           {workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)")},
 		"a result announced too large":            {workload: "lies", want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 4194304 bytes (--max-result)"}},
-		"a negative size":                         {workload: "negative", want: crash("*does not speak the protocol")},
+		"a negative size":                         {workload: "negative", want: crash("*not the protocol")},
 		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id 0, the job has 1`)},
 		"an unknown message":                      {workload: "unknown", want: crash(`*no message is called "finished"`)},
 		"a grandchild that holds the descriptors": {workload: "grandchild", want: crash("*killed by signal 9")},
@@ -241,7 +241,7 @@ func TestStartFailures(t *testing.T) {
 	for behaviour, want := range map[string]string{
 		"dies at start":   "the command does not come up: handshake: EOF (exit code 255)",
 		"future":          "the command does not come up: handshake: the process speaks version 9 of the protocol, this worker version 1",
-		"prints at start": `the command does not come up: handshake: the process does not speak the protocol on descriptor 4: got "hello world\n"`,
+		"prints at start": `the command does not come up: handshake: what came is not the protocol: got "hello world\n"`,
 		"silent":          "the command does not come up: handshake: no answer on descriptor 4 within 500ms",
 	} {
 		t.Run(behaviour, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestStartFailures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.env = append(p.env, childEnv+"="+behaviour)
+			p.env = append(p.env, childEnv+"="+behaviour, "GORACE=atexit_sleep_ms=0")
 			err = p.Run(t.Context())
 			if err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("error %v, want %s", err, want)

@@ -1,4 +1,4 @@
-package streammode
+package frame
 
 import (
 	"bufio"
@@ -13,11 +13,11 @@ import (
 // Version is the version of the protocol, which both sides name when they meet.
 const Version = 1
 
-// maxHeader is the longest header line in bytes; a longer one is garbage.
-const maxHeader = 64 << 10
+// MaxHeader is the longest header line in bytes; a longer one is garbage.
+const MaxHeader = 64 << 10
 
-// header is any header line of either side. Bytes says how many raw bytes follow the line.
-type header struct {
+// Header is any header line of either side. Bytes says how many raw bytes follow the line.
+type Header struct {
 	Type        string `json:"type"`
 	Version     int    `json:"version"`
 	ID          uint64 `json:"id"`
@@ -26,30 +26,30 @@ type header struct {
 	Denominator uint64 `json:"denominator"`
 }
 
-// errGarbage is anything on descriptor 4 that isn't the protocol.
-var errGarbage = errors.New("the process does not speak the protocol on descriptor 4")
+// ErrGarbage is anything that isn't the protocol.
+var ErrGarbage = errors.New("what came is not the protocol")
 
-// readHeader reads one header line.
-func readHeader(r *bufio.Reader) (header, error) {
-	var h header
+// ReadHeader reads one header line.
+func ReadHeader(r *bufio.Reader) (Header, error) {
+	var h Header
 	line, err := r.ReadSlice('\n')
 	if err != nil {
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			return h, fmt.Errorf("%w: a header line is longer than %d bytes", errGarbage, maxHeader)
+			return h, fmt.Errorf("%w: a header line is longer than %d bytes", ErrGarbage, MaxHeader)
 		case err == io.EOF && len(line) > 0:
 			return h, io.ErrUnexpectedEOF
 		}
 		return h, err
 	}
 	if err := json.Unmarshal(line, &h); err != nil || h.Type == "" || h.Bytes < 0 {
-		return h, fmt.Errorf("%w: got %.100q", errGarbage, line)
+		return h, fmt.Errorf("%w: got %.100q", ErrGarbage, line)
 	}
 	return h, nil
 }
 
-// appendJob appends the header line of a job.
-func appendJob(dst []byte, id uint64, function, handle, unique string, size int64) []byte {
+// AppendJob appends the header line of a job.
+func AppendJob(dst []byte, id uint64, function, handle, unique string, size int64) []byte {
 	dst = append(dst, `{"type":"job","id":`...)
 	dst = strconv.AppendUint(dst, id, 10)
 	dst = append(dst, `,"function":`...)
@@ -63,13 +63,15 @@ func appendJob(dst []byte, id uint64, function, handle, unique string, size int6
 	return append(dst, "}\n"...)
 }
 
-func appendHello(dst []byte) []byte {
+// AppendHello appends the message that opens the conversation with a process.
+func AppendHello(dst []byte) []byte {
 	dst = append(dst, `{"type":"hello","version":`...)
 	dst = strconv.AppendInt(dst, Version, 10)
 	return append(dst, "}\n"...)
 }
 
-func appendPing(dst []byte, id uint64) []byte {
+// AppendPing appends the message that a process answers with a pong of the same id.
+func AppendPing(dst []byte, id uint64) []byte {
 	dst = append(dst, `{"type":"ping","id":`...)
 	dst = strconv.AppendUint(dst, id, 10)
 	return append(dst, "}\n"...)

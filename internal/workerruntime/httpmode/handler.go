@@ -1,0 +1,308 @@
+package httpmode
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/frame"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+)
+
+// FramesType is the media type of an answer in messages (docs/stream.md), by which a service reports progress.
+const FramesType = "application/x-gearman-frames"
+
+// Handler posts jobs.
+type Handler struct {
+	opts   Options
+	target *target
+	dialer net.Dialer
+	up     chan struct{}
+
+	mu     sync.Mutex
+	idle   []*conn
+	closed bool
+}
+
+// New checks the URL and the headers.
+func New(opts Options) (*Handler, error) {
+	t, err := parseTarget(opts.URL, opts.Headers)
+	if err != nil {
+		return nil, err
+	}
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&opts.Backoff, 100*time.Millisecond)
+	set(&opts.MaxBackoff, 5*time.Second)
+	set(&opts.IdleTime, time.Minute)
+	return &Handler{opts: opts, target: t, up: make(chan struct{})}, nil
+}
+
+// Run waits for the service to accept connections, closes Up, and gives the connections back when ctx is done.
+func (h *Handler) Run(ctx context.Context) error {
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.closed = true
+		for _, c := range h.idle {
+			c.Close()
+		}
+		h.idle = nil
+	}()
+	for try := 0; ; try++ {
+		c, err := h.dial(ctx)
+		if err == nil {
+			h.put(c)
+			close(h.up)
+			<-ctx.Done()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelInfo, "Waiting for the HTTP service to accept connections", slog.Any("error", err))
+		if !sleep(ctx, h.backoff(try)) {
+			return nil
+		}
+	}
+}
+
+// Up is closed once the service has accepted a first connection.
+func (h *Handler) Up() <-chan struct{} { return h.up }
+
+// Ready tells whether the service has ever accepted a connection.
+func (h *Handler) Ready() (bool, string) {
+	select {
+	case <-h.up:
+		return true, ""
+	default:
+		return false, "the HTTP service does not accept connections yet"
+	}
+}
+
+func (h *Handler) backoff(try int) time.Duration {
+	d := h.opts.MaxBackoff
+	if try < 20 {
+		d = min(d, h.opts.Backoff<<try)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// busyError is an answer after which the request is tried again: the service has not taken the job.
+type busyError struct {
+	why   string
+	after time.Duration // what it asked for by Retry-After; 0: nothing
+}
+
+func (e *busyError) Error() string { return e.why }
+
+// Handle posts one job, again and again while the service can't take it.
+func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
+	for try := 0; ; try++ {
+		o, err := h.post(ctx, j)
+		if err == nil {
+			return o
+		}
+		busy, isBusy := errors.AsType[*busyError](err)
+		if isBusy && ctx.Err() == nil {
+			h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelWarn, "HTTP service can't take the job now, holding it", slog.String("why", busy.why),
+				slog.String("function", j.Function), slog.String("handle", j.Handle))
+			if sleep(ctx, max(h.backoff(try), min(busy.after, 30*time.Second))) {
+				continue
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			o = job.Interrupted(ctx)
+			o.Message += ": " + err.Error()
+			return o
+		case errors.Is(err, spool.ErrTooLarge):
+			return job.Failf(job.OutputLimit, "%v (--max-result)", err)
+		case errors.Is(err, spool.ErrDisk):
+			return h.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
+		}
+		return h.opts.OnCrash.Crash(job.Crashed, "%v", err)
+	}
+}
+
+// post sends the job once and takes the answer.
+func (h *Handler) post(ctx context.Context, j *job.Job) (job.Outcome, error) {
+	c, err := h.get(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return job.Outcome{}, context.Cause(ctx)
+		}
+		// Refused, unreachable, not resolved: in any case the service has seen nothing of the job.
+		return job.Outcome{}, &busyError{why: err.Error()}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	o, reusable, err := h.exchange(c, j)
+	// A deadline that was set belongs to this job: the connection can't be used for another one then.
+	if stop() && reusable {
+		h.put(c)
+	} else {
+		c.Close()
+	}
+	return o, err
+}
+
+// inSocket is up to which size a request is written before the answer is read; a larger one is written beside it, since the service
+// may answer before it has read all.
+const inSocket = 32 << 10
+
+func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
+	c.buf = h.appendHead(c.buf[:0], j)
+	if j.File == nil && len(c.buf)+len(j.Body) <= inSocket {
+		c.buf = append(c.buf, j.Body...)
+		if _, err := c.Write(c.buf); err != nil {
+			return o, false, fmt.Errorf("send the request: %w", err)
+		}
+		return h.answer(c, j)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(c.buf)
+		if err == nil {
+			_, err = io.Copy(c.Conn, j.Workload())
+		}
+		sent <- err
+	}()
+	o, reusable, err = h.answer(c, j)
+	select {
+	case werr := <-sent:
+		if werr != nil {
+			reusable = false
+			if err != nil && j.File != nil {
+				err = errors.Join(err, werr)
+			}
+		}
+	case <-time.After(100 * time.Millisecond):
+		// It has answered without reading the job to its end; that may be right, for a 413 say.
+		reusable = false
+		_ = c.SetWriteDeadline(time.Unix(1, 0))
+		<-sent
+	}
+	return o, reusable, err
+}
+
+func (h *Handler) appendHead(dst []byte, j *job.Job) []byte {
+	dst = append(dst, h.target.head...)
+	dst = append(dst, "Gearman-Function: "...)
+	dst = appendValue(dst, j.Function)
+	dst = append(dst, "\r\nGearman-Handle: "...)
+	dst = appendValue(dst, j.Handle)
+	if j.Unique != "" {
+		dst = append(dst, "\r\nGearman-Unique: "...)
+		dst = appendValue(dst, j.Unique)
+	}
+	dst = append(dst, "\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, j.Size, 10)
+	return append(dst, "\r\n\r\n"...)
+}
+
+var postRequest = &http.Request{Method: http.MethodPost}
+
+// answer reads the answer and turns it into the job's outcome.
+func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
+	resp, err := http.ReadResponse(c.br, postRequest)
+	for err == nil && resp.StatusCode < 200 {
+		resp, err = http.ReadResponse(c.br, postRequest)
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("read the answer: %w", err)
+	}
+	// The body is never closed: Close reads it to its end, which may never come. Either it was read to the end, or the connection goes.
+	switch code := resp.StatusCode; {
+	case code < 300 && isFrames(resp.Header.Get("Content-Type")):
+		o, err = frame.ReadAnswer(bufio.NewReaderSize(resp.Body, frame.MaxHeader), 0, h.opts.Result, j.Reporter)
+		return o, false, err // what follows the last message isn't looked at
+	case code < 300:
+		o, err = h.result(resp)
+		return o, err == nil && !resp.Close, err
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		_, rerr := text(resp)
+		if rerr == nil && !resp.Close {
+			// The same connection may serve the next try.
+			reusable = true
+		}
+		return o, reusable, &busyError{why: "the HTTP service answers " + resp.Status, after: retryAfter(resp)}
+	case code >= 500:
+		body, _ := text(resp)
+		return o, false, fmt.Errorf("the HTTP service answers %s%s", resp.Status, body)
+	case code >= 400:
+		body, rerr := text(resp)
+		return job.Failf(job.Rejected, "the HTTP service answers %s%s", resp.Status, body), rerr == nil && !resp.Close, nil
+	default:
+		return job.Failf(job.Rejected, "the HTTP service answers %s, which is followed nowhere: give the final URL", resp.Status), false, nil
+	}
+}
+
+func isFrames(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), FramesType)
+}
+
+func (h *Handler) result(resp *http.Response) (job.Outcome, error) {
+	b := spool.Buffer{Limits: h.opts.Result}
+	var err error
+	if resp.ContentLength >= 0 {
+		err = b.ReadFull(resp.Body, resp.ContentLength)
+	} else {
+		_, err = io.Copy(&b, resp.Body)
+	}
+	if err != nil {
+		b.Discard()
+		return job.Outcome{}, fmt.Errorf("read the answer: %w", err)
+	}
+	o := job.Outcome{Kind: job.Completed, Reason: job.OK}
+	o.Result, o.ResultFile, o.ResultSize = b.Take()
+	return o, nil
+}
+
+// text is the start of an error's body, for the message, after a colon. It reads the body to its end if that isn't far.
+func text(resp *http.Response) (string, error) {
+	const show, most = 1 << 10, 256 << 10
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	if err == nil && len(body) == most {
+		err = errors.New("the body is long")
+	}
+	s := strings.TrimSpace(string(body[:min(len(body), show)]))
+	if s != "" {
+		s = ": " + s
+	}
+	return s, err
+}
+
+// retryAfter reads a Retry-After header in seconds; its form with a date is left to the back-off.
+func retryAfter(resp *http.Response) time.Duration {
+	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || n < 0 || n > 3600 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}

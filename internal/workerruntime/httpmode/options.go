@@ -1,0 +1,122 @@
+package httpmode
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+)
+
+// Options say where jobs are posted.
+type Options struct {
+	// URL is http://, https:// or unix:///path/to/socket[:/path].
+	URL string
+	// Headers are sent with each request, as "Name: value".
+	Headers []string
+	// Size is how many connections are kept: as many as there may be jobs at once.
+	Size int
+	// Result bounds a result, and says where a large one is kept.
+	Result spool.Limits
+	// OnCrash says what becomes of a job whose request broke off or was answered with a 5xx status.
+	OnCrash job.CrashPolicy
+
+	Log      *slog.Logger
+	LogLimit *logs.Limit
+
+	// Backoff is the wait before a request is tried again, doubled each time up to MaxBackoff (defaults 100 ms and 5 s).
+	Backoff, MaxBackoff time.Duration
+	// IdleTime is how long an unused connection is kept (default 60 s).
+	IdleTime time.Duration
+}
+
+// target is where the requests go.
+type target struct {
+	network, address string
+	tls              *tls.Config // nil: none
+	head             string      // of each request, up to the headers that depend on the job
+}
+
+func parseTarget(raw string, headers []string) (*target, error) {
+	bad := func(why string) error {
+		return fmt.Errorf("http: %q %s; write http://host:port/path, https://host/path or unix:///path/to/socket:/path", raw, why)
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, bad("is not a URL")
+	}
+	t := &target{network: "tcp"}
+	host, path := u.Host, u.RequestURI()
+	switch u.Scheme {
+	case "http":
+		t.address = withPort(u, "80")
+	case "https":
+		t.address = withPort(u, "443")
+		t.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	case "unix":
+		socket, request, ok := strings.Cut(u.Path, ":")
+		if !ok {
+			request = "/"
+		}
+		if u.Host != "" || socket == "" || !strings.HasPrefix(request, "/") {
+			return nil, bad("names no socket")
+		}
+		if u.RawQuery != "" {
+			request += "?" + u.RawQuery
+		}
+		t.network, t.address, host = "unix", socket, "localhost"
+		path = (&url.URL{Path: strings.SplitN(request, "?", 2)[0], RawQuery: u.RawQuery}).RequestURI()
+	default:
+		return nil, bad("has no scheme that is known here")
+	}
+	if t.network == "tcp" && u.Hostname() == "" {
+		return nil, bad("names no host")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gearman-worker\r\n", path, host)
+	if u.User != nil {
+		password, _ := u.User.Password()
+		fmt.Fprintf(&b, "Authorization: Basic %s\r\n", base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+	}
+	hasType := false
+	for _, h := range headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || strings.ContainsAny(h, "\r\n") {
+			return nil, fmt.Errorf("http: %q is not a header such as \"Authorization: Bearer x\"", h)
+		}
+		hasType = hasType || strings.EqualFold(name, "Content-Type")
+		fmt.Fprintf(&b, "%s: %s\r\n", name, strings.TrimSpace(value))
+	}
+	if !hasType {
+		b.WriteString("Content-Type: application/octet-stream\r\n")
+	}
+	t.head = b.String()
+	return t, nil
+}
+
+func withPort(u *url.URL, port string) string {
+	if p := u.Port(); p != "" {
+		port = p
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// appendValue appends a header's value: bytes that a header can't carry, and the percent sign, are percent-encoded.
+func appendValue(dst []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '%' {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
