@@ -48,7 +48,7 @@ type Options struct {
 	Workers int
 }
 
-// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides.
+// What the operator may do. The markers stand apart from any type: controller-gen takes them for the whole package.
 //
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=get;list;watch
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/status,verbs=patch
@@ -60,6 +60,8 @@ type Options struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides.
 type PoolReconciler struct {
 	client     client.Client
 	live       client.Reader // uncached: Secrets
