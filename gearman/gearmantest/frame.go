@@ -29,7 +29,7 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 		switch {
 		case i >= 0:
 			return frameText, i + 1, 0
-		case len(b) >= receiveBuffer:
+		case len(b) > receiveBuffer:
 			return frameClose, 0, 0
 		}
 		return frameNone, 0, len(b) + 1
