@@ -52,6 +52,8 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 		return frameNone, 0, len(b) + 1
 	case kind == frameNone:
 		return frameNone, 0, end
+	case kind == frameClose:
+		return frameClose, 0, 0
 	}
 	return kind, end, 0
 }
