@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	firstBuffer = 1 << 10  // of a connection, bytes
-	largeBuffer = 64 << 10 // up to here the buffer grows while reads fill it; above, only for a packet that needs it
-	keptBuffer  = 16 << 10 // larger ones are let go once empty
+	firstBuffer = 1 << 10   // of a connection, bytes
+	largeBuffer = 64 << 10  // up to here the buffer grows while reads fill it; above, only for a packet that needs it
+	keptBuffer  = 512 << 10 // of answers; larger ones are let go once written
 )
 
 // A conn is one connection. Its reader is a goroutine of the server; its writer is one too, but only while there is something to

@@ -29,7 +29,7 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 		switch {
 		case i >= 0:
 			return frameText, i + 1, 0
-		case len(b) >= receiveBuffer:
+		case len(b) > receiveBuffer:
 			return frameClose, 0, 0
 		}
 		return frameNone, 0, len(b) + 1
@@ -52,6 +52,8 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 		return frameNone, 0, len(b) + 1
 	case kind == frameNone:
 		return frameNone, 0, end
+	case kind == frameClose:
+		return frameClose, 0, 0
 	}
 	return kind, end, 0
 }

@@ -79,7 +79,8 @@ func split(line string) []string {
 }
 
 func (q *queue) textStatus(p *peer) {
-	out := p.out
+	const usual = 32 // bytes of a row
+	out := slices.Grow(p.out, usual*len(q.functions))
 	for _, f := range q.functions {
 		out = append(out, f.shown()...)
 		for _, n := range [...]int{f.total, f.running, f.workers} {

@@ -1,11 +1,10 @@
 package conformance
 
 import (
-	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,9 +13,18 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/gearman-operator/gearman-operator/gearman/admin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Rows mostly wait, for servers to start or for what must not come, so more of them run at once than there are processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // A row is a feature of the protocol or of a server's behaviour.
 type row struct {
@@ -27,16 +35,21 @@ type row struct {
 	not []string
 }
 
-// needAll makes servers that are not installed a failure; reports is where the report goes.
-const (
-	needAll = "CONFORMANCE_NEED_ALL"
-	reports = "REPORTS"
-)
+// reportEnv names the file that the report goes to.
+const reportEnv = "CONFORMANCE_REPORT"
 
 type outcome struct {
-	state  string // passed, unsupported, failed
+	state  state
 	detail string
 }
+
+type state string
+
+const (
+	passed      state = "passed"
+	unsupported state = "unsupported"
+	failed      state = "failed"
+)
 
 func TestConformance(t *testing.T) {
 	all := servers()
@@ -49,39 +62,48 @@ func TestConformance(t *testing.T) {
 	checkNames(t, order)
 	t.Run("rows", func(t *testing.T) {
 		for _, s := range all {
-			if s.missing != "" {
-				if os.Getenv(needAll) != "" {
-					t.Errorf("%s: %s", s.name, s.missing)
-				}
-				t.Logf("left out: %s: %s", s.name, s.missing)
-				continue
-			}
 			results[s.name] = map[string]outcome{}
 			for _, r := range order {
 				t.Run(strings.ReplaceAll(s.name+"/"+r.group+"/"+r.name, " ", "_"), func(t *testing.T) {
 					t.Parallel()
-					o := judge(t.Context(), s, r)
-					mu.Lock()
-					results[s.name][key(r)] = o
-					mu.Unlock()
-					if o.state == "failed" {
+					o := outcome{failed, "the server did not start"}
+					defer func() {
+						mu.Lock()
+						defer mu.Unlock()
+						results[s.name][key(r)] = o
+					}()
+					o = judge(t, s, r)
+					if o.state == failed {
 						t.Error(o.detail)
 					}
 				})
 			}
 		}
 	})
-	if dir := os.Getenv(reports); dir != "" && os.Getenv(needAll) != "" {
+	if path := os.Getenv(reportEnv); path != "" {
 		for _, s := range all {
-			if tg, err := s.start(options{}); err == nil {
-				s.version, _ = askVersion(tg.addr)
-				tg.stop()
-			}
+			s.version = version(t, s)
 		}
-		if err := writeReport(dir, all, order, results); err != nil {
+		if err := writeReport(path, all, order, results); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// version asks a server for its version.
+func version(t *testing.T, s *server) string {
+	t.Helper()
+	a, err := admin.Dial(t.Context(), s.start(t, options{}).addr, admin.Options{})
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer a.Close()
+	v, err := a.Version(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	return v.Text
 }
 
 func key(r row) string { return r.group + ": " + r.name }
@@ -98,28 +120,25 @@ func checkNames(t *testing.T, rows []row) {
 }
 
 // judge runs a row on a server of its own and says how it went.
-func judge(ctx context.Context, s *server, r row) outcome {
+func judge(t *testing.T, s *server, r row) outcome {
+	t.Helper()
 	lacks := slices.Contains(r.not, s.name)
-	problem := attempt(ctx, s, r, lacks)
+	problem := attempt(t, s, r, lacks)
 	switch {
 	case problem == "" && lacks:
-		return outcome{"failed", "the server is listed without this feature, but has it: take it off the row's list"}
+		return outcome{failed, "the server is listed without this feature, but has it: take it off the row's list"}
 	case problem == "":
-		return outcome{"passed", ""}
+		return outcome{passed, ""}
 	case lacks:
-		return outcome{"unsupported", problem}
+		return outcome{unsupported, problem}
 	}
-	return outcome{"failed", problem}
+	return outcome{failed, problem}
 }
 
 // attempt returns what went wrong, or nothing.
-func attempt(ctx context.Context, s *server, r row, lacks bool) (problem string) {
-	tg, err := s.start(r.options)
-	if err != nil {
-		return err.Error()
-	}
-	defer tg.stop()
-	c := &check{target: tg, patience: patience, ctx: ctx}
+func attempt(t *testing.T, s *server, r row, lacks bool) (problem string) {
+	t.Helper()
+	c := &check{target: s.start(t, r.options), patience: patience, ctx: t.Context()}
 	if lacks {
 		c.patience = shortPatience
 	}
@@ -138,7 +157,7 @@ func attempt(ctx context.Context, s *server, r row, lacks bool) (problem string)
 }
 
 // writeReport writes the table of servers and features, and the line with the counts.
-func writeReport(dir string, all []*server, order []row, results map[string]map[string]outcome) error {
+func writeReport(path string, all []*server, order []row, results map[string]map[string]outcome) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Job servers and features\n\nMade by `make test-conformance` on %s. A dot is a feature that the server has;\n",
 		time.Now().UTC().Format(time.DateOnly))
@@ -155,17 +174,15 @@ func writeReport(dir string, all []*server, order []row, results map[string]map[
 			o := results[s.name][key(r)]
 			cell := "."
 			switch o.state {
-			case "":
-				o.state, cell = "failed", "**not run**"
-			case "unsupported", "failed":
+			case unsupported, failed:
 				notes = append(notes, fmt.Sprintf("%s, %s: %s", s.name, key(r), o.detail))
 				cell = fmt.Sprintf("no (%d)", len(notes))
-				if o.state == "failed" {
+				if o.state == failed {
 					cell = fmt.Sprintf("**FAILED (%d)**", len(notes))
 				}
 			}
 			fmt.Fprintf(&b, " %s |", cell)
-			counts[strings.ToLower(strings.ReplaceAll(s.name, "::", "_"))+"_"+o.state]++
+			counts[field(s, o.state)]++
 		}
 		b.WriteString("\n")
 	}
@@ -174,9 +191,8 @@ func writeReport(dir string, all []*server, order []row, results map[string]map[
 		fmt.Fprintf(&b, "%d. %s\n", i+1, strings.TrimSpace(n))
 	}
 	for _, s := range all { // every count is there, also a zero
-		for _, state := range []string{"passed", "unsupported", "failed"} {
-			k := strings.ToLower(strings.ReplaceAll(s.name, "::", "_")) + "_" + state
-			counts[k] += 0
+		for _, st := range []state{passed, unsupported, failed} {
+			counts[field(s, st)] += 0
 		}
 	}
 	line, err := json.Marshal(counts)
@@ -184,8 +200,10 @@ func writeReport(dir string, all []*server, order []row, results map[string]map[
 		return err
 	}
 	fmt.Fprintf(&b, "\nRESULT %s\n", line)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "conformance.md"), []byte(b.String()), 0o644)
+	return os.WriteFile(path, []byte(b.String()), 0o644)
+}
+
+// field is the name of a count in the line RESULT.
+func field(s *server, st state) string {
+	return strings.ToLower(strings.ReplaceAll(s.name, "::", "_")) + "_" + string(st)
 }

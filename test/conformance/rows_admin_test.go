@@ -219,10 +219,10 @@ var adminRows = []row{
 		c.admin().raw("a b c d e f\n")
 		c.admin().wantClosed()
 	}},
-	{group: "admin", name: "a line of 8,192 bytes closes the connection", not: onPerl, run: func(c *check) {
-		word := strings.Repeat("x", 8190)
+	{group: "admin", name: "a line of more than 8,192 bytes closes the connection", not: onPerl, run: func(c *check) {
+		word := strings.Repeat("x", 8000)
 		c.admin().wantLine(word+"\n", "ERR UNKNOWN_COMMAND Unknown+server+command"+word+"\r\n")
-		c.admin().raw(strings.Repeat("x", 8192))
+		c.admin().raw(strings.Repeat("x", 8193))
 		c.admin().wantClosed()
 	}},
 	{group: "admin", name: "maxqueue answers OK for any function", not: onPerl, run: func(c *check) {

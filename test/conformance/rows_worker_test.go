@@ -93,7 +93,7 @@ var workerRows = []row{
 		w.send(proto.TypeCanDoTimeout, "f", "60000")
 		w.grab(h, "f", "x")
 	}},
-	{group: "grab", name: "CAN_DO_TIMEOUT with no number is CAN_DO", not: onPerl, run: func(c *check) {
+	{group: "grab", name: "CAN_DO_TIMEOUT with no number is CAN_DO", run: func(c *check) {
 		for _, f := range []string{"abc", "-5", "0", ""} {
 			c.dial("worker "+f).send(proto.TypeCanDoTimeout, "f"+f, f)
 		}
@@ -204,14 +204,14 @@ var sleepRows = []row{
 			w.send(proto.TypeWorkComplete, h, "")
 		}
 	}},
-	{group: "sleep", name: "all sleepers are woken", not: onPerl, run: func(c *check) {
+	{group: "sleep", name: "all sleepers are woken", run: func(c *check) {
 		ws := c.sleepers(5)
 		c.dial("client").submit(proto.TypeSubmitJobBG, "f", "", "x")
 		for _, w := range ws {
 			w.want(proto.TypeNoop)
 		}
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: one for each job, in turn", not: onPerl, options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: one for each job, in turn", options: options{wakeup: 1}, run: func(c *check) {
 		ws := c.sleepers(3)
 		client := c.dial("client")
 		for i := range ws {
@@ -224,7 +224,7 @@ var sleepRows = []row{
 			}
 		}
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: a woken worker that dies takes the wake-up with it", not: onPerl, options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: a woken worker that dies takes the wake-up with it", options: options{wakeup: 1}, run: func(c *check) {
 		ws := c.sleepers(2)
 		c.dial("client").submit(proto.TypeSubmitJobBG, "f", "", "x")
 		ws[0].want(proto.TypeNoop)
@@ -241,7 +241,7 @@ var sleepRows = []row{
 		b.want(proto.TypeNoop)
 		b.grab(h, "f", "x")
 	}},
-	{group: "sleep", name: "a worker can sleep while it works", run: func(c *check) {
+	{group: "sleep", name: "a worker can sleep while it works", not: onPerl, run: func(c *check) {
 		client, w := c.dial("client"), c.worker("worker", "f")
 		a := client.submit(proto.TypeSubmitJobBG, "f", "", "1")
 		w.grab(a, "f", "1")
@@ -289,6 +289,7 @@ var lossRows = []row{
 		a := c.worker("dies", "f")
 		a.grab(hs[0], "f", "1")
 		a.close()
+		c.status("f 3 0 0")
 		c.settles("show jobs\n", hs[0]+"\t1\t0\t1", hs[1]+"\t0\t0\t1", hs[2]+"\t0\t0\t1")
 		b := c.worker("next", "f")
 		b.grab(hs[1], "f", "2")
@@ -341,11 +342,13 @@ var lossRows = []row{
 	{group: "loss", name: "--job-retries=2: the second loss fails the job", not: onPerl, options: options{jobRetries: 2}, run: func(c *check) {
 		client := c.dial("client")
 		h := client.submit(proto.TypeSubmitJob, "f", "", "x")
-		for range 2 {
-			w := c.worker("dies", "f")
-			w.grab(h, "f", "x")
-			w.close()
-		}
+		w := c.worker("dies", "f")
+		w.grab(h, "f", "x")
+		w.close()
+		c.status("f 1 0 0")
+		w = c.worker("dies too", "f")
+		w.grab(h, "f", "x")
+		w.close()
 		client.want(proto.TypeWorkFail, h)
 		c.status("f 0 0 0")
 	}},

@@ -18,7 +18,7 @@ import (
 // (a server that lacks the feature) it is shorter.
 const (
 	patience      = 20 * time.Second
-	shortPatience = 700 * time.Millisecond
+	shortPatience = 400 * time.Millisecond
 )
 
 // A check is one run of a row on one server. Its methods fail the row by panicking with failure, which the runner recovers: a failing
@@ -35,7 +35,14 @@ type check struct {
 
 type failure string
 
-func (c *check) failf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
+func (c *check) failf(format string, args ...any) {
+	const longest = 400
+	text := fmt.Sprintf(format, args...)
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	panic(failure(text))
+}
 
 func (c *check) onEnd(f func()) {
 	c.mu.Lock()
@@ -219,6 +226,16 @@ func (w *wire) wantMute() {
 	_ = w.nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if p, err := w.r.Next(); err == nil {
 		w.c.failf("%s waited for no answer, and got %s %q", w.name, p.Type, p.Data)
+	}
+}
+
+// wantIgnored wants no answer to what was sent. Whether the server goes on afterwards or closes the connection is left open, for
+// gearmand does now the one, now the other.
+func (w *wire) wantIgnored() {
+	w.send(proto.TypeEchoReq, "ignored?")
+	got, err := w.next()
+	if err == nil && (got.typ != proto.TypeEchoRes || got.args[0] != "ignored?") {
+		w.c.failf("%s waited for no answer, and got %s", w.name, got)
 	}
 }
 
