@@ -135,6 +135,9 @@ func (s *State) law(p *Policy, in *Sample, v *view, d *Decision) {
 	}
 }
 
+// scouts is how many replicas a pool begins with while nothing is known about its jobs and there is time to learn.
+const scouts = 3
+
 // up asks for more replicas where the queue needs them. It returns the fewest replicas that the pool must keep.
 func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	d.Wanted, d.Reason = in.Replicas, ReasonSteady
@@ -149,8 +152,13 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 			pods = math.Ceil(slots / v.slotsPerPod)
 		}
 		if !v.known && (s.Telemetry || v.slots == 0) {
-			// No job has ever ended well here: nobody knows yet whether more replicas do any good.
-			pods = min(pods, max(5, float64(p.MaxReplicas)/10))
+			// No job has ended well here yet: how long one takes is a guess, and whether more replicas do any good is open. As long as there is time, a few scouts
+			// find out.
+			most := max(5, float64(p.MaxReplicas)/10)
+			if !urgent {
+				most = max(0, scouts-present)
+			}
+			pods = min(pods, most)
 		}
 		if pods >= 1 {
 			d.want(count(present+pods), ReasonTargetWait)

@@ -312,7 +312,7 @@ func TestDecide(t *testing.T) {
 				q.sample.Replicas = q.tick().Replicas
 				return q.tick()
 			},
-			want: outcome{5, ReasonSteady, "", HoldStart, true, nil}, // 200 s of work in a time left of 51.5 s, 20 s of which go by first
+			want: outcome{3, ReasonSteady, "", HoldStart, true, nil}, // scouts
 		},
 	}
 	for name, tc := range tests {

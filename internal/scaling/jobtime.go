@@ -28,3 +28,37 @@ func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, bu
 	}
 	f.Mean = (f.Seconds + f.Elapsed + f.Prior) / (f.Jobs + 1)
 }
+
+const (
+	// unsureHint is by how much a hint may be too low: without telemetry nothing corrects it.
+	unsureHint = 3
+	// provingJobs is how many jobs a queue must have fallen by to prove something.
+	provingJobs = 20
+)
+
+// guessJobTime sets the mean time of a job where no telemetry tells it. It begins at three times the hint (or at what stands for one, if none was given). A queue
+// that falls by k jobs while its workers put in B slot-seconds proves that jobs take B/k at most, as any job that arrived meanwhile was done as well; but below
+// a given hint it doesn't go. What was proved fades within a quarter of an hour.
+func (f *Function) guessJobTime(g *FunctionSample, dt float64, hinted, first bool) {
+	most, least := f.Prior, 0.
+	if hinted {
+		most, least = unsureHint*f.Prior, f.Prior
+	}
+	if first || g.Total >= f.Peak {
+		f.Peak, f.PeakWork = g.Total, 0
+	} else {
+		f.PeakWork += dt * max(1, float64(f.Running), float64(g.Running))
+		if fallen := float64(f.Peak - g.Total); fallen >= provingJobs {
+			proved := f.PeakWork / fallen * (1 + 1.5/math.Sqrt(fallen))
+			if f.Proved == 0 || proved < f.Proved {
+				f.Proved = proved
+			}
+			f.Peak, f.PeakWork = g.Total, 0
+		}
+	}
+	f.Mean = most
+	if f.Proved > 0 {
+		f.Proved *= math.Exp(dt / 900)
+		f.Mean = clamp(f.Proved, least, most)
+	}
+}

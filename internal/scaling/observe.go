@@ -32,13 +32,13 @@ type view struct {
 	longest                         float64 // longest job time seen or assumed
 	oldest                          float64 // age of the oldest queued job
 	known                           bool    // the time of some function's jobs is known
-	restarted                       bool    // the history has a gap
+	restarted, partial              bool    // the history has a gap; a job server is silent
 }
 
 // observe takes a sample into the state.
 func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	v := view{now: max(s.at(t), s.Last), tick: p.Tick.Seconds(), slotsPerPod: float64(p.Concurrency)}
-	v.dt = v.now - s.Last
+	v.dt, v.partial = v.now-s.Last, in.Partial
 	v.restarted = !s.Seen || v.dt > max(3*v.tick, 30)
 	s.learnBoot(in.Pods)
 	v.boot = s.boot()
@@ -60,7 +60,8 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	for i := range in.Functions {
 		g := &in.Functions[i]
 		f := s.function(g.Name, i, prior)
-		worked += f.take(g, &v, prior, dark, p.JobTimeHint > 0 || f.Known)
+		f.Unseen = unseen(in, g)
+		worked += f.take(g, &v, prior, dark, p.JobTimeHint > 0)
 	}
 	v.free = max(0, v.slots-v.running)
 	s.findStuck(in.Functions, &v, worked)
@@ -78,7 +79,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		if at, ok := f.oldest(); ok {
 			v.oldest = max(v.oldest, v.now-at)
 		}
-		f.Total, f.Running = g.Total, g.Running
+		f.Total, f.Running = g.Total+f.Unseen, g.Running
 	}
 	v.jobTime /= max(weight, 1)
 	s.Last, s.Seen = v.now, true
@@ -154,15 +155,29 @@ func (f *Function) waiting(g *FunctionSample) int64 {
 	if g.NotRunnable {
 		return 0
 	}
-	return max(0, g.queued()-f.Stuck)
+	return max(0, g.queued()+f.Unseen-f.Stuck)
+}
+
+// unseen is how much longer than its last answer the queue at silent job servers probably is: each is taken to have as many jobs waiting as the others on average.
+func unseen(in *Sample, g *FunctionSample) int64 {
+	if in.Silent <= 0 || in.Answering <= 0 || g.NotRunnable {
+		return 0
+	}
+	old := min(max(0, g.SilentQueued), g.queued())
+	share := clamp(float64(g.queued()-old)*float64(in.Silent)/float64(in.Answering), 0, maxCount)
+	return max(0, int64(share)-old)
 }
 
 // take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark is the part of the
 // untold running jobs that runs on the pool's own pods.
-func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, trusted bool) float64 {
+func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, hinted bool) float64 {
 	untold := g.untold()
 	own := clamp(float64(g.Busy), 0, maxCount) + untold*dark
 	foreign := untold * (1 - dark)
+	if v.partial {
+		// A silent server's running jobs are those of long ago: nobody new is to be seen in them.
+		foreign = min(foreign, f.Foreign)
+	}
 	first := f.Total < 0
 	if first {
 		f.LastEnded = v.now
@@ -175,6 +190,9 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, trusted
 	busySeconds := gainSeconds(f.Busy, g.BusySeconds, first)
 	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, g.EndedSeconds, g.Failed, g.Requeued, g.BusySeconds
 	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
+	if v.dark > 0 && !f.Known {
+		f.guessJobTime(g, v.dt, hinted, first)
+	}
 	f.Failures += int64(failed + requeued)
 	if ended > 0 {
 		f.Failures, f.LastEnded = 0, v.now
@@ -187,7 +205,7 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, trusted
 	f.WorkBefore = f.Work
 	worked := busySeconds + untold*dark*v.dt
 	f.Work += worked
-	f.Trusted = trusted
+	f.Trusted = hinted || f.Known
 	v.finished = v.finished || ended+failed > 0
 	v.running += own
 	v.foreign += foreign
@@ -267,7 +285,7 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 	} else {
 		// Arrivals follow from the change of the total and from what ended. Telemetry may be late by a moment: what one sample had too few is made good by
 		// the next.
-		net := float64(g.Total-f.Total) + f.Ends
+		net := float64(g.Total+f.Unseen-f.Total) + f.Ends
 		f.arrive(v.now-v.dt/2, max(0, net+f.Carry), waiting, target, limit)
 		f.Carry = min(0, net)
 	}

@@ -15,6 +15,9 @@ type Sample struct {
 	Rollout bool
 	// Partial is true where a job server is missing or stale, so that the sums are a lower bound: up is allowed, down is not.
 	Partial bool
+	// Answering and Silent are how many job servers answered and how many did not (and are not given up). Where some are silent, their queues are taken to have
+	// grown as those of the others; with both at 0 their last answers just stand.
+	Answering, Silent int32
 	// NoAnswer is for how long not a single job server has answered; 0 while at least one does. It starts the fallback.
 	NoAnswer time.Duration
 	// PossibleRestart is true in the first sample after a connection to a job server was lost: it may have lost its queue while the workers still work.
@@ -30,6 +33,8 @@ type FunctionSample struct {
 	Name string
 	// Total = queued + running (+ delayed), Running as the job servers count them, over all workers, ours or not. Queued = Total - Running.
 	Total, Running int64
+	// SilentQueued is the part of the queue that stands in last answers of job servers that are silent now.
+	SilentQueued int64
 	// Busy is how many slots of the pool's own pods that are not terminating work on this function, Draining the same of its terminating pods; by telemetry.
 	Busy, Draining int64
 	// Ended is how many jobs ended well, EndedSeconds how long those took together.

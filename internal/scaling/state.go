@@ -71,6 +71,9 @@ type Function struct {
 	// Jobs and Seconds are number and time of the jobs that ended well, decaying with age; Elapsed is what the running ones have taken, Prior the assumed time
 	// of one more job, Mean what follows from them.
 	Jobs, Seconds, Elapsed, Prior, Mean float64
+	// Without telemetry: the queue's last peak and the work done since, in slot-seconds, and the least job time that the fall of a queue has proved.
+	Peak             int64
+	PeakWork, Proved float64
 	// Known: the mean rests on at least one job that ended well, in this life or before.
 	Known bool
 	// Longest is a decaying maximum of the mean time of the jobs seen in one tick.
@@ -78,6 +81,8 @@ type Function struct {
 	// Cohorts are the queued jobs by time of arrival, oldest first. Carry is what the last sample had too few.
 	Cohorts []Cohort
 	Carry   float64
+	// Unseen is how many jobs more are taken to wait at job servers that are silent.
+	Unseen int64
 	// Stuck jobs of the queue were not handed to free slots; Idled is the least queue since slots were free beside it.
 	Stuck, Idled int64
 	// Failures since the last job that ended well, and when that was.

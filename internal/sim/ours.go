@@ -70,7 +70,7 @@ func (o *Ours) step(s *Simulator) float64 {
 // look makes the sample: what the job servers answer now, and what telemetry told a moment ago.
 func (o *Ours) look(s *Simulator) {
 	in := &o.sample
-	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer = s.spec, false, false, 0
+	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer, in.Answering, in.Silent = s.spec, false, false, 0, 0, 0
 	any, last := false, 0.
 	for k := range s.w.Servers {
 		silent := false
@@ -81,10 +81,12 @@ func (o *Ours) look(s *Simulator) {
 		o.silent[k] = silent
 		in.Partial = in.Partial || silent
 		if silent {
+			in.Silent++
 			last = max(last, o.answered[k])
 			continue
 		}
 		any = true
+		in.Answering++
 		o.answered[k] = s.now
 		for q := k; q < len(s.total); q += s.w.Servers {
 			o.total[q], o.running[q] = s.total[q], s.running[q]
@@ -96,8 +98,11 @@ func (o *Ours) look(s *Simulator) {
 	s.parted = in.Partial
 	for f := range in.Functions {
 		g, c := &in.Functions[f], &s.rep[f]
-		g.Total, g.Running = 0, 0
+		g.Total, g.Running, g.SilentQueued = 0, 0, 0
 		for k := range s.w.Servers {
+			if o.silent[k] {
+				g.SilentQueued += int64(o.total[f*s.w.Servers+k] - o.running[f*s.w.Servers+k])
+			}
 			g.Total += int64(o.total[f*s.w.Servers+k])
 			g.Running += int64(o.running[f*s.w.Servers+k])
 		}
