@@ -28,16 +28,13 @@ const (
 
 // createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
 func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
-	key := *d.Namespace + "/" + *d.Name
-	d.Spec.WithReplicas(0)
-	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
-		return fmt.Errorf("create Deployment %s: %w", key, err)
+	// Apply fills what it is given with the answer, so the first one gets a copy.
+	first, spec := *d, *d.Spec
+	first.Spec = spec.WithReplicas(0)
+	if err := c.Apply(ctx, &first, OwnerMain, client.ForceOwnership); err != nil {
+		return fmt.Errorf("create Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
 	}
-	if err := applyReplicas(ctx, c, *d.Namespace, *d.Name, 0); err != nil {
-		return err
-	}
-	d.Spec.Replicas = nil
-	return applyTemplate(ctx, c, d)
+	return updateDeployment(ctx, c, d, 0)
 }
 
 // updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
@@ -46,10 +43,6 @@ func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 	if err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
 		return err
 	}
-	return applyTemplate(ctx, c, d)
-}
-
-func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
 	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
 		return fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
 	}

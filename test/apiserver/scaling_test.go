@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"slices"
 	"testing"
@@ -136,52 +135,62 @@ func TestVictimsAreIdle(t *testing.T) {
 
 	dial(t, server.Addr).submit("resize", 2)
 	busy := map[string]bool{}
-	for i := range 4 {
-		name := fmt.Sprintf("worker-%d", i)
-		startPod(t, p, name, server.Addr, i%2 == 0)
-		busy[name] = i%2 == 0
+	for i, pod := range pods(t, p, 4) {
+		busy[pod.Name] = i%2 == 0
+		startPod(t, pod, server.Addr, busy[pod.Name])
 	}
-	deploymentStatus(t, p, 4)
+	g.Eventually(condition(t, p, v1alpha1.ConditionReconciling), eventually).Should(Equal("False AsExpected"))
 
 	update(t, p, func(s *spec) { s.MinReplicas = 0 })
 	g.Eventually(replicas(t, p), 3*eventually).Should(BeNumerically("<", 4))
 	if n := replicas(t, p)(); n < 2 {
 		t.Errorf("%d replicas are left for two running jobs", n)
 	}
-	var pods corev1.PodList
-	if err := k8s.List(t.Context(), &pods, client.InNamespace(p.Namespace)); err != nil {
-		t.Fatal(err)
-	}
-	marked := 0
-	for _, pod := range pods.Items {
-		if pod.Annotations["controller.kubernetes.io/pod-deletion-cost"] == "" {
-			continue
+	// The ReplicaSet controller has taken pods by their marks.
+	var left []string
+	g.Eventually(func() []string {
+		left = nil
+		for _, pod := range pods(t, p, 0) {
+			if pod.DeletionTimestamp == nil {
+				left = append(left, pod.Name)
+			}
 		}
-		marked++
-		if busy[pod.Name] {
-			t.Errorf("%s works on a job and was marked to go", pod.Name)
+		return left
+	}, eventually).Should(HaveLen(int(replicas(t, p)())))
+	for name, works := range busy {
+		if works && !slices.Contains(left, name) {
+			t.Errorf("%s worked on a job and was taken", name)
 		}
-	}
-	if marked == 0 {
-		t.Error("no pod was marked")
 	}
 }
 
-// startPod plays a pod with the worker runtime in it: a ready Pod object, and a connection with its telemetry.
-func startPod(t *testing.T, p *v1alpha1.GearmanWorkerPool, name, server string, busy bool) {
+// pods waits until the pool has at least n pods and returns them.
+func pods(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int) []*corev1.Pod {
 	t.Helper()
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelPool: p.Name}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "worker:1"}}},
+	var list corev1.PodList
+	NewWithT(t).Eventually(func() int {
+		if err := k8s.List(t.Context(), &list, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name}); err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
+	}, eventually).Should(BeNumerically(">=", n))
+	out := make([]*corev1.Pod, len(list.Items))
+	for i := range list.Items {
+		out[i] = &list.Items[i]
 	}
-	create(t, pod)
+	return out
+}
+
+// startPod plays the kubelet for a pod with the worker runtime in it: it is ready, and a connection carries its telemetry.
+func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) {
+	t.Helper()
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", Conditions: []corev1.PodCondition{
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
 	}}
 	if err := k8s.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	r, err := telemetry.NewReporter(string(pod.UID), name, time.Now(), 1, []string{"resize"})
+	r, err := telemetry.NewReporter(string(pod.UID), pod.Name, time.Now(), 1, []string{"resize"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,19 +202,6 @@ func startPod(t *testing.T, p *v1alpha1.GearmanWorkerPool, name, server string, 
 	}
 	id, _ := r.Next(time.Now())
 	w.write(proto.AppendSetClientID(nil, id))
-}
-
-// deploymentStatus plays the Deployment controller.
-func deploymentStatus(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int32) {
-	t.Helper()
-	d, err := deployment(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Status.ObservedGeneration, d.Status.Replicas, d.Status.UpdatedReplicas, d.Status.ReadyReplicas = d.Generation, n, n, n
-	if err := k8s.Status().Update(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition names it; then all recovers.

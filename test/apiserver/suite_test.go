@@ -1,11 +1,13 @@
-// Package apiserver tests the operator against a real kube-apiserver (no kubelet, no controller-manager: pods are made by the tests) and,
-// where queues matter, a real gearmand. One file per behaviour; each test has a namespace of its own and all run side by side.
+// Package apiserver tests the operator against a real kube-apiserver and kube-controller-manager (no scheduler and no kubelet: the tests play
+// the pods' status) and, where queues matter, a real gearmand. One file per behaviour; each test has a namespace of its own and all run
+// side by side.
 package apiserver
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -47,6 +49,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "start the API server:", err)
 		return 1
 	}
+	stopControllers, err := startControllers(env)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start the controller-manager:", err)
+		return 1
+	}
+	defer stopControllers()
 	restConfig = cfg
 	restConfig.QPS = -1
 	defer func() {
@@ -84,6 +92,43 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// startControllers runs the controllers that make pods of Deployments, until stop.
+func startControllers(env *envtest.Environment) (stop func(), err error) {
+	user, err := env.AddUser(envtest.User{Name: "controllers", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "controllers-")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager"), "--kubeconfig="+path,
+		"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller", "--leader-elect=false", "--secure-port=0",
+		"--kube-api-qps=500", "--kube-api-burst=1000")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = log.Close()
+		_ = os.RemoveAll(dir)
+	}, nil
 }
 
 // namespace makes a namespace for one test. It is not removed: the API server goes with all of them.
