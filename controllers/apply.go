@@ -26,12 +26,18 @@ const (
 	OwnerScale = client.FieldOwner("gearman-operator-scale")
 )
 
-// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
+// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner. d is filled with the answer.
 func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
-	// Apply fills what it is given with the answer, so the first one gets a copy.
-	first, spec := *d, *d.Spec
-	first.Spec = spec.WithReplicas(0)
-	if err := c.Apply(ctx, &first, OwnerMain, client.ForceOwnership); err != nil {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	first := &appsv1ac.DeploymentApplyConfiguration{} // a copy of its own, since it is filled too
+	if err := json.Unmarshal(raw, first); err != nil {
+		return fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	first.Spec.WithReplicas(0)
+	if err := c.Apply(ctx, first, OwnerMain, client.ForceOwnership); err != nil {
 		return fmt.Errorf("create Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
 	}
 	return updateDeployment(ctx, c, d, 0)
@@ -40,7 +46,7 @@ func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 // updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
 // takes them from nobody.
 func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32) error {
-	if err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+	if _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
 		return err
 	}
 	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
@@ -49,13 +55,13 @@ func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 	return nil
 }
 
-// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else.
-func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) error {
+// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the generation that this made.
+func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int64, error) {
 	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
-		return fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
+		return 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
 	}
-	return nil
+	return deref(scale.Generation, 0), nil
 }
 
 // scaleTarget sets the replicas of a workload that the pool does not own, through its scale subresource.

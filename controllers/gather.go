@@ -23,11 +23,12 @@ type workload struct {
 	// foreign says that an object of the pool's name exists that belongs to somebody else.
 	foreign bool
 
-	uid      string
-	replicas int32 // spec.replicas
-	current  int32 // status.replicas
-	ready    int32
-	selector string
+	uid        string
+	generation int64
+	replicas   int32 // spec.replicas
+	current    int32 // status.replicas
+	ready      int32
+	selector   string
 
 	// rollout says that pods of an older template remain, or that the latest spec has not been observed.
 	rollout bool
@@ -61,7 +62,7 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 			return workload{}, notFoundOr(err, "read StatefulSet %s", key)
 		}
 		return workload{
-			exists: true, uid: string(s.UID), replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
+			exists: true, uid: string(s.UID), generation: s.Generation, replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
 			selector: metav1.FormatLabelSelector(s.Spec.Selector),
 			rollout:  s.Status.ObservedGeneration < s.Generation || s.Status.UpdateRevision != s.Status.CurrentRevision,
 		}, nil
@@ -71,7 +72,7 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 		return workload{}, notFoundOr(err, "read Deployment %s", key)
 	}
 	w := workload{
-		exists: true, uid: string(d.UID), replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
+		exists: true, uid: string(d.UID), generation: d.Generation, replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
 		selector: metav1.FormatLabelSelector(d.Spec.Selector),
 		foreign:  pool.Spec.TargetRef == nil && !metav1.IsControlledBy(&d, pool),
 		rollout:  d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < d.Status.Replicas,

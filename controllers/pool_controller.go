@@ -241,7 +241,10 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 		if err := createDeployment(ctx, r.client, d); err != nil {
 			return refusal(err)
 		}
-		*w = workload{exists: true, rollout: true, inputs: inputs, runtimeImage: rt.Image}
+		*w = workload{
+			exists: true, rollout: true, inputs: inputs, runtimeImage: rt.Image,
+			uid: string(deref(d.UID, "")), generation: deref(d.Generation, 0),
+		}
 		return stall{}, nil
 	}
 	r.mu.Lock()

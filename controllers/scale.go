@@ -29,8 +29,7 @@ type scaler struct {
 type scaleMemory struct {
 	uid     string // of the Deployment
 	written int32
-	before  int32       // what written replaced; the cache may still say it
-	pending bool        // written has not come back through the cache yet
+	made    int64       // the generation that writing it made; the cache may still be behind
 	foreign []time.Time // when somebody else changed replicas
 	costsAt time.Time   // when the present deletion costs were written
 }
@@ -55,13 +54,9 @@ func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (c
 		s.memory[key] = &scaleMemory{uid: w.uid, written: w.replicas}
 		return false
 	}
-	switch {
-	case w.replicas == m.written:
-		m.pending = false
-	case m.pending && w.replicas == m.before: // the cache is behind
-	default:
+	if w.replicas != m.written && w.generation >= m.made {
 		m.foreign = append(m.foreign, now)
-		m.written, m.pending = w.replicas, false
+		m.written = w.replicas
 	}
 	m.foreign = slices.DeleteFunc(m.foreign, func(t time.Time) bool { return now.Sub(t) > contestWindow })
 	return len(m.foreign) >= 2
@@ -72,6 +67,9 @@ func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (c
 func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, pods []pod, v view) (int32, error) {
 	want := v.decision.Replicas
 	key := client.ObjectKeyFromObject(pool)
+	if s.behind(key, w) {
+		return w.replicas, nil // its event is on the way
+	}
 	if want < w.replicas && pool.Spec.TargetRef == nil && w.current > 0 {
 		n, err := s.victimsReady(ctx, key, w, pods, v)
 		if err != nil || n == 0 {
@@ -84,19 +82,31 @@ func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w 
 	if want == w.replicas {
 		return want, s.clearCosts(ctx, pool.Namespace, pods)
 	}
+	var made int64
+	var err error
 	if ref := pool.Spec.TargetRef; ref != nil {
-		if err := scaleTarget(ctx, s.client, pool.Namespace, ref, want); err != nil {
-			return w.replicas, err
-		}
-	} else if err := applyReplicas(ctx, s.client, pool.Namespace, pool.Name, want); err != nil {
+		err = scaleTarget(ctx, s.client, pool.Namespace, ref, want)
+		made = w.generation + 1 // its scale tells no generation; each change of replicas makes one
+	} else {
+		made, err = applyReplicas(ctx, s.client, pool.Namespace, pool.Name, want)
+	}
+	if err != nil {
 		return w.replicas, err
 	}
 	s.mu.Lock()
 	if m := s.memory[key]; m != nil {
-		m.written, m.before, m.pending = want, w.replicas, true
+		m.written, m.made = want, made
 	}
 	s.mu.Unlock()
 	return want, nil
+}
+
+// behind reports whether the cache does not show what was last written yet.
+func (s *scaler) behind(key types.NamespacedName, w workload) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.memory[key]
+	return m != nil && m.uid == w.uid && w.generation < m.made
 }
 
 // victimsReady marks the decision's victims as the first to go and unmarks all others. It returns by how many replicas may be

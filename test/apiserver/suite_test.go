@@ -5,10 +5,12 @@ package apiserver
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,10 +28,16 @@ import (
 
 var (
 	restConfig *rest.Config
+	kubeconfig string // of an administrator, for processes
 	k8s        client.Client
 )
 
 func TestMain(m *testing.M) {
+	// The tests wait far more than they compute.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(run(m))
 }
 
@@ -44,6 +52,8 @@ func run(m *testing.M) int {
 		ErrorIfCRDPathMissing:    true,
 		ControlPlaneStartTimeout: 2 * time.Minute,
 	}
+	// How long it waits for open watches when it is stopped.
+	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	cfg, err := env.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start the API server:", err)
@@ -76,7 +86,7 @@ func run(m *testing.M) int {
 
 	o, err := operator.Parse("manager", []string{
 		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
-		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn",
+		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn", "--exclude-namespaces=" + strings.Join(solo, ","),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -100,7 +110,7 @@ func startControllers(env *envtest.Environment) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	kubeconfig, err := user.KubeConfig()
+	config, err := user.KubeConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -108,15 +118,15 @@ func startControllers(env *envtest.Environment) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
+	kubeconfig = filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(kubeconfig, config, 0o600); err != nil {
 		return nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager"), "--kubeconfig="+path,
+	cmd := exec.Command(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager"), "--kubeconfig="+kubeconfig,
 		"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller", "--leader-elect=false", "--secure-port=0",
 		"--kube-api-qps=500", "--kube-api-burst=1000")
 	cmd.Stdout, cmd.Stderr = log, log

@@ -300,8 +300,10 @@ func TestTarget(t *testing.T) {
 			if diff := cmp.Diff(before.GetLabels(), target.GetLabels()); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(before.GetAnnotations(), target.GetAnnotations()); diff != "" {
-				t.Error(diff)
+			for _, m := range target.GetManagedFields() {
+				if m.Manager == "gearman-operator" || m.Manager == "gearman-operator-scale" && m.Subresource != "scale" {
+					t.Errorf("the target was changed beyond its scale: %s", m.FieldsV1)
+				}
 			}
 			if len(target.GetOwnerReferences()) != 0 {
 				t.Error("the target was taken over")
@@ -359,4 +361,8 @@ func reasons(t *testing.T, p *v1alpha1.GearmanWorkerPool) func() []string {
 		}
 		return out
 	}
+}
+
+func execRuntime(command ...string) *v1alpha1.RuntimeSpec {
+	return &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: command}}
 }

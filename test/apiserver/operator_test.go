@@ -1,0 +1,146 @@
+package apiserver
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// The namespaces in which tests run operators of their own, as processes; the suite's operator leaves them alone.
+const (
+	soloUpgrade = "solo-upgrade"
+	soloLeader  = "solo-leader"
+)
+
+var solo = []string{soloUpgrade, soloLeader}
+
+// managerBinary builds the operator once.
+var managerBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "manager-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "manager")
+	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/manager").CombinedOutput()
+	if err != nil {
+		return "", &buildError{out, err}
+	}
+	return path, nil
+})
+
+type buildError struct {
+	out []byte
+	err error
+}
+
+func (e *buildError) Error() string { return e.err.Error() + ": " + string(e.out) }
+
+// operatorProcess is an operator of a test's own.
+type operatorProcess struct {
+	cmd  *exec.Cmd
+	log  bytes.Buffer
+	once sync.Once
+}
+
+// startOperator runs an operator for one namespace until the test ends.
+func startOperator(t *testing.T, namespace string, args ...string) *operatorProcess {
+	t.Helper()
+	path, err := managerBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &operatorProcess{}
+	o.cmd = exec.Command(path, append([]string{
+		"--watch-namespaces=" + namespace, "--metrics-bind-address=0", "--health-probe-bind-address=0", "--allowed-job-servers=127.0.0.0/8", "--log-format=text",
+	}, args...)...)
+	o.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	o.cmd.Stderr = &o.log
+	if err := o.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		o.stop(os.Kill)
+		if t.Failed() {
+			t.Logf("log of the operator %v:\n%s", o.cmd.Args[1:], o.log.String())
+		}
+	})
+	return o
+}
+
+// stop signals the operator and waits for its end, however it ends.
+func (o *operatorProcess) stop(signal os.Signal) {
+	o.once.Do(func() {
+		_ = o.cmd.Process.Signal(signal)
+		_ = o.cmd.Wait()
+	})
+}
+
+func named(t *testing.T, name string) string {
+	t.Helper()
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	return name
+}
+
+// TestUpgradeRollsNoPod: an operator with another runtime image leaves a pool's pods as they are, until the pool changes; with
+// --runtime-rollout=Immediate it replaces them.
+func TestUpgradeRollsNoPod(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p := pool(named(t, soloUpgrade), func(s *spec) { s.Scaling = manual(1); s.Runtime = execRuntime("cat") })
+	injected := func() string {
+		d, err := deployment(t.Context(), p)
+		if err != nil {
+			return err.Error()
+		}
+		return d.Spec.Template.Spec.InitContainers[0].Image
+	}
+	replicaSets := func() int {
+		var list appsv1.ReplicaSetList
+		if err := k8s.List(t.Context(), &list, client.InNamespace(p.Namespace)); err != nil {
+			return -1
+		}
+		return len(list.Items)
+	}
+	first := startOperator(t, p.Namespace, "--runtime-image=op:1")
+	create(t, p)
+	g.Eventually(replicaSets, eventually).Should(Equal(1))
+	first.stop(os.Interrupt)
+
+	second := startOperator(t, p.Namespace, "--runtime-image=op:2")
+	update(t, p, func(s *spec) { s.Scaling = manual(2) })
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(2), "the new operator works")
+	g.Consistently(injected, time.Second).Should(Equal("op:1"))
+	g.Expect(replicaSets()).To(Equal(1))
+	update(t, p, func(s *spec) { s.Image = "worker:2" })
+	g.Eventually(injected, eventually).Should(Equal("op:2"))
+	second.stop(os.Interrupt)
+
+	startOperator(t, p.Namespace, "--runtime-image=op:3", "--runtime-rollout=Immediate")
+	g.Eventually(injected, eventually).Should(Equal("op:3"))
+}
+
+// TestLeaderHandOver: of two operators one works; when it ends the other takes over at once, since the lease is given up.
+func TestLeaderHandOver(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p := pool(named(t, soloLeader), func(s *spec) { s.Scaling = manual(1) })
+	create(t, p)
+	args := []string{"--runtime-image=op:1", "--leader-elect", "--leader-election-namespace=" + p.Namespace}
+	first := startOperator(t, p.Namespace, args...)
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1))
+	startOperator(t, p.Namespace, args...)
+
+	first.stop(os.Interrupt)
+	update(t, p, func(s *spec) { s.Scaling = manual(3) })
+	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(3))
+}
