@@ -1,3 +1,112 @@
 package backlog
 
-type loadBalance struct{ found bool }
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// loadBalance is what is known of whether one address leads to several job servers, as a ClusterIP in front of several gearmands does. Then the workers and we
+// see different queues, and nothing fits. Guarded by Watcher.mu.
+type loadBalance struct {
+	found bool
+	same  int // checks in a row that ended at one server
+}
+
+// clearAfter is how many checks in a row must end at one server before a finding is taken back: with two servers behind an address, every other check does.
+const clearAfter = 8
+
+// balanceChecks are the pauses between checks; the last one repeats.
+var balanceChecks = []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
+
+// watchBalance checks again and again, until ctx is done.
+func (s *server) watchBalance(ctx context.Context) {
+	for i := 0; sleep(ctx, jitter(balanceChecks[min(i, len(balanceChecks)-1)])); i++ {
+		if !s.mayBeBalanced() {
+			continue
+		}
+		different, err := s.twoServers(ctx)
+		if err != nil {
+			continue // the poller tells what is wrong with the server
+		}
+		s.w.mu.Lock()
+		b := &s.balance
+		switch {
+		case different && !b.found:
+			s.w.log.Warn("One address leads to several job servers: name them one by one, or by a headless Service", "server", s.key.addr)
+			fallthrough
+		case different:
+			b.found, b.same = true, 0
+		default:
+			if b.same++; b.same >= clearAfter {
+				b.found = false
+			}
+		}
+		s.w.mu.Unlock()
+	}
+}
+
+// mayBeBalanced says that somebody reaches this server by the only address of a name, or by an address, and that it answers.
+func (s *server) mayBeBalanced() bool {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return s.connected && slices.ContainsFunc(s.links, func(l *link) bool { return len(l.target.addrs) == 1 })
+}
+
+// twoServers makes two connections and says whether they ended at two different servers: the first takes an id that nobody else has, and a server lists the ids of
+// all its connections. The id must be seen from the first connection before and after it is not seen from the second one, so a server that restarts, lists
+// less than it has or knows no ids gives an error or false, never a false alarm. Two connections that end at one server by chance, or because the
+// balancer holds on to clients, prove nothing; hence the repetitions.
+func (s *server) twoServers(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.w.opts.Timeout)
+	defer cancel()
+	id := "gearman-operator;balance;" + rand.Text()
+	one, err := s.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer one.Close()
+	defer context.AfterFunc(ctx, func() { _ = one.Close() })()
+	if _, err := one.Write(proto.AppendSetClientID(nil, id)); err != nil {
+		return false, err
+	}
+	if seen, err := s.lists(one, id); err != nil || !seen {
+		return false, err
+	}
+	two, err := s.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer two.Close()
+	defer context.AfterFunc(ctx, func() { _ = two.Close() })()
+	if seen, err := s.lists(two, id); err != nil || seen {
+		return false, err
+	}
+	seen, err := s.lists(one, id)
+	return seen, err
+}
+
+// lists says whether the server at the other end of a connection lists one with that id.
+func (s *server) lists(conn io.ReadWriter, id string) (bool, error) {
+	s.w.mu.Lock()
+	s.stats.requests++
+	s.w.mu.Unlock()
+	if _, err := io.WriteString(conn, "workers\n"); err != nil {
+		return false, err
+	}
+	seen := false
+	err := readAnswer(conn, true, func(rows []byte) error {
+		seen = seen || bytes.Contains(rows, []byte(id))
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("workers: %w", err)
+	}
+	return seen, nil
+}

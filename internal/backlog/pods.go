@@ -3,6 +3,7 @@ package backlog
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ type podState struct {
 	pool *pool
 	ref  PodRef
 	uid  telemetry.UID
-	ip   netip.Addr
+	ip   string    // in canonical form, empty while there is none
 	next *podState // another pod with the same first eight characters of its uid
 
 	start          int64 // ms since 1970, of the life that the counters belong to; 0: nothing seen yet
@@ -72,12 +73,11 @@ func (w *Watcher) report(s *server, row []byte, nowMillis int64) (podReport, boo
 		return podReport{}, false
 	}
 	for p := w.podsByUID[r.UID]; p != nil; p = p.next {
-		if len(r.Pod) > 0 && p.ref.Name != "" && !bytes.HasPrefix([]byte(p.ref.Name), r.Pod) || !p.pool.uses(s) {
+		if len(r.Pod) > 0 && p.ref.Name != "" && !strings.HasPrefix(p.ref.Name, string(r.Pod)) || !p.pool.uses(s) {
 			continue
 		}
-		from, _ := netip.ParseAddr(string(conn.IP))
 		return podReport{
-			pod: p, verified: p.ip.IsValid() && from.Unmap() == p.ip, function: p.pool.functionOf(r), version: p.pool.version,
+			pod: p, verified: p.ip != "" && string(bytes.TrimPrefix(conn.IP, mapped)) == p.ip, function: p.pool.functionOf(r), version: p.pool.version,
 			start: r.Start, busy: r.Busy, capacity: r.Capacity, counters: r.Counters,
 		}, true
 	}
@@ -133,6 +133,18 @@ func (p *podState) merge(r *podReport, now time.Time) {
 	p.busy, p.capacity, p.lastSeen = r.busy, r.capacity, now
 }
 
+// mapped starts an IPv4 address as a socket for both families shows it.
+var mapped = []byte("::ffff:")
+
+// canonicalIP writes an address as job servers do; empty if it is none.
+func canonicalIP(s string) string {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return ""
+	}
+	return a.Unmap().String()
+}
+
 // less says that a is an older state of the counters than b.
 func less(a, b telemetry.Counters) bool {
 	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis || a.BusyMillis < b.BusyMillis
@@ -171,8 +183,8 @@ func (w *Watcher) setPods(p *pool, refs []PodRef) {
 			w.podsByUID[uid] = q
 		}
 		delete(known, ref.UID)
-		if ip, _ := netip.ParseAddr(ref.IP); ip.Unmap() != q.ip {
-			q.ip, q.verified = ip.Unmap(), time.Time{}
+		if ip := canonicalIP(ref.IP); ip != q.ip {
+			q.ip, q.verified = ip, time.Time{}
 		}
 		q.ref = ref
 		pods = append(pods, q)

@@ -209,7 +209,7 @@ func TestTranslatedAddresses(t *testing.T) {
 		// Somebody overdoes it; then the pod itself is seen.
 		tt.show(tt.one, row("10.9.0.9", uidOne, time.Since(start)-time.Minute, 2, "f", ended(30)))
 		tt.expect("forged, can't be told", ended(33), telemetry.Counters{})
-		tt.show(tt.two, row("10.1.0.1", uidOne, time.Since(start), 1, "f", ended(4)))
+		tt.show(tt.two, row("::ffff:10.1.0.1", uidOne, time.Since(start), 1, "f", ended(4)))
 		s := tt.expect("the pod itself: sums don't go back", ended(33), telemetry.Counters{})
 		if s.Pods[0].Busy != 1 {
 			t.Errorf("%+v", s.Pods[0])

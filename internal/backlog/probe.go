@@ -1,6 +1,14 @@
 package backlog
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
 
 // Verdict is the answer to whether a function's backlog would be handed to a free worker.
 type Verdict int
@@ -15,7 +23,98 @@ func (v Verdict) String() string { return [...]string{"Unknown", "Runnable", "No
 
 // Runnable asks the pool's job servers whether a worker that comes now would get a job of the function: on a connection of its own it says that it can do it
 // (and only it), goes to sleep and sends an echo. The server wakes it before it echoes where a job is runnable. No job is taken. Asking also makes the
-// server drop the jobs of that function that were cancelled or abandoned. The error joins what went wrong per server; it is nil unless the verdict is Unknown.
+// server drop the jobs of that function that were cancelled or abandoned. Job servers that are left out of the sums, or whose last answer had no waiting
+// job of the function, are not asked. The error joins what went wrong per server; it is nil unless the verdict is Unknown.
 func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (Verdict, error) {
-	return Unknown, nil
+	servers, err := w.serversWith(key, function)
+	if err != nil {
+		return Unknown, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	var (
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		runnable bool
+		errs     []error
+	)
+	for _, s := range servers {
+		wg.Go(func() {
+			yes, err := s.runnable(ctx, function)
+			mu.Lock()
+			defer mu.Unlock()
+			if yes && !runnable {
+				runnable = true
+				cancel() // the others needn't answer
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("job server %s: %w", s.key.addr, err))
+			}
+		})
+	}
+	wg.Wait()
+	switch {
+	case runnable:
+		return Runnable, nil
+	case len(errs) > 0:
+		return Unknown, errors.Join(errs...)
+	}
+	return NotRunnable, nil
+}
+
+// serversWith returns the job servers of a pool that may have waiting jobs of a function.
+func (w *Watcher) serversWith(key PoolKey, function string) ([]*server, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pools[key]
+	if p == nil {
+		return nil, fmt.Errorf("pool %s is not watched", key)
+	}
+	i := slices.Index(p.functions, function)
+	if i < 0 {
+		return nil, fmt.Errorf("pool %s: function %q is not watched", key, function)
+	}
+	var servers []*server
+	for _, l := range p.links {
+		if l.srv != nil && (!l.cells[i].known || l.cells[i].total > l.cells[i].running) {
+			servers = append(servers, l.srv)
+		}
+	}
+	return servers, nil
+}
+
+const probeID = "gearman-operator;probe"
+
+// runnable asks one server. All goes out in one piece, so that the connection sleeps for as little as the server needs to come to the next packet: a job that
+// is submitted meanwhile might ring here and, on a server that wakes one worker only, nowhere else.
+func (s *server) runnable(ctx context.Context, function string) (bool, error) {
+	nc, err := s.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer nc.Close()
+	request := proto.AppendSetClientID(nil, probeID)
+	request = proto.AppendCanDo(request, function)
+	request = proto.AppendEmpty(request, proto.Request, proto.TypePreSleep)
+	request = proto.AppendEcho(request, proto.Request, probeID)
+	request = proto.AppendEmpty(request, proto.Request, proto.TypeResetAbilities)
+	rung := false
+	conn := proto.NewConn(nc, proto.Limits{Packet: chunkSize})
+	err = conn.Exchange(ctx, request, func(conn *proto.Conn) error {
+		for {
+			p, err := conn.Next()
+			if err != nil {
+				return err
+			}
+			switch {
+			case p.Type == proto.TypeNoop:
+				rung = true
+			case p.Type == proto.TypeEchoRes && string(p.Data) == probeID:
+				return nil
+			default:
+				return fmt.Errorf("%w: %s where an echo was due", errBadAnswer, p.Type)
+			}
+		}
+	})
+	return rung, err
 }

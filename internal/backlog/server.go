@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -119,6 +120,9 @@ var longAgo = time.Unix(1, 0)
 
 // run polls until ctx is done. It waits longer and longer after failures, up to lastBackoff.
 func (s *server) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.watchBalance(ctx) })
+	defer wg.Wait()
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		began := time.Now()

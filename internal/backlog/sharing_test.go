@@ -65,8 +65,8 @@ func TestPoolsShareAConnection(t *testing.T) {
 		if polls := srv.count("status") - before; polls < 18 || polls > 22 {
 			t.Errorf("%d polls in 100 s at a period of 5 s", polls)
 		}
-		if srv.dials != 1 || srv.count("workers") != 0 {
-			t.Errorf("%d connections, %d questions for the workers of pools that have no pods", srv.dials, srv.count("workers"))
+		if len(srv.conns) != 1 || srv.count("workers") != 0 {
+			t.Errorf("%d connections, %d questions for the workers of pools that have no pods", len(srv.conns), srv.count("workers"))
 		}
 		for i := range pools {
 			if s := sample(t, w, key(i)); s.Functions[0].Total != int64(i) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type targetKey struct {
 	port uint16
 	tls  string // namespace and TLS identity, empty without TLS
 }
+
+func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Itoa(int(k.port))) }
 
 // target is one entry of pools' server lists: a name that is looked up again and again, or an address. Guarded by Watcher.mu, but for what never changes.
 type target struct {

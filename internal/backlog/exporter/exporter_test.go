@@ -1,0 +1,129 @@
+package exporter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+)
+
+type source struct {
+	servers   []backlog.ServerStats
+	functions []backlog.FunctionStats
+	byServer  bool
+}
+
+func (s *source) Servers() []backlog.ServerStats { return s.servers }
+func (s *source) Functions(byServer bool, _ time.Time) []backlog.FunctionStats {
+	s.byServer = byServer
+	return s.functions
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	src := &source{
+		servers: []backlog.ServerStats{
+			{Address: "10.0.0.1:4730", Name: "jobs:4730", State: backlog.StateOK, Up: true, LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second,
+				Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900},
+			{Address: "10.0.0.2:4730", Name: "jobs:4730", State: backlog.StateTimedOut, LoadBalanced: true},
+		},
+		functions: []backlog.FunctionStats{{Name: "resize", Total: 5, Running: 2, Queued: 3, Workers: 4}, {Name: "bad\xff"}},
+	}
+	c := New(src, Options{})
+	want := `
+# HELP gearman_function_jobs Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.
+# TYPE gearman_function_jobs gauge
+gearman_function_jobs{function="\"bad\\xff\"",state="queued"} 0
+gearman_function_jobs{function="\"bad\\xff\"",state="running"} 0
+gearman_function_jobs{function="resize",state="queued"} 3
+gearman_function_jobs{function="resize",state="running"} 2
+# HELP gearman_function_workers Registrations of the function: a worker counts on each job server.
+# TYPE gearman_function_workers gauge
+gearman_function_workers{function="\"bad\\xff\""} 0
+gearman_function_workers{function="resize"} 4
+# HELP gearman_series_dropped Series that are not shown since they are beyond the limit.
+# TYPE gearman_series_dropped gauge
+gearman_series_dropped 0
+# HELP gearman_server_load_balanced 1 where the address was seen to lead to different job servers.
+# TYPE gearman_server_load_balanced gauge
+gearman_server_load_balanced{name="jobs:4730",server="10.0.0.1:4730"} 0
+gearman_server_load_balanced{name="jobs:4730",server="10.0.0.2:4730"} 1
+# HELP gearman_server_poll_duration_seconds How long the last answered poll took.
+# TYPE gearman_server_poll_duration_seconds gauge
+gearman_server_poll_duration_seconds{name="jobs:4730",server="10.0.0.1:4730"} 1
+gearman_server_poll_duration_seconds{name="jobs:4730",server="10.0.0.2:4730"} 0
+# HELP gearman_server_poll_seconds_total Time spent on answered polls.
+# TYPE gearman_server_poll_seconds_total counter
+gearman_server_poll_seconds_total{name="jobs:4730",server="10.0.0.1:4730"} 3
+gearman_server_poll_seconds_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+# HELP gearman_server_polls_total Polls, by whether they were answered.
+# TYPE gearman_server_polls_total counter
+gearman_server_polls_total{name="jobs:4730",result="answered",server="10.0.0.1:4730"} 5
+gearman_server_polls_total{name="jobs:4730",result="answered",server="10.0.0.2:4730"} 0
+gearman_server_polls_total{name="jobs:4730",result="failed",server="10.0.0.1:4730"} 1
+gearman_server_polls_total{name="jobs:4730",result="failed",server="10.0.0.2:4730"} 0
+# HELP gearman_server_received_bytes_total Bytes of the job server's answers.
+# TYPE gearman_server_received_bytes_total counter
+gearman_server_received_bytes_total{name="jobs:4730",server="10.0.0.1:4730"} 900
+gearman_server_received_bytes_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+# HELP gearman_server_requests_total Requests sent to the job server.
+# TYPE gearman_server_requests_total counter
+gearman_server_requests_total{name="jobs:4730",server="10.0.0.1:4730"} 7
+gearman_server_requests_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+# HELP gearman_server_state 1 for the state that the job server is in.
+# TYPE gearman_server_state gauge
+gearman_server_state{name="jobs:4730",server="10.0.0.1:4730",state="OK"} 1
+gearman_server_state{name="jobs:4730",server="10.0.0.2:4730",state="TimedOut"} 1
+# HELP gearman_server_up Whether the last poll of the job server was answered.
+# TYPE gearman_server_up gauge
+gearman_server_up{name="jobs:4730",server="10.0.0.1:4730"} 1
+gearman_server_up{name="jobs:4730",server="10.0.0.2:4730"} 0
+`
+	var names []string
+	for line := range strings.Lines(want) {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == "TYPE" {
+			names = append(names, f[2])
+		}
+	}
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+	if n := testutil.CollectAndCount(c, "gearman_server_answer_age_seconds"); n != 1 {
+		t.Errorf("%d ages, one server never answered", n)
+	}
+	if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+func TestSeriesAreBounded(t *testing.T) {
+	t.Parallel()
+	src := &source{}
+	for i := range 100 {
+		src.servers = append(src.servers, backlog.ServerStats{Address: fmt.Sprint(i)})
+		src.functions = append(src.functions, backlog.FunctionStats{Name: fmt.Sprint(i), Server: "s"})
+	}
+	c := New(src, Options{ByServer: true, MaxSeries: 60})
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(c)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series, dropped := 0, 0.0
+	for _, f := range families {
+		if f.GetName() == "gearman_series_dropped" {
+			dropped = f.GetMetric()[0].GetGauge().GetValue()
+			continue
+		}
+		series += len(f.GetMetric())
+	}
+	if !src.byServer || series > 120 || series < 100 || dropped != 94*seriesPerServer+80*seriesPerFunction {
+		t.Errorf("%d series, %v dropped, by server %v", series, dropped, src.byServer)
+	}
+}
