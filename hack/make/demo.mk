@@ -14,7 +14,15 @@ cluster-ready: cluster-up $(HELM)
 demo: cluster-ready ## the main job end to end: a cluster, a job server, 500 jobs, workers from zero to zero
 	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" go run ./test/demo -image "$(IMAGE)" -archive "$(IMAGE_ARCHIVE)" -reports "$(REPORTS)"
 
+# The next version, for the test of an upgrade: the same source under another version and name.
+IMAGE_NEXT := $(IMAGE)-next
+IMAGE_NEXT_ARCHIVE := $(ROOT)/build/image/gearman-operator-next.tar
+
 .PHONY: e2e
 e2e: cluster-ready ## tests on the real cluster
+	@IMAGE=$(IMAGE_NEXT) VERSION=$(VERSION)-next ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/build.sh $(IMAGE_NEXT_ARCHIVE)
+	@TAG=next $(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo-next.tar
+	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_NEXT_ARCHIVE) $(ROOT)/build/image/demo-next.tar
 	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
-		go test -tags e2e -count 1 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS) ./test/e2e/...
+		IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" \
+		go test -tags e2e -count 1 -parallel 4 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS) ./test/e2e/...

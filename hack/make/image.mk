@@ -15,3 +15,7 @@ DEMO_ARCHIVES := $(ROOT)/build/image/gearmand.tar $(ROOT)/build/image/demo.tar
 demo-images: ## images of gearmand and of the demo's job, from Debian's packages
 	@$(ROOT)/test/images/gearmand.sh $(ROOT)/build/image/gearmand.tar
 	@$(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo.tar
+
+.PHONY: image-check
+image-check: ## two builds of the image are the same, to the byte
+	@ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/check.sh

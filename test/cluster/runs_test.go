@@ -58,8 +58,13 @@ func TestCountRuns(t *testing.T) {
 	end := time.UnixMilli(1)
 	jobs := []Job{{ID: "once"}, {ID: "never"}, {ID: "twice"}, {ID: "interrupted"}, {ID: "interrupted and run again"}}
 	runs := []Run{
-		{ID: "once", End: end}, {ID: "twice", End: end}, {ID: "twice", End: end}, {ID: "interrupted"},
-		{ID: "interrupted and run again"}, {ID: "interrupted and run again", End: end}, {ID: "somebody else's", End: end},
+		{ID: "once", End: end},
+		{ID: "twice", End: end},
+		{ID: "twice", End: end},
+		{ID: "interrupted"},
+		{ID: "interrupted and run again"},
+		{ID: "interrupted and run again", End: end},
+		{ID: "somebody else's", End: end},
 	}
 	want := Count{Completed: 3, Lost: 2, RunTwice: 2, Interrupted: 2}
 	if diff := cmp.Diff(want, CountRuns(jobs, runs)); diff != "" {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# demo.sh ARCHIVE: packs Debian's busybox (a shell and its tools in one static file), the demo's job and the ledger that its runs are
+# demo.sh ARCHIVE: packs (as gearman-demo:$TAG, by default demo) Debian's busybox (a shell and its tools in one static file), the demo's job and the ledger that its runs are
 # written to.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -7,7 +7,7 @@ ROOT=$(cd "$HERE/../.." && pwd)
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gearman-operator}
 archive=${1:?say which archive to write}
 die() { echo "error: $*" >&2; exit 1; }
-tools=(cat date env head hostname kill ls nc printf ps rev sed seq sh sleep tail test wc wget)
+tools=(cat date env head hostname kill ls nc printf ps rev sed seq sh sleep tail test true wc wget)
 
 # busybox: prints the path of a static one, this machine's or one unpacked into the cache.
 busybox() {
@@ -31,6 +31,6 @@ ledger=$(dirname "$archive")/bin/ledger
 (cd "$ROOT" && CGO_ENABLED=0 GOOS=linux GOWORK=off go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$ledger" ./test/ledger)
 links=()
 for t in "${tools[@]}"; do links+=("@busybox:/bin/$t"); done
-"$ROOT/hack/image/pack.sh" -output "$archive" -name gearman-demo:demo -entrypoint /bin/sh -env PATH=/bin \
+"$ROOT/hack/image/pack.sh" -output "$archive" -name "gearman-demo:${TAG:-demo}" -entrypoint /bin/sh -env PATH=/bin \
   "$ROOT/hack/image/etc/passwd:/etc/passwd" "$ROOT/hack/image/etc/group:/etc/group" :/tmp:1777 "$b:/bin/busybox:755" "${links[@]}" -- \
   "$HERE/reverse.sh:/bin/reverse:755" "$ledger:/bin/ledger:755"
