@@ -1,0 +1,96 @@
+package kubectlgearman
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/version"
+)
+
+// cli is what all commands share.
+type cli struct {
+	genericiooptions.IOStreams
+	config *genericclioptions.ConfigFlags
+}
+
+// NewCommand returns the plugin's root command.
+func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	c := &cli{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	name := "kubectl gearman"
+	if !strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
+		name = filepath.Base(os.Args[0])
+	}
+	root := &cobra.Command{
+		Use:           "kubectl-gearman",
+		Short:         "Look at Gearman job servers and at the pools that work for them",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
+		Version:       version.Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(c.In)
+	root.SetOut(c.Out)
+	root.SetErr(c.ErrOut)
+	c.config.AddFlags(root.PersistentFlags())
+
+	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, command := range commands {
+			command.GroupID = group
+			root.AddCommand(command)
+		}
+	}
+	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand())
+	add("servers", c.statusCommand(), c.workersCommand(), c.versionCommand(), c.submitCommand())
+	return root
+}
+
+// client returns a client of the cluster that the flags select, and the namespace to work in.
+func (c *cli) client() (client.Client, string, error) {
+	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, "", err
+	}
+	config, err := c.config.ToRESTConfig()
+	if err != nil {
+		return nil, "", err
+	}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, "", err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, "", err
+	}
+	api, err := client.New(config, client.Options{Scheme: scheme})
+	return api, namespace, err
+}
+
+// completePools offers the names of the namespace's pools for a command's first argument.
+func (c *cli) completePools(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	api, namespace, err := c.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var pools v1alpha1.GearmanWorkerPoolList
+	if err := api.List(cmd.Context(), &pools, client.InNamespace(namespace)); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	names := make([]string, len(pools.Items))
+	for i, pool := range pools.Items {
+		names[i] = pool.Name
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,80 @@
+package kubectlgearman
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// connectOptions say how to speak to job servers.
+type connectOptions struct {
+	tls                    bool
+	ca, cert, key, tlsName string
+	timeout                time.Duration
+}
+
+// The names differ from kubectl's own --tls-server-name and --client-certificate, which are about the API server.
+func (o *connectOptions) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&o.tls, "tls", false, "speak TLS to the job server")
+	flags.StringVar(&o.ca, "tls-ca", "", "file with the certificates that sign the job server's; implies --tls")
+	flags.StringVar(&o.cert, "tls-cert", "", "file with the client certificate for the job server; implies --tls")
+	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert")
+	flags.StringVar(&o.tlsName, "tls-name", "", "name expected in the job server's certificate; implies --tls")
+	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long a job server may take to answer")
+}
+
+func (o *connectOptions) tlsConfig() (*tls.Config, error) {
+	if o.timeout <= 0 {
+		return nil, errors.New("--timeout must be greater than 0")
+	}
+	if !o.tls && o.ca == "" && o.cert == "" && o.tlsName == "" {
+		if o.key != "" {
+			return nil, errors.New("--tls-key needs --tls-cert")
+		}
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--tls-ca: no PEM certificate in %s", o.ca)
+		}
+	}
+	if o.cert != "" || o.key != "" {
+		if o.cert == "" || o.key == "" {
+			return nil, errors.New("--tls-cert and --tls-key go together")
+		}
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// serverNameOf is the name that a target's certificate is held to.
+func (o *connectOptions) serverNameOf(target string) string {
+	if o.tlsName != "" {
+		return o.tlsName
+	}
+	if _, name, inCluster := strings.Cut(target, "/"); inCluster {
+		target = name
+	}
+	if host, _, err := net.SplitHostPort(target); err == nil {
+		return host
+	}
+	return strings.Trim(target, "[]")
+}

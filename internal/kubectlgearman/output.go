@@ -1,0 +1,86 @@
+package kubectlgearman
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+)
+
+// column is a column of a table, and how its text is made of a row.
+type column[T any] struct {
+	title string
+	wide  bool // only with -o wide
+	text  func(T) string
+}
+
+var formats = []string{"", "wide", "json", "yaml"}
+
+func addOutputFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVarP(format, "output", "o", "", "output format: wide, json or yaml")
+	// The flag exists: it was defined in the line above.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats[1:], cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkFormat(format string) error {
+	if !slices.Contains(formats, format) {
+		return fmt.Errorf("--output must be wide, json or yaml, not %q", format)
+	}
+	return nil
+}
+
+// writeRows writes rows as a table, or as JSON or YAML with all that they hold.
+func writeRows[T any](out io.Writer, format string, columns []column[T], rows []T) error {
+	if rows == nil {
+		rows = []T{}
+	}
+	switch format {
+	case "json":
+		data, err := json.MarshalIndent(rows, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out, "%s\n", data)
+		return err
+	case "yaml":
+		data, err := yaml.Marshal(rows)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(data)
+		return err
+	}
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.wide && format != "wide" })
+	table := newTable(out)
+	line := make([]string, len(columns))
+	for i, c := range columns {
+		line[i] = c.title
+	}
+	fmt.Fprintln(table, strings.Join(line, "\t"))
+	for _, row := range rows {
+		for i, c := range columns {
+			line[i] = printable(c.text(row))
+		}
+		fmt.Fprintln(table, strings.Join(line, "\t"))
+	}
+	return table.Flush()
+}
+
+// newTable aligns the cells of tab-separated lines, as kubectl does.
+func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 6, 4, 3, ' ', 0) }
+
+// printable replaces what could move a terminal's cursor or break a table: names and client ids come from strangers.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}

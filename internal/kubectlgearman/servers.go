@@ -1,0 +1,135 @@
+package kubectlgearman
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gearman-operator/gearman-operator/gearman/admin"
+)
+
+// serverCommand is a command that asks job servers something and prints rows.
+func serverCommand[T any](c *cli, use, short string, columns []column[T], ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error)) *cobra.Command {
+	var format string
+	var connect connectOptions
+	cmd := &cobra.Command{
+		Use:   use + " SERVER...",
+		Short: short,
+		Long:  short + ".\n\n" + targetHelp,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			var rows []T
+			err := c.eachServer(cmd, args, &connect, func(server string, conn *admin.Conn) error {
+				found, err := ask(cmd, server, conn)
+				rows = append(rows, found...)
+				return err
+			})
+			if err != nil && len(rows) == 0 {
+				return err
+			}
+			// What answered is shown even where another server didn't.
+			return errors.Join(writeRows(c.Out, format, columns, rows), err)
+		},
+	}
+	addOutputFlag(cmd, &format)
+	connect.addFlags(cmd)
+	return cmd
+}
+
+type statusRow struct {
+	Server   string `json:"server"`
+	Function string `json:"function"`
+	Queued   uint64 `json:"queued"`
+	Running  int64  `json:"running"`
+	Total    uint64 `json:"total"`
+	Workers  uint64 `json:"workers"`
+}
+
+func (c *cli) statusCommand() *cobra.Command {
+	var all bool
+	cmd := serverCommand(c, "status", "Show the functions of job servers: queued and running jobs, and workers",
+		[]column[statusRow]{
+			{title: "SERVER", text: func(r statusRow) string { return r.Server }},
+			{title: "FUNCTION", text: func(r statusRow) string { return r.Function }},
+			{title: "QUEUED", text: func(r statusRow) string { return strconv.FormatUint(r.Queued, 10) }},
+			{title: "RUNNING", text: func(r statusRow) string { return strconv.FormatInt(r.Running, 10) }},
+			{title: "WORKERS", text: func(r statusRow) string { return strconv.FormatUint(r.Workers, 10) }},
+			{title: "TOTAL", wide: true, text: func(r statusRow) string { return strconv.FormatUint(r.Total, 10) }},
+		},
+		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]statusRow, error) {
+			functions, err := conn.Status(cmd.Context())
+			if err != nil {
+				return nil, err
+			}
+			var rows []statusRow
+			for _, f := range functions {
+				// A job server lists every function that it ever knew.
+				if all || f.Total > 0 || f.Workers > 0 {
+					rows = append(rows, statusRow{server, f.Function, f.Queued(), f.Running, f.Total, f.Workers})
+				}
+			}
+			slices.SortFunc(rows, func(a, b statusRow) int { return strings.Compare(a.Function, b.Function) })
+			return rows, nil
+		})
+	cmd.Flags().BoolVar(&all, "all", false, "show functions without jobs and workers too")
+	return cmd
+}
+
+type workerRow struct {
+	Server    string   `json:"server"`
+	FD        uint64   `json:"fd"`
+	IP        string   `json:"ip"`
+	ID        string   `json:"id"`
+	Functions []string `json:"functions"`
+}
+
+func (c *cli) workersCommand() *cobra.Command {
+	return serverCommand(c, "workers", "Show who is connected to job servers, and for which functions",
+		[]column[workerRow]{
+			{title: "SERVER", text: func(r workerRow) string { return r.Server }},
+			{title: "FD", wide: true, text: func(r workerRow) string { return strconv.FormatUint(r.FD, 10) }},
+			{title: "IP", text: func(r workerRow) string { return r.IP }},
+			{title: "ID", text: func(r workerRow) string { return r.ID }},
+			{title: "FUNCTIONS", text: func(r workerRow) string { return strings.Join(r.Functions, ",") }},
+		},
+		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]workerRow, error) {
+			connections, err := conn.Workers(cmd.Context())
+			if err != nil {
+				return nil, err
+			}
+			rows := make([]workerRow, len(connections))
+			for i, w := range connections {
+				rows[i] = workerRow{server, w.FD, w.IP, w.ID, w.Functions}
+			}
+			return rows, nil
+		})
+}
+
+type versionRow struct {
+	Server  string `json:"server"`
+	Version string `json:"version"`
+	Dialect string `json:"dialect"`
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	return serverCommand(c, "version", "Show the versions of job servers",
+		[]column[versionRow]{
+			{title: "SERVER", text: func(r versionRow) string { return r.Server }},
+			{title: "VERSION", text: func(r versionRow) string { return r.Version }},
+			{title: "KIND", text: func(r versionRow) string { return r.Dialect }},
+		},
+		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]versionRow, error) {
+			v, err := conn.Version(cmd.Context())
+			if err != nil {
+				return nil, err
+			}
+			return []versionRow{{server, v.Text, fmt.Sprint(v.Dialect)}}, nil
+		})
+}

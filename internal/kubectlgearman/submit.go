@@ -1,0 +1,164 @@
+package kubectlgearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	gearman "github.com/gearman-operator/gearman-operator/gearman/client"
+)
+
+type submitOptions struct {
+	connect          connectOptions
+	servers          []string
+	data, file       string
+	background       bool
+	priority, unique string
+	after            time.Duration
+	quiet            bool
+}
+
+var priorities = map[string]gearman.Priority{"high": gearman.High, "normal": gearman.Normal, "low": gearman.Low}
+
+func (c *cli) submitCommand() *cobra.Command {
+	var o submitOptions
+	cmd := &cobra.Command{
+		Use:   "submit FUNCTION --to SERVER",
+		Short: "Submit a job, and wait for its result",
+		Long: `Submit a job, and wait for its result.
+
+The workload is --data, a file (--file), or standard input (--file -); without either it is empty. The result goes to
+standard output as it is, progress and warnings go to standard error. With --background the job's handle is printed and
+nothing waits. The command fails if the job fails.
+
+` + targetHelp,
+		Example: `  kubectl gearman submit reverse --to svc/gearmand --data hello
+  kubectl gearman submit resize --to gearmand.example.com --file photo.jpg >small.jpg
+  kubectl gearman submit report --to svc/gearmand --background --priority low --after 1h`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.submit(cmd.Context(), args[0], &o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.servers, "to", nil, "job servers, tried in order: host:port, pod/NAME, svc/NAME or pool/NAME")
+	flags.StringVar(&o.data, "data", "", "the workload itself")
+	flags.StringVarP(&o.file, "file", "f", "", "file with the workload; - is standard input")
+	flags.BoolVarP(&o.background, "background", "b", false, "don't wait for the result")
+	flags.StringVar(&o.priority, "priority", "normal", "high, normal or low")
+	flags.StringVar(&o.unique, "unique", "", "unique key: jobs of one function with one key are one job")
+	flags.DurationVar(&o.after, "after", 0, "run the job after this time; needs --background")
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
+	cmd.MarkFlagsMutuallyExclusive("data", "file")
+	// The flag exists: it was defined above.
+	_ = cmd.MarkFlagRequired("to")
+	o.connect.addFlags(cmd)
+	return cmd
+}
+
+// submit sends one job and waits for what the options ask for.
+func (c *cli) submit(ctx context.Context, function string, o *submitOptions) (err error) {
+	priority, ok := priorities[o.priority]
+	if !ok {
+		return fmt.Errorf("--priority must be high, normal or low, not %q", o.priority)
+	}
+	if o.after != 0 && !o.background {
+		return errors.New("--after needs --background: nobody waits that long")
+	}
+	if o.after < 0 {
+		return errors.New("--after must not be negative")
+	}
+	workload, err := c.workload(o)
+	if err != nil {
+		return err
+	}
+
+	tlsConfig, err := o.connect.tlsConfig()
+	if err != nil {
+		return err
+	}
+	var addresses []string
+	for _, target := range o.servers {
+		found, err := c.endpoints(ctx, target)
+		if err != nil {
+			return err
+		}
+		for _, e := range found {
+			addr, done, err := c.reach(ctx, e)
+			if err != nil {
+				return err
+			}
+			defer done()
+			addresses = append(addresses, addr)
+		}
+		if tlsConfig != nil && tlsConfig.ServerName == "" {
+			tlsConfig.ServerName = o.connect.serverNameOf(target)
+		}
+	}
+	client, err := gearman.New(gearman.Options{
+		Servers: addresses, Select: gearman.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout, Exceptions: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+
+	options := []gearman.Option{gearman.WithPriority(priority)}
+	if o.unique != "" {
+		options = append(options, gearman.WithUnique(o.unique))
+	}
+	if o.after > 0 {
+		options = append(options, gearman.At(time.Now().Add(o.after)))
+	}
+	if o.background {
+		id, err := client.Background(ctx, function, workload, options...)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.Out, id)
+		return err
+	}
+	return c.foreground(ctx, client, function, workload, o.quiet, options)
+}
+
+func (c *cli) foreground(ctx context.Context, client *gearman.Client, function string, workload []byte, quiet bool, options []gearman.Option) error {
+	// The client calls these from one goroutine, before Do returns.
+	var writeErr error
+	write := func(data []byte) {
+		if _, err := c.Out.Write(data); err != nil && writeErr == nil {
+			writeErr = err
+		}
+	}
+	note := func(format string, args ...any) {
+		if !quiet {
+			fmt.Fprintf(c.ErrOut, format, args...)
+		}
+	}
+	options = append(options,
+		gearman.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
+		gearman.OnStatus(func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }),
+		gearman.OnWarning(func(data []byte) { note("warning: %s\n", printable(string(data))) }),
+		gearman.OnData(write),
+	)
+	result, err := client.Do(ctx, function, workload, options...)
+	if err != nil {
+		return err
+	}
+	write(result)
+	return writeErr
+}
+
+func (c *cli) workload(o *submitOptions) ([]byte, error) {
+	switch o.file {
+	case "":
+		return []byte(o.data), nil
+	case "-":
+		return io.ReadAll(c.In)
+	}
+	return os.ReadFile(o.file)
+}

@@ -1,0 +1,229 @@
+package kubectlgearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/admin"
+)
+
+const gearmanPort = 4730
+
+const targetHelp = `Job servers are named in one of these ways:
+
+  host[:port]        a job server that this machine reaches; each address of the name is a job server of its own
+  pod/NAME[:port]    a pod of the cluster, through a port-forward
+  svc/NAME[:port]    all ready pods behind a Service of the cluster, through port-forwards
+  pool/NAME          the job servers of a pool: names such as gearmand.jobs.svc are reached through port-forwards
+
+The port is 4730 unless it is given.`
+
+// endpoint is one job server and the way to it.
+type endpoint struct {
+	name string // for people: host:port or namespace/pod
+	addr string // what to dial, for a direct one
+	pod  *podPort
+}
+
+// podPort is a port of a pod.
+type podPort struct {
+	namespace, pod string
+	port           int
+}
+
+// endpoints finds the job servers that a command's argument names.
+func (c *cli) endpoints(ctx context.Context, target string) ([]endpoint, error) {
+	kind, rest, ok := strings.Cut(target, "/")
+	if !ok {
+		return direct(ctx, target)
+	}
+	name, port, err := splitPort(rest)
+	if err != nil {
+		return nil, err
+	}
+	api, namespace, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "pod", "pods", "po":
+		return []endpoint{podEndpoint(namespace, name, port)}, nil
+	case "svc", "service", "services":
+		return serviceEndpoints(ctx, api, namespace, name, port)
+	case "pool", "gwp", "gearmanworkerpool":
+		return poolEndpoints(ctx, api, namespace, name)
+	}
+	return nil, fmt.Errorf("%q is no job server: write host:port, pod/NAME, svc/NAME or pool/NAME", target)
+}
+
+func direct(ctx context.Context, address string) ([]endpoint, error) {
+	addresses, err := admin.Resolve(ctx, nil, address)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]endpoint, len(addresses))
+	for i, a := range addresses {
+		all[i] = endpoint{name: a, addr: a}
+	}
+	return all, nil
+}
+
+func podEndpoint(namespace, pod string, port int) endpoint {
+	return endpoint{name: namespace + "/" + pod, pod: &podPort{namespace, pod, port}}
+}
+
+// serviceEndpoints are the ready pods behind a Service, by its EndpointSlices.
+func serviceEndpoints(ctx context.Context, api client.Client, namespace, name string, port int) ([]endpoint, error) {
+	var service corev1.Service
+	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &service); err != nil {
+		return nil, err
+	}
+	var sliceList discoveryv1.EndpointSliceList
+	if err := api.List(ctx, &sliceList, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+		return nil, err
+	}
+	// A Service may listen on another port than its pods; its slices tell the pods' port by the port's name.
+	portName, isService := "", false
+	for _, p := range service.Spec.Ports {
+		if int(p.Port) == port {
+			portName, isService = p.Name, true
+		}
+	}
+	var all []endpoint
+	for _, slice := range sliceList.Items {
+		podsPort := port
+		for _, p := range slice.Ports {
+			if isService && p.Port != nil && (p.Name == nil && portName == "" || p.Name != nil && *p.Name == portName) {
+				podsPort = int(*p.Port)
+			}
+		}
+		for _, e := range slice.Endpoints {
+			ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+			if ready && e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
+				all = append(all, podEndpoint(namespace, e.TargetRef.Name, podsPort))
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the Service %s in namespace %s has no ready pod", name, namespace)
+	}
+	slices.SortFunc(all, func(a, b endpoint) int { return strings.Compare(a.name, b.name) })
+	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.name == b.name && a.pod.port == b.pod.port }), nil
+}
+
+// poolEndpoints are the job servers that a pool's spec names. Those inside the cluster are reached through it.
+func poolEndpoints(ctx context.Context, api client.Client, namespace, name string) ([]endpoint, error) {
+	var pool v1alpha1.GearmanWorkerPool
+	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pool); err != nil {
+		return nil, err
+	}
+	if pool.Spec.TLS != nil {
+		return nil, fmt.Errorf("pool %s speaks TLS to its job servers, which the plugin can't with the pool's Secrets: name the job server and give --tls-ca, --tls-cert and --tls-key", name)
+	}
+	var all []endpoint
+	for _, server := range pool.Spec.Servers {
+		host, port, err := splitPort(string(server))
+		if err != nil {
+			return nil, err
+		}
+		found, err := inCluster(ctx, api, pool.Namespace, host, port)
+		if err == nil && found == nil {
+			found, err = direct(ctx, string(server))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("job server %s: %w", server, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// inCluster finds what a cluster's DNS would find for a host as a pod of the namespace sees it: NAME, NAME.NAMESPACE,
+// NAME.NAMESPACE.svc..., or POD.SERVICE.NAMESPACE.svc... It returns nothing for any other host.
+func inCluster(ctx context.Context, api client.Client, namespace, host string, port int) ([]endpoint, error) {
+	if net.ParseIP(host) != nil {
+		return nil, nil
+	}
+	parts := strings.Split(strings.TrimSuffix(host, "."), ".")
+	svc := slices.Index(parts, "svc")
+	switch {
+	case svc == 3: // the pod of a StatefulSet
+		return []endpoint{podEndpoint(parts[2], parts[0], port)}, nil
+	case svc == 2:
+		return serviceEndpoints(ctx, api, parts[1], parts[0], port)
+	case svc >= 0 || len(parts) > 2:
+		return nil, nil
+	case len(parts) == 2:
+		namespace = parts[1]
+	}
+	found, err := serviceEndpoints(ctx, api, namespace, parts[0], port)
+	if client.IgnoreNotFound(err) == nil && err != nil {
+		return nil, nil // a name of the world outside
+	}
+	return found, err
+}
+
+// splitPort takes an address apart: host, host:port, [IPv6] or [IPv6]:port.
+func splitPort(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		if strings.Count(address, ":") == 1 || address == "" {
+			return "", 0, fmt.Errorf("%q is no address: write host or host:port", address)
+		}
+		return strings.Trim(address, "[]"), gearmanPort, nil
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("%q: the port must be from 1 to 65535", address)
+	}
+	return host, port, nil
+}
+
+// eachServer calls f with a connection to each job server that the arguments name. A server that can't be reached, or that f
+// fails for, doesn't keep f from the others; the errors are joined.
+func (c *cli) eachServer(cmd *cobra.Command, targets []string, o *connectOptions, f func(server string, conn *admin.Conn) error) error {
+	ctx := cmd.Context()
+	tlsConfig, err := o.tlsConfig()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, target := range targets {
+		found, err := c.endpoints(ctx, target)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, e := range found {
+			if err := c.oneServer(ctx, e, admin.Options{TLS: tlsConfig, Timeout: o.timeout, ConnectTimeout: o.timeout, ServerName: o.serverNameOf(target)}, f); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *cli) oneServer(ctx context.Context, e endpoint, o admin.Options, f func(string, *admin.Conn) error) (err error) {
+	addr, closeForward, err := c.reach(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer closeForward()
+	conn, err := admin.Dial(ctx, addr, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return f(e.name, conn)
+}

@@ -1,0 +1,148 @@
+package kubectlgearman
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+type topOptions struct {
+	operatorNamespace, sort, format string
+	allNamespaces, once             bool
+	interval                        time.Duration
+}
+
+// orders are what --sort takes. Figures sort the greatest first.
+var orders = map[string]func(a, b poolRow) int{
+	"name":     func(a, b poolRow) int { return 0 },
+	"queued":   func(a, b poolRow) int { return cmp.Compare(b.Queued, a.Queued) },
+	"running":  func(a, b poolRow) int { return cmp.Compare(b.Running, a.Running) },
+	"wait":     func(a, b poolRow) int { return cmp.Compare(b.WaitSeconds, a.WaitSeconds) },
+	"replicas": func(a, b poolRow) int { return cmp.Compare(b.Replicas, a.Replicas) },
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+
+func seconds(v float64) string {
+	return time.Duration(v * float64(time.Second)).Round(100 * time.Millisecond).String()
+}
+
+var topColumns = []column[poolRow]{
+	{title: "NAMESPACE", text: func(r poolRow) string { return r.Namespace }},
+	{title: "POOL", text: func(r poolRow) string { return r.Pool }},
+	{title: "QUEUED", text: func(r poolRow) string { return number(r.Queued) }},
+	{title: "RUNNING", text: func(r poolRow) string { return number(r.Running) }},
+	{title: "WAIT", text: func(r poolRow) string { return seconds(r.WaitSeconds) }},
+	{title: "REPLICAS", text: func(r poolRow) string { return number(r.Replicas) }},
+	{title: "DESIRED", text: func(r poolRow) string { return number(r.Desired) }},
+	{title: "READY", text: func(r poolRow) string { return number(r.Ready) }},
+	{title: "MIN", wide: true, text: func(r poolRow) string { return number(r.Min) }},
+	{title: "MAX", text: func(r poolRow) string { return number(r.Max) }},
+	{title: "JOB", wide: true, text: func(r poolRow) string { return seconds(r.JobSeconds) }},
+	{title: "REASON", text: func(r poolRow) string {
+		if r.Partial {
+			return r.Reason + " (a job server does not answer)"
+		}
+		return r.Reason
+	}},
+}
+
+func (c *cli) topCommand() *cobra.Command {
+	var o topOptions
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show pools live: their queues, replicas and why",
+		Long: `Show pools live: their queues, replicas and why.
+
+The figures come from the operator's metrics, through a port-forward, and are as fresh as its last poll of the job servers;
+those in "kubectl get gwp" may be a minute old.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.top(cmd.Context(), &o) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")
+	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator; empty: look in all")
+	flags.StringVar(&o.sort, "sort", "queued", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
+	flags.BoolVar(&o.once, "once", false, "print once and end")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
+	addOutputFlag(cmd, &o.format)
+	// The flag exists: it was defined above.
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (o *topOptions) check() error {
+	if err := checkFormat(o.format); err != nil {
+		return err
+	}
+	if orders[o.sort] == nil {
+		return fmt.Errorf("--sort must be one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(orders)), ", "), o.sort)
+	}
+	if o.interval < 100*time.Millisecond {
+		return fmt.Errorf("--interval must be at least 100ms, not %s", o.interval)
+	}
+	return nil
+}
+
+func (c *cli) top(ctx context.Context, o *topOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	api, namespace, err := c.client()
+	if err != nil {
+		return err
+	}
+	if o.allNamespaces {
+		namespace = ""
+	}
+	source, err := c.newScraper(ctx, api, o.operatorNamespace)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+
+	ticker := time.NewTicker(o.interval)
+	defer ticker.Stop()
+	for {
+		rows, err := source.scrape(ctx)
+		if err != nil {
+			return err
+		}
+		var frame bytes.Buffer
+		live := !o.once && o.format != "json" && o.format != "yaml"
+		if live {
+			frame.WriteString("\x1b[H\x1b[2J") // cursor to the corner, screen empty
+		}
+		if err := writeRows(&frame, o.format, topColumns, arrange(rows, namespace, o.sort)); err != nil {
+			return err
+		}
+		if _, err := c.Out.Write(frame.Bytes()); err != nil {
+			return err
+		}
+		if !live {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// arrange keeps the pools of a namespace ("": all) and sorts them, equal ones by name.
+func arrange(rows []poolRow, namespace, order string) []poolRow {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r poolRow) bool { return namespace != "" && r.Namespace != namespace })
+	slices.SortFunc(rows, func(a, b poolRow) int {
+		return cmp.Or(orders[order](a, b), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pool, b.Pool))
+	})
+	return rows
+}
