@@ -7,3 +7,7 @@ test-conformance: ## job servers x features: gearmantest, gearmand, Perl's Gearm
 	if [ $$status -ne 0 ]; then cat $(REPORTS)/conformance.log >&2; fi; \
 	if [ -f $(REPORTS)/conformance.md ]; then cat $(REPORTS)/conformance.md; fi; \
 	exit $$status
+
+.PHONY: test-interop
+test-interop: ## our workers and clients against libgearman's CLI, php-gearman and Perl's Gearman::Client
+	go test ./test/interop -count=1 -v | grep -E '^ *--- |^(ok|FAIL)|not in '
