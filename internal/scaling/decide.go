@@ -146,19 +146,23 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	if p.TargetWait > 0 {
 		target := p.TargetWait.Seconds()
 		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target})
+		if more, soon := s.starved(v.now, v.tick, v.free, v.starting, v.boot+v.tick, target); more > slots {
+			slots, urgent = more, urgent || soon
+		}
 		d.Terms.Missing = slots
 		pods := math.Floor(slots / v.slotsPerPod)
 		if urgent || in.Replicas == 0 {
 			pods = math.Ceil(slots / v.slotsPerPod)
 		}
-		if !v.known && (s.Telemetry || v.slots == 0) {
-			// No job has ended well here yet: how long one takes is a guess, and whether more replicas do any good is open. As long as there is time, a few scouts
-			// find out.
-			most := max(5, float64(p.MaxReplicas)/10)
-			if !urgent {
-				most = max(0, scouts-present)
+		if s.Telemetry || v.slots == 0 {
+			// How long a job takes is a guess until some have ended well. As long as there is time, a few scouts find out; and before the first has ended, nobody
+			// knows whether more replicas do any good.
+			if v.unsure && !urgent {
+				pods = min(pods, max(scouts, math.Ceil(ScoutPart*math.Sqrt(present+pods)))-present)
 			}
-			pods = min(pods, most)
+			if !v.known {
+				pods = min(pods, max(5, float64(p.MaxReplicas)/10))
+			}
 		}
 		if pods >= 1 {
 			d.want(count(present+pods), ReasonTargetWait)

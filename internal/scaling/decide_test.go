@@ -312,7 +312,7 @@ func TestDecide(t *testing.T) {
 				q.sample.Replicas = q.tick().Replicas
 				return q.tick()
 			},
-			want: outcome{3, ReasonSteady, "", HoldStart, true, nil}, // scouts
+			want: outcome{4, ReasonSteady, "", HoldStart, true, nil}, // scouts
 		},
 	}
 	for name, tc := range tests {

@@ -1,6 +1,9 @@
 package scaling
 
 import (
+	"os"
+	"strconv"
+
 	"cmp"
 	"math"
 	"slices"
@@ -30,6 +33,16 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	if !full {
 		least = 0
 	}
+	spare := 0.
+	if p.TargetWait > 0 && v.starting == 0 && v.dark == 0 && v.jobTime <= p.TargetWait.Seconds()*SpareJob && v.backlog <= SpareQueue*p.TargetWait.Seconds()*v.slots {
+		spare = v.slots + v.broken - v.load/SpareUse
+	}
+	s.SpareSlots.Since = s.IdleSlots.Since
+	s.SpareSlots.push(v.now, spare, window)
+	least2, _ := s.SpareSlots.least(v.now, window)
+	if full {
+		least = max(least, least2)
+	}
 	n := max(in.Replicas-count(math.Floor(least/v.slotsPerPod)), floor, 1)
 	why := ReasonIdle
 	// A backlog that can't be begun now may be at any time, unless a probe has said otherwise: one replica waits for it.
@@ -56,6 +69,8 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 func (s *State) emptyTime(p *Policy) float64 {
 	return max(p.Idle.Seconds(), s.idleWindow()) * clamp(s.Patience, 1, maxPatience)
 }
+
+var SpareJob, SpareQueue, SpareUse = envf("SJ", .25), envf("SQ", .2), envf("SU", .95)
 
 const maxPatience = 16
 
@@ -165,4 +180,11 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+func envf(k string, d float64) float64 {
+	if x, err := strconv.ParseFloat(os.Getenv(k), 64); err == nil {
+		return x
+	}
+	return d
 }

@@ -10,6 +10,10 @@ const (
 )
 
 // capacity is what a pool has to work on its queue.
+var ScoutPart = envf("SP", 1.5)
+
+var Futile, Starve, STM = envf("FU", 1), envf("ST", 1), envf("STM", .4)
+
 type capacity struct {
 	free, starting float64 // slots
 	wait           float64 // mean seconds until the starting ones work
@@ -51,14 +55,56 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		n += jobs
 		work += jobs * f.Mean
 		each := work / n
-		left := haste*c.target - (now - at)
+		left := haste*c.target - (now-at)*f.Skew
 		d := max(left, 0)
 		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), n-c.free-c.starting)
+		if v > 0 && left < c.boot && Futile > 0 && work*Futile <= c.does(functions, each, c.boot) {
+			continue // all of it is begun before a new pod could be there
+		}
 		if v > 0 {
 			slots = max(slots, v)
 			urgent = urgent || left-c.boot < tick
 		}
 	}
+}
+
+// starved says how many slots are missing for a function whose turn may not come: job servers hand out a worker's functions in a fixed order, so that one can wait
+// while every slot that gets free goes to the others. That is to be feared where no slot works on it, and until its oldest job is due fewer slots get free than jobs of the
+// others wait or will come.
+func (s *State) starved(now, tick, free, starting, boot, target float64) (slots float64, urgent bool) {
+	if len(s.Functions) < 2 || free >= 1 || Starve == 0 {
+		return 0, false
+	}
+	for i := range s.Functions {
+		f := &s.Functions[i]
+		at, waits := f.oldest()
+		if !waits || f.Serving >= 0.5 {
+			continue
+		}
+		left := haste*target - (now-at)*f.Skew
+		d := max(left, 0)
+		ends, others := 0., 0.
+		for j := range s.Functions {
+			if g := &s.Functions[j]; j != i {
+				ends += g.Serving * d / g.Mean
+				others += g.Load * d / g.Mean
+				for _, c := range g.Cohorts {
+					others += c.N
+				}
+			}
+		}
+		if ends-0.5*math.Sqrt(ends)-others >= 1 {
+			continue
+		}
+		work := 0.
+		for _, c := range f.Cohorts {
+			work += c.N * f.Mean
+		}
+		if need := max(1, work/(f.Mean+max(left-boot, target/4))) - starting; need > 0 && left-boot < max(2*tick, STM*target) {
+			slots, urgent = max(slots, need), true
+		}
+	}
+	return slots, urgent
 }
 
 // does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that take each seconds.

@@ -30,6 +30,10 @@ func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, bu
 }
 
 const (
+	// unknownJob is what a job is taken to last at most, in seconds, while nothing is known about it.
+	unknownJob = 30.
+	// fewJobs is how many jobs must have ended well before their mean is relied on where there is time to see more.
+	fewJobs = 8
 	// unsureHint is by how much a hint may be too low: without telemetry nothing corrects it.
 	unsureHint = 3
 	// provingJobs is how many jobs a queue must have fallen by to prove something.

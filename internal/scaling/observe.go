@@ -31,7 +31,8 @@ type view struct {
 	jobTime                         float64 // mean over the functions, by their jobs
 	longest                         float64 // longest job time seen or assumed
 	oldest                          float64 // age of the oldest queued job
-	known                           bool    // the time of some function's jobs is known
+	known, unsure                   bool    // some job has ended well, here or before; of a function with a queue, too few to tell their time
+	backlog                         float64 // slot-seconds that the queue takes
 	restarted, partial              bool    // the history has a gap; a job server is silent
 }
 
@@ -49,7 +50,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 
 	prior := p.JobTimeHint.Seconds()
 	if prior == 0 {
-		prior = p.waitOrDefault().Seconds()
+		prior = min(p.waitOrDefault().Seconds(), unknownJob)
 	}
 	dark := 0. // of the running jobs that telemetry doesn't tell of, the part that runs on own pods
 	if other := v.running + v.foreign; other > 0 {
@@ -61,6 +62,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		g := &in.Functions[i]
 		f := s.function(g.Name, i, prior)
 		f.Unseen = unseen(in, g)
+		f.skew(in, g)
 		worked += f.take(g, &v, prior, dark, p.JobTimeHint > 0)
 	}
 	v.free = max(0, v.slots-v.running)
@@ -71,13 +73,18 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		g := &in.Functions[i]
 		f := s.function(g.Name, i, prior)
 		f.enqueue(g, &v, p.waitOrDefault().Seconds(), limit)
-		v.load += f.load(v.now, f.counted(g, &v), f.Mean, 0)
+		f.Load = f.load(v.now, f.counted(g, &v), f.Mean, 0)
+		v.load += f.Load
 		v.jobTime += f.Mean * (f.Jobs + 1)
 		weight += f.Jobs + 1
 		v.longest = max(v.longest, f.Longest, f.Mean)
 		v.known = v.known || f.Known
+		if f.waiting(g) > 0 && f.Jobs < fewJobs && !f.Saved {
+			v.unsure = true
+		}
+		v.backlog += float64(f.waiting(g)) * f.Mean
 		if at, ok := f.oldest(); ok {
-			v.oldest = max(v.oldest, v.now-at)
+			v.oldest = max(v.oldest, (v.now-at)*f.Skew)
 		}
 		f.Total, f.Running = g.Total+f.Unseen, g.Running
 	}
@@ -166,6 +173,17 @@ func unseen(in *Sample, g *FunctionSample) int64 {
 	old := min(max(0, g.SilentQueued), g.queued())
 	share := clamp(float64(g.queued()-old)*float64(in.Silent)/float64(in.Answering), 0, maxCount)
 	return max(0, int64(share)-old)
+}
+
+// skew notes how unevenly a function's jobs wait at the answering job servers; while one is silent, it stays as it was.
+func (f *Function) skew(in *Sample, g *FunctionSample) {
+	if in.Silent > 0 && f.Skew > 0 {
+		return
+	}
+	f.Skew = 1
+	if q := float64(g.queued() - g.SilentQueued); in.Answering > 1 && q >= 10 {
+		f.Skew = clamp(float64(in.Answering)*float64(g.LongestQueue)/q, 1, 2)
+	}
 }
 
 // take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark is the part of the

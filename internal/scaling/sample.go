@@ -35,6 +35,9 @@ type FunctionSample struct {
 	Total, Running int64
 	// SilentQueued is the part of the queue that stands in last answers of job servers that are silent now.
 	SilentQueued int64
+	// LongestQueue is the largest queue that one of the answering job servers has; 0 where there is only one. Jobs at a server with a longer queue wait for longer
+	// than the sum tells.
+	LongestQueue int64
 	// Busy is how many slots of the pool's own pods that are not terminating work on this function, Draining the same of its terminating pods; by telemetry.
 	Busy, Draining int64
 	// Ended is how many jobs ended well, EndedSeconds how long those took together.

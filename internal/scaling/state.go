@@ -33,8 +33,8 @@ type State struct {
 	HoldWhy   Hold
 	// Active is when something was last queued, running or finished.
 	Active float64
-	// IdleSlots remembers the least idle slots since the last action.
-	IdleSlots Window
+	// IdleSlots remembers the least idle slots since the last action, SpareSlots the least beyond the load.
+	IdleSlots, SpareSlots Window
 	// Lowest and Highest remember the law's answers for behavior's stabilization, Changes the replicas added and taken for its policies.
 	Lowest, Highest Window
 	Changes         []Change
@@ -63,11 +63,11 @@ type Function struct {
 	EndedSeconds, Busy      float64
 	// Foreign is how many jobs others ran then, Serving how many slots turn to this function's queue when they end their job, Ends how many jobs ended.
 	Foreign, Serving, Ends float64
-	// Work is the busy time of the pool's own slots since Epoch, in slot-seconds, WorkBefore the same one sample ago; Points are its past values, coarser with
+	// Work is the busy time of the pool's own slots since Epoch, in slot-seconds, WorkBefore the same one sample ago, Load what follows; Points are its past values, coarser with
 	// age. Trusted: the time of a job is more than a guess, so that the queue may count as work to come.
-	Work, WorkBefore float64
-	Trusted          bool
-	Points           []Point
+	Work, WorkBefore, Load float64
+	Trusted                bool
+	Points                 []Point
 	// Jobs and Seconds are number and time of the jobs that ended well, decaying with age; Elapsed is what the running ones have taken, Prior the assumed time
 	// of one more job, Mean what follows from them.
 	Jobs, Seconds, Elapsed, Prior, Mean float64
@@ -76,6 +76,8 @@ type Function struct {
 	PeakWork, Proved float64
 	// Known: the mean rests on at least one job that ended well, in this life or before.
 	Known bool
+	// Saved: the prior is a mean of a former life.
+	Saved bool
 	// Longest is a decaying maximum of the mean time of the jobs seen in one tick.
 	Longest float64
 	// Cohorts are the queued jobs by time of arrival, oldest first. Carry is what the last sample had too few.
@@ -83,6 +85,8 @@ type Function struct {
 	Carry   float64
 	// Unseen is how many jobs more are taken to wait at job servers that are silent.
 	Unseen int64
+	// Skew is by how much the longest of the job servers' queues exceeds their mean (1 to 2).
+	Skew float64
 	// Stuck jobs of the queue were not handed to free slots; Idled is the least queue since slots were free beside it.
 	Stuck, Idled int64
 	// Failures since the last job that ended well, and when that was.
@@ -122,6 +126,7 @@ func (s *State) Learnt() Learnt {
 func (s *State) Clone() State {
 	t := *s
 	t.IdleSlots.Entries = slices.Clone(s.IdleSlots.Entries)
+	t.SpareSlots.Entries = slices.Clone(s.SpareSlots.Entries)
 	t.Lowest.Entries = slices.Clone(s.Lowest.Entries)
 	t.Highest.Entries = slices.Clone(s.Highest.Entries)
 	t.Changes = slices.Clone(s.Changes)
@@ -138,7 +143,7 @@ func (s *State) Clone() State {
 // Size is the memory that s takes, in bytes, names excepted.
 func (s *State) Size() int {
 	n := int(unsafe.Sizeof(*s))
-	n += (cap(s.IdleSlots.Entries) + cap(s.Lowest.Entries) + cap(s.Highest.Entries)) * int(unsafe.Sizeof(Entry{}))
+	n += (cap(s.IdleSlots.Entries) + cap(s.SpareSlots.Entries) + cap(s.Lowest.Entries) + cap(s.Highest.Entries)) * int(unsafe.Sizeof(Entry{}))
 	n += cap(s.Changes)*int(unsafe.Sizeof(Change{})) + cap(s.Saved)*int(unsafe.Sizeof(JobTime{})) + cap(s.Functions)*int(unsafe.Sizeof(Function{}))
 	for i := range s.Functions {
 		f := &s.Functions[i]
@@ -163,7 +168,7 @@ func (s *State) function(name string, hint int, prior float64) *Function {
 	f := Function{Name: name, Prior: prior, Total: -1}
 	for i, j := range s.Saved {
 		if j.Function == name {
-			f.Prior, f.Known = j.Time.Seconds(), true
+			f.Prior, f.Known, f.Saved = j.Time.Seconds(), true, true
 			s.Saved = slices.Delete(s.Saved, i, i+1)
 			break
 		}

@@ -98,10 +98,12 @@ func (o *Ours) look(s *Simulator) {
 	s.parted = in.Partial
 	for f := range in.Functions {
 		g, c := &in.Functions[f], &s.rep[f]
-		g.Total, g.Running, g.SilentQueued = 0, 0, 0
+		g.Total, g.Running, g.SilentQueued, g.LongestQueue = 0, 0, 0, 0
 		for k := range s.w.Servers {
-			if o.silent[k] {
-				g.SilentQueued += int64(o.total[f*s.w.Servers+k] - o.running[f*s.w.Servers+k])
+			if q := int64(o.total[f*s.w.Servers+k] - o.running[f*s.w.Servers+k]); o.silent[k] {
+				g.SilentQueued += q
+			} else {
+				g.LongestQueue = max(g.LongestQueue, q)
 			}
 			g.Total += int64(o.total[f*s.w.Servers+k])
 			g.Running += int64(o.running[f*s.w.Servers+k])
