@@ -1,0 +1,138 @@
+package workerruntime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+const (
+	// announceEvery is how often the client id is renewed while jobs run or ended since.
+	announceEvery = time.Second
+	// edgeEvery is how soon after a renewal an idle worker's first job, or a busy one's last, may cause another. Quick jobs would else
+	// send more packets about themselves than for themselves.
+	edgeEvery = 50 * time.Millisecond
+	// linger is how long a stopping pod stays connected after its last job, so that the operator sees the last counts: a little
+	// more than one period of its polls (5 s).
+	linger = 6 * time.Second
+)
+
+// announcer tells the operator how this worker is doing, by the client id of slot 0's connections. Without a pod's uid there is nobody to
+// tell, and the id only says who this is.
+type announcer struct {
+	reporter *telemetry.Reporter // nil: no telemetry
+	plain    string              // the id without telemetry
+	edge     chan struct{}
+	more     atomic.Bool // some function's news are not told yet
+}
+
+func newAnnouncer(uid, pod string, start time.Time, capacity int, functions []string) (*announcer, error) {
+	a := &announcer{edge: make(chan struct{}, 1)}
+	if uid == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown"
+		}
+		a.plain = strings.ReplaceAll(fmt.Sprintf("gearman-worker_%.80s_%d", host, os.Getpid()), " ", "_")
+		return a, nil
+	}
+	r, err := telemetry.NewReporter(uid, pod, start, capacity, functions)
+	if err != nil {
+		return nil, fmt.Errorf("GEARMAN_WORKER_POD_UID: %w", err)
+	}
+	a.reporter = r
+	return a, nil
+}
+
+// clientID is the id of a slot's connections.
+func (a *announcer) clientID(slot int) string {
+	switch {
+	case a.reporter == nil:
+		return a.plain
+	case slot == 0:
+		id, more := a.reporter.Next(time.Now())
+		a.more.Store(more)
+		return id
+	}
+	return a.reporter.Brief()
+}
+
+func (a *announcer) started(function string, now time.Time, edge bool) {
+	if a.reporter != nil {
+		a.reporter.Start(function, now)
+		a.signal(edge)
+	}
+}
+
+func (a *announcer) ended(function string, started, now time.Time, o telemetry.Outcome, edge bool) {
+	if a.reporter != nil {
+		a.reporter.End(function, started, now, o)
+		a.signal(edge)
+	}
+}
+
+func (a *announcer) signal(edge bool) {
+	if !edge {
+		return
+	}
+	select {
+	case a.edge <- struct{}{}:
+	default:
+	}
+}
+
+func (a *announcer) linger() time.Duration {
+	if a.reporter == nil {
+		return 0
+	}
+	return linger
+}
+
+// run renews the id at every idle/busy edge, and each second while there is news.
+func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *slog.Logger) {
+	if a.reporter == nil {
+		return
+	}
+	tick := time.NewTicker(announceEvery)
+	defer tick.Stop()
+	last := time.Time{}
+	wasBusy := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.edge:
+			if wait := edgeEvery - time.Since(last); wait > 0 {
+				timer := time.NewTimer(wait)
+				select {
+				case <-ctx.Done():
+					timer.Stop()
+					return
+				case <-timer.C:
+				}
+			}
+		case <-tick.C:
+			if !a.news(&wasBusy) {
+				continue
+			}
+		}
+		last = time.Now()
+		if err := renew(0); err != nil {
+			log.LogAttrs(ctx, slog.LevelDebug, "Client id not renewed", slog.Any("error", err))
+		}
+	}
+}
+
+// news tells whether there may be something to tell: jobs run, or ran at the last look.
+func (a *announcer) news(wasBusy *bool) bool {
+	busy := a.reporter.Busy() > 0
+	changed := busy || *wasBusy || a.more.Load()
+	*wasBusy = busy
+	return changed
+}

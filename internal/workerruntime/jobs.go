@@ -1,0 +1,195 @@
+package workerruntime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+)
+
+// jobs runs the library's jobs by the handlers and keeps account of them.
+type jobs struct {
+	log       *slog.Logger
+	failures  *logs.Limit // of lines about jobs that didn't end well
+	metrics   *metrics
+	announcer *announcer
+
+	mu    sync.Mutex
+	slots []slotState // a slot has one job at a time
+	busy  int
+	// requeues counts the jobs handed back in a row for crashes. A crashing command would else see the same job again at once.
+	requeues int
+}
+
+// slotState is what a slot's job came to, between the end of its handler and that of its packets.
+type slotState struct {
+	started time.Time
+	reason  job.Reason
+}
+
+func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs {
+	return &jobs{log: log, failures: logs.NewLimit(10, 50, time.Now), metrics: m, announcer: a, slots: make([]slotState, concurrency)}
+}
+
+// handle is the library's handler of a function.
+func (js *jobs) handle(h *handler) worker.Handler {
+	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
+		j := &job.Job{
+			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(),
+			Body: wj.Workload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj,
+		}
+		runCtx := ctx
+		if h.JobTimeout > 0 {
+			// Not the library's timeout: the job's fate is told once its process has ended, which takes up to --kill-after.
+			var cancel context.CancelFunc
+			runCtx, cancel = context.WithTimeoutCause(ctx, h.JobTimeout, job.ErrTimeout)
+			defer cancel()
+		}
+		o := h.run.Handle(runCtx, j)
+		js.ended(ctx, wj, &o)
+		switch o.Kind {
+		case job.Completed:
+			if o.ResultFile != nil {
+				if err := wj.ResultFrom(fileSection{io.NewSectionReader(o.ResultFile, 0, o.ResultSize), o.ResultFile}, o.ResultSize); err != nil {
+					o.ResultFile.Close()
+					return nil, fmt.Errorf("send the result: %w", err)
+				}
+				return nil, nil
+			}
+			return o.Result, nil
+		case job.Requeued:
+			return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
+		}
+		if o.Message == "" && len(o.Detail) == 0 {
+			return nil, errors.New("failed without a message")
+		}
+		return nil, worker.Exception(exceptionText(&o))
+	}
+}
+
+// fileSection is a result in a file, closed by the library when it is sent.
+type fileSection struct {
+	*io.SectionReader
+	file *os.File
+}
+
+func (f fileSection) Close() error { return f.file.Close() }
+
+func exceptionText(o *job.Outcome) []byte {
+	text := []byte(o.Message)
+	if len(o.Detail) > 0 {
+		if len(text) > 0 {
+			text = append(text, '\n')
+		}
+		text = append(text, o.Detail...)
+	}
+	return text
+}
+
+// ended notes what became of a job, for the hook that comes when the job server has been told.
+func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
+	js.mu.Lock()
+	js.slots[wj.Slot()].reason = o.Reason
+	crashed := o.Kind == job.Requeued && o.Reason != job.Interrupting
+	wait := time.Duration(0)
+	if crashed {
+		js.requeues++
+		wait = requeueWait(js.requeues)
+	} else if o.Kind == job.Completed {
+		js.requeues = 0
+	}
+	js.mu.Unlock()
+	if o.Kind != job.Completed {
+		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job "+verb(o.Kind),
+			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.String("reason", string(o.Reason)),
+			slog.String("message", o.Message), slog.Duration("wait", wait))
+	}
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+}
+
+func verb(k job.Kind) string {
+	if k == job.Requeued {
+		return "requeued"
+	}
+	return "failed"
+}
+
+// requeueWait is how long a crashed job is held before it is handed back, by how many crashed in a row before: from 100 ms to 30 s,
+// with jitter. A job that always crashes would else go round as fast as connections open.
+func requeueWait(n int) time.Duration {
+	const least, most = 100 * time.Millisecond, 30 * time.Second
+	d := time.Duration(most)
+	if n < 10 {
+		d = min(d, least<<(n-1))
+	}
+	return d/2 + rand.N(d/2)
+}
+
+// start is the hook at a job's start.
+func (js *jobs) start(wj *worker.Job) {
+	now := time.Now()
+	js.mu.Lock()
+	js.slots[wj.Slot()] = slotState{started: now}
+	js.busy++
+	first := js.busy == 1
+	js.mu.Unlock()
+	js.metrics.started(wj.Function())
+	js.announcer.started(wj.Function(), now, first)
+}
+
+// done is the hook at a job's end, when its outcome has been sent or can't be.
+func (js *jobs) done(wj *worker.Job, d worker.Done) {
+	now := time.Now()
+	js.mu.Lock()
+	s := js.slots[wj.Slot()]
+	js.busy--
+	last := js.busy == 0
+	js.mu.Unlock()
+	if s.reason == "" { // a panic in a handler
+		s.reason = job.Crashed
+	}
+	result, counted := resultOf(d.Outcome)
+	js.metrics.ended(wj.Function(), result, s.reason, now.Sub(s.started))
+	js.announcer.ended(wj.Function(), s.started, now, counted, last)
+	if d.Outcome == worker.Lost {
+		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job's outcome could not be sent, the job server runs it again",
+			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Any("error", d.Err))
+	}
+}
+
+// resultOf names an outcome for the metrics and says how the telemetry counts it.
+func resultOf(o worker.Outcome) (string, telemetry.Outcome) {
+	switch o {
+	case worker.Complete:
+		return resultCompleted, telemetry.OK
+	case worker.Fail, worker.Excepted:
+		return resultFailed, telemetry.Failed
+	case worker.Lost:
+		return resultLost, telemetry.Requeued
+	}
+	return resultRequeued, telemetry.Requeued
+}
+
+// running is the number of jobs at work.
+func (js *jobs) running() int {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	return js.busy
+}

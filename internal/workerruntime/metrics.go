@@ -1,0 +1,215 @@
+package workerruntime
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/version"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+)
+
+// The results of a job, as a label.
+const (
+	resultCompleted = "completed"
+	resultFailed    = "failed"
+	resultRequeued  = "requeued" // handed back by this worker
+	resultLost      = "lost"     // the job server went away before it could be told
+)
+
+// buckets are the upper bounds of the histogram of job durations, in seconds: from a quick lookup to an hour's report.
+var buckets = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
+
+// metrics counts jobs and writes them in Prometheus' text format. It is written by hand: the client library would double the
+// memory of an idle worker, for a dozen lines of output. A test reads the output with Prometheus' own parser.
+type metrics struct {
+	began time.Time
+
+	mu        sync.Mutex
+	functions map[string]*functionMetrics
+}
+
+type functionMetrics struct {
+	busy    int
+	ends    map[jobEnd]uint64
+	buckets [len(buckets) + 1]uint64 // the last: above all bounds
+	seconds float64
+}
+
+type jobEnd struct {
+	result string
+	reason job.Reason
+}
+
+func newMetrics(functions []string) *metrics {
+	m := &metrics{began: time.Now(), functions: make(map[string]*functionMetrics)}
+	for _, f := range functions {
+		// A counter that is there from the start, at 0, shows the first failure to rate().
+		m.functions[f] = &functionMetrics{ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}}
+	}
+	return m
+}
+
+func (m *metrics) started(function string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.functions[function].busy++
+}
+
+func (m *metrics) ended(function, result string, reason job.Reason, took time.Duration) {
+	s := took.Seconds()
+	i, _ := slices.BinarySearch(buckets[:], s)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.functions[function]
+	f.busy--
+	f.ends[jobEnd{result, reason}]++
+	f.buckets[i]++
+	f.seconds += s
+}
+
+// write writes all metrics.
+func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, status worker.Status) error {
+	e := &exposition{}
+	e.family("gearman_worker_build_info", "gauge", "The version of the worker runtime, as a label.")
+	e.sample("gearman_worker_build_info", 1, "version", version.Version)
+	e.family("gearman_worker_concurrency", "gauge", "Jobs that this worker works on at once at most.")
+	e.sample("gearman_worker_concurrency", float64(concurrency))
+	e.family("gearman_worker_ready", "gauge", "1 once the worker has registered with a job server and is not draining.")
+	e.sample("gearman_worker_ready", number(ready))
+	e.family("gearman_worker_draining", "gauge", "1 while the worker takes no more jobs.")
+	e.sample("gearman_worker_draining", number(draining))
+	m.writeJobs(e)
+	writeServers(e, status)
+	e.family("process_start_time_seconds", "gauge", "Start time of the process since the Unix epoch in seconds.")
+	e.sample("process_start_time_seconds", float64(m.began.UnixMilli())/1000)
+	if rss, ok := residentBytes(); ok {
+		e.family("process_resident_memory_bytes", "gauge", "Resident memory size in bytes, without the processes of jobs.")
+		e.sample("process_resident_memory_bytes", rss)
+	}
+	_, err := w.Write(e.buf.Bytes())
+	return err
+}
+
+func (m *metrics) writeJobs(e *exposition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := make([]string, 0, len(m.functions))
+	for name := range m.functions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	e.family("gearman_worker_busy", "gauge", "Jobs at work.")
+	for _, name := range names {
+		e.sample("gearman_worker_busy", float64(m.functions[name].busy), "function", name)
+	}
+	e.family("gearman_worker_jobs_total", "counter", "Jobs that ended, by result (completed, failed, requeued, lost) and reason.")
+	for _, name := range names {
+		ends := m.functions[name].ends
+		keys := make([]jobEnd, 0, len(ends))
+		for k := range ends {
+			keys = append(keys, k)
+		}
+		slices.SortFunc(keys, func(a, b jobEnd) int {
+			return strings.Compare(a.result+"/"+string(a.reason), b.result+"/"+string(b.reason))
+		})
+		for _, k := range keys {
+			e.sample("gearman_worker_jobs_total", float64(ends[k]), "function", name, "result", k.result, "reason", string(k.reason))
+		}
+	}
+	const duration = "gearman_worker_job_duration_seconds"
+	e.family(duration, "histogram", "Time from a job's start until its outcome was sent.")
+	for _, name := range names {
+		f := m.functions[name]
+		sum := uint64(0)
+		for i, bound := range buckets {
+			sum += f.buckets[i]
+			e.sample(duration+"_bucket", float64(sum), "function", name, "le", strconv.FormatFloat(bound, 'g', -1, 64))
+		}
+		sum += f.buckets[len(buckets)]
+		e.sample(duration+"_bucket", float64(sum), "function", name, "le", "+Inf")
+		e.sample(duration+"_sum", f.seconds, "function", name)
+		e.sample(duration+"_count", float64(sum), "function", name)
+	}
+}
+
+func writeServers(e *exposition, status worker.Status) {
+	e.family("gearman_worker_connected_servers", "gauge", "Job servers with at least one registered connection.")
+	e.sample("gearman_worker_connected_servers", float64(status.Connected))
+	e.family("gearman_worker_connections", "gauge", "Registered connections to a job server, of one for each job at once.")
+	for _, s := range status.Servers {
+		e.sample("gearman_worker_connections", float64(s.Registered), "server", s.Server)
+	}
+	e.family("gearman_worker_reconnects_total", "counter", "Connections to a job server that were lost, and attempts that failed.")
+	for _, s := range status.Servers {
+		e.sample("gearman_worker_reconnects_total", float64(s.Reconnects), "server", s.Server)
+	}
+}
+
+// counts are the jobs of each function by result, for /statusz.
+func (m *metrics) counts() map[string]map[string]uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[string]map[string]uint64)
+	for name, f := range m.functions {
+		c := map[string]uint64{"busy": uint64(f.busy)}
+		for k, n := range f.ends {
+			c[k.result] += n
+		}
+		out[name] = c
+	}
+	return out
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// residentBytes reads the process's resident memory.
+func residentBytes() (float64, bool) {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 2 {
+		return 0, false
+	}
+	pages, err := strconv.ParseFloat(string(fields[1]), 64)
+	return pages * float64(os.Getpagesize()), err == nil
+}
+
+// exposition builds Prometheus' text format.
+type exposition struct{ buf bytes.Buffer }
+
+func (e *exposition) family(name, kind, help string) {
+	fmt.Fprintf(&e.buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+var labelEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// sample writes one value; labels are names and values in turn.
+func (e *exposition) sample(name string, v float64, labels ...string) {
+	e.buf.WriteString(name)
+	for i := 0; i < len(labels); i += 2 {
+		e.buf.WriteByte("{,"[min(i, 1)])
+		// Names of functions may hold any bytes; the format is UTF-8.
+		fmt.Fprintf(&e.buf, `%s="%s"`, labels[i], labelEscape.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD")))
+	}
+	if len(labels) > 0 {
+		e.buf.WriteByte('}')
+	}
+	e.buf.WriteByte(' ')
+	e.buf.WriteString(strconv.FormatFloat(v, 'g', -1, 64))
+	e.buf.WriteByte('\n')
+}

@@ -1,0 +1,238 @@
+package workerruntime
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/version"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
+)
+
+// run is one worker from its start to its end.
+type run struct {
+	opts     *options.Options
+	log      *slog.Logger
+	table    *process.Table
+	handlers []*handler
+	metrics  *metrics
+	jobs     *jobs
+	announce *announcer
+	worker   *worker.Worker
+	draining atomic.Bool
+}
+
+// Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done, and returns the exit code. A second
+// one, or the drain timeout, hands running jobs back. SIGHUP replaces stream processes.
+func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-chan os.Signal) int {
+	r, err := newRun(o, log)
+	if err == nil {
+		err = r.main(ctx, signals)
+	}
+	switch {
+	case err == nil:
+		log.Info("Worker stopped, all its jobs are finished")
+		return exitOK
+	case errors.Is(err, worker.ErrStopped):
+		log.Warn("Worker stopped before all its jobs were finished, the job servers run them again")
+		return exitHandedBack
+	}
+	log.Error("Worker failed", "error", err)
+	return exitFailed
+}
+
+func newRun(o *options.Options, log *slog.Logger) (*run, error) {
+	r := &run{opts: o, log: log, table: process.NewTable(), metrics: newMetrics(o.FunctionNames())}
+	output := logs.NewLimit(o.LogRate, int(o.LogRate*10), time.Now)
+	for _, h := range o.Handlers {
+		made, err := newHandler(o, h, log, output, r.table)
+		if err != nil {
+			return nil, err
+		}
+		r.handlers = append(r.handlers, made)
+	}
+	var err error
+	if r.announce, err = newAnnouncer(o.PodUID, o.PodName, time.Now(), o.Concurrency, o.FunctionNames()); err != nil {
+		return nil, err
+	}
+	r.jobs = newJobs(o.Concurrency, log, r.metrics, r.announce)
+	tlsConfig, err := tlsConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	r.worker, err = worker.New(worker.Options{
+		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
+		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
+		ClientID: r.announce.clientID, Linger: r.announce.linger(),
+		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir,
+		Hooks: worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range r.handlers {
+		for _, f := range h.Functions {
+			if err := r.worker.Handle(f, r.jobs.handle(h)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
+	var ends *endpoints
+	if r.opts.Listen != "" {
+		var err error
+		if ends, err = listen(r.opts.Listen, r); err != nil {
+			return err
+		}
+	}
+	// all ends last, when no job runs any more; soft ends at the first signal.
+	all, stopAll := context.WithCancel(context.WithoutCancel(parent))
+	soft, stopSoft := context.WithCancel(parent)
+	var wg sync.WaitGroup
+	defer func() {
+		stopSoft()
+		stopAll()
+		wg.Wait()
+		for _, h := range r.handlers {
+			h.close()
+		}
+	}()
+
+	if err := process.AdoptOrphans(); err != nil {
+		r.log.LogAttrs(all, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
+	}
+	wg.Go(func() { r.table.ReapOrphans(all) })
+	wg.Go(func() { r.onSignals(all, signals, stopSoft) })
+	wg.Go(func() { r.announce.run(all, r.worker.RenewClientID, r.log) })
+	if ends != nil {
+		wg.Go(func() { ends.serve(all, r.log) })
+	}
+	failed := make(chan error, len(r.handlers))
+	for _, h := range r.handlers {
+		if up, ok := h.run.(runner); ok {
+			wg.Go(func() {
+				if err := up.Run(all); err != nil {
+					failed <- err
+					stopSoft()
+				}
+			})
+		}
+	}
+	r.log.LogAttrs(all, slog.LevelInfo, "Worker starts", slog.String("version", version.Version), slog.Any("servers", r.opts.Servers),
+		slog.Any("functions", r.opts.FunctionNames()), slog.Int("concurrency", r.opts.Concurrency))
+	for _, h := range r.handlers {
+		if !h.awaitUp(soft) {
+			break
+		}
+	}
+	var err error
+	if soft.Err() == nil {
+		wg.Go(func() { r.sayReady(soft) })
+		err = r.worker.Run(soft)
+	}
+	select {
+	case why := <-failed:
+		return errors.Join(why, err)
+	default:
+		return err
+	}
+}
+
+func (r *run) sayReady(ctx context.Context) {
+	select {
+	case <-r.worker.Ready():
+		r.log.LogAttrs(ctx, slog.LevelInfo, "Worker is registered", slog.Duration("after", time.Since(r.metrics.began).Round(100*time.Microsecond)))
+	case <-ctx.Done():
+	}
+}
+
+// onSignals stops the worker softly at the first SIGTERM or SIGINT and hard at the second.
+func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				r.log.LogAttrs(ctx, slog.LevelInfo, "Replacing the processes", slog.String("signal", s.String()))
+				for _, h := range r.handlers {
+					h.reload()
+				}
+			case r.draining.CompareAndSwap(false, true):
+				r.log.LogAttrs(ctx, slog.LevelInfo, "Draining: no more jobs are taken, running ones are finished", slog.String("signal", s.String()),
+					slog.Int("running", r.jobs.running()), slog.Duration("drainTimeout", r.opts.DrainTimeout))
+				stopSoft()
+			default:
+				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
+					slog.Int("running", r.jobs.running()))
+				r.worker.StopNow()
+			}
+		}
+	}
+}
+
+// ready tells whether the worker counts as ready: from its first registration on, whatever becomes of the connections, until it drains.
+// A job server that restarts must not make pods unready, since those are the first that a scale-down takes.
+func (r *run) ready() (bool, string) {
+	if r.isDraining() {
+		return false, "draining"
+	}
+	select {
+	case <-r.worker.Ready():
+		return true, ""
+	default:
+	}
+	for _, h := range r.handlers {
+		if up, ok := h.run.(runner); ok {
+			if ok, why := up.Ready(); !ok {
+				return false, why
+			}
+		}
+	}
+	return false, "not registered with any job server yet"
+}
+
+func (r *run) isDraining() bool { return r.draining.Load() }
+
+func tlsConfig(o *options.Options) (*tls.Config, error) {
+	if !o.TLS {
+		return nil, nil
+	}
+	c := &tls.Config{ServerName: o.TLSServerName, MinVersion: tls.VersionTLS12}
+	if o.TLSCA != "" {
+		pem, err := os.ReadFile(o.TLSCA)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--tls-ca: %s holds no certificate in PEM", o.TLSCA)
+		}
+	}
+	if o.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey); err != nil {
+			return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		// Read again at each connect: certificates are renewed under a running worker.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+			return &pair, err
+		}
+	}
+	return c, nil
+}
