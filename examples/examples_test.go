@@ -155,6 +155,62 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// The loader runs job classes as Net_Gearman's worker would.
+func TestNetGearman(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	p := stream(t, "php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs", "--init", "php/netgearman/init.php")
+	for name, tc := range map[string]struct {
+		function, workload string
+		want               job.Outcome
+		progress           []string
+	}{
+		"an array":            {"Sum", "[1,2,3.5]", job.Done([]byte(`{"result":6.5}`)), []string{"status 1/3", "status 2/3", "status 3/3"}},
+		"no argument":         {"Sum", "", job.Done([]byte(`{"result":0}`)), nil},
+		"a job exception":     {"Sum", "3", job.Failf(job.Rejected, "send a list of numbers"), nil},
+		"init and complete()": {"Greet", `"you"`, job.Done([]byte(`{"text":"Hello you"}`)), nil},
+		"an argument not in JSON": {"Greet", "you\xff?", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)"}, nil}, // json_encode can't write it
+		"a raw argument":      {"Greet", "you", job.Done([]byte(`{"text":"Hello you"}`)), nil},
+		"fail()":              {"Greet", "nobody", job.Failf(job.Rejected, "the job called fail()"), nil},
+		"path and class_name": {"greet.de", "dir", job.Done([]byte(`{"text":"Hallo dir"}`)), nil},
+		"another exception ends the process": {"Greet", "bug", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var rec recorder
+			got := p.Handle(t.Context(), &job.Job{Function: tc.function, Handle: "H:x:1", Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &rec})
+			got.ResultSize = 0
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.progress, rec.got); diff != "" {
+				t.Errorf("progress (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNetGearmanMissingClass(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	var log bytes.Buffer
+	p, err := streammode.New(streammode.Options{
+		Command: []string{"php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs"}, Functions: []string{"Sum", "Nowhere"}, Size: 1,
+		KillAfter: 30 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Timing: streammode.Timing{Starts: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context()); err == nil {
+		t.Error("the pool came up")
+	}
+	if want := "function Nowhere: there is no file php/netgearman/jobs/Nowhere.php"; !strings.Contains(log.String(), want) {
+		t.Errorf("log has no %q:\n%s", want, log.String())
+	}
+}
+
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")

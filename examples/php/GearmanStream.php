@@ -41,6 +41,11 @@ final class GearmanStreamJob
     }
 }
 
+/** Fails a job with its message. */
+final class GearmanStreamFailure extends RuntimeException
+{
+}
+
 final class GearmanStream
 {
     /** @var resource */
@@ -58,11 +63,20 @@ final class GearmanStream
         }
     }
 
-    /** Runs jobs until the worker has no more; the callback gets a GearmanStreamJob and returns the result. */
-    public static function run(callable $handler): void
+    /**
+     * Runs jobs until the worker has no more.
+     *
+     * @param callable      $handler gets a GearmanStreamJob and returns the result
+     * @param callable|null $begin   gets the names of the functions before the first job; what it throws ends the start
+     * @param callable|null $fails   says of a Throwable whether it fails the job (all do, by default) or ends the process
+     */
+    public static function run(callable $handler, ?callable $begin = null, ?callable $fails = null): void
     {
         $stream = new self();
-        $stream->read(); // the worker's hello
+        [$hello] = $stream->read();
+        if ($begin !== null) {
+            $begin($hello['functions'] ?? []);
+        }
         $stream->send(['type' => 'ready', 'version' => 1]);
         while (($message = $stream->read()) !== null) {
             [$header, $body] = $message;
@@ -75,6 +89,9 @@ final class GearmanStream
                 $result = (string) $handler($job);
                 $stream->send(['type' => 'complete', 'id' => $header['id']], $result);
             } catch (Throwable $e) {
+                if ($fails !== null && !$fails($e)) {
+                    throw $e;
+                }
                 $stream->send(['type' => 'fail', 'id' => $header['id']], $e->getMessage());
             }
         }
