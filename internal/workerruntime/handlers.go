@@ -45,7 +45,7 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 		})
 	case options.Stream:
 		run, err = streammode.New(streammode.Options{
-			Command: h.Command, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
+			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
 			Watch: h.Watch, Result: limits, KillAfter: h.KillAfter, OnCrash: h.OnCrash, Log: log, LogLimit: output, Table: table,
 		})
 	case options.HTTP:

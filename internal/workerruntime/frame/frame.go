@@ -63,11 +63,19 @@ func AppendJob(dst []byte, id uint64, function, handle, unique string, size int6
 	return append(dst, "}\n"...)
 }
 
-// AppendHello appends the message that opens the conversation with a process.
-func AppendHello(dst []byte) []byte {
+// AppendHello appends the message that opens the conversation with a process: it names the functions, so that a process which can't do one
+// of them says so before it gets a job.
+func AppendHello(dst []byte, functions []string) []byte {
 	dst = append(dst, `{"type":"hello","version":`...)
 	dst = strconv.AppendInt(dst, Version, 10)
-	return append(dst, "}\n"...)
+	dst = append(dst, `,"functions":[`...)
+	for i, f := range functions {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, f)
+	}
+	return append(dst, "]}\n"...)
 }
 
 // AppendPing appends the message that a process answers with a pong of the same id.

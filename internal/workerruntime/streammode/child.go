@@ -132,7 +132,7 @@ func (c *child) handshake(ctx context.Context) error {
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Handshake))
 	stop := context.AfterFunc(ctx, func() { _ = c.out.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := c.in.Write(frame.AppendHello(nil)); err != nil {
+	if _, err := c.in.Write(frame.AppendHello(nil, c.pool.opts.Functions)); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	h, err := frame.ReadHeader(c.br)

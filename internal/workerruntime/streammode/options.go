@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Command is the program and its arguments.
 	Command []string
+	// Functions are what the processes will get jobs of; they are told at their start.
+	Functions []string
 	// Dir is the working directory of the command; empty: the worker's own.
 	Dir string
 	// Size is the number of processes.

@@ -1,0 +1,241 @@
+// Package examples has no code: its test runs each example as the worker runs it.
+package examples
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/httpmode"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/streammode"
+)
+
+// requireAll makes a missing language fail the tests instead of skipping one.
+const requireAll = "GEARMAN_TEST_ALL_LANGUAGES"
+
+func need(t *testing.T, program, pkg string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	msg := fmt.Sprintf("%s is not installed: apt-get install %s", program, pkg)
+	if os.Getenv(requireAll) != "" {
+		t.Fatal(msg)
+	}
+	t.Skip(msg)
+}
+
+type recorder struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (r *recorder) add(format string, args ...any) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, fmt.Sprintf(format, args...))
+	return nil
+}
+func (r *recorder) Status(n, d uint64) error { return r.add("status %d/%d", n, d) }
+func (r *recorder) Data(p []byte) error      { return r.add("data %s", p) }
+func (r *recorder) Warning(p []byte) error   { return r.add("warning %s", p) }
+
+// run keeps a handler running for the test.
+func run(t *testing.T, h interface {
+	job.Runner
+	Up() <-chan struct{}
+}) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-h.Up():
+	case err := <-done:
+		done <- nil
+		t.Fatal(err)
+	}
+}
+
+type logWriter struct{ t *testing.T }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+func stream(t *testing.T, command ...string) *streammode.Pool {
+	t.Helper()
+	p, err := streammode.New(streammode.Options{
+		Command: command, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
+		PingEvery: 10 * time.Millisecond, // each of them answers pings all the time
+		OnCrash:   job.CrashFail, Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, p)
+	return p
+}
+
+// checkReverse holds an example to what all of them do.
+func checkReverse(t *testing.T, h job.Handler) {
+	t.Helper()
+	large := make([]byte, 300<<10)
+	for i := range large {
+		large[i] = byte(i * i >> 3) // all bytes, line ends and zeros too
+	}
+	reversed := slices.Clone(large)
+	slices.Reverse(reversed)
+	for _, tc := range []struct {
+		name, workload string
+		want           job.Outcome
+		progress       []string
+	}{
+		{"text", "hello\n", job.Done([]byte("\nolleh")), []string{"status 1/2"}},
+		{"bytes", string(large), job.Done(reversed), []string{"status 1/2"}},
+		{"nothing", "", job.Failf(job.Rejected, "nothing to reverse"), nil},
+		{"again", "ab", job.Done([]byte("ba")), []string{"status 1/2"}},
+	} {
+		var rec recorder
+		got := h.Handle(t.Context(), &job.Job{Function: "reverse", Handle: "H:x:1", Unique: `u"1`, Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &rec})
+		if i := strings.LastIndex(got.Message, ": "); i >= 0 {
+			got.Message = got.Message[i+2:] // HTTP's status stands before it
+		}
+		got.ResultSize = 0
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: outcome (-want +got):\n%.2000s", tc.name, diff)
+		}
+		if diff := cmp.Diff(tc.progress, rec.got); diff != "" {
+			t.Errorf("%s: progress (-want +got):\n%s", tc.name, diff)
+		}
+		time.Sleep(30 * time.Millisecond) // a few pings
+	}
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		pkg     string
+		command []string
+	}{
+		"php":    {"php-cli", []string{"php", "php/reverse.php"}},
+		"python": {"python3", []string{"python3", "python/reverse.py"}},
+		"node":   {"nodejs", []string{"node", "node/reverse.js"}},
+		"ruby":   {"ruby", []string{"ruby", "ruby/reverse.rb"}},
+		"perl":   {"perl", []string{"perl", "perl/reverse.pl"}},
+		"shell":  {"dash", []string{"sh", "shell/reverse.sh"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			need(t, tc.command[0], tc.pkg)
+			checkReverse(t, stream(t, tc.command...))
+		})
+	}
+}
+
+// The loader runs job classes as Net_Gearman's worker would.
+func TestNetGearman(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	p := stream(t, "php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs", "--init", "php/netgearman/init.php")
+	for name, tc := range map[string]struct {
+		function, workload string
+		want               job.Outcome
+		progress           []string
+	}{
+		"an array":            {"Sum", "[1,2,3.5]", job.Done([]byte(`{"result":6.5}`)), []string{"status 1/3", "status 2/3", "status 3/3"}},
+		"no argument":         {"Sum", "", job.Done([]byte(`{"result":0}`)), nil},
+		"a job exception":     {"Sum", "3", job.Failf(job.Rejected, "send a list of numbers"), nil},
+		"init and complete()": {"Greet", `"you"`, job.Done([]byte(`{"text":"Hello you"}`)), nil},
+		"an argument not in JSON": {"Greet", "you\xff?", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)"}, nil}, // json_encode can't write it
+		"a raw argument":      {"Greet", "you", job.Done([]byte(`{"text":"Hello you"}`)), nil},
+		"fail()":              {"Greet", "nobody", job.Failf(job.Rejected, "the job called fail()"), nil},
+		"path and class_name": {"greet.de", "dir", job.Done([]byte(`{"text":"Hallo dir"}`)), nil},
+		"another exception ends the process": {"Greet", "bug", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var rec recorder
+			got := p.Handle(t.Context(), &job.Job{Function: tc.function, Handle: "H:x:1", Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &rec})
+			got.ResultSize = 0
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.progress, rec.got); diff != "" {
+				t.Errorf("progress (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNetGearmanMissingClass(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	var log bytes.Buffer
+	p, err := streammode.New(streammode.Options{
+		Command: []string{"php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs"}, Functions: []string{"Sum", "Nowhere"}, Size: 1,
+		KillAfter: 30 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Timing: streammode.Timing{Starts: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context()); err == nil {
+		t.Error("the pool came up")
+	}
+	if want := "function Nowhere: there is no file php/netgearman/jobs/Nowhere.php"; !strings.Contains(log.String(), want) {
+		t.Errorf("log has no %q:\n%s", want, log.String())
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	need(t, "python3", "python3")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	service := exec.Command("python3", "http/service.py", port)
+	service.Stdout, service.Stderr = logWriter{t}, logWriter{t}
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		service.Process.Kill()
+		service.Wait()
+	})
+	h, err := httpmode.New(httpmode.Options{
+		URL: "http://127.0.0.1:" + port + "/reverse", Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},
+		OnCrash: job.CrashFail, Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(1, 1, time.Now),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, h)
+	checkReverse(t, h)
+}
