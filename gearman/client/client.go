@@ -1,80 +1,224 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-var errTODO = errors.New("not written yet")
-
-// Client submits jobs.
+// Client submits jobs. Make one with New, and Close it.
 type Client struct {
-	o Options
+	o         Options
+	addresses []transport.Address
+	dialer    transport.Dialer
+	backoff   transport.Backoff
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // connections' goroutines
+
+	turn atomic.Uint64 // of RoundRobin
+	snap atomic.Pointer[snapshot]
+
+	mu      sync.Mutex
+	closed  bool
+	servers map[transport.Endpoint]*server
+	lookup  *lookup // under way
 }
 
 // New makes a client. It connects when something is to be sent.
-func New(o Options) (*Client, error) { return nil, errTODO }
+func New(o Options) (*Client, error) {
+	if len(o.Servers) == 0 {
+		return nil, fmt.Errorf("%w: Servers is empty, at least one job server is needed", ErrOptions)
+	}
+	var addresses []transport.Address
+	for _, s := range o.Servers {
+		a, err := transport.ParseAddress(s)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		addresses = append(addresses, a)
+	}
+	if o.Select < RoundRobin || o.Select > InOrder {
+		return nil, fmt.Errorf("%w: Select is %d", ErrOptions, o.Select)
+	}
+	for _, d := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{&o.ResolveInterval, 30 * time.Second},
+		{&o.ConnectTimeout, time.Second},
+		{&o.ReplyTimeout, 30 * time.Second},
+		{&o.WriteTimeout, 30 * time.Second},
+		{&o.QuarantineMin, time.Second},
+		{&o.QuarantineMax, 30 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.fallback
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		o:         o,
+		addresses: addresses,
+		dialer:    transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
+		backoff:   transport.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
+		servers:   make(map[transport.Endpoint]*server),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
 
-// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed.
-func (c *Client) Close() error { return errTODO }
+// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed. Closing twice is fine.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.wg.Wait()
+	return nil
+}
 
-// Do runs a job in the foreground and returns its result.
+// Do runs a job in the foreground and returns its result. The error is ErrFailed or an ExceptionError if the worker ended the job so, else it
+// tells the server and the step that went wrong.
 func (c *Client) Do(ctx context.Context, function string, payload []byte, opts ...Option) ([]byte, error) {
-	return nil, errTODO
+	t := &Task{Function: function, Payload: payload}
+	for _, opt := range opts {
+		opt(t)
+	}
+	if t.Background || !t.At.IsZero() {
+		return nil, fmt.Errorf("%w: a job in the background has no result: use Background", ErrTask)
+	}
+	r := c.runOne(ctx, t)
+	return r.Data, r.Err
 }
 
 // Background queues a job and returns when a server has accepted it.
 func (c *Client) Background(ctx context.Context, function string, payload []byte, opts ...Option) (JobID, error) {
-	return JobID{}, errTODO
+	t := &Task{Function: function, Payload: payload, Background: true}
+	for _, opt := range opts {
+		opt(t)
+	}
+	t.Background = true
+	r := c.runOne(ctx, t)
+	return r.ID, r.Err
+}
+
+// ErrTask is a mistake in a task.
+var ErrTask = errors.New("invalid task")
+
+func (c *Client) check(t *Task) error {
+	if err := proto.CheckFunction(c.o.Prefix + t.Function); err != nil {
+		return err
+	}
+	if err := proto.CheckUnique(t.Unique); err != nil {
+		return err
+	}
+	switch {
+	case int64(len(t.Payload)) > proto.MaxData-proto.MaxFunction-proto.MaxUnique-32:
+		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, len(t.Payload))
+	case t.Priority < Normal || t.Priority > Low:
+		return fmt.Errorf("%w: priority %d", ErrTask, t.Priority)
+	case !t.At.IsZero() && !t.Background:
+		return fmt.Errorf("%w: only jobs in the background can be delayed", ErrTask)
+	case !t.At.IsZero() && t.Priority != Normal:
+		return fmt.Errorf("%w: delayed jobs have the normal priority", ErrTask)
+	}
+	return nil
 }
 
 // Status asks a job's server how far it is.
 func (c *Client) Status(ctx context.Context, id JobID) (JobStatus, error) {
-	return JobStatus{}, errTODO
+	if err := proto.CheckHandle(id.Handle); err != nil { // the server would never answer
+		return JobStatus{}, err
+	}
+	s, err := c.serverOf(ctx, id.Server)
+	if err != nil {
+		return JobStatus{}, err
+	}
+	return c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatus(dst, id.Handle) })
 }
 
-// StatusByUnique asks for the job with a unique key, at the server that ByUnique chooses for it or, with any other selection, at all servers
-// until one knows it. Only gearmand answers.
+// StatusByUnique asks for the job with a unique key: with ByUnique at the server that is chosen for it, else at all servers until one knows it.
+// Perl's server doesn't know the question.
 func (c *Client) StatusByUnique(ctx context.Context, unique string) (JobStatus, error) {
-	return JobStatus{}, errTODO
+	if err := proto.CheckUnique(unique); err != nil {
+		return JobStatus{}, err
+	}
+	servers, err := c.resolved(ctx)
+	if err != nil {
+		return JobStatus{}, err
+	}
+	if c.o.Select == ByUnique {
+		servers = rank(servers, unique)[:1]
+	}
+	var errs []error
+	for _, s := range servers {
+		st, err := c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatusUnique(dst, unique) })
+		if err == nil && st.Known {
+			return st, nil
+		}
+		errs = append(errs, err)
+	}
+	return JobStatus{}, errors.Join(errs...)
+}
+
+func (c *Client) status(ctx context.Context, s *server, encode func([]byte) []byte) (JobStatus, error) {
+	p, err := c.ask(ctx, s, "ask for a job's status", encode)
+	if err != nil {
+		return JobStatus{}, err
+	}
+	st, err := p.Status()
+	if err != nil {
+		return JobStatus{}, fmt.Errorf("ask job server %s for a job's status: %w", s.ep, err)
+	}
+	return JobStatus{Known: st.Known, Running: st.Running, Numerator: st.Numerator, Denominator: st.Denominator, Clients: st.Clients}, nil
 }
 
 // Echo sends data to every server and waits for it to come back. The error names the servers that failed.
-func (c *Client) Echo(ctx context.Context, data []byte) error { return errTODO }
-
-// Result is what became of a task of a set.
-type Result struct {
-	Task *Task
-	ID   JobID  // empty if no server accepted it
-	Data []byte // of a foreground task
-	Err  error  // nil if it completed (foreground) or was accepted (background)
+func (c *Client) Echo(ctx context.Context, data []byte) error {
+	servers, err := c.resolved(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range servers {
+		p, err := c.ask(ctx, s, "echo", func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, data) })
+		if err == nil && (p.Type != proto.TypeEchoRes || !bytes.Equal(p.Data, data)) {
+			err = fmt.Errorf("echo at job server %s: %s came back", s.ep, p)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
-// RunSet runs tasks side by side and returns when all have ended, or ctx has. It gives a result for each task, in their order; the error is the
-// context's if it ended first, else nil: what became of each task is in its result. Callbacks run in the caller's goroutine, one at a time.
-func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) { return nil, errTODO }
-
-// Pipeline submits background jobs without waiting for each to be accepted.
-type Pipeline struct{}
-
-// PipelineOptions of a Pipeline. The zero value is ready.
-type PipelineOptions struct {
-	// Window is how many submissions may be under way (default 1,000).
-	Window int
-	// Done is told of each submission, in order for each server: the number that Submit gave it, and the handle (valid only during the call)
-	// or the error. It runs in the connection's goroutine and must not block.
-	Done func(n uint64, server string, handle []byte, err error)
+// ask sends a request that is answered by one packet.
+func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]byte) []byte) (proto.Packet, error) {
+	conn, err := c.connect(ctx, s)
+	if err != nil {
+		return proto.Packet{}, err
+	}
+	answer := make(chan reply, 1)
+	if err := conn.send(request{reply: answer}, encode); err != nil {
+		return proto.Packet{}, fmt.Errorf("%s: job server %s: %w", step, s.ep, err)
+	}
+	select {
+	case r := <-answer:
+		if r.err != nil {
+			return proto.Packet{}, fmt.Errorf("%s: job server %s: %w", step, s.ep, r.err)
+		}
+		return r.packet, nil
+	case <-ctx.Done():
+		return proto.Packet{}, fmt.Errorf("%s: job server %s: wait for the answer: %w", step, s.ep, context.Cause(ctx))
+	}
 }
-
-// Pipeline opens a pipeline. It belongs to one goroutine.
-func (c *Client) Pipeline(o PipelineOptions) *Pipeline { return nil }
-
-// Submit queues one background job and returns its number, counted from 0. It waits only while the window is full. What it buffers is
-// sent when the window or the buffer is full, or by Flush or Wait. ctx bounds the wait, not the job.
-func (p *Pipeline) Submit(ctx context.Context, t *Task) (uint64, error) { return 0, errTODO }
-
-// Flush sends what is buffered.
-func (p *Pipeline) Flush() error { return errTODO }
-
-// Wait flushes and waits until every submission was accepted or refused, and returns the first error of any since the last Wait.
-func (p *Pipeline) Wait(ctx context.Context) error { return errTODO }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -143,7 +143,7 @@ type Option func(*Task)
 // WithPriority sets the priority.
 func WithPriority(p Priority) Option { return func(t *Task) { t.Priority = p } }
 
-// WithUnique gives the job a key of at most 64 bytes: while the server has a job of the same function and key, others join it instead of being
+// WithUnique gives the job a key of at most 63 bytes: while the server has a job of the same function and key, others join it instead of being
 // queued, with the payload and priority of the first.
 func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
 
@@ -152,15 +152,15 @@ func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
 func UniqueByWorkload() Option {
 	return func(t *Task) {
 		sum := sha256.Sum256(t.Payload)
-		t.Unique = hex.EncodeToString(sum[:])
+		t.Unique = base64.RawURLEncoding.EncodeToString(sum[:]) // 43 bytes; in hex it would be 64, one too many
 	}
 }
 
 // At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority). Perl's server doesn't know it.
 func At(t time.Time) Option { return func(task *Task) { task.At = t } }
 
-// OnData, OnWarning and OnStatus are called for what the worker sends while the job runs. They turn a result that comes in parts into a
-// stream: what OnData was given is not part of the result that Do returns.
+// OnData is called for each part of the result that the worker sends while the job runs. It turns the result into a stream: what
+// it was given is not part of what Do returns. Without it the parts are put before the rest.
 func OnData(f func(data []byte)) Option { return func(t *Task) { t.OnData = f } }
 
 // OnWarning is called for each warning.

@@ -113,6 +113,13 @@ func setSize(dst []byte, mark int) []byte {
 	return dst
 }
 
+// GrowSize raises the size in the header of the packet that starts at mark by n bytes, which are written behind the packet separately.
+func GrowSize(dst []byte, mark, n int) []byte {
+	size := binary.BigEndian.Uint32(dst[mark+8:])
+	binary.BigEndian.PutUint32(dst[mark+8:], size+uint32(n))
+	return dst
+}
+
 // AppendCanDo appends CAN_DO.
 func AppendCanDo[F Bytes](dst []byte, function F) []byte {
 	return append1(dst, Request, TypeCanDo, function)

@@ -25,7 +25,7 @@ var (
 // Limits of gearmand 1.1.20, in bytes.
 const (
 	MaxFunction = 8000      // a CAN_DO must fit the server's 8,192-byte buffer, or it closes the connection
-	MaxUnique   = 64        // longer: ERROR ARGUMENT_TOO_LARGE
+	MaxUnique   = 63        // 64: accepted, but never joined, and the worker's payload is shifted by a NUL; longer: ERROR ARGUMENT_TOO_LARGE
 	MaxHandle   = 63        // longer ones get no answer at all
 	MaxClientID = 127       // the server cuts the rest
 	MaxTextLine = 8191      // with its newline; longer closes the connection

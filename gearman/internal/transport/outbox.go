@@ -57,6 +57,13 @@ func (o *Outbox) Staged() int {
 	return len(o.buf)
 }
 
+// Err is why writing failed, or nil.
+func (o *Outbox) Err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns at once.
 func (o *Outbox) Flush() error {
 	o.mu.Lock()

@@ -1,0 +1,529 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newClient(t *testing.T, o client.Options) *client.Client {
+	t.Helper()
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 30 * time.Second
+	}
+	c, err := client.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handler, addrs ...string) {
+	t.Helper()
+	w, err := worker.New(worker.Options{Servers: addrs, Concurrency: concurrency})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range handlers {
+		if err := w.Handle(name, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the clean-up
+	t.Cleanup(func() {
+		w.StopNow()
+		<-done
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var handlers = map[string]worker.Handler{
+	"echo":   func(_ context.Context, j *worker.Job) ([]byte, error) { return j.Workload(), nil },
+	"fail":   func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
+	"except": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) },
+	"talk": func(_ context.Context, j *worker.Job) ([]byte, error) {
+		return []byte("end"), errors.Join(j.Status(1, 3), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")))
+	},
+	"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Unique()), nil },
+	"stuck": func(ctx context.Context, _ *worker.Job) ([]byte, error) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	},
+}
+
+func TestForeground(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB, ...string) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := start(t).Addr
+			startWorker(t, 2, handlers, addr)
+			plain := newClient(t, client.Options{Servers: []string{addr}})
+			excepting := newClient(t, client.Options{Servers: []string{addr}, Exceptions: true})
+			ctx := within(t)
+			for _, payload := range []string{"", "abc", "a\x00b", strings.Repeat("x", 1<<20)} {
+				got, err := plain.Do(ctx, "echo", []byte(payload))
+				if err != nil || string(got) != payload {
+					t.Errorf("Do: %.40q, %v", got, err)
+				}
+			}
+			if got, err := plain.Do(ctx, "unique", nil, client.WithUnique("key"), client.WithPriority(client.High)); err != nil ||
+				string(got) != "key" && name != "perl" {
+				t.Errorf("unique key: %q, %v", got, err)
+			}
+			_, err := plain.Do(ctx, "fail", nil)
+			if !errors.Is(err, client.ErrFailed) || !strings.Contains(err.Error(), addr) {
+				t.Errorf("fail: %v", err)
+			}
+			var ee *client.ExceptionError
+			_, err = plain.Do(ctx, "except", nil)
+			if !errors.Is(err, client.ErrFailed) || errors.As(err, &ee) {
+				t.Errorf("exception that was not asked for: %v", err)
+			}
+			var told string
+			_, err = excepting.RunSet(ctx)
+			if err != nil {
+				t.Error(err)
+			}
+			res, err := excepting.RunSet(ctx, &client.Task{Function: "except", OnException: func(b []byte) { told = string(b) }})
+			if err != nil || !errors.As(res[0].Err, &ee) || string(ee.Data) != "boom" || told != "boom" || !errors.Is(res[0].Err, client.ErrFailed) {
+				t.Errorf("exception: %v, %v, %q", err, res[0].Err, told)
+			}
+			if err := plain.Echo(ctx, []byte("x\x00y")); err != nil {
+				t.Error(err)
+			}
+			if name == "perl" {
+				return // it knows no data, warnings, or status by key
+			}
+			var log []string
+			got, err := plain.Do(ctx, "talk", nil,
+				client.OnCreated(func(id client.JobID) { log = append(log, "created at "+id.Server) }),
+				client.OnStatus(func(n, d uint64) { log = append(log, fmt.Sprint("status ", n, "/", d)) }),
+				client.OnData(func(b []byte) { log = append(log, "data "+string(b)) }),
+				client.OnWarning(func(b []byte) { log = append(log, "warning "+string(b)) }))
+			log = append(log, "result "+string(got))
+			want := []string{"created at " + addr, "status 1/3", "data a", "warning w", "data b", "result end"}
+			if diff := cmp.Diff(want, log); diff != "" || err != nil {
+				t.Error(err, diff)
+			}
+			if got, err := plain.Do(ctx, "talk", nil); err != nil || string(got) != "abend" {
+				t.Errorf("parts without OnData: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// A connection that joins a job more than once gets everything as often: each call must see its own copy only.
+func TestJoinedJobsOnOneConnection(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB, ...string) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := start(t).Addr
+			c := newClient(t, client.Options{Servers: []string{addr}})
+			ctx := within(t)
+			var mu sync.Mutex
+			runs := 0
+			var tasks []*client.Task
+			statuses := make([]int, 3)
+			for i := range 3 {
+				tasks = append(tasks, &client.Task{Function: "joined", Unique: "k", OnStatus: func(_, _ uint64) { statuses[i]++ }})
+			}
+			done := make(chan struct{})
+			var results []client.Result
+			var err error
+			go func() { defer close(done); results, err = c.RunSet(ctx, tasks...) }()
+			for { // the worker comes when all three have joined
+				st, serr := c.Do(ctx, "nobody", nil, func(t *client.Task) { t.Timeout = 50 * time.Millisecond })
+				if serr == nil {
+					t.Fatal(st)
+				}
+				break
+			}
+			startWorker(t, 1, map[string]worker.Handler{"joined": func(_ context.Context, j *worker.Job) ([]byte, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				runs++
+				return []byte("r"), errors.Join(j.Status(1, 2), j.Status(2, 2))
+			}}, addr)
+			<-done
+			if err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if runs != 1 {
+				t.Fatalf("ran %d times", runs)
+			}
+			for i, r := range results {
+				if r.Err != nil || string(r.Data) != "r" || statuses[i] != 2 {
+					t.Errorf("task %d: %q, %v, %d status reports, want 2", i, r.Data, r.Err, statuses[i])
+				}
+			}
+		})
+	}
+}
+
+func TestBackgroundAndStatus(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	c := newClient(t, client.Options{Servers: []string{addr}})
+	ctx := within(t)
+	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(client.Low), client.WithUnique("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := c.Background(ctx, "f", []byte("x"), client.WithUnique("key")); err != nil || again != low {
+		t.Errorf("the same key: %v, %v, want %v", again, err, low)
+	}
+	if _, err := c.Background(ctx, "f", []byte("high"), client.WithPriority(client.High)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Background(ctx, "f", []byte("same"), client.UniqueByWorkload()); err != nil {
+		t.Fatal(err)
+	}
+	at, err := c.Background(ctx, "later", nil, client.At(time.Now().Add(time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []client.JobID{low, at} {
+		if st, err := c.Status(ctx, id); err != nil || !st.Known || st.Running {
+			t.Errorf("Status: %+v, %v", st, err)
+		}
+	}
+	if st, err := c.StatusByUnique(ctx, "key"); err != nil || !st.Known {
+		t.Errorf("StatusByUnique: %+v, %v", st, err)
+	}
+	if st, err := c.StatusByUnique(ctx, "no such"); err != nil || st.Known {
+		t.Errorf("StatusByUnique of nothing: %+v, %v", st, err)
+	}
+	if st, err := c.Status(ctx, client.JobID{Server: addr, Handle: "H:x:99"}); err != nil || st.Known {
+		t.Errorf("Status of nothing: %+v, %v", st, err)
+	}
+	if _, err := c.Status(ctx, client.JobID{Server: addr, Handle: strings.Repeat("h", 64)}); !errors.Is(err, proto.ErrName) {
+		t.Errorf("Status of a handle that gets no answer: %v", err)
+	}
+	if _, err := c.Status(ctx, client.JobID{Server: "127.0.0.1:9", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+		t.Errorf("Status at a server that isn't ours: %v", err)
+	}
+	var got []string
+	all := make(chan struct{})
+	startWorker(t, 1, map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
+		if got = append(got, string(j.Workload())); len(got) == 3 {
+			close(all)
+		}
+		return nil, nil
+	}}, addr)
+	<-all
+	if diff := cmp.Diff([]string{"high", "same", "low"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]client.Options{
+		"no servers": {}, "bad address": {Servers: []string{"a:b"}}, "bad selection": {Servers: []string{"h"}, Select: 9},
+	} {
+		if _, err := client.New(o); !errors.Is(err, client.ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c := newClient(t, client.Options{Servers: []string{"127.0.0.1:1"}})
+	ctx := within(t)
+	for name, tt := range map[string]struct {
+		task client.Task
+		want error
+	}{
+		"name":           {client.Task{Function: "a b"}, proto.ErrName},
+		"unique":         {client.Task{Function: "f", Unique: strings.Repeat("u", 64)}, proto.ErrName},
+		"priority":       {client.Task{Function: "f", Priority: 7}, client.ErrTask},
+		"delayed":        {client.Task{Function: "f", At: time.Now()}, client.ErrTask},
+		"delayed high":   {client.Task{Function: "f", Background: true, At: time.Now(), Priority: client.High}, client.ErrTask},
+		"nobody listens": {client.Task{Function: "f"}, client.ErrNoServer},
+	} {
+		res, err := c.RunSet(ctx, &tt.task)
+		if err != nil || !errors.Is(res[0].Err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, res[0].Err, tt.want)
+		}
+	}
+	if _, err := c.Do(ctx, "f", nil, client.At(time.Now())); !errors.Is(err, client.ErrTask) {
+		t.Errorf("Do of a delayed job: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Do(ctx, "f", nil); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Do of a closed client: %v", err)
+	}
+}
+
+func TestErrorNamesEveryServerTried(t *testing.T) {
+	t.Parallel()
+	servers := []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
+	c := newClient(t, client.Options{Servers: servers})
+	for range 2 { // the second time all are in quarantine
+		_, err := c.Background(within(t), "f", nil)
+		if !errors.Is(err, client.ErrNoServer) {
+			t.Fatal(err)
+		}
+		for _, s := range servers {
+			if strings.Count(err.Error(), "job server "+s) != 1 {
+				t.Errorf("%q doesn't name %s once", err, s)
+			}
+		}
+	}
+}
+
+func TestFailoverAndSelection(t *testing.T) {
+	t.Parallel()
+	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
+	live := []string{a.Addr, b.Addr}
+	dead := "127.0.0.1:1"
+	count := func(t *testing.T, c *client.Client, n int, opts func(i int) []client.Option) map[string]int {
+		t.Helper()
+		got := make(map[string]int)
+		for i := range n {
+			id, err := c.Background(within(t), "f", nil, opts(i)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[id.Server]++
+		}
+		return got
+	}
+	none := func(int) []client.Option { return nil }
+	t.Run("round robin passes over the dead", func(t *testing.T) {
+		c := newClient(t, client.Options{Servers: []string{dead, a.Addr, b.Addr}})
+		got := count(t, c, 30, none)
+		if got[a.Addr] < 10 || got[b.Addr] < 10 {
+			t.Error(got)
+		}
+	})
+	t.Run("in order", func(t *testing.T) {
+		c := newClient(t, client.Options{Servers: []string{dead, b.Addr, a.Addr}, Select: client.InOrder})
+		if got := count(t, c, 10, none); got[b.Addr] != 10 {
+			t.Error(got)
+		}
+	})
+	t.Run("random", func(t *testing.T) {
+		c := newClient(t, client.Options{Servers: live, Select: client.Random})
+		if got := count(t, c, 200, none); got[a.Addr] < 50 || got[b.Addr] < 50 {
+			t.Error(got)
+		}
+	})
+	t.Run("by unique key", func(t *testing.T) {
+		key := func(i int) []client.Option { return []client.Option{client.WithUnique(fmt.Sprint("key", i%50))} }
+		c1 := newClient(t, client.Options{Servers: live, Select: client.ByUnique})
+		c2 := newClient(t, client.Options{Servers: []string{b.Addr, a.Addr}, Select: client.ByUnique})
+		got := count(t, c1, 50, key)
+		if got[a.Addr] < 10 || got[b.Addr] < 10 {
+			t.Errorf("keys are not spread: %v", got)
+		}
+		for i := range 50 {
+			id1, err1 := c1.Background(within(t), "f", nil, key(i)...)
+			id2, err2 := c2.Background(within(t), "f", nil, key(i)...)
+			if err1 != nil || err2 != nil || id1 != id2 {
+				t.Errorf("key %d: %v and %v (%v, %v)", i, id1, id2, err1, err2)
+			}
+		}
+		if st, err := c1.StatusByUnique(within(t), "key7"); err != nil || !st.Known {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+	t.Run("server dies", func(t *testing.T) {
+		d := jobserver.Gearmand(t)
+		c := newClient(t, client.Options{Servers: []string{d.Addr, a.Addr}, Select: client.InOrder})
+		if got := count(t, c, 3, none); got[d.Addr] != 3 {
+			t.Error(got)
+		}
+		d.Stop()
+		for { // the first job or so may be sent before the loss is noticed: then its fate is unknown, and said to be
+			id, err := c.Background(within(t), "f", nil)
+			if err == nil {
+				if id.Server != a.Addr {
+					t.Errorf("job went to %s", id.Server)
+				}
+				break
+			}
+			if !errors.Is(err, client.ErrUncertain) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestConnectionLostWhileTheJobRuns(t *testing.T) {
+	t.Parallel()
+	srv := jobserver.Gearmand(t)
+	startWorker(t, 1, handlers, srv.Addr)
+	c := newClient(t, client.Options{Servers: []string{srv.Addr}})
+	started := make(chan struct{})
+	go func() { <-started; srv.Stop() }() // Do below ends by it
+	_, err := c.Do(within(t), "stuck", nil, client.OnCreated(func(client.JobID) { close(started) }))
+	if !errors.Is(err, client.ErrDisconnected) || !strings.Contains(err.Error(), srv.Addr) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestHungServer(t *testing.T) {
+	t.Parallel()
+	srv := jobserver.Gearmand(t)
+	c := newClient(t, client.Options{Servers: []string{srv.Addr}, ReplyTimeout: 100 * time.Millisecond})
+	ctx := within(t)
+	if err := c.Echo(ctx, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Background(ctx, "f", nil)
+	if !errors.Is(err, client.ErrUncertain) {
+		t.Errorf("a hung server: %v", err)
+	}
+	if err := srv.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Background(ctx, "f", nil); err != nil {
+		t.Errorf("after it went on: %v", err)
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	startWorker(t, 1, map[string]worker.Handler{"stuck": handlers["stuck"]}, addr)
+	startWorker(t, 1, map[string]worker.Handler{"echo": handlers["echo"]}, addr)
+	c := newClient(t, client.Options{Servers: []string{addr}})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := c.Do(ctx, "stuck", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Do: %v", err)
+	}
+	var failed error
+	res, err := c.RunSet(within(t),
+		&client.Task{Function: "stuck", Timeout: 20 * time.Millisecond, OnFail: func(err error) { failed = err }},
+		&client.Task{Function: "echo", Payload: []byte("x")})
+	if err != nil || !errors.Is(res[0].Err, context.DeadlineExceeded) || failed == nil || res[1].Err != nil || string(res[1].Data) != "x" {
+		t.Errorf("a task's own deadline: %v, %v, %v", err, res, failed)
+	}
+	set, end := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer end()
+	res, err = c.RunSet(set, &client.Task{Function: "nobody"}, &client.Task{Function: "echo"})
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(res[0].Err, context.DeadlineExceeded) {
+		t.Errorf("a set's deadline: %v, %v", err, res)
+	}
+}
+
+func TestPipeline(t *testing.T) {
+	t.Parallel()
+	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
+	c := newClient(t, client.Options{Servers: []string{a.Addr, b.Addr}})
+	ctx := within(t)
+	const jobs = 5000
+	var mu sync.Mutex
+	seen := make(map[uint64]int)
+	handles := make(map[string]bool)
+	p := c.Pipeline(client.PipelineOptions{Window: 64, Done: func(n uint64, server string, handle []byte, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[n]++
+		if err != nil {
+			t.Error(err)
+		}
+		handles[server+string(handle)] = true
+	}})
+	task := client.Task{Function: "f", Payload: []byte("x")}
+	for i := range uint64(jobs) {
+		n, err := p.Submit(ctx, &task)
+		if err != nil || n != i {
+			t.Fatal(n, err)
+		}
+		if i == 100 { // others use the connection meanwhile
+			if _, err := c.Background(ctx, "g", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != jobs || len(handles) != jobs {
+		t.Errorf("%d numbers, %d handles, want %d", len(seen), len(handles), jobs)
+	}
+	if _, err := p.Submit(ctx, &client.Task{Function: "a b"}); !errors.Is(err, proto.ErrName) {
+		t.Error(err)
+	}
+	large := client.Task{Function: "f", Payload: make([]byte, 1<<20)}
+	for range 3 {
+		if _, err := p.Submit(ctx, &large); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.Stop()
+	b.Stop()
+	var err error
+	for i := 0; err == nil && i < 10_000; i++ {
+		_, err = p.Submit(ctx, &task)
+	}
+	if werr := p.Wait(ctx); err == nil && werr == nil {
+		t.Error("submissions to stopped servers went well")
+	}
+}
+
+func TestDialer(t *testing.T) {
+	t.Parallel()
+	// A dialer that refuses shows what the client asks for without a server.
+	var mu sync.Mutex
+	var asked []string
+	refuse := func(_ context.Context, network, address string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, network+" "+address)
+		return nil, errors.New("refused")
+	}
+	c := newClient(t, client.Options{Servers: []string{"127.0.0.1", "[::1]:99"}, Dialer: refuse})
+	if _, err := c.Do(within(t), "f", nil); !errors.Is(err, client.ErrNoServer) {
+		t.Error(err)
+	}
+	slices.Sort(asked)
+	if diff := cmp.Diff([]string{"tcp 127.0.0.1:4730", "tcp [::1]:99"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
