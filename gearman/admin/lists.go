@@ -73,7 +73,7 @@ func (c *Conn) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
 
 // Connection is a connection that the server knows: a worker, a client, or the one that asks.
 type Connection struct {
-	FD        uint64   // its file descriptor in the server, which tells connections of one moment apart
+	FD        int64    // its file descriptor in the server, which tells connections of one moment apart; -1 while gearmand closes it
 	IP        string   // where it comes from
 	ID        string   // what SET_CLIENT_ID set, "-" if nothing
 	Functions []string // as registered, with repetitions; a name with a blank in it comes as several

@@ -72,7 +72,7 @@ func ParseJobRow(line []byte) (JobRow, error) {
 
 // WorkerRow is a row of the answer to "workers": a connection, whatever it is for.
 type WorkerRow struct {
-	FD   uint64 // the connection's file descriptor in the server
+	FD   int64 // the connection's file descriptor in the server; -1 while gearmand closes it
 	IP   []byte
 	ID   []byte // "-" where none was set
 	list []byte // the functions, divided by blanks
@@ -82,7 +82,7 @@ type WorkerRow struct {
 // always read right, whatever the functions are called.
 func ParseWorkerRow(line []byte) (WorkerRow, error) {
 	fd, rest, ok := bytes.Cut(line, space)
-	n, numeric := parseUint(fd)
+	n, numeric := parseInt(fd)
 	if !ok || !numeric {
 		return WorkerRow{}, errRow("workers", line)
 	}

@@ -64,7 +64,7 @@ func TestOtherRows(t *testing.T) {
 func TestWorkerRows(t *testing.T) {
 	t.Parallel()
 	type row struct {
-		FD        uint64
+		FD        int64
 		IP, ID    string
 		Functions []string
 	}
@@ -78,6 +78,7 @@ func TestWorkerRows(t *testing.T) {
 		"38 127.0.0.1 my worker id : f": {want: row{38, "127.0.0.1", "my worker id", []string{"f"}}},
 		"38 127.0.0.1 a :b : f":         {want: row{38, "127.0.0.1", "a :b", []string{"f"}}},
 		"38 127.0.0.1 id : : :f":        {want: row{38, "127.0.0.1", "id", []string{":", ":f"}}},
+		"-1 127.0.0.1 - :":              {want: row{-1, "127.0.0.1", "-", nil}},
 		"c :":                           {bad: true},
 		"x 127.0.0.1 - : f":             {bad: true},
 		"38 127.0.0.1 a":                {bad: true},
