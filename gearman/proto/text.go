@@ -72,7 +72,7 @@ func ParseJobRow(line []byte) (JobRow, error) {
 
 // WorkerRow is a row of the answer to "workers": a connection, whatever it is for.
 type WorkerRow struct {
-	FD   int64  // the connection's file descriptor in the server; -1 while gearmand closes it
+	FD   int64 // the connection's file descriptor in the server; -1 while gearmand closes it
 	IP   []byte
 	ID   []byte // "-" where none was set
 	list []byte // the functions, divided by blanks
