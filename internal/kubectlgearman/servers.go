@@ -84,7 +84,7 @@ func (c *cli) statusCommand() *cobra.Command {
 
 type workerRow struct {
 	Server    string   `json:"server"`
-	FD        uint64   `json:"fd"`
+	FD        int64    `json:"fd"`
 	IP        string   `json:"ip"`
 	ID        string   `json:"id"`
 	Functions []string `json:"functions"`
@@ -94,7 +94,7 @@ func (c *cli) workersCommand() *cobra.Command {
 	return serverCommand(c, "workers", "Show who is connected to job servers, and for which functions",
 		[]column[workerRow]{
 			{title: "SERVER", text: func(r workerRow) string { return r.Server }},
-			{title: "FD", wide: true, text: func(r workerRow) string { return strconv.FormatUint(r.FD, 10) }},
+			{title: "FD", wide: true, text: func(r workerRow) string { return strconv.FormatInt(r.FD, 10) }},
 			{title: "IP", text: func(r workerRow) string { return r.IP }},
 			{title: "ID", text: func(r workerRow) string { return r.ID }},
 			{title: "FUNCTIONS", text: func(r workerRow) string { return strings.Join(r.Functions, ",") }},
