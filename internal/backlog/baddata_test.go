@@ -323,7 +323,7 @@ func TestHeadlessService(t *testing.T) {
 		expect("gone and empty, within the hold", 4, 2, false)
 		time.Sleep(3 * time.Minute)
 		expect("gone and empty for the hold", 4, 1, false)
-		if one.count("status") == 0 || len(one.conns) != 0 {
+		if one.count("status") == 0 || one.open() != 0 {
 			t.Errorf("the connection to a dropped server is open")
 		}
 	})

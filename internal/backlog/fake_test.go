@@ -139,6 +139,19 @@ func (s *fakeServer) cut() {
 	}
 }
 
+func (s *fakeServer) dialled() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dials
+}
+
+// open is the number of connections.
+func (s *fakeServer) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 func (s *fakeServer) count(command string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

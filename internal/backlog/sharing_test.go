@@ -65,8 +65,8 @@ func TestPoolsShareAConnection(t *testing.T) {
 		if polls := srv.count("status") - before; polls < 18 || polls > 22 {
 			t.Errorf("%d polls in 100 s at a period of 5 s", polls)
 		}
-		if len(srv.conns) != 1 || srv.count("workers") != 0 {
-			t.Errorf("%d connections, %d questions for the workers of pools that have no pods", len(srv.conns), srv.count("workers"))
+		if srv.open() != 1 || srv.count("workers") != 0 {
+			t.Errorf("%d connections, %d questions for the workers of pools that have no pods", srv.open(), srv.count("workers"))
 		}
 		for i := range pools {
 			if s := sample(t, w, key(i)); s.Functions[0].Total != int64(i) {
@@ -80,9 +80,9 @@ func TestPoolsShareAConnection(t *testing.T) {
 			w.Remove(key(i))
 		}
 		time.Sleep(time.Second)
-		if len(srv.conns) != 0 || len(w.pools)+len(w.servers)+len(w.targets)+len(w.podsByUID) != 0 {
+		if srv.open() != 0 || len(w.pools)+len(w.servers)+len(w.targets)+len(w.podsByUID) != 0 {
 			t.Errorf("after all pools are gone: %d connections, %d pools, %d servers, %d targets, %d pods",
-				len(srv.conns), len(w.pools), len(w.servers), len(w.targets), len(w.podsByUID))
+				srv.open(), len(w.pools), len(w.servers), len(w.targets), len(w.podsByUID))
 		}
 		if _, ok := w.Sample(key(1), time.Now()); ok {
 			t.Error("a sample of a pool that is gone")
@@ -201,7 +201,7 @@ func TestAddressPolicy(t *testing.T) {
 		if s := sample(t, w, poolA); s.Partial || !s.Servers[1].LeftOut {
 			t.Errorf("after staleAfter: %+v", s)
 		}
-		if bad.dials != 0 {
+		if bad.dialled() != 0 {
 			t.Error("a refused address was dialled")
 		}
 		slices.Sort(asked)
