@@ -149,7 +149,8 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	floor = count(math.Ceil(d.Terms.Keep / v.slotsPerPod))
 	if p.TargetWait > 0 {
 		target := p.TargetWait.Seconds()
-		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target})
+		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
+		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce})
 		if more, soon := s.starved(v.now, v.tick, v.free, v.starting, v.boot+v.tick, target); more > slots {
 			slots, urgent = more, urgent || soon
 		}
@@ -171,11 +172,12 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		if pods >= 1 {
 			d.want(count(present+pods), ReasonTargetWait)
 		}
-		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
 		if s.Scarce {
 			staff := count(math.Ceil(staffing(v.load, v.jobTime, target) / v.slotsPerPod))
 			floor = max(floor, staff)
-			d.want(staff, ReasonStaffing)
+			if v.queued > 0 || v.running >= 0.5 || v.finished {
+				d.want(staff, ReasonStaffing)
+			}
 		}
 	}
 	if j := float64(p.JobsPerReplica); j > 0 {

@@ -60,7 +60,7 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 // more than a fifth of it, leave no slot to spare.
 func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known bool) {
 	target := p.TargetWait.Seconds()
-	if target > 0 && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 && v.backlog <= target/5*v.slots {
+	if target > 0 && !s.Scarce && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 && v.backlog <= target/5*v.slots {
 		slots = v.slots + v.broken - v.load
 	}
 	s.SpareSlots.Since = s.IdleSlots.Since

@@ -17,6 +17,7 @@ type capacity struct {
 	wait           float64 // mean seconds until the starting ones work
 	boot           float64 // seconds from an order of new pods to their first job, with one tick
 	target         float64 // seconds
+	scarce         bool    // pods start too slowly for the target: what comes late helps those who come later
 }
 
 // missing says how many slots the queue lacks so that all of it starts in time, and whether ordering them can't wait for another tick.
@@ -56,7 +57,7 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		left := haste*c.target - (now-at)*f.Skew
 		d := max(left, 0)
 		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), n-c.free-c.starting)
-		if v > 0 && left < c.boot && work <= c.does(functions, each, c.boot) {
+		if v > 0 && !c.scarce && left < c.boot && work <= c.does(functions, each, c.boot) {
 			continue // all of it is begun before a new pod could be there
 		}
 		if v > 0 {
