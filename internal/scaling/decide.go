@@ -135,8 +135,12 @@ func (s *State) law(p *Policy, in *Sample, v *view, d *Decision) {
 	}
 }
 
-// scouts is how many replicas a pool begins with while nothing is known about its jobs and there is time to learn.
-const scouts = 3
+// While nothing is known about a pool's jobs and there is time to learn, it begins with a few scouts: 1.5 times the root of the replicas that it seems to need (between
+// one and all of them, where all would be far too many if the jobs are short, and one too late if they are long), three at least.
+const (
+	scouts    = 3
+	scoutRoot = 1.5
+)
 
 // up asks for more replicas where the queue needs them. It returns the fewest replicas that the pool must keep.
 func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
@@ -145,7 +149,8 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	floor = count(math.Ceil(d.Terms.Keep / v.slotsPerPod))
 	if p.TargetWait > 0 {
 		target := p.TargetWait.Seconds()
-		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target})
+		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
+		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce})
 		if more, soon := s.starved(v.now, v.tick, v.free, v.starting, v.boot+v.tick, target); more > slots {
 			slots, urgent = more, urgent || soon
 		}
@@ -158,7 +163,7 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 			// How long a job takes is a guess until some have ended well. As long as there is time, a few scouts find out; and before the first has ended, nobody
 			// knows whether more replicas do any good.
 			if v.unsure && !urgent {
-				pods = min(pods, max(scouts, math.Ceil(ScoutPart*math.Sqrt(present+pods)))-present)
+				pods = min(pods, max(scouts, math.Ceil(scoutRoot*math.Sqrt(present+pods)))-present)
 			}
 			if !v.known {
 				pods = min(pods, max(5, float64(p.MaxReplicas)/10))
@@ -167,11 +172,12 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		if pods >= 1 {
 			d.want(count(present+pods), ReasonTargetWait)
 		}
-		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
 		if s.Scarce {
 			staff := count(math.Ceil(staffing(v.load, v.jobTime, target) / v.slotsPerPod))
 			floor = max(floor, staff)
-			d.want(staff, ReasonStaffing)
+			if v.queued > 0 || v.running >= 0.5 || v.finished {
+				d.want(staff, ReasonStaffing)
+			}
 		}
 	}
 	if j := float64(p.JobsPerReplica); j > 0 {

@@ -1,9 +1,6 @@
 package scaling
 
 import (
-	"os"
-	"strconv"
-
 	"cmp"
 	"math"
 	"slices"
@@ -33,15 +30,9 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	if !full {
 		least = 0
 	}
-	spare := 0.
-	if p.TargetWait > 0 && v.starting == 0 && v.dark == 0 && v.jobTime <= p.TargetWait.Seconds()*SpareJob && v.backlog <= SpareQueue*p.TargetWait.Seconds()*v.slots {
-		spare = v.slots + v.broken - v.load/SpareUse
-	}
-	s.SpareSlots.Since = s.IdleSlots.Since
-	s.SpareSlots.push(v.now, spare, window)
-	least2, _ := s.SpareSlots.least(v.now, window)
+	spare, _ := s.spare(p, v, window)
 	if full {
-		least = max(least, least2)
+		least = max(least, spare)
 	}
 	n := max(in.Replicas-count(math.Floor(least/v.slotsPerPod)), floor, 1)
 	why := ReasonIdle
@@ -64,13 +55,24 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	d.Wanted, d.Reason = n, why
 }
 
+// spare is how many slots were more than the load all through the window. A slot need not have been idle for long to be spare: where jobs are short beside the
+// target wait and hardly any queue has built up, the queue may take up what varies. Jobs that last longer than a quarter of the target wait, and queues that fill
+// more than a fifth of it, leave no slot to spare.
+func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known bool) {
+	target := p.TargetWait.Seconds()
+	if target > 0 && !s.Scarce && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 && v.backlog <= target/5*v.slots {
+		slots = v.slots + v.broken - v.load
+	}
+	s.SpareSlots.Since = s.IdleSlots.Since
+	s.SpareSlots.push(v.now, slots, window)
+	return s.SpareSlots.least(v.now, window)
+}
+
 // emptyTime is for how long a pool must have been empty before its last replicas go, in seconds. Without telemetry short jobs pass unseen between two polls:
 // where a job came soon after the last replica had gone, the time is doubled.
 func (s *State) emptyTime(p *Policy) float64 {
 	return max(p.Idle.Seconds(), s.idleWindow()) * clamp(s.Patience, 1, maxPatience)
 }
-
-var SpareJob, SpareQueue, SpareUse = envf("SJ", .25), envf("SQ", .2), envf("SU", .95)
 
 const maxPatience = 16
 
@@ -180,11 +182,4 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func envf(k string, d float64) float64 {
-	if x, err := strconv.ParseFloat(os.Getenv(k), 64); err == nil {
-		return x
-	}
-	return d
 }

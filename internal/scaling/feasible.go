@@ -5,20 +5,19 @@ import "math"
 const (
 	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't see.
 	haste = 0.9
+	// fear is the part of the target wait by which a function whose turn may not come is cared for earlier than others.
+	fear = 0.4
 	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts are not told apart.
 	maxFunctions = 64
 )
 
 // capacity is what a pool has to work on its queue.
-var ScoutPart = envf("SP", 1.5)
-
-var Futile, Starve, STM = envf("FU", 1), envf("ST", 1), envf("STM", .4)
-
 type capacity struct {
 	free, starting float64 // slots
 	wait           float64 // mean seconds until the starting ones work
 	boot           float64 // seconds from an order of new pods to their first job, with one tick
 	target         float64 // seconds
+	scarce         bool    // pods start too slowly for the target: what comes late helps those who come later
 }
 
 // missing says how many slots the queue lacks so that all of it starts in time, and whether ordering them can't wait for another tick.
@@ -58,7 +57,7 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		left := haste*c.target - (now-at)*f.Skew
 		d := max(left, 0)
 		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), n-c.free-c.starting)
-		if v > 0 && left < c.boot && Futile > 0 && work*Futile <= c.does(functions, each, c.boot) {
+		if v > 0 && !c.scarce && left < c.boot && work <= c.does(functions, each, c.boot) {
 			continue // all of it is begun before a new pod could be there
 		}
 		if v > 0 {
@@ -72,7 +71,7 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 // while every slot that gets free goes to the others. That is to be feared where no slot works on it, and until its oldest job is due fewer slots get free than jobs of the
 // others wait or will come.
 func (s *State) starved(now, tick, free, starting, boot, target float64) (slots float64, urgent bool) {
-	if len(s.Functions) < 2 || free >= 1 || Starve == 0 {
+	if len(s.Functions) < 2 || free >= 1 {
 		return 0, false
 	}
 	for i := range s.Functions {
@@ -100,7 +99,7 @@ func (s *State) starved(now, tick, free, starting, boot, target float64) (slots 
 		for _, c := range f.Cohorts {
 			work += c.N * f.Mean
 		}
-		if need := max(1, work/(f.Mean+max(left-boot, target/4))) - starting; need > 0 && left-boot < max(2*tick, STM*target) {
+		if need := max(1, work/(f.Mean+max(left-boot, target/4))) - starting; need > 0 && left-boot < max(2*tick, fear*target) {
 			slots, urgent = max(slots, need), true
 		}
 	}

@@ -34,19 +34,19 @@ const (
 	unknownJob = 30.
 	// fewJobs is how many jobs must have ended well before their mean is relied on where there is time to see more.
 	fewJobs = 8
-	// unsureHint is by how much a hint may be too low: without telemetry nothing corrects it.
-	unsureHint = 3
+	// unsureHint is by how much a hint is raised without telemetry, where nothing corrects it: it may be three times too low, and more is at stake then.
+	unsureHint = 4
 	// provingJobs is how many jobs a queue must have fallen by to prove something.
 	provingJobs = 20
 )
 
-// guessJobTime sets the mean time of a job where no telemetry tells it. It begins at three times the hint (or at what stands for one, if none was given). A queue
-// that falls by k jobs while its workers put in B slot-seconds proves that jobs take B/k at most, as any job that arrived meanwhile was done as well; but below
-// a given hint it doesn't go. What was proved fades within a quarter of an hour.
+// guessJobTime sets the mean time of a job where no telemetry tells it: four times the hint, which may be too low. Where there is no hint, what stands for one may be
+// far too high, and a queue that falls by k jobs while its workers put in B slot-seconds proves that jobs take B/k at most, as any job that arrived meanwhile was
+// done as well. What was proved fades within a quarter of an hour.
 func (f *Function) guessJobTime(g *FunctionSample, dt float64, hinted, first bool) {
-	most, least := f.Prior, 0.
 	if hinted {
-		most, least = unsureHint*f.Prior, f.Prior
+		f.Mean = unsureHint * f.Prior
+		return
 	}
 	if first || g.Total >= f.Peak {
 		f.Peak, f.PeakWork = g.Total, 0
@@ -60,9 +60,9 @@ func (f *Function) guessJobTime(g *FunctionSample, dt float64, hinted, first boo
 			f.Peak, f.PeakWork = g.Total, 0
 		}
 	}
-	f.Mean = most
+	f.Mean = f.Prior
 	if f.Proved > 0 {
 		f.Proved *= math.Exp(dt / 900)
-		f.Mean = clamp(f.Proved, least, most)
+		f.Mean = min(f.Proved, f.Prior)
 	}
 }

@@ -16,6 +16,9 @@ func TestDev(t *testing.T) {
 	if os.Getenv("COUNTS") != "" {
 		m.Settings = m.Settings[:3]
 	}
+	if os.Getenv("HARD") != "" {
+		m.Settings = m.Settings[3:]
+	}
 	for _, k := range Makers() {
 		if !k.Held {
 			m.Makers = append(m.Makers, k)
