@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -168,8 +169,8 @@ func inCluster(ctx context.Context, api client.Client, namespace, host string, p
 		namespace = parts[1]
 	}
 	found, err := serviceEndpoints(ctx, api, namespace, parts[0], port)
-	if client.IgnoreNotFound(err) == nil && err != nil {
-		return nil, nil // a name of the world outside
+	if apierrors.IsNotFound(err) { // a name of the world outside
+		return nil, nil
 	}
 	return found, err
 }

@@ -22,7 +22,7 @@ type topOptions struct {
 
 // orders are what --sort takes. Figures sort the greatest first.
 var orders = map[string]func(a, b poolRow) int{
-	"name":     func(a, b poolRow) int { return 0 },
+	"name":     func(_, _ poolRow) int { return 0 },
 	"queued":   func(a, b poolRow) int { return cmp.Compare(b.Queued, a.Queued) },
 	"running":  func(a, b poolRow) int { return cmp.Compare(b.Running, a.Running) },
 	"wait":     func(a, b poolRow) int { return cmp.Compare(b.WaitSeconds, a.WaitSeconds) },

@@ -1,0 +1,114 @@
+package kubectlgearman
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// Pools are changed on a real API server, with the validation of the real CRD.
+func TestPools(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("no API server to test with: run make test, which builds it")
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	config, err := environment.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := environment.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	api, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := environment.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := admin.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plugin := func(args ...string) (string, error) {
+		out, _, err := run(t, "", append(args, "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig))...)
+		return out, err
+	}
+
+	pool := &v1alpha1.GearmanWorkerPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "resize", Namespace: "default"},
+		Spec: v1alpha1.GearmanWorkerPoolSpec{
+			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "resize:1", Concurrency: 1, MaxReplicas: 5,
+			Scaling: &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(7))},
+		},
+	}
+	if err := api.Create(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+
+	// One after the other: each starts from what the one before left.
+	steps := []struct {
+		args []string
+		out  string
+		want v1alpha1.ScalingSpec
+	}{
+		{[]string{"scale", "resize", "--replicas", "3"}, "scaled to 3", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(3))}},
+		{[]string{"scale", "resize", "--replicas", "0"}, "scaled to 0", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))}},
+		{[]string{"pause", "resize"}, "paused", v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused}},
+		{[]string{"resume", "resize"}, "resumed", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeAuto}},
+	}
+	for _, step := range steps {
+		out, err := plugin(step.args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "gearmanworkerpool.gearman.dev/resize " + step.out + "\n"; out != want {
+			t.Errorf("%v printed %q, want %q", step.args, out, want)
+		}
+		if err := api.Get(t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
+			t.Fatal(err)
+		}
+		step.want.TargetWaitSeconds = new(int32(7)) // what the command doesn't name stays
+		if diff := cmp.Diff(&step.want, pool.Spec.Scaling); diff != "" {
+			t.Errorf("after %v (-want +got):\n%s", step.args, diff)
+		}
+	}
+
+	out, err := plugin("explain", "resize")
+	if err != nil || !strings.Contains(out, "Pool default/resize") {
+		t.Errorf("explain: %v\n%s", err, out)
+	}
+	out, _, err = run(t, "", "__complete", "explain", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig), "")
+	if err != nil || !strings.HasPrefix(out, "resize\n") {
+		t.Errorf("completion: %v\n%s", err, out)
+	}
+	for name, args := range map[string][]string{
+		"pause of no pool": {"pause", "gone"}, "explain of no pool": {"explain", "gone"}, "status of no pool": {"status", "pool/gone"},
+		"status of no Service": {"status", "svc/gone"}, "top without an operator": {"top", "--once"},
+	} {
+		if _, err := plugin(args...); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
