@@ -224,7 +224,7 @@ var sleepRows = []row{
 			}
 		}
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: who sleeps again waits for its turn", options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: who sleeps again waits for its turn", not: onPerl, options: options{wakeup: 1}, run: func(c *check) {
 		ws := c.sleepers(3)
 		client := c.dial("client")
 		h := client.submit(proto.TypeSubmitJobBG, "f", "", "1")
