@@ -77,10 +77,10 @@ func differ(t *testing.T, seed uint64) (steps int, problem string) {
 	d := &duel{random: rand.New(rand.NewPCG(seed, 0))}
 	d.quiet = d.random.IntN(2) == 0
 	var o options
-	switch d.random.IntN(5) {
+	switch d.random.IntN(6) {
 	case 0:
 		o.jobRetries = 2
-	case 1:
+	case 1, 5:
 		o.wakeup = 1
 	case 2:
 		o.roundRobin = true

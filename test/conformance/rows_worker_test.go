@@ -224,6 +224,20 @@ var sleepRows = []row{
 			}
 		}
 	}},
+	{group: "sleep", name: "--worker-wakeup=1: who sleeps again waits for its turn", not: onPerl, options: options{wakeup: 1}, run: func(c *check) {
+		ws := c.sleepers(3)
+		client := c.dial("client")
+		h := client.submit(proto.TypeSubmitJobBG, "f", "", "1")
+		ws[0].want(proto.TypeNoop)
+		ws[0].grab(h, "f", "1")
+		ws[0].send(proto.TypeWorkComplete, h, "")
+		ws[0].grabNothing()
+		ws[0].sleep()
+		client.submit(proto.TypeSubmitJobBG, "f", "", "2")
+		ws[1].want(proto.TypeNoop)
+		ws[0].sync()
+		ws[2].sync()
+	}},
 	{group: "sleep", name: "--worker-wakeup=1: a woken worker that dies takes the wake-up with it", options: options{wakeup: 1}, run: func(c *check) {
 		ws := c.sleepers(2)
 		c.dial("client").submit(proto.TypeSubmitJobBG, "f", "", "x")
