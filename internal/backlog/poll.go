@@ -25,7 +25,7 @@ type poller struct {
 func (p *poller) poll(workers bool) error {
 	began := time.Now()
 	p.w.mu.Lock()
-	p.lastStatus = began
+	p.lastStatus, p.urgent = began, false
 	p.w.mu.Unlock()
 	if err := p.status(began); err != nil {
 		return fmt.Errorf("status: %w", err)
@@ -186,6 +186,9 @@ func (s *server) commit(gen uint64, began time.Time) {
 		if !c.known || c.total != c.newTotal || c.running != c.newRunning {
 			c.changed = gen
 		}
+		if c.bell && s.bell.armed.Before(began) {
+			c.newWork -= min(c.newWork, 1) // that's us
+		}
 		c.total, c.running, c.workers, c.known = c.newTotal, c.newRunning, c.newWork, true
 	}
 	if !s.connected {
@@ -197,6 +200,7 @@ func (s *server) commit(gen uint64, began time.Time) {
 		}
 	}
 	s.connected, s.state, s.lastGood = true, StateOK, now
+	s.bellMayChange()
 }
 
 // plan sets the time of the next poll: the smallest period that a pool wants, from the start of this one, moved a little so that pollers don't go in step.
@@ -212,6 +216,10 @@ func (s *server) plan(began time.Time) {
 	}
 	if len(s.links) > 0 {
 		s.nextStatus = began.Add(jitter(s.period))
+	}
+	if s.urgent {
+		s.nextStatus = began
+		return
 	}
 	for _, c := range s.cells {
 		if !c.known {

@@ -46,6 +46,7 @@ type cell struct {
 	name                    string
 	refs                    int
 	total, running, workers uint32
+	bell                    bool   // our doorbell is registered for it
 	known                   bool   // an answer that would have had it has come
 	from                    uint64 // the first answer that would have it
 	changed                 uint64 // the answer that changed it last
@@ -148,6 +149,7 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 		p = &pool{w: w, key: key, since: now, nextTick: now.Add(sub.Period)}
 		w.pools[key] = p
 	}
+	bell := p.sub.Doorbell
 	p.sub = sub
 	if !slices.Equal(p.functions, sub.Functions) {
 		w.setFunctions(p, slices.Clone(sub.Functions))
@@ -164,6 +166,9 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 			l.srv.tls = sub.TLS
 		}
 		l.srv.pollBy(p.period())
+		if sub.Doorbell || bell {
+			l.srv.bellMayChange()
+		}
 	}
 	return nil
 }
@@ -336,6 +341,7 @@ func (w *Watcher) disconnect(l *link) {
 	s.links[l.pos].pos = l.pos
 	s.links[last] = nil
 	s.links = s.links[:last]
+	s.bellMayChange()
 	s.release(l.cells)
 	l.srv, l.cells = nil, nil
 	if last == 0 {

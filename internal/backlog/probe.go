@@ -101,20 +101,8 @@ func (s *server) runnable(ctx context.Context, function string) (bool, error) {
 	rung := false
 	conn := proto.NewConn(nc, proto.Limits{Packet: chunkSize})
 	err = conn.Exchange(ctx, request, func(conn *proto.Conn) error {
-		for {
-			p, err := conn.Next()
-			if err != nil {
-				return err
-			}
-			switch {
-			case p.Type == proto.TypeNoop:
-				rung = true
-			case p.Type == proto.TypeEchoRes && string(p.Data) == probeID:
-				return nil
-			default:
-				return fmt.Errorf("%w: %s where an echo was due", errBadAnswer, p.Type)
-			}
-		}
+		rung, err = awaitEcho(conn)
+		return err
 	})
 	return rung, err
 }

@@ -53,6 +53,8 @@ type server struct {
 	lostAt    time.Time // when a connection that had answered was lost
 	backAt    time.Time // when the one after that first answered
 
+	urgent  bool // a poll was asked for at once
+	bell    doorbell
 	balance loadBalance
 	stats   stats
 	spares  int // cells that no pool wants
@@ -70,6 +72,7 @@ type stats struct {
 func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	return &server{
 		w: w, key: key, tls: tls, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
+		bell: doorbell{changed: make(chan struct{}, 1)},
 	}
 }
 
@@ -122,6 +125,7 @@ var longAgo = time.Unix(1, 0)
 func (s *server) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.watchBalance(ctx) })
+	wg.Go(func() { s.watchDoor(ctx) })
 	defer wg.Wait()
 	backoff := firstBackoff
 	for ctx.Err() == nil {
@@ -153,6 +157,7 @@ func (s *server) failed(err error) time.Time {
 		s.w.log.Warn("Job server doesn't answer", "server", s.key.addr, "state", state, "err", err)
 	}
 	s.connected, s.state = false, state
+	s.bellMayChange()
 	s.stats.failures++
 	for _, l := range s.links {
 		l.target.lookUpSoon()
