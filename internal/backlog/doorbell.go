@@ -16,6 +16,8 @@ const (
 	armPause = time.Second
 	// armFor is how long a doorbell listens before it is armed anew, which shows whether its connection still lives.
 	armFor = 30 * time.Second
+	// leaveTimeout is how long a server has to let the doorbell go before its connection is closed all the same.
+	leaveTimeout = time.Second
 )
 
 // doorbell is a worker connection that registers functions, sleeps, and never takes a job: the server wakes it when a job comes. Guarded by Watcher.mu.
@@ -28,6 +30,7 @@ type doorbell struct {
 	changed chan struct{} // what it should listen for may have changed
 	cells   []*cell       // what it listens for
 	armed   time.Time     // since when
+	rung    time.Time     // when it last rang; what was known before that is no reason to listen again
 }
 
 // bellMayChange lets the doorbell look again at what it should listen for.
@@ -41,7 +44,7 @@ func (s *server) bellMayChange() {
 // bellWanted returns what the doorbell should listen for, by name. Watcher.mu is held.
 func (s *server) bellWanted() []*cell {
 	var cells []*cell
-	if !s.connected {
+	if !s.connected || s.answered.Before(s.bell.rung) {
 		return nil
 	}
 	for _, l := range s.links {
@@ -99,77 +102,120 @@ func (s *server) listen(ctx context.Context) (rung bool, err error) {
 		return false, err
 	}
 	defer nc.Close()
-	if err := nc.SetDeadline(time.Now().Add(s.w.opts.Timeout)); err != nil {
-		return false, err
-	}
 	s.w.mu.Lock()
 	cells := s.bellWanted() // what may have changed while we dialled
 	s.w.mu.Unlock()
 	if len(cells) == 0 {
 		return false, nil
 	}
+	heard := make(chan sound, 4) // more than can come: the reader never waits
+	go func() {
+		defer close(heard)
+		hear(proto.NewConn(nc, proto.Limits{Packet: chunkSize}), heard)
+	}()
+	rung, err = s.arm(nc, cells, heard)
+	if err == nil && !rung {
+		s.setBell(cells)
+		rung, err = s.attend(ctx, cells, heard)
+		s.setBell(nil)
+	}
+	if err == nil {
+		err = s.leave(nc, heard)
+	}
+	_ = nc.Close()
+	for range heard { // until the reader has ended
+	}
+	return rung, err
+}
+
+// arm registers the functions and goes to sleep. It may ring at once.
+func (s *server) arm(nc net.Conn, cells []*cell, heard <-chan sound) (rung bool, err error) {
 	request := proto.AppendSetClientID(nil, doorbellID)
 	for _, c := range cells {
 		request = proto.AppendCanDo(request, c.name)
 	}
 	request = proto.AppendEmpty(request, proto.Request, proto.TypePreSleep)
-	request = proto.AppendEcho(request, proto.Request, doorbellID)
-	if _, err := nc.Write(request); err != nil {
+	if rung, err = s.exchange(nc, request, s.w.opts.Timeout, heard); err != nil {
 		return false, err
 	}
-	conn := proto.NewConn(nc, proto.Limits{Packet: chunkSize})
-	rung, err = awaitEcho(conn)
-	if err != nil || rung {
-		return rung, err
-	}
-	if err := nc.SetDeadline(time.Time{}); err != nil {
-		return false, err
-	}
-	s.setBell(cells)
-	heard := make(chan error, 1) // nil: it rang
-	go func() { heard <- awaitNoop(conn) }()
-	rung, err, reading := s.attend(ctx, cells, heard)
-	s.setBell(nil)
-	if leaveErr := s.leave(nc); err == nil {
-		err = leaveErr
-	}
-	if reading {
-		<-heard // leave has closed the connection
-	}
-	return rung, err
+	return rung, nc.SetDeadline(time.Time{})
 }
 
-// attend waits for a ring, for a change of what should be listened for, or for armFor. reading says that nothing was heard.
-func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan error) (rung bool, err error, reading bool) {
+// leave takes the abilities back and waits until the server has done so, so that a poll after it doesn't count us as a worker. The connection must be closed
+// afterwards: Perl's server goes on to wake who slept on it.
+func (s *server) leave(nc net.Conn, heard <-chan sound) error {
+	_, err := s.exchange(nc, proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities), min(leaveTimeout, s.w.opts.Timeout), heard)
+	return err
+}
+
+// exchange sends packets and an echo, and waits for the echo.
+func (s *server) exchange(nc net.Conn, request []byte, timeout time.Duration, heard <-chan sound) (rung bool, err error) {
+	if err := nc.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return false, err
+	}
+	if _, err := nc.Write(proto.AppendEcho(request, proto.Request, doorbellID)); err != nil {
+		return false, err
+	}
+	for h := range heard {
+		if h.echo || h.err != nil {
+			return rung, h.err
+		}
+		rung = true
+	}
+	return rung, nil // not reached: the reader's last word is an error
+}
+
+// sound is what a doorbell's connection brings.
+type sound struct {
+	echo bool // else it rang
+	err  error
+}
+
+// hear reads until the connection ends or brings what it shouldn't.
+func hear(conn *proto.Conn, heard chan<- sound) {
+	for rings, echoes := 0, 0; ; {
+		p, err := conn.Next()
+		switch {
+		case err != nil:
+			heard <- sound{err: err}
+			return
+		case p.Type == proto.TypeNoop && rings < 1:
+			rings++
+			heard <- sound{}
+		case p.Type == proto.TypeEchoRes && echoes < 2: // of arm and of leave
+			echoes++
+			heard <- sound{echo: true}
+		default:
+			heard <- sound{err: fmt.Errorf("%w: %s from a server that had nothing to say", errBadAnswer, p.Type)}
+			return
+		}
+	}
+}
+
+// attend waits for a ring, for a change of what should be listened for, or for armFor.
+func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan sound) (rung bool, err error) {
 	armed := time.NewTimer(armFor)
 	defer armed.Stop()
 	for {
 		select {
-		case err := <-heard:
-			return err == nil, err, false
+		case h := <-heard:
+			if h.echo {
+				return false, fmt.Errorf("%w: an echo of nothing", errBadAnswer)
+			}
+			return h.err == nil, h.err
 		case <-ctx.Done():
-			return false, nil, true
+			return false, nil
 		case <-armed.C:
-			return false, nil, true
+			return false, nil
 		case <-s.bell.changed:
 			s.w.mu.Lock()
 			same := slices.Equal(cells, s.bellWanted())
 			s.w.mu.Unlock()
 			if !same {
-				return false, nil, true
+				return false, nil
 			}
 		}
 	}
-}
-
-// leave takes the abilities back and closes the connection. On gearmand the first is enough; Perl's server goes on to wake who slept until the connection is closed.
-func (s *server) leave(nc net.Conn) error {
-	err := nc.SetDeadline(time.Now().Add(s.w.opts.Timeout))
-	if err == nil {
-		_, err = nc.Write(proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities))
-	}
-	_ = nc.Close()
-	return err
 }
 
 // setBell notes what the doorbell listens for: it counts among the workers of those functions.
@@ -185,12 +231,12 @@ func (s *server) setBell(cells []*cell) {
 	}
 }
 
-// pollNow asks for a poll at once.
+// pollNow asks for a poll at once: the doorbell rang.
 func (s *server) pollNow() {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	s.urgent = true
-	s.nextStatus = time.Now()
+	s.urgent, s.nextStatus = true, time.Now()
+	s.bell.rung = s.nextStatus
 	s.kicked()
 }
 
@@ -210,16 +256,4 @@ func awaitEcho(conn *proto.Conn) (rung bool, err error) {
 			return false, fmt.Errorf("%w: %s where an echo was due", errBadAnswer, p.Type)
 		}
 	}
-}
-
-// awaitNoop reads until it rings.
-func awaitNoop(conn *proto.Conn) error {
-	p, err := conn.Next()
-	if err != nil {
-		return err
-	}
-	if p.Type != proto.TypeNoop {
-		return fmt.Errorf("%w: %s from a server that had nothing to say", errBadAnswer, p.Type)
-	}
-	return nil
 }

@@ -199,7 +199,7 @@ func (s *server) commit(gen uint64, began time.Time) {
 			s.w.log.Info("Job server answers again", "server", s.key.addr)
 		}
 	}
-	s.connected, s.state, s.lastGood = true, StateOK, now
+	s.connected, s.state, s.lastGood, s.answered = true, StateOK, now, began
 	s.bellMayChange()
 }
 

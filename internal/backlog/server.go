@@ -50,6 +50,7 @@ type server struct {
 	connected bool   // the last poll was answered
 	state     State
 	lastGood  time.Time
+	answered  time.Time // when the last poll that was answered began
 	lostAt    time.Time // when a connection that had answered was lost
 	backAt    time.Time // when the one after that first answered
 
