@@ -7,6 +7,8 @@ import (
 
 const (
 	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
+	// maxSeconds bounds a counter of seconds.
+	maxSeconds = 1e15
 	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
 	// minute at least, since a pod may be ready before its worker is.
 	freeSamples = 3
@@ -203,10 +205,11 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, hinted 
 		f.Prior = prior
 	}
 	ended := gain(f.Ended, g.Ended, first)
-	endedSeconds := gainSeconds(f.EndedSeconds, g.EndedSeconds, first)
+	endedTotal, busyTotal := clamp(g.EndedSeconds, 0, maxSeconds), clamp(g.BusySeconds, 0, maxSeconds)
+	endedSeconds := gainSeconds(f.EndedSeconds, endedTotal, first)
 	failed, requeued := gain(f.Failed, g.Failed, first), gain(f.Requeued, g.Requeued, first)
-	busySeconds := gainSeconds(f.Busy, g.BusySeconds, first)
-	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, g.EndedSeconds, g.Failed, g.Requeued, g.BusySeconds
+	busySeconds := gainSeconds(f.Busy, busyTotal, first)
+	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, endedTotal, g.Failed, g.Requeued, busyTotal
 	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
 	if v.dark > 0 && !f.Known {
 		f.guessJobTime(g, v.dt, hinted, first)
@@ -242,7 +245,7 @@ func gain(before, after int64, first bool) float64 {
 }
 
 func gainSeconds(before, after float64, first bool) float64 {
-	if first || !(after >= before) {
+	if first || after < before {
 		return 0
 	}
 	return clamp(after-before, 0, maxCount)
@@ -312,8 +315,10 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 	}
 	f.note(v.now, v.now-v.dt, f.WorkBefore, before, f.counted(g, v), f.Mean)
 	v.queued += float64(f.waiting(g))
-	v.stuck += float64(g.queued() - f.waiting(g))
-	if !g.NotRunnable {
+	if g.NotRunnable {
+		v.stuck += float64(g.queued())
+	} else {
+		v.stuck += float64(f.Stuck)
 		v.doubtful += float64(f.Stuck)
 	}
 }
