@@ -109,7 +109,11 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 		if p.Capacity > 0 {
 			slots = float64(p.Capacity)
 		}
-		switch age := t.Sub(p.Created).Seconds(); {
+		age := t.Sub(p.Created).Seconds()
+		if p.Created.IsZero() {
+			age = v.now - s.Changed // nothing is known but that it is there
+		}
+		switch {
 		case p.works():
 			v.slots += slots
 			if !p.Telemetry {
@@ -125,7 +129,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 	}
 	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond the replicas are about to go.
 	switch absent := float64(in.Replicas) - float64(v.pods); {
-	case absent > 0 && v.now-s.IdleSlots.Since > patience && in.Replicas == s.Replicas:
+	case absent > 0 && v.now-s.Changed > patience:
 		v.broken += absent * v.slotsPerPod
 	case absent > 0:
 		v.starting += absent * v.slotsPerPod
@@ -141,7 +145,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 }
 
 // works tells whether a pod is there to take jobs.
-func (p *PodSample) works() bool { return !p.Registered.IsZero() && (p.Ready || p.Telemetry) }
+func (p *PodSample) works() bool { return p.Ready || p.Telemetry }
 
 // ownAndForeign adds up the running jobs that telemetry tells of (running) and the others (foreign).
 func (v *view) ownAndForeign(functions []FunctionSample) {
