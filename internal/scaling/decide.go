@@ -75,7 +75,7 @@ func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 		if p.Behavior != nil && s.Seen {
 			s.changed(now, by, p.Behavior.longest())
 		}
-		s.Replicas = in.Replicas
+		s.Replicas, s.Changed = in.Replicas, now
 	}
 }
 

@@ -129,16 +129,21 @@ func (d *Decision) victims(p *Policy, s *State, in *Sample) {
 	want := number - d.Replicas // pods that don't exist need no name
 	if !d.Forced && want > int32(len(candidates)) {
 		d.Replicas = min(in.Replicas, number-int32(len(candidates)))
-		want = int32(len(candidates))
+		if d.Replicas > p.MaxReplicas {
+			d.Replicas, d.Reason, d.Forced, d.Held = p.MaxReplicas, ReasonAboveMaximum, true, ""
+		}
 	}
-	if n := min(want, int32(len(candidates))); n > 0 {
+	if d.Replicas >= in.Replicas {
+		if d.Reason != ReasonHeld {
+			d.Reason = ReasonSteady
+		}
+		return
+	}
+	if n := min(number-d.Replicas, int32(len(candidates))); n > 0 {
 		d.Victims = make([]string, n)
 		for i := range d.Victims {
 			d.Victims[i] = candidates[i].pod.Name
 		}
-	}
-	if d.Replicas >= in.Replicas && d.Reason != ReasonHeld {
-		d.Reason = ReasonSteady
 	}
 }
 

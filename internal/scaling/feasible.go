@@ -56,7 +56,11 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		each := work / n
 		left := haste*c.target - (now-at)*f.Skew
 		d := max(left, 0)
-		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), n-c.free-c.starting)
+		more := n - c.free - c.starting
+		if more <= 0 {
+			continue
+		}
+		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), more)
 		if v > 0 && !c.scarce && left < c.boot && work <= c.does(functions, each, c.boot) {
 			continue // all of it is begun before a new pod could be there
 		}
@@ -113,8 +117,11 @@ func (c capacity) does(functions []Function, each, d float64) float64 {
 		for i := range functions {
 			f := &functions[i]
 			if r := f.Serving; r > 0 {
-				p := 1 - math.Exp(-d/f.Mean)
-				ends += r * d / f.Mean
+				p, x := 1., d/f.Mean
+				if x < 30 {
+					p = 1 - math.Exp(-x)
+				}
+				ends += r * x
 				busy += r * (p*each + d - f.Mean*p)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 
 const (
 	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
+	// maxSeconds bounds a counter of seconds.
+	maxSeconds = 1e15
 	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
 	// minute at least, since a pod may be ready before its worker is.
 	freeSamples = 3
@@ -107,7 +109,11 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 		if p.Capacity > 0 {
 			slots = float64(p.Capacity)
 		}
-		switch age := t.Sub(p.Created).Seconds(); {
+		age := t.Sub(p.Created).Seconds()
+		if p.Created.IsZero() {
+			age = v.now - s.Changed // nothing is known but that it is there
+		}
+		switch {
 		case p.works():
 			v.slots += slots
 			if !p.Telemetry {
@@ -123,7 +129,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 	}
 	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond the replicas are about to go.
 	switch absent := float64(in.Replicas) - float64(v.pods); {
-	case absent > 0 && v.now-s.IdleSlots.Since > patience && in.Replicas == s.Replicas:
+	case absent > 0 && v.now-s.Changed > patience:
 		v.broken += absent * v.slotsPerPod
 	case absent > 0:
 		v.starting += absent * v.slotsPerPod
@@ -139,7 +145,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 }
 
 // works tells whether a pod is there to take jobs.
-func (p *PodSample) works() bool { return !p.Registered.IsZero() && (p.Ready || p.Telemetry) }
+func (p *PodSample) works() bool { return p.Ready || p.Telemetry }
 
 // ownAndForeign adds up the running jobs that telemetry tells of (running) and the others (foreign).
 func (v *view) ownAndForeign(functions []FunctionSample) {
@@ -203,10 +209,11 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, hinted 
 		f.Prior = prior
 	}
 	ended := gain(f.Ended, g.Ended, first)
-	endedSeconds := gainSeconds(f.EndedSeconds, g.EndedSeconds, first)
+	endedTotal, busyTotal := clamp(g.EndedSeconds, 0, maxSeconds), clamp(g.BusySeconds, 0, maxSeconds)
+	endedSeconds := gainSeconds(f.EndedSeconds, endedTotal, first)
 	failed, requeued := gain(f.Failed, g.Failed, first), gain(f.Requeued, g.Requeued, first)
-	busySeconds := gainSeconds(f.Busy, g.BusySeconds, first)
-	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, g.EndedSeconds, g.Failed, g.Requeued, g.BusySeconds
+	busySeconds := gainSeconds(f.Busy, busyTotal, first)
+	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, endedTotal, g.Failed, g.Requeued, busyTotal
 	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
 	if v.dark > 0 && !f.Known {
 		f.guessJobTime(g, v.dt, hinted, first)
@@ -242,7 +249,7 @@ func gain(before, after int64, first bool) float64 {
 }
 
 func gainSeconds(before, after float64, first bool) float64 {
-	if first || !(after >= before) {
+	if first || after < before {
 		return 0
 	}
 	return clamp(after-before, 0, maxCount)
@@ -312,8 +319,10 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 	}
 	f.note(v.now, v.now-v.dt, f.WorkBefore, before, f.counted(g, v), f.Mean)
 	v.queued += float64(f.waiting(g))
-	v.stuck += float64(g.queued() - f.waiting(g))
-	if !g.NotRunnable {
+	if g.NotRunnable {
+		v.stuck += float64(g.queued())
+	} else {
+		v.stuck += float64(f.Stuck)
 		v.doubtful += float64(f.Stuck)
 	}
 }

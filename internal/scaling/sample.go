@@ -54,7 +54,7 @@ type FunctionSample struct {
 // PodSample is one pod of the pool.
 type PodSample struct {
 	Name string
-	// Created is the pod's creation time. Registered is when it was first seen as a worker at a job server (telemetry), or else became ready; zero before that.
+	// Created is the pod's creation time; zero where only the numbers of pods are known. Registered is when it was first seen as a worker at a job server (telemetry), or else became ready; zero before that.
 	Created, Registered time.Time
 	// Ready: may work. Terminating: has a deletion time stamp.
 	Ready, Terminating bool

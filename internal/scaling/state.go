@@ -28,6 +28,8 @@ type State struct {
 	Last     float64
 	Seen     bool
 	Replicas int32
+	// Changed is when the replicas were last seen to change.
+	Changed float64
 	// HoldUntil and HoldWhy forbid getting smaller for a time.
 	HoldUntil float64
 	HoldWhy   Hold

@@ -52,7 +52,8 @@ type Config struct {
 	APILatency   float64 // seconds from a decision to its pods; default 0.5
 	TelemetryLag float64 // age of telemetry at a poll; default 0.5
 	Drain        float64 // seconds that a stopping pod has for its jobs; default 3600
-	MaxReplicas  int32   // default 1000
+	MinReplicas  int32
+	MaxReplicas  int32 // default 1000
 	Targets      []float64
 	NoTelemetry  bool
 	Seed         uint64

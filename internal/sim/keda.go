@@ -50,13 +50,13 @@ func (k *KEDA) step(s *Simulator) float64 {
 		k.active = s.now
 	}
 	if s.spec == 0 {
-		if metric == 0 {
+		if metric == 0 && s.c.MinReplicas == 0 {
 			return s.now + k.Poll
 		}
-		k.set(s, 1)
+		k.set(s, 1) // the HPA does the rest
 		return s.now + k.Sync
 	}
-	if s.now-k.active >= k.Cooldown {
+	if s.now-k.active >= k.Cooldown && s.c.MinReplicas == 0 {
 		k.set(s, 0)
 		k.recent = k.recent[:0]
 		return s.now + k.Poll
@@ -65,7 +65,7 @@ func (k *KEDA) step(s *Simulator) float64 {
 	if ratio := metric / (k.Target * float64(s.spec)); math.Abs(ratio-1) > 0.1 {
 		wanted = int32(math.Ceil(metric / k.Target))
 	}
-	wanted = min(max(wanted, 1), s.c.MaxReplicas)
+	wanted = min(max(wanted, 1, s.c.MinReplicas), s.c.MaxReplicas)
 	keep := 0
 	for _, r := range k.recent {
 		if r.at >= s.now-k.Stabilization {

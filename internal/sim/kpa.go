@@ -66,7 +66,7 @@ func (k *KPA) step(s *Simulator) float64 {
 	if wanted == 0 && s.now-k.empty < 30 {
 		wanted = min(1, s.spec)
 	}
-	if n := min(wanted, s.c.MaxReplicas); n != s.spec {
+	if n := min(max(wanted, s.c.MinReplicas), s.c.MaxReplicas); n != s.spec {
 		s.setReplicas(n)
 	}
 	return s.now + 1

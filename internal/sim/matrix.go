@@ -61,8 +61,6 @@ type Matrix struct {
 	Rivals, Variants bool
 	// Workers is how many runs go on at once.
 	Workers int
-	// Change is made to our policy if not nil.
-	Change func(*scaling.Policy)
 }
 
 // Run plays the matrix. It starts Workers goroutines and waits for all of them.
@@ -124,9 +122,6 @@ func (m *Matrix) laws(c *Cell) []Law {
 	target := time.Duration(c.Setting.Target * float64(time.Second))
 	ours := func(name string, hint float64, down scaling.ScaleDown) Law {
 		p := scaling.Policy{TargetWait: target, JobTimeHint: time.Duration(hint * float64(time.Second)), ScaleDown: down}
-		if m.Change != nil {
-			m.Change(&p)
-		}
 		return &Ours{Label: name, Policy: p}
 	}
 	laws := []Law{ours(OurName, 0, "")}

