@@ -5,3 +5,7 @@ FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## fuzz all decoders of the Gearman library, FUZZTIME (10s) each
 	FUZZTIME=$(FUZZTIME) nice -n 15 hack/gearman/fuzz.sh
+
+.PHONY: bench-gearman
+bench-gearman: ## the Gearman library beside a raw socket and libgearman, on one gearmand
+	GEARMAN_BENCH=full go test -count=1 -timeout 20m -run TestBench -v ./test/bench/gearman | grep -vE '^(=== |--- |PASS|ok)'

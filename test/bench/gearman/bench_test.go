@@ -1,0 +1,282 @@
+package gearman
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// size of a run. The environment GEARMAN_BENCH says which; without it a small one shows that the benchmark works.
+type size struct {
+	rounds, submit, foreground, work1, work, cli int
+}
+
+var sizes = map[string]size{
+	"":     {rounds: 1, submit: 2000, foreground: 50, work1: 200, work: 500, cli: 100},
+	"full": {rounds: 5, submit: 100_000, foreground: 4000, work1: 10_000, work: 40_000, cli: 5000},
+}
+
+// figures collects the rounds of each figure.
+type figures map[string][]float64
+
+func (f figures) add(name string, v float64) { f[name] = append(f[name], v) }
+
+func (f figures) median(name string) float64 {
+	v := slices.Clone(f[name])
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// ratio is the median of the rounds' own ratios: what is beside each other in time is compared.
+func (f figures) ratio(a, b string) float64 {
+	r := figures{}
+	for i := range f[a] {
+		r.add("", f[a][i]/f[b][i])
+	}
+	return r.median("")
+}
+
+func TestBench(t *testing.T) {
+	s, ok := sizes[os.Getenv("GEARMAN_BENCH")]
+	if !ok {
+		t.Fatalf("GEARMAN_BENCH=%s is not one of the sizes", os.Getenv("GEARMAN_BENCH"))
+	}
+	srv := jobserver.Gearmand(t, "--threads=4")
+	payload := bytes.Repeat([]byte("x"), 100)
+	f := figures{}
+	for round := range s.rounds {
+		if round > 0 {
+			srv.Restart(t) // with an empty queue
+		}
+		for _, window := range []int{64, 1000} {
+			raw := func() {
+				f.add(fmt.Sprint("raw_submit_", window), rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
+			}
+			ours := func() {
+				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
+			}
+			inTurn(round, raw, ours)
+		}
+		foreground(t, f, srv.Addr, payload, s.foreground, round)
+		for _, conns := range []int{1, 4, 16} {
+			n := s.work
+			if conns == 1 {
+				n = s.work1
+			}
+			worked(t, f, srv.Addr, payload, n, conns, round)
+		}
+		cli(t, f, srv.Addr, s.cli, payload)
+	}
+	report(t, f, s)
+}
+
+// inTurn runs a before b, or b before a, so that neither has always the fresher server.
+func inTurn(round int, a, b func()) {
+	if round%2 == 1 {
+		a, b = b, a
+	}
+	a()
+	b()
+}
+
+func rate(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
+
+func newClient(t *testing.T, addr string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Options{Servers: []string{addr}, ConnectTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Echo(t.Context(), nil); err != nil { // connected, like the raw socket
+		t.Fatal(err)
+	}
+	return c
+}
+
+func ourSubmit(t *testing.T, addr, function string, payload []byte, n, window int) time.Duration {
+	t.Helper()
+	c := newClient(t, addr)
+	defer c.Close()
+	p := c.Pipeline(client.PipelineOptions{Window: window})
+	task := client.Task{Function: function, Payload: payload}
+	start := time.Now()
+	for range n {
+		if _, err := p.Submit(t.Context(), &task); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(start)
+}
+
+func foreground(t *testing.T, f figures, addr string, payload []byte, n, round int) {
+	t.Helper()
+	stop := rawEcho(t, addr, "echo", 4)
+	defer stop()
+	raw := func() {
+		f.add("raw_foreground_us", float64(rawForeground(t, addr, "echo", payload, n).Microseconds())/float64(n))
+	}
+	ours := func() {
+		c := newClient(t, addr)
+		defer c.Close()
+		start := time.Now()
+		for range n {
+			if _, err := c.Do(t.Context(), "echo", payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.add("foreground_us", float64(time.Since(start).Microseconds())/float64(n))
+	}
+	inTurn(round, raw, ours)
+}
+
+func worked(t *testing.T, f figures, addr string, payload []byte, n, conns, round int) {
+	t.Helper()
+	raw := func() {
+		rawSubmit(t, addr, "work", payload, n, 1000)
+		jobs, took := rawWork(t, addr, "work", conns)
+		if jobs != n {
+			t.Fatalf("%d jobs worked of %d", jobs, n)
+		}
+		f.add(fmt.Sprint("raw_worked_", conns), rate(jobs, took))
+	}
+	ours := func() {
+		rawSubmit(t, addr, "work", payload, n, 1000)
+		took, allocs := ourWork(t, addr, "work", n, conns)
+		f.add(fmt.Sprint("worked_", conns), rate(n, took))
+		f.add(fmt.Sprint("allocs_", conns), allocs)
+	}
+	inTurn(round, raw, ours)
+}
+
+// ourWork works n queued jobs and measures from the first handler's call to the last.
+func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, float64) {
+	t.Helper()
+	w, err := worker.New(worker.Options{Servers: []string{addr}, Concurrency: conns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var count atomic.Int64
+	var start time.Time
+	var before, after runtime.MemStats
+	var end time.Duration
+	err = w.Handle(function, func(context.Context, *worker.Job) ([]byte, error) {
+		switch count.Add(1) {
+		case 1:
+			runtime.ReadMemStats(&before)
+			start = time.Now()
+		case int64(n):
+			end = time.Since(start)
+			runtime.ReadMemStats(&after)
+			w.Stop()
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return end, float64(after.Mallocs-before.Mallocs) / float64(n)
+}
+
+// cli measures libgearman's program: submissions out of one process, and its built-in worker.
+func cli(t *testing.T, f figures, addr string, n int, payload []byte) {
+	t.Helper()
+	path, err := exec.LookPath("gearman")
+	if err != nil {
+		t.Fatal("libgearman's program is not installed: run `make deps`, or `apt-get install gearman-tools`")
+	}
+	host, port, _ := strings.Cut(addr, ":")
+	run := func(stdin []byte, args ...string) time.Duration {
+		cmd := exec.CommandContext(t.Context(), path, append([]string{"-h", host, "-p", port}, args...)...)
+		cmd.Stdin = bytes.NewReader(stdin)
+		start := time.Now()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("gearman %v: %v: %.300s", args, err, out)
+		}
+		return time.Since(start)
+	}
+	lines := bytes.Repeat(append(bytes.Clone(payload), '\n'), n)
+	f.add("cli_submit", rate(n, run(lines, "-b", "-N", "-f", "cli")))
+	f.add("cli_worked", rate(n, run(nil, "-w", "-c", strconv.Itoa(n), "-f", "cli")))
+}
+
+func report(t *testing.T, f figures, s size) {
+	t.Helper()
+	submitRatio := min(f.ratio("submit_64", "raw_submit_64"), f.ratio("submit_1000", "raw_submit_1000"))
+	workedRatio := min(f.ratio("worked_1", "raw_worked_1"), f.ratio("worked_4", "raw_worked_4"), f.ratio("worked_16", "raw_worked_16"))
+	allocs := max(f.median("allocs_1"), f.median("allocs_4"), f.median("allocs_16"))
+	result := map[string]any{
+		"submit_per_s":            round(f.median("submit_1000")),
+		"submit_window64_per_s":   round(f.median("submit_64")),
+		"submit_vs_raw_ratio":     round(submitRatio),
+		"foreground_us":           round(f.median("foreground_us")),
+		"foreground_vs_raw_ratio": round(f.ratio("raw_foreground_us", "foreground_us")),
+		"worked_per_s":            round(f.median("worked_16")),
+		"worked_vs_raw_ratio":     round(workedRatio),
+		"cli_submit_per_s":        round(f.median("cli_submit")),
+		"cli_worked_per_s":        round(f.median("cli_worked")),
+		"allocs_per_job":          round(allocs),
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The Gearman library beside a raw socket and libgearman\n\n")
+	fmt.Fprintf(&b, "One gearmand on loopback, %d CPUs for it and its clients, payloads of 100 bytes, medians of %d rounds. Ratios are medians of the rounds' ratios: 1 is as fast as the raw socket.\n\n", runtime.NumCPU(), s.rounds)
+	fmt.Fprintf(&b, "| | raw socket | ours | ratio |\n|---|--:|--:|--:|\n")
+	for _, row := range []struct{ title, raw, ours string }{
+		{"background submits/s, 64 under way", "raw_submit_64", "submit_64"},
+		{"background submits/s, 1,000 under way", "raw_submit_1000", "submit_1000"},
+		{"jobs worked/s, 1 connection", "raw_worked_1", "worked_1"},
+		{"jobs worked/s, 4 connections", "raw_worked_4", "worked_4"},
+		{"jobs worked/s, 16 connections", "raw_worked_16", "worked_16"},
+	} {
+		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.2f |\n", row.title, f.median(row.raw), f.median(row.ours), f.ratio(row.ours, row.raw))
+	}
+	fmt.Fprintf(&b, "| foreground round trip, µs | %.0f | %.0f | %.2f |\n\n", f.median("raw_foreground_us"), f.median("foreground_us"), f.ratio("raw_foreground_us", "foreground_us"))
+	fmt.Fprintf(&b, "libgearman's `gearman`: %.0f submits/s, %.0f jobs worked/s. Memory allocations per job worked: %.1f.\n", f.median("cli_submit"), f.median("cli_worked"), allocs)
+	t.Log("\n" + b.String())
+	if dir := os.Getenv("REPORTS"); dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "bench-gearman.md"), []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line, err := json.Marshal(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("RESULT %s\n", line)
+	if allocs > 8 {
+		t.Errorf("%.1f allocations per job worked, want at most 8", allocs)
+	}
+}
+
+// round keeps three digits behind the point of what is small, none of what is large.
+func round(v float64) float64 {
+	digits := 0
+	if v < 100 {
+		digits = 3
+	}
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'f', digits, 64), 64)
+	return r
+}
