@@ -42,6 +42,8 @@ func TestKinds(t *testing.T) {
 		"network policy":  {set: "networkPolicy.enabled=true", want: with(map[string]int{"NetworkPolicy": 1})},
 		"service monitor": {set: "metrics.serviceMonitor.enabled=true", want: with(map[string]int{"ServiceMonitor": 1})},
 		"pod monitor":     {set: "metrics.podMonitor.enabled=true,metrics.service.enabled=false", want: with(map[string]int{"PodMonitor": 1, "Service": -1})},
+		"alerts":          {set: "prometheusRule.enabled=true", want: with(map[string]int{"PrometheusRule": 1})},
+		"dashboard":       {set: "dashboard.enabled=true", want: with(map[string]int{"ConfigMap": 1})},
 		"two namespaces": {
 			set:  "watchNamespaces={a,b}",
 			want: with(map[string]int{"ClusterRole": -1, "ClusterRoleBinding": -1, "Role": 2, "RoleBinding": 2}),
@@ -241,6 +243,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a bad rollout":       {"runtime.rollout=Never", "rollout"},
 		"a port out of range": {"networkPolicy.jobServerPorts={70000}", "jobServerPorts"},
 		"a budget in words":   {"podDisruptionBudget.maxUnavailable=half", "maxUnavailable"},
+		"an unknown alert":    {"prometheusRule.enabled=true,prometheusRule.disabled={Nonsense}", "there is no alert Nonsense"},
 		"monitor, no service": {"metrics.serviceMonitor.enabled=true,metrics.service.enabled=false", "metrics.podMonitor"},
 	}
 	for name, tt := range tests {

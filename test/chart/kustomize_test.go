@@ -34,18 +34,21 @@ func TestKustomizationMatchesTheChart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		set  string
-		only string // the one kind of the chart's that is looked at; "" means all
+		only []string // the kinds of the chart's that are looked at; empty means all
 	}{
 		"default":        {},
-		"prometheus":     {set: "metrics.serviceMonitor.enabled=true", only: "ServiceMonitor"},
-		"network-policy": {set: "networkPolicy.enabled=true", only: "NetworkPolicy"},
+		"prometheus":     {set: "metrics.serviceMonitor.enabled=true,prometheusRule.enabled=true", only: []string{"ServiceMonitor", "PrometheusRule"}},
+		"network-policy": {set: "networkPolicy.enabled=true", only: []string{"NetworkPolicy"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			want := byName(t, render(t, "--set", tt.set))
-			if tt.only != "" {
-				maps.DeleteFunc(want, func(id string, _ any) bool { return !strings.HasPrefix(id, tt.only+" ") })
+			if len(tt.only) > 0 {
+				maps.DeleteFunc(want, func(id string, _ any) bool {
+					kind, _, _ := strings.Cut(id, " ")
+					return !slices.Contains(tt.only, kind)
+				})
 			}
 			got := byName(t, build(t, name))
 			delete(got, "Namespace "+namespace) // Helm makes it by itself
