@@ -25,6 +25,7 @@ type request struct {
 	args [8][]byte
 	n    int
 	data []byte
+	body []byte // Perl: all of the above as it came
 }
 
 // put appends a response to a peer's output.
@@ -70,6 +71,10 @@ var priorityOf = map[proto.Type]priority{
 
 // handle carries out one request.
 func (q *queue) handle(p *peer, r *request) {
+	if q.rules.perl {
+		q.perlHandle(p, r)
+		return
+	}
 	if r.res {
 		q.refuse(p, proto.CodeInvalidMagic, "Request magic expected")
 		return

@@ -3,6 +3,8 @@ package gearmantest
 import (
 	"net"
 	"sync/atomic"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 const (
@@ -79,7 +81,7 @@ func (s *Server) run(c *conn, buf []byte) (used, want int, ok bool) {
 			s.closeSoon(c)
 			continue
 		}
-		kind, size, need := nextFrame(b, &s.req)
+		kind, size, need := s.q.next(b, &s.req)
 		switch kind {
 		case frameNone:
 			return used, need, true
@@ -88,7 +90,7 @@ func (s *Server) run(c *conn, buf []byte) (used, want int, ok bool) {
 			continue
 		case frameShort:
 			c.p.stuck = deaf
-			if hasData(s.req.typ) {
+			if !s.cfg.rules.perl && hasData(s.req.typ) {
 				c.p.stuck = closesNext
 			}
 		case frameText:
@@ -116,7 +118,7 @@ func (s *Server) whileHung(c *conn) {
 
 func (s *Server) runPacket(c *conn) {
 	t := s.req.typ
-	s.requests[t]++
+	s.requests[min(t, proto.TypeStatusResUnique+1)]++
 	drop := s.dropsOn(s.fault.DropOn != 0 && s.fault.DropOn == t)
 	if drop && !s.fault.DropHandled {
 		s.drop(c)

@@ -21,6 +21,14 @@ const (
 	frameShort                   // a packet with too few arguments
 )
 
+// next is nextFrame, or that of the dialect.
+func (q *queue) next(b []byte, r *request) (kind frameKind, size, want int) {
+	if q.rules.perl {
+		return perlFrame(b, r)
+	}
+	return nextFrame(b, r)
+}
+
 // nextFrame finds the first request in b, which is not empty, and how many bytes it takes. want is how many bytes b must have before it
 // is worth looking again (frameNone).
 func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {

@@ -17,31 +17,38 @@ func FuzzRequests(f *testing.F) {
 	f.Add([]byte("status\nshow unique jobs\r\nmaxqueue f 1 2 3\ncancel job H:t:1\ndrop function f\ncreate function  \r\n"))
 	f.Add([]byte("\x00REQ\x00\x00\x00\x17\x00\x00\x00\x03f\x00-\x00REQ\x00\x00\x00\x07\x00\x00\x00\x01f"))
 	f.Add([]byte("\x00RES\x00\x00\x00\x10\xff\xff\xff\xffx"))
+	f.Add([]byte("jobs\nclients\nworkers\nmaxqueue f 1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// The answer to "show jobs" on each request would be quadratic; a few kilobytes say as much as many.
-		b = b[:min(len(b), 16<<10)]
-		bench := newBench(t, rules{jobRetries: 2})
-		p := bench.peer("p")
-		var r request
-		for len(b) > 0 && p.stuck == flowing {
-			kind, size, want := nextFrame(b, &r)
-			if size > len(b) || kind == frameNone && want <= len(b) {
-				t.Fatalf("frame %d takes %d bytes and wants %d of %d", kind, size, want, len(b))
-			}
-			switch kind {
-			case frameText:
-				if !bench.q.text(p, b[:size], identity{}) {
-					return
-				}
-			case framePacket:
-				bench.q.handle(p, &r)
-			default:
+		fuzz(t, b, rules{jobRetries: 2})
+		fuzz(t, b, rules{perl: true})
+	})
+}
+
+func fuzz(t *testing.T, b []byte, rules rules) {
+	t.Helper()
+	// The answer to "show jobs" on each request would be quadratic; a few kilobytes say as much as many.
+	b = b[:min(len(b), 16<<10)]
+	bench := newBench(t, rules)
+	p := bench.peer("p")
+	var r request
+	for len(b) > 0 && p.stuck == flowing {
+		kind, size, want := bench.q.next(b, &r)
+		if size > len(b) || kind == frameNone && want <= len(b) {
+			t.Fatalf("frame %d takes %d bytes and wants %d of %d", kind, size, want, len(b))
+		}
+		switch kind {
+		case frameText:
+			if !bench.q.text(p, b[:size], identity{}) {
 				return
 			}
-			b = b[size:]
-			bench.check()
+		case framePacket:
+			bench.q.handle(p, &r)
+		default:
+			return
 		}
-		bench.q.disconnect(p)
+		b = b[size:]
 		bench.check()
-	})
+	}
+	bench.q.disconnect(p)
+	bench.check()
 }

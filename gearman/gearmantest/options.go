@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// Version is the version that a server tells by default: that of the server whose behaviour it takes after.
-const Version = "1.1.20+ds"
+// The versions that servers tell by default: those of the servers whose behaviour they take after.
+const (
+	Version     = "1.1.20+ds"
+	PerlVersion = "v1.130.1"
+)
 
 type config struct {
 	rules  rules
@@ -45,6 +48,25 @@ func WithHandlePrefix(prefix string) Option {
 
 // WithVersion sets the version that the server tells.
 func WithVersion(version string) Option { return func(c *config) { c.me.version = version } }
+
+// A Dialect is the family of job servers that a server takes after.
+type Dialect uint8
+
+// The dialects.
+const (
+	Gearmand Dialect = iota // gearmand 1.1.20
+	Perl                    // Perl's Gearman::Server 1.130
+)
+
+// WithDialect makes the server behave, and tell its version, as those of a dialect do. Perl's knows neither --job-retries nor --round-robin nor
+// --exceptions, and those options do nothing then. Restart(true) keeps its queue all the same, which the real one can't.
+func WithDialect(d Dialect) Option {
+	return func(c *config) {
+		if c.rules.perl = d == Perl; c.rules.perl {
+			c.me.version = PerlVersion
+		}
+	}
+}
 
 // WithTLS makes every connection a TLS connection.
 func WithTLS(conf *tls.Config) Option { return func(c *config) { c.tls = conf } }

@@ -8,8 +8,8 @@ import "strconv"
 type queue struct {
 	rules rules
 	now   func() int64 // seconds since 1970, for delayed jobs
-	// after calls expired for the peer and its job after so many milliseconds, unless stopped.
-	after func(p *peer, j *job, ms int64) (stop func())
+	// later calls f, as from outside, after so many milliseconds, unless it is stopped.
+	later func(ms int64, f func()) (stop func())
 
 	byName    map[string]*function
 	functions []*function // in order of creation
@@ -31,6 +31,7 @@ type rules struct {
 	wakeup       int // workers woken for a job; 0: all
 	roundRobin   bool
 	exceptions   bool
+	perl         bool // Gearman::Server's dialect in place of gearmand's: see perl.go
 }
 
 type priority uint8
@@ -56,6 +57,7 @@ type function struct {
 	running int
 	workers int // registrations, so that a connection can count several times
 	limit   [priorities]int
+	asked   bool // Perl: it has had jobs since a worker last asked for one in vain
 	// sleepers' ring: the registrations in the order in which they are woken; it starts at next.
 	next *registration
 }
@@ -79,8 +81,9 @@ type job struct {
 	retries   int
 	numerator uint32
 	denom     uint32
-	queuedOn  bool // what `show jobs` prints last: a persistent queue would hold it
-	abandoned bool // cancelled, or its foreground clients left: it goes when a worker comes across it
+	progress  *[2]string // Perl: both as the worker sent them
+	queuedOn  bool       // what `show jobs` prints last: a persistent queue would hold it
+	abandoned bool       // cancelled, or its foreground clients left: it goes when a worker comes across it
 
 	worker     *registration // who runs it
 	waiters    list[waiter]
@@ -144,13 +147,17 @@ func newQueue(r rules, now func() int64) *queue {
 
 func (q *queue) connect(p *peer) {
 	p.id = "-"
-	p.exceptions = q.rules.exceptions
+	p.exceptions = q.rules.exceptions && !q.rules.perl
 	p.node.v = p
 	q.peers.pushFront(&p.node)
 }
 
 // disconnect requeues what the peer worked on, and abandons what it waited for.
 func (q *queue) disconnect(p *peer) {
+	if q.rules.perl {
+		q.perlDisconnect(p)
+		return
+	}
 	p.sleeping, p.rung = false, false
 	q.clearAlarm(p)
 	q.resetAbilities(p)
@@ -261,6 +268,9 @@ type submission struct {
 // submit finds the job that the submission coalesces with, or creates one; nil when the function's queue is full. A peer that is
 // not nil waits for the job.
 func (q *queue) submit(s submission, client *peer) *job {
+	if q.rules.perl {
+		return q.perlAdd(s, client)
+	}
 	f := q.function(s.function)
 	j := q.coalesce(f, s)
 	if j == nil {
@@ -540,7 +550,7 @@ func (q *queue) drop(f *function) {
 func (q *queue) startAlarm(p *peer, j *job) {
 	q.clearAlarm(p)
 	if ms := j.worker.timeoutMS; ms > 0 {
-		p.alarm = alarm{job: j, stop: q.after(p, j, max(ms, 1000))}
+		p.alarm = alarm{job: j, stop: q.later(max(ms, 1000), func() { q.expired(p, j) })}
 	}
 }
 

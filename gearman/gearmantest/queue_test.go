@@ -27,8 +27,8 @@ func newBench(t testing.TB, r rules) *bench {
 	r.handlePrefix = "H:t"
 	b := &bench{t: t, now: 1_000_000, peers: map[string]*peer{}}
 	b.q = newQueue(r, func() int64 { return b.now })
-	b.q.after = func(p *peer, j *job, _ int64) func() {
-		b.alarm = func() { b.q.expired(p, j) }
+	b.q.later = func(_ int64, f func()) func() {
+		b.alarm = f
 		return func() { b.alarm = nil }
 	}
 	return b
@@ -66,7 +66,7 @@ func (b *bench) do(steps ...string) []string {
 		default:
 			var r request
 			data := proto.AppendPacket(nil, proto.Request, typeNamed(b.t, words[0]), []byte(strings.Join(words[1:], "\x00")))
-			if kind, _, _ := nextFrame(data, &r); kind != framePacket {
+			if kind, _, _ := b.q.next(data, &r); kind != framePacket {
 				b.t.Fatalf("step %q is frame %d", s, kind)
 			}
 			b.q.handle(p, &r)

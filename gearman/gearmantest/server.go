@@ -37,7 +37,7 @@ type Server struct {
 	fault        Fault
 	faultChanged chan struct{}
 	hits         int
-	requests     [proto.TypeStatusResUnique + 1]uint64
+	requests     [proto.TypeStatusResUnique + 2]uint64 // by type; the last are those of unknown types
 	lines        map[string]*uint64
 	otherLines   uint64
 	accepted     uint64
@@ -92,12 +92,12 @@ func NewUnstarted(opts ...Option) *Server {
 
 func (s *Server) newQueue() *queue {
 	q := newQueue(s.cfg.rules, func() int64 { return s.cfg.now().Unix() })
-	q.after = func(p *peer, j *job, ms int64) func() {
+	q.later = func(ms int64, f func()) func() {
 		t := time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
 			s.mu.Lock()
 			defer s.unlock()
 			if s.state == running && s.q == q {
-				q.expired(p, j)
+				f()
 			}
 		})
 		return func() { t.Stop() }

@@ -27,6 +27,10 @@ type identity struct {
 // text carries out one line of the text protocol, given with its line end, and appends the answer to p.out. It returns false where
 // the server closes the connection instead.
 func (q *queue) text(p *peer, line []byte, me identity) bool {
+	if q.rules.perl {
+		q.perlText(p, line, me)
+		return true
+	}
 	body := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 	if i := bytes.IndexByte(body, 0); i >= 0 {
 		body = body[:i]

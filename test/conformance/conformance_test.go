@@ -52,7 +52,7 @@ const (
 )
 
 func TestConformance(t *testing.T) {
-	all := servers()
+	all, full := servers(), os.Getenv(reportEnv) != ""
 	var mu sync.Mutex
 	results := map[string]map[string]outcome{}
 	var order []row
@@ -64,6 +64,9 @@ func TestConformance(t *testing.T) {
 		for _, s := range all {
 			results[s.name] = map[string]outcome{}
 			for _, r := range order {
+				if s.name == namePerl && !full && slices.Contains(r.not, namePerl) {
+					continue // Perl takes a tenth of a second to start
+				}
 				t.Run(strings.ReplaceAll(s.name+"/"+r.group+"/"+r.name, " ", "_"), func(t *testing.T) {
 					t.Parallel()
 					o := outcome{failed, "the server did not start"}
@@ -80,11 +83,11 @@ func TestConformance(t *testing.T) {
 			}
 		}
 	})
-	if path := os.Getenv(reportEnv); path != "" {
+	if full {
 		for _, s := range all {
 			s.version = version(t, s)
 		}
-		if err := writeReport(path, all, order, results); err != nil {
+		if err := writeReport(os.Getenv(reportEnv), all, order, results); err != nil {
 			t.Error(err)
 		}
 	}
@@ -122,7 +125,7 @@ func checkNames(t *testing.T, rows []row) {
 // judge runs a row on a server of its own and says how it went.
 func judge(t *testing.T, s *server, r row) outcome {
 	t.Helper()
-	lacks := slices.Contains(r.not, s.name)
+	lacks := slices.Contains(r.not, s.like)
 	problem := attempt(t, s, r, lacks)
 	switch {
 	case problem == "" && lacks:
@@ -205,5 +208,7 @@ func writeReport(path string, all []*server, order []row, results map[string]map
 
 // field is the name of a count in the line RESULT.
 func field(s *server, st state) string {
-	return strings.ToLower(strings.ReplaceAll(s.name, "::", "_")) + "_" + string(st)
+	return map[string]string{
+		nameFake: "gearmantest", nameGearmand: "gearmand", nameFakePerl: "gearmantest_perl", namePerl: "perl",
+	}[s.name] + "_" + string(st)
 }

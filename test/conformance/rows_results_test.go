@@ -81,7 +81,7 @@ var resultRows = []row{
 		w.want(proto.TypeError, "JOB_NOT_FOUND", "Job given in work result not found")
 		c.status("f 0 0 1")
 	}},
-	{group: "result", name: "WORK_EXCEPTION is not final, WORK_FAIL must follow", not: []string{nameFake, nameGearmand}, run: func(c *check) {
+	{group: "result", name: "WORK_EXCEPTION is not final, WORK_FAIL must follow", not: onGearmand, run: func(c *check) {
 		client, w, h := c.running("", "x")
 		w.send(proto.TypeWorkException, h, "boom")
 		w.send(proto.TypeWorkFail, h)

@@ -32,29 +32,40 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 // A server is a kind of job server; start runs one that ends with the test.
 type server struct {
 	name    string
+	like    string // the server whose features it has: rows list that one
 	version string // asked on the wire, for the report
 	start   func(tb testing.TB, o options) *target
 }
 
 const (
-	nameFake     = "gearmantest"
 	nameGearmand = "gearmand"
 	namePerl     = "Gearman::Server"
+	nameFake     = "gearmantest"
+	nameFakePerl = "gearmantest as Perl's"
 )
 
 func servers() []*server {
 	return []*server{
-		{name: nameFake, start: startFake},
-		{name: nameGearmand, start: startGearmand},
-		{name: namePerl, start: startPerl},
+		{name: nameFake, like: nameGearmand, start: startFake},
+		{name: nameGearmand, like: nameGearmand, start: startGearmand},
+		{name: nameFakePerl, like: namePerl, start: startFakePerl},
+		{name: namePerl, like: namePerl, start: startPerl},
 	}
 }
 
 func startFake(tb testing.TB, o options) *target {
 	tb.Helper()
-	opts := []gearmantest.Option{
-		gearmantest.WithJobRetries(o.jobRetries), gearmantest.WithWorkerWakeup(o.wakeup), gearmantest.WithHandlePrefix("H:test"),
-	}
+	return &target{nameFake, fake(tb, o)}
+}
+
+func startFakePerl(tb testing.TB, o options) *target {
+	tb.Helper()
+	return &target{nameFakePerl, fake(tb, o, gearmantest.WithDialect(gearmantest.Perl))}
+}
+
+func fake(tb testing.TB, o options, opts ...gearmantest.Option) string {
+	tb.Helper()
+	opts = append(opts, gearmantest.WithJobRetries(o.jobRetries), gearmantest.WithWorkerWakeup(o.wakeup), gearmantest.WithHandlePrefix("H:test"))
 	if o.roundRobin {
 		opts = append(opts, gearmantest.WithRoundRobin())
 	}
@@ -63,7 +74,7 @@ func startFake(tb testing.TB, o options) *target {
 	}
 	s := gearmantest.NewServer(opts...)
 	tb.Cleanup(s.Close)
-	return &target{nameFake, s.Addr()}
+	return s.Addr()
 }
 
 func startGearmand(tb testing.TB, o options) *target {

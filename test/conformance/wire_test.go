@@ -18,7 +18,7 @@ import (
 // (a server that lacks the feature) it is shorter.
 const (
 	patience      = 20 * time.Second
-	shortPatience = 400 * time.Millisecond
+	shortPatience = time.Second
 )
 
 // A check is one run of a row on one server. Its methods fail the row by panicking with failure, which the runner recovers: a failing
