@@ -38,10 +38,11 @@ func (s *Stage) Note(ctx context.Context, id string) error {
 	return nil
 }
 
-// parseRuns reads lines "MILLISECONDS start|end ID POD HANDLE". An end belongs to the last start of the same job in the same pod.
+// parseRuns reads lines "MILLISECONDS start|end ID POD/PROCESS HANDLE". The process tells runs of one job in one pod apart. A line may
+// stand twice, since a job writes again where it got no answer.
 func parseRuns(lines []byte) ([]Run, error) {
 	var runs []Run
-	open := map[[2]string]int{}
+	seen := map[[2]string]int{} // index in runs by ID and POD/PROCESS
 	for line := range bytes.Lines(lines) {
 		f := strings.Fields(string(line))
 		if len(f) < 4 {
@@ -52,19 +53,18 @@ func parseRuns(lines []byte) ([]Run, error) {
 			return nil, fmt.Errorf("ledger: line %q: %w", line, err)
 		}
 		at, key := time.UnixMilli(ms), [2]string{f[2], f[3]}
-		switch f[1] {
-		case "start":
-			open[key] = len(runs)
-			runs = append(runs, Run{ID: f[2], Pod: f[3], Start: at})
-		case "end":
-			i, ok := open[key]
-			if !ok {
-				return nil, fmt.Errorf("ledger: line %q ends what never started", line)
-			}
-			runs[i].End = at
-			delete(open, key)
-		default:
+		i, started := seen[key]
+		switch {
+		case f[1] != "start" && f[1] != "end":
 			return nil, fmt.Errorf("ledger: line %q is neither a start nor an end", line)
+		case f[1] == "end" && !started:
+			return nil, fmt.Errorf("ledger: line %q ends what never started", line)
+		case f[1] == "end" && runs[i].End.IsZero():
+			runs[i].End = at
+		case f[1] == "start" && !started:
+			pod, _, _ := strings.Cut(f[3], "/")
+			seen[key] = len(runs)
+			runs = append(runs, Run{ID: f[2], Pod: pod, Start: at})
 		}
 	}
 	return runs, nil

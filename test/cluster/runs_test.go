@@ -26,8 +26,12 @@ func TestParseRuns(t *testing.T) {
 			want:  []Run{{ID: "a", Pod: "p1", Start: at(1)}, {ID: "a", Pod: "p2", Start: at(2), End: at(3)}},
 		},
 		"twice in one pod": {
-			lines: "1 start a p H\n2 end a p H\n3 start a p H\n4 end a p H\n",
+			lines: "1 start a p/7 H\n2 end a p/7 H\n3 start a p/8 H\n4 end a p/8 H\n",
 			want:  []Run{{ID: "a", Pod: "p", Start: at(1), End: at(2)}, {ID: "a", Pod: "p", Start: at(3), End: at(4)}},
+		},
+		"lines that were written twice": {
+			lines: "1 start a p/7 H\n2 start a p/7 H\n3 end a p/7 H\n4 end a p/7 H\n",
+			want:  []Run{{ID: "a", Pod: "p", Start: at(1), End: at(3)}},
 		},
 		"end without start": {lines: "1 end a p H\n", wantErr: "ends what never started"},
 		"too short":         {lines: "1 end a\n", wantErr: "too few words"},

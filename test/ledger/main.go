@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,12 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	if len(os.Args) > 1 {
+		if err := note(os.Getenv("LEDGER_URL"), strings.Join(os.Args[1:], " ")); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	s := http.Server{Addr: ":8080", Handler: &ledger{}, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	log.Fatal(s.ListenAndServe())
 }

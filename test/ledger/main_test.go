@@ -50,3 +50,19 @@ func TestLedgerKeepsEachLine(t *testing.T) {
 		t.Errorf("got %q, want 20 lines", body)
 	}
 }
+
+func TestNote(t *testing.T) {
+	t.Parallel()
+	l := &ledger{}
+	server := httptest.NewServer(l)
+	defer server.Close()
+	if err := note(server.URL, "start a p H:1"); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.lines) != 1 || !strings.HasSuffix(l.lines[0], " start a p H:1") {
+		t.Errorf("got %q, want the line", l.lines)
+	}
+	if err := note(server.URL, ""); err == nil || !strings.Contains(err.Error(), "want one line") {
+		t.Errorf("got %v, want the ledger's complaint", err)
+	}
+}

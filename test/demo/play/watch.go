@@ -52,7 +52,8 @@ func (w *watch) submit(ctx context.Context) error {
 	return nil
 }
 
-// untilZero prints a row every two seconds until nothing is queued or running and the last pod is gone.
+// untilZero prints a row every two seconds until nothing is queued or running and the last pod is gone, which is not yet to say that
+// all jobs were done.
 func (w *watch) untilZero(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -65,7 +66,7 @@ func (w *watch) untilZero(ctx context.Context) error {
 				s.at.Seconds(), s.queued, s.running, s.done, s.replicas, s.ready, s.terminating, why)
 			w.samples = append(w.samples, s)
 			w.peak, w.final, w.total = max(w.peak, s.replicas), s.replicas, s.at
-			if s.done >= len(w.jobs) && s.queued+s.running+s.replicas+s.ready+s.terminating == 0 {
+			if s.queued+s.running+s.replicas+s.ready+s.terminating == 0 {
 				return nil
 			}
 		}
