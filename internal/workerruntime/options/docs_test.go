@@ -12,7 +12,7 @@ import (
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	const path = "../../../docs/runtime.md"
-	const begin, end = "hold them together -->\n", "<!-- /options -->"
+	const begin, end = "holds them together -->\n", "<!-- /options -->"
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
