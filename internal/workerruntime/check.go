@@ -12,7 +12,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
-	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
 // checkTimeout bounds each job server's try.
@@ -48,11 +47,7 @@ func check(ctx context.Context, o *options.Options, w io.Writer) int {
 		}
 		report(fmt.Sprintf("handler %d (%s)", i+1, h.Mode), err, "")
 	}
-	f, err := spool.NewFile(o.SpoolDir)
-	if err == nil {
-		f.Close()
-	}
-	report("spool directory "+o.SpoolDir, err, "")
+	report("spool directory "+o.SpoolDir, trySpool(o), "")
 	conf, err := tlsConfig(o)
 	if err != nil {
 		report("TLS", err, "")

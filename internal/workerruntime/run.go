@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
 // run is one worker from its start to its end.
@@ -54,6 +56,13 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 
 func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 	r := &run{opts: o, log: log, table: process.NewTable(), metrics: newMetrics(o.FunctionNames())}
+	if err := trySpool(o); err != nil {
+		log.Warn("Large workloads and results are kept in memory: files can't be made in the spool directory; give --spool-dir another one",
+			"error", err, "spoolDir", o.SpoolDir)
+		kept := *o
+		kept.SpoolAbove = math.MaxInt64
+		o, r.opts = &kept, &kept
+	}
 	output := logs.NewLimit(o.LogRate, int(o.LogRate*10), time.Now)
 	for _, h := range o.Handlers {
 		made, err := newHandler(o, h, log, output, r.table)
@@ -208,6 +217,15 @@ func (r *run) ready() (bool, string) {
 }
 
 func (r *run) isDraining() bool { return r.draining.Load() }
+
+// trySpool tells whether files can be made in the spool directory.
+func trySpool(o *options.Options) error {
+	f, err := spool.NewFile(o.SpoolDir)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
 
 func tlsConfig(o *options.Options) (*tls.Config, error) {
 	if !o.TLS {

@@ -92,7 +92,6 @@ const (
 	TimedOut     Reason = "timeout"        // it ran for longer than the job timeout
 	OutputLimit  Reason = "output_limit"   // the result is larger than the limit
 	SpoolFailed  Reason = "spool_failed"   // a workload or result could not be kept on disk
-	Unavailable  Reason = "unavailable"    // the HTTP service could not be reached
 	Interrupting Reason = "worker_stopped" // the worker had to stop before the job's end
 )
 

@@ -101,8 +101,8 @@ handlers:
 			}},
 		},
 		"sizes": {
-			mode: Exec, args: "--function f --max-result 2Gi --spool-above 0 --spool-dir /s -- x",
-			want: Options{Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, SpoolDir: "/s", Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, MaxResult: 2 << 30})}},
+			mode: Exec, args: "--function f --max-result 2Gi --spool-above 1 --spool-dir /s -- x",
+			want: Options{Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, SpoolDir: "/s", SpoolAbove: 1, Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, MaxResult: 2 << 30})}},
 		},
 	}
 	for name, tc := range tests {

@@ -101,7 +101,7 @@ var Table = []Option{
 		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxResult, 1) }},
 	{Name: "spool-above", Kind: Size, Default: "1Mi", Group: "Memory and disk",
 		Help: "workloads and results larger than this are kept in files",
-		set:  func(o *Options, v value) error { return v.size(&o.SpoolAbove, 0) }},
+		set:  func(o *Options, v value) error { return v.size(&o.SpoolAbove, 1) }},
 	{Name: "spool-dir", Kind: Text, Group: "Memory and disk",
 		Help: "directory for these files, which have no names and vanish with the worker; empty: TMPDIR, else /tmp",
 		set:  func(o *Options, v value) error { o.SpoolDir = v.text(); return nil }},

@@ -1,0 +1,14 @@
+# The worker runtime: its benchmark beside libgearman's own worker, and its longer tests.
+
+WORKER_BENCH_FLAGS ?=
+
+.PHONY: bench-worker
+bench-worker: deps ## gearman-worker beside `gearman -w`: exec, stream, http, size, memory, start
+	@mkdir -p build
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o build/gearman-worker ./cmd/worker
+	@go build -trimpath -o build/benchworker ./test/benchworker
+	@build/benchworker -worker build/gearman-worker -reports "$(REPORTS)" $(WORKER_BENCH_FLAGS)
+
+.PHONY: test-worker-long
+test-worker-long: deps ## the worker's fault tests in full length: a job server that is away for a minute, every language
+	@GEARMAN_TEST_LONG=1 GEARMAN_TEST_ALL_LANGUAGES=1 go test -count 1 -timeout 10m ./internal/workerruntime/... ./examples/...

@@ -1,0 +1,139 @@
+package workerruntime_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// slowJob notes its run, waits until the file in its workload exists, and answers.
+const slowJob = `f=$(cat); echo run >>"$RUNS"; while [ ! -e "$f" ]; do sleep 0.02; done; printf done`
+
+func TestDrainFinishesTheRunningJob(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--concurrency", "2", "--", "sh", "-c", slowJob).waitReady()
+	s := newSubmitter(t, server.Addr)
+	gate := t.TempDir() + "/gate"
+	s.send(submitJob, "slow", "", gate)
+	w.waitBusy(1)
+
+	w.signal(syscall.SIGTERM)
+	eventually(t, "not ready while draining", func() bool { code, _ := w.get("/readyz"); return code == 503 })
+	if code, _ := w.get("/healthz"); code != 200 {
+		t.Errorf("healthz is %d while draining", code)
+	}
+	newSubmitter(t, server.Addr).background("slow", gate) // must not be taken any more
+	time.Sleep(200 * time.Millisecond)
+	touch(t, gate)
+	a, err := s.wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(answer{End: complete, Result: "done"}, a); diff != "" {
+		t.Errorf("the client's answer (-want +got):\n%s", diff)
+	}
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if diff := cmp.Diff([]string{"run"}, r.list()); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	if total, running := queued(t, server.Addr, "slow"); total != 1 || running != 0 {
+		t.Errorf("the job server has %d jobs, %d running; want the second one, queued", total, running)
+	}
+}
+
+// What ends a job before its time hands it back, once, and leaves no process of it behind.
+func TestHardStops(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		stop func(*workerProcess)
+		code int
+	}{
+		"drain timeout": {[]string{"--drain-timeout", "300ms"}, func(w *workerProcess) { w.signal(syscall.SIGTERM) }, 3},
+		"second SIGTERM": {nil, func(w *workerProcess) {
+			w.signal(syscall.SIGTERM)
+			time.Sleep(100 * time.Millisecond)
+			w.signal(syscall.SIGTERM)
+		}, 3},
+		"SIGKILL": {nil, func(w *workerProcess) { w.signal(syscall.SIGKILL) }, -1},
+	} {
+		for _, mode := range []string{"exec", "stream"} {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				t.Parallel()
+				server := jobserver.Gearmand(t)
+				r := newRuns(t)
+				command := []string{"--", "sh", "-c", `echo $$ >>"$RUNS"; exec sleep 1000`}
+				if mode == "stream" {
+					command = []string{"--", "sh", "-c", `read h <&3; echo '{"type":"ready","version":1}' >&4; read j <&3; echo $$ >>"$RUNS"; exec sleep 1000`}
+				}
+				args := append(append([]string{mode, "--server", server.Addr, "--function", "slow"}, tc.args...), command...)
+				w := startWorker(t, []string{"RUNS=" + r.path}, args...).waitReady()
+				newSubmitter(t, server.Addr).background("slow", "x")
+				eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
+				tc.stop(w)
+				if code := w.exit(); code != tc.code {
+					t.Errorf("exit code %d, want %d", code, tc.code)
+				}
+				eventually(t, "the job is queued again", func() bool {
+					total, running := queued(t, server.Addr, "slow")
+					return total == 1 && running == 0
+				})
+				eventually(t, "its process is gone", func() bool { return gone(r.list()[0]) })
+				if n := len(r.list()); n != 1 {
+					t.Errorf("%d runs", n)
+				}
+			})
+		}
+	}
+}
+
+func TestTelemetry(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path, "GEARMAN_WORKER_POD_UID=0a1b2c3d-0000", "GEARMAN_WORKER_POD_NAME=pool-abc"},
+		"exec", "--server", server.Addr, "--function", "slow", "--concurrency", "3", "--", "sh", "-c", slowJob).waitReady()
+	full := func() (report telemetry.Report) {
+		t.Helper()
+		n := 0
+		for _, id := range clientIDs(t, server.Addr) {
+			if parsed, err := telemetry.Parse([]byte(id)); err == nil && parsed.Full {
+				report = parsed
+				n++
+			}
+		}
+		if n > 1 {
+			t.Errorf("%d connections carry the figures", n)
+		}
+		return report
+	}
+	eventually(t, "idle", func() bool {
+		f := full()
+		return f.Full && f.Capacity == 3 && f.Busy == 0 && string(f.Pod) == "pool-abc"
+	})
+	s := newSubmitter(t, server.Addr)
+	gate := t.TempDir() + "/gate"
+	s.send(submitJob, "slow", "", gate)
+	eventually(t, "busy", func() bool { return full().Busy == 1 })
+	w.signal(syscall.SIGTERM)
+	touch(t, gate)
+	if _, err := s.wait(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last count arrives, though the worker stops", func() bool { f := full(); return f.Counters.OK == 1 && f.Busy == 0 })
+	if f := full(); f.Counters.OKMillis == 0 || f.Counters.Failed != 0 || f.Counters.Requeued != 0 {
+		t.Errorf("counters %+v", f.Counters)
+	}
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,361 @@
+package workerruntime_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gone tells that a process runs no more; a zombie of somebody else doesn't.
+func gone(pid string) bool { s := state(pid); return s == "" || s == "Z" }
+
+// state is the letter of a process's state, empty if there is no such process.
+func state(pid string) string {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:1]
+}
+
+// children lists the children of a process with their states.
+func children(pid int) (list []string) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if f := strings.Fields(rest); f[1] == strconv.Itoa(pid) {
+			list = append(list, e.Name()+" "+f[0])
+		}
+	}
+	return list
+}
+
+func TestJobServerRestart(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "upper", "--", "tr", "a-z", "A-Z").waitReady()
+	if a, err := newSubmitter(t, server.Addr).do("upper", "one"); a.Result != "ONE" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	server.Restart(t)
+	if code, _ := w.get("/readyz"); code != 200 {
+		t.Errorf("readyz is %d after the job server has gone: pods would be taken down for that", code)
+	}
+	if a, err := newSubmitter(t, server.Addr).do("upper", "two"); a.Result != "TWO" {
+		t.Errorf("after the restart: %+v, %v", a, err)
+	}
+}
+
+// A job that ran while the job server went away is finished, and told nobody twice.
+func TestJobServerRestartInAJob(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
+	s := newSubmitter(t, server.Addr)
+	gate := t.TempDir() + "/gate"
+	s.send(submitJob, "slow", "", gate)
+	w.waitBusy(1)
+	server.Restart(t)
+	touch(t, gate)
+	w.waitBusy(0)
+	if a, err := newSubmitter(t, server.Addr).do("slow", gate); a.Result != "done" {
+		t.Errorf("the next job: %+v, %v", a, err)
+	}
+	if diff := cmp.Diff([]string{"run", "run"}, r.list()); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	if _, m := w.get("/metrics"); !strings.Contains(m, `gearman_worker_jobs_total{function="slow",result="lost",reason="ok"} 1`) {
+		t.Errorf("the lost job is not counted:\n%s", m)
+	}
+}
+
+// A crash hands the job back where that is asked for; the second attempt completes it.
+func TestCrashRequeue(t *testing.T) {
+	t.Parallel()
+	for mode, script := range map[string]string{
+		"exec": `echo run >>"$RUNS"; [ $(wc -l <"$RUNS") -gt 1 ] || kill -9 $$; printf ok`,
+		"stream": `read h <&3; echo '{"type":"ready","version":1}' >&4; read j <&3; echo run >>"$RUNS"; [ $(wc -l <"$RUNS") -gt 1 ] || kill -9 $$
+			printf '{"type":"complete","id":%s,"bytes":2}\nok' "$(echo "$j" | sed 's/.*"id":\([0-9]*\).*/\1/')" >&4; read end <&3`,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t)
+			r := newRuns(t)
+			startWorker(t, []string{"RUNS=" + r.path}, mode, "--server", server.Addr, "--function", "f", "--on-crash", "requeue", "--", "sh", "-c", script).waitReady()
+			a, err := newSubmitter(t, server.Addr).do("f", "")
+			if err != nil || a.End != complete || a.Result != "ok" {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if diff := cmp.Diff([]string{"run", "run"}, r.list()); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFailuresReachTheClient(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--job-timeout", "500ms", "--max-result", "1000", "--", "sh", "-c",
+		`echo status 1/2 >&3; echo warning careful >&3; case $(cat) in exit) echo broken >&2; exit 4;; hang) exec sleep 1000;; flood) exec yes;; crash) kill -9 $$;; esac`).waitReady()
+	for workload, want := range map[string]answer{
+		"fine":  {End: complete, Progress: []string{"status 1/2", "warning careful"}},
+		"exit":  {End: exception, Result: "command ended with exit code 4\nbroken\n", Progress: []string{"status 1/2", "warning careful"}},
+		"hang":  {End: exception, Result: "job timeout exceeded", Progress: []string{"status 1/2", "warning careful"}},
+		"flood": {End: exception, Result: "result is larger than the limit of 1000 bytes (--max-result)", Progress: []string{"status 1/2", "warning careful"}},
+		"crash": {End: exception, Result: "command was killed by signal 9 (killed)", Progress: []string{"status 1/2", "warning careful"}},
+	} {
+		got, err := newSubmitter(t, server.Addr).exceptions().do("f", workload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", workload, diff)
+		}
+	}
+}
+
+// 100 MB of output: too much fails the job, within the limit it goes over the disk, and memory stays small either way.
+func TestLargeOutput(t *testing.T) {
+	t.Parallel()
+	const size = 100_000_000
+	for name, tc := range map[string]struct {
+		limit string
+		end   uint32
+		bytes int
+	}{
+		"above the limit":  {"64Mi", fail, 0},
+		"within the limit": {"128Mi", complete, size},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t)
+			w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--max-result", tc.limit, "--spool-dir", t.TempDir(),
+				"--", "head", "-c", strconv.Itoa(size), "/dev/zero").waitReady()
+			a, err := newSubmitter(t, server.Addr).do("f", "")
+			if err != nil || a.End != tc.end || len(a.Result) != tc.bytes {
+				t.Errorf("packet %d with %d bytes, %v", a.End, len(a.Result), err)
+			}
+			if kib := w.procField("VmHWM"); kib > 40<<10 {
+				t.Errorf("the worker took %d KiB of memory", kib)
+			}
+		})
+	}
+}
+
+// Large workloads are on disk, not in memory, four at once.
+func TestLargeWorkloads(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--spool-dir", t.TempDir(), "--", "sh", "-c", "wc -c; sleep 0.2").waitReady()
+	large := strings.Repeat("x", 8<<20)
+	var wg sync.WaitGroup
+	for range 4 {
+		s := newSubmitter(t, server.Addr)
+		wg.Go(func() {
+			if a, err := s.do("f", large); err != nil || strings.TrimSpace(a.Result) != strconv.Itoa(len(large)) {
+				t.Errorf("%.100q, %v", a.Result, err)
+			}
+		})
+	}
+	wg.Wait()
+	if kib := w.procField("VmHWM"); kib > 32<<10 {
+		t.Errorf("the worker took %d KiB of memory", kib)
+	}
+}
+
+// Whatever a job leaves behind is ended or reaped.
+func TestZombiesAndOrphans(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "2", "--", "sh", "-c",
+		// One child of the job's group goes on, one of a session of its own ends after the job: an orphan of the worker's.
+		`sleep 1000 >/dev/null 2>&1 3>&- & setsid sleep 0.1 >/dev/null 2>&1 3>&- & printf ok`).waitReady()
+	s := newSubmitter(t, server.Addr)
+	for range 20 {
+		if a, err := s.do("f", ""); a.Result != "ok" {
+			t.Fatalf("%+v, %v", a, err)
+		}
+	}
+	eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
+}
+
+// A full disk under the spool fails the job whose result doesn't fit, and requeues the one whose workload doesn't; the worker goes on.
+// (gearmand serves the function first that was registered last: the small job isn't starved by the large one that comes again.)
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	dir := t.TempDir()
+	// A file system of 256 KiB, in a mount namespace of the worker's own.
+	w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
+		binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result", "--spool-dir", dir, "--spool-above", "100Ki",
+		"--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero`)
+	eventually(t, "the worker starts, or has no right to mount", func() bool {
+		code, _ := w.get("/readyz")
+		return code == 200 || strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:")
+	})
+	if strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:") {
+		t.Skip("no right to mount a file system here: " + w.log.String())
+	}
+	a, err := newSubmitter(t, server.Addr).exceptions().do("result", "")
+	if err != nil || a.End != exception || !strings.Contains(a.Result, "no space left on device") {
+		t.Errorf("a result that doesn't fit: %+v, %v", a, err)
+	}
+	s := newSubmitter(t, server.Addr)
+	s.send(submitJob, "workload", "", strings.Repeat("x", 1_000_000))
+	eventually(t, "the log says why", func() bool { return strings.Contains(w.log.String(), "spool a payload") })
+	if a, err := newSubmitter(t, server.Addr).do("result", "small"); err != nil {
+		t.Errorf("the worker is of no more use: %+v, %v", a, err)
+	}
+	if n := w.log.lines(); n > 100 {
+		t.Errorf("%d log lines", n)
+	}
+}
+
+// Ten thousand quick failures, each with a line on standard error's part, leave a log that can be read.
+func TestLogOfManyFailures(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		http.Error(w, "no such image", 404)
+	}))
+	defer service.Close()
+	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--concurrency", "8", "--", service.URL).waitReady()
+	const jobs = 10_000
+	s := newSubmitter(t, server.Addr)
+	for range jobs {
+		s.background("f", "")
+	}
+	began := time.Now()
+	eventually(t, "all jobs have failed", func() bool {
+		_, m := w.get("/metrics")
+		return strings.Contains(m, fmt.Sprintf(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"} %d`, jobs))
+	})
+	// 50 at once, 10 a second, as many again to say what was left out; and a few of the start.
+	if n, most := w.log.lines(), 130+20*int(time.Since(began).Seconds()+60); n > most || n < 50 {
+		t.Errorf("%d log lines for %d failures, at most %d wanted", n, jobs, most)
+	}
+}
+
+// A chatty command's lines are counted, not all logged.
+func TestLogOfChattyCommand(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--log-rate", "10", "--", "sh", "-c", "seq 20000 >&2").waitReady()
+	s := newSubmitter(t, server.Addr)
+	for range 2 {
+		if a, err := s.do("f", ""); a.End != complete {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if n := w.log.lines(); n < 100 || n > 2000 {
+		t.Errorf("%d log lines of 40,000", n)
+	}
+	if !strings.Contains(w.log.String(), "Left out log lines") {
+		t.Error("nothing says that lines were left out")
+	}
+}
+
+// Without a job server the worker waits quietly. The minute of the full test is for make test-worker-long.
+func TestJobServerAway(t *testing.T) {
+	t.Parallel()
+	away := 5 * time.Second
+	if os.Getenv("GEARMAN_TEST_LONG") != "" {
+		away = time.Minute
+	}
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "upper", "--concurrency", "8", "--", "tr", "a-z", "A-Z").waitReady()
+	server.Stop()
+	before, lines := w.cpu(), w.log.lines()
+	time.Sleep(away)
+	if used, most := w.cpu()-before, away/50+200*time.Millisecond; used > most {
+		t.Errorf("%v of processor time in %v, at most %v wanted", used, away, most)
+	}
+	if n, most := w.log.lines()-lines, 40+2*int(away.Seconds()); n > most {
+		t.Errorf("%d log lines in %v, at most %d wanted", n, away, most)
+	}
+	server.Restart(t)
+	if a, err := newSubmitter(t, server.Addr).do("upper", "back"); a.Result != "BACK" {
+		t.Errorf("when it is back: %+v, %v", a, err)
+	}
+}
+
+// An HTTP service that is away for a while gets the job when it is back.
+func TestHTTPServiceAway(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	var refuse atomic.Bool
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() {
+			http.Error(w, "starting", 503)
+			return
+		}
+		io.Copy(w, r.Body)
+	}))
+	defer service.Close()
+	startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--", service.URL).waitReady()
+	refuse.Store(true)
+	s := newSubmitter(t, server.Addr)
+	s.send(submitJob, "f", "", "patience")
+	time.Sleep(300 * time.Millisecond)
+	refuse.Store(false)
+	if a, err := s.wait(); a.Result != "patience" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 { // over an older one, too
+		w := startWorker(t, nil, "install", dir)
+		if code := w.exit(); code != 0 {
+			t.Fatalf("exit code %d: %s", code, w.log.String())
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "gearman-worker"))
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info, err)
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 1 {
+		t.Errorf("%d files in the directory", len(entries))
+	}
+	if w := startCommand(t, nil, filepath.Join(dir, "gearman-worker"), "version"); w.exit() != 0 {
+		t.Error("the installed program does not run")
+	}
+	if w := startWorker(t, nil, "install", filepath.Join(dir, "missing")); w.exit() != 1 {
+		t.Error("installed into a directory that does not exist")
+	}
+}
