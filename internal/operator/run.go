@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +27,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/controllers"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
@@ -43,7 +45,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	var autoscaler *controllers.Autoscaler
 	watcher := backlog.New(backlog.Options{
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
-		OnTick: func(keys []backlog.PoolKey) { autoscaler.OnTick(keys) },
+		AllFunctions: true, // as an exporter, and to find functions with a backlog and no pool
+		OnTick:       func(keys []backlog.PoolKey) { autoscaler.OnTick(keys) },
 	})
 	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
 	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"),
@@ -54,8 +57,10 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := metrics.Registry.Register(autoscaler); err != nil {
-		return fmt.Errorf("register the pools' metrics: %w", err)
+	for _, c := range []prometheus.Collector{autoscaler, exporter.New(watcher, exporter.Options{})} {
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("register the metrics: %w", err)
+		}
 	}
 	for _, r := range []manager.Runnable{autoscaler, onLeader{watcher.Run}} {
 		if err := mgr.Add(r); err != nil {

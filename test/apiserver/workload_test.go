@@ -97,7 +97,7 @@ func TestTwoFieldOwners(t *testing.T) {
 	}
 	owners := map[string]bool{}
 	for _, m := range d.ManagedFields {
-		if m.Subresource == "" && strings.Contains(string(m.FieldsV1.Raw), `"f:replicas"`) {
+		if m.Subresource == "" && strings.Contains(m.FieldsV1.GetRawString(), `"f:replicas"`) {
 			owners[m.Manager] = true
 		}
 	}
