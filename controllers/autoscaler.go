@@ -182,9 +182,9 @@ func (a *Autoscaler) enqueue(key types.NamespacedName) {
 	}
 }
 
-// Set brings what a reconcile gathered and decides anew. A pool seen for the first time starts with a hold: nothing shrinks until a full
+// set brings what a reconcile gathered and decides anew. A pool seen for the first time starts with a hold: nothing shrinks until a full
 // window was seen.
-func (a *Autoscaler) Set(key types.NamespacedName, f poolFacts) view {
+func (a *Autoscaler) set(key types.NamespacedName, f poolFacts) view {
 	now := a.clock.Now()
 	a.mu.Lock()
 	e, ok := a.pools[key]
@@ -202,8 +202,8 @@ func (a *Autoscaler) Set(key types.NamespacedName, f poolFacts) view {
 	return e.view
 }
 
-// Written says what of the view v has been brought to the API server.
-func (a *Autoscaler) Written(key types.NamespacedName, v view, at time.Time) {
+// wrote says what of the view v has been brought to the API server.
+func (a *Autoscaler) wrote(key types.NamespacedName, v view, at time.Time) {
 	if e := a.entry(key); e != nil {
 		e.mu.Lock()
 		e.written = written{at: at, mark: markOf(v), queued: v.queued(), running: v.running()}
@@ -211,8 +211,8 @@ func (a *Autoscaler) Written(key types.NamespacedName, v view, at time.Time) {
 	}
 }
 
-// Forget frees what is known of a pool.
-func (a *Autoscaler) Forget(key types.NamespacedName) {
+// forget frees what is known of a pool.
+func (a *Autoscaler) forget(key types.NamespacedName) {
 	a.mu.Lock()
 	delete(a.pools, key)
 	delete(a.due, key)

@@ -159,7 +159,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		f.stall = stall{reasonInvalidServers, err.Error()}
 		return r.stalled(ctx, &pool, w, f)
 	}
-	v := r.autoscaler.Set(req.NamespacedName, poolFacts{
+	v := r.autoscaler.set(req.NamespacedName, poolFacts{
 		generation: pool.Generation, compiled: compiled, functions: policy.Functions(&pool.Spec),
 		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: pool.Spec.TargetRef != nil,
 	})
@@ -193,7 +193,7 @@ func (r *PoolReconciler) stalled(ctx context.Context, pool *v1alpha1.GearmanWork
 
 func (r *PoolReconciler) forget(key types.NamespacedName) {
 	r.poller.Remove(backlog.PoolKey(key))
-	r.autoscaler.Forget(key)
+	r.autoscaler.forget(key)
 	r.scaler.forget(key)
 	r.share(key, nil, nil)
 	r.mu.Lock()

@@ -36,7 +36,7 @@ func (s *shares) set(key types.NamespacedName, servers, functions []string) (wit
 		}
 	}
 	delete(s.claims, key)
-	var claims []claim
+	claims := make([]claim, 0, len(servers)*len(functions))
 	for _, server := range servers {
 		for _, f := range functions {
 			c := claim{server, f}
@@ -47,7 +47,7 @@ func (s *shares) set(key types.NamespacedName, servers, functions []string) (wit
 			s.pools[c][key] = struct{}{}
 		}
 	}
-	if claims != nil {
+	if len(claims) > 0 {
 		s.claims[key] = claims
 	}
 	after := s.sharing(key)

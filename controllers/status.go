@@ -37,7 +37,7 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.Gearman
 	if err := applyStatus(ctx, r.client, pool, status); err != nil {
 		return err
 	}
-	r.autoscaler.Written(client.ObjectKeyFromObject(pool), v, now)
+	r.autoscaler.wrote(client.ObjectKeyFromObject(pool), v, now)
 	return nil
 }
 
