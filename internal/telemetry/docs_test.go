@@ -60,7 +60,7 @@ func TestWorkersOfTheDocs(t *testing.T) {
 			go func() {
 				defer close(exited)
 				_ = worker.Wait() // it is killed below
-				cancel() // a worker that ends by itself has failed, and there is nothing to wait for
+				cancel()          // a worker that ends by itself has failed, and there is nothing to wait for
 			}()
 			defer func() {
 				_ = worker.Process.Kill() // fails where it has ended
