@@ -76,8 +76,10 @@ func BenchmarkWorkers5000Connections(b *testing.B) {
 			for i := range 5000 {
 				id := []byte("-")
 				if ours {
-					r := telemetry.Report{Start: start.UnixMilli(), Full: true, Busy: i % 2, Capacity: 1, HasFunction: true,
-						Function: telemetry.FunctionHash(fmt.Sprintf("function-%d", i/50)), Pod: fmt.Appendf(nil, "pool-%d-pod-%d", i/50, i%50)}
+					r := telemetry.Report{
+						Start: start.UnixMilli(), Full: true, Busy: i % 2, Capacity: 1, HasFunction: true,
+						Function: telemetry.FunctionHash(fmt.Sprintf("function-%d", i/50)), Pod: fmt.Appendf(nil, "pool-%d-pod-%d", i/50, i%50),
+					}
 					r.UID, _ = telemetry.ParseUID(fmt.Sprintf("%08x", i))
 					id = r.Append(nil)
 				}

@@ -247,10 +247,10 @@ func awaitEcho(conn *proto.Conn) (rung bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		switch {
-		case p.Type == proto.TypeNoop:
+		switch p.Type {
+		case proto.TypeNoop:
 			rung = true
-		case p.Type == proto.TypeEchoRes:
+		case proto.TypeEchoRes:
 			return rung, nil
 		default:
 			return false, fmt.Errorf("%w: %s where an echo was due", errBadAnswer, p.Type)

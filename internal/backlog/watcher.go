@@ -93,7 +93,8 @@ type Watcher struct {
 	wg   sync.WaitGroup
 	news chan struct{} // due isn't empty
 
-	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows at most, never over I/O.
+	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows, or while a name's
+	// new addresses reach the pools, never over I/O.
 	mu        sync.Mutex
 	running   bool
 	stopped   bool

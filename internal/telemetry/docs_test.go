@@ -56,10 +56,11 @@ func TestWorkersOfTheDocs(t *testing.T) {
 			if err := worker.Start(); err != nil {
 				t.Fatal(err)
 			}
-			exited := make(chan error, 1)
+			exited := make(chan struct{})
 			go func() {
-				exited <- worker.Wait()
-				cancel() // a worker that ends by itself has failed, and there is nothing to wait for
+				defer close(exited)
+				_ = worker.Wait() // it is killed below
+				cancel()          // a worker that ends by itself has failed, and there is nothing to wait for
 			}()
 			defer func() {
 				_ = worker.Process.Kill() // fails where it has ended

@@ -28,8 +28,10 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	src := &source{
 		servers: []backlog.ServerStats{
-			{Address: "10.0.0.1:4730", Name: "jobs:4730", State: backlog.StateOK, Up: true, LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second,
-				Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900},
+			{
+				Address: "10.0.0.1:4730", Name: "jobs:4730", State: backlog.StateOK, Up: true, LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second,
+				Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900,
+			},
 			{Address: "10.0.0.2:4730", Name: "jobs:4730", State: backlog.StateTimedOut, LoadBalanced: true},
 		},
 		functions: []backlog.FunctionStats{{Name: "resize", Total: 5, Running: 2, Queued: 3, Workers: 4}, {Name: "bad\xff"}},
