@@ -17,6 +17,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 		s.noteReplicas(&p, &in, max(s.at(now), s.Last))
 		v := s.observe(&p, &in, now)
 		s.hold(&p, &in, &v, &d)
+		s.noteActivity(&v, &d)
 		if p.Mode == ModePaused || p.Mode == ModeManual {
 			d.Wanted, d.Reason = in.Replicas, ReasonPaused
 			s.IdleSlots.restart(v.now)
@@ -175,7 +176,7 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		if s.Scarce {
 			staff := count(math.Ceil(staffing(v.load, v.jobTime, target) / v.slotsPerPod))
 			floor = max(floor, staff)
-			if v.queued > 0 || v.running >= 0.5 || v.finished {
+			if s.Active == v.now { // not for a load that is over
 				d.want(staff, ReasonStaffing)
 			}
 		}

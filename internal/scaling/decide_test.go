@@ -304,6 +304,99 @@ func TestDecide(t *testing.T) {
 			play:     func(q *pool) Decision { q.queue(50); return q.ticks(settle) },
 			want:     outcome{1, ReasonIdle, "", "", true, []string{"pod-0", "pod-1"}},
 		},
+		"pods of which only the numbers are known": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 2,
+			play: func(q *pool) Decision {
+				q.sample.Pods = []PodSample{{Ready: true}, {Ready: true}}
+				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 2, 2
+				return q.ticks(settle)
+			},
+			want: outcome{2, ReasonSteady, "", "", true, nil},
+		},
+		"pods that can't start neither help nor block": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.busy(2)
+				for i := 2; i < 4; i++ {
+					q.sample.Pods[i] = PodSample{Name: q.sample.Pods[i].Name, Created: start, Broken: true}
+				}
+				return q.ticks(settle)
+			},
+			want: outcome{2, ReasonIdle, "", "", true, []string{"pod-2", "pod-3"}},
+		},
+		"replicas for which no pod can be made don't block for ever": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.pods(2)
+				q.busy(2)
+				return q.ticks(settle)
+			},
+			want: outcome{2, ReasonIdle, "", "", true, nil},
+		},
+		"terminating pods don't count": {
+			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
+			replicas: 1,
+			play: func(q *pool) Decision {
+				q.pods(2)
+				q.sample.Pods[1].Terminating = true
+				q.busy(1)
+				return q.tick()
+			},
+			want: outcome{1, ReasonSteady, "", HoldStart, true, nil},
+		},
+		"a pod with several slots drains only within its time": {
+			policy:   Policy{MaxReplicas: 10, Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: 5 * time.Second},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.wide(); return q.ticks(settle) },
+			want:     outcome{2, ReasonSteady, "", "", true, nil},
+		},
+		"the least busy of pods with several slots drains": {
+			policy:   Policy{MaxReplicas: 10, Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: time.Hour},
+			replicas: 2,
+			play:     func(q *pool) Decision { q.wide(); return q.ticks(settle) },
+			want:     outcome{1, ReasonIdle, "", "", true, []string{"pod-1"}},
+		},
+		"a silent server's queue is taken to grow as the others'": {
+			policy:   Policy{MaxReplicas: 50, JobsPerReplica: 10},
+			replicas: 1,
+			play: func(q *pool) Decision {
+				q.tick()
+				q.busy(1)
+				q.sample.Partial, q.sample.Answering, q.sample.Silent = true, 1, 1
+				q.queue(50)
+				return q.tick()
+			},
+			want: outcome{10, ReasonJobsPerReplica, "", HoldPartial, true, nil},
+		},
+		"behavior limits the law": {
+			policy:   Policy{MaxReplicas: 50, JobsPerReplica: 1, Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 2, time.Minute}}}}},
+			replicas: 1,
+			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(20); return q.tick() },
+			want:     outcome{3, ReasonJobsPerReplica, LimitScaleUp, HoldStart, true, nil},
+		},
+		"the queue's deadline comes near": {
+			policy:   Policy{MaxReplicas: 100},
+			replicas: 1,
+			play: func(q *pool) Decision {
+				q.sample.Functions[0].Ended, q.sample.Functions[0].EndedSeconds = 0, 0
+				q.busy(1)
+				q.tick()
+				q.sample.Functions[0].Ended, q.sample.Functions[0].EndedSeconds = 1000, 3000 // a job takes 3 s
+				q.tick()
+				q.queue(40)
+				return q.ticks(2)
+			},
+			want: outcome{12, ReasonTargetWait, "", HoldStart, true, nil},
+		},
+		"spare slots are kept where pods start too slowly": {
+			policy:   Policy{MinReplicas: 1, MaxReplicas: 100, TargetWait: 5 * time.Second, JobTimeHint: 10 * time.Second},
+			replicas: 4,
+			play:     func(q *pool) Decision { q.busy(4); return q.ticks(settle) },
+			want:     outcome{10, ReasonStaffing, "", "", true, nil},
+		},
 		"pods that are starting are not ordered twice": {
 			policy: Policy{MaxReplicas: 100, TargetWait: time.Minute, JobTimeHint: 10 * time.Second},
 			play: func(q *pool) Decision {
@@ -327,6 +420,101 @@ func TestDecide(t *testing.T) {
 				t.Errorf("no message for reason %q", got.Reason)
 			}
 		})
+	}
+}
+
+// wide makes two pods of four slots, with two jobs and one.
+func (q *pool) wide() {
+	for i := range q.sample.Pods {
+		q.sample.Pods[i].Capacity, q.sample.Pods[i].Busy = 4, int32(2-i)
+	}
+	f := &q.sample.Functions[0]
+	f.Total, f.Running, f.Busy = 3, 3, 3
+}
+
+func TestJobsThatNeverEndWellAreReported(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 10}, 1)
+	q.busy(1)
+	q.queue(5)
+	for range 30 {
+		q.sample.Functions[0].Requeued++
+		q.tick()
+	}
+	if !q.last.NotProgressing {
+		t.Error("a poison job isn't reported")
+	}
+	q.sample.Functions[0].Ended++
+	if q.tick().NotProgressing {
+		t.Error("a job ended well, and still it is reported")
+	}
+}
+
+// TestPatience has jobs that a poll doesn't see: each time the pool has gone to zero, the next one comes at once.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 10}, 1)
+	q.dark()
+	lasts := func() (n int) {
+		for n = 1; q.tick().Replicas > 0; n++ {
+			if n > 1000 {
+				t.Fatal("the pool doesn't go to zero")
+			}
+		}
+		return n
+	}
+	first := lasts()
+	q.sample.Replicas, q.sample.Pods = 0, nil
+	q.queue(1)
+	if d := q.tick(); d.Replicas == 0 {
+		t.Fatal("the pool isn't woken")
+	}
+	q.sample.Replicas = 1
+	q.pods(1)
+	q.dark()
+	q.queue(0)
+	if second := lasts(); second < 3*first/2 {
+		t.Errorf("after a wrong leave the pool stayed for %d ticks, before for %d", second, first)
+	}
+}
+
+func TestForeignWorkersServeButAreNotKept(t *testing.T) {
+	t.Parallel()
+	ours, alone := newPool(Policy{MaxReplicas: 100}, 1), newPool(Policy{MaxReplicas: 100}, 1)
+	for i, q := range []*pool{ours, alone} {
+		f := &q.sample.Functions[0]
+		q.busy(1)
+		if i == 0 {
+			f.Running, f.Total = 11, 11 // ten of them are others'
+		}
+		q.tick()
+		f.Ended, f.EndedSeconds = 1000, 3000
+		q.tick()
+		q.queue(40)
+		q.ticks(2)
+	}
+	if ours.last.Terms.Foreign != 10 || ours.last.Replicas != 1 || alone.last.Replicas <= 1 {
+		t.Errorf("with ten foreign slots %d replicas (foreign %v), alone %d; want 1 (10), and more alone", ours.last.Replicas, ours.last.Terms.Foreign, alone.last.Replicas)
+	}
+}
+
+func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 100, TargetWait: time.Minute}, 2)
+	q.sample.Functions = []FunctionSample{{Name: "long"}, {Name: "short"}}
+	long, short := &q.sample.Functions[0], &q.sample.Functions[1]
+	q.busy(2)
+	q.tick()
+	long.Ended, long.EndedSeconds, short.Ended, short.EndedSeconds = 50, 6000, 1000, 20
+	q.tick()
+	short.Total = 30 // 0.6 s of work, but both slots are busy for minutes and two long jobs wait
+	long.Total += 2
+	grew := false
+	for range 10 {
+		grew = grew || q.tick().Replicas > 2
+	}
+	if !grew {
+		t.Errorf("the pool doesn't grow for a function that is never served: %+v", q.last.Terms)
 	}
 }
 

@@ -12,13 +12,6 @@ func (s *State) idleWindow() float64 { return max(10, 0.7*s.boot()) }
 
 // down lets replicas go that were idle over the whole window, and the last ones of a pool that was empty for the idle time; never below floor but for the latter.
 func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
-	if v.restarted || d.Held == HoldPartial {
-		s.IdleSlots.restart(v.now)
-		s.Active = max(s.Active, v.now-v.dt)
-	}
-	if v.queued > 0 || v.running >= 0.5 || v.finished || d.Held == HoldPartial {
-		s.Active = v.now
-	}
 	idle := 0.
 	if v.queued == 0 && v.starting == 0 && (p.ScaleDown == ScaleDownGraceful || v.dark == 0 || v.running < 0.5) {
 		idle = v.free + v.broken
@@ -53,6 +46,16 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 		return
 	}
 	d.Wanted, d.Reason = n, why
+}
+
+// noteActivity notes when the pool last had something to do; what isn't known counts as work.
+func (s *State) noteActivity(v *view, d *Decision) {
+	if v.restarted || d.Held == HoldPartial {
+		s.IdleSlots.restart(v.now)
+	}
+	if v.restarted || d.Held == HoldPartial || v.queued > 0 || v.running >= 0.5 || v.finished {
+		s.Active = v.now
+	}
 }
 
 // spare is how many slots were more than the load all through the window. A slot need not have been idle for long to be spare: where jobs are short beside the

@@ -44,7 +44,7 @@ func RunPlot(file, title string, series []Series, target float64) error {
 	for i, panel := range panels {
 		p := plot.New()
 		p.Y.Label.Text = panel.label
-		p.Y.Min = 0
+		p.X.Min, p.Y.Min = 0, 0
 		p.Add(plotter.NewGrid())
 		end := 0.
 		for k, s := range series {
@@ -124,6 +124,7 @@ func BarPlot(file, title, label string, names, groups []string, values [][]float
 	}
 	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 	p.Add(line)
+	p.Y.Max = max(p.Y.Max, 1.5) // room for the legend
 	p.Legend.Top = true
 	p.NominalX(names...)
 	p.X.Tick.Label.Rotation = math.Pi / 3
