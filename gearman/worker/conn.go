@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"time"
@@ -31,19 +29,10 @@ const (
 	asleep                // had no job and was told that we sleep
 	working               // gave the job that the slot runs
 	parked                // unregistered by a stop, nothing in flight
+	broken                // can't be written to any more
 )
 
-// event is what a server sent that the slot waits for.
-type event int
-
-const (
-	none event = iota
-	noJob
-	gotJob
-	refused // the way of asking
-)
-
-// link is one registered connection. Fields below mu's line are guarded by slot.mu.
+// link is one registered connection. One goroutine reads from it at a time (see loop).
 type link struct {
 	c       *conn
 	nc      net.Conn
@@ -52,13 +41,20 @@ type link struct {
 	out     *transport.Outbox
 	version proto.Version
 	down    chan struct{} // closed when the connection has ended
+	err     error         // why, once down is closed
 	echoed  chan struct{} // gets a value for each ECHO_RES
 	success atomic.Bool   // a job went well over it
 
+	role    atomic.Int32  // of the reading goroutine: see the constants
+	pass    *time.Timer   // looks if a job takes long
+	armed   atomic.Bool   // pass is set
+	started atomic.Int64  // when the job that runs began, Unix nanoseconds
+	baton   chan struct{} // a token makes the waiting goroutine the reader
+	spares  atomic.Int32  // goroutines that wait for it, or will
+	orphan  atomic.Bool   // the goroutine that ends needs no other in its place
+
 	// Guarded by slot.mu.
 	state     state
-	event     event
-	job       *Job
 	plainGrab bool // GRAB_JOB, for servers that don't know GRAB_JOB_UNIQ
 	proven    bool // GRAB_JOB_UNIQ has been answered
 	notBefore time.Time
@@ -88,7 +84,7 @@ func (c *conn) run() {
 		l, err := c.open(ctx)
 		if err == nil {
 			log.Debug("Registered at job server", "version", l.version.Text)
-			err = c.serve(ctx, l)
+			err = c.serve(l)
 			// Half a minute or a job that went well starts the back-off anew.
 			if l.success.Load() || time.Since(opened) > 30*time.Second {
 				failures = 0
@@ -128,8 +124,10 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	l := &link{
 		c: c, nc: nc, in: proto.NewConn(counted, proto.Limits{}), read: &counted.n,
 		out:  transport.NewOutbox(nc, c.w.o.WriteTimeout),
-		down: make(chan struct{}), echoed: make(chan struct{}, 1),
+		down: make(chan struct{}), echoed: make(chan struct{}, 1), baton: make(chan struct{}, 1),
 	}
+	l.pass = time.AfterFunc(time.Hour, l.look)
+	l.pass.Stop()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout))
 	defer cancel()
 	if err := l.in.Exchange(ctx, c.registration(), l.readRegistration); err != nil {
@@ -200,22 +198,21 @@ func (l *link) readRegistration(in *proto.Conn) error {
 	}
 }
 
-// serve hands the link to the slot and reads what the server sends until the connection ends.
-func (c *conn) serve(ctx context.Context, l *link) error {
+// serve hands the link to the slot and waits for its end.
+func (c *conn) serve(l *link) error {
 	info := c.info(l)
 	c.w.connected(c.server, l.version)
 	defer c.w.disconnected(c.server)
 	if f := c.w.o.Hooks.ConnUp; f != nil {
 		f(info)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = l.nc.Close() }) // the reader below ends by it
+	stop := context.AfterFunc(c.w.conns, func() { _ = l.nc.Close() }) // the reader ends by it
 	defer stop()
 	c.slot.linkUp(c, l)
-	err := l.readAll()
-	_ = l.nc.Close() // nothing more comes
-	close(l.down)
-	err = c.slot.linkDown(c, l, err)
-	if ctx.Err() != nil {
+	c.w.connWG.Go(l.loop)
+	<-l.down
+	err := c.slot.linkDown(c, l, l.err)
+	if c.w.conns.Err() != nil {
 		err = nil
 	}
 	if f := c.w.o.Hooks.ConnDown; f != nil {
@@ -228,17 +225,6 @@ func (c *conn) info(l *link) Conn {
 	return Conn{Slot: c.slot.id, Server: c.server.ep.Addr, Host: c.server.ep.Name, Version: l.version}
 }
 
-func (l *link) readAll() error {
-	for {
-		if err := l.readOne(); err != nil {
-			if err == io.EOF {
-				err = errors.New("the server closed the connection")
-			}
-			return fmt.Errorf("job server %s: %w", l.c.server.ep, err)
-		}
-	}
-}
-
 func (l *link) readOne() error {
 	h, err := l.in.ReadHeader()
 	if err != nil {
@@ -249,13 +235,13 @@ func (l *link) readOne() error {
 		l.c.slot.wakeUp(l)
 		return nil
 	case proto.TypeNoJob:
-		return l.c.slot.answer(l, noJob, nil)
+		return l.c.slot.noJob(l)
 	case proto.TypeJobAssign, proto.TypeJobAssignUniq, proto.TypeJobAssignAll:
 		job, err := l.readJob(h)
 		if err != nil {
 			return err
 		}
-		return l.c.slot.answer(l, gotJob, job)
+		return l.c.slot.gotJob(l, job)
 	case proto.TypeEchoRes:
 		select {
 		case l.echoed <- struct{}{}:
@@ -278,21 +264,4 @@ func (l *link) readOne() error {
 		return nil
 	}
 	return fmt.Errorf("%s %s to a worker: %w", h.Dir, h.Type, proto.ErrType)
-}
-
-// regrab is when a connection that goes to sleep now asks again.
-func (w *Worker) regrab(now time.Time) time.Time {
-	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1))
-}
-
-// countedConn counts what is read.
-type countedConn struct {
-	net.Conn
-	n atomic.Int64
-}
-
-func (c *countedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }

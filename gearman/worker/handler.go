@@ -104,8 +104,12 @@ func (f *function) call(ctx context.Context, job *Job) (result []byte, err error
 		if returned {
 			return
 		}
-		// recover gives nil after runtime.Goexit, as testing.T.FailNow does: it can't be stopped, so the job fails here.
-		p := &PanicError{Value: recover(), Stack: debug.Stack()}
+		value := recover()
+		if value == nil { // runtime.Goexit, which can't be stopped
+			job.exited = true
+			return
+		}
+		p := &PanicError{Value: value, Stack: debug.Stack()}
 		result, err = nil, error(p)
 		if f.onPanic != nil {
 			err = errors.Join(f.onPanic(p), p)

@@ -27,7 +27,9 @@ type Job struct {
 	size     int64
 
 	link *link
-	done Done // of the slot alone
+	// Of the goroutine that runs the job alone.
+	done   Done
+	exited bool // the handler ended the goroutine
 
 	mu         sync.Mutex
 	ended      bool // nothing may be sent any more

@@ -10,21 +10,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// slot runs one job at a time. run is its goroutine; the connections' goroutines tell it what came, by the methods below, which never wait.
+// slot runs one job at a time. Whoever has made it busy drives it: asks for a job, runs it, asks for the next. That is the goroutine which reads
+// the answer; run's goroutine starts it when there is something to ask for, watches over silent servers, and sees to its end.
 type slot struct {
 	w    *Worker
 	id   int
-	wake chan struct{} // told that something below has changed
+	wake chan struct{} // tells run that something below has changed
 
 	mu       sync.Mutex
 	conns    []*conn // in the order in which they are asked
 	next     int     // in conns: where to look first
 	stopping bool    // nothing may be asked for any more
-
-	// Of run alone.
-	unsent    *link // has an outcome staged that was not flushed
-	unsentJob *Job
-	timer     *time.Timer
+	busy     bool    // a job runs, or was asked for
+	asked    *link   // which was asked and hasn't answered
+	asks     uint64  // how often any was
 }
 
 func newSlot(w *Worker, id int) *slot {
@@ -84,6 +83,9 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.link = nil
+	if s.asked == l {
+		s.asked, s.busy = nil, false
+	}
 	if l.cancelJob != nil {
 		l.cancelJob(ErrDisconnected)
 	}
@@ -97,31 +99,53 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	return err
 }
 
-// answer takes what the server answered to a request for a job.
-func (s *slot) answer(l *link, e event, job *Job) error {
+// answered ends the wait for a link's answer.
+func (s *slot) answered(l *link, to state) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.state != grabbing || l.event != none {
+	if l.state != grabbing || s.asked != l {
 		return errors.New("an answer to a request for a job that was not made")
 	}
-	l.event, l.job = e, job
 	if !l.plainGrab {
 		l.proven = true
 	}
-	s.ping()
+	s.asked, l.state = nil, to
 	return nil
 }
 
-// grabRefused says whether an ERROR was the answer to the first GRAB_JOB_UNIQ, of a server that doesn't know it.
+// noJob takes a NO_JOB: sleep, and ask the next.
+func (s *slot) noJob(l *link) error {
+	if err := s.answered(l, asleep); err != nil {
+		return err
+	}
+	s.sleep(l)
+	s.goOn(nil, nil)
+	return nil
+}
+
+// gotJob runs a job and asks for the next.
+func (s *slot) gotJob(l *link, job *Job) error {
+	s.mu.Lock()
+	l.working = job.fn
+	s.mu.Unlock()
+	if err := s.answered(l, working); err != nil {
+		job.removeSpool()
+		return err
+	}
+	return s.work(l, job)
+}
+
+// grabRefused says whether an ERROR was the answer to the first GRAB_JOB_UNIQ, of a server that doesn't know it, and asks again.
 func (s *slot) grabRefused(l *link) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l.state != grabbing || l.event != none || l.plainGrab || l.proven {
+	if l.state != grabbing || s.asked != l || l.plainGrab || l.proven {
+		s.mu.Unlock()
 		return false
 	}
 	l.plainGrab = true
-	l.event = refused
-	s.ping()
+	s.mu.Unlock()
+	// A failure ends the connection, of which its reader tells.
+	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypeGrabJob) })
 	return true
 }
 
@@ -135,8 +159,8 @@ const (
 // wakeUp takes a NOOP. gearmand can ring at once for a job that it then doesn't give out, thousands of times a second.
 func (s *slot) wakeUp(l *link) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if l.state != asleep {
+		s.mu.Unlock()
 		return
 	}
 	now := time.Now()
@@ -150,36 +174,70 @@ func (s *slot) wakeUp(l *link) {
 		l.notBefore = now.Add(min(wakeUpDelay<<min(n-1, 10), longestDelay))
 	}
 	l.state = awake
-	s.ping()
+	take := !s.busy && !l.notBefore.After(now)
+	s.busy = s.busy || take
+	s.mu.Unlock()
+	if take {
+		s.goOn(nil, nil)
+	} else {
+		s.ping()
+	}
 }
 
-// run asks and works until the worker stops.
+// run starts the slot when there is something to ask for, until the worker stops.
 func (s *slot) run() {
-	s.timer = time.NewTimer(time.Hour)
-	defer s.timer.Stop()
-	for {
-		l, wait := s.pick()
-		if l != s.unsent {
-			s.flushUnsent()
-		}
-		if l == nil {
-			if s.isStopping() {
-				break
-			}
-			s.timer.Reset(wait)
-			select {
-			case <-s.wake:
-			case <-s.timer.C:
-			case <-s.w.soft:
-			case <-s.w.hard:
-			}
-			continue
-		}
-		s.ask(l)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var watched struct {
+		l    *link
+		asks uint64
+		read int64
 	}
-	s.unregister(true)
-	if s.id != 0 || s.w.o.Linger <= 0 {
-		s.leave()
+	for {
+		stopping := s.isStopping()
+		s.mu.Lock()
+		busy, l, asks := s.busy, s.asked, s.asks
+		if !busy && !stopping {
+			s.busy = true
+		}
+		s.mu.Unlock()
+		wait := s.w.o.GrabTimeout
+		switch {
+		case busy && l != nil: // was it silent all the time since the last look?
+			if read := l.read.Load(); watched.l != l || watched.asks != asks || watched.read != read {
+				watched.l, watched.asks, watched.read = l, asks, read
+				timer.Reset(wait)
+			}
+		case busy:
+			timer.Reset(wait)
+		case stopping:
+			s.unregister(true)
+			if s.id != 0 || s.w.o.Linger <= 0 {
+				s.leave()
+			}
+			return
+		default:
+			free, next := s.drive(nil, nil)
+			if free {
+				wait = next
+			}
+			timer.Reset(wait)
+		}
+		soft := s.w.soft
+		if stopping {
+			soft = nil // is closed
+		}
+		select {
+		case <-s.wake:
+		case <-soft:
+		case <-timer.C:
+			s.mu.Lock()
+			hung := s.asked != nil && s.asked == watched.l && s.asks == watched.asks && watched.l.read.Load() == watched.read
+			s.mu.Unlock()
+			if hung {
+				s.drop(watched.l, errHung)
+			}
+		}
 	}
 }
 
@@ -196,19 +254,18 @@ func (s *slot) isStopping() bool {
 	return true
 }
 
-// pick chooses the next connection to ask, in turn, and reserves the slot for it; or says how long there is nothing to ask for.
-func (s *slot) pick() (*link, time.Duration) {
-	if s.isStopping() {
-		return nil, 0
-	}
+// pick chooses the next connection to ask, in turn, and reserves it. If it is another than unsent, whose job's outcome still has to be
+// flushed, nothing is reserved. If there is none to ask, the slot is given free.
+func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
+	stopping := s.isStopping()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
-		return nil, 0
-	}
 	now := time.Now()
-	wait := time.Hour
+	wait = time.Hour
 	for i := range s.conns {
+		if stopping {
+			break
+		}
 		at := (s.next + i) % len(s.conns)
 		l := s.conns[at].link
 		if l == nil {
@@ -227,95 +284,73 @@ func (s *slot) pick() (*link, time.Duration) {
 			wait = min(wait, d)
 			continue
 		}
-		s.next = at + 1
-		l.state, l.event = grabbing, none
+		if unsent == nil || unsent == l {
+			s.next = at + 1
+			l.state, s.asked = grabbing, l
+			s.asks++
+		}
 		return l, 0
+	}
+	if unsent == nil {
+		s.busy = false
 	}
 	return nil, wait
 }
 
-// ask asks a server for a job, and runs it if there is one.
-func (s *slot) ask(l *link) {
+// drive asks the next connection for a job, whose answer goes on from there, or gives the slot free and says how long there is nothing to ask for. The
+// caller has made the slot busy. A job whose outcome is staged at unsent is told of as done before another can start.
+func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 	for {
+		l, wait := s.pick(unsent)
+		if unsent != nil && l != unsent {
+			s.sent(job, unsent.out.Flush())
+			unsent = nil
+			continue
+		}
+		if l == nil {
+			return true, wait
+		}
 		grab := proto.TypeGrabJobUniq
-		if l.plainGrab { // set before the link is used, or by the answer to the last round
+		if l.plainGrab { // set before the link is used, or by its own answer
 			grab = proto.TypeGrabJob
 		}
 		err := l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, grab) })
-		s.unsentIsSent(err)
-		if err != nil {
-			<-l.down // the outbox has closed the connection
-			return
+		if unsent != nil {
+			s.sent(job, err)
+			unsent = nil
 		}
-		e, job := s.await(l)
-		switch e {
-		case noJob:
-			s.sleep(l)
-			return
-		case gotJob:
-			s.work(l, job)
-			return
-		case refused:
-			continue
+		if err == nil {
+			return false, 0
 		}
-		return // the connection is down
-	}
-}
-
-// await waits for the answer to a request for a job. A server that is silent for too long loses the connection.
-func (s *slot) await(l *link) (event, *Job) {
-	seen := l.read.Load()
-	s.timer.Reset(s.w.o.GrabTimeout)
-	for {
 		s.mu.Lock()
-		e, job := l.event, l.job
-		if e == gotJob {
-			l.state, l.working, l.job = working, job.fn, nil
-		}
-		if e == refused {
-			l.event = none
+		mine := s.asked == l // else the link's end, or its answer, has taken over
+		if mine {
+			s.asked, l.state = nil, broken
 		}
 		s.mu.Unlock()
-		if e != none {
-			return e, job
-		}
-		select {
-		case <-s.wake:
-		case <-l.down:
-			return s.lastEvent(l)
-		case <-s.timer.C:
-			if n := l.read.Load(); n != seen { // a large job on its way
-				seen = n
-				s.timer.Reset(s.w.o.GrabTimeout)
-				continue
-			}
-			s.drop(l, errHung)
-			<-l.down
-			return s.lastEvent(l)
+		if !mine {
+			return false, 0
 		}
 	}
 }
 
-// lastEvent gives what came before the connection ended: a job is lost with it.
-func (s *slot) lastEvent(l *link) (event, *Job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l.event == gotJob && l.job != nil {
-		l.job.removeSpool()
+// goOn drives the slot on from a reader, and tells run where that gives it free.
+func (s *slot) goOn(unsent *link, job *Job) {
+	if free, _ := s.drive(unsent, job); free {
+		s.ping()
 	}
-	return none, nil
 }
 
 // sleep tells the server that we sleep, which is right only straight after a NO_JOB.
 func (s *slot) sleep(l *link) {
 	s.mu.Lock()
 	if s.stopping {
+		l.state = awake
 		s.mu.Unlock()
 		return // run unregisters it
 	}
 	now := time.Now()
-	l.state, l.event, l.sleptAt = asleep, none, now
-	l.regrabAt = s.w.regrab(now)
+	l.sleptAt, l.regrabAt = now, s.w.regrab(now)
 	s.mu.Unlock()
 	// A failure ends the connection, of which its reader tells.
 	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypePreSleep) })

@@ -10,52 +10,66 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// work runs a job and stages its outcome, which travels with the next request if that goes to the same server.
-func (s *slot) work(l *link, job *Job) {
+// work runs a job, stages its outcome, which travels with the next request if that goes to the same server, and drives the slot on. It returns
+// errPassed if another goroutine reads from the link now.
+func (s *slot) work(l *link, job *Job) (err error) {
 	w := s.w
 	w.running.Add(1)
 	if s.isStopping() {
 		s.unregister(false) // the stop may have passed over this link when it was grabbing
 	}
+	l.startJob(time.Now(), w.o.DropOnDisconnect)
 	if hook := w.o.Hooks.JobStart; hook != nil {
 		hook(job)
 	}
 	ctx, release := s.jobContext(l, job)
 	start := time.Now()
-	result, err := job.fn.call(ctx, job)
-	job.done = Done{Duration: time.Since(start), BytesIn: job.size}
-	job.done.Timeout = job.fn.timeout > 0 && errors.Is(context.Cause(ctx), ErrTimeout)
-	release()
+	var result []byte
+	var failure error
+	defer func() { // deferred, since a handler may end the goroutine
+		job.done = Done{Duration: time.Since(start), BytesIn: job.size}
+		job.done.Timeout = job.fn.timeout > 0 && errors.Is(context.Cause(ctx), ErrTimeout)
+		release()
+		passed := l.endJob(job.exited)
+		s.done(l, job, result, failure)
+		unsent := l
+		if passed { // the new reader could start the next job before this one is told of as done
+			s.sent(job, l.out.Flush())
+			unsent = nil
+			err = errPassed
+		}
+		s.goOn(unsent, job)
+	}()
+	result, failure = job.fn.call(ctx, job)
+	return nil
+}
 
+// done stages a job's outcome and makes its link one to be asked again.
+func (s *slot) done(l *link, job *Job, result []byte, err error) {
+	if job.exited {
+		err = errExited
+	}
 	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
 	job.done.BytesOut = job.bytesOut()
 	job.removeSpool()
 	s.mu.Lock()
 	l.cancelJob, l.working = nil, nil
-	l.state, l.event, l.quick, l.notBefore = awake, none, 0, time.Time{}
+	l.state, l.quick, l.notBefore = awake, 0, time.Time{}
+	if job.done.Outcome >= Requeued { // the connection is going, or gone
+		l.state = broken
+	}
 	s.mu.Unlock()
 	if job.done.Outcome == Complete {
 		l.success.Store(true)
 	}
-	w.lastJob.Store(time.Now().UnixNano())
-	w.running.Add(-1)
-	s.unsent, s.unsentJob = l, job
+	s.w.lastJob.Store(time.Now().UnixNano())
+	s.w.running.Add(-1)
 }
 
-// flushUnsent sends the outcome that was staged, where no request to the same server follows it.
-func (s *slot) flushUnsent() {
-	if s.unsent != nil {
-		s.unsentIsSent(s.unsent.out.Flush())
-	}
-}
+var errExited = errors.New("the handler ended its goroutine (runtime.Goexit)")
 
-// unsentIsSent tells the hook of a job whose outcome has been flushed.
-func (s *slot) unsentIsSent(err error) {
-	if s.unsent == nil {
-		return
-	}
-	job := s.unsentJob
-	s.unsent, s.unsentJob = nil, nil
+// sent tells the hook of a job whose outcome has been flushed.
+func (s *slot) sent(job *Job, err error) {
 	if err != nil && job.done.Outcome <= Excepted {
 		job.done.Outcome, job.done.Err = Lost, errors.Join(job.done.Err, err)
 	}
@@ -146,7 +160,6 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		sendErr = job.stage(proto.TypeWorkComplete, result)
 	case errors.Is(err, ErrRequeue) && job.CanRequeue():
 		s.drop(l, errRequeue)
-		<-l.down
 		return Requeued, err
 	case isException:
 		outcome = Excepted
