@@ -2,10 +2,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"time"
 	_ "time/tzdata" // schedules have time zones, and the image has no zone files
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -14,6 +16,12 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "probe" { // helm test
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		exitOn(operator.Probe(ctx, os.Args[2], os.Stdout))
+		return
+	}
 	o, err := operator.Parse("manager", os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -26,6 +34,10 @@ func main() {
 	if err == nil {
 		err = operator.Run(ctrl.SetupSignalHandler(), cfg, o)
 	}
+	exitOn(err)
+}
+
+func exitOn(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)

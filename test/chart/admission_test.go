@@ -93,6 +93,11 @@ func TestAdmissionPolicy(t *testing.T) {
 		})
 	}
 
+	t.Run("pools of the docs and examples", func(t *testing.T) {
+		t.Parallel()
+		testPoolsOfTheDocs(t, admin)
+	})
+
 	t.Run("an existing pool", func(t *testing.T) {
 		t.Parallel()
 		p := pool("existing", nil)

@@ -203,6 +203,30 @@ func TestRestrictedPodSecurity(t *testing.T) {
 	}
 }
 
+// The pod of helm test asks the operator through the metrics Service, which must not take that pod for an operator.
+func TestHelmTest(t *testing.T) {
+	t.Parallel()
+	service := find[corev1.Service](t, render(t), "Service", "")
+	stdout, stderr, err := helm(t, "template", release, chartPath, "--namespace", namespace, "--show-only", "templates/tests/metrics.yaml")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	pod := find[corev1.Pod](t, decodeAll(t, stdout), "Pod", "")
+	if pod.Annotations["helm.sh/hook"] != "test" {
+		t.Errorf("annotations = %v", pod.Annotations)
+	}
+	want := []string{"probe", "http://" + service.Name + "." + namespace + ".svc:8080/metrics"}
+	if diff := cmp.Diff(want, pod.Spec.Containers[0].Args); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+		t.Errorf("the Service selects the test's pod by %v", service.Spec.Selector)
+	}
+	if _, _, err := helm(t, "template", release, chartPath, "--set", "metrics.service.enabled=false", "--show-only", "templates/tests/metrics.yaml"); err == nil {
+		t.Error("there is a test without the Service that it needs")
+	}
+}
+
 func TestKeepingTheCRD(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

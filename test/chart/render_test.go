@@ -40,10 +40,10 @@ func helm(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// render renders the chart with more arguments for helm template.
+// render renders the chart, without its test, with more arguments for helm template.
 func render(t *testing.T, args ...string) []*unstructured.Unstructured {
 	t.Helper()
-	args = append([]string{"template", release, chartPath, "--namespace", namespace}, args...)
+	args = append([]string{"template", release, chartPath, "--namespace", namespace, "--skip-tests"}, args...)
 	stdout, stderr, err := helm(t, args...)
 	if err != nil {
 		t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, stderr)
