@@ -9,6 +9,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
+// What gearmand takes at most, in bytes.
+const (
+	maxUnique   = 64 // longer keys are refused; see maxKept for those of just that length
+	maxHandle   = 63
+	maxClientID = 127 // of longer ones the start
+)
+
 // stuck is what becomes of a connection after a request that gearmand mishandles.
 type stuck uint8
 
@@ -118,7 +125,7 @@ func (q *queue) handle(p *peer, r *request) {
 		q.handleWork(p, r)
 	case proto.TypeSetClientID:
 		id := r.args[0]
-		p.id = cString(id[:min(len(id), proto.MaxClientID)])
+		p.id = cString(id[:min(len(id), maxClientID)])
 	default:
 		q.refuse(p, proto.CodeInvalidCommand, "Command not expected")
 	}
@@ -138,7 +145,7 @@ func (q *queue) handleSubmit(p *peer, r *request) {
 		s.reducer = r.args[2]
 		longest = s.reducer // it checks the reducer's length in place of the key's
 	}
-	if len(longest) > proto.MaxUnique {
+	if len(longest) > maxUnique {
 		q.refuse(p, proto.CodeArgumentTooLarge, "Unique value too large")
 		return
 	}
@@ -155,7 +162,7 @@ func (q *queue) handleSubmit(p *peer, r *request) {
 }
 
 func (q *queue) handleStatus(p *peer, arg []byte) {
-	if len(arg) > proto.MaxHandle {
+	if len(arg) > maxHandle {
 		return // never answered
 	}
 	handle := cString(arg)
@@ -169,10 +176,10 @@ func (q *queue) handleStatus(p *peer, arg []byte) {
 
 func (q *queue) handleStatusUnique(p *peer, arg []byte) {
 	switch {
-	case len(arg) == proto.MaxUnique:
+	case len(arg) == maxUnique:
 		p.stuck = closesNext
 		return
-	case len(arg) > proto.MaxUnique:
+	case len(arg) > maxUnique:
 		return // never answered
 	}
 	unique := cString(arg)
@@ -227,7 +234,7 @@ func (q *queue) handleGrab(p *peer, t proto.Type) {
 
 func (q *queue) handleWork(p *peer, r *request) {
 	handle := r.args[0]
-	if r.typ == proto.TypeWorkFail && len(handle) > proto.MaxHandle {
+	if r.typ == proto.TypeWorkFail && len(handle) > maxHandle {
 		q.refuse(p, proto.CodeArgumentTooLarge, "Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf")
 		return
 	}

@@ -327,6 +327,3 @@ func (c *check) wantID(id string) {
 		c.failf("workers: want one row with the id %q, got %q", id, rows)
 	}
 }
-
-// libraryRows are rows of the library's packages on each server.
-var libraryRows = []row{}

@@ -141,7 +141,7 @@ func TestAdminCancelled(t *testing.T) {
 		defer cancel()
 		begin := time.Now()
 		_, err = a.Workers(ctx)
-		says(t, err, context.DeadlineExceeded, address, "workers")
+		says(t, err, os.ErrDeadlineExceeded, address, "workers")
 		if took := time.Since(begin); took != 3*time.Second {
 			t.Errorf("took %s, want 3s", took)
 		}

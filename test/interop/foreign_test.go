@@ -32,6 +32,7 @@ const (
 	progress   feature = "progress"   // the worker sends status, data and warnings
 	throws     feature = "throws"     // the worker sends exceptions
 	uniqueTold feature = "uniqueTold" // the worker tells a job its unique key
+	nothing    feature = "nothing"    // the worker can send an empty result
 )
 
 // A library is a foreign one, by the programs under testdata or its own CLI.
@@ -107,6 +108,7 @@ func libraries() []library {
 			worker: worker("perl", "worker.pl"),
 			lacks: map[feature]string{
 				uniqueTold: "Gearman::Worker grabs with GRAB_JOB, which tells no key",
+				nothing:    "Gearman::Worker sends an empty result without the NUL behind the handle: gearmand waits for more, and takes nothing from it again",
 			},
 		},
 	}

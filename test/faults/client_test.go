@@ -1,0 +1,259 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+func newClient(t *testing.T, o client.Options, servers ...*gearmantest.Server) *client.Client {
+	t.Helper()
+	for _, s := range servers {
+		o.Servers = append(o.Servers, s.Addr())
+	}
+	o.Dialer = gearmantest.Dialer(servers...)
+	c, err := client.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func closeClient(t *testing.T, c *client.Client) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// A submission that meets a fault either succeeds within its time-outs, or fails with an error that says which server, which step, and whether the
+// job may have been taken. It is never sent twice.
+func TestClientSubmit(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		fault gearmantest.Fault
+		is    error         // nil: it succeeds
+		takes time.Duration // at most; a silent server is noticed between one and two ReplyTimeouts (30 s) after its last answer
+		jobs  int           // in the queue afterwards
+	}{
+		"none":            {jobs: 1},
+		"hang":            {fault: gearmantest.Fault{Hang: true}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1},
+		"late":            {fault: gearmantest.Fault{Delay: 20 * time.Second}, takes: 20 * time.Second, jobs: 1},
+		"too late":        {fault: gearmantest.Fault{Delay: time.Hour}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1},
+		"slow":            {fault: gearmantest.Fault{BytesPerSecond: 2}, takes: 30 * time.Second, jobs: 1},
+		"cut in a header": {fault: gearmantest.Fault{CutAfter: 5}, is: client.ErrUncertain, jobs: 1},
+		"cut in a handle": {fault: gearmantest.Fault{CutAfter: 20}, is: client.ErrUncertain, jobs: 1},
+		"garbage":         {fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}, is: client.ErrUncertain, jobs: 1},
+		"wrong packet":    {fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoJob)}, is: client.ErrUncertain, jobs: 1},
+		"dropped":         {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, is: client.ErrUncertain},
+		"answer dropped":  {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropHandled: true}, is: client.ErrUncertain, jobs: 1},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := gearmantest.NewServer(gearmantest.InMemory(address))
+				defer s.Close()
+				other := gearmantest.NewServer(gearmantest.InMemory("192.0.2.2:4730"))
+				defer other.Close()
+				c := newClient(t, client.Options{Select: client.InOrder}, s, other)
+				defer closeClient(t, c)
+				if err := c.Echo(t.Context(), []byte("up")); err != nil {
+					t.Fatal(err)
+				}
+				s.SetFault(tc.fault)
+				begin := time.Now()
+				id, err := c.Background(t.Context(), "f", []byte("x"))
+				if took := time.Since(begin); took > tc.takes {
+					t.Errorf("took %s, want at most %s", took, tc.takes)
+				}
+				if tc.is == nil {
+					if err != nil || id.Server != address || id.Handle == "" {
+						t.Errorf("got %v, %v", id, err)
+					}
+				} else {
+					says(t, err, tc.is, address)
+				}
+				s.SetFault(gearmantest.Fault{})
+				synctest.Wait()
+				if got := s.Function("f").Total; got != tc.jobs {
+					t.Errorf("the server has %d jobs, want %d", got, tc.jobs)
+				}
+				if got := other.Function("f").Total; got != 0 {
+					t.Errorf("the job went to another server, too")
+				}
+				time.Sleep(time.Minute) // out of quarantine
+				if id, err := c.Background(t.Context(), "f", []byte("x")); err != nil || id.Server != address {
+					t.Errorf("when healed: %v, %v", id, err)
+				}
+			})
+		})
+	}
+}
+
+func TestClientDo(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		breaks func(s *gearmantest.Server) // while the job waits
+		is     error
+	}{
+		"restart with the queue":    {func(s *gearmantest.Server) { s.Restart(true) }, client.ErrDisconnected},
+		"restart without the queue": {func(s *gearmantest.Server) { s.Restart(false) }, client.ErrDisconnected},
+		"connections closed":        {func(s *gearmantest.Server) { s.CloseConnections() }, client.ErrDisconnected},
+		"hang":                      {func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) }, context.DeadlineExceeded},
+		"cut": {func(s *gearmantest.Server) {
+			s.SetFault(gearmantest.Fault{CutAfter: 20})
+			finish(s)
+		}, client.ErrDisconnected},
+		"garbage": {func(s *gearmantest.Server) {
+			s.SetFault(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")})
+			finish(s)
+		}, client.ErrDisconnected},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := gearmantest.NewServer(gearmantest.InMemory(address))
+				defer s.Close()
+				c := newClient(t, client.Options{}, s)
+				defer closeClient(t, c)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				created := make(chan client.JobID, 1)
+				done := make(chan error, 1)
+				go func() {
+					_, err := c.Do(ctx, "f", []byte("x"), client.OnCreated(func(id client.JobID) { created <- id }))
+					done <- err
+				}()
+				id := <-created
+				tc.breaks(s)
+				says(t, <-done, tc.is, address, id.Handle, "f")
+			})
+		})
+	}
+}
+
+// finish completes the job of f over a connection of its own, without waiting for answers: the server is broken.
+func finish(s *gearmantest.Server) {
+	nc, err := s.DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		panic(err)
+	}
+	out := proto.AppendCanDo(nil, "f")
+	out = proto.AppendEmpty(out, proto.Request, proto.TypeGrabJob)
+	out = proto.AppendWork(out, proto.Request, proto.TypeWorkComplete, "H:gearmantest:1", "a result of some length")
+	if _, err := nc.Write(out); err != nil {
+		panic(err)
+	}
+	synctest.Wait()
+	if err := nc.Close(); err != nil {
+		panic(err)
+	}
+}
+
+// A server that refuses connections is passed over, kept in quarantine, and named where none is left.
+func TestClientRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var servers []*gearmantest.Server
+		for i := range 3 {
+			s := gearmantest.NewServer(gearmantest.InMemory(fmt.Sprintf("192.0.2.%d:4730", i+1)))
+			defer s.Close()
+			servers = append(servers, s)
+		}
+		c := newClient(t, client.Options{Select: client.InOrder}, servers...)
+		defer closeClient(t, c)
+		servers[0].Refuse()
+		for range 10 {
+			if id, err := c.Background(t.Context(), "f", nil); err != nil || id.Server != "192.0.2.2:4730" {
+				t.Fatalf("with one server gone: %v, %v", id, err)
+			}
+		}
+		servers[1].Refuse()
+		servers[2].Refuse()
+		servers[1].CloseConnections()
+		synctest.Wait()
+		_, err := c.Background(t.Context(), "f", nil)
+		says(t, err, client.ErrNoServer, "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.3:4730", "refused")
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("error %q does not wrap the refusal", err)
+		}
+		if errors.Is(err, client.ErrUncertain) {
+			t.Errorf("error %q calls a job uncertain that no server can have", err)
+		}
+		for _, s := range servers {
+			if err := s.Accept(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		if id, err := c.Background(t.Context(), "f", nil); err != nil || id.Server != "192.0.2.1:4730" {
+			t.Errorf("when all are back: %v, %v", id, err)
+		}
+	})
+}
+
+// A pipeline tells of each submission, also of those that a fault made uncertain.
+func TestClientPipeline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory(address))
+		defer s.Close()
+		c := newClient(t, client.Options{}, s)
+		defer closeClient(t, c)
+		accepted, lost := 0, 0
+		p := c.Pipeline(client.PipelineOptions{Window: 10, Done: func(_ uint64, server string, _ []byte, err error) {
+			if server != address {
+				t.Errorf("told of server %q", server)
+			}
+			if err == nil {
+				accepted++
+				return
+			}
+			says(t, err, client.ErrUncertain, address)
+			lost++
+		}})
+		s.SetFault(gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropNth: 25})
+		for range 100 {
+			if _, err := p.Submit(t.Context(), &client.Task{Function: "f", Background: true}); err != nil && !errors.Is(err, client.ErrUncertain) {
+				t.Fatal(err)
+			}
+		}
+		err := p.Wait(t.Context())
+		says(t, err, client.ErrUncertain, address)
+		if accepted+lost != 100 || lost == 0 || lost > 10 {
+			t.Errorf("%d accepted and %d lost, want 100 in all and at most a window lost", accepted, lost)
+		}
+		if got := s.Function("f").Total; got < accepted || got > accepted+lost {
+			t.Errorf("the server has %d jobs, want %d to %d", got, accepted, accepted+lost)
+		}
+	})
+}
+
+func TestClientEcho(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		good := gearmantest.NewServer(gearmantest.InMemory("192.0.2.2:4730"))
+		defer good.Close()
+		bad := gearmantest.NewServer(gearmantest.InMemory(address))
+		defer bad.Close()
+		c := newClient(t, client.Options{}, good, bad)
+		defer closeClient(t, c)
+		if err := c.Echo(t.Context(), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		bad.SetFault(gearmantest.Fault{Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		says(t, c.Echo(ctx, []byte("x")), context.DeadlineExceeded, address)
+	})
+}
