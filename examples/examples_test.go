@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/httpmode"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
@@ -208,6 +213,45 @@ func TestNetGearmanMissingClass(t *testing.T) {
 	}
 	if want := "function Nowhere: there is no file php/netgearman/jobs/Nowhere.php"; !strings.Contains(log.String(), want) {
 		t.Errorf("log has no %q:\n%s", want, log.String())
+	}
+}
+
+// Each pool is one that the API knows, with names that its pods can have.
+func TestPools(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pools := 0
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for doc := range strings.SplitSeq(string(b), "\n---\n") {
+			var kind metav1.TypeMeta
+			if err := yaml.Unmarshal([]byte(doc), &kind); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+			if kind.Kind != "GearmanWorkerPool" {
+				continue
+			}
+			pools++
+			var pool v1alpha1.GearmanWorkerPool
+			if err := yaml.UnmarshalStrict([]byte(doc), &pool); err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			if raw := pool.Spec.PodTemplate; raw != nil {
+				if err := yaml.UnmarshalStrict(raw.Raw, &corev1.PodTemplateSpec{}); err != nil {
+					t.Errorf("%s: podTemplate: %v", file, err)
+				}
+			}
+		}
+	}
+	if pools < 6 {
+		t.Errorf("%d pools in %d files", pools, len(files))
 	}
 }
 

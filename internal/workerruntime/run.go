@@ -32,6 +32,7 @@ type run struct {
 	jobs     *jobs
 	announce *announcer
 	worker   *worker.Worker
+	output   *logs.Limit // of the commands' lines
 	draining atomic.Bool
 }
 
@@ -63,9 +64,9 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		kept.SpoolAbove = math.MaxInt64
 		o, r.opts = &kept, &kept
 	}
-	output := logs.NewLimit(o.LogRate, int(o.LogRate*10), time.Now)
+	r.output = logs.NewLimit(o.LogRate, int(o.LogRate*10), time.Now)
 	for _, h := range o.Handlers {
-		made, err := newHandler(o, h, log, output, r.table)
+		made, err := newHandler(o, h, log, r.output, r.table)
 		if err != nil {
 			return nil, err
 		}
@@ -125,6 +126,7 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		r.log.LogAttrs(all, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
 	}
 	wg.Go(func() { r.table.ReapOrphans(all) })
+	wg.Go(func() { r.sayLeftOut(all) })
 	wg.Go(func() { r.onSignals(all, signals, stopSoft) })
 	wg.Go(func() { r.announce.run(all, r.worker.RenewClientID, r.log) })
 	if ends != nil {
@@ -166,6 +168,23 @@ func (r *run) sayReady(ctx context.Context) {
 	case <-r.worker.Ready():
 		r.log.LogAttrs(ctx, slog.LevelInfo, "Worker is registered", slog.Duration("after", time.Since(r.metrics.began).Round(100*time.Microsecond)))
 	case <-ctx.Done():
+	}
+}
+
+// leftOutEvery is how soon the log says at the latest how many lines were left out.
+const leftOutEvery = 10 * time.Second
+
+// sayLeftOut says from time to time, and at the end, how many lines were left out of the log.
+func (r *run) sayLeftOut(ctx context.Context) {
+	tick := time.NewTicker(leftOutEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		r.output.Flush(ctx, r.log)
+		r.jobs.failures.Flush(ctx, r.log)
 	}
 }
 
