@@ -36,7 +36,8 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 		TargetWait:  secondsOr(sc.TargetWaitSeconds, 0),
 		JobTimeHint: secondsOr(sc.JobSeconds, 0),
 		Tick:        Poll(s),
-		Idle:        secondsOr(sc.IdleSeconds, DefaultIdle),
+		// To the law zero is no wish; a user's zero means as soon as the law's own windows allow.
+		Idle:        max(time.Millisecond, secondsOr(sc.IdleSeconds, DefaultIdle)),
 		Mode:        scaling.Mode(Mode(s)),
 		ScaleDown:   scaling.ScaleDown(sc.ScaleDown),
 		Behavior:    behavior,

@@ -70,7 +70,7 @@ func TestCompile(t *testing.T) {
 		"idle at once": {
 			&v1alpha1.ScalingSpec{IdleSeconds: new(int32(0)), PollSeconds: new(int32(2)), JobSeconds: new(int32(8)), ScaleDown: v1alpha1.ScaleDownGraceful},
 			with(func(p *scaling.Policy) {
-				p.Idle, p.Tick, p.JobTimeHint, p.ScaleDown = 0, 2*time.Second, 8*time.Second, scaling.ScaleDownGraceful
+				p.Idle, p.Tick, p.JobTimeHint, p.ScaleDown = time.Millisecond, 2*time.Second, 8*time.Second, scaling.ScaleDownGraceful
 			}),
 		},
 		"fallback": {
