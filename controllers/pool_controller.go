@@ -28,8 +28,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// refreshEvery is how often a pool is reconciled without a cause: to re-read Secrets and to let schedules and figures through.
-const refreshEvery = time.Minute
+const (
+	// refreshEvery is how often a pool is reconciled without a cause.
+	refreshEvery = 10 * time.Minute
+	// refreshSecretsEvery is the same for pools that Secrets belong to, which are not watched, and for those that wait for something to be mended.
+	refreshSecretsEvery = time.Minute
+)
 
 // Poller is what the reconciler needs of internal/backlog.
 type Poller interface {
@@ -78,7 +82,11 @@ type PoolReconciler struct {
 }
 
 // appliedTemplate is what a pool's Deployment looked like when the operator last applied (or first saw) its template.
-type appliedTemplate struct{ uid, live string }
+type appliedTemplate struct {
+	uid        string
+	generation int64  // that the apply made; what the cache shows before it says nothing
+	live       string // hash of the template as it then was; empty until the cache has shown it
+}
 
 // NewPoolReconciler returns a reconciler; live reads without a cache.
 func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, ck clock.PassiveClock, p Poller, a *Autoscaler, o Options) *PoolReconciler {
@@ -177,6 +185,9 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err := r.writeStatus(ctx, &pool, w, replicas, f, v); err != nil {
 		return ctrl.Result{}, err
 	}
+	if pool.Spec.TLS != nil || f.stall.reason != "" {
+		return ctrl.Result{RequeueAfter: refreshSecretsEvery}, nil
+	}
 	return ctrl.Result{RequeueAfter: refreshEvery}, nil
 }
 
@@ -188,7 +199,7 @@ func (r *PoolReconciler) stalled(ctx context.Context, pool *v1alpha1.GearmanWork
 		return ctrl.Result{}, err
 	}
 	// What stalls it may also be mended elsewhere: a Secret, the target, the object that has its name.
-	return ctrl.Result{RequeueAfter: refreshEvery}, nil
+	return ctrl.Result{RequeueAfter: refreshSecretsEvery}, nil
 }
 
 func (r *PoolReconciler) forget(key types.NamespacedName) {
@@ -229,6 +240,11 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 	if w.exists && w.inputs == inputs && w.runtimeImage != "" && !r.options.RolloutRuntime {
 		rt.Image = w.runtimeImage // a new operator alone rolls no pods
 	}
+	key := client.ObjectKeyFromObject(pool)
+	drifted := r.drifted(key, *w)
+	if w.exists && w.inputs == inputs && w.runtimeImage == rt.Image && !drifted {
+		return stall{}, nil
+	}
 	d, err := deploymentTemplate(pool, rt)
 	if errors.Is(err, errInvalidPodTemplate) {
 		return stall{reasonInvalidPodTemplate, err.Error()}, nil
@@ -236,43 +252,39 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 	if err != nil {
 		return stall{}, err
 	}
-	key := client.ObjectKeyFromObject(pool)
 	if !w.exists {
 		if err := createDeployment(ctx, r.client, d); err != nil {
 			return refusal(err)
 		}
-		*w = workload{
-			exists: true, rollout: true, inputs: inputs, runtimeImage: rt.Image,
-			uid: string(deref(d.UID, "")), generation: deref(d.Generation, 0),
+		*w = workload{exists: true, inputs: inputs, runtimeImage: rt.Image}
+	} else {
+		if err := updateDeployment(ctx, r.client, d, w.replicas); err != nil {
+			return refusal(err)
 		}
-		return stall{}, nil
+		if drifted && w.inputs == inputs {
+			r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment's pod template; it was put back")
+		}
 	}
+	w.rollout, w.uid, w.generation = true, string(deref(d.UID, "")), deref(d.Generation, 0)
 	r.mu.Lock()
-	seen, known := r.applied[key]
-	r.mu.Unlock()
-	drifted := known && seen.uid == w.uid && seen.live != w.liveTemplate
-	if w.inputs == inputs && w.runtimeImage == rt.Image && !drifted {
-		r.remember(key, *w)
-		return stall{}, nil
-	}
-	if err := updateDeployment(ctx, r.client, d, w.replicas); err != nil {
-		return refusal(err)
-	}
-	if drifted && w.inputs == inputs {
-		r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment's pod template; it was put back")
-	}
-	w.rollout = true
-	// The template as it is now comes with the next event of the Deployment.
-	r.mu.Lock()
-	delete(r.applied, key)
+	r.applied[key] = appliedTemplate{uid: w.uid, generation: w.generation}
 	r.mu.Unlock()
 	return stall{}, nil
 }
 
-func (r *PoolReconciler) remember(key types.NamespacedName, w workload) {
+// drifted reports whether somebody else has changed the Deployment's pod template since the operator last applied or, in this life, first saw it.
+func (r *PoolReconciler) drifted(key types.NamespacedName, w workload) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.applied[key] = appliedTemplate{uid: w.uid, live: w.liveTemplate}
+	seen := r.applied[key]
+	switch {
+	case seen.uid != w.uid || seen.live == "" && w.generation >= seen.generation:
+		r.applied[key] = appliedTemplate{uid: w.uid, live: w.liveTemplate}
+		return false
+	case w.generation < seen.generation:
+		return false
+	}
+	return seen.live != w.liveTemplate
 }
 
 // refusal tells an object that the API server does not accept from a failure to reach it.

@@ -15,6 +15,8 @@ import (
 const (
 	// victimCost is the deletion cost of the pods that are to go first.
 	victimCost = -1000
+	// settle is how long the ReplicaSet controller is given to see new marks, at least: its cache may lag behind ours.
+	settle = 2 * time.Second
 	// contestWindow is the time in which the second change of replicas by somebody else stops the operator from forcing its own.
 	contestWindow = 10 * time.Minute
 )
@@ -151,8 +153,8 @@ func (s *scaler) victimsReady(ctx context.Context, key types.NamespacedName, w w
 	if live > w.replicas {
 		return 0, nil // pods of an earlier round are still to go; were the same ones counted again, others would go
 	}
-	// The marks are in the cache, so the ReplicaSet controller has had the same chance to see them; a later tick still wants the same.
-	if !v.at.After(m.costsAt) {
+	// A later tick still wants the same, and the marks have been there for a while.
+	if v.at.Sub(m.costsAt) < settle {
 		return 0, nil
 	}
 	return max(int32(len(victims)), boolToInt(v.decision.Forced)), nil

@@ -159,7 +159,7 @@ func TestVictimsAreIdle(t *testing.T) {
 	}, eventually).Should(HaveLen(int(replicas(t, p)())))
 	for name, works := range busy {
 		if works && !slices.Contains(left, name) {
-			t.Errorf("%s worked on a job and was taken", name)
+			t.Errorf("%s worked on a job and was taken; of %v these are left: %v", name, busy, left)
 		}
 	}
 }
