@@ -1,6 +1,7 @@
 package backlog
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -79,4 +80,51 @@ func (endless) Read(b []byte) (int, error) {
 		b[i] = '\n'
 	}
 	return len(b), nil
+}
+
+// However an answer is cut into packets, its rows are the same.
+func FuzzReadAnswer(f *testing.F) {
+	f.Add([]byte("a\t1\nb\t2\n.\n"), byte(3))
+	f.Add([]byte(".\t0\t0\t1\r\n.\r\n"), byte(1))
+	f.Add([]byte("a\n.\nb\n.\n"), byte(2))
+	f.Fuzz(func(t *testing.T, answer []byte, size byte) {
+		read := func(r io.Reader) (rows []byte, err error) {
+			err = readAnswer(r, false, func(batch []byte) error {
+				rows = append(rows, batch...)
+				return nil
+			})
+			return rows, err
+		}
+		whole, err := read(bytes.NewReader(answer))
+		pieces, errPieces := read(&piecewise{answer, int(size)%7 + 1})
+		if err == nil {
+			if errPieces != nil || !bytes.Equal(whole, pieces) {
+				t.Fatalf("at once %q, in pieces %q and %v", whole, pieces, errPieces)
+			}
+			rest := answer[len(whole):]
+			if !bytes.HasPrefix(answer, whole) || string(rest) != ".\n" && string(rest) != ".\r\n" {
+				t.Fatalf("%q of %q", whole, answer)
+			}
+			return
+		}
+		// In pieces the end may be seen before what follows it.
+		if errPieces == nil && !errors.Is(err, errBadAnswer) {
+			t.Fatalf("at once %v, in pieces none", err)
+		}
+	})
+}
+
+// piecewise gives its bytes a few at a time.
+type piecewise struct {
+	left []byte
+	size int
+}
+
+func (p *piecewise) Read(b []byte) (int, error) {
+	if len(p.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.left[:min(p.size, len(p.left))])
+	p.left = p.left[n:]
+	return n, nil
 }

@@ -151,6 +151,9 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 	}
 	bell := p.sub.Doorbell
 	p.sub = sub
+	if soon := now.Add(sub.Period); soon.Before(p.nextTick) {
+		p.nextTick = soon
+	}
 	if !slices.Equal(p.functions, sub.Functions) {
 		w.setFunctions(p, slices.Clone(sub.Functions))
 	}

@@ -139,6 +139,17 @@ func TestPeriodFollowsThePools(t *testing.T) {
 		if n := polls(100 * time.Second); n < 9 || n > 11 {
 			t.Errorf("%d polls in 100 s at 10 s again", n)
 		}
+		// A pool that wants to be asked more often is.
+		slow.Period = time.Hour
+		set(t, w, PoolKey{"ns", "slow"}, slow)
+		time.Sleep(time.Minute)
+		k.take(PoolKey{"ns", "slow"})
+		slow.Period = 10 * time.Second
+		set(t, w, PoolKey{"ns", "slow"}, slow)
+		time.Sleep(100 * time.Second)
+		if n := len(k.take(PoolKey{"ns", "slow"})); n < 8 || n > 12 {
+			t.Errorf("the slow pool was due %d times in 100 s", n)
+		}
 		// A new function on a slow server is known within a second or so.
 		slow.Functions = []string{"slow", "new"}
 		srv.function("new", 7, 0, 0)
