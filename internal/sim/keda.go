@@ -53,7 +53,7 @@ func (k *KEDA) step(s *Simulator) float64 {
 		if metric == 0 && s.c.MinReplicas == 0 {
 			return s.now + k.Poll
 		}
-		k.set(s, 1) // the HPA does the rest
+		s.setReplicas(1) // the HPA does the rest, and doesn't count this as its own
 		return s.now + k.Sync
 	}
 	if s.now-k.active >= k.Cooldown && s.c.MinReplicas == 0 {
