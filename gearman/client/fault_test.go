@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,12 +81,12 @@ func TestQuarantine(t *testing.T) {
 		bad := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 		good := gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
 		bad.Refuse()
-		downs := 0
+		var downs atomic.Int64
 		c, err := client.New(client.Options{
 			Servers: []string{bad.Addr(), good.Addr()}, Select: client.InOrder, Dialer: gearmantest.Dialer(bad, good),
 			Hooks: client.Hooks{ConnDown: func(server string, err error) {
 				if err != nil {
-					downs++
+					downs.Add(1)
 				}
 			}},
 		})
@@ -103,8 +104,8 @@ func TestQuarantine(t *testing.T) {
 			submit(good.Addr())
 			time.Sleep(time.Second)
 		}
-		if downs < 4 || downs > 12 {
-			t.Errorf("%d attempts at the bad server in 100 s, want them to back off from 1 s to 30 s", downs)
+		if n := downs.Load(); n < 4 || n > 12 {
+			t.Errorf("%d attempts at the bad server in 100 s, want them to back off from 1 s to 30 s", n)
 		}
 		if err := bad.Accept(); err != nil {
 			t.Fatal(err)
