@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -154,6 +155,9 @@ func (c *Conn) exchange(ctx context.Context, command string, request []byte, rea
 		return err
 	})
 	if err != nil {
+		if errors.Is(err, io.EOF) { // an end where an answer was due is not an end like another
+			err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
+		}
 		err = fmt.Errorf("job server %s: %s: %w", c.addr, command, err)
 		c.markClosed(fmt.Errorf("%w after: %w", ErrClosed, err))
 		_ = c.conn.Close() // err says more

@@ -191,7 +191,11 @@ func (x *conn) readVersion() error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r, ok := x.requests.pop(); !ok || !r.greet {
+	r, ok := x.requests.pop()
+	if ok && !r.greet {
+		x.requests.unpop(r) // to be told of the failure
+	}
+	if !ok || !r.greet {
 		return errors.New("a line of text where none was asked for")
 	}
 	x.answered++

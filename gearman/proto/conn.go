@@ -29,12 +29,11 @@ func (c *Conn) Close() error { return c.nc.Close() }
 // SetDeadline bounds all reads and writes to come.
 func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
 
-// Exchange writes request and calls read, which reads what the server answers; all within ctx: its deadline is the
-// connection's, and if it is cancelled the connection is cut short with an error. After an error the state of the conversation is
+// Exchange writes request and calls read, which reads what the server answers; all within ctx: when it ends, so do they. After an error the state of the conversation is
 // unknown, so the connection must be closed.
 func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*Conn) error) error {
-	deadline, _ := ctx.Deadline() // none: the zero time, which means no deadline to a connection too
-	if err := c.nc.SetDeadline(deadline); err != nil {
+	// The connection's own deadline could pass a moment before the context's, and then not be told from a failure.
+	if err := c.nc.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })

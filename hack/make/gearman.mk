@@ -9,3 +9,9 @@ fuzz: ## fuzz all decoders of the Gearman library, FUZZTIME (10s) each
 .PHONY: bench-gearman
 bench-gearman: ## the Gearman library beside a raw socket and libgearman, on one gearmand
 	GEARMAN_BENCH=full go test -count=1 -timeout 20m -run TestBench -v ./test/bench/gearman | grep -vE '^(=== |--- |PASS|ok)'
+
+RUNS ?= 1000
+
+.PHONY: soak-drain
+soak-drain: ## stop a worker softly under load on real job servers, RUNS (1000) times: no job lost, none run twice
+	SOAK_RUNS=$(RUNS) go test -count=1 -timeout 60m -run TestDrainUnderLoad -v ./gearman/worker | grep -vE '^(=== |PASS)'

@@ -34,7 +34,11 @@ func ParseAddress(s string) (Address, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' }) {
 		return bad("it holds white space or a slash")
 	}
-	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+	bare := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		bare = s[1 : len(s)-1]
+	}
+	if ip, err := netip.ParseAddr(bare); err == nil {
 		return Address{Host: ip.String(), Port: DefaultPort}, nil
 	}
 	if !strings.Contains(s, ":") {

@@ -1,0 +1,128 @@
+package worker
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// ledger counts how often each job ran and how it ended.
+type ledger struct {
+	mu       sync.Mutex
+	runs     []int
+	outcomes map[Outcome]int
+}
+
+func (l *ledger) ran(id uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs[id]++
+}
+
+// TestDrainUnderLoad stops a worker softly, over and over, at any moment of its life, while jobs wait and come in; the next worker goes on. In the end
+// each job must have run exactly once. SOAK_RUNS says how many stops (20); `make soak-drain` makes many.
+func TestDrainUnderLoad(t *testing.T) {
+	t.Parallel()
+	stops := 20
+	if s := os.Getenv("SOAK_RUNS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("SOAK_RUNS=%s is not a number", s)
+		}
+		stops = n
+	}
+	addrs := []string{jobserver.Gearmand(t).Addr, jobserver.Gearmand(t).Addr}
+	led := &ledger{outcomes: make(map[Outcome]int)}
+	var clients []*rawClient
+	for _, a := range addrs {
+		clients = append(clients, newClient(t, a))
+	}
+	submitted := 0
+	feed := func(n int) {
+		for range n {
+			led.mu.Lock()
+			led.runs = append(led.runs, 0)
+			led.mu.Unlock()
+			id := binary.BigEndian.AppendUint32(nil, uint32(submitted))
+			clients[submitted%2].submit(proto.TypeSubmitJobBG, []string{"f", "g"}[submitted/2%2], "", string(id))
+			submitted++
+		}
+	}
+	handler := func(_ context.Context, j *Job) ([]byte, error) {
+		led.ran(binary.BigEndian.Uint32(j.Workload()))
+		time.Sleep(rand.N(2 * time.Millisecond))
+		return nil, nil
+	}
+	newWorker := func() *Worker {
+		w, err := New(Options{Servers: addrs, Concurrency: 1 + rand.IntN(4), Hooks: Hooks{JobDone: func(_ *Job, d Done) {
+			led.mu.Lock()
+			defer led.mu.Unlock()
+			led.outcomes[d.Outcome]++
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []string{"f", "g"} {
+			if err := w.Handle(f, handler); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return w
+	}
+	for range stops {
+		feed(10)
+		w := newWorker()
+		done := make(chan error, 1)
+		go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined below
+		if rand.IntN(4) > 0 {
+			<-w.Ready()
+		}
+		time.Sleep(rand.N(12 * time.Millisecond))
+		feed(rand.IntN(3))
+		w.Stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorker() // what is left
+	done := make(chan error, 1)
+	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined below
+	eventually(t, "the queues are empty", func() bool {
+		for _, a := range addrs {
+			for _, f := range []string{"f", "g"} {
+				if status(t, a, f).Total > 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	w.Stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	lost, twice := 0, 0
+	for id, n := range led.runs {
+		switch {
+		case n == 0:
+			lost++
+			t.Errorf("job %d was lost", id)
+		case n > 1:
+			twice++
+			t.Errorf("job %d ran %d times", id, n)
+		}
+	}
+	if led.outcomes[Complete] != submitted {
+		t.Errorf("outcomes %v of %d jobs", led.outcomes, submitted)
+	}
+	fmt.Printf("RESULT {\"soft_stops\":%d,\"jobs\":%d,\"jobs_lost\":%d,\"jobs_run_twice\":%d}\n", stops, submitted, lost, twice)
+}
