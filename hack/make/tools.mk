@@ -10,8 +10,8 @@ CONTROLLER_GEN := $(call tool-path,controller-gen,controller-gen)
 GOLANGCI_LINT := $(call tool-path,golangci-lint,golangci-lint)
 HELM := $(call tool-path,helm,helm)
 KUBECONFORM := $(call tool-path,kubeconform,kubeconform)
-KUSTOMIZE := $(call tool-path,kustomize,kustomize)
-export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM KUSTOMIZE
+CYCLONEDX := $(call tool-path,cyclonedx-gomod,cyclonedx-gomod)
+export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX
 
 $(CONTROLLER_GEN):
 	@$(ROOT)/hack/tools/build controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen $@
@@ -21,9 +21,9 @@ $(HELM):
 	@$(ROOT)/hack/tools/build helm helm.sh/helm/v4/cmd/helm $@
 $(KUBECONFORM):
 	@$(ROOT)/hack/tools/build kubeconform github.com/yannh/kubeconform/cmd/kubeconform $@
-$(KUSTOMIZE):
-	@$(ROOT)/hack/tools/build kustomize sigs.k8s.io/kustomize/kustomize/v5 $@
+$(CYCLONEDX):
+	@$(ROOT)/hack/tools/build cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod $@
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(HELM) $(GOLANGCI_LINT) $(KUBECONFORM) $(KUSTOMIZE) ## build the developer tools into the cache
+tools: $(CONTROLLER_GEN) $(HELM) $(GOLANGCI_LINT) $(KUBECONFORM) $(CYCLONEDX) ## build the developer tools into the cache
 	@printf '%s\n' $^

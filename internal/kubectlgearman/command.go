@@ -49,8 +49,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand())
-	add("servers", c.statusCommand(), c.workersCommand(), c.versionCommand(), c.submitCommand())
+	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(), c.simulateCommand())
+	add("servers", c.statusCommand(), c.workersCommand(), c.versionCommand(), c.submitCommand(), c.recordCommand())
 	return root
 }
 

@@ -1,0 +1,145 @@
+package kubectlgearman
+
+import (
+	"cmp"
+	"encoding/csv"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+// backlogOf is what all job servers together tell about one function at one moment, in jobs.
+type backlogOf struct{ total, running int64 }
+
+// life is one function's counters of one life of one worker process.
+type life struct {
+	uid      telemetry.UID
+	start    int64
+	function uint32
+}
+
+// tracer makes a trace of arriving jobs from what job servers show. A job server tells how many jobs it has, not how many
+// came: arrivals in an interval are the change of that number plus the jobs that ended meanwhile. How many ended, and how long
+// they took, workers with telemetry tell; without any it is estimated from the running jobs and the job time that is given.
+type tracer struct {
+	functions  map[uint32]string
+	jobSeconds float64 // for functions without telemetry
+
+	last    time.Duration
+	before  map[string]backlogOf
+	seen    map[life]telemetry.Counters
+	took    map[string]telemetry.Counters // what ended while recording
+	guessed map[string]float64            // ended by estimate, less what was counted as whole jobs
+	rows    []arrival
+}
+
+// arrival is a number of jobs that came up to a moment.
+type arrival struct {
+	at       time.Duration
+	function string
+	jobs     int64
+}
+
+func newTracer(functions []string, jobSeconds float64) *tracer {
+	t := &tracer{
+		functions: map[uint32]string{}, jobSeconds: jobSeconds, seen: map[life]telemetry.Counters{},
+		took: map[string]telemetry.Counters{}, guessed: map[string]float64{},
+	}
+	for _, f := range functions {
+		t.functions[telemetry.FunctionHash(f)] = f
+	}
+	return t
+}
+
+// observe takes in one look at all job servers. The first only sets where counting begins.
+func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []telemetry.Report) {
+	first := t.before == nil
+	ended := t.count(reports, first)
+	for _, f := range slices.Sorted(maps.Values(t.functions)) {
+		if first {
+			continue
+		}
+		done, told := ended[f]
+		if !told && t.jobSeconds > 0 {
+			t.guessed[f] += float64(t.before[f].running) * (at - t.last).Seconds() / t.jobSeconds
+			done = int64(t.guessed[f])
+			t.guessed[f] -= float64(done)
+		}
+		if jobs := now[f].total - t.before[f].total + done; jobs > 0 {
+			t.rows = append(t.rows, arrival{at, f, jobs})
+		}
+	}
+	t.last, t.before = at, now
+}
+
+// count returns how many jobs of each function ended since the last look. Functions without telemetry are absent.
+func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 {
+	newest := map[life]telemetry.Counters{}
+	for _, r := range reports {
+		hash := r.Function
+		if !r.HasFunction && len(t.functions) == 1 {
+			for only := range t.functions {
+				hash = only
+			}
+		}
+		if !r.Full || t.functions[hash] == "" {
+			continue
+		}
+		// A worker tells the same on every job server, and some of them a little later.
+		key := life{r.UID, r.Start, hash}
+		if old, ok := newest[key]; !ok || r.Counters.OK+r.Counters.Failed > old.OK+old.Failed {
+			newest[key] = r.Counters
+		}
+	}
+	ended := map[string]int64{}
+	for key, c := range newest {
+		f := t.functions[key.function]
+		old := t.seen[key] // a worker that came while recording began at zero
+		if first {
+			old = c
+		}
+		delta := telemetry.Counters{OK: c.OK - old.OK, Failed: c.Failed - old.Failed, OKMillis: c.OKMillis - old.OKMillis}
+		if delta.OK < 0 || delta.Failed < 0 || delta.OKMillis < 0 { // an older answer of another job server
+			ended[f] += 0
+			continue
+		}
+		t.seen[key] = c
+		ended[f] += delta.OK + delta.Failed
+		t.took[f] = t.took[f].Add(delta)
+	}
+	return ended
+}
+
+// meanSeconds is how long a job of the function took, as measured, or as given where nothing ended well.
+func (t *tracer) meanSeconds(function string) float64 {
+	if c := t.took[function]; c.OK > 0 && c.OKMillis > 0 {
+		return float64(c.OKMillis) / 1000 / float64(c.OK)
+	}
+	return cmp.Or(t.jobSeconds, 1)
+}
+
+// write writes the trace as CSV, as "simulate" reads it.
+func (t *tracer) write(out io.Writer) error {
+	w := csv.NewWriter(out)
+	rows := [][]string{{"time_s", "function", "job_seconds", "count"}}
+	for _, r := range t.rows {
+		rows = append(rows, []string{
+			strconv.FormatFloat(r.at.Seconds(), 'f', 3, 64), r.function,
+			strconv.FormatFloat(t.meanSeconds(r.function), 'f', 3, 64), strconv.FormatInt(r.jobs, 10),
+		})
+	}
+	return w.WriteAll(rows)
+}
+
+// jobs is how many jobs were recorded.
+func (t *tracer) jobs() int64 {
+	var sum int64
+	for _, r := range t.rows {
+		sum += r.jobs
+	}
+	return sum
+}
