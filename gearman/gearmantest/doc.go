@@ -7,8 +7,10 @@
 // It behaves as gearmand 1.1.20 does, in what that server does well and in what it does oddly: the order in which jobs are handed out
 // and requeued, coalescing, sleeping and waking, abandoned and delayed jobs that stay counted, the text protocol with its error forms,
 // the limits and what happens beyond them. One conformance suite (test/conformance in this repository) runs on it and on the real
-// server. It leaves out what nobody should build on: memory that gearmand corrupts, and the order of the rows of its lists, which
-// comes from hash tables there and is the order of creation here.
+// server, which also get the same random requests and are compared packet by packet. It leaves out what nobody should build on: memory that
+// gearmand corrupts, requests that end it, and the order of the rows of its lists, which comes from hash tables there and is the order of creation here.
+//
+// WithDialect(Perl) makes it behave as Perl's Gearman::Server does instead, held to that server by the same suite.
 //
 // A server listens on a loopback port or, with InMemory, on nothing: then DialContext makes pipes, no socket is involved, and it can
 // be used in a testing/synctest bubble, where delays and timeouts take no time. SetFault makes it hang, slow down, answer garbage, cut

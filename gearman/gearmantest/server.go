@@ -316,9 +316,9 @@ func WithClientIP(ctx context.Context, ip string) context.Context {
 	return context.WithValue(ctx, clientIP{}, ip)
 }
 
-// DialContext connects to the server, whatever network and address say. It has the signature of net.Dialer's method, for the dialer
+// DialContext connects to the server, whatever the address says. It has the signature of net.Dialer's method, for the dialer
 // options of the client, worker and admin packages.
-func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
 	if !s.cfg.memory {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", s.Addr())

@@ -242,8 +242,8 @@ func (w *wire) drain() []string {
 
 // equal wants the same of both.
 func (d *duel) equal(get func(*side) any) {
-	fake, real := get(d.sides[0]), get(d.sides[1])
-	if diff := cmp.Diff(real, fake); diff != "" {
+	ours, theirs := get(d.sides[0]), get(d.sides[1])
+	if diff := cmp.Diff(theirs, ours); diff != "" {
 		panic(failure(fmt.Sprintf("gearmand (-) and gearmantest (+) differ:\n%s", diff)))
 	}
 }

@@ -340,8 +340,12 @@ var queueRows = []row{
 			t  proto.Type
 			ok bool
 		}{
-			{proto.TypeSubmitJobLowBG, true}, {proto.TypeSubmitJobLowBG, false}, {proto.TypeSubmitJobBG, true}, {proto.TypeSubmitJobBG, false},
-			{proto.TypeSubmitJobHighBG, true}, {proto.TypeSubmitJobHighBG, false},
+			{proto.TypeSubmitJobLowBG, true},
+			{proto.TypeSubmitJobLowBG, false},
+			{proto.TypeSubmitJobBG, true},
+			{proto.TypeSubmitJobBG, false},
+			{proto.TypeSubmitJobHighBG, true},
+			{proto.TypeSubmitJobHighBG, false},
 		} {
 			if s.ok {
 				client.submit(s.t, "f", "", "")

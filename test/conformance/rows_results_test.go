@@ -231,8 +231,11 @@ var limitRows = []row{
 			t    proto.Type
 			args []string
 		}{
-			{proto.TypeSubmitJob, []string{"f"}}, {proto.TypeSubmitJobBG, []string{"f", "u"}}, {proto.TypeWorkComplete, []string{"H:x:1"}},
-			{proto.TypeWorkStatus, []string{"H:x:1", "1"}}, {proto.TypeCanDoTimeout, []string{"f"}},
+			{proto.TypeSubmitJob, []string{"f"}},
+			{proto.TypeSubmitJobBG, []string{"f", "u"}},
+			{proto.TypeWorkComplete, []string{"H:x:1"}},
+			{proto.TypeWorkStatus, []string{"H:x:1", "1"}},
+			{proto.TypeCanDoTimeout, []string{"f"}},
 		} {
 			a := c.dial(s.t.String() + " client")
 			a.send(s.t, s.args...)

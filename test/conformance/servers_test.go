@@ -92,7 +92,7 @@ func startGearmand(tb testing.TB, o options) *target {
 	if o.exceptions {
 		args = append(args, "--exceptions")
 	}
-	return &target{nameGearmand, jobserver.Gearmand(tb, args...).Addr}
+	return &target{nameGearmand, own(tb, func() *jobserver.Server { return jobserver.Gearmand(tb, args...) }).Addr}
 }
 
 // startPerl leaves out the options that this server doesn't know, so that what it does instead shows on the wire.
@@ -102,5 +102,5 @@ func startPerl(tb testing.TB, o options) *target {
 	if o.wakeup != 0 {
 		args = append(args, "--wakeup="+strconv.Itoa(o.wakeup), "--wakeup-delay=-1")
 	}
-	return &target{namePerl, jobserver.Perl(tb, args...).Addr}
+	return &target{namePerl, own(tb, func() *jobserver.Server { return jobserver.Perl(tb, args...) }).Addr}
 }

@@ -109,7 +109,7 @@ func TestForeignClientsCoalesce(t *testing.T) {
 			goOn := make(chan struct{})
 			var mu sync.Mutex
 			ran := 0
-			startWorker(t, s, map[string]worker.Handler{"slow": func(ctx context.Context, _ *worker.Job) ([]byte, error) {
+			startWorker(t, s, map[string]worker.Handler{"slow": func(context.Context, *worker.Job) ([]byte, error) {
 				mu.Lock()
 				ran++
 				mu.Unlock()
