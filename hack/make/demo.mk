@@ -25,4 +25,4 @@ e2e: cluster-ready ## tests on the real cluster
 	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_NEXT_ARCHIVE) $(ROOT)/build/image/demo-next.tar
 	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
 		IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" \
-		go test -tags e2e ./test/e2e -count 1 -parallel 4 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS)
+		go test -tags e2e ./test/e2e -count 1 -parallel 3 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS)

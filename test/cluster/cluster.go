@@ -127,18 +127,23 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 	})
 }
 
-// Wait calls check each quarter second until it returns nil; when the context ends, the last error says what was missing.
+// Wait calls check each second until it returns nil. When the context ends, the error is what the last check that it did not cut short
+// found missing.
 func Wait(ctx context.Context, check func(context.Context) error) error {
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var missing error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || missing == nil {
+			missing = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up waiting: %w", err)
+			return fmt.Errorf("gave up waiting: %w", missing)
 		case <-tick.C:
 		}
 	}

@@ -44,7 +44,10 @@ func (s *Stage) AddFreezer(ctx context.Context) error {
 		return err
 	}
 	return Wait(ctx, func(ctx context.Context) error {
-		_, err := s.Exec(ctx, s.Namespace, "gearmand-0", "freezer", "/bin/true")
+		if _, err := s.Exec(ctx, s.Namespace, "gearmand-0", "freezer", "/bin/true"); err != nil {
+			return err
+		}
+		_, err := s.readyPod(ctx, s.Namespace, jobServerLabels)
 		return err
 	})
 }

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +75,25 @@ func TestCountRuns(t *testing.T) {
 	want := Count{Completed: 3, Lost: 2, RunTwice: 2, Interrupted: 2}
 	if diff := cmp.Diff(want, CountRuns(jobs, runs)); diff != "" {
 		t.Errorf("count (-want +got):\n%s", diff)
+	}
+}
+
+func TestWaitSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	looks := 0
+	err := Wait(ctx, func(ctx context.Context) error {
+		looks++
+		if looks == 2 {
+			cancel()
+			return ctx.Err()
+		}
+		return errors.New("two workers are missing")
+	})
+	if err == nil || !strings.Contains(err.Error(), "two workers are missing") {
+		t.Errorf("got %v, want what was missing before the time was up", err)
+	}
+	if err := Wait(t.Context(), func(context.Context) error { return nil }); err != nil {
+		t.Errorf("got %v, want success at once", err)
 	}
 }

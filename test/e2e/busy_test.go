@@ -14,19 +14,19 @@ const (
 	busyLong = 20 * time.Second
 )
 
-// 50 jobs of 20 s run, one in each pod, and maxReplicas is lowered: pods that work are not touched.
+// 50 jobs of 20 s run, two in each pod, and maxReplicas is lowered: the pods that go finish their jobs first.
 func TestLowerMaxReplicas(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
 	ctx := within(t, 10*time.Minute)
 	pool := func(replicas, most int64) func(map[string]any) {
 		return func(spec map[string]any) {
-			spec["minReplicas"], spec["maxReplicas"] = replicas, most
+			spec["minReplicas"], spec["maxReplicas"], spec["concurrency"] = replicas, most, int64(2)
 			scaling(spec, "idleSeconds", int64(5))
 		}
 	}
-	must(t, s.ApplyPool(ctx, pool(busyJobs, busyJobs)))
-	ready(t, s, busyJobs, 5*time.Minute)
+	must(t, s.ApplyPool(ctx, pool(busyJobs/2, busyJobs/2)))
+	ready(t, s, busyJobs/2, 5*time.Minute)
 	list := jobs("max", busyJobs, busyLong)
 	must(t, s.Submit(ctx, list))
 	started(t, s, busyJobs, time.Minute)

@@ -127,16 +127,23 @@ func allRanOnce(t *testing.T, s *cluster.Stage, list []cluster.Job, d time.Durat
 	}
 }
 
-// atZero waits until the pool has neither replicas nor pods.
+// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while nothing is submitted.
 func atZero(t *testing.T, s *cluster.Stage, d time.Duration) {
 	t.Helper()
-	eventually(t, d, func(ctx context.Context) error {
+	zero := func(ctx context.Context) error {
 		w, err := s.Workers(ctx)
 		if err == nil && (w.Replicas > 0 || len(w.Pods) > 0) {
 			err = fmt.Errorf("%d replicas, %d pods; want none", w.Replicas, len(w.Pods))
 		}
 		return err
-	})
+	}
+	eventually(t, d, zero)
+	for range 10 {
+		time.Sleep(500 * time.Millisecond) // five seconds of nothing, which can only be waited for
+		if err := zero(within(t, 30*time.Second)); err != nil {
+			t.Fatalf("back from zero without a job: %v", err)
+		}
+	}
 }
 
 // ready waits for n ready workers.
@@ -164,7 +171,7 @@ func least(t *testing.T, s *cluster.Stage) (stop func() int) {
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(300 * time.Millisecond):
+			case <-time.After(time.Second):
 			}
 		}
 		result <- fewest
