@@ -246,8 +246,8 @@ func TestLogOfManyFailures(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		http.Error(w, "no such image", 404)
+		_, _ = io.Copy(io.Discard, r.Body)
+		http.Error(w, "no such image", http.StatusNotFound)
 	}))
 	defer service.Close()
 	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--concurrency", "8", "--", service.URL).waitReady()
@@ -318,10 +318,10 @@ func TestHTTPServiceAway(t *testing.T) {
 	var refuse atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refuse.Load() {
-			http.Error(w, "starting", 503)
+			http.Error(w, "starting", http.StatusServiceUnavailable)
 			return
 		}
-		io.Copy(w, r.Body)
+		_, _ = io.Copy(w, r.Body)
 	}))
 	defer service.Close()
 	startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--", service.URL).waitReady()
