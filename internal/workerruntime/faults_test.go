@@ -177,7 +177,11 @@ func TestLargeWorkloads(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--spool-dir", t.TempDir(), "--", "sh", "-c", "wc -c; sleep 0.2").waitReady()
-	large := strings.Repeat("x", 8<<20)
+	size := 8 << 20
+	if os.Getenv("GEARMAN_TEST_LONG") != "" {
+		size = 64 << 20 // gearmand takes its time for these
+	}
+	large := strings.Repeat("x", size)
 	var wg sync.WaitGroup
 	for range 4 {
 		s := newSubmitter(t, server.Addr)
