@@ -64,7 +64,8 @@ func (r *recorder) Warning(p []byte) error   { return r.add("warning %s", p) }
 func run(t *testing.T, h interface {
 	job.Runner
 	Up() <-chan struct{}
-}) {
+},
+) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -161,8 +162,7 @@ func TestStream(t *testing.T) {
 }
 
 // The loader runs job classes as Net_Gearman's worker would.
-func TestNetGearman(t *testing.T) {
-	t.Parallel()
+func TestNetGearman(t *testing.T) { // one process, one case after the other
 	need(t, "php", "php-cli")
 	p := stream(t, "php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs", "--init", "php/netgearman/init.php")
 	for name, tc := range map[string]struct {
@@ -174,13 +174,17 @@ func TestNetGearman(t *testing.T) {
 		"no argument":         {"Sum", "", job.Done([]byte(`{"result":0}`)), nil},
 		"a job exception":     {"Sum", "3", job.Failf(job.Rejected, "send a list of numbers"), nil},
 		"init and complete()": {"Greet", `"you"`, job.Done([]byte(`{"text":"Hello you"}`)), nil},
-		"an argument not in JSON": {"Greet", "you\xff?", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
-			Message: "the handler ended before its answer was complete (exit code 255)"}, nil}, // json_encode can't write it
+		"an argument not in JSON": {"Greet", "you\xff?", job.Outcome{
+			Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)",
+		}, nil}, // json_encode can't write it
 		"a raw argument":      {"Greet", "you", job.Done([]byte(`{"text":"Hello you"}`)), nil},
 		"fail()":              {"Greet", "nobody", job.Failf(job.Rejected, "the job called fail()"), nil},
 		"path and class_name": {"greet.de", "dir", job.Done([]byte(`{"text":"Hallo dir"}`)), nil},
-		"another exception ends the process": {"Greet", "bug", job.Outcome{Kind: job.Failed, Reason: job.Crashed,
-			Message: "the handler ended before its answer was complete (exit code 255)"}, nil},
+		"another exception ends the process": {"Greet", "bug", job.Outcome{
+			Kind: job.Failed, Reason: job.Crashed,
+			Message: "the handler ended before its answer was complete (exit code 255)",
+		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var rec recorder
@@ -270,8 +274,8 @@ func TestHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		service.Process.Kill()
-		service.Wait()
+		_ = service.Process.Kill()
+		_ = service.Wait()
 	})
 	h, err := httpmode.New(httpmode.Options{
 		URL: "http://127.0.0.1:" + port + "/reverse", Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},

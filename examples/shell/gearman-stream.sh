@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Takes jobs from `gearman-worker stream` in a POSIX shell: source this file and define a function "job", which reads its workload from
 # standard input, writes the result to standard output and fails the job by a status other than 0 (docs/stream.md).
 #

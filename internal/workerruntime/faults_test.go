@@ -177,7 +177,11 @@ func TestLargeWorkloads(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--spool-dir", t.TempDir(), "--", "sh", "-c", "wc -c; sleep 0.2").waitReady()
-	large := strings.Repeat("x", 8<<20)
+	size := 8 << 20
+	if os.Getenv("GEARMAN_TEST_LONG") != "" {
+		size = 64 << 20 // gearmand takes its time for these
+	}
+	large := strings.Repeat("x", size)
 	var wg sync.WaitGroup
 	for range 4 {
 		s := newSubmitter(t, server.Addr)
@@ -246,8 +250,8 @@ func TestLogOfManyFailures(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		http.Error(w, "no such image", 404)
+		_, _ = io.Copy(io.Discard, r.Body)
+		http.Error(w, "no such image", http.StatusNotFound)
 	}))
 	defer service.Close()
 	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--concurrency", "8", "--", service.URL).waitReady()
@@ -318,10 +322,10 @@ func TestHTTPServiceAway(t *testing.T) {
 	var refuse atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refuse.Load() {
-			http.Error(w, "starting", 503)
+			http.Error(w, "starting", http.StatusServiceUnavailable)
 			return
 		}
-		io.Copy(w, r.Body)
+		_, _ = io.Copy(w, r.Body)
 	}))
 	defer service.Close()
 	startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--", service.URL).waitReady()

@@ -112,11 +112,11 @@ func startCommand(t *testing.T, env []string, args ...string) *workerProcess {
 		t.Fatal(err)
 	}
 	go func() {
-		w.cmd.Wait()
+		_ = w.cmd.Wait()
 		close(w.ended)
 	}()
 	t.Cleanup(func() {
-		syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
+		_ = syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
 		<-w.ended
 		if t.Failed() {
 			t.Logf("log of the worker:\n%.8000s", w.log.String())
@@ -256,7 +256,7 @@ func (s *submitter) send(kind uint32, args ...string) {
 }
 
 func (s *submitter) receive() (uint32, string, error) {
-	s.c.SetReadDeadline(time.Now().Add(patience))
+	_ = s.c.SetReadDeadline(time.Now().Add(patience))
 	var head [12]byte
 	if _, err := io.ReadFull(s.r, head[:]); err != nil {
 		return 0, "", err

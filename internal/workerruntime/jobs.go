@@ -135,7 +135,7 @@ func verb(k job.Kind) string {
 // with jitter. A job that always crashes would else go round as fast as connections open.
 func requeueWait(n int) time.Duration {
 	const least, most = 100 * time.Millisecond, 30 * time.Second
-	d := time.Duration(most)
+	d := most
 	if n < 10 {
 		d = min(d, least<<(n-1))
 	}

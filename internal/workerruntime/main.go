@@ -35,7 +35,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	switch command {
 	case "help", "-h", "--help":
-		io.WriteString(stdout, options.Overview())
+		_, _ = io.WriteString(stdout, options.Overview())
 		return exitOK
 	case "version", "--version":
 		fmt.Fprintf(stdout, "gearman-worker %s (%s, %s/%s)\n", version.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -48,6 +48,7 @@ handlers:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}
+	w.waitBusy(0) // a job is counted just after the client has its answer
 	checkMetrics(t, w)
 }
 
@@ -62,11 +63,11 @@ func checkMetrics(t *testing.T, w *workerProcess) {
 	}
 	jobs := map[string]float64{}
 	for _, m := range families["gearman_worker_jobs_total"].GetMetric() {
-		key := ""
+		var key strings.Builder
 		for _, l := range m.GetLabel() {
-			key += l.GetValue() + " "
+			key.WriteString(l.GetValue() + " ")
 		}
-		jobs[key] = m.GetCounter().GetValue()
+		jobs[key.String()] = m.GetCounter().GetValue()
 	}
 	want := map[string]float64{"upper completed ok ": 1, "shout completed ok ": 1, "reverse completed ok ": 1, "never completed ok ": 0, "never failed timeout ": 1}
 	if diff := cmp.Diff(want, jobs); diff != "" {

@@ -34,7 +34,7 @@ func main() {
 		os.Exit(1)
 	}
 	path := filepath.Join(*reports, "bench-worker.md")
-	if err := os.MkdirAll(*reports, 0o755); err == nil {
+	if err = os.MkdirAll(*reports, 0o755); err == nil {
 		err = os.WriteFile(path, []byte(report), 0o644)
 	}
 	if err != nil {
@@ -69,8 +69,10 @@ func (b *bench) run() (map[string]float64, string, error) {
 	defer service.stop()
 
 	ours := func(mode string, concurrency int, rest ...string) [][]string {
-		return [][]string{append([]string{b.worker, mode, "--server", b.addr, "--function", function, "--log-level", "error",
-			"--concurrency", fmt.Sprint(concurrency), "--"}, rest...)}
+		return [][]string{append([]string{
+			b.worker, mode, "--server", b.addr, "--function", function, "--log-level", "error",
+			"--concurrency", fmt.Sprint(concurrency), "--",
+		}, rest...)}
 	}
 	cli := func(n int) [][]string {
 		_, port, _ := strings.Cut(b.addr, ":")
@@ -134,7 +136,7 @@ func median(v []float64) float64 {
 }
 
 func list(v []float64) string {
-	var parts []string
+	parts := make([]string, 0, len(v))
 	for _, x := range v {
 		parts = append(parts, fmt.Sprintf("%.0f", x))
 	}

@@ -104,10 +104,10 @@ func (r *run) read(fd int) (open bool) {
 	case r.pipes[stdout]:
 		r.output(p)
 	case r.pipes[stderr]:
-		r.tail.Write(p)
-		r.stderr.Write(p)
+		r.tail.Add(p)
+		r.stderr.Add(p)
 	case r.pipes[notes]:
-		r.notes.Write(p)
+		r.notes.Add(p)
 	}
 	return true
 }

@@ -54,7 +54,7 @@ func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter
 }
 
 func ended(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrEnded
 	}
 	return err

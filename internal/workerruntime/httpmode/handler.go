@@ -205,7 +205,7 @@ func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, e
 		// It has answered without reading the job to its end; that may be right, for a 413 say.
 		reusable = false
 		_ = c.SetWriteDeadline(time.Unix(1, 0))
-		<-sent
+		<-sent //nolint:errcheck // that it was cut short is no news
 	}
 	return o, reusable, err
 }
@@ -228,15 +228,15 @@ func (h *Handler) appendHead(dst []byte, j *job.Job) []byte {
 var postRequest = &http.Request{Method: http.MethodPost}
 
 // answer reads the answer and turns it into the job's outcome.
+//
+// The body is never closed: Close reads it to its end, which may never come. Either it was read to the end, or the connection goes.
 func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
-	resp, err := http.ReadResponse(c.br, postRequest)
-	for err == nil && resp.StatusCode < 200 {
-		resp, err = http.ReadResponse(c.br, postRequest)
+	var resp *http.Response
+	for resp == nil || resp.StatusCode < 200 { // interim answers come first
+		if resp, err = http.ReadResponse(c.br, postRequest); err != nil { //nolint:bodyclose // see above
+			return o, false, fmt.Errorf("read the answer: %w", err)
+		}
 	}
-	if err != nil {
-		return o, false, fmt.Errorf("read the answer: %w", err)
-	}
-	// The body is never closed: Close reads it to its end, which may never come. Either it was read to the end, or the connection goes.
 	switch code := resp.StatusCode; {
 	case code < 300 && isFrames(resp.Header.Get("Content-Type")):
 		o, err = frame.ReadAnswer(bufio.NewReaderSize(resp.Body, frame.MaxHeader), 0, h.opts.Result, j.Reporter)

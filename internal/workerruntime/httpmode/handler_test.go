@@ -108,15 +108,15 @@ func TestHandle(t *testing.T) {
 		Message  string
 		Progress []string
 	}
-	echo := func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }
+	echo := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
 	status := func(code int, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { http.Error(w, body, code) }
+		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, body, code) }
 	}
 	frames := func(text string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", FramesType+"; v=1")
 			for part := range strings.SplitSeq(text, "|") {
-				io.WriteString(w, part)
+				_, _ = io.WriteString(w, part)
 				w.(http.Flusher).Flush()
 			}
 		}
@@ -142,7 +142,7 @@ func TestHandle(t *testing.T) {
 		"an empty job":                  {serve: echo, want: ok("")},
 		"a large job":                   {serve: echo, workload: big, want: ok(big)},
 		"a large result goes to a file": {serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 100 }, want: ok(big)},
-		"no content":                    {serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, want: ok("")},
+		"no content":                    {serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, want: ok("")},
 		"what the service is told": {
 			serve: func(w http.ResponseWriter, r *http.Request) {
 				fmt.Fprint(w, r.Method, " ", r.RequestURI, " ", r.Header.Get("Content-Type"), " ", r.Header["Gearman-Function"], r.Header["Gearman-Handle"], r.Header["Gearman-Unique"], r.Header["X-Key"], r.Header["X"])
@@ -157,37 +157,43 @@ func TestHandle(t *testing.T) {
 		"413 before the body is read": {serve: status(413, ""), workload: strings.Repeat(big, 8), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 413 Request Entity Too Large"}},
 		"5xx is a crash":              {serve: status(500, "oops"), want: end{Kind: job.Failed, Reason: job.Crashed, Message: "the HTTP service answers 500 Internal Server Error: oops"}},
 		"5xx with requeue":            {serve: status(502, ""), change: func(o *Options) { o.OnCrash = job.CrashRequeue }, want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the HTTP service answers 502 Bad Gateway"}},
-		"3xx is not followed":         {serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", 302) }, want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL"}},
+		"3xx is not followed":         {serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) }, want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL"}},
 		"503 is tried again":          {serve: times(3, status(503, ""), echo), workload: "x", want: ok("x")},
 		"429 is tried again":          {serve: times(3, status(429, ""), echo), workload: big, want: ok(big)},
-		"an interim answer":           {serve: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(103); echo(w, r) }, workload: "x", want: ok("x")},
-		"a chunked answer": {serve: func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, "a")
+		"an interim answer":           {serve: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusEarlyHints); echo(w, r) }, workload: "x", want: ok("x")},
+		"a chunked answer": {serve: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "a")
 			w.(http.Flusher).Flush()
-			io.WriteString(w, "b")
+			_, _ = io.WriteString(w, "b")
 		}, want: ok("ab")},
-		"a broken connection": {serve: func(w http.ResponseWriter, r *http.Request) { hijack(w).Close() }, want: end{Kind: job.Failed, Reason: job.Crashed, Message: "*read the answer: "}},
-		"garbage": {serve: func(w http.ResponseWriter, r *http.Request) {
-			c := hijack(w)
-			io.WriteString(c, "hello\r\n\r\n")
-			c.Close()
+		"a broken connection": {serve: func(w http.ResponseWriter, _ *http.Request) { hijack(w).Close() }, want: end{Kind: job.Failed, Reason: job.Crashed, Message: "*read the answer: "}},
+		"garbage": {
+			serve: func(w http.ResponseWriter, _ *http.Request) {
+				c := hijack(w)
+				_, _ = io.WriteString(c, "hello\r\n\r\n")
+				c.Close()
+			},
+			want: end{Kind: job.Failed, Reason: job.Crashed, Message: `*read the answer: malformed HTTP response "hello"`},
 		},
-			want: end{Kind: job.Failed, Reason: job.Crashed, Message: `*read the answer: malformed HTTP response "hello"`}},
-		"half an answer": {serve: func(w http.ResponseWriter, r *http.Request) {
-			c := hijack(w)
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
-			c.Close()
+		"half an answer": {
+			serve: func(w http.ResponseWriter, _ *http.Request) {
+				c := hijack(w)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+				c.Close()
+			},
+			want: end{Kind: job.Failed, Reason: job.Crashed, Message: "read the answer: unexpected EOF"},
 		},
-			want: end{Kind: job.Failed, Reason: job.Crashed, Message: "read the answer: unexpected EOF"}},
 		"a result larger than the limit": {serve: echo, workload: big, change: func(o *Options) { o.Result.Max = 10 }, want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "*result is larger than the limit of 10 bytes (--max-result)"}},
 		"endless output": {serve: func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
-				io.WriteString(w, big)
+				_, _ = io.WriteString(w, big)
 			}
 		}, want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "*result is larger than the limit of 4194304 bytes"}},
 		"a full spool": {serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
-		"progress": {serve: frames(`{"type":"status","numerator":1,"denominator":3}` + "\n|" + `{"type":"data","bytes":4}` + "\npa|rt" + `{"type":"complete","bytes":4}` + "\ndone"),
-			want: end{Reason: job.OK, Result: "done", Progress: []string{"status 1/3", "data part"}}},
+		"progress": {
+			serve: frames(`{"type":"status","numerator":1,"denominator":3}` + "\n|" + `{"type":"data","bytes":4}` + "\npa|rt" + `{"type":"complete","bytes":4}` + "\ndone"),
+			want:  end{Reason: job.OK, Result: "done", Progress: []string{"status 1/3", "data part"}},
+		},
 		"a failure in messages":   {serve: frames(`{"type":"fail","bytes":3}` + "\nbad"), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "bad"}},
 		"messages without an end": {serve: frames(`{"type":"status","numerator":1,"denominator":3}` + "\n"), want: end{Kind: job.Failed, Reason: job.Crashed, Message: "the handler ended before its answer was complete", Progress: []string{"status 1/3"}}},
 	}
@@ -213,7 +219,7 @@ func TestHandle(t *testing.T) {
 
 func TestConnectionsAreKept(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	var opened atomic.Int32
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -259,7 +265,7 @@ func TestUnixSocket(t *testing.T) {
 
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	defer s.Close()
 	h, err := New(testOptions(t, s.URL))
 	if err != nil {
@@ -296,7 +302,7 @@ func TestRefused(t *testing.T) {
 	if l, err = net.Listen("tcp", addr); err != nil {
 		t.Skip("the port was taken meanwhile")
 	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	s.Listener = l
 	s.Start()
 	defer s.Close()
@@ -307,11 +313,13 @@ func TestRefused(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	t.Parallel()
 	release := make(chan struct{})
-	slow := serve(t, func(w http.ResponseWriter, r *http.Request) { <-release })
+	slow := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)
-	busy := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "20"); w.WriteHeader(503) })
+	busy := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "20")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	for name, tc := range map[string]struct {
 		url     string
 		cause   error
@@ -349,7 +357,7 @@ func TestNew(t *testing.T) {
 }
 
 func BenchmarkEcho(b *testing.B) {
-	s := serve(b, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	s := serve(b, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	h := startHandler(b, testOptions(b, s.URL))
 	<-h.Up()
 	body := make([]byte, 100)

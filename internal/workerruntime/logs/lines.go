@@ -12,9 +12,8 @@ type Lines struct {
 	partial []byte
 }
 
-// Write takes the next bytes of the stream.
-func (l *Lines) Write(p []byte) (int, error) {
-	n := len(p)
+// Add takes the next bytes of the stream.
+func (l *Lines) Add(p []byte) {
 	for len(p) > 0 {
 		line, rest, ended := bytes.Cut(p, []byte{'\n'})
 		for len(l.partial)+len(line) > l.Max {
@@ -24,12 +23,11 @@ func (l *Lines) Write(p []byte) (int, error) {
 		}
 		if !ended {
 			l.partial = append(l.partial, line...)
-			return n, nil
+			return
 		}
 		l.emit(line)
 		p = rest
 	}
-	return n, nil
 }
 
 // Flush hands out a last line that has no end.
@@ -49,15 +47,14 @@ func (l *Lines) emit(tail []byte) {
 	l.partial = l.partial[:0]
 }
 
-// Tail keeps the last Max bytes of what is written to it.
+// Tail keeps the last Max bytes of what is added to it.
 type Tail struct {
 	Max int
 	buf []byte
 }
 
-// Write takes the next bytes.
-func (t *Tail) Write(p []byte) (int, error) {
-	n := len(p)
+// Add takes the next bytes.
+func (t *Tail) Add(p []byte) {
 	if len(p) > t.Max {
 		p = p[len(p)-t.Max:]
 	}
@@ -65,7 +62,6 @@ func (t *Tail) Write(p []byte) (int, error) {
 		t.buf = t.buf[:copy(t.buf, t.buf[over:])]
 	}
 	t.buf = append(t.buf, p...)
-	return n, nil
 }
 
 // Bytes is what was kept.

@@ -32,9 +32,7 @@ func TestLines(t *testing.T) {
 			var got []string
 			l := Lines{Max: 8, Line: func(line []byte) { got = append(got, string(line)) }}
 			for _, p := range tc.in {
-				if n, err := l.Write([]byte(p)); n != len(p) || err != nil {
-					t.Errorf("wrote %d of %d, %v", n, len(p), err)
-				}
+				l.Add([]byte(p))
 			}
 			l.Flush()
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -48,7 +46,7 @@ func TestTail(t *testing.T) {
 	t.Parallel()
 	tail := Tail{Max: 5}
 	for _, tc := range []struct{ in, want string }{{"ab", "ab"}, {"cd", "abcd"}, {"ef", "bcdef"}, {"0123456789", "56789"}, {"", "56789"}} {
-		tail.Write([]byte(tc.in))
+		tail.Add([]byte(tc.in))
 		if got := string(tail.Bytes()); got != tc.want {
 			t.Errorf("after %q: %q, want %q", tc.in, got, tc.want)
 		}

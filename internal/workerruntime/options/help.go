@@ -80,7 +80,7 @@ func WriteHelp(w io.Writer, mode Mode) {
 	group := ""
 	for i := range Table {
 		opt := &Table[i]
-		if !opt.in(mode) || (mode == RunMode && opt.Name == "function") {
+		if !opt.flagOf(mode) {
 			continue
 		}
 		if opt.Group != group {
@@ -117,7 +117,7 @@ func (o *Option) defaultText() string {
 
 func wrap(s string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		if len(line)+1+len(word) > width && line != "" {
 			lines = append(lines, line)
 			line = ""
@@ -138,11 +138,13 @@ func Markdown() string {
 		opt := &Table[i]
 		modes := "all"
 		if len(opt.Modes) > 0 {
-			var names []string
-			for _, m := range opt.Modes {
-				names = append(names, string(m))
+			modes = ""
+			for i, m := range opt.Modes {
+				if i > 0 {
+					modes += ", "
+				}
+				modes += string(m)
 			}
-			modes = strings.Join(names, ", ")
 		}
 		def := opt.Default
 		if def != "" {

@@ -82,6 +82,9 @@ func (o *Option) in(m Mode) bool {
 	return len(o.Modes) == 0 || m == RunMode || slices.Contains(o.Modes, m)
 }
 
+// flagOf tells whether the option is a flag of a command. With run the functions stand in the file.
+func (o *Option) flagOf(m Mode) bool { return o.in(m) && (m != RunMode || o.Name != "function") }
+
 // A layer is a source of values, by option name.
 type layer struct {
 	source string
@@ -159,7 +162,7 @@ func parseFlags(mode Mode, args []string) (map[string]value, []string, error) {
 	fs.SetOutput(io.Discard)
 	for i := range Table {
 		opt := &Table[i]
-		if opt.in(mode) && !(mode == RunMode && opt.Name == "function") {
+		if opt.flagOf(mode) {
 			fs.Var(collector{opt, got}, opt.Name, "")
 		}
 	}

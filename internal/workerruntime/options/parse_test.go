@@ -68,14 +68,18 @@ func TestParse(t *testing.T) {
 			mode: Exec, args: "--config c --concurrency 2 --function f -- x",
 			env:   map[string]string{"GEARMAN_WORKER_CONCURRENCY": "3", "GEARMAN_WORKER_JOB_TIMEOUT": "3m", "GEARMAN_WORKER_DRAIN_TIMEOUT": ""},
 			files: map[string]string{"c": "concurrency: 4\njob-timeout: 4m\ndrain-timeout: 4m\nserver: [s1, 's2:1']\n"},
-			want: Options{Servers: []string{"s1:4730", "s2:1"}, Concurrency: 2, DrainTimeout: 4 * time.Minute,
-				Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, JobTimeout: 3 * time.Minute})}},
+			want: Options{
+				Servers: []string{"s1:4730", "s2:1"}, Concurrency: 2, DrainTimeout: 4 * time.Minute,
+				Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, JobTimeout: 3 * time.Minute})},
+			},
 		},
 		"lists in the environment": {
 			mode: HTTP, args: "-- http://h/",
 			env: map[string]string{"GEARMAN_WORKER_FUNCTION": "a b,c\n d", "GEARMAN_WORKER_SERVER": "x, y:1,", "GEARMAN_WORKER_HEADER": "A: b, c\nD: e"},
-			want: Options{Servers: []string{"x:4730", "y:1"}, Concurrency: 1,
-				Handlers: []Handler{defaults(Handler{Mode: HTTP, Functions: []string{"a", "b,c", "d"}, URL: "http://h/", Headers: []string{"A: b, c", "D: e"}})}},
+			want: Options{
+				Servers: []string{"x:4730", "y:1"}, Concurrency: 1,
+				Handlers: []Handler{defaults(Handler{Mode: HTTP, Functions: []string{"a", "b,c", "d"}, URL: "http://h/", Headers: []string{"A: b, c", "D: e"}})},
+			},
 		},
 		"handlers of a file": {
 			mode: RunMode, args: "--config c",
@@ -193,7 +197,7 @@ func TestHelp(t *testing.T) {
 		for i := range Table {
 			opt := &Table[i]
 			shown := strings.Contains(b.String(), "\n  --"+opt.usage()+"\n")
-			if want := opt.in(mode) && !(mode == RunMode && opt.Name == "function"); shown != want {
+			if want := opt.flagOf(mode); shown != want {
 				t.Errorf("%s: help shows --%s: %v, want %v", mode, opt.Name, shown, want)
 			}
 		}

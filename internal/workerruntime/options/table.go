@@ -1,8 +1,6 @@
 package options
 
 import (
-	"log/slog"
-
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
@@ -48,103 +46,165 @@ func crashPolicy(h *Handler, v value) error {
 
 // Table lists all options in the order in which help shows them.
 var Table = []Option{
-	{Name: "server", Kind: List, Default: "127.0.0.1:4730", Group: "Jobs",
+	{
+		Name: "server", Kind: List, Default: "127.0.0.1:4730", Group: "Jobs",
 		Help: "job server, host or host:port (4730); IPv6 in brackets. All addresses of a name are used, each as a job server of its own",
-		set:  func(o *Options, v value) error { return v.servers(&o.Servers) }},
-	{Name: "function", Kind: Words, Group: "Jobs",
+		set:  func(o *Options, v value) error { return v.servers(&o.Servers) },
+	},
+	{
+		Name: "function", Kind: Words, Group: "Jobs",
 		Help:       "function whose jobs this worker takes",
-		setHandler: func(h *Handler, v value) error { return v.functions(&h.Functions) }},
-	{Name: "concurrency", Kind: Int, Default: "1", Group: "Jobs",
+		setHandler: func(h *Handler, v value) error { return v.functions(&h.Functions) },
+	},
+	{
+		Name: "concurrency", Kind: Int, Default: "1", Group: "Jobs",
 		Help: "jobs worked on at once, over all functions and job servers",
-		set:  func(o *Options, v value) error { return v.number(&o.Concurrency, 1, 10000) }},
-	{Name: "job-timeout", Kind: Duration, Default: "0s", Group: "Jobs",
+		set:  func(o *Options, v value) error { return v.number(&o.Concurrency, 1, 10000) },
+	},
+	{
+		Name: "job-timeout", Kind: Duration, Default: "0s", Group: "Jobs",
 		Help:       "a job that runs for longer fails; 0: no limit",
-		setHandler: func(h *Handler, v value) error { return v.duration(&h.JobTimeout) }},
-	{Name: "on-crash", Kind: Text, Default: string(job.CrashFail), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.JobTimeout) },
+	},
+	{
+		Name: "on-crash", Kind: Text, Default: string(job.CrashFail), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
 		Help:       "what becomes of a job whose process was killed, broke the protocol or could not be started",
-		setHandler: crashPolicy},
+		setHandler: crashPolicy,
+	},
 
-	{Name: "drain-timeout", Kind: Duration, Default: "0s", Group: "Stopping",
+	{
+		Name: "drain-timeout", Kind: Duration, Default: "0s", Group: "Stopping",
 		Help: "how long running jobs may take after SIGTERM before they are stopped and handed back; 0: as long as they need",
-		set:  func(o *Options, v value) error { return v.duration(&o.DrainTimeout) }},
-	{Name: "kill-after", Kind: Duration, Default: "5s", Modes: []Mode{Exec, Stream}, Group: "Stopping",
+		set:  func(o *Options, v value) error { return v.duration(&o.DrainTimeout) },
+	},
+	{
+		Name: "kill-after", Kind: Duration, Default: "5s", Modes: []Mode{Exec, Stream}, Group: "Stopping",
 		Help:       "time between SIGTERM and SIGKILL of a process that is to end",
-		setHandler: func(h *Handler, v value) error { return v.duration(&h.KillAfter) }},
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.KillAfter) },
+	},
 
-	{Name: "dir", Kind: Text, Modes: []Mode{Exec, Stream}, Group: "Commands",
+	{
+		Name: "dir", Kind: Text, Modes: []Mode{Exec, Stream}, Group: "Commands",
 		Help:       "working directory of the command; empty: the worker's own",
-		setHandler: func(h *Handler, v value) error { h.Dir = v.text(); return nil }},
-	{Name: "stream-output", Kind: Bool, Default: "false", Modes: []Mode{Exec}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { h.Dir = v.text(); return nil },
+	},
+	{
+		Name: "stream-output", Kind: Bool, Default: "false", Modes: []Mode{Exec}, Group: "Commands",
 		Help:       "send standard output to the client as it comes (WORK_DATA) and end with an empty result",
-		setHandler: func(h *Handler, v value) error { return v.boolean(&h.StreamOutput) }},
-	{Name: "workload-as-argument", Kind: Bool, Default: "false", Modes: []Mode{Exec}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { return v.boolean(&h.StreamOutput) },
+	},
+	{
+		Name: "workload-as-argument", Kind: Bool, Default: "false", Modes: []Mode{Exec}, Group: "Commands",
 		Help:       "append the workload to the command's arguments instead of writing it to standard input",
-		setHandler: func(h *Handler, v value) error { return v.boolean(&h.WorkloadAsArgument) }},
-	{Name: "max-jobs", Kind: Int, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { return v.boolean(&h.WorkloadAsArgument) },
+	},
+	{
+		Name: "max-jobs", Kind: Int, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
 		Help:       "replace a process after so many jobs (some a few less, so that not all go at once); 0: never",
-		setHandler: func(h *Handler, v value) error { return v.number(&h.MaxJobs, 0, 1<<30) }},
-	{Name: "max-lifetime", Kind: Duration, Default: "0s", Modes: []Mode{Stream}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { return v.number(&h.MaxJobs, 0, 1<<30) },
+	},
+	{
+		Name: "max-lifetime", Kind: Duration, Default: "0s", Modes: []Mode{Stream}, Group: "Commands",
 		Help:       "replace a process after this time, between jobs; 0: never",
-		setHandler: func(h *Handler, v value) error { return v.duration(&h.MaxLifetime) }},
-	{Name: "ping-every", Kind: Duration, Default: "30s", Modes: []Mode{Stream}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.MaxLifetime) },
+	},
+	{
+		Name: "ping-every", Kind: Duration, Default: "30s", Modes: []Mode{Stream}, Group: "Commands",
 		Help:       "ask an idle process whether it still answers, and replace it if not; 0: never",
-		setHandler: func(h *Handler, v value) error { return v.duration(&h.PingEvery) }},
-	{Name: "watch", Kind: Lines, Modes: []Mode{Stream}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.PingEvery) },
+	},
+	{
+		Name: "watch", Kind: Lines, Modes: []Mode{Stream}, Group: "Commands",
 		Help:       "file or directory whose change replaces the processes, as SIGHUP does",
-		setHandler: func(h *Handler, v value) error { h.Watch = v; return nil }},
-	{Name: "header", Kind: Lines, Modes: []Mode{HTTP}, Group: "Commands",
+		setHandler: func(h *Handler, v value) error { h.Watch = v; return nil },
+	},
+	{
+		Name: "header", Kind: Lines, Modes: []Mode{HTTP}, Group: "Commands",
 		Help:       "further header of each request, as \"Name: value\"",
-		setHandler: func(h *Handler, v value) error { return v.headers(&h.Headers) }},
+		setHandler: func(h *Handler, v value) error { return v.headers(&h.Headers) },
+	},
 
-	{Name: "max-result", Kind: Size, Default: "64Mi", Group: "Memory and disk",
+	{
+		Name: "max-result", Kind: Size, Default: "64Mi", Group: "Memory and disk",
 		Help:       "a job with a larger result fails",
-		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxResult, 1) }},
-	{Name: "spool-above", Kind: Size, Default: "1Mi", Group: "Memory and disk",
+		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxResult, 1) },
+	},
+	{
+		Name: "spool-above", Kind: Size, Default: "1Mi", Group: "Memory and disk",
 		Help: "workloads and results larger than this are kept in files",
-		set:  func(o *Options, v value) error { return v.size(&o.SpoolAbove, 1) }},
-	{Name: "spool-dir", Kind: Text, Group: "Memory and disk",
+		set:  func(o *Options, v value) error { return v.size(&o.SpoolAbove, 1) },
+	},
+	{
+		Name: "spool-dir", Kind: Text, Group: "Memory and disk",
 		Help: "directory for these files, which have no names and vanish with the worker; empty: TMPDIR, else /tmp",
-		set:  func(o *Options, v value) error { o.SpoolDir = v.text(); return nil }},
+		set:  func(o *Options, v value) error { o.SpoolDir = v.text(); return nil },
+	},
 
-	{Name: "tls", Kind: Bool, Default: "false", Group: "TLS to the job servers",
+	{
+		Name: "tls", Kind: Bool, Default: "false", Group: "TLS to the job servers",
 		Help: "use TLS, with the system's certificate authorities unless --tls-ca is given",
-		set:  func(o *Options, v value) error { return v.boolean(&o.TLS) }},
-	{Name: "tls-ca", Kind: Text, Group: "TLS to the job servers",
+		set:  func(o *Options, v value) error { return v.boolean(&o.TLS) },
+	},
+	{
+		Name: "tls-ca", Kind: Text, Group: "TLS to the job servers",
 		Help: "file of the certificate authorities (PEM) that sign the job servers' certificates; implies --tls",
-		set:  func(o *Options, v value) error { o.TLSCA = v.text(); return nil }},
-	{Name: "tls-cert", Kind: Text, Group: "TLS to the job servers",
+		set:  func(o *Options, v value) error { o.TLSCA = v.text(); return nil },
+	},
+	{
+		Name: "tls-cert", Kind: Text, Group: "TLS to the job servers",
 		Help: "file of the client certificate (PEM); implies --tls",
-		set:  func(o *Options, v value) error { o.TLSCert = v.text(); return nil }},
-	{Name: "tls-key", Kind: Text, Group: "TLS to the job servers",
+		set:  func(o *Options, v value) error { o.TLSCert = v.text(); return nil },
+	},
+	{
+		Name: "tls-key", Kind: Text, Group: "TLS to the job servers",
 		Help: "file of the client certificate's key (PEM)",
-		set:  func(o *Options, v value) error { o.TLSKey = v.text(); return nil }},
-	{Name: "tls-server-name", Kind: Text, Group: "TLS to the job servers",
+		set:  func(o *Options, v value) error { o.TLSKey = v.text(); return nil },
+	},
+	{
+		Name: "tls-server-name", Kind: Text, Group: "TLS to the job servers",
 		Help: "name that the job servers' certificates must carry; empty: the name in --server",
-		set:  func(o *Options, v value) error { o.TLSServerName = v.text(); return nil }},
+		set:  func(o *Options, v value) error { o.TLSServerName = v.text(); return nil },
+	},
 
-	{Name: "listen", Kind: Text, Group: "Watching the worker",
+	{
+		Name: "listen", Kind: Text, Group: "Watching the worker",
 		Help: "address for /healthz, /readyz, /metrics and /statusz, as in :4790; empty: off",
-		set:  func(o *Options, v value) error { o.Listen = v.text(); return nil }},
-	{Name: "log-format", Kind: Text, Default: "json", Values: []string{"json", "text"}, Group: "Watching the worker",
+		set:  func(o *Options, v value) error { o.Listen = v.text(); return nil },
+	},
+	{
+		Name: "log-format", Kind: Text, Default: "json", Values: []string{"json", "text"}, Group: "Watching the worker",
 		Help: "format of the log on standard error",
-		set:  func(o *Options, v value) error { o.LogFormat = v.text(); return nil }},
-	{Name: "log-level", Kind: Text, Default: "info", Values: []string{"debug", "info", "warn", "error"}, Group: "Watching the worker",
+		set:  func(o *Options, v value) error { o.LogFormat = v.text(); return nil },
+	},
+	{
+		Name: "log-level", Kind: Text, Default: "info", Values: []string{"debug", "info", "warn", "error"}, Group: "Watching the worker",
 		Help: "least level that is logged; commands' own output is logged at info",
-		set:  func(o *Options, v value) error { return (*slog.Level)(&o.LogLevel).UnmarshalText([]byte(v.text())) }},
-	{Name: "log-rate", Kind: Int, Default: "200", Group: "Watching the worker",
+		set:  func(o *Options, v value) error { return o.LogLevel.UnmarshalText([]byte(v.text())) },
+	},
+	{
+		Name: "log-rate", Kind: Int, Default: "200", Group: "Watching the worker",
 		Help: "lines a second of commands' output that are logged, after a burst of ten times as many; the rest is counted; 0: all",
-		set:  func(o *Options, v value) error { return v.rate(&o.LogRate) }},
-	{Name: "pod-uid", Kind: Text, Group: "Watching the worker",
+		set:  func(o *Options, v value) error { return v.rate(&o.LogRate) },
+	},
+	{
+		Name: "pod-uid", Kind: Text, Group: "Watching the worker",
 		Help: "uid of the pod, for the telemetry in the client id (set by the operator)",
-		set:  func(o *Options, v value) error { o.PodUID = v.text(); return nil }},
-	{Name: "pod-name", Kind: Text, Group: "Watching the worker",
+		set:  func(o *Options, v value) error { o.PodUID = v.text(); return nil },
+	},
+	{
+		Name: "pod-name", Kind: Text, Group: "Watching the worker",
 		Help: "name of the pod, for the telemetry in the client id (set by the operator)",
-		set:  func(o *Options, v value) error { o.PodName = v.text(); return nil }},
+		set:  func(o *Options, v value) error { o.PodName = v.text(); return nil },
+	},
 
-	{Name: "config", Kind: Text, Group: "Configuration",
+	{
+		Name: "config", Kind: Text, Group: "Configuration",
 		Help: "YAML file with the same names as keys; command run needs one with handlers",
-		set:  func(*Options, value) error { return nil }},
-	{Name: "check", Kind: Bool, Default: "false", Group: "Configuration",
+		set:  func(*Options, value) error { return nil },
+	},
+	{
+		Name: "check", Kind: Bool, Default: "false", Group: "Configuration",
 		Help: "print the effective configuration, try the job servers, and exit",
-		set:  func(o *Options, v value) error { return v.boolean(&o.Check) }},
+		set:  func(o *Options, v value) error { return v.boolean(&o.Check) },
+	},
 }

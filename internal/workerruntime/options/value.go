@@ -53,8 +53,16 @@ var sizeUnits = []struct {
 	suffix string
 	bytes  int64
 }{
-	{"Ki", 1 << 10}, {"Mi", 1 << 20}, {"Gi", 1 << 30}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-	{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"", 1},
+	{"Ki", 1 << 10},
+	{"Mi", 1 << 20},
+	{"Gi", 1 << 30},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"k", 1e3},
+	{"M", 1e6},
+	{"G", 1e9},
+	{"", 1},
 }
 
 func (v value) size(dst *int64, least int64) error {

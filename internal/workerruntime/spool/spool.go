@@ -112,14 +112,14 @@ func (b *Buffer) ReadFull(r io.Reader, n int64) error {
 		return nil
 	}
 	got, err := io.CopyN(b, r, n)
-	if got < n && err == io.EOF {
+	if got < n && errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -247,7 +247,7 @@ func (c *child) logOutput() {
 					c.printed[i] = -1
 					continue
 				}
-				lines[i].Write(buf[:n])
+				lines[i].Add(buf[:n])
 			}
 		}
 	}

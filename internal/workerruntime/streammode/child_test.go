@@ -102,7 +102,7 @@ func childMain(behaviour string) int {
 			time.Sleep(50 * time.Millisecond)
 			answer(m.ID, "complete", nil)
 		case "crash":
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			time.Sleep(time.Hour)
 		case "exit":
 			return 3
@@ -139,7 +139,7 @@ func childMain(behaviour string) int {
 			if err := cmd.Start(); err != nil {
 				panic(err)
 			}
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		default:
 			answer(m.ID, "complete", bytes.ToUpper(body))
 		}

@@ -130,10 +130,10 @@ func (p *Pool) life(ctx context.Context) (jobs int, err error) {
 	}
 	if err := c.handshake(ctx); err != nil {
 		status := c.end(true)
-		if ctx.Err() != nil {
-			return 0, nil
+		if ctx.Err() == nil {
+			return 0, fmt.Errorf("%w (%v)", err, status)
 		}
-		return 0, fmt.Errorf("%w (%v)", err, status)
+		return 0, nil // the worker stops, which cut the handshake short
 	}
 	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process is ready", slog.Int("pid", c.proc.Pid))
 	p.count(+1)

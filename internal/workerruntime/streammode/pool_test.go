@@ -143,8 +143,10 @@ func TestHandle(t *testing.T) {
 		"a failure":                     {workload: "fail no such image", want: end{Kind: job.Failed, Reason: job.Rejected, Message: "no such image"}},
 		"prints":                        {workload: "print", want: end{Reason: job.OK}, wantLog: []string{`msg="on stdout" stream=stdout`, `msg="on stderr" stream=stderr`}},
 		"a crash":                       {workload: "crash", want: crash("the handler ended before its answer was complete (killed by signal 9 (killed))")},
-		"a crash with requeue": {workload: "crash", change: func(o *Options) { o.OnCrash = job.CrashRequeue },
-			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the handler ended before its answer was complete (killed by signal 9 (killed))"}},
+		"a crash with requeue": {
+			workload: "crash", change: func(o *Options) { o.OnCrash = job.CrashRequeue },
+			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the handler ended before its answer was complete (killed by signal 9 (killed))"},
+		},
 		"an exit":                                 {workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)")},
 		"an exit after the answer":                {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
 		"garbage":                                 {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
@@ -321,15 +323,19 @@ func TestReplacement(t *testing.T) {
 	}{
 		"reload":       {"well", func(*Options) {}, func(p *Pool) { p.Reload() }},
 		"max-lifetime": {"well", func(o *Options) { o.MaxLifetime = 200 * time.Millisecond }, func(*Pool) {}},
-		"a changed file": {"well", func(o *Options) { o.Watch = []string{filepath.Dir(file)}; o.Timing.WatchEvery = 10 * time.Millisecond },
+		"a changed file": {
+			"well", func(o *Options) { o.Watch = []string{filepath.Dir(file)}; o.Timing.WatchEvery = 10 * time.Millisecond },
 			func(*Pool) {
 				time.Sleep(50 * time.Millisecond)
 				if err := os.WriteFile(file, []byte("22"), 0o644); err != nil {
 					panic(err)
 				}
-			}},
-		"no answer to a ping": {"deaf", func(o *Options) { o.PingEvery = 20 * time.Millisecond; o.Timing.Pong = 100 * time.Millisecond },
-			func(*Pool) { time.Sleep(300 * time.Millisecond) }},
+			},
+		},
+		"no answer to a ping": {
+			"deaf", func(o *Options) { o.PingEvery = 20 * time.Millisecond; o.Timing.Pong = 100 * time.Millisecond },
+			func(*Pool) { time.Sleep(300 * time.Millisecond) },
+		},
 		"no regard to the end of descriptor 3": {"ignores the end", func(o *Options) { o.KillAfter = 50 * time.Millisecond }, func(p *Pool) { p.Reload() }},
 	}
 	for name, tc := range tests {

@@ -32,13 +32,13 @@ func (p *Pool) watch(ctx context.Context) {
 	}
 }
 
-type print struct {
+type fileSum struct {
 	files int
 	bytes int64
 	sum   uint64 // over names and times
 }
 
-func fingerprint(paths []string) (fp print) {
+func fingerprint(paths []string) (fp fileSum) {
 	add := func(path string, info fs.FileInfo) {
 		fp.files++
 		fp.bytes += info.Size()
@@ -58,7 +58,7 @@ func fingerprint(paths []string) (fp print) {
 			continue
 		}
 		// The walk doesn't follow links, but a watched directory may be one itself.
-		_ = filepath.WalkDir(path+string(filepath.Separator), func(name string, d fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(path+string(filepath.Separator), func(name string, _ fs.DirEntry, err error) error {
 			if err != nil || fp.files >= maxWatched {
 				return fs.SkipAll
 			}
