@@ -30,6 +30,7 @@ type doorbell struct {
 	changed chan struct{} // what it should listen for may have changed
 	cells   []*cell       // what it listens for
 	armed   time.Time     // since when
+	round   uint64        // of looking at what it should listen for
 	rung    time.Time     // when it last rang; what was known before that is no reason to listen again
 }
 
@@ -41,28 +42,25 @@ func (s *server) bellMayChange() {
 	}
 }
 
-// bellWanted returns what the doorbell should listen for, by name. Watcher.mu is held.
+// bellWanted returns what the doorbell should listen for, and marks it. Watcher.mu is held.
 func (s *server) bellWanted() []*cell {
-	var cells []*cell
+	s.bell.round++
 	if !s.connected || s.answered.Before(s.bell.rung) {
 		return nil
 	}
+	var cells []*cell
 	for _, l := range s.links {
-		if l.pool.sub.Doorbell && l.pool.sub.AtZero {
-			for _, c := range l.cells {
-				if c.known && c.total == 0 && c.workers == 0 {
-					cells = append(cells, c)
-				}
+		if !l.pool.sub.Doorbell || !l.pool.sub.AtZero {
+			continue
+		}
+		for _, c := range l.cells {
+			if c.known && c.total == 0 && c.workers == 0 && c.wanted != s.bell.round {
+				c.wanted = s.bell.round
+				cells = append(cells, c)
 			}
 		}
 	}
-	slices.SortFunc(cells, func(a, b *cell) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
-	return slices.Compact(cells)
+	return cells
 }
 
 // watchDoor arms the doorbell again and again, until ctx is done.
@@ -97,6 +95,7 @@ func (s *server) watchDoor(ctx context.Context) {
 // listen arms the doorbell and waits until it rings or should listen for something else. The poller tells what is wrong with the server, so an error says only that
 // it makes no sense to try again at once.
 func (s *server) listen(ctx context.Context) (rung bool, err error) {
+	began := time.Now()
 	nc, err := s.dial(ctx)
 	if err != nil {
 		return false, err
@@ -116,7 +115,7 @@ func (s *server) listen(ctx context.Context) (rung bool, err error) {
 	rung, err = s.arm(nc, cells, heard)
 	if err == nil && !rung {
 		s.setBell(cells)
-		rung, err = s.attend(ctx, cells, heard)
+		rung, err = s.attend(ctx, cells, heard, began)
 		s.setBell(nil)
 	}
 	if err == nil {
@@ -192,8 +191,9 @@ func hear(conn *proto.Conn, heard chan<- sound) {
 	}
 }
 
-// attend waits for a ring, for a change of what should be listened for, or for armFor.
-func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan sound) (rung bool, err error) {
+// attend waits for a ring, or until it should no longer listen for one of the functions, or for armFor. Where it should listen for more of them it stays until it
+// may be armed again, armPause after began.
+func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan sound, began time.Time) (rung bool, err error) {
 	armed := time.NewTimer(armFor)
 	defer armed.Stop()
 	for {
@@ -209,10 +209,14 @@ func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan sound) 
 			return false, nil
 		case <-s.bell.changed:
 			s.w.mu.Lock()
-			same := slices.Equal(cells, s.bellWanted())
+			wanted := len(s.bellWanted())
+			leave := slices.ContainsFunc(cells, func(c *cell) bool { return c.wanted != s.bell.round })
 			s.w.mu.Unlock()
-			if !same {
+			if leave {
 				return false, nil
+			}
+			if wanted > len(cells) {
+				armed.Reset(min(armFor, max(0, armPause-time.Since(began))))
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -27,8 +28,9 @@ func TestPollCost(t *testing.T) {
 	result := map[string]float64{}
 	measureWorkers(t, result)
 	measureStatus(t, result)
-	measureNews(t, result, "poll", false, 40)
-	measureNews(t, result, "doorbell", true, 100)
+	measureRest(t, result)
+	measureNews(t, result, "poll", false, 30)
+	measureNews(t, result, "doorbell", true, 30)
 	line, err := json.Marshal(result)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +159,65 @@ func measureStatus(t *testing.T, result map[string]float64) {
 	}
 }
 
+// measureRest measures 10,000 pools at rest on ten gearmands: nine of ten pools at zero, the others with two pods each that tell how they are.
+func measureRest(t *testing.T, result map[string]float64) {
+	t.Helper()
+	const pools, servers, during = 10_000, 10, 30 * time.Second
+	var ticks atomic.Int64
+	var w *Watcher
+	before := heap()
+	w = watchReal(t, Options{MinPeriod: time.Second, OnTick: func(keys []PoolKey) {
+		now := time.Now()
+		for _, k := range keys {
+			if _, ok := w.Sample(k, now); ok {
+				ticks.Add(1)
+			}
+		}
+	}})
+	var addrs []string
+	for range servers {
+		addrs = append(addrs, jobserver.Gearmand(t, "--backlog=4096").Addr)
+	}
+	now := time.Now()
+	for i := range pools {
+		key, function := PoolKey{"ns", fmt.Sprintf("pool-%d", i)}, fmt.Sprintf("function-%d", i)
+		addr := addrs[i%servers]
+		atZero := i%10 != 0
+		set(t, w, key, Subscription{Servers: []string{addr}, Functions: []string{function}, AtZero: atZero})
+		if atZero {
+			continue
+		}
+		var pods []PodRef
+		for j := range 2 {
+			pods = append(pods, PodRef{UID: fmt.Sprintf("%08x", 2*i+j), Name: fmt.Sprintf("%s-pod-%d", key.Name, j), IP: "127.0.0.1"})
+			r := telemetry.Report{
+				Start: now.UnixMilli(), Full: true, Capacity: 1, HasFunction: true, Function: telemetry.FunctionHash(function),
+				Pod: fmt.Appendf(nil, "%s-pod-%d", key.Name, j),
+			}
+			r.UID, _ = telemetry.ParseUID(pods[j].UID)
+			c := dialReal(t, addr)
+			c.do(proto.AppendEcho(proto.AppendCanDo(proto.AppendSetClientID(nil, r.Append(nil)), function), proto.Request, "x"))
+		}
+		w.SetPods(key, pods)
+	}
+	time.Sleep(10 * time.Second)
+	requests := func() (n uint64) {
+		for _, s := range w.Servers() {
+			n += s.Requests
+		}
+		return n
+	}
+	ticked, asked, used := ticks.Load(), requests(), ownCPU(t)
+	time.Sleep(during)
+	result["rest_10000_pools_operator_cores"] = (ownCPU(t) - used) / 1000 / during.Seconds()
+	result["rest_10000_pools_requests_per_s"] = float64(requests()-asked) / during.Seconds()
+	result["rest_10000_pools_ticks_per_s"] = float64(ticks.Load()-ticked) / during.Seconds()
+	result["rest_10000_pools_heap_mib"] = float64(heap()-before) / (1 << 20)
+	if s := sample(t, w, PoolKey{"ns", "pool-0"}); s.Partial || len(s.Pods) != 2 {
+		t.Fatalf("%+v", s)
+	}
+}
+
 // measureNews submits jobs for pools at zero, one after the other, and measures until OnTick brings the pool with the job in its sample.
 func measureNews(t *testing.T, result map[string]float64, name string, bell bool, n int) {
 	t.Helper()
@@ -176,11 +237,13 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 	c := dialReal(t, srv.Addr)
 	addr := netip.MustParseAddrPort(srv.Addr)
 	times := make([]float64, n)
+	set(t, w, poolA, Subscription{Servers: []string{srv.Addr}, Functions: []string{"another"}, AtZero: true, Doorbell: bell, Period: time.Minute})
 	for i := range times {
 		key := PoolKey{"ns", strconv.Itoa(i)}
 		f := fmt.Sprintf("function-%d", i)
 		set(t, w, key, Subscription{Servers: []string{addr.String()}, Functions: []string{f}, AtZero: true, Doorbell: bell, Period: time.Minute})
-		time.Sleep(1500*time.Millisecond + time.Duration(i%10)*100*time.Millisecond) // armed, and at all phases of the polls
+		// The doorbell needs a poll to know the function, and is armed at most once a second. Then: at all phases of the polls.
+		time.Sleep(2500*time.Millisecond + time.Duration(i%10)*100*time.Millisecond)
 		select {
 		case <-arrived: // of the pool before
 		default:

@@ -47,6 +47,7 @@ type cell struct {
 	refs                    int
 	total, running, workers uint32
 	bell                    bool   // our doorbell is registered for it
+	wanted                  uint64 // the last round in which the doorbell should listen for it
 	known                   bool   // an answer that would have had it has come
 	from                    uint64 // the first answer that would have it
 	changed                 uint64 // the answer that changed it last
