@@ -9,6 +9,7 @@
 //
 // [Watcher.Run] owns every goroutine of the package: one a name, three a job server (its poller, its
 // doorbell, a check for load balancers) and one that ticks. All of them have ended when it returns. No lock is held over I/O.
+//
 // It reads rows with gearman/proto rather than lists with gearman/admin: of 10,000 rows it wants a few figures each second, in place and without a string for each, and
 // between two polls it listens on the connection, so that a lost one is known at once.
 //

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,11 +54,11 @@ func TestTLS(t *testing.T) {
 		w := m.watch(t, Options{LookupHost: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
 		}})
-		configs := 0
+		var configs atomic.Int64
 		with := func(name string, config *tls.Config, err error) (PoolKey, Subscription) {
 			return PoolKey{"ns", name}, Subscription{
 				Servers: []string{"jobs.example"}, Functions: []string{"f"},
-				TLS: &TLS{Identity: name, Config: func(context.Context) (*tls.Config, error) { configs++; return config, err }},
+				TLS: &TLS{Identity: name, Config: func(context.Context) (*tls.Config, error) { configs.Add(1); return config, err }},
 			}
 		}
 		tests := map[string]struct {
@@ -88,10 +89,10 @@ func TestTLS(t *testing.T) {
 			t.Errorf("plain text to a TLS server: %+v", s)
 		}
 		// The material is asked for at each connection.
-		before := configs
+		before := configs.Load()
 		srv.CloseConnections()
 		time.Sleep(2 * time.Second)
-		if configs == before {
+		if configs.Load() == before {
 			t.Error("reconnected with the material from before")
 		}
 	})
