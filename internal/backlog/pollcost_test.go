@@ -182,7 +182,7 @@ func measureRest(t *testing.T, result map[string]float64) {
 	for i := range pools {
 		key, function := PoolKey{"ns", fmt.Sprintf("pool-%d", i)}, fmt.Sprintf("function-%d", i)
 		addr := addrs[i%servers]
-		atZero := i%10 != 0
+		atZero := i/servers%10 != 0
 		set(t, w, key, Subscription{Servers: []string{addr}, Functions: []string{function}, AtZero: atZero})
 		if atZero {
 			continue
@@ -195,12 +195,11 @@ func measureRest(t *testing.T, result map[string]float64) {
 				Pod: fmt.Appendf(nil, "%s-pod-%d", key.Name, j),
 			}
 			r.UID, _ = telemetry.ParseUID(pods[j].UID)
-			c := dialReal(t, addr)
-			c.do(proto.AppendEcho(proto.AppendCanDo(proto.AppendSetClientID(nil, r.Append(nil)), function), proto.Request, "x"))
+			dialReal(t, addr).send(proto.AppendCanDo(proto.AppendSetClientID(nil, r.Append(nil)), function))
 		}
 		w.SetPods(key, pods)
 	}
-	time.Sleep(10 * time.Second)
+	time.Sleep(15 * time.Second)
 	requests := func() (n uint64) {
 		for _, s := range w.Servers() {
 			n += s.Requests
