@@ -117,12 +117,12 @@ func (c capacity) does(functions []Function, each, d float64) float64 {
 		for i := range functions {
 			f := &functions[i]
 			if r := f.Serving; r > 0 {
-				p, x := 1., d/f.Mean
+				p, x := 1., d/f.Rest
 				if x < 30 {
 					p = 1 - math.Exp(-x)
 				}
-				ends += r * x
-				busy += r * (p*each + d - f.Mean*p)
+				ends += r * (p + (d-f.Rest*p)/f.Mean)
+				busy += r * (p*each + d - f.Rest*p)
 			}
 		}
 	}

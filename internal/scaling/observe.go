@@ -9,6 +9,8 @@ const (
 	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
 	// maxSeconds bounds a counter of seconds.
 	maxSeconds = 1e15
+	// telling is how many seconds a pod that works may take to tell what it does; a worker tells it once a second at least.
+	telling = 3
 	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
 	// minute at least, since a pod may be ready before its worker is.
 	freeSamples = 3
@@ -22,7 +24,8 @@ type view struct {
 	slotsPerPod         float64
 	// Slots of pods that work, of those the ones without telemetry, of pods that are starting (with the mean wait for them), of pods that can't start.
 	slots, dark, starting, wait, broken float64
-	pods                                int32 // that exist and aren't terminating
+	fresh                               float64 // of the starting ones, those that work but haven't told anything yet
+	pods                                int32   // that exist and aren't terminating
 	// Own running jobs, others' running jobs, jobs that wait and can be begun, jobs that wait in vain.
 	running, foreign, queued, stuck float64
 	doubtful                        float64 // of those in vain, the ones that no probe has confirmed
@@ -48,15 +51,17 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	v.countPods(s, in, t)
 	s.dropFunctions(in.Functions)
 	v.ownAndForeign(in.Functions)
+	s.Dark = v.dark > 0 || (s.Dark && v.slots == 0)
 	s.Telemetry = v.dark < v.slots || (v.slots == 0 && s.Telemetry)
 
 	prior := p.JobTimeHint.Seconds()
 	if prior == 0 {
 		prior = min(p.waitOrDefault().Seconds(), unknownJob)
 	}
-	dark := 0. // of the running jobs that telemetry doesn't tell of, the part that runs on own pods
+	dark, fresh := 0., 0. // of the running jobs that telemetry doesn't tell of, the parts that run on own pods, and on own pods that count as starting yet
 	if other := v.running + v.foreign; other > 0 {
 		dark = min(1, v.dark/other)
+		fresh = min(1-dark, v.fresh/other)
 	}
 	v.running, v.foreign = 0, 0
 	worked := 0.
@@ -65,7 +70,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		f := s.function(g.Name, i, prior)
 		f.Unseen = unseen(in, g)
 		f.skew(in, g)
-		worked += f.take(g, &v, prior, dark, p.JobTimeHint > 0)
+		worked += f.take(g, &v, prior, dark, fresh, p.JobTimeHint > 0)
 	}
 	v.free = max(0, v.slots-v.running)
 	s.findStuck(in.Functions, &v, worked)
@@ -114,6 +119,12 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			age = v.now - s.Changed // nothing is known but that it is there
 		}
 		switch {
+		case p.works() && !p.Telemetry && !s.Dark && !p.Registered.IsZero() && t.Sub(p.Registered).Seconds() < telling:
+			// It works, but whether it will tell what it does is still open.
+			v.starting += slots
+			v.fresh += slots
+			startingPods++
+			waits++
 		case p.works():
 			v.slots += slots
 			if !p.Telemetry {
@@ -192,12 +203,12 @@ func (f *Function) skew(in *Sample, g *FunctionSample) {
 	}
 }
 
-// take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark is the part of the
-// untold running jobs that runs on the pool's own pods.
-func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, hinted bool) float64 {
+// take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark and fresh are the
+// parts of the untold running jobs that run on the pool's own pods.
+func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, hinted bool) float64 {
 	untold := g.untold()
 	own := clamp(float64(g.Busy), 0, maxCount) + untold*dark
-	foreign := untold * (1 - dark)
+	foreign := untold * (1 - dark - fresh)
 	if v.partial {
 		// A silent server's running jobs are those of long ago: nobody new is to be seen in them.
 		foreign = min(foreign, f.Foreign)
@@ -217,6 +228,11 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark float64, hinted 
 	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
 	if v.dark > 0 && !f.Known {
 		f.guessJobTime(g, v.dt, hinted, first)
+	}
+	f.Rest = f.Mean
+	if g.Busy > 0 {
+		// Where lengths differ much, long jobs are what one finds running. As seen from any moment, they have as much before them as behind them.
+		f.Rest = max(f.Mean, f.Elapsed/float64(g.Busy))
 	}
 	f.Failures += int64(failed + requeued)
 	if ended > 0 {

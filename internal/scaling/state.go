@@ -44,8 +44,8 @@ type State struct {
 	Boot BootTimes
 	// Functions is what is known of each function.
 	Functions []Function
-	// Telemetry is whether pods told what they do, when there last were any.
-	Telemetry bool
+	// Telemetry is whether pods told what they do, when there last were any; Dark, whether some worked without ever telling.
+	Telemetry, Dark bool
 	// Scarce is whether pods start too slowly for the target wait, so that spare slots are kept.
 	Scarce bool
 	// Emptied is when the pool last went to its minimum for being empty, Patience by how much the idle time is lengthened where that proved wrong.
@@ -73,6 +73,8 @@ type Function struct {
 	// Jobs and Seconds are number and time of the jobs that ended well, decaying with age; Elapsed is what the running ones have taken, Prior the assumed time
 	// of one more job, Mean what follows from them.
 	Jobs, Seconds, Elapsed, Prior, Mean float64
+	// Rest is the mean time that the running jobs take from now on.
+	Rest float64
 	// Without telemetry: the queue's last peak and the work done since, in slot-seconds, and the least job time that the fall of a queue has proved.
 	Peak             int64
 	PeakWork, Proved float64

@@ -220,7 +220,7 @@ func Makers() []Maker {
 			w.poisson(rng, 0, 2400, 10, func(t float64) float64 { return t / 240 }, around(4), 0)
 			return w
 		}},
-		{Name: "two lengths", About: "1 job/s: 95% of 1 s, 5% of 60 s", Held: true, Make: func(rng *rand.Rand) *Workload {
+		{Name: "two lengths", About: "1 job/s: 95% of 1 s, 5% of 60 s", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 5400}
 			w.poisson(rng, 0, 5400, 1, nil, func(rng *rand.Rand) float64 {
 				if rng.IntN(20) == 0 {
