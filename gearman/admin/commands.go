@@ -56,11 +56,12 @@ func (c *Conn) setMaxQueue(ctx context.Context, name string, limits ...int) erro
 	if err := checkWord("the function name", name); err != nil {
 		return fmt.Errorf("job server %s: maxqueue: %w", c.addr, err)
 	}
-	command := "maxqueue " + name
+	var command strings.Builder
+	command.WriteString("maxqueue " + name)
 	for _, n := range limits {
-		command += " " + strconv.Itoa(max(n, NoLimit))
+		command.WriteString(" " + strconv.Itoa(max(n, NoLimit)))
 	}
-	_, err := c.ok(ctx, command, "\n")
+	_, err := c.ok(ctx, command.String(), "\n")
 	return err
 }
 

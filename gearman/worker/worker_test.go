@@ -59,11 +59,12 @@ func (r *rawClient) next() string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	out := p.Type.String()
+	var out strings.Builder
+	out.WriteString(p.Type.String())
 	for _, a := range args {
-		out += "|" + string(a)
+		out.WriteString("|" + string(a))
 	}
-	return out
+	return out.String()
 }
 
 func (r *rawClient) submit(typ proto.Type, function, unique, data string) (handle string) {
