@@ -3,7 +3,7 @@ CRD := config/crd/bases/gearman.dev_gearmanworkerpools.yaml
 CHART := charts/gearman-operator
 
 .PHONY: generate
-generate: generate-api generate-rbac generate-chart ## deepcopy, CRD, apply configurations, RBAC; the chart's CRD and table of values
+generate: generate-api generate-rbac generate-chart ## deepcopy, CRD, apply configurations, API reference, RBAC; the chart's CRD and table of values
 
 .PHONY: generate-api
 generate-api: $(CONTROLLER_GEN)
@@ -11,6 +11,7 @@ generate-api: $(CONTROLLER_GEN)
 	$(CONTROLLER_GEN) crd paths=./api/v1alpha1 output:crd:artifacts:config=$(dir $(CRD))
 	rm -rf api/v1alpha1/applyconfiguration
 	$(CONTROLLER_GEN) applyconfiguration paths=./api/v1alpha1
+	go run ./hack/apidocs $(CRD) >docs/api.md
 
 .PHONY: generate-rbac
 generate-rbac: $(CONTROLLER_GEN)

@@ -3,7 +3,7 @@
 verify: verify-generated verify-format lint vet fix-check shellcheck lint-chart links ## generated code, format, lint, modern Go, chart, shell scripts, links
 	@echo "verify: all good"
 
-GENERATED := api config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
+GENERATED := api docs/api.md config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
 
 .PHONY: verify-generated
 verify-generated: ## make generate changes nothing

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +22,7 @@ func TestKinds(t *testing.T) {
 	}
 	with := func(changes map[string]int) map[string]int {
 		all := map[string]int{}
-		for kind, n := range base {
-			all[kind] = n
-		}
+		maps.Copy(all, base)
 		for kind, n := range changes {
 			if all[kind] += n; all[kind] == 0 {
 				delete(all, kind)
