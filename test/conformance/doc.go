@@ -5,8 +5,8 @@
 // server is listed not to support must fail there; the failure, which says what came over the wire in its place, is the reason that
 // the report gives. A row that passes although it is listed fails the suite, so the lists can't go stale.
 //
-// It runs with `go test`, where the rows that Perl's server lacks are left out on it to save time, and with `make test-conformance`, which
-// runs all and writes the table of servers and features.
+// It runs with `go test`, where Perl's server is spared most rows to save time, and with `make test-conformance`, which runs all and writes the
+// table of servers and features.
 //
 // TestDifferential goes on from there: random requests to gearmantest and gearmand at once, compared packet by packet.
 package conformance

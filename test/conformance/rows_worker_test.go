@@ -104,8 +104,8 @@ var workerRows = []row{
 		h := client.submit(proto.TypeSubmitJob, "f", "", "x")
 		w := c.dial("worker")
 		w.send(proto.TypeCanDoTimeout, "f", "200") // raised to a second
-		w.grab(h, "f", "x")
 		start := time.Now()
+		w.grab(h, "f", "x")
 		c.status("f 1 1 1")
 		c.status("f 1 0 1")
 		if d := time.Since(start); d < 900*time.Millisecond {

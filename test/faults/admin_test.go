@@ -51,7 +51,7 @@ func TestAdmin(t *testing.T) {
 		"cut between rows": {fault: gearmantest.Fault{CutAfter: 22}, is: io.ErrUnexpectedEOF},
 		"garbage":          {fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
 		"binary garbage":   {fault: gearmantest.Fault{Garbage: []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c")}, is: proto.ErrMagic},
-		"dropped":          {fault: gearmantest.Fault{DropOnText: "status"}, is: io.EOF},
+		"dropped":          {fault: gearmantest.Fault{DropOnText: "status"}, is: io.ErrUnexpectedEOF},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,7 @@ func TestClientSubmit(t *testing.T) {
 		"cut in a header": {fault: gearmantest.Fault{CutAfter: 5}, is: client.ErrUncertain, jobs: 1},
 		"cut in a handle": {fault: gearmantest.Fault{CutAfter: 20}, is: client.ErrUncertain, jobs: 1},
 		"garbage":         {fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}, is: client.ErrUncertain, jobs: 1},
+		"garbled text":    {fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: client.ErrUncertain, jobs: 1},
 		"wrong packet":    {fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoJob)}, is: client.ErrUncertain, jobs: 1},
 		"dropped":         {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, is: client.ErrUncertain},
 		"answer dropped":  {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropHandled: true}, is: client.ErrUncertain, jobs: 1},
@@ -115,6 +116,10 @@ func TestClientDo(t *testing.T) {
 		}, client.ErrDisconnected},
 		"garbage": {func(s *gearmantest.Server) {
 			s.SetFault(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")})
+			finish(s)
+		}, client.ErrDisconnected},
+		"garbled text": {func(s *gearmantest.Server) {
+			s.SetFault(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")})
 			finish(s)
 		}, client.ErrDisconnected},
 	}
