@@ -192,7 +192,9 @@ func TestLargeWorkloads(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if kib := w.procField("VmHWM"); kib > 32<<10 {
+	kib := w.procField("VmHWM")
+	t.Logf("%d KiB of memory for 4 workloads of %d MiB", kib, size>>20)
+	if kib > 32<<10 {
 		t.Errorf("the worker took %d KiB of memory", kib)
 	}
 }
@@ -303,6 +305,7 @@ func TestJobServerAway(t *testing.T) {
 	server.Stop()
 	before, lines := w.cpu(), w.log.lines()
 	time.Sleep(away)
+	t.Logf("%v of processor time and %d log lines in %v", w.cpu()-before, w.log.lines()-lines, away)
 	if used, most := w.cpu()-before, away/50+200*time.Millisecond; used > most {
 		t.Errorf("%v of processor time in %v, at most %v wanted", used, away, most)
 	}

@@ -23,6 +23,7 @@ type jobs struct {
 	failures  *logs.Limit // of lines about jobs that didn't end well
 	metrics   *metrics
 	announcer *announcer
+	draining  <-chan struct{} // closed when no more jobs are taken
 
 	mu    sync.Mutex
 	slots []slotState // a slot has one job at a time
@@ -119,6 +120,7 @@ func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():
+		case <-js.draining: // others wait for the job, and this worker takes it no more
 		case <-timer.C:
 		}
 	}

@@ -151,6 +151,7 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		}
 	}
 	var err error
+	r.jobs.draining = soft.Done()
 	if soft.Err() == nil {
 		wg.Go(func() { r.sayReady(soft) })
 		err = r.worker.Run(soft)

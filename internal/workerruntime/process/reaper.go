@@ -3,10 +3,8 @@ package process
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,14 +18,13 @@ type Table struct {
 
 	mu   sync.Mutex
 	pids map[int]struct{}
-	kick chan struct{}
 
 	noPidfd bool // tests the way without pidfds
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{pids: make(map[int]struct{}), kick: make(chan struct{}, 1)}
+	return &Table{pids: make(map[int]struct{})}
 }
 
 func (t *Table) add(pid int) {
@@ -40,10 +37,6 @@ func (t *Table) remove(pid int) {
 	t.mu.Lock()
 	delete(t.pids, pid)
 	t.mu.Unlock()
-	select {
-	case t.kick <- struct{}{}:
-	default:
-	}
 }
 
 func (t *Table) owns(pid int) bool {
@@ -69,25 +62,27 @@ func AdoptOrphans() error {
 	return nil
 }
 
+// reapEvery is how long an orphan stays a zombie at most. SIGCHLD would tell at once, but it comes for each job's process as well,
+// and handling it costs a tenth of what a small job costs.
+const reapEvery = time.Second
+
 // ReapOrphans takes the status of every ended child that is not in the table, until ctx is done. In a process that uses os/exec
 // besides, it would take those children too: the worker doesn't.
 func (t *Table) ReapOrphans(ctx context.Context) {
-	sigs := make(chan os.Signal, 1)
-	signal.Notify(sigs, syscall.SIGCHLD)
-	defer signal.Stop(sigs)
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
 	for {
 		t.reapAll()
 		select {
 		case <-ctx.Done():
 			return
-		case <-sigs:
-		case <-t.kick:
+		case <-tick.C:
 		}
 	}
 }
 
-// reapAll reaps orphans until there are none, or until the kernel shows a child that belongs to somebody here. That one's owner
-// reaps it at once or within the grace for its output, and then kicks this loop again.
+// reapAll reaps orphans until there are none, or until the kernel shows a child that belongs to somebody here: the next round finds
+// it reaped by its owner.
 func (t *Table) reapAll() {
 	for {
 		pid := endedChild()
