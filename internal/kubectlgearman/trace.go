@@ -125,7 +125,8 @@ func (t *tracer) meanSeconds(function string) float64 {
 // write writes the trace as CSV, as "simulate" reads it.
 func (t *tracer) write(out io.Writer) error {
 	w := csv.NewWriter(out)
-	rows := [][]string{{"time_s", "function", "job_seconds", "count"}}
+	rows := make([][]string, 0, 1+len(t.rows))
+	rows = append(rows, []string{"time_s", "function", "job_seconds", "count"})
 	for _, r := range t.rows {
 		rows = append(rows, []string{
 			strconv.FormatFloat(r.at.Seconds(), 'f', 3, 64), r.function,

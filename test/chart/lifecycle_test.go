@@ -120,7 +120,9 @@ func olderChart(t *testing.T) string {
 // installing again takes them up; with crds.keep=false nothing is left at all.
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
-	helm(t, "version") // skips without helm, before an API server is started
+	if _, _, err := helm(t, "version"); err != nil { // skips without helm, before an API server is started
+		t.Fatal(err)
+	}
 	c := startCluster(t)
 
 	c.helm(t, "install", release, olderChart(t), "--create-namespace")
