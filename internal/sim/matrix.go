@@ -65,7 +65,7 @@ type Matrix struct {
 
 // Run plays the matrix. It starts Workers goroutines and waits for all of them.
 func (m *Matrix) Run() []*Cell {
-	var cells []*Cell
+	cells := make([]*Cell, 0, len(m.Makers)*len(m.Settings))
 	for _, s := range m.Settings {
 		for _, k := range m.Makers {
 			c := &Cell{Maker: k, Setting: s, Mean: k.New(m.Seeds[0]).MeanSeconds}

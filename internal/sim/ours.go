@@ -19,7 +19,6 @@ type Ours struct {
 	sample   scaling.Sample
 	policy   scaling.Policy
 	round    int32
-	restarts bool
 	answered []float64 // when each job server last answered
 	total    []int     // by function and server, as last answered
 	running  []int
@@ -76,7 +75,7 @@ func (o *Ours) step(s *Simulator) float64 {
 func (o *Ours) look(s *Simulator) {
 	in := &o.sample
 	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer, in.Answering, in.Silent = s.spec, false, false, 0, 0, 0
-	any, last := false, 0.
+	answer, last := false, 0.
 	for k := range s.w.Servers {
 		silent := false
 		for _, x := range s.w.Silences {
@@ -90,14 +89,14 @@ func (o *Ours) look(s *Simulator) {
 			last = max(last, o.answered[k])
 			continue
 		}
-		any = true
+		answer = true
 		in.Answering++
 		o.answered[k] = s.now
 		for q := k; q < len(s.total); q += s.w.Servers {
 			o.total[q], o.running[q] = s.total[q], s.running[q]
 		}
 	}
-	if !any {
+	if !answer {
 		in.NoAnswer = time.Duration((s.now - last) * float64(time.Second))
 	}
 	s.parted = in.Partial

@@ -41,8 +41,6 @@ func exponential(mean float64) length {
 	return func(rng *rand.Rand) float64 { return mean * rng.ExpFloat64() }
 }
 
-func fixed(mean float64) length { return func(*rand.Rand) float64 { return mean } }
-
 // lognormal has the mean given and a coefficient of variation of 1.
 func lognormal(mean float64) length {
 	sigma := math.Sqrt(math.Ln2)
@@ -79,9 +77,9 @@ func (w *Workload) add(t, seconds float64, function uint8) {
 }
 
 // burst adds n jobs within so many seconds.
-func (w *Workload) burst(rng *rand.Rand, at, within float64, n int, l length, function uint8) {
+func (w *Workload) burst(rng *rand.Rand, at, within float64, n int, l length) {
 	for range n {
-		w.add(at+within*rng.Float64(), l(rng), function)
+		w.add(at+within*rng.Float64(), l(rng), 0)
 	}
 }
 
@@ -113,7 +111,7 @@ func Makers() []Maker {
 		{Name: "flash crowd", About: "600 jobs of 4 s within 10 s, from zero, twice", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 3000}
 			for _, at := range []float64{300, 1800} {
-				w.burst(rng, at+60*rng.Float64(), 10, 600, exponential(4), 0)
+				w.burst(rng, at+60*rng.Float64(), 10, 600, exponential(4))
 			}
 			return w
 		}},
@@ -125,7 +123,7 @@ func Makers() []Maker {
 		{Name: "sparse bursts", About: "20 to 60 jobs of 3 s every 5 min or so", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 7200}
 			for t := 300 * rng.ExpFloat64(); t < 7200; t += 300 * rng.ExpFloat64() {
-				w.burst(rng, t, 5, 20+rng.IntN(41), exponential(3), 0)
+				w.burst(rng, t, 5, 20+rng.IntN(41), exponential(3))
 			}
 			return w
 		}},
@@ -190,7 +188,7 @@ func Makers() []Maker {
 			w.poisson(rng, 0, 4500, 1, nil, exponential(2), 0)
 			for _, at := range []float64{600, 1800, 3000} {
 				n := len(w.Jobs)
-				w.burst(rng, at, 20, 150, exponential(2), 0)
+				w.burst(rng, at, 20, 150, exponential(2))
 				for i := n; i < len(w.Jobs); i++ {
 					w.Jobs[i].Delay = float32(300 + 60*rng.Float64())
 				}
@@ -233,7 +231,7 @@ func Makers() []Maker {
 		{Name: "nightly batch", About: "1500 jobs of 10 s at once, beside one job in 20 s of 15 s", Held: true, Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 5400, Mark: 2000}
 			w.poisson(rng, 0, 5400, 0.05, nil, exponential(15), 0)
-			w.burst(rng, 2000+100*rng.Float64(), 1, 1500, lognormal(10), 0)
+			w.burst(rng, 2000+100*rng.Float64(), 1, 1500, lognormal(10))
 			return w
 		}},
 		{Name: "noisy", About: "a rate that is drawn anew every minute, 0 to 8 jobs/s of 2 s", Held: true, Make: func(rng *rand.Rand) *Workload {

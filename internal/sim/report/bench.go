@@ -95,7 +95,8 @@ func row(b *strings.Builder, c *sim.Cell, seeds int) {
 
 // plots draws the ratios of all cells, and the course of a few runs.
 func plots(o *Options, makers []sim.Maker, cells []*sim.Cell) error {
-	var names, groups []string
+	names := make([]string, 0, len(makers))
+	var groups []string
 	var hours, reversals [][]float64
 	for _, m := range makers {
 		names = append(names, m.Name)
@@ -149,7 +150,7 @@ func plots(o *Options, makers []sim.Maker, cells []*sim.Cell) error {
 func course(o *Options, m sim.Maker) error {
 	w := m.New(o.First)
 	var s sim.Simulator
-	var series []Series
+	series := make([]Series, 0, 4)
 	for _, l := range []sim.Law{&sim.Ours{Label: sim.OurName, Policy: scaling.Policy{TargetWait: 30 * time.Second}}, sim.KEDADefault(), sim.KEDATuned(1), sim.KEDATuned(5)} {
 		one := Series{Law: l.Name()}
 		s.Run(w, l, sim.Config{Boot: 10, Targets: []float64{30}, Seed: o.First, Trace: func(p sim.Point) { one.Points = append(one.Points, p) }})

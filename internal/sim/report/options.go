@@ -162,7 +162,7 @@ func contains(names []string, name string) bool {
 }
 
 func workloadNames() string {
-	var names []string
+	names := make([]string, 0, len(sim.Makers()))
 	for _, m := range sim.Makers() {
 		names = append(names, fmt.Sprintf("%q", m.Name))
 	}

@@ -35,7 +35,7 @@ func play(o *Options, stdout io.Writer) ([]Series, error) {
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "law\tlate %\tp50 wait s\tp99 wait s\tworker-hours\tactions\treversals\tpeak pods\ts to 90% of it\tinterrupted")
 	var s sim.Simulator
-	var series []Series
+	series := make([]Series, 0, len(laws))
 	for _, l := range laws {
 		c := o.Config
 		one := Series{Law: l.Name()}
