@@ -32,7 +32,7 @@ func TestLowerMaxReplicas(t *testing.T) {
 	started(t, s, busyJobs, time.Minute)
 	must(t, s.ApplyPool(ctx, pool(0, 5)))
 	allRanOnce(t, s, list, 3*time.Minute)
-	atZero(t, s, 3*time.Minute)
+	atZero(t, s, 6*time.Minute)
 }
 
 // 50 jobs of 20 s run, several in each pod, and the pool's image changes: the old pods finish their jobs, the new image takes over.

@@ -59,7 +59,7 @@ func TestOperatorKilled(t *testing.T) {
 		t.Errorf("down to %d replicas while more than 10 jobs were queued, want 10 all the time", got)
 	}
 	allRanOnce(t, s, list, 5*time.Minute)
-	atZero(t, s, 3*time.Minute)
+	atZero(t, s, 6*time.Minute)
 }
 
 // queued waits until at most n jobs are queued.
@@ -93,7 +93,7 @@ func TestJobServerHangs(t *testing.T) {
 	must(t, s.Thaw(ctx))
 	condition(t, s, v1alpha1.ConditionJobServersReachable, "True", time.Minute)
 	allRanOnce(t, s, list, 5*time.Minute)
-	atZero(t, s, 3*time.Minute)
+	atZero(t, s, 6*time.Minute)
 }
 
 // gearmand is gone for a minute and comes back as a new pod with an empty queue: nothing shrinks meanwhile, jobs that run are not
@@ -117,7 +117,7 @@ func TestJobServerGone(t *testing.T) {
 	list := jobs("back", 20, time.Second)
 	eventually(t, time.Minute, func(ctx context.Context) error { return s.Submit(ctx, list) })
 	allRanOnce(t, s, list, 3*time.Minute)
-	atZero(t, s, 3*time.Minute)
+	atZero(t, s, 6*time.Minute)
 }
 
 // A new version of the operator restarts no worker.

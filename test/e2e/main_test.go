@@ -127,7 +127,8 @@ func allRanOnce(t *testing.T, s *cluster.Stage, list []cluster.Job, d time.Durat
 	}
 }
 
-// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while nothing is submitted.
+// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while nothing is submitted. The wait is
+// to be long: after each lost connection to a job server, and each start of the operator, nothing shrinks for a window.
 func atZero(t *testing.T, s *cluster.Stage, d time.Duration) {
 	t.Helper()
 	zero := func(ctx context.Context) error {

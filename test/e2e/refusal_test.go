@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,14 @@ import (
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	name := "e2e-refusals"
-	ctx := within(t, 3*time.Minute)
-	must(t, live.MakeNamespace(ctx, name))
-	t.Cleanup(func() { _ = live.DeleteNamespace(ctx, name) })
+	must(t, live.MakeNamespace(within(t, time.Minute), name))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := live.DeleteNamespace(ctx, name); err != nil {
+			t.Error(err)
+		}
+	})
 	s := &cluster.Stage{Cluster: live, Namespace: name}
 	for name, tc := range map[string]struct {
 		edit func(spec map[string]any)
@@ -40,7 +46,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := s.ApplyPool(ctx, tc.edit)
+			err := s.ApplyPool(within(t, time.Minute), tc.edit)
 			if err == nil {
 				t.Fatal("it was accepted")
 			}

@@ -32,7 +32,7 @@ func TestFromZeroToZero(t *testing.T) {
 	list := jobs("way", 100, time.Second)
 	must(t, s.Submit(ctx, list))
 	allRanOnce(t, s, list, 4*time.Minute)
-	atZero(t, s, 2*time.Minute)
+	atZero(t, s, 6*time.Minute)
 	q, err := s.Queue(ctx)
 	if diff := cmp.Diff(cluster.Queue{}, q); err != nil || diff != "" {
 		t.Errorf("queue (-want +got), %v:\n%s", err, diff)
