@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -60,12 +61,8 @@ func TestConditions(t *testing.T) {
 				}
 			}
 			want := map[string]string{}
-			for k, v := range quiet {
-				want[k] = v
-			}
-			for k, v := range tt.want {
-				want[k] = v
-			}
+			maps.Copy(want, quiet)
+			maps.Copy(want, tt.want)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}

@@ -2,11 +2,11 @@ package admin
 
 import "github.com/gearman-operator/gearman-operator/gearman/proto"
 
-// Version is a server's answer to "version", and Dialect the family of servers that it tells.
-type (
-	Version = proto.Version
-	Dialect = proto.Dialect
-)
+// Version is a server's answer to "version".
+type Version = proto.Version
+
+// Dialect is the family of servers that a Version tells.
+type Dialect = proto.Dialect
 
 // The dialects.
 const (

@@ -160,12 +160,10 @@ func errTaskTime(t *Task) error {
 
 // interrupted says what a call waited for when its time was up.
 func (k *call) interrupted(cause error) error {
-	switch {
-	case k.result.ID.Handle == "":
+	if k.result.ID.Handle == "" {
 		return fmt.Errorf("submit %s: wait for a job server to accept the job: %w: %w", k.task.Function, ErrUncertain, cause)
-	default:
-		return fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause)
 	}
+	return fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause)
 }
 
 // handle takes an event, and calls the task's callbacks.

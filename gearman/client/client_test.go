@@ -54,7 +54,9 @@ func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handl
 	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the clean-up
 	t.Cleanup(func() {
 		w.StopNow()
-		<-done
+		if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
+			t.Error(err)
+		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -166,12 +168,9 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 			var results []client.Result
 			var err error
 			go func() { defer close(done); results, err = c.RunSet(ctx, tasks...) }()
-			for { // the worker comes when all three have joined
-				st, serr := c.Do(ctx, "nobody", nil, func(t *client.Task) { t.Timeout = 50 * time.Millisecond })
-				if serr == nil {
-					t.Fatal(st)
-				}
-				break
+			// The worker comes when all three have joined.
+			if st, err := c.Do(ctx, "nobody", nil, func(t *client.Task) { t.Timeout = 50 * time.Millisecond }); err == nil {
+				t.Fatal(st)
 			}
 			startWorker(t, 1, map[string]worker.Handler{"joined": func(_ context.Context, j *worker.Job) ([]byte, error) {
 				mu.Lock()

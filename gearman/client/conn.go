@@ -161,7 +161,7 @@ func (x *conn) readAll() error {
 				err = x.readPacket()
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = errors.New("the server closed the connection")
 		}
 		if x.toWake != nil && (err != nil || !x.in.HasPacket()) {

@@ -28,7 +28,7 @@ func TestErrorNamesEveryServerTried(t *testing.T) {
 	}
 }
 
-func TestFailoverAndSelection(t *testing.T) {
+func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest after another uses, and in the end ends, the same servers
 	t.Parallel()
 	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
 	live := []string{a.Addr, b.Addr}

@@ -171,7 +171,10 @@ func TestAgreesWithPHP(t *testing.T) {
 	}
 	values := []any{
 		nil, true, false, 0, -12, math.MaxInt64, 1.5, 0.1, 1e14, 1e15, 1e16, 1e17, 1e-4, 1e-5, 1.0 / 3, 123456789012345678.0, -2.5, 1e100,
-		"", "abc", "größe", "a\"b", []int{1, 2, 3}, []string{}, []any{1, "a", nil, []bool{true}},
+		"", "abc", "größe", "a\"b",
+		[]int{1, 2, 3},
+		[]string{},
+		[]any{1, "a", nil, []bool{true}},
 		map[string]any{"a": 1, "b": []string{"x"}, "7": "seven"},
 	}
 	in, err := json.Marshal(values)

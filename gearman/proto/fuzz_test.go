@@ -30,7 +30,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("IsText: %v, %v in one piece, %v, %v by bytes", text, err, textSlow, errSlow)
 			}
 			if err != nil {
-				if err != io.EOF {
+				if !errors.Is(err, io.EOF) {
 					t.Fatalf("IsText: %v", err)
 				}
 				break

@@ -3,6 +3,7 @@ package proto
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -235,7 +236,7 @@ func (r *Reader) need(n int, first bool) error {
 	for r.w-r.r < n {
 		if r.err != nil {
 			err := r.err
-			if err == io.EOF && (!first || r.w > r.r) {
+			if errors.Is(err, io.EOF) && (!first || r.w > r.r) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
@@ -250,7 +251,7 @@ func (r *Reader) need(n int, first bool) error {
 			}
 			r.err = io.ErrNoProgress // stands if the loop ends here
 		}
-		if r.err == io.ErrNoProgress && r.w-r.r >= n {
+		if errors.Is(r.err, io.ErrNoProgress) && r.w-r.r >= n {
 			r.err = nil
 		}
 	}

@@ -20,7 +20,7 @@ func TestTextAndBinaryMixed(t *testing.T) {
 	var got []string
 	for {
 		text, err := r.IsText()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

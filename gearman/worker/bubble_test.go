@@ -185,7 +185,7 @@ func TestFaultsEndInAReconnectAndNoLostJob(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 				var ran atomic.Int64
 				count := func(context.Context, *Job) ([]byte, error) { ran.Add(1); return nil, nil }
-				inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": count}, func(w *Worker) {
+				inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": count}, func(*Worker) {
 					time.Sleep(time.Second)
 					s.SetFault(fault)
 					if name == "drop on registration" || name == "drop on version" || name == "error to registration" {

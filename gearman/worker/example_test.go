@@ -73,6 +73,8 @@ func ExampleFunc() {
 	fmt.Println(price, err)
 
 	w.Stop()
-	<-done
+	if err := <-done; err != nil {
+		log.Fatal(err)
+	}
 	// Output: 6 <nil>
 }

@@ -51,7 +51,7 @@ func (l *link) loop() {
 var errPassed = errors.New("the reading was passed on")
 
 func (l *link) end(err error) {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = errors.New("the server closed the connection")
 	}
 	_ = l.nc.Close() // nothing more comes

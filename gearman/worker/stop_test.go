@@ -15,7 +15,7 @@ func TestSoftStopFinishesTheJob(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	started, release := make(chan struct{}), make(chan struct{})
 	w := start(t, Options{Servers: []string{addr}}, map[string]Handler{
-		"f": func(ctx context.Context, j *Job) ([]byte, error) {
+		"f": func(ctx context.Context, _ *Job) ([]byte, error) {
 			close(started)
 			<-release
 			return []byte("done"), ctx.Err()
@@ -54,7 +54,7 @@ func TestHardStopHandsTheJobBack(t *testing.T) {
 	started := make(chan struct{})
 	var done Done
 	w := start(t, Options{Servers: []string{addr}, DrainTimeout: 10 * time.Millisecond, Hooks: Hooks{JobDone: func(_ *Job, d Done) { done = d }}},
-		map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
+		map[string]Handler{"f": func(ctx context.Context, _ *Job) ([]byte, error) {
 			close(started)
 			<-ctx.Done()
 			return nil, context.Cause(ctx)

@@ -154,8 +154,7 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	case err == nil:
 		sendErr = checkSize(int64(len(result)))
 		if sendErr != nil {
-			s.fail(l, job)
-			return Fail, sendErr
+			return Fail, errors.Join(sendErr, s.fail(l, job))
 		}
 		sendErr = job.stage(proto.TypeWorkComplete, result)
 	case errors.Is(err, ErrRequeue) && job.CanRequeue():

@@ -288,7 +288,7 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 			}
 			return []byte("late"), nil
 		},
-		"ends": func(ctx context.Context, j *Job) ([]byte, error) {
+		"ends": func(ctx context.Context, _ *Job) ([]byte, error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		},

@@ -97,11 +97,11 @@ func findEnd(lines []byte) (at, after int) {
 
 // nextLine cuts the first line off rows, without its end.
 func nextLine(rows []byte) (line, rest []byte) {
-	i := bytes.IndexByte(rows, '\n')
-	if i < 0 {
+	before, after, ok := bytes.Cut(rows, []byte{'\n'})
+	if !ok {
 		return rows, nil
 	}
-	line, rest = rows[:i], rows[i+1:]
+	line, rest = before, after
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}

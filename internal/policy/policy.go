@@ -37,11 +37,11 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 		JobTimeHint: secondsOr(sc.JobSeconds, 0),
 		Tick:        Poll(s),
 		// To the law zero is no wish; a user's zero means as soon as the law's own windows allow.
-		Idle:        max(time.Millisecond, secondsOr(sc.IdleSeconds, DefaultIdle)),
-		Mode:        scaling.Mode(Mode(s)),
-		ScaleDown:   scaling.ScaleDown(sc.ScaleDown),
-		Behavior:    behavior,
-		Drain:       time.Duration(DrainSeconds(s)) * time.Second,
+		Idle:      max(time.Millisecond, secondsOr(sc.IdleSeconds, DefaultIdle)),
+		Mode:      scaling.Mode(Mode(s)),
+		ScaleDown: scaling.ScaleDown(sc.ScaleDown),
+		Behavior:  behavior,
+		Drain:     time.Duration(DrainSeconds(s)) * time.Second,
 	}
 	if sc.JobsPerReplica != nil {
 		p.JobsPerReplica = *sc.JobsPerReplica

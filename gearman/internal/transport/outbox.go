@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -160,7 +161,7 @@ func (o *Outbox) copyBody(body io.Reader, size int64) error {
 		// io.CopyN lets a TCP connection take a file's bytes without passing them through here.
 		n, err := io.CopyN(o.nc, body, min(size, writePiece))
 		size -= n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%d bytes are missing of what was announced: %w", size, io.ErrUnexpectedEOF)
 		}
 		if err != nil {
