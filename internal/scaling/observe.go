@@ -14,6 +14,8 @@ const (
 	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
 	// minute at least, since a pod may be ready before its worker is.
 	freeSamples = 3
+	// settling is for how many seconds at least a pod must have been registered before a slot of it that stays free says something about the queue.
+	settling = 10
 	// fullSamples is for how many samples no slot must be free before jobs held for not runnable are believed in again.
 	fullSamples = 2
 )
@@ -30,7 +32,8 @@ type view struct {
 	running, foreign, queued, stuck float64
 	doubtful                        float64 // of those in vain, the ones that no probe has confirmed
 	free                            float64
-	finished                        bool // a job ended since the last sample
+	settled                         float64 // free slots of pods that have been working for long enough to have asked for a job
+	finished                        bool    // a job ended since the last sample
 	notRunnable, notProgressing     bool
 	load                            float64 // slots
 	jobTime                         float64 // mean over the functions, by their jobs
@@ -127,6 +130,9 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			waits++
 		case p.works():
 			v.slots += slots
+			if p.Registered.IsZero() || t.Sub(p.Registered).Seconds() >= max(settling, 2*v.tick) {
+				v.settled += max(0, slots-float64(p.Busy))
+			}
 			if !p.Telemetry {
 				v.dark += slots
 			}
@@ -282,7 +288,8 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	if v.dt > 0 {
 		idle -= worked / v.dt
 	}
-	free := v.free >= 1 && idle >= max(0.5, 0.2*v.slots) && queued
+	// While pods come up there is always one that is ready and has not asked for a job yet; that says nothing about the queue.
+	free := v.free >= 1 && v.settled >= 1 && idle >= max(0.5, 0.2*v.slots) && queued
 	need := int32(freeSamples)
 	if v.dark > 0 {
 		need = max(need, int32(math.Ceil(60/max(v.tick, 0.1))))

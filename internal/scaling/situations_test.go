@@ -90,3 +90,28 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 		t.Errorf("the pool doesn't grow for a function that is never served: %+v", q.last.Terms)
 	}
 }
+
+// TestPodsComingUpAreNoSignOfAStuckQueue: at each tick some pods have just become ready and hold no job yet, while hundreds of jobs wait. The
+// jobs can be begun all the same.
+func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 100, Tick: 5 * time.Second}, 40)
+	q.queue(459)
+	for up := 6; up <= 36; up += 6 {
+		// Of the pods that are up the last six registered a moment ago.
+		q.pods(int32(up))
+		for i := up - 6; i < up; i++ {
+			q.sample.Pods[i].Registered = q.now
+		}
+		q.busy(up - 6)
+		if d := q.tick(); d.NotRunnable || d.Terms.Stuck > 0 {
+			t.Fatalf("with %d pods up: not runnable %v, stuck %g", up, d.NotRunnable, d.Terms.Stuck)
+		}
+	}
+	// The same pods, idle for long beside the same queue, are another matter.
+	q.pods(36)
+	q.busy(0)
+	if d := q.ticks(20); !d.NotRunnable {
+		t.Error("free slots were left without jobs for 100 s, and the queue still counts as runnable")
+	}
+}
