@@ -30,6 +30,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(2)
 	}
+	operator.SetUpLogging(o)
 	cfg, err := ctrl.GetConfig()
 	if err == nil {
 		err = operator.Run(ctrl.SetupSignalHandler(), cfg, o)

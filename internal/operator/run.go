@@ -31,11 +31,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
-// Run works until ctx ends.
-func Run(ctx context.Context, cfg *rest.Config, o Options) error {
+// SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are global, so it is called once, before anything else runs.
+func SetUpLogging(o Options) {
 	logger := newLogger(o)
+	slog.SetDefault(logger)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetLogger(logr.FromSlogHandler(logger.Handler()))
+}
+
+// Run works until ctx ends. It logs to slog's default logger and the libraries' own.
+func Run(ctx context.Context, cfg *rest.Config, o Options) error {
+	logger := slog.Default()
 	logger.Info("Starting", "version", version.Version)
 
 	mgr, err := newManager(cfg, o)

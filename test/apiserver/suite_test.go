@@ -47,6 +47,15 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "KUBEBUILDER_ASSETS is not set: run `make test`, or set it to the directory that `make envtest-assets` prints")
 		return 1
 	}
+	o, err := operator.Parse("manager", []string{
+		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
+		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn", "--exclude-namespaces=" + strings.Join(solo, ","),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	operator.SetUpLogging(o) // before any client logs
 	env := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing:    true,
@@ -84,14 +93,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 
-	o, err := operator.Parse("manager", []string{
-		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
-		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn", "--exclude-namespaces=" + strings.Join(solo, ","),
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- operator.Run(ctx, restConfig, o) }()
