@@ -283,6 +283,11 @@ func answered(s backlog.Sample) bool {
 	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
 }
 
+// asked reports whether the outcome of asking any job server is known.
+func asked(s backlog.Sample) bool {
+	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return srv.State != backlog.StateConnecting })
+}
+
 func (v *view) queued() (n int64) {
 	for _, f := range v.sample.Functions {
 		n += f.Queued

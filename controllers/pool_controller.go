@@ -173,7 +173,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	})
 	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
 	f.shared = r.share(req.NamespacedName, policy.Servers(&pool.Spec), policy.Functions(&pool.Spec))
-	f.servers, f.polled, f.decision = v.sample.Servers, answered(v.sample), v.decision
+	f.servers, f.polled, f.decision = v.sample.Servers, asked(v.sample), v.decision
 
 	replicas := w.replicas
 	if v.decision.Apply && !f.contested && !v.at.IsZero() {

@@ -237,3 +237,22 @@ func TestSilentServer(t *testing.T) {
 	}
 	g.Eventually(replicas(t, p), 3*eventually).Should(BeEquivalentTo(0))
 }
+
+// TestNeverAnswered: an operator that starts while a job server hangs, or is gone, says so rather than that it has not asked yet.
+func TestNeverAnswered(t *testing.T) {
+	t.Parallel()
+	hung := jobserver.Gearmand(t)
+	if err := hung.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for name, server := range map[string]string{"hangs": hung.Addr, "gone": "127.0.0.1:1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			p := pool(namespace(t), func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)} })
+			create(t, p)
+			g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False NoneAnswers"))
+			g.Eventually(condition(t, p, v1alpha1.ConditionScalingActive), eventually).Should(Equal("False NoneAnswers"))
+		})
+	}
+}
