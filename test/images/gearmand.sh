@@ -8,6 +8,7 @@ ROOT=$(cd "$HERE/../.." && pwd)
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gearman-operator}
 archive=${1:?say which archive to write}
 packages=(gearman-job-server gearman-tools)
+PATH=/usr/sbin:/usr/local/sbin:$PATH # before /usr/bin, where Perl's server has the same name
 die() { echo "error: $*" >&2; exit 1; }
 
 # fetch: prints a folder with the packages, and the libraries that this machine lacks, unpacked.
