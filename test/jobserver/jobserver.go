@@ -77,7 +77,39 @@ func (s *Server) Stop() {
 }
 
 // Pause stops the server's process without closing its connections, as a hung server looks from outside; Resume lets it go on.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Pause() error {
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// The signal is delivered in its own time: a thread that runs may still answer.
+	for range 1000 {
+		stopped, err := s.stopped()
+		if stopped || err != nil {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("process %d was told to stop and still runs", s.PID())
+}
+
+// stopped reports whether every thread of the server has stopped.
+func (s *Server) stopped() (bool, error) {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.PID()))
+	if err != nil {
+		return false, err
+	}
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			return false, err
+		}
+		// "PID (NAME) STATE ...", and a name may hold anything.
+		if _, state, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" ")); !bytes.HasPrefix(state, []byte("T")) {
+			return false, nil
+		}
+	}
+	return len(stats) > 0, nil
+}
 
 // Resume ends a Pause.
 func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
