@@ -21,7 +21,7 @@ load() { # ARCHIVE
         kind-*) kind load image-archive --name "${context#kind-}" "$1" ;;
         minikube) minikube image load "$1" ;;
         k3d-*) k3d image import --cluster "${context#k3d-}" "$1" ;;
-        *) die "no way is known to load an image into the context $context: push $1 to a registry that it reads, and set IMAGE to its name" ;;
+        *) say "no way is known to load an image into the context $context: taking it that its nodes have $(basename "$1"), or can pull it from where you pushed it (IMAGE)" ;;
       esac
       ;;
   esac
