@@ -19,10 +19,10 @@ IMAGE_NEXT := $(IMAGE)-next
 IMAGE_NEXT_ARCHIVE := $(ROOT)/build/image/gearman-operator-next.tar
 
 .PHONY: e2e
-e2e: cluster-ready ## tests on the real cluster
+e2e: cluster-ready example-images ## tests on the real cluster
 	@IMAGE=$(IMAGE_NEXT) VERSION=$(VERSION)-next ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/build.sh $(IMAGE_NEXT_ARCHIVE)
 	@TAG=next $(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo-next.tar
-	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_NEXT_ARCHIVE) $(ROOT)/build/image/demo-next.tar
+	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_NEXT_ARCHIVE) $(ROOT)/build/image/demo-next.tar $(EXAMPLE_ARCHIVES)
 	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
 		IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" \
 		go test -tags e2e ./test/e2e -count 1 -parallel 3 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS)

@@ -16,6 +16,13 @@ demo-images: ## images of gearmand and of the demo's job, from Debian's packages
 	@$(ROOT)/test/images/gearmand.sh $(ROOT)/build/image/gearmand.tar
 	@$(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo.tar
 
+EXAMPLES := php python shell http
+EXAMPLE_ARCHIVES := $(EXAMPLES:%=$(ROOT)/build/image/%-worker.tar)
+
+.PHONY: example-images
+example-images: ## images of the pools in examples/, from Debian's packages, in build/image
+	@$(ROOT)/test/images/examples.sh $(ROOT)/build/image
+
 .PHONY: image-check
 image-check: ## two builds of the image are the same, to the byte
 	@ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/check.sh
