@@ -232,7 +232,7 @@ func (a *Autoscaler) decide(key types.NamespacedName, e *entry) bool {
 		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
 	}
 	p := e.facts.compiled.At(now)
-	in := scalingSample(e.facts, sample, e.view.at, now)
+	in := scalingSample(e.facts, sample, p.Tick, e.view.at, now)
 	a.probe(key, e, p, in)
 	for i := range in.Functions {
 		in.Functions[i].NotRunnable = a.probes.notRunnable(key, in.Functions[i].Name)

@@ -9,14 +9,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// scalingSample joins what the job servers say with what the API server says. last is when the previous decision was taken.
-func scalingSample(f poolFacts, s backlog.Sample, last, now time.Time) scaling.Sample {
+// scalingSample joins what the job servers say with what the API server says. last is when the previous decision was taken,
+// tick the time between two.
+func scalingSample(f poolFacts, s backlog.Sample, tick time.Duration, last, now time.Time) scaling.Sample {
 	in := scaling.Sample{
 		Replicas: f.workload.replicas, Rollout: f.workload.rollout, Partial: s.Partial,
 		PossibleRestart: s.PossibleRestart.After(last),
-		Pods:            scalingPods(f, s.Pods),
+		Pods:            scalingPods(f, s, now.Add(-forgetTelemetry*max(tick, forgetTick))),
 		Functions:       scalingFunctions(s.Functions),
 	}
+	in.Answering, in.Silent = answering(s.Servers)
 	if !s.NoAnswerSince.IsZero() {
 		in.NoAnswer = max(0, now.Sub(s.NoAnswerSince))
 	}
@@ -43,12 +45,26 @@ func scalingSample(f poolFacts, s backlog.Sample, last, now time.Time) scaling.S
 	return in
 }
 
+// answering counts the job servers with a fresh answer, and those whose answers are old though their workers and clients may still reach them: one that refuses
+// connections is gone, and one that never answered tells of no queue.
+func answering(servers []backlog.ServerSample) (fresh, silent int32) {
+	for _, s := range servers {
+		switch {
+		case s.Fresh:
+			fresh++
+		case !s.LeftOut && s.Resolved.IsValid() && !s.LastGood.IsZero() && s.State != backlog.StateRefused:
+			silent++
+		}
+	}
+	return fresh, silent
+}
+
 func scalingFunctions(functions []backlog.FunctionSample) []scaling.FunctionSample {
 	out := make([]scaling.FunctionSample, 0, len(functions))
 	for _, fn := range functions {
 		c := fn.Counters
 		out = append(out, scaling.FunctionSample{
-			Name: fn.Name, Total: fn.Queued + fn.Running, Running: fn.Running,
+			Name: fn.Name, Total: fn.Queued + fn.Running, Running: fn.Running, SilentQueued: fn.SilentQueued, LongestQueue: fn.LongestQueue,
 			Ended: c.OK, EndedSeconds: float64(c.OKMillis) / 1000, Failed: c.Failed, Requeued: c.Requeued, BusySeconds: float64(c.BusyMillis) / 1000,
 		})
 	}
@@ -56,7 +72,14 @@ func scalingFunctions(functions []backlog.FunctionSample) []scaling.FunctionSamp
 	return out
 }
 
-func scalingPods(f poolFacts, telemetry []backlog.PodSample) []scaling.PodSample {
+// forgetTelemetry is for how many ticks a pod that isn't ready may be silent before what it told last no longer counts: its container has ended, say, and the
+// kubelet waits before it starts it again.
+const (
+	forgetTelemetry = 3
+	forgetTick      = 5 * time.Second // of a shorter tick as many as make this
+)
+
+func scalingPods(f poolFacts, s backlog.Sample, toldSince time.Time) []scaling.PodSample {
 	if f.target {
 		// Of a target's pods only the numbers are known.
 		pods := make([]scaling.PodSample, max(0, f.workload.current))
@@ -65,9 +88,9 @@ func scalingPods(f poolFacts, telemetry []backlog.PodSample) []scaling.PodSample
 		}
 		return pods
 	}
-	byUID := make(map[string]*backlog.PodSample, len(telemetry))
-	for i := range telemetry {
-		byUID[telemetry[i].UID] = &telemetry[i]
+	byUID := make(map[string]*backlog.PodSample, len(s.Pods))
+	for i := range s.Pods {
+		byUID[s.Pods[i].UID] = &s.Pods[i]
 	}
 	pods := make([]scaling.PodSample, 0, len(f.pods))
 	for _, p := range f.pods {
@@ -75,7 +98,7 @@ func scalingPods(f poolFacts, telemetry []backlog.PodSample) []scaling.PodSample
 		if p.ready {
 			ps.Registered = p.readySince
 		}
-		if t := byUID[p.uid]; t != nil {
+		if t := byUID[p.uid]; t != nil && (p.ready || s.Partial || t.LastSeen.After(toldSince)) {
 			ps.Telemetry, ps.Busy, ps.Capacity, ps.Since = true, int32(t.Busy), int32(t.Capacity), t.BusySince
 			ps.Registered = t.FirstSeen
 		}

@@ -32,6 +32,8 @@ type FunctionSample struct {
 	Name string
 	// Total counts queued and running jobs, and also delayed, cancelled and abandoned ones. Queued is Total - Running, per job server at least 0.
 	Total, Running, Queued int64
+	// SilentQueued is the part of Queued that stands in last answers that are no longer fresh, LongestQueue the largest queue at a job server with a fresh one.
+	SilentQueued, LongestQueue int64
 	// Workers counts registrations, once on every job server: say it, never compute with it.
 	Workers int64
 
@@ -132,7 +134,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 				out.PossibleRestart = latest(out.PossibleRestart, latest(l.srv.lostAt, l.srv.backAt))
 			}
 			if !s.LeftOut {
-				l.addTo(out.Functions)
+				l.addTo(out.Functions, s.Fresh)
 			}
 		}
 		if t.state == StateOK {
@@ -193,13 +195,19 @@ func (l *link) sample(now time.Time) ServerSample {
 }
 
 // addTo adds the last good figures, if there are any.
-func (l *link) addTo(functions []FunctionSample) {
+func (l *link) addTo(functions []FunctionSample, fresh bool) {
 	for i, c := range l.cells {
 		f := &functions[i]
 		running := min(c.running, c.total)
+		queued := int64(c.total - running)
 		f.Total += int64(c.total)
 		f.Running += int64(running)
-		f.Queued += int64(c.total - running)
+		f.Queued += queued
+		if fresh {
+			f.LongestQueue = max(f.LongestQueue, queued)
+		} else {
+			f.SilentQueued += queued
+		}
 		f.Workers += int64(c.workers)
 	}
 }

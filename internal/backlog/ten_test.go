@@ -46,6 +46,9 @@ func TestThreeBadServersAmongTen(t *testing.T) {
 			if !s.Partial || s.Functions[0].Total != 100 || s.Functions[0].Queued != 90 || !s.NoAnswerSince.IsZero() {
 				t.Fatalf("%+v", s)
 			}
+			if f := s.Functions[0]; f.SilentQueued != 27 || f.LongestQueue != 9 {
+				t.Fatalf("behind the three 27 jobs were seen, behind each other 9: %+v", f)
+			}
 			for i, srv := range s.Servers {
 				if state, ok := bad[i]; ok {
 					if srv.State != state || srv.Fresh {
