@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
@@ -46,6 +47,8 @@ type Conn struct {
 	addr    string
 	conn    *proto.Conn
 	timeout time.Duration
+
+	version atomic.Pointer[Version] // the answer to Version, once there was one
 
 	turn   chan struct{} // holds a token while no request runs
 	mu     sync.Mutex
@@ -185,7 +188,7 @@ func refuse(e *proto.ServerError) error {
 
 // line sends a command and returns its one-line answer.
 func (c *Conn) line(ctx context.Context, command, end string) (string, error) {
-	if err := proto.CommandError([]byte(command)); err != nil {
+	if err := proto.CheckCommand(command); err != nil {
 		return "", fmt.Errorf("job server %s: %w", c.addr, err)
 	}
 	var answer string
@@ -274,13 +277,15 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 	})
 }
 
-// Version gives the server's version: "1.1.20+ds" of gearmand, "v1.130.1" of Perl's Gearman::Server.
+// Version asks for the server's version and dialect: gearmand says "1.1.20+ds" or "2.0.0", Perl's Gearman::Server "v1.130.1".
 func (c *Conn) Version(ctx context.Context) (Version, error) {
 	line, err := c.line(ctx, "version", "\n")
 	if err != nil {
 		return Version{}, err
 	}
-	return proto.ParseVersion(line), nil
+	v := proto.ParseVersion(line)
+	c.version.Store(&v)
+	return v, nil
 }
 
 // PID gives the server's process id. In a container it is 1 for each life of the server.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/test/jobserver"
@@ -75,9 +76,10 @@ func TestGearmand(t *testing.T) {
 	if err != nil || len(jobs) != 2 {
 		t.Errorf("Jobs: %v, %v", jobs, err)
 	}
-	keys, err := c.UniqueKeys(ctx)
-	if err != nil || len(keys) != 2 {
-		t.Errorf("UniqueKeys: %q, %v", keys, err)
+	keys, err := c.UniqueJobs(ctx)
+	less := func(a, b UniqueJob) bool { return a.Unique < b.Unique }
+	if diff := cmp.Diff([]UniqueJob{{}, {Unique: "key"}}, keys, cmpopts.SortSlices(less)); diff != "" || err != nil {
+		t.Error(err, diff)
 	}
 	probe := dial(t, s.Addr)
 	if ok, err := probe.Runnable(ctx, "f"); err != nil || !ok {
@@ -150,7 +152,7 @@ func TestPerl(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"prioritystatus":   func() error { _, err := c.PriorityStatus(ctx); return err },
 		"show jobs":        func() error { _, err := c.Jobs(ctx); return err },
-		"show unique jobs": func() error { _, err := c.UniqueKeys(ctx); return err },
+		"show unique jobs": func() error { _, err := c.UniqueJobs(ctx); return err },
 		"verbose":          func() error { _, err := c.Verbose(ctx); return err },
 		"create function":  func() error { return c.CreateFunction(ctx, "g") },
 	} {

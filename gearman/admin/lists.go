@@ -126,15 +126,34 @@ func (c *Conn) Jobs(ctx context.Context) ([]Job, error) {
 	return out, nil
 }
 
-// UniqueKeys lists the unique keys of all jobs (gearmand's "show unique jobs"), empty for those without.
-func (c *Conn) UniqueKeys(ctx context.Context) ([]string, error) {
-	var out []string
+// UniqueJob is a job's unique key.
+type UniqueJob struct {
+	Handle string // empty before gearmand 2.2.0, which doesn't tell it
+	Unique string // empty for a job without a key
+}
+
+// UniqueJobs lists the unique keys of all jobs (gearmand's "show unique jobs"). The server's form of it depends on its version, which the
+// connection asks for the first time. It costs time in proportion to the jobs, in which nothing else is served: don't poll it.
+func (c *Conn) UniqueJobs(ctx context.Context) ([]UniqueJob, error) {
+	v := c.version.Load()
+	if v == nil {
+		asked, err := c.Version(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v = &asked
+	}
+	withHandle := v.UniqueWithHandle()
+	var out []UniqueJob
 	err := c.rows(ctx, "show unique jobs", func(line []byte) error {
 		if r, ok := proto.ParseReply(line); ok && r.Err != nil && len(out) == 0 {
 			return proto.ErrRow // what the server says when it doesn't know the command; rows takes it for that
 		}
-		out = append(out, string(line))
-		return nil
+		row, err := proto.ParseUniqueRow(line, withHandle)
+		if err == nil {
+			out = append(out, UniqueJob{Handle: string(row.Handle), Unique: string(row.Unique)})
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func numeric(t Type) bool {
 func FuzzRows(f *testing.F) {
 	for _, line := range []string{
 		"alpha\t5\t1\t1", "tab\tname\t0\t0\t1", "f\t1\t2\t3\t4", "H:vm:1\t0\t1\t0", "38 127.0.0.1 my id : f g", "6 127.0.0.1 - : ",
-		"OK 1.1.20+ds", "ERR UNKNOWN_COMMAND Unknown+server+command", ".", "f\t0\t-1\t0",
+		"OK 1.1.20+ds", "OK 2.2.0", "v1.130.1", "ERR UNKNOWN_COMMAND Unknown+server+command", ".", "f\t0\t-1\t0", "H:vm:1\tkey\t2",
 	} {
 		f.Add([]byte(line))
 	}
@@ -157,7 +157,15 @@ func FuzzRows(f *testing.F) {
 				t.Fatalf("%q: functions lose bytes of %q", line, row.List())
 			}
 		}
-		ParseReply(line)
+		if row, err := ParseUniqueRow(line, true); err == nil && string(row.Handle)+"\t"+string(row.Unique) != string(line) {
+			t.Fatalf("%q gave %+v", line, row)
+		}
+		if v := ParseVersion(string(line)); v.Dialect == Unknown && v.AtLeast(0, 0, 0) || !bytes.HasSuffix(line, []byte(v.Text)) {
+			t.Fatalf("%q gave %+v", line, v)
+		}
+		if r, ok := ParseReply(line); ok == (r == Reply{}) {
+			t.Fatalf("%q gave %+v, %v", line, r, ok)
+		}
 	})
 }
 

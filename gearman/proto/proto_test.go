@@ -326,10 +326,10 @@ func TestNames(t *testing.T) {
 		"id 128":             {err: CheckClientID(strings.Repeat("i", 128)), bad: true},
 		"id blank":           {err: CheckClientID("my id"), bad: true},
 		"id empty":           {err: CheckClientID(""), bad: true},
-		"command":            {err: CommandError([]byte("maxqueue f 1 2 3"))},
-		"command line end":   {err: CommandError([]byte("status\nshutdown")), bad: true},
-		"command long":       {err: CommandError(bytes.Repeat([]byte("x"), 8190)), bad: true},
-		"command many words": {err: CommandError([]byte("a b c d e f g h i j")), bad: true},
+		"command":            {err: CheckCommand("maxqueue f 1 2 3")},
+		"command line end":   {err: CheckCommand("status\nshutdown"), bad: true},
+		"command long":       {err: CheckCommand(strings.Repeat("x", 8190)), bad: true},
+		"command many words": {err: CheckCommand("maxqueue f 1 2 3 4"), bad: true},
 	}
 	for name, tt := range tests {
 		if got := errors.Is(tt.err, ErrName); got != tt.bad {

@@ -3,6 +3,7 @@ package proto
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // EndOfRows is the line that ends an answer of several rows.
@@ -70,6 +71,25 @@ func ParseJobRow(line []byte) (JobRow, error) {
 	return row, nil
 }
 
+// UniqueRow is a row of the answer to "show unique jobs".
+type UniqueRow struct {
+	Handle []byte // nil where the server doesn't tell it
+	Unique []byte // may be empty, and hold tabs
+}
+
+// ParseUniqueRow reads a row of "show unique jobs" without its newline. Until gearmand 2.2.0 it is the key alone, from there on the job's
+// handle and a tab come first ([Version.UniqueWithHandle]); the row doesn't say which, and a key can look like the other form.
+func ParseUniqueRow(line []byte, withHandle bool) (UniqueRow, error) {
+	if !withHandle {
+		return UniqueRow{Unique: line}, nil
+	}
+	handle, unique, ok := bytes.Cut(line, tab)
+	if !ok || len(handle) == 0 {
+		return UniqueRow{}, errRow("show unique jobs", line)
+	}
+	return UniqueRow{Handle: handle, Unique: unique}, nil
+}
+
 // WorkerRow is a row of the answer to "workers": a connection, whatever it is for.
 type WorkerRow struct {
 	FD   int64 // the connection's file descriptor in the server; -1 while gearmand closes it
@@ -108,6 +128,7 @@ func ParseWorkerRow(line []byte) (WorkerRow, error) {
 
 var (
 	space = []byte{' '}
+	tab   = []byte{'\t'}
 	idEnd = []byte(" :")
 )
 
@@ -167,17 +188,20 @@ func ParseReply(line []byte) (r Reply, ok bool) {
 	return Reply{}, false
 }
 
-// CommandError says why a text command must not be sent: gearmand closes the connection on lines of MaxTextLine bytes or more and on
-// more than 8 arguments, and a line end would start another command.
-func CommandError(line []byte) error {
+// maxWords is how many words gearmand takes in a line of text.
+const maxWords = 5
+
+// CheckCommand says whether a text command can be sent: gearmand closes the connection on lines of MaxTextLine bytes or more and on more than
+// five words, and a line end would start another command. line is without its own.
+func CheckCommand(line string) error {
 	if len(line) > MaxTextLine-2 {
 		return fmt.Errorf("%w: the command has %d bytes, the server takes at most %d", ErrName, len(line), MaxTextLine-2)
 	}
-	if i := bytes.IndexAny(line, "\r\n\x00"); i >= 0 {
+	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
 		return fmt.Errorf("%w: the command holds a line end or NUL at offset %d", ErrName, i)
 	}
-	if n := bytes.Count(line, space); n > 8 {
-		return fmt.Errorf("%w: the command has %d arguments, the server takes at most 8", ErrName, n)
+	if n := strings.Count(line, " ") + 1; n > maxWords {
+		return fmt.Errorf("%w: the command has %d words, the server takes at most %d", ErrName, n, maxWords)
 	}
 	return nil
 }

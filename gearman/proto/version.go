@@ -1,6 +1,8 @@
 package proto
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,30 +31,63 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// Version is a server's answer to "version".
+// Version is a server's answer to "version". Versions can be compared with ==.
 type Version struct {
 	Text    string // without the OK
 	Dialect Dialect
+	numbers [3]int // the first three of Text
 }
 
-// ParseVersion reads the answer to "version". gearmand says "OK 1.1.20", Perl's server "v1.130.1".
+// ParseVersion reads the answer to "version". gearmand says "OK 1.1.20", Perl's server "v1.130.1"; packagers add what they like behind the
+// numbers ("OK 1.1.20+ds"). Whatever starts otherwise is of an Unknown dialect.
 func ParseVersion(line string) Version {
+	text, d := line, Perl
 	if r, ok := ParseReply([]byte(line)); ok && r.OK {
-		major, _, _ := strings.Cut(r.Value, ".")
-		n, err := strconv.Atoi(major)
-		switch {
-		case err != nil:
-			return Version{Text: r.Value}
-		case n >= 2:
-			return Version{Text: r.Value, Dialect: Gearmand2}
-		}
-		return Version{Text: r.Value, Dialect: Gearmand}
+		text, d = r.Value, Gearmand
+	} else if !strings.HasPrefix(line, "v") {
+		return Version{Text: line}
 	}
-	if len(line) > 1 && line[0] == 'v' && line[1] >= '0' && line[1] <= '9' {
-		return Version{Text: line, Dialect: Perl}
+	numbers, ok := versionNumbers(strings.TrimPrefix(text, "v"))
+	if !ok || d == Gearmand && text[0] == 'v' {
+		return Version{Text: text}
 	}
-	return Version{Text: line}
+	if d == Gearmand && numbers[0] >= 2 {
+		d = Gearmand2
+	}
+	return Version{Text: text, Dialect: d, numbers: numbers}
 }
+
+// versionNumbers reads up to three numbers with dots between them off the start of s; there must be two at least.
+func versionNumbers(s string) (n [3]int, ok bool) {
+	for i := range n {
+		end := 0
+		for end < len(s) && s[end] >= '0' && s[end] <= '9' {
+			end++
+		}
+		v, err := strconv.ParseUint(s[:end], 10, 31)
+		if err != nil {
+			return n, i >= 2
+		}
+		n[i] = int(v)
+		if s = s[end:]; !strings.HasPrefix(s, ".") {
+			return n, i >= 1
+		}
+		s = s[1:]
+	}
+	return n, true
+}
+
+// AtLeast says whether the server's version is major.minor.patch or later, by its numbers alone: 1.1.20+ds is 1.1.20. It is false for an
+// Unknown dialect.
+func (v Version) AtLeast(major, minor, patch int) bool {
+	if v.Dialect == Unknown {
+		return false
+	}
+	return slices.CompareFunc(v.numbers[:], []int{major, minor, patch}, cmp.Compare[int]) >= 0
+}
+
+// UniqueWithHandle says whether the rows of "show unique jobs" start with the job's handle, as they do from gearmand 2.2.0 on.
+func (v Version) UniqueWithHandle() bool { return v.Dialect == Gearmand2 && v.AtLeast(2, 2, 0) }
 
 // Requeues says whether the server gives the job of a lost connection to another worker. Perl's server fails it instead.
 func (d Dialect) Requeues() bool { return d != Perl }
