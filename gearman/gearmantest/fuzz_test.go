@@ -2,6 +2,7 @@ package gearmantest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -17,9 +18,15 @@ func FuzzRequests(f *testing.F) {
 	f.Add([]byte("status\nshow unique jobs\r\nmaxqueue f 1 2 3\ncancel job H:t:1\ndrop function f\ncreate function  \r\n"))
 	f.Add([]byte("\x00REQ\x00\x00\x00\x17\x00\x00\x00\x03f\x00-\x00REQ\x00\x00\x00\x07\x00\x00\x00\x01f"))
 	f.Add([]byte("\x00RES\x00\x00\x00\x10\xff\xff\xff\xffx"))
+	delayed := proto.AppendCanDo(proto.AppendCanDo(nil, "f"), "g")
+	delayed = proto.AppendSubmitEpoch(delayed, "f", "", time.Unix(2_000_000, 0), "x")
+	delayed = proto.AppendSubmitEpoch(delayed, "g", "", time.Unix(2_000_000, 0), "x")
+	delayed = proto.AppendSubmit(delayed, proto.TypeSubmitJobLow, "g", "", "x")
+	f.Add(proto.AppendEmpty(delayed, proto.Request, proto.TypeGrabJob))
 	f.Add([]byte("jobs\nclients\nworkers\nmaxqueue f 1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fuzz(t, b, rules{jobRetries: 2})
+		fuzz(t, b, rules{two: true, handles: true})
 		fuzz(t, b, rules{perl: true})
 	})
 }

@@ -8,6 +8,8 @@ type rules struct {
 	roundRobin   bool
 	exceptions   bool
 	perl         bool // Gearman::Server's dialect in place of gearmand's: see perl.go
+	two          bool // gearmand 2.0.0's: see gearmand2.go
+	handles      bool // "show unique jobs" tells handles, as gearmand 2.2.0
 }
 
 type priority uint8
@@ -34,8 +36,15 @@ type function struct {
 	workers int // registrations, so that a connection can count several times
 	limit   [priorities]int
 	asked   bool // Perl: it has had jobs since a worker last asked for one in vain
+	due     dueTimer
 	// sleepers' ring: the registrations in the order in which they are woken; it starts at next.
 	next *registration
+}
+
+// A dueTimer goes off when the first delayed job of a function falls due; at is 0 while it isn't set.
+type dueTimer struct {
+	at   int64 // seconds since 1970
+	stop func()
 }
 
 // A line is the jobs of one function that wait with one priority.

@@ -9,6 +9,7 @@ import (
 const (
 	Version     = "1.1.20+ds"
 	PerlVersion = "v1.130.1"
+	Version2    = "2.0.0"
 )
 
 type config struct {
@@ -46,7 +47,8 @@ func WithHandlePrefix(prefix string) Option {
 	return func(c *config) { c.rules.handlePrefix = prefix }
 }
 
-// WithVersion sets the version that the server tells.
+// WithVersion sets the version that the server tells; it goes behind WithDialect, which sets it, too. From 2.2.0 on "show unique jobs" tells
+// handles; nothing else goes by the version.
 func WithVersion(version string) Option { return func(c *config) { c.me.version = version } }
 
 // A Dialect is the family of job servers that a server takes after.
@@ -54,23 +56,26 @@ type Dialect uint8
 
 // The dialects.
 const (
-	Gearmand Dialect = iota // gearmand 1.1.20
-	Perl                    // Perl's Gearman::Server 1.130
+	Gearmand  Dialect = iota // gearmand 1.1.20
+	Perl                     // Perl's Gearman::Server 1.130
+	Gearmand2                // gearmand 2.0.0; see WithDialect for how sure that is
 )
 
 // WithDialect makes the server behave, and tell its version, as those of a dialect do. Perl's knows neither --job-retries nor --round-robin nor
 // --exceptions, and those options do nothing then. Restart(true) keeps its queue all the same, which the real one can't.
+//
+// Gearmand and Perl are held to the real servers by a suite. Gearmand2 is not: it is Gearmand with what 2.0.0's release notes and source say of its
+// global priorities, functions that take turns, and sleepers woken for delayed jobs.
 func WithDialect(d Dialect) Option {
 	return func(c *config) {
-		if c.rules.perl = d == Perl; c.rules.perl {
-			c.me.version = PerlVersion
-		}
+		c.rules.perl, c.rules.two = d == Perl, d == Gearmand2
+		c.me.version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Version2}[d]
 	}
 }
 
 // WithTLS makes every connection a TLS connection.
 func WithTLS(conf *tls.Config) Option { return func(c *config) { c.tls = conf } }
 
-// WithClock sets what delayed jobs are held against; the default is time.Now, which testing/synctest fakes. Timeouts of CAN_DO_TIMEOUT
-// and delays of a Fault always go by the real clock, or the bubble's.
+// WithClock sets what delayed jobs are held against; the default is time.Now, which testing/synctest fakes. Timeouts of CAN_DO_TIMEOUT,
+// wake-ups for delayed jobs (Gearmand2) and delays of a Fault always go by the real clock, or the bubble's.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }

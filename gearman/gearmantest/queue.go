@@ -2,7 +2,7 @@ package gearmantest
 
 import "strconv"
 
-// The queue is the state of a job server as gearmand 1.1.20 keeps it: functions, jobs, and what each connection has registered.
+// The queue is the state of a job server as gearmand 1.1.20 keeps it (other dialects: gearmand2.go, perl.go): functions, jobs, and what each connection has registered.
 // It knows no sockets and no locks: whoever calls it holds the server's lock, and what it has to say lies in each peer's out
 // buffer afterwards. Where gearmand does something surprising, so does this code, and a comment says so.
 type queue struct {
@@ -157,6 +157,9 @@ func (q *queue) enqueue(j *job) {
 	q.ring(j.fn)
 	j.fn.lines[j.prio].push(j)
 	j.fn.queued++
+	if q.rules.two {
+		q.wakeWhenDue(j.fn, j.when)
+	}
 }
 
 // free forgets a job, wherever it is but in a line.

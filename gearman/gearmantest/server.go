@@ -72,6 +72,7 @@ func NewUnstarted(opts ...Option) *Server {
 	for _, o := range opts {
 		o(&cfg)
 	}
+	cfg.rules.handles = proto.ParseVersion("OK " + cfg.me.version).UniqueWithHandle()
 	s := &Server{
 		cfg: cfg, conns: map[*conn]struct{}{}, lastFD: 35, faultChanged: make(chan struct{}), lines: map[string]*uint64{},
 	}

@@ -150,6 +150,9 @@ func (q *queue) textShow(p *peer, words []string) {
 		}
 	case len(words) == 3 && strings.EqualFold(words[1], "unique") && strings.EqualFold(words[2], "jobs"):
 		for n := q.jobs.front; n != nil; n = n.next {
+			if q.rules.handles {
+				out = append(append(out, n.v.handle...), '\t')
+			}
 			out = append(append(out, n.v.unique...), '\n')
 		}
 	default:

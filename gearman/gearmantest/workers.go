@@ -91,6 +91,9 @@ func (q *queue) ring(f *function) {
 // take gives the peer its next job, or nil. A line whose jobs are all delayed hides the lines of lower priority behind it, and
 // abandoned jobs that come up are dropped.
 func (q *queue) take(p *peer) *job {
+	if q.rules.two {
+		return q.take2(p)
+	}
 	now := q.now()
 	for n := p.regs.front; n != nil; {
 		r := n.v

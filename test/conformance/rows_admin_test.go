@@ -9,10 +9,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Rows name what the two families lack by these.
+// Rows name what the families lack by these.
 var (
 	onPerl     = []string{namePerl}
-	onGearmand = []string{nameGearmand}
+	onGearmand = []string{nameGearmand, nameGearmand2}
+	onAllBut1  = []string{nameGearmand2, namePerl}
+	onAllBut2  = []string{nameGearmand, namePerl}
 )
 
 var adminRows = []row{
@@ -97,9 +99,13 @@ var adminRows = []row{
 	}},
 	{group: "admin", name: "show unique jobs", not: onPerl, run: func(c *check) {
 		client := c.dial("client")
-		client.submit(proto.TypeSubmitJobBG, "f", "u1", "")
-		client.submit(proto.TypeSubmitJobBG, "f", "u2", "")
-		c.settles("show unique jobs\n", "u1", "u2")
+		one := client.submit(proto.TypeSubmitJobBG, "f", "u1", "")
+		two := client.submit(proto.TypeSubmitJobBG, "f", "u2", "")
+		if c.version().UniqueWithHandle() {
+			c.settles("show unique jobs\n", one+"\tu1", two+"\tu2")
+		} else {
+			c.settles("show unique jobs\n", "u1", "u2")
+		}
 	}},
 	{group: "admin", name: "jobs and clients of the Perl server", not: onGearmand, run: func(c *check) {
 		client := c.dial("client")

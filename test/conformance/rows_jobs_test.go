@@ -131,7 +131,7 @@ var submitRows = []row{
 		w.grabNothing()
 		w.sleep()
 	}},
-	{group: "submit", name: "delayed: handed out once due, without a wake-up", not: onPerl, run: func(c *check) {
+	{group: "submit", name: "delayed: handed out once due, without a wake-up", not: onAllBut1, run: func(c *check) {
 		w := c.worker("worker", "f")
 		w.sleep()
 		h := c.dial("client").submit(proto.TypeSubmitJobEpoch, "f", "", epoch(2*time.Second), "x")
@@ -143,6 +143,25 @@ var submitRows = []row{
 		w.send(proto.TypePreSleep)
 		w.want(proto.TypeNoop)
 		w.grab(h, "f", "x")
+	}},
+	{group: "submit", name: "delayed: sleepers are woken when it is due", not: onAllBut2, run: func(c *check) {
+		w := c.worker("worker", "f")
+		w.sleep()
+		h := c.dial("client").submit(proto.TypeSubmitJobEpoch, "f", "", epoch(2*time.Second), "x")
+		w.want(proto.TypeNoop) // at the submission, though nothing can be had
+		w.grabNothing()
+		w.sleep()
+		w.want(proto.TypeNoop)
+		w.grab(h, "f", "x")
+	}},
+	{group: "submit", name: "delayed: LOW jobs of its function go on", not: onAllBut2, run: func(c *check) {
+		client := c.dial("client")
+		client.submit(proto.TypeSubmitJobEpoch, "f", "", epoch(time.Hour), "later")
+		h := client.submit(proto.TypeSubmitJobLowBG, "f", "", "low")
+		w := c.worker("worker", "f")
+		w.grab(h, "f", "low")
+		w.grabNothing()
+		w.sleep()
 	}},
 	{group: "submit", name: "delayed: a time in the past, or none, is now", not: onPerl, run: func(c *check) {
 		client := c.dial("client")
@@ -160,7 +179,7 @@ var submitRows = []row{
 		w.grab(h, "f", "now")
 		w.grabNothing()
 	}},
-	{group: "submit", name: "delayed: it hides LOW jobs of its function, and PRE_SLEEP rings for them", not: onPerl, run: func(c *check) {
+	{group: "submit", name: "delayed: it hides LOW jobs of its function, and PRE_SLEEP rings for them", not: onAllBut1, run: func(c *check) {
 		client := c.dial("client")
 		client.submit(proto.TypeSubmitJobEpoch, "f", "", epoch(time.Hour), "later")
 		client.submit(proto.TypeSubmitJobLowBG, "f", "", "low")

@@ -273,7 +273,8 @@ var libraryRows = []row{
 		v, err := c.newAdmin().Version(c.ctx)
 		c.must("version", err)
 		want := map[string]admin.Dialect{
-			nameFake: admin.Gearmand, nameGearmand: admin.Gearmand, nameFakePerl: admin.Perl, namePerl: admin.Perl,
+			nameFake: admin.Gearmand, nameGearmand: admin.Gearmand, nameFake2: admin.Gearmand2, nameGearmand2: admin.Gearmand2,
+			nameFakePerl: admin.Perl, namePerl: admin.Perl,
 		}[c.target.kind]
 		c.equal("dialect", v.Dialect, want)
 	}},
@@ -282,9 +283,13 @@ var libraryRows = []row{
 		id, err := cl.Background(c.ctx, "f", nil, client.WithUnique("key"))
 		c.must("background", err)
 		a := c.newAdmin()
-		keys, err := a.UniqueKeys(c.ctx)
+		keys, err := a.UniqueJobs(c.ctx)
 		c.must("keys", err)
-		c.equal("keys", fmt.Sprint(keys), "[key]")
+		want := admin.UniqueJob{Unique: "key"}
+		if c.version().UniqueWithHandle() {
+			want.Handle = id.Handle
+		}
+		c.equal("keys", fmt.Sprint(keys), fmt.Sprint([]admin.UniqueJob{want}))
 		c.must("cancel", a.CancelJob(c.ctx, id.Handle))
 		jobs, err := a.Jobs(c.ctx)
 		c.must("jobs", err)

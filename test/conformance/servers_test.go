@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 
@@ -38,24 +39,42 @@ type server struct {
 }
 
 const (
-	nameGearmand = "gearmand"
-	namePerl     = "Gearman::Server"
-	nameFake     = "gearmantest"
-	nameFakePerl = "gearmantest as Perl's"
+	nameGearmand  = "gearmand"
+	nameGearmand2 = "gearmand 2"
+	namePerl      = "Gearman::Server"
+	nameFake      = "gearmantest"
+	nameFake2     = "gearmantest as gearmand 2"
+	nameFakePerl  = "gearmantest as Perl's"
 )
 
+// gearmand2Env names a gearmand 2 to hold the suite to: no distribution that the tests run on has one.
+const gearmand2Env = "GEARMAND2"
+
 func servers() []*server {
-	return []*server{
+	all := []*server{
 		{name: nameFake, like: nameGearmand, start: startFake},
 		{name: nameGearmand, like: nameGearmand, start: startGearmand},
+		{name: nameFake2, like: nameGearmand2, start: startFake2},
 		{name: nameFakePerl, like: namePerl, start: startFakePerl},
 		{name: namePerl, like: namePerl, start: startPerl},
 	}
+	if path := os.Getenv(gearmand2Env); path != "" {
+		all = append(all, &server{name: nameGearmand2, like: nameGearmand2, start: func(tb testing.TB, o options) *target {
+			tb.Helper()
+			return &target{nameGearmand2, own(tb, func() *jobserver.Server { return jobserver.GearmandAt(tb, path, gearmandArgs(o)...) }).Addr}
+		}})
+	}
+	return all
 }
 
 func startFake(tb testing.TB, o options) *target {
 	tb.Helper()
 	return &target{nameFake, fake(tb, o)}
+}
+
+func startFake2(tb testing.TB, o options) *target {
+	tb.Helper()
+	return &target{nameFake2, fake(tb, o, gearmantest.WithDialect(gearmantest.Gearmand2))}
 }
 
 func startFakePerl(tb testing.TB, o options) *target {
@@ -79,6 +98,10 @@ func fake(tb testing.TB, o options, opts ...gearmantest.Option) string {
 
 func startGearmand(tb testing.TB, o options) *target {
 	tb.Helper()
+	return &target{nameGearmand, own(tb, func() *jobserver.Server { return jobserver.Gearmand(tb, gearmandArgs(o)...) }).Addr}
+}
+
+func gearmandArgs(o options) []string {
 	args := []string{"--job-handle-prefix=H:test"}
 	if o.jobRetries != 0 {
 		args = append(args, "--job-retries="+strconv.Itoa(o.jobRetries))
@@ -92,7 +115,7 @@ func startGearmand(tb testing.TB, o options) *target {
 	if o.exceptions {
 		args = append(args, "--exceptions")
 	}
-	return &target{nameGearmand, own(tb, func() *jobserver.Server { return jobserver.Gearmand(tb, args...) }).Addr}
+	return args
 }
 
 // startPerl leaves out the options that this server doesn't know, so that what it does instead shows on the wire.

@@ -331,6 +331,11 @@ func (c *check) status(want ...string) {
 	c.settles("status\n", want...)
 }
 
+// version asks the server what it is.
+func (c *check) version() proto.Version {
+	return proto.ParseVersion(strings.TrimRight(c.admin().line("version\n"), "\r\n"))
+}
+
 func (c *check) equal(what string, got, want any) {
 	if got != want {
 		c.failf("%s: got %v, want %v", what, got, want)

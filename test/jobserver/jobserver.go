@@ -36,6 +36,12 @@ func Gearmand(tb testing.TB, options ...string) *Server {
 	if path == "" {
 		tb.Fatal("gearmand is not installed: run `make deps`, or `apt-get install gearman-job-server`")
 	}
+	return GearmandAt(tb, path, options...)
+}
+
+// GearmandAt is Gearmand with the program at path.
+func GearmandAt(tb testing.TB, path string, options ...string) *Server {
+	tb.Helper()
 	return start(tb, path, func(port string) []string {
 		// Its own defaults would read a configuration file and write below /var.
 		return append([]string{"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=stderr", "--verbose=ERROR"}, options...)
