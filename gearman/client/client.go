@@ -90,7 +90,7 @@ func (c *Client) Close() error {
 }
 
 // Do runs a job in the foreground and returns its result. The error is ErrFailed or an ExceptionError if the worker ended the job so, else it
-// tells the server and the step that went wrong.
+// tells the server and the step that went wrong. What the server itself refused is a [proto.ServerError].
 func (c *Client) Do(ctx context.Context, function string, payload []byte, opts ...Option) ([]byte, error) {
 	t := &Task{Function: function, Payload: payload}
 	for _, opt := range opts {
@@ -113,9 +113,6 @@ func (c *Client) Background(ctx context.Context, function string, payload []byte
 	r := c.runOne(ctx, t)
 	return r.ID, r.Err
 }
-
-// ErrTask is a mistake in a task.
-var ErrTask = errors.New("invalid task")
 
 func (c *Client) check(t *Task) error {
 	if err := proto.CheckFunction(c.o.Prefix + t.Function); err != nil {
@@ -215,7 +212,7 @@ func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]
 	select {
 	case r := <-answer:
 		if r.err != nil {
-			return proto.Packet{}, fmt.Errorf("%s: job server %s: %w", step, s.ep, r.err)
+			return proto.Packet{}, fmt.Errorf("%s: %w", step, r.err)
 		}
 		return r.packet, nil
 	case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type conn struct {
 	c   *Client
 	s   *server
 	nc  net.Conn
+	mid *midConn // nc, as in reads from it
 	in  *proto.Conn
 	out *transport.Outbox
 
@@ -57,10 +59,14 @@ type wait struct {
 	at    int
 }
 
+// longestVersion is the longest line that is taken for a server's version.
+const longestVersion = 4 << 10
+
 func newConn(c *Client, s *server, nc net.Conn) *conn {
+	mid := &midConn{Conn: nc, patience: c.o.ReplyTimeout}
 	x := &conn{
-		c: c, s: s, nc: nc, in: proto.NewConn(nc, proto.Limits{}), out: transport.NewOutbox(nc, c.o.WriteTimeout),
-		jobs: make(map[string]*wait),
+		c: c, s: s, nc: nc, mid: mid, in: proto.NewConn(mid, proto.Limits{Line: longestVersion}),
+		out: transport.NewOutbox(nc, c.o.WriteTimeout), jobs: make(map[string]*wait),
 	}
 	x.watchdog = time.AfterFunc(time.Hour, x.watch)
 	x.watchdog.Stop()
@@ -153,8 +159,10 @@ func (x *conn) watch() {
 
 func (x *conn) readAll() error {
 	for {
+		x.mid.begun = false
 		text, err := x.in.IsText()
 		if err == nil {
+			x.mid.begun = true
 			if text {
 				err = x.readVersion()
 			} else {
@@ -185,19 +193,19 @@ func (x *conn) wakePipeline() {
 
 // readVersion reads the one line of text that is asked for.
 func (x *conn) readVersion() error {
+	x.mu.Lock()
+	asked := x.requests.n > 0 && x.requests.buf[x.requests.head].greet
+	x.mu.Unlock()
+	if !asked { // there may be no end to it, so not a byte of it is waited for
+		return errors.New("text where none was asked for")
+	}
 	line, err := x.in.ReadLine()
 	if err != nil {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	r, ok := x.requests.pop()
-	if ok && !r.greet {
-		x.requests.unpop(r) // to be told of the failure
-	}
-	if !ok || !r.greet {
-		return errors.New("a line of text where none was asked for")
-	}
+	x.requests.pop() // ours: only this goroutine takes any
 	x.answered++
 	x.dialect = proto.ParseVersion(string(line)).Dialect
 	return nil
@@ -227,13 +235,16 @@ func (x *conn) answer(p proto.Packet) error {
 		if err != nil {
 			return err
 		}
-		refused = se
+		refused = fmt.Errorf("job server %s: %w", x.s.ep, se)
+		if se.Code == proto.CodeQueueError {
+			refused = fmt.Errorf("%w (%w)", ErrQueueFull, refused)
+		}
 	}
 	x.mu.Lock()
 	r, ok := x.requests.pop()
 	if !ok {
 		x.mu.Unlock()
-		return fmt.Errorf("%s to no request (%w)", p, errors.Join(refused, proto.ErrType))
+		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
 	}
 	x.answered++
 	if (r.call != nil || r.pipe != nil) && refused == nil && p.Type != proto.TypeJobCreated {
@@ -252,7 +263,7 @@ func (x *conn) answer(p proto.Packet) error {
 	x.mu.Unlock()
 	switch {
 	case r.call != nil && refused != nil:
-		r.call.post(event{kind: failed, err: fmt.Errorf("job server %s: %w", x.s.ep, refused)})
+		r.call.post(event{kind: failed, err: refused})
 	case r.call != nil:
 		r.call.post(event{kind: created, text: string(p.Data), server: x.s.ep.Addr})
 	case r.pipe != nil:
@@ -266,7 +277,7 @@ func (x *conn) answer(p proto.Packet) error {
 	case r.reply != nil:
 		r.reply <- reply{packet: proto.Packet{Dir: p.Dir, Type: p.Type, Data: bytes.Clone(p.Data)}}
 	case refused != nil:
-		x.c.o.Logger.Warn("Job server refused an option", "server", x.s.ep.String(), "error", refused)
+		x.c.o.Logger.Warn("Job server refused an option", "error", refused)
 	}
 	return nil
 }
@@ -345,7 +356,7 @@ func (x *conn) fail(err error) {
 			r.pipe.accepted(x, r.n, nil, uncertain)
 			r.pipe.ping()
 		case r.reply != nil:
-			r.reply <- reply{err: err}
+			r.reply <- reply{err: fmt.Errorf("job server %s: %w", x.s.ep, err)}
 		}
 	}
 	for _, w := range jobs {
@@ -353,6 +364,32 @@ func (x *conn) fail(err error) {
 			call.post(event{kind: failed, err: lost})
 		}
 	}
+}
+
+// midConn bounds how long a server may be silent in the middle of something. Its fields are the reading goroutine's.
+type midConn struct {
+	net.Conn
+	patience time.Duration
+	begun    bool // something was begun and has to go on
+	bounded  bool // a deadline is set
+}
+
+func (c *midConn) Read(p []byte) (int, error) {
+	if c.begun || c.bounded {
+		var deadline time.Time
+		if c.begun {
+			deadline = time.Now().Add(c.patience)
+		}
+		if err := c.SetReadDeadline(deadline); err != nil {
+			return 0, err
+		}
+		c.bounded = c.begun
+	}
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("nothing for %v in the middle of a packet", c.patience)
+	}
+	return n, err
 }
 
 // ring is a queue that keeps its memory.

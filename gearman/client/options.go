@@ -34,8 +34,8 @@ type Options struct {
 	ResolveInterval time.Duration
 	// ConnectTimeout bounds connecting and the TLS handshake (default 1 s, since a caller waits).
 	ConnectTimeout time.Duration
-	// ReplyTimeout is how long a server may take to answer a request: to accept a job, not to run it (default 30 s). Then its
-	// connection is dropped with all that waits on it.
+	// ReplyTimeout is how long a server may take to answer a request (to accept a job, not to run it), or be silent in the middle of a
+	// packet (default 30 s). Then its connection is dropped with all that waits on it.
 	ReplyTimeout time.Duration
 	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
 	WriteTimeout time.Duration
@@ -118,6 +118,10 @@ var (
 	ErrDisconnected = errors.New("the connection to the job server was lost")
 	// ErrNoServer: no job server could be reached. The error that wraps it tells each server tried.
 	ErrNoServer = errors.New("no job server can be reached")
+	// ErrQueueFull: the server has as many jobs of the function as its administrator lets it have (admin.Conn.SetMaxQueue).
+	ErrQueueFull = errors.New("the function's queue is full")
+	// ErrTask: a mistake in a task.
+	ErrTask = errors.New("invalid task")
 	// ErrOptions: a mistake in Options.
 	ErrOptions = errors.New("invalid client options")
 )
@@ -172,7 +176,7 @@ func OnStatus(f func(numerator, denominator uint64)) Option { return func(t *Tas
 // OnCreated is called when a server has accepted the job.
 func OnCreated(f func(JobID)) Option { return func(t *Task) { t.OnCreated = f } }
 
-// Task is a job to submit. Do and Background make one of their arguments; a Set holds many.
+// Task is a job to submit: Do and Background make one of their arguments, RunSet and a Pipeline take them.
 type Task struct {
 	Function   string
 	Payload    []byte // not copied: don't change it until the task has ended

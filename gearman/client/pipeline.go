@@ -109,10 +109,10 @@ func (p *Pipeline) Wait(ctx context.Context) error {
 	return err
 }
 
-// accepted is told the answer to a submission by the connection's goroutine.
+// accepted is told the answer to a submission by the connection's goroutine. err names the server.
 func (p *Pipeline) accepted(x *conn, n uint64, handle []byte, err error) {
 	if err != nil {
-		err = fmt.Errorf("submission %d: job server %s: %w", n, x.s.ep, err)
+		err = fmt.Errorf("submission %d: %w", n, err)
 		p.mu.Lock()
 		if p.err == nil {
 			p.err = err

@@ -102,26 +102,26 @@ func TestClientSubmit(t *testing.T) {
 
 func TestClientDo(t *testing.T) {
 	t.Parallel()
+	result := proto.AppendWork(nil, proto.Response, proto.TypeWorkComplete, "H:gearmantest:1", "a result of some length")
 	tests := map[string]struct {
 		breaks func(s *gearmantest.Server) // while the job waits
 		is     error
+		takes  time.Duration // at most; without it the end comes at once
 	}{
-		"restart with the queue":    {func(s *gearmantest.Server) { s.Restart(true) }, client.ErrDisconnected},
-		"restart without the queue": {func(s *gearmantest.Server) { s.Restart(false) }, client.ErrDisconnected},
-		"connections closed":        {func(s *gearmantest.Server) { s.CloseConnections() }, client.ErrDisconnected},
-		"hang":                      {func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) }, context.DeadlineExceeded},
-		"cut": {func(s *gearmantest.Server) {
-			s.SetFault(gearmantest.Fault{CutAfter: 20})
-			finish(s)
-		}, client.ErrDisconnected},
-		"garbage": {func(s *gearmantest.Server) {
-			s.SetFault(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")})
-			finish(s)
-		}, client.ErrDisconnected},
-		"garbled text": {func(s *gearmantest.Server) {
-			s.SetFault(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")})
-			finish(s)
-		}, client.ErrDisconnected},
+		"restart with the queue":    {breaks: func(s *gearmantest.Server) { s.Restart(true) }, is: client.ErrDisconnected},
+		"restart without the queue": {breaks: func(s *gearmantest.Server) { s.Restart(false) }, is: client.ErrDisconnected},
+		"connections closed":        {breaks: func(s *gearmantest.Server) { s.CloseConnections() }, is: client.ErrDisconnected},
+		"hang": {
+			breaks: func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) },
+			is:     context.DeadlineExceeded, takes: time.Hour, // the caller's own bound: a job may run that long
+		},
+		"cut":          {breaks: sends(gearmantest.Fault{CutAfter: 20}), is: client.ErrDisconnected},
+		"garbage":      {breaks: sends(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}), is: client.ErrDisconnected},
+		"garbled text": {breaks: sends(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}), is: client.ErrDisconnected},
+		// What begins and doesn't go on.
+		"a byte of text": {breaks: sends(gearmantest.Fault{Garbage: []byte("H")}), is: client.ErrDisconnected},
+		"half a header":  {breaks: sends(gearmantest.Fault{Garbage: result[:5]}), is: client.ErrDisconnected, takes: 30 * time.Second},
+		"half a result":  {breaks: sends(gearmantest.Fault{Garbage: result[:40]}), is: client.ErrDisconnected, takes: 30 * time.Second},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -140,10 +140,22 @@ func TestClientDo(t *testing.T) {
 					done <- err
 				}()
 				id := <-created
+				begin := time.Now()
 				tc.breaks(s)
 				says(t, <-done, tc.is, address, id.Handle, "f")
+				if took := time.Since(begin); took > tc.takes {
+					t.Errorf("took %s, want at most %s", took, tc.takes)
+				}
 			})
 		})
+	}
+}
+
+// sends makes the server send the job's result with a fault.
+func sends(f gearmantest.Fault) func(*gearmantest.Server) {
+	return func(s *gearmantest.Server) {
+		s.SetFault(f)
+		finish(s)
 	}
 }
 
@@ -163,6 +175,47 @@ func finish(s *gearmantest.Server) {
 	if err := nc.Close(); err != nil {
 		panic(err)
 	}
+}
+
+// A result that comes slowly, in pieces, is waited for as long as it goes on.
+func TestClientSlowResult(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory(address))
+		defer s.Close()
+		c := newClient(t, client.Options{}, s)
+		defer closeClient(t, c)
+		created := make(chan struct{})
+		type outcome struct {
+			result []byte
+			err    error
+		}
+		done := make(chan outcome, 1)
+		go func() {
+			got, err := c.Do(t.Context(), "f", []byte("x"), client.OnCreated(func(client.JobID) { close(created) }))
+			done <- outcome{got, err}
+		}()
+		<-created
+		begin := time.Now()
+		s.SetFault(gearmantest.Fault{BytesPerSecond: 1})
+		finish(s)
+		got := <-done
+		if got.err != nil || string(got.result) != "a result of some length" {
+			t.Errorf("got %q, %v", got.result, got.err)
+		}
+		if took := time.Since(begin); took < 35*time.Second {
+			t.Errorf("it came within %v, which shows nothing: ReplyTimeout is 30 s", took)
+		}
+		// The connection then rests for longer than what is allowed in the middle of a packet, and is still good.
+		s.SetFault(gearmantest.Fault{})
+		time.Sleep(time.Hour)
+		if err := c.Echo(t.Context(), []byte("x")); err != nil {
+			t.Error(err)
+		}
+		if n := s.Stats().Accepted; n != 2 { // finish has one of its own
+			t.Errorf("%d connections, want the client's one to be kept", n)
+		}
+	})
 }
 
 // A server that refuses connections is passed over, kept in quarantine, and named where none is left.
