@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Runs every fuzz target below gearman/, one after the other, for FUZZTIME each, and adds up the time.
+# Runs every fuzz target below the given directories (default: gearman and internal), one after the other, for FUZZTIME each, with
+# FUZZPROCS processes (1), and adds up time and executions.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 time_each=${FUZZTIME:-10s}
+[ $# -gt 0 ] || set -- gearman internal
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 targets=0
-started=$(date +%s)
+executions=0
+started=$SECONDS
 while IFS=: read -r file target; do
   dir=./$(dirname "$file")
   echo "== $dir $target, $time_each"
@@ -18,7 +21,10 @@ while IFS=: read -r file target; do
       exit 1
     fi
   fi
-  tail -n 3 "$log" | grep elapsed || true
+  last=$(grep elapsed "$log" | tail -n 1 || true)
+  echo "$last"
+  n=$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' <<<"$last")
+  executions=$((executions + ${n:-0}))
   targets=$((targets + 1))
-done < <(grep -rhoHE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' gearman | sed 's/:func /:/')
-echo "RESULT {\"fuzz_targets\":$targets,\"fuzz_seconds\":$(($(date +%s) - started)),\"findings\":0}"
+done < <(grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' "$@" | sed 's/:func /:/' | sort)
+echo "RESULT {\"fuzz_targets\":$targets,\"fuzz_seconds\":$((SECONDS - started)),\"fuzz_executions\":$executions,\"findings\":0}"

@@ -3,7 +3,7 @@
 FUZZTIME ?= 10s
 
 .PHONY: fuzz
-fuzz: ## fuzz all decoders of the Gearman library, FUZZTIME (10s) each
+fuzz: ## run all fuzz targets (decoders, the test server, the scaling law), FUZZTIME (10s) each
 	FUZZTIME=$(FUZZTIME) nice -n 15 hack/gearman/fuzz.sh
 
 .PHONY: bench-gearman
