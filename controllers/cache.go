@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -87,26 +86,6 @@ func stripPod(obj any) (any, error) {
 	out.Annotations = annotations
 	out.CreationTimestamp, out.DeletionTimestamp = p.CreationTimestamp, p.DeletionTimestamp
 	out.Status.Phase, out.Status.PodIP, out.Status.Conditions = p.Status.Phase, p.Status.PodIP, conditions
-	if broken(p) {
-		out.Status.Reason = reasonBroken
-	}
+	out.Status.Reason = string(podTrouble(p))
 	return out, nil
-}
-
-// reasonBroken stands, in the cache only, for all that keeps a pod from starting.
-const reasonBroken = "Broken"
-
-// broken reports whether a pod cannot start for a reason that has nothing to do with how long a start takes.
-func broken(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return true
-		}
-	}
-	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if w := c.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-			return true
-		}
-	}
-	return false
 }

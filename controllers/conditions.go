@@ -23,6 +23,7 @@ const (
 	reasonNameTaken          = "NameTaken"
 	reasonTargetNotFound     = "TargetNotFound"
 	reasonPodsRefused        = "PodsRefused"
+	reasonPodsNotStarting    = "PodsNotStarting"
 	reasonRollout            = "Rollout"
 	reasonNotPolled          = "NotYetPolled"
 	reasonAllAnswer          = "AllAnswer"
@@ -38,6 +39,8 @@ type stall struct{ reason, message string }
 type facts struct {
 	stall     stall
 	rollout   bool
+	trouble   trouble // of a pod that can't start
+	noWorker  bool    // and no other is ready
 	contested bool
 	mode      v1alpha1.ScalingMode
 	servers   []backlog.ServerSample
@@ -73,6 +76,8 @@ func setConditions(conditions *[]metav1.Condition, generation int64, f facts) {
 		set(v1alpha1.ConditionReady, metav1.ConditionUnknown, reason, message)
 	case reason == reasonNoneAnswers:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	case f.trouble != "" && (f.noWorker || f.rollout):
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonPodsNotStarting, notStarting+f.trouble.advice())
 	case f.rollout:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonRollout, "pods of an older template are being replaced")
 	default:

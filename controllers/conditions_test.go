@@ -39,7 +39,12 @@ func TestConditions(t *testing.T) {
 		"stalled": {with(auto(ok), func(f *facts) { f.stall = stall{"InvalidScaling", "m"} }), map[string]string{
 			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling", "ScalingActive": "False InvalidScaling",
 		}},
-		"rollout":   {with(auto(ok), func(f *facts) { f.rollout = true }), map[string]string{"Ready": "False Rollout", "Reconciling": "True Rollout"}},
+		"rollout":       {with(auto(ok), func(f *facts) { f.rollout = true }), map[string]string{"Ready": "False Rollout", "Reconciling": "True Rollout"}},
+		"no pod starts": {with(auto(ok), func(f *facts) { f.trouble, f.noWorker = troubleImage, true }), map[string]string{"Ready": "False PodsNotStarting"}},
+		"some start":    {with(auto(ok), func(f *facts) { f.trouble = troubleImage }), nil},
+		"a rollout whose pods don't start": {with(auto(ok), func(f *facts) { f.trouble, f.rollout = troubleImage, true }), map[string]string{
+			"Ready": "False PodsNotStarting", "Reconciling": "True Rollout",
+		}},
 		"paused":    {with(auto(ok), func(f *facts) { f.mode = v1alpha1.ModePaused }), map[string]string{"ScalingActive": "False Paused"}},
 		"contested": {with(auto(ok), func(f *facts) { f.contested = true }), map[string]string{"ScalingActive": "False Contested"}},
 		"limited":   {with(auto(ok), func(f *facts) { f.decision.Limited = scaling.LimitMaximum }), map[string]string{"ScalingLimited": "True TooManyReplicas"}},

@@ -46,7 +46,7 @@ type pod struct {
 	ready         bool
 	readySince    time.Time
 	terminating   bool
-	broken        bool // cannot start for a reason that has nothing to do with how long a start takes
+	trouble       trouble
 	cost          int32
 }
 
@@ -104,7 +104,7 @@ func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWork
 		}
 		q := pod{
 			name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
-			terminating: p.DeletionTimestamp != nil, broken: p.Status.Reason == reasonBroken, cost: deletionCost(p),
+			terminating: p.DeletionTimestamp != nil, trouble: trouble(p.Status.Reason), cost: deletionCost(p),
 		}
 		for _, cond := range p.Status.Conditions {
 			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {

@@ -171,6 +171,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		generation: pool.Generation, compiled: compiled, functions: policy.Functions(&pool.Spec),
 		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: pool.Spec.TargetRef != nil,
 	})
+	f.trouble, f.noWorker = worstTrouble(pods, pool.Status.Conditions, r.clock.Now())
 	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
 	f.shared = r.share(req.NamespacedName, policy.Servers(&pool.Spec), policy.Functions(&pool.Spec))
 	f.servers, f.polled, f.decision = v.sample.Servers, asked(v.sample), v.decision
@@ -185,7 +186,10 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err := r.writeStatus(ctx, &pool, w, replicas, f, v); err != nil {
 		return ctrl.Result{}, err
 	}
-	if pool.Spec.TLS != nil || f.stall.reason != "" {
+	switch {
+	case f.trouble != "":
+		return ctrl.Result{RequeueAfter: calm}, nil
+	case pool.Spec.TLS != nil || f.stall.reason != "":
 		return ctrl.Result{RequeueAfter: refreshSecretsEvery}, nil
 	}
 	return ctrl.Result{RequeueAfter: refreshEvery}, nil

@@ -94,7 +94,7 @@ func scalingPods(f poolFacts, s backlog.Sample, toldSince time.Time) []scaling.P
 	}
 	pods := make([]scaling.PodSample, 0, len(f.pods))
 	for _, p := range f.pods {
-		ps := scaling.PodSample{Name: p.name, Created: p.created, Ready: p.ready, Terminating: p.terminating, Broken: p.broken}
+		ps := scaling.PodSample{Name: p.name, Created: p.created, Ready: p.ready, Terminating: p.terminating, Broken: p.trouble != ""}
 		if p.ready {
 			ps.Registered = p.readySince
 		}
