@@ -8,6 +8,10 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gearman-operator
 REPORTS := $(ROOT)/build/reports
 export CACHE REPORTS
 
+# One way of building for all but the race detector (hack/make/test.mk): each other one would compile Kubernetes' libraries again.
+export GOFLAGS := -trimpath $(filter-out -trimpath,$(GOFLAGS))
+export CGO_ENABLED := 0
+
 VERSION ?= 0.1.0
 IMAGE ?= gearman-operator:$(VERSION)
 
@@ -15,4 +19,6 @@ IMAGE ?= gearman-operator:$(VERSION)
 help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-include $(wildcard hack/make/*.mk)
+# First, what others name as prerequisites: make expands those where it reads them, and a variable that is set later is nothing there.
+include hack/make/tools.mk hack/make/cluster.mk hack/make/image.mk
+include $(filter-out hack/make/tools.mk hack/make/cluster.mk hack/make/image.mk,$(wildcard hack/make/*.mk))

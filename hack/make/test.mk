@@ -6,5 +6,5 @@ TEST_TIMEOUT ?= 8m
 .PHONY: test
 test: deps envtest-assets $(HELM) ## all Go tests, with the race detector, a real API server and real job servers
 	@begin=$$SECONDS; \
-	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...; \
+	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...; \
 	echo "test: passed in $$((SECONDS - begin)) s"

@@ -34,7 +34,8 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary_ = filepath.Join(dir, "gearman-worker")
-	build := exec.Command("go", "build", "-o", binary_, "../../cmd/worker")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary_, "../../cmd/worker")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is built for the image
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)

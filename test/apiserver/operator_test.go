@@ -31,7 +31,9 @@ var managerBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "manager")
-	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/manager").CombinedOutput()
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/manager")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is built for the image
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", &buildError{out, err}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,10 +63,16 @@ func Connect() (*Cluster, error) {
 	return &Cluster{Client: c, API: api, Config: config, Kubeconfig: path}, nil
 }
 
-// Root is the project's folder.
+// Root is the project's folder: the one above that has the go.mod.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := filepath.Abs(".")
+	for err == nil && dir != filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "."
 }
 
 // ApplyFile applies each object of a YAML file of the project by server-side apply; edit may change it before.
