@@ -59,7 +59,7 @@ func TestScalingSample(t *testing.T) {
 				{name: "drains", uid: "b", created: ago(100), terminating: true},
 				{name: "tells nothing", uid: "c", created: ago(100), ready: true, readySince: ago(80)},
 				{name: "has just crashed", uid: "d", created: ago(100)},
-				{name: "crashed long ago", uid: "e", created: ago(100), broken: true},
+				{name: "crashed long ago", uid: "e", created: ago(100), trouble: troubleCrash},
 				{name: "is cut off", uid: "f", created: ago(100), ready: true, readySince: ago(80)},
 			}},
 			sample: backlog.Sample{
