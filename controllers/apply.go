@@ -2,13 +2,17 @@ package controllers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,33 +30,67 @@ const (
 	OwnerScale = client.FieldOwner("gearman-operator-scale")
 )
 
-// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner. d is filled with the answer.
-func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) error {
-	raw, err := json.Marshal(d)
+// applied is what the API server answered to an apply of a Deployment's template.
+type applied struct {
+	uid        string
+	generation int64
+	fields     string // hash of what the operator owns now
+}
+
+// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
+func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (applied, error) {
+	d.Spec.WithReplicas(0)
+	a, err := applyTemplate(ctx, c, d, "")
 	if err != nil {
-		return fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+		return applied{}, fmt.Errorf("create: %w", err)
 	}
-	first := &appsv1ac.DeploymentApplyConfiguration{} // a copy of its own, since it is filled too
-	if err := json.Unmarshal(raw, first); err != nil {
-		return fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
-	}
-	first.Spec.WithReplicas(0)
-	if err := c.Apply(ctx, first, OwnerMain, client.ForceOwnership); err != nil {
-		return fmt.Errorf("create Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
-	}
-	return updateDeployment(ctx, c, d, 0)
+	d.Spec.Replicas = nil
+	return updateDeployment(ctx, c, d, 0, a.fields)
 }
 
 // updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
-// takes them from nobody.
-func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32) error {
+// takes them from nobody. fields is the hash of what the operator is expected to own then; where that turns out otherwise it is
+// written in a second step.
+func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (applied, error) {
 	if _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
-		return err
+		return applied{}, err
 	}
-	if err := c.Apply(ctx, d, OwnerMain, client.ForceOwnership); err != nil {
-		return fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	a, err := applyTemplate(ctx, c, d, fields)
+	if err == nil && a.fields != fields {
+		a, err = applyTemplate(ctx, c, d, a.fields)
 	}
-	return nil
+	return a, err
+}
+
+func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (applied, error) {
+	d.WithAnnotations(map[string]string{fieldsAnnotation: fields})
+	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
+	u := &unstructured.Unstructured{}
+	raw, err := json.Marshal(d)
+	if err == nil {
+		err = json.Unmarshal(raw, &u.Object)
+	}
+	if err != nil {
+		return applied{}, fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), OwnerMain, client.ForceOwnership); err != nil {
+		return applied{}, fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	return applied{uid: string(u.GetUID()), generation: u.GetGeneration(), fields: ownedFields(u.GetManagedFields())}, nil
+}
+
+// ownedFields identifies the set of fields that the operator owns of a Deployment, apart from the replicas that it owns for a moment at
+// the creation. Whoever changes one of these fields takes it out of the set, and what others add is not in it: unlike the values, the
+// set does not depend on how a version of the API server fills in defaults. Empty where the operator owns nothing.
+func ownedFields(entries []metav1.ManagedFieldsEntry) string {
+	for i := range entries {
+		e := &entries[i]
+		if e.Manager == string(OwnerMain) && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
+			sum := sha256.Sum256([]byte(strings.Replace(e.FieldsV1.GetRawString(), `"f:replicas":{},`, "", 1)))
+			return hex.EncodeToString(sum[:10])
+		}
+	}
+	return ""
 }
 
 // applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the generation that this made.

@@ -59,7 +59,7 @@ type poolFacts struct {
 	workload   workload
 	pods       []pod
 	learnt     scaling.Learnt
-	target     bool // a targetRef: its pods are not known
+	target     targetRule
 }
 
 // view is the last decision on a pool and what led to it.

@@ -13,14 +13,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// liveTemplateAnnotation exists in the cache only: the hash of the live pod template, which the cache drops.
-const liveTemplateAnnotation = "gearman.dev/live-template"
+// liveFieldsAnnotation exists in the cache only: the hash of the fields that the operator owns, which the cache drops.
+const liveFieldsAnnotation = "gearman.dev/live-fields"
 
 // deletionCostAnnotation tells the ReplicaSet controller which pods to remove first.
 const deletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost"
 
 // CacheByObject says how little of each kind the manager's cache keeps: only the pools' pods, without what is not looked at, and
-// Deployments and StatefulSets without their templates (10 kB of 10.6 kB), of which a hash stays.
+// Deployments and StatefulSets without their templates (10 kB of 10.6 kB).
 func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	ofPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
 	if err != nil {
@@ -38,14 +38,12 @@ func stripDeployment(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	hash, err := hashTemplate(&d.Spec.Template, d.Spec.Selector)
-	if err != nil {
-		return nil, err
+	if fields := ownedFields(d.ManagedFields); fields != "" {
+		if d.Annotations == nil {
+			d.Annotations = map[string]string{}
+		}
+		d.Annotations[liveFieldsAnnotation] = fields
 	}
-	if d.Annotations == nil {
-		d.Annotations = map[string]string{}
-	}
-	d.Annotations[liveTemplateAnnotation] = hash
 	delete(d.Annotations, corev1.LastAppliedConfigAnnotation)
 	d.ManagedFields = nil
 	d.Spec.Template = corev1.PodTemplateSpec{}

@@ -22,6 +22,7 @@ const (
 	reasonInvalidServers     = "InvalidServers"
 	reasonNameTaken          = "NameTaken"
 	reasonTargetNotFound     = "TargetNotFound"
+	reasonTargetTaken        = "TargetTaken"
 	reasonPodsRefused        = "PodsRefused"
 	reasonPodsNotStarting    = "PodsNotStarting"
 	reasonRollout            = "Rollout"
@@ -89,7 +90,7 @@ func setConditions(conditions *[]metav1.Condition, generation int64, f facts) {
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, f.stall.reason, f.stall.message)
 	case f.contested:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, reasonContested,
-			"somebody else keeps changing the Deployment's replicas: stop them, or set scaling.mode to Paused")
+			"somebody else keeps changing the replicas: stop them, or set scaling.mode to Paused")
 	case f.mode != v1alpha1.ModeAuto:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, string(f.mode), "scaling.mode is "+string(f.mode))
 	case reason == reasonNoneAnswers || reason == reasonNotPolled:

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -36,7 +37,15 @@ type workload struct {
 	failure string
 
 	inputs, runtimeImage string // annotations, as applied
-	liveTemplate         string // hash of the template as it is
+	// What the operator owned of the Deployment after it had applied its template, and what it owns now; as hashes.
+	appliedFields, liveFields string
+	// edited says that somebody else's edit of the Deployment is left as it is.
+	edited bool
+
+	// Of a target only.
+	owner       string          // the pool that made it
+	version     string          // its resource version
+	podSelector labels.Selector // selects its pods, and maybe others
 }
 
 // pod is what is known of one pod of a pool.
@@ -53,19 +62,21 @@ type pod struct {
 // gatherWorkload reads the pool's Deployment, or its target.
 func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload, error) {
 	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
-	if ref := pool.Spec.TargetRef; ref != nil {
-		kind, key.Name = ref.Kind, ref.Name
+	isTarget := pool.Spec.TargetRef != nil
+	if isTarget {
+		kind, key.Name = pool.Spec.TargetRef.Kind, pool.Spec.TargetRef.Name
 	}
 	if kind == "StatefulSet" {
 		var s appsv1.StatefulSet
 		if err := c.Get(ctx, key, &s); err != nil {
 			return workload{}, notFoundOr(err, "read StatefulSet %s", key)
 		}
-		return workload{
+		w := workload{
 			exists: true, uid: string(s.UID), generation: s.Generation, replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
 			selector: metav1.FormatLabelSelector(s.Spec.Selector),
 			rollout:  s.Status.ObservedGeneration < s.Generation || s.Status.UpdateRevision != s.Status.CurrentRevision,
-		}, nil
+		}
+		return w, w.asTarget(&s, s.Spec.Selector)
 	}
 	var d appsv1.Deployment
 	if err := c.Get(ctx, key, &d); err != nil {
@@ -74,49 +85,72 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 	w := workload{
 		exists: true, uid: string(d.UID), generation: d.Generation, replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
 		selector: metav1.FormatLabelSelector(d.Spec.Selector),
-		foreign:  pool.Spec.TargetRef == nil && !metav1.IsControlledBy(&d, pool),
+		foreign:  !isTarget && !metav1.IsControlledBy(&d, pool),
 		rollout:  d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < d.Status.Replicas,
 		inputs:   d.Annotations[inputsAnnotation], runtimeImage: d.Annotations[runtimeImageAnnotation],
-		liveTemplate: d.Annotations[liveTemplateAnnotation],
+		appliedFields: d.Annotations[fieldsAnnotation], liveFields: d.Annotations[liveFieldsAnnotation],
 	}
 	for _, cond := range d.Status.Conditions {
 		if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
 			w.failure = cond.Message
 		}
 	}
+	if isTarget {
+		return w, w.asTarget(&d, d.Spec.Selector)
+	}
 	return w, nil
+}
+
+// asTarget notes what is needed of an object that is a pool's target.
+func (w *workload) asTarget(o client.Object, selector *metav1.LabelSelector) (err error) {
+	w.version = o.GetResourceVersion()
+	if c := metav1.GetControllerOf(o); c != nil && c.Kind == "GearmanWorkerPool" {
+		w.owner = c.Name
+	}
+	if w.podSelector, err = metav1.LabelSelectorAsSelector(selector); err != nil {
+		return fmt.Errorf("selector of %s/%s: %w", o.GetNamespace(), o.GetName(), err)
+	}
+	return nil
 }
 
 // gatherPods reads the pool's pods, oldest first, but for those that have ended.
 func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]pod, error) {
-	if pool.Spec.TargetRef != nil {
-		return nil, nil
-	}
 	var list corev1.PodList
 	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingLabels{v1alpha1.LabelPool: pool.Name}); err != nil {
 		return nil, fmt.Errorf("list the pods of %s: %w", client.ObjectKeyFromObject(pool), err)
 	}
 	pods := make([]pod, 0, len(list.Items))
 	for i := range list.Items {
-		p := &list.Items[i]
-		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue
+		if p := &list.Items[i]; !ended(p) {
+			pods = append(pods, podOf(p))
 		}
-		q := pod{
-			name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
-			terminating: p.DeletionTimestamp != nil, trouble: trouble(p.Status.Reason), cost: deletionCost(p),
-		}
-		for _, cond := range p.Status.Conditions {
-			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
-				q.ready, q.readySince = true, cond.LastTransitionTime.Time
-			}
-		}
-		pods = append(pods, q)
 	}
+	sortPods(pods)
+	return pods, nil
+}
+
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// podOf reads a pod as the cache keeps it.
+func podOf(p *corev1.Pod) pod {
+	q := pod{
+		name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
+		terminating: p.DeletionTimestamp != nil, trouble: trouble(p.Status.Reason), cost: deletionCost(p),
+	}
+	for _, cond := range p.Status.Conditions {
+		if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
+			q.ready, q.readySince = true, cond.LastTransitionTime.Time
+		}
+	}
+	return q
+}
+
+func sortPods(pods []pod) {
 	slices.SortFunc(pods, func(a, b pod) int {
 		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
 	})
-	return pods, nil
 }
 
 func deletionCost(p *corev1.Pod) int32 {

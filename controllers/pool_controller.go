@@ -78,21 +78,15 @@ type PoolReconciler struct {
 	options    Options
 
 	mu      sync.Mutex
-	applied map[types.NamespacedName]appliedTemplate
-}
-
-// appliedTemplate is what a pool's Deployment looked like when the operator last applied (or first saw) its template.
-type appliedTemplate struct {
-	uid        string
-	generation int64  // that the apply made; what the cache shows before it says nothing
-	live       string // hash of the template as it then was; empty until the cache has shown it
+	drifts  map[types.NamespacedName]*drift // of the few pools that have something to remember
+	targets map[types.NamespacedName]targetPods
 }
 
 // NewPoolReconciler returns a reconciler; live reads without a cache.
 func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, ck clock.PassiveClock, p Poller, a *Autoscaler, o Options) *PoolReconciler {
 	return &PoolReconciler{
 		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(c), shares: newShares(), options: o,
-		applied: map[types.NamespacedName]appliedTemplate{},
+		drifts: map[types.NamespacedName]*drift{}, targets: map[types.NamespacedName]targetPods{},
 	}
 }
 
@@ -105,11 +99,17 @@ func (r *PoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		}
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 	})
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.GearmanWorkerPool{}, targetIndex, indexTarget); err != nil {
+		return fmt.Errorf("index the pools by their targets: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("gearmanworkerpool").
 		For(&v1alpha1.GearmanWorkerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}).
 		Watches(&corev1.Pod{}, ofPool).
+		Watches(&appsv1.Deployment{}, r.ofTarget("Deployment")).
+		Watches(&appsv1.StatefulSet{}, r.ofTarget("StatefulSet")).
+		Watches(&v1alpha1.GearmanWorkerPool{}, r.ofTarget(""), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(r.autoscaler.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.options.Workers)}).
 		Complete(r)
@@ -134,7 +134,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	pods, err := gatherPods(ctx, r.client, &pool)
+	pods, refresh, err := r.gatherPods(ctx, &pool, &w)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -158,7 +158,10 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if f.stall.reason != "" {
 		return r.stalled(ctx, &pool, w, f)
 	}
-	if w.failure != "" {
+	switch {
+	case w.edited:
+		f.stall = stall{reasonContested, "somebody else keeps changing the Deployment: stop them, or make the change in the pool"}
+	case w.failure != "":
 		// The pods are refused; replicas are still kept right, so that it goes on by itself once they are let in.
 		f.stall = stall{reasonPodsRefused, w.failure}
 	}
@@ -169,7 +172,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	v := r.autoscaler.set(req.NamespacedName, poolFacts{
 		generation: pool.Generation, compiled: compiled, functions: policy.Functions(&pool.Spec),
-		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: pool.Spec.TargetRef != nil,
+		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: targetRuleOf(&pool.Spec),
 	})
 	f.trouble, f.noWorker = worstTrouble(pods, pool.Status.Conditions, r.clock.Now())
 	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
@@ -186,13 +189,13 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err := r.writeStatus(ctx, &pool, w, replicas, f, v); err != nil {
 		return ctrl.Result{}, err
 	}
-	switch {
-	case f.trouble != "":
-		return ctrl.Result{RequeueAfter: calm}, nil
-	case pool.Spec.TLS != nil || f.stall.reason != "":
-		return ctrl.Result{RequeueAfter: refreshSecretsEvery}, nil
+	if f.trouble != "" {
+		refresh = min(refresh, calm)
 	}
-	return ctrl.Result{RequeueAfter: refreshEvery}, nil
+	if pool.Spec.TLS != nil || f.stall.reason != "" {
+		refresh = min(refresh, refreshSecretsEvery)
+	}
+	return ctrl.Result{RequeueAfter: refresh}, nil
 }
 
 // stalled reports a pool that cannot work until its spec changes. What it has is left as it is.
@@ -212,7 +215,8 @@ func (r *PoolReconciler) forget(key types.NamespacedName) {
 	r.scaler.forget(key)
 	r.share(key, nil, nil)
 	r.mu.Lock()
-	delete(r.applied, key)
+	delete(r.drifts, key)
+	delete(r.targets, key)
 	r.mu.Unlock()
 }
 
@@ -223,80 +227,6 @@ func (r *PoolReconciler) share(key types.NamespacedName, servers, functions []st
 		r.autoscaler.enqueue(k)
 	}
 	return sharedNames(key, with)
-}
-
-// ensureWorkload brings the pool's Deployment to its template; w becomes what it is then.
-func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w *workload) (stall, error) {
-	if ref := pool.Spec.TargetRef; ref != nil {
-		if !w.exists {
-			return stall{reasonTargetNotFound, fmt.Sprintf("there is no %s %s in namespace %s: create it, or correct targetRef", ref.Kind, ref.Name, pool.Namespace)}, nil
-		}
-		return stall{}, nil
-	}
-	if w.foreign {
-		return stall{reasonNameTaken, fmt.Sprintf("a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment", pool.Name)}, nil
-	}
-	inputs, err := templateInputs(pool)
-	if err != nil {
-		return stall{}, err
-	}
-	rt := r.options.Runtime
-	if w.exists && w.inputs == inputs && w.runtimeImage != "" && !r.options.RolloutRuntime {
-		rt.Image = w.runtimeImage // a new operator alone rolls no pods
-	}
-	key := client.ObjectKeyFromObject(pool)
-	drifted := r.drifted(key, *w)
-	if w.exists && w.inputs == inputs && w.runtimeImage == rt.Image && !drifted {
-		return stall{}, nil
-	}
-	d, err := deploymentTemplate(pool, rt)
-	if errors.Is(err, errInvalidPodTemplate) {
-		return stall{reasonInvalidPodTemplate, err.Error()}, nil
-	}
-	if err != nil {
-		return stall{}, err
-	}
-	if !w.exists {
-		if err := createDeployment(ctx, r.client, d); err != nil {
-			return refusal(err)
-		}
-		*w = workload{exists: true, inputs: inputs, runtimeImage: rt.Image}
-	} else {
-		if err := updateDeployment(ctx, r.client, d, w.replicas); err != nil {
-			return refusal(err)
-		}
-		if drifted && w.inputs == inputs {
-			r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment's pod template; it was put back")
-		}
-	}
-	w.rollout, w.uid, w.generation = true, string(deref(d.UID, "")), deref(d.Generation, 0)
-	r.mu.Lock()
-	r.applied[key] = appliedTemplate{uid: w.uid, generation: w.generation}
-	r.mu.Unlock()
-	return stall{}, nil
-}
-
-// drifted reports whether somebody else has changed the Deployment's pod template since the operator last applied or, in this life, first saw it.
-func (r *PoolReconciler) drifted(key types.NamespacedName, w workload) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	seen := r.applied[key]
-	switch {
-	case seen.uid != w.uid || seen.live == "" && w.generation >= seen.generation:
-		r.applied[key] = appliedTemplate{uid: w.uid, live: w.liveTemplate}
-		return false
-	case w.generation < seen.generation:
-		return false
-	}
-	return seen.live != w.liveTemplate
-}
-
-// refusal tells an object that the API server does not accept from a failure to reach it.
-func refusal(err error) (stall, error) {
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		return stall{reasonInvalidPodTemplate, err.Error()}, nil
-	}
-	return stall{}, err
 }
 
 // subscribe tells the poller what the pool wants to know.

@@ -32,6 +32,7 @@ func scalingSample(f poolFacts, s backlog.Sample, tick time.Duration, last, now 
 			busy += int64(p.Busy)
 		}
 	}
+	pin(f.target, in.Pods, in.Functions)
 	running := make([]int64, len(in.Functions))
 	for i, fn := range in.Functions {
 		running[i] = fn.Running
@@ -80,8 +81,8 @@ const (
 )
 
 func scalingPods(f poolFacts, s backlog.Sample, toldSince time.Time) []scaling.PodSample {
-	if f.target {
-		// Of a target's pods only the numbers are known.
+	if f.target != noTarget && len(f.pods) == 0 {
+		// None of the target's pods has been seen yet: there are only the numbers.
 		pods := make([]scaling.PodSample, max(0, f.workload.current))
 		for i := range pods {
 			pods[i].Ready = int32(i) < f.workload.ready

@@ -85,8 +85,8 @@ func TestScalingSample(t *testing.T) {
 				},
 			},
 		},
-		"a target, of whose pods only the numbers are known": {
-			facts: poolFacts{target: true, workload: workload{replicas: 2, current: 2, ready: 1}},
+		"a target, of whose pods none has been seen yet": {
+			facts: poolFacts{target: targetIdle, workload: workload{replicas: 2, current: 2, ready: 1}},
 			want:  scaling.Sample{Replicas: 2, Pods: []scaling.PodSample{{Ready: true}, {}}},
 		},
 	}

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -48,6 +46,8 @@ const (
 	inputsAnnotation = "gearman.dev/template-inputs"
 	// runtimeImageAnnotation holds the image that the runtime is injected from.
 	runtimeImageAnnotation = "gearman.dev/runtime-image"
+	// fieldsAnnotation holds the hash of the fields that the operator owned when it had applied the template: what drift is told by.
+	fieldsAnnotation = "gearman.dev/applied-fields"
 )
 
 // RuntimeImage says where the worker runtime of generated pods comes from.
@@ -381,17 +381,4 @@ func withDefaults(m, defaults map[string]string) map[string]string {
 		}
 	}
 	return m
-}
-
-// hashTemplate identifies a live pod template, so that the cache needs to keep no more of it.
-func hashTemplate(t *corev1.PodTemplateSpec, selector *metav1.LabelSelector) (string, error) {
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(struct {
-		T *corev1.PodTemplateSpec
-		S *metav1.LabelSelector
-	}{t, selector}); err != nil {
-		return "", fmt.Errorf("hash the pod template: %w", err)
-	}
-	sum := sha256.Sum256(buf.Bytes())
-	return hex.EncodeToString(sum[:10]), nil
 }

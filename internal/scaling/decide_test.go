@@ -61,6 +61,28 @@ func TestDecide(t *testing.T) {
 			play:     func(q *pool) Decision { q.busy(2); return q.ticks(settle) },
 			want:     outcome{2, ReasonIdle, "", "", true, []string{"pod-2", "pod-3"}},
 		},
+		"an idle pod that can't be chosen stays": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.busy(2)
+				q.sample.Pods[2].Pinned = true
+				return q.ticks(settle)
+			},
+			want: outcome{3, ReasonIdle, "", "", true, []string{"pod-3"}},
+		},
+		"the maximum wins over what can't be chosen": {
+			policy:   Policy{MaxReplicas: 3},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.busy(4)
+				for i := range q.sample.Pods {
+					q.sample.Pods[i].Pinned = true
+				}
+				return q.tick()
+			},
+			want: outcome{3, ReasonAboveMaximum, LimitMaximum, "", true, []string{"pod-0"}},
+		},
 		"nothing shrinks just after the start": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,

@@ -153,6 +153,8 @@ func (d *Decision) victims(p *Policy, s *State, in *Sample) {
 // rank says whether and when a pod may go.
 func (d *Decision) rank(pod *PodSample, p *Policy, s *State) int {
 	switch {
+	case pod.Pinned && !d.Forced:
+		return rankNever
 	case !pod.works():
 		return rankBroken
 	case pod.Telemetry && pod.Busy == 0:

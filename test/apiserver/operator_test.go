@@ -20,9 +20,10 @@ import (
 const (
 	soloUpgrade = "solo-upgrade"
 	soloLeader  = "solo-leader"
+	soloDrift   = "solo-drift"
 )
 
-var solo = []string{soloUpgrade, soloLeader}
+var solo = []string{soloUpgrade, soloLeader, soloDrift}
 
 // managerBinary builds the operator once.
 var managerBinary = sync.OnceValues(func() (string, error) {

@@ -20,8 +20,11 @@ import (
 
 // peer is a connection to a real job server that says exactly what a test wants said.
 type peer struct {
-	t    *testing.T
-	conn *proto.Conn
+	t        *testing.T
+	conn     *proto.Conn
+	assigned []byte // the job of a pod that works
+	began    time.Time
+	reporter *telemetry.Reporter
 }
 
 func dial(t *testing.T, addr string) *peer {
@@ -30,7 +33,7 @@ func dial(t *testing.T, addr string) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &peer{t, proto.NewConn(nc, proto.Limits{})}
+	p := &peer{t: t, conn: proto.NewConn(nc, proto.Limits{})}
 	t.Cleanup(func() { _ = p.conn.Close() })
 	return p
 }
@@ -182,7 +185,7 @@ func pods(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int) []*corev1.Pod {
 }
 
 // startPod plays the kubelet for a pod with the worker runtime in it: it is ready, and a connection carries its telemetry.
-func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) {
+func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) *peer {
 	t.Helper()
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", Conditions: []corev1.PodCondition{
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
@@ -195,13 +198,28 @@ func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) {
 		t.Fatal(err)
 	}
 	w := dial(t, server)
+	w.reporter = r
 	w.write(proto.AppendCanDo(nil, "resize"))
 	if busy {
-		w.grab()
-		r.Start("resize", time.Now())
+		w.assigned = w.grab()
 	}
-	id, _ := r.Next(time.Now())
-	w.write(proto.AppendSetClientID(nil, id))
+	w.announce(busy)
+	return w
+}
+
+// announce says, by the connection's client id, that its pod begins (or ends) a job.
+func (p *peer) announce(busy bool) {
+	p.t.Helper()
+	now := time.Now()
+	switch {
+	case busy:
+		p.began = now
+		p.reporter.Start("resize", now)
+	case p.assigned != nil:
+		p.reporter.End("resize", p.began, now, telemetry.OK)
+	}
+	id, _ := p.reporter.Next(now)
+	p.write(proto.AppendSetClientID(nil, id))
 }
 
 // TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition names it; then all recovers.

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -127,46 +126,6 @@ func TestModes(t *testing.T) {
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(5), "minReplicas holds without any job server")
 }
 
-// TestDeploymentPutBack: a Deployment that somebody deletes or edits is put back, and an event says so.
-func TestDeploymentPutBack(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	p := pool(namespace(t), func(s *spec) { s.Scaling = manual(2) })
-	create(t, p)
-	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(2))
-	d, err := deployment(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := k8s.Delete(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
-	g.Eventually(func() bool {
-		again, err := deployment(t.Context(), p)
-		return err == nil && again.UID != d.UID && *again.Spec.Replicas == 2
-	}, eventually).Should(BeTrue())
-
-	// The operator must have seen the new Deployment before the edit, or it could not tell the edit from its own work.
-	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).ShouldNot(BeEmpty())
-	g.Eventually(func() string {
-		d, err := deployment(t.Context(), p)
-		if err != nil {
-			return err.Error()
-		}
-		old := d.DeepCopy()
-		d.Spec.Template.Spec.Containers[0].Image = "intruder"
-		if err := k8s.Patch(t.Context(), d, client.MergeFrom(old)); err != nil {
-			return err.Error()
-		}
-		time.Sleep(300 * time.Millisecond)
-		if d, err = deployment(t.Context(), p); err != nil {
-			return err.Error()
-		}
-		return d.Spec.Template.Spec.Containers[0].Image
-	}, eventually).Should(Equal("worker:1"))
-	g.Eventually(reasons(t, p), eventually).Should(ContainElement("TemplateRestored"))
-}
-
 // TestContested: replicas that somebody else changes again and again are no longer forced.
 func TestContested(t *testing.T) {
 	t.Parallel()
@@ -254,70 +213,6 @@ func TestNameTaken(t *testing.T) {
 	}
 	if *d.Spec.Replicas != 4 || d.Spec.Template.Spec.Containers[0].Image != "other" || len(d.OwnerReferences) != 0 {
 		t.Errorf("the other Deployment was touched: %+v", d.Spec)
-	}
-}
-
-// TestTarget: of a target nothing but its replicas is touched, and it stays as it is when the pool goes.
-func TestTarget(t *testing.T) {
-	t.Parallel()
-	ns := namespace(t)
-	labels := map[string]string{"app": "legacy"}
-	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "legacy"}}}}
-	selector := &metav1.LabelSelector{MatchLabels: labels}
-	targets := map[string]client.Object{
-		"Deployment": &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "legacy"},
-			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(1)), Selector: selector, Template: template},
-		},
-		"StatefulSet": &appsv1.StatefulSet{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "legacy"},
-			Spec:       appsv1.StatefulSetSpec{Replicas: new(int32(1)), Selector: selector, Template: template, ServiceName: "legacy"},
-		},
-	}
-	for kind, target := range targets {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			g := NewWithT(t)
-			create(t, target)
-			before := target.DeepCopyObject().(client.Object)
-			p := pool(ns, func(s *spec) {
-				s.Image, s.TargetRef, s.Scaling = "", &v1alpha1.TargetRef{Kind: kind, Name: "legacy"}, manual(4)
-			})
-			p.Name = strings.ToLower(kind)
-			create(t, p)
-			g.Eventually(func() int32 {
-				if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(target), target); err != nil {
-					return -1
-				}
-				switch o := target.(type) {
-				case *appsv1.Deployment:
-					return *o.Spec.Replicas
-				case *appsv1.StatefulSet:
-					return *o.Spec.Replicas
-				}
-				return -1
-			}, eventually).Should(BeEquivalentTo(4))
-			if diff := cmp.Diff(before.GetLabels(), target.GetLabels()); diff != "" {
-				t.Error(diff)
-			}
-			for _, m := range target.GetManagedFields() {
-				if m.Manager == "gearman-operator" || m.Manager == "gearman-operator-scale" && m.Subresource != "scale" {
-					t.Errorf("the target was changed beyond its scale: %s", m.FieldsV1)
-				}
-			}
-			if len(target.GetOwnerReferences()) != 0 {
-				t.Error("the target was taken over")
-			}
-			if err := k8s.Delete(t.Context(), p); err != nil {
-				t.Fatal(err)
-			}
-			g.Eventually(func() bool {
-				return apierrors.IsNotFound(k8s.Get(t.Context(), client.ObjectKeyFromObject(p), p))
-			}, eventually).Should(BeTrue(), "no finalizer holds the pool")
-			if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(target), target); err != nil || target.GetDeletionTimestamp() != nil {
-				t.Errorf("the target went with the pool: %v", err)
-			}
-		})
 	}
 }
 
