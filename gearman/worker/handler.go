@@ -86,6 +86,12 @@ func OnPanic(decide func(*PanicError) error) Option {
 	return func(f *function) { f.onPanic = decide }
 }
 
+// OnSpoolError decides in the handler's place what comes of a job whose payload could not be written to Options.SpoolDir, for which err says
+// why: it is called as a handler is, but has no payload to read. Without it such a job ends with an exception that says so.
+func OnSpoolError(decide func(ctx context.Context, job *Job, err error) error) Option {
+	return func(f *function) { f.onSpoolError = decide }
+}
+
 // function is a registered function.
 type function struct {
 	name          string // as the user named it
@@ -95,6 +101,7 @@ type function struct {
 	grace         time.Duration
 	serverTimeout time.Duration
 	onPanic       func(*PanicError) error
+	onSpoolError  func(context.Context, *Job, error) error
 }
 
 // call runs the handler and turns a panic into an error.
@@ -115,7 +122,14 @@ func (f *function) call(ctx context.Context, job *Job) (result []byte, err error
 			err = errors.Join(f.onPanic(p), p)
 		}
 	}()
-	result, err = f.handler(ctx, job)
+	switch {
+	case job.spoolErr == nil:
+		result, err = f.handler(ctx, job)
+	case f.onSpoolError != nil:
+		err = errors.Join(f.onSpoolError(ctx, job, job.spoolErr), job.spoolErr)
+	default:
+		err = errors.Join(Exception([]byte("the worker could not keep the "+job.spoolErr.Error())), job.spoolErr)
+	}
 	returned = true
 	return result, err
 }

@@ -24,6 +24,7 @@ type Job struct {
 	version  proto.Version
 	workload []byte
 	spool    *os.File // instead of workload
+	spoolErr error    // why there is neither
 	size     int64
 
 	link *link

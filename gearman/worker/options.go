@@ -54,7 +54,7 @@ type Options struct {
 	// Prefix is put before the name of each function towards the servers, and taken off for handlers.
 	Prefix string
 	// SpoolAbove is the payload size in bytes above which a job's payload is written to a file while it is received, instead of being kept in
-	// memory (default: never).
+	// memory (default: never). What comes of a job whose payload the file can't take, OnSpoolError says.
 	SpoolAbove int64
 	// SpoolDir is where those files are made (default: the system's directory for temporary files).
 	SpoolDir string

@@ -68,28 +68,48 @@ func unexpected(err error) error {
 	return err
 }
 
-// readSpool writes the payload to a file that has no name any more: nothing is left of it however the process ends.
+// readSpool writes the payload to a file that has no name any more: nothing is left of it however the process ends. Where the file can't take
+// it, the rest of the payload is read all the same, since the connection is good for other jobs and a lost one would only bring this job to
+// the next worker: the job ends by OnSpoolError then.
 func (l *link) readSpool(job *Job) error {
+	w := &spoolWriter{}
 	f, err := os.CreateTemp(l.c.w.o.SpoolDir, "gearman-job-*")
-	if err != nil {
-		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
-	}
-	job.spool = f
-	err = os.Remove(f.Name())
 	if err == nil {
-		_, err = io.Copy(f, l.in)
+		job.spool, w.file = f, f
+		err = os.Remove(f.Name())
 	}
+	w.err = err
+	_, err = io.Copy(w, l.in)
 	if err == nil && l.in.Rest() > 0 {
 		err = io.ErrUnexpectedEOF
 	}
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
+	if err == nil && w.err == nil {
+		_, w.err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil || w.err != nil {
+		job.removeSpool() // now, since the room is wanted
+		job.spool = nil
 	}
 	if err != nil {
-		job.removeSpool()
 		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
 	}
+	if w.err != nil {
+		job.spoolErr = fmt.Errorf("payload of %d bytes: %w", job.size, w.err)
+	}
 	return nil
+}
+
+// spoolWriter writes to a file, and after an error of that nowhere.
+type spoolWriter struct {
+	file *os.File
+	err  error
+}
+
+func (w *spoolWriter) Write(p []byte) (int, error) {
+	if w.err == nil {
+		_, w.err = w.file.Write(p)
+	}
+	return len(p), nil
 }
 
 func (j *Job) removeSpool() {

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,6 +343,54 @@ func TestSpooledPayload(t *testing.T) {
 	w.Stop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A payload that can't be kept ends its own job, by what the function says of that, and costs no connection.
+func TestPayloadThatCannotBeSpooled(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	var downs atomic.Int32
+	options := Options{
+		Servers: []string{addr}, SpoolAbove: 1000, SpoolDir: filepath.Join(t.TempDir(), "missing"),
+		Hooks: Hooks{ConnDown: func(Conn, error) { downs.Add(1) }},
+	}
+	handler := func(_ context.Context, j *Job) ([]byte, error) { return j.Workload(), nil }
+	decide := func(_ context.Context, j *Job, err error) error {
+		if j.Spool() != nil || j.Workload() != nil {
+			t.Errorf("%d bytes are kept, and spool %v", len(j.Workload()), j.Spool())
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return Exception([]byte("decided"))
+		}
+		return err
+	}
+	plain := start(t, options, map[string]Handler{"plain": handler})
+	decided := start(t, options, map[string]Handler{"decided": handler}, OnSpoolError(decide))
+	c := newClient(t, addr)
+	c.write(proto.AppendOption(nil, proto.Request, "exceptions"))
+	if got := c.next(); got != "OPTION_RES|exceptions" {
+		t.Fatal(got)
+	}
+	big := strings.Repeat("x", 3_000_000)
+	for _, tc := range []struct{ function, payload, want string }{
+		{"plain", big, "WORK_EXCEPTION|%s|the worker could not keep the payload of 3000000 bytes: open " + options.SpoolDir},
+		{"decided", big, "WORK_EXCEPTION|%s|decided"},
+		{"plain", "small", "WORK_COMPLETE|%s|small"},
+	} {
+		h := c.submit(proto.TypeSubmitJob, tc.function, "u", tc.payload)
+		if got := c.next(); !strings.HasPrefix(got, fmt.Sprintf(tc.want, h)) {
+			t.Errorf("%s of %d bytes: got %.100q", tc.function, len(tc.payload), got)
+		}
+	}
+	if n := downs.Load(); n > 0 {
+		t.Errorf("%d connections were lost", n)
+	}
+	for _, w := range []*running{plain, decided} {
+		w.Stop()
+		if err := w.wait(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

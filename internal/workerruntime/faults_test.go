@@ -215,35 +215,56 @@ func TestZombiesAndOrphans(t *testing.T) {
 	eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
 }
 
-// A full disk under the spool fails the job whose result doesn't fit, and requeues the one whose workload doesn't; the worker goes on.
-// (gearmand serves the function first that was registered last: the small job isn't starved by the large one that comes again.)
+// A full disk under the spool ends the job whose result or workload doesn't fit, by the crash policy; the worker and its connection go on.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	server := jobserver.Gearmand(t)
-	dir := t.TempDir()
-	// A file system of 256 KiB, in a mount namespace of the worker's own.
-	w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
-		binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result", "--spool-dir", dir, "--spool-above", "100Ki",
-		"--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero`)
-	eventually(t, "the worker starts, or has no right to mount", func() bool {
-		code, _ := w.get("/readyz")
-		return code == 200 || strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:")
-	})
-	if strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:") {
-		t.Skip("no right to mount a file system here: " + w.log.String())
-	}
-	a, err := newSubmitter(t, server.Addr).exceptions().do("result", "")
-	if err != nil || a.End != exception || !strings.Contains(a.Result, "no space left on device") {
-		t.Errorf("a result that doesn't fit: %+v, %v", a, err)
-	}
-	s := newSubmitter(t, server.Addr)
-	s.send(submitJob, "workload", "", strings.Repeat("x", 1_000_000))
-	eventually(t, "the log says why", func() bool { return strings.Contains(w.log.String(), "spool a payload") })
-	if a, err := newSubmitter(t, server.Addr).do("result", "small"); err != nil {
-		t.Errorf("the worker is of no more use: %+v, %v", a, err)
-	}
-	if n := w.log.lines(); n > 100 {
-		t.Errorf("%d log lines", n)
+	for policy, want := range map[string]struct {
+		end    uint32
+		reason string
+	}{
+		"fail":    {exception, `result="failed",reason="spool_failed"`},
+		"requeue": {fail, `result="requeued",reason="spool_failed"`}, // by gearmand, which gives up after its own retries
+	} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t, "--job-retries=2")
+			dir := t.TempDir()
+			// A file system of 256 KiB, in a mount namespace of the worker's own.
+			w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
+				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result", "--spool-dir", dir, "--spool-above", "100Ki",
+				"--on-crash", policy, "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
+			eventually(t, "the worker starts, or has no right to mount", func() bool {
+				code, _ := w.get("/readyz")
+				return code == 200 || strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:")
+			})
+			if strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:") {
+				t.Skip("no right to mount a file system here: " + w.log.String())
+			}
+			for function, workload := range map[string]string{"result": "", "workload": strings.Repeat("x", 1_000_000)} {
+				a, err := newSubmitter(t, server.Addr).exceptions().do(function, workload)
+				if err != nil || a.End != want.end {
+					t.Errorf("a %s that doesn't fit: packet %d, %v; want packet %d", function, a.End, err, want.end)
+				}
+				if want.end == exception && !(strings.Contains(a.Result, "keep the "+function) && strings.Contains(a.Result, "no space left on device")) {
+					t.Errorf("a %s that doesn't fit: %q", function, a.Result)
+				}
+			}
+			_, m := w.get("/metrics")
+			for _, function := range []string{"result", "workload"} {
+				if !strings.Contains(m, `gearman_worker_jobs_total{function="`+function+`",`+want.reason) {
+					t.Errorf("no job of %s has %s:\n%s", function, want.reason, m)
+				}
+			}
+			if policy == "fail" && !strings.Contains(m, `gearman_worker_reconnects_total{server="`+server.Addr+`"} 0`) {
+				t.Errorf("a connection was lost:\n%s", m)
+			}
+			if a, err := newSubmitter(t, server.Addr).do("workload", "small"); err != nil || a.Result != "small" {
+				t.Errorf("the worker is of no more use: %+v, %v", a, err)
+			}
+			if n := w.log.lines(); n > 100 {
+				t.Errorf("%d log lines", n)
+			}
+		})
 	}
 }
 

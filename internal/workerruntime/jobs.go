@@ -57,25 +57,39 @@ func (js *jobs) handle(h *handler) worker.Handler {
 			defer cancel()
 		}
 		o := h.run.Handle(runCtx, j)
-		js.ended(ctx, wj, &o)
-		switch o.Kind {
-		case job.Completed:
-			if o.ResultFile != nil {
-				if err := wj.ResultFrom(fileSection{io.NewSectionReader(o.ResultFile, 0, o.ResultSize), o.ResultFile}, o.ResultSize); err != nil {
-					o.ResultFile.Close()
-					return nil, fmt.Errorf("send the result: %w", err)
-				}
-				return nil, nil
-			}
-			return o.Result, nil
-		case job.Requeued:
-			return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
-		}
-		if o.Message == "" && len(o.Detail) == 0 {
-			return nil, errors.New("failed without a message")
-		}
-		return nil, worker.Exception(exceptionText(&o))
+		return js.settle(ctx, wj, &o)
 	}
+}
+
+// unspooled is the library's handler of jobs of a function whose workload could not be kept.
+func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
+	return func(ctx context.Context, wj *worker.Job, err error) error {
+		o := h.OnCrash.Crash(job.SpoolFailed, "keep the workload: %v; give --spool-dir a directory with room for --concurrency workloads", err)
+		_, err = js.settle(ctx, wj, &o)
+		return err
+	}
+}
+
+// settle turns a job's outcome into what the library takes.
+func (js *jobs) settle(ctx context.Context, wj *worker.Job, o *job.Outcome) ([]byte, error) {
+	js.ended(ctx, wj, o)
+	switch o.Kind {
+	case job.Completed:
+		if o.ResultFile != nil {
+			if err := wj.ResultFrom(fileSection{io.NewSectionReader(o.ResultFile, 0, o.ResultSize), o.ResultFile}, o.ResultSize); err != nil {
+				o.ResultFile.Close()
+				return nil, fmt.Errorf("send the result: %w", err)
+			}
+			return nil, nil
+		}
+		return o.Result, nil
+	case job.Requeued:
+		return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
+	}
+	if o.Message == "" && len(o.Detail) == 0 {
+		return nil, errors.New("failed without a message")
+	}
+	return nil, worker.Exception(exceptionText(o))
 }
 
 // fileSection is a result in a file, closed by the library when it is sent.

@@ -93,7 +93,7 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 	}
 	for _, h := range r.handlers {
 		for _, f := range h.Functions {
-			if err := r.worker.Handle(f, r.jobs.handle(h)); err != nil {
+			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h))); err != nil {
 				return nil, err
 			}
 		}
