@@ -5,6 +5,7 @@
 """
 
 import json
+import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -42,4 +43,6 @@ class Reverse(BaseHTTPRequestHandler):
         pass
 
 
+# As process 1 of a container a program that doesn't ask for SIGTERM never gets it: its pod would stay until it is killed.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 ThreadingHTTPServer(("", int(sys.argv[1])), Reverse).serve_forever()

@@ -51,7 +51,7 @@ func (s *Stage) Describe(ctx context.Context) string {
 			fmt.Fprintf(&b, "event: %s %s/%s %s: %s\n", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message)
 		}
 	}
-	b.WriteString(s.logs(ctx, s.Namespace, map[string]string{"gearman.dev/pool": PoolName}, 10))
+	b.WriteString(s.logs(ctx, s.Namespace, map[string]string{"app.kubernetes.io/managed-by": "gearman-operator"}, 10))
 	b.WriteString(s.OperatorLog(ctx, 40))
 	return b.String()
 }
@@ -62,7 +62,7 @@ func (c *Cluster) logs(ctx context.Context, namespace string, labels map[string]
 		return err.Error()
 	}
 	var b strings.Builder
-	for i := range pods.Items[:min(3, len(pods.Items))] {
+	for i := range pods.Items[:min(6, len(pods.Items))] {
 		name := pods.Items[i].Name
 		log, err := c.API.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{TailLines: &lines}).DoRaw(ctx)
 		fmt.Fprintf(&b, "log of %s: %v\n%s\n", name, err, log)

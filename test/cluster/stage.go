@@ -82,7 +82,12 @@ func (s *Stage) JobServer() string { return "gearmand." + s.Namespace + ".svc:47
 
 // ApplyPool applies examples/reverse.yaml to this stage; edit may change the spec.
 func (s *Stage) ApplyPool(ctx context.Context, edit func(spec map[string]any)) error {
-	return s.ApplyFile(ctx, "examples/reverse.yaml", func(u *unstructured.Unstructured) {
+	return s.ApplyPools(ctx, "examples/reverse.yaml", edit)
+}
+
+// ApplyPools applies the pools of a file of the project to this stage; edit may change their specs.
+func (s *Stage) ApplyPools(ctx context.Context, file string, edit func(spec map[string]any)) error {
+	return s.ApplyFile(ctx, file, func(u *unstructured.Unstructured) {
 		s.here(u)
 		spec := u.Object["spec"].(map[string]any)
 		spec["servers"] = []any{s.JobServer()}
