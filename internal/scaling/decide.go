@@ -11,6 +11,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	p = p.withDefaults()
 	in.Replicas = max(0, in.Replicas)
 	d := Decision{Apply: p.Mode != ModePaused && p.Mode != ModeDryRun}
+	steady := steadyMessage
 	if in.NoAnswer > 0 {
 		s.unanswered(&p, &in, now, &d)
 	} else {
@@ -23,6 +24,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 			s.IdleSlots.restart(v.now)
 		} else {
 			s.law(&p, &in, &v, &d)
+			steady = s.steady(&p, &v)
 		}
 		d.describe(&p, &v)
 	}
@@ -36,8 +38,13 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 		}
 		d.bound(&p, in.Replicas)
 	}
-	d.victims(&p, &s, &in)
+	if !d.victims(&p, &s, &in) {
+		steady = noVictimsMessage
+	}
 	d.Message = messages[d.Reason]
+	if d.Reason == ReasonSteady {
+		d.Message = steady
+	}
 	return d, s
 }
 
@@ -152,7 +159,7 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		target := p.TargetWait.Seconds()
 		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
 		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce})
-		if more, soon := s.starved(v.now, v.tick, v.free, v.starting, v.boot+v.tick, target); more > slots {
+		if more, soon := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target); more > slots {
 			slots, urgent = more, urgent || soon
 		}
 		d.Terms.Missing = slots

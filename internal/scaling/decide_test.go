@@ -9,7 +9,6 @@ import (
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	const settle = 30 // ticks, well over any window
 	tests := map[string]struct {
 		policy   Policy
 		replicas int32
@@ -87,13 +86,13 @@ func TestDecide(t *testing.T) {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play:     func(q *pool) Decision { return q.ticks(4) },
-			want:     outcome{4, ReasonHeld, "", HoldStart, true, nil},
+			want:     outcome{4, ReasonJustStarted, "", HoldStart, true, nil},
 		},
 		"nothing shrinks on partial samples": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.sample.Partial = true; return q.ticks(100) },
-			want:     outcome{4, ReasonSteady, "", HoldPartial, true, nil},
+			want:     outcome{4, ReasonPartialSample, "", HoldPartial, true, nil},
 		},
 		"partial samples may grow": {
 			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 10},
@@ -119,13 +118,13 @@ func TestDecide(t *testing.T) {
 				q.sample.PossibleRestart = false
 				return q.ticks(5)
 			},
-			want: outcome{2, ReasonHeld, "", HoldRestart, true, nil},
+			want: outcome{2, ReasonRestart, "", HoldRestart, true, nil},
 		},
 		"nothing shrinks during a rollout": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.sample.Rollout = true; return q.ticks(settle) },
-			want:     outcome{2, ReasonHeld, "", HoldRollout, true, nil},
+			want:     outcome{2, ReasonRollout, "", HoldRollout, true, nil},
 		},
 		"no job server answers": {
 			policy:   Policy{MaxReplicas: 10},

@@ -13,7 +13,7 @@ type Decision struct {
 	// Victims are the pods that may go when Replicas is below the present number, first to go first: as many as there are pods beyond Replicas. The caller
 	// prefers them for deletion in one round, and in the next lowers replicas as far as every pod beyond them was a victim in both rounds (unless Forced).
 	Victims []string
-	// Reason is one of the Reason constants, Message one fixed sentence for it.
+	// Reason is one of the Reason constants, Message a fixed sentence for it (for ReasonSteady one of several).
 	Reason  Reason
 	Message string
 	// Wanted is the law's answer before behavior and bounds.
@@ -43,7 +43,10 @@ const (
 	ReasonEmpty           Reason = "Empty"           // down to the minimum: nothing queued, running or finished for the idle time
 	ReasonBelowMinimum    Reason = "BelowMinimum"    // up to the minimum
 	ReasonAboveMaximum    Reason = "AboveMaximum"    // down to the maximum
-	ReasonHeld            Reason = "Held"            // it would get smaller, but what is known doesn't suffice
+	ReasonJustStarted     Reason = "JustStarted"     // it would get smaller, but the operator hasn't watched for long enough (HoldStart)
+	ReasonRestart         Reason = "PossibleRestart" // it would get smaller, but a job server may have lost its queue (HoldRestart)
+	ReasonPartialSample   Reason = "PartialSample"   // a job server doesn't answer, so it may not get smaller (HoldPartial)
+	ReasonRollout         Reason = "Rollout"         // it would get smaller, but pods are being exchanged (HoldRollout)
 	ReasonNotRunnable     Reason = "NotRunnable"     // a backlog is there, but free workers aren't given it
 	ReasonManual          Reason = "Manual"          // the user's own number
 	ReasonPaused          Reason = "Paused"          // the user paused it
@@ -51,8 +54,16 @@ const (
 	ReasonServersNoAnswer Reason = "ServersNoAnswer" // no job server answers: left as it is
 )
 
+// What a steady pool says of itself. These are no reasons of their own, since they come and go with each job.
+const (
+	steadyMessage    = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
+	waitsMessage     = "nothing is queued or running, but not for the idle time yet"
+	darkMessage      = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
+	noVictimsMessage = "fewer replicas would do, but no pod is known to be idle"
+)
+
 var messages = map[Reason]string{
-	ReasonSteady:          "the replicas suffice for the target and none is idle for long",
+	ReasonSteady:          steadyMessage,
 	ReasonFromZero:        "jobs wait and no replica runs",
 	ReasonTargetWait:      "queued jobs would start later than the target wait",
 	ReasonJobsPerReplica:  "more jobs are queued for each replica than jobsPerReplica allows",
@@ -61,7 +72,10 @@ var messages = map[Reason]string{
 	ReasonEmpty:           "nothing was queued, running or finished for the idle time",
 	ReasonBelowMinimum:    "the minimum is above the present replicas",
 	ReasonAboveMaximum:    "the maximum is below the present replicas",
-	ReasonHeld:            "replicas could go, but nothing shrinks while something is unknown",
+	ReasonJustStarted:     "replicas could go, but the operator has not watched the pool for a whole window since it started or took the lead",
+	ReasonRestart:         "replicas could go, but a connection to a job server was lost lately: it may have forgotten jobs that still run",
+	ReasonPartialSample:   "a job server does not answer, so no replica goes: its queue is not known",
+	ReasonRollout:         "replicas could go, but pods of an older template are being replaced",
 	ReasonNotRunnable:     "the backlog is not handed to free workers, so more replicas would not help",
 	ReasonManual:          "scaling.mode is Manual",
 	ReasonPaused:          "scaling.mode is Paused",
@@ -83,10 +97,10 @@ const (
 type Hold string
 
 const (
-	HoldStart   Hold = "JustStarted"     // no full window was seen since the operator started or took the lead
-	HoldRestart Hold = "PossibleRestart" // a job server may have restarted and lost its queue
-	HoldPartial Hold = "PartialSample"   // a job server doesn't answer
-	HoldRollout Hold = "Rollout"         // pods are being exchanged
+	HoldStart   Hold = Hold(ReasonJustStarted)   // no full window was seen since the operator started or took the lead
+	HoldRestart Hold = Hold(ReasonRestart)       // a job server may have restarted and lost its queue
+	HoldPartial Hold = Hold(ReasonPartialSample) // a job server doesn't answer
+	HoldRollout Hold = Hold(ReasonRollout)       // pods are being exchanged
 )
 
 // Terms are the numbers behind a decision, flat, for status, metrics and the plugin. Times are in seconds; slots are jobs that can be worked on at once.

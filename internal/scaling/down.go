@@ -34,6 +34,9 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 		n, why = 0, ReasonEmpty
 	}
 	if n >= in.Replicas {
+		if d.Held == HoldPartial && in.Replicas > p.MinReplicas {
+			d.Reason = ReasonPartialSample
+		}
 		return
 	}
 	if why == ReasonEmpty && max(n, p.MinReplicas) < in.Replicas {
@@ -41,11 +44,22 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	}
 	if d.Held != "" {
 		if max(n, p.MinReplicas) < in.Replicas {
-			d.Reason = ReasonHeld
+			d.Reason = Reason(d.Held)
 		}
 		return
 	}
 	d.Wanted, d.Reason = n, why
+}
+
+// steady says in words why a pool that stays as it is does not get smaller.
+func (s *State) steady(p *Policy, v *view) string {
+	switch {
+	case s.Active < v.now && s.Replicas > p.MinReplicas:
+		return waitsMessage
+	case v.dark > 0 && p.ScaleDown != ScaleDownGraceful && s.Replicas > p.MinReplicas:
+		return darkMessage
+	}
+	return steadyMessage
 }
 
 // noteActivity notes when the pool last had something to do; what isn't known counts as work.
@@ -109,10 +123,10 @@ const (
 	rankNever
 )
 
-// victims names the pods that go first, and takes back as much of a decision to get smaller as no pod can be named for.
-func (d *Decision) victims(p *Policy, s *State, in *Sample) {
+// victims names the pods that go first, and takes back as much of a decision to get smaller as no pod can be named for: all of it where it returns false.
+func (d *Decision) victims(p *Policy, s *State, in *Sample) bool {
 	if d.Replicas >= in.Replicas {
-		return
+		return true
 	}
 	number := int32(0)
 	candidates := make([]candidate, 0, len(in.Pods))
@@ -137,10 +151,8 @@ func (d *Decision) victims(p *Policy, s *State, in *Sample) {
 		}
 	}
 	if d.Replicas >= in.Replicas {
-		if d.Reason != ReasonHeld {
-			d.Reason = ReasonSteady
-		}
-		return
+		d.Reason = ReasonSteady
+		return false
 	}
 	if n := min(number-d.Replicas, int32(len(candidates))); n > 0 {
 		d.Victims = make([]string, n)
@@ -148,6 +160,7 @@ func (d *Decision) victims(p *Policy, s *State, in *Sample) {
 			d.Victims[i] = candidates[i].pod.Name
 		}
 	}
+	return true
 }
 
 // rank says whether and when a pod may go.

@@ -6,7 +6,7 @@ const (
 	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't see.
 	haste = 0.9
 	// fear is the part of the target wait by which a function whose turn may not come is cared for earlier than others.
-	fear = 0.4
+	fear = 0.2
 	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts are not told apart.
 	maxFunctions = 64
 )
@@ -72,9 +72,10 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 }
 
 // starved says how many slots are missing for a function whose turn may not come: job servers hand out a worker's functions in a fixed order, so that one can wait
-// while every slot that gets free goes to the others. That is to be feared where no slot works on it, and until its oldest job is due fewer slots get free than jobs of the
-// others wait or will come.
-func (s *State) starved(now, tick, free, starting, boot, target float64) (slots float64, urgent bool) {
+// while every slot that gets free, and every pod that starts, goes to the others. That is to be feared where no slot works on it. Let d be the time left until its
+// oldest job should start, or until a new pod could work if that is longer. Then the pool needs as many slots as the jobs of all others will hold at that time
+// if none of them waits, by half a standard deviation more than that, and what is due of its own. Until enough jobs have told how long they take, one slot finds out.
+func (s *State) starved(now, tick, free, slots, boot, target float64) (missing float64, urgent bool) {
 	if len(s.Functions) < 2 || free >= 1 {
 		return 0, false
 	}
@@ -85,29 +86,47 @@ func (s *State) starved(now, tick, free, starting, boot, target float64) (slots 
 			continue
 		}
 		left := haste*target - (now-at)*f.Skew
-		d := max(left, 0)
-		ends, others := 0., 0.
-		for j := range s.Functions {
-			if g := &s.Functions[j]; j != i {
-				ends += g.Serving * d / g.Mean
-				others += g.Load * d / g.Mean
-				for _, c := range g.Cohorts {
-					others += c.N
-				}
-			}
-		}
-		if ends-0.5*math.Sqrt(ends)-others >= 1 {
+		if left-boot >= max(2*tick, fear*target) {
 			continue
 		}
-		work := 0.
-		for _, c := range f.Cohorts {
-			work += c.N * f.Mean
+		d := max(left, boot)
+		held, variance := f.holds(d, now+tick-(haste*target-d)/f.Skew)
+		for j := range s.Functions {
+			if j != i {
+				h, v := s.Functions[j].holds(d, now)
+				held, variance = held+h, variance+v
+			}
 		}
-		if need := max(1, work/(f.Mean+max(left-boot, target/4))) - starting; need > 0 && left-boot < max(2*tick, fear*target) {
-			slots, urgent = max(slots, need), true
+		need := held + 0.5*math.Sqrt(variance) - slots
+		if f.Jobs < fewJobs && !f.Saved {
+			need = min(need, 1)
+		}
+		if need > 0 {
+			missing, urgent = max(missing, need), true
 		}
 	}
-	return slots, urgent
+	return missing, urgent
+}
+
+// holds is how many slots the function's jobs hold d seconds from now, if those that came up to the time until and those that still come need not wait for one, and
+// the variance of that number. With job times s and r for the rest of running ones, exponential as far as can be known:
+//
+//	a running job   exp(-d/r)             it still runs
+//	a queued job    s/d (1 - exp(-d/s))   begun at any moment until then: a long one holds its slot, short ones share one
+//	those to come   a (1 - exp(-d/s))     of the load a
+func (f *Function) holds(d, until float64) (slots, variance float64) {
+	x := d / max(f.Mean, 1e-3)
+	gone := -math.Expm1(-x)
+	still, begun := math.Exp(-d/max(f.Rest, 1e-3)), gone/x
+	queued := 0.
+	for _, c := range f.Cohorts {
+		if c.At > until {
+			break
+		}
+		queued += c.N
+	}
+	running, queued, coming := f.Serving*still, queued*begun, f.Load*gone
+	return running + queued + coming, running*(1-still) + queued*(1-begun) + coming
 }
 
 // does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that take each seconds.

@@ -7,6 +7,9 @@ import (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// settle is a number of ticks well over any window.
+const settle = 30
+
 // pool plays a pool by hand: its fields are what the next sample says.
 type pool struct {
 	policy Policy

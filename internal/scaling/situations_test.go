@@ -71,23 +71,40 @@ func TestForeignWorkersServeButAreNotKept(t *testing.T) {
 	}
 }
 
+// TestAFunctionWhoseTurnDoesNotCome has two slots busy for minutes with long jobs, others of which wait and come before the short jobs that wait too.
 func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 	t.Parallel()
-	q := newPool(Policy{MaxReplicas: 100, TargetWait: time.Minute}, 2)
-	q.sample.Functions = []FunctionSample{{Name: "long"}, {Name: "short"}}
-	long, short := &q.sample.Functions[0], &q.sample.Functions[1]
-	q.busy(2)
-	q.tick()
-	long.Ended, long.EndedSeconds, short.Ended, short.EndedSeconds = 50, 6000, 1000, 20
-	q.tick()
-	short.Total = 30 // 0.6 s of work, but both slots are busy for minutes and two long jobs wait
-	long.Total += 2
-	grew := false
-	for range 10 {
-		grew = grew || q.tick().Replicas > 2
+	most := func(longs int64) (n int32) {
+		q := newPool(Policy{MaxReplicas: 100, TargetWait: time.Minute}, 2)
+		q.sample.Functions = []FunctionSample{{Name: "long"}, {Name: "short"}}
+		long, short := &q.sample.Functions[0], &q.sample.Functions[1]
+		q.busy(2)
+		q.tick()
+		long.Ended, long.EndedSeconds, short.Ended, short.EndedSeconds = 50, 6000, 1000, 20
+		q.tick()
+		short.Total = 30 // 0.6 s of work
+		long.Total += longs
+		for range 10 {
+			n = max(n, q.tick().Replicas)
+		}
+		return n
 	}
-	if !grew {
-		t.Errorf("the pool doesn't grow for a function that is never served: %+v", q.last.Terms)
+	few, many := most(1), most(6)
+	if few <= 2 || many < few+4 {
+		t.Errorf("with one long job before the short ones %d replicas, with six %d; want more than 2, and four more still: they take the first pods that come", few, many)
+	}
+
+	// The same queue of which nothing is known yet asks for one slot that finds out.
+	s := State{Functions: []Function{
+		{Name: "long", Serving: 1, Mean: 30, Rest: 30, Skew: 1},
+		{Name: "short", Mean: 30, Rest: 30, Skew: 1, Load: 300, Cohorts: []Cohort{{0, 500}}},
+	}}
+	if n, urgent := s.starved(90, 5, 0, 1, 60, 180); n != 1 || !urgent {
+		t.Errorf("of jobs about which nothing is known %v slots are missing, urgent %v; want 1", n, urgent)
+	}
+	s.Functions[1].Jobs = fewJobs
+	if n, _ := s.starved(90, 5, 0, 1, 60, 180); n < 100 {
+		t.Errorf("of the same once they are known %v slots are missing; want hundreds", n)
 	}
 }
 
@@ -113,5 +130,70 @@ func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
 	q.busy(0)
 	if d := q.ticks(20); !d.NotRunnable {
 		t.Error("free slots were left without jobs for 100 s, and the queue still counts as runnable")
+	}
+}
+
+// TestWhyItDoesNotShrink: what a pool that stays as it is says of itself.
+func TestWhyItDoesNotShrink(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		policy Policy
+		play   func(q *pool) Decision
+		want   string
+	}{
+		"it works": {
+			play: func(q *pool) Decision { q.busy(2); return q.ticks(settle) },
+			want: steadyMessage,
+		},
+		"empty, but not for long": {
+			policy: Policy{Idle: time.Hour, MinReplicas: 1},
+			play:   func(q *pool) Decision { q.busy(2); q.ticks(settle); q.busy(0); return q.ticks(1) },
+			want:   waitsMessage,
+		},
+		"at the minimum": {
+			policy: Policy{MinReplicas: 2},
+			play:   func(q *pool) Decision { return q.ticks(settle) },
+			want:   messages[ReasonEmpty],
+		},
+		"jobs run, and no telemetry tells where": {
+			play: func(q *pool) Decision {
+				q.dark()
+				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
+				return q.ticks(settle)
+			},
+			want: darkMessage,
+		},
+		"the same where pods are trusted to end their jobs": {
+			policy: Policy{ScaleDown: ScaleDownGraceful},
+			play: func(q *pool) Decision {
+				q.dark()
+				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 2, 2
+				return q.ticks(settle)
+			},
+			want: steadyMessage,
+		},
+		"no pod is idle at this moment": {
+			policy: Policy{Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: 5 * time.Second},
+			play:   func(q *pool) Decision { q.wide(); return q.ticks(settle) },
+			want:   noVictimsMessage,
+		},
+		"the operator has just started": {
+			play: func(q *pool) Decision { q.busy(2); q.tick(); q.busy(0); return q.ticks(3) },
+			want: messages[ReasonJustStarted],
+		},
+		"a job server is silent": {
+			play: func(q *pool) Decision { q.ticks(1); q.sample.Partial = true; return q.ticks(settle) },
+			want: messages[ReasonPartialSample],
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.policy.MaxReplicas = 10
+			q := newPool(tc.policy, 2)
+			if got := tc.play(q); got.Replicas != 2 || got.Message != tc.want {
+				t.Errorf("%d replicas, %s: %q; want 2 and %q", got.Replicas, got.Reason, got.Message, tc.want)
+			}
+		})
 	}
 }

@@ -161,6 +161,7 @@ type Summary struct {
 	Cells, CellsWithRival                           int
 	WorstMissCell, WorstHoursCell, NoTelemetryCell  string
 	HintWorst                                       float64
+	HintCell                                        string
 }
 
 // Summarize takes the cells whose setting counts.
@@ -180,8 +181,8 @@ func Summarize(cells []*Cell) Summary {
 			s.WorstMissPercent, s.WorstMissCell = m, c.Name()
 		}
 		for _, n := range []string{OurHintThrice, OurHintThird} {
-			if h := c.Result(n); h != nil {
-				s.HintWorst = max(s.HintWorst, h.MissPercent(0))
+			if h := c.Result(n); h != nil && h.MissPercent(0) > s.HintWorst {
+				s.HintWorst, s.HintCell = h.MissPercent(0), c.Name()+", "+n
 			}
 		}
 		// Without telemetry the promise is for jobs that a poll can see and that don't last for minutes.

@@ -46,7 +46,7 @@ func markdown(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How the scaling law fares\n\nSeeds %d to %d, one default setting (no hint, 5 s poll). A cell is one workload with one boot time and one target wait, summed over the seeds.\n\n",
 		m.Seeds[0], m.Seeds[len(m.Seeds)-1])
-	fmt.Fprintf(&b, "- Worst share of late jobs: %.2f%% (%s). With hints wrong threefold: %.2f%%.\n", s.WorstMissPercent, s.WorstMissCell, s.HintWorst)
+	fmt.Fprintf(&b, "- Worst share of late jobs: %.2f%% (%s). With hints wrong threefold: %.2f%% (%s).\n", s.WorstMissPercent, s.WorstMissCell, s.HintWorst, s.HintCell)
 	fmt.Fprintf(&b, "- Worker-hours against KEDA with the cheapest T of 1, 2, 5, 20 that has at most 1%% late, chosen for each cell: %.3f on average of %d cells, %.3f of the sum; worst cell %.2f (%s). In %d of %d cells no such T exists.\n",
 		s.HoursRatio, s.CellsWithRival, s.HoursOfTotal, s.WorstHoursRatio, s.WorstHoursCell, s.Cells-s.CellsWithRival, s.Cells)
 	fmt.Fprintf(&b, "- Reversals against the same: %.2f. Interrupted jobs: %d. Scale-downs on partial data: %d.\n", s.ReversalsRatio, s.Interrupted, s.PartialDowns)
