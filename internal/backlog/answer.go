@@ -81,18 +81,19 @@ func readAnswer(r io.Reader, cutLong bool, each func(rows []byte) error) error {
 	}
 }
 
-// findEnd finds the line "." (or ".\r") among whole lines: where it starts and where what follows it does; -1 where there is none.
+// findEnd finds the first line "." (or ".\r") among whole lines: where it starts and where what follows it does; -1 where there is none.
 func findEnd(lines []byte) (at, after int) {
+	at = -1
 	// Almost always it is the last line or not there at all.
 	for _, end := range []string{".\n", ".\r\n"} {
 		if bytes.HasPrefix(lines, []byte(end)) {
 			return 0, len(end)
 		}
-		if i := bytes.Index(lines, []byte("\n"+end)); i >= 0 {
-			return i + 1, i + 1 + len(end)
+		if i := bytes.Index(lines, []byte("\n"+end)); i >= 0 && (at < 0 || i+1 < at) {
+			at, after = i+1, i+1+len(end)
 		}
 	}
-	return -1, 0
+	return at, after
 }
 
 // nextLine cuts the first line off rows, without its end.

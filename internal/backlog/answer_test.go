@@ -29,6 +29,7 @@ func TestReadAnswer(t *testing.T) {
 		"empty row":                   {in: "\n.\n", want: []string{""}},
 		"after the end, another row":  {in: ".\na\t1\n.\n", err: errBadAnswer},
 		"after the end, half a row":   {in: "a\t1\n.\nb", err: errBadAnswer},
+		"after the end, another end":  {in: ".\r\n.\n", err: errBadAnswer},
 		"no end":                      {in: "a\t1\n", want: []string{"a\t1"}, err: io.ErrUnexpectedEOF},
 		"end in mid-row":              {in: "a\t1\nb", want: []string{"a\t1"}, err: io.ErrUnexpectedEOF},
 		"nothing":                     {in: "", err: io.ErrUnexpectedEOF},
