@@ -129,7 +129,7 @@ up_local() {
 }
 
 main() {
-  local target
+  local target clusters
   target=$("$HERE/target.sh" name)
   case $target in
     local)
@@ -143,8 +143,13 @@ main() {
       KUBECONFIG=$("$HERE/target.sh" kubeconfig)
       export KUBECONFIG
       mkdir -p "$(dirname "$KUBECONFIG")"
-      kind get clusters 2>/dev/null | grep -qx "$KIND_NAME" || kind create cluster --name "$KIND_NAME" --kubeconfig "$KUBECONFIG" --wait 120s
-      [ -s "$KUBECONFIG" ] || kind export kubeconfig --name "$KIND_NAME" --kubeconfig "$KUBECONFIG"
+      clusters=$(kind get clusters)
+      if grep -qx "$KIND_NAME" <<<"$clusters"; then
+        # Each time: the kubeconfig may be of a cluster that was here before, or another checkout may have made this one.
+        kind export kubeconfig --name "$KIND_NAME" --kubeconfig "$KUBECONFIG"
+      else
+        kind create cluster --name "$KIND_NAME" --kubeconfig "$KUBECONFIG" --wait 120s
+      fi
       ;;
     current) ;;
   esac
