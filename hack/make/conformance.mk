@@ -1,5 +1,5 @@
 .PHONY: test-conformance
-test-conformance: ## job servers x features: gearmantest, gearmand, Perl's Gearman::Server (report in build/reports)
+test-conformance: ## job servers x features: gearmantest, gearmand, Perl's Gearman::Server, GEARMAND2=path (report in build/reports)
 	@mkdir -p $(REPORTS)
 	@rm -f $(REPORTS)/conformance.md
 	@status=0; CONFORMANCE_REPORT=$(REPORTS)/conformance.md go test ./test/conformance -run '^TestConformance$$' -count=1 \
