@@ -1,4 +1,18 @@
-# The same image as `make image`, where Docker or buildah is at hand: static binaries and the certificate authorities, FROM scratch.
+# The image of `make image`, where Docker or buildah is at hand: the same files with the same digests if the Go version is the same
+# (`make image-check-dockerfile` compares them).
+ARG GO_VERSION=1.26
+FROM --platform=${BUILDPLATFORM:-linux/amd64} docker.io/library/golang:${GO_VERSION} AS build
+WORKDIR /src
+# The modules first: they change less often than the code.
+COPY go.mod go.sum ./
+COPY hack/image/go.mod hack/image/go.sum hack/image/
+RUN go mod download && cd hack/image && go mod download
+COPY . .
+ARG TARGETARCH=amd64
+ARG VERSION=dev
+RUN ARCHES=${TARGETARCH} VERSION=${VERSION} hack/image/build.sh --tree /out
+
+FROM scratch.
 ARG GO_VERSION=1.26
 FROM --platform=${BUILDPLATFORM:-linux/amd64} docker.io/library/golang:${GO_VERSION} AS build
 WORKDIR /src
@@ -25,5 +39,6 @@ LABEL org.opencontainers.image.title=gearman-operator \
       org.opencontainers.image.source=https://github.com/gearman-operator/gearman-operator \
       org.opencontainers.image.version=${VERSION}
 COPY --from=build /out/ /
+WORKDIR /
 USER 65532:65532
 ENTRYPOINT ["/manager"]

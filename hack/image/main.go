@@ -2,7 +2,7 @@
 //
 //	image -output app.tar -name app:1.0 -arch amd64,arm64 -entrypoint /app build/{arch}/app:/app :/tmp:1777 -- config:/etc/app.conf
 //
-// "--" begins another layer.
+// "--" begins another layer. With -tree the files are written below a folder instead, for a Dockerfile to copy; with -list it tells what an archive holds.
 package main
 
 import (
@@ -20,6 +20,8 @@ import (
 func main() {
 	o := oci.Options{Labels: map[string]string{}}
 	output := flag.String("output", "image.tar", "the archive to write")
+	tree := flag.String("tree", "", "the folder to write the files to, instead of an archive")
+	list := flag.String("list", "", "an OCI archive, whose files and settings for -arch are printed; nothing is written")
 	flag.StringVar(&o.Name, "name", "", "image name with its tag")
 	arch := flag.String("arch", runtime.GOARCH, "architectures, separated by commas")
 	flag.StringVar(&o.User, "user", "65532:65532", "user and group")
@@ -36,6 +38,12 @@ func main() {
 		return nil
 	})
 	flag.Parse()
+	if *list != "" {
+		lines, err := oci.List(*list, *arch)
+		exitOn(err)
+		fmt.Println(strings.Join(lines, "\n"))
+		return
+	}
 	// https://reproducible-builds.org/docs/source-date-epoch/
 	epoch, _ := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	o.Created = time.Unix(epoch, 0).UTC()
@@ -49,10 +57,18 @@ func main() {
 		last := &o.Layers[len(o.Layers)-1]
 		*last = append(*last, f)
 	}
+	if *tree != "" {
+		exitOn(oci.WriteTree(o, *tree))
+		return
+	}
 	digest, err := oci.Write(o, *output)
+	exitOn(err)
+	fmt.Printf("%s %s %s\n", o.Name, digest, *output)
+}
+
+func exitOn(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("%s %s %s\n", o.Name, digest, *output)
 }

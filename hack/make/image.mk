@@ -26,3 +26,7 @@ example-images: ## images of the pools in examples/, from Debian's packages, in 
 .PHONY: image-check
 image-check: ## two builds of the image are the same, to the byte
 	@ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/check.sh
+
+.PHONY: image-check-dockerfile
+image-check-dockerfile: ## the Dockerfile makes the same image, by buildah or Docker where one is at hand
+	@$(ROOT)/hack/image/check-dockerfile.sh

@@ -7,4 +7,5 @@ TEST_TIMEOUT ?= 8m
 test: deps envtest-assets $(HELM) ## all Go tests, with the race detector, a real API server and real job servers
 	@begin=$$SECONDS; \
 	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...; \
+	(cd hack/image && go test ./...); \
 	echo "test: passed in $$((SECONDS - begin)) s"

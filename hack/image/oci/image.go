@@ -82,26 +82,21 @@ func build(o Options, arch string) (v1.Image, error) {
 		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{Created: v1.Time{Time: o.Created}, CreatedBy: by}})
 		return nil
 	}
-	if o.Roots != "" {
-		if err := add([]Entry{{Path: o.Roots, Content: roots()}}, "certificate authorities"); err != nil {
-			return nil, err
-		}
+	layers, err := o.entries(arch)
+	if err != nil {
+		return nil, err
 	}
-	for _, files := range o.Layers {
-		var entries []Entry
-		for _, f := range files {
-			e, err := ParseEntry(f, arch)
-			if err != nil {
-				return nil, err
-			}
-			entries = append(entries, e)
+	for i, entries := range layers {
+		by := "hack/image"
+		if i == 0 && o.Roots != "" {
+			by = "certificate authorities"
 		}
-		if err := add(entries, "hack/image"); err != nil {
+		if err := add(entries, by); err != nil {
 			return nil, err
 		}
 	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err := mutate.ConfigFile(image, &v1.ConfigFile{
+	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
 		Architecture: arch, OS: "linux", Created: v1.Time{Time: o.Created},
 		RootFS: v1.RootFS{Type: "layers"},
 		Config: v1.Config{
@@ -112,4 +107,24 @@ func build(o Options, arch string) (v1.Image, error) {
 		return nil, err
 	}
 	return mutate.Append(image, adds...)
+}
+
+// entries gives what each layer of an architecture's image holds, the certificate authorities first.
+func (o Options) entries(arch string) ([][]Entry, error) {
+	var layers [][]Entry
+	if o.Roots != "" {
+		layers = append(layers, []Entry{{Path: o.Roots, Content: roots()}})
+	}
+	for _, files := range o.Layers {
+		var entries []Entry
+		for _, f := range files {
+			e, err := ParseEntry(f, arch)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+		}
+		layers = append(layers, entries)
+	}
+	return layers, nil
 }

@@ -96,7 +96,21 @@ func parents(w *tar.Writer, p string, made map[string]bool, created time.Time) e
 }
 
 func write(w *tar.Writer, e Entry, created time.Time) error {
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(e.Path, "/"), Mode: e.Mode, ModTime: created, Format: tar.FormatPAX}
+	h, content, err := e.header()
+	if err != nil {
+		return err
+	}
+	h.ModTime = created
+	if err := w.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = w.Write(content)
+	return err
+}
+
+// header gives the entry as a tar file has it, without its date.
+func (e Entry) header() (*tar.Header, []byte, error) {
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(e.Path, "/"), Mode: e.Mode, Format: tar.FormatPAX}
 	content := e.Content
 	switch {
 	case e.Dir:
@@ -107,10 +121,10 @@ func write(w *tar.Writer, e Entry, created time.Time) error {
 	case e.Source != "":
 		info, err := os.Stat(e.Source)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if content, err = os.ReadFile(e.Source); err != nil {
-			return err
+			return nil, nil, err
 		}
 		// Only whether it may be run counts: the other bits differ with the umask of who checked the tree out.
 		if info.Mode().Perm()&0o100 != 0 {
@@ -121,11 +135,7 @@ func write(w *tar.Writer, e Entry, created time.Time) error {
 		h.Mode = or(h.Mode, 0o644)
 	}
 	h.Size = int64(len(content))
-	if err := w.WriteHeader(h); err != nil {
-		return err
-	}
-	_, err := w.Write(content)
-	return err
+	return h, content, nil
 }
 
 func or(mode, otherwise int64) int64 {
