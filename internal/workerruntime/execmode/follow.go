@@ -25,7 +25,92 @@ const (
 // follow takes the output until the process has ended and its pipes are closed. When ctx ends, or the output can't be taken, it
 // ends the process. It reports whether it was ctx that ended the job.
 func (r *run) follow(ctx context.Context) (interrupted bool) {
+	exited := r.followBriefly(ctx)
+	if exited && r.drain() {
+		return false
+	}
+	return r.followOn(ctx, exited)
+}
+
+// brief is for how long a thread is blocked for a job. Waiting in the runtime's poller instead takes no thread, but costs several
+// switches between threads for each event: as much as a small job itself does. The end of ctx is noticed so much later at most.
+const brief = 10 * time.Millisecond
+
+// followBriefly takes the output until the process has ended, for a short while.
+func (r *run) followBriefly(ctx context.Context) (exited bool) {
+	until := time.Now().Add(brief)
+	fds := r.pollFDs()
+	for ctx.Err() == nil && r.broken == nil {
+		left := int(time.Until(until) / time.Millisecond)
+		if left <= 0 {
+			return false
+		}
+		n, err := unix.Poll(fds[:], left)
+		if err != nil && err != unix.EINTR {
+			return false // the other way has an error to show, if there is one
+		}
+		for i := 0; n > 0 && i < len(r.pipes); i++ {
+			if fds[i].Revents != 0 && !r.read(r.pipes[i]) {
+				fds[i].Fd = -1 // is not looked at
+			}
+		}
+		if n > 0 && fds[len(r.pipes)].Revents != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pollFDs are the pipes that are open, and last the process's end.
+func (r *run) pollFDs() (fds [notes + 2]unix.PollFd) {
+	for i, p := range r.pipes {
+		fds[i] = unix.PollFd{Fd: int32(p), Events: unix.POLLIN} // -1 is not looked at
+	}
+	fds[len(r.pipes)] = unix.PollFd{Fd: int32(r.proc.ExitFD()), Events: unix.POLLIN}
+	return fds
+}
+
+// drain takes what the command had left in its pipes when it ended, and reports whether they have come to their end. What the command
+// has started may hold one and write on; so does, for a moment, each process that is being started at the same time.
+func (r *run) drain() (done bool) {
+	r.closeWriters()
+	for range 2 { // a pipe's content fits into the buffer; its end is seen the second time
+		fds := r.pollFDs()
+		if n, err := unix.Poll(fds[:len(r.pipes)], 0); err != nil || n == 0 {
+			return r.open() == 0
+		}
+		for i, p := range r.pipes {
+			switch {
+			case fds[i].Revents&unix.POLLIN != 0:
+				r.read(p)
+			case fds[i].Revents != 0:
+				r.closePipe(p)
+			}
+		}
+		if r.open() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) open() (n int) {
+	for _, p := range r.pipes {
+		if p >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// followOn takes the output until the process has ended and its pipes are closed, without a thread.
+func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 	r.events.SetDeadline(time.Time{})
+	if err := r.watch(exited); err != nil {
+		r.broken = err
+		r.press(killed)
+		return false
+	}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		r.events.SetDeadline(time.Unix(1, 0))
@@ -37,8 +122,15 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 		}
 	}()
 
-	state, open, exited := running, len(r.pipes), false
-	for open > 0 || !exited {
+	state := running
+	for {
+		if exited {
+			if r.open() == 0 {
+				return interrupted
+			}
+		} else if r.broken != nil && state != killed {
+			state = r.press(killed)
+		}
 		var err error
 		r.ready, err = r.events.Wait(r.ready[:0])
 		switch {
@@ -58,19 +150,35 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 			return interrupted
 		}
 		for _, fd := range r.ready {
-			if fd == r.proc.ExitFD() {
-				exited = true
-				r.events.Remove(fd)
-				r.events.SetDeadline(time.Now().Add(r.h.opts.OutputGrace))
-			} else if !r.read(fd) {
-				open--
+			if fd != r.proc.ExitFD() {
+				r.read(fd)
+				continue
 			}
-		}
-		if r.broken != nil && !exited && state != killed {
-			state = r.press(killed)
+			exited = true
+			r.events.Remove(fd)
+			r.closeWriters()
+			r.events.SetDeadline(time.Now().Add(r.h.opts.OutputGrace))
 		}
 	}
-	return interrupted
+}
+
+// watch puts the pipes and the process's end into the set.
+func (r *run) watch(exited bool) error {
+	r.watching = true
+	if exited {
+		r.events.SetDeadline(time.Now().Add(r.h.opts.OutputGrace))
+	} else if err := r.events.Add(r.proc.ExitFD()); err != nil {
+		return err
+	}
+	for _, p := range r.pipes {
+		if p < 0 {
+			continue
+		}
+		if err := r.events.Add(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // press ends the process, first by asking, and says by when it must be gone.
@@ -118,13 +226,27 @@ func (r *run) closePipe(fd int) {
 			r.pipes[i] = -1
 		}
 	}
-	// Not left to close: while another process is being started it holds a copy of the descriptor for a moment, and the set
-	// would report the old pipe under a number that has a new meaning.
-	r.events.Remove(fd)
+	if r.watching {
+		// Not left to close: while another process is being started it holds a copy of the descriptor for a moment, and the set
+		// would report the old pipe under a number that has a new meaning.
+		r.events.Remove(fd)
+	}
 	unix.Close(fd)
 }
 
+// closeWriters closes the ends of the pipes that the command writes to. They are open here until it has ended, so that its end is one
+// event, not one more for each pipe that it closes.
+func (r *run) closeWriters() {
+	for i, fd := range r.writers {
+		if fd >= 0 {
+			unix.Close(fd)
+			r.writers[i] = -1
+		}
+	}
+}
+
 func (r *run) closePipes() {
+	r.closeWriters()
 	for _, fd := range r.pipes {
 		if fd >= 0 {
 			r.closePipe(fd)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -29,14 +28,16 @@ type run struct {
 	ready  []int
 	buf    []byte
 
-	job    *job.Job
-	proc   *process.Process
-	pipes  [3]int // read ends of standard output, standard error and descriptor 3; -1 when closed
-	result spool.Buffer
-	broken error // why the rest of the output isn't taken
-	stderr logs.Lines
-	tail   logs.Tail
-	notes  logs.Lines
+	job      *job.Job
+	proc     *process.Process
+	pipes    [3]int // read ends of standard output, standard error and descriptor 3; -1 when closed
+	writers  [3]int // their other ends
+	watching bool   // they are in the set
+	result   spool.Buffer
+	broken   error // why the rest of the output isn't taken
+	stderr   logs.Lines
+	tail     logs.Tail
+	notes    logs.Lines
 }
 
 // The indexes of run.pipes.
@@ -51,7 +52,7 @@ func newRun(h *Handler) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}}
+	r := &run{h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}, writers: [3]int{-1, -1, -1}}
 	r.stderr = logs.Lines{Max: maxLogLine, Line: r.logLine}
 	r.tail = logs.Tail{Max: tailBytes}
 	r.notes = logs.Lines{Max: maxProgress, Line: r.note}
@@ -62,7 +63,7 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	if ctx.Err() != nil {
 		return job.Interrupted(ctx)
 	}
-	r.job, r.broken = j, nil
+	r.job, r.broken, r.watching = j, nil, false
 	r.result = spool.Buffer{Limits: r.h.opts.Result}
 	r.tail.Reset()
 	defer r.result.Discard()
@@ -70,7 +71,9 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 		return o
 	}
 	interrupted := r.follow(ctx)
-	r.events.Remove(r.proc.ExitFD())
+	if r.watching {
+		r.events.Remove(r.proc.ExitFD())
+	}
 	status := r.proc.Reap()
 	r.proc = nil
 	r.closePipes()
@@ -105,32 +108,22 @@ func (r *run) start() (failed job.Outcome, ok bool) {
 		stdin = fd
 	}
 
-	var childEnds [3]int
 	for i := range r.pipes {
 		var fds [2]int
 		err := unix.Pipe2(fds[:], unix.O_CLOEXEC)
 		if err != nil {
 			return crash(os.NewSyscallError("pipe2", err))
 		}
-		defer unix.Close(fds[1])
-		r.pipes[i], childEnds[i] = fds[0], fds[1]
-		if err := r.events.Add(fds[0]); err != nil {
-			return crash(err)
-		}
+		r.pipes[i], r.writers[i] = fds[0], fds[1]
 	}
 	proc, err := r.h.opts.Table.Start(&process.Spec{
 		Path: r.h.path, Args: args, Dir: r.h.opts.Dir, Env: r.environment(),
-		Files: []uintptr{uintptr(stdin), uintptr(childEnds[stdout]), uintptr(childEnds[stderr]), uintptr(childEnds[notes])},
+		Files: []uintptr{uintptr(stdin), uintptr(r.writers[stdout]), uintptr(r.writers[stderr]), uintptr(r.writers[notes])},
 	})
 	if err != nil {
 		return crash(err)
 	}
 	r.proc = proc
-	if err := r.events.Add(proc.ExitFD()); err != nil {
-		proc.Signal(syscall.SIGKILL)
-		proc.Reap()
-		return crash(err)
-	}
 	return job.Outcome{}, true
 }
 
