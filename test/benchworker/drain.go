@@ -113,7 +113,7 @@ type contestant struct {
 // drain fills the queue, starts the contestant and times it from its first finished job to the last. It gives jobs a second, and
 // processor time a job in microseconds.
 func (b *bench) drain(c contestant) (rate, cpu float64, err error) {
-	if err := b.fill(c.jobs); err != nil {
+	if err := b.fill(function, c.jobs, 100); err != nil {
 		return 0, 0, err
 	}
 	var workers []*process
@@ -141,7 +141,7 @@ func (b *bench) drain(c contestant) (rate, cpu float64, err error) {
 	var first int
 	limit := time.Now().Add(5 * time.Minute)
 	for time.Now().Before(limit) {
-		left, err := queued(conn, r)
+		left, err := queued(conn, r, function)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -160,13 +160,14 @@ func (b *bench) drain(c contestant) (rate, cpu float64, err error) {
 	return 0, 0, errors.New("the queue was not empty after five minutes")
 }
 
-func (b *bench) fill(n int) error {
+// fill queues n jobs of the function with a workload of size bytes each.
+func (b *bench) fill(function string, n, size int) error {
 	c, err := net.Dial("tcp", b.addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	data := append([]byte(function+"\x00\x00"), make([]byte, 100)...)
+	data := append([]byte(function+"\x00\x00"), make([]byte, size)...)
 	packet := binary.BigEndian.AppendUint32([]byte("\x00REQ"), 18) // SUBMIT_JOB_BG
 	packet = append(binary.BigEndian.AppendUint32(packet, uint32(len(data))), data...)
 	failed := make(chan error, 1)
@@ -194,7 +195,7 @@ func (b *bench) fill(n int) error {
 }
 
 // queued asks the job server how many jobs of the function it has.
-func queued(c net.Conn, r *bufio.Reader) (int, error) {
+func queued(c net.Conn, r *bufio.Reader, function string) (int, error) {
 	if _, err := io.WriteString(c, "status\n"); err != nil {
 		return 0, err
 	}
@@ -210,50 +211,4 @@ func queued(c net.Conn, r *bufio.Reader) (int, error) {
 			}
 		}
 	}
-}
-
-const starts = 5
-
-// startAndIdle measures the time from the start of the program until it is registered, in ms, and its memory when idle, in MiB.
-func (b *bench) startAndIdle() (ms, rss float64, err error) {
-	var times []float64
-	for range starts {
-		cmd := exec.Command(b.worker, "exec", "--server", b.addr, "--function", "idle", "--listen", "127.0.0.1:0", "--", "/bin/true")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		log, err := cmd.StderrPipe()
-		if err != nil {
-			return 0, 0, err
-		}
-		began := time.Now()
-		if err := cmd.Start(); err != nil {
-			return 0, 0, err
-		}
-		lines := bufio.NewScanner(log)
-		registered := false
-		for !registered && lines.Scan() {
-			registered = strings.Contains(lines.Text(), "Worker is registered")
-		}
-		times = append(times, float64(time.Since(began).Microseconds())/1000)
-		time.Sleep(500 * time.Millisecond)
-		rss, err = resident(cmd.Process.Pid)
-		p := process{cmd}
-		p.stop()
-		if !registered {
-			return 0, 0, errors.New("the worker ended before it was registered")
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-	}
-	return median(times), rss, nil
-}
-
-func resident(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	kib, err := strconv.Atoi(strings.Fields(rest)[0])
-	return float64(kib) / 1024, err
 }

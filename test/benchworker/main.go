@@ -105,28 +105,35 @@ func (b *bench) run() (map[string]float64, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	large, err := b.largeMemory()
+	if err != nil {
+		return nil, "", err
+	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "# gearman-worker beside `gearman -w`\n\nOne gearmand, queues of 100-byte jobs filled beforehand, medians of %d rounds in turn, %s.\n\n", b.rounds, time.Now().UTC().Format("2006-01-02"))
 	report.WriteString("| worker | jobs/s | rounds | CPU of worker and its processes, us a job |\n|---|--:|---|--:|\n")
 	for i, c := range contestants {
 		fmt.Fprintf(&report, "| %s | %.0f | %s | %.0f |\n", c.name, median(rates[i]), list(rates[i]), median(cpus[i]))
 	}
-	fmt.Fprintf(&report, "\nBinary %.1f MiB; idle, after registering, %.1f MiB resident; %.1f ms from start to registered (median of %d).\n",
-		mib(info.Size()), rss, start, starts)
+	fmt.Fprintf(&report, "\nBinary %.1f MiB; %.1f ms from start to registered (median of %d). Resident: %.1f MiB idle, after registering; %.1f MiB at most with %d jobs of %.0f MiB at once.\n",
+		mib(info.Size()), start, starts, rss, large, largeJobs, mib(largeBytes))
 	return map[string]float64{
-		"exec_vs_cli_ratio_c1":  round(median(rates[1]) / median(rates[0])),
-		"exec_vs_cli_ratio_c2":  round(median(rates[3]) / median(rates[2])),
-		"exec_jobs_per_s_c1":    round(median(rates[1])),
-		"exec_jobs_per_s_c2":    round(median(rates[3])),
-		"exec_cpu_us_per_job":   round(median(cpus[1])),
-		"cli_cpu_us_per_job":    round(median(cpus[0])),
-		"stream_jobs_per_s":     round(median(rates[5])),
-		"stream_cpu_us_per_job": round(median(cpus[5])),
-		"http_jobs_per_s":       round(median(rates[7])),
-		"http_cpu_us_per_job":   round(median(cpus[7])),
-		"binary_mib":            round(mib(info.Size())),
-		"idle_rss_mib":          round(rss),
-		"start_ms":              round(start),
+		"exec_vs_cli_ratio_c1":   round(median(rates[1]) / median(rates[0])),
+		"exec_vs_cli_ratio_c2":   round(median(rates[3]) / median(rates[2])),
+		"exec_jobs_per_s_c1":     round(median(rates[1])),
+		"exec_jobs_per_s_c2":     round(median(rates[3])),
+		"exec_cpu_us_per_job":    round(median(cpus[1])),
+		"cli_cpu_us_per_job":     round(median(cpus[0])),
+		"exec_c2_cpu_us_per_job": round(median(cpus[3])),
+		"cli_c2_cpu_us_per_job":  round(median(cpus[2])),
+		"stream_jobs_per_s":      round(median(rates[5])),
+		"stream_cpu_us_per_job":  round(median(cpus[5])),
+		"http_jobs_per_s":        round(median(rates[7])),
+		"http_cpu_us_per_job":    round(median(cpus[7])),
+		"binary_mib":             round(mib(info.Size())),
+		"idle_rss_mib":           round(rss),
+		"large_rss_mib":          round(large),
+		"start_ms":               round(start),
 	}, report.String(), nil
 }
 
