@@ -2,8 +2,10 @@ package admin_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
@@ -28,4 +30,44 @@ func ExampleConn_Status() {
 		fmt.Println(row.Function, row.Queued(), row.Running, row.Workers)
 	}
 	// Output: resize 1 0 0
+}
+
+// Every call says what it was doing and where when it fails; what the server doesn't know can be told from the rest.
+func ExampleConn_Version() {
+	perl := gearmantest.NewServer(gearmantest.WithDialect(gearmantest.Perl)) // Perl's Gearman::Server
+	defer perl.Close()
+
+	ctx := context.Background()
+	c, err := admin.Dial(ctx, perl.Addr(), admin.Options{Timeout: time.Second})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	v, err := c.Version(ctx)
+	fmt.Println(v.Text, v.Dialect == admin.Perl, v.AtLeast(1, 130, 0), err)
+	_, err = c.Jobs(ctx)
+	fmt.Println(errors.Is(err, admin.ErrUnsupported))
+	// Output:
+	// v1.130.1 true true <nil>
+	// true
+}
+
+// A job is cancelled by its handle; it is counted until a worker comes across it.
+func ExampleConn_CancelJob() {
+	server := gearmantest.NewServer()
+	defer server.Close()
+	handle := server.Submit("resize", "cat", []byte("cat.jpg"))
+
+	ctx := context.Background()
+	c, err := admin.Dial(ctx, server.Addr(), admin.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.CancelJob(ctx, handle); err != nil {
+		log.Fatal(err)
+	}
+	jobs, err := c.Jobs(ctx)
+	fmt.Println(len(jobs), jobs[0].Handle == handle, jobs[0].Ignored, err)
+	// Output: 1 true true <nil>
 }

@@ -2,11 +2,16 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
 // Background jobs are queued for whoever works on them; equal keys are one job.
@@ -52,4 +57,130 @@ func ExampleClient_Pipeline() {
 	}
 	fmt.Println(p.Wait(ctx), server.Function("index").Total)
 	// Output: <nil> 1000
+}
+
+// A foreground job, with what its worker tells while it runs.
+func ExampleClient_Do() {
+	server := gearmantest.NewServer() // in production: gearmand
+	defer server.Close()
+	stop := work(server, "count", func(_ context.Context, job *worker.Job) ([]byte, error) {
+		for i, word := range strings.Fields(string(job.Workload())) {
+			if err := errors.Join(job.Data([]byte(word)), job.Status(uint64(i+1), 3)); err != nil {
+				return nil, err
+			}
+		}
+		return []byte("done"), nil
+	})
+	defer stop()
+	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a job has no other bound
+	defer cancel()
+	result, err := c.Do(ctx, "count", []byte("one two three"),
+		client.OnData(func(data []byte) { fmt.Println(string(data)) }),
+		client.OnStatus(func(n, of uint64) { fmt.Println(n, "of", of) }))
+	fmt.Println(string(result), err)
+	// Output:
+	// one
+	// 1 of 3
+	// two
+	// 2 of 3
+	// three
+	// 3 of 3
+	// done <nil>
+}
+
+// Many jobs side by side, each with a result of its own.
+func ExampleClient_RunSet() {
+	server := gearmantest.NewServer()
+	defer server.Close()
+	stop := work(server, "half", func(_ context.Context, job *worker.Job) ([]byte, error) {
+		n, err := strconv.Atoi(string(job.Workload()))
+		if err != nil {
+			return nil, worker.Exception([]byte("that is no number"))
+		}
+		return strconv.AppendInt(nil, int64(n/2), 10), nil
+	})
+	defer stop()
+	c, err := client.New(client.Options{Servers: []string{server.Addr()}, Exceptions: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	results, err := c.RunSet(context.Background(),
+		&client.Task{Function: "half", Payload: []byte("84"), Timeout: time.Minute},
+		&client.Task{Function: "half", Payload: []byte("many")},
+		&client.Task{Function: "half", Payload: []byte("84"), Background: true},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range results {
+		var e *client.ExceptionError
+		switch {
+		case errors.As(r.Err, &e):
+			fmt.Printf("exception: %s\n", e.Data)
+		case r.Err != nil:
+			fmt.Println(r.Err)
+		case r.Task.Background:
+			fmt.Println("queued:", r.ID.Handle != "")
+		default:
+			fmt.Printf("result: %s\n", r.Data)
+		}
+	}
+	// Output:
+	// result: 42
+	// exception: that is no number
+	// queued: true
+}
+
+// Equal keys go to the same server, and are one job there. If it is gone, the next has them.
+func ExampleOptions_byUnique() {
+	a, b := gearmantest.NewServer(), gearmantest.NewServer()
+	defer a.Close()
+	defer b.Close()
+	c, err := client.New(client.Options{Servers: []string{a.Addr(), b.Addr()}, Select: client.ByUnique})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	ctx := context.Background()
+	for range 3 {
+		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.UniqueByWorkload()); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println("jobs:", a.Function("thumbnail").Total+b.Function("thumbnail").Total)
+	a.Close()
+	b.Close()
+	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.UniqueByWorkload())
+	fmt.Println(errors.Is(err, client.ErrNoServer) || errors.Is(err, client.ErrUncertain))
+	// Output:
+	// jobs: 1
+	// true
+}
+
+// work runs a worker until it is stopped.
+func work(server *gearmantest.Server, function string, h worker.Handler) (stop func()) {
+	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Handle(function, h); err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.Run(context.Background()) }()
+	return func() {
+		w.Stop()
+		if err := <-done; err != nil {
+			log.Fatal(err)
+		}
+	}
 }

@@ -2,9 +2,11 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"strings"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
@@ -77,4 +79,81 @@ func ExampleFunc() {
 		log.Fatal(err)
 	}
 	// Output: 6 <nil>
+}
+
+// What comes of a job is what its handler returns; hooks see each outcome, as for metrics.
+func ExampleHooks() {
+	server := gearmantest.NewServer()
+	defer server.Close()
+	for _, payload := range []string{"good", "bad", "worse", "slow"} {
+		server.Submit("try", "", []byte(payload))
+	}
+	left := 4
+	var w *worker.Worker
+	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}, Hooks: worker.Hooks{
+		JobDone: func(job *worker.Job, done worker.Done) {
+			fmt.Printf("%s: %s, timeout: %v\n", job.Workload(), done.Outcome, done.Timeout)
+			if left--; left == 0 {
+				w.Stop()
+			}
+		},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = w.Handle("try", func(ctx context.Context, job *worker.Job) ([]byte, error) {
+		switch string(job.Workload()) {
+		case "bad":
+			return nil, errors.New("no")
+		case "worse":
+			panic("no!")
+		case "slow":
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		return []byte("yes"), nil
+	}, worker.Timeout(100*time.Millisecond, time.Minute))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(w.Run(context.Background()))
+	// Output:
+	// good: complete, timeout: false
+	// bad: fail, timeout: false
+	// worse: fail, timeout: false
+	// slow: fail, timeout: true
+	// <nil>
+}
+
+// A handler that can't do the job now gives it back; on gearmand it goes to the tail of its queue.
+func ExampleErrRequeue() {
+	server := gearmantest.NewServer()
+	defer server.Close()
+	server.Submit("f", "", []byte("first"))
+	server.Submit("f", "", []byte("second"))
+	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tries := 0
+	err = w.Handle("f", func(_ context.Context, job *worker.Job) ([]byte, error) {
+		tries++
+		fmt.Println(string(job.Workload()))
+		if tries == 1 {
+			return nil, fmt.Errorf("the disk is full: %w", worker.ErrRequeue)
+		}
+		if tries == 3 {
+			w.Stop()
+		}
+		return nil, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(w.Run(context.Background()))
+	// Output:
+	// first
+	// second
+	// first
+	// <nil>
 }
