@@ -1,0 +1,224 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+)
+
+// memory makes in-memory servers at 192.0.2.1 and so on, and a client of theirs.
+func memory(t *testing.T, n int, o client.Options) ([]*gearmantest.Server, *client.Client) {
+	t.Helper()
+	var servers []*gearmantest.Server
+	for i := range n {
+		s := gearmantest.NewServer(gearmantest.InMemory(fmt.Sprintf("192.0.2.%d:4730", i+1)))
+		t.Cleanup(s.Close)
+		servers = append(servers, s)
+		if o.Resolver == nil {
+			o.Servers = append(o.Servers, s.Addr())
+		}
+	}
+	o.Dialer = gearmantest.Dialer(servers...)
+	return servers, newClient(t, o)
+}
+
+func TestPrefix(t *testing.T) {
+	t.Parallel()
+	servers, c := memory(t, 1, client.Options{Prefix: "staging/"})
+	ctx := within(t)
+	if _, err := c.Background(ctx, "f", nil); err != nil {
+		t.Fatal(err)
+	}
+	p := c.Pipeline(client.PipelineOptions{})
+	if _, err := p.Submit(ctx, &client.Task{Function: "f"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, bare := servers[0].Function("staging/f").Total, servers[0].Function("f").Total; got != 2 || bare != 0 {
+		t.Errorf("%d jobs with the prefix and %d without, want 2 and 0", got, bare)
+	}
+	// What the prefix makes of a name counts, and the error shows it.
+	bad := newClient(t, client.Options{Servers: []string{"192.0.2.1"}, Prefix: "a b/"})
+	if _, err := bad.Background(ctx, "f", nil); err == nil || !strings.Contains(err.Error(), "a b/f") {
+		t.Errorf("a prefix with a blank: %v", err)
+	}
+}
+
+// A server that leaves takes only its own keys with it, and one that comes takes keys only to itself.
+func TestRendezvousMovesFewKeys(t *testing.T) {
+	t.Parallel()
+	servers, three := memory(t, 3, client.Options{Select: client.ByUnique})
+	two := newClient(t, client.Options{
+		Servers: []string{servers[0].Addr(), servers[2].Addr()}, Select: client.ByUnique, Dialer: gearmantest.Dialer(servers...),
+	})
+	gone, moved := 0, 0
+	for i := range 300 {
+		key := client.WithUnique(fmt.Sprint("key", i))
+		before, err := three.Background(within(t), "f", nil, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := two.Background(within(t), "f", nil, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case before.Server == servers[1].Addr():
+			gone++
+		case before.Server != after.Server:
+			moved++
+		}
+	}
+	if moved != 0 || gone < 50 || gone > 150 {
+		t.Errorf("%d keys moved without need, of 300 %d were the lost server's; want none, and about 100", moved, gone)
+	}
+	// Where the server of a key can't be reached it goes to the one that is next for that key, whoever asks.
+	servers[1].Refuse()
+	servers[1].CloseConnections()
+	fresh := newClient(t, client.Options{
+		Servers: []string{servers[2].Addr(), servers[1].Addr(), servers[0].Addr()}, Select: client.ByUnique, Dialer: gearmantest.Dialer(servers...),
+	})
+	for i := range 50 {
+		key := client.WithUnique(fmt.Sprint("key", i))
+		want, err := two.Background(within(t), "f", nil, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := fresh.Background(within(t), "f", nil, key); err != nil || got != want {
+			t.Errorf("key %d: %v, %v, want %v", i, got, err, want)
+		}
+	}
+}
+
+// A server that takes nothing of what it is sent is given up after WriteTimeout, though it was asked for nothing that it hasn't answered.
+func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		servers, c := memory(t, 1, client.Options{WriteTimeout: 5 * time.Second, ReplyTimeout: time.Hour})
+		ctx := context.Background()
+		if err := c.Echo(ctx, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		servers[0].SetFault(gearmantest.Fault{Hang: true})
+		begin := time.Now()
+		_, err := c.Background(ctx, "f", make([]byte, 1<<20))
+		if !errors.Is(err, client.ErrUncertain) || !strings.Contains(err.Error(), servers[0].Addr()) {
+			t.Errorf("got %v, want ErrUncertain and the server's address", err)
+		}
+		if took := time.Since(begin); took < 5*time.Second || took > 11*time.Second {
+			t.Errorf("it took %v, WriteTimeout is 5 s", took)
+		}
+		servers[0].SetFault(gearmantest.Fault{})
+	})
+}
+
+// table resolves one name as a test says.
+type table struct {
+	mu   sync.Mutex
+	ips  []string
+	err  error
+	asks int
+}
+
+func (r *table) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asks++
+	var out []netip.Addr
+	for _, ip := range r.ips {
+		out = append(out, netip.MustParseAddr(ip))
+	}
+	return out, r.err
+}
+
+func (r *table) set(err error, ips ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ips, r.err = ips, err
+}
+
+// A name is looked up again after ResolveInterval, by then its new addresses get jobs; while the look-up fails, the old ones do.
+func TestNamesAreLookedUpAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		names := &table{ips: []string{"192.0.2.1"}}
+		_, c := memory(t, 2, client.Options{Servers: []string{"jobs.example"}, Resolver: names, ResolveInterval: time.Minute})
+		where := func() string {
+			t.Helper()
+			id, err := c.Background(context.Background(), "f", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // a look-up that it began has ended
+			return id.Server
+		}
+		var got []string
+		for range 3 {
+			got = append(got, where())
+		}
+		names.set(nil, "192.0.2.2")
+		got = append(got, where())
+		time.Sleep(time.Minute)
+		where() // begins the look-up, of which later calls have the use
+		got = append(got, where())
+		names.set(errors.New("no answer"))
+		time.Sleep(time.Minute)
+		where()
+		got = append(got, where())
+		want := []string{"192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.2:4730"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("servers (-want +got):\n%s", diff)
+		}
+		if names.asks != 3 {
+			t.Errorf("the name was looked up %d times, want once and then once a minute", names.asks)
+		}
+	})
+}
+
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var seen []string
+	note := func(format string, a ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, fmt.Sprintf(format, a...))
+	}
+	servers, c := memory(t, 1, client.Options{QuarantineMin: time.Nanosecond, QuarantineMax: time.Nanosecond, Hooks: client.Hooks{
+		ConnUp: func(server string, took time.Duration) { note("up %s %v", server, took >= 0) },
+		ConnDown: func(server string, err error) {
+			note("down %s %v", server, err != nil)
+		},
+	}})
+	ctx := within(t)
+	if err := c.Echo(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	servers[0].Restart(false)
+	for c.Echo(ctx, nil) != nil { // fails until the loss is noticed
+		if ctx.Err() != nil {
+			t.Fatal(ctx.Err())
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	addr := servers[0].Addr()
+	want := []string{"up " + addr + " true", "down " + addr + " true", "up " + addr + " true", "down " + addr + " false"}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("hooks (-want +got):\n%s", diff)
+	}
+}

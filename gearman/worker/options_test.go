@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/gearman/codec"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// The prefix is the servers' business: handlers and hooks see names without it.
+func TestPrefix(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		s.Submit("staging/f", "", nil)
+		s.Submit("f", "", nil)
+		var seen []string
+		inBubble(t, Options{Prefix: "staging/"}, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+			seen = append(seen, job.Function())
+			return nil, nil
+		}}, func(*Worker) { time.Sleep(time.Minute) })
+		if diff := cmp.Diff([]string{"f"}, seen); diff != "" {
+			t.Errorf("functions of jobs (-want +got):\n%s", diff)
+		}
+		if a, b := s.Function("staging/f").Total, s.Function("f").Total; a != 0 || b != 1 {
+			t.Errorf("%d jobs left with the prefix and %d without, want 0 and 1", a, b)
+		}
+	})
+	w, err := New(Options{Servers: []string{"192.0.2.1"}, Prefix: "a b/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Handle("f", reverse); !errors.Is(err, proto.ErrName) || !strings.Contains(err.Error(), "a b/f") {
+		t.Errorf("a prefix with a blank: %v", err)
+	}
+}
+
+// With ServerTimeout it is the server that takes a job away, and tells nobody: another slot gets it while the first still runs.
+func TestServerTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		s.Submit("f", "", []byte("x"))
+		begin := time.Now()
+		var mu sync.Mutex
+		var starts []time.Duration
+		goOn := make(chan struct{})
+		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": func(context.Context, *Job) ([]byte, error) {
+			mu.Lock()
+			starts = append(starts, time.Since(begin).Truncate(time.Second))
+			first := len(starts) == 1
+			mu.Unlock()
+			if first {
+				<-goOn
+			}
+			return nil, nil
+		}}, func(*Worker) {
+			time.Sleep(time.Minute)
+			close(goOn)
+			synctest.Wait()
+		}, ServerTimeout(2*time.Second))
+		if diff := cmp.Diff([]time.Duration{0, 2 * time.Second}, starts); diff != "" {
+			t.Errorf("the job's starts (-want +got):\n%s", diff)
+		}
+		if n := requests(s, proto.TypeCanDoTimeout); n != 2 {
+			t.Errorf("%d registrations with a timeout, want one for each slot", n)
+		}
+		if n := s.Function("f").Total; n != 0 {
+			t.Errorf("%d jobs left, want none", n)
+		}
+	})
+}
+
+// JobStart comes before the handler, JobDone after it, with the sizes; both in the slot that runs the job.
+func TestJobHooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		handle := s.Submit("f", "key", []byte("12345"))
+		var seen []string
+		o := Options{Hooks: Hooks{
+			JobStart: func(job *Job) {
+				seen = append(seen, fmt.Sprintf("start %s %s %s %d at %s, slot %d", job.Function(), job.Handle(), job.Unique(), job.Size(), job.Server(), job.Slot()))
+			},
+			JobDone: func(_ *Job, d Done) {
+				seen = append(seen, fmt.Sprintf("done %s in %d out %d after %v: %v", d.Outcome, d.BytesIn, d.BytesOut, d.Duration, d.Err))
+			},
+		}}
+		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+			seen = append(seen, "handler")
+			time.Sleep(time.Second)
+			return []byte("result"), job.Data([]byte("part"))
+		}}, func(*Worker) { time.Sleep(time.Minute) })
+		want := []string{"start f " + handle + " key 5 at 10.0.0.1:4730, slot 0", "handler", "done complete in 5 out 10 after 1s: <nil>"}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("hooks (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Whether a job can be handed back is the server's nature, and so is what comes of ErrRequeue.
+func TestCanRequeue(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		dialect gearmantest.Dialect
+		can     bool
+		runs    int
+		outcome Outcome // of the first run
+	}{
+		"gearmand":   {gearmantest.Gearmand, true, 2, Requeued},
+		"gearmand 2": {gearmantest.Gearmand2, true, 2, Requeued},
+		"Perl":       {gearmantest.Perl, false, 1, Fail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(tt.dialect))
+				s.Submit("f", "", nil)
+				runs := 0
+				var outcomes []Outcome
+				o := Options{Hooks: Hooks{JobDone: func(_ *Job, d Done) { outcomes = append(outcomes, d.Outcome) }}}
+				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+					if runs++; job.CanRequeue() != tt.can {
+						t.Errorf("CanRequeue is %v, want %v", job.CanRequeue(), tt.can)
+					}
+					if runs == 1 {
+						return nil, ErrRequeue
+					}
+					return nil, nil
+				}}, func(*Worker) { time.Sleep(time.Minute) })
+				if runs != tt.runs || len(outcomes) != tt.runs || outcomes[0] != tt.outcome {
+					t.Errorf("%d runs with %v, want %d, the first %v", runs, outcomes, tt.runs, tt.outcome)
+				}
+			})
+		})
+	}
+}
+
+// A payload that its codec can't read fails the job, and says which function's; so does a result that it can't write.
+func TestFuncErrors(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		s.Submit("in", "", []byte("{no json"))
+		s.Submit("out", "", []byte(`"x"`))
+		got := map[string]Done{}
+		o := Options{Hooks: Hooks{JobDone: func(job *Job, d Done) { got[job.Function()] = d }}}
+		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{
+			"in":  Func(codec.JSON, func(context.Context, *Job, int) (int, error) { return 0, errors.New("it was called") }),
+			"out": Func(codec.JSON, func(context.Context, *Job, string) (chan int, error) { return make(chan int), nil }),
+		}, func(*Worker) { time.Sleep(time.Minute) })
+		for _, f := range []string{"in", "out"} {
+			if d := got[f]; d.Outcome != Fail || d.Err == nil || strings.Contains(d.Err.Error(), "it was called") {
+				t.Errorf("%s: %v, %v, want a failure of the codec", f, d.Outcome, d.Err)
+			}
+		}
+	})
+}
