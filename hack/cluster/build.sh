@@ -4,6 +4,7 @@
 #   build.sh control-plane   kube-apiserver, etcd, kubectl (and the rest of Kubernetes): enough for tests against an API server
 #   build.sh node            what pods need besides: CoreDNS, the pause and DNS images, Debian's containerd, runc and CNI plugins
 #   build.sh assets          prints the control plane's directory (KUBEBUILDER_ASSETS) and builds nothing
+#   build.sh images          prints the archives of the node's own images and builds nothing
 #
 # A built part is kept under a key of its sources, its go.sum, the Go version and the flags: any change builds anew, everything
 # else is a no-op. It is built beside its place and renamed into it, so that an interrupted build leaves nothing half-made.
@@ -88,7 +89,7 @@ node() {
 }
 
 main() {
-  [ $# -gt 0 ] || die "say what: control-plane, node or assets"
+  [ $# -gt 0 ] || die "say what: control-plane, node, assets or images"
   have go || die "no go on PATH: install Go 1.26 or later (https://go.dev/dl)"
   for what in "$@"; do
     case $what in
@@ -96,7 +97,7 @@ main() {
       node) with_lock build-node node ;;
       assets) part hyper "$HYPER_LDFLAGS" ;;
       images) for m in pause coredns; do echo "$(part $m "$PLAIN_LDFLAGS")/image.tar"; done ;;
-      *) die "unknown part $what: control-plane, node or assets" ;;
+      *) die "unknown part $what: use control-plane, node, assets or images" ;;
     esac
   done
 }
