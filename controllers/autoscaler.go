@@ -2,14 +2,17 @@ package controllers
 
 import (
 	"context"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -17,9 +20,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
-
-// figuresEvery is how often the queue figures of a pool's status may be written.
-const figuresEvery = time.Minute
 
 // Sampler is what the Autoscaler needs of internal/backlog.
 type Sampler interface {
@@ -33,6 +33,7 @@ type Autoscaler struct {
 	clock   clock.PassiveClock
 	sampler Sampler
 	probes  *prober
+	delay   *prometheus.HistogramVec // from a sample to the change of replicas that it asked for
 
 	mu    sync.Mutex
 	pools map[types.NamespacedName]*entry
@@ -49,6 +50,10 @@ type entry struct {
 	stuck   map[string]int // ticks for which free slots were not given a function's backlog
 	view    view
 	written written
+
+	off      time.Time // when the sample came since which replicas are not what the decision asks for; zero while they are
+	offUp    bool      // they are too few
+	scaledAt time.Time // when replicas were last changed
 }
 
 // poolFacts is what a reconcile gathered of a pool.
@@ -72,11 +77,11 @@ type view struct {
 	learnt   scaling.Learnt
 }
 
-// written is what of a view the last reconcile brought to the API server.
+// written is what of a view the API server has, or will have once it is the pool's turn to write its status.
 type written struct {
-	at              time.Time
-	mark            mark
-	queued, running int64
+	at      time.Time // of the last write
+	mark    mark
+	figures figures
 }
 
 // mark is that part of a view whose change is worth a reconcile.
@@ -85,14 +90,17 @@ type mark struct {
 	reason                     scaling.Reason
 	limited                    scaling.Limit
 	notRunnable, notProgessing bool
-	servers                    string
+	servers                    uint64 // a hash of their states
 }
+
+// markSeed is for this process's marks.
+var markSeed = maphash.MakeSeed()
 
 // NewAutoscaler returns an Autoscaler that takes its samples from s.
 func NewAutoscaler(s Sampler, c clock.PassiveClock) *Autoscaler {
 	a := &Autoscaler{
 		clock: c, sampler: s, pools: map[types.NamespacedName]*entry{},
-		due: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1),
+		due: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1), delay: newScaleDelay(),
 	}
 	a.probes = newProber(s, c, a.Notify)
 	return a
@@ -145,8 +153,8 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 		}
 		for _, key := range a.takeDue() {
 			if e := a.entry(key); e != nil {
-				if a.decide(key, e) {
-					a.enqueue(key)
+				if write, priority := a.decide(key, e); write {
+					a.enqueue(key, priority)
 				}
 			}
 		}
@@ -173,12 +181,23 @@ func (a *Autoscaler) entry(key types.NamespacedName) *entry {
 	return a.pools[key]
 }
 
-func (a *Autoscaler) enqueue(key types.NamespacedName) {
+// Priorities of reconciles, beside the library's own: handler.LowPriority for what was there when the operator started.
+const (
+	priorityStatus = 0
+	priorityScale  = 100 // never behind a queue of pools that have only a status to write
+)
+
+func (a *Autoscaler) enqueue(key types.NamespacedName, priority int) {
 	a.mu.Lock()
 	q := a.queue
 	a.mu.Unlock()
-	if q != nil {
-		q.Add(reconcile.Request{NamespacedName: key})
+	request := reconcile.Request{NamespacedName: key}
+	switch q := q.(type) {
+	case nil:
+	case priorityqueue.PriorityQueue[reconcile.Request]:
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+	default:
+		q.Add(request)
 	}
 }
 
@@ -202,12 +221,47 @@ func (a *Autoscaler) set(key types.NamespacedName, f poolFacts) view {
 	return e.view
 }
 
-// wrote says what of the view v has been brought to the API server.
-func (a *Autoscaler) wrote(key types.NamespacedName, v view, at time.Time) {
+// noted says what of the view v needs no further reconcile, since the API server has it or will be told of it: has is what it has now, at when it was last
+// written, zero if it wasn't.
+func (a *Autoscaler) noted(key types.NamespacedName, v view, has figures, at time.Time) {
 	if e := a.entry(key); e != nil {
 		e.mu.Lock()
-		e.written = written{at: at, mark: markOf(v), queued: v.queued(), running: v.running()}
+		e.written.mark, e.written.figures = markOf(v), has
+		if !at.IsZero() {
+			e.written.at = at
+		}
 		e.mu.Unlock()
+	}
+}
+
+// times are when a pool's status was last written and when its replicas were last changed, as far as this operator did it.
+func (a *Autoscaler) times(key types.NamespacedName) (written, scaled time.Time) {
+	e := a.entry(key)
+	if e == nil {
+		return time.Time{}, time.Time{}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.written.at, e.scaledAt
+}
+
+// scaled notes that replicas were changed.
+func (a *Autoscaler) scaled(key types.NamespacedName) {
+	e := a.entry(key)
+	if e == nil {
+		return
+	}
+	now := a.clock.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scaledAt = now
+	if !e.off.IsZero() {
+		direction := "down"
+		if e.offUp {
+			direction = "up"
+		}
+		a.delay.WithLabelValues(direction).Observe(now.Sub(e.off).Seconds())
+		e.off = time.Time{}
 	}
 }
 
@@ -220,8 +274,8 @@ func (a *Autoscaler) forget(key types.NamespacedName) {
 	a.probes.forget(key)
 }
 
-// decide takes a decision for one pool and reports whether the pool is to be reconciled.
-func (a *Autoscaler) decide(key types.NamespacedName, e *entry) bool {
+// decide takes a decision for one pool and reports whether the pool is to be reconciled, and how urgently.
+func (a *Autoscaler) decide(key types.NamespacedName, e *entry) (write bool, priority int) {
 	now := a.clock.Now()
 	sample, _ := a.sampler.Sample(backlog.PoolKey(key), now)
 	polled := answered(sample)
@@ -239,32 +293,38 @@ func (a *Autoscaler) decide(key types.NamespacedName, e *entry) bool {
 	}
 	if polled && in.Replicas == 0 && a.probes.pending(key) {
 		// At zero the verdict on the backlog comes first, in a few milliseconds; it notifies.
-		return false
+		return false, 0
 	}
 	d, state := scaling.Decide(p, e.state, in, now)
 	e.state = state
 	e.view = view{at: now, decision: d, policy: p, sample: sample, in: in, learnt: state.Learnt()}
+	e.noteOff()
 	return e.worthWriting(now)
 }
 
-// worthWriting reports whether the last reconcile's writes are behind the view.
-func (e *entry) worthWriting(now time.Time) bool {
-	v, w := &e.view, &e.written
-	if v.decision.Apply && v.decision.Replicas != e.facts.workload.replicas {
-		return true
+// noteOff notes since which sample the replicas are not what is asked for.
+func (e *entry) noteOff() {
+	v := &e.view
+	present := e.facts.workload.replicas
+	if !v.decision.Apply || v.decision.Replicas == present {
+		e.off = time.Time{}
+		return
 	}
-	if markOf(*v) != w.mark {
-		return true
+	if up := v.decision.Replicas > present; e.off.IsZero() || e.offUp != up {
+		e.off, e.offUp = v.sampled(), up
 	}
-	return now.Sub(w.at) >= figuresEvery && (moved(w.queued, v.queued()) || moved(w.running, v.running()))
 }
 
-// moved reports a change of more than a tenth, or from or to zero.
-func moved(from, to int64) bool {
-	if (from == 0) != (to == 0) {
-		return true
+// worthWriting reports whether the last reconcile's writes are behind the view.
+func (e *entry) worthWriting(now time.Time) (write bool, priority int) {
+	v, w := &e.view, &e.written
+	switch {
+	case v.decision.Apply && v.decision.Replicas != e.facts.workload.replicas:
+		return true, priorityScale
+	case markOf(*v) != w.mark:
+		return true, priorityStatus
 	}
-	return 10*max(from-to, to-from) > max(from, to)
+	return now.Sub(w.at) >= figuresEvery && w.figures.moved(figuresOf(*v)), priorityStatus
 }
 
 func markOf(v view) mark {
@@ -272,10 +332,30 @@ func markOf(v view) mark {
 		replicas: v.decision.Replicas, reason: v.decision.Reason, limited: v.decision.Limited,
 		notRunnable: v.decision.NotRunnable, notProgessing: v.decision.NotProgressing,
 	}
-	for _, s := range v.sample.Servers {
-		m.servers += s.Address + "=" + string(s.State) + ";"
+	var h maphash.Hash
+	h.SetSeed(markSeed)
+	for i := range v.sample.Servers {
+		s := &v.sample.Servers[i]
+		_, _ = h.WriteString(s.Address) // a hash takes whatever it is given
+		_, _ = h.WriteString(string(s.State))
+		_ = h.WriteByte(byte(boolToInt(s.LoadBalanced)))
 	}
+	m.servers = h.Sum64()
 	return m
+}
+
+// sampled is when the newest figures of the view came, or when it was taken where there are none.
+func (v *view) sampled() time.Time {
+	var at time.Time
+	for i := range v.sample.Servers {
+		if t := v.sample.Servers[i].LastGood; t.After(at) {
+			at = t
+		}
+	}
+	if at.IsZero() {
+		return v.at
+	}
+	return at
 }
 
 // answered reports whether any job server has ever given an answer.
@@ -316,4 +396,23 @@ func (a *Autoscaler) keys() []types.NamespacedName {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Collect(maps.Keys(a.pools))
+}
+
+// size counts the pools, those whose last decision was taken on a sample without gaps, and the pools with verdicts on their backlogs.
+func (a *Autoscaler) size() (pools, whole, verdicts int) {
+	for _, key := range a.keys() {
+		e := a.entry(key)
+		if e == nil {
+			continue
+		}
+		pools++
+		e.mu.Lock()
+		if !e.view.at.IsZero() && !e.view.sample.Partial {
+			whole++
+		}
+		e.mu.Unlock()
+	}
+	a.probes.mu.Lock()
+	defer a.probes.mu.Unlock()
+	return pools, whole, len(a.probes.verdicts)
 }

@@ -30,6 +30,7 @@ const (
 	reasonAllAnswer          = "AllAnswer"
 	reasonSomeSilent         = "SomeDoNotAnswer"
 	reasonNoneAnswers        = "NoneAnswers"
+	reasonLoadBalanced       = "LoadBalanced"
 	reasonContested          = "Contested"
 )
 
@@ -75,7 +76,7 @@ func setConditions(conditions *[]metav1.Condition, generation int64, f facts) {
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.stall.reason, f.stall.message)
 	case reachable == metav1.ConditionUnknown:
 		set(v1alpha1.ConditionReady, metav1.ConditionUnknown, reason, message)
-	case reason == reasonNoneAnswers:
+	case reason == reasonNoneAnswers || reason == reasonLoadBalanced:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 	case f.trouble != "" && (f.noWorker || f.rollout):
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonPodsNotStarting, notStarting+f.trouble.advice())
@@ -127,14 +128,21 @@ func reachability(servers []backlog.ServerSample, polled bool) (metav1.Condition
 	if !polled {
 		return metav1.ConditionUnknown, reasonNotPolled, "no job server has been asked yet"
 	}
-	var bad []string
+	var bad, balanced []string
 	for _, s := range servers {
 		if s.State != backlog.StateOK {
 			bad = append(bad, fmt.Sprintf("%s: %s", serverName(s), s.State))
 		}
+		if s.LoadBalanced {
+			balanced = append(balanced, serverName(s))
+		}
 	}
 	slices.Sort(bad)
+	slices.Sort(balanced)
 	switch {
+	case len(bad) == 0 && len(balanced) > 0:
+		return metav1.ConditionFalse, reasonLoadBalanced, "one address leads to several job servers, so the operator and the workers see different queues: name the job servers " +
+			"one by one, or by a headless Service: " + strings.Join(balanced, ", ")
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, reasonAllAnswer, ""
 	case len(bad) == len(servers):

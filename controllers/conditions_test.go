@@ -17,6 +17,7 @@ func TestConditions(t *testing.T) {
 	t.Parallel()
 	ok := backlog.ServerSample{Address: "a:4730", State: backlog.StateOK}
 	bad := backlog.ServerSample{Address: "b:4730", State: backlog.StateRefused, Resolved: netip.MustParseAddrPort("10.0.0.1:4730")}
+	balanced := backlog.ServerSample{Address: "c:4730", State: backlog.StateOK, LoadBalanced: true}
 	auto := func(servers ...backlog.ServerSample) facts {
 		return facts{mode: v1alpha1.ModeAuto, polled: true, servers: servers}
 	}
@@ -34,8 +35,10 @@ func TestConditions(t *testing.T) {
 		"not polled": {with(auto(ok), func(f *facts) { f.polled = false }), map[string]string{
 			"Ready": "Unknown NotYetPolled", "JobServersReachable": "Unknown NotYetPolled", "ScalingActive": "False NotYetPolled",
 		}},
-		"one silent":  {auto(ok, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
-		"none answer": {auto(bad), map[string]string{"Ready": "False NoneAnswers", "JobServersReachable": "False NoneAnswers", "ScalingActive": "False NoneAnswers"}},
+		"one silent":                {auto(ok, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
+		"none answer":               {auto(bad), map[string]string{"Ready": "False NoneAnswers", "JobServersReachable": "False NoneAnswers", "ScalingActive": "False NoneAnswers"}},
+		"load balanced":             {auto(ok, balanced), map[string]string{"Ready": "False LoadBalanced", "JobServersReachable": "False LoadBalanced"}},
+		"load balanced, one silent": {auto(balanced, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
 		"stalled": {with(auto(ok), func(f *facts) { f.stall = stall{"InvalidScaling", "m"} }), map[string]string{
 			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling", "ScalingActive": "False InvalidScaling",
 		}},

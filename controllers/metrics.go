@@ -30,10 +30,20 @@ func (a *Autoscaler) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range poolDescs {
 		ch <- d
 	}
+	a.delay.Describe(ch)
+}
+
+func newScaleDelay() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "gearman_scale_delay_seconds",
+		Help:    "From the job server's answer that asked for another number of replicas to their change. Going down includes the round in which the pods to go are marked.",
+		Buckets: []float64{.005, .01, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 1.5, 2.5, 5, 10, 30},
+	}, []string{"direction"})
 }
 
 // Collect is part of prometheus.Collector.
 func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
+	a.delay.Collect(ch)
 	for _, key := range a.keys() {
 		e := a.entry(key)
 		if e == nil {

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -50,6 +51,8 @@ type Options struct {
 	RolloutRuntime bool
 	// Workers is how many pools are reconciled at the same time.
 	Workers int
+	// Scale writes replicas, so that these wait for no other write; nil: the client that writes everything else.
+	Scale client.Client
 }
 
 // What the operator may do. The markers stand apart from any type: controller-gen takes them for the whole package.
@@ -75,6 +78,7 @@ type PoolReconciler struct {
 	autoscaler *Autoscaler
 	scaler     *scaler
 	shares     *shares
+	pacer      *pacer
 	options    Options
 
 	mu      sync.Mutex
@@ -84,8 +88,12 @@ type PoolReconciler struct {
 
 // NewPoolReconciler returns a reconciler; live reads without a cache.
 func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, ck clock.PassiveClock, p Poller, a *Autoscaler, o Options) *PoolReconciler {
+	scale := o.Scale
+	if scale == nil {
+		scale = c
+	}
 	return &PoolReconciler{
-		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(c), shares: newShares(), options: o,
+		client: c, live: live, events: rec, clock: ck, poller: p, autoscaler: a, scaler: newScaler(scale), shares: newShares(), pacer: newPacer(statusRate, statusBurst), options: o,
 		drifts: map[types.NamespacedName]*drift{}, targets: map[types.NamespacedName]targetPods{},
 	}
 }
@@ -186,7 +194,8 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		}
 		r.scaled(&pool, w.replicas, replicas, v)
 	}
-	if err := r.writeStatus(ctx, &pool, w, replicas, f, v); err != nil {
+	turn, err := r.writeStatus(ctx, &pool, w, f, v)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if f.trouble != "" {
@@ -195,21 +204,38 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if pool.Spec.TLS != nil || f.stall.reason != "" {
 		refresh = min(refresh, refreshSecretsEvery)
 	}
-	return ctrl.Result{RequeueAfter: refresh}, nil
+	return again(refresh, turn), nil
+}
+
+// again asks for the next reconcile: when the status may be written, or else after about so long, not all pools at once.
+func again(refresh, turn time.Duration) ctrl.Result {
+	after := wait.Jitter(refresh, 0.2)
+	if turn > 0 {
+		after = min(after, turn)
+	}
+	return ctrl.Result{RequeueAfter: after}
 }
 
 // stalled reports a pool that cannot work until its spec changes. What it has is left as it is.
 func (r *PoolReconciler) stalled(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, f facts) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(pool)
-	r.forget(key)
-	if err := r.writeStatus(ctx, pool, w, w.replicas, f, view{}); err != nil {
+	r.unwatch(key)
+	turn, err := r.writeStatus(ctx, pool, w, f, view{})
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	// What stalls it may also be mended elsewhere: a Secret, the target, the object that has its name.
-	return ctrl.Result{RequeueAfter: refreshSecretsEvery}, nil
+	return again(refreshSecretsEvery, turn), nil
 }
 
+// forget frees all that is kept of a pool.
 func (r *PoolReconciler) forget(key types.NamespacedName) {
+	r.unwatch(key)
+	r.pacer.forget(key)
+}
+
+// unwatch ends the watch over a pool's job servers, and all that builds on it.
+func (r *PoolReconciler) unwatch(key types.NamespacedName) {
 	r.poller.Remove(backlog.PoolKey(key))
 	r.autoscaler.forget(key)
 	r.scaler.forget(key)
@@ -220,11 +246,22 @@ func (r *PoolReconciler) forget(key types.NamespacedName) {
 	r.mu.Unlock()
 }
 
+// Entries counts what is kept in memory of pools, by what it is. All of it is 0 where there are no pools, and wholeSamples is as large as pools once
+// every job server of every pool has answered.
+func (r *PoolReconciler) Entries() map[string]int {
+	out := map[string]int{"statusWrites": r.pacer.waiting(), "replicas": r.scaler.size(), "claims": r.shares.size()}
+	out["pools"], out["wholeSamples"], out["verdicts"] = r.autoscaler.size()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out["drifts"], out["targets"] = len(r.drifts), len(r.targets)
+	return out
+}
+
 // share notes what a pool serves, names the pools that serve it too, and has those told whose answer to that has changed.
 func (r *PoolReconciler) share(key types.NamespacedName, servers, functions []string) []string {
 	with, changed := r.shares.set(key, servers, functions)
 	for _, k := range changed {
-		r.autoscaler.enqueue(k)
+		r.autoscaler.enqueue(k, priorityStatus)
 	}
 	return sharedNames(key, with)
 }
@@ -261,6 +298,7 @@ func (r *PoolReconciler) scaled(pool *v1alpha1.GearmanWorkerPool, from, to int32
 	if from == to {
 		return
 	}
+	r.autoscaler.scaled(client.ObjectKeyFromObject(pool))
 	r.event(pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, to, v.decision.Message))
 }
 

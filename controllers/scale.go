@@ -46,6 +46,12 @@ func (s *scaler) forget(key types.NamespacedName) {
 	delete(s.memory, key)
 }
 
+func (s *scaler) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.memory)
+}
+
 // observe notes the replicas that a reconcile found and reports whether they are contested: changed by somebody else twice within
 // contestWindow.
 func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (contested bool) {

@@ -77,6 +77,13 @@ func (s *shares) sharing(key types.NamespacedName) map[types.NamespacedName]stru
 	return out
 }
 
+// size counts the functions on job servers that pools serve.
+func (s *shares) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pools)
+}
+
 func byName(a, b types.NamespacedName) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,15 +16,18 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// writeStatus writes the pool's status if what it says has changed; changed figures alone wait until they are due.
-func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, replicas int32, f facts, v view) error {
+// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait until they are due; all pools' writes together keep to a rate, so
+// this one may have to wait for its turn: then it returns for how long.
+func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, f facts, v view) (time.Duration, error) {
+	key := client.ObjectKeyFromObject(pool)
 	now := r.clock.Now()
 	status := pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
 	status.Functions = strings.Join(policy.Functions(&pool.Spec), ",")
 	status.Replicas, status.ReadyReplicas, status.Selector = w.current, w.ready, w.selector
-	if replicas != w.replicas {
-		status.LastScaleTime = new(metav1.NewTime(now).Rfc3339Copy())
+	figuresAt, scaledAt := r.autoscaler.times(key)
+	if !scaledAt.IsZero() {
+		status.LastScaleTime = new(metav1.NewTime(scaledAt).Rfc3339Copy())
 	}
 	if !v.at.IsZero() {
 		fillDecision(status, v)
@@ -31,24 +35,25 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.Gearman
 	setConditions(&status.Conditions, pool.Generation, f)
 	slices.SortFunc(status.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) })
 
-	if equality.Semantic.DeepEqual(&pool.Status, status) || (!r.figuresDue(client.ObjectKeyFromObject(pool), v) && onlyFigures(&pool.Status, status)) {
-		return nil
+	has := figuresIn(&pool.Status)
+	switch {
+	case equality.Semantic.DeepEqual(&pool.Status, status):
+	case onlyFigures(&pool.Status, status) && (now.Sub(figuresAt) < figuresEvery || !has.moved(figuresIn(status))):
+	case !f.polled && f.stall.reason == "" && pool.Status.ObservedGeneration == pool.Generation:
+		// A new operator has nothing to say of the job servers yet, and what the last one said is better than that.
+	default:
+		if wait := r.pacer.wait(key, now); wait > 0 {
+			r.autoscaler.noted(key, v, has, time.Time{})
+			return wait, nil
+		}
+		if err := applyStatus(ctx, r.client, pool, status); err != nil {
+			return 0, err
+		}
+		r.autoscaler.noted(key, v, figuresIn(status), now)
+		return 0, nil
 	}
-	if err := applyStatus(ctx, r.client, pool, status); err != nil {
-		return err
-	}
-	r.autoscaler.wrote(client.ObjectKeyFromObject(pool), v, now)
-	return nil
-}
-
-func (r *PoolReconciler) figuresDue(key client.ObjectKey, v view) bool {
-	e := r.autoscaler.entry(key)
-	if e == nil || v.at.IsZero() {
-		return true
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return r.clock.Since(e.written.at) >= figuresEvery
+	r.autoscaler.noted(key, v, has, time.Time{})
+	return 0, nil
 }
 
 // onlyFigures reports whether two statuses differ in nothing but figures that move all the time.

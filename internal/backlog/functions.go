@@ -75,6 +75,19 @@ func (w *Watcher) distinctServers() []*server {
 	return slices.CompactFunc(all, func(a, b *server) bool { return a.key.addr == b.key.addr })
 }
 
+// Entries counts what is kept in memory, by what it is. All of it is 0 where no pool is watched.
+func (w *Watcher) Entries() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	functions := 0
+	for _, s := range w.servers {
+		functions += len(s.cells)
+	}
+	return map[string]int{
+		"watchedPools": len(w.pools), "names": len(w.targets), "jobServers": len(w.servers), "functions": functions, "pods": len(w.podsByUID),
+	}
+}
+
 // FunctionStats is a function's figures on one job server, or summed over all.
 type FunctionStats struct {
 	Name, Server           string // Server is empty in a sum

@@ -16,7 +16,7 @@ import (
 
 // Options are the manager's flags, checked.
 type Options struct {
-	MetricsAddress, ProbeAddress string
+	MetricsAddress, ProbeAddress, ProfileAddress string
 
 	LeaderElect          bool
 	LeaderNamespace      string
@@ -37,6 +37,7 @@ func Parse(name string, args []string) (Options, error) {
 	var o Options
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	fs.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns it off")
+	fs.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", "address of /debug/pprof, for profiles of the operator itself; 0 turns it off")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the leader lease, so that several replicas may run")
 	fs.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the operator's own where empty")
 	namespaces := fs.String("watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,15 +57,23 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		OnTick:       func(keys []backlog.PoolKey) { autoscaler.OnTick(keys) },
 	})
 	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
+	scale, err := scaleClient(cfg, mgr)
+	if err != nil {
+		return err
+	}
 	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"),
 		clock.RealClock{}, watcher, autoscaler, controllers.Options{
 			Runtime:        controllers.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
-			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: 8,
+			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: 8, Scale: scale,
 		})
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	for _, c := range []prometheus.Collector{autoscaler, exporter.New(watcher, exporter.Options{})} {
+	kept := entries{reconciler.Entries, watcher.Entries}
+	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
+		return fmt.Errorf("serve /statusz: %w", err)
+	}
+	for _, c := range []prometheus.Collector{autoscaler, exporter.New(watcher, exporter.Options{}), kept} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register the metrics: %w", err)
 		}
@@ -116,8 +126,8 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 		Scheme: scheme, Cache: cacheOptions,
 		Client:                 client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                server.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress: o.ProbeAddress,
-		LeaderElection:         o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
+		HealthProbeBindAddress: o.ProbeAddress, PprofBindAddress: o.ProfileAddress,
+		LeaderElection: o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
 		// The lease is given up at the end, and the process ends right after that: another may lead at once.
 		LeaderElectionReleaseOnCancel: true,
 	})
@@ -131,6 +141,19 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("add the ready check: %w", err)
 	}
 	return mgr, nil
+}
+
+// scaleClient returns a client that has a connection of its own, so that a change of replicas waits for no other write.
+func scaleClient(cfg *rest.Config, mgr ctrl.Manager) (client.Client, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS = -1 // as the manager's
+	// With a dialer of its own client-go doesn't share its connections.
+	cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	c, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("set up the client for replicas: %w", err)
+	}
+	return c, nil
 }
 
 // excluded are the namespaces that are never worked in: a pool there would run pods with the cluster's, or the operator's, own rights.

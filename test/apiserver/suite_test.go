@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,10 +19,10 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/operator"
+	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
 var (
@@ -43,10 +42,6 @@ func TestMain(m *testing.M) {
 
 // run brings up one API server and one operator for all tests.
 func run(m *testing.M) int {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		fmt.Fprintln(os.Stderr, "KUBEBUILDER_ASSETS is not set: run `make test`, or set it to the directory that `make envtest-assets` prints")
-		return 1
-	}
 	o, err := operator.Parse("manager", []string{
 		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
 		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn", "--exclude-namespaces=" + strings.Join(solo, ","),
@@ -56,31 +51,17 @@ func run(m *testing.M) int {
 		return 1
 	}
 	operator.SetUpLogging(o) // before any client logs
-	env := &envtest.Environment{
-		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "config", "crd", "bases")},
-		ErrorIfCRDPathMissing:    true,
-		ControlPlaneStartTimeout: 2 * time.Minute,
-	}
-	// How long it waits for open watches when it is stopped.
-	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
-	cfg, err := env.Start()
+	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "config", "crd", "bases")})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the API server:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	stopControllers, err := startControllers(env)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the controller-manager:", err)
-		return 1
-	}
-	defer stopControllers()
-	restConfig = cfg
-	restConfig.QPS = -1
 	defer func() {
-		if err := env.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "stop the API server:", err)
+		if err := plane.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	restConfig, kubeconfig = plane.Config, plane.Kubeconfig
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -103,43 +84,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
-}
-
-// startControllers runs the controllers that make pods of Deployments, until stop.
-func startControllers(env *envtest.Environment) (stop func(), err error) {
-	user, err := env.AddUser(envtest.User{Name: "controllers", Groups: []string{"system:masters"}}, nil)
-	if err != nil {
-		return nil, err
-	}
-	config, err := user.KubeConfig()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "controllers-")
-	if err != nil {
-		return nil, err
-	}
-	kubeconfig = filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(kubeconfig, config, 0o600); err != nil {
-		return nil, err
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager"), "--kubeconfig="+kubeconfig,
-		"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller", "--leader-elect=false", "--secure-port=0",
-		"--kube-api-qps=500", "--kube-api-burst=1000")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = log.Close()
-		_ = os.RemoveAll(dir)
-	}, nil
 }
 
 // namespace makes a namespace for one test. It is not removed: the API server goes with all of them.

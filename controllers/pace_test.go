@@ -1,0 +1,102 @@
+package controllers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// TestPacer: beyond the burst, writes come at the rate, in the order in which they were asked for, and whoever waits keeps its turn.
+func TestPacer(t *testing.T) {
+	t.Parallel()
+	p := newPacer(10, 2)
+	now := time.Unix(1_700_000_000, 0)
+	key := func(i int) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: fmt.Sprint(i)} }
+	for i, want := range []time.Duration{0, 0, 100 * time.Millisecond, 200 * time.Millisecond} {
+		if got := p.wait(key(i), now); got != want {
+			t.Errorf("pool %d waits %v, want %v", i, got, want)
+		}
+	}
+	if got := p.waiting(); got != 2 {
+		t.Errorf("%d pools wait, want 2", got)
+	}
+	now = now.Add(60 * time.Millisecond)
+	if got := p.wait(key(2), now); got != 40*time.Millisecond {
+		t.Errorf("asked again, a pool waits %v, want the rest of its turn, 40ms", got)
+	}
+	now = now.Add(40 * time.Millisecond)
+	if got := p.wait(key(2), now); got != 0 {
+		t.Errorf("at its turn a pool waits %v", got)
+	}
+	if got := p.wait(key(2), now); got != 200*time.Millisecond {
+		t.Errorf("its next write waits %v, want to be the last in the line, 200ms", got)
+	}
+	p.forget(key(2))
+	p.forget(key(3))
+	if got := p.waiting(); got != 0 {
+		t.Errorf("%d pools wait after they were forgotten", got)
+	}
+}
+
+func TestFiguresMoved(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		from, to figures
+		want     bool
+	}{
+		"nothing":                    {figures{queued: 5}, figures{queued: 5}, false},
+		"a tenth":                    {figures{queued: 100}, figures{queued: 110}, false},
+		"more than a tenth up":       {figures{queued: 100}, figures{queued: 112}, true},
+		"more than a tenth down":     {figures{running: 100}, figures{running: 89}, true},
+		"from zero":                  {figures{}, figures{running: 1}, true},
+		"to zero":                    {figures{queued: 1}, figures{}, true},
+		"another boot time":          {figures{boot: 1000}, figures{boot: 2000}, true},
+		"hardly another job time":    {figures{jobs: 1000}, figures{jobs: 1001}, false},
+		"a job time where none was":  {figures{}, figures{jobs: 1}, true},
+		"one down, another up":       {figures{queued: 10, running: 10}, figures{queued: 20, running: 10}, true},
+		"a little of each of them":   {figures{queued: 100, running: 100, boot: 100, jobs: 100}, figures{105, 95, 101, 99}, false},
+		"one of ten is just a tenth": {figures{queued: 10}, figures{queued: 9}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.from.moved(tt.to); got != tt.want {
+				t.Errorf("moved: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestWorthWriting: replicas go before everything else, what has been noted is not reconciled again, and figures alone wait for their minute.
+func TestWorthWriting(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	base := view{at: now, decision: scaling.Decision{Replicas: 2, Apply: true, Reason: scaling.ReasonIdle}}
+	tests := map[string]struct {
+		mutate   func(*entry)
+		write    bool
+		priority int
+	}{
+		"nothing new":             {func(*entry) {}, false, priorityStatus},
+		"other replicas":          {func(e *entry) { e.view.decision.Replicas = 3 }, true, priorityScale},
+		"other replicas, dry run": {func(e *entry) { e.view.decision.Replicas, e.view.decision.Apply = 3, false }, true, priorityStatus},
+		"another reason":          {func(e *entry) { e.view.decision.Reason = scaling.ReasonPaused }, true, priorityStatus},
+		"figures moved, too soon": {func(e *entry) { e.written.figures.queued = 5; e.written.at = now.Add(-59 * time.Second) }, false, priorityStatus},
+		"figures moved":           {func(e *entry) { e.written.figures.queued = 5; e.written.at = now.Add(-time.Minute) }, true, priorityStatus},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := &entry{view: base, written: written{mark: markOf(base)}}
+			e.facts.workload.replicas = 2
+			tt.mutate(e)
+			if write, priority := e.worthWriting(now); write != tt.write || priority != tt.priority && write {
+				t.Errorf("got %v, %d, want %v, %d", write, priority, tt.write, tt.priority)
+			}
+		})
+	}
+}

@@ -1,0 +1,135 @@
+package scale
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/gearman-operator/gearman-operator/test/controlplane"
+)
+
+// writes is how many requests that change something the API server has answered, by verb and resource.
+type writes map[string]float64
+
+func (b *bench) writes(t *testing.T) writes {
+	t.Helper()
+	typed, err := kubernetes.NewForConfig(b.plane.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := typed.RESTClient().Get().AbsPath("/metrics").DoRaw(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := writes{}
+	for _, m := range parse(t, text)["apiserver_request_total"].GetMetric() {
+		l := labels(m)
+		switch l["verb"] {
+		case "POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION":
+			what := l["verb"] + " " + l["resource"]
+			if l["subresource"] != "" {
+				what += "/" + l["subresource"]
+			}
+			out[what] += m.GetCounter().GetValue()
+		}
+	}
+	return out
+}
+
+func (w writes) since(before writes) writes {
+	out := writes{}
+	for what, n := range w {
+		if n > before[what] {
+			out[what] = n - before[what]
+		}
+	}
+	return out
+}
+
+func (w writes) total() (n float64) {
+	for _, x := range w {
+		n += x
+	}
+	return n
+}
+
+// table shows the rates over so many seconds.
+func (w writes) table(seconds float64) string {
+	var text strings.Builder
+	text.WriteString("| request | per second |\n|---|--:|\n")
+	for _, what := range slices.Sorted(maps.Keys(w)) {
+		fmt.Fprintf(&text, "| %s | %.3f |\n", what, w[what]/seconds)
+	}
+	return text.String()
+}
+
+// requests is how many requests the ten job servers have got, from whomever.
+func (b *bench) requests() (n uint64) {
+	for _, s := range b.servers {
+		n += s.Stats().Total()
+	}
+	return n
+}
+
+// report is what is written beside the result.
+type report struct{ strings.Builder }
+
+func (r *report) add(title, text string) { fmt.Fprintf(r, "\n## %s\n\n%s", title, text) }
+
+func table(m map[string]int) string {
+	var text strings.Builder
+	text.WriteString("| kind | entries |\n|---|--:|\n")
+	for _, kind := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&text, "| %s | %d |\n", kind, m[kind])
+	}
+	return text.String()
+}
+
+// finish checks that nothing went wrong on the way, and writes the report and the result.
+func (b *bench) finish(t *testing.T) {
+	t.Helper()
+	if lines := b.operator.errors(t); len(lines) > 0 {
+		t.Errorf("the operator logged %d errors, the first: %s", len(lines), lines[0])
+	}
+	for _, m := range b.operator.families(t)["controller_runtime_reconcile_errors_total"].GetMetric() {
+		if n := m.GetCounter().GetValue(); n > 0 {
+			t.Errorf("%v reconciles failed", n)
+		}
+	}
+	if n := b.result["cold_start_scale_downs"]; n > 0 {
+		t.Errorf("a new operator lowered replicas %v times before it knew everything", n)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "# %d pools, %.0f pods, %d job servers\n\n", b.pools, b.result["pods"], servers)
+	fmt.Fprintf(&text, "On a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the job servers and the benchmark shared with the operator. Nine of ten pools\n", runtime.NumCPU())
+	fmt.Fprintf(&text, "were at zero, one of ten had %d pods. No kubelet: the benchmark marked pods ready and held their connections to the job servers. The period is 5 s.\n\n", busyPods)
+	fmt.Fprintf(&text, "The operator ran as `manager %s`,\nthe kube-controller-manager with `%s`.\n", strings.Join(b.operator.flags, " "),
+		strings.Join(append(slices.Clone(controlplane.ControllerFlags), controllerFlags...), " "))
+	text.WriteString("\n## Figures\n\n| figure | value |\n|---|--:|\n")
+	for _, k := range slices.Sorted(maps.Keys(b.result)) {
+		fmt.Fprintf(&text, "| %s | %.3f |\n", k, b.result[k])
+	}
+	text.WriteString(b.report.String())
+	if path := os.Getenv("BENCH_SCALE_REPORT"); path != "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line, err := json.Marshal(b.result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("RESULT %s\n", line)
+}

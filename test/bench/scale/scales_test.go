@@ -1,0 +1,86 @@
+package scale
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+)
+
+// scales sees how Deployments are scaled.
+type scales struct {
+	mu       sync.Mutex
+	expected map[string]time.Time // since when a pool at zero has a job
+	took     map[string]float64   // ms, from the job to the first replica
+	down     int
+}
+
+func newScales() *scales {
+	return &scales{expected: map[string]time.Time{}, took: map[string]float64{}}
+}
+
+func (s *scales) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.expected)
+	clear(s.took)
+	s.down = 0
+}
+
+// expect says that a pool at zero gets a job now.
+func (s *scales) expect(pool string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expected[pool] = time.Now()
+}
+
+func (s *scales) changed(before, now *appsv1.Deployment) {
+	from, to := *before.Spec.Replicas, *now.Spec.Replicas
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to < from {
+		s.down++
+	}
+	pool := now.Namespace + "/" + now.Name
+	if since, ok := s.expected[pool]; ok && to > from {
+		s.took[pool] = time.Since(since).Seconds() * 1000
+		delete(s.expected, pool)
+	}
+}
+
+// missing is how many pools with a job have no replica yet.
+func (s *scales) missing() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.expected)
+}
+
+// downs is how often replicas were lowered.
+func (s *scales) downs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+// times are how long the pools whose names begin so took, in ms.
+func (s *scales) times(prefix string) []float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []float64
+	for pool, ms := range s.took {
+		if strings.HasPrefix(pool, prefix) {
+			out = append(out, ms)
+		}
+	}
+	return out
+}
+
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return -1
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[min(len(v)-1, int(q*float64(len(v))))]
+}

@@ -1,0 +1,145 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// Assets is the environment variable that says where the programs are.
+const Assets = "KUBEBUILDER_ASSETS"
+
+// ControllerFlags are the flags of the kube-controller-manager beside how it reaches the API server.
+var ControllerFlags = []string{
+	"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller", "--leader-elect=false", "--secure-port=0",
+	"--kube-api-qps=500", "--kube-api-burst=1000",
+}
+
+// Options of a control plane.
+type Options struct {
+	// CRDs is the directory of the custom resource definitions to install.
+	CRDs string
+	// ControllerFlags are added to the package's, so that they win over them.
+	ControllerFlags []string
+}
+
+// ControlPlane is a running control plane.
+type ControlPlane struct {
+	Config     *rest.Config // of an administrator, without a limit on the rate of requests
+	Kubeconfig string       // the same as a file, for processes
+
+	// APIServer, Etcd and Controllers are the process ids.
+	APIServer, Etcd, Controllers int
+
+	env         *envtest.Environment
+	controllers *exec.Cmd
+	dir         string
+}
+
+// Start brings a control plane up. The caller ends it with Stop.
+func Start(o Options) (_ *ControlPlane, err error) {
+	if os.Getenv(Assets) == "" {
+		return nil, fmt.Errorf("%s is not set: run `make test`, or set it to the directory that `make envtest-assets` prints", Assets)
+	}
+	c := &ControlPlane{env: &envtest.Environment{
+		CRDDirectoryPaths: []string{o.CRDs}, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: 2 * time.Minute,
+	}}
+	// How long it waits for open watches when it is stopped.
+	c.env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}()
+	if c.Config, err = c.env.Start(); err != nil {
+		return nil, fmt.Errorf("start the API server: %w", err)
+	}
+	c.Config.QPS = -1
+	if c.dir, err = os.MkdirTemp("", "controlplane-"); err != nil {
+		return nil, err
+	}
+	if err := c.writeKubeconfig(); err != nil {
+		return nil, err
+	}
+	if err := c.startControllers(o.ControllerFlags); err != nil {
+		return nil, fmt.Errorf("start the controller-manager: %w", err)
+	}
+	return c, nil
+}
+
+func (c *ControlPlane) writeKubeconfig() error {
+	user, err := c.env.AddUser(envtest.User{Name: "controllers", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		return err
+	}
+	config, err := user.KubeConfig()
+	if err != nil {
+		return err
+	}
+	c.Kubeconfig = filepath.Join(c.dir, "kubeconfig")
+	return os.WriteFile(c.Kubeconfig, config, 0o600)
+}
+
+func (c *ControlPlane) startControllers(flags []string) error {
+	log, err := os.Create(filepath.Join(c.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(os.Getenv(Assets), "kube-controller-manager"), append(append([]string{"--kubeconfig=" + c.Kubeconfig}, ControllerFlags...), flags...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	c.controllers, c.Controllers = cmd, cmd.Process.Pid
+	c.APIServer, c.Etcd = child("kube-apiserver"), child("etcd")
+	return nil
+}
+
+// child is the process id of a child of this process by the name of its program, 0 where there is none.
+func child(program string) int {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		var pid, parent int
+		var state string
+		// "PID (NAME) STATE PARENT ...", and a name may hold anything.
+		open, end := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+		if open < 0 || end < open || string(stat[open+1:end]) != program {
+			continue
+		}
+		if _, err := fmt.Sscan(string(stat[:open]), &pid); err != nil {
+			continue
+		}
+		if _, err := fmt.Sscan(string(stat[end+1:]), &state, &parent); err == nil && parent == os.Getpid() {
+			return pid
+		}
+	}
+	return 0
+}
+
+// Stop ends everything and removes what it kept on disk.
+func (c *ControlPlane) Stop() error {
+	if c.controllers != nil {
+		_ = c.controllers.Process.Kill()
+		_ = c.controllers.Wait()
+	}
+	err := c.env.Stop()
+	if c.dir != "" {
+		err = errors.Join(err, os.RemoveAll(c.dir))
+	}
+	if err != nil {
+		return fmt.Errorf("stop the control plane: %w", err)
+	}
+	return nil
+}
