@@ -187,9 +187,9 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	f.shared = r.share(req.NamespacedName, policy.Servers(&pool.Spec), policy.Functions(&pool.Spec))
 	f.servers, f.polled, f.decision = v.sample.Servers, asked(v.sample), v.decision
 
-	replicas := w.replicas
 	if v.decision.Apply && !f.contested && !v.at.IsZero() {
-		if replicas, err = r.scaler.scale(ctx, &pool, w, pods, v); err != nil {
+		replicas, err := r.scaler.scale(ctx, &pool, w, pods, v)
+		if err != nil {
 			return ctrl.Result{}, err
 		}
 		r.scaled(&pool, w.replicas, replicas, v)

@@ -242,7 +242,7 @@ func TestSilentServer(t *testing.T) {
 	}
 	g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False SomeDoNotAnswer"))
 	w.complete(w.grab())
-	g.Consistently(replicas(t, p), 15*time.Second, time.Second).Should(BeEquivalentTo(1), "nothing shrinks on half an answer")
+	g.Consistently(replicas(t, p), 15*time.Second, time.Second).Should(BeNumerically(">=", 1), "nothing shrinks on half an answer")
 	dial(t, good.Addr).submit("resize", 3)
 	g.Eventually(replicas(t, p), eventually).Should(BeNumerically(">=", 3), "growth goes on")
 
