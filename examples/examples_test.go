@@ -200,6 +200,39 @@ func TestNetGearman(t *testing.T) { // one process, one case after the other
 	}
 }
 
+// A prefix of one's own, files that something else loads, and the constants that Net_Gearman's users define.
+func TestNetGearmanOptions(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"boot.php": "<?php define('NET_GEARMAN_JOB_PATH', __DIR__ . '/jobs');\n" +
+			"spl_autoload_register(function ($class) { if ($class === 'My_Loaded') { require __DIR__ . '/elsewhere.php'; } });\n",
+		"elsewhere.php":   "<?php class My_Loaded extends Net_Gearman_Job_Common { public function run($arg) { return 'loaded ' . $arg; } }\n",
+		"jobs/Found.php":  "<?php class My_Found extends Net_Gearman_Job_Common { public function run($arg) { return ['found' => $arg]; } }\n",
+		"jobs/Thrown.php": "<?php class My_Thrown extends Net_Gearman_Job_Common { public function run($arg) { throw new Net_Gearman_Job_Exception('thrown'); } }\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := stream(t, "php", "php/netgearman/loader.php", "--prefix", "My_", "--bootstrap", dir+"/boot.php")
+	for function, want := range map[string]job.Outcome{
+		"Loaded": job.Done([]byte(`{"result":"loaded x"}`)),
+		"Found":  job.Done([]byte(`{"found":"x"}`)),
+		"Thrown": job.Failf(job.Rejected, "thrown"),
+	} {
+		got := p.Handle(t.Context(), &job.Job{Function: function, Handle: "H:x:1", Body: []byte(`"x"`), Size: 3, Reporter: &recorder{}})
+		got.ResultSize = 0
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function, diff)
+		}
+	}
+}
+
 func TestNetGearmanMissingClass(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")

@@ -6,6 +6,6 @@ TEST_TIMEOUT ?= 8m
 .PHONY: test
 test: deps envtest-assets $(HELM) ## all Go tests, with the race detector, a real API server and real job servers
 	@begin=$$SECONDS; \
-	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...; \
+	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 GEARMAN_TEST_ALL_LANGUAGES=1 go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...; \
 	(cd hack/image && go test ./...); \
 	echo "test: passed in $$((SECONDS - begin)) s"

@@ -1,6 +1,12 @@
 package workerruntime_test
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,39 +20,127 @@ import (
 // slowJob notes its run, waits until the file in its workload exists, and answers.
 const slowJob = `f=$(cat); echo run >>"$RUNS"; while [ ! -e "$f" ]; do sleep 0.02; done; printf done`
 
+// slowStream is the same as a process that keeps running.
+const slowStream = `read h <&3; echo '{"type":"ready","version":1}' >&4
+	while read j <&3; do
+		n=$(echo "$j" | sed 's/.*"bytes":\([0-9]*\).*/\1/') id=$(echo "$j" | sed 's/.*"id":\([0-9]*\).*/\1/')
+		f=$(head -c "$n" <&3); echo run >>"$RUNS"; while [ ! -e "$f" ]; do sleep 0.02; done
+		printf '{"type":"complete","id":%s,"bytes":4}\ndone' "$id" >&4
+	done`
+
 func TestDrainFinishesTheRunningJob(t *testing.T) {
 	t.Parallel()
-	server := jobserver.Gearmand(t)
-	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--concurrency", "2", "--", "sh", "-c", slowJob).waitReady()
-	s := newSubmitter(t, server.Addr)
-	gate := t.TempDir() + "/gate"
-	s.send(submitJob, "slow", "", gate)
-	w.waitBusy(1)
+	for _, mode := range []string{"exec", "stream", "http"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t)
+			r := newRuns(t)
+			var command []string
+			switch mode {
+			case "exec":
+				command = []string{"sh", "-c", slowJob}
+			case "stream":
+				command = []string{"sh", "-c", slowStream}
+			case "http":
+				service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(t, w, req) }))
+				defer service.Close()
+				command = []string{service.URL}
+			}
+			args := append([]string{mode, "--server", server.Addr, "--function", "slow", "--concurrency", "2", "--"}, command...)
+			w := startWorker(t, []string{"RUNS=" + r.path}, args...).waitReady()
+			s := newSubmitter(t, server.Addr)
+			gate := t.TempDir() + "/gate"
+			s.send(submitJob, "slow", "", gate)
+			w.waitBusy(1)
 
-	w.signal(syscall.SIGTERM)
-	eventually(t, "not ready while draining", func() bool { code, _ := w.get("/readyz"); return code == 503 })
-	if code, _ := w.get("/healthz"); code != 200 {
-		t.Errorf("healthz is %d while draining", code)
+			w.signal(syscall.SIGTERM)
+			eventually(t, "not ready while draining", func() bool { code, _ := w.get("/readyz"); return code == 503 })
+			if code, _ := w.get("/healthz"); code != 200 {
+				t.Errorf("healthz is %d while draining", code)
+			}
+			newSubmitter(t, server.Addr).background("slow", gate) // must not be taken any more
+			time.Sleep(200 * time.Millisecond)
+			touch(t, gate)
+			a, err := s.wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(answer{End: complete, Result: "done"}, a); diff != "" {
+				t.Errorf("the client's answer (-want +got):\n%s", diff)
+			}
+			if code := w.exit(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if diff := cmp.Diff([]string{"run"}, r.list()); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+			if total, running := queued(t, server.Addr, "slow"); total != 1 || running != 0 {
+				t.Errorf("the job server has %d jobs, %d running; want the second one, queued", total, running)
+			}
+		})
 	}
-	newSubmitter(t, server.Addr).background("slow", gate) // must not be taken any more
-	time.Sleep(200 * time.Millisecond)
-	touch(t, gate)
-	a, err := s.wait()
+}
+
+// serve is slowJob as an HTTP service.
+func (r runs) serve(t *testing.T, w http.ResponseWriter, req *http.Request) {
+	gate, err := io.ReadAll(req.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	if diff := cmp.Diff(answer{End: complete, Result: "done"}, a); diff != "" {
-		t.Errorf("the client's answer (-want +got):\n%s", diff)
+	f, err := os.OpenFile(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Error(err)
+		return
 	}
-	if code := w.exit(); code != 0 {
-		t.Errorf("exit code %d", code)
+	fmt.Fprintln(f, "run")
+	if err := f.Close(); err != nil {
+		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{"run"}, r.list()); diff != "" {
-		t.Errorf("runs (-want +got):\n%s", diff)
+	for req.Context().Err() == nil {
+		if _, err := os.Stat(string(gate)); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	if total, running := queued(t, server.Addr, "slow"); total != 1 || running != 0 {
-		t.Errorf("the job server has %d jobs, %d running; want the second one, queued", total, running)
+	fmt.Fprint(w, "done")
+}
+
+// SIGHUP and a changed file replace the processes of stream mode: not while a job is in one.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(w *workerProcess, file string){
+		"SIGHUP":         func(w *workerProcess, _ string) { w.signal(syscall.SIGHUP) },
+		"a changed file": func(w *workerProcess, file string) { touch(w.t, file) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t)
+			r := newRuns(t)
+			code := t.TempDir()
+			w := startWorker(t, []string{"RUNS=" + r.path}, "stream", "--server", server.Addr, "--function", "slow", "--watch", code, "--log-level", "debug",
+				"--", "sh", "-c", `echo $$ >>"$RUNS"; `+slowStream).waitReady()
+			s := newSubmitter(t, server.Addr)
+			gate := t.TempDir() + "/gate"
+			s.send(submitJob, "slow", "", gate)
+			eventually(t, "the job runs", func() bool { return len(r.list()) == 2 })
+			first := r.list()[0]
+			change(w, code+"/new.php")
+			eventually(t, "the log says so", func() bool { return strings.Contains(w.log.String(), "eplacing the processes") })
+			if gone(first) {
+				t.Error("the process was replaced in its job")
+			}
+			touch(t, gate)
+			if a, err := s.wait(); err != nil || a.Result != "done" {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if a, err := s.do("slow", gate); err != nil || a.Result != "done" {
+				t.Errorf("the next job: %+v, %v", a, err)
+			}
+			if got := r.list(); len(got) != 4 || got[2] == first {
+				t.Errorf("runs and processes %v, want the second job in a process of its own", got)
+			}
+			eventually(t, "the first process is gone", func() bool { return gone(first) })
+		})
 	}
 }
 

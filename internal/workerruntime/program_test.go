@@ -118,6 +118,43 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// --check says where each value comes from, and starts nothing.
+func TestCheckShowsSources(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "worker.yaml")
+	if err := os.WriteFile(config, []byte("server: ["+server.Addr+"]\nconcurrency: 7\njob-timeout: 1m\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, []string{"GEARMAN_WORKER_CONCURRENCY=3"}, "exec", "--check", "--config", config, "--function", "f", "--", "touch", dir+"/started")
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	got := map[string]string{}
+	for line := range strings.Lines(w.log.String()) {
+		if f := strings.Fields(line); len(f) > 1 {
+			got[f[0]] = strings.Join(f[1:], " ")
+		}
+	}
+	for name, want := range map[string]string{
+		"function": "f (flag)", "concurrency": "3 (environment)", "job-timeout": "1m (file " + config + ")", "on-crash": "fail (default)",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	if _, err := os.Stat(dir + "/started"); err == nil {
+		t.Error("the command was started")
+	}
+	if total, _ := queued(t, server.Addr, "f"); total != 0 {
+		t.Error("the function was registered")
+	}
+	if t.Failed() {
+		t.Log(w.log.String())
+	}
+}
+
 // A worker that can't write anywhere works all the same.
 func TestNoSpoolDirectory(t *testing.T) {
 	t.Parallel()

@@ -298,6 +298,33 @@ func TestMaxJobs(t *testing.T) {
 	}
 }
 
+// The limits of processes that start together lie apart, by up to a tenth below what was asked for.
+func TestLimitsAreSplayed(t *testing.T) {
+	t.Parallel()
+	opts := testOptions(t, io.Discard)
+	opts.MaxJobs, opts.MaxLifetime = 1000, 10*time.Hour
+	p, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.null.Close()
+	begin := time.Now()
+	type limits struct {
+		Jobs     int
+		Lifetime time.Duration
+	}
+	var got []limits
+	for _, random := range []float64{0, 0.25, 0.999999} {
+		p.random = func() float64 { return random }
+		c := &child{pool: p}
+		c.draw(begin)
+		got = append(got, limits{c.maxJobs, c.expires.Sub(begin).Round(time.Minute)})
+	}
+	if diff := cmp.Diff([]limits{{1000, 10 * time.Hour}, {975, 9*time.Hour + 45*time.Minute}, {901, 9 * time.Hour}}, got); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+}
+
 // eventuallyNewPid waits until jobs go to another process.
 func eventuallyNewPid(t *testing.T, p *Pool, old string) {
 	t.Helper()
