@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"fmt"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -19,47 +21,110 @@ const liveFieldsAnnotation = "gearman.dev/live-fields"
 // deletionCostAnnotation tells the ReplicaSet controller which pods to remove first.
 const deletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost"
 
-// CacheByObject says how little of each kind the manager's cache keeps: only the pools' pods, without what is not looked at, and
-// Deployments and StatefulSets without their templates (10 kB of 10.6 kB).
+// CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods, Deployments and StatefulSets only what is looked at (a Deployment
+// takes 10.6 kB, most of it its template), of the pools all but what nobody reads again. What is kept of all kinds but the pools is read and never changed, so
+// that it needs no copy for each reader.
 func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	ofPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("select the pools' pods: %w", err)
 	}
 	return map[client.Object]cache.ByObject{
-		&corev1.Pod{}:         {Label: labels.NewSelector().Add(*ofPool), Transform: stripPod},
-		&appsv1.Deployment{}:  {Transform: stripDeployment},
-		&appsv1.StatefulSet{}: {Transform: stripStatefulSet},
+		&v1alpha1.GearmanWorkerPool{}: {Transform: stripPool},
+		&corev1.Pod{}:                 {Label: labels.NewSelector().Add(*ofPool), Transform: stripPod, UnsafeDisableDeepCopy: new(true)},
+		&appsv1.Deployment{}:          {Transform: stripDeployment, UnsafeDisableDeepCopy: new(true)},
+		&appsv1.StatefulSet{}:         {Transform: stripStatefulSet, UnsafeDisableDeepCopy: new(true)},
 	}, nil
 }
 
+// one makes equal strings share their memory: thousands of pools have the same images, job servers, conditions and labels.
+func one[S ~string](s *S) { *s = S(unique.Make(string(*s)).Value()) }
+
+// stripPool leaves out who set which field and the terms of the last decision, which are the largest part of a status and only ever written.
+func stripPool(obj any) (any, error) {
+	p, ok := obj.(*v1alpha1.GearmanWorkerPool)
+	if !ok {
+		return obj, nil
+	}
+	p.ManagedFields = nil
+	delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
+	p.Status.Decision.Terms = nil
+	one(&p.Namespace)
+	one(&p.Spec.Image)
+	for i := range p.Spec.Servers {
+		one(&p.Spec.Servers[i])
+	}
+	one(&p.Status.Decision.Reason)
+	one(&p.Status.Decision.Message)
+	for i := range p.Status.Servers {
+		one(&p.Status.Servers[i].Address)
+		one(&p.Status.Servers[i].State)
+	}
+	for i := range p.Status.Conditions {
+		c := &p.Status.Conditions[i]
+		one(&c.Type)
+		one(&c.Status)
+		one(&c.Reason)
+		one(&c.Message)
+	}
+	return p, nil
+}
+
+// stripDeployment keeps what gatherWorkload reads.
 func stripDeployment(obj any) (any, error) {
 	d, ok := obj.(*appsv1.Deployment)
 	if !ok {
 		return obj, nil
 	}
-	if fields := ownedFields(d.ManagedFields); fields != "" {
-		if d.Annotations == nil {
-			d.Annotations = map[string]string{}
+	out := &appsv1.Deployment{ObjectMeta: stripMeta(&d.ObjectMeta)}
+	out.Annotations = map[string]string{}
+	for _, key := range []string{inputsAnnotation, runtimeImageAnnotation, fieldsAnnotation} {
+		if value, ok := d.Annotations[key]; ok {
+			one(&value)
+			out.Annotations[key] = value
 		}
-		d.Annotations[liveFieldsAnnotation] = fields
 	}
-	delete(d.Annotations, corev1.LastAppliedConfigAnnotation)
-	d.ManagedFields = nil
-	d.Spec.Template = corev1.PodTemplateSpec{}
-	return d, nil
+	if fields := ownedFields(d.ManagedFields); fields != "" {
+		one(&fields)
+		out.Annotations[liveFieldsAnnotation] = fields
+	}
+	out.Spec.Replicas, out.Spec.Selector = d.Spec.Replicas, d.Spec.Selector
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure {
+			out.Status.Conditions = []appsv1.DeploymentCondition{{Type: c.Type, Status: c.Status, Message: c.Message}}
+		}
+	}
+	s := &d.Status
+	out.Status.ObservedGeneration, out.Status.Replicas, out.Status.ReadyReplicas, out.Status.UpdatedReplicas = s.ObservedGeneration, s.Replicas, s.ReadyReplicas, s.UpdatedReplicas
+	return out, nil
 }
 
+// stripMeta keeps which object it is and whose.
+func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	out := metav1.ObjectMeta{
+		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation, CreationTimestamp: m.CreationTimestamp,
+		DeletionTimestamp: m.DeletionTimestamp, OwnerReferences: m.OwnerReferences,
+	}
+	one(&out.Namespace)
+	for i := range out.OwnerReferences {
+		one(&out.OwnerReferences[i].APIVersion)
+		one(&out.OwnerReferences[i].Kind)
+	}
+	return out
+}
+
+// stripStatefulSet keeps what gatherWorkload reads.
 func stripStatefulSet(obj any) (any, error) {
 	s, ok := obj.(*appsv1.StatefulSet)
 	if !ok {
 		return obj, nil
 	}
-	delete(s.Annotations, corev1.LastAppliedConfigAnnotation)
-	s.ManagedFields = nil
-	s.Spec.Template = corev1.PodTemplateSpec{}
-	s.Spec.VolumeClaimTemplates = nil
-	return s, nil
+	out := &appsv1.StatefulSet{ObjectMeta: stripMeta(&s.ObjectMeta)}
+	out.Spec.Replicas, out.Spec.Selector = s.Spec.Replicas, s.Spec.Selector
+	st := &s.Status
+	out.Status.ObservedGeneration, out.Status.Replicas, out.Status.ReadyReplicas = st.ObservedGeneration, st.Replicas, st.ReadyReplicas
+	out.Status.CurrentRevision, out.Status.UpdateRevision = st.CurrentRevision, st.UpdateRevision
+	return out, nil
 }
 
 // stripPod keeps who a pod is, whether it is ready and since when, its address and its deletion cost.

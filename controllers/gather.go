@@ -113,10 +113,15 @@ func (w *workload) asTarget(o client.Object, selector *metav1.LabelSelector) (er
 	return nil
 }
 
+// poolIndex finds a pool's pods among all others of its namespace.
+const poolIndex = "pool"
+
+func indexPool(o client.Object) []string { return []string{o.GetLabels()[v1alpha1.LabelPool]} }
+
 // gatherPods reads the pool's pods, oldest first, but for those that have ended.
 func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]pod, error) {
 	var list corev1.PodList
-	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingLabels{v1alpha1.LabelPool: pool.Name}); err != nil {
+	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingFields{poolIndex: pool.Name}); err != nil {
 		return nil, fmt.Errorf("list the pods of %s: %w", client.ObjectKeyFromObject(pool), err)
 	}
 	pods := make([]pod, 0, len(list.Items))

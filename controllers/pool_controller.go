@@ -110,6 +110,9 @@ func (r *PoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.GearmanWorkerPool{}, targetIndex, indexTarget); err != nil {
 		return fmt.Errorf("index the pools by their targets: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Pod{}, poolIndex, indexPool); err != nil {
+		return fmt.Errorf("index the pods by their pools: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("gearmanworkerpool").
 		For(&v1alpha1.GearmanWorkerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).

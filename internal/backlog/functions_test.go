@@ -67,3 +67,32 @@ func TestFunctionsAndServers(t *testing.T) {
 		})
 	}
 }
+
+// TestEntries: with the last pool all that was kept for it goes.
+func TestEntries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.name("jobs", "10.0.0.1", "10.0.0.2")
+		one := n.server("10.0.0.1:4730")
+		n.server("10.0.0.2:4730")
+		one.function("other", 1, 0, 0)
+		w := watch(t, n, Options{AllFunctions: true})
+		poolB := PoolKey{"ns", "b"}
+		set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}})
+		set(t, w, poolB, Subscription{Servers: []string{"jobs", "10.0.0.1"}, Functions: []string{"f", "g"}})
+		w.SetPods(poolA, []PodRef{{UID: uidOne, Name: "pool-a-1"}})
+		time.Sleep(10 * time.Second)
+		want := map[string]int{"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 5, "pods": 1}
+		if diff := cmp.Diff(want, w.Entries()); diff != "" {
+			t.Error(diff)
+		}
+		w.Remove(poolB)
+		w.Remove(poolA)
+		for kind, n := range w.Entries() {
+			if n != 0 {
+				t.Errorf("%d %s are left", n, kind)
+			}
+		}
+	})
+}

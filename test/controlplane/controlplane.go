@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -95,6 +96,7 @@ func (c *ControlPlane) startControllers(flags []string) error {
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(os.Getenv(Assets), "kube-controller-manager"), append(append([]string{"--kubeconfig=" + c.Kubeconfig}, ControllerFlags...), flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is cut short leaves nothing behind
 	if err := cmd.Start(); err != nil {
 		return err
 	}

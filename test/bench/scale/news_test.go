@@ -73,7 +73,7 @@ func (b *bench) measureNews(t *testing.T) {
 		times := b.scales.times(newsNamespace + "/" + way.name)
 		b.result["submit_to_patch_"+way.name+"_p50_ms"], b.result["submit_to_patch_"+way.name+"_p99_ms"] = quantile(times, .5), quantile(times, .99)
 	}
-	t.Logf("submit to patch: %v", b.result)
+	b.progress(t, "submit to patch")
 }
 
 func newsName(way string, i int) string { return fmt.Sprintf("%s-%03d", way, i) }

@@ -67,6 +67,7 @@ func (o *operator) start(t *testing.T) {
 	o.cmd = exec.Command(o.binary, o.flags...)
 	o.cmd.Env = append(os.Environ(), "KUBECONFIG="+o.kubeconfig, "POD_NAMESPACE="+own, "POD_NAME=bench")
 	o.cmd.Stderr = log
+	o.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := o.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

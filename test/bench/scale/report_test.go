@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,6 +95,20 @@ func table(m map[string]int) string {
 	return text.String()
 }
 
+// progress logs what has come to the result since it was last called.
+func (b *bench) progress(t *testing.T, phase string) {
+	t.Helper()
+	var text strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(b.result)) {
+		b.result[k] = math.Round(b.result[k]*10_000) / 10_000
+		if !b.told[k] {
+			b.told[k] = true
+			fmt.Fprintf(&text, " %s=%v", k, b.result[k])
+		}
+	}
+	t.Logf("%s:%s", phase, text.String())
+}
+
 // finish checks that nothing went wrong on the way, and writes the report and the result.
 func (b *bench) finish(t *testing.T) {
 	t.Helper()
@@ -108,6 +123,7 @@ func (b *bench) finish(t *testing.T) {
 	if n := b.result["cold_start_scale_downs"]; n > 0 {
 		t.Errorf("a new operator lowered replicas %v times before it knew everything", n)
 	}
+	b.progress(t, "deleted")
 	var text strings.Builder
 	fmt.Fprintf(&text, "# %d pools, %.0f pods, %d job servers\n\n", b.pools, b.result["pods"], servers)
 	fmt.Fprintf(&text, "On a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the job servers and the benchmark shared with the operator. Nine of ten pools\n", runtime.NumCPU())

@@ -64,12 +64,13 @@ type bench struct {
 	pods     *kubelet
 	scales   *scales
 	result   map[string]float64
+	told     map[string]bool // what of the result has been logged
 	report   report
 }
 
 // TestScale is `make bench-scale`.
 func TestScale(t *testing.T) {
-	b := &bench{size: sizeFromEnv(t), result: map[string]float64{}}
+	b := &bench{size: sizeFromEnv(t), result: map[string]float64{}, told: map[string]bool{}}
 	b.result["pools"] = float64(b.pools)
 	b.start(t)
 	b.create(t)
@@ -202,7 +203,7 @@ func (b *bench) create(t *testing.T) {
 	})
 	b.result["pods"] = float64(wantPods)
 	b.result["first_start_s"] = time.Since(began).Seconds()
-	t.Logf("created in %.1f s, ready after %.1f s", b.result["create_s"], b.result["first_start_s"])
+	b.progress(t, "created")
 }
 
 // measureRest measures pools and pods that have nothing to do.
@@ -236,7 +237,7 @@ func (b *bench) measureRest(t *testing.T) {
 		b.result["scraped_rss_mib"] = max(b.result["scraped_rss_mib"], rss(t, b.operator.pid()))
 	}
 	b.result["scrape_cpu_s"] = (cpu(t, b.operator.pid()) - used - b.result["rest_cpu_cores"]*time.Since(began).Seconds()) / scrapes
-	t.Logf("at rest: %v", b.result)
+	b.progress(t, "at rest")
 }
 
 func (b *bench) mustEntries(t *testing.T) map[string]int {
@@ -291,7 +292,7 @@ func (b *bench) measureLoad(t *testing.T) {
 	b.result["load_scale_ups"] = delays.count()
 	b.result["load_submit_to_patch_p99_ms"] = quantile(b.scales.times("team-"), .99)
 	b.result["load_jobs_per_s"] = float64(submitted+len(woken)) / took
-	t.Logf("under load: %v", b.result)
+	b.progress(t, "under load")
 }
 
 // measureColdStart ends the operator and starts it again, while pods work.
@@ -313,19 +314,23 @@ func (b *bench) measureColdStart(t *testing.T) {
 	b.result["cold_start_scale_downs"] = float64(b.scales.downs())
 	b.result["cold_start_rss_mib"] = rss(t, b.operator.pid())
 	b.result["cold_start_api_writes"] = b.writes(t).since(writes).total()
-	t.Logf("cold start: %v", b.result)
+	b.progress(t, "cold start")
 }
 
 // measureDelete deletes all pools and waits until the operator has forgotten them.
 func (b *bench) measureDelete(t *testing.T) {
 	t.Helper()
 	began := time.Now()
+	var wg sync.WaitGroup
 	for _, ns := range append([]string{newsNamespace}, namespaceNames()...) {
-		if err := b.k8s.DeleteAllOf(t.Context(), &v1alpha1.GearmanWorkerPool{}, client.InNamespace(ns)); err != nil {
-			t.Fatal(err)
-		}
+		wg.Go(func() {
+			if err := b.k8s.DeleteAllOf(t.Context(), &v1alpha1.GearmanWorkerPool{}, client.InNamespace(ns)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	b.result["bulk_delete_api_s"] = time.Since(began).Seconds()
+	wg.Wait()
+	b.result["bulk_delete_api_s"] = time.Since(began).Seconds() // of bulk_delete_s, what the API server took
 	eventually(t, 5*time.Minute, "the operator to keep nothing of the pools", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err != nil {

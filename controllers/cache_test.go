@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// TestCacheKeepsWhatIsRead: of a workload as the cache keeps it the same is gathered as of the whole one.
+func TestCacheKeepsWhatIsRead(t *testing.T) {
+	t.Parallel()
+	meta := metav1.ObjectMeta{
+		Namespace: "ns", Name: "pool", UID: "u", Generation: 7,
+		Annotations:     map[string]string{inputsAnnotation: "i", runtimeImageAnnotation: "r", fieldsAnnotation: "f", corev1.LastAppliedConfigAnnotation: "{}", "other": "x"},
+		Labels:          map[string]string{"a": "b"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: "pool", UID: "p", Controller: new(true)}},
+	}
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPool: "pool"}}
+	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "i"}}}}
+	tests := map[string]struct {
+		object client.Object
+		strip  func(any) (any, error)
+		target *v1alpha1.TargetRef
+	}{
+		"Deployment": {&appsv1.Deployment{
+			ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
+			Status: appsv1.DeploymentStatus{
+				ObservedGeneration: 6, Replicas: 3, ReadyReplicas: 2, UpdatedReplicas: 1,
+				Conditions: []appsv1.DeploymentCondition{
+					{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}, {Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "quota"},
+				},
+			},
+		}, stripDeployment, nil},
+		"Deployment that is a target": {&appsv1.Deployment{
+			ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
+		}, stripDeployment, &v1alpha1.TargetRef{Kind: "Deployment", Name: "pool"}},
+		"StatefulSet": {&appsv1.StatefulSet{
+			ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Selector: selector, Template: template},
+			Status: appsv1.StatefulSetStatus{ObservedGeneration: 7, Replicas: 2, ReadyReplicas: 1, CurrentRevision: "a", UpdateRevision: "b"},
+		}, stripStatefulSet, &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "pool"}},
+	}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "pool", UID: "p"}}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pool.DeepCopy()
+			pool.Spec.TargetRef = tt.target
+			gather := func(o client.Object) workload {
+				c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(o).Build()
+				w, err := gatherWorkload(t.Context(), c, pool)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w
+			}
+			whole := gather(tt.object.DeepCopyObject().(client.Object))
+			stripped, err := tt.strip(tt.object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			selectors := cmp.Comparer(func(a, b labels.Selector) bool {
+				return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
+			})
+			if diff := cmp.Diff(whole, gather(stripped.(client.Object)), cmp.AllowUnexported(workload{}), selectors); diff != "" {
+				t.Error(diff)
+			}
+			if !whole.exists || whole.foreign {
+				t.Errorf("%+v", whole)
+			}
+		})
+	}
+}
+
+// TestStripPool: a pool loses what is only ever written, and nothing of its spec.
+func TestStripPool(t *testing.T) {
+	t.Parallel()
+	p := &v1alpha1.GearmanWorkerPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "a": "b"}},
+		Spec:       v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", Image: "i"},
+		Status: v1alpha1.GearmanWorkerPoolStatus{
+			Decision: v1alpha1.DecisionStatus{Reason: "r", Message: "m", Terms: map[string]int64{"queued": 1}}, Servers: []v1alpha1.ServerStatus{{Address: "s:1", State: "OK"}},
+			Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "AsExpected"}},
+		},
+	}
+	want := p.DeepCopy()
+	want.ManagedFields, want.Annotations, want.Status.Decision.Terms = nil, map[string]string{"a": "b"}, nil
+	got, err := stripPool(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
