@@ -67,14 +67,14 @@ type poolFacts struct {
 	target     targetRule
 }
 
-// view is the last decision on a pool and what led to it.
+// view is the last decision on a pool and what led to it, as far as it is shown or written. There is one for each pool, so it keeps no more than that.
 type view struct {
-	at       time.Time
-	decision scaling.Decision
-	policy   scaling.Policy
-	sample   backlog.Sample
-	in       scaling.Sample
-	learnt   scaling.Learnt
+	at                       time.Time
+	decision                 scaling.Decision
+	minReplicas, maxReplicas int32          // of the policy then
+	sample                   backlog.Sample // without its functions
+	queued, running          int64          // summed over them
+	learnt                   scaling.Learnt
 }
 
 // written is what of a view the API server has, or will have once it is the pool's turn to write its status.
@@ -297,7 +297,13 @@ func (a *Autoscaler) decide(key types.NamespacedName, e *entry) (write bool, pri
 	}
 	d, state := scaling.Decide(p, e.state, in, now)
 	e.state = state
-	e.view = view{at: now, decision: d, policy: p, sample: sample, in: in, learnt: state.Learnt()}
+	e.view = view{at: now, decision: d, minReplicas: p.MinReplicas, maxReplicas: p.MaxReplicas, learnt: state.Learnt()}
+	for _, f := range sample.Functions {
+		e.view.queued += f.Queued
+		e.view.running += max(0, f.Running)
+	}
+	sample.Functions = nil
+	e.view.sample = sample
 	e.noteOff()
 	return e.worthWriting(now)
 }
@@ -366,20 +372,6 @@ func answered(s backlog.Sample) bool {
 // asked reports whether the outcome of asking any job server is known.
 func asked(s backlog.Sample) bool {
 	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return srv.State != backlog.StateConnecting })
-}
-
-func (v *view) queued() (n int64) {
-	for _, f := range v.sample.Functions {
-		n += f.Queued
-	}
-	return n
-}
-
-func (v *view) running() (n int64) {
-	for _, f := range v.sample.Functions {
-		n += max(0, f.Running)
-	}
-	return n
 }
 
 // busy is how many slots of a pod work, by telemetry.

@@ -17,7 +17,7 @@ type figures struct {
 }
 
 func figuresOf(v view) figures {
-	f := figures{queued: v.queued(), running: v.running(), boot: v.learnt.Boot.Milliseconds()}
+	f := figures{queued: v.queued, running: v.running, boot: v.learnt.Boot.Milliseconds()}
 	for _, jt := range v.learnt.JobTimes {
 		f.jobs += jt.Time.Milliseconds()
 	}

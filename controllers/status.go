@@ -69,7 +69,7 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v view) {
 	d := v.decision
 	status.DesiredReplicas = d.Replicas
 	status.Queue = v1alpha1.QueueStatus{
-		Queued: v.queued(), Running: v.running(),
+		Queued: v.queued, Running: v.running,
 		OldestWaitSeconds: int64(d.OldestWait.Seconds()), JobMilliseconds: d.JobTime.Milliseconds(),
 	}
 	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.sample.Servers))
