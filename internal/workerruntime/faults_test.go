@@ -1,11 +1,14 @@
 package workerruntime_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -125,7 +128,7 @@ func TestCrashRequeue(t *testing.T) {
 func TestFailuresReachTheClient(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--job-timeout", "500ms", "--max-result", "1000", "--", "sh", "-c",
+	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--exceptions", "--job-timeout", "500ms", "--max-result", "1000", "--", "sh", "-c",
 		`echo status 1/2 >&3; echo warning careful >&3; case $(cat) in exit) echo broken >&2; exit 4;; hang) exec sleep 1000;; flood) exec yes;; crash) kill -9 $$;; esac`).waitReady()
 	for workload, want := range map[string]answer{
 		"fine":  {End: complete, Progress: []string{"status 1/2", "warning careful"}},
@@ -141,6 +144,27 @@ func TestFailuresReachTheClient(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", workload, diff)
 		}
+	}
+}
+
+// libgearman's own client waits for a job that fails, and is told so: by gearmand 1.1.20 it would not be of an exception.
+func TestFailuresReachLibgearman(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("gearman"); err != nil {
+		t.Skip("the gearman command is not installed: apt-get install gearman-tools")
+	}
+	server := jobserver.Gearmand(t)
+	host, port, _ := strings.Cut(server.Addr, ":")
+	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "f", "x").CombinedOutput()
+	if _, ended := errors.AsType[*exec.ExitError](err); !ended || ctx.Err() != nil {
+		t.Errorf("the client ended with %v: %s", err, out)
+	}
+	// A client that asked for exceptions hears the same.
+	if a, err := newSubmitter(t, server.Addr).exceptions().do("f", "x"); err != nil || a.End != fail {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
@@ -232,7 +256,7 @@ func TestFullDisk(t *testing.T) {
 			// A file system of 256 KiB, in a mount namespace of the worker's own.
 			w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
 				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result", "--spool-dir", dir, "--spool-above", "100Ki",
-				"--on-crash", policy, "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
+				"--on-crash", policy, "--exceptions", "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
 			eventually(t, "the worker starts, or has no right to mount", func() bool {
 				code, _ := w.get("/readyz")
 				return code == 200 || strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:")

@@ -57,7 +57,7 @@ func (js *jobs) handle(h *handler) worker.Handler {
 			defer cancel()
 		}
 		o := h.run.Handle(runCtx, j)
-		return js.settle(ctx, wj, &o)
+		return js.settle(ctx, wj, h, &o)
 	}
 }
 
@@ -65,13 +65,13 @@ func (js *jobs) handle(h *handler) worker.Handler {
 func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
 	return func(ctx context.Context, wj *worker.Job, err error) error {
 		o := h.OnCrash.Crash(job.SpoolFailed, "keep the workload: %v; give --spool-dir a directory with room for --concurrency workloads", err)
-		_, err = js.settle(ctx, wj, &o)
+		_, err = js.settle(ctx, wj, h, &o)
 		return err
 	}
 }
 
 // settle turns a job's outcome into what the library takes.
-func (js *jobs) settle(ctx context.Context, wj *worker.Job, o *job.Outcome) ([]byte, error) {
+func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.Outcome) ([]byte, error) {
 	js.ended(ctx, wj, o)
 	switch o.Kind {
 	case job.Completed:
@@ -86,10 +86,10 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, o *job.Outcome) ([]b
 	case job.Requeued:
 		return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
 	}
-	if o.Message == "" && len(o.Detail) == 0 {
-		return nil, errors.New("failed without a message")
+	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
+		return nil, worker.Exception(exceptionText(o))
 	}
-	return nil, worker.Exception(exceptionText(o))
+	return nil, errors.New("failed") // the log has said why
 }
 
 // fileSection is a result in a file, closed by the library when it is sent.

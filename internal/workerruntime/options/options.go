@@ -58,6 +58,7 @@ type Handler struct {
 
 	JobTimeout time.Duration // 0: none
 	OnCrash    job.CrashPolicy
+	Exceptions bool  // a failed job ends with WORK_EXCEPTION
 	MaxResult  int64 // bytes
 	KillAfter  time.Duration
 	Dir        string

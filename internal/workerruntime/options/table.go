@@ -71,6 +71,12 @@ var Table = []Option{
 		Help:       "what becomes of a job whose process was killed, broke the protocol or could not be started",
 		setHandler: crashPolicy,
 	},
+	{
+		Name: "exceptions", Kind: Bool, Default: "false", Group: "Jobs",
+		Help: "tell clients that asked for exceptions why a job failed. Not where the gearman command or another libgearman client that " +
+			"didn't ask waits for such a job: gearmand 1.1.20 garbles the news for it, and it waits for ever",
+		setHandler: func(h *Handler, v value) error { return v.boolean(&h.Exceptions) },
+	},
 
 	{
 		Name: "drain-timeout", Kind: Duration, Default: "0s", Group: "Stopping",
