@@ -12,25 +12,6 @@ ARG TARGETARCH=amd64
 ARG VERSION=dev
 RUN ARCHES=${TARGETARCH} VERSION=${VERSION} hack/image/build.sh --tree /out
 
-FROM scratch.
-ARG GO_VERSION=1.26
-FROM --platform=${BUILDPLATFORM:-linux/amd64} docker.io/library/golang:${GO_VERSION} AS build
-WORKDIR /src
-# The modules first: they change less often than the code.
-COPY go.mod go.sum ./
-RUN go mod download
-COPY . .
-ARG TARGETOS=linux
-ARG TARGETARCH=amd64
-ARG VERSION=dev
-ENV CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH}
-RUN ldflags="-s -w -X github.com/gearman-operator/gearman-operator/internal/version.Version=${VERSION}"; \
-    mkdir -p /out/etc/ssl/certs /out/tmp && chmod 1777 /out/tmp && \
-    go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/gearman-worker ./cmd/worker && \
-    go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/manager ./cmd/manager && \
-    cp hack/image/etc/passwd hack/image/etc/group /out/etc/ && \
-    cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
-
 FROM scratch
 ARG VERSION=dev
 LABEL org.opencontainers.image.title=gearman-operator \

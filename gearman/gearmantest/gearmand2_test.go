@@ -253,7 +253,7 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 		text    string
 		dialect admin.Dialect
 	}{
-		gearmantest.Gearmand: {gearmantest.Version, admin.Gearmand}, gearmantest.Gearmand2: {gearmantest.Version2, admin.Gearmand2},
+		gearmantest.Gearmand: {gearmantest.Version, admin.Gearmand}, gearmantest.Gearmand2: {gearmantest.Gearmand2Version, admin.Gearmand2},
 		gearmantest.Perl: {gearmantest.PerlVersion, admin.Perl},
 	} {
 		s := start(t, gearmantest.WithDialect(d))
@@ -269,7 +269,7 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if versions := []string{gearmantest.Version, gearmantest.Version2, gearmantest.PerlVersion}; len(slices.Compact(slices.Sorted(slices.Values(versions)))) != 3 {
+	if versions := []string{gearmantest.Version, gearmantest.Gearmand2Version, gearmantest.PerlVersion}; len(slices.Compact(slices.Sorted(slices.Values(versions)))) != 3 {
 		t.Error("versions are not told apart")
 	}
 }

@@ -7,9 +7,9 @@ import (
 
 // The versions that servers tell by default: those of the servers whose behaviour they take after.
 const (
-	Version     = "1.1.20+ds"
-	PerlVersion = "v1.130.1"
-	Version2    = "2.0.0"
+	Version          = "1.1.20+ds"
+	PerlVersion      = "v1.130.1"
+	Gearmand2Version = "2.0.0"
 )
 
 type config struct {
@@ -69,7 +69,7 @@ const (
 func WithDialect(d Dialect) Option {
 	return func(c *config) {
 		c.rules.perl, c.rules.two = d == Perl, d == Gearmand2
-		c.me.version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Version2}[d]
+		c.me.version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Gearmand2Version}[d]
 	}
 }
 
