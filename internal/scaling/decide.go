@@ -17,7 +17,8 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	} else {
 		s.noteReplicas(&p, &in, max(s.at(now), s.Last))
 		v := s.observe(&p, &in, now)
-		s.hold(&p, &in, &v, &d)
+		s.noteRestart(&p, &in, v.now)
+		s.hold(&in, &v, &d)
 		s.noteActivity(&v, &d)
 		if p.Mode == ModePaused || p.Mode == ModeManual {
 			d.Wanted, d.Reason = in.Replicas, ReasonPaused
@@ -87,15 +88,19 @@ func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	}
 }
 
-// hold says whether the pool may get smaller.
-func (s *State) hold(p *Policy, in *Sample, v *view, d *Decision) {
-	window := clamp(max(s.idleWindow(), p.Idle.Seconds(), v.longest), 30, 1800)
-	if s.HoldUntil < 0 {
-		s.HoldUntil, s.HoldWhy = v.now+window, HoldStart
+// noteRestart begins a hold where the operator has just started, or a job server may have: for as long as the windows and the longest jobs last.
+func (s *State) noteRestart(p *Policy, in *Sample, now float64) {
+	window := clamp(max(s.idleWindow(), p.Idle.Seconds(), s.longestJob()), 30, 1800)
+	if s.HoldUntil < 0 && in.NoAnswer <= 0 {
+		s.HoldUntil, s.HoldWhy = now+window, HoldStart
 	}
 	if in.PossibleRestart {
-		s.HoldUntil, s.HoldWhy = max(s.HoldUntil, v.now+window), HoldRestart
+		s.HoldUntil, s.HoldWhy = max(s.HoldUntil, now+window), HoldRestart
 	}
+}
+
+// hold says whether the pool may get smaller.
+func (s *State) hold(in *Sample, v *view, d *Decision) {
 	switch {
 	case in.Partial:
 		d.Held = HoldPartial
@@ -110,6 +115,7 @@ func (s *State) hold(p *Policy, in *Sample, v *view, d *Decision) {
 func (s *State) unanswered(p *Policy, in *Sample, t time.Time, d *Decision) {
 	now := max(s.at(t), s.Last)
 	s.noteReplicas(p, in, now)
+	s.noteRestart(p, in, now)
 	s.IdleSlots.restart(now)
 	s.Active = now
 	d.Wanted, d.Reason, d.Held = in.Replicas, ReasonServersNoAnswer, HoldPartial

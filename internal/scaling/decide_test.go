@@ -120,6 +120,19 @@ func TestDecide(t *testing.T) {
 			},
 			want: outcome{2, ReasonRestart, "", HoldRestart, true, nil},
 		},
+		"nor after one while no job server had answered yet": {
+			policy:   Policy{MaxReplicas: 10},
+			replicas: 4,
+			play: func(q *pool) Decision {
+				q.busy(1)
+				q.ticks(settle)
+				q.sample.NoAnswer, q.sample.PossibleRestart = time.Minute, true
+				q.tick()
+				q.sample.NoAnswer, q.sample.PossibleRestart = 0, false
+				return q.ticks(5)
+			},
+			want: outcome{4, ReasonRestart, "", HoldRestart, true, nil},
+		},
 		"nothing shrinks during a rollout": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 2,

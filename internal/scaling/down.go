@@ -185,11 +185,16 @@ func (s *State) drains(p *Policy) bool {
 	if p.Concurrency < 2 {
 		return false
 	}
+	return p.Drain.Seconds() > s.longestJob()
+}
+
+// longestJob is the longest mean time of jobs, in seconds, that was lately seen or is assumed.
+func (s *State) longestJob() float64 {
 	longest := 0.
 	for i := range s.Functions {
 		longest = max(longest, s.Functions[i].Longest, s.Functions[i].Mean)
 	}
-	return p.Drain.Seconds() > longest
+	return longest
 }
 
 // compareSince puts the pod that has been idle for longer first; where that is unknown, last.

@@ -141,13 +141,24 @@ func run(t *testing.T, s *source) {
 	p := s.policy()
 	now := start
 	state := NewState(Learnt{Boot: s.duration(), JobTimes: []JobTime{{"f0", s.duration()}}}, now)
+	latest := now      // a clock may be put back; the law's time stands still then
+	var held time.Time // until when nothing may shrink at least
 	for range 12 {
 		now = now.Add(s.duration() % (10 * time.Minute))
+		if now.After(latest) {
+			latest = now
+		}
 		in := s.sample(now)
 		before := state.Clone()
 		var d Decision
 		d, state = Decide(p, state, in, now)
 		check(t, p, in, d, &state)
+		if in.PossibleRestart || (held.IsZero() && in.NoAnswer <= 0) {
+			held = latest.Add(30 * time.Second)
+		}
+		if latest.Before(held) && d.Replicas < max(0, in.Replicas) && !d.Forced {
+			t.Fatalf("shrinks from %d to %d within 30 s of a start or a lost connection\npolicy %+v\nsample %+v\ndecision %+v", in.Replicas, d.Replicas, p, in, d)
+		}
 
 		again, other := Decide(p, before.Clone(), in, now)
 		if diff := cmp.Diff(d, again); diff != "" {

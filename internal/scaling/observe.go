@@ -37,7 +37,6 @@ type view struct {
 	notRunnable, notProgressing     bool
 	load                            float64 // slots
 	jobTime                         float64 // mean over the functions, by their jobs
-	longest                         float64 // longest job time seen or assumed
 	oldest                          float64 // age of the oldest queued job
 	known, unsure                   bool    // some job has ended well, here or before; of a function with a queue, too few to tell their time
 	backlog                         float64 // slot-seconds that the queue takes
@@ -87,7 +86,6 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		v.load += f.Load
 		v.jobTime += f.Mean * (f.Jobs + 1)
 		weight += f.Jobs + 1
-		v.longest = max(v.longest, f.Longest, f.Mean)
 		v.known = v.known || f.Known
 		if f.waiting(g) > 0 && f.Jobs < fewJobs && !f.Saved {
 			v.unsure = true

@@ -7,6 +7,7 @@ type Job struct {
 	Delay    float32 // how long after At it may start at the earliest
 	Function uint8
 	Server   uint8
+	Priority uint8 // of jobs of one function at one job server those with the lowest number go first; up to 2
 	Fails    bool
 }
 
@@ -29,6 +30,12 @@ type Workload struct {
 	Restarts []float64
 	// Foreign are changes of the number of slots that others' workers have.
 	Foreign []ForeignSlots
+	// LostPolls is the part of the operator's polls that each job server leaves without an answer.
+	LostPolls float64
+	// TelemetryEvery is how many seconds apart telemetry is at least; 0 means that each poll has it.
+	TelemetryEvery float64
+	// BootSpread is by which part of its mean a pod's start may be shorter or longer; 0 means 0.2.
+	BootSpread float64
 	// CrashEvery is the mean time between crashes of a working pod; 0 means none.
 	CrashEvery float64
 }
@@ -47,7 +54,7 @@ type ForeignSlots struct {
 
 // Config is the cluster around a workload. The zero value of a field means its default.
 type Config struct {
-	Boot         float64 // mean seconds from a pod's creation to its first job; default 10; each start varies by 20%, one in fifty takes twice as long
+	Boot         float64 // mean seconds from a pod's creation to its first job; default 10; each start varies, one in fifty takes twice as long
 	Poll         float64 // default 5, and 1 at zero replicas
 	APILatency   float64 // seconds from a decision to its pods; default 0.5
 	TelemetryLag float64 // age of telemetry at a poll; default 0.5

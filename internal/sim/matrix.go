@@ -173,7 +173,7 @@ func Summarize(cells []*Cell) Summary {
 		r := c.Result(OurName)
 		s.Interrupted += r.Interrupted
 		s.PartialDowns += r.PartialDowns
-		if !c.Setting.Counts {
+		if !c.Setting.Counts || c.Maker.Beyond {
 			continue
 		}
 		s.Cells++

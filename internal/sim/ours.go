@@ -19,11 +19,16 @@ type Ours struct {
 	sample   scaling.Sample
 	policy   scaling.Policy
 	round    int32
-	answered []float64 // when each job server last answered
+	answers  []bool    // whether each job server answers the poll that is under way
+	answered []float64 // when it last did
+	silent   []bool    // whether that is too long ago
 	total    []int     // by function and server, as last answered
 	running  []int
-	silent   []bool
+	told     float64 // when telemetry was last taken in
 }
+
+// stalePolls is for how many polls an answer of a job server counts.
+const stalePolls = 3
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -38,7 +43,7 @@ func (o *Ours) start(s *Simulator) {
 	for i, f := range s.w.Functions {
 		o.sample.Functions[i].Name = f
 	}
-	o.answered, o.silent = make([]float64, s.w.Servers), make([]bool, s.w.Servers)
+	o.answers, o.answered, o.silent, o.told = make([]bool, s.w.Servers), make([]float64, s.w.Servers), make([]bool, s.w.Servers), -1e9
 	o.total, o.running = make([]int, len(s.total)), make([]int, len(s.total))
 	o.round = 0
 }
@@ -71,29 +76,45 @@ func (o *Ours) step(s *Simulator) float64 {
 	return s.now + s.c.Poll
 }
 
-// look makes the sample: what the job servers answer now, and what telemetry told a moment ago.
+// ask begins a poll: which job servers will answer it? It tells whether one of them brings telemetry.
+func (o *Ours) ask(s *Simulator) bool {
+	some := false
+	for k := range s.w.Servers {
+		o.answers[k] = s.w.LostPolls == 0 || s.rng.Float64() >= s.w.LostPolls
+		for _, x := range s.w.Silences {
+			o.answers[k] = o.answers[k] && !(x.Server == k && s.now >= x.From && s.now < x.To)
+		}
+		some = some || o.answers[k]
+	}
+	if !some || s.now-o.told < s.w.TelemetryEvery {
+		return false
+	}
+	o.told = s.now
+	return true
+}
+
+// look makes the sample: what the job servers answer now, or what they answered last, and what telemetry told a moment ago.
 func (o *Ours) look(s *Simulator) {
 	in := &o.sample
 	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer, in.Answering, in.Silent = s.spec, false, false, 0, 0, 0
 	answer, last := false, 0.
 	for k := range s.w.Servers {
-		silent := false
-		for _, x := range s.w.Silences {
-			silent = silent || (x.Server == k && s.now >= x.From && s.now < x.To)
+		if o.answers[k] {
+			o.answered[k] = s.now
+			for q := k; q < len(s.total); q += s.w.Servers {
+				o.total[q], o.running[q] = s.total[q], s.running[q]
+			}
 		}
+		silent := s.now-o.answered[k] > stalePolls*s.c.Poll
 		in.PossibleRestart = in.PossibleRestart || (o.silent[k] && !silent)
 		o.silent[k] = silent
 		in.Partial = in.Partial || silent
+		last = max(last, o.answered[k])
 		if silent {
 			in.Silent++
-			last = max(last, o.answered[k])
-			continue
-		}
-		answer = true
-		in.Answering++
-		o.answered[k] = s.now
-		for q := k; q < len(s.total); q += s.w.Servers {
-			o.total[q], o.running[q] = s.total[q], s.running[q]
+		} else {
+			answer = true
+			in.Answering++
 		}
 	}
 	if !answer {

@@ -55,7 +55,11 @@ func (s *Simulator) create() {
 		s.addSlot(p)
 	}
 	s.alive = append(s.alive, p)
-	boot := s.c.Boot * (0.8 + 0.4*s.rng.Float64())
+	spread := s.w.BootSpread
+	if spread == 0 {
+		spread = 0.2
+	}
+	boot := s.c.Boot * (1 - spread + 2*spread*s.rng.Float64())
 	if s.rng.IntN(50) == 0 {
 		boot *= 2
 	}

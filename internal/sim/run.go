@@ -64,7 +64,7 @@ type Simulator struct {
 	turn      int
 
 	next       []int32 // of each job, the one behind it in its queue
-	head, tail []int32 // by function and server
+	head, tail []int32 // by function, server and priority
 	total      []int   // jobs queued, running or delayed, by function and server
 	running    []int   // by function and server
 	queued     int
@@ -137,12 +137,15 @@ func (s *Simulator) reset(w *Workload, law Law, c Config) {
 		pods: s.pods[:0], alive: s.alive[:0], dying: s.dying[:0], peaks: s.peaks[:0],
 		slotPod: s.slotPod[:0], slotJob: s.slotJob[:0], slotStart: s.slotStart[:0], slotEnd: s.slotEnd[:0],
 		idlePos: s.idlePos[:0], idle: s.idle[:0], foreign: s.foreign[:0],
-		next: resize(s.next, len(w.Jobs)), head: resize(s.head, k), tail: resize(s.tail, k), total: resize(s.total, k), running: resize(s.running, k), begun: resize(s.begun, len(w.Jobs)),
+		next: resize(s.next, len(w.Jobs)), head: resize(s.head, priorities*k), tail: resize(s.tail, priorities*k), total: resize(s.total, k), running: resize(s.running, k), begun: resize(s.begun, len(w.Jobs)),
 		left: len(w.Jobs),
 	}
 	clear(s.begun)
 	for i := range k {
-		s.head[i], s.tail[i], s.total[i], s.running[i] = -1, -1, 0, 0
+		s.total[i], s.running[i] = 0, 0
+	}
+	for i := range s.head {
+		s.head[i], s.tail[i] = -1, -1
 	}
 }
 
@@ -167,6 +170,11 @@ func (s *Simulator) counted() int {
 	return n
 }
 
+const priorities = 3
+
+// queue is where a job's function at its job server is counted, line the one of its lines of waiting jobs that it stands in.
+func (s *Simulator) line(j *Job) int { return priorities*s.queue(j) + int(j.Priority) }
+
 func (s *Simulator) queue(j *Job) int { return int(j.Function)*s.w.Servers + int(j.Server) }
 
 func (s *Simulator) arrive(i int32) {
@@ -188,7 +196,7 @@ func (s *Simulator) runnable(i int32) {
 		return
 	}
 	s.next[i] = -1
-	q := s.queue(&s.w.Jobs[i])
+	q := s.line(&s.w.Jobs[i])
 	if s.tail[q] >= 0 {
 		s.next[s.tail[q]] = i
 	} else {
@@ -198,7 +206,7 @@ func (s *Simulator) runnable(i int32) {
 	s.queued++
 }
 
-// grab gives a slot its next job, if there is one: servers in turn, functions in their order.
+// grab gives a slot its next job, if there is one: servers in turn, functions in their order, and of each the highest priority first.
 func (s *Simulator) grab(slot int32) bool {
 	if s.queued == 0 {
 		return false
@@ -206,15 +214,17 @@ func (s *Simulator) grab(slot int32) bool {
 	n := s.w.Servers
 	for k := range n {
 		server := (s.turn + k) % n
-		for q := server; q < len(s.head); q += n {
-			if i := s.head[q]; i >= 0 {
-				if s.head[q] = s.next[i]; s.head[q] < 0 {
-					s.tail[q] = -1
+		for q := server; q < len(s.total); q += n {
+			for l := priorities * q; l < priorities*(q+1); l++ {
+				if i := s.head[l]; i >= 0 {
+					if s.head[l] = s.next[i]; s.head[l] < 0 {
+						s.tail[l] = -1
+					}
+					s.queued--
+					s.turn = server + 1
+					s.begin(slot, i)
+					return true
 				}
-				s.queued--
-				s.turn = server + 1
-				s.begin(slot, i)
-				return true
 			}
 		}
 	}
@@ -298,7 +308,9 @@ func (s *Simulator) handle(e event) {
 	case drainOver:
 		s.kill(e.who)
 	case snapshot:
-		s.tell()
+		if l, ok := s.law.(*Ours); ok && l.ask(s) {
+			s.tell()
+		}
 	case decide:
 		next := s.law.step(s)
 		s.trace()

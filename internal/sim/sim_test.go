@@ -112,6 +112,75 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestPriorities has one slot and three jobs that wait for it, the last of which has the highest priority.
+func TestPriorities(t *testing.T) {
+	t.Parallel()
+	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, Horizon: 100, Jobs: []Job{
+		{At: 20, Seconds: 10, Priority: 2}, {At: 21, Seconds: 10, Priority: 2}, {At: 22, Seconds: 10, Priority: 1}, {At: 23, Seconds: 10},
+	}}
+	var s Simulator
+	// In this order they wait for 0, 29, 18 and 7 s; in that of their submission it were 0, 9, 18 and 27 s.
+	if r := s.Run(w, &always{n: 1}, Config{Boot: 5, Targets: []float64{28, 17, 8, 6}}); cmp.Diff([]int{1, 2, 2, 3}, r.Late) != "" {
+		t.Errorf("jobs that wait for over 28, 17, 8 and 6 s: %v, want 1, 2, 2 and 3", r.Late)
+	}
+}
+
+// watched counts what the law was told at its polls.
+type watched struct {
+	Ours
+	polls, partial, unanswered, aged int
+}
+
+func (o *watched) watch(s *Simulator) {
+	o.polls++
+	if o.sample.Partial {
+		o.partial++
+	}
+	if o.sample.NoAnswer > 0 {
+		o.unanswered++
+	}
+	if s.now-o.told > s.w.TelemetryEvery/2 && s.w.TelemetryEvery > 0 {
+		o.aged++
+	}
+}
+
+// TestPollFaults: answers that are lost now and then are hardly noticed, a job server that is silent for longer is, after three polls.
+func TestPollFaults(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		lost, telemetry float64
+		silences        []Silence
+		partial         func(share float64) bool // of the polls
+		unanswered      bool
+		aged            bool
+	}{
+		"no faults":           {partial: func(x float64) bool { return x == 0 }},
+		"a quarter lost":      {lost: 0.25, partial: func(x float64) bool { return x > 0 && x < 0.1 }},
+		"nearly all lost":     {lost: 0.95, partial: func(x float64) bool { return x > 0.9 }, unanswered: true},
+		"one silent for long": {silences: []Silence{{0, 1000, 2000}}, partial: func(x float64) bool { return x > 0.2 && x < 0.3 }},
+		"late telemetry":      {telemetry: 20, partial: func(x float64) bool { return x == 0 }, aged: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &Workload{Functions: []string{"f"}, Servers: 2, Concurrency: 1, Horizon: 4000, LostPolls: tc.lost, Silences: tc.silences, TelemetryEvery: tc.telemetry}
+			w.poisson(rand.New(rand.NewPCG(5, 5)), 0, 4000, 3, func(t float64) float64 { return 1.5 + 1.5*math.Sin(t/300) }, exponential(3), 0)
+			for i := range w.Jobs {
+				w.Jobs[i].Server = uint8(i % 2)
+			}
+			o := &watched{Ours: Ours{Policy: scaling.Policy{TargetWait: 30 * time.Second}}}
+			var s Simulator
+			r := s.Run(w, &o.Ours, Config{Targets: []float64{30}, Trace: func(Point) { o.watch(&s) }})
+			if share := float64(o.partial) / float64(o.polls); !tc.partial(share) || (o.unanswered > 0) != tc.unanswered || (o.aged > 0) != tc.aged {
+				t.Errorf("%.3f of %d polls partial, %d unanswered, %d with old telemetry", share, o.polls, o.unanswered, o.aged)
+			}
+			if r.PartialDowns > 0 || r.Interrupted > 0 {
+				t.Errorf("%d scale-downs on partial data, %d jobs interrupted", r.PartialDowns, r.Interrupted)
+			}
+		})
+	}
+}
+
 func TestVictimsOfADeployment(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1}
@@ -226,7 +295,8 @@ func TestTheLawKeepsItsPromise(t *testing.T) {
 	m := Matrix{Settings: Settings()[:1], Seeds: []uint64{1}, Rivals: true, Variants: true, Workers: 2}
 	for _, k := range Makers() {
 		switch k.Name {
-		case "steady", "spike", "sparse bursts", "20 ms at 2/s", "failure storm", "concurrency 8", "server silent", "operator restart", "delayed jobs":
+		case "steady", "spike", "sparse bursts", "20 ms at 2/s", "failure storm", "concurrency 8", "server silent", "operator restart", "delayed jobs",
+			"boot storm, late telemetry", "busy pods drain", "four servers", "lost polls":
 			m.Makers = append(m.Makers, k)
 		}
 	}

@@ -75,6 +75,9 @@ func row(b *strings.Builder, c *sim.Cell, seeds int) {
 	if c.Maker.Held {
 		name += " (held out)"
 	}
+	if c.Maker.Beyond {
+		name += " (does not count)"
+	}
 	fmt.Fprintf(b, "| %s | %.2f | %.1f | %.2f | %.0f | %.1f | %.0f |", name, r.MissPercent(0), r.Quantile(0.99), r.WorkerHours/n, float64(r.Actions)/n, float64(r.Reversals)/n, r.TimeToPeak)
 	if label, t := c.Tuned(); t != nil {
 		fmt.Fprintf(b, " %s | %.2f | %.1f | %.2f | %.1f |", strings.TrimPrefix(label, "KEDA T="), t.MissPercent(0), t.Quantile(0.99), t.WorkerHours/r.WorkerHours, float64(t.Reversals)/n)
