@@ -8,7 +8,8 @@ import "math"
 //
 // E and N are the seconds and the number of jobs that ended well, each fading by exp(-dt / max(900 s, 3 s)). elapsed is what the running jobs have taken so far:
 // it counts as time without a job, so that a function whose jobs suddenly take far longer is noticed before the first of them ends. The prior is one job more,
-// of the hinted or formerly learnt time. Failed jobs are not counted: a storm of quick failures would make the jobs that wait look short.
+// of the hinted or formerly learnt time; a hint or a guess counts with at most three times what was seen. As soon as 20 jobs have ended well, their mean is the prior: it
+// is what a pool knows of a function that has had no job for hours. Failed jobs are not counted: a storm of quick failures would make the jobs that wait look short.
 func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, busy float64) {
 	fade := math.Exp(-dt / max(900, 3*f.Mean))
 	f.Jobs = f.Jobs*fade + ended
@@ -26,14 +27,26 @@ func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, bu
 	if busy == 0 {
 		f.Elapsed = 0
 	}
-	f.Mean = (f.Seconds + f.Elapsed + f.Prior) / (f.Jobs + 1)
+	prior := f.Prior
+	switch {
+	case f.Jobs >= fewJobs:
+		f.Prior, f.Saved = max(f.Seconds/f.Jobs, leastJob), true
+		prior = f.Prior
+	case f.Jobs > 0 && !f.Saved:
+		prior = min(prior, max(leastJob, mostPrior*(f.Seconds+f.Elapsed)/f.Jobs))
+	}
+	f.Mean = (f.Seconds + f.Elapsed + prior) / (f.Jobs + 1)
 }
 
 const (
 	// unknownJob is what a job is taken to last at most, in seconds, while nothing is known about it.
 	unknownJob = 30.
 	// fewJobs is how many jobs must have ended well before their mean is relied on where there is time to see more.
-	fewJobs = 8
+	fewJobs = 20
+	// mostPrior is how many times the mean seen so far a guess may be that counts beside it.
+	mostPrior = 3
+	// leastJob is the least time of a job, in seconds: no mean is ever 0.
+	leastJob = 1e-4
 	// unsureHint is by how much a hint is raised without telemetry, where nothing corrects it: it may be three times too low, and more is at stake then.
 	unsureHint = 4
 	// provingJobs is how many jobs a queue must have fallen by to prove something.

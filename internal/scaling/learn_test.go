@@ -27,6 +27,8 @@ func TestJobTime(t *testing.T) {
 		"running jobs count before the first ends":   {prior: 30, steps: []step{{0, 0, 0, 50, 10}, {0, 0, 0, 50, 10}}, want: 130},
 		"what is running ends":                       {prior: 30, steps: []step{{0, 0, 0, 50, 1}, {1, 60, 0, 10, 0}}, want: 45},
 		"quick failures do not make jobs look short": {prior: 10, steps: []step{{10, 100, 0, 100, 0}, {0, 0, 10000, 500, 0}}, want: 10},
+		"a guess that is far too high":               {prior: 30, steps: []step{{1, 1, 0, 1, 0}}, want: 2},
+		"jobs that take no time":                     {prior: 30, steps: []step{{100, 0, 0, 0, 0}}, want: leastJob / 101},
 		"a failed job takes its time away":           {prior: 10, steps: []step{{0, 0, 0, 100, 2}, {0, 0, 1, 0, 1}}, want: 60},
 	}
 	for name, tc := range tests {
@@ -40,6 +42,19 @@ func TestJobTime(t *testing.T) {
 				t.Errorf("mean is %.2f s, want %.2f", f.Mean, tc.want)
 			}
 		})
+	}
+}
+
+// TestJobTimeIsRemembered: hours after its last job a pool still knows how long they take, and needs no scouts again.
+func TestJobTimeIsRemembered(t *testing.T) {
+	t.Parallel()
+	f := Function{Prior: 30, Mean: 30}
+	f.learnJobTime(5, fewJobs, 2*fewJobs, 0, 2*fewJobs, 0)
+	for range 8 * 360 {
+		f.learnJobTime(10, 0, 0, 0, 0, 0)
+	}
+	if !near(f.Mean, 2, 0.01) || !f.Saved || f.Jobs > 0.01 {
+		t.Errorf("after 8 idle hours the mean is %.2f s (saved %v, %.3g jobs), want 2", f.Mean, f.Saved, f.Jobs)
 	}
 }
 

@@ -80,7 +80,7 @@ type Function struct {
 	PeakWork, Proved float64
 	// Known: the mean rests on at least one job that ended well, in this life or before.
 	Known bool
-	// Saved: the prior is a mean of a former life.
+	// Saved: the prior is a mean that was learnt, in this life or a former one.
 	Saved bool
 	// Longest is a decaying maximum of the mean time of the jobs seen in one tick.
 	Longest float64
