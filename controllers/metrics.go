@@ -1,7 +1,10 @@
 package controllers
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // The pools' metrics, made at scrape from what the Autoscaler knows, so that a pool that is gone leaves none behind.
@@ -20,7 +23,8 @@ var (
 	descPartial     = prometheus.NewDesc("gearman_pool_sample_partial", "1 while a job server of the pool does not answer.", poolLabels, nil)
 	descNotRunnable = prometheus.NewDesc("gearman_pool_backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.", poolLabels, nil)
 	descReason      = prometheus.NewDesc("gearman_pool_decision", "1 for the reason of the last decision.", append(poolLabels, "reason"), nil)
-	poolDescs       = []*prometheus.Desc{
+	// In the order of the values in Collect.
+	poolDescs = []*prometheus.Desc{
 		descDesired, descReplicas, descReady, descMin, descMax, descQueued, descRunning, descWait, descJobTime, descBoot, descPartial, descNotRunnable, descReason,
 	}
 )
@@ -55,21 +59,34 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 		if v.at.IsZero() {
 			continue
 		}
-		gauge := func(d *prometheus.Desc, x float64, more ...string) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, append([]string{key.Namespace, key.Name}, more...)...)
+		pairs := []*dto.LabelPair{{Name: new("namespace"), Value: &key.Namespace}, {Name: new("pool"), Value: &key.Name}}
+		values := [...]float64{
+			float64(v.decision.Replicas), float64(w.replicas), float64(w.ready), float64(v.minReplicas), float64(v.maxReplicas), float64(v.queued), float64(v.running),
+			v.decision.OldestWait.Seconds(), v.decision.JobTime.Seconds(), v.learnt.Boot.Seconds(), float64(boolToInt(v.sample.Partial)),
+			float64(boolToInt(v.decision.NotRunnable)), 1,
 		}
-		gauge(descDesired, float64(v.decision.Replicas))
-		gauge(descReplicas, float64(w.replicas))
-		gauge(descReady, float64(w.ready))
-		gauge(descMin, float64(v.minReplicas))
-		gauge(descMax, float64(v.maxReplicas))
-		gauge(descQueued, float64(v.queued))
-		gauge(descRunning, float64(v.running))
-		gauge(descWait, v.decision.OldestWait.Seconds())
-		gauge(descJobTime, v.decision.JobTime.Seconds())
-		gauge(descBoot, v.learnt.Boot.Seconds())
-		gauge(descPartial, float64(boolToInt(v.sample.Partial)))
-		gauge(descNotRunnable, float64(boolToInt(v.decision.NotRunnable)))
-		gauge(descReason, 1, string(v.decision.Reason))
+		for i := range values {
+			g := &gauge{desc: poolDescs[i], labels: pairs, value: dto.Gauge{Value: &values[i]}}
+			if g.desc == descReason {
+				g.labels = append(slices.Clone(pairs), &dto.LabelPair{Name: new("reason"), Value: new(string(v.decision.Reason))})
+			}
+			ch <- g
+		}
 	}
+}
+
+// gauge is a metric of a pool. The library's own would make the labels anew for each of a pool's metrics, and there are many of both.
+type gauge struct {
+	desc   *prometheus.Desc
+	labels []*dto.LabelPair // sorted by name
+	value  dto.Gauge
+}
+
+// Desc is part of prometheus.Metric.
+func (g *gauge) Desc() *prometheus.Desc { return g.desc }
+
+// Write is part of prometheus.Metric.
+func (g *gauge) Write(out *dto.Metric) error {
+	out.Label, out.Gauge = g.labels, &g.value
+	return nil
 }
