@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -54,6 +55,8 @@ type entry struct {
 	off      time.Time // when the sample came since which replicas are not what the decision asks for; zero while they are
 	offUp    bool      // they are too few
 	scaledAt time.Time // when replicas were last changed
+
+	refreshAt time.Time // when the pool is reconciled without a cause
 }
 
 // poolFacts is what a reconcile gathered of a pool.
@@ -213,7 +216,7 @@ func (a *Autoscaler) set(key types.NamespacedName, f poolFacts) view {
 	}
 	a.mu.Unlock()
 	e.mu.Lock()
-	e.facts = f
+	e.facts, e.refreshAt = f, now.Add(wait.Jitter(refreshEvery, 0.2))
 	e.mu.Unlock()
 	a.decide(key, e)
 	e.mu.Lock()
@@ -330,7 +333,8 @@ func (e *entry) worthWriting(now time.Time) (write bool, priority int) {
 	case markOf(*v) != w.mark:
 		return true, priorityStatus
 	}
-	return now.Sub(w.at) >= figuresEvery && w.figures.moved(figuresOf(*v)), priorityStatus
+	due := now.Sub(w.at) >= figuresEvery && w.figures.moved(figuresOf(*v))
+	return due || !now.Before(e.refreshAt), priorityStatus
 }
 
 func markOf(v view) mark {

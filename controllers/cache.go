@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -49,6 +50,8 @@ func stripPool(obj any) (any, error) {
 	p.ManagedFields = nil
 	delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
 	p.Status.Decision.Terms = nil
+	// Decoding leaves room for more.
+	p.Spec.Servers, p.Status.Servers, p.Status.Conditions = slices.Clone(p.Spec.Servers), slices.Clone(p.Status.Servers), slices.Clone(p.Status.Conditions)
 	one(&p.Namespace)
 	one(&p.Spec.Image)
 	for i := range p.Spec.Servers {

@@ -86,12 +86,13 @@ func TestWorthWriting(t *testing.T) {
 		"other replicas, dry run": {func(e *entry) { e.view.decision.Replicas, e.view.decision.Apply = 3, false }, true, priorityStatus},
 		"another reason":          {func(e *entry) { e.view.decision.Reason = scaling.ReasonPaused }, true, priorityStatus},
 		"figures moved, too soon": {func(e *entry) { e.written.figures.queued = 5; e.written.at = now.Add(-59 * time.Second) }, false, priorityStatus},
+		"long not looked at":      {func(e *entry) { e.refreshAt = now }, true, priorityStatus},
 		"figures moved":           {func(e *entry) { e.written.figures.queued = 5; e.written.at = now.Add(-time.Minute) }, true, priorityStatus},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := &entry{view: base, written: written{mark: markOf(base)}}
+			e := &entry{view: base, written: written{mark: markOf(base)}, refreshAt: now.Add(time.Second)}
 			e.facts.workload.replicas = 2
 			tt.mutate(e)
 			if write, priority := e.worthWriting(now); write != tt.write || priority != tt.priority && write {

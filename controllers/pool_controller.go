@@ -210,8 +210,12 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	return again(refresh, turn), nil
 }
 
-// again asks for the next reconcile: when the status may be written, or else after about so long, not all pools at once.
+// again asks for the next reconcile: when the status may be written, or else after about so long, not all pools at once. A pool that needs one only after
+// refreshEvery gets it from the Autoscaler, so that no queue holds all pools.
 func again(refresh, turn time.Duration) ctrl.Result {
+	if turn == 0 && refresh >= refreshEvery {
+		return ctrl.Result{}
+	}
 	after := wait.Jitter(refresh, 0.2)
 	if turn > 0 {
 		after = min(after, turn)

@@ -16,11 +16,11 @@ type claim struct{ server, function string }
 type shares struct {
 	mu     sync.Mutex
 	claims map[types.NamespacedName][]claim
-	pools  map[claim]map[types.NamespacedName]struct{}
+	pools  map[claim][]types.NamespacedName // few share one
 }
 
 func newShares() *shares {
-	return &shares{claims: map[types.NamespacedName][]claim{}, pools: map[claim]map[types.NamespacedName]struct{}{}}
+	return &shares{claims: map[types.NamespacedName][]claim{}, pools: map[claim][]types.NamespacedName{}}
 }
 
 // set says what a pool serves; nothing, for a pool that is gone. It returns the pools that it now shares a function with, and those for which
@@ -28,9 +28,12 @@ func newShares() *shares {
 func (s *shares) set(key types.NamespacedName, servers, functions []string) (with, changed []types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(functions) > 0 && s.same(key, servers, functions) {
+		return slices.SortedFunc(maps.Keys(s.sharing(key)), byName), nil
+	}
 	before := s.sharing(key)
 	for _, c := range s.claims[key] {
-		delete(s.pools[c], key)
+		s.pools[c] = slices.DeleteFunc(s.pools[c], func(k types.NamespacedName) bool { return k == key })
 		if len(s.pools[c]) == 0 {
 			delete(s.pools, c)
 		}
@@ -41,10 +44,9 @@ func (s *shares) set(key types.NamespacedName, servers, functions []string) (wit
 		for _, f := range functions {
 			c := claim{server, f}
 			claims = append(claims, c)
-			if s.pools[c] == nil {
-				s.pools[c] = map[types.NamespacedName]struct{}{}
+			if !slices.Contains(s.pools[c], key) { // a server may be named twice
+				s.pools[c] = append(s.pools[c], key)
 			}
-			s.pools[c][key] = struct{}{}
 		}
 	}
 	if len(claims) > 0 {
@@ -65,10 +67,24 @@ func (s *shares) set(key types.NamespacedName, servers, functions []string) (wit
 	return slices.SortedFunc(maps.Keys(after), byName), changed
 }
 
+// same reports whether a pool serves what it served before.
+func (s *shares) same(key types.NamespacedName, servers, functions []string) bool {
+	claims := s.claims[key]
+	if len(claims) != len(servers)*len(functions) {
+		return false
+	}
+	for i, c := range claims {
+		if c.server != servers[i/len(functions)] || c.function != functions[i%len(functions)] {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *shares) sharing(key types.NamespacedName) map[types.NamespacedName]struct{} {
 	out := map[types.NamespacedName]struct{}{}
 	for _, c := range s.claims[key] {
-		for k := range s.pools[c] {
+		for _, k := range s.pools[c] {
 			if k != key {
 				out[k] = struct{}{}
 			}

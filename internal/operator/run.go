@@ -35,7 +35,7 @@ import (
 )
 
 // gcPercent is by how much the heap may grow over what is in use before garbage is collected, where the environment's GOGC doesn't say it.
-const gcPercent = 40
+const gcPercent = 25
 
 // SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are global, so it is called once, before anything else runs.
 func SetUpLogging(o Options) {
