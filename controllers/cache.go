@@ -91,7 +91,10 @@ func stripDeployment(obj any) (any, error) {
 		one(&fields)
 		out.Annotations[liveFieldsAnnotation] = fields
 	}
-	out.Spec.Replicas, out.Spec.Selector = d.Spec.Replicas, d.Spec.Selector
+	out.Spec.Replicas = d.Spec.Replicas
+	if owner := metav1.GetControllerOfNoCopy(d); owner == nil || owner.Kind != "GearmanWorkerPool" {
+		out.Spec.Selector = d.Spec.Selector // of a pool's own it is known
+	}
 	for _, c := range d.Status.Conditions {
 		if c.Type == appsv1.DeploymentReplicaFailure {
 			out.Status.Conditions = []appsv1.DeploymentCondition{{Type: c.Type, Status: c.Status, Message: c.Message}}

@@ -42,7 +42,7 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 			},
 		}, stripDeployment, nil},
 		"Deployment that is a target": {&appsv1.Deployment{
-			ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "pool", UID: "u"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
 		}, stripDeployment, &v1alpha1.TargetRef{Kind: "Deployment", Name: "pool"}},
 		"StatefulSet": {&appsv1.StatefulSet{
 			ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Selector: selector, Template: template},

@@ -98,6 +98,9 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 	if isTarget {
 		return w, w.asTarget(&d, d.Spec.Selector)
 	}
+	if d.Spec.Selector == nil { // see stripDeployment
+		w.selector = v1alpha1.LabelPool + "=" + pool.Name
+	}
 	return w, nil
 }
 
