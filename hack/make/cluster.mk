@@ -24,3 +24,9 @@ cluster-down: ## take it down again, with everything it made
 # IMAGE is an archive, or the name of the project's own image, which is built where it is missing.
 cluster-load: ## make an image known to the cluster: IMAGE=archive.tar, or nothing for the project's own
 	@if [ -f "$(IMAGE)" ]; then $(CLUSTER_DIR)/load-image.sh "$(IMAGE)"; else $(MAKE) --no-print-directory image && $(CLUSTER_DIR)/load-image.sh "$(IMAGE_ARCHIVE)"; fi
+
+# For eval in a shell. helm is the project's own; kubectl is the cluster's where the machine has none.
+.PHONY: cluster-env
+cluster-env: $(HELM) plugin ## print what a shell needs to use the cluster: eval "$$(make -s cluster-env)"
+	@kubectl=; command -v kubectl >/dev/null || kubectl=:$$($(CLUSTER_DIR)/build.sh assets); \
+	echo "export KUBECONFIG='$$($(CLUSTER_DIR)/target.sh kubeconfig)' PATH='$(ROOT)/build/bin:$(dir $(HELM))$$kubectl':\"\$$PATH\""

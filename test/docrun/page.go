@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// step is one sh block of a page.
+type step struct {
+	heading  string // that it stands under
+	line     int    // of its fence
+	commands string
+	want     []string // lines that the output must hold: the text block after it
+}
+
+// steps are the sh blocks of a page, in its order. A text block belongs to the sh block before it.
+func steps(page string) ([]step, error) {
+	var (
+		all     []step
+		heading string
+		fence   string // the kind of the block that is open, "-" for one of no interest
+		block   []string
+		begin   int
+		number  int
+	)
+	for line := range strings.Lines(page) {
+		number++
+		line = strings.TrimSuffix(line, "\n")
+		kind, isFence := strings.CutPrefix(line, "```")
+		switch {
+		case isFence && fence == "":
+			fence, begin = kind, number
+			if fence == "" {
+				fence = "-"
+			}
+			block = nil
+		case isFence:
+			switch {
+			case fence == "sh":
+				all = append(all, step{heading: heading, line: begin, commands: strings.Join(block, "\n") + "\n"})
+			case fence == "text" && len(all) > 0:
+				all[len(all)-1].want = block
+			}
+			fence = ""
+		case fence != "":
+			block = append(block, line)
+		case strings.HasPrefix(line, "#"):
+			heading = strings.TrimSpace(strings.TrimLeft(line, "#"))
+		}
+	}
+	if fence != "" {
+		return nil, fmt.Errorf("line %d: the block is not closed", begin)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("there is no sh block in it")
+	}
+	return all, nil
+}
+
+// lacks is the first line of want that the output does not hold, "" where it holds all. Columns may be apart by other numbers of blanks.
+func (s step) lacks(output string) string {
+	squeezed := squeeze(output)
+	for _, want := range s.want {
+		if !strings.Contains(squeezed, squeeze(want)) {
+			return want
+		}
+	}
+	return ""
+}
+
+func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
