@@ -18,11 +18,23 @@ demo: cluster-ready ## the main job end to end: a cluster, a job server, 500 job
 IMAGE_NEXT := $(IMAGE)-next
 IMAGE_NEXT_ARCHIVE := $(ROOT)/build/image/gearman-operator-next.tar
 
-.PHONY: e2e
-e2e: cluster-ready example-images ## tests on the real cluster
+.PHONY: e2e-ready
+e2e-ready: cluster-ready example-images plugin
 	@IMAGE=$(IMAGE_NEXT) VERSION=$(VERSION)-next ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/build.sh $(IMAGE_NEXT_ARCHIVE)
 	@TAG=next $(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo-next.tar
 	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_NEXT_ARCHIVE) $(ROOT)/build/image/demo-next.tar $(EXAMPLE_ARCHIVES)
-	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
-		IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" \
-		go test -tags e2e ./test/e2e -count 1 -parallel 3 -v -timeout $(E2E_TIMEOUT) $(E2E_FLAGS)
+
+E2E = KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
+	IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" PLUGIN="$(PLUGIN)" \
+	go test -tags e2e -count 1 -v -timeout $(E2E_TIMEOUT)
+
+# The life of a release comes last: it takes the operator away.
+.PHONY: e2e
+e2e: e2e-ready ## the quick start and the tests on the real cluster
+	@$(MAKE) --no-print-directory -s quickstart
+	@$(E2E) ./test/e2e -parallel 3 $(E2E_FLAGS)
+	@$(E2E) ./test/e2e/lifecycle
+
+.PHONY: e2e-lifecycle
+e2e-lifecycle: e2e-ready ## of these, only the life of a release: upgraded, uninstalled, installed again
+	@$(E2E) ./test/e2e/lifecycle

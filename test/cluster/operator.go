@@ -29,10 +29,11 @@ var OperatorLabels = map[string]string{"app.kubernetes.io/name": "gearman-operat
 // InstallOperator installs or upgrades the operator by its Helm chart, from an image that the cluster knows, and waits until it is
 // ready. Archive is the image's archive: where its content changed under one name, the operator's pod is replaced.
 func (c *Cluster) InstallOperator(ctx context.Context, image, archive string, set ...string) error {
-	helm := os.Getenv("HELM")
-	if helm == "" {
-		return errors.New("HELM is not set: run this through make, or export HELM=$(command -v helm)")
-	}
+	return c.InstallChart(ctx, filepath.Join(Root(), "charts", "gearman-operator"), image, archive, set...)
+}
+
+// InstallChart is InstallOperator by another chart: an older one, or a package.
+func (c *Cluster) InstallChart(ctx context.Context, chart, image, archive string, set ...string) error {
 	colon := strings.LastIndex(image, ":")
 	if colon < 0 {
 		return fmt.Errorf("image %q has no tag: write NAME:TAG", image)
@@ -41,22 +42,33 @@ func (c *Cluster) InstallOperator(ctx context.Context, image, archive string, se
 	if err != nil {
 		return err
 	}
-	args := []string{
-		"upgrade", "--install", Release, filepath.Join(Root(), "charts", "gearman-operator"), "--kubeconfig", c.Kubeconfig,
-		"--namespace", OperatorNamespace, "--create-namespace", "--wait", "--timeout", "120s",
+	args := []string{ // --take-ownership: a Lease that an operator made by itself is no obstacle
+		"upgrade", "--install", Release, chart, "--create-namespace", "--take-ownership", "--wait", "--timeout", "120s",
 		"--set", "image.repository=" + image[:colon], "--set", "image.tag=" + image[colon+1:],
 		"--set", "podAnnotations.image-digest=" + digest,
 	}
 	for _, s := range set {
 		args = append(args, "--set", s)
 	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, helm, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("helm: %w\n%s%s", err, out.String(), c.OperatorLog(ctx, 30))
+	if _, err := c.Helm(ctx, args...); err != nil {
+		return fmt.Errorf("%w%s", err, c.OperatorLog(ctx, 30))
 	}
 	return nil
+}
+
+// Helm runs helm in the operator's namespace and returns what it wrote; an error holds that too.
+func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
+	helm := os.Getenv("HELM")
+	if helm == "" {
+		return "", errors.New("HELM is not set: run this through make, or export HELM=$(command -v helm)")
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, helm, append(args, "--kubeconfig", c.Kubeconfig, "--namespace", OperatorNamespace)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("helm %s: %w\n%s", args[0], err, out.String())
+	}
+	return out.String(), nil
 }
 
 func fileDigest(path string) (string, error) {
