@@ -97,7 +97,11 @@ func (w *watch) report(o Options, r Result) error {
 	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "\n%sReport: %s\n\nThe cluster stays up to play with:\n  export KUBECONFIG=%s\n  kubectl get gwp -A\nTake it down with: make cluster-down\n\nRESULT %s\n",
-		summary, file, w.stage.Kubeconfig, line)
+	drawing := filepath.Join(o.Reports, "demo.svg")
+	if err := w.picture(drawing, o); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "\n%sReport: %s\nPlot: %s\n\nThe cluster stays up to play with:\n  export KUBECONFIG=%s\n  kubectl get gwp -A\nTake it down with: make cluster-down\n\nRESULT %s\n",
+		summary, file, drawing, w.stage.Kubeconfig, line)
 	return nil
 }
