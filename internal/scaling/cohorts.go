@@ -1,7 +1,7 @@
 package scaling
 
-// maxCohorts bounds the cohorts of a pool; its functions share them, with 8 each at least and 100 at most.
-const maxCohorts = 160
+// maxCohorts bounds the cohorts of a pool; its functions share them, with 8 each at least.
+const maxCohorts = 100
 
 // Cohort is N queued jobs that arrived at the time At.
 type Cohort struct {

@@ -76,7 +76,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	}
 	v.free = max(0, v.slots-v.running)
 	s.findStuck(in.Functions, &v, worked)
-	limit := max(8, min(100, maxCohorts/max(1, len(s.Functions))))
+	limit := max(8, maxCohorts/max(1, len(s.Functions)))
 	weight := 0.
 	for i := range in.Functions {
 		g := &in.Functions[i]
