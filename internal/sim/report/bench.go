@@ -36,6 +36,11 @@ func bench(o *Options, stdout io.Writer) error {
 			return err
 		}
 	}
+	if o.Page != "" {
+		if err := updatePage(o.Page, figures(&m, cells, s)); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(stdout, "%s\nRESULT {\"worst_miss_percent\":%.3f,\"worker_hours_vs_tuned_keda_ratio\":%.3f,\"reversals_vs_tuned_keda_ratio\":%.3f,\"interrupted_jobs\":%d,\"partial_scale_downs\":%d,\"no_telemetry_worst_miss_percent\":%.3f}\n",
 		text, s.WorstMissPercent, s.HoursRatio, s.ReversalsRatio, s.Interrupted, s.PartialDowns, s.NoTelemetryWorst)
 	return err
@@ -71,14 +76,7 @@ func markdown(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 func row(b *strings.Builder, c *sim.Cell, seeds int) {
 	r := c.Result(sim.OurName)
 	n := float64(seeds)
-	name := c.Maker.Name
-	if c.Maker.Held {
-		name += " (held out)"
-	}
-	if c.Maker.Beyond {
-		name += " (does not count)"
-	}
-	fmt.Fprintf(b, "| %s | %.2f | %.1f | %.2f | %.0f | %.1f | %.0f |", name, r.MissPercent(0), r.Quantile(0.99), r.WorkerHours/n, float64(r.Actions)/n, float64(r.Reversals)/n, r.TimeToPeak)
+	fmt.Fprintf(b, "| %s | %.2f | %.1f | %.2f | %.0f | %.1f | %.0f |", title(c.Maker), r.MissPercent(0), r.Quantile(0.99), r.WorkerHours/n, float64(r.Actions)/n, float64(r.Reversals)/n, r.TimeToPeak)
 	if label, t := c.Tuned(); t != nil {
 		fmt.Fprintf(b, " %s | %.2f | %.1f | %.2f | %.1f |", strings.TrimPrefix(label, "KEDA T="), t.MissPercent(0), t.Quantile(0.99), t.WorkerHours/r.WorkerHours, float64(t.Reversals)/n)
 	} else {

@@ -26,6 +26,8 @@ type Options struct {
 	Short bool
 	// Out is the directory for plots and the report; "" writes none. Format is svg or png.
 	Out, Format string
+	// Page is a Markdown file whose tables are written anew with Bench; "" writes none.
+	Page string
 
 	// Otherwise one workload is played.
 	Workload *sim.Workload
@@ -40,10 +42,11 @@ func Parse(name string, args []string, stderr io.Writer) (*Options, error) {
 	o := &Options{}
 	f.BoolVar(&o.Bench, "bench", false, "play all workloads in all settings and print a RESULT line")
 	f.IntVar(&o.Seeds, "seeds", 10, "with -bench: how many seeds")
-	f.Uint64Var(&o.First, "first-seed", 2001, "with -bench: the first seed")
+	f.Uint64Var(&o.First, "first-seed", 4001, "with -bench: the first seed")
 	f.BoolVar(&o.Short, "short", false, "with -bench: a few workloads and one setting only")
 	f.StringVar(&o.Out, "out", "", "directory for the plot (and with -bench the report); none if empty")
 	f.StringVar(&o.Format, "format", "svg", "of the plot: svg or png")
+	f.StringVar(&o.Page, "page", "", "with -bench: a Markdown file between whose marks the tables are written; none if empty")
 	pool := f.String("pool", "", "file with a GearmanWorkerPool (YAML)")
 	trace := f.String("trace", "", "CSV file: time_s,function,job_seconds[,count]")
 	workload := f.String("workload", "", "made workload instead of a trace: "+workloadNames())

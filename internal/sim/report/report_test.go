@@ -173,7 +173,8 @@ func wellFormed(t *testing.T, file string) {
 func TestBench(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o, err := Parse("simulate", []string{"-bench", "-short", "-seeds", "1", "-out", dir}, io.Discard)
+	page := write(t, "page.md", "before\n"+pageBegin+"old figures\n"+pageEnd+"after\n")
+	o, err := Parse("simulate", []string{"-bench", "-short", "-seeds", "1", "-out", dir, "-page", page}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +194,15 @@ func TestBench(t *testing.T) {
 	}
 	for _, name := range []string{"hours.svg", "reversals.svg", "spike.svg", "flash-crowd.svg"} {
 		wellFormed(t, filepath.Join(dir, name))
+	}
+	got, err := os.ReadFile(page)
+	if text := string(got); err != nil || !strings.HasPrefix(text, "before\n"+pageBegin+"\nSeeds 4001 to 4001, 7 workloads.\n") || !strings.HasSuffix(text, pageEnd+"after\n") || strings.Contains(text, "old figures") {
+		t.Errorf("the page is (%v):\n%s", err, got)
+	}
+	for _, file := range []string{write(t, "plain.md", "no marks\n"), filepath.Join(dir, "absent.md")} {
+		if err := updatePage(file, "x"); err == nil {
+			t.Errorf("%s was updated without marks", filepath.Base(file))
+		}
 	}
 	if report, err := os.ReadFile(filepath.Join(dir, "report.md")); err != nil || !strings.Contains(string(report), "| sparse bursts |") {
 		t.Errorf("the report lacks a workload: %v", err)
