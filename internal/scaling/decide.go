@@ -159,32 +159,36 @@ const (
 // up asks for more replicas where the queue needs them. It returns the fewest replicas that the pool must keep.
 func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	d.Wanted, d.Reason = in.Replicas, ReasonSteady
-	present := float64(in.Replicas)
+	replicas := float64(in.Replicas)
 	floor = count(math.Ceil(d.Terms.Keep / v.slotsPerPod))
 	if p.TargetWait > 0 {
 		target := p.TargetWait.Seconds()
 		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
-		slots, urgent := s.missing(v.now, v.tick, capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce})
-		if more, soon := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target); more > slots {
-			slots, urgent = more, urgent || soon
-		}
-		d.Terms.Missing = slots
-		pods := math.Floor(slots / v.slotsPerPod)
+		present := capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce}
+		slots, urgent := s.missing(v.now, v.tick, present)
+		care := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target)
+		d.Terms.Missing = max(slots, care)
+		whole := math.Floor
 		if urgent || in.Replicas == 0 {
-			pods = math.Ceil(slots / v.slotsPerPod)
+			whole = math.Ceil
 		}
+		pods := whole(slots / v.slotsPerPod)
 		if s.Telemetry || v.slots == 0 {
 			// How long a job takes is a guess until some have ended well. As long as there is time, a few scouts find out; and before the first has ended, nobody
 			// knows whether more replicas do any good.
 			if v.unsure && !urgent {
-				pods = min(pods, max(scouts, math.Ceil(scoutRoot*math.Sqrt(present+pods)))-present)
-			}
-			if !v.known {
-				pods = min(pods, max(5, float64(p.MaxReplicas)/10))
+				present.sure = true
+				known, _ := s.missing(v.now, v.tick, present)
+				few := max(scouts, math.Ceil(scoutRoot*math.Sqrt(replicas+pods))) - replicas
+				pods = min(pods, max(few, whole(known/v.slotsPerPod)))
 			}
 		}
+		pods = max(pods, math.Ceil(care/v.slotsPerPod))
+		if (s.Telemetry || v.slots == 0) && !v.known {
+			pods = min(pods, max(5, float64(p.MaxReplicas)/10))
+		}
 		if pods >= 1 {
-			d.want(count(present+pods), ReasonTargetWait)
+			d.want(count(replicas+pods), ReasonTargetWait)
 		}
 		if s.Scarce {
 			staff := count(math.Ceil(staffing(v.load, v.jobTime, target) / v.slotsPerPod))

@@ -18,6 +18,7 @@ type capacity struct {
 	boot           float64 // seconds from an order of new pods to their first job, with one tick
 	target         float64 // seconds
 	scarce         bool    // pods start too slowly for the target: what comes late helps those who come later
+	sure           bool    // only of jobs of which it is known how long they take
 }
 
 // missing says how many slots the queue lacks so that all of it starts in time, and whether ordering them can't wait for another tick.
@@ -39,7 +40,7 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		first := -1
 		var at float64
 		for i := range functions {
-			if f := &functions[i]; int(next[i]) < len(f.Cohorts) {
+			if f := &functions[i]; int(next[i]) < len(f.Cohorts) && (!c.sure || !f.unsure()) {
 				if t := f.Cohorts[next[i]].At; first < 0 || t < at {
 					first, at = i, t
 				}
@@ -71,13 +72,13 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 	}
 }
 
-// starved says how many slots are missing for a function whose turn may not come: job servers hand out a worker's functions in a fixed order, so that one can wait
+// starved says how many slots are missing now for a function whose turn may not come: job servers hand out a worker's functions in a fixed order, so that one can wait
 // while every slot that gets free, and every pod that starts, goes to the others. That is to be feared where no slot works on it. Let d be the time left until its
 // oldest job should start, or until a new pod could work if that is longer. Then the pool needs as many slots as the jobs of all others will hold at that time
 // if none of them waits, by half a standard deviation more than that, and what is due of its own. Until enough jobs have told how long they take, one slot finds out.
-func (s *State) starved(now, tick, free, slots, boot, target float64) (missing float64, urgent bool) {
+func (s *State) starved(now, tick, free, slots, boot, target float64) (missing float64) {
 	if len(s.Functions) < 2 || free >= 1 {
-		return 0, false
+		return 0
 	}
 	for i := range s.Functions {
 		f := &s.Functions[i]
@@ -98,14 +99,12 @@ func (s *State) starved(now, tick, free, slots, boot, target float64) (missing f
 			}
 		}
 		need := held + 0.5*math.Sqrt(variance) - slots
-		if f.Jobs < fewJobs && !f.Saved {
+		if f.unsure() {
 			need = min(need, 1)
 		}
-		if need > 0 {
-			missing, urgent = max(missing, need), true
-		}
+		missing = max(missing, need)
 	}
-	return missing, urgent
+	return missing
 }
 
 // holds is how many slots the function's jobs hold d seconds from now, if those that came up to the time until and those that still come need not wait for one, and

@@ -53,6 +53,9 @@ const (
 	provingJobs = 20
 )
 
+// unsure is whether too few jobs have ended, lately and ever, to tell how long one takes.
+func (f *Function) unsure() bool { return f.Jobs < fewJobs && !f.Saved }
+
 // guessJobTime sets the mean time of a job where no telemetry tells it: four times the hint, which may be too low. Where there is no hint, what stands for one may be
 // far too high, and a queue that falls by k jobs while its workers put in B slot-seconds proves that jobs take B/k at most, as any job that arrived meanwhile was
 // done as well. What was proved fades within a quarter of an hour.

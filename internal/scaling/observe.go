@@ -87,7 +87,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		v.jobTime += f.Mean * (f.Jobs + 1)
 		weight += f.Jobs + 1
 		v.known = v.known || f.Known
-		if f.waiting(g) > 0 && f.Jobs < fewJobs && !f.Saved {
+		if f.waiting(g) > 0 && f.unsure() {
 			v.unsure = true
 		}
 		v.backlog += float64(f.waiting(g)) * f.Mean

@@ -99,11 +99,11 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 		{Name: "long", Serving: 1, Mean: 30, Rest: 30, Skew: 1},
 		{Name: "short", Mean: 30, Rest: 30, Skew: 1, Load: 300, Cohorts: []Cohort{{0, 500}}},
 	}}
-	if n, urgent := s.starved(90, 5, 0, 1, 60, 180); n != 1 || !urgent {
-		t.Errorf("of jobs about which nothing is known %v slots are missing, urgent %v; want 1", n, urgent)
+	if n := s.starved(90, 5, 0, 1, 60, 180); n != 1 {
+		t.Errorf("of jobs about which nothing is known %v slots are missing, want 1", n)
 	}
 	s.Functions[1].Jobs = fewJobs
-	if n, _ := s.starved(90, 5, 0, 1, 60, 180); n < 100 {
+	if n := s.starved(90, 5, 0, 1, 60, 180); n < 100 {
 		t.Errorf("of the same once they are known %v slots are missing; want hundreds", n)
 	}
 }
@@ -195,5 +195,24 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 				t.Errorf("%d replicas, %s: %q; want 2 and %q", got.Replicas, got.Reason, got.Message, tc.want)
 			}
 		})
+	}
+}
+
+// TestUnknownJobsDoNotHoldBackKnownOnes: scouts are for the jobs of which nothing is known. More of these never mean fewer pods for those that are known.
+func TestUnknownJobsDoNotHoldBackKnownOnes(t *testing.T) {
+	t.Parallel()
+	wanted := func(unknown int64) int32 {
+		q := newPool(Policy{MaxReplicas: 100, TargetWait: 2 * time.Minute}, 1)
+		q.sample.Functions = []FunctionSample{{Name: "known"}, {Name: "unknown"}}
+		q.busy(1)
+		q.tick()
+		q.sample.Functions[0].Ended, q.sample.Functions[0].EndedSeconds = 100, 2000
+		q.tick()
+		q.queue(150) // of 20 s each
+		q.sample.Functions[1].Total = unknown
+		return q.tick().Replicas
+	}
+	if none, many := wanted(0), wanted(50); none < 15 || many < none {
+		t.Errorf("%d replicas without jobs of which nothing is known, %d with 50; want 15 at least, and no fewer with them", none, many)
 	}
 }
