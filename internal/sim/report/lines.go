@@ -27,7 +27,7 @@ func LinesPlot(file, title string, panels []Panel) error {
 	}
 	rows := make([][]*plot.Plot, len(panels))
 	for i, panel := range panels {
-		p := plot.New()
+		p := newPlot()
 		p.Y.Label.Text = panel.Label
 		p.Add(plotter.NewGrid())
 		for k, l := range panel.Lines {
@@ -45,7 +45,7 @@ func LinesPlot(file, title string, panels []Panel) error {
 			line.Color, line.Width = colours[k%len(colours)], vg.Points(1.5)
 			p.Add(line)
 			if len(panel.Lines) > 1 {
-				p.Legend.Add(l.Name, line)
+				p.Legend.Add(l.Name+gap, line)
 				p.Legend.Top = true
 			}
 		}

@@ -42,7 +42,7 @@ func RunPlot(file, title string, series []Series, target float64) error {
 	}
 	rows := make([][]*plot.Plot, len(panels))
 	for i, panel := range panels {
-		p := plot.New()
+		p := newPlot()
 		p.Y.Label.Text = panel.label
 		p.X.Min, p.Y.Min = 0, 0
 		p.Add(plotter.NewGrid())
@@ -61,7 +61,7 @@ func RunPlot(file, title string, series []Series, target float64) error {
 			}
 			p.Add(line)
 			if i == 0 {
-				p.Legend.Add(s.Law, line)
+				p.Legend.Add(s.Law+gap, line)
 			}
 			end = max(end, s.Points[len(s.Points)-1].At)
 		}
@@ -104,7 +104,7 @@ func thin(points []sim.Point, value func(sim.Point) float64) plotter.XYs {
 
 // BarPlot draws one group of bars for each name; a value of 0 draws nothing. The dashed line is at 1.
 func BarPlot(file, title, label string, names, groups []string, values [][]float64) error {
-	p := plot.New()
+	p := newPlot()
 	p.Title.Text, p.Y.Label.Text = title, label
 	p.Y.Min = 0
 	width := vg.Points(5)
@@ -116,7 +116,7 @@ func BarPlot(file, title, label string, names, groups []string, values [][]float
 		bars.Color, bars.LineStyle.Width = colours[g%len(colours)], 0
 		bars.Offset = width * vg.Length(float64(g)-float64(len(groups)-1)/2)
 		p.Add(bars)
-		p.Legend.Add(group, bars)
+		p.Legend.Add(group+gap, bars)
 	}
 	line, err := plotter.NewLine(plotter.XYs{{X: -0.5, Y: 1}, {X: float64(len(names)) - 0.5, Y: 1}})
 	if err != nil {
@@ -139,7 +139,7 @@ func save(file string, width, height vg.Length, rows [][]*plot.Plot) error {
 	switch filepath.Ext(file) {
 	case ".svg":
 		c := vgsvg.New(width, height)
-		canvas, out = c, c
+		canvas, out = c, svg{c}
 	case ".png":
 		c := vgimg.PngCanvas{Canvas: vgimg.New(width, height)}
 		canvas, out = c, c
