@@ -25,6 +25,7 @@ const (
 	reasonTargetTaken        = "TargetTaken"
 	reasonPodsRefused        = "PodsRefused"
 	reasonPodsNotStarting    = "PodsNotStarting"
+	reasonNamespaceEnds      = "NamespaceTerminating"
 	reasonRollout            = "Rollout"
 	reasonNotPolled          = "NotYetPolled"
 	reasonAllAnswer          = "AllAnswer"

@@ -71,12 +71,16 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 	if drifted && current {
 		r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
 	}
-	w.rollout, w.uid, w.generation = true, a.uid, a.generation
+	w.rollout, w.replacing, w.uid, w.generation = true, true, a.uid, a.generation
 	return stall{}, nil
 }
 
-// refusal tells an object that the API server does not accept from a failure to reach it.
+// refusal tells an object that the API server does not accept from a failure to reach it. In a namespace that is being deleted nothing can be created;
+// the pool goes too.
 func refusal(err error) (stall, error) {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return stall{reasonNamespaceEnds, "the namespace is being deleted"}, nil
+	}
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return stall{reasonInvalidPodTemplate, err.Error()}, nil
 	}

@@ -33,6 +33,8 @@ type workload struct {
 
 	// rollout says that pods of an older template remain, or that the latest spec has not been observed.
 	rollout bool
+	// replacing says only the former.
+	replacing bool
 	// failure is the message of the ReplicaFailure condition: why the API server refuses the pods.
 	failure string
 
@@ -73,9 +75,10 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 		}
 		w := workload{
 			exists: true, uid: string(s.UID), generation: s.Generation, replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
-			selector: metav1.FormatLabelSelector(s.Spec.Selector),
-			rollout:  s.Status.ObservedGeneration < s.Generation || s.Status.UpdateRevision != s.Status.CurrentRevision,
+			selector:  metav1.FormatLabelSelector(s.Spec.Selector),
+			replacing: s.Status.UpdateRevision != s.Status.CurrentRevision,
 		}
+		w.rollout = w.replacing || s.Status.ObservedGeneration < s.Generation
 		return w, w.asTarget(&s, s.Spec.Selector)
 	}
 	var d appsv1.Deployment
@@ -84,12 +87,13 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 	}
 	w := workload{
 		exists: true, uid: string(d.UID), generation: d.Generation, replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
-		selector: metav1.FormatLabelSelector(d.Spec.Selector),
-		foreign:  !isTarget && !metav1.IsControlledBy(&d, pool),
-		rollout:  d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < d.Status.Replicas,
-		inputs:   d.Annotations[inputsAnnotation], runtimeImage: d.Annotations[runtimeImageAnnotation],
+		selector:  metav1.FormatLabelSelector(d.Spec.Selector),
+		foreign:   !isTarget && !metav1.IsControlledBy(&d, pool),
+		replacing: d.Status.UpdatedReplicas < d.Status.Replicas,
+		inputs:    d.Annotations[inputsAnnotation], runtimeImage: d.Annotations[runtimeImageAnnotation],
 		appliedFields: d.Annotations[fieldsAnnotation], liveFields: d.Annotations[liveFieldsAnnotation],
 	}
+	w.rollout = w.replacing || d.Status.ObservedGeneration < d.Generation
 	for _, cond := range d.Status.Conditions {
 		if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
 			w.failure = cond.Message

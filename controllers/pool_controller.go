@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
@@ -55,18 +56,18 @@ type Options struct {
 	Scale client.Client
 }
 
-// What the operator may do. The markers stand apart from any type: controller-gen takes them for the whole package.
+// What the operator may do; test/apiserver holds it to what is used. What the cache holds is never got, only listed and watched. The markers stand apart from any
+// type: controller-gen takes them for the whole package.
 //
-// +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=list;watch
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/status,verbs=patch
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/finalizers,verbs=update
-// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments/scale;statefulsets/scale,verbs=patch
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch;patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides.
 type PoolReconciler struct {
@@ -149,7 +150,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	f := facts{mode: policy.Mode(&pool.Spec), rollout: w.rollout}
+	f := facts{mode: policy.Mode(&pool.Spec), rollout: rollsOut(&pool, &w)}
 	compiled, err := policy.Compile(&pool.Spec)
 	if err != nil {
 		f.stall = stall{reasonInvalidScaling, err.Error()}
@@ -169,6 +170,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if f.stall.reason != "" {
 		return r.stalled(ctx, &pool, w, f)
 	}
+	f.rollout = rollsOut(&pool, &w)
 	switch {
 	case w.edited:
 		f.stall = stall{reasonContested, "somebody else keeps changing the Deployment: stop them, or make the change in the pool"}
@@ -221,6 +223,12 @@ func again(refresh, turn time.Duration) ctrl.Result {
 		after = min(after, turn)
 	}
 	return ctrl.Result{RequeueAfter: after}
+}
+
+// rollsOut reports whether pods of an older template are being replaced. Each change of replicas, too, is unseen by the Deployment controller for a moment:
+// so long it stays as it was.
+func rollsOut(pool *v1alpha1.GearmanWorkerPool, w *workload) bool {
+	return w.replacing || w.rollout && meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionReconciling)
 }
 
 // stalled reports a pool that cannot work until its spec changes. What it has is left as it is.

@@ -15,8 +15,8 @@ import (
 const (
 	// victimCost is the deletion cost of the pods that are to go first.
 	victimCost = -1000
-	// settle is how long the ReplicaSet controller is given to see new marks, at least: its cache may lag behind ours.
-	settle = 2 * time.Second
+	// settle is how long the ReplicaSet controller is given to see new marks after we have seen them ourselves: its cache may lag behind ours.
+	settle = 3 * time.Second
 	// contestWindow is the time in which the second change of replicas by somebody else stops the operator from forcing its own.
 	contestWindow = 10 * time.Minute
 )
@@ -33,7 +33,7 @@ type scaleMemory struct {
 	written int32
 	made    int64       // the generation that writing it made; the cache may still be behind
 	foreign []time.Time // when somebody else changed replicas
-	costsAt time.Time   // when the present deletion costs were written
+	marked  time.Time   // since when the present deletion costs have been seen
 }
 
 func newScaler(c client.Client) *scaler {
@@ -153,14 +153,17 @@ func (s *scaler) victimsReady(ctx context.Context, key types.NamespacedName, w w
 		return 0, nil
 	}
 	if wrote {
-		m.costsAt = v.at
+		m.marked = time.Time{}
 		return 0, nil
+	}
+	if m.marked.IsZero() {
+		m.marked = v.at
 	}
 	if live > w.replicas {
 		return 0, nil // pods of an earlier round are still to go; were the same ones counted again, others would go
 	}
 	// A later tick still wants the same, and the marks have been there for a while.
-	if v.at.Sub(m.costsAt) < settle {
+	if v.at.Sub(m.marked) < settle {
 		return 0, nil
 	}
 	return max(int32(len(victims)), boolToInt(v.decision.Forced)), nil

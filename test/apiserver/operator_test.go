@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -26,20 +27,17 @@ const (
 var solo = []string{soloUpgrade, soloLeader, soloDrift}
 
 // managerBinary builds the operator once.
-var managerBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "manager-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "manager")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/manager")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is built for the image
-	out, err := build.CombinedOutput()
+var managerBinary = sync.OnceValues(func() (string, error) { return build("manager") })
+
+// build makes a program of the project; its folder is the suite's.
+func build(name string) (string, error) {
+	path := filepath.Join(binaries, name)
+	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/"+name).CombinedOutput()
 	if err != nil {
 		return "", &buildError{out, err}
 	}
 	return path, nil
-})
+}
 
 type buildError struct {
 	out []byte
@@ -66,6 +64,10 @@ func startOperator(t *testing.T, namespace string, args ...string) *operatorProc
 	o.cmd = exec.Command(path, append([]string{
 		"--watch-namespaces=" + namespace, "--metrics-bind-address=0", "--health-probe-bind-address=0", "--allowed-job-servers=127.0.0.0/8", "--log-format=text",
 	}, args...)...)
+	kubeconfig := clusterKubeconfig
+	if namespace == soloUpgrade {
+		kubeconfig = namespacedKubeconfig
+	}
 	o.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	o.cmd.Stderr = &o.log
 	if err := o.cmd.Start(); err != nil {
@@ -90,7 +92,9 @@ func (o *operatorProcess) stop(signal os.Signal) {
 
 func named(t *testing.T, name string) string {
 	t.Helper()
-	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	if err := k8s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
 	return name
 }
 
@@ -138,7 +142,7 @@ func TestLeaderHandOver(t *testing.T) {
 	g := NewWithT(t)
 	p := pool(named(t, soloLeader), func(s *spec) { s.Scaling = manual(1) })
 	create(t, p)
-	args := []string{"--runtime-image=op:1", "--leader-elect", "--leader-election-namespace=" + p.Namespace}
+	args := []string{"--runtime-image=op:1", "--leader-elect", "--leader-election-namespace=gearman-system"}
 	first := startOperator(t, p.Namespace, args...)
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1))
 	startOperator(t, p.Namespace, args...)

@@ -27,8 +27,10 @@ import (
 
 var (
 	restConfig *rest.Config
-	kubeconfig string // of an administrator, for processes
 	k8s        client.Client
+	binaries   string // where the project's programs are built
+	// For operators that are processes: with rights in the whole cluster, and in the namespace soloUpgrade only.
+	clusterKubeconfig, namespacedKubeconfig string
 )
 
 func TestMain(m *testing.M) {
@@ -51,7 +53,19 @@ func run(m *testing.M) int {
 		return 1
 	}
 	operator.SetUpLogging(o) // before any client logs
-	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "config", "crd", "bases")})
+	dir, err := os.MkdirTemp("", "apiserver-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binaries = dir
+	auditLog, auditFlags, err := audit(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "set up the audit log:", err)
+		return 1
+	}
+	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "config", "crd", "bases"), APIServerFlags: auditFlags})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -61,7 +75,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	restConfig, kubeconfig = plane.Config, plane.Kubeconfig
+	restConfig = plane.Config
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -75,13 +89,34 @@ func run(m *testing.M) int {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	rules, err := grant(ctx, k8s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "grant the operator its rights:", err)
+		return 1
+	}
+	operatorConfig, path, err := plane.AddUser(clusterUser, "system:serviceaccounts")
+	if err == nil {
+		clusterKubeconfig = path
+		_, namespacedKubeconfig, err = plane.AddUser(namespacedUser, "system:serviceaccounts")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make the operators' users:", err)
+		return 1
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- operator.Run(ctx, restConfig, o) }()
+	go func() { ended <- operator.Run(ctx, operatorConfig, o) }()
 	code := m.Run()
 	stop()
 	if err := <-ended; err != nil {
 		fmt.Fprintln(os.Stderr, "the operator ended with:", err)
 		return 1
+	}
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" {
+		if err := checkRights(auditLog, rules); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return code
 }

@@ -27,6 +27,8 @@ var ControllerFlags = []string{
 type Options struct {
 	// CRDs is the directory of the custom resource definitions to install.
 	CRDs string
+	// APIServerFlags are added to those that a test's API server has.
+	APIServerFlags map[string]string
 	// ControllerFlags are added to the package's, so that they win over them.
 	ControllerFlags []string
 }
@@ -54,6 +56,9 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	}}
 	// How long it waits for open watches when it is stopped.
 	c.env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
+	for flag, value := range o.APIServerFlags {
+		c.env.ControlPlane.GetAPIServer().Configure().Append(flag, value)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())
@@ -66,7 +71,7 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	if c.dir, err = os.MkdirTemp("", "controlplane-"); err != nil {
 		return nil, err
 	}
-	if err := c.writeKubeconfig(); err != nil {
+	if _, c.Kubeconfig, err = c.AddUser("controllers", "system:masters"); err != nil {
 		return nil, err
 	}
 	if err := c.startControllers(o.ControllerFlags); err != nil {
@@ -75,17 +80,18 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	return c, nil
 }
 
-func (c *ControlPlane) writeKubeconfig() error {
-	user, err := c.env.AddUser(envtest.User{Name: "controllers", Groups: []string{"system:masters"}}, nil)
+// AddUser makes a user known to the API server, by certificate. What they may do is the caller's to grant.
+func (c *ControlPlane) AddUser(name string, groups ...string) (config *rest.Config, kubeconfig string, err error) {
+	user, err := c.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	config, err := user.KubeConfig()
+	data, err := user.KubeConfig()
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	c.Kubeconfig = filepath.Join(c.dir, "kubeconfig")
-	return os.WriteFile(c.Kubeconfig, config, 0o600)
+	kubeconfig = filepath.Join(c.dir, strings.ReplaceAll(name, ":", "-")+".kubeconfig")
+	return user.Config(), kubeconfig, os.WriteFile(kubeconfig, data, 0o600)
 }
 
 func (c *ControlPlane) startControllers(flags []string) error {

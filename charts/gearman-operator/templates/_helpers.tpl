@@ -53,7 +53,7 @@ app.kubernetes.io/component: manager
 {{- define "gearman-operator.rules" -}}
 - apiGroups: ["gearman.dev"]
   resources: ["gearmanworkerpools"]
-  verbs: ["get", "list", "watch"]
+  verbs: ["list", "watch"]
 - apiGroups: ["gearman.dev"]
   resources: ["gearmanworkerpools/status"]
   verbs: ["patch"]
@@ -62,22 +62,22 @@ app.kubernetes.io/component: manager
   verbs: ["update"]
 - apiGroups: ["apps"]
   resources: ["deployments"]
-  verbs: ["get", "list", "watch", "create", "patch"]
+  verbs: ["list", "watch", "create", "patch"]
 - apiGroups: ["apps"]
   resources: ["statefulsets"]
-  verbs: ["get", "list", "watch"]
+  verbs: ["list", "watch"]
 - apiGroups: ["apps"]
   resources: ["deployments/scale", "statefulsets/scale"]
   verbs: ["patch"]
 - apiGroups: [""]
   resources: ["pods"] # patch: the deletion cost
-  verbs: ["get", "list", "watch", "patch"]
+  verbs: ["list", "watch", "patch"]
 {{- if .Values.rbac.readSecrets }}
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get"]
 {{- end }}
-- apiGroups: ["", "events.k8s.io"]
+- apiGroups: ["events.k8s.io"]
   resources: ["events"]
   verbs: ["create", "patch"]
 {{- end }}
