@@ -101,3 +101,25 @@ func TestWorthWriting(t *testing.T) {
 		})
 	}
 }
+
+// TestAgain: a pool comes back for its turn to write, or after a refresh that varies; the Autoscaler sees to those that have no reason but time.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		refresh, turn, least, most time.Duration
+	}{
+		"nothing to wait for":     {refreshEvery, 0, 0, 0},
+		"its turn":                {refreshEvery, time.Second, time.Second, time.Second},
+		"a secret":                {time.Minute, 0, time.Minute, 72 * time.Second},
+		"its turn comes first":    {time.Minute, time.Second, time.Second, time.Second},
+		"its turn comes too late": {time.Minute, time.Hour, time.Minute, 72 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := again(tt.refresh, tt.turn).RequeueAfter; got < tt.least || got > tt.most {
+				t.Errorf("after %v, want %v to %v", got, tt.least, tt.most)
+			}
+		})
+	}
+}

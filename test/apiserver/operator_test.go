@@ -2,6 +2,9 @@ package apiserver
 
 import (
 	"bytes"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,16 +18,20 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // The namespaces in which tests run operators of their own, as processes; the suite's operator leaves them alone.
 const (
 	soloUpgrade = "solo-upgrade"
 	soloLeader  = "solo-leader"
+	soloRestart = "solo-restart"
 	soloDrift   = "solo-drift"
 )
 
-var solo = []string{soloUpgrade, soloLeader, soloDrift}
+var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift}
 
 // managerBinary builds the operator once.
 var managerBinary = sync.OnceValues(func() (string, error) { return build("manager") })
@@ -150,4 +157,42 @@ func TestLeaderHandOver(t *testing.T) {
 	first.stop(os.Interrupt)
 	update(t, p, func(s *spec) { s.Scaling = manual(3) })
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(3))
+}
+
+// TestRestartWritesNothing: an operator that starts where nothing has changed writes nothing, not even that it has not asked the job servers yet.
+func TestRestartWritesNothing(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	server := jobserver.Gearmand(t)
+	p := pool(named(t, soloRestart), func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)} })
+	version := func() string {
+		var got v1alpha1.GearmanWorkerPool
+		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.ResourceVersion
+	}
+	first := startOperator(t, p.Namespace, "--runtime-image=op:1")
+	create(t, p)
+	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
+	first.stop(os.Interrupt)
+	before := version()
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := l.Addr().String()
+	l.Close()
+	startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-bind-address="+metrics)
+	g.Eventually(func() (string, error) {
+		response, err := http.Get("http://" + metrics + "/statusz")
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return string(body), err
+	}, eventually).Should(ContainSubstring(`"wholeSamples":1`))
+	g.Consistently(version, 2*time.Second, 100*time.Millisecond).Should(Equal(before))
 }

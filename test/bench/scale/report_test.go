@@ -106,7 +106,13 @@ func (b *bench) progress(t *testing.T, phase string) {
 			fmt.Fprintf(&text, " %s=%v", k, b.result[k])
 		}
 	}
-	t.Logf("%s:%s", phase, text.String())
+	load, err := os.ReadFile("/proc/loadavg") // who else works on this machine is a part of the figures
+	if err != nil {
+		t.Fatal(err)
+	}
+	average, _, _ := strings.Cut(string(load), " ")
+	fmt.Fprintf(&b.phases, "| %s | %s |\n", phase, average)
+	t.Logf("%s:%s (load average %s)", phase, text.String(), average)
 }
 
 // finish checks that nothing went wrong on the way, and writes the report and the result.
@@ -134,6 +140,7 @@ func (b *bench) finish(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(b.result)) {
 		fmt.Fprintf(&text, "| %s | %.3f |\n", k, b.result[k])
 	}
+	text.WriteString("\n## Load average of the machine over the last minute of each phase\n\n| phase | load |\n|---|--:|\n" + b.phases.String())
 	text.WriteString(b.report.String())
 	if path := os.Getenv("BENCH_SCALE_REPORT"); path != "" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

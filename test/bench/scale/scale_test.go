@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,7 @@ type bench struct {
 	result   map[string]float64
 	told     map[string]bool // what of the result has been logged
 	report   report
+	phases   strings.Builder
 }
 
 // TestScale is `make bench-scale`.
