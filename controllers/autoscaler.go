@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
@@ -69,35 +68,6 @@ type poolFacts struct {
 	learnt     scaling.Learnt
 	target     targetRule
 }
-
-// view is the last decision on a pool and what led to it, as far as it is shown or written. There is one for each pool, so it keeps no more than that.
-type view struct {
-	at                       time.Time
-	decision                 scaling.Decision
-	minReplicas, maxReplicas int32          // of the policy then
-	sample                   backlog.Sample // without its functions
-	queued, running          int64          // summed over them
-	learnt                   scaling.Learnt
-}
-
-// written is what of a view the API server has, or will have once it is the pool's turn to write its status.
-type written struct {
-	at      time.Time // of the last write
-	mark    mark
-	figures figures
-}
-
-// mark is that part of a view whose change is worth a reconcile.
-type mark struct {
-	replicas                   int32
-	reason                     scaling.Reason
-	limited                    scaling.Limit
-	notRunnable, notProgessing bool
-	servers                    uint64 // a hash of their states
-}
-
-// markSeed is for this process's marks.
-var markSeed = maphash.MakeSeed()
 
 // NewAutoscaler returns an Autoscaler that takes its samples from s.
 func NewAutoscaler(s Sampler, c clock.PassiveClock) *Autoscaler {
@@ -296,6 +266,9 @@ func (a *Autoscaler) decide(key types.NamespacedName, e *entry) (write bool, pri
 	}
 	if polled && in.Replicas == 0 && a.probes.pending(key) {
 		// At zero the verdict on the backlog comes first, in a few milliseconds; it notifies.
+		if e.off.IsZero() {
+			e.off, e.offUp = newestAnswer(&sample), true
+		}
 		return false, 0
 	}
 	d, state := scaling.Decide(p, e.state, in, now)
@@ -320,7 +293,7 @@ func (e *entry) noteOff() {
 		return
 	}
 	if up := v.decision.Replicas > present; e.off.IsZero() || e.offUp != up {
-		e.off, e.offUp = v.sampled(), up
+		e.off, e.offUp = newestAnswer(&v.sample), up
 	}
 }
 
@@ -335,57 +308,6 @@ func (e *entry) worthWriting(now time.Time) (write bool, priority int) {
 	}
 	due := now.Sub(w.at) >= figuresEvery && w.figures.moved(figuresOf(*v))
 	return due || !now.Before(e.refreshAt), priorityStatus
-}
-
-func markOf(v view) mark {
-	m := mark{
-		replicas: v.decision.Replicas, reason: v.decision.Reason, limited: v.decision.Limited,
-		notRunnable: v.decision.NotRunnable, notProgessing: v.decision.NotProgressing,
-	}
-	var h maphash.Hash
-	h.SetSeed(markSeed)
-	for i := range v.sample.Servers {
-		s := &v.sample.Servers[i]
-		_, _ = h.WriteString(s.Address) // a hash takes whatever it is given
-		_, _ = h.WriteString(string(s.State))
-		_ = h.WriteByte(byte(boolToInt(s.LoadBalanced)))
-	}
-	m.servers = h.Sum64()
-	return m
-}
-
-// sampled is when the newest figures of the view came, or when it was taken where there are none.
-func (v *view) sampled() time.Time {
-	var at time.Time
-	for i := range v.sample.Servers {
-		if t := v.sample.Servers[i].LastGood; t.After(at) {
-			at = t
-		}
-	}
-	if at.IsZero() {
-		return v.at
-	}
-	return at
-}
-
-// answered reports whether any job server has ever given an answer.
-func answered(s backlog.Sample) bool {
-	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
-}
-
-// asked reports whether the outcome of asking any job server is known.
-func asked(s backlog.Sample) bool {
-	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return srv.State != backlog.StateConnecting })
-}
-
-// busy is how many slots of a pod work, by telemetry.
-func (v *view) busy(uid string) int {
-	for _, p := range v.sample.Pods {
-		if p.UID == uid {
-			return p.Busy
-		}
-	}
-	return 0
 }
 
 func (a *Autoscaler) keys() []types.NamespacedName {

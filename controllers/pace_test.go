@@ -2,11 +2,13 @@ package controllers
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -121,5 +123,29 @@ func TestAgain(t *testing.T) {
 				t.Errorf("after %v, want %v to %v", got, tt.least, tt.most)
 			}
 		})
+	}
+}
+
+// TestMarkOfServers: whatever of a job server shows in a pool's status or conditions makes another mark.
+func TestMarkOfServers(t *testing.T) {
+	t.Parallel()
+	base := backlog.ServerSample{Address: "jobs:4730", Resolved: netip.MustParseAddrPort("10.0.0.1:4730"), State: backlog.StateOK}
+	of := func(mutate func(*backlog.ServerSample)) mark {
+		s := base
+		mutate(&s)
+		return markOf(view{sample: backlog.Sample{Servers: []backlog.ServerSample{s}}})
+	}
+	same := of(func(s *backlog.ServerSample) { s.LastGood = time.Unix(1_700_000_000, 0) })
+	if same != of(func(*backlog.ServerSample) {}) {
+		t.Error("a newer answer alone makes another mark")
+	}
+	for name, mutate := range map[string]func(*backlog.ServerSample){
+		"address":       func(s *backlog.ServerSample) { s.Resolved = netip.MustParseAddrPort("10.0.0.2:4730") },
+		"state":         func(s *backlog.ServerSample) { s.State = backlog.StateTimedOut },
+		"load balanced": func(s *backlog.ServerSample) { s.LoadBalanced = true },
+	} {
+		if of(mutate) == same {
+			t.Errorf("another %s makes no other mark", name)
+		}
 	}
 }
