@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -203,7 +204,7 @@ func (s *server) commit(gen uint64, began time.Time) {
 	s.bellMayChange()
 }
 
-// plan sets the time of the next poll: the smallest period that a pool wants, from the start of this one, moved a little so that pollers don't go in step.
+// plan sets the time of the next poll: the smallest period that a pool wants, from the start of this one, or a little sooner so that pollers don't go in step.
 func (s *server) plan(began time.Time) {
 	s.period, s.podPeriod = math.MaxInt64, 0
 	for _, l := range s.links {
@@ -215,7 +216,7 @@ func (s *server) plan(began time.Time) {
 		}
 	}
 	if len(s.links) > 0 {
-		s.nextStatus = began.Add(jitter(s.period))
+		s.nextStatus = began.Add(s.period - rand.N(s.period/10+1))
 	}
 	if s.urgent {
 		s.nextStatus = began

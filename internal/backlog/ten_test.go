@@ -67,7 +67,7 @@ func TestThreeBadServersAmongTen(t *testing.T) {
 		}
 		for i, s := range servers {
 			polls := s.count("status") - before[i]
-			if _, isBad := bad[i]; isBad && polls > 40 || !isBad && (polls < 115 || polls > 125) {
+			if _, isBad := bad[i]; isBad && polls > 40 || !isBad && (polls < 118 || polls > 135) {
 				t.Errorf("server %d was asked %d times in ten minutes", i, polls)
 			}
 		}
