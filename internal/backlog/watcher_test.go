@@ -23,8 +23,8 @@ func TestSumsOverServers(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		s := sample(t, w, poolA)
 		want := []FunctionSample{
-			{Name: "resize", Total: 7, Running: 2, Queued: 5, Workers: 4},
-			{Name: "tab\tand space", Total: 1, Queued: 1},
+			{Name: "resize", Total: 7, Running: 2, Queued: 5, LongestQueue: 3, Workers: 4},
+			{Name: "tab\tand space", Total: 1, Queued: 1, LongestQueue: 1},
 			{Name: "absent"},
 		}
 		if diff := cmp.Diff(want, s.Functions); diff != "" {
