@@ -231,12 +231,17 @@ func TestZombiesAndOrphans(t *testing.T) {
 		// One child of the job's group goes on, one of a session of its own ends after the job: an orphan of the worker's.
 		`sleep 1000 >/dev/null 2>&1 3>&- & setsid sleep 0.1 >/dev/null 2>&1 3>&- & printf ok`).waitReady()
 	s := newSubmitter(t, server.Addr)
+	begin := w.descriptors()
 	for range 20 {
 		if a, err := s.do("f", ""); a.Result != "ok" {
 			t.Fatalf("%+v, %v", a, err)
 		}
 	}
 	eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
+	// Each of the two slots keeps an epoll set; our own requests for its state may have a connection.
+	if n := w.descriptors(); n > begin+3 {
+		t.Errorf("%d descriptors after 20 jobs, %d before", n, begin)
+	}
 }
 
 // A full disk under the spool ends the job whose result or workload doesn't fit, by the crash policy; the worker and its connection go on.

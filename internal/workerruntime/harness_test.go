@@ -201,6 +201,16 @@ func (w *workerProcess) procField(name string) int {
 	return 0
 }
 
+// descriptors is how many the process has open.
+func (w *workerProcess) descriptors() int {
+	w.t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.cmd.Process.Pid))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(entries)
+}
+
 // cpu is the processor time used so far.
 func (w *workerProcess) cpu() time.Duration {
 	w.t.Helper()

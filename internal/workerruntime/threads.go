@@ -16,8 +16,8 @@ import (
 // as busy and looks into its poller meanwhile only where another thread happens to; a slot that waits there for its job server's answer
 // would wait for the other slots' jobs. So slots of exec mode wait by threads of their own for whatever comes soon.
 
-// mostThreads is up to how many slots have room in the runtime's scheduler without taking it from each other.
-const mostThreads = 32
+// mostThreads is up to how many slots have room in the scheduler without taking it from each other; each place takes up to 150 KiB.
+const mostThreads = 16
 
 // roomForThreads lets the threads of all slots be in system calls at once. A thread in a system call keeps its place, of GOMAXPROCS, for up to 10 ms;
 // where none is left over, the runtime's monitor wakes every 20 us to take places away, which costs more than a small job itself.
