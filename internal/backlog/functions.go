@@ -93,6 +93,7 @@ type FunctionStats struct {
 	Name, Server           string // Server is empty in a sum
 	Total, Running, Queued int64
 	Workers                int64
+	Pools                  int // that want it, on the job server where most do
 }
 
 // shownFor is how long the figures of a job server that doesn't answer are still shown.
@@ -129,6 +130,7 @@ func (w *Watcher) Functions(byServer bool, now time.Time) []FunctionStats {
 			f.Running += int64(running)
 			f.Queued += int64(c.total - running)
 			f.Workers += int64(c.workers)
+			f.Pools = max(f.Pools, c.refs)
 		}
 	}
 	w.mu.Unlock()

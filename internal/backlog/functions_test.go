@@ -23,7 +23,7 @@ func TestFunctionsAndServers(t *testing.T) {
 				w := watch(t, n, Options{AllFunctions: all, MaxFunctions: 1})
 				set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}})
 				time.Sleep(time.Second)
-				want := []FunctionStats{{Name: "f", Total: 6, Running: 2, Queued: 4, Workers: 4}}
+				want := []FunctionStats{{Name: "f", Total: 6, Running: 2, Queued: 4, Workers: 4, Pools: 1}}
 				if all {
 					want = append(want, FunctionStats{Name: "other", Total: 1, Queued: 1})
 				}

@@ -19,7 +19,7 @@ func steps(page string) ([]step, error) {
 		all     []step
 		heading string
 		fence   string // the kind of the block that is open, "-" for one of no interest
-		block   []string
+		block   string
 		begin   int
 		number  int
 	)
@@ -33,17 +33,17 @@ func steps(page string) ([]step, error) {
 			if fence == "" {
 				fence = "-"
 			}
-			block = nil
+			block = ""
 		case isFence:
 			switch {
 			case fence == "sh":
-				all = append(all, step{heading: heading, line: begin, commands: strings.Join(block, "\n") + "\n"})
+				all = append(all, step{heading: heading, line: begin, commands: block})
 			case fence == "text" && len(all) > 0:
-				all[len(all)-1].want = block
+				all[len(all)-1].want = strings.Split(strings.TrimSuffix(block, "\n"), "\n")
 			}
 			fence = ""
 		case fence != "":
-			block = append(block, line)
+			block += line + "\n"
 		case strings.HasPrefix(line, "#"):
 			heading = strings.TrimSpace(strings.TrimLeft(line, "#"))
 		}

@@ -32,13 +32,13 @@ type Collector struct {
 	opts   Options
 
 	up, state, age, duration, polls, pollSeconds, requests, bytes, balanced *prometheus.Desc
-	jobs, workers, dropped                                                  *prometheus.Desc
+	jobs, workers, pools, dropped                                           *prometheus.Desc
 }
 
 // series per job server and function, for MaxSeries.
 const (
 	seriesPerServer   = 10
-	seriesPerFunction = 3
+	seriesPerFunction = 4
 )
 
 // New returns a collector of what source knows.
@@ -67,6 +67,7 @@ func New(source Source, o Options) *Collector {
 		jobs: prometheus.NewDesc("gearman_function_jobs",
 			"Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.", append(labels, "state"), nil),
 		workers: prometheus.NewDesc("gearman_function_workers", "Registrations of the function: a worker counts on each job server.", labels, nil),
+		pools:   prometheus.NewDesc("gearman_function_pools", "Pools that work on the function; 0 where no pool does.", labels, nil),
 		dropped: prometheus.NewDesc("gearman_series_dropped", "Series that are not shown since they are beyond the limit.", nil, nil),
 	}
 }
@@ -74,7 +75,7 @@ func New(source Source, o Options) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.up, c.state, c.age, c.duration, c.polls, c.pollSeconds, c.requests, c.bytes, c.balanced, c.jobs, c.workers, c.dropped,
+		c.up, c.state, c.age, c.duration, c.polls, c.pollSeconds, c.requests, c.bytes, c.balanced, c.jobs, c.workers, c.pools, c.dropped,
 	} {
 		out <- d
 	}
@@ -129,6 +130,7 @@ func (c *Collector) function(out chan<- prometheus.Metric, f *backlog.FunctionSt
 	out <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(f.Queued), append(labels, "queued")...)
 	out <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(f.Running), append(labels, "running")...)
 	out <- prometheus.MustNewConstMetric(c.workers, prometheus.GaugeValue, float64(f.Workers), labels...)
+	out <- prometheus.MustNewConstMetric(c.pools, prometheus.GaugeValue, float64(f.Pools), labels...)
 }
 
 // label makes a legal label value of a function's name, which may hold any byte. Names that differ give labels that differ.

@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 			},
 			{Address: "10.0.0.2:4730", Name: "jobs:4730", State: backlog.StateTimedOut, LoadBalanced: true},
 		},
-		functions: []backlog.FunctionStats{{Name: "resize", Total: 5, Running: 2, Queued: 3, Workers: 4}, {Name: "bad\xff"}},
+		functions: []backlog.FunctionStats{{Name: "resize", Total: 5, Running: 2, Queued: 3, Workers: 4, Pools: 2}, {Name: "bad\xff"}},
 	}
 	c := New(src, Options{})
 	want := `
@@ -44,6 +44,10 @@ gearman_function_jobs{function="\"bad\\xff\"",state="queued"} 0
 gearman_function_jobs{function="\"bad\\xff\"",state="running"} 0
 gearman_function_jobs{function="resize",state="queued"} 3
 gearman_function_jobs{function="resize",state="running"} 2
+# HELP gearman_function_pools Pools that work on the function; 0 where no pool does.
+# TYPE gearman_function_pools gauge
+gearman_function_pools{function="\"bad\\xff\""} 0
+gearman_function_pools{function="resize"} 2
 # HELP gearman_function_workers Registrations of the function: a worker counts on each job server.
 # TYPE gearman_function_workers gauge
 gearman_function_workers{function="\"bad\\xff\""} 0
@@ -125,7 +129,7 @@ func TestSeriesAreBounded(t *testing.T) {
 		}
 		series += len(f.GetMetric())
 	}
-	if !src.byServer || series > 120 || series < 100 || dropped != 94*seriesPerServer+80*seriesPerFunction {
+	if !src.byServer || series > 120 || series < 100 || dropped != 94*seriesPerServer+85*seriesPerFunction {
 		t.Errorf("%d series, %v dropped, by server %v", series, dropped, src.byServer)
 	}
 }
