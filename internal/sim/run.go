@@ -172,9 +172,10 @@ func (s *Simulator) counted() int {
 
 const priorities = 3
 
-// queue is where a job's function at its job server is counted, line the one of its lines of waiting jobs that it stands in.
+// line is which of the lines of waiting jobs a job stands in.
 func (s *Simulator) line(j *Job) int { return priorities*s.queue(j) + int(j.Priority) }
 
+// queue is where the jobs of a job's function at its job server are counted.
 func (s *Simulator) queue(j *Job) int { return int(j.Function)*s.w.Servers + int(j.Server) }
 
 func (s *Simulator) arrive(i int32) {
