@@ -287,7 +287,7 @@ func Makers() []Maker {
 			}
 			return w
 		}},
-		{Name: "five functions", About: "five functions of 0.1, 0.5, 2, 10 and 40 s, each 1 slot's load", Held: true, Make: func(rng *rand.Rand) *Workload {
+		{Name: "five functions", About: "five functions of 0.1, 0.5, 2, 10 and 40 s, each 1 slot's load", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 3600, Functions: []string{"a", "b", "c", "d", "e"}}
 			for f, s := range []float64{0.1, 0.5, 2, 10, 40} {
 				w.poisson(rng, 0, 3600, 1/s, nil, exponential(s), uint8(f))
