@@ -60,13 +60,11 @@ type entry struct {
 
 // poolFacts is what a reconcile gathered of a pool.
 type poolFacts struct {
-	generation int64
-	compiled   policy.Compiled
-	functions  []string
-	workload   workload
-	pods       []pod
-	learnt     scaling.Learnt
-	target     targetRule
+	compiled  policy.Compiled
+	functions []string
+	workload  workload
+	pods      []pod
+	target    targetRule
 }
 
 // NewAutoscaler returns an Autoscaler that takes its samples from s.
@@ -174,14 +172,14 @@ func (a *Autoscaler) enqueue(key types.NamespacedName, priority int) {
 	}
 }
 
-// set brings what a reconcile gathered and decides anew. A pool seen for the first time starts with a hold: nothing shrinks until a full
+// set brings what a reconcile gathered and decides anew. A pool seen for the first time starts with what was learnt of it before, and with a hold: nothing shrinks until a full
 // window was seen.
-func (a *Autoscaler) set(key types.NamespacedName, f poolFacts) view {
+func (a *Autoscaler) set(key types.NamespacedName, f poolFacts, learnt scaling.Learnt) view {
 	now := a.clock.Now()
 	a.mu.Lock()
 	e, ok := a.pools[key]
 	if !ok {
-		e = &entry{state: scaling.NewState(f.learnt, now), stuck: map[string]int{}}
+		e = &entry{state: scaling.NewState(learnt, now)}
 		a.pools[key] = e
 	}
 	a.mu.Unlock()

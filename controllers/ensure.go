@@ -21,6 +21,8 @@ const maxEdits = 3
 // drift is what is known of a Deployment that the cache does not show as it was last applied, or that somebody else has edited.
 type drift struct {
 	fields string      // what the operator owned after its last apply, as a hash
+	uid    string      // of the Deployment then
+	made   int64       // the generation that the apply made; what the cache shows of an earlier one says nothing
 	edits  []time.Time // when edits were put back
 }
 
@@ -67,7 +69,7 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 	if err != nil {
 		return refusal(err)
 	}
-	r.noteApplied(key, a.fields, drifted && current)
+	r.noteApplied(key, a, drifted && current)
 	if drifted && current {
 		r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
 	}
@@ -99,12 +101,15 @@ func (r *PoolReconciler) drifted(key types.NamespacedName, w *workload) bool {
 		}
 		return false
 	}
+	if d != nil && d.uid == w.uid && w.generation < d.made {
+		return false
+	}
 	return d == nil || d.fields != w.liveFields
 }
 
 // noteApplied remembers what an apply left the operator owning until the cache shows it: the note on the Deployment may have been written in a second
 // step, and the state in between is no drift.
-func (r *PoolReconciler) noteApplied(key types.NamespacedName, fields string, edited bool) {
+func (r *PoolReconciler) noteApplied(key types.NamespacedName, a applied, edited bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.drifts[key]
@@ -112,7 +117,7 @@ func (r *PoolReconciler) noteApplied(key types.NamespacedName, fields string, ed
 		d = &drift{}
 		r.drifts[key] = d
 	}
-	d.fields = fields
+	d.fields, d.uid, d.made = a.fields, a.uid, a.generation
 	if edited {
 		d.edits = append(d.edits, r.clock.Now())
 	}

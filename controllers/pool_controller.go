@@ -184,9 +184,9 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return r.stalled(ctx, &pool, w, f)
 	}
 	v := r.autoscaler.set(req.NamespacedName, poolFacts{
-		generation: pool.Generation, compiled: compiled, functions: policy.Functions(&pool.Spec),
-		workload: w, pods: pods, learnt: learntFrom(pool.Status.Learnt), target: targetRuleOf(&pool.Spec),
-	})
+		compiled: compiled, functions: policy.Functions(&pool.Spec),
+		workload: w, pods: pods, target: targetRuleOf(&pool.Spec),
+	}, learntFrom(pool.Status.Learnt))
 	f.trouble, f.noWorker = worstTrouble(pods, pool.Status.Conditions, r.clock.Now())
 	f.contested = r.scaler.observe(req.NamespacedName, w, r.clock.Now())
 	f.shared = r.share(req.NamespacedName, policy.Servers(&pool.Spec), policy.Functions(&pool.Spec))

@@ -159,6 +159,9 @@ func (a *Autoscaler) probe(key types.NamespacedName, e *entry, p scaling.Policy,
 			delete(e.stuck, f.Name)
 			a.probes.drop(k)
 		default:
+			if e.stuck == nil {
+				e.stuck = map[string]int{}
+			}
 			if e.stuck[f.Name]++; e.stuck[f.Name] >= stuckTicks {
 				a.probes.ask(k)
 			}
