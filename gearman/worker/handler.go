@@ -87,7 +87,7 @@ func OnPanic(decide func(*PanicError) error) Option {
 }
 
 // OnSpoolError decides in the handler's place what comes of a job whose payload could not be written to Options.SpoolDir, for which err says
-// why: it is called as a handler is, but has no payload to read. Without it such a job ends with an exception that says so.
+// why: it is called as a handler is, but has no payload to read. Without it such a job fails, and JobDone is told err.
 func OnSpoolError(decide func(ctx context.Context, job *Job, err error) error) Option {
 	return func(f *function) { f.onSpoolError = decide }
 }
@@ -128,7 +128,7 @@ func (f *function) call(ctx context.Context, job *Job) (result []byte, err error
 	case f.onSpoolError != nil:
 		err = errors.Join(f.onSpoolError(ctx, job, job.spoolErr), job.spoolErr)
 	default:
-		err = errors.Join(Exception([]byte("the worker could not keep the "+job.spoolErr.Error())), job.spoolErr)
+		err = job.spoolErr
 	}
 	returned = true
 	return result, err

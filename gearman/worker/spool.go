@@ -94,7 +94,7 @@ func (l *link) readSpool(job *Job) error {
 		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
 	}
 	if w.err != nil {
-		job.spoolErr = fmt.Errorf("payload of %d bytes: %w", job.size, w.err)
+		job.spoolErr = fmt.Errorf("spool a payload of %d bytes: %w", job.size, w.err)
 	}
 	return nil
 }

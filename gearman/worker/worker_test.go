@@ -374,7 +374,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 	}
 	big := strings.Repeat("x", 3_000_000)
 	for _, tc := range []struct{ function, payload, want string }{
-		{"plain", big, "WORK_EXCEPTION|%s|the worker could not keep the payload of 3000000 bytes: open " + options.SpoolDir},
+		{"plain", big, "WORK_FAIL|%s"},
 		{"decided", big, "WORK_EXCEPTION|%s|decided"},
 		{"plain", "small", "WORK_COMPLETE|%s|small"},
 	} {

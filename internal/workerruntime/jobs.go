@@ -64,7 +64,7 @@ func (js *jobs) handle(h *handler) worker.Handler {
 // unspooled is the library's handler of jobs of a function whose workload could not be kept.
 func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
 	return func(ctx context.Context, wj *worker.Job, err error) error {
-		o := h.OnCrash.Crash(job.SpoolFailed, "keep the workload: %v; give --spool-dir a directory with room for --concurrency workloads", err)
+		o := h.OnCrash.Crash(job.SpoolFailed, "keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err)
 		_, err = js.settle(ctx, wj, h, &o)
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,11 +83,16 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	var dial func(context.Context, string, string) (net.Conn, error) // nil: the library's own
+	if slices.ContainsFunc(o.Handlers, func(h options.Handler) bool { return h.Mode == options.Exec }) {
+		roomForThreads(o.Concurrency)
+		dial = dialThread
+	}
 	r.worker, err = worker.New(worker.Options{
 		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
-		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dialer(o),
+		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
 		Hooks: worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
 	})
 	if err != nil {
@@ -238,17 +244,6 @@ func (r *run) ready() (bool, string) {
 }
 
 func (r *run) isDraining() bool { return r.draining.Load() }
-
-// dialer is how connections to job servers are opened: for slots that start processes, to be waited for by threads.
-func dialer(o *options.Options) func(context.Context, string, string) (net.Conn, error) {
-	for _, h := range o.Handlers {
-		if h.Mode == options.Exec {
-			roomForThreads(o.Concurrency)
-			return dialThread
-		}
-	}
-	return nil
-}
 
 // trySpool tells whether files can be made in the spool directory.
 func trySpool(o *options.Options) error {

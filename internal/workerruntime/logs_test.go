@@ -1,0 +1,59 @@
+package workerruntime_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// Ten thousand quick failures, each with a line on standard error's part, leave a log that can be read.
+func TestLogOfManyFailures(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		http.Error(w, "no such image", http.StatusNotFound)
+	}))
+	defer service.Close()
+	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--concurrency", "8", "--", service.URL).waitReady()
+	const jobs = 10_000
+	s := newSubmitter(t, server.Addr)
+	for range jobs {
+		s.background("f", "")
+	}
+	began := time.Now()
+	eventually(t, "all jobs have failed", func() bool {
+		_, m := w.get("/metrics")
+		return strings.Contains(m, fmt.Sprintf(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"} %d`, jobs))
+	})
+	// 50 at once, 10 a second, as many again to say what was left out; and a few of the start.
+	if n, most := w.log.lines(), 130+20*int(time.Since(began).Seconds()+60); n > most || n < 50 {
+		t.Errorf("%d log lines for %d failures, at most %d wanted", n, jobs, most)
+	}
+}
+
+// A chatty command's lines are counted, not all logged.
+func TestLogOfChattyCommand(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--log-rate", "10", "--", "sh", "-c", "seq 20000 >&2").waitReady()
+	s := newSubmitter(t, server.Addr)
+	for range 2 {
+		if a, err := s.do("f", ""); a.End != complete {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if n := w.log.lines(); n < 100 || n > 2000 {
+		t.Errorf("%d log lines of 40,000", n)
+	}
+	if !strings.Contains(w.log.String(), "Left out log lines") {
+		t.Error("nothing says that lines were left out")
+	}
+}
