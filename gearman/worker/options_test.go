@@ -146,6 +146,36 @@ func TestCanRequeue(t *testing.T) {
 	}
 }
 
+// A server that says nothing of its kind, and refuses GRAB_JOB_UNIQ, is asked by GRAB_JOB from then on.
+func TestFallBackToPlainGrab(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl), gearmantest.WithVersion("a server of mine"))
+		for range 3 {
+			s.Submit("f", "", nil)
+		}
+		runs := 0
+		inBubble(t, Options{}, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+			if v := job.ServerVersion(); v.Dialect != proto.Unknown || v.Text != "a server of mine" {
+				t.Errorf("the server's version is %+v", v)
+			}
+			runs++
+			return nil, nil
+		}}, func(w *Worker) {
+			time.Sleep(time.Minute)
+			if st := w.Status(); st.Servers[0].Reconnects != 0 {
+				t.Errorf("%d reconnects, want the refusal to cost none", st.Servers[0].Reconnects)
+			}
+		})
+		if runs != 3 {
+			t.Errorf("%d jobs run, want 3", runs)
+		}
+		if uniq, plain := requests(s, proto.TypeGrabJobUniq), requests(s, proto.TypeGrabJob); uniq != 1 || plain < 4 {
+			t.Errorf("%d times GRAB_JOB_UNIQ and %d times GRAB_JOB, want one and the rest", uniq, plain)
+		}
+	})
+}
+
 // A payload that its codec can't read fails the job, and says which function's; so does a result that it can't write.
 func TestFuncErrors(t *testing.T) {
 	t.Parallel()
