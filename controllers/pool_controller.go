@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -197,7 +198,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		if err != nil {
 			return ctrl.Result{}, err
 		}
-		r.scaled(&pool, w.replicas, replicas, v)
+		r.scaled(ctx, &pool, w.replicas, replicas, v)
 	}
 	turn, err := r.writeStatus(ctx, &pool, w, f, v)
 	if err != nil {
@@ -308,12 +309,13 @@ func (r *PoolReconciler) subscribe(pool *v1alpha1.GearmanWorkerPool, w workload,
 	return nil
 }
 
-// scaled tells of a change of replicas.
-func (r *PoolReconciler) scaled(pool *v1alpha1.GearmanWorkerPool, from, to int32, v view) {
+// scaled tells of a change of replicas, in the log and the event in the words of the status.
+func (r *PoolReconciler) scaled(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, from, to int32, v view) {
 	if from == to {
 		return
 	}
 	r.autoscaler.scaled(client.ObjectKeyFromObject(pool))
+	log.FromContext(ctx).Info("Scaled", "from", from, "to", to, "reason", v.decision.Reason, "message", v.decision.Message)
 	r.event(pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, to, v.decision.Message))
 }
 

@@ -29,9 +29,10 @@ const (
 	soloLeader  = "solo-leader"
 	soloRestart = "solo-restart"
 	soloDrift   = "solo-drift"
+	soloExplain = "solo-explain"
 )
 
-var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift}
+var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift, soloExplain}
 
 // managerBinary builds the operator once.
 var managerBinary = sync.OnceValues(func() (string, error) { return build("manager") })
