@@ -68,7 +68,7 @@ func RunPlot(file, title string, series []Series, target float64) error {
 		switch i {
 		case 0:
 			p.Title.Text = title
-			p.Legend.Top = true
+			p.Legend.Top, p.Legend.Left = true, true
 		case 1:
 			line, err := plotter.NewLine(plotter.XYs{{X: 0, Y: target}, {X: end, Y: target}})
 			if err != nil {
@@ -125,10 +125,11 @@ func BarPlot(file, title, label string, names, groups []string, values [][]float
 	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 	p.Add(line)
 	p.Y.Max = max(p.Y.Max, 1.5) // room for the legend
-	p.Legend.Top = true
+	// An SVG's reader may have a wider font than the one that the text was measured with: all text begins where it must not overlap, and ends in free space.
+	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(names...)
-	p.X.Tick.Label.Rotation = math.Pi / 3
-	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
+	p.X.Tick.Label.Rotation = -math.Pi / 3
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XLeft, draw.YCenter
 	return save(file, 24*vg.Centimeter, 13*vg.Centimeter, [][]*plot.Plot{{p}})
 }
 
