@@ -34,6 +34,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
+// workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
+const workers = 32
+
 // gcPercent is by how much the heap may grow over what is in use before garbage is collected, where the environment's GOGC doesn't say it.
 const gcPercent = 20
 
@@ -89,7 +92,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"),
 		clock.RealClock{}, watcher, autoscaler, controllers.Options{
 			Runtime:        controllers.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
-			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: 8, Scale: scale,
+			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: workers, Scale: scale,
 		})
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
