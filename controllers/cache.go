@@ -76,7 +76,7 @@ func stripPool(obj any) (any, error) {
 // stripDeployment keeps what gatherWorkload reads.
 func stripDeployment(obj any) (any, error) {
 	d, ok := obj.(*appsv1.Deployment)
-	if !ok {
+	if !ok || len(d.Spec.Template.Spec.Containers) == 0 { // stripped before: an informer may do it twice
 		return obj, nil
 	}
 	out := &appsv1.Deployment{ObjectMeta: stripMeta(&d.ObjectMeta)}
@@ -136,7 +136,7 @@ func stripStatefulSet(obj any) (any, error) {
 // stripPod keeps who a pod is, whether it is ready and since when, its address and its deletion cost.
 func stripPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
-	if !ok {
+	if !ok || len(p.Spec.Containers) == 0 { // stripped before
 		return obj, nil
 	}
 	var annotations map[string]string

@@ -63,12 +63,17 @@ func (w writes) total() (n float64) {
 	return n
 }
 
+// totals shows how many there were.
+func (w writes) totals() string { return w.rows("in all", 1) }
+
 // table shows the rates over so many seconds.
-func (w writes) table(seconds float64) string {
+func (w writes) table(seconds float64) string { return w.rows("per second", seconds) }
+
+func (w writes) rows(unit string, by float64) string {
 	var text strings.Builder
-	text.WriteString("| request | per second |\n|---|--:|\n")
+	text.WriteString("| request | " + unit + " |\n|---|--:|\n")
 	for _, what := range slices.Sorted(maps.Keys(w)) {
-		fmt.Fprintf(&text, "| %s | %.3f |\n", what, w[what]/seconds)
+		fmt.Fprintf(&text, "| %s | %.3f |\n", what, w[what]/by)
 	}
 	return text.String()
 }
