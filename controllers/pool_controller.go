@@ -199,10 +199,6 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 			return ctrl.Result{}, err
 		}
 		r.scaled(ctx, &pool, w.replicas, replicas, v)
-		if replicas != w.replicas && pool.Status.ObservedGeneration == pool.Generation {
-			// The change comes back as an event, and then the status is written with what has become of it. Until then other pools' replicas come first.
-			return again(refresh, 0), nil
-		}
 	}
 	turn, err := r.writeStatus(ctx, &pool, w, f, v)
 	if err != nil {
