@@ -258,9 +258,10 @@ func (a *Autoscaler) decide(key types.NamespacedName, e *entry) (write bool, pri
 	}
 	p := e.facts.compiled.At(now)
 	in := scalingSample(e.facts, sample, p.Tick, e.view.at, now)
-	a.probe(key, e, p, in)
+	seen := newestAnswer(&sample)
+	a.probe(key, e, p, in, seen.After(newestAnswer(&e.view.sample)))
 	for i := range in.Functions {
-		in.Functions[i].NotRunnable = a.probes.notRunnable(key, in.Functions[i].Name)
+		in.Functions[i].NotRunnable = a.probes.notRunnable(key, in.Functions[i].Name, in.Replicas > 0, seen)
 	}
 	if polled && in.Replicas == 0 && a.probes.pending(key) {
 		// At zero the verdict on the backlog comes first, in a few milliseconds; it notifies.

@@ -31,7 +31,8 @@ type probeKey struct {
 type verdict struct {
 	notRunnable bool
 	at          time.Time
-	asked       bool // a probe is under way
+	since       time.Time // of the first of the like verdicts on end
+	asked       bool      // a probe is under way
 }
 
 // prober asks job servers whether a function's backlog can be handed to a worker, and remembers the answers for a while.
@@ -74,7 +75,12 @@ func (p *prober) probe(ctx context.Context, k probeKey) {
 	p.mu.Lock()
 	if of, ok := p.verdicts[k.pool]; ok { // else the pool was forgotten meanwhile
 		// Without an answer the backlog counts as runnable: a worker too many does no harm, one too few does.
-		of[k.function] = verdict{notRunnable: err == nil && v == backlog.NotRunnable, at: p.clock.Now()}
+		now := p.clock.Now()
+		next := verdict{notRunnable: err == nil && v == backlog.NotRunnable, at: now, since: now}
+		if last := of[k.function]; last.notRunnable && next.notRunnable {
+			next.since = last.since
+		}
+		of[k.function] = next
 	}
 	p.mu.Unlock()
 	p.notify(k.pool)
@@ -110,10 +116,13 @@ func (p *prober) drop(k probeKey) {
 	}
 }
 
-func (p *prober) notRunnable(pool types.NamespacedName, function string) bool {
+// notRunnable reports whether the verdict on a function is so. Where workers take jobs the last of them may have gone just before the probe, so that the job server had
+// nothing to hand out: there the verdict counts once a later answer, that of seen, still shows the backlog.
+func (p *prober) notRunnable(pool types.NamespacedName, function string, workers bool, seen time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.verdicts[pool][function].notRunnable
+	v := p.verdicts[pool][function]
+	return v.notRunnable && (!workers || seen.After(v.since))
 }
 
 // pending reports whether a first verdict on one of the pool's functions is on its way.
@@ -135,8 +144,8 @@ func (p *prober) forget(pool types.NamespacedName) {
 }
 
 // probe asks for verdicts on backlogs that may not be runnable: any at zero replicas, and those that free slots were not given
-// for some ticks. e is locked.
-func (a *Autoscaler) probe(key types.NamespacedName, e *entry, p scaling.Policy, in scaling.Sample) {
+// for some ticks; fresh says that the job servers have answered since the last decision. e is locked.
+func (a *Autoscaler) probe(key types.NamespacedName, e *entry, p scaling.Policy, in scaling.Sample, fresh bool) {
 	if p.Mode == scaling.ModePaused {
 		return
 	}
@@ -162,7 +171,10 @@ func (a *Autoscaler) probe(key types.NamespacedName, e *entry, p scaling.Policy,
 			if e.stuck == nil {
 				e.stuck = map[string]int{}
 			}
-			if e.stuck[f.Name]++; e.stuck[f.Name] >= stuckTicks {
+			if fresh {
+				e.stuck[f.Name]++
+			}
+			if e.stuck[f.Name] >= stuckTicks {
 				a.probes.ask(k)
 			}
 		}

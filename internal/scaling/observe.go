@@ -293,6 +293,8 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 		need = max(need, int32(math.Ceil(60/max(v.tick, 0.1))))
 	}
 	switch {
+	case v.dt > 0 && v.dt < v.tick/2:
+		// Decided again for another cause than a new sample, such as a pod that has become ready: the same queue is not counted twice.
 	case free:
 		s.FreeFor, s.FullFor = min(s.FreeFor+1, 1000), 0
 	case v.slots > 0 && v.free < 1:

@@ -216,3 +216,22 @@ func TestUnknownJobsDoNotHoldBackKnownOnes(t *testing.T) {
 		t.Errorf("%d replicas without jobs of which nothing is known, %d with 50; want 15 at least, and no fewer with them", none, many)
 	}
 }
+
+func TestOneSampleDecidedOnAgainIsNoStuckQueue(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 10}, 4)
+	q.busy(2)
+	q.ticks(3)
+	q.queue(1) // it has just come; two slots are free
+	q.tick()
+	for range 20 { // pods become ready, say
+		q.now = q.now.Add(10 * time.Millisecond)
+		if q.last, q.state = Decide(q.policy, q.state, q.sample, q.now); q.last.NotRunnable {
+			t.Fatal("a queue of a moment is told not to be runnable")
+		}
+	}
+	q.ticks(20)
+	if !q.last.NotRunnable {
+		t.Error("a queue that free slots aren't given for long is not told")
+	}
+}
