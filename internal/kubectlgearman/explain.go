@@ -80,8 +80,8 @@ var terms = []term{
 	{"loadMilliSlots", "slots are kept busy by the work that arrives", thousandths},
 	{"keepMilliSlots", "slots are kept for that load", thousandths},
 	{"idleMilliSlots", "slots were idle all through the idle window", thousandths},
-	{"jobMilliseconds", "a job takes, as learnt from jobs that ended well", milliseconds},
-	{"bootMilliseconds", "a pod takes from its creation to its registration", milliseconds},
+	{"jobMilliseconds", "a job takes (learnt from jobs that ended well; a guess until one has)", milliseconds},
+	{"bootMilliseconds", "a pod takes from its creation to its registration (a guess until one was seen)", milliseconds},
 	{"oldestWaitMilliseconds", "the oldest job has waited (estimated)", milliseconds},
 	{"targetWaitMilliseconds", "a job should start within this time", milliseconds},
 }
@@ -102,7 +102,11 @@ func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 	if status.Decision.Reason == "" {
 		p.line("Nothing was decided yet.")
 	} else {
-		p.line("%d replicas (%d ready), %d wanted, between %d and %d.", status.Replicas, status.ReadyReplicas, status.DesiredReplicas,
+		replicas := "replicas"
+		if status.Replicas == 1 {
+			replicas = "replica"
+		}
+		p.line("%d %s (%d ready), %d wanted, between %d and %d.", status.Replicas, replicas, status.ReadyReplicas, status.DesiredReplicas,
 			spec.MinReplicas, spec.MaxReplicas)
 		p.line("%s: %s.", status.Decision.Reason, printable(strings.TrimSuffix(status.Decision.Message, ".")))
 	}

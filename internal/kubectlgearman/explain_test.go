@@ -44,7 +44,7 @@ TargetWait: queued jobs would start later than the target wait.
 The numbers behind it:
   120    jobs wait and can be handed out
   2.75   slots are missing for the queue to start in time
-  1.5s   a job takes, as learnt from jobs that ended well
+  1.5s   a job takes (learnt from jobs that ended well; a guess until one has)
   9      futureTerm
 
 Job servers:

@@ -115,7 +115,7 @@ func TestArrange(t *testing.T) {
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	descs := make(chan *prometheus.Desc, 1000)
-	new(controllers.Autoscaler).Describe(descs)
+	controllers.NewAutoscaler(nil, nil).Describe(descs)
 	close(descs)
 	var known strings.Builder
 	for desc := range descs {

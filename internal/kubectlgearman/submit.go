@@ -1,7 +1,9 @@
 package kubectlgearman
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +53,7 @@ nothing waits. The command fails if the job fails.
 	flags.StringVarP(&o.file, "file", "f", "", "file with the workload; - is standard input")
 	flags.BoolVarP(&o.background, "background", "b", false, "don't wait for the result")
 	flags.StringVar(&o.priority, "priority", "normal", "high, normal or low")
-	flags.StringVar(&o.unique, "unique", "", "unique key: jobs of one function with one key are one job")
+	flags.StringVar(&o.unique, "unique", "", "unique key: jobs of one function with one key are one job; empty: a random one")
 	flags.DurationVar(&o.after, "after", 0, "run the job after this time; needs --background")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	cmd.MarkFlagsMutuallyExclusive("data", "file")
@@ -108,10 +110,8 @@ func (c *cli) submit(ctx context.Context, function string, o *submitOptions) (er
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	options := []gearman.Option{gearman.WithPriority(priority)}
-	if o.unique != "" {
-		options = append(options, gearman.WithUnique(o.unique))
-	}
+	// A job server with a persistent queue keeps one background job for each function and key: without keys, a job replaces the one before.
+	options := []gearman.Option{gearman.WithPriority(priority), gearman.WithUnique(cmp.Or(o.unique, rand.Text()))}
 	if o.after > 0 {
 		options = append(options, gearman.At(time.Now().Add(o.after)))
 	}

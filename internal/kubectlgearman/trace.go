@@ -34,6 +34,7 @@ type tracer struct {
 	seen    map[life]telemetry.Counters
 	took    map[string]telemetry.Counters // what ended while recording
 	guessed map[string]float64            // ended by estimate, less what was counted as whole jobs
+	ahead   map[string]int64              // jobs that left the queue before a worker told so: ends that are still to be told
 	rows    []arrival
 }
 
@@ -47,7 +48,7 @@ type arrival struct {
 func newTracer(functions []string, jobSeconds float64) *tracer {
 	t := &tracer{
 		functions: map[uint32]string{}, jobSeconds: jobSeconds, seen: map[life]telemetry.Counters{},
-		took: map[string]telemetry.Counters{}, guessed: map[string]float64{},
+		took: map[string]telemetry.Counters{}, guessed: map[string]float64{}, ahead: map[string]int64{},
 	}
 	for _, f := range functions {
 		t.functions[telemetry.FunctionHash(f)] = f
@@ -69,7 +70,8 @@ func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []t
 			done = int64(t.guessed[f])
 			t.guessed[f] -= float64(done)
 		}
-		if jobs := now[f].total - t.before[f].total + done; jobs > 0 {
+		jobs := now[f].total - t.before[f].total + done - t.ahead[f]
+		if t.ahead[f] = max(0, -jobs); jobs > 0 {
 			t.rows = append(t.rows, arrival{at, f, jobs})
 		}
 	}

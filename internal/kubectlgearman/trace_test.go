@@ -159,3 +159,19 @@ func TestRecordErrors(t *testing.T) {
 		})
 	}
 }
+
+// Jobs leave the queue up to a second before their worker tells so: that makes no jobs of nothing.
+func TestTracerToldLater(t *testing.T) {
+	t.Parallel()
+	tr := newTracer([]string{"f"}, 0)
+	for i, look := range []struct {
+		total, ok int64
+	}{{10, 0}, {4, 2}, {4, 6}, {7, 8}, {7, 8}} {
+		report := telemetry.Report{Start: 1, Full: true, Counters: telemetry.Counters{OK: look.ok}}
+		tr.observe(time.Duration(i)*time.Second, map[string]backlogOf{"f": {total: look.total}}, []telemetry.Report{report})
+	}
+	// 8 ended and 7 of the first 10 and the new ones are left: 5 came.
+	if got := tr.jobs(); got != 5 {
+		t.Errorf("%d jobs came, want 5: %+v", got, tr.rows)
+	}
+}
