@@ -35,7 +35,7 @@ func plugin(ctx context.Context, s *cluster.Stage, stdin string, args ...string)
 }
 
 // The plugin against a real cluster: it reaches the operator and job servers by port-forwards of its own, with the user's rights.
-func TestPlugin(t *testing.T) {
+func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool, one after the other
 	t.Parallel()
 	s := stage(t)
 	ctx := within(t, 10*time.Minute)
