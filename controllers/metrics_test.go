@@ -52,16 +52,16 @@ func TestPoolMetrics(t *testing.T) {
 			t.Fatalf("%s has %d series", f.GetName(), len(f.GetMetric()))
 		}
 		m := f.GetMetric()[0]
-		labels := ""
+		var labels strings.Builder
 		for _, l := range m.GetLabel() {
-			labels += l.GetName() + "=" + l.GetValue() + " "
+			labels.WriteString(l.GetName() + "=" + l.GetValue() + " ")
 		}
 		wantLabels := "namespace=jobs pool=resize "
 		if name == "decision" {
 			wantLabels += "reason=" + string(scaling.ReasonIdle) + " "
 		}
-		if labels != wantLabels {
-			t.Errorf("%s has the labels %q, want %q", name, labels, wantLabels)
+		if labels.String() != wantLabels {
+			t.Errorf("%s has the labels %q, want %q", name, labels.String(), wantLabels)
 		}
 		got[name] = m.GetGauge().GetValue()
 	}
