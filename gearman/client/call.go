@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
@@ -118,10 +120,25 @@ func (c *Client) appendTask(dst []byte, typ proto.Type, t *Task, payload []byte)
 	if c.o.Prefix != "" {
 		name = c.o.Prefix + name
 	}
-	if typ == proto.TypeSubmitJobEpoch {
-		return proto.AppendSubmitEpoch(dst, name, t.Unique, t.At, payload)
+	unique := t.Unique
+	if unique == "" && t.Background && !t.NoUnique {
+		unique = c.keys.next()
 	}
-	return proto.AppendSubmit(dst, typ, name, t.Unique, payload)
+	if typ == proto.TypeSubmitJobEpoch {
+		return proto.AppendSubmitEpoch(dst, name, unique, t.At, payload)
+	}
+	return proto.AppendSubmit(dst, typ, name, unique, payload)
+}
+
+// keyMaker makes unique keys that nobody else makes.
+type keyMaker struct {
+	prefix string // random
+	n      atomic.Uint64
+}
+
+func (k *keyMaker) next() string {
+	var buf [64]byte
+	return string(strconv.AppendUint(append(append(buf[:0], k.prefix...), '-'), k.n.Add(1), 36))
 }
 
 // runOne runs a single task.

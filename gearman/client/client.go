@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type Client struct {
 	wg     sync.WaitGroup // connections' goroutines
 
 	turn atomic.Uint64 // of RoundRobin
+	keys keyMaker
 	snap atomic.Pointer[snapshot]
 
 	mu      sync.Mutex
@@ -74,6 +76,7 @@ func New(o Options) (*Client, error) {
 		dialer:    transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
 		backoff:   transport.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
 		servers:   make(map[transport.Endpoint]*server),
+		keys:      keyMaker{prefix: rand.Text()},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

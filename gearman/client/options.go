@@ -151,6 +151,10 @@ func WithPriority(p Priority) Option { return func(t *Task) { t.Priority = p } }
 // queued, with the payload and priority of the first.
 func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
 
+// WithoutUnique sends a background job without any key, rather than with one of its own. That saves the job server some work, but one with a
+// persistent queue keeps only the last of such jobs for each function: after a restart the others are lost (seen with gearmand 1.1.20 and libsqlite3).
+func WithoutUnique() Option { return func(t *Task) { t.NoUnique = true } }
+
 // UniqueByWorkload gives the job a key made of its payload, so that equal jobs join. The key is the same for any client of this
 // package; it isn't the server's own "-", so that it can choose the server, too.
 func UniqueByWorkload() Option {
@@ -180,7 +184,8 @@ func OnCreated(f func(JobID)) Option { return func(t *Task) { t.OnCreated = f } 
 type Task struct {
 	Function   string
 	Payload    []byte // not copied: don't change it until the task has ended
-	Unique     string // empty: none
+	Unique     string // empty: a foreground job has none, a background job a random one of its own
+	NoUnique   bool   // see WithoutUnique
 	Priority   Priority
 	Background bool
 	At         time.Time     // background only; zero: now

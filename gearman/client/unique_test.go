@@ -1,0 +1,58 @@
+package client_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/test/jobserver"
+)
+
+// A persistent queue keeps one background job for each function and key: jobs that were given none must not replace each other there, however
+// they were submitted.
+func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
+	t.Parallel()
+	ctx := within(t)
+	s := jobserver.Gearmand(t, "--queue-type=libsqlite3", "--libsqlite3-db="+filepath.Join(t.TempDir(), "queue"))
+	c := newClient(t, client.Options{Servers: []string{s.Addr}})
+	for range 3 {
+		if _, err := c.Background(ctx, "alone", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Background(ctx, "given", []byte("x"), client.WithUnique("k")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Background(ctx, "none", []byte("x"), client.WithoutUnique()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := c.Pipeline(client.PipelineOptions{})
+	for range 100 {
+		if _, err := p.Submit(ctx, &client.Task{Function: "piped", Payload: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart(t)
+	a, err := admin.Dial(ctx, s.Addr, admin.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	rows, err := a.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, r := range rows {
+		got[r.Function] = int64(r.Total)
+	}
+	if diff := cmp.Diff(map[string]int64{"alone": 3, "given": 1, "none": 1, "piped": 100}, got); diff != "" {
+		t.Errorf("jobs after a restart (-want +got):\n%s", diff)
+	}
+}
