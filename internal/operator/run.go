@@ -38,7 +38,7 @@ import (
 const workers = 32
 
 // gcPercent is by how much the heap may grow over what is in use before garbage is collected, where the environment's GOGC doesn't say it.
-const gcPercent = 20
+const gcPercent = 15
 
 // giveBackEvery is how often memory that isn't used is given back.
 const giveBackEvery = time.Minute
