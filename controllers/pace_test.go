@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
@@ -41,6 +43,21 @@ func TestPacer(t *testing.T) {
 	p.forget(key(3))
 	if got := p.waiting(); got != 0 {
 		t.Errorf("%d pools wait after they were forgotten", got)
+	}
+}
+
+// TestTurnForNothing: a pool that has nothing to write any more when its turn comes gives it up.
+func TestTurnForNothing(t *testing.T) {
+	t.Parallel()
+	clock := clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
+	r := &PoolReconciler{clock: clock, pacer: newPacer(1, 1), autoscaler: NewAutoscaler(nil, clock)}
+	r.pacer.wait(types.NamespacedName{Name: "another"}, clock.Now())
+	pool := &v1alpha1.GearmanWorkerPool{}
+	if turn, err := r.writeStatus(t.Context(), pool, workload{}, facts{polled: true}, view{}); turn <= 0 || err != nil || r.pacer.waiting() != 1 {
+		t.Fatalf("turn %v, %v, %d wait; want one that waits", turn, err, r.pacer.waiting())
+	}
+	if turn, err := r.writeStatus(t.Context(), pool, workload{}, facts{}, view{}); turn != 0 || err != nil || r.pacer.waiting() != 0 {
+		t.Errorf("turn %v, %v, %d wait; want none", turn, err, r.pacer.waiting())
 	}
 }
 

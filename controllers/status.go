@@ -52,6 +52,7 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.Gearman
 		r.autoscaler.noted(key, v, figuresIn(status), now)
 		return 0, nil
 	}
+	r.pacer.forget(key) // it may have waited with something that no longer holds
 	r.autoscaler.noted(key, v, has, time.Time{})
 	return 0, nil
 }
