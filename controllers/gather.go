@@ -35,6 +35,8 @@ type workload struct {
 	rollout bool
 	// replacing says only the former.
 	replacing bool
+	// rollsOut is what the conditions say of it.
+	rollsOut bool
 	// failure is the message of the ReplicaFailure condition: why the API server refuses the pods.
 	failure string
 

@@ -151,7 +151,7 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	f := facts{mode: policy.Mode(&pool.Spec), rollout: rollsOut(&pool, &w)}
+	f := facts{mode: policy.Mode(&pool.Spec), rollout: r.rollsOut(&pool, &w)}
 	compiled, err := policy.Compile(&pool.Spec)
 	if err != nil {
 		f.stall = stall{reasonInvalidScaling, err.Error()}
@@ -171,7 +171,8 @@ func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if f.stall.reason != "" {
 		return r.stalled(ctx, &pool, w, f)
 	}
-	f.rollout = rollsOut(&pool, &w)
+	f.rollout = r.rollsOut(&pool, &w)
+	w.rollsOut = f.rollout
 	switch {
 	case w.edited:
 		f.stall = stall{reasonContested, "somebody else keeps changing the Deployment: stop them, or make the change in the pool"}
@@ -227,9 +228,15 @@ func again(refresh, turn time.Duration) ctrl.Result {
 }
 
 // rollsOut reports whether pods of an older template are being replaced. Each change of replicas, too, is unseen by the Deployment controller for a moment:
-// so long it stays as it was.
-func rollsOut(pool *v1alpha1.GearmanWorkerPool, w *workload) bool {
-	return w.replacing || w.rollout && meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionReconciling)
+// so long it stays as it was found last. The pool's status in the cache may be older than that.
+func (r *PoolReconciler) rollsOut(pool *v1alpha1.GearmanWorkerPool, w *workload) bool {
+	was := meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionReconciling)
+	if e := r.autoscaler.entry(client.ObjectKeyFromObject(pool)); e != nil {
+		e.mu.Lock()
+		was = e.facts.workload.rollsOut
+		e.mu.Unlock()
+	}
+	return w.replacing || w.rollout && was
 }
 
 // stalled reports a pool that cannot work until its spec changes. What it has is left as it is.

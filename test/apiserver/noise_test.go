@@ -33,6 +33,7 @@ func TestNoise(t *testing.T) {
 	create(t, p)
 	startKubelet(t, p, server.Addr)
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
+	g.Eventually(condition(t, p, v1alpha1.ConditionReconciling), eventually).Should(Equal("False AsExpected"))
 
 	watcher, err := client.NewWithWatch(restConfig, client.Options{Scheme: k8s.Scheme()})
 	if err != nil {

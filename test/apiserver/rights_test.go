@@ -30,6 +30,7 @@ const (
 
 // without says why a right may stand in the role though the audit log shows no use of it.
 var without = map[string]string{
+	"events.k8s.io/events patch":                       "counts an event that comes again within minutes: whether one does is a matter of time",
 	"gearman.dev/gearmanworkerpools/finalizers update": "asked for by the admission plugin OwnerReferencesPermissionEnforcement, which the suite's API server runs, when a Deployment is owned",
 	"apps/deployments create":                          "asked for within a patch that creates what it applies, which is logged as the patch",
 }
