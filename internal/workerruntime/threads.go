@@ -2,14 +2,18 @@ package workerruntime
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
 // A job of exec mode is mostly system calls of its slot's thread: it makes pipes, starts a process, waits for its end. The Go runtime sees such a thread
@@ -27,10 +31,13 @@ func roomForThreads(concurrency int) {
 	}
 }
 
-// threadConn is a connection whose reads block a thread for a short while before they wait in the runtime's poller.
+// threadConn is a TCP connection whose reads block a thread for a short while before they wait in the runtime's poller. It is not in that poller
+// otherwise, as a [net.TCPConn] always is: each answer would wake the thread that watches the poller too, for nothing.
 type threadConn struct {
-	*net.TCPConn
-	raw syscall.RawConn
+	file          *os.File // keeps the descriptor for as long as it is used
+	raw           syscall.RawConn
+	local, remote net.Addr
+	in, out       direction
 }
 
 // readBriefly is for how long a read blocks a thread. A job server that has a job answers within it.
@@ -47,39 +54,246 @@ func dialThread(ctx context.Context, network, address string) (net.Conn, error) 
 	if !ok {
 		return c, nil
 	}
-	raw, err := tcp.SyscallConn()
+	defer tcp.Close() // the copy of its descriptor stays open
+	return newThreadConn(tcp)
+}
+
+// newThreadConn takes c's descriptor over.
+func newThreadConn(c *net.TCPConn) (*threadConn, error) {
+	raw, err := c.SyscallConn()
 	if err != nil {
-		_ = c.Close() // err says why
 		return nil, err
 	}
-	return &threadConn{TCPConn: tcp, raw: raw}, nil
+	var fd int
+	var failed error
+	if err := raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, os.NewSyscallError("fcntl", failed)
+	}
+	// os.NewFile leaves a descriptor out of the poller that blocks at that moment.
+	if err := unix.SetNonblock(fd, false); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	t := &threadConn{file: os.NewFile(uintptr(fd), "tcp"), local: c.LocalAddr(), remote: c.RemoteAddr()}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = t.file.Close() // err says why
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if t.raw, err = t.file.SyscallConn(); err != nil {
+		_ = t.file.Close() // err says why
+		return nil, err
+	}
+	t.in.init("read", unix.EPOLLIN, unix.Read)
+	t.out.init("write", unix.EPOLLOUT, unix.Write)
+	return t, nil
 }
 
 // Read reads what there is, once there is something.
-func (c *threadConn) Read(p []byte) (n int, err error) {
-	var failed error
-	waited := false
-	err = c.raw.Read(func(fd uintptr) bool {
-		for {
-			n, failed = unix.Read(int(fd), p)
-			switch {
-			case failed == unix.EINTR:
-			case failed == unix.EAGAIN && !waited:
-				waited = true
-				fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-				_, _ = unix.Poll(fds, int(readBriefly/time.Millisecond)) // the next read tells what came of it
-			default:
-				return failed != unix.EAGAIN
-			}
-		}
-	})
-	switch {
-	case err != nil:
-		return 0, err
-	case failed != nil:
-		return 0, os.NewSyscallError("read", failed)
-	case n == 0 && len(p) > 0:
+func (c *threadConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c.in.turn.Lock()
+	defer c.in.turn.Unlock()
+	n, err := c.do(&c.in, p)
+	if n == 0 && err == nil {
 		return 0, io.EOF
 	}
-	return n, nil
+	return n, err
+}
+
+// Write writes all of p.
+func (c *threadConn) Write(p []byte) (written int, err error) {
+	c.out.turn.Lock()
+	defer c.out.turn.Unlock()
+	for written < len(p) && err == nil {
+		var n int
+		n, err = c.do(&c.out, p[written:])
+		written += n
+	}
+	return written, err
+}
+
+// do reads into or writes from p, once it can.
+func (c *threadConn) do(d *direction, p []byte) (int, error) {
+	d.p = p
+	defer func() { d.p = nil }()
+	for {
+		var err error
+		if d.timeout, err = d.left(); err != nil {
+			return 0, c.fail(d.name, err)
+		}
+		err = c.raw.Control(d.try)
+		switch {
+		case d.closed():
+			return 0, c.fail(d.name, net.ErrClosed)
+		case err != nil:
+			return 0, c.fail(d.name, err)
+		case d.failed == nil:
+			return d.n, nil
+		case d.failed != unix.EAGAIN:
+			return 0, c.fail(d.name, os.NewSyscallError(d.name, d.failed))
+		}
+		switch err := d.wait(c.raw); {
+		case d.closed():
+			return 0, c.fail(d.name, net.ErrClosed)
+		case err != nil:
+			return 0, c.fail(d.name, err)
+		}
+	}
+}
+
+func (c *threadConn) fail(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}
+}
+
+// Close ends the connection and whatever waits for it.
+func (c *threadConn) Close() error {
+	if !c.in.close() {
+		return c.fail("close", net.ErrClosed)
+	}
+	c.out.close()
+	// A thread that blocks in poll keeps the descriptor open; this wakes it. An error says that the peer has ended it before.
+	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	if err := c.file.Close(); err != nil {
+		return c.fail("close", err)
+	}
+	return nil
+}
+
+func (c *threadConn) LocalAddr() net.Addr  { return c.local }
+func (c *threadConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *threadConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *threadConn) SetReadDeadline(t time.Time) error  { return c.setDeadline(&c.in, t) }
+func (c *threadConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.out, t) }
+
+func (c *threadConn) setDeadline(d *direction, t time.Time) error {
+	if err := d.setDeadline(t); err != nil {
+		return c.fail("set", err)
+	}
+	return nil
+}
+
+// direction is one of a threadConn's two.
+type direction struct {
+	name  string
+	event uint32
+
+	turn sync.Mutex // one call at a time
+	// What turn guards. It is kept here, since a job should cost no garbage.
+	p       []byte
+	timeout time.Duration // for which a thread may block
+	n       int
+	failed  error
+	try     func(fd uintptr)
+
+	mu       sync.Mutex // guards what follows
+	deadline time.Time
+	events   *process.Events // made when first waited for
+	ended    bool
+}
+
+// init makes d ready for call, which doesn't block.
+func (d *direction) init(name string, event uint32, call func(fd int, p []byte) (int, error)) {
+	d.name, d.event = name, event
+	d.try = func(fd uintptr) {
+		for first := true; ; first = false {
+			d.n, d.failed = call(int(fd), d.p)
+			switch {
+			case d.failed == unix.EINTR:
+			case d.failed == unix.EAGAIN && first:
+				fds := []unix.PollFd{{Fd: int32(fd), Events: int16(event)}}
+				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond)) // the next call tells what came of it
+			default:
+				return
+			}
+		}
+	}
+}
+
+// left is for how long a thread may block.
+func (d *direction) left() (time.Duration, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return 0, net.ErrClosed
+	}
+	if d.deadline.IsZero() {
+		return readBriefly, nil
+	}
+	left := time.Until(d.deadline)
+	if left <= 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return min(left, readBriefly), nil
+}
+
+// wait waits in the runtime's poller.
+func (d *direction) wait(raw syscall.RawConn) error {
+	events, err := d.waitingEvents()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = events.WaitOnce(int(fd), d.event) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+func (d *direction) waitingEvents() (*process.Events, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return nil, net.ErrClosed
+	}
+	if d.events == nil {
+		e, err := process.NewEvents()
+		if err != nil {
+			return nil, err
+		}
+		e.SetDeadline(d.deadline)
+		d.events = e
+	}
+	return d.events, nil
+}
+
+func (d *direction) setDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return net.ErrClosed
+	}
+	d.deadline = t
+	if d.events != nil {
+		d.events.SetDeadline(t)
+	}
+	return nil
+}
+
+func (d *direction) closed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
+}
+
+// close reports whether it was open.
+func (d *direction) close() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return false
+	}
+	d.ended = true
+	if d.events != nil {
+		_ = d.events.Close() // wakes who waits
+	}
+	return true
 }

@@ -74,5 +74,35 @@ func (e *Events) Wait(ready []int) ([]int, error) {
 	return ready, nil
 }
 
+// WaitOnce waits until fd is ready for events (as unix.EPOLLIN) or the deadline passes. Between two calls fd is not watched: what happens to it wakes nobody.
+// A set that is used by WaitOnce watches nothing else.
+func (e *Events) WaitOnce(fd int, events uint32) error {
+	armed := false
+	var failed error
+	err := e.raw.Read(func(uintptr) bool {
+		if !armed {
+			armed = true
+			ev := unix.EpollEvent{Events: events | unix.EPOLLONESHOT, Fd: int32(fd)}
+			if failed = unix.EpollCtl(e.fd, unix.EPOLL_CTL_MOD, fd, &ev); failed == unix.ENOENT {
+				failed = unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &ev)
+			}
+			if failed != nil {
+				return true
+			}
+		}
+		for {
+			var n int
+			n, failed = unix.EpollWait(e.fd, e.buf[:1], 0)
+			if failed != unix.EINTR {
+				return n > 0 || failed != nil
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("epoll", failed)
+}
+
 // Close frees the set.
 func (e *Events) Close() error { return e.file.Close() }
