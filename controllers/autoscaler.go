@@ -38,7 +38,7 @@ type Autoscaler struct {
 	mu    sync.Mutex
 	pools map[types.NamespacedName]*entry
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	due   map[types.NamespacedName]struct{}
+	due   line
 	wake  chan struct{}
 }
 
@@ -71,9 +71,9 @@ type poolFacts struct {
 func NewAutoscaler(s Sampler, c clock.PassiveClock) *Autoscaler {
 	a := &Autoscaler{
 		clock: c, sampler: s, pools: map[types.NamespacedName]*entry{},
-		due: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1), delay: newScaleDelay(),
+		wake: make(chan struct{}, 1), delay: newScaleDelay(),
 	}
-	a.probes = newProber(s, c, a.Notify)
+	a.probes = newProber(s, c, func(key types.NamespacedName) { a.notify(true, key) })
 	return a
 }
 
@@ -87,21 +87,21 @@ func (a *Autoscaler) Source() source.Source {
 	})
 }
 
-// OnTick is for backlog.Options.OnTick.
-func (a *Autoscaler) OnTick(keys []backlog.PoolKey) {
+// OnTick is for backlog.Options.OnTick. Pools with news are decided on before thousands that only have their time.
+func (a *Autoscaler) OnTick(keys []backlog.PoolKey, news bool) {
 	names := make([]types.NamespacedName, len(keys))
 	for i, k := range keys {
 		names[i] = types.NamespacedName(k)
 	}
-	a.Notify(names...)
+	a.notify(news, names...)
 }
 
-// Notify says that there is a new sample for these pools. It never blocks.
-func (a *Autoscaler) Notify(keys ...types.NamespacedName) {
+// notify has these pools decided on. It never blocks.
+func (a *Autoscaler) notify(first bool, keys ...types.NamespacedName) {
 	a.mu.Lock()
 	for _, k := range keys {
 		if _, ok := a.pools[k]; ok {
-			a.due[k] = struct{}{}
+			a.due.put(k, first)
 		}
 	}
 	a.mu.Unlock()
@@ -122,11 +122,9 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 			return nil
 		case <-a.wake:
 		}
-		for _, key := range a.takeDue() {
-			if e := a.entry(key); e != nil {
-				if write, priority := a.decide(key, e); write {
-					a.enqueue(key, priority)
-				}
+		for key, e := a.takeDue(); e != nil; key, e = a.takeDue() {
+			if write, priority := a.decide(key, e); write {
+				a.enqueue(key, priority)
 			}
 		}
 	}
@@ -135,15 +133,15 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 // NeedLeaderElection keeps decisions on the leader.
 func (a *Autoscaler) NeedLeaderElection() bool { return true }
 
-func (a *Autoscaler) takeDue() []types.NamespacedName {
+// takeDue returns the pool to decide on next; nil: none.
+func (a *Autoscaler) takeDue() (types.NamespacedName, *entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	keys := make([]types.NamespacedName, 0, len(a.due))
-	for k := range a.due {
-		keys = append(keys, k)
+	key, ok := a.due.take()
+	if !ok {
+		return key, nil
 	}
-	clear(a.due)
-	return keys
+	return key, a.pools[key] // forget takes a pool out of both
 }
 
 func (a *Autoscaler) entry(key types.NamespacedName) *entry {
@@ -240,7 +238,7 @@ func (a *Autoscaler) scaled(key types.NamespacedName) {
 func (a *Autoscaler) forget(key types.NamespacedName) {
 	a.mu.Lock()
 	delete(a.pools, key)
-	delete(a.due, key)
+	a.due.remove(key)
 	a.mu.Unlock()
 	a.probes.forget(key)
 }

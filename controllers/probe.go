@@ -39,14 +39,14 @@ type verdict struct {
 type prober struct {
 	sampler Sampler
 	clock   clock.PassiveClock
-	notify  func(...types.NamespacedName)
+	notify  func(types.NamespacedName)
 	asks    chan probeKey
 
 	mu       sync.Mutex
 	verdicts map[types.NamespacedName]map[string]verdict // by pool and function
 }
 
-func newProber(s Sampler, c clock.PassiveClock, notify func(...types.NamespacedName)) *prober {
+func newProber(s Sampler, c clock.PassiveClock, notify func(types.NamespacedName)) *prober {
 	return &prober{sampler: s, clock: c, notify: notify, asks: make(chan probeKey, 4096), verdicts: map[types.NamespacedName]map[string]verdict{}}
 }
 

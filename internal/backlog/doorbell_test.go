@@ -217,7 +217,7 @@ func TestRealDoorbell(t *testing.T) {
 			srv := start(t)
 			rung := make(chan time.Time, 100)
 			var w *Watcher
-			w = watchReal(t, Options{MinPeriod: 10 * time.Second, OnTick: func([]PoolKey) { // polls alone would take 10 s to see a job
+			w = watchReal(t, Options{MinPeriod: 10 * time.Second, OnTick: func([]PoolKey, bool) { // polls alone would take 10 s to see a job
 				if s, ok := w.Sample(poolA, time.Now()); ok && s.Functions[0].Total > 0 {
 					rung <- time.Now()
 				}

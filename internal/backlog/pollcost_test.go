@@ -166,7 +166,7 @@ func measureRest(t *testing.T, result map[string]float64) {
 	var ticks atomic.Int64
 	var w *Watcher
 	before := heap()
-	w = watchReal(t, Options{MinPeriod: time.Second, OnTick: func(keys []PoolKey) {
+	w = watchReal(t, Options{MinPeriod: time.Second, OnTick: func(keys []PoolKey, _ bool) {
 		now := time.Now()
 		for _, k := range keys {
 			if _, ok := w.Sample(k, now); ok {
@@ -223,7 +223,7 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 	srv := jobserver.Gearmand(t)
 	arrived := make(chan time.Time, 1)
 	var w *Watcher
-	w = watchReal(t, Options{MinPeriod: time.Second, OnTick: func(keys []PoolKey) {
+	w = watchReal(t, Options{MinPeriod: time.Second, OnTick: func(keys []PoolKey, _ bool) {
 		for _, k := range keys {
 			if s, ok := w.Sample(k, time.Now()); ok && s.Functions[0].Total > 0 {
 				select {

@@ -27,6 +27,7 @@ type pool struct {
 	nextTick time.Time
 	known    bool // a first sample without gaps has been delivered
 	queued   bool // waits in Watcher.due
+	hasNews  bool // waits in Watcher.first
 }
 
 // link is a pool's use of one job server.

@@ -17,11 +17,12 @@ import (
 
 // ticks collects what OnTick is given.
 type ticks struct {
-	mu  sync.Mutex
-	all map[PoolKey][]time.Time
+	mu   sync.Mutex
+	all  map[PoolKey][]time.Time
+	news []PoolKey
 }
 
-func (k *ticks) onTick(keys []PoolKey) {
+func (k *ticks) onTick(keys []PoolKey, news bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.all == nil {
@@ -30,6 +31,18 @@ func (k *ticks) onTick(keys []PoolKey) {
 	for _, key := range keys {
 		k.all[key] = append(k.all[key], time.Now())
 	}
+	if news {
+		k.news = append(k.news, keys...)
+	}
+}
+
+// takeNews returns the pools that news came for since the last call.
+func (k *ticks) takeNews() []PoolKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	news := k.news
+	k.news = nil
+	return news
 }
 
 // take returns the ticks of a pool since the last call.
@@ -122,11 +135,18 @@ func TestPeriodFollowsThePools(t *testing.T) {
 			t.Errorf("the slow pool was due %d times in 100 s though nothing of it changed", n)
 		}
 		k.take(PoolKey{"ns", "fast"})
+		if news := k.takeNews(); len(news) > 0 {
+			t.Errorf("news without a job: %v", news)
+		}
 		submitted := time.Now()
 		srv.function("fast", 1, 0, 0)
+		srv.function("slow", 1, 0, 0)
 		time.Sleep(1200 * time.Millisecond)
 		if got := k.take(PoolKey{"ns", "fast"}); len(got) == 0 || got[0].Sub(submitted) > 1100*time.Millisecond {
 			t.Errorf("a job for a pool at zero came at %v, the pool was due at %v", submitted, got)
+		}
+		if news := k.takeNews(); !slices.Equal(news, []PoolKey{{"ns", "fast"}}) {
+			t.Errorf("jobs for a pool at zero and for one with pods: news of %v", news)
 		}
 		fast.AtZero = false
 		set(t, w, PoolKey{"ns", "fast"}, fast)

@@ -9,7 +9,7 @@ import (
 func (w *Watcher) tick() {
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()
-	var keys []PoolKey
+	var first, keys []PoolKey
 	for {
 		select {
 		case <-w.ctx.Done():
@@ -19,15 +19,27 @@ func (w *Watcher) tick() {
 			w.sweep(time.Now())
 		}
 		w.mu.Lock()
+		first, w.first = w.first, first[:0]
 		keys, w.due = w.due, keys[:0]
+		for _, k := range first {
+			if p := w.pools[k]; p != nil {
+				p.hasNews = false
+			}
+		}
 		for _, k := range keys {
 			if p := w.pools[k]; p != nil {
 				p.queued = false
 			}
 		}
 		w.mu.Unlock()
-		if len(keys) > 0 && w.opts.OnTick != nil {
-			w.opts.OnTick(keys)
+		if w.opts.OnTick == nil {
+			continue
+		}
+		if len(first) > 0 {
+			w.opts.OnTick(first, true)
+		}
+		if len(keys) > 0 {
+			w.opts.OnTick(keys, false)
 		}
 	}
 }
@@ -41,7 +53,7 @@ func (w *Watcher) polled(s *server, now time.Time) {
 			p.known = true
 			w.enqueue(p, now)
 		case p.sub.AtZero && s.connected && slices.ContainsFunc(l.cells, func(c *cell) bool { return c.changed == s.answer }):
-			w.enqueue(p, now)
+			w.enqueueFirst(p, now)
 		case !now.Before(p.nextTick.Add(-p.sub.Period * 15 / 100)): // straight after the poll rather than a little later
 			w.enqueue(p, now)
 		}
@@ -69,6 +81,21 @@ func (w *Watcher) enqueue(p *pool, now time.Time) {
 	}
 	p.queued = true
 	w.due = append(w.due, p.key)
+	w.wake()
+}
+
+// enqueueFirst queues a pool at zero for which something has come.
+func (w *Watcher) enqueueFirst(p *pool, now time.Time) {
+	p.nextTick = now.Add(p.sub.Period)
+	if p.hasNews {
+		return
+	}
+	p.hasNews = true
+	w.first = append(w.first, p.key)
+	w.wake()
+}
+
+func (w *Watcher) wake() {
 	select {
 	case w.news <- struct{}{}:
 	default:

@@ -36,10 +36,10 @@ type Options struct {
 	// given). It is asked after each resolution and nothing else is ever dialled. RefuseLocal if nil; it decides alone where it is given.
 	AddressPolicy func(namespace string, addr netip.Addr, name string) error
 
-	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what their sample says, each of the others once per its
+	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what their sample says (news), each of the others once per its
 	// period, straight after a poll of one of its job servers where there is one. It is called from one goroutine, never twice at a time; a slow one delays
 	// ticks (they are merged), no poll. keys is valid during the call only.
-	OnTick func(keys []PoolKey)
+	OnTick func(keys []PoolKey, news bool)
 
 	// AllFunctions also keeps the figures of functions that no pool wants, at most MaxFunctions (10,000) a job server, for [Watcher.Functions].
 	AllFunctions bool
@@ -91,7 +91,7 @@ type Watcher struct {
 	ctx  context.Context // of all goroutines
 	stop context.CancelFunc
 	wg   sync.WaitGroup
-	news chan struct{} // due isn't empty
+	news chan struct{} // due or first isn't empty
 
 	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows, or while a name's
 	// new addresses reach the pools, never over I/O.
@@ -104,6 +104,7 @@ type Watcher struct {
 	servers   map[serverKey]*server
 	podsByUID map[telemetry.UID]*podState
 	due       []PoolKey // pools to decide on
+	first     []PoolKey // pools to decide on first
 }
 
 // New returns a watcher that does nothing until [Watcher.Run].
