@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -58,6 +59,34 @@ func TestTurnForNothing(t *testing.T) {
 	}
 	if turn, err := r.writeStatus(t.Context(), pool, workload{}, facts{}, view{}); turn != 0 || err != nil || r.pacer.waiting() != 0 {
 		t.Errorf("turn %v, %v, %d wait; want none", turn, err, r.pacer.waiting())
+	}
+}
+
+// TestStatusGap: a pool's status is not written twice within moments, but for a new spec or a change of replicas.
+func TestStatusGap(t *testing.T) {
+	t.Parallel()
+	clock := clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
+	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Name: "pool"}}
+	key := types.NamespacedName{Name: "pool"}
+	for name, tt := range map[string]struct {
+		written, scaled time.Duration // ago
+		generation      int64
+		want            time.Duration
+		inLine          int
+	}{
+		"just written":              {500 * time.Millisecond, time.Second, 0, 1500 * time.Millisecond, 0},
+		"long ago":                  {statusGap, time.Minute, 0, time.Second, 1},
+		"just written, a new spec":  {500 * time.Millisecond, time.Minute, 1, time.Second, 1},
+		"just written, then scaled": {500 * time.Millisecond, 0, 0, time.Second, 1},
+	} {
+		r := &PoolReconciler{clock: clock, pacer: newPacer(1, 1), autoscaler: NewAutoscaler(nil, clock)}
+		r.pacer.wait(types.NamespacedName{Name: "another"}, clock.Now())
+		r.autoscaler.pools[key] = &entry{written: written{at: clock.Now().Add(-tt.written)}, scaledAt: clock.Now().Add(-tt.scaled)}
+		pool.Generation = tt.generation
+		turn, err := r.writeStatus(t.Context(), pool, workload{}, facts{polled: true}, view{})
+		if turn != tt.want || err != nil || r.pacer.waiting() != tt.inLine {
+			t.Errorf("%s: turn %v, %v, %d in the line; want %v, %d", name, turn, err, r.pacer.waiting(), tt.want, tt.inLine)
+		}
 	}
 }
 

@@ -16,8 +16,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait until they are due; all pools' writes together keep to a rate, so
-// this one may have to wait for its turn: then it returns for how long.
+// statusGap is the least time between two writes of one pool's status. Pods that start and jobs that end change it several times within moments, and
+// each write is one for the API server and one for all who watch.
+const statusGap = 2 * time.Second
+
+// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait until they are due; the last write was a while ago, or this one
+// waits until it was; and all pools' writes together keep to a rate, so this one may have to wait for its turn. It returns for how long.
 func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, f facts, v view) (time.Duration, error) {
 	key := client.ObjectKeyFromObject(pool)
 	now := r.clock.Now()
@@ -25,7 +29,7 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.Gearman
 	status.ObservedGeneration = pool.Generation
 	status.Functions = strings.Join(policy.Functions(&pool.Spec), ",")
 	status.Replicas, status.ReadyReplicas, status.Selector = w.current, w.ready, w.selector
-	figuresAt, scaledAt := r.autoscaler.times(key)
+	writtenAt, scaledAt := r.autoscaler.times(key)
 	if !scaledAt.IsZero() {
 		status.LastScaleTime = new(metav1.NewTime(scaledAt).Rfc3339Copy())
 	}
@@ -38,11 +42,16 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, pool *v1alpha1.Gearman
 	has := figuresIn(&pool.Status)
 	switch {
 	case equality.Semantic.DeepEqual(&pool.Status, status):
-	case onlyFigures(&pool.Status, status) && (now.Sub(figuresAt) < figuresEvery || !has.moved(figuresIn(status))):
+	case onlyFigures(&pool.Status, status) && (now.Sub(writtenAt) < figuresEvery || !has.moved(figuresIn(status))):
 	case !f.polled && f.stall.reason == "" && pool.Status.ObservedGeneration == pool.Generation:
 		// A new operator has nothing to say of the job servers yet, and what the last one said is better than that.
 	default:
-		if wait := r.pacer.wait(key, now); wait > 0 {
+		// Who has just changed the spec waits for the answer, and a change of replicas is always told with its reason.
+		wait := statusGap - now.Sub(writtenAt)
+		if wait <= 0 || pool.Status.ObservedGeneration != pool.Generation || scaledAt.After(writtenAt) {
+			wait = r.pacer.wait(key, now)
+		}
+		if wait > 0 {
 			r.autoscaler.noted(key, v, has, time.Time{})
 			return wait, nil
 		}
