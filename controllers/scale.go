@@ -70,15 +70,16 @@ func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (c
 	return len(m.foreign) >= 2
 }
 
-// scale brings the workload's replicas to those of the view, and returns what they are now. Growing happens at once. Shrinking takes two
-// rounds: the first marks the victims, the second, at a later tick, lowers replicas by at most the victims that are still the same.
+// scale brings the workload's replicas to those of the view, and returns what they are now. Growing happens at once, and so does going to zero where
+// every pod is to go. Other shrinking takes two rounds: the first marks the victims, the second, at a later tick, lowers replicas by at most the
+// victims that are still the same.
 func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, pods []pod, v view) (int32, error) {
 	want := v.decision.Replicas
 	key := client.ObjectKeyFromObject(pool)
 	if s.behind(key, w) {
 		return w.replicas, nil // its event is on the way
 	}
-	if want < w.replicas && pool.Spec.TargetRef == nil && w.current > 0 {
+	if want < w.replicas && pool.Spec.TargetRef == nil && w.current > 0 && !allGo(w, pods, v) {
 		n, err := s.victimsReady(ctx, key, w, pods, v)
 		if err != nil || n == 0 {
 			return w.replicas, err
@@ -107,6 +108,19 @@ func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w 
 	}
 	s.mu.Unlock()
 	return want, nil
+}
+
+// allGo reports whether a pool goes to zero and each of its pods is a victim, so that it doesn't matter which goes first.
+func allGo(w workload, pods []pod, v view) bool {
+	if v.decision.Replicas != 0 || int(max(w.replicas, w.current)) != len(v.decision.Victims) {
+		return false
+	}
+	for _, p := range pods {
+		if !p.terminating && (!slices.Contains(v.decision.Victims, p.name) || v.busy(p.uid) > 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // behind reports whether the cache does not show what was last written yet.
