@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -37,26 +36,6 @@ import (
 // workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
 const workers = 32
 
-// gcPercent is by how much the heap may grow over what is in use before garbage is collected, where the environment's GOGC doesn't say it.
-const gcPercent = 15
-
-// giveBackEvery is how often memory that isn't used is given back.
-const giveBackEvery = time.Minute
-
-// giveBack returns to the system what a start or a storm of changes has taken and nobody needs any more, until ctx ends. By itself the Go runtime keeps a good part of it.
-func giveBack(ctx context.Context) error {
-	tick := time.NewTicker(giveBackEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			debug.FreeOSMemory()
-		}
-	}
-}
-
 // SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are global, so it is called once, before anything else runs.
 func SetUpLogging(o Options) {
 	logger := newLogger(o)
@@ -69,11 +48,6 @@ func SetUpLogging(o Options) {
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	logger := slog.Default()
 	logger.Info("Starting", "version", version.Version)
-	if os.Getenv("GOGC") == "" {
-		// Almost all memory is the caches, which hardly change: the room that the default leaves for garbage would never be used.
-		debug.SetGCPercent(gcPercent)
-	}
-
 	mgr, err := newManager(cfg, o)
 	if err != nil {
 		return err
@@ -106,7 +80,11 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 			return fmt.Errorf("register the metrics: %w", err)
 		}
 	}
-	for _, r := range []manager.Runnable{autoscaler, onLeader{watcher.Run}, onLeader{giveBack}} {
+	run := []manager.Runnable{autoscaler, onLeader{watcher.Run}}
+	if os.Getenv("GOGC") == "" { // else somebody knows better
+		run = append(run, always{tendMemory})
+	}
+	for _, r := range run {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("add to the manager: %w", err)
 		}
@@ -199,6 +177,13 @@ type onLeader struct{ run func(context.Context) error }
 func (r onLeader) Start(ctx context.Context) error { return r.run(ctx) }
 
 func (onLeader) NeedLeaderElection() bool { return true }
+
+// always is a runnable that runs on all replicas: those that wait for the lease have the caches too.
+type always struct{ run func(context.Context) error }
+
+func (r always) Start(ctx context.Context) error { return r.run(ctx) }
+
+func (always) NeedLeaderElection() bool { return false }
 
 func newLogger(o Options) *slog.Logger {
 	var level slog.Level
