@@ -15,7 +15,7 @@ import (
 const (
 	newsNamespace = "news"
 	// realServers is how many gearmands there are for each way: a doorbell rings once a second at most.
-	realServers = 5
+	realServers = 10
 )
 
 // news is how a pool at zero learns of a job.
@@ -49,8 +49,8 @@ func (b *bench) measureNews(t *testing.T) {
 		}
 		return err
 	})
-	var wg sync.WaitGroup
 	for _, way := range ways {
+		var wg sync.WaitGroup
 		for s, server := range way.servers {
 			wg.Go(func() {
 				for i := s; i < b.samples; i += realServers {
@@ -61,8 +61,8 @@ func (b *bench) measureNews(t *testing.T) {
 				}
 			})
 		}
+		wg.Wait()
 	}
-	wg.Wait()
 	eventually(t, time.Minute, "the pools on real job servers to get a replica", func() error {
 		if n := b.scales.missing(); n > 0 {
 			return fmt.Errorf("%d have none", n)

@@ -51,8 +51,8 @@ func sizeFromEnv(t *testing.T) size {
 	if err != nil || n < 1 || n > 20_000 {
 		t.Fatalf("BENCH_SCALE_POOLS: want 1 to 20000, not %q", pools)
 	}
-	// Long enough that the minute has passed after which figures may be written again.
-	return size{pools: n, settle: 75 * time.Second, rest: time.Minute, load: time.Minute, samples: 100}
+	// Long enough that the minute has passed after which figures may be written again, and that after which the operator is at rest.
+	return size{pools: n, settle: 90 * time.Second, rest: time.Minute, load: time.Minute, samples: 200}
 }
 
 // bench is a run.

@@ -1,6 +1,7 @@
 package scale
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -77,10 +78,11 @@ func (s *scales) times(prefix string) []float64 {
 	return out
 }
 
+// quantile is the smallest of v that at least q of all don't exceed.
 func quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return -1
 	}
 	v = slices.Sorted(slices.Values(v))
-	return v[min(len(v)-1, int(q*float64(len(v))))]
+	return v[max(0, int(math.Ceil(q*float64(len(v))))-1)]
 }
