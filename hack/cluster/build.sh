@@ -45,7 +45,7 @@ build() {
 }
 
 control_plane() {
-  build hyper "$HYPER_LDFLAGS" "6 minutes" etcd kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet
+  build hyper "$HYPER_LDFLAGS" "6 to 18 minutes" etcd kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet
 }
 
 apt_install() {
@@ -82,7 +82,7 @@ image() {
 
 node() {
   debian
-  build coredns "$PLAIN_LDFLAGS" "1 minute"
+  build coredns "$PLAIN_LDFLAGS" "1 to 3 minutes"
   build pause "$PLAIN_LDFLAGS" "5 s"
   image pause "$PAUSE" pause "$PLAIN_LDFLAGS"
   image coredns "$COREDNS" coredns "$PLAIN_LDFLAGS"

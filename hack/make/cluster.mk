@@ -6,7 +6,7 @@ CLUSTER_DIR := $(ROOT)/hack/cluster
 KUBEBUILDER_ASSETS ?= $(shell $(CLUSTER_DIR)/build.sh assets)
 
 .PHONY: envtest-assets
-envtest-assets: ## kube-apiserver, etcd and kubectl for tests (built once, about 6 minutes); prints their directory
+envtest-assets: ## kube-apiserver, etcd and kubectl for tests (built once, 6 to 18 minutes); prints their directory
 	@[ -x "$(KUBEBUILDER_ASSETS)/kube-apiserver" ] || $(CLUSTER_DIR)/build.sh control-plane
 	@echo "$(KUBEBUILDER_ASSETS)"
 
