@@ -1,43 +1,32 @@
 package operator
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// TestMemory: much room for garbage from the start until a minute without many collections, and again whenever there are many.
+// TestMemory: room for garbage during the first minute, little from then on, and what isn't used is given back each minute.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	began := time.Unix(1_700_000_000, 0)
-	type event struct {
-		after   time.Duration
-		percent int // 0: memory was given back
-	}
-	var got []event
-	var now time.Time
-	m := memory{
-		set:      func(percent int) { got = append(got, event{now.Sub(began), percent}) },
-		giveBack: func() { got = append(got, event{now.Sub(began), 0}) },
-	}
-	cycles := uint64(100)
-	for after := time.Duration(0); after <= 5*time.Minute; after += lookEvery {
-		now = began.Add(after)
-		switch {
-		case after > 120*time.Second && after <= 130*time.Second: // a storm
-			cycles += busyCycles
-		default:
-			cycles += busyCycles - 1
+	synctest.Test(t, func(t *testing.T) {
+		type event struct {
+			after   time.Duration
+			percent int // 0: memory was given back
 		}
-		m.look(now, cycles)
-	}
-	want := []event{
-		{0, busyPercent},
-		{calmAfter, restPercent}, {calmAfter, 0}, {2 * calmAfter, 0},
-		{125 * time.Second, busyPercent},
-		{190 * time.Second, restPercent}, {190 * time.Second, 0}, {250 * time.Second, 0},
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
-	}
+		var got []event
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+		defer cancel()
+		err := tendMemory(ctx, func(percent int) int {
+			got = append(got, event{time.Since(began), percent})
+			return 100
+		}, func() { got = append(got, event{time.Since(began), 0}) })
+		want := []event{{0, startPercent}, {time.Minute, restPercent}, {time.Minute, 0}, {2 * time.Minute, 0}}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, got %v, want %v", err, got, want)
+		}
+	})
 }

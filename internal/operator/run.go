@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	run := []manager.Runnable{autoscaler, onLeader{watcher.Run}}
 	if os.Getenv("GOGC") == "" { // else somebody knows better
-		run = append(run, always{tendMemory})
+		run = append(run, always{memory})
 	}
 	for _, r := range run {
 		if err := mgr.Add(r); err != nil {
