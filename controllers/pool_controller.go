@@ -131,9 +131,9 @@ func (r *PoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile gathers what is known of a pool, decides and applies.
 func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	result, err := r.reconcile(ctx, req)
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		// The operator ends and has cut off its own requests. That is no failure, and the next operator begins anew.
-		return ctrl.Result{}, nil
+		result, err = ctrl.Result{}, nil
 	}
 	return result, err
 }

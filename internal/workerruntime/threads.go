@@ -134,7 +134,7 @@ func (c *threadConn) do(d *direction, p []byte) (int, error) {
 			return 0, c.fail(d.name, err)
 		case d.failed == nil:
 			return d.n, nil
-		case d.failed != unix.EAGAIN:
+		case !errors.Is(d.failed, unix.EAGAIN):
 			return 0, c.fail(d.name, os.NewSyscallError(d.name, d.failed))
 		}
 		switch err := d.wait(c.raw); {
@@ -207,8 +207,8 @@ func (d *direction) init(name string, event uint32, call func(fd int, p []byte) 
 		for first := true; ; first = false {
 			d.n, d.failed = call(int(fd), d.p)
 			switch {
-			case d.failed == unix.EINTR:
-			case d.failed == unix.EAGAIN && first:
+			case errors.Is(d.failed, unix.EINTR):
+			case first && errors.Is(d.failed, unix.EAGAIN):
 				fds := []unix.PollFd{{Fd: int32(fd), Events: int16(event)}}
 				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond)) // the next call tells what came of it
 			default:

@@ -49,6 +49,7 @@ func (b *bench) measureNews(t *testing.T) {
 		}
 		return err
 	})
+	bare := b.bareWrites(t)
 	for _, way := range ways {
 		var wg sync.WaitGroup
 		for s, server := range way.servers {
@@ -69,6 +70,8 @@ func (b *bench) measureNews(t *testing.T) {
 		}
 		return nil
 	})
+	wrote := bare()
+	b.result["submit_to_patch_bare_write_p50_ms"], b.result["submit_to_patch_bare_write_p99_ms"] = quantile(wrote, .5), quantile(wrote, .99)
 	for _, way := range ways {
 		times := b.scales.times(newsNamespace + "/" + way.name)
 		b.result["submit_to_patch_"+way.name+"_p50_ms"], b.result["submit_to_patch_"+way.name+"_p99_ms"] = quantile(times, .5), quantile(times, .99)

@@ -257,6 +257,7 @@ func (b *bench) measureLoad(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	before := b.operator.delays(t)
 	used, began, writes, requests := cpu(t, b.operator.pid()), time.Now(), b.writes(t), b.requests()
+	bare := b.bareWrites(t)
 	b.scales.reset()
 	peak, woken, submitted := 0., map[int]bool{}, 0
 	for time.Since(began) < b.load {
@@ -289,6 +290,8 @@ func (b *bench) measureLoad(t *testing.T) {
 		}
 		return nil
 	})
+	wrote := bare()
+	b.result["load_bare_write_p50_ms"], b.result["load_bare_write_p99_ms"] = quantile(wrote, .5), quantile(wrote, .99)
 	delays := b.operator.delays(t).since(before)
 	b.result["sample_to_patch_p50_ms"], b.result["sample_to_patch_p99_ms"] = delays.quantile(.5)*1000, delays.quantile(.99)*1000
 	b.result["load_scale_ups"] = delays.count()
