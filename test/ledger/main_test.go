@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -64,5 +65,22 @@ func TestNote(t *testing.T) {
 	}
 	if err := note(server.URL, ""); err == nil || !strings.Contains(err.Error(), "want one line") {
 		t.Errorf("got %v, want the ledger's complaint", err)
+	}
+}
+
+// TestNoteAgain: a line whose first connections fail is written all the same.
+func TestNoteAgain(t *testing.T) {
+	t.Parallel()
+	l := &ledger{}
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) <= 2 {
+			panic(http.ErrAbortHandler) // no answer
+		}
+		l.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	if err := note(server.URL, "start a p H:1"); err != nil || len(l.lines) != 1 {
+		t.Errorf("%v, %q", err, l.lines)
 	}
 }

@@ -8,15 +8,21 @@ import (
 	"time"
 )
 
-// note writes a line to the ledger at url. It tries again for a while where no answer comes: the job fails that can't write itself down.
-// An answer that was lost leads to the same line twice, which readers must bear.
+// tryFor is for how long a line is tried to be written. A job that can't be written down fails, and then counts as lost though nothing but the ledger was: on a slow
+// machine that starts many pods at once, names and connections may be late by half a minute.
+const tryFor = 90 * time.Second
+
+// note writes a line to the ledger at url. It tries again where no answer comes. An answer that was lost leads to the same line twice, which readers must bear.
 func note(url, line string) error {
 	client := http.Client{Timeout: 5 * time.Second}
-	var err error
-	for try := range 5 {
-		time.Sleep(time.Duration(try*try) * 200 * time.Millisecond)
-		var r *http.Response
-		if r, err = client.Post(url, "text/plain", strings.NewReader(line)); err != nil {
+	began := time.Now()
+	for try := 1; ; try++ {
+		r, err := client.Post(url, "text/plain", strings.NewReader(line))
+		if err != nil {
+			if time.Since(began) > tryFor {
+				return err
+			}
+			time.Sleep(min(time.Duration(try*try)*200*time.Millisecond, 3*time.Second))
 			continue
 		}
 		message, _ := io.ReadAll(io.LimitReader(r.Body, maxLine)) // only for the error's text
@@ -26,5 +32,4 @@ func note(url, line string) error {
 		}
 		return fmt.Errorf("the ledger answers %s: %s", r.Status, strings.TrimSpace(string(message)))
 	}
-	return err
 }
