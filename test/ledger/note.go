@@ -9,7 +9,7 @@ import (
 )
 
 // tryFor is for how long a line is tried to be written. A job that can't be written down fails, and then counts as lost though nothing but the ledger was: on a slow
-// machine that starts many pods at once, names and connections may be late by half a minute.
+// machine that starts many pods at once, five tries within seconds were perhaps too few.
 const tryFor = 90 * time.Second
 
 // note writes a line to the ledger at url. It tries again where no answer comes. An answer that was lost leads to the same line twice, which readers must bear.
