@@ -30,10 +30,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(2)
 	}
-	operator.SetUpLogging(o)
+	ctx := ctrl.SetupSignalHandler()
+	operator.SetUpLogging(ctx, o)
 	cfg, err := ctrl.GetConfig()
 	if err == nil {
-		err = operator.Run(ctrl.SetupSignalHandler(), cfg, o)
+		err = operator.Run(ctx, cfg, o)
 	}
 	exitOn(err)
 }

@@ -9,14 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,14 +33,6 @@ import (
 
 // workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
 const workers = 32
-
-// SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are global, so it is called once, before anything else runs.
-func SetUpLogging(o Options) {
-	logger := newLogger(o)
-	slog.SetDefault(logger)
-	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	klog.SetLogger(logr.FromSlogHandler(logger.Handler()))
-}
 
 // Run works until ctx ends. It logs to slog's default logger and the libraries' own.
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
@@ -184,13 +174,3 @@ type always struct{ run func(context.Context) error }
 func (r always) Start(ctx context.Context) error { return r.run(ctx) }
 
 func (always) NeedLeaderElection() bool { return false }
-
-func newLogger(o Options) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(o.LogLevel)) // Parse has checked it
-	opts := &slog.HandlerOptions{Level: level}
-	if o.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, opts))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, opts))
-}

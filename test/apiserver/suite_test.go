@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	operator.SetUpLogging(o) // before any client logs
+	operator.SetUpLogging(context.Background(), o) // before any client logs
 	dir, err := os.MkdirTemp("", "apiserver-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -130,6 +132,34 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 		}
 		return errors.Join(fmt.Errorf("namespace %s still exists", name), err)
 	})
+}
+
+// ClearNamespace deletes what runs in the namespace without waiting for any job, and then the namespace. The namespace controller alone
+// looks again only after half of the longest grace period among the pods, however soon they ended, which for a pool with a long drain
+// is minutes.
+func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
+	for _, kind := range []client.Object{&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+		err := c.Client.DeleteAllOf(ctx, kind, client.InNamespace(name), client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) { // the CRD may be gone
+			return fmt.Errorf("emptying namespace %s: %w", name, err)
+		}
+	}
+	err := Wait(ctx, func(ctx context.Context) error {
+		// Each time, since a ReplicaSet that is about to be collected may still make one.
+		err := c.Client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(name), client.GracePeriodSeconds(1))
+		var pods corev1.PodList
+		if err := errors.Join(err, c.Client.List(ctx, &pods, client.InNamespace(name))); err != nil {
+			return err
+		}
+		if n := len(pods.Items); n > 0 {
+			return fmt.Errorf("%d pods are left in namespace %s, such as %s", n, name, pods.Items[0].Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.DeleteNamespace(ctx, name)
 }
 
 // Wait calls check each second until it returns nil. When the context ends, the error is what the last check that it did not cut short

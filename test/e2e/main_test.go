@@ -44,7 +44,7 @@ func stage(t *testing.T) *cluster.Stage {
 	t.Helper()
 	name := "e2e-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
 	ctx := within(t, 4*time.Minute)
-	if err := live.DeleteNamespace(ctx, name); err != nil {
+	if err := live.ClearNamespace(ctx, name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -56,7 +56,7 @@ func stage(t *testing.T) *cluster.Stage {
 		if *keep {
 			return
 		}
-		if err := live.DeleteNamespace(ctx, name); err != nil {
+		if err := live.ClearNamespace(ctx, name); err != nil {
 			t.Error(err)
 		}
 	})

@@ -131,7 +131,7 @@ func bare(t *testing.T) *cluster.Stage {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		if err := live.DeleteNamespace(ctx, name); err != nil {
+		if err := live.ClearNamespace(ctx, name); err != nil {
 			t.Error(err)
 		}
 	})

@@ -47,7 +47,7 @@ func TestRelease(t *testing.T) {
 		if t.Failed() {
 			t.Log(s.Describe(ctx))
 		}
-		if err := c.DeleteNamespace(ctx, stageName); err != nil {
+		if err := c.ClearNamespace(ctx, stageName); err != nil {
 			t.Error(err)
 		}
 	})
@@ -137,7 +137,7 @@ func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 			return fmt.Errorf("pool %s in namespace %s is not of these tests, which delete all pools: not on this cluster", pools.Items[i].Name, ns.Name)
 		}
 	}
-	if err := c.DeleteNamespace(ctx, stageName); err != nil {
+	if err := c.ClearNamespace(ctx, stageName); err != nil {
 		return err
 	}
 	_, err := c.Helm(ctx, "uninstall", cluster.Release, "--ignore-not-found", "--wait")
