@@ -171,12 +171,20 @@ func (o *operator) delays(t *testing.T) histogram {
 		if labels(m)["direction"] != "up" {
 			continue
 		}
-		for _, b := range m.GetHistogram().GetBucket() {
-			out.bounds = append(out.bounds, b.GetUpperBound())
-			out.counts = append(out.counts, float64(b.GetCumulativeCount()))
-		}
+		out = out.plus(m.GetHistogram())
 	}
 	return out
+}
+
+// plus adds a histogram of the same bounds.
+func (h histogram) plus(m *dto.Histogram) histogram {
+	for i, b := range m.GetBucket() {
+		if i == len(h.bounds) {
+			h.bounds, h.counts = append(h.bounds, b.GetUpperBound()), append(h.counts, 0)
+		}
+		h.counts[i] += float64(b.GetCumulativeCount())
+	}
+	return h
 }
 
 func (h histogram) since(before histogram) histogram {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
@@ -23,6 +24,60 @@ type writes map[string]float64
 
 func (b *bench) writes(t *testing.T) writes {
 	t.Helper()
+	out := writes{}
+	for _, m := range b.apiServer(t)["apiserver_request_total"].GetMetric() {
+		if what := change(labels(m)); what != "" {
+			out[what] += m.GetCounter().GetValue()
+		}
+	}
+	return out
+}
+
+// change is what a request changes, "" where it doesn't; bareWrites' do not count.
+func change(l map[string]string) string {
+	if l["resource"] == "configmaps" {
+		return ""
+	}
+	switch l["verb"] {
+	case "POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION":
+	default:
+		return ""
+	}
+	what := l["verb"] + " " + l["resource"]
+	if l["subresource"] != "" {
+		what += "/" + l["subresource"]
+	}
+	return what
+}
+
+// durations is how long the API server took for requests that change something, by what they change.
+type durations map[string]histogram
+
+func (b *bench) durations(t *testing.T) durations {
+	t.Helper()
+	out := durations{}
+	for _, m := range b.apiServer(t)["apiserver_request_duration_seconds"].GetMetric() {
+		if what := change(labels(m)); what != "" {
+			out[what] = out[what].plus(m.GetHistogram())
+		}
+	}
+	return out
+}
+
+func (d durations) since(before durations) string {
+	var text strings.Builder
+	text.WriteString("| request | number | median, ms | 99%, ms |\n|---|--:|--:|--:|\n")
+	for _, what := range slices.Sorted(maps.Keys(d)) {
+		if h := d[what].since(before[what]); h.count() > 0 {
+			fmt.Fprintf(&text, "| %s | %.0f | %.0f | %.0f |\n", what, h.count(), h.quantile(.5)*1000, h.quantile(.99)*1000)
+		}
+	}
+	return text.String()
+}
+
+// apiServer is the API server's own metrics.
+func (b *bench) apiServer(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
 	typed, err := kubernetes.NewForConfig(b.plane.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -31,22 +86,27 @@ func (b *bench) writes(t *testing.T) writes {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := writes{}
-	for _, m := range parse(t, text)["apiserver_request_total"].GetMetric() {
-		l := labels(m)
-		if l["resource"] == "configmaps" {
-			continue // bareWrites'
-		}
-		switch l["verb"] {
-		case "POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION":
-			what := l["verb"] + " " + l["resource"]
-			if l["subresource"] != "" {
-				what += "/" + l["subresource"]
-			}
-			out[what] += m.GetCounter().GetValue()
-		}
+	return parse(t, text)
+}
+
+// processors is how much processor time each process of the run has used, in seconds.
+type processors map[string]float64
+
+func (b *bench) processors(t *testing.T) processors {
+	t.Helper()
+	return processors{
+		"operator": cpu(t, b.operator.pid()), "kube-apiserver": cpu(t, b.plane.APIServer), "etcd": cpu(t, b.plane.Etcd),
+		"kube-controller-manager": cpu(t, b.plane.Controllers), "the benchmark: job servers, workers, submits": cpu(t, os.Getpid()),
 	}
-	return out
+}
+
+func (p processors) since(before processors, seconds float64) string {
+	var text strings.Builder
+	text.WriteString("| process | processors |\n|---|--:|\n")
+	for _, who := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(&text, "| %s | %.3f |\n", who, (p[who]-before[who])/seconds)
+	}
+	return text.String()
 }
 
 func (w writes) since(before writes) writes {

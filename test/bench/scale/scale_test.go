@@ -257,6 +257,7 @@ func (b *bench) measureLoad(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	before := b.operator.delays(t)
 	used, began, writes, requests := cpu(t, b.operator.pid()), time.Now(), b.writes(t), b.requests()
+	processors, durations := b.processors(t), b.durations(t)
 	bare := b.bareWrites(t)
 	b.scales.reset()
 	peak, woken, submitted := 0., map[int]bool{}, 0
@@ -284,6 +285,8 @@ func (b *bench) measureLoad(t *testing.T) {
 	b.result["load_job_server_requests_per_s"] = float64(b.requests()-requests) / took // the workers' too
 	b.result["load_api_writes_per_s"] = b.writes(t).since(writes).total() / took
 	b.report.add("API writes under load, all clients together", b.writes(t).since(writes).table(took))
+	b.report.add("How long the API server took for writes under load", b.durations(t).since(durations))
+	b.report.add("Processors under load", b.processors(t).since(processors, took))
 	eventually(t, 2*time.Minute, "the pools that got a job to get a replica", func() error {
 		if n := b.scales.missing(); n > 0 {
 			return fmt.Errorf("%d of %d have none", n, len(woken))
