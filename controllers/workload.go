@@ -28,6 +28,7 @@ const (
 	installContainer = "gearman-worker-install"
 	runtimeVolume    = "gearman-worker"
 	runtimeDir       = "/gearman"
+	runtimeBinary    = runtimeDir + "/gearman-worker"
 	runtimePort      = 4790
 	tlsVolume        = "gearman-tls"
 	tlsDir           = "/gearman-tls"
@@ -226,6 +227,13 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 			PeriodSeconds: 2,
 		}
 	}
+	if w.Lifecycle == nil {
+		w.Lifecycle = &corev1.Lifecycle{}
+	}
+	if w.Lifecycle.PreStop == nil {
+		// Else the kubelet's SIGTERM is lost where it comes in the moment in which the worker starts.
+		w.Lifecycle.PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{runtimeBinary, "await-stoppable"}}}
+	}
 	if vol := tlsSecrets(pool.Spec.TLS); vol != nil {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: tlsVolume, VolumeSource: corev1.VolumeSource{Projected: vol}})
 		w.VolumeMounts = append(w.VolumeMounts, corev1.VolumeMount{Name: tlsVolume, MountPath: tlsDir, ReadOnly: true})
@@ -277,7 +285,7 @@ func runtimeCommand(pool *v1alpha1.GearmanWorkerPool) (command, args []string) {
 			args = append(args, "--tls-server-name="+t.ServerName)
 		}
 	}
-	return []string{runtimeDir + "/gearman-worker", mode}, append(args, rest...)
+	return []string{runtimeBinary, mode}, append(args, rest...)
 }
 
 // softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that what does not finish is

@@ -104,6 +104,9 @@ func TestPodTemplate(t *testing.T) {
 	if w.Image != "i:1" || w.ReadinessProbe == nil || w.LivenessProbe != nil || *w.SecurityContext.AllowPrivilegeEscalation {
 		t.Errorf("worker container: %+v", w)
 	}
+	if got := strings.Join(w.Lifecycle.PreStop.Exec.Command, " "); got != "/gearman/gearman-worker await-stoppable" {
+		t.Errorf("before SIGTERM it runs %q", got)
+	}
 	init := got.Spec.InitContainers[0]
 	if init.Image != "op:1" || strings.Join(init.Command, " ") != "/gearman-worker install /gearman" || !*init.SecurityContext.RunAsNonRoot {
 		t.Errorf("init container: %+v", init)
@@ -116,6 +119,20 @@ func TestPodTemplate(t *testing.T) {
 	}
 }
 
+// A preStop hook of the user's takes the place of the operator's.
+func TestPodTemplateKeepsHooks(t *testing.T) {
+	t.Parallel()
+	got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
+		s.PodTemplate = raw(`{"spec":{"containers":[{"name":"worker","lifecycle":{"preStop":{"sleep":{"seconds":3}},"postStart":{"exec":{"command":["/warm"]}}}}]}}`)
+	}), testRuntime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := got.Spec.Containers[0].Lifecycle; l.PreStop.Exec != nil || l.PreStop.Sleep.Seconds != 3 || l.PostStart.Exec.Command[0] != "/warm" {
+		t.Errorf("got %+v", l)
+	}
+}
+
 func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 	t.Parallel()
 	got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
@@ -125,7 +142,7 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := got.Spec.Containers[0]
-	if len(got.Spec.InitContainers) != 0 || w.ReadinessProbe != nil || w.Command[0] != "php" || w.Args[0] != "worker.php" {
+	if len(got.Spec.InitContainers) != 0 || w.ReadinessProbe != nil || w.Lifecycle != nil || w.Command[0] != "php" || w.Args[0] != "worker.php" {
 		t.Errorf("got %+v", got.Spec)
 	}
 	// 3600 s of drain is long enough for the node autoscalers to be told.

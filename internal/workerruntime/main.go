@@ -49,6 +49,17 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			return exitFailed
 		}
 		return exitOK
+	case "await-stoppable":
+		if len(args) != 0 {
+			return usage(errors.New("await-stoppable takes no arguments: it is about process 1"))
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), stoppableWithin)
+		defer cancel()
+		if err := awaitStoppable(ctx, "/proc/1/status"); err != nil {
+			fmt.Fprintln(stderr, "gearman-worker: await-stoppable:", err)
+			return exitFailed
+		}
+		return exitOK
 	case string(options.Exec), string(options.Stream), string(options.HTTP), string(options.RunMode):
 	default:
 		return usage(fmt.Errorf("there is no command %q; gearman-worker help lists them", command))

@@ -66,6 +66,12 @@ func TestPodDeleted(t *testing.T) {
 	if end := workerEnd(last); end == nil || end.ExitCode != 0 {
 		t.Errorf("the worker's container ended with %+v, want exit code 0", end)
 	}
+	// The hook that keeps a worker which has only just started from missing the signal.
+	hooks, err := live.API.CoreV1().Events(s.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedPreStopHook"})
+	must(t, err)
+	if last.Spec.Containers[0].Lifecycle.PreStop == nil || len(hooks.Items) > 0 {
+		t.Errorf("the worker's preStop hook is missing or fails: %+v", hooks.Items)
+	}
 	if took > drain*time.Second {
 		t.Errorf("the pod took %v to go, want %d s at most", took, drain)
 	}

@@ -13,6 +13,7 @@ const overview = `gearman-worker turns any program into a Gearman worker.
   gearman-worker http   [options] -- URL                one POST for each job
   gearman-worker run     --config FILE                  several functions with different handlers
   gearman-worker install DIR                            copy this program into DIR
+  gearman-worker await-stoppable                        wait until process 1 can be told to stop: a preStop hook
   gearman-worker version
 
 Add --help to a command for its options. A first try, with a job server on this machine:
