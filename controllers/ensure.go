@@ -24,6 +24,29 @@ type drift struct {
 	uid    string      // of the Deployment then
 	made   int64       // the generation that the apply made; what the cache shows of an earlier one says nothing
 	edits  []time.Time // when edits were put back
+	// created is when the Deployment was created, until the cache has shown it.
+	created time.Time
+}
+
+const (
+	// unseenFor is how long a Deployment that was created is waited for in the cache.
+	unseenFor = 30 * time.Second
+	// unseenAgain is how soon it is looked for again, should its event not do that.
+	unseenAgain = time.Second
+)
+
+// unseen reports whether the cache has yet to show the Deployment that was created for the pool. To create it again would take its replicas from it.
+func (r *PoolReconciler) unseen(key types.NamespacedName, w *workload) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.drifts[key]
+	if d == nil || d.created.IsZero() {
+		return false
+	}
+	if w.exists || r.clock.Since(d.created) > unseenFor {
+		d.created = time.Time{}
+	}
+	return !d.created.IsZero()
 }
 
 // ensureWorkload brings the pool's Deployment to its template; w becomes what it is then.
@@ -60,7 +83,8 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 		return stall{}, err
 	}
 	var a applied
-	if w.exists {
+	created := !w.exists
+	if !created {
 		a, err = updateDeployment(ctx, r.client, d, w.replicas, w.appliedFields)
 	} else {
 		a, err = createDeployment(ctx, r.client, d)
@@ -69,7 +93,7 @@ func (r *PoolReconciler) ensureWorkload(ctx context.Context, pool *v1alpha1.Gear
 	if err != nil {
 		return refusal(err)
 	}
-	r.noteApplied(key, a, drifted && current)
+	r.noteApplied(key, a, created, drifted && current)
 	if drifted && current {
 		r.event(pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
 	}
@@ -109,7 +133,7 @@ func (r *PoolReconciler) drifted(key types.NamespacedName, w *workload) bool {
 
 // noteApplied remembers what an apply left the operator owning until the cache shows it: the note on the Deployment may have been written in a second
 // step, and the state in between is no drift.
-func (r *PoolReconciler) noteApplied(key types.NamespacedName, a applied, edited bool) {
+func (r *PoolReconciler) noteApplied(key types.NamespacedName, a applied, created, edited bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.drifts[key]
@@ -118,6 +142,9 @@ func (r *PoolReconciler) noteApplied(key types.NamespacedName, a applied, edited
 		r.drifts[key] = d
 	}
 	d.fields, d.uid, d.made = a.fields, a.uid, a.generation
+	if created {
+		d.created = r.clock.Now()
+	}
 	if edited {
 		d.edits = append(d.edits, r.clock.Now())
 	}

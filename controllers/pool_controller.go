@@ -156,6 +156,10 @@ func (r *PoolReconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if r.unseen(req.NamespacedName, &w) {
+		return ctrl.Result{RequeueAfter: unseenAgain}, nil
+	}
+	w.replicas, _ = r.scaler.present(req.NamespacedName, &w)
 	pods, refresh, err := r.gatherPods(ctx, &pool, &w)
 	if err != nil {
 		return ctrl.Result{}, err

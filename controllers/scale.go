@@ -76,7 +76,7 @@ func (s *scaler) observe(key types.NamespacedName, w workload, now time.Time) (c
 func (s *scaler) scale(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, w workload, pods []pod, v view) (int32, error) {
 	want := v.decision.Replicas
 	key := client.ObjectKeyFromObject(pool)
-	if s.behind(key, w) {
+	if _, behind := s.present(key, &w); behind {
 		return w.replicas, nil // its event is on the way
 	}
 	if want < w.replicas && pool.Spec.TargetRef == nil && w.current > 0 && !allGo(w, pods, v) {
@@ -123,12 +123,15 @@ func allGo(w workload, pods []pod, v view) bool {
 	return true
 }
 
-// behind reports whether the cache does not show what was last written yet.
-func (s *scaler) behind(key types.NamespacedName, w workload) bool {
+// present is how many replicas the workload has, and whether the cache is behind that: it does not show what was last written yet. Whoever took the cache's
+// for the present ones then, and wrote them, would undo that.
+func (s *scaler) present(key types.NamespacedName, w *workload) (replicas int32, behind bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.memory[key]
-	return m != nil && m.uid == w.uid && w.generation < m.made
+	if m := s.memory[key]; m != nil && m.uid == w.uid && w.generation < m.made {
+		return m.written, true
+	}
+	return w.replicas, false
 }
 
 // victimsReady marks the decision's victims as the first to go and unmarks all others. It returns by how many replicas may be

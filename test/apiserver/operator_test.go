@@ -30,9 +30,10 @@ const (
 	soloRestart = "solo-restart"
 	soloDrift   = "solo-drift"
 	soloExplain = "solo-explain"
+	soloLag     = "solo-lag"
 )
 
-var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift, soloExplain}
+var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift, soloExplain, soloLag}
 
 // managerBinary builds the operator once.
 var managerBinary = sync.OnceValues(func() (string, error) { return build("manager") })
