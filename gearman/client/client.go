@@ -210,7 +210,7 @@ func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]
 	}
 	answer := make(chan reply, 1)
 	if err := conn.send(request{reply: answer}, encode); err != nil {
-		return proto.Packet{}, fmt.Errorf("%s: job server %s: %w", step, s.ep, err)
+		return proto.Packet{}, fmt.Errorf("%s: %w", step, err)
 	}
 	select {
 	case r := <-answer:

@@ -66,7 +66,7 @@ func newConn(c *Client, s *server, nc net.Conn) *conn {
 	mid := &midConn{Conn: nc, patience: c.o.ReplyTimeout}
 	x := &conn{
 		c: c, s: s, nc: nc, mid: mid, in: proto.NewConn(mid, proto.Limits{Line: longestVersion}),
-		out: transport.NewOutbox(nc, c.o.WriteTimeout), jobs: make(map[string]*wait),
+		out: transport.NewOutbox(s.ep.String(), nc, c.o.WriteTimeout), jobs: make(map[string]*wait),
 	}
 	x.watchdog = time.AfterFunc(time.Hour, x.watch)
 	x.watchdog.Stop()
@@ -121,7 +121,7 @@ func (x *conn) enter(r request) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.err != nil {
-		return x.err
+		return fmt.Errorf("job server %s: %w", x.s.ep, x.err)
 	}
 	x.requests.push(r)
 	if !x.watching {

@@ -123,7 +123,7 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	counted := &countedConn{Conn: nc}
 	l := &link{
 		c: c, nc: nc, in: proto.NewConn(counted, proto.Limits{}), read: &counted.n,
-		out:  transport.NewOutbox(nc, c.w.o.WriteTimeout),
+		out:  transport.NewOutbox(c.server.ep.String(), nc, c.w.o.WriteTimeout),
 		down: make(chan struct{}), echoed: make(chan struct{}, 1), baton: make(chan struct{}, 1),
 	}
 	l.pass = time.AfterFunc(time.Hour, l.look)

@@ -14,6 +14,7 @@ import (
 // safe for concurrent use; its lock is never held during a write.
 type Outbox struct {
 	nc      net.Conn
+	server  string        // for errors
 	timeout time.Duration // for each piece of at most writePiece bytes
 
 	mu         sync.Mutex
@@ -31,9 +32,10 @@ const (
 	CopyLimit = 64 << 10
 )
 
-// NewOutbox returns the outbox of a connection. A write that isn't taken within timeout fails it.
-func NewOutbox(nc net.Conn, timeout time.Duration) *Outbox {
-	o := &Outbox{nc: nc, timeout: timeout}
+// NewOutbox returns the outbox of the connection to a job server, which its errors name. A write that isn't taken within timeout
+// fails it, and every call after that.
+func NewOutbox(server string, nc net.Conn, timeout time.Duration) *Outbox {
+	o := &Outbox{nc: nc, server: server, timeout: timeout}
 	o.turn.L = &o.mu
 	return o
 }
@@ -48,7 +50,7 @@ func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
 	if o.err == nil {
 		o.buf = encode(o.buf)
 	}
-	return o.err
+	return o.failure()
 }
 
 // Staged is how many bytes wait for a flush.
@@ -58,11 +60,19 @@ func (o *Outbox) Staged() int {
 	return len(o.buf)
 }
 
-// Err is why writing failed, or nil.
+// Err is why writing failed, or nil. It doesn't name the server, for callers that do.
 func (o *Outbox) Err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
+}
+
+// failure is Err with the server's name.
+func (o *Outbox) failure() error {
+	if o.err == nil {
+		return nil
+	}
+	return fmt.Errorf("job server %s: %w", o.server, o.err)
 }
 
 // Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns at once.
@@ -72,7 +82,7 @@ func (o *Outbox) Flush() error {
 	if !o.busy {
 		o.drain()
 	}
-	return o.err
+	return o.failure()
 }
 
 // Send is Stage and Flush.
@@ -101,7 +111,7 @@ func (o *Outbox) stream(encode func(dst []byte) []byte, body func() error) error
 		o.turn.Wait()
 	}
 	if o.err != nil {
-		return o.err
+		return o.failure()
 	}
 	o.buf = encode(o.buf)
 	o.write(func(b []byte) error {
@@ -111,7 +121,7 @@ func (o *Outbox) stream(encode func(dst []byte) []byte, body func() error) error
 		return body()
 	})
 	o.drain() // what was staged meanwhile
-	return o.err
+	return o.failure()
 }
 
 // drain writes until nothing is staged. The lock is held on entry and on return, not during writes.
@@ -133,7 +143,7 @@ func (o *Outbox) write(f func([]byte) error) {
 	}
 	o.busy = false
 	if err != nil && o.err == nil {
-		o.err = err
+		o.err = fmt.Errorf("write: %w", err)
 		_ = o.nc.Close() // half of something was written; err says why
 	}
 	o.turn.Broadcast()

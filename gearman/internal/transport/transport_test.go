@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -135,7 +136,7 @@ func TestOutboxCoalesces(t *testing.T) {
 	var got []byte
 	var reader sync.WaitGroup
 	reader.Go(func() { got, _ = io.ReadAll(far) })
-	o := NewOutbox(near, time.Minute)
+	o := NewOutbox("192.0.2.1:4730", near, time.Minute)
 	const writers, lines = 8, 200
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -181,15 +182,18 @@ func TestOutboxFailures(t *testing.T) {
 	add := func(dst []byte) []byte { return append(dst, "head "...) }
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe() // nobody reads
-		o := NewOutbox(near, time.Second)
-		if err := o.Send(add); err == nil || !errors.Is(err, o.Err()) {
-			t.Errorf("a peer that takes nothing: %v", err)
+		o := NewOutbox("192.0.2.1:4730", near, time.Second)
+		first := o.Send(add)
+		if !errors.Is(first, os.ErrDeadlineExceeded) || !errors.Is(first, o.Err()) {
+			t.Errorf("a peer that takes nothing: %v", first)
 		}
-		if err := o.Stage(add); err == nil {
-			t.Error("the failure was forgotten")
-		}
-		if err := o.Stream(add, strings.NewReader("x"), 1); err == nil {
-			t.Error("the failure was forgotten")
+		for name, err := range map[string]error{ // all that comes later is refused for the same reason
+			"Send": first, "Stage": o.Stage(add), "Flush": o.Flush(),
+			"Stream": o.Stream(add, strings.NewReader("x"), 1), "StreamBytes": o.StreamBytes(add, []byte("x")),
+		} {
+			if err == nil || err.Error() != first.Error() || !strings.HasPrefix(err.Error(), "job server 192.0.2.1:4730: write: ") {
+				t.Errorf("%s: %v, want the server and the step", name, err)
+			}
 		}
 		_ = far.Close()
 	})
@@ -200,7 +204,7 @@ func TestOutboxFailures(t *testing.T) {
 		var got bytes.Buffer
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = io.Copy(&got, far) })
-		o := NewOutbox(near, time.Minute)
+		o := NewOutbox("192.0.2.1:4730", near, time.Minute)
 		if err := o.Stream(add, body, 10); err == nil {
 			t.Errorf("%s body: no error", name)
 		}

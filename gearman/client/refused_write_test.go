@@ -1,0 +1,94 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+)
+
+// halfDead is a connection whose writes fail, as after a TLS alert of the peer, before its reads have noticed.
+type halfDead struct {
+	net.Conn
+	noticed chan struct{}
+	once    sync.Once
+}
+
+var errAlert = errors.New("remote error: tls: certificate required")
+
+func (c *halfDead) Write([]byte) (int, error) { return 0, errAlert }
+func (c *halfDead) Close() error              { return nil }
+func (c *halfDead) Read([]byte) (int, error) {
+	<-c.noticed
+	return 0, errAlert
+}
+
+func (c *halfDead) end() { c.once.Do(func() { close(c.noticed) }) }
+
+// Between a failed write and the end of its connection, calls are refused before anything of them is sent. Each names the server and
+// what failed, however it was made.
+func TestRefusedWhileWriting(t *testing.T) {
+	t.Parallel()
+	large := make([]byte, 1<<20)
+	tests := map[string]func(context.Context, *client.Client) error{
+		"background":       func(ctx context.Context, c *client.Client) error { _, err := c.Background(ctx, "f", nil); return err },
+		"foreground":       func(ctx context.Context, c *client.Client) error { _, err := c.Do(ctx, "f", nil); return err },
+		"large background": func(ctx context.Context, c *client.Client) error { _, err := c.Background(ctx, "f", large); return err },
+		"echo":             func(ctx context.Context, c *client.Client) error { return c.Echo(ctx, nil) },
+		"status": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Status(ctx, client.JobID{Server: "192.0.2.1:4730", Handle: "H:x:1"})
+			return err
+		},
+		"status by unique key": func(ctx context.Context, c *client.Client) error { _, err := c.StatusByUnique(ctx, "k"); return err },
+		"set": func(ctx context.Context, c *client.Client) error {
+			results, err := c.RunSet(ctx, &client.Task{Function: "f"})
+			return errors.Join(err, results[0].Err)
+		},
+		"pipeline": func(ctx context.Context, c *client.Client) error {
+			p := c.Pipeline(client.PipelineOptions{})
+			_, err := p.Submit(ctx, &client.Task{Function: "f"})
+			return errors.Join(err, p.Wait(ctx))
+		},
+	}
+	for name, call := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				pipe, other := net.Pipe()
+				defer pipe.Close()
+				defer other.Close()
+				nc := &halfDead{Conn: pipe, noticed: make(chan struct{})}
+				c, err := client.New(client.Options{
+					Servers: []string{"192.0.2.1:4730"},
+					Dialer:  func(context.Context, string, string) (net.Conn, error) { return nc, nil },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				says := func(when string, err error) {
+					t.Helper()
+					if !errors.Is(err, errAlert) || strings.Count(err.Error(), "job server 192.0.2.1:4730") != 1 || !strings.Contains(err.Error(), "write: ") {
+						t.Errorf("%s: %v, want the server once, the step and %q", when, err, errAlert)
+					}
+				}
+				first := make(chan error, 1)
+				go func() { first <- call(t.Context(), c) }()
+				synctest.Wait() // its write has failed, and its connection is still read from
+				second := make(chan error, 1)
+				go func() { second <- call(t.Context(), c) }()
+				synctest.Wait()
+				nc.end()
+				says("the call whose write failed", <-first)
+				says("a call after that", <-second)
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
