@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// GearmanWorkerPool keeps as many workers of one or more Gearman functions running as their job queues need.
+// GearmanWorkerPool runs as many workers for one or more Gearman functions as their job queues need.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -43,7 +43,7 @@ type GearmanWorkerPoolList struct {
 	Items           []GearmanWorkerPool `json:"items"`
 }
 
-// GearmanWorkerPoolSpec says what to run and how many of it.
+// GearmanWorkerPoolSpec describes what to run and how to scale it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.function) != has(self.functions)",message="set exactly one of function (a name) and functions (a list of names)"
 // +kubebuilder:validation:XValidation:rule="has(self.image) != has(self.targetRef)",message="set exactly one of image (the operator creates a Deployment) and targetRef (the operator scales one that exists)"
@@ -53,8 +53,9 @@ type GearmanWorkerPoolList struct {
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",message="minReplicas must not be greater than maxReplicas: lower minReplicas or raise maxReplicas",fieldPath=".minReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.runtime) || !has(self.runtime.jobTimeoutSeconds) || !has(self.drainSeconds) || self.runtime.jobTimeoutSeconds < self.drainSeconds",message="runtime.jobTimeoutSeconds must be less than drainSeconds, or a stopping pod could not finish its job: raise drainSeconds or lower the timeout",fieldPath=".drainSeconds"
 type GearmanWorkerPoolSpec struct {
-	// Servers are the Gearman job servers: host, host:port, [IPv6] or [IPv6]:port. The port is 4730 where none is given. A name
-	// with several addresses (a headless Service) is several job servers, each with a queue of its own; all are summed.
+	// Servers are the Gearman job servers: host, host:port, [IPv6] or [IPv6]:port. The default port is 4730. A name that
+	// resolves to several addresses (a headless Service) stands for several job servers. Each has its own queue; the pool
+	// scales by their sum.
 	//
 	// +required
 	// +listType=set
@@ -62,58 +63,58 @@ type GearmanWorkerPoolSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Servers []ServerAddress `json:"servers"`
 
-	// TLS is used to all job servers; absent means plain TCP.
+	// TLS configures TLS for all job servers. If unset, connections use plain TCP.
 	// +optional
 	TLS *TLSSpec `json:"tls,omitempty"`
 
-	// Function is the Gearman function that the pool's workers serve. Exactly one of function and functions is set.
+	// Function is the Gearman function that the pool's workers serve. Set exactly one of function and functions.
 	// +optional
 	Function FunctionName `json:"function,omitempty"`
 
-	// Functions are several Gearman functions that share the pool's workers.
+	// Functions are Gearman functions that share the pool's workers. Set exactly one of function and functions.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Functions []FunctionName `json:"functions,omitempty"`
 
-	// Image is the image of the container named worker. Exactly one of image and targetRef is set.
+	// Image is the image of the container named worker. Set exactly one of image and targetRef.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image,omitempty"`
 
-	// TargetRef names an existing Deployment or StatefulSet in the pool's namespace whose replicas the operator moves; nothing
-	// else of it is touched.
+	// TargetRef names an existing Deployment or StatefulSet in the pool's namespace. The operator sets its replicas and
+	// changes nothing else.
 	// +optional
 	TargetRef *TargetRef `json:"targetRef,omitempty"`
 
-	// Runtime turns the image's program into a Gearman worker. Absent means that the image speaks Gearman by itself.
+	// Runtime turns the image's program into a Gearman worker. Leave it unset if the image is a Gearman worker already.
 	// +optional
 	Runtime *RuntimeSpec `json:"runtime,omitempty"`
 
-	// Command replaces the image's entry point. Not with runtime.
+	// Command overrides the image's entry point. It can't be combined with runtime.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=65536
 	Command []string `json:"command,omitempty"`
 
-	// Args replaces the image's arguments. Not with runtime.
+	// Args overrides the image's arguments. It can't be combined with runtime.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=65536
 	Args []string `json:"args,omitempty"`
 
-	// Env is the environment of the worker container.
+	// Env is the list of environment variables of the worker container.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
-	// EnvFrom are ConfigMaps and Secrets whose keys become environment of the worker container.
+	// EnvFrom lists ConfigMaps and Secrets whose keys become environment variables of the worker container.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -123,42 +124,42 @@ type GearmanWorkerPoolSpec struct {
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// ImagePullPolicy of the worker container: Kubernetes' default where absent.
+	// ImagePullPolicy of the worker container. If unset, Kubernetes' default applies.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// PodTemplate is any other part of a pod template (metadata and spec), merged under what the operator sets: its selector
-	// labels, the restart policy, the grace period and the injected command always win. It is decoded strictly; an unknown
-	// field shows as Stalled with reason InvalidPodTemplate.
+	// PodTemplate holds any other part of a pod template (metadata and spec). The operator's own settings take precedence:
+	// the selector labels, the restart policy, the grace period and the injected command. It is decoded strictly: an unknown
+	// field is reported in the Stalled condition with reason InvalidPodTemplate.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
 
-	// Concurrency is how many jobs one pod works on at once.
+	// Concurrency is the number of jobs that one pod runs at the same time.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Concurrency int32 `json:"concurrency,omitempty"`
 
-	// MinReplicas is the least number of pods, even with nothing to do.
+	// MinReplicas is the minimum number of pods, even while there are no jobs.
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000
 	MinReplicas int32 `json:"minReplicas"`
 
-	// MaxReplicas is the greatest number of pods, however long the queue.
+	// MaxReplicas is the maximum number of pods, however long the queue is.
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000
 	MaxReplicas int32 `json:"maxReplicas"`
 
-	// Scaling says how the number of pods follows the queue; everything in it has a default.
+	// Scaling configures how the number of pods follows the queue. Every field has a default.
 	// +optional
 	Scaling *ScalingSpec `json:"scaling,omitempty"`
 
@@ -186,19 +187,19 @@ type ServerAddress string
 // +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 255",message="a function name must not be longer than 255 bytes"
 type FunctionName string
 
-// TLSSpec says how to speak TLS to the job servers. Secrets are read from the pool's namespace.
+// TLSSpec configures TLS connections to the job servers. Secrets are read from the pool's namespace.
 type TLSSpec struct {
-	// CASecret names a Secret key with the PEM certificates that sign the job servers' certificates; absent: the system's.
+	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's are used.
 	// +optional
 	CASecret *SecretKey `json:"caSecret,omitempty"`
 
-	// ClientCertificateSecret names a Secret of type kubernetes.io/tls (tls.crt, tls.key) that is shown to the job servers.
+	// ClientCertificateSecret names a Secret of type kubernetes.io/tls (tls.crt, tls.key) with the client certificate.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ClientCertificateSecret string `json:"clientCertificateSecret,omitempty"`
 
-	// ServerName is the name expected in the job servers' certificates; absent: the host of each address.
+	// ServerName is the name expected in the job servers' certificates. If unset, it is the host of each address.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -213,14 +214,14 @@ type SecretKey struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// Key in the Secret; ca.crt where absent.
+	// Key in the Secret. Default: ca.crt.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`
 }
 
-// TargetRef names the workload that a pool scales without owning it.
+// TargetRef names a workload that the pool scales but does not own.
 type TargetRef struct {
 	// APIVersion is apps/v1.
 	// +optional

@@ -1,15 +1,15 @@
 package v1alpha1
 
-// RuntimeSpec turns a command, a long-lived process or an HTTP endpoint into a Gearman worker. The operator puts the runtime
-// into the pod; the image needs nothing of Gearman.
+// RuntimeSpec turns a command, a long-lived process or an HTTP endpoint into a Gearman worker. The operator adds the runtime
+// to the pod; the image doesn't have to know Gearman.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.exec), has(self.stream), has(self.http)].filter(x, x).size() == 1",message="set exactly one of exec (a process a job), stream (a long-lived process) and http (a request a job)"
+// +kubebuilder:validation:XValidation:rule="[has(self.exec), has(self.stream), has(self.http)].filter(x, x).size() == 1",message="set exactly one of exec (one process for each job), stream (long-lived processes) and http (one request for each job)"
 type RuntimeSpec struct {
 	// Exec runs one process for each job.
 	// +optional
 	Exec *ExecRuntime `json:"exec,omitempty"`
 
-	// Stream feeds jobs to long-lived processes, as many as concurrency.
+	// Stream sends jobs to long-lived processes. There are as many processes as concurrency.
 	// +optional
 	Stream *StreamRuntime `json:"stream,omitempty"`
 
@@ -17,7 +17,7 @@ type RuntimeSpec struct {
 	// +optional
 	HTTP *HTTPRuntime `json:"http,omitempty"`
 
-	// JobTimeoutSeconds ends a job that runs for longer, which then fails. Absent: no limit.
+	// JobTimeoutSeconds limits the run time of a job. A job that takes longer is stopped and fails. If unset, there is no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
@@ -35,7 +35,7 @@ type RuntimeSpec struct {
 	OnCrash CrashPolicy `json:"onCrash,omitempty"`
 }
 
-// CrashPolicy is what becomes of a job whose process crashed.
+// CrashPolicy selects what happens to a job whose process crashed.
 type CrashPolicy string
 
 // The crash policies.
@@ -44,10 +44,10 @@ const (
 	CrashRequeue CrashPolicy = "Requeue"
 )
 
-// ExecRuntime runs one process for each job: the workload on its standard input, the result from its standard output, exit
-// code 0 completes the job, any other fails it.
+// ExecRuntime runs one process for each job. The process reads the workload from its standard input and writes the result to
+// its standard output. Exit code 0 completes the job; any other exit code fails it.
 type ExecRuntime struct {
-	// Command is the program with its arguments.
+	// Command is the program and its arguments.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -56,9 +56,9 @@ type ExecRuntime struct {
 	Command []string `json:"command"`
 }
 
-// StreamRuntime keeps processes running and hands them one job at a time over file descriptors 3 and 4.
+// StreamRuntime keeps processes running and sends each one job at a time over file descriptors 3 and 4.
 type StreamRuntime struct {
-	// Command is the program with its arguments.
+	// Command is the program and its arguments.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -67,7 +67,7 @@ type StreamRuntime struct {
 	Command []string `json:"command"`
 }
 
-// HTTPRuntime posts each job to a URL: a 2xx answer completes the job with the answer's body as the result.
+// HTTPRuntime posts each job to a URL. A 2xx response completes the job; its body is the result.
 type HTTPRuntime struct {
 	// URL is http://, https:// or unix://.
 	// +required

@@ -4,12 +4,12 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 )
 
-// ScalingSpec says how the number of pods follows the queue.
+// ScalingSpec configures how the number of pods follows the queue.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.mode) && self.mode == 'Manual') == has(self.manualReplicas)",message="mode Manual and manualReplicas go together: set both or neither"
 type ScalingSpec struct {
-	// Mode: Auto (default) scales by the queue; Manual holds manualReplicas; DryRun decides and explains but changes nothing;
-	// Paused does nothing.
+	// Mode selects who sets the number of pods. Auto (default) scales by the queue. Manual keeps manualReplicas. DryRun
+	// decides and explains but changes nothing. Paused does nothing.
 	// +optional
 	// +kubebuilder:validation:Enum=Auto;Manual;DryRun;Paused
 	Mode ScalingMode `json:"mode,omitempty"`
@@ -20,37 +20,38 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Maximum=100000
 	ManualReplicas *int32 `json:"manualReplicas,omitempty"`
 
-	// TargetWaitSeconds: a queued job should start within this time. 30 where neither this nor jobsPerReplica is set.
+	// TargetWaitSeconds is the time within which a queued job should start. Default: 30, unless jobsPerReplica is set.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=604800
 	TargetWaitSeconds *int32 `json:"targetWaitSeconds,omitempty"`
 
-	// JobsPerReplica: at most so many queued jobs for each replica. With targetWaitSeconds set too, the larger answer wins.
+	// JobsPerReplica is the number of queued jobs that one replica may face. If targetWaitSeconds is set too, the larger
+	// number of replicas wins.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	JobsPerReplica *int32 `json:"jobsPerReplica,omitempty"`
 
-	// JobSeconds is a hint how long a job takes, used until it has been measured.
+	// JobSeconds is a hint of how long a job takes. It is used until the job time has been measured.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	JobSeconds *int32 `json:"jobSeconds,omitempty"`
 
-	// PollSeconds is how fresh the queue depth is to be; 5 where absent. The operator has a floor.
+	// PollSeconds is the poll period. Default: 5. The operator's --min-poll-seconds is a lower bound.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=300
 	PollSeconds *int32 `json:"pollSeconds,omitempty"`
 
-	// IdleSeconds is how long the pool must be empty and idle before its last pods go; 30 where absent.
+	// IdleSeconds is how long the queue must be empty and all pods idle before the last pods are removed. Default: 30.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=604800
 	IdleSeconds *int32 `json:"idleSeconds,omitempty"`
 
-	// StaleAfterSeconds: a job server that has been silent for so long is left out of the sums; 3600 where absent.
+	// StaleAfterSeconds is how long a job server may be silent before it is left out of the sums. Default: 3600.
 	// +optional
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=2592000
@@ -66,23 +67,23 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Enum=Poll;Doorbell
 	Wake WakePolicy `json:"wake,omitempty"`
 
-	// Behavior has the meaning of a HorizontalPodAutoscaler's; absent, the scaling law's own windows hold.
+	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
 	// +optional
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
 
-	// Schedules raise the floor or lower the ceiling at times.
+	// Schedules raise the minimum or lower the maximum at given times.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Schedules []Schedule `json:"schedules,omitempty"`
 
-	// Fallback is what to do when no job server answers.
+	// Fallback configures what happens if no job server answers.
 	// +optional
 	Fallback *Fallback `json:"fallback,omitempty"`
 }
 
-// ScalingMode says who sets the number of pods.
+// ScalingMode selects who sets the number of pods.
 type ScalingMode string
 
 // The scaling modes.
@@ -102,7 +103,7 @@ const (
 	ScaleDownGraceful ScaleDownPolicy = "Graceful"
 )
 
-// WakePolicy says how the first job of an empty pool is noticed.
+// WakePolicy selects how the operator notices the first job of a pool at zero.
 type WakePolicy string
 
 // The wake policies.
@@ -111,7 +112,7 @@ const (
 	WakeDoorbell WakePolicy = "Doorbell"
 )
 
-// Schedule moves a bound for a time, again and again.
+// Schedule changes a bound during a recurring period.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.minReplicas) || has(self.maxReplicas)",message="a schedule must set minReplicas, maxReplicas or both"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",message="a schedule's minReplicas must not be greater than its maxReplicas"
@@ -122,48 +123,48 @@ type Schedule struct {
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 
-	// Start is when it begins: a cron expression of five fields (minute, hour, day of month, month, day of week).
+	// Start is a cron expression of five fields (minute, hour, day of month, month, day of week).
 	// +required
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=128
 	Start string `json:"start"`
 
-	// DurationSeconds is how long it lasts.
+	// DurationSeconds is the length of each period.
 	// +required
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=2678400
 	DurationSeconds int32 `json:"durationSeconds"`
 
-	// TimeZone of start, a name of the IANA database such as Europe/Berlin; UTC where absent.
+	// TimeZone of start: a name of the IANA database such as Europe/Berlin. Default: UTC.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	TimeZone string `json:"timeZone,omitempty"`
 
-	// MinReplicas raises the floor to this.
+	// MinReplicas is the minimum during the period, if it is greater than the pool's own.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
-	// MaxReplicas lowers the ceiling to this.
+	// MaxReplicas is the maximum during the period, if it is less than the pool's own.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000
 	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
 }
 
-// Fallback is what to do when no job server has answered for a while.
+// Fallback configures what happens after no job server has answered for a while.
 //
 // +kubebuilder:validation:XValidation:rule="(self.policy == 'Hold') != has(self.replicas)",message="fallback policies Static and AtLeast need replicas; Hold takes none"
 type Fallback struct {
-	// AfterSeconds is how long all job servers must have been silent.
+	// AfterSeconds is how long all job servers must have been silent before the fallback applies.
 	// +required
 	// +kubebuilder:validation:Minimum=15
 	// +kubebuilder:validation:Maximum=604800
 	AfterSeconds int32 `json:"afterSeconds"`
 
-	// Policy: Hold keeps the replicas; Static sets them to replicas; AtLeast raises them to replicas.
+	// Policy: Hold keeps the number of pods, Static sets it to replicas, AtLeast raises it to replicas.
 	// +required
 	// +kubebuilder:validation:Enum=Hold;Static;AtLeast
 	Policy FallbackPolicy `json:"policy"`
@@ -175,7 +176,7 @@ type Fallback struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 }
 
-// FallbackPolicy is what to do when no job server answers.
+// FallbackPolicy selects what happens if no job server answers.
 type FallbackPolicy string
 
 // The fallback policies.

@@ -4,44 +4,44 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// GearmanWorkerPoolStatus is what the operator last saw and decided. It is written on change; the queue's figures at most once a
-// minute. Live figures are in the operator's metrics.
+// GearmanWorkerPoolStatus reports what the operator last observed and decided. It is written on change, the queue's figures
+// at most once a minute. Live figures are in the operator's metrics.
 type GearmanWorkerPoolStatus struct {
-	// ObservedGeneration is the generation of the spec that this status speaks of.
+	// ObservedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Functions is the pool's functions, joined by commas, for kubectl get.
+	// Functions lists the pool's functions, joined by commas, for kubectl get.
 	// +optional
 	Functions string `json:"functions,omitempty"`
 
-	// Replicas is how many pods exist.
+	// Replicas is the number of pods that exist.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// ReadyReplicas is how many pods are ready: registered at a job server.
+	// ReadyReplicas is the number of ready pods.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 
-	// DesiredReplicas is what the operator last decided.
+	// DesiredReplicas is the number of pods that the operator last decided on.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas"`
 
-	// Selector finds the pool's pods.
+	// Selector is the label selector of the pool's pods.
 	// +optional
 	Selector string `json:"selector,omitempty"`
 
-	// Queue is the backlog over all job servers and functions.
+	// Queue sums the queues of all job servers and functions.
 	// +optional
 	Queue QueueStatus `json:"queue,omitempty"`
 
-	// Servers is the state of each job server.
+	// Servers reports the state of each job server.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Servers []ServerStatus `json:"servers,omitempty"`
 
-	// Decision is the last decision and what led to it.
+	// Decision is the last scaling decision and the reason for it.
 	// +optional
 	Decision DecisionStatus `json:"decision,omitempty"`
 
@@ -61,26 +61,26 @@ type GearmanWorkerPoolStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// QueueStatus is the backlog of a pool.
+// QueueStatus sums the job queues of a pool.
 type QueueStatus struct {
-	// Queued is the number of jobs that wait.
+	// Queued is the number of queued jobs.
 	Queued int64 `json:"queued"`
 
-	// Running is the number of jobs that workers hold.
+	// Running is the number of jobs that are running.
 	Running int64 `json:"running"`
 
-	// OldestWaitSeconds is an estimate how long the oldest queued job has waited.
+	// OldestWaitSeconds estimates how long the oldest queued job has waited.
 	// +optional
 	OldestWaitSeconds int64 `json:"oldestWaitSeconds,omitempty"`
 
-	// JobMilliseconds is how long a job takes on average, as learnt.
+	// JobMilliseconds is the measured mean time of a job.
 	// +optional
 	JobMilliseconds int64 `json:"jobMilliseconds,omitempty"`
 }
 
-// ServerStatus is the state of one job server.
+// ServerStatus reports the state of one job server.
 type ServerStatus struct {
-	// Address as resolved, or as written in the spec where it does not resolve.
+	// Address as resolved, or as written in the spec if it does not resolve.
 	Address string `json:"address"`
 
 	// State: OK, Pending, Stale, or why it does not answer.
@@ -91,17 +91,17 @@ type ServerStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
-// DecisionStatus is a scaling decision and why.
+// DecisionStatus is a scaling decision and the reason for it.
 type DecisionStatus struct {
-	// Reason is a word for programs.
+	// Reason is a machine-readable word.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 
-	// Message is a sentence for people.
+	// Message is a human-readable sentence.
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// Terms are the numbers that led to it, with their units in their names.
+	// Terms are the numbers behind the decision. The name of each includes its unit.
 	// +optional
 	Terms map[string]int64 `json:"terms,omitempty"`
 }
@@ -126,11 +126,11 @@ type LearntFunction struct {
 	// +kubebuilder:validation:MaxLength=255
 	Name string `json:"name"`
 
-	// JobMilliseconds is the mean time of jobs that ended well.
+	// JobMilliseconds is the mean time of completed jobs.
 	JobMilliseconds int64 `json:"jobMilliseconds"`
 }
 
-// Condition types of a pool. Ready, Reconciling and Stalled have kstatus' meaning.
+// Condition types of a pool. Ready, Reconciling and Stalled follow the kstatus conventions.
 const (
 	ConditionReady                 = "Ready"
 	ConditionReconciling           = "Reconciling"
@@ -143,5 +143,5 @@ const (
 	ConditionFunctionShared        = "FunctionShared"
 )
 
-// LabelPool is the label that a pool's pods carry; its value is the pool's name.
+// LabelPool is the label on a pool's pods. Its value is the pool's name.
 const LabelPool = "gearman.dev/pool"

@@ -5,13 +5,13 @@ package v1alpha1
 // DecisionStatusApplyConfiguration represents a declarative configuration of the DecisionStatus type for use
 // with apply.
 //
-// DecisionStatus is a scaling decision and why.
+// DecisionStatus is a scaling decision and the reason for it.
 type DecisionStatusApplyConfiguration struct {
-	// Reason is a word for programs.
+	// Reason is a machine-readable word.
 	Reason *string `json:"reason,omitempty"`
-	// Message is a sentence for people.
+	// Message is a human-readable sentence.
 	Message *string `json:"message,omitempty"`
-	// Terms are the numbers that led to it, with their units in their names.
+	// Terms are the numbers behind the decision. The name of each includes its unit.
 	Terms map[string]int64 `json:"terms,omitempty"`
 }
 

@@ -5,10 +5,10 @@ package v1alpha1
 // ExecRuntimeApplyConfiguration represents a declarative configuration of the ExecRuntime type for use
 // with apply.
 //
-// ExecRuntime runs one process for each job: the workload on its standard input, the result from its standard output, exit
-// code 0 completes the job, any other fails it.
+// ExecRuntime runs one process for each job. The process reads the workload from its standard input and writes the result to
+// its standard output. Exit code 0 completes the job; any other exit code fails it.
 type ExecRuntimeApplyConfiguration struct {
-	// Command is the program with its arguments.
+	// Command is the program and its arguments.
 	Command []string `json:"command,omitempty"`
 }
 

@@ -9,11 +9,11 @@ import (
 // FallbackApplyConfiguration represents a declarative configuration of the Fallback type for use
 // with apply.
 //
-// Fallback is what to do when no job server has answered for a while.
+// Fallback configures what happens after no job server has answered for a while.
 type FallbackApplyConfiguration struct {
-	// AfterSeconds is how long all job servers must have been silent.
+	// AfterSeconds is how long all job servers must have been silent before the fallback applies.
 	AfterSeconds *int32 `json:"afterSeconds,omitempty"`
-	// Policy: Hold keeps the replicas; Static sets them to replicas; AtLeast raises them to replicas.
+	// Policy: Hold keeps the number of pods, Static sets it to replicas, AtLeast raises it to replicas.
 	Policy *apiv1alpha1.FallbackPolicy `json:"policy,omitempty"`
 	// Replicas for Static and AtLeast.
 	Replicas *int32 `json:"replicas,omitempty"`

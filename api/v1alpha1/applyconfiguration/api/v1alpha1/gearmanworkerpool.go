@@ -14,7 +14,7 @@ import (
 // GearmanWorkerPoolApplyConfiguration represents a declarative configuration of the GearmanWorkerPool type for use
 // with apply.
 //
-// GearmanWorkerPool keeps as many workers of one or more Gearman functions running as their job queues need.
+// GearmanWorkerPool runs as many workers for one or more Gearman functions as their job queues need.
 type GearmanWorkerPoolApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

@@ -11,47 +11,48 @@ import (
 // GearmanWorkerPoolSpecApplyConfiguration represents a declarative configuration of the GearmanWorkerPoolSpec type for use
 // with apply.
 //
-// GearmanWorkerPoolSpec says what to run and how many of it.
+// GearmanWorkerPoolSpec describes what to run and how to scale it.
 type GearmanWorkerPoolSpecApplyConfiguration struct {
-	// Servers are the Gearman job servers: host, host:port, [IPv6] or [IPv6]:port. The port is 4730 where none is given. A name
-	// with several addresses (a headless Service) is several job servers, each with a queue of its own; all are summed.
+	// Servers are the Gearman job servers: host, host:port, [IPv6] or [IPv6]:port. The default port is 4730. A name that
+	// resolves to several addresses (a headless Service) stands for several job servers. Each has its own queue; the pool
+	// scales by their sum.
 	Servers []apiv1alpha1.ServerAddress `json:"servers,omitempty"`
-	// TLS is used to all job servers; absent means plain TCP.
+	// TLS configures TLS for all job servers. If unset, connections use plain TCP.
 	TLS *TLSSpecApplyConfiguration `json:"tls,omitempty"`
-	// Function is the Gearman function that the pool's workers serve. Exactly one of function and functions is set.
+	// Function is the Gearman function that the pool's workers serve. Set exactly one of function and functions.
 	Function *apiv1alpha1.FunctionName `json:"function,omitempty"`
-	// Functions are several Gearman functions that share the pool's workers.
+	// Functions are Gearman functions that share the pool's workers. Set exactly one of function and functions.
 	Functions []apiv1alpha1.FunctionName `json:"functions,omitempty"`
-	// Image is the image of the container named worker. Exactly one of image and targetRef is set.
+	// Image is the image of the container named worker. Set exactly one of image and targetRef.
 	Image *string `json:"image,omitempty"`
-	// TargetRef names an existing Deployment or StatefulSet in the pool's namespace whose replicas the operator moves; nothing
-	// else of it is touched.
+	// TargetRef names an existing Deployment or StatefulSet in the pool's namespace. The operator sets its replicas and
+	// changes nothing else.
 	TargetRef *TargetRefApplyConfiguration `json:"targetRef,omitempty"`
-	// Runtime turns the image's program into a Gearman worker. Absent means that the image speaks Gearman by itself.
+	// Runtime turns the image's program into a Gearman worker. Leave it unset if the image is a Gearman worker already.
 	Runtime *RuntimeSpecApplyConfiguration `json:"runtime,omitempty"`
-	// Command replaces the image's entry point. Not with runtime.
+	// Command overrides the image's entry point. It can't be combined with runtime.
 	Command []string `json:"command,omitempty"`
-	// Args replaces the image's arguments. Not with runtime.
+	// Args overrides the image's arguments. It can't be combined with runtime.
 	Args []string `json:"args,omitempty"`
-	// Env is the environment of the worker container.
+	// Env is the list of environment variables of the worker container.
 	Env []v1.EnvVar `json:"env,omitempty"`
-	// EnvFrom are ConfigMaps and Secrets whose keys become environment of the worker container.
+	// EnvFrom lists ConfigMaps and Secrets whose keys become environment variables of the worker container.
 	EnvFrom []v1.EnvFromSource `json:"envFrom,omitempty"`
 	// Resources are the worker container's requests and limits.
 	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
-	// ImagePullPolicy of the worker container: Kubernetes' default where absent.
+	// ImagePullPolicy of the worker container. If unset, Kubernetes' default applies.
 	ImagePullPolicy *v1.PullPolicy `json:"imagePullPolicy,omitempty"`
-	// PodTemplate is any other part of a pod template (metadata and spec), merged under what the operator sets: its selector
-	// labels, the restart policy, the grace period and the injected command always win. It is decoded strictly; an unknown
-	// field shows as Stalled with reason InvalidPodTemplate.
+	// PodTemplate holds any other part of a pod template (metadata and spec). The operator's own settings take precedence:
+	// the selector labels, the restart policy, the grace period and the injected command. It is decoded strictly: an unknown
+	// field is reported in the Stalled condition with reason InvalidPodTemplate.
 	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
-	// Concurrency is how many jobs one pod works on at once.
+	// Concurrency is the number of jobs that one pod runs at the same time.
 	Concurrency *int32 `json:"concurrency,omitempty"`
-	// MinReplicas is the least number of pods, even with nothing to do.
+	// MinReplicas is the minimum number of pods, even while there are no jobs.
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
-	// MaxReplicas is the greatest number of pods, however long the queue.
+	// MaxReplicas is the maximum number of pods, however long the queue is.
 	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
-	// Scaling says how the number of pods follows the queue; everything in it has a default.
+	// Scaling configures how the number of pods follows the queue. Every field has a default.
 	Scaling *ScalingSpecApplyConfiguration `json:"scaling,omitempty"`
 	// DrainSeconds is how long a stopping pod may take to finish its jobs (the pod's termination grace period). Default:
 	// runtime.jobTimeoutSeconds + 30, else 3600.

@@ -10,26 +10,26 @@ import (
 // GearmanWorkerPoolStatusApplyConfiguration represents a declarative configuration of the GearmanWorkerPoolStatus type for use
 // with apply.
 //
-// GearmanWorkerPoolStatus is what the operator last saw and decided. It is written on change; the queue's figures at most once a
-// minute. Live figures are in the operator's metrics.
+// GearmanWorkerPoolStatus reports what the operator last observed and decided. It is written on change, the queue's figures
+// at most once a minute. Live figures are in the operator's metrics.
 type GearmanWorkerPoolStatusApplyConfiguration struct {
-	// ObservedGeneration is the generation of the spec that this status speaks of.
+	// ObservedGeneration is the generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Functions is the pool's functions, joined by commas, for kubectl get.
+	// Functions lists the pool's functions, joined by commas, for kubectl get.
 	Functions *string `json:"functions,omitempty"`
-	// Replicas is how many pods exist.
+	// Replicas is the number of pods that exist.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// ReadyReplicas is how many pods are ready: registered at a job server.
+	// ReadyReplicas is the number of ready pods.
 	ReadyReplicas *int32 `json:"readyReplicas,omitempty"`
-	// DesiredReplicas is what the operator last decided.
+	// DesiredReplicas is the number of pods that the operator last decided on.
 	DesiredReplicas *int32 `json:"desiredReplicas,omitempty"`
-	// Selector finds the pool's pods.
+	// Selector is the label selector of the pool's pods.
 	Selector *string `json:"selector,omitempty"`
-	// Queue is the backlog over all job servers and functions.
+	// Queue sums the queues of all job servers and functions.
 	Queue *QueueStatusApplyConfiguration `json:"queue,omitempty"`
-	// Servers is the state of each job server.
+	// Servers reports the state of each job server.
 	Servers []ServerStatusApplyConfiguration `json:"servers,omitempty"`
-	// Decision is the last decision and what led to it.
+	// Decision is the last scaling decision and the reason for it.
 	Decision *DecisionStatusApplyConfiguration `json:"decision,omitempty"`
 	// Learnt is what the scaling law measured and keeps over restarts of the operator.
 	Learnt *LearntStatusApplyConfiguration `json:"learnt,omitempty"`

@@ -5,7 +5,7 @@ package v1alpha1
 // HTTPRuntimeApplyConfiguration represents a declarative configuration of the HTTPRuntime type for use
 // with apply.
 //
-// HTTPRuntime posts each job to a URL: a 2xx answer completes the job with the answer's body as the result.
+// HTTPRuntime posts each job to a URL. A 2xx response completes the job; its body is the result.
 type HTTPRuntimeApplyConfiguration struct {
 	// URL is http://, https:// or unix://.
 	URL *string `json:"url,omitempty"`

@@ -9,7 +9,7 @@ package v1alpha1
 type LearntFunctionApplyConfiguration struct {
 	// Name of the function.
 	Name *string `json:"name,omitempty"`
-	// JobMilliseconds is the mean time of jobs that ended well.
+	// JobMilliseconds is the mean time of completed jobs.
 	JobMilliseconds *int64 `json:"jobMilliseconds,omitempty"`
 }
 

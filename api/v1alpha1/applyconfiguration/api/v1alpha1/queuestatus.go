@@ -5,15 +5,15 @@ package v1alpha1
 // QueueStatusApplyConfiguration represents a declarative configuration of the QueueStatus type for use
 // with apply.
 //
-// QueueStatus is the backlog of a pool.
+// QueueStatus sums the job queues of a pool.
 type QueueStatusApplyConfiguration struct {
-	// Queued is the number of jobs that wait.
+	// Queued is the number of queued jobs.
 	Queued *int64 `json:"queued,omitempty"`
-	// Running is the number of jobs that workers hold.
+	// Running is the number of jobs that are running.
 	Running *int64 `json:"running,omitempty"`
-	// OldestWaitSeconds is an estimate how long the oldest queued job has waited.
+	// OldestWaitSeconds estimates how long the oldest queued job has waited.
 	OldestWaitSeconds *int64 `json:"oldestWaitSeconds,omitempty"`
-	// JobMilliseconds is how long a job takes on average, as learnt.
+	// JobMilliseconds is the measured mean time of a job.
 	JobMilliseconds *int64 `json:"jobMilliseconds,omitempty"`
 }
 

@@ -9,16 +9,16 @@ import (
 // RuntimeSpecApplyConfiguration represents a declarative configuration of the RuntimeSpec type for use
 // with apply.
 //
-// RuntimeSpec turns a command, a long-lived process or an HTTP endpoint into a Gearman worker. The operator puts the runtime
-// into the pod; the image needs nothing of Gearman.
+// RuntimeSpec turns a command, a long-lived process or an HTTP endpoint into a Gearman worker. The operator adds the runtime
+// to the pod; the image doesn't have to know Gearman.
 type RuntimeSpecApplyConfiguration struct {
 	// Exec runs one process for each job.
 	Exec *ExecRuntimeApplyConfiguration `json:"exec,omitempty"`
-	// Stream feeds jobs to long-lived processes, as many as concurrency.
+	// Stream sends jobs to long-lived processes. There are as many processes as concurrency.
 	Stream *StreamRuntimeApplyConfiguration `json:"stream,omitempty"`
 	// HTTP posts each job to a URL.
 	HTTP *HTTPRuntimeApplyConfiguration `json:"http,omitempty"`
-	// JobTimeoutSeconds ends a job that runs for longer, which then fails. Absent: no limit.
+	// JobTimeoutSeconds limits the run time of a job. A job that takes longer is stopped and fails. If unset, there is no limit.
 	JobTimeoutSeconds *int32 `json:"jobTimeoutSeconds,omitempty"`
 	// MaxJobs replaces a stream process after so many jobs; absent or 0: never.
 	MaxJobs *int32 `json:"maxJobs,omitempty"`

@@ -10,34 +10,35 @@ import (
 // ScalingSpecApplyConfiguration represents a declarative configuration of the ScalingSpec type for use
 // with apply.
 //
-// ScalingSpec says how the number of pods follows the queue.
+// ScalingSpec configures how the number of pods follows the queue.
 type ScalingSpecApplyConfiguration struct {
-	// Mode: Auto (default) scales by the queue; Manual holds manualReplicas; DryRun decides and explains but changes nothing;
-	// Paused does nothing.
+	// Mode selects who sets the number of pods. Auto (default) scales by the queue. Manual keeps manualReplicas. DryRun
+	// decides and explains but changes nothing. Paused does nothing.
 	Mode *apiv1alpha1.ScalingMode `json:"mode,omitempty"`
 	// ManualReplicas is the number of pods in mode Manual.
 	ManualReplicas *int32 `json:"manualReplicas,omitempty"`
-	// TargetWaitSeconds: a queued job should start within this time. 30 where neither this nor jobsPerReplica is set.
+	// TargetWaitSeconds is the time within which a queued job should start. Default: 30, unless jobsPerReplica is set.
 	TargetWaitSeconds *int32 `json:"targetWaitSeconds,omitempty"`
-	// JobsPerReplica: at most so many queued jobs for each replica. With targetWaitSeconds set too, the larger answer wins.
+	// JobsPerReplica is the number of queued jobs that one replica may face. If targetWaitSeconds is set too, the larger
+	// number of replicas wins.
 	JobsPerReplica *int32 `json:"jobsPerReplica,omitempty"`
-	// JobSeconds is a hint how long a job takes, used until it has been measured.
+	// JobSeconds is a hint of how long a job takes. It is used until the job time has been measured.
 	JobSeconds *int32 `json:"jobSeconds,omitempty"`
-	// PollSeconds is how fresh the queue depth is to be; 5 where absent. The operator has a floor.
+	// PollSeconds is the poll period. Default: 5. The operator's --min-poll-seconds is a lower bound.
 	PollSeconds *int32 `json:"pollSeconds,omitempty"`
-	// IdleSeconds is how long the pool must be empty and idle before its last pods go; 30 where absent.
+	// IdleSeconds is how long the queue must be empty and all pods idle before the last pods are removed. Default: 30.
 	IdleSeconds *int32 `json:"idleSeconds,omitempty"`
-	// StaleAfterSeconds: a job server that has been silent for so long is left out of the sums; 3600 where absent.
+	// StaleAfterSeconds is how long a job server may be silent before it is left out of the sums. Default: 3600.
 	StaleAfterSeconds *int32 `json:"staleAfterSeconds,omitempty"`
 	// ScaleDown: IdleOnly (default) removes only pods that are known to be idle; Graceful trusts every pod to finish its jobs on SIGTERM.
 	ScaleDown *apiv1alpha1.ScaleDownPolicy `json:"scaleDown,omitempty"`
 	// Wake: Poll (default) looks each second while the pool is at zero; Doorbell also lets the job server ring on the first job.
 	Wake *apiv1alpha1.WakePolicy `json:"wake,omitempty"`
-	// Behavior has the meaning of a HorizontalPodAutoscaler's; absent, the scaling law's own windows hold.
+	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
 	Behavior *v2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
-	// Schedules raise the floor or lower the ceiling at times.
+	// Schedules raise the minimum or lower the maximum at given times.
 	Schedules []ScheduleApplyConfiguration `json:"schedules,omitempty"`
-	// Fallback is what to do when no job server answers.
+	// Fallback configures what happens if no job server answers.
 	Fallback *FallbackApplyConfiguration `json:"fallback,omitempty"`
 }
 

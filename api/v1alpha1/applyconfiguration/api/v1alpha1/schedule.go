@@ -5,19 +5,19 @@ package v1alpha1
 // ScheduleApplyConfiguration represents a declarative configuration of the Schedule type for use
 // with apply.
 //
-// Schedule moves a bound for a time, again and again.
+// Schedule changes a bound during a recurring period.
 type ScheduleApplyConfiguration struct {
 	// Name of the schedule, unique in the pool.
 	Name *string `json:"name,omitempty"`
-	// Start is when it begins: a cron expression of five fields (minute, hour, day of month, month, day of week).
+	// Start is a cron expression of five fields (minute, hour, day of month, month, day of week).
 	Start *string `json:"start,omitempty"`
-	// DurationSeconds is how long it lasts.
+	// DurationSeconds is the length of each period.
 	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
-	// TimeZone of start, a name of the IANA database such as Europe/Berlin; UTC where absent.
+	// TimeZone of start: a name of the IANA database such as Europe/Berlin. Default: UTC.
 	TimeZone *string `json:"timeZone,omitempty"`
-	// MinReplicas raises the floor to this.
+	// MinReplicas is the minimum during the period, if it is greater than the pool's own.
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
-	// MaxReplicas lowers the ceiling to this.
+	// MaxReplicas is the maximum during the period, if it is less than the pool's own.
 	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
 }
 

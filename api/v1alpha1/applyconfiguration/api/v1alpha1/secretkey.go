@@ -9,7 +9,7 @@ package v1alpha1
 type SecretKeyApplyConfiguration struct {
 	// Name of the Secret.
 	Name *string `json:"name,omitempty"`
-	// Key in the Secret; ca.crt where absent.
+	// Key in the Secret. Default: ca.crt.
 	Key *string `json:"key,omitempty"`
 }
 

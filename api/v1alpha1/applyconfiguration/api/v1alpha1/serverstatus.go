@@ -5,9 +5,9 @@ package v1alpha1
 // ServerStatusApplyConfiguration represents a declarative configuration of the ServerStatus type for use
 // with apply.
 //
-// ServerStatus is the state of one job server.
+// ServerStatus reports the state of one job server.
 type ServerStatusApplyConfiguration struct {
-	// Address as resolved, or as written in the spec where it does not resolve.
+	// Address as resolved, or as written in the spec if it does not resolve.
 	Address *string `json:"address,omitempty"`
 	// State: OK, Pending, Stale, or why it does not answer.
 	State *string `json:"state,omitempty"`

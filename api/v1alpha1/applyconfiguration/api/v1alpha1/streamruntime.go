@@ -5,9 +5,9 @@ package v1alpha1
 // StreamRuntimeApplyConfiguration represents a declarative configuration of the StreamRuntime type for use
 // with apply.
 //
-// StreamRuntime keeps processes running and hands them one job at a time over file descriptors 3 and 4.
+// StreamRuntime keeps processes running and sends each one job at a time over file descriptors 3 and 4.
 type StreamRuntimeApplyConfiguration struct {
-	// Command is the program with its arguments.
+	// Command is the program and its arguments.
 	Command []string `json:"command,omitempty"`
 }
 

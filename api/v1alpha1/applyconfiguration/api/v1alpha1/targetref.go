@@ -5,7 +5,7 @@ package v1alpha1
 // TargetRefApplyConfiguration represents a declarative configuration of the TargetRef type for use
 // with apply.
 //
-// TargetRef names the workload that a pool scales without owning it.
+// TargetRef names a workload that the pool scales but does not own.
 type TargetRefApplyConfiguration struct {
 	// APIVersion is apps/v1.
 	APIVersion *string `json:"apiVersion,omitempty"`

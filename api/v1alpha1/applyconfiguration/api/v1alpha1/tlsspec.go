@@ -5,13 +5,13 @@ package v1alpha1
 // TLSSpecApplyConfiguration represents a declarative configuration of the TLSSpec type for use
 // with apply.
 //
-// TLSSpec says how to speak TLS to the job servers. Secrets are read from the pool's namespace.
+// TLSSpec configures TLS connections to the job servers. Secrets are read from the pool's namespace.
 type TLSSpecApplyConfiguration struct {
-	// CASecret names a Secret key with the PEM certificates that sign the job servers' certificates; absent: the system's.
+	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's are used.
 	CASecret *SecretKeyApplyConfiguration `json:"caSecret,omitempty"`
-	// ClientCertificateSecret names a Secret of type kubernetes.io/tls (tls.crt, tls.key) that is shown to the job servers.
+	// ClientCertificateSecret names a Secret of type kubernetes.io/tls (tls.crt, tls.key) with the client certificate.
 	ClientCertificateSecret *string `json:"clientCertificateSecret,omitempty"`
-	// ServerName is the name expected in the job servers' certificates; absent: the host of each address.
+	// ServerName is the name expected in the job servers' certificates. If unset, it is the host of each address.
 	ServerName *string `json:"serverName,omitempty"`
 }
 
