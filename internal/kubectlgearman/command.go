@@ -13,18 +13,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
-// cli is what all commands share.
-type cli struct {
+// plugin is what all commands share.
+type plugin struct {
 	genericiooptions.IOStreams
 	config *genericclioptions.ConfigFlags
 }
 
 // NewCommand returns the plugin's root command.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	c := &cli{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	c := &plugin{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
 	name := "kubectl gearman"
 	if !strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
 		name = filepath.Base(os.Args[0])
@@ -42,6 +43,9 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(c.ErrOut)
 	c.config.AddFlags(root.PersistentFlags())
 
+	servers := &cli.Commands{
+		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Program: name, Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
+	}
 	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, command := range commands {
@@ -49,13 +53,13 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(), c.simulateCommand())
-	add("servers", c.statusCommand(), c.workersCommand(), c.versionCommand(), c.submitCommand(), c.recordCommand())
+	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(), servers.Simulate())
+	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Record())
 	return root
 }
 
 // client returns a client of the cluster that the flags select, and the namespace to work in.
-func (c *cli) client() (client.Client, string, error) {
+func (c *plugin) client() (client.Client, string, error) {
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil, "", err
@@ -76,7 +80,7 @@ func (c *cli) client() (client.Client, string, error) {
 }
 
 // completePools offers the names of the namespace's pools for a command's first argument.
-func (c *cli) completePools(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (c *plugin) completePools(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

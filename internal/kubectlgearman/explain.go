@@ -14,9 +14,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 )
 
-func (c *cli) explainCommand() *cobra.Command {
+func (c *plugin) explainCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:               "explain POOL",
@@ -24,7 +25,7 @@ func (c *cli) explainCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
+			if err := cli.CheckFormat(format); err != nil {
 				return err
 			}
 			api, namespace, err := c.client()
@@ -38,7 +39,7 @@ func (c *cli) explainCommand() *cobra.Command {
 			return writeExplanation(c.Out, format, &pool)
 		},
 	}
-	addOutputFlag(cmd, &format)
+	cli.AddOutputFlag(cmd, &format)
 	return cmd
 }
 
@@ -94,7 +95,7 @@ func milliseconds(n int64) string { return (time.Duration(n) * time.Millisecond)
 func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 	status, spec := &pool.Status, &pool.Spec
 	p := &printer{out: out}
-	p.line("Pool %s/%s serves %s on %s.", pool.Namespace, pool.Name, printable(status.Functions), printable(servers(spec.Servers)))
+	p.line("Pool %s/%s serves %s on %s.", pool.Namespace, pool.Name, cli.Printable(status.Functions), cli.Printable(servers(spec.Servers)))
 	if status.ObservedGeneration < pool.Generation {
 		p.line("The operator has not seen the latest change of the pool yet: what follows is older.")
 	}
@@ -108,12 +109,12 @@ func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 		}
 		p.line("%d %s (%d ready), %d wanted, between %d and %d.", status.Replicas, replicas, status.ReadyReplicas, status.DesiredReplicas,
 			spec.MinReplicas, spec.MaxReplicas)
-		p.line("%s: %s.", status.Decision.Reason, printable(strings.TrimSuffix(status.Decision.Message, ".")))
+		p.line("%s: %s.", status.Decision.Reason, cli.Printable(strings.TrimSuffix(status.Decision.Message, ".")))
 	}
 
 	if len(status.Decision.Terms) > 0 {
 		p.line("\nThe numbers behind it:")
-		table := newTable(out)
+		table := cli.NewTable(out)
 		known := map[string]bool{}
 		for _, t := range terms {
 			known[t.key] = true
@@ -124,7 +125,7 @@ func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 		// An operator that is newer than the plugin may tell more.
 		for _, key := range slices.Sorted(maps.Keys(status.Decision.Terms)) {
 			if !known[key] {
-				fmt.Fprintf(table, "  %d\t%s\n", status.Decision.Terms[key], printable(key))
+				fmt.Fprintf(table, "  %d\t%s\n", status.Decision.Terms[key], cli.Printable(key))
 			}
 		}
 		p.keep(table.Flush())
@@ -132,18 +133,18 @@ func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 
 	if len(status.Servers) > 0 {
 		p.line("\nJob servers:")
-		table := newTable(out)
+		table := cli.NewTable(out)
 		for _, s := range status.Servers {
-			fmt.Fprintf(table, "  %s\t%s\t%s\n", printable(s.Address), s.State, printable(s.Message))
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", cli.Printable(s.Address), s.State, cli.Printable(s.Message))
 		}
 		p.keep(table.Flush())
 	}
 
 	if len(status.Conditions) > 0 {
 		p.line("\nConditions:")
-		table := newTable(out)
+		table := cli.NewTable(out)
 		for _, condition := range status.Conditions {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason, printable(condition.Message))
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason, cli.Printable(condition.Message))
 		}
 		p.keep(table.Flush())
 	}

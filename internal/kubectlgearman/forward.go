@@ -15,16 +15,8 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// reach returns an address that leads to the endpoint, and what ends the way there.
-func (c *cli) reach(ctx context.Context, e endpoint) (addr string, done func(), err error) {
-	if e.pod == nil {
-		return e.addr, func() {}, nil
-	}
-	return c.forward(ctx, *e.pod)
-}
-
 // forward makes a port-forward from a free port of the loopback address to a pod. done ends it and waits for its goroutine.
-func (c *cli) forward(ctx context.Context, to podPort) (addr string, done func(), err error) {
+func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done func(), err error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
 		return "", nil, err

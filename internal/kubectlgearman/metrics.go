@@ -107,7 +107,7 @@ type scraper struct {
 }
 
 // newScraper finds the operator and connects to it. namespace "" means all.
-func (c *cli) newScraper(ctx context.Context, api client.Client, namespace string) (*scraper, error) {
+func (c *plugin) newScraper(ctx context.Context, api client.Client, namespace string) (*scraper, error) {
 	var pods corev1.PodList
 	if err := api.List(ctx, &pods, client.InNamespace(namespace), operatorLabels); err != nil {
 		return nil, fmt.Errorf("looking for the operator's pods: %w", err)

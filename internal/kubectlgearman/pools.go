@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-func (c *cli) pauseCommand() *cobra.Command {
+func (c *plugin) pauseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "pause POOL",
 		Short:             "Leave a pool's replicas as they are until it is resumed",
@@ -24,7 +24,7 @@ func (c *cli) pauseCommand() *cobra.Command {
 	}
 }
 
-func (c *cli) resumeCommand() *cobra.Command {
+func (c *plugin) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "resume POOL",
 		Short:             "Let a pool follow its queue again, after pause or scale",
@@ -36,7 +36,7 @@ func (c *cli) resumeCommand() *cobra.Command {
 	}
 }
 
-func (c *cli) scaleCommand() *cobra.Command {
+func (c *plugin) scaleCommand() *cobra.Command {
 	var replicas int32
 	cmd := &cobra.Command{
 		Use:   "scale POOL --replicas N",
@@ -61,7 +61,7 @@ first, within the pool's drainSeconds.`,
 }
 
 // setMode changes a pool's scaling.mode, and nothing else but the number that goes with Manual.
-func (c *cli) setMode(cmd *cobra.Command, name string, mode v1alpha1.ScalingMode, replicas *int32, done string) error {
+func (c *plugin) setMode(cmd *cobra.Command, name string, mode v1alpha1.ScalingMode, replicas *int32, done string) error {
 	api, namespace, err := c.client()
 	if err != nil {
 		return err

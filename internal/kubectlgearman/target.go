@@ -2,24 +2,19 @@ package kubectlgearman
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 )
-
-const gearmanPort = 4730
 
 const targetHelp = `Job servers are named in one of these ways:
 
@@ -43,13 +38,29 @@ type podPort struct {
 	port           int
 }
 
+// find finds the job servers that a command's argument names, and how to reach them.
+func (c *plugin) find(ctx context.Context, target string) ([]cli.Endpoint, error) {
+	found, err := c.endpoints(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]cli.Endpoint, len(found))
+	for i, e := range found {
+		all[i] = cli.Endpoint{Name: e.name, Addr: e.addr}
+		if e.pod != nil {
+			all[i].Open = func(ctx context.Context) (string, func(), error) { return c.forward(ctx, *e.pod) }
+		}
+	}
+	return all, nil
+}
+
 // endpoints finds the job servers that a command's argument names.
-func (c *cli) endpoints(ctx context.Context, target string) ([]endpoint, error) {
+func (c *plugin) endpoints(ctx context.Context, target string) ([]endpoint, error) {
 	kind, rest, ok := strings.Cut(target, "/")
 	if !ok {
 		return direct(ctx, target)
 	}
-	name, port, err := splitPort(rest)
+	name, port, err := cli.SplitPort(rest)
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +80,13 @@ func (c *cli) endpoints(ctx context.Context, target string) ([]endpoint, error) 
 }
 
 func direct(ctx context.Context, address string) ([]endpoint, error) {
-	addresses, err := admin.Resolve(ctx, nil, address)
+	found, err := cli.Direct(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]endpoint, len(addresses))
-	for i, a := range addresses {
-		all[i] = endpoint{name: a, addr: a}
+	all := make([]endpoint, len(found))
+	for i, e := range found {
+		all[i] = endpoint{name: e.Name, addr: e.Addr}
 	}
 	return all, nil
 }
@@ -134,7 +145,7 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 	}
 	var all []endpoint
 	for _, server := range pool.Spec.Servers {
-		host, port, err := splitPort(string(server))
+		host, port, err := cli.SplitPort(string(server))
 		if err != nil {
 			return nil, err
 		}
@@ -173,58 +184,4 @@ func inCluster(ctx context.Context, api client.Client, namespace, host string, p
 		return nil, nil
 	}
 	return found, err
-}
-
-// splitPort takes an address apart: host, host:port, [IPv6] or [IPv6]:port.
-func splitPort(address string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		if strings.Count(address, ":") == 1 || address == "" {
-			return "", 0, fmt.Errorf("%q is no address: write host or host:port", address)
-		}
-		return strings.Trim(address, "[]"), gearmanPort, nil
-	}
-	port, err = strconv.Atoi(text)
-	if err != nil || port < 1 || port > 65535 {
-		return "", 0, fmt.Errorf("%q: the port must be from 1 to 65535", address)
-	}
-	return host, port, nil
-}
-
-// eachServer calls f with a connection to each job server that the arguments name. A server that can't be reached, or that f
-// fails for, doesn't keep f from the others; the errors are joined.
-func (c *cli) eachServer(cmd *cobra.Command, targets []string, o *connectOptions, f func(server string, conn *admin.Conn) error) error {
-	ctx := cmd.Context()
-	tlsConfig, err := o.tlsConfig()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, target := range targets {
-		found, err := c.endpoints(ctx, target)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, e := range found {
-			if err := c.oneServer(ctx, e, admin.Options{TLS: tlsConfig, Timeout: o.timeout, ConnectTimeout: o.timeout, ServerName: o.serverNameOf(target)}, f); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (c *cli) oneServer(ctx context.Context, e endpoint, o admin.Options, f func(string, *admin.Conn) error) (err error) {
-	addr, closeForward, err := c.reach(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer closeForward()
-	conn, err := admin.Dial(ctx, addr, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	return f(e.name, conn)
 }

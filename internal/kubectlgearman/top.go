@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 )
 
 type topOptions struct {
@@ -35,19 +37,19 @@ func seconds(v float64) string {
 	return time.Duration(v * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
-var topColumns = []column[poolRow]{
-	{title: "NAMESPACE", text: func(r poolRow) string { return r.Namespace }},
-	{title: "POOL", text: func(r poolRow) string { return r.Pool }},
-	{title: "QUEUED", text: func(r poolRow) string { return number(r.Queued) }},
-	{title: "RUNNING", text: func(r poolRow) string { return number(r.Running) }},
-	{title: "WAIT", text: func(r poolRow) string { return seconds(r.WaitSeconds) }},
-	{title: "REPLICAS", text: func(r poolRow) string { return number(r.Replicas) }},
-	{title: "DESIRED", text: func(r poolRow) string { return number(r.Desired) }},
-	{title: "READY", text: func(r poolRow) string { return number(r.Ready) }},
-	{title: "MIN", wide: true, text: func(r poolRow) string { return number(r.Min) }},
-	{title: "MAX", text: func(r poolRow) string { return number(r.Max) }},
-	{title: "JOB", wide: true, text: func(r poolRow) string { return seconds(r.JobSeconds) }},
-	{title: "REASON", text: func(r poolRow) string {
+var topColumns = []cli.Column[poolRow]{
+	{Title: "NAMESPACE", Text: func(r poolRow) string { return r.Namespace }},
+	{Title: "POOL", Text: func(r poolRow) string { return r.Pool }},
+	{Title: "QUEUED", Text: func(r poolRow) string { return number(r.Queued) }},
+	{Title: "RUNNING", Text: func(r poolRow) string { return number(r.Running) }},
+	{Title: "WAIT", Text: func(r poolRow) string { return seconds(r.WaitSeconds) }},
+	{Title: "REPLICAS", Text: func(r poolRow) string { return number(r.Replicas) }},
+	{Title: "DESIRED", Text: func(r poolRow) string { return number(r.Desired) }},
+	{Title: "READY", Text: func(r poolRow) string { return number(r.Ready) }},
+	{Title: "MIN", Wide: true, Text: func(r poolRow) string { return number(r.Min) }},
+	{Title: "MAX", Text: func(r poolRow) string { return number(r.Max) }},
+	{Title: "JOB", Wide: true, Text: func(r poolRow) string { return seconds(r.JobSeconds) }},
+	{Title: "REASON", Text: func(r poolRow) string {
 		if r.Partial {
 			return r.Reason + " (a job server does not answer)"
 		}
@@ -55,7 +57,7 @@ var topColumns = []column[poolRow]{
 	}},
 }
 
-func (c *cli) topCommand() *cobra.Command {
+func (c *plugin) topCommand() *cobra.Command {
 	var o topOptions
 	cmd := &cobra.Command{
 		Use:   "top",
@@ -73,14 +75,14 @@ those in "kubectl get gwp" may be a minute old.`,
 	flags.StringVar(&o.sort, "sort", "queued", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
 	flags.BoolVar(&o.once, "once", false, "print once and end")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
-	addOutputFlag(cmd, &o.format)
+	cli.AddOutputFlag(cmd, &o.format)
 	// The flag exists: it was defined above.
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (o *topOptions) check() error {
-	if err := checkFormat(o.format); err != nil {
+	if err := cli.CheckFormat(o.format); err != nil {
 		return err
 	}
 	if orders[o.sort] == nil {
@@ -92,7 +94,7 @@ func (o *topOptions) check() error {
 	return nil
 }
 
-func (c *cli) top(ctx context.Context, o *topOptions) error {
+func (c *plugin) top(ctx context.Context, o *topOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (c *cli) top(ctx context.Context, o *topOptions) error {
 		if live {
 			frame.WriteString("\x1b[H\x1b[2J") // cursor to the corner, screen empty
 		}
-		if err := writeRows(&frame, o.format, topColumns, arrange(rows, namespace, o.sort)); err != nil {
+		if err := cli.WriteRows(&frame, o.format, topColumns, arrange(rows, namespace, o.sort)); err != nil {
 			return err
 		}
 		if _, err := c.Out.Write(frame.Bytes()); err != nil {

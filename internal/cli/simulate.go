@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"errors"
@@ -9,18 +9,19 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim/report"
 )
 
-func (c *cli) simulateCommand() *cobra.Command {
+// Simulate is the command that plays a pool against a trace.
+func (c *Commands) Simulate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "simulate -pool FILE -trace FILE",
 		Short: "Play a pool against a trace: waits, replicas and cost, beside other autoscalers",
 		Long: `Play a pool's manifest against a recorded trace or a made workload, and show waits, replicas and cost beside other
-autoscalers. Nothing is sent to any cluster. "kubectl gearman record" makes a trace; -help lists all flags.`,
-		Example: `  kubectl gearman record svc/gearmand --function resize --duration 1h -f trace.csv
-  kubectl gearman simulate -pool pool.yaml -trace trace.csv -out plots`,
+autoscalers. Nothing is sent to any cluster. "record" makes a trace; -help lists all flags.`,
+		Example: c.examples(`  PROGRAM record SERVER --function resize --duration 1h -f trace.csv
+  PROGRAM simulate -pool pool.yaml -trace trace.csv -out plots`),
 		// The flags are the simulator's own.
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			o, err := report.Parse("kubectl gearman simulate", args, c.ErrOut)
+			o, err := report.Parse(c.Program+" simulate", args, c.ErrOut)
 			if errors.Is(err, flag.ErrHelp) {
 				return nil
 			}

@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"errors"
@@ -13,20 +13,22 @@ import (
 )
 
 // serverCommand is a command that asks job servers something and prints rows.
-func serverCommand[T any](c *cli, use, short string, columns []column[T], ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error)) *cobra.Command {
+func serverCommand[T any](
+	c *Commands, use, short string, columns []Column[T], ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error),
+) *cobra.Command {
 	var format string
 	var connect connectOptions
 	cmd := &cobra.Command{
-		Use:   use + " SERVER...",
+		Use:   use + c.serverUse(),
 		Short: short,
-		Long:  short + ".\n\n" + targetHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Long:  short + ".\n\n" + c.Targets,
+		Args:  c.serverArgs(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
+			if err := CheckFormat(format); err != nil {
 				return err
 			}
 			var rows []T
-			err := c.eachServer(cmd, args, &connect, func(server string, conn *admin.Conn) error {
+			err := c.eachServer(cmd.Context(), args, &connect, func(server string, conn *admin.Conn) error {
 				found, err := ask(cmd, server, conn)
 				rows = append(rows, found...)
 				return err
@@ -35,10 +37,10 @@ func serverCommand[T any](c *cli, use, short string, columns []column[T], ask fu
 				return err
 			}
 			// What answered is shown even where another server didn't.
-			return errors.Join(writeRows(c.Out, format, columns, rows), err)
+			return errors.Join(WriteRows(c.Out, format, columns, rows), err)
 		},
 	}
-	addOutputFlag(cmd, &format)
+	AddOutputFlag(cmd, &format)
 	connect.addFlags(cmd)
 	return cmd
 }
@@ -52,16 +54,17 @@ type statusRow struct {
 	Workers  uint64 `json:"workers"`
 }
 
-func (c *cli) statusCommand() *cobra.Command {
+// Status is the command that shows functions and their queues.
+func (c *Commands) Status() *cobra.Command {
 	var all bool
 	cmd := serverCommand(c, "status", "Show the functions of job servers: queued and running jobs, and workers",
-		[]column[statusRow]{
-			{title: "SERVER", text: func(r statusRow) string { return r.Server }},
-			{title: "FUNCTION", text: func(r statusRow) string { return r.Function }},
-			{title: "QUEUED", text: func(r statusRow) string { return strconv.FormatUint(r.Queued, 10) }},
-			{title: "RUNNING", text: func(r statusRow) string { return strconv.FormatInt(r.Running, 10) }},
-			{title: "WORKERS", text: func(r statusRow) string { return strconv.FormatUint(r.Workers, 10) }},
-			{title: "TOTAL", wide: true, text: func(r statusRow) string { return strconv.FormatUint(r.Total, 10) }},
+		[]Column[statusRow]{
+			{Title: "SERVER", Text: func(r statusRow) string { return r.Server }},
+			{Title: "FUNCTION", Text: func(r statusRow) string { return r.Function }},
+			{Title: "QUEUED", Text: func(r statusRow) string { return strconv.FormatUint(r.Queued, 10) }},
+			{Title: "RUNNING", Text: func(r statusRow) string { return strconv.FormatInt(r.Running, 10) }},
+			{Title: "WORKERS", Text: func(r statusRow) string { return strconv.FormatUint(r.Workers, 10) }},
+			{Title: "TOTAL", Wide: true, Text: func(r statusRow) string { return strconv.FormatUint(r.Total, 10) }},
 		},
 		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]statusRow, error) {
 			functions, err := conn.Status(cmd.Context())
@@ -90,14 +93,15 @@ type workerRow struct {
 	Functions []string `json:"functions"`
 }
 
-func (c *cli) workersCommand() *cobra.Command {
+// Workers is the command that shows connections.
+func (c *Commands) Workers() *cobra.Command {
 	return serverCommand(c, "workers", "Show who is connected to job servers, and for which functions",
-		[]column[workerRow]{
-			{title: "SERVER", text: func(r workerRow) string { return r.Server }},
-			{title: "FD", wide: true, text: func(r workerRow) string { return strconv.FormatInt(r.FD, 10) }},
-			{title: "IP", text: func(r workerRow) string { return r.IP }},
-			{title: "ID", text: func(r workerRow) string { return r.ID }},
-			{title: "FUNCTIONS", text: func(r workerRow) string { return strings.Join(r.Functions, ",") }},
+		[]Column[workerRow]{
+			{Title: "SERVER", Text: func(r workerRow) string { return r.Server }},
+			{Title: "FD", Wide: true, Text: func(r workerRow) string { return strconv.FormatInt(r.FD, 10) }},
+			{Title: "IP", Text: func(r workerRow) string { return r.IP }},
+			{Title: "ID", Text: func(r workerRow) string { return r.ID }},
+			{Title: "FUNCTIONS", Text: func(r workerRow) string { return strings.Join(r.Functions, ",") }},
 		},
 		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]workerRow, error) {
 			connections, err := conn.Workers(cmd.Context())
@@ -118,12 +122,13 @@ type versionRow struct {
 	Dialect string `json:"dialect"`
 }
 
-func (c *cli) versionCommand() *cobra.Command {
+// Version is the command that shows the job servers' versions.
+func (c *Commands) Version() *cobra.Command {
 	return serverCommand(c, "version", "Show the versions of job servers",
-		[]column[versionRow]{
-			{title: "SERVER", text: func(r versionRow) string { return r.Server }},
-			{title: "VERSION", text: func(r versionRow) string { return r.Version }},
-			{title: "KIND", text: func(r versionRow) string { return r.Dialect }},
+		[]Column[versionRow]{
+			{Title: "SERVER", Text: func(r versionRow) string { return r.Server }},
+			{Title: "VERSION", Text: func(r versionRow) string { return r.Version }},
+			{Title: "KIND", Text: func(r versionRow) string { return r.Dialect }},
 		},
 		func(cmd *cobra.Command, server string, conn *admin.Conn) ([]versionRow, error) {
 			v, err := conn.Version(cmd.Context())

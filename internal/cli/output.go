@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"encoding/json"
@@ -13,30 +13,32 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// column is a column of a table, and how its text is made of a row.
-type column[T any] struct {
-	title string
-	wide  bool // only with -o wide
-	text  func(T) string
+// Column is a column of a table, and how its text is made of a row.
+type Column[T any] struct {
+	Title string
+	Wide  bool // only with -o wide
+	Text  func(T) string
 }
 
 var formats = []string{"", "wide", "json", "yaml"}
 
-func addOutputFlag(cmd *cobra.Command, format *string) {
+// AddOutputFlag adds -o.
+func AddOutputFlag(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVarP(format, "output", "o", "", "output format: wide, json or yaml")
 	// The flag exists: it was defined in the line above.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats[1:], cobra.ShellCompDirectiveNoFileComp))
 }
 
-func checkFormat(format string) error {
+// CheckFormat checks the value of -o.
+func CheckFormat(format string) error {
 	if !slices.Contains(formats, format) {
 		return fmt.Errorf("--output must be wide, json or yaml, not %q", format)
 	}
 	return nil
 }
 
-// writeRows writes rows as a table, or as JSON or YAML with all that they hold.
-func writeRows[T any](out io.Writer, format string, columns []column[T], rows []T) error {
+// WriteRows writes rows as a table, or as JSON or YAML with all that they hold.
+func WriteRows[T any](out io.Writer, format string, columns []Column[T], rows []T) error {
 	if rows == nil {
 		rows = []T{}
 	}
@@ -56,27 +58,27 @@ func writeRows[T any](out io.Writer, format string, columns []column[T], rows []
 		_, err = out.Write(data)
 		return err
 	}
-	columns = slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.wide && format != "wide" })
-	table := newTable(out)
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c Column[T]) bool { return c.Wide && format != "wide" })
+	table := NewTable(out)
 	line := make([]string, len(columns))
 	for i, c := range columns {
-		line[i] = c.title
+		line[i] = c.Title
 	}
 	fmt.Fprintln(table, strings.Join(line, "\t"))
 	for _, row := range rows {
 		for i, c := range columns {
-			line[i] = printable(c.text(row))
+			line[i] = Printable(c.Text(row))
 		}
 		fmt.Fprintln(table, strings.Join(line, "\t"))
 	}
 	return table.Flush()
 }
 
-// newTable aligns the cells of tab-separated lines, as kubectl does.
-func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 6, 4, 3, ' ', 0) }
+// NewTable aligns the cells of tab-separated lines, as kubectl does.
+func NewTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 6, 4, 3, ' ', 0) }
 
-// printable replaces what could move a terminal's cursor or break a table: names and client ids come from strangers.
-func printable(text string) string {
+// Printable replaces what could move a terminal's cursor or break a table: names and client ids come from strangers.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

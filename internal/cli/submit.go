@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"cmp"
@@ -27,10 +27,11 @@ type submitOptions struct {
 
 var priorities = map[string]gearman.Priority{"high": gearman.High, "normal": gearman.Normal, "low": gearman.Low}
 
-func (c *cli) submitCommand() *cobra.Command {
+// Submit is the command that submits a job.
+func (c *Commands) Submit() *cobra.Command {
 	var o submitOptions
 	cmd := &cobra.Command{
-		Use:   "submit FUNCTION --to SERVER",
+		Use:   "submit FUNCTION",
 		Short: "Submit a job, and wait for its result",
 		Long: `Submit a job, and wait for its result.
 
@@ -38,17 +39,17 @@ The workload is --data, a file (--file), or standard input (--file -); without e
 standard output as it is, progress and warnings go to standard error. With --background the job's handle is printed and
 nothing waits. The command fails if the job fails.
 
-` + targetHelp,
-		Example: `  kubectl gearman submit reverse --to svc/gearmand --data hello
-  kubectl gearman submit resize --to gearmand.example.com --file photo.jpg >small.jpg
-  kubectl gearman submit report --to svc/gearmand --background --priority low --after 1h`,
+` + c.Targets,
+		Example: c.examples(`  PROGRAM submit reverse --to SERVER --data hello
+  PROGRAM submit resize --to gearmand.example.com --file photo.jpg >small.jpg
+  PROGRAM submit report --to SERVER --background --priority low --after 1h`),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.submit(cmd.Context(), args[0], &o)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&o.servers, "to", nil, "job servers, tried in order: host:port, pod/NAME, svc/NAME or pool/NAME")
+	flags.StringSliceVar(&o.servers, "to", nil, "job servers, tried in order")
 	flags.StringVar(&o.data, "data", "", "the workload itself")
 	flags.StringVarP(&o.file, "file", "f", "", "file with the workload; - is standard input")
 	flags.BoolVarP(&o.background, "background", "b", false, "don't wait for the result")
@@ -57,14 +58,16 @@ nothing waits. The command fails if the job fails.
 	flags.DurationVar(&o.after, "after", 0, "run the job after this time; needs --background")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	cmd.MarkFlagsMutuallyExclusive("data", "file")
-	// The flag exists: it was defined above.
-	_ = cmd.MarkFlagRequired("to")
+	if c.DefaultServer == "" {
+		// The flag exists: it was defined above.
+		_ = cmd.MarkFlagRequired("to")
+	}
 	o.connect.addFlags(cmd)
 	return cmd
 }
 
 // submit sends one job and waits for what the options ask for.
-func (c *cli) submit(ctx context.Context, function string, o *submitOptions) (err error) {
+func (c *Commands) submit(ctx context.Context, function string, o *submitOptions) (err error) {
 	priority, ok := priorities[o.priority]
 	if !ok {
 		return fmt.Errorf("--priority must be high, normal or low, not %q", o.priority)
@@ -84,14 +87,18 @@ func (c *cli) submit(ctx context.Context, function string, o *submitOptions) (er
 	if err != nil {
 		return err
 	}
+	targets, err := c.targets(o.servers)
+	if err != nil {
+		return err
+	}
 	var addresses []string
-	for _, target := range o.servers {
-		found, err := c.endpoints(ctx, target)
+	for _, target := range targets {
+		found, err := c.Find(ctx, target)
 		if err != nil {
 			return err
 		}
 		for _, e := range found {
-			addr, done, err := c.reach(ctx, e)
+			addr, done, err := e.open(ctx)
 			if err != nil {
 				return err
 			}
@@ -126,7 +133,7 @@ func (c *cli) submit(ctx context.Context, function string, o *submitOptions) (er
 	return c.foreground(ctx, client, function, workload, o.quiet, options)
 }
 
-func (c *cli) foreground(ctx context.Context, client *gearman.Client, function string, workload []byte, quiet bool, options []gearman.Option) error {
+func (c *Commands) foreground(ctx context.Context, client *gearman.Client, function string, workload []byte, quiet bool, options []gearman.Option) error {
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
 	write := func(data []byte) {
@@ -142,7 +149,7 @@ func (c *cli) foreground(ctx context.Context, client *gearman.Client, function s
 	options = append(options,
 		gearman.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
 		gearman.OnStatus(func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }),
-		gearman.OnWarning(func(data []byte) { note("warning: %s\n", printable(string(data))) }),
+		gearman.OnWarning(func(data []byte) { note("warning: %s\n", Printable(string(data))) }),
 		gearman.OnData(write),
 	)
 	result, err := client.Do(ctx, function, workload, options...)
@@ -153,7 +160,7 @@ func (c *cli) foreground(ctx context.Context, client *gearman.Client, function s
 	return writeErr
 }
 
-func (c *cli) workload(o *submitOptions) ([]byte, error) {
+func (c *Commands) workload(o *submitOptions) ([]byte, error) {
 	switch o.file {
 	case "":
 		return []byte(o.data), nil

@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"context"
@@ -22,10 +22,11 @@ type recordOptions struct {
 	file               string
 }
 
-func (c *cli) recordCommand() *cobra.Command {
+// Record is the command that records a trace.
+func (c *Commands) Record() *cobra.Command {
 	var o recordOptions
 	cmd := &cobra.Command{
-		Use:   "record SERVER... --function FUNCTION",
+		Use:   "record" + c.serverUse() + " --function FUNCTION",
 		Short: "Record a trace of arriving jobs from job servers, for simulate",
 		Long: `Record a trace of arriving jobs from job servers, for simulate.
 
@@ -33,8 +34,8 @@ A job server tells how many jobs it has, not how many came. How many ended meanw
 workers with telemetry (those of the operator's runtime); without any, give --job-time, and it is estimated from the running
 jobs. Recording only asks for "status" and "workers"; interrupting it writes what there is.
 
-` + targetHelp,
-		Args: cobra.MinimumNArgs(1),
+` + c.Targets,
+		Args: c.serverArgs(),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.record(cmd.Context(), args, &o) },
 	}
 	flags := cmd.Flags()
@@ -63,7 +64,7 @@ func (o *recordOptions) check() error {
 	return nil
 }
 
-func (c *cli) record(ctx context.Context, targets []string, o *recordOptions) (err error) {
+func (c *Commands) record(ctx context.Context, targets []string, o *recordOptions) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (c *cli) record(ctx context.Context, targets []string, o *recordOptions) (e
 	return errors.Join(lookErr, c.finish(t, out))
 }
 
-func (c *cli) finish(t *tracer, out io.Writer) error {
+func (c *Commands) finish(t *tracer, out io.Writer) error {
 	if err := t.write(out); err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []tel
 }
 
 // dialAll connects to every job server that the targets name; done closes the connections and their port-forwards.
-func (c *cli) dialAll(ctx context.Context, targets []string, o *connectOptions) (conns []*admin.Conn, done func(), err error) {
+func (c *Commands) dialAll(ctx context.Context, targets []string, o *connectOptions) (conns []*admin.Conn, done func(), err error) {
 	var closers []func()
 	done = func() {
 		for _, conn := range conns {
@@ -163,17 +164,20 @@ func (c *cli) dialAll(ctx context.Context, targets []string, o *connectOptions) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if targets, err = c.targets(targets); err != nil {
+		return nil, nil, err
+	}
 	for _, target := range targets {
-		found, err := c.endpoints(ctx, target)
+		found, err := c.Find(ctx, target)
 		if err != nil {
 			done()
 			return nil, nil, err
 		}
 		for _, e := range found {
-			addr, closeForward, err := c.reach(ctx, e)
+			addr, closeForward, err := e.open(ctx)
 			if err != nil {
 				done()
-				return nil, nil, fmt.Errorf("%s: %w", e.name, err)
+				return nil, nil, fmt.Errorf("%s: %w", e.Name, err)
 			}
 			closers = append(closers, closeForward)
 			conn, err := admin.Dial(ctx, addr, admin.Options{
@@ -181,7 +185,7 @@ func (c *cli) dialAll(ctx context.Context, targets []string, o *connectOptions) 
 			})
 			if err != nil {
 				done()
-				return nil, nil, fmt.Errorf("%s: %w", e.name, err)
+				return nil, nil, fmt.Errorf("%s: %w", e.Name, err)
 			}
 			conns = append(conns, conn)
 		}

@@ -1,4 +1,4 @@
-package kubectlgearman
+package cli
 
 import (
 	"testing"
