@@ -4,6 +4,7 @@ package v1alpha1
 // to the pod; the image doesn't have to know Gearman.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.exec), has(self.stream), has(self.http)].filter(x, x).size() == 1",message="set exactly one of exec (one process for each job), stream (long-lived processes) and http (one request for each job)"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxJobs) || self.maxJobs == 0 || has(self.stream)",message="maxJobs replaces the processes of stream: leave it out with exec and http",fieldPath=".maxJobs"
 type RuntimeSpec struct {
 	// Exec runs one process for each job.
 	// +optional

@@ -39,6 +39,11 @@ func render(crdYAML []byte) ([]byte, error) {
 	fmt.Fprintf(&out, "# %s (%s/%s)\n\n", crd.Spec.Names.Kind, crd.Spec.Group, version.Name)
 	fmt.Fprintf(&out, "%s\n\nShort name `%s`. `kubectl explain %s.spec` shows the same.\n", text(root.Description),
 		strings.Join(crd.Spec.Names.ShortNames, "`, `"), crd.Spec.Names.Singular)
+	var rules []string // on the object as a whole, its name first of all
+	for _, rule := range root.XValidations {
+		rules = append(rules, text(rule.Message))
+	}
+	refusals(&out, rules)
 	for _, section := range []string{"spec", "status"} {
 		schema, ok := root.Properties[section]
 		if !ok {
@@ -46,14 +51,20 @@ func render(crdYAML []byte) ([]byte, error) {
 		}
 		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n| field | type | meaning |\n|---|---|---|\n", section, text(schema.Description))
 		fields(&out, section, &schema)
-		if rules := validations(section, &schema); len(rules) > 0 {
-			out.WriteString("\nThe API server refuses what breaks one of these rules:\n\n")
-			for _, rule := range rules {
-				fmt.Fprintf(&out, "- %s\n", rule)
-			}
-		}
+		refusals(&out, validations(section, &schema))
 	}
 	return out.Bytes(), nil
+}
+
+// refusals lists rules, if there are any.
+func refusals(out *bytes.Buffer, rules []string) {
+	if len(rules) == 0 {
+		return
+	}
+	out.WriteString("\nThe API server refuses what breaks one of these rules:\n\n")
+	for _, rule := range rules {
+		fmt.Fprintf(out, "- %s\n", rule)
+	}
 }
 
 // fields writes a row for each field below a schema, required ones first.

@@ -17,6 +17,7 @@ spec:
       schema:
         openAPIV3Schema:
           description: "A thing\nof <use>."
+          x-kubernetes-validations: [{rule: "w", message: a thing has a short name}]
           properties:
             spec:
               description: What it does.
@@ -48,6 +49,10 @@ spec:
 A thing of &lt;use>.
 
 Short name ` + "`th`. `kubectl explain thing.spec`" + ` shows the same.
+
+The API server refuses what breaks one of these rules:
+
+- a thing has a short name
 
 ## spec
 

@@ -53,6 +53,7 @@ func TestValidation(t *testing.T) {
 		"negative min":            {base + "minReplicas: -1\n", "should be greater than or equal to 0"},
 		"command with runtime":    {base + "command: [x]\nruntime: {exec: {command: [cat]}}\n", "with runtime the container's command is the operator's"},
 		"runtime without mode":    {base + "runtime: {jobTimeoutSeconds: 3}\n", "set exactly one of exec"},
+		"maxJobs without stream":  {base + "runtime: {exec: {command: [a]}, maxJobs: 5}\n", "leave it out with exec and http"},
 		"two runtime modes":       {base + "runtime: {exec: {command: [a]}, http: {url: 'http://x'}}\n", "set exactly one of exec"},
 		"bad url":                 {base + "runtime: {http: {url: 'ftp://x'}}\n", "url must start with"},
 		"timeout over drain":      {base + "drainSeconds: 30\nruntime: {exec: {command: [a]}, jobTimeoutSeconds: 30}\n", "must be less than drainSeconds"},

@@ -125,13 +125,13 @@ func TestDeployment(t *testing.T) {
 	tests := map[string]struct {
 		set   string
 		image string
-		args  []string // that must be there
+		args  []string // that must be there, the variable RUNTIME_IMAGE too
 		not   []string // beginnings of arguments that must not
 	}{
 		"defaults": {
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--leader-elect=true", "--runtime-image=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
+				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--log-format=json", "--log-level=info",
 			},
 			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
@@ -139,18 +139,18 @@ func TestDeployment(t *testing.T) {
 		"a tag": {
 			set:   "image.repository=r.example.com/op,image.tag=2.0",
 			image: "r.example.com/op:2.0",
-			args:  []string{"--runtime-image=r.example.com/op:2.0"},
+			args:  []string{"RUNTIME_IMAGE=r.example.com/op:2.0"},
 		},
 		"a digest wins over a tag": {
 			set:   "image.repository=r.example.com/op,image.tag=2.0,image.digest=" + digest,
 			image: "r.example.com/op@" + digest,
-			args:  []string{"--runtime-image=r.example.com/op@" + digest},
+			args:  []string{"RUNTIME_IMAGE=r.example.com/op@" + digest},
 		},
 		"an own runtime image": {
 			set:   "runtime.image=r.example.com/rt:1,runtime.imagePullPolicy=Always,runtime.imagePullSecrets={a,b},runtime.rollout=Immediate",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--runtime-image=r.example.com/rt:1", "--runtime-image-pull-policy=Always", "--runtime-image-pull-secrets=a,b",
+				"RUNTIME_IMAGE=r.example.com/rt:1", "--runtime-image-pull-policy=Always", "--runtime-image-pull-secrets=a,b",
 				"--runtime-rollout=Immediate",
 			},
 		},
@@ -170,9 +170,13 @@ func TestDeployment(t *testing.T) {
 			if container.Image != tt.image {
 				t.Errorf("image = %s, want %s", container.Image, tt.image)
 			}
+			args := container.Args
+			for _, env := range container.Env {
+				args = append(args, env.Name+"="+env.Value)
+			}
 			for _, arg := range tt.args {
-				if !slices.Contains(container.Args, arg) {
-					t.Errorf("the argument %s is missing in %v", arg, container.Args)
+				if !slices.Contains(args, arg) {
+					t.Errorf("the argument %s is missing in %v", arg, args)
 				}
 			}
 			for _, prefix := range tt.not {
