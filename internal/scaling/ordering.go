@@ -1,0 +1,235 @@
+package scaling
+
+import (
+	"math"
+	"time"
+)
+
+// Pods are ordered because pods help. Where the last ones can't start, a blocked pod stands for one that is missing: no more are ordered in its place, but for a
+// few that find out whether another node does better. docs/adr/0016-ordering.md says why.
+
+const (
+	// provenAfter is for how long in a row a pod must have been ready to count as one that works: one that crashes is ready in between.
+	provenAfter = 30 * time.Second
+	// anotherTry is after how long one more pod is tried beside those that fail.
+	anotherTry = 5 * time.Minute
+	// giveUpFailing and giveUpUnschedulable are after how long replicas beyond the allowance are given up. The latter is for how long the cluster autoscaler waits
+	// for a node.
+	giveUpFailing       = 5 * time.Minute
+	giveUpUnschedulable = 15 * time.Minute
+	maxDoublings        = 10
+)
+
+// OrderingInput is what the ordering rule goes by.
+type OrderingInput struct {
+	Now time.Time
+	// Replicas is the present spec.replicas, Want what the law asks for, Floor what is ordered in full (the minimum, schedules, Manual, the fallback).
+	Replicas, Want, Floor int32
+	// Maximum and Template are the user's maxReplicas and a hash of the pod template: when they change, all that was learnt of pods that don't start is forgotten.
+	Maximum  int32
+	Template string
+	// Start is how long a pod takes to start.
+	Start time.Duration
+	// Answer is when the newest complete poll was answered.
+	Answer time.Time
+	// Refused: the API server refuses pods (a quota, an admission).
+	Refused bool
+	Pods    []Pod
+}
+
+// OrderingState is what the rule remembers.
+type OrderingState struct {
+	Maximum  int32
+	Template string
+	// Since is when what follows began anew.
+	Since time.Time
+	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since; the earliest such time is FailingSince.
+	Failing      map[string]bool
+	FailingSince time.Time
+	// Waited are the pods that no node took, since the allowance was last doubled (Doublings times), and whether one has taken them meanwhile.
+	Waited    map[string]bool
+	Doublings int
+	// Over is since when more pods are blocked than allowed, Grown the answer by which replicas were last raised.
+	Over, Grown time.Time
+}
+
+// Order is what the rule decides.
+type Order struct {
+	// Replicas is Want, or less of a growth, or fewer than there are where those beyond can not start.
+	Replicas int32
+	// Unschedulable, Failing and Refused are how many replicas are blocked, and by what.
+	Unschedulable, Failing, Refused int32
+	// Limited: more would be ordered if those before had started. Early: a growth waits for a poll newer than the last one.
+	Limited, Early bool
+}
+
+// Blocked is how many replicas can't start.
+func (o *Order) Blocked() int32 { return o.Unschedulable + o.Failing + o.Refused }
+
+// Blocked reports whether a pod can't start, for a reason other than how long starting takes.
+func (p *Pod) Blocked(now time.Time, start time.Duration) bool {
+	switch {
+	case p.Terminating || p.proven(now) || p.Trouble == TroubleGated:
+		return false
+	case p.Trouble != TroubleNone:
+		return true
+	}
+	return !p.Ready && !p.WasReady && now.Sub(p.Created) > startPatience(start)
+}
+
+func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySince) >= provenAfter }
+
+// startPatience is after how long a pod that is not ready and says nothing counts as blocked.
+func startPatience(start time.Duration) time.Duration { return 4*start + time.Minute }
+
+// census counts a pool's replicas by what they are.
+type census struct{ working, starting, unschedulable, failing, refused int32 }
+
+func (c *census) blocked() int32 { return c.unschedulable + c.failing + c.refused }
+
+// Grow decides how many of the replicas that the law wants are ordered. The state given is used up.
+func Grow(in *OrderingInput, s OrderingState) (Order, OrderingState) {
+	if s.Since.IsZero() || s.Template != in.Template || s.Maximum != in.Maximum {
+		s = OrderingState{Since: in.Now, Template: in.Template, Maximum: in.Maximum, Grown: s.Grown}
+	}
+	c := s.count(in)
+	s.remember(in, &c)
+	o := Order{Replicas: in.Want, Unschedulable: c.unschedulable, Failing: c.failing, Refused: c.refused}
+	allowed := s.allowance(&c)
+	s.grow(in, &c, allowed, &o)
+	s.giveUp(in, &c, allowed, &o)
+	o.Replicas = max(o.Replicas, min(in.Want, in.Floor))
+	o.Limited = o.Limited && o.Replicas < in.Want
+	if o.Replicas > in.Replicas {
+		s.Grown = in.Answer
+	}
+	return o, s
+}
+
+// count sorts the pods, and keeps in mind which failed.
+func (s *OrderingState) count(in *OrderingInput) census {
+	var c census
+	failing := map[string]bool(nil)
+	number, fresh := int32(0), false
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		if !p.Owned || p.Terminating {
+			continue
+		}
+		number++
+		if _, waited := s.Waited[p.UID]; waited && p.Assigned {
+			s.Waited[p.UID] = true
+		}
+		fresh = fresh || p.proven(in.Now) && !p.ReadySince.Before(s.Since)
+		switch blocked := p.Blocked(in.Now, in.Start); {
+		case blocked && p.Trouble == TroubleUnschedulable:
+			c.unschedulable++
+			if s.Waited == nil {
+				s.Waited = map[string]bool{}
+			}
+			s.Waited[p.UID] = false
+		case blocked || s.Failing[p.UID] && !p.proven(in.Now):
+			c.failing++
+			if failing == nil {
+				failing = map[string]bool{}
+			}
+			failing[p.UID] = true
+		case p.Ready:
+			c.working++
+		default:
+			c.starting++
+		}
+	}
+	s.Failing = failing
+	if missing := in.Replicas - number; missing > 0 && in.Refused {
+		c.refused = missing
+	} else if missing > 0 {
+		c.starting += missing
+	}
+	if fresh {
+		// A pod has started since: what blocks the others is not the template.
+		*s = OrderingState{Since: in.Now, Template: s.Template, Maximum: s.Maximum, Grown: s.Grown, Failing: s.Failing}
+	}
+	return c
+}
+
+// remember notes since when pods fail, and doubles the allowance where nodes come for those that waited.
+func (s *OrderingState) remember(in *OrderingInput, c *census) {
+	switch {
+	case c.failing == 0:
+		s.FailingSince = time.Time{}
+	case s.FailingSince.IsZero():
+		s.FailingSince = in.Now
+	}
+	taken := 0
+	for _, assigned := range s.Waited {
+		if assigned {
+			taken++
+		}
+	}
+	if taken > 0 && 2*taken >= len(s.Waited) {
+		s.Doublings, s.Waited = min(s.Doublings+1, maxDoublings), nil
+	}
+	if c.blocked() == 0 {
+		s.Doublings = 0
+	}
+}
+
+// allowance is how many pods that don't start may be there at a time.
+func (s *OrderingState) allowance(c *census) int32 {
+	if c.failing+c.refused > 0 {
+		return max(2, (c.working+4)/5) // one bad node in ten must not starve those that work
+	}
+	return int32(min(int64(max(5, (c.working+1)/2))<<s.Doublings, math.MaxInt32))
+}
+
+// grow cuts a growth to what may help.
+func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Order) {
+	missing := in.Want - in.Replicas
+	if missing <= 0 {
+		return
+	}
+	if in.Replicas > 0 && in.Want > in.Floor && !s.Grown.IsZero() && !in.Answer.After(s.Grown) {
+		o.Replicas, o.Early = in.Replicas, true
+		return
+	}
+	if c.blocked() == 0 {
+		return
+	}
+	tries := min(c.failing, s.tries(in, c, allowed))
+	growth := max(0, missing-c.blocked()+tries)
+	most := max(in.Replicas, c.working+c.starting+allowed)
+	if n := min(in.Replicas+growth, most); n < in.Want {
+		o.Replicas, o.Limited = n, true
+	}
+}
+
+// tries is how many pods are tried beside those that fail: another node may do. Where others work, as many as may be blocked; else one, and one more after a
+// while.
+func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32 {
+	if c.working > 0 {
+		return allowed
+	}
+	if in.Now.Sub(s.FailingSince) >= anotherTry {
+		return 2
+	}
+	return 1
+}
+
+// giveUp takes back the replicas beyond the allowance where none has started for long.
+func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *Order) {
+	if c.blocked() <= allowed {
+		s.Over = time.Time{}
+		return
+	}
+	if s.Over.IsZero() {
+		s.Over = in.Now
+	}
+	after := giveUpUnschedulable
+	if c.failing+c.refused > 0 {
+		after = giveUpFailing
+	}
+	if n := c.working + c.starting + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
+		o.Replicas, o.Limited = n, true
+	}
+}

@@ -1,0 +1,209 @@
+package scaling
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+const startOfTest = 10 * time.Second
+
+// crowd plays a pool whose law wants so many slots that work or are starting: what can't start counts for nothing.
+type crowd struct {
+	in    OrderingInput
+	state OrderingState
+	slots int32 // as the law asks for
+	next  int
+	fate  func(i int) Trouble // of the i-th pod that is made
+	most  int32
+	last  Order
+}
+
+func newCrowd(slots int32, fate func(i int) Trouble) *crowd {
+	c := &crowd{slots: slots, fate: fate}
+	c.in = OrderingInput{Now: epochOfTest, Maximum: 60, Template: "a", Start: startOfTest}
+	return c
+}
+
+func all(t Trouble) func(int) Trouble { return func(int) Trouble { return t } }
+
+func (c *crowd) add(n int, change func(p *Pod)) {
+	for range n {
+		p := Pod{UID: fmt.Sprintf("pod-%02d", c.next), Owned: true, Assigned: true, Created: c.in.Now, Trouble: c.fate(c.next)}
+		c.next++
+		if p.Trouble == TroubleUnschedulable {
+			p.Assigned = false
+		}
+		if change != nil {
+			change(&p)
+		}
+		c.in.Pods = append(c.in.Pods, p)
+	}
+	c.in.Replicas = max(c.in.Replicas, int32(len(c.in.Pods)))
+}
+
+func working(now time.Time) func(*Pod) {
+	return func(p *Pod) {
+		p.Trouble, p.Assigned, p.Phase, p.Ready, p.WasReady, p.ReadySince = TroubleNone, true, PhaseRunning, true, true, now.Add(-time.Hour)
+	}
+}
+
+// run plays rounds of 5 s: pods without trouble are ready after 10 s, those with trouble never.
+func (c *crowd) run(d time.Duration) *crowd {
+	for end := c.in.Now.Add(d); c.in.Now.Before(end); {
+		c.in.Now = c.in.Now.Add(5 * time.Second)
+		c.in.Answer = c.in.Now
+		usable := int32(0)
+		for i := range c.in.Pods {
+			p := &c.in.Pods[i]
+			if p.Trouble == TroubleNone && !p.Ready && c.in.Now.Sub(p.Created) >= startOfTest {
+				p.Assigned, p.Phase, p.Ready, p.WasReady, p.ReadySince = true, PhaseRunning, true, true, c.in.Now
+			}
+			if p.Trouble == TroubleNone || p.Trouble == TroubleGated {
+				usable++
+			}
+		}
+		c.in.Want = c.in.Replicas + max(0, c.slots-usable)
+		c.decide()
+	}
+	return c
+}
+
+func (c *crowd) decide() Order {
+	o, s := Grow(&c.in, c.state)
+	c.state, c.last = s, o
+	c.in.Replicas = o.Replicas
+	c.most = max(c.most, o.Replicas)
+	if n := int(o.Replicas); len(c.in.Pods) > n {
+		c.in.Pods = c.in.Pods[:n] // the last ones don't work
+	} else if !c.in.Refused {
+		c.add(n-len(c.in.Pods), nil)
+	}
+	return o
+}
+
+func TestGrow(t *testing.T) {
+	t.Parallel()
+	type outcome struct {
+		Most, Now int32
+		Limited   bool
+	}
+	fails := all(TroubleFailing)
+	tests := map[string]struct {
+		crowd *crowd
+		play  func(c *crowd)
+		want  outcome
+	}{
+		"pods that start are ordered as wanted":       {newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false}},
+		"one job and no node: one pod, for ever":      {newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true}},
+		"one job and a broken image: two pods":        {newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{2, 2, true}},
+		"one job and a scheduling gate: one pod":      {newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false}},
+		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{2, 2, true}},
+		"one job and a quota: one replica": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
+			outcome{1, 1, true}},
+		"a flood and no node: what was ordered before it was known, and later the allowance": {newCrowd(60, all(TroubleUnschedulable)),
+			func(c *crowd) { c.add(1, nil); c.in.Replicas = 1; c.run(14 * time.Minute) }, outcome{5, 5, true}},
+		"nodes come: the allowance doubles": {newCrowd(60, all(TroubleUnschedulable)), func(c *crowd) {
+			c.add(1, nil)
+			c.run(10 * time.Second)
+			c.scheduled(3)
+			c.run(10 * time.Second)
+		}, outcome{13, 13, true}},
+		"too many for long without a node: given up": {newCrowd(60, all(TroubleUnschedulable)), func(c *crowd) {
+			c.add(60, nil)
+			c.run(16 * time.Minute)
+		}, outcome{60, 5, true}},
+		"too many that fail are given up sooner": {newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 2, true}},
+		"but never below what is ordered in full": {newCrowd(60, fails), func(c *crowd) {
+			c.in.Floor = 20
+			c.add(60, nil)
+			c.run(6 * time.Minute)
+		}, outcome{60, 20, true}},
+		"a minimum is ordered in full": {newCrowd(0, fails), func(c *crowd) {
+			c.add(1, nil)
+			c.in.Floor, c.in.Want, c.in.Replicas = 10, 10, 1
+			c.in.Now, c.in.Answer = c.in.Now.Add(time.Minute), c.in.Now.Add(time.Minute)
+			c.decide()
+		}, outcome{10, 10, false}},
+		"beside many that work, one bad node in ten does not starve the pool": {newCrowd(20, func(i int) Trouble {
+			if i%10 == 3 {
+				return TroubleFailing
+			}
+			return TroubleNone
+		}), func(c *crowd) { c.add(1, working(c.in.Now)); c.run(5 * time.Minute) }, outcome{22, 22, false}},
+		"a new template is tried anew": {newCrowd(60, fails), func(c *crowd) {
+			c.run(time.Minute)
+			c.fate = all(TroubleNone)
+			c.in.Template, c.in.Pods, c.in.Replicas = "b", nil, 1
+			c.add(1, nil)
+			c.run(time.Minute)
+		}, outcome{60, 60, false}},
+		"a pod that crashes is no evidence while it is ready in between": {newCrowd(5, fails), func(c *crowd) {
+			c.run(time.Minute)
+			for range 20 {
+				for i := range c.in.Pods {
+					c.in.Pods[i].Trouble, c.in.Pods[i].Ready, c.in.Pods[i].ReadySince = TroubleNone, true, c.in.Now
+				}
+				c.in.Now, c.in.Want = c.in.Now.Add(5*time.Second), c.in.Replicas+1
+				c.in.Answer = c.in.Now
+				c.decide()
+			}
+		}, outcome{5, 5, true}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.play(tc.crowd)
+			if diff := gocmp.Diff(tc.want, outcome{tc.crowd.most, tc.crowd.in.Replicas, tc.crowd.last.Limited}); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// silent plays pods that never become ready and never say why; the law takes them for starting until it gives them up, too.
+func (c *crowd) silent() {
+	for range 200 {
+		c.in.Now = c.in.Now.Add(5 * time.Second)
+		c.in.Answer = c.in.Now
+		usable := int32(0)
+		for i := range c.in.Pods {
+			if !c.in.Pods[i].Blocked(c.in.Now, c.in.Start) {
+				usable++
+			}
+		}
+		c.in.Want = c.in.Replicas + max(0, c.slots-usable)
+		c.decide()
+	}
+}
+
+// scheduled has nodes take the first n pods.
+func (c *crowd) scheduled(n int) {
+	for i := range c.in.Pods[:n] {
+		c.in.Pods[i].Assigned, c.in.Pods[i].Trouble = true, TroubleNone
+		c.in.Pods[i].Created = c.in.Now
+	}
+}
+
+// TestNoGrowthOnAnOldAnswer: a second growth waits for a poll that is newer than the first; from zero and to a minimum nothing waits.
+func TestNoGrowthOnAnOldAnswer(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(10, all(TroubleNone))
+	c.add(1, working(c.in.Now))
+	c.run(5 * time.Second)
+	c.in.Want = 20
+	if o := c.decide(); !o.Early || o.Replicas != 10 {
+		t.Errorf("on the same answer: %+v, want 10 replicas as before", o)
+	}
+	c.in.Floor = 12
+	c.in.Want = 12
+	if o := c.decide(); o.Replicas != 12 {
+		t.Errorf("a minimum on the same answer: %+v, want 12 replicas", o)
+	}
+	c.in.Answer, c.in.Want = c.in.Answer.Add(time.Second), 20
+	if o := c.decide(); o.Replicas != 20 {
+		t.Errorf("on a newer answer: %+v, want 20 replicas", o)
+	}
+}

@@ -1,0 +1,49 @@
+package scaling
+
+import "time"
+
+// Phase is the part of a pod's phase that Kubernetes' order of deletion looks at, in that order.
+type Phase uint8
+
+// Phases of pods that have not ended.
+const (
+	PhasePending Phase = iota
+	PhaseUnknown
+	PhaseRunning
+)
+
+// Trouble is why a pod does not start, for a reason that more time alone does not cure.
+type Trouble uint8
+
+const (
+	TroubleNone          Trouble = iota
+	TroubleUnschedulable         // no node takes it
+	TroubleFailing               // its image, container or configuration fails, it crashes again and again, or its circuit breaker is open
+	TroubleGated                 // a scheduling gate holds it back (Kueue): it is starting
+)
+
+// Pod is one pod of a pool as the removal and ordering rules see it. Pods that have ended are left out.
+type Pod struct {
+	UID string
+	// Owned: the pool's own workload controls it (by ownerReference). Pods that only carry its labels are not counted.
+	Owned, Terminating bool
+	// Assigned: it has a node.
+	Assigned bool
+	Phase    Phase
+	// Ready and ReadySince are its Ready condition. WasReady: it was ready at some time, or that can't be ruled out.
+	Ready, WasReady bool
+	ReadySince      time.Time
+	// Stopped: its worker container is certainly not running.
+	Stopped bool
+	Created time.Time
+	// Ordinal is the number of a StatefulSet's pod.
+	Ordinal int32
+	// Cost is its deletion cost, as the cache shows it.
+	Cost    int32
+	Trouble Trouble
+	// Heard is the time of the newest job server's answer in which its telemetry was seen; zero: never. Busy is how many of its slots were busy then, BusySince
+	// since when.
+	Heard     time.Time
+	Busy      int32
+	BusySince time.Time
+}

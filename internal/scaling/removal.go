@@ -1,0 +1,472 @@
+package scaling
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// Kubernetes removes the pods of a ReplicaSet in this order: those without a node; Pending before Unknown before Running; those that aren't ready; those with
+// the lower deletion cost; then by rules that nobody can choose. So each pod that is to go gets a deletion cost of its own, older marks lower ones, and replicas
+// are lowered only by a leading run of that order in which every pod may go. Equal costs are a tie: a group of them counts whole or not at all.
+// docs/adr/0015-removal.md says why.
+
+// WorkloadKind is how the pods of a workload are removed.
+type WorkloadKind uint8
+
+const (
+	KindOwned             WorkloadKind = iota // the pool's own Deployment, whose pods may be marked
+	KindTargetDeployment                      // a Deployment of somebody else's: its pods are not touched
+	KindTargetStatefulSet                     // a StatefulSet: the highest ordinal goes first
+)
+
+const (
+	// removalSettle is how long the ReplicaSet controller is given to see what our own cache shows.
+	removalSettle = 3 * time.Second
+	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs from 0 on are not ours.
+	markBase int32 = -1_000_000
+	maxMarks int32 = 999_999
+	// markAge is for how long a mark that is no longer needed stays, since it often is again: a patch saved.
+	markAge         = time.Minute
+	marksARound     = 50
+	unmarksARound   = 10
+	patchAgain      = 10 * time.Second // after which a patch that the cache doesn't show is written again
+	removalTimeout  = time.Minute      // after which pods that are to go but don't no longer count as going
+	heardPolls      = 3                // polls after which telemetry is too old to tell that a pod is idle
+	blockedRemovals = 30 * time.Second // after which a removal that does not get on is reported as blocked
+)
+
+// RemovalInput is what the removal rule goes by.
+type RemovalInput struct {
+	Now  time.Time
+	Poll time.Duration
+	Kind WorkloadKind
+	// Replicas is the present spec.replicas, Want what the law asks for. Ceiling is what the user's bounds (or Manual, or a static fallback) allow: pods beyond it
+	// go whatever they do, and finish their jobs while they drain.
+	Replicas, Want, Ceiling int32
+	// Complete: every job server answered, and nothing holds the pool (a restart, a rollout).
+	Complete bool
+	// Answer is the oldest of the newest answers of all job servers.
+	Answer time.Time
+	// Unexplained is how many running jobs no pod's telemetry explains.
+	Unexplained int64
+	// Graceful: every pod is trusted to finish its jobs. Drains: so are pods with several slots, since their jobs end well within the time to drain.
+	Graceful, Drains bool
+	Pods             []Pod
+}
+
+// RemovalState is what the rule remembers. A new one is good for a new leader: what the cache shows counts as seen just now.
+type RemovalState struct {
+	Started time.Time
+	Costs   map[string]PodCost // by UID, of the pods that have or had a mark
+	Next    int32              // the next mark's number
+	// ForcedSince and ExtraSince are the start of a forced removal, and of pods being more than the replicas.
+	ForcedSince, ExtraSince time.Time
+	// Lowered is when replicas were last lowered, Stuck since when fewer were wanted and none could go.
+	Lowered, Stuck time.Time
+}
+
+// PodCost is what is known of one pod's deletion cost.
+type PodCost struct {
+	Cost, Before int32     // what the cache shows, and what it showed before
+	Seen         time.Time // when it first showed Cost
+	Ordered      int32     // what was written last, while Pending: the cache doesn't show it yet
+	Pending      bool
+	OrderedAt    time.Time
+}
+
+// Patch sets a pod's deletion cost; a Cost of 0 takes it off.
+type Patch struct {
+	UID  string
+	Cost int32
+}
+
+// RemovalReason is why replicas were lowered by no more than they were.
+type RemovalReason string
+
+const (
+	RemovalNone       RemovalReason = ""           // nothing is to go, or all that is to go may
+	RemovalHeld       RemovalReason = "Held"       // not every job server answered, or the pool is held
+	RemovalUnderWay   RemovalReason = "UnderWay"   // pods of an earlier round are still to go
+	RemovalSettling   RemovalReason = "Settling"   // marks or removals are newer than the job servers' answers, or not seen by everybody
+	RemovalBusy       RemovalReason = "Busy"       // the pod that Kubernetes would remove next works
+	RemovalUnreadable RemovalReason = "Unknown"    // nobody knows whether the pod that Kubernetes would remove next works
+	RemovalUnready    RemovalReason = "UnreadyPod" // a pod that isn't ready goes first, and may still work
+)
+
+// Removal is what the rule decides.
+type Removal struct {
+	// Replicas is the number to write.
+	Replicas int32
+	// Patches are to be written before Replicas, but never delay it: whoever can't write one goes on.
+	Patches []Patch
+	Reason  RemovalReason
+	// Blocked: fewer replicas are wanted, but none could go for a while for Reason.
+	Blocked bool
+}
+
+// Remove decides which pods are marked and by how many replicas may be lowered now. Where more replicas are wanted than there are, it only takes off marks. The
+// state given is used up.
+func Remove(in *RemovalInput, s RemovalState) (Removal, RemovalState) {
+	r := remover{in: in, s: &s, out: Removal{Replicas: in.Replicas}}
+	s.observe(in)
+	if in.Want >= in.Replicas {
+		s.ForcedSince, s.Stuck = time.Time{}, time.Time{}
+		r.clear(0)
+		return r.out, s
+	}
+	r.sort()
+	n, extra := r.leading()
+	r.mark(int(extra) + int(max(n, 0)))
+	n = r.force(n)
+	if n > 0 {
+		r.out.Replicas -= n
+		s.Lowered, s.Stuck = in.Now, time.Time{}
+		return r.out, s
+	}
+	if s.Stuck.IsZero() {
+		s.Stuck = in.Now
+	}
+	r.out.Blocked = in.Now.Sub(s.Stuck) >= blockedRemovals && r.out.Reason != RemovalNone
+	return r.out, s
+}
+
+type remover struct {
+	in    *RemovalInput
+	s     *RemovalState
+	out   Removal
+	order []place // of the pods that are there and not about to end, as Kubernetes removes them
+}
+
+// place is a pod's place in the order of deletion.
+type place struct {
+	pod     *Pod
+	class   uint8
+	cost    int32
+	settled bool // the ReplicaSet controller surely sees it at this place
+	mayGo   bool
+}
+
+// observe brings what is known of the costs up to date.
+func (s *RemovalState) observe(in *RemovalInput) {
+	if s.Started.IsZero() {
+		s.Started = in.Now
+	}
+	if s.Costs == nil {
+		s.Costs = map[string]PodCost{}
+	}
+	live, found := int32(0), 0
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		if p.Terminating {
+			continue
+		}
+		if p.Owned {
+			live++
+		}
+		c, known := s.Costs[p.UID]
+		switch {
+		case !known && !isMark(p.Cost):
+			continue
+		case !known:
+			c = PodCost{Cost: p.Cost, Before: p.Cost, Seen: in.Now}
+			s.Next = max(s.Next, p.Cost-markBase+1)
+		case c.Cost != p.Cost:
+			if in.Now.Sub(c.Seen) >= removalSettle {
+				c.Before = c.Cost
+			}
+			c.Before, c.Cost, c.Seen = min(c.Before, c.Cost), p.Cost, in.Now
+		}
+		if c.Pending && c.Ordered == c.Cost {
+			c.Pending = false
+		}
+		s.Costs[p.UID] = c
+		found++
+	}
+	if len(s.Costs) > found {
+		s.drop(in.Pods)
+	}
+	for uid, c := range s.Costs {
+		if !c.Pending && !isMark(c.Cost) && in.Now.Sub(c.Seen) >= removalSettle {
+			delete(s.Costs, uid)
+		}
+	}
+	if len(s.Costs) == 0 {
+		s.Next = 0
+	}
+	if live <= in.Replicas {
+		s.ExtraSince = time.Time{}
+	} else if s.ExtraSince.IsZero() {
+		s.ExtraSince = in.Now
+	}
+}
+
+// drop forgets the pods that are gone or about to go.
+func (s *RemovalState) drop(pods []Pod) {
+	there := make(map[string]bool, len(pods))
+	for i := range pods {
+		if !pods[i].Terminating {
+			there[pods[i].UID] = true
+		}
+	}
+	for uid := range s.Costs {
+		if !there[uid] {
+			delete(s.Costs, uid)
+		}
+	}
+}
+
+// sort puts the pods in the order in which Kubernetes removes them.
+func (r *remover) sort() {
+	in := r.in
+	r.order = make([]place, 0, len(in.Pods))
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		if !p.Owned || p.Terminating {
+			continue
+		}
+		at := place{pod: p, class: class(p), cost: p.Cost, settled: in.Now.Sub(r.s.Started) >= removalSettle}
+		if c, ok := r.s.Costs[p.UID]; ok {
+			if in.Now.Sub(c.Seen) < removalSettle {
+				at.cost, at.settled = min(at.cost, c.Before), false
+			}
+			if c.Pending {
+				at.cost, at.settled = min(at.cost, c.Ordered), false
+			}
+		}
+		if p.Ready && in.Now.Sub(p.ReadySince) < removalSettle {
+			at.class, at.cost, at.settled = 0, math.MinInt32, false
+		}
+		if in.Kind == KindTargetStatefulSet {
+			// Nothing but the ordinal counts there.
+			at.class, at.cost, at.settled = 0, -p.Ordinal, true
+		}
+		at.mayGo = r.mayGo(&at)
+		r.order = append(r.order, at)
+	}
+	slices.SortStableFunc(r.order, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.cost, b.cost))
+	})
+}
+
+// class is what Kubernetes looks at before the deletion cost.
+func class(p *Pod) uint8 {
+	switch {
+	case !p.Assigned:
+		return 0
+	case p.Ready:
+		return 2 + 2*uint8(p.Phase)
+	}
+	return 1 + 2*uint8(p.Phase)
+}
+
+// mayGo reports whether it does no harm if the pod at this place goes.
+func (r *remover) mayGo(at *place) bool {
+	p, in := at.pod, r.in
+	heard := !p.Heard.IsZero() && in.Now.Sub(p.Heard) <= heardPolls*in.Poll
+	switch {
+	case !at.settled:
+		return false
+	case p.Stopped || in.Graceful && !p.Ready:
+		return true
+	case !p.Ready && !p.WasReady:
+		return !heard || p.Busy == 0
+	case !p.Ready:
+		return heard && p.Busy == 0 || in.Unexplained == 0 && (!heard || p.Busy == 0)
+	case !r.answered(p):
+		return false
+	case !heard:
+		return in.Graceful || in.Unexplained == 0
+	}
+	return p.Busy == 0 || r.marked(p) && (in.Graceful || in.Drains) || in.Graceful && in.Kind != KindOwned
+}
+
+// answered reports whether every job server has answered since the pod got its place, and since replicas were last lowered.
+func (r *remover) answered(p *Pod) bool {
+	answer := r.in.Answer
+	return answer.After(r.s.Costs[p.UID].Seen) && answer.After(r.s.Lowered) && !answer.Before(p.ReadySince)
+}
+
+// leading is by how many replicas may be lowered as far as a leading run of the order goes, and how many pods of it are going already.
+func (r *remover) leading() (n, extra int32) {
+	in := r.in
+	extra = int32(len(r.order)) - in.Replicas
+	if extra > 0 && in.Now.Sub(r.s.ExtraSince) >= removalTimeout {
+		extra = 0
+	}
+	if !in.Complete {
+		r.out.Reason = RemovalHeld
+		return 0, max(0, extra)
+	}
+	run := 0
+	for run < len(r.order) {
+		end := run
+		for whole := true; end < len(r.order) && r.order[end].class == r.order[run].class && r.order[end].cost == r.order[run].cost; end++ {
+			if whole = whole && r.order[end].mayGo; !whole {
+				r.out.Reason = r.why(&r.order[end], extra)
+				end = -1
+				break
+			}
+		}
+		if end < 0 {
+			break
+		}
+		run = end
+	}
+	// Pods that don't exist yet are the first to go, pods of an earlier round take the front.
+	n = min(int32(run)-extra, in.Replicas-in.Want)
+	if n == in.Replicas-in.Want {
+		r.out.Reason = RemovalNone
+	}
+	return max(0, n), max(0, extra)
+}
+
+// why says what keeps a pod from going.
+func (r *remover) why(at *place, extra int32) RemovalReason {
+	switch p := at.pod; {
+	case extra > 0:
+		return RemovalUnderWay
+	case !at.settled:
+		return RemovalSettling
+	case !p.Ready:
+		return RemovalUnready
+	case !r.answered(p):
+		return RemovalSettling
+	case p.Busy > 0:
+		return RemovalBusy
+	}
+	return RemovalUnreadable
+}
+
+// mark marks as many of the pods that stay for now as are still to go, and takes the mark off the first one if it works. going is how many of the order are
+// going already.
+func (r *remover) mark(going int) {
+	in := r.in
+	forced := in.Replicas > in.Ceiling
+	if in.Kind != KindOwned || !in.Complete && !forced || going >= len(r.order) {
+		return
+	}
+	rest := r.order[going:]
+	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced {
+		r.patch(at.pod, 0)
+	}
+	need := len(rest) - int(in.Want)
+	candidates := make([]*Pod, 0, len(rest))
+	for i := range rest {
+		switch p := rest[i].pod; {
+		case !p.Ready || r.marked(p):
+			need-- // it goes before the others
+			r.again(p)
+		case r.unmarking(p):
+		case r.mayMark(p, forced):
+			candidates = append(candidates, p)
+		}
+	}
+	if need <= 0 {
+		r.clear(need)
+		return
+	}
+	slices.SortFunc(candidates, r.compareMarks)
+	for _, p := range candidates[:min(len(candidates), need, marksARound)] {
+		if r.s.Next >= maxMarks {
+			return // once all marks are off they begin anew
+		}
+		r.patch(p, markBase+r.s.Next)
+		r.s.Next++
+	}
+}
+
+// mayMark reports whether a ready pod can be chosen to go.
+func (r *remover) mayMark(p *Pod, forced bool) bool {
+	heard := !p.Heard.IsZero() && r.in.Now.Sub(p.Heard) <= heardPolls*r.in.Poll
+	return forced || heard && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
+}
+
+// compareMarks puts first the pod that is to go first: those known to be idle, for longest; then the least busy; then those that nothing is known of.
+func (r *remover) compareMarks(a, b *Pod) int {
+	return cmp.Or(cmp.Compare(boolInt(a.Heard.IsZero()), boolInt(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
+		cmp.Compare(boolInt(a.BusySince.IsZero()), boolInt(b.BusySince.IsZero())), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
+}
+
+// force lowers replicas to the ceiling once the marks have been seen, or should have been: nothing stops it for longer.
+func (r *remover) force(n int32) int32 {
+	in, s := r.in, r.s
+	if in.Replicas <= in.Ceiling {
+		s.ForcedSince = time.Time{}
+		return n
+	}
+	if s.ForcedSince.IsZero() {
+		s.ForcedSince = in.Now
+	}
+	seen := len(r.out.Patches) == 0
+	for _, at := range r.order {
+		seen = seen && (at.settled || !r.marked(at.pod))
+	}
+	if in.Kind == KindOwned && !seen && in.Now.Sub(s.ForcedSince) < removalSettle+in.Poll {
+		return n
+	}
+	return max(n, in.Replicas-in.Ceiling)
+}
+
+// clear takes off marks that are no longer needed and have not been for a while, newest first.
+func (r *remover) clear(need int) {
+	var old []*Pod
+	for i := range r.in.Pods {
+		p := &r.in.Pods[i]
+		c, ok := r.s.Costs[p.UID]
+		since := c.Seen
+		if c.Pending {
+			since = c.OrderedAt
+		}
+		if ok && !p.Terminating && (c.Pending || isMark(c.Cost)) && r.in.Now.Sub(since) >= markAge {
+			old = append(old, p)
+		}
+	}
+	if need < 0 {
+		old = old[:min(len(old), -need)]
+	} else if r.in.Want < r.in.Replicas {
+		return
+	}
+	slices.SortFunc(old, func(a, b *Pod) int { return cmp.Compare(b.Cost, a.Cost) })
+	for _, p := range old[:min(len(old), unmarksARound)] {
+		r.patch(p, 0)
+	}
+}
+
+// marked reports whether a pod has a mark, or will have one as soon as it is seen.
+func (r *remover) marked(p *Pod) bool {
+	if c, ok := r.s.Costs[p.UID]; ok && c.Pending {
+		return isMark(c.Ordered)
+	}
+	return isMark(p.Cost)
+}
+
+// unmarking reports whether a pod's mark is being taken off.
+func (r *remover) unmarking(p *Pod) bool {
+	c, ok := r.s.Costs[p.UID]
+	if ok && c.Pending && !isMark(c.Ordered) {
+		r.again(p)
+		return true
+	}
+	return false
+}
+
+// again writes a patch once more that the cache hasn't shown for long: its write may have failed.
+func (r *remover) again(p *Pod) {
+	if c, ok := r.s.Costs[p.UID]; ok && c.Pending && r.in.Now.Sub(c.OrderedAt) >= patchAgain {
+		r.patch(p, c.Ordered)
+	}
+}
+
+func (r *remover) patch(p *Pod, cost int32) {
+	c, ok := r.s.Costs[p.UID]
+	if !ok {
+		c = PodCost{Cost: p.Cost, Before: p.Cost}
+	}
+	c.Ordered, c.Pending, c.OrderedAt = cost, true, r.in.Now
+	r.s.Costs[p.UID] = c
+	r.out.Patches = append(r.out.Patches, Patch{p.UID, cost})
+}
+
+func isMark(cost int32) bool { return cost >= markBase && cost < markBase+maxMarks }
