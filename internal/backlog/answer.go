@@ -9,92 +9,77 @@ import (
 )
 
 const (
-	// chunkSize is how much of an answer is held at a time; the longest row that is looked at.
+	// chunkSize is how much of an answer is in memory at a time.
 	chunkSize = 64 << 10
 	// maxAnswer bounds one answer, in bytes: 18,000 connections that serve 64 functions each fit twice.
 	maxAnswer = 64 << 20
+	// firstAnswer bounds the answers of a job server that has not answered yet. The bound doubles with
+	// each accepted `status`, up to maxAnswer.
+	firstAnswer = 4 << 20
 )
 
 var errBadAnswer = errors.New("not an answer of a job server")
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// readAnswer reads an answer of rows up to the line "." that ends it, and gives the rows to each a batch at a time, in whole lines: each can take a lock for as long
-// as it looks at a batch, and no lock is held while the network is waited for. With cutLong, of a row that is longer than a chunk the start is given;
-// otherwise such a row is a bad answer. Bytes after the end make it a bad answer too: a name with a line end in it can fake one.
-func readAnswer(r io.Reader, cutLong bool, each func(rows []byte) error) error {
+// readAnswer reads rows up to the line "." that is directly followed by the bytes of end, and passes
+// them to each, a batch of whole lines at a time. Of a row that is longer than a chunk it passes the
+// start. end must not contain a line feed, and nobody but the peer may know it: a row that happens
+// to look like the end of an answer is then a row like any other. The answer may have limit bytes.
+func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) error {
 	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
 	buf := chunk[:]
-	held, total, skipping := 0, 0, false
+	held, total := 0, 0
+	cut, dot := false, false // the line in buf is the rest of a long one; the line before it was "."
 	for {
 		n, err := r.Read(buf[held:])
 		held += n
-		if total += n; total > maxAnswer {
-			return fmt.Errorf("%w: longer than %d bytes", errBadAnswer, maxAnswer)
+		if total += n; total > limit {
+			return fmt.Errorf("%w: longer than %d bytes", errBadAnswer, limit)
 		}
 		if n == 0 && err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
 		}
-		if bytes.IndexByte(buf[held-n:held], '\n') < 0 && held < len(buf) {
-			continue // nothing new to look at: a peer that sends byte by byte costs no more than one that doesn't
-		}
-		rows := buf[:held]
-		if skipping {
-			i := bytes.IndexByte(rows, '\n')
-			if i < 0 {
-				held = 0
-				continue
+		// Only what is new can hold a line end, so a peer that sends byte by byte costs no more.
+		if at := bytes.LastIndexByte(buf[held-n:held], '\n'); at >= 0 {
+			whole := held - n + at + 1
+			lines := buf[:whole]
+			if cut {
+				lines = lines[bytes.IndexByte(lines, '\n')+1:]
 			}
-			rows, skipping = rows[i+1:], false
-		}
-		end := bytes.LastIndexByte(rows, '\n') + 1
-		whole, rest := rows[:end], rows[end:]
-		done := false
-		if at, after := findEnd(whole); at >= 0 {
-			if after < len(whole) || len(rest) > 0 {
-				return fmt.Errorf("%w: bytes after its end", errBadAnswer)
+			cut, dot = false, endsInDot(lines)
+			if len(lines) > 0 {
+				each(lines)
 			}
-			whole, done = whole[:at], true
+			held = copy(buf, buf[whole:held])
 		}
-		if len(whole) > 0 {
-			if err := each(whole); err != nil {
-				return err
+		switch {
+		case !cut && bytes.HasPrefix(buf[:held], end):
+			if !dot || held > len(end) {
+				return fmt.Errorf("%w: its end is not where it should be", errBadAnswer)
 			}
-		}
-		if done {
 			return nil
-		}
-		if len(rest) == chunkSize {
-			if !cutLong {
-				return fmt.Errorf("%w: a row of more than %d bytes", errBadAnswer, chunkSize)
+		case held == len(buf):
+			if !cut {
+				each(buf)
 			}
-			if err := each(rest); err != nil {
-				return err
-			}
-			skipping, rest = true, rest[:0]
+			cut, held = true, 0
 		}
-		held = copy(buf, rest)
 	}
 }
 
-// findEnd finds the first line "." (or ".\r") among whole lines: where it starts and where what follows it does; -1 where there is none.
-func findEnd(lines []byte) (at, after int) {
-	at = -1
-	// Almost always it is the last line or not there at all.
-	for _, end := range []string{".\n", ".\r\n"} {
-		if bytes.HasPrefix(lines, []byte(end)) {
-			return 0, len(end)
-		}
-		if i := bytes.Index(lines, []byte("\n"+end)); i >= 0 && (at < 0 || i+1 < at) {
-			at, after = i+1, i+1+len(end)
-		}
-	}
-	return at, after
+// endsInDot reports whether the last of these whole lines is ".".
+func endsInDot(lines []byte) bool {
+	lines = bytes.TrimSuffix(bytes.TrimSuffix(lines, []byte("\n")), []byte("\r"))
+	return len(lines) > 0 && lines[len(lines)-1] == '.' && (len(lines) == 1 || lines[len(lines)-2] == '\n')
 }
+
+// isDot reports whether a line is the one that ends an answer, or a row that looks like it.
+func isDot(line []byte) bool { return len(line) == 1 && line[0] == '.' }
 
 // nextLine cuts the first line off rows, without its end.
 func nextLine(rows []byte) (line, rest []byte) {

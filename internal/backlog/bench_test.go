@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
@@ -15,10 +16,17 @@ import (
 type canned struct {
 	net.Conn
 	answer []byte
+	whole  []byte
 	left   bytes.Reader
 }
 
-func (c *canned) Write(b []byte) (int, error)     { c.left.Reset(c.answer); return len(b), nil }
+func (c *canned) Write(b []byte) (int, error) {
+	echo := bytes.Clone(b[bytes.IndexByte(b, 0):])
+	copy(echo, proto.AppendEcho(nil, proto.Response, "")[:8])
+	c.whole = append(append(c.whole[:0], c.answer...), echo...)
+	c.left.Reset(c.whole)
+	return len(b), nil
+}
 func (c *canned) Read(b []byte) (int, error)      { return c.left.Read(b) }
 func (c *canned) SetDeadline(time.Time) error     { return nil }
 func (c *canned) SetReadDeadline(time.Time) error { return nil }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // network is what a watcher in a synctest bubble sees of the world: names and job servers, connected by pipes.
@@ -96,13 +99,14 @@ func (n *network) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 // pause in an answer stands for a second in which nothing comes.
 const pause = "\x00"
 
-// fakeServer answers `status`, `workers` and `version` by what its fields say.
+// fakeServer answers `status`, `workers` and echo requests by what its fields say.
 type fakeServer struct {
 	mu        sync.Mutex
 	functions map[string][3]int // TOTAL, RUNNING, WORKERS
 	workers   []string          // rows, without the file descriptor
 	answer    func(command string) (string, bool)
-	slow      map[string]time.Duration // by command, before the answer
+	echoes    func(packet []byte) []byte // what is sent for an echo, nil: the echo
+	slow      map[string]time.Duration   // by command, before the answer
 	hang      bool
 	blackHole bool
 	refuse    bool
@@ -163,17 +167,29 @@ func (s *fakeServer) serve(c net.Conn) {
 		c.Close()
 		s.set(func(s *fakeServer) { delete(s.conns, c) })
 	}()
-	in := bufio.NewScanner(c)
-	for in.Scan() {
-		if in.Bytes()[0] == 0 {
-			return // a packet; what needs those is tested with gearmantest
+	in := bufio.NewReader(c)
+	for {
+		first, err := in.Peek(1)
+		if err != nil {
+			return
 		}
-		answer, hang := s.reply(in.Text())
+		if first[0] == 0 {
+			if !s.echo(c, in) {
+				return // what needs other packets is tested with gearmantest
+			}
+			continue
+		}
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		command := strings.TrimSuffix(line, "\n")
+		answer, hang := s.reply(command)
 		if hang {
 			continue
 		}
 		s.mu.Lock()
-		d := s.slow[in.Text()]
+		d := s.slow[command]
 		s.mu.Unlock()
 		time.Sleep(d)
 		for i, part := range strings.Split(answer, pause) {
@@ -185,6 +201,30 @@ func (s *fakeServer) serve(c net.Conn) {
 			}
 		}
 	}
+}
+
+// echo answers an echo request, and returns false for other packets.
+func (s *fakeServer) echo(c net.Conn, in *bufio.Reader) bool {
+	header := make([]byte, 12)
+	if _, err := io.ReadFull(in, header); err != nil || proto.Type(header[7]) != proto.TypeEchoReq {
+		return false
+	}
+	data := make([]byte, header[11])
+	if _, err := io.ReadFull(in, data); err != nil {
+		return false
+	}
+	s.mu.Lock()
+	hang, with := s.hang, s.echoes
+	s.mu.Unlock()
+	if hang {
+		return true
+	}
+	answer := proto.AppendEcho(nil, proto.Response, data)
+	if with != nil {
+		answer = with(answer)
+	}
+	_, err := c.Write(answer)
+	return err == nil
 }
 
 func (s *fakeServer) reply(command string) (answer string, hang bool) {
@@ -209,8 +249,6 @@ func (s *fakeServer) reply(command string) (answer string, hang bool) {
 		for i, row := range s.workers {
 			fmt.Fprintf(&b, "%d %s\n", i+30, row)
 		}
-	case "version":
-		return "OK 1.1.20+ds\n", false
 	default:
 		return "ERR UNKNOWN_COMMAND\r\n", false
 	}

@@ -2,25 +2,16 @@ package backlog
 
 import (
 	"cmp"
+	"math"
+	"net/netip"
 	"slices"
 	"time"
 )
 
-// spare returns the cell of a function that no pool wants, where those are kept and there is room; else nil.
-func (s *server) spare(name []byte, answer uint64) *cell {
-	if !s.w.opts.AllFunctions || s.spares >= s.w.opts.MaxFunctions {
-		return nil
-	}
-	c := &cell{name: string(name), from: answer}
-	s.cells[c.name] = c
-	s.spares++
-	return c
-}
-
 // ServerStats is what was counted of one job server.
 type ServerStats struct {
-	Address string // ip:port
-	Name    string // host:port as a pool wrote it, the first of them by the alphabet
+	Address string       // ip:port
+	Names   []ServerName // by namespace and name
 	State   State
 	Up      bool // the last poll was answered
 
@@ -34,31 +25,54 @@ type ServerStats struct {
 	LoadBalanced bool
 }
 
-// Servers returns the counts of all job servers that pools use, by address. An address that is polled more than once (with TLS, pools of other namespaces have
-// their own connections) is there once: with the counts of one that answers, if any does.
-func (w *Watcher) Servers() []ServerStats {
+// ServerName is how pools of a namespace write a job server: host:port.
+type ServerName struct{ Namespace, Name string }
+
+// Servers returns the counts of the job servers that pools use, by address, and how many were left
+// out because there are more than most: no namespace gets less for what another one has. An address
+// that is polled more than once (with TLS, pools of other namespaces have their own connections) is
+// there once, with the counts of a connection that answers, if any does.
+func (w *Watcher) Servers(most int) (shown []ServerStats, left int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := w.distinctServers()
-	out := make([]ServerStats, 0, len(all))
-	for _, s := range all {
-		st := ServerStats{
-			Address: s.key.addr.String(), State: s.state, Up: s.connected, LastGood: s.lastGood, LastPollTime: s.stats.lastPollTime,
-			Polls: s.stats.polls, Failures: s.stats.failures, PollTime: s.stats.pollTime, Requests: s.stats.requests, Bytes: s.stats.bytes,
-			LoadBalanced: s.balance.found,
+	var (
+		all    []ServerStats
+		spaces = make(map[string][]int)
+	)
+	for _, s := range w.sortedServers() {
+		addr := s.key.addr.String()
+		if n := len(all); n == 0 || all[n-1].Address != addr {
+			all = append(all, ServerStats{
+				Address: addr, State: s.state, Up: s.connected, LastGood: s.lastGood, LastPollTime: s.stats.lastPollTime,
+				Polls: s.stats.polls, Failures: s.stats.failures, PollTime: s.stats.pollTime, Requests: s.stats.requests,
+				Bytes: s.stats.bytes, LoadBalanced: s.balance.found,
+			})
 		}
+		st := &all[len(all)-1]
 		for _, l := range s.links {
-			if name := l.target.key.String(); st.Name == "" || name < st.Name {
-				st.Name = name
+			name := ServerName{l.pool.key.Namespace, l.target.key.String()}
+			if slices.Contains(st.Names, name) {
+				continue
+			}
+			if !slices.ContainsFunc(st.Names, func(n ServerName) bool { return n.Namespace == name.Namespace }) {
+				spaces[name.Namespace] = append(spaces[name.Namespace], len(all)-1)
+			}
+			if len(st.Names) < maxNamesShown {
+				st.Names = append(st.Names, name)
 			}
 		}
-		out = append(out, st)
+		slices.SortFunc(st.Names, func(a, b ServerName) int {
+			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		})
 	}
-	return out
+	return pick(all, fairChoice(spaces, len(all), most))
 }
 
-// distinctServers returns one server an address, sorted by address.
-func (w *Watcher) distinctServers() []*server {
+// maxNamesShown bounds the names that are shown for one address.
+const maxNamesShown = 64
+
+// sortedServers returns the servers by address; of one address those that answer come first.
+func (w *Watcher) sortedServers() []*server {
 	all := make([]*server, 0, len(w.servers))
 	for _, s := range w.servers {
 		all = append(all, s)
@@ -72,70 +86,142 @@ func (w *Watcher) distinctServers() []*server {
 		}
 		return cmp.Or(a.key.addr.Compare(b.key.addr), cmp.Compare(up(a), up(b)), cmp.Compare(a.key.tls, b.key.tls), cmp.Compare(a.key.host, b.key.host))
 	})
-	return slices.CompactFunc(all, func(a, b *server) bool { return a.key.addr == b.key.addr })
+	return all
 }
 
-// Entries counts what is kept in memory, by what it is. All of it is 0 where no pool is watched.
-func (w *Watcher) Entries() map[string]int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	functions := 0
-	for _, s := range w.servers {
-		functions += len(s.cells)
-	}
-	return map[string]int{
-		"watchedPools": len(w.pools), "names": len(w.targets), "jobServers": len(w.servers), "functions": functions, "pods": len(w.podsByUID),
-	}
-}
-
-// FunctionStats is a function's figures on one job server, or summed over all.
+// FunctionStats are a function's figures on one job server.
 type FunctionStats struct {
-	Name, Server           string // Server is empty in a sum
+	Name, Server           string
 	Total, Running, Queued int64
 	Workers                int64
-	Pools                  int // that want it, on the job server where most do
+	Pools                  int // that want it there; 0: it is foreign
 }
 
 // shownFor is how long the figures of a job server that doesn't answer are still shown.
 const shownFor = time.Minute
 
-// Functions returns the figures of the functions that pools want, with AllFunctions of all others too: summed over the job servers, or of each. They are sorted by
-// name and server. Servers that have been silent for a minute are left out.
-func (w *Watcher) Functions(byServer bool, now time.Time) []FunctionStats {
+// Functions returns the figures of the functions that pools want, and with ForeignFunctions those of
+// others, on each job server, and how many were left out because there are more than most. The
+// pools' functions come before others; no namespace, and of the others no job server, gets less for
+// what another one has. Job servers that have been silent for a minute are left out.
+func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, left int) {
 	w.mu.Lock()
-	var out []FunctionStats
-	index := make(map[string]int)
-	for _, s := range w.distinctServers() {
-		if !s.connected && now.Sub(s.lastGood) > shownFor {
-			continue
-		}
-		server := ""
-		if byServer {
-			server = s.key.addr.String()
-			clear(index)
-		}
-		for name, c := range s.cells {
-			if !c.known {
-				continue
+	defer w.mu.Unlock()
+	type key struct {
+		server netip.AddrPort
+		name   string
+	}
+	var (
+		wanted, foreign []FunctionStats
+		index           = make(map[key]int)
+		spaces          = make(map[string][]int)
+		servers         = make(map[string][]int)
+	)
+	all := slices.DeleteFunc(w.sortedServers(), func(s *server) bool { return !s.connected && now.Sub(s.lastGood) > shownFor })
+	for _, s := range all {
+		addr := s.key.addr.String()
+		for _, c := range s.cells {
+			k := key{s.key.addr, c.name}
+			i, ok := index[k]
+			if !ok && c.known {
+				i = len(wanted)
+				index[k] = i
+				wanted = append(wanted, functionStats(addr, c.name, figures{total: c.total, running: c.running, workers: c.workers}))
 			}
-			i, ok := index[name]
-			if !ok {
-				i = len(out)
-				index[name] = i
-				out = append(out, FunctionStats{Name: name, Server: server})
+			if ok || c.known {
+				wanted[i].Pools += c.refs
 			}
-			f := &out[i]
-			running := min(c.running, c.total)
-			f.Total += int64(c.total)
-			f.Running += int64(running)
-			f.Queued += int64(c.total - running)
-			f.Workers += int64(c.workers)
-			f.Pools = max(f.Pools, c.refs)
+		}
+		for _, l := range s.links {
+			for _, c := range l.cells {
+				if i, ok := index[key{s.key.addr, c.name}]; ok {
+					spaces[l.pool.key.Namespace] = append(spaces[l.pool.key.Namespace], i)
+				}
+			}
 		}
 	}
-	w.mu.Unlock()
-	slices.SortFunc(out, func(a, b FunctionStats) int {
+	for _, s := range all {
+		if s.foreign == nil {
+			continue
+		}
+		addr := s.key.addr.String()
+		for name, row := range s.foreign.rows {
+			k := key{s.key.addr, name}
+			if _, ok := index[k]; ok {
+				continue
+			}
+			index[k] = -1
+			servers[addr] = append(servers[addr], len(foreign))
+			foreign = append(foreign, functionStats(addr, name, row.figures))
+		}
+	}
+	less := func(of []FunctionStats) func(a, b int) int {
+		return func(a, b int) int {
+			return cmp.Or(cmp.Compare(of[a].Server, of[b].Server), cmp.Compare(of[a].Name, of[b].Name))
+		}
+	}
+	for ns, items := range spaces {
+		slices.SortFunc(items, less(wanted))
+		spaces[ns] = slices.Compact(items)
+	}
+	for _, items := range servers {
+		slices.SortFunc(items, less(foreign))
+	}
+	shown, left = pick(wanted, fairChoice(spaces, len(wanted), most))
+	more, leftToo := pick(foreign, fairChoice(servers, len(foreign), most-len(shown)))
+	shown = append(shown, more...)
+	slices.SortFunc(shown, func(a, b FunctionStats) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Server, b.Server))
 	})
-	return out
+	return shown, left + leftToo
+}
+
+func functionStats(server, name string, f figures) FunctionStats {
+	running := min(f.running, f.total)
+	return FunctionStats{
+		Name: name, Server: server, Total: int64(f.total), Running: int64(running), Queued: int64(f.total - running), Workers: int64(f.workers),
+	}
+}
+
+// fairChoice says which of n items to show if there may be most of them. Each group has the indexes
+// of its items, of which the first are shown; an item may be in several groups.
+func fairChoice(groups map[string][]int, n, most int) []bool {
+	chosen := make([]bool, n)
+	counts := make([]int, 0, len(groups))
+	for _, items := range groups {
+		counts = append(counts, len(items))
+	}
+	level := fairLevel(counts, most)
+	for _, items := range groups {
+		for _, i := range items[:min(len(items), level)] {
+			chosen[i] = true
+		}
+	}
+	return chosen
+}
+
+// fairLevel returns how much each group may have so that all have no more than most together. A
+// group that has less than its share leaves the rest of it to the others.
+func fairLevel(counts []int, most int) int {
+	slices.Sort(counts)
+	for i, n := range counts {
+		share := max(0, most) / (len(counts) - i)
+		if n > share {
+			return share
+		}
+		most -= n
+	}
+	return math.MaxInt
+}
+
+// pick returns the chosen items, and how many are left.
+func pick[T any](items []T, chosen []bool) (picked []T, left int) {
+	for i := range items {
+		if chosen[i] {
+			picked = append(picked, items[i])
+		} else {
+			left++
+		}
+	}
+	return picked, left
 }

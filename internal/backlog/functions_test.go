@@ -1,6 +1,9 @@
 package backlog
 
 import (
+	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,60 +13,130 @@ import (
 
 func TestFunctionsAndServers(t *testing.T) {
 	t.Parallel()
-	for name, all := range map[string]bool{"wanted": false, "all": true} {
+	for name, foreign := range map[string]int{"wanted": 0, "foreign too": 1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				const addrOne, addrTwo = "10.0.0.1:4730", "10.0.0.2:4730"
 				n := newNetwork(t)
 				n.name("jobs", "10.0.0.1", "10.0.0.2")
-				one, two := n.server("10.0.0.1:4730"), n.server("10.0.0.2:4730")
+				one, two := n.server(addrOne), n.server(addrTwo)
 				one.function("f", 5, 2, 3)
 				one.function("other", 1, 0, 0)
 				two.function("f", 1, 0, 1)
-				w := watch(t, n, Options{AllFunctions: all, MaxFunctions: 1})
+				w := watch(t, n, Options{ForeignFunctions: foreign})
 				set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}})
 				time.Sleep(time.Second)
-				want := []FunctionStats{{Name: "f", Total: 6, Running: 2, Queued: 4, Workers: 4, Pools: 1}}
-				if all {
-					want = append(want, FunctionStats{Name: "other", Total: 1, Queued: 1})
+				want := []FunctionStats{
+					{Name: "f", Server: addrOne, Total: 5, Running: 2, Queued: 3, Workers: 3, Pools: 1},
+					{Name: "f", Server: addrTwo, Total: 1, Queued: 1, Workers: 1, Pools: 1},
 				}
-				if diff := cmp.Diff(want, w.Functions(false, time.Now())); diff != "" {
-					t.Error(diff)
+				if foreign > 0 {
+					want = append(want, FunctionStats{Name: "other", Server: addrOne, Total: 1, Queued: 1})
+				}
+				got, left := w.Functions(100, time.Now())
+				if diff := cmp.Diff(want, got); diff != "" || left != 0 {
+					t.Error(left, diff)
 				}
 				two.set(func(s *fakeServer) { s.refuse = true })
 				two.cut()
-				time.Sleep(30 * time.Second)
-				if got := w.Functions(true, time.Now()); got[0].Server != "10.0.0.1:4730" || got[0].Total != 5 || got[1].Total != 1 {
-					t.Errorf("%+v", got)
-				}
 				one.set(func(s *fakeServer) { delete(s.functions, "other") })
 				one.function("more", 2, 0, 0)
 				one.function("evenmore", 2, 0, 0)
-				time.Sleep(time.Minute)
-				got := w.Functions(false, time.Now())
-				wantNames := 1
-				if all {
-					wantNames = 2 // one spare function, the limit
-				}
-				if len(got) != wantNames || got[len(got)-1].Total == 1 || got[0].Total == 6 {
+				time.Sleep(2 * time.Minute)
+				got, _ = w.Functions(100, time.Now())
+				if len(got) != 1+foreign {
 					t.Errorf("after a server fell silent and a function vanished: %+v", got)
 				}
-				servers := w.Servers()
-				if len(servers) != 2 || !servers[0].Up || servers[1].Up || servers[1].State != StateRefused || servers[0].Name != "jobs:4730" {
-					t.Errorf("%+v", servers)
+				for _, f := range got {
+					if f.Server != addrOne || f.Name == "other" {
+						t.Errorf("after a server fell silent and a function vanished: %+v", got)
+					}
+				}
+				servers, left := w.Servers(100)
+				if len(servers) != 2 || left != 0 || !servers[0].Up || servers[1].Up || servers[1].State != StateRefused {
+					t.Fatalf("%+v", servers)
+				}
+				if diff := cmp.Diff([]ServerName{{"ns", "jobs:4730"}}, servers[0].Names); diff != "" {
+					t.Error(diff)
 				}
 				if s := servers[0]; s.Polls < 15 || s.Requests < s.Polls || s.Bytes == 0 || s.LastGood.IsZero() || servers[1].Failures == 0 {
 					t.Errorf("%+v", s)
 				}
-				// A function that a pool comes to want is no spare one any more.
+				// A function that a pool comes to want is no foreign one any more.
 				set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f", "more", "evenmore"}})
 				time.Sleep(10 * time.Second)
-				for _, s := range w.servers {
-					if s.spares != 0 {
-						t.Errorf("%d spare functions", s.spares)
-					}
+				if n := w.Entries()["foreignFunctions"]; n != 0 {
+					t.Errorf("%d foreign functions", n)
 				}
 			})
+		})
+	}
+}
+
+// However many functions and job servers a namespace has, and whatever they are called, those of
+// another namespace are shown, and foreign ones come last.
+func TestNobodyIsPushedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var greedy []string
+		for i := range 50 {
+			addr := fmt.Sprintf("10.0.1.%d", i)
+			greedy = append(greedy, addr)
+			srv := n.server(addr + ":4730")
+			for j := range 20 {
+				srv.function(fmt.Sprintf("a-foreign-%d", j), 1, 0, 0)
+			}
+		}
+		var functions []string
+		for i := range 64 {
+			functions = append(functions, fmt.Sprintf("a%d", i))
+		}
+		n.server("10.0.9.9:4730").function("z", 7, 0, 0)
+		w := watch(t, n, Options{ForeignFunctions: 100})
+		for i := range 10 {
+			set(t, w, PoolKey{"a-greedy", fmt.Sprint(i)}, Subscription{Servers: greedy, Functions: functions})
+		}
+		set(t, w, PoolKey{"z-victim", "v"}, Subscription{Servers: []string{"10.0.9.9"}, Functions: []string{"z"}})
+		time.Sleep(10 * time.Second)
+		shown, left := w.Functions(100, time.Now())
+		if len(shown) != 100 || left != 50*64+1+50*20-100 {
+			t.Errorf("%d shown, %d left", len(shown), left)
+		}
+		if last := shown[len(shown)-1]; last.Name != "z" || last.Queued != 7 {
+			t.Errorf("%+v", last)
+		}
+		if slices.ContainsFunc(shown, func(f FunctionStats) bool { return f.Pools == 0 }) {
+			t.Error("a foreign function took the place of a pool's own")
+		}
+		servers, left := w.Servers(10)
+		if len(servers) != 10 || left != 41 || servers[9].Address != "10.0.9.9:4730" {
+			t.Errorf("%d left, %+v", left, servers)
+		}
+	})
+}
+
+func TestFairLevel(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		counts     []int
+		most, want int
+	}{
+		"none":            {nil, 10, math.MaxInt},
+		"all fit":         {[]int{3, 4}, 7, math.MaxInt},
+		"one is cut":      {[]int{1, 100, 2}, 10, 7},
+		"all are cut":     {[]int{50, 60}, 10, 5},
+		"nothing fits":    {[]int{5, 5, 5}, 2, 0},
+		"no room at all":  {[]int{5}, 0, 0},
+		"room below zero": {[]int{5}, -3, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := fairLevel(tt.counts, tt.most); got != tt.want {
+				t.Errorf("%d, want %d", got, tt.want)
+			}
 		})
 	}
 }
@@ -77,13 +150,13 @@ func TestEntries(t *testing.T) {
 		one := n.server("10.0.0.1:4730")
 		n.server("10.0.0.2:4730")
 		one.function("other", 1, 0, 0)
-		w := watch(t, n, Options{AllFunctions: true})
+		w := watch(t, n, Options{ForeignFunctions: 10})
 		poolB := PoolKey{"ns", "b"}
 		set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}})
 		set(t, w, poolB, Subscription{Servers: []string{"jobs", "10.0.0.1"}, Functions: []string{"f", "g"}})
 		w.SetPods(poolA, []PodRef{{UID: uidOne, Name: "pool-a-1"}})
 		time.Sleep(10 * time.Second)
-		want := map[string]int{"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 5, "pods": 1}
+		want := map[string]int{"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 4, "foreignFunctions": 1, "pods": 1}
 		if diff := cmp.Diff(want, w.Entries()); diff != "" {
 			t.Error(diff)
 		}
@@ -94,5 +167,13 @@ func TestEntries(t *testing.T) {
 				t.Errorf("%d %s are left", n, kind)
 			}
 		}
+		if n := w.Bytes(); n != 0 {
+			t.Errorf("%d bytes are left", n)
+		}
 	})
+}
+
+func (w *Watcher) allServers() []ServerStats {
+	all, _ := w.Servers(math.MaxInt)
+	return all
 }

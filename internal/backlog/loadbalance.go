@@ -96,14 +96,11 @@ func (s *server) twoServers(ctx context.Context) (bool, error) {
 func (s *server) lists(conn io.ReadWriter, id string) (bool, error) {
 	s.w.mu.Lock()
 	s.stats.requests++
+	limit := s.answerLimit()
 	s.w.mu.Unlock()
-	if _, err := io.WriteString(conn, "workers\n"); err != nil {
-		return false, err
-	}
 	seen := false
-	err := readAnswer(conn, true, func(rows []byte) error {
+	err := exchangeText(conn, "workers\n", limit, func(rows []byte) {
 		seen = seen || bytes.Contains(rows, []byte(id))
-		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("workers: %w", err)

@@ -53,31 +53,77 @@ type podReport struct {
 	counters       telemetry.Counters
 }
 
-var reportLists = sync.Pool{New: func() any { return new([]podReport) }}
+// reportSet holds the newest report of each pod, function and kind of origin in one answer: what it
+// needs depends on the pools' pods, not on how many rows a job server sends.
+type reportSet struct {
+	list  []podReport
+	index map[reportKey]int32
+	rows  []reportRow // of one batch
+}
 
-// report turns a row into a report. It returns false for all that isn't telemetry of a known pod on a job server that the pod's pool uses.
-func (w *Watcher) report(s *server, row []byte, nowMillis int64) (podReport, bool) {
+type reportKey struct {
+	pod      *podState
+	function int
+	verified bool
+}
+
+var reportSets = sync.Pool{New: func() any { return &reportSet{index: make(map[reportKey]int32)} }}
+
+func (s *reportSet) reset() {
+	clear(s.list)
+	clear(s.rows[:cap(s.rows)])
+	clear(s.index)
+	s.list, s.rows = s.list[:0], s.rows[:0]
+}
+
+func (s *reportSet) add(r podReport) {
+	key := reportKey{r.pod, r.function, r.verified}
+	i, ok := s.index[key]
+	if !ok {
+		s.index[key] = int32(len(s.list))
+		s.list = append(s.list, r)
+		return
+	}
+	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start && !less(r.counters, old.counters) {
+		*old = r
+	}
+}
+
+// reportRow is a row of `workers` that holds telemetry, of whatever pod. Its bytes are those of the batch.
+type reportRow struct {
+	ip []byte
+	telemetry.Report
+}
+
+// parseReport returns false for what isn't telemetry, or none that can be true.
+func parseReport(row []byte, nowMillis int64) (reportRow, bool) {
 	conn, err := proto.ParseWorkerRow(row)
 	if err != nil {
-		return podReport{}, false
+		return reportRow{}, false
 	}
 	r, err := telemetry.Parse(conn.ID)
 	if err != nil || !r.Full {
-		return podReport{}, false
+		return reportRow{}, false
 	}
 	if r.Start > nowMillis+clockSkew.Milliseconds() {
-		return podReport{}, false
+		return reportRow{}, false
 	}
 	// No process can have been busier than all its slots since its start.
 	if most := (nowMillis - r.Start + 2*clockSkew.Milliseconds()) * int64(r.Capacity); r.Counters.BusyMillis > most {
-		return podReport{}, false
+		return reportRow{}, false
 	}
+	return reportRow{ip: bytes.TrimPrefix(conn.IP, mapped), Report: r}, true
+}
+
+// report finds the pod that a row speaks for. It returns false unless the pod is known and its pool
+// uses the job server. Watcher.mu is held.
+func (w *Watcher) report(s *server, r *reportRow) (podReport, bool) {
 	for p := w.podsByUID[r.UID]; p != nil; p = p.next {
 		if len(r.Pod) > 0 && p.ref.Name != "" && !strings.HasPrefix(p.ref.Name, string(r.Pod)) || !p.pool.uses(s) {
 			continue
 		}
 		return podReport{
-			pod: p, verified: p.ip != "" && string(bytes.TrimPrefix(conn.IP, mapped)) == p.ip, function: p.pool.functionOf(r), version: p.pool.version,
+			pod: p, verified: p.ip != "" && string(r.ip) == p.ip, function: p.pool.functionOf(r.Report), version: p.pool.version,
 			start: r.Start, busy: r.Busy, capacity: r.Capacity, counters: r.Counters,
 		}, true
 	}

@@ -1,25 +1,22 @@
 package backlog
 
 import (
-	"bytes"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// maxCount bounds the jobs and workers of a function: a job costs a server about 1 kB.
-const maxCount = 1 << 30
-
 // poller asks one server over one connection.
 type poller struct {
 	*server
-	conn  net.Conn
-	first bool // nothing has been asked yet
+	conn net.Conn
 }
 
 // poll asks for `status`, and for `workers` where that is due.
@@ -47,32 +44,38 @@ func (p *poller) poll(workers bool) error {
 	return nil
 }
 
-// ask sends a command and gives its answer, all of it before Options.Timeout is over, a batch of rows at a time to each, which is called with Watcher.mu held.
-func (p *poller) ask(command string, cutLong bool, each func(rows []byte) error) error {
-	if err := p.send(command); err != nil {
-		return err
+// ask sends a command and an echo request, and passes the rows of the answer to each, a batch at a
+// time and without a lock. All of the answer must come within Options.Timeout. The echo marks its
+// end: a function's name can hold any bytes, so also what looks like an end.
+func (p *poller) ask(command string, each func(rows []byte)) (size int, err error) {
+	p.w.mu.Lock()
+	p.stats.requests++
+	limit := p.answerLimit()
+	p.w.mu.Unlock()
+	if err := p.conn.SetDeadline(time.Now().Add(p.w.opts.Timeout)); err != nil {
+		return 0, err
 	}
 	counted := countReader{r: p.conn}
-	err := readAnswer(&counted, cutLong, func(rows []byte) error {
-		p.w.mu.Lock()
-		defer p.w.mu.Unlock()
-		return each(rows)
-	})
+	err = exchangeText(struct {
+		io.Reader
+		io.Writer
+	}{&counted, p.conn}, command, limit, each)
 	p.w.mu.Lock()
 	p.stats.bytes += counted.n
 	p.w.mu.Unlock()
-	return err
+	return int(counted.n), err
 }
 
-func (p *poller) send(command string) error {
-	p.w.mu.Lock()
-	p.stats.requests++
-	p.w.mu.Unlock()
-	if err := p.conn.SetDeadline(time.Now().Add(p.w.opts.Timeout)); err != nil {
+// answerLimit is how long an answer of the server may be. Watcher.mu is held.
+func (s *server) answerLimit() int { return min(maxAnswer, firstAnswer<<min(s.earned, 8)) }
+
+// exchangeText sends a text command with an echo request behind it and reads the answer to both.
+func exchangeText(conn io.ReadWriter, command string, limit int, each func(rows []byte)) error {
+	mark := rand.Text()
+	if _, err := conn.Write(proto.AppendEcho([]byte(command), proto.Request, mark)); err != nil {
 		return err
 	}
-	_, err := io.WriteString(p.conn, command)
-	return err
+	return readAnswer(conn, proto.AppendEcho(nil, proto.Response, mark), limit, each)
 }
 
 type countReader struct {
@@ -86,112 +89,44 @@ func (c *countReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// status asks for the functions' figures. They are taken over together, when the answer has come to its end.
+// status asks for the functions' figures. They are taken over together, when the answer has ended.
 func (p *poller) status(began time.Time) error {
 	p.w.mu.Lock()
 	p.answer++
-	gen := p.answer
+	a := p.newAnswer()
 	p.w.mu.Unlock()
-	err := p.ask("status\n", false, func(batch []byte) error {
-		for len(batch) > 0 {
-			var line []byte
-			line, batch = nextLine(batch)
-			row, err := proto.ParseStatusRow(line)
-			if err != nil {
-				return fmt.Errorf("%w: %w", errBadAnswer, err)
-			}
-			if row.Total > maxCount || row.Running > maxCount || row.Workers > maxCount {
-				return fmt.Errorf("%w: a count beyond %d", errBadAnswer, maxCount)
-			}
-			c := p.cells[string(row.Function)]
-			if c == nil {
-				if c = p.spare(row.Function, gen); c == nil {
-					continue
-				}
-			}
-			if c.seen == gen {
-				return fmt.Errorf("%w: two rows of one function", errBadAnswer)
-			}
-			c.seen, c.newTotal, c.newRunning, c.newWork = gen, uint32(row.Total), uint32(max(0, row.Running)), uint32(row.Workers)
-		}
-		return nil
-	})
+	size, err := p.ask("status\n", a.add)
+	if a.good == 0 && a.malformed > 0 && (err == nil || !errors.Is(err, errBadAnswer)) {
+		// A job server that has a function has a row that can be read, whatever the function's name is.
+		return fmt.Errorf("%w: none of its %d rows is one of status", errBadAnswer, a.malformed)
+	}
 	if err != nil {
 		return err
 	}
-	if p.first || p.missing(gen) {
-		if err := p.barrier(); err != nil {
-			return err
-		}
-		p.first = false
-	}
-	p.commit(gen, began)
+	p.commit(a, began, size)
 	return nil
 }
 
-// missing says that a function that had jobs isn't in the answer.
-func (s *server) missing(gen uint64) bool {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	for _, c := range s.cells {
-		if c.total > 0 && c.seen != gen && c.from <= gen {
-			return true
-		}
-	}
-	return false
-}
-
-// barrier makes sure that an answer in which something is missing was whole. A function whose name holds a line end can fake the end of an answer; then its rest
-// comes where the version should.
-func (p *poller) barrier() error {
-	if err := p.send("version\n"); err != nil {
-		return err
-	}
-	var buf [256]byte
-	held := 0
-	for {
-		n, err := p.conn.Read(buf[held:])
-		held += n
-		if i := bytes.IndexByte(buf[:held], '\n'); i >= 0 {
-			if i+1 < held || i < 2 || bytes.IndexByte(buf[:i], '\t') >= 0 {
-				return fmt.Errorf("%w: no version where one was due", errBadAnswer)
-			}
-			return nil
-		}
-		if held == len(buf) {
-			return fmt.Errorf("%w: a version of more than %d bytes", errBadAnswer, len(buf))
-		}
-		if n == 0 && err != nil {
-			return err
-		}
-	}
-}
-
 // commit takes over what an answer said. A function that isn't in it has no jobs.
-func (s *server) commit(gen uint64, began time.Time) {
+func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 	now := time.Now()
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	for _, c := range s.cells {
-		if c.from > gen {
-			continue // it came while the answer was read, which may have passed its row
+	for i, c := range a.index.cells {
+		f := a.figures[i]
+		if f.state == rowBad {
+			continue // its figures age, those of the other functions don't
 		}
-		if c.seen != gen {
-			if c.refs == 0 {
-				delete(s.cells, c.name)
-				s.spares--
-				continue
-			}
-			c.newTotal, c.newRunning, c.newWork = 0, 0, 0
-		}
-		if !c.known || c.total != c.newTotal || c.running != c.newRunning {
-			c.changed = gen
+		if !c.known || c.total != f.total || c.running != f.running {
+			c.changed = a.number
 		}
 		if c.bell && s.bell.armed.Before(began) {
-			c.newWork -= min(c.newWork, 1) // that's us
+			f.workers -= min(f.workers, 1) // that's us
 		}
-		c.total, c.running, c.workers, c.known = c.newTotal, c.newRunning, c.newWork, true
+		c.total, c.running, c.workers, c.known, c.asOf = f.total, f.running, f.workers, true, now
 	}
+	s.setForeign(a.foreign)
+	s.earned, s.answerSize = s.earned+1, size
 	if !s.connected {
 		if !s.lostAt.IsZero() {
 			s.backAt = now
@@ -204,7 +139,15 @@ func (s *server) commit(gen uint64, began time.Time) {
 	s.bellMayChange()
 }
 
-// plan sets the time of the next poll: the smallest period that a pool wants, from the start of this one, or a little sooner so that pollers don't go in step.
+const (
+	// answerRate is how many bytes of `status` a job server may make us read in a second.
+	answerRate = 1 << 20
+	// maxStatusPause bounds how rarely a job server with long answers is polled.
+	maxStatusPause = time.Minute
+)
+
+// plan sets the time of the next poll: the smallest period that a pool wants, from the start of this
+// one, or a little sooner so that pollers don't go in step. Long answers come less often.
 func (s *server) plan(began time.Time) {
 	s.period, s.podPeriod = math.MaxInt64, 0
 	for _, l := range s.links {
@@ -216,7 +159,8 @@ func (s *server) plan(began time.Time) {
 		}
 	}
 	if len(s.links) > 0 {
-		s.nextStatus = began.Add(s.period - rand.N(s.period/10+1))
+		pause := max(s.period, min(maxStatusPause, time.Duration(s.answerSize)*time.Second/answerRate))
+		s.nextStatus = began.Add(pause - mathrand.N(pause/10+1))
 	}
 	if s.urgent {
 		s.nextStatus = began

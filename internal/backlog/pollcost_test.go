@@ -201,7 +201,7 @@ func measureRest(t *testing.T, result map[string]float64) {
 	}
 	time.Sleep(15 * time.Second)
 	requests := func() (n uint64) {
-		for _, s := range w.Servers() {
+		for _, s := range w.allServers() {
 			n += s.Requests
 		}
 		return n

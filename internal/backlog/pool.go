@@ -47,14 +47,11 @@ type cell struct {
 	name                    string
 	refs                    int
 	total, running, workers uint32
-	bell                    bool   // our doorbell is registered for it
-	wanted                  uint64 // the last round in which the doorbell should listen for it
-	known                   bool   // an answer that would have had it has come
-	from                    uint64 // the first answer that would have it
-	changed                 uint64 // the answer that changed it last
-
-	seen                          uint64 // the answer that it was last in; what it said there is pending until the answer has ended
-	newTotal, newRunning, newWork uint32
+	bell                    bool      // our doorbell is registered for it
+	wanted                  uint64    // the last round in which the doorbell should listen for it
+	known                   bool      // there are figures
+	asOf                    time.Time // when the last figures came
+	changed                 uint64    // the answer that changed it last
 }
 
 func (p *pool) uses(s *server) bool {
@@ -351,6 +348,8 @@ func (w *Watcher) disconnect(l *link) {
 	l.srv, l.cells = nil, nil
 	if last == 0 {
 		s.cancel()
+		s.dropForeign()
+		s.gone = true
 		delete(w.servers, s.key)
 	}
 }

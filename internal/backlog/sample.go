@@ -167,7 +167,19 @@ func (l *link) known() bool {
 // fresh says that the figures are at most three periods old.
 func (l *link) fresh(now time.Time) bool {
 	period := max(l.pool.sub.Period, l.pool.period())
-	return l.known() && now.Sub(l.srv.lastGood) <= stalePeriods*period
+	return l.known() && now.Sub(l.asOf()) <= stalePeriods*period
+}
+
+// asOf is the time of the oldest of the figures. Where a row of an answer could not be used it is
+// older than the last good answer. The link must be known.
+func (l *link) asOf() time.Time {
+	oldest := l.srv.lastGood
+	for _, c := range l.cells {
+		if c.asOf.Before(oldest) {
+			oldest = c.asOf
+		}
+	}
+	return oldest
 }
 
 // stalePeriods is how many periods of its pool an answer is good for.
@@ -180,7 +192,7 @@ func (l *link) sample(now time.Time) ServerSample {
 		s.State, s.LostAt, s.LoadBalanced = l.srv.state, l.srv.lostAt, l.srv.balance.found
 		s.Fresh = l.fresh(now)
 		if l.known() {
-			s.LastGood = l.srv.lastGood
+			s.LastGood = l.asOf()
 			silent = latest(silent, s.LastGood)
 		}
 		if s.State == StateOK && !s.Fresh {

@@ -58,7 +58,13 @@ type server struct {
 	bell    doorbell
 	balance loadBalance
 	stats   stats
-	spares  int // cells that no pool wants
+
+	version    uint64     // of the set of cells
+	index      *cellIndex // of some version
+	foreign    *foreignRows
+	gone       bool // no pool uses it any more
+	earned     int  // accepted answers to `status`
+	answerSize int  // of the last one, in bytes
 }
 
 // stats are counted for the metrics.
@@ -83,11 +89,10 @@ func (s *server) acquire(functions []string) []*cell {
 	for i, f := range functions {
 		c := s.cells[f]
 		if c == nil {
-			c = &cell{name: f, from: s.answer + 1}
+			c = &cell{name: f}
 			s.cells[f] = c
+			s.version++
 			s.pollBy(s.w.opts.MinPeriod)
-		} else if c.refs == 0 {
-			s.spares--
 		}
 		c.refs++
 		cells[i] = c
@@ -99,6 +104,7 @@ func (s *server) release(cells []*cell) {
 	for _, c := range cells {
 		if c.refs--; c.refs == 0 {
 			delete(s.cells, c.name)
+			s.version++
 		}
 	}
 }
@@ -175,7 +181,7 @@ func (s *server) session(ctx context.Context) error {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	p := poller{server: s, conn: conn, first: true}
+	p := poller{server: s, conn: conn}
 	for {
 		wait, workers := s.due(time.Now())
 		if wait > 0 {

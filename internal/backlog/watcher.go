@@ -41,9 +41,9 @@ type Options struct {
 	// ticks (they are merged), no poll. keys is valid during the call only.
 	OnTick func(keys []PoolKey, news bool)
 
-	// AllFunctions also keeps the figures of functions that no pool wants, at most MaxFunctions (10,000) a job server, for [Watcher.Functions].
-	AllFunctions bool
-	MaxFunctions int
+	// ForeignFunctions is of how many functions that no pool wants the figures are kept for each job
+	// server, for [Watcher.Functions] (0). Byte budgets for each job server and in all hold beside it.
+	ForeignFunctions int
 
 	// Dial and LookupHost replace the network in tests.
 	Dial       func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
@@ -105,6 +105,8 @@ type Watcher struct {
 	podsByUID map[telemetry.UID]*podState
 	due       []PoolKey // pools to decide on
 	first     []PoolKey // pools to decide on first
+
+	foreignBytes int // what is kept of functions that no pool wants
 }
 
 // New returns a watcher that does nothing until [Watcher.Run].
@@ -120,9 +122,6 @@ func New(o Options) *Watcher {
 	}
 	if o.ResolvePeriod <= 0 {
 		o.ResolvePeriod = 10 * time.Second
-	}
-	if o.MaxFunctions <= 0 {
-		o.MaxFunctions = 10_000
 	}
 	if o.AddressPolicy == nil {
 		o.AddressPolicy = RefuseLocal

@@ -11,23 +11,32 @@ const (
 
 // workers asks for the connections and takes the telemetry out of them.
 func (p *poller) workers() error {
-	list := reportLists.Get().(*[]podReport)
+	reports := reportSets.Get().(*reportSet)
 	defer func() {
-		clear(*list)
-		*list = (*list)[:0]
-		reportLists.Put(list)
+		reports.reset()
+		reportSets.Put(reports)
 	}()
 	began := time.Now()
 	nowMillis := began.UnixMilli()
-	err := p.ask("workers\n", true, func(batch []byte) error {
+	_, err := p.ask("workers\n", func(batch []byte) {
+		reports.rows = reports.rows[:0]
 		for len(batch) > 0 {
-			var row []byte
-			row, batch = nextLine(batch)
-			if r, ok := p.w.report(p.server, row, nowMillis); ok {
-				*list = append(*list, r)
+			var line []byte
+			line, batch = nextLine(batch)
+			if row, ok := parseReport(line, nowMillis); ok {
+				reports.rows = append(reports.rows, row)
 			}
 		}
-		return nil
+		if len(reports.rows) == 0 {
+			return
+		}
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		for i := range reports.rows {
+			if r, ok := p.w.report(p.server, &reports.rows[i]); ok {
+				reports.add(r)
+			}
+		}
 	})
 	if err != nil {
 		return err
@@ -36,7 +45,7 @@ func (p *poller) workers() error {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	period := max(p.podPeriod, min(workersShare*now.Sub(began), maxWorkersPeriod))
-	p.w.merge(*list, now, 3*period)
+	p.w.merge(reports.list, now, 3*period)
 	p.nextWorkers = began.Add(period)
 	return nil
 }

@@ -27,6 +27,7 @@ type Options struct {
 	RuntimePullSecrets   []string
 	RolloutRuntimeAtOnce bool
 	MinPoll              time.Duration
+	ForeignFunctions     int
 	JobServers           *access.Policy
 	LogFormat, LogLevel  string
 }
@@ -47,6 +48,7 @@ func Parse(name string, args []string) (Options, error) {
 	secrets := fs.String("runtime-image-pull-secrets", "", "pull secrets of the runtime's image, separated by commas; they must exist in the pools' namespaces")
 	rollout := fs.String("runtime-rollout", "OnTemplateChange", "when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)")
 	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
+	fs.IntVar(&o.ForeignFunctions, "foreign-functions", 0, "show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool")
 	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org), separated by commas, each for all namespaces or as NAMESPACE=CIDR; empty: all but loopback and link-local addresses")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
@@ -76,6 +78,9 @@ func Parse(name string, args []string) (Options, error) {
 	}
 	if *minPoll < 1 || *minPoll > 300 {
 		errs = append(errs, fmt.Errorf("--min-poll-seconds must be from 1 to 300, not %d", *minPoll))
+	}
+	if o.ForeignFunctions < 0 || o.ForeignFunctions > 10_000 {
+		errs = append(errs, fmt.Errorf("--foreign-functions must be from 0 to 10000, not %d", o.ForeignFunctions))
 	}
 	var err error
 	if o.JobServers, err = access.Parse(*allowed); err != nil {

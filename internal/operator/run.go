@@ -45,8 +45,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	var autoscaler *controllers.Autoscaler
 	watcher := backlog.New(backlog.Options{
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
-		AllFunctions: true, // as an exporter, and to find functions with a backlog and no pool
-		OnTick:       func(keys []backlog.PoolKey, news bool) { autoscaler.OnTick(keys, news) },
+		ForeignFunctions: o.ForeignFunctions,
+		OnTick:           func(keys []backlog.PoolKey, news bool) { autoscaler.OnTick(keys, news) },
 	})
 	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
 	scale, err := scaleClient(cfg, mgr)

@@ -131,8 +131,13 @@ func TestDeployment(t *testing.T) {
 		"defaults": {
 			image: "gearman-operator:0.1.0",
 			args: []string{
+<<<<<<< HEAD
 				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--log-format=json", "--log-level=info",
+=======
+				"--leader-elect=true", "--runtime-image=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
+				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0", "--log-format=json", "--log-level=info",
+>>>>>>> 43eb36a (A row of a job server costs at most its own function, and its answers cost no memory)
 			},
 			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
 		},
@@ -155,10 +160,10 @@ func TestDeployment(t *testing.T) {
 			},
 		},
 		"namespaces and job servers": {
-			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5",
+			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5",
+				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100",
 			},
 		},
 	}

@@ -14,14 +14,12 @@ import (
 
 // Source is what the metrics are made of: a [backlog.Watcher].
 type Source interface {
-	Servers() []backlog.ServerStats
-	Functions(byServer bool, now time.Time) []backlog.FunctionStats
+	Servers(most int) (shown []backlog.ServerStats, left int)
+	Functions(most int, now time.Time) (shown []backlog.FunctionStats, left int)
 }
 
 // Options of a collector.
 type Options struct {
-	// ByServer gives the functions' metrics a label for the job server rather than summing over all.
-	ByServer bool
 	// MaxSeries bounds the series of job servers, and of functions, each (10,000). What is beyond is counted in gearman_series_dropped.
 	MaxSeries int
 }
@@ -31,13 +29,13 @@ type Collector struct {
 	source Source
 	opts   Options
 
-	up, state, age, duration, polls, pollSeconds, requests, bytes, balanced *prometheus.Desc
-	jobs, workers, pools, dropped                                           *prometheus.Desc
+	info, up, state, age, duration, polls, pollSeconds, requests, bytes, balanced *prometheus.Desc
+	jobs, workers, pools, dropped                                                 *prometheus.Desc
 }
 
 // series per job server and function, for MaxSeries.
 const (
-	seriesPerServer   = 10
+	seriesPerServer   = 11
 	seriesPerFunction = 4
 )
 
@@ -47,14 +45,12 @@ func New(source Source, o Options) *Collector {
 		o.MaxSeries = 10_000
 	}
 	server := func(name, help string, more ...string) *prometheus.Desc {
-		return prometheus.NewDesc("gearman_server_"+name, help, append([]string{"server", "name"}, more...), nil)
+		return prometheus.NewDesc("gearman_server_"+name, help, append([]string{"server"}, more...), nil)
 	}
-	labels := []string{"function"}
-	if o.ByServer {
-		labels = append(labels, "server")
-	}
+	labels := []string{"function", "server"}
 	return &Collector{
 		source: source, opts: o,
+		info:        server("info", "1 for each name by which pools of a namespace name the job server.", "namespace", "name"),
 		up:          server("up", "Whether the last poll of the job server was answered."),
 		state:       server("state", "1 for the state that the job server is in.", "state"),
 		age:         server("answer_age_seconds", "Age of the last good answer; absent where there never was one."),
@@ -65,9 +61,9 @@ func New(source Source, o Options) *Collector {
 		bytes:       server("received_bytes_total", "Bytes of the job server's answers."),
 		balanced:    server("load_balanced", "1 where the address was seen to lead to different job servers."),
 		jobs: prometheus.NewDesc("gearman_function_jobs",
-			"Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.", append(labels, "state"), nil),
+			"Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.", append(labels[:2:2], "state"), nil),
 		workers: prometheus.NewDesc("gearman_function_workers", "Registrations of the function: a worker counts on each job server.", labels, nil),
-		pools:   prometheus.NewDesc("gearman_function_pools", "Pools that work on the function; 0 where no pool does.", labels, nil),
+		pools:   prometheus.NewDesc("gearman_function_pools", "Pools whose function it is; 0 if no pool has it.", labels, nil),
 		dropped: prometheus.NewDesc("gearman_series_dropped", "Series that are not shown since they are beyond the limit.", nil, nil),
 	}
 }
@@ -75,67 +71,90 @@ func New(source Source, o Options) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.up, c.state, c.age, c.duration, c.polls, c.pollSeconds, c.requests, c.bytes, c.balanced, c.jobs, c.workers, c.pools, c.dropped,
+		c.info, c.up, c.state, c.age, c.duration, c.polls, c.pollSeconds, c.requests, c.bytes, c.balanced, c.jobs, c.workers, c.pools, c.dropped,
 	} {
 		out <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. What cannot be shown is left out and counted: one series
+// must not make the whole scrape fail.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	now := time.Now()
-	servers := c.source.Servers()
-	functions := c.source.Functions(c.opts.ByServer, now)
-	dropped := 0
-	if most := c.opts.MaxSeries / seriesPerServer; len(servers) > most {
-		dropped += (len(servers) - most) * seriesPerServer
-		servers = servers[:most]
-	}
-	if most := c.opts.MaxSeries / seriesPerFunction; len(functions) > most {
-		dropped += (len(functions) - most) * seriesPerFunction
-		functions = functions[:most]
-	}
+	s := scrape{out: out, seen: make(map[series]bool)}
+	servers, left := c.source.Servers(c.opts.MaxSeries / seriesPerServer)
+	s.dropped += left * seriesPerServer
+	functions, left := c.source.Functions(c.opts.MaxSeries/seriesPerFunction, now)
+	s.dropped += left * seriesPerFunction
 	for i := range servers {
-		c.server(out, &servers[i], now)
+		c.server(&s, &servers[i], now)
 	}
 	for i := range functions {
-		c.function(out, &functions[i])
+		c.function(&s, &functions[i])
 	}
-	out <- prometheus.MustNewConstMetric(c.dropped, prometheus.GaugeValue, float64(dropped))
+	out <- prometheus.MustNewConstMetric(c.dropped, prometheus.GaugeValue, float64(s.dropped))
 }
 
-func (c *Collector) server(out chan<- prometheus.Metric, s *backlog.ServerStats, now time.Time) {
-	metric := func(d *prometheus.Desc, t prometheus.ValueType, v float64, more ...string) {
-		out <- prometheus.MustNewConstMetric(d, t, v, append([]string{s.Address, s.Name}, more...)...)
+// scrape collects the series of one scrape.
+type scrape struct {
+	out     chan<- prometheus.Metric
+	seen    map[series]bool
+	dropped int
+}
+
+type series struct {
+	desc *prometheus.Desc
+	name [3]string // of function or server, and further labels
+}
+
+func (s *scrape) add(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+	id := series{desc: d}
+	copy(id.name[:], labels)
+	m, err := prometheus.NewConstMetric(d, t, v, labels...)
+	if err != nil || s.seen[id] {
+		s.dropped++
+		return
 	}
-	metric(c.up, prometheus.GaugeValue, bit(s.Up))
-	metric(c.state, prometheus.GaugeValue, 1, string(s.State))
+	s.seen[id] = true
+	s.out <- m
+}
+
+func (c *Collector) server(out *scrape, s *backlog.ServerStats, now time.Time) {
+	gauge := func(d *prometheus.Desc, v float64, more ...string) {
+		out.add(d, prometheus.GaugeValue, v, append([]string{s.Address}, more...)...)
+	}
+	counter := func(d *prometheus.Desc, v float64, more ...string) {
+		out.add(d, prometheus.CounterValue, v, append([]string{s.Address}, more...)...)
+	}
+	for _, n := range s.Names {
+		gauge(c.info, 1, label(n.Namespace), label(n.Name))
+	}
+	gauge(c.up, bit(s.Up))
+	gauge(c.state, 1, string(s.State))
 	if !s.LastGood.IsZero() {
-		metric(c.age, prometheus.GaugeValue, now.Sub(s.LastGood).Seconds())
+		gauge(c.age, now.Sub(s.LastGood).Seconds())
 	}
-	metric(c.duration, prometheus.GaugeValue, s.LastPollTime.Seconds())
-	metric(c.polls, prometheus.CounterValue, float64(s.Polls), "answered")
-	metric(c.polls, prometheus.CounterValue, float64(s.Failures), "failed")
-	metric(c.pollSeconds, prometheus.CounterValue, s.PollTime.Seconds())
-	metric(c.requests, prometheus.CounterValue, float64(s.Requests))
-	metric(c.bytes, prometheus.CounterValue, float64(s.Bytes))
-	metric(c.balanced, prometheus.GaugeValue, bit(s.LoadBalanced))
+	gauge(c.duration, s.LastPollTime.Seconds())
+	counter(c.polls, float64(s.Polls), "answered")
+	counter(c.polls, float64(s.Failures), "failed")
+	counter(c.pollSeconds, s.PollTime.Seconds())
+	counter(c.requests, float64(s.Requests))
+	counter(c.bytes, float64(s.Bytes))
+	gauge(c.balanced, bit(s.LoadBalanced))
 }
 
-func (c *Collector) function(out chan<- prometheus.Metric, f *backlog.FunctionStats) {
-	labels := []string{label(f.Name)}
-	if c.opts.ByServer {
-		labels = append(labels, f.Server)
-	}
-	out <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(f.Queued), append(labels, "queued")...)
-	out <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(f.Running), append(labels, "running")...)
-	out <- prometheus.MustNewConstMetric(c.workers, prometheus.GaugeValue, float64(f.Workers), labels...)
-	out <- prometheus.MustNewConstMetric(c.pools, prometheus.GaugeValue, float64(f.Pools), labels...)
+func (c *Collector) function(out *scrape, f *backlog.FunctionStats) {
+	name := label(f.Name)
+	out.add(c.jobs, prometheus.GaugeValue, float64(f.Queued), name, f.Server, "queued")
+	out.add(c.jobs, prometheus.GaugeValue, float64(f.Running), name, f.Server, "running")
+	out.add(c.workers, prometheus.GaugeValue, float64(f.Workers), name, f.Server)
+	out.add(c.pools, prometheus.GaugeValue, float64(f.Pools), name, f.Server)
 }
 
-// label makes a legal label value of a function's name, which may hold any byte. Names that differ give labels that differ.
+// label makes a label value of a function's name, which may hold any byte. Names that differ have
+// labels that differ: what is quoted starts with a quote, and nothing else does.
 func label(name string) string {
-	if utf8.ValidString(name) {
+	if utf8.ValidString(name) && (name == "" || name[0] != '"') {
 		return name
 	}
 	return strconv.Quote(name)

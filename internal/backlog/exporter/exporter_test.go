@@ -15,13 +15,14 @@ import (
 type source struct {
 	servers   []backlog.ServerStats
 	functions []backlog.FunctionStats
-	byServer  bool
 }
 
-func (s *source) Servers() []backlog.ServerStats { return s.servers }
-func (s *source) Functions(byServer bool, _ time.Time) []backlog.FunctionStats {
-	s.byServer = byServer
-	return s.functions
+func (s *source) Servers(most int) ([]backlog.ServerStats, int) {
+	return s.servers[:min(len(s.servers), most)], max(0, len(s.servers)-most)
+}
+
+func (s *source) Functions(most int, _ time.Time) ([]backlog.FunctionStats, int) {
+	return s.functions[:min(len(s.functions), most)], max(0, len(s.functions)-most)
 }
 
 func TestMetrics(t *testing.T) {
@@ -29,66 +30,73 @@ func TestMetrics(t *testing.T) {
 	src := &source{
 		servers: []backlog.ServerStats{
 			{
-				Address: "10.0.0.1:4730", Name: "jobs:4730", State: backlog.StateOK, Up: true, LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second,
-				Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900,
+				Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}}, State: backlog.StateOK, Up: true,
+				LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second, Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900,
 			},
-			{Address: "10.0.0.2:4730", Name: "jobs:4730", State: backlog.StateTimedOut, LoadBalanced: true},
+			{Address: "10.0.0.2:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}}, State: backlog.StateTimedOut, LoadBalanced: true},
 		},
-		functions: []backlog.FunctionStats{{Name: "resize", Total: 5, Running: 2, Queued: 3, Workers: 4, Pools: 2}, {Name: "bad\xff"}},
+		functions: []backlog.FunctionStats{
+			{Name: "resize", Server: "10.0.0.1:4730", Total: 5, Running: 2, Queued: 3, Workers: 4, Pools: 2},
+			{Name: "bad\xff", Server: "10.0.0.1:4730"},
+		},
 	}
 	c := New(src, Options{})
 	want := `
 # HELP gearman_function_jobs Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.
 # TYPE gearman_function_jobs gauge
-gearman_function_jobs{function="\"bad\\xff\"",state="queued"} 0
-gearman_function_jobs{function="\"bad\\xff\"",state="running"} 0
-gearman_function_jobs{function="resize",state="queued"} 3
-gearman_function_jobs{function="resize",state="running"} 2
-# HELP gearman_function_pools Pools that work on the function; 0 where no pool does.
+gearman_function_jobs{function="\"bad\\xff\"",server="10.0.0.1:4730",state="queued"} 0
+gearman_function_jobs{function="\"bad\\xff\"",server="10.0.0.1:4730",state="running"} 0
+gearman_function_jobs{function="resize",server="10.0.0.1:4730",state="queued"} 3
+gearman_function_jobs{function="resize",server="10.0.0.1:4730",state="running"} 2
+# HELP gearman_function_pools Pools whose function it is; 0 if no pool has it.
 # TYPE gearman_function_pools gauge
-gearman_function_pools{function="\"bad\\xff\""} 0
-gearman_function_pools{function="resize"} 2
+gearman_function_pools{function="\"bad\\xff\"",server="10.0.0.1:4730"} 0
+gearman_function_pools{function="resize",server="10.0.0.1:4730"} 2
 # HELP gearman_function_workers Registrations of the function: a worker counts on each job server.
 # TYPE gearman_function_workers gauge
-gearman_function_workers{function="\"bad\\xff\""} 0
-gearman_function_workers{function="resize"} 4
+gearman_function_workers{function="\"bad\\xff\"",server="10.0.0.1:4730"} 0
+gearman_function_workers{function="resize",server="10.0.0.1:4730"} 4
 # HELP gearman_series_dropped Series that are not shown since they are beyond the limit.
 # TYPE gearman_series_dropped gauge
 gearman_series_dropped 0
+# HELP gearman_server_info 1 for each name by which pools of a namespace name the job server.
+# TYPE gearman_server_info gauge
+gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.1:4730"} 1
+gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.2:4730"} 1
 # HELP gearman_server_load_balanced 1 where the address was seen to lead to different job servers.
 # TYPE gearman_server_load_balanced gauge
-gearman_server_load_balanced{name="jobs:4730",server="10.0.0.1:4730"} 0
-gearman_server_load_balanced{name="jobs:4730",server="10.0.0.2:4730"} 1
+gearman_server_load_balanced{server="10.0.0.1:4730"} 0
+gearman_server_load_balanced{server="10.0.0.2:4730"} 1
 # HELP gearman_server_poll_duration_seconds How long the last answered poll took.
 # TYPE gearman_server_poll_duration_seconds gauge
-gearman_server_poll_duration_seconds{name="jobs:4730",server="10.0.0.1:4730"} 1
-gearman_server_poll_duration_seconds{name="jobs:4730",server="10.0.0.2:4730"} 0
+gearman_server_poll_duration_seconds{server="10.0.0.1:4730"} 1
+gearman_server_poll_duration_seconds{server="10.0.0.2:4730"} 0
 # HELP gearman_server_poll_seconds_total Time spent on answered polls.
 # TYPE gearman_server_poll_seconds_total counter
-gearman_server_poll_seconds_total{name="jobs:4730",server="10.0.0.1:4730"} 3
-gearman_server_poll_seconds_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+gearman_server_poll_seconds_total{server="10.0.0.1:4730"} 3
+gearman_server_poll_seconds_total{server="10.0.0.2:4730"} 0
 # HELP gearman_server_polls_total Polls, by whether they were answered.
 # TYPE gearman_server_polls_total counter
-gearman_server_polls_total{name="jobs:4730",result="answered",server="10.0.0.1:4730"} 5
-gearman_server_polls_total{name="jobs:4730",result="answered",server="10.0.0.2:4730"} 0
-gearman_server_polls_total{name="jobs:4730",result="failed",server="10.0.0.1:4730"} 1
-gearman_server_polls_total{name="jobs:4730",result="failed",server="10.0.0.2:4730"} 0
+gearman_server_polls_total{result="answered",server="10.0.0.1:4730"} 5
+gearman_server_polls_total{result="answered",server="10.0.0.2:4730"} 0
+gearman_server_polls_total{result="failed",server="10.0.0.1:4730"} 1
+gearman_server_polls_total{result="failed",server="10.0.0.2:4730"} 0
 # HELP gearman_server_received_bytes_total Bytes of the job server's answers.
 # TYPE gearman_server_received_bytes_total counter
-gearman_server_received_bytes_total{name="jobs:4730",server="10.0.0.1:4730"} 900
-gearman_server_received_bytes_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+gearman_server_received_bytes_total{server="10.0.0.1:4730"} 900
+gearman_server_received_bytes_total{server="10.0.0.2:4730"} 0
 # HELP gearman_server_requests_total Requests sent to the job server.
 # TYPE gearman_server_requests_total counter
-gearman_server_requests_total{name="jobs:4730",server="10.0.0.1:4730"} 7
-gearman_server_requests_total{name="jobs:4730",server="10.0.0.2:4730"} 0
+gearman_server_requests_total{server="10.0.0.1:4730"} 7
+gearman_server_requests_total{server="10.0.0.2:4730"} 0
 # HELP gearman_server_state 1 for the state that the job server is in.
 # TYPE gearman_server_state gauge
-gearman_server_state{name="jobs:4730",server="10.0.0.1:4730",state="OK"} 1
-gearman_server_state{name="jobs:4730",server="10.0.0.2:4730",state="TimedOut"} 1
+gearman_server_state{server="10.0.0.1:4730",state="OK"} 1
+gearman_server_state{server="10.0.0.2:4730",state="TimedOut"} 1
 # HELP gearman_server_up Whether the last poll of the job server was answered.
 # TYPE gearman_server_up gauge
-gearman_server_up{name="jobs:4730",server="10.0.0.1:4730"} 1
-gearman_server_up{name="jobs:4730",server="10.0.0.2:4730"} 0
+gearman_server_up{server="10.0.0.1:4730"} 1
+gearman_server_up{server="10.0.0.2:4730"} 0
 `
 	var names []string
 	for line := range strings.Lines(want) {
@@ -114,14 +122,22 @@ func TestSeriesAreBounded(t *testing.T) {
 		src.servers = append(src.servers, backlog.ServerStats{Address: fmt.Sprint(i)})
 		src.functions = append(src.functions, backlog.FunctionStats{Name: fmt.Sprint(i), Server: "s"})
 	}
-	c := New(src, Options{ByServer: true, MaxSeries: 60})
+	c := New(src, Options{MaxSeries: 60})
+	series, dropped := gather(t, c)
+	if series > 120 || series < 80 || dropped != 95*seriesPerServer+85*seriesPerFunction {
+		t.Errorf("%d series, %v dropped", series, dropped)
+	}
+}
+
+// gather scrapes as /metrics does, where an error is an answer 500, and counts the series.
+func gather(t *testing.T, c *Collector) (series int, dropped float64) {
+	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(c)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	series, dropped := 0, 0.0
 	for _, f := range families {
 		if f.GetName() == "gearman_series_dropped" {
 			dropped = f.GetMetric()[0].GetGauge().GetValue()
@@ -129,7 +145,30 @@ func TestSeriesAreBounded(t *testing.T) {
 		}
 		series += len(f.GetMetric())
 	}
-	if !src.byServer || series > 120 || series < 100 || dropped != 94*seriesPerServer+85*seriesPerFunction {
-		t.Errorf("%d series, %v dropped, by server %v", series, dropped, src.byServer)
+	return series, dropped
+}
+
+// Names that look alike have series of their own.
+func TestLabelsDiffer(t *testing.T) {
+	t.Parallel()
+	names := []string{"", "bad\xff", `"bad\xff"`, `bad\xff`, `"\"bad\\xff\""`, "\xff", "\ufffd", `"`, `"\""`, "a\n", "a\\n", "\x00"}
+	src := &source{}
+	for _, n := range names {
+		src.functions = append(src.functions, backlog.FunctionStats{Name: n, Server: "s"})
+	}
+	if series, dropped := gather(t, New(src, Options{})); series != len(names)*seriesPerFunction || dropped != 0 {
+		t.Errorf("%d series of %d functions, %v dropped", series, len(names), dropped)
+	}
+}
+
+// A series that cannot be shown, or comes twice, is left out and counted; the scrape goes on.
+func TestOneBadSeries(t *testing.T) {
+	t.Parallel()
+	src := &source{
+		servers:   []backlog.ServerStats{{Address: "a:1"}, {Address: "a:1"}, {Address: "\xff"}},
+		functions: []backlog.FunctionStats{{Name: "f", Server: "a:1"}, {Name: "f", Server: "a:1"}, {Name: "g", Server: "\xff"}},
+	}
+	if series, dropped := gather(t, New(src, Options{})); series != 9+4 || dropped != 2*9+2*4 {
+		t.Errorf("%d series, %v dropped", series, dropped)
 	}
 }

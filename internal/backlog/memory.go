@@ -1,0 +1,58 @@
+package backlog
+
+// What things cost in memory, by this package's own accounting: generous round figures.
+const (
+	poolBytes     = 2 << 10
+	functionBytes = 256
+	linkBytes     = 320
+	cellBytes     = 320 // in the map, the slice and the poller's index
+	podBytes      = 512
+	targetBytes   = 1 << 10
+	addressBytes  = 32
+	serverBytes   = 16 << 10 // with its goroutines and connections
+)
+
+// Entries counts what is kept in memory, by what it is. All of it is 0 where no pool is watched.
+func (w *Watcher) Entries() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	functions, foreign := 0, 0
+	for _, s := range w.servers {
+		functions += len(s.cells)
+		if s.foreign != nil {
+			foreign += len(s.foreign.rows)
+		}
+	}
+	return map[string]int{
+		"watchedPools": len(w.pools), "names": len(w.targets), "jobServers": len(w.servers), "functions": functions,
+		"foreignFunctions": foreign, "pods": len(w.podsByUID),
+	}
+}
+
+// Bytes estimates how much memory the watcher holds between polls. It depends on what pools ask for,
+// and on no job server's answers but for the budget of ForeignFunctions.
+func (w *Watcher) Bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	total := w.foreignBytes
+	for _, p := range w.pools {
+		total += poolBytes + len(p.links)*linkBytes
+		for _, f := range p.functions {
+			total += functionBytes + len(f)
+		}
+		for _, l := range p.links {
+			total += 8 * len(l.cells)
+		}
+		total += len(p.pods) * (podBytes + len(p.functions)*functionBytes)
+	}
+	for _, t := range w.targets {
+		total += targetBytes + len(t.key.host) + len(t.addrs)*addressBytes
+	}
+	for _, s := range w.servers {
+		total += serverBytes
+		for name := range s.cells {
+			total += cellBytes + len(name)
+		}
+	}
+	return total
+}
