@@ -131,13 +131,8 @@ func TestDeployment(t *testing.T) {
 		"defaults": {
 			image: "gearman-operator:0.1.0",
 			args: []string{
-<<<<<<< HEAD
 				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
-				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--log-format=json", "--log-level=info",
-=======
-				"--leader-elect=true", "--runtime-image=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0", "--log-format=json", "--log-level=info",
->>>>>>> 43eb36a (A row of a job server costs at most its own function, and its answers cost no memory)
 			},
 			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
 		},
