@@ -39,6 +39,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 		}
 		d.bound(&p, in.Replicas)
 	}
+	d.limits(&p, &s)
 	if !d.victims(&p, &s, &in) {
 		steady = noVictimsMessage
 	}
@@ -232,6 +233,18 @@ func (d *Decision) bound(p *Policy, present int32) {
 		}
 	}
 	d.Replicas = n
+}
+
+// limits fills in what Plan goes by.
+func (d *Decision) limits(p *Policy, s *State) {
+	d.Want, d.Floor, d.Ceiling = d.Replicas, p.MinReplicas, p.MaxReplicas
+	if d.Forced {
+		d.Ceiling = d.Want
+	}
+	if d.Reason == ReasonManual || d.Reason == ReasonFallback {
+		d.Floor = d.Want
+	}
+	d.Drains, d.Start = s.drains(p), seconds(s.boot())
 }
 
 // describe fills in the numbers behind the decision.

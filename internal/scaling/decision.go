@@ -6,6 +6,13 @@ import "time"
 type Decision struct {
 	// Replicas is the number to set.
 	Replicas int32
+	// Want is the number within behavior and bounds, before anything is known of which pods may go and which start: what Plan goes by. Floor is the part of it that is
+	// ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods beyond it go whatever they do.
+	Want, Floor, Ceiling int32
+	// Drains: pods with several slots finish their jobs well within the time to drain, so they may be told to stop while they work.
+	Drains bool
+	// Start is how long a pod takes to start.
+	Start time.Duration
 	// Apply is false where nothing may be written (ModeDryRun, ModePaused).
 	Apply bool
 	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas: they may be lowered by more than the known victims.

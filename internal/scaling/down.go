@@ -180,12 +180,15 @@ func (d *Decision) rank(pod *PodSample, p *Policy, s *State) int {
 	return rankNever
 }
 
+// drainMargin is the part of the time to drain, in seconds, that is not left to jobs: the runtime gives back what still runs a little before the kubelet ends it.
+const drainMargin = 10
+
 // drains tells whether a pod with more slots than one may be told to stop while it works: it drains, where its jobs end within the time for it.
 func (s *State) drains(p *Policy) bool {
 	if p.Concurrency < 2 {
 		return false
 	}
-	return p.Drain.Seconds() > s.longestJob()
+	return p.Drain.Seconds() >= s.longestJob()+drainMargin
 }
 
 // longestJob is the longest mean time of jobs, in seconds, that was lately seen or is assumed.

@@ -30,7 +30,7 @@ type OrderingInput struct {
 	Template string
 	// Start is how long a pod takes to start.
 	Start time.Duration
-	// Answer is when the newest complete poll was answered.
+	// Answer is the newest answer of any job server.
 	Answer time.Time
 	// Refused: the API server refuses pods (a quota, an admission).
 	Refused bool

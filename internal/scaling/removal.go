@@ -284,8 +284,11 @@ func (r *remover) mayGo(at *place) bool {
 
 // answered reports whether every job server has answered since the pod got its place, and since replicas were last lowered.
 func (r *remover) answered(p *Pod) bool {
-	answer := r.in.Answer
-	return answer.After(r.s.Costs[p.UID].Seen) && answer.After(r.s.Lowered) && !answer.Before(p.ReadySince)
+	answer, seen := r.in.Answer, r.s.Costs[p.UID].Seen
+	if !p.Heard.IsZero() && !p.Heard.After(seen) {
+		return false
+	}
+	return answer.After(seen) && answer.After(r.s.Lowered) && !answer.Before(p.ReadySince)
 }
 
 // leading is by how many replicas may be lowered as far as a leading run of the order goes, and how many pods of it are going already.

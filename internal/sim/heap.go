@@ -13,6 +13,7 @@ const (
 	snapshot
 	decide
 	applied
+	podShown
 	foreignChanges
 	operatorRestarts
 )

@@ -162,6 +162,10 @@ type Summary struct {
 	WorstMissCell, WorstHoursCell, NoTelemetryCell  string
 	HintWorst                                       float64
 	HintCell                                        string
+	// PatchesPerRemoved is how many deletion costs were written for each pod removed, Created how many pods were made for each that KEDA made.
+	PatchesPerRemoved, CreatedRatio float64
+	// ScaleDownP99 is how long, in seconds, 99 in 100 scale-downs took at most.
+	ScaleDownP99 float64
 }
 
 // Summarize takes the cells whose setting counts.
@@ -169,6 +173,7 @@ func Summarize(cells []*Cell) Summary {
 	var s Summary
 	var ours, theirs float64
 	var ourReversals, theirReversals float64
+	var sum, rival Result
 	for _, c := range cells {
 		r := c.Result(OurName)
 		s.Interrupted += r.Interrupted
@@ -177,6 +182,8 @@ func Summarize(cells []*Cell) Summary {
 			continue
 		}
 		s.Cells++
+		sum.Patches, sum.Removed = sum.Patches+r.Patches, sum.Removed+r.Removed
+		sum.ScaleDowns.merge(&r.ScaleDowns)
 		if m := r.MissPercent(0); m > s.WorstMissPercent || s.WorstMissCell == "" {
 			s.WorstMissPercent, s.WorstMissCell = m, c.Name()
 		}
@@ -195,6 +202,7 @@ func Summarize(cells []*Cell) Summary {
 		}
 		if _, t := c.Tuned(); t != nil {
 			s.CellsWithRival++
+			sum.Created, rival.Created = sum.Created+r.Created, rival.Created+t.Created
 			ratio := r.WorkerHours / t.WorkerHours
 			s.HoursRatio += ratio
 			if ratio > s.WorstHoursRatio {
@@ -206,6 +214,9 @@ func Summarize(cells []*Cell) Summary {
 	}
 	s.HoursRatio /= math.Max(1, float64(s.CellsWithRival))
 	s.HoursOfTotal = ours / max(theirs, 1e-9)
+	s.PatchesPerRemoved = float64(sum.Patches) / max(1, float64(sum.Removed))
+	s.CreatedRatio = float64(sum.Created) / max(1, float64(rival.Created))
+	s.ScaleDownP99 = sum.ScaleDowns.Quantile(0.99)
 	s.ReversalsRatio = ourReversals / max(theirReversals, 1)
 	return s
 }

@@ -18,14 +18,20 @@ type Ours struct {
 	decision scaling.Decision
 	sample   scaling.Sample
 	policy   scaling.Policy
-	round    int32
-	answers  []bool    // whether each job server answers the poll that is under way
-	answered []float64 // when it last did
-	silent   []bool    // whether that is too long ago
-	total    []int     // by function and server, as last answered
+	facts    scaling.Facts
+	plans    scaling.PlanState
+	index    map[string]int32 // of the pods of the last view
+	wantLess float64          // since when fewer replicas are wanted; negative while they aren't
+	answers  []bool           // whether each job server answers the poll that is under way
+	answered []float64        // when it last did
+	silent   []bool           // whether that is too long ago
+	total    []int            // by function and server, as last answered
 	running  []int
 	told     float64 // when telemetry was last taken in
 }
+
+// watchLag is how late the operator's cache shows what has happened, in seconds.
+const watchLag = 1
 
 // stalePolls is for how many polls an answer of a job server counts.
 const stalePolls = 3
@@ -45,13 +51,13 @@ func (o *Ours) start(s *Simulator) {
 	}
 	o.answers, o.answered, o.silent, o.told = make([]bool, s.w.Servers), make([]float64, s.w.Servers), make([]bool, s.w.Servers), -1e9
 	o.total, o.running = make([]int, len(s.total)), make([]int, len(s.total))
-	o.round = 0
+	o.plans, o.index, o.wantLess = scaling.PlanState{}, map[string]int32{}, -1
 }
 
 // restart is what happens when the operator starts anew: it knows what it wrote to the status, and every pod.
 func (o *Ours) restart(s *Simulator) {
 	o.state = scaling.NewState(o.state.Learnt(), at(s.now))
-	o.round += 2 // no decision before this one counts
+	o.plans = scaling.PlanState{}
 }
 
 func (o *Ours) step(s *Simulator) float64 {
@@ -69,7 +75,7 @@ func (o *Ours) step(s *Simulator) float64 {
 	o.policy.Tick = time.Duration(tick * float64(time.Second))
 	o.look(s)
 	o.decision, o.state = scaling.Decide(o.policy, o.state, o.sample, at(s.now))
-	o.apply(s)
+	o.plan(s)
 	if s.spec == 0 {
 		return s.now + 1
 	}
@@ -142,7 +148,7 @@ func (o *Ours) look(s *Simulator) {
 	in.Pods = in.Pods[:0]
 	for _, i := range s.alive {
 		p := &s.pods[i]
-		q := scaling.PodSample{Name: podName(i), Created: at(p.created)}
+		q := scaling.PodSample{Name: podName(i), Created: at(p.created), Broken: p.trouble != scaling.TroubleNone}
 		if p.registered >= 0 {
 			q.Registered, q.Ready = at(p.registered), p.state == working
 		}
@@ -153,37 +159,78 @@ func (o *Ours) look(s *Simulator) {
 	}
 }
 
-// apply does what the operator does with a decision: up at once; down in two rounds, by pods that are victims in both.
-func (o *Ours) apply(s *Simulator) {
-	d := &o.decision
-	o.round++
-	if d.Replicas >= s.spec {
-		if d.Replicas > s.spec {
-			s.setReplicas(d.Replicas)
-		}
-		return
+// plan has the operator's own rules say which pods go and how many are ordered, and does what they say.
+func (o *Ours) plan(s *Simulator) {
+	in := &o.sample
+	f := &o.facts
+	f.Now, f.Replicas, f.Complete = at(s.now), s.spec, !in.Partial && in.NoAnswer == 0
+	f.Unexplained = 0
+	for i := range in.Functions {
+		f.Unexplained += max(0, in.Functions[i].Running-in.Functions[i].Busy-in.Functions[i].Draining)
 	}
-	both := int32(0)
-	for _, i := range s.alive {
-		s.pods[i].marked = false
+	f.Answer, f.Newest = at(slices.Min(o.answered)), at(slices.Max(o.answered))
+	o.view(s)
+	var plan scaling.Plan
+	plan, o.plans = scaling.PlanPods(&o.policy, &o.decision, f, o.plans)
+	for _, p := range plan.Patches {
+		s.patch(o.index[p.UID], p.Cost)
 	}
+	less := o.decision.Want < s.spec
+	switch {
+	case !less:
+		o.wantLess = -1
+	case o.wantLess < 0:
+		o.wantLess = s.now
+	}
+	s.setReplicas(plan.Replicas)
+	if less && s.spec <= o.decision.Want {
+		s.result.ScaleDowns.add(s.now - o.wantLess)
+		o.wantLess = -1
+	}
+}
+
+// view is what the operator's cache shows of the pods: a watch brings everything a second late.
+func (o *Ours) view(s *Simulator) {
+	f := &o.facts
+	f.Pods = f.Pods[:0]
+	clear(o.index)
 	for _, i := range s.alive {
-		if !slices.Contains(d.Victims, podName(i)) {
+		p := &s.pods[i]
+		if s.now-p.created < watchLag {
 			continue
 		}
-		if s.pods[i].round == o.round-1 {
-			both++
-			s.pods[i].marked = true
+		f.Pods = append(f.Pods, o.shown(s, i))
+	}
+	for _, i := range s.dying {
+		if s.now-s.pods[i].stopped < watchLag {
+			f.Pods = append(f.Pods, o.shown(s, i))
 		}
-		s.pods[i].round = o.round
 	}
-	n := max(d.Replicas, int32(len(s.alive))-both)
-	if d.Forced {
-		n = d.Replicas
+}
+
+func (o *Ours) shown(s *Simulator, i int32) scaling.Pod {
+	p := &s.pods[i]
+	uid := podName(i)
+	o.index[uid] = i
+	q := scaling.Pod{UID: uid, Owned: true, Created: at(p.created), Trouble: p.trouble, Cost: p.cost}
+	if s.now-p.costAt < watchLag {
+		q.Cost = p.costBefore
 	}
-	if n < s.spec {
-		s.setReplicas(n)
+	q.Assigned = p.trouble != scaling.TroubleUnschedulable
+	if p.registered >= 0 {
+		q.Phase, q.WasReady = scaling.PhaseRunning, true
+		ready := p.state == working
+		if s.now-p.changed < watchLag {
+			ready = !ready
+		}
+		if ready || p.state == draining || p.state == gone {
+			q.Ready, q.ReadySince = true, at(p.changed)
+		}
 	}
+	if !s.c.NoTelemetry && p.seen {
+		q.Heard, q.Busy, q.BusySince = at(o.told), int32(p.told), at(p.since)
+	}
+	return q
 }
 
 func (o *Ours) reason() string { return string(o.decision.Reason) }

@@ -1,6 +1,11 @@
 package sim
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
 
 // setReplicas orders so many replicas; the pods follow after the API's latency.
 func (s *Simulator) setReplicas(n int32) {
@@ -22,35 +27,74 @@ func (s *Simulator) setReplicas(n int32) {
 	s.events.push(s.now+s.c.APILatency, applied, 0)
 }
 
-// reconcile makes the pods as many as ordered, as a Deployment's ReplicaSet does: first to go are pods that aren't ready, then those marked, then the youngest.
+// reconcile makes the pods as many as ordered, as a Deployment's ReplicaSet does.
 func (s *Simulator) reconcile() {
 	for int32(len(s.alive)) < s.spec {
 		s.create()
 	}
 	for int32(len(s.alive)) > s.spec {
-		best := len(s.alive) - 1
-		for k := len(s.alive) - 1; k >= 0; k-- {
-			if s.goesBefore(&s.pods[s.alive[k]], &s.pods[s.alive[best]]) {
+		best := 0
+		for k := range s.alive {
+			if s.goesBefore(s.alive[k], s.alive[best]) {
 				best = k
 			}
 		}
 		p := s.alive[best]
 		s.alive = append(s.alive[:best], s.alive[best+1:]...)
+		s.result.Removed++
 		s.stop(p)
 	}
 }
 
-func (s *Simulator) goesBefore(a, b *pod) bool {
-	if (a.state == starting) != (b.state == starting) {
-		return a.state == starting
+// goesBefore is Kubernetes' order of deletion: pods without a node, pending ones, those that aren't ready, those with the lower deletion cost; then, of those
+// ready for about as long, any.
+func (s *Simulator) goesBefore(i, k int32) bool {
+	a, b := &s.pods[i], &s.pods[k]
+	if x, y := a.class(), b.class(); x != y {
+		return x < y
 	}
-	return a.marked && !b.marked
+	if x, y := s.seenCost(a), s.seenCost(b); x != y {
+		return x < y
+	}
+	if x, y := math.Ilogb(1+s.now-a.changed), math.Ilogb(1+s.now-b.changed); x != y {
+		return x < y
+	}
+	return a.tie < b.tie
+}
+
+// seenCost is a pod's deletion cost as the ReplicaSet controller sees it: up to a second late.
+func (s *Simulator) seenCost(p *pod) int32 {
+	if s.now-p.costAt < float64(p.tie%1000)/1000*watchLag {
+		return p.costBefore
+	}
+	return p.cost
+}
+
+func (p *pod) class() int {
+	switch {
+	case p.trouble == scaling.TroubleUnschedulable:
+		return 0
+	case p.registered < 0:
+		return 1
+	case p.state == starting:
+		return 2
+	}
+	return 3
+}
+
+// patch sets a pod's deletion cost. The operator's cache shows it a second later, and it decides again then.
+func (s *Simulator) patch(i, cost int32) {
+	p := &s.pods[i]
+	s.result.Patches++
+	p.costBefore, p.cost, p.costAt = p.cost, cost, s.now+s.c.APILatency/2
+	s.events.push(p.costAt+watchLag, podShown, i)
 }
 
 func (s *Simulator) create() {
 	p := int32(len(s.pods))
 	first := int32(len(s.slotPod))
-	s.pods = append(s.pods, pod{created: s.now, registered: -1, slot: first})
+	s.pods = append(s.pods, pod{created: s.now, registered: -1, changed: s.now, costAt: -1e9, slot: first, tie: s.rng.Uint32()})
+	s.result.Created++
 	for range s.w.Concurrency {
 		s.addSlot(p)
 	}
@@ -77,7 +121,7 @@ func (s *Simulator) register(i int32) {
 	if p.state != starting {
 		return
 	}
-	p.state = working
+	p.state, p.changed = working, s.now
 	if p.registered < 0 {
 		p.registered = s.now
 	}
@@ -116,7 +160,8 @@ func (s *Simulator) stop(i int32) {
 			}
 		}
 	}
-	p.state = draining
+	p.state, p.stopped = draining, s.now
+	s.dying = append(s.dying, i)
 	if p.busy == 0 {
 		s.end(i)
 		return
@@ -165,7 +210,7 @@ func (s *Simulator) crash(i int32) {
 		return
 	}
 	s.countReady(-1)
-	p.state = starting
+	p.state, p.changed = starting, s.now
 	s.abandon(i)
 	s.events.push(s.now+s.c.Boot/2, podRegistered, i)
 }

@@ -7,8 +7,12 @@ type Result struct {
 	Jobs int
 	// Late is how many jobs started later than each of the run's targets, in their order.
 	Late []int
-	// waits is a histogram of all waits, in steps of 2%.
-	waits [waitBuckets]int32
+	// waits are those of all jobs.
+	waits histogram
+	// ScaleDowns are how long each lowering of replicas took, from the first decision that asked for fewer to the last step.
+	ScaleDowns histogram
+	// Created, Removed and Patches count pods made, pods removed by lower replicas, and deletion costs written.
+	Created, Removed, Patches int
 	// WorkerHours is the time that pods existed, from creation to their end.
 	WorkerHours float64
 	// Actions is how often the replicas were changed, Reversals how often a change went the other way than the one before.
@@ -24,26 +28,29 @@ type Result struct {
 	TimeToPeak float64
 }
 
-const waitBuckets = 1024
+const buckets = 1024
 
 var bucketScale = 1 / math.Log(1.02)
 
-func (r *Result) wait(w float64) {
+// histogram counts times in steps of 2%.
+type histogram [buckets]int32
+
+func (h *histogram) add(seconds float64) {
 	b := 0
-	if w > 0.001 {
-		b = min(waitBuckets-1, int(math.Log(w/0.001)*bucketScale)+1)
+	if seconds > 0.001 {
+		b = min(buckets-1, int(math.Log(seconds/0.001)*bucketScale)+1)
 	}
-	r.waits[b]++
+	h[b]++
 }
 
-// Quantile is the wait in seconds that the part q of the jobs does not exceed, to within 2%.
-func (r *Result) Quantile(q float64) float64 {
+// Quantile is the time in seconds that the part q does not exceed, to within 2%.
+func (h *histogram) Quantile(q float64) float64 {
 	total := 0
-	for _, n := range r.waits {
+	for _, n := range h {
 		total += int(n)
 	}
 	left := int(math.Ceil(q * float64(total)))
-	for b, n := range r.waits {
+	for b, n := range h {
 		if left -= int(n); left <= 0 {
 			if b == 0 {
 				return 0
@@ -53,6 +60,15 @@ func (r *Result) Quantile(q float64) float64 {
 	}
 	return 0
 }
+
+func (h *histogram) merge(o *histogram) {
+	for i := range o {
+		h[i] += o[i]
+	}
+}
+
+// Quantile is the wait in seconds that the part q of the jobs does not exceed, to within 2%.
+func (r *Result) Quantile(q float64) float64 { return r.waits.Quantile(q) }
 
 // MissPercent is the part of the jobs, in percent, that started later than the i-th target.
 func (r *Result) MissPercent(i int) float64 {
@@ -71,9 +87,11 @@ func (r *Result) Add(o *Result) {
 	for i := range o.Late {
 		r.Late[i] += o.Late[i]
 	}
-	for i := range o.waits {
-		r.waits[i] += o.waits[i]
-	}
+	r.waits.merge(&o.waits)
+	r.ScaleDowns.merge(&o.ScaleDowns)
+	r.Created += o.Created
+	r.Removed += o.Removed
+	r.Patches += o.Patches
 	r.WorkerHours += o.WorkerHours
 	r.Actions += o.Actions
 	r.Reversals += o.Reversals

@@ -3,6 +3,9 @@ package sim
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
 // Law decides the replicas of a run. It keeps state of one run at a time; Simulator.Run starts it anew.
@@ -30,9 +33,12 @@ type pod struct {
 	slot                int32   // the first of its slots
 	busy, told          int16   // slots in use; what telemetry last told of it
 	state               podState
-	seen                bool  // telemetry has told of it
-	marked              bool  // goes first
-	round               int32 // the last decision that named it as a victim
+	seen                bool // telemetry has told of it
+	trouble             scaling.Trouble
+	tie                 uint32  // what Kubernetes goes by among equals
+	changed, stopped    float64 // when it last became ready or unready, and when it was told to stop
+	cost, costBefore    int32   // its deletion cost
+	costAt              float64 // since when
 }
 
 // Simulator runs workloads. It keeps its memory from run to run; it is not safe for use by several goroutines at once.
@@ -47,11 +53,12 @@ type Simulator struct {
 
 	pods   []pod
 	alive  []int32 // pods neither draining nor gone, oldest first
-	dying  []int32 // pods that drain
+	dying  []int32 // pods that were told to stop less than a few seconds ago
 	spec   int32
 	moved  int32 // sign of the last change of spec
 	ready  int
 	peaks  []float64 // when 1, 2, ... pods first worked, after the mark
+	shown  float64   // when the operator last decided because its cache showed something
 	parted bool      // a job server doesn't answer now
 
 	slotPod   []int32 // -1: somebody else's
@@ -237,7 +244,7 @@ func (s *Simulator) begin(slot, i int32) {
 	wait := s.now - j.At - float64(j.Delay)
 	if !s.begun[i] {
 		s.begun[i] = true
-		s.result.wait(wait)
+		s.result.waits.add(wait)
 		for k, t := range s.c.Targets {
 			if wait > t+1e-9 {
 				s.result.Late[k]++
@@ -317,7 +324,14 @@ func (s *Simulator) handle(e event) {
 		s.trace()
 		s.askAt(next)
 	case applied:
+		s.dying = slices.DeleteFunc(s.dying, func(i int32) bool { return s.now-s.pods[i].stopped > 2*watchLag })
 		s.reconcile()
+	case podShown:
+		if l, ok := s.law.(*Ours); ok && e.at-s.shown >= 0.1 {
+			s.shown = e.at // all patches of a round show at once
+			l.plan(s)
+			s.trace()
+		}
 	case foreignChanges:
 		s.setForeign(s.w.Foreign[e.who].Slots)
 	case operatorRestarts:

@@ -189,9 +189,11 @@ func TestVictimsOfADeployment(t *testing.T) {
 	s.spec = 4
 	s.reconcile()
 	for i := range s.pods[:3] {
-		s.pods[i].state = working
+		s.pods[i].state, s.pods[i].registered = working, 0
 	}
-	s.pods[0].marked = true
+	s.pods[2].changed = 90
+	s.now = 100
+	s.pods[0].cost = -1
 	gone := func(n int32) (who []int32) {
 		s.spec = n
 		s.reconcile()
@@ -209,7 +211,7 @@ func TestVictimsOfADeployment(t *testing.T) {
 		t.Errorf("then the marked one (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]int32{0, 2, 3}, gone(1)); diff != "" {
-		t.Errorf("then the youngest (-want +got):\n%s", diff)
+		t.Errorf("then the one that has been ready for the shortest time (-want +got):\n%s", diff)
 	}
 }
 

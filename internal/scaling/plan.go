@@ -1,0 +1,54 @@
+package scaling
+
+import "time"
+
+// Facts are what is known of a pool's workload and pods when a decision is applied.
+type Facts struct {
+	Now      time.Time
+	Kind     WorkloadKind
+	Replicas int32
+	// Complete: every job server answered. Answer is the oldest of their newest answers, Newest the newest; Unexplained is how many running jobs no pod's telemetry
+	// explains.
+	Complete       bool
+	Answer, Newest time.Time
+	Unexplained    int64
+	// Template is a hash of the pod template; Refused: the API server refuses pods.
+	Template string
+	Refused  bool
+	Pods     []Pod
+}
+
+// PlanState is what the rules about pods remember of a pool.
+type PlanState struct {
+	Removal  RemovalState
+	Ordering OrderingState
+}
+
+// Plan is what to write: the patches, and then, whether they succeed or not, the replicas.
+type Plan struct {
+	Replicas int32
+	Patches  []Patch
+	Order    Order
+	Removal  Removal
+}
+
+// PlanPods turns a decision into what is to be written: as many replicas more as may help, as many fewer as may go. The state given is used up.
+func PlanPods(p *Policy, d *Decision, f *Facts, s PlanState) (Plan, PlanState) {
+	q := p.withDefaults()
+	var out Plan
+	out.Order, s.Ordering = Grow(&OrderingInput{
+		Now: f.Now, Replicas: f.Replicas, Want: d.Want, Floor: d.Floor, Maximum: q.MaxReplicas, Template: f.Template,
+		Start: d.Start, Answer: f.Newest, Refused: f.Refused, Pods: f.Pods,
+	}, s.Ordering)
+	want := out.Order.Replicas
+	out.Removal, s.Removal = Remove(&RemovalInput{
+		Now: f.Now, Poll: q.Tick, Kind: f.Kind, Replicas: f.Replicas, Want: want, Ceiling: max(d.Ceiling, want),
+		Complete: f.Complete && d.Held == "", Answer: f.Answer, Unexplained: f.Unexplained,
+		Graceful: q.ScaleDown == ScaleDownGraceful, Drains: d.Drains, Pods: f.Pods,
+	}, s.Removal)
+	out.Replicas, out.Patches = max(want, out.Removal.Replicas), out.Removal.Patches
+	if want < f.Replicas {
+		out.Replicas = out.Removal.Replicas
+	}
+	return out, s
+}
