@@ -10,18 +10,27 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
+	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
 func (c *plugin) explainCommand() *cobra.Command {
 	var format string
+	var numbers bool
 	cmd := &cobra.Command{
-		Use:               "explain POOL",
-		Short:             "Tell why a pool has the replicas that it has",
+		Use:   "explain POOL",
+		Short: "Explain what is wrong with a pool and why it has its number of replicas",
+		Long: `Explain what is wrong with a pool and why it has its number of replicas.
+
+It reads the pool's status, which the operator writes on change and the queue's figures at most once a minute.
+"kubectl gearman top" shows live figures.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,24 +45,42 @@ func (c *plugin) explainCommand() *cobra.Command {
 			if err := api.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, &pool); err != nil {
 				return err
 			}
-			return writeExplanation(c.Out, format, &pool)
+			return writeExplanation(c.Out, explainOptions{format: format, numbers: numbers || format == "wide", now: time.Now()}, &pool)
 		},
 	}
+	cmd.Flags().BoolVar(&numbers, "numbers", false, "also show the numbers behind the decision, the job servers and all conditions (like -o wide)")
 	cli.AddOutputFlag(cmd, &format)
 	return cmd
 }
 
-func writeExplanation(out io.Writer, format string, pool *v1alpha1.GearmanWorkerPool) error {
+// explainOptions say how an explanation is written.
+type explainOptions struct {
+	format  string
+	numbers bool
+	now     time.Time // schedules are in force at this time
+}
+
+// explanation is what -o json and -o yaml write.
+type explanation struct {
+	Problems []diagnosis.Problem              `json:"problems"`
+	Status   v1alpha1.GearmanWorkerPoolStatus `json:"status"`
+}
+
+func writeExplanation(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool) error {
+	all := explanation{Problems: diagnosis.Of(pool), Status: pool.Status}
+	if all.Problems == nil {
+		all.Problems = []diagnosis.Problem{}
+	}
 	var data []byte
 	var err error
-	switch format {
+	switch o.format {
 	case "json":
-		data, err = json.MarshalIndent(pool.Status, "", "  ")
+		data, err = json.MarshalIndent(all, "", "  ")
 		data = append(data, '\n')
 	case "yaml":
-		data, err = yaml.Marshal(pool.Status)
+		data, err = yaml.Marshal(all)
 	default:
-		return explain(out, pool)
+		return explain(out, o, pool, all.Problems)
 	}
 	if err != nil {
 		return err
@@ -62,7 +89,7 @@ func writeExplanation(out io.Writer, format string, pool *v1alpha1.GearmanWorker
 	return err
 }
 
-// term tells one number of a decision in words.
+// term describes one number of a decision.
 type term struct {
 	key, words string
 	show       func(int64) string
@@ -70,88 +97,167 @@ type term struct {
 
 // terms are in the order in which the law uses them. The units are in the keys, see DecisionStatus.
 var terms = []term{
-	{"queued", "jobs wait and can be handed out", count},
-	{"stuck", "jobs in the queue are handed to no free worker", count},
+	{"queued", "jobs are queued and runnable", count},
+	{"stuck", "queued jobs are given to no free worker", count},
 	{"running", "jobs run in this pool's pods", count},
-	{"foreign", "jobs run elsewhere (other workers of the same functions)", count},
-	{"slots", "jobs the ready pods can work on at once", count},
-	{"freeSlots", "of these slots are free", count},
-	{"startingSlots", "slots are in pods that start", count},
-	{"missingMilliSlots", "slots are missing for the queue to start in time", thousandths},
-	{"loadMilliSlots", "slots are kept busy by the work that arrives", thousandths},
+	{"foreign", "running jobs are not reported by this pool's pods (other workers, or late telemetry)", count},
+	{"slots", "slots are in ready pods (a slot is one job that a pod can run at a time)", count},
+	{"freeSlots", "slots in ready pods are free", count},
+	{"startingSlots", "slots are in starting pods", count},
+	{"missingMilliSlots", "more slots are needed to start the queued jobs in time", thousandths},
+	{"loadMilliSlots", "slots are busy with the present load", thousandths},
 	{"keepMilliSlots", "slots are kept for that load", thousandths},
-	{"idleMilliSlots", "slots were idle all through the idle window", thousandths},
-	{"jobMilliseconds", "a job takes (learnt from jobs that ended well; a guess until one has)", milliseconds},
-	{"bootMilliseconds", "a pod takes from its creation to its registration (a guess until one was seen)", milliseconds},
-	{"oldestWaitMilliseconds", "the oldest job has waited (estimated)", milliseconds},
-	{"targetWaitMilliseconds", "a job should start within this time", milliseconds},
+	{"idleMilliSlots", "slots were idle during the whole idle window", thousandths},
+	{"jobMilliseconds", "mean job time (estimated until a job has completed)", milliseconds},
+	{"bootMilliseconds", "time from a pod's creation to its registration (estimated until a pod has started)", milliseconds},
+	{"oldestWaitMilliseconds", "wait of the oldest queued job (estimated)", milliseconds},
+	{"targetWaitMilliseconds", "target wait", milliseconds},
 }
 
 func count(n int64) string        { return fmt.Sprint(n) }
 func thousandths(n int64) string  { return fmt.Sprintf("%.2f", float64(n)/1000) }
 func milliseconds(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
 
-// explain writes a pool's state, its last decision and the numbers behind it for people.
-func explain(out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
-	status, spec := &pool.Status, &pool.Spec
+// explain writes the problems of a pool, its state and its last decision for people.
+func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, problems []diagnosis.Problem) error {
 	p := &printer{out: out}
-	p.line("Pool %s/%s serves %s on %s.", pool.Namespace, pool.Name, cli.Printable(status.Functions), cli.Printable(servers(spec.Servers)))
-	if status.ObservedGeneration < pool.Generation {
-		p.line("The operator has not seen the latest change of the pool yet: what follows is older.")
+	p.line("Pool %s/%s serves %s on %s.", pool.Namespace, pool.Name,
+		cli.Printable(strings.Join(policy.Functions(&pool.Spec), ", ")), cli.Printable(servers(pool.Spec.Servers)))
+	if pool.Status.ObservedGeneration < pool.Generation {
+		p.line("The operator has not processed the latest change of the pool yet. What follows describes the state before it.")
 	}
-	p.line("")
-	if status.Decision.Reason == "" {
-		p.line("Nothing was decided yet.")
-	} else {
-		replicas := "replicas"
-		if status.Replicas == 1 {
-			replicas = "replica"
-		}
-		p.line("%d %s (%d ready), %d wanted, between %d and %d.", status.Replicas, replicas, status.ReadyReplicas, status.DesiredReplicas,
-			spec.MinReplicas, spec.MaxReplicas)
-		p.line("%s: %s.", status.Decision.Reason, cli.Printable(strings.TrimSuffix(status.Decision.Message, ".")))
-	}
-
-	if len(status.Decision.Terms) > 0 {
-		p.line("\nThe numbers behind it:")
-		table := cli.NewTable(out)
-		known := map[string]bool{}
-		for _, t := range terms {
-			known[t.key] = true
-			if n, ok := status.Decision.Terms[t.key]; ok {
-				fmt.Fprintf(table, "  %s\t%s\n", t.show(n), t.words)
-			}
-		}
-		// An operator that is newer than the plugin may tell more.
-		for _, key := range slices.Sorted(maps.Keys(status.Decision.Terms)) {
-			if !known[key] {
-				fmt.Fprintf(table, "  %d\t%s\n", status.Decision.Terms[key], cli.Printable(key))
-			}
-		}
-		p.keep(table.Flush())
-	}
-
-	if len(status.Servers) > 0 {
-		p.line("\nJob servers:")
-		table := cli.NewTable(out)
-		for _, s := range status.Servers {
-			fmt.Fprintf(table, "  %s\t%s\t%s\n", cli.Printable(s.Address), s.State, cli.Printable(s.Message))
-		}
-		p.keep(table.Flush())
-	}
-
-	if len(status.Conditions) > 0 {
-		p.line("\nConditions:")
-		table := cli.NewTable(out)
-		for _, condition := range status.Conditions {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason, cli.Printable(condition.Message))
-		}
-		p.keep(table.Flush())
-	}
-	if status.LastScaleTime != nil {
-		p.line("\nLast scaled at %s.", status.LastScaleTime.Format(time.RFC3339))
+	p.problems(problems)
+	p.state(o, pool)
+	if o.numbers {
+		p.numbers(pool.Status.Decision.Terms)
+		p.servers(pool.Status.Servers)
+		p.conditions(pool.Status.Conditions)
 	}
 	return p.err
+}
+
+// problems writes what is wrong, why, and what to try.
+func (p *printer) problems(problems []diagnosis.Problem) {
+	if len(problems) == 0 {
+		p.line("\nNo problem is reported.")
+		return
+	}
+	for _, problem := range problems {
+		p.line("\n%s: %s", strings.ToUpper(problem.Severity.String()), problem.Title)
+		if problem.Why != "" {
+			p.line("  Why: %s", cli.Printable(problem.Why))
+		}
+		for i, try := range problem.Try {
+			label := "  Try: "
+			if i > 0 {
+				label = "       "
+			}
+			p.line("%s%s", label, cli.Printable(try))
+		}
+	}
+}
+
+// state writes the pool's replicas, bounds, mode, queue and last decision.
+func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
+	status := &pool.Status
+	p.line("")
+	if status.Decision.Reason == "" {
+		p.line("The operator has not decided on this pool yet.")
+		return
+	}
+	table := cli.NewTable(p.out)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s:\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("Replicas", "%d (%d ready), %d desired", status.Replicas, status.ReadyReplicas, status.DesiredReplicas)
+	row("Bounds", "%s", bounds(pool, o.now))
+	row("Mode", "%s", policy.Mode(&pool.Spec))
+	row("Queue", "%d queued, %d running, the oldest has waited for %s (target %s)", status.Queue.Queued, status.Queue.Running,
+		time.Duration(status.Queue.OldestWaitSeconds)*time.Second, targetWait(&pool.Spec))
+	row("Decision", "%s: %s", cli.Printable(status.Decision.Reason), cli.Printable(status.Decision.Message))
+	if status.LastScaleTime != nil {
+		row("Last scaled", "%s (%s ago)", status.LastScaleTime.UTC().Format(time.RFC3339), duration.HumanDuration(o.now.Sub(status.LastScaleTime.Time)))
+	}
+	p.keep(table.Flush())
+}
+
+// bounds describes the bounds in force, with the schedules that set them.
+func bounds(pool *v1alpha1.GearmanWorkerPool, now time.Time) string {
+	compiled, err := policy.Compile(&pool.Spec)
+	if err != nil {
+		return fmt.Sprintf("%d to %d (spec; schedules can't be read)", pool.Spec.MinReplicas, pool.Spec.MaxReplicas)
+	}
+	at := compiled.At(now)
+	text := fmt.Sprintf("%d to %d", at.MinReplicas, at.MaxReplicas)
+	if names := compiled.ActiveSchedules(now); len(names) > 0 {
+		text += fmt.Sprintf(" (schedule %s; the spec says %d to %d)", strings.Join(names, ", "), pool.Spec.MinReplicas, pool.Spec.MaxReplicas)
+	}
+	return text
+}
+
+// targetWait describes what the pool scales for.
+func targetWait(spec *v1alpha1.GearmanWorkerPoolSpec) string {
+	compiled, err := policy.Compile(spec)
+	if err != nil {
+		return "unknown"
+	}
+	at := compiled.At(time.Time{})
+	switch {
+	case at.TargetWait == 0:
+		return fmt.Sprintf("%d queued jobs for each replica", at.JobsPerReplica)
+	case at.JobsPerReplica > 0:
+		return fmt.Sprintf("%s, and at most %d queued jobs for each replica", at.TargetWait, at.JobsPerReplica)
+	}
+	return at.TargetWait.String()
+}
+
+// numbers writes the terms of the last decision.
+func (p *printer) numbers(values map[string]int64) {
+	if len(values) == 0 {
+		return
+	}
+	p.line("\nNumbers behind the decision:")
+	table := cli.NewTable(p.out)
+	known := map[string]bool{}
+	for _, t := range terms {
+		known[t.key] = true
+		if n, ok := values[t.key]; ok {
+			fmt.Fprintf(table, "  %s\t%s\n", t.show(n), t.words)
+		}
+	}
+	// An operator that is newer than the plugin may report more.
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if !known[key] {
+			fmt.Fprintf(table, "  %d\t%s\n", values[key], cli.Printable(key))
+		}
+	}
+	p.keep(table.Flush())
+}
+
+// servers writes the state of each job server.
+func (p *printer) servers(all []v1alpha1.ServerStatus) {
+	if len(all) == 0 {
+		return
+	}
+	p.line("\nJob servers:")
+	table := cli.NewTable(p.out)
+	for _, s := range all {
+		fmt.Fprintf(table, "  %s\t%s\n", cli.Printable(s.Address), cli.Printable(s.State))
+	}
+	p.keep(table.Flush())
+}
+
+// conditions writes every condition.
+func (p *printer) conditions(all []metav1.Condition) {
+	if len(all) == 0 {
+		return
+	}
+	p.line("\nConditions:")
+	table := cli.NewTable(p.out)
+	for _, condition := range all {
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason, cli.Printable(condition.Message))
+	}
+	p.keep(table.Flush())
 }
 
 // printer keeps the first error of many writes.

@@ -67,6 +67,17 @@ func (c Compiled) At(now time.Time) scaling.Policy {
 	return p
 }
 
+// ActiveSchedules returns the names of the schedules in force at now, in the order of the spec.
+func (c Compiled) ActiveSchedules(now time.Time) []string {
+	var names []string
+	for _, s := range c.schedules {
+		if s.Active(now) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 func behaviorOf(b *autoscalingv2.HorizontalPodAutoscalerBehavior) (*scaling.Behavior, error) {
 	if b == nil {
 		return nil, nil

@@ -57,7 +57,7 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 	}
 	says([]string{"reverse", "NAMESPACE", s.Namespace, "REASON"}, "top", "--once")
 	says([]string{"reverse", "MIN", "JOB"}, "top", "--once", "-A", "-o", "wide", "--sort", "wait")
-	says([]string{"Pool " + s.Namespace + "/reverse serves reverse", "1 replica (1 ready)", "Job servers:"}, "explain", "reverse")
+	says([]string{"Pool " + s.Namespace + "/reverse serves reverse", "1 (1 ready)", "Job servers:"}, "explain", "reverse", "--numbers")
 	for _, server := range []string{"svc/gearmand", "pod/gearmand-0", "pool/reverse"} {
 		says([]string{s.Namespace + "/gearmand-0", "reverse"}, "status", server)
 	}

@@ -1,0 +1,84 @@
+package diagnosis
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	condition := func(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: "because"}
+	}
+	tests := map[string]struct {
+		conditions []metav1.Condition
+		queued     int64
+		want       []string // severity, condition and reason
+	}{
+		"a new pool": {},
+		"all is well": {conditions: []metav1.Condition{
+			condition("Ready", metav1.ConditionTrue, "AsExpected"), condition("Stalled", metav1.ConditionFalse, "AsExpected"),
+			condition("JobServersReachable", metav1.ConditionTrue, "AllAnswer"), condition("ScalingActive", metav1.ConditionTrue, "AsExpected"),
+		}},
+		"one cause is reported once, the worst first": {
+			conditions: []metav1.Condition{
+				condition("ScalingActive", metav1.ConditionFalse, "Paused"), condition("FunctionShared", metav1.ConditionTrue, "SharedWithPools"),
+				condition("Stalled", metav1.ConditionTrue, "InvalidScaling"), condition("Ready", metav1.ConditionFalse, "InvalidScaling"),
+			},
+			want: []string{"critical Stalled InvalidScaling", "warning FunctionShared SharedWithPools", "info ScalingActive Paused"},
+		},
+		"a maximum that nobody waits at":    {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}},
+		"a maximum with a queue":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}, queued: 1, want: []string{"warning ScalingLimited TooManyReplicas"}},
+		"the user's own minimum":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooFewReplicas")}, queued: 1},
+		"a rollout":                         {conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Rollout")}},
+		"an unknown reason":                 {conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "News")}, want: []string{"critical Ready News"}},
+		"an unknown condition":              {conditions: []metav1.Condition{condition("Odd", metav1.ConditionTrue, "News")}},
+		"stalled for an unknown reason":     {conditions: []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "News")}, want: []string{"critical Stalled News"}},
+		"not polled yet is not yet trouble": {conditions: []metav1.Condition{condition("JobServersReachable", metav1.ConditionUnknown, "NotYetPolled"), condition("ScalingActive", metav1.ConditionFalse, "NotYetPolled")}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}
+			pool.Status.Conditions, pool.Status.Queue.Queued = tt.conditions, tt.queued
+			var got []string
+			for _, p := range Of(pool) {
+				got = append(got, p.Severity.String()+" "+p.Condition+" "+p.Reason)
+				if p.Title == "" || p.Why != "because" {
+					t.Errorf("%s: title %q, why %q", p.Reason, p.Title, p.Why)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			worst, ok := Worst(pool)
+			if ok != (len(got) > 0) || ok && worst.Reason != Of(pool)[0].Reason {
+				t.Errorf("worst is %v, %v", worst, ok)
+			}
+		})
+	}
+}
+
+// Every entry belongs to a condition that can be unhealthy, has a title, and its commands name the pool.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}
+	for k, a := range adviceTable {
+		if _, ok := unhealthy[k.condition]; !ok {
+			t.Errorf("%v: no status makes this a problem", k)
+		}
+		if a.title == "" || len(a.try) == 0 {
+			t.Errorf("%v: needs a title and something to try", k)
+		}
+		for _, line := range fill(a.try, pool) {
+			if strings.Contains(line, "POOL") || strings.Contains(line, "NAMESPACE") || strings.HasPrefix(line, "kubectl") && !strings.Contains(line, "-n jobs") {
+				t.Errorf("%v: %q", k, line)
+			}
+		}
+	}
+}
