@@ -4,9 +4,10 @@ ARG GO_VERSION=1.26
 FROM --platform=${BUILDPLATFORM:-linux/amd64} docker.io/library/golang:${GO_VERSION} AS build
 WORKDIR /src
 # The modules first: they change less often than the code.
-COPY go.mod go.sum ./
+COPY go.work go.mod go.sum ./
+COPY gearman/go.mod gearman/
 COPY hack/image/go.mod hack/image/go.sum hack/image/
-RUN go mod download && cd hack/image && go mod download
+RUN go mod download && cd hack/image && GOWORK=off go mod download
 COPY . .
 ARG TARGETARCH=amd64
 ARG VERSION=dev

@@ -2,14 +2,14 @@ package admin
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 func dial(t *testing.T, addr string) *Conn {
@@ -65,11 +65,11 @@ func TestGearmand(t *testing.T) {
 	first := submit(t, c, "f", "key")
 	second := submit(t, c, "f", "")
 	rows, err := c.Status(ctx)
-	if diff := cmp.Diff([]FunctionStatus{{Function: "f", Total: 2}}, rows); diff != "" || err != nil {
+	if diff := check.Diff([]FunctionStatus{{Function: "f", Total: 2}}, rows); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	prio, err := c.PriorityStatus(ctx)
-	if diff := cmp.Diff([]PriorityStatus{{Function: "f", Normal: 2}}, prio); diff != "" || err != nil {
+	if diff := check.Diff([]PriorityStatus{{Function: "f", Normal: 2}}, prio); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	jobs, err := c.Jobs(ctx)
@@ -77,8 +77,8 @@ func TestGearmand(t *testing.T) {
 		t.Errorf("Jobs: %v, %v", jobs, err)
 	}
 	keys, err := c.UniqueJobs(ctx)
-	less := func(a, b UniqueJob) bool { return a.Unique < b.Unique }
-	if diff := cmp.Diff([]UniqueJob{{}, {Unique: "key"}}, keys, cmpopts.SortSlices(less)); diff != "" || err != nil {
+	slices.SortFunc(keys, func(a, b UniqueJob) int { return strings.Compare(a.Unique, b.Unique) })
+	if diff := check.Diff([]UniqueJob{{}, {Unique: "key"}}, keys); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	probe := dial(t, s.Addr)
@@ -127,7 +127,7 @@ func TestGearmand(t *testing.T) {
 	}
 	found := false
 	for _, w := range conns {
-		found = found || w.ID == "me" && w.IP == "127.0.0.1" && cmp.Equal(w.Functions, []string{"g"})
+		found = found || w.ID == "me" && w.IP == "127.0.0.1" && slices.Equal(w.Functions, []string{"g"})
 	}
 	if !found {
 		t.Errorf("Workers: %v lacks this connection", conns)
@@ -143,7 +143,7 @@ func TestPerl(t *testing.T) {
 	}
 	submit(t, c, "f", "")
 	rows, err := c.Status(ctx)
-	if diff := cmp.Diff([]FunctionStatus{{Function: "f", Total: 1}}, rows); diff != "" || err != nil {
+	if diff := check.Diff([]FunctionStatus{{Function: "f", Total: 1}}, rows); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	if conns, err := c.Workers(ctx); err != nil || len(conns) != 1 {

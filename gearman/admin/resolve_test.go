@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 type answers struct {
@@ -45,7 +45,7 @@ func TestResolve(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := Resolve(t.Context(), tt.answer, tt.address)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := check.Diff(tt.want, got); diff != "" {
 				t.Errorf("addresses (-want +got):\n%s", diff)
 			}
 			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {

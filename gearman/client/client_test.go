@@ -12,16 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
 	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { check.Main(m) }
 
 func newClient(t *testing.T, o client.Options) *client.Client {
 	t.Helper()
@@ -139,7 +137,7 @@ func TestForeground(t *testing.T) {
 				client.OnWarning(func(b []byte) { log = append(log, "warning "+string(b)) }))
 			log = append(log, "result "+string(got))
 			want := []string{"created at " + addr, "status 1/3", "data a", "warning w", "data b", "result end"}
-			if diff := cmp.Diff(want, log); diff != "" || err != nil {
+			if diff := check.Diff(want, log); diff != "" || err != nil {
 				t.Error(err, diff)
 			}
 			if got, err := plain.Do(ctx, "talk", nil); err != nil || string(got) != "abend" {
@@ -248,7 +246,7 @@ func TestBackgroundAndStatus(t *testing.T) {
 		return nil, nil
 	}}, addr)
 	<-all
-	if diff := cmp.Diff([]string{"high", "same", "low"}, got); diff != "" {
+	if diff := check.Diff([]string{"high", "same", "low"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -394,7 +392,7 @@ func TestDialer(t *testing.T) {
 		t.Error(err)
 	}
 	slices.Sort(asked)
-	if diff := cmp.Diff([]string{"tcp 127.0.0.1:4730", "tcp [::1]:99"}, asked); diff != "" {
+	if diff := check.Diff([]string{"tcp 127.0.0.1:4730", "tcp [::1]:99"}, asked); diff != "" {
 		t.Error(diff)
 	}
 }

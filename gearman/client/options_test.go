@@ -11,10 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 // memory makes in-memory servers at 192.0.2.1 and so on, and a client of theirs.
@@ -179,7 +178,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		where()
 		got = append(got, where())
 		want := []string{"192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.2:4730"}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := check.Diff(want, got); diff != "" {
 			t.Errorf("servers (-want +got):\n%s", diff)
 		}
 		if names.asks != 3 {
@@ -218,7 +217,7 @@ func TestHooks(t *testing.T) {
 	}
 	addr := servers[0].Addr()
 	want := []string{"up " + addr + " true", "down " + addr + " true", "up " + addr + " true", "down " + addr + " false"}
-	if diff := cmp.Diff(want, seen); diff != "" {
+	if diff := check.Diff(want, seen); diff != "" {
 		t.Errorf("hooks (-want +got):\n%s", diff)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 func TestErrorNamesEveryServerTried(t *testing.T) {

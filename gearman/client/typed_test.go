@@ -4,12 +4,11 @@ import (
 	"context"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 func TestTypedCalls(t *testing.T) {
@@ -29,7 +28,7 @@ func TestTypedCalls(t *testing.T) {
 		t.Errorf("%d, %v", got, err)
 	}
 	raw, err := c.Do(ctx, "sum", []byte("[4,5]"))
-	if diff := cmp.Diff(`{"result":9}`, string(raw)); diff != "" || err != nil {
+	if diff := check.Diff(`{"result":9}`, string(raw)); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	if _, err := client.Call[int](ctx, c, codec.NetGearman, "sum", "no list"); err == nil {

@@ -4,11 +4,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 // A persistent queue keeps one background job for each function and key: jobs that were given none must not replace each other there, however
@@ -52,7 +51,7 @@ func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 	for _, r := range rows {
 		got[r.Function] = int64(r.Total)
 	}
-	if diff := cmp.Diff(map[string]int64{"alone": 3, "given": 1, "none": 1, "piped": 100}, got); diff != "" {
+	if diff := check.Diff(map[string]int64{"alone": 3, "given": 1, "none": 1, "piped": 100}, got); diff != "" {
 		t.Errorf("jobs after a restart (-want +got):\n%s", diff)
 	}
 }

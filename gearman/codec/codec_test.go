@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 func TestNetGearmanArg(t *testing.T) {
@@ -41,7 +41,7 @@ func TestNetGearmanArg(t *testing.T) {
 		if err := NetGearman.Arg.Decode(wire, &got); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := check.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
@@ -123,7 +123,7 @@ func TestNetGearmanResult(t *testing.T) {
 		case *any:
 			got = *p
 		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := check.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
@@ -259,7 +259,7 @@ func FuzzNetGearman(f *testing.F) {
 		if s, ok := arg.(string); ok && strings.ToValidUTF8(s, "\uFFFD") != s {
 			return // JSON holds no other bytes
 		}
-		if diff := cmp.Diff(arg, back); diff != "" {
+		if diff := check.Diff(arg, back); diff != "" {
 			t.Fatalf("%q: %s", data, diff)
 		}
 	})

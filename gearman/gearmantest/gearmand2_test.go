@@ -8,11 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
@@ -48,7 +47,7 @@ func TestOrderOfDialects(t *testing.T) {
 			}
 			c.send(proto.TypeCanDo, "a")
 			c.send(proto.TypeCanDo, "b")
-			if diff := cmp.Diff(tt.want, c.grabAll()); diff != "" {
+			if diff := check.Diff(tt.want, c.grabAll()); diff != "" {
 				t.Errorf("order (-want +got):\n%s", diff)
 			}
 		})
@@ -76,7 +75,7 @@ func TestGlobalPriority(t *testing.T) {
 	for _, f := range []string{"a", "b", "c"} { // asked in the order c, b, a
 		c.send(proto.TypeCanDo, f)
 	}
-	if diff := cmp.Diff([]string{"a3", "a4", "c2", "b5", "c1"}, c.grabAll()); diff != "" {
+	if diff := check.Diff([]string{"a3", "a4", "c2", "b5", "c1"}, c.grabAll()); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
@@ -203,7 +202,7 @@ func TestDelayedJobsHide(t *testing.T) {
 					c.created()
 				}
 			}
-			if diff := cmp.Diff(tt.want, c.grabAll()); diff != "" {
+			if diff := check.Diff(tt.want, c.grabAll()); diff != "" {
 				t.Errorf("jobs (-want +got):\n%s", diff)
 			}
 		})
@@ -232,7 +231,7 @@ func TestUniqueJobsOfVersions(t *testing.T) {
 			defer c.Close()
 			for range 2 { // the version is asked for once
 				got, err := c.UniqueJobs(t.Context())
-				if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				if diff := check.Diff(want, got); diff != "" || err != nil {
 					t.Errorf("error %v (-want +got):\n%s", err, diff)
 				}
 			}

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -224,7 +223,7 @@ func TestQueue(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, newBench(t, tc.rules).do(tc.steps...)); diff != "" {
+			if diff := check.Diff(tc.want, newBench(t, tc.rules).do(tc.steps...)); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
 		})
@@ -235,11 +234,11 @@ func TestQueueDelayed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, rules{})
 	b.do("w: CAN_DO f", "c: SUBMIT_JOB_EPOCH f  1000010 x")
-	if diff := cmp.Diff([]string{"w NO_JOB"}, b.do("w: GRAB_JOB", "w: PRE_SLEEP")); diff != "" {
+	if diff := check.Diff([]string{"w NO_JOB"}, b.do("w: GRAB_JOB", "w: PRE_SLEEP")); diff != "" {
 		t.Errorf("before it is due (-want +got):\n%s", diff)
 	}
 	b.now += 10
-	if diff := cmp.Diff([]string{"w NOOP", "w JOB_ASSIGN H:t:1 f x"}, b.do("w: PRE_SLEEP", "w: GRAB_JOB")); diff != "" {
+	if diff := check.Diff([]string{"w NOOP", "w JOB_ASSIGN H:t:1 f x"}, b.do("w: PRE_SLEEP", "w: GRAB_JOB")); diff != "" {
 		t.Errorf("when it is due (-want +got):\n%s", diff)
 	}
 }

@@ -14,14 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { check.Main(m) }
 
 // A conn is a connection of a test, with a deadline on everything.
 type conn struct {
@@ -113,7 +111,7 @@ func TestJob(t *testing.T) {
 		worker.want("NOOP ")
 		worker.send(proto.TypeGrabJob)
 		worker.want("JOB_ASSIGN H:gearmantest:1 f " + data)
-		if diff := cmp.Diff(gearmantest.FunctionStatus{Name: "f", Total: 1, Running: 1, Workers: 1}, s.Function("f")); diff != "" {
+		if diff := check.Diff(gearmantest.FunctionStatus{Name: "f", Total: 1, Running: 1, Workers: 1}, s.Function("f")); diff != "" {
 			t.Errorf("function (-want +got):\n%s", diff)
 		}
 		worker.send(proto.TypeWorkComplete, "H:gearmantest:1", data)
@@ -147,7 +145,7 @@ func TestStats(t *testing.T) {
 	}
 	got := s.Stats()
 	got.BytesOut = 0
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := check.Diff(want, got); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}
 	if got.Total() != 3 {

@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 // packets has one well-formed packet of every type, as an encoder makes it.
@@ -90,7 +90,7 @@ func TestEveryTypeRoundTrips(t *testing.T) {
 		again, err := reencode(p)
 		if err != nil {
 			t.Errorf("%s: %v", typ, err)
-		} else if diff := cmp.Diff(wire, again); diff != "" {
+		} else if diff := check.Diff(wire, again); diff != "" {
 			t.Errorf("%s decoded and encoded again (-first +second):\n%s", typ, diff)
 		}
 	}

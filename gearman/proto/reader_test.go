@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 func TestTextAndBinaryMixed(t *testing.T) {
@@ -41,7 +41,7 @@ func TestTextAndBinaryMixed(t *testing.T) {
 		got = append(got, p.String())
 	}
 	want := []string{"OK 1.1.20+ds", "RES ECHO_RES (2 bytes)", "OK", ".", "RES NOOP (0 bytes)"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := check.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
 func TestStatusRows(t *testing.T) {
@@ -33,7 +33,7 @@ func TestStatusRows(t *testing.T) {
 		if errors.Is(err, ErrRow) != tt.bad {
 			t.Errorf("%q: error %v", line, err)
 		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := check.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q:\n%s", line, diff)
 		}
 	}
@@ -42,11 +42,11 @@ func TestStatusRows(t *testing.T) {
 func TestOtherRows(t *testing.T) {
 	t.Parallel()
 	prio, err := ParsePriorityRow([]byte("al\tpha\t1\t2\t3\t4"))
-	if diff := cmp.Diff(PriorityRow{Function: []byte("al\tpha"), High: 1, Normal: 2, Low: 3, Workers: 4}, prio); diff != "" || err != nil {
+	if diff := check.Diff(PriorityRow{Function: []byte("al\tpha"), High: 1, Normal: 2, Low: 3, Workers: 4}, prio); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	job, err := ParseJobRow([]byte("H:vm:2\t3\t1\t0"))
-	if diff := cmp.Diff(JobRow{Handle: []byte("H:vm:2"), Retries: 3, Ignored: true}, job); diff != "" || err != nil {
+	if diff := check.Diff(JobRow{Handle: []byte("H:vm:2"), Retries: 3, Ignored: true}, job); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	for _, line := range []string{"", "alpha\t1\t2\t3", "alpha\t1\t2\t3\t-1", "a\tb\tc\td\te"} {
@@ -99,7 +99,7 @@ func TestWorkerRows(t *testing.T) {
 		for f := range got.Functions {
 			r.Functions = append(r.Functions, string(f))
 		}
-		if diff := cmp.Diff(tt.want, r); diff != "" {
+		if diff := check.Diff(tt.want, r); diff != "" {
 			t.Errorf("%q:\n%s", line, diff)
 		}
 	}
@@ -129,7 +129,7 @@ func TestReplies(t *testing.T) {
 	}
 	for line, tt := range tests {
 		got, ok := ParseReply([]byte(line))
-		if diff := cmp.Diff(tt.want, got); diff != "" || ok != tt.ok {
+		if diff := check.Diff(tt.want, got); diff != "" || ok != tt.ok {
 			t.Errorf("%q: ok %v\n%s", line, ok, diff)
 		}
 	}

@@ -324,7 +324,8 @@ func TestOnPanic(t *testing.T) {
 		var mu sync.Mutex
 		var got []Outcome
 		o := Options{Hooks: Hooks{JobDone: func(_ *Job, d Done) {
-			if pe, ok := errors.AsType[*PanicError](d.Err); d.Outcome != Complete && (!ok || pe.Value != "oops" || len(pe.Stack) == 0) {
+			var pe *PanicError
+			if ok := errors.As(d.Err, &pe); d.Outcome != Complete && (!ok || pe.Value != "oops" || len(pe.Stack) == 0) {
 				t.Errorf("error %v", d.Err)
 			}
 			mu.Lock()

@@ -10,10 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -29,7 +28,7 @@ func TestPrefix(t *testing.T) {
 			seen = append(seen, job.Function())
 			return nil, nil
 		}}, func(*Worker) { time.Sleep(time.Minute) })
-		if diff := cmp.Diff([]string{"f"}, seen); diff != "" {
+		if diff := check.Diff([]string{"f"}, seen); diff != "" {
 			t.Errorf("functions of jobs (-want +got):\n%s", diff)
 		}
 		if a, b := s.Function("staging/f").Total, s.Function("f").Total; a != 0 || b != 1 {
@@ -69,7 +68,7 @@ func TestServerTimeout(t *testing.T) {
 			close(goOn)
 			synctest.Wait()
 		}, ServerTimeout(2*time.Second))
-		if diff := cmp.Diff([]time.Duration{0, 2 * time.Second}, starts); diff != "" {
+		if diff := check.Diff([]time.Duration{0, 2 * time.Second}, starts); diff != "" {
 			t.Errorf("the job's starts (-want +got):\n%s", diff)
 		}
 		if n := requests(s, proto.TypeCanDoTimeout); n != 2 {
@@ -102,7 +101,7 @@ func TestJobHooks(t *testing.T) {
 			return []byte("result"), job.Data([]byte("part"))
 		}}, func(*Worker) { time.Sleep(time.Minute) })
 		want := []string{"start f " + handle + " key 5 at 10.0.0.1:4730, slot 0", "handler", "done complete in 5 out 10 after 1s: <nil>"}
-		if diff := cmp.Diff(want, seen); diff != "" {
+		if diff := check.Diff(want, seen); diff != "" {
 			t.Errorf("hooks (-want +got):\n%s", diff)
 		}
 	})

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 func TestTwoServersShareASlot(t *testing.T) {

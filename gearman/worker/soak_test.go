@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // ledger counts how often each job ran and how it ended.

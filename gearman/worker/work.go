@@ -142,7 +142,8 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		return Lost, err
 	default:
 	}
-	exception, isException := errors.AsType[*ExceptionError](err)
+	var exception *ExceptionError
+	isException := errors.As(err, &exception)
 	var sendErr error
 	outcome := Complete
 	switch {

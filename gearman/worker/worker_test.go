@@ -16,14 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { check.Main(m) }
 
 // rawClient submits jobs by hand.
 type rawClient struct {

@@ -29,7 +29,7 @@ mkdir -p "$bin"
 ldflags="-s -w -X $MODULE/internal/version.Version=$VERSION"
 for arch in ${ARCHES//,/ }; do
   for program in manager worker; do
-    CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOWORK=off go build -trimpath -buildvcs=false -ldflags "$ldflags" -o "$bin/$arch/$program" "./cmd/$program"
+    CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOWORK="$ROOT/go.work" go build -trimpath -buildvcs=false -ldflags "$ldflags" -o "$bin/$arch/$program" "./cmd/$program"
   done
 done
 

@@ -1,6 +1,6 @@
 # What must hold before a change is merged, without running the tests. Each part can be run by itself.
 .PHONY: verify
-verify: tools-check verify-generated verify-format lint vet fix-check shellcheck lint-chart links ## generated code, format, lint, modern Go, chart, shell scripts, links
+verify: tools-check verify-generated verify-format lint vet fix-check modules shellcheck lint-chart links ## generated code, format, lint, modern Go, modules, chart, shell scripts, links
 	@echo "verify: all good"
 
 GENERATED := api docs/api.md config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
@@ -22,17 +22,25 @@ verify-format: $(GOLANGCI_LINT)
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## lint the Go code, with the import walls of docs/architecture.md
 	@echo "verify: golangci-lint"
-	@$(GOLANGCI_LINT) run
+	@$(GOLANGCI_LINT) run $(PACKAGES)
+	@cd hack/image && GOWORK=off $(GOLANGCI_LINT) run
 
 .PHONY: vet
 vet:
 	@echo "verify: go vet"
-	@go vet ./...
+	@go vet $(PACKAGES)
+	@cd hack/image && GOWORK=off go vet ./...
 
 .PHONY: fix-check
 fix-check:
 	@echo "verify: go fix has nothing to modernize"
-	@go fix -diff ./... || { echo "verify: run go fix ./..." >&2; exit 1; }
+	@go fix -diff $(PACKAGES) || { echo "verify: run go fix $(PACKAGES)" >&2; exit 1; }
+
+.PHONY: modules
+modules: ## what is downloaded is what go.sum says; what a consumer gets by go get and go install; go.mod is tidy
+	@echo "verify: modules"
+	@go mod verify >/dev/null
+	@hack/consumer-check
 
 .PHONY: shellcheck
 shellcheck: ## lint the shell scripts

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // door has a pool at zero with a doorbell, on an in-memory job server.

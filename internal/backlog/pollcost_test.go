@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // TestPollCost measures on a real gearmand what a poll costs both sides, and how soon a pool at zero learns of a job. It is `make bench-poll`.

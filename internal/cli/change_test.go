@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // functionsOf returns the functions that a job server lists.

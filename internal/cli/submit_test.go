@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // Each background job has a key of its own unless one is given: a persistent queue would keep but one of those without.

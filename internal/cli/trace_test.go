@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/sim/report"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // tells is what a worker process that started at a time (ms) tells of the function resize.

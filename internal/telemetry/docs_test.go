@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 const docUID = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // slowJob notes its run, waits until the file in its workload exists, and answers.

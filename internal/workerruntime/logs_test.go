@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // Ten thousand quick failures, each with a line on standard error's part, leave a log that can be read.

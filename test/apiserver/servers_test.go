@@ -18,7 +18,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // TestThreeBadServersOfTen: one of ten job servers hangs, one swallows all that is sent to it and answers no dial, one answers garbage. Conditions and metrics name

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // own starts servers until one really listens itself: a free port that was chosen for it can be taken before it listens, by the server of

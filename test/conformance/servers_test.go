@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // options are the switches of a job server that a row may ask for.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // block returns the code block of a page, of a language, that holds a text.

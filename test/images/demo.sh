@@ -8,7 +8,7 @@ tools=(cat date env head hostname kill ls nc printf ps rev sed seq sh sleep tail
 
 b=$(busybox)
 ledger=$(dirname "$archive")/bin/ledger
-(cd "$ROOT" && CGO_ENABLED=0 GOOS=linux GOWORK=off go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$ledger" ./test/ledger)
+(cd "$ROOT" && CGO_ENABLED=0 GOOS=linux GOWORK="$ROOT/go.work" go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$ledger" ./test/ledger)
 links=()
 for t in "${tools[@]}"; do links+=("@busybox:/bin/$t"); done
 pack "$archive" -name "gearman-demo:${TAG:-demo}" -entrypoint /bin/sh -env PATH=/bin "${BASE[@]}" "$b:/bin/busybox:755" "${links[@]}" -- \

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

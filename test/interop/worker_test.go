@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // startWorker runs our worker with these handlers until the test ends.

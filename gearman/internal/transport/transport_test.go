@@ -24,11 +24,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
+	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { check.Main(m) }
 
 func TestParseAddress(t *testing.T) {
 	t.Parallel()
@@ -109,7 +108,7 @@ func TestResolve(t *testing.T) {
 				t.Errorf("%s: name %q", name, e.Name)
 			}
 		}
-		if diff := cmp.Diff(tt.want, s); diff != "" {
+		if diff := check.Diff(tt.want, s); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
-	"github.com/gearman-operator/gearman-operator/test/jobserver"
 )
 
 // size of a run. The environment GEARMAN_BENCH says which; without it a small one shows that the benchmark works.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package jobserver
 
 import (
@@ -166,7 +168,7 @@ func (s *Server) launch() error {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing is left if the test is killed
+	cmd.SysProcAttr = diesWithTest()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start job server: %w", err)
 	}
