@@ -14,6 +14,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
+	"github.com/gearman-operator/gearman-operator/internal/importer"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
@@ -53,7 +54,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(), servers.Simulate())
+	add("pools", c.topCommand(), c.explainCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(), servers.Simulate(), importer.NewCommand())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Record())
 	return root
 }

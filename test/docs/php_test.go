@@ -186,7 +186,7 @@ func TestNewPHPCode(t *testing.T) {
 // Each option that the pages on PHP name is one that gearman-worker knows.
 func TestWorkerOptionsOfThePages(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"--path": true, "--prefix": true, "--init": true, "--bootstrap": true, "--job-retries": true, "--name": true, "--all": true}
+	known := map[string]bool{"--path": true, "--prefix": true, "--init": true, "--bootstrap": true, "--job-retries": true, "--name": true, "--all": true, "--pear": true, "--server": true}
 	for _, match := range regexp.MustCompile("(?m)^\\| `(--[a-z-]+)`").FindAllStringSubmatch(read(t, "docs/runtime.md"), -1) {
 		known[match[1]] = true
 	}
