@@ -2,6 +2,7 @@ package gearmantest
 
 import (
 	"crypto/tls"
+	"net"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type config struct {
 	addr   string // of an in-memory server
 	memory bool
 	tls    *tls.Config
+	on     net.Listener
 	now    func() time.Time
 }
 
@@ -29,6 +31,10 @@ type Option func(*config)
 func InMemory(addr string) Option {
 	return func(c *config) { c.memory, c.addr = true, addr }
 }
+
+// WithListener makes the server use a listener, at an address of the caller's choice, instead of a loopback port of its own. The server
+// closes it.
+func WithListener(l net.Listener) Option { return func(c *config) { c.on = l } }
 
 // WithJobRetries is gearmand's --job-retries: a job whose worker was lost n times fails. 0, the default, is no limit.
 func WithJobRetries(n int) Option { return func(c *config) { c.rules.jobRetries = n } }

@@ -114,8 +114,8 @@ func (s *Server) Start() {
 		panic("gearmantest: server started twice, or after Close")
 	}
 	s.mu.Unlock()
-	var l net.Listener
-	if !s.cfg.memory {
+	l := s.cfg.on
+	if l == nil && !s.cfg.memory {
 		var err error
 		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			panic(fmt.Sprintf("gearmantest: no loopback port to listen on: %v", err))

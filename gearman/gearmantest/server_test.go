@@ -569,3 +569,37 @@ func TestConcurrent(t *testing.T) {
 		}
 	})
 }
+
+// A server with a listener of the caller's is found at that address, also after it refused connections for a while.
+func TestListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := gearmantest.NewServer(gearmantest.WithListener(l))
+	defer s.Close()
+	if s.Addr() != l.Addr().String() {
+		t.Fatalf("Addr = %s, want %s", s.Addr(), l.Addr())
+	}
+	dial := func() error {
+		nc, err := net.Dial("tcp", s.Addr())
+		if err == nil {
+			_ = nc.Close()
+		}
+		return err
+	}
+	if err := dial(); err != nil {
+		t.Error(err)
+	}
+	s.Refuse()
+	if dial() == nil {
+		t.Error("the server takes connections while it refuses them")
+	}
+	if err := s.Accept(); err != nil {
+		t.Error(err)
+	}
+	if err := dial(); err != nil {
+		t.Error(err)
+	}
+}
