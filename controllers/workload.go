@@ -242,59 +242,9 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 
 // runtimeCommand is the worker container's command and arguments under the operator's runtime.
 func runtimeCommand(pool *v1alpha1.GearmanWorkerPool) (command, args []string) {
-	s := &pool.Spec
-	r := s.Runtime
-	var mode string
-	var rest []string
-	switch {
-	case r.Stream != nil:
-		mode, rest = "stream", append([]string{"--"}, r.Stream.Command...)
-	case r.HTTP != nil:
-		mode, rest = "http", []string{"--", r.HTTP.URL}
-	default:
-		mode, rest = "exec", append([]string{"--"}, r.Exec.Command...)
-	}
-	for _, server := range s.Servers {
-		args = append(args, "--server="+string(server))
-	}
-	for _, f := range policy.Functions(s) {
-		args = append(args, "--function="+f)
-	}
-	args = append(args,
-		"--concurrency="+strconv.Itoa(int(max(1, s.Concurrency))),
-		"--drain-timeout="+seconds(softDrain(policy.DrainSeconds(s))),
-		"--listen=:"+strconv.Itoa(runtimePort))
-	if r.JobTimeoutSeconds != nil {
-		args = append(args, "--job-timeout="+seconds(*r.JobTimeoutSeconds))
-	}
-	if r.OnCrash != "" {
-		args = append(args, "--on-crash="+strings.ToLower(string(r.OnCrash)))
-	}
-	if r.Stream != nil && r.MaxJobs != nil {
-		args = append(args, "--max-jobs="+strconv.Itoa(int(*r.MaxJobs)))
-	}
-	if t := s.TLS; t != nil {
-		args = append(args, "--tls")
-		if t.CASecret != nil {
-			args = append(args, "--tls-ca="+tlsDir+"/ca.crt")
-		}
-		if t.ClientCertificateSecret != "" {
-			args = append(args, "--tls-cert="+tlsDir+"/tls.crt", "--tls-key="+tlsDir+"/tls.key")
-		}
-		if t.ServerName != "" {
-			args = append(args, "--tls-server-name="+t.ServerName)
-		}
-	}
-	return []string{runtimeBinary, mode}, append(args, rest...)
+	mode, flags, rest := policy.RuntimeArgs(&pool.Spec, tlsDir)
+	return []string{runtimeBinary, mode}, slices.Concat(flags, []string{"--listen=:" + strconv.Itoa(runtimePort)}, rest)
 }
-
-// softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that what does not finish is
-// given back to the job server before the kubelet kills the process.
-func softDrain(drain int32) int32 {
-	return max(1, drain-min(5, max(1, drain/5)))
-}
-
-func seconds(n int32) string { return strconv.Itoa(int(n)) + "s" }
 
 func tlsSecrets(t *v1alpha1.TLSSpec) *corev1.ProjectedVolumeSource {
 	if t == nil || (t.CASecret == nil && t.ClientCertificateSecret == "") {

@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+)
+
+// RuntimeArgs are the arguments of the worker runtime for a pool with one: its command, the flags, and what it runs. The files of
+// the pool's Secrets are expected in tlsDir, as ca.crt, tls.crt and tls.key.
+func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string, flags, rest []string) {
+	r := s.Runtime
+	switch {
+	case r.Stream != nil:
+		mode, rest = "stream", append([]string{"--"}, r.Stream.Command...)
+	case r.HTTP != nil:
+		mode, rest = "http", []string{"--", r.HTTP.URL}
+	default:
+		mode, rest = "exec", append([]string{"--"}, r.Exec.Command...)
+	}
+	for _, server := range s.Servers {
+		flags = append(flags, "--server="+string(server))
+	}
+	for _, f := range Functions(s) {
+		flags = append(flags, "--function="+f)
+	}
+	flags = append(flags,
+		"--concurrency="+strconv.Itoa(int(max(1, s.Concurrency))),
+		"--drain-timeout="+seconds(softDrain(DrainSeconds(s))))
+	if r.JobTimeoutSeconds != nil {
+		flags = append(flags, "--job-timeout="+seconds(*r.JobTimeoutSeconds))
+	}
+	if r.OnCrash != "" {
+		flags = append(flags, "--on-crash="+strings.ToLower(string(r.OnCrash)))
+	}
+	if r.Stream != nil && r.MaxJobs != nil {
+		flags = append(flags, "--max-jobs="+strconv.Itoa(int(*r.MaxJobs)))
+	}
+	return mode, append(flags, tlsFlags(s.TLS, tlsDir)...), rest
+}
+
+func tlsFlags(t *v1alpha1.TLSSpec, dir string) []string {
+	if t == nil {
+		return nil
+	}
+	flags := []string{"--tls"}
+	if t.CASecret != nil {
+		flags = append(flags, "--tls-ca="+dir+"/ca.crt")
+	}
+	if t.ClientCertificateSecret != "" {
+		flags = append(flags, "--tls-cert="+dir+"/tls.crt", "--tls-key="+dir+"/tls.key")
+	}
+	if t.ServerName != "" {
+		flags = append(flags, "--tls-server-name="+t.ServerName)
+	}
+	return flags
+}
+
+// softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that what does not finish is
+// requeued before the process is killed.
+func softDrain(drain int32) int32 {
+	return max(1, drain-min(5, max(1, drain/5)))
+}
+
+func seconds(n int32) string { return strconv.Itoa(int(n)) + "s" }
