@@ -175,6 +175,9 @@ func (r *run) sayReady(ctx context.Context) {
 	select {
 	case <-r.worker.Ready():
 		r.log.LogAttrs(ctx, slog.LevelInfo, "Worker is registered", slog.Duration("after", time.Since(r.metrics.began).Round(100*time.Microsecond)))
+		if r.opts.OnReady != nil {
+			r.opts.OnReady()
+		}
 	case <-ctx.Done():
 	}
 }
