@@ -30,6 +30,7 @@ const (
 	working               // gave the job that the slot runs
 	parked                // unregistered by a stop, nothing in flight
 	broken                // can't be written to any more
+	resting               // has no function registered
 )
 
 // link is one registered connection. One goroutine reads from it at a time (see loop).
@@ -54,18 +55,20 @@ type link struct {
 	orphan  atomic.Bool   // the goroutine that ends needs no other in its place
 
 	// Guarded by slot.mu.
-	state     state
-	plainGrab bool // GRAB_JOB, for servers that don't know GRAB_JOB_UNIQ
-	proven    bool // GRAB_JOB_UNIQ has been answered
-	notBefore time.Time
-	regrabAt  time.Time
-	sleptAt   time.Time
-	quick     int       // wake-ups straight after PRE_SLEEP since the last job
-	onPurpose error     // why we closed it, where it was us
-	working   *function // of the job in flight
-	trimmed   bool      // the other functions were unregistered
-	cancelJob context.CancelCauseFunc
-	sayBye    bool // closed by a stop: not an error
+	state      state
+	plainGrab  bool // GRAB_JOB, for servers that don't know GRAB_JOB_UNIQ
+	proven     bool // GRAB_JOB_UNIQ has been answered
+	notBefore  time.Time
+	regrabAt   time.Time
+	sleptAt    time.Time
+	quick      int         // wake-ups straight after PRE_SLEEP since the last job
+	onPurpose  error       // why we closed it, where it was us
+	working    *function   // of the job in flight
+	registered []*function // on the connection
+	admission  uint64      // of these
+	trimmed    bool        // the other functions were unregistered
+	cancelJob  context.CancelCauseFunc
+	sayBye     bool // closed by a stop: not an error
 }
 
 // Reasons for closing a connection ourselves.
@@ -130,7 +133,8 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	l.pass.Stop()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout))
 	defer cancel()
-	if err := l.in.Exchange(ctx, c.registration(), l.readRegistration); err != nil {
+	l.registered, l.admission = c.w.registrationOf(c.slot.id)
+	if err := l.in.Exchange(ctx, c.registration(l.registered), l.readRegistration); err != nil {
 		_ = nc.Close() // err says why
 		return nil, fmt.Errorf("register at job server %s: %w", c.server.ep, err)
 	}
@@ -141,10 +145,10 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-const registered = "registered"
+const registeredEcho = "registered"
 
 // registration asks for the version first, since servers differ in what they make of the rest.
-func (c *conn) registration() []byte {
+func (c *conn) registration(fns []*function) []byte {
 	b := []byte("version\n")
 	if c.w.o.ClientID != nil {
 		if id := c.w.o.ClientID(c.slot.id); proto.CheckClientID(id) == nil {
@@ -153,14 +157,7 @@ func (c *conn) registration() []byte {
 			c.w.o.Logger.Error("Client id can't be set", "clientID", id, "error", proto.CheckClientID(id))
 		}
 	}
-	for _, f := range c.w.order {
-		if f.serverTimeout > 0 {
-			b = proto.AppendCanDoTimeout(b, f.wire, f.serverTimeout)
-		} else {
-			b = proto.AppendCanDo(b, f.wire)
-		}
-	}
-	return proto.AppendEcho(b, proto.Request, registered)
+	return proto.AppendEcho(appendRegistration(b, fns), proto.Request, registeredEcho)
 }
 
 func (l *link) readRegistration(in *proto.Conn) error {

@@ -102,6 +102,12 @@ type function struct {
 	serverTimeout time.Duration
 	onPanic       func(*PanicError) error
 	onSpoolError  func(context.Context, *Job, error) error
+	slots         int // at most so many register it; 0: all
+	firstSlot     int // of these
+
+	// Guarded by Worker.admission.
+	restricted bool  // to the slots in only
+	only       []int // see Admit
 }
 
 // call runs the handler and turns a panic into an error.

@@ -48,6 +48,12 @@ type Options struct {
 	// Linger keeps slot 0's connections open for so long after the worker's last job when it stops, so that whoever reads
 	// client ids from the servers sees the last one (default: not at all).
 	Linger time.Duration
+	// MaxJobs, where above 0, stops the worker softly after so many jobs. No more than these are taken from the servers. A
+	// job that goes back to its server, or whose outcome could not be sent, doesn't count.
+	MaxJobs int
+	// StopWhenEmpty stops the worker softly once no job runs and each of its servers has none for it. Delayed jobs that are
+	// not due don't count. A server that can't be reached is waited for.
+	StopWhenEmpty bool
 	// ClientID gives the id that a slot's connections show in the servers' lists of workers (default: none). It is asked at each
 	// connect and by RenewClientID, from several goroutines. Ids are at most 127 bytes without white space.
 	ClientID func(slot int) string
@@ -150,6 +156,9 @@ func (o *Options) setDefaults() ([]transport.Address, error) {
 	}
 	if o.Concurrency < 0 {
 		return nil, fmt.Errorf("%w: Concurrency is %d, want 1 or more", ErrOptions, o.Concurrency)
+	}
+	if o.MaxJobs < 0 {
+		return nil, fmt.Errorf("%w: MaxJobs is %d, want 0 for no limit, or more", ErrOptions, o.MaxJobs)
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 1

@@ -24,6 +24,8 @@ type slot struct {
 	busy     bool    // a job runs, or was asked for
 	asked    *link   // which was asked and hasn't answered
 	asks     uint64  // how often any was
+
+	admission uint64 // up to which the connections' registrations were brought
 }
 
 func newSlot(w *Worker, id int) *slot {
@@ -68,9 +70,13 @@ func (s *slot) linkUp(c *conn, l *link) {
 	s.mu.Lock()
 	c.link = l
 	stopping := s.stopping
-	if stopping {
+	switch {
+	case stopping:
 		l.state = parked
+	case len(l.registered) == 0:
+		l.state = resting
 	}
+	s.admission = min(s.admission, l.admission)
 	s.mu.Unlock()
 	if stopping { // it registered while the others were unregistered
 		_ = l.out.Send(appendReset) // a failure ends the connection, which is all that is wanted
@@ -85,6 +91,7 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	c.link = nil
 	if s.asked == l {
 		s.asked, s.busy = nil, false
+		s.w.giveBack()
 	}
 	if l.cancelJob != nil {
 		l.cancelJob(ErrDisconnected)
@@ -118,6 +125,8 @@ func (s *slot) noJob(l *link) error {
 	if err := s.answered(l, asleep); err != nil {
 		return err
 	}
+	s.w.giveBack()
+	s.w.hadNone(l.c.server)
 	s.sleep(l)
 	s.goOn(nil, nil)
 	return nil
@@ -260,6 +269,11 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 	stopping := s.isStopping()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !stopping && s.admission != s.w.admissions.Load() {
+		s.mu.Unlock()
+		s.reregister()
+		s.mu.Lock()
+	}
 	now := time.Now()
 	wait = time.Hour
 	for i := range s.conns {
@@ -285,6 +299,9 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 			continue
 		}
 		if unsent == nil || unsent == l {
+			if !s.w.quota.take() {
+				break
+			}
 			s.next = at + 1
 			l.state, s.asked = grabbing, l
 			s.asks++
@@ -328,6 +345,9 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 			s.asked, l.state = nil, broken
 		}
 		s.mu.Unlock()
+		if mine {
+			s.w.giveBack()
+		}
 		if !mine {
 			return false, 0
 		}

@@ -15,8 +15,9 @@ func appendReset(dst []byte) []byte {
 // that the slot's own goroutine calls and no answer is outstanding any more.
 func (s *slot) unregister(idle bool) {
 	type order struct {
-		l    *link
-		keep *function
+		l     *link
+		keep  *function
+		loose []*function // to be taken off while keep's job runs
 	}
 	var orders []order
 	s.mu.Lock()
@@ -30,10 +31,10 @@ func (s *slot) unregister(idle bool) {
 		case l.state == working && l.trimmed:
 		case l.state == working:
 			l.trimmed = true
-			orders = append(orders, order{l, l.working})
-		case l.state == awake, l.state == asleep, l.state == grabbing && idle:
+			orders = append(orders, order{l, l.working, l.registered})
+		case l.state == awake, l.state == asleep, l.state == resting, l.state == grabbing && idle:
 			l.state = parked
-			orders = append(orders, order{l, nil})
+			orders = append(orders, order{l: l})
 		}
 	}
 	s.mu.Unlock()
@@ -43,7 +44,7 @@ func (s *slot) unregister(idle bool) {
 			if o.keep == nil {
 				return appendReset(dst)
 			}
-			for _, f := range s.w.order {
+			for _, f := range o.loose {
 				if f != o.keep {
 					dst = proto.AppendCantDo(dst, f.wire)
 				}

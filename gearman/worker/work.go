@@ -15,6 +15,7 @@ import (
 func (s *slot) work(l *link, job *Job) (err error) {
 	w := s.w
 	w.running.Add(1)
+	w.came()
 	if s.isStopping() {
 		s.unregister(false) // the stop may have passed over this link when it was grabbing
 	}
@@ -76,6 +77,7 @@ func (s *slot) sent(job *Job, err error) {
 	if hook := s.w.o.Hooks.JobDone; hook != nil {
 		hook(job, job.done)
 	}
+	s.w.ended(job.done.Outcome)
 }
 
 func nothing() {}

@@ -22,7 +22,10 @@ type Worker struct {
 
 	functions map[string]*function // by name on the wire
 	order     []*function          // as registered
-	slots     []*slot
+
+	admission  sync.Mutex    // guards what Admit changes
+	admissions atomic.Uint64 // calls of Admit
+	slots      []*slot
 
 	started atomic.Bool
 	soft    chan struct{} // closed by a soft stop
@@ -36,6 +39,7 @@ type Worker struct {
 	stopConns context.CancelFunc
 	connWG    sync.WaitGroup // connections' goroutines
 
+	quota    quota
 	running  atomic.Int64
 	lastJob  atomic.Int64 // when the last job ended, Unix nanoseconds
 	mu       sync.Mutex
@@ -66,6 +70,7 @@ func New(o Options) (*Worker, error) {
 		ready:     make(chan struct{}),
 		servers:   make(map[transport.Endpoint]*server),
 	}
+	w.quota.init(o.MaxJobs, o.StopWhenEmpty)
 	for i := range o.Concurrency {
 		w.slots = append(w.slots, newSlot(w, i))
 	}
@@ -88,6 +93,9 @@ func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
 	}
 	for _, opt := range opts {
 		opt(f)
+	}
+	for _, other := range w.order {
+		f.firstSlot += max(0, other.slots)
 	}
 	w.functions[f.wire] = f
 	w.order = append(w.order, f)
@@ -265,11 +273,7 @@ func (w *Worker) Status() Status {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, a := range w.addresses {
-		if !slices.ContainsFunc(mapKeys(w.servers), func(e transport.Endpoint) bool { return e.Name == a.Host }) {
-			st.Resolving = true
-		}
-	}
+	st.Resolving = w.resolvingLocked()
 	for _, s := range w.servers {
 		st.Servers = append(st.Servers, s.status())
 		if s.registered > 0 {
@@ -278,4 +282,11 @@ func (w *Worker) Status() Status {
 	}
 	slices.SortFunc(st.Servers, func(a, b ServerStatus) int { return compare(a.Server, b.Server) })
 	return st
+}
+
+// resolvingLocked tells whether a server's name has not been resolved yet.
+func (w *Worker) resolvingLocked() bool {
+	return slices.ContainsFunc(w.addresses, func(a transport.Address) bool {
+		return !slices.ContainsFunc(mapKeys(w.servers), func(e transport.Endpoint) bool { return e.Name == a.Host })
+	})
 }
