@@ -21,10 +21,19 @@ const (
 // The largest counters that an id carries. They are chosen so that an id without a pod name is at most 126 bytes whatever its values: an id of
 // 127 bytes that doesn't end with the pod name was cut by the server, and the number at its end can't be trusted.
 const (
-	maxStart  = 9_999_999_999_999 // ms since 1970: the year 2286
-	maxOK     = 99_999_999_999    // 25,000 jobs a second for 46 days
-	maxFailed = 999_999_999
-	maxMillis = 9_999_999_999_999 // 100 slots busy for three years
+	maxStart    = 9_999_999_999_999 // ms since 1970: the year 2286
+	maxOK       = 9_999_999_999     // 25,000 jobs a second for four days
+	maxFailed   = 999_999_999
+	maxRequeued = 99_999_999
+	maxMillis   = 999_999_999_999 // 100 slots busy for 115 days
+)
+
+// What may be the trouble of a worker whose jobs don't run.
+const (
+	TroubleStart       = 's' // the command can't be started
+	TroubleProcess     = 'p' // no process is ready for jobs
+	TroubleUnreachable = 'u' // the HTTP service can't be reached
+	TroubleFailing     = 'f' // jobs run, and fail one after the other
 )
 
 var (
@@ -81,7 +90,7 @@ func (c Counters) Add(d Counters) Counters {
 }
 
 func (c Counters) tooLarge() bool {
-	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxFailed || c.OKMillis > maxMillis || c.BusyMillis > maxMillis
+	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxRequeued || c.OKMillis > maxMillis || c.BusyMillis > maxMillis
 }
 
 // Report is what one id says.
@@ -99,6 +108,10 @@ type Report struct {
 	HasFunction bool
 	Function    uint32
 	Counters    Counters
+
+	// Trouble says why the worker takes no jobs of the function, or few, by one of the letters above or one that is newer
+	// than this reader; 0: nothing is wrong.
+	Trouble byte
 
 	// Pod is the start of the pod's name, as much of it as had room. [Parse] lets it point into its argument.
 	Pod []byte
@@ -125,9 +138,13 @@ func (r Report) Append(dst []byte) []byte {
 	}
 	dst = appendField(dst, 'n', r.Counters.OK, maxOK)
 	dst = appendField(dst, 'e', r.Counters.Failed, maxFailed)
-	dst = appendField(dst, 'r', r.Counters.Requeued, maxFailed)
+	dst = appendField(dst, 'r', r.Counters.Requeued, maxRequeued)
 	dst = appendField(dst, 't', r.Counters.OKMillis, maxMillis)
 	dst = appendField(dst, 'w', r.Counters.BusyMillis, maxMillis)
+	if r.Trouble != 0 {
+		dst = append(dst, ";x="...)
+		dst = append(dst, r.Trouble)
+	}
 	if room := MaxLen - (len(dst) - from) - len(";p="); room > 0 && len(r.Pod) > 0 && validPod(r.Pod) {
 		dst = append(dst, ";p="...)
 		dst = append(dst, r.Pod[:min(room, len(r.Pod))]...)

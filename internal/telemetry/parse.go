@@ -14,6 +14,7 @@ const (
 	gotRequeued
 	gotOKMillis
 	gotBusyMillis
+	gotTrouble
 	gotPod
 )
 
@@ -92,7 +93,7 @@ func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
 		r.Counters.Failed, ok = number(v, maxFailed)
 		return gotFailed, ok
 	case 'r':
-		r.Counters.Requeued, ok = number(v, maxFailed)
+		r.Counters.Requeued, ok = number(v, maxRequeued)
 		return gotRequeued, ok
 	case 't':
 		r.Counters.OKMillis, ok = number(v, maxMillis)
@@ -100,6 +101,12 @@ func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
 	case 'w':
 		r.Counters.BusyMillis, ok = number(v, maxMillis)
 		return gotBusyMillis, ok
+	case 'x':
+		if len(v) != 1 || v[0] < 'a' || v[0] > 'z' {
+			return gotTrouble, false
+		}
+		r.Trouble = v[0]
+		return gotTrouble, true
 	case 'p':
 		r.Pod = v
 		return gotPod, validPod(v)

@@ -38,6 +38,7 @@ type functionCount struct {
 	running int64    // jobs
 	starts  int64    // sum of the running jobs' starts, ms since 1970
 	changed bool     // since it was last told of
+	trouble byte
 }
 
 // NewReporter returns the reporter of a process that started at start in the pod of that uid and name, has capacity slots and serves these
@@ -99,6 +100,15 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 	r.busy--
 }
 
+// SetTrouble says from now on why jobs of the function don't run, by one of the Trouble letters; 0: they do. It panics
+// on a function that the reporter was not made for.
+func (r *Reporter) SetTrouble(function string, letter byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.function(function)
+	f.trouble, f.changed = letter, true
+}
+
 func (r *Reporter) function(name string) *functionCount {
 	f := r.byName[name]
 	if f == nil {
@@ -142,7 +152,7 @@ func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	}
 	rep := Report{
 		UID: r.uid, Start: r.start, Full: true, Busy: min(r.busy, r.capacity), Capacity: r.capacity,
-		HasFunction: true, Function: f.hash, Counters: f.counters(ms), Pod: r.pod,
+		HasFunction: true, Function: f.hash, Counters: f.counters(ms), Trouble: f.trouble, Pod: r.pod,
 	}
 	return string(rep.Append(make([]byte, 0, MaxLen))), changed
 }

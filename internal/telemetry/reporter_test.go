@@ -154,3 +154,19 @@ func TestReporterPanicsOnAnUnknownFunction(t *testing.T) {
 	}()
 	newReporter(t, 1, "a").Start("b", at(1))
 }
+
+func TestTroubleIsNews(t *testing.T) {
+	t.Parallel()
+	r, err := NewReporter("0a1b2c3d", "pod", at(1000), 1, []string{"f"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Next(at(2000))
+	for _, letter := range []byte{TroubleStart, 0} {
+		r.SetTrouble("f", letter)
+		id, _ := r.Next(at(3000))
+		if got, err := Parse([]byte(id)); err != nil || got.Trouble != letter || string(got.Pod) != "pod" {
+			t.Errorf("%s: trouble %q, pod %q, %v", id, got.Trouble, got.Pod, err)
+		}
+	}
+}

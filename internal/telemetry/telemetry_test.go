@@ -20,7 +20,7 @@ func TestAppend(t *testing.T) {
 	t.Parallel()
 	huge := Report{
 		UID: full.UID, Start: 1 << 62, Full: true, Busy: 1 << 30, Capacity: 1 << 30, HasFunction: true, Function: 1,
-		Counters: Counters{OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62}, Pod: []byte("p"),
+		Counters: Counters{OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62}, Pod: []byte("p"), Trouble: TroubleStart,
 	}
 	longName := full
 	longName.Pod = []byte(strings.Repeat("name-", 40))
@@ -32,7 +32,7 @@ func TestAppend(t *testing.T) {
 	}{
 		"full":            {full, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=thumbnails-5d8f-x2x4k"},
 		"brief":           {Report{UID: full.UID, Start: 7}, "gwp1;u=0a1b2c3d;s=7"},
-		"bounds, no room": {huge, "gwp1;u=0a1b2c3d;s=9999999999999;b=9999;c=9999;f=00000001;n=99999999999;e=999999999;r=999999999;t=9999999999999;w=9999999999999"},
+		"bounds, no room": {huge, "gwp1;u=0a1b2c3d;s=9999999999999;b=9999;c=9999;f=00000001;n=9999999999;e=999999999;r=99999999;t=999999999999;w=999999999999;x=s"},
 		"name is cut":     {longName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=" + longNamePart},
 		"illegal name":    {badName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800"},
 	}
@@ -65,6 +65,9 @@ func TestParse(t *testing.T) {
 		"full":                  {in: string(full.Append(nil)), want: full},
 		"brief":                 {in: "gwp1;u=0a1b2c3d;s=7", want: Report{UID: full.UID, Start: 7}},
 		"any order":             {in: "gwp1;c=2;s=7;b=1;u=0a1b2c3d", want: Report{UID: full.UID, Start: 7, Full: true, Busy: 1, Capacity: 2}},
+		"trouble":               {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=u", want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: TroubleUnreachable}},
+		"trouble of the future": {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=q", want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: 'q'}},
+		"no trouble in words":   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=start", err: ErrMalformed},
 		"field of the future":   {in: "gwp1;u=0a1b2c3d;s=7;z=zz%", want: Report{UID: full.UID, Start: 7}},
 		"default id":            {in: "-", err: ErrForeign},
 		"empty":                 {in: "", err: ErrForeign},
@@ -157,7 +160,7 @@ func TestAnyReportSurvives(t *testing.T) {
 		in.Capacity = 1 + int(n(MaxSlots-1))
 		in.Busy = int(n(int64(in.Capacity)))
 		in.Function = rng.Uint32()
-		in.Counters = Counters{OK: n(maxOK), Failed: n(maxFailed), Requeued: n(maxFailed), BusyMillis: n(maxMillis)}
+		in.Counters = Counters{OK: n(maxOK), Failed: n(maxFailed), Requeued: n(maxRequeued), BusyMillis: n(maxMillis)}
 		in.Counters.OKMillis = n(in.Counters.BusyMillis + 1)
 		id := in.Append(nil)
 		got, err := Parse(id)
@@ -195,7 +198,7 @@ func FuzzParse(f *testing.F) {
 		}
 		r.Pod, again.Pod = nil, nil
 		if !r.Full {
-			r.Counters, r.HasFunction, r.Function = Counters{}, false, 0
+			r.Counters, r.HasFunction, r.Function, r.Trouble = Counters{}, false, 0, 0
 		}
 		if diff := cmp.Diff(r, again); diff != "" {
 			t.Fatal(diff)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
 const (
@@ -75,6 +77,31 @@ func (a *announcer) ended(function string, started, now time.Time, o telemetry.O
 		a.reporter.End(function, started, now, o)
 		a.signal(edge)
 	}
+}
+
+// trouble says from now on that jobs of the functions can't run, by a letter of telemetry's, or that they can: 0.
+func (a *announcer) trouble(functions []string, letter byte) {
+	if a.reporter == nil {
+		return
+	}
+	for _, f := range functions {
+		a.reporter.SetTrouble(f, letter)
+	}
+	a.more.Store(true)
+	a.signal(true)
+}
+
+// troubleLetter is what the client id says of a breaker's state.
+func troubleLetter(mode options.Mode, state string) byte {
+	switch state {
+	case breaker.Failing.String():
+		return telemetry.TroubleFailing
+	case breaker.Open.String(), breaker.Half.String():
+		return map[options.Mode]byte{
+			options.Exec: telemetry.TroubleStart, options.Stream: telemetry.TroubleProcess, options.HTTP: telemetry.TroubleUnreachable,
+		}[mode]
+	}
+	return 0
 }
 
 func (a *announcer) signal(edge bool) {

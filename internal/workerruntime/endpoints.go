@@ -37,7 +37,7 @@ func listen(addr string, r *run) (*endpoints, error) {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		ready, _ := r.ready()
-		_ = r.metrics.write(w, r.opts.Concurrency, ready, r.isDraining(), r.worker.Status())
+		_ = r.metrics.write(w, r.opts.Concurrency, ready, r.isDraining(), r.worker.Status(), r.handlers)
 	})
 	mux.HandleFunc("GET /statusz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -89,6 +89,8 @@ type statuszHandler struct {
 	Mode      string   `json:"mode"`
 	Ready     bool     `json:"ready"`
 	NotReady  string   `json:"notReady,omitempty"`
+	Breaker   string   `json:"breaker"`
+	Trouble   string   `json:"trouble,omitempty"`
 }
 
 type statuszServer struct {
@@ -112,6 +114,11 @@ func (r *run) status() statusz {
 		sh := statuszHandler{Functions: h.Functions, Mode: string(h.Mode), Ready: true}
 		if up, ok := h.run.(runner); ok {
 			sh.Ready, sh.NotReady = up.Ready()
+		}
+		state, why, unready := h.guard.view()
+		sh.Breaker, sh.Trouble = state.String(), why
+		if unready {
+			sh.Ready, sh.NotReady = false, why
 		}
 		s.Handlers = append(s.Handlers, sh)
 	}

@@ -24,7 +24,8 @@ const outputGrace = 500 * time.Millisecond
 // handler is one handler of the options with what runs its jobs.
 type handler struct {
 	options.Handler
-	run job.Handler
+	run   job.Handler
+	guard *guard
 }
 
 // runner is a handler that has something to keep up.
@@ -42,6 +43,7 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 		run, err = execmode.New(execmode.Options{
 			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput, Result: limits,
 			KillAfter: h.KillAfter, OutputGrace: outputGrace, OnCrash: h.OnCrash, Log: log, LogLimit: output, Table: table,
+			Probe: []string{"/proc/self/exe", "version"},
 		})
 	case options.Stream:
 		run, err = streammode.New(streammode.Options{
@@ -58,7 +60,8 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 	if err != nil {
 		return nil, err
 	}
-	return &handler{Handler: h, run: run}, nil
+	functions := slog.Any("functions", h.Functions)
+	return &handler{Handler: h, run: run, guard: newGuard(run, h.FailingAfter, log.With(functions))}, nil
 }
 
 // reload replaces the processes of stream handlers.

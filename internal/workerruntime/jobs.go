@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
@@ -47,7 +48,7 @@ func (js *jobs) handle(h *handler) worker.Handler {
 	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
 		j := &job.Job{
 			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(),
-			Body: wj.Workload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj,
+			Body: wj.Workload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
 		}
 		runCtx := ctx
 		if h.JobTimeout > 0 {
@@ -56,8 +57,27 @@ func (js *jobs) handle(h *handler) worker.Handler {
 			runCtx, cancel = context.WithTimeoutCause(ctx, h.JobTimeout, job.ErrTimeout)
 			defer cancel()
 		}
-		o := h.run.Handle(runCtx, j)
+		o := h.guard.Handle(runCtx, j, wj.CanRequeue())
+		js.excuse(&o)
 		return js.settle(ctx, wj, h, &o)
+	}
+}
+
+// signaledTogether is how long after the end of a job's process the worker's own signal may come.
+const signaledTogether = 250 * time.Millisecond
+
+// excuse requeues a job whose process was ended by the signal that stops the worker: systemd, timeout and a terminal
+// send it to both. The job did nothing wrong.
+func (js *jobs) excuse(o *job.Outcome) {
+	if o.Reason != job.Crashed || o.Signal != syscall.SIGTERM && o.Signal != syscall.SIGINT {
+		return
+	}
+	timer := time.NewTimer(signaledTogether)
+	defer timer.Stop()
+	select {
+	case <-js.draining:
+		o.Kind, o.Reason = job.Requeued, job.Interrupting
+	case <-timer.C:
 	}
 }
 
@@ -115,7 +135,7 @@ func exceptionText(o *job.Outcome) []byte {
 func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	js.mu.Lock()
 	js.slots[wj.Slot()].reason = o.Reason
-	crashed := o.Kind == job.Requeued && o.Reason != job.Interrupting
+	crashed := o.Kind == job.Requeued && o.Reason != job.Interrupting && !o.NeverRan
 	wait := time.Duration(0)
 	if crashed {
 		js.requeues++

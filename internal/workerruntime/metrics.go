@@ -13,6 +13,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/version"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
@@ -76,7 +77,7 @@ func (m *metrics) ended(function, result string, reason job.Reason, took time.Du
 }
 
 // write writes all metrics.
-func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, status worker.Status) error {
+func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, status worker.Status, handlers []*handler) error {
 	e := &exposition{}
 	e.family("gearman_worker_build_info", "gauge", "The version of the worker runtime, as a label.")
 	e.sample("gearman_worker_build_info", 1, "version", version.Version)
@@ -87,6 +88,7 @@ func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, stat
 	e.family("gearman_worker_draining", "gauge", "1 while the worker takes no more jobs.")
 	e.sample("gearman_worker_draining", number(draining))
 	m.writeJobs(e)
+	writeBreakers(e, handlers)
 	writeServers(e, status)
 	e.family("process_start_time_seconds", "gauge", "Start time of the process since the Unix epoch in seconds.")
 	e.sample("process_start_time_seconds", float64(m.began.UnixMilli())/1000)
@@ -137,6 +139,20 @@ func (m *metrics) writeJobs(e *exposition) {
 		e.sample(duration+"_bucket", float64(sum), "function", name, "le", "+Inf")
 		e.sample(duration+"_sum", f.seconds, "function", name)
 		e.sample(duration+"_count", float64(sum), "function", name)
+	}
+}
+
+var breakerStates = []breaker.State{breaker.Closed, breaker.Single, breaker.Open, breaker.Half, breaker.Failing}
+
+func writeBreakers(e *exposition, handlers []*handler) {
+	e.family("gearman_worker_breaker", "gauge", "1 for the present state of a function's breaker; closed: jobs are taken.")
+	for _, h := range handlers {
+		state, _, _ := h.guard.view()
+		for _, f := range h.Functions {
+			for _, s := range breakerStates {
+				e.sample("gearman_worker_breaker", number(s == state), "function", f, "state", s.String())
+			}
+		}
 	}
 }
 

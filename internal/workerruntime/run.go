@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -99,6 +100,13 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		return nil, err
 	}
 	for _, h := range r.handlers {
+		h.guard.admit = func(slots int) {
+			// The names are the handler's own, which is all that Admit could refuse.
+			_ = r.worker.Admit(slots, h.Functions...)
+		}
+		h.guard.notify = func(state string) {
+			r.announce.trouble(h.Functions, troubleLetter(h.Mode, state))
+		}
 		for _, f := range h.Functions {
 			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h))); err != nil {
 				return nil, err
@@ -138,6 +146,9 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 	wg.Go(func() { r.announce.run(all, r.worker.RenewClientID, r.log) })
 	if ends != nil {
 		wg.Go(func() { ends.serve(all, r.log) })
+	}
+	for _, h := range r.handlers {
+		wg.Go(func() { h.guard.Run(all) })
 	}
 	failed := make(chan error, len(r.handlers))
 	for _, h := range r.handlers {
@@ -226,14 +237,15 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 }
 
 // ready tells whether the worker counts as ready: from its first registration on, whatever becomes of the connections, until it drains.
-// A job server that restarts must not make pods unready, since those are the first that a scale-down takes.
+// A job server that restarts must not make pods unready, since those are the first that a scale-down takes. A worker
+// none of whose handlers can start jobs is not ready either.
 func (r *run) ready() (bool, string) {
 	if r.isDraining() {
 		return false, "draining"
 	}
 	select {
 	case <-r.worker.Ready():
-		return true, ""
+		return r.anyStarts()
 	default:
 	}
 	for _, h := range r.handlers {
@@ -244,6 +256,19 @@ func (r *run) ready() (bool, string) {
 		}
 	}
 	return false, "not registered with any job server yet"
+}
+
+// anyStarts tells whether a handler can start jobs, or has not been unable to for long.
+func (r *run) anyStarts() (bool, string) {
+	var whys []string
+	for _, h := range r.handlers {
+		_, why, unready := h.guard.view()
+		if !unready {
+			return true, ""
+		}
+		whys = append(whys, fmt.Sprintf("jobs of %s can't be started: %s", strings.Join(h.Functions, ", "), why))
+	}
+	return false, strings.Join(whys, "; ")
 }
 
 func (r *run) isDraining() bool { return r.draining.Load() }

@@ -3,6 +3,7 @@ package execmode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"syscall"
@@ -40,7 +41,7 @@ const brief = 10 * time.Millisecond
 func (r *run) followBriefly(ctx context.Context) (exited bool) {
 	until := time.Now().Add(brief)
 	fds := r.pollFDs()
-	for ctx.Err() == nil && r.broken == nil {
+	for ctx.Err() == nil && r.broken == nil && r.unread == nil {
 		left := int(time.Until(until) / time.Millisecond)
 		if left <= 0 {
 			return false
@@ -54,19 +55,38 @@ func (r *run) followBriefly(ctx context.Context) (exited bool) {
 				fds[i].Fd = -1 // is not looked at
 			}
 		}
-		if n > 0 && fds[len(r.pipes)].Revents != 0 {
+		if n > 0 && fds[exitAt].Revents != 0 {
 			return true
+		}
+		if n > 0 && fds[inputAt].Revents != 0 {
+			r.feed()
+			fds[inputAt].Fd = int32(r.input.fd)
 		}
 	}
 	return false
 }
 
-// pollFDs are the pipes that are open, and last the process's end.
-func (r *run) pollFDs() (fds [notes + 2]unix.PollFd) {
+// feed writes more of the workload.
+func (r *run) feed() {
+	if err := r.input.write(); err != nil {
+		r.input.close()
+		r.unread = fmt.Errorf("read the workload: %w", err)
+	}
+}
+
+// Indexes of what is polled, after the pipes.
+const (
+	exitAt = notes + 1 + iota
+	inputAt
+)
+
+// pollFDs are the pipes that are open, the process's end, and its standard input while there is more to write.
+func (r *run) pollFDs() (fds [inputAt + 1]unix.PollFd) {
 	for i, p := range r.pipes {
 		fds[i] = unix.PollFd{Fd: int32(p), Events: unix.POLLIN} // -1 is not looked at
 	}
-	fds[len(r.pipes)] = unix.PollFd{Fd: int32(r.proc.ExitFD()), Events: unix.POLLIN}
+	fds[exitAt] = unix.PollFd{Fd: int32(r.proc.ExitFD()), Events: unix.POLLIN}
+	fds[inputAt] = unix.PollFd{Fd: int32(r.input.fd), Events: unix.POLLOUT}
 	return fds
 }
 
@@ -128,7 +148,7 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 			if r.open() == 0 {
 				return interrupted
 			}
-		} else if r.broken != nil && state != killed {
+		} else if (r.broken != nil || r.unread != nil) && state != killed {
 			state = r.press(killed)
 		}
 		var err error
@@ -150,11 +170,16 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 			return interrupted
 		}
 		for _, fd := range r.ready {
+			if fd == r.input.fd {
+				r.feed()
+				continue
+			}
 			if fd != r.proc.ExitFD() {
 				r.read(fd)
 				continue
 			}
 			exited = true
+			r.input.close()
 			r.events.Remove(fd)
 			r.closeWriters()
 			r.events.SetDeadline(time.Now().Add(r.h.opts.OutputGrace))
@@ -177,6 +202,10 @@ func (r *run) watch(exited bool) error {
 		if err := r.events.Add(p); err != nil {
 			return err
 		}
+	}
+	if r.input.fd >= 0 && !exited {
+		r.input.unwatch = r.events.Remove
+		return r.events.AddWriter(r.input.fd)
 	}
 	return nil
 }
@@ -210,6 +239,7 @@ func (r *run) read(fd int) (open bool) {
 	}
 	switch p := r.buf[:n]; fd {
 	case r.pipes[stdout]:
+		r.wrote = true
 		r.output(p)
 	case r.pipes[stderr]:
 		r.tail.Add(p)
@@ -227,9 +257,7 @@ func (r *run) closePipe(fd int) {
 		}
 	}
 	if r.watching {
-		// Not left to close: while another process is being started it holds a copy of the descriptor for a moment, and the set
-		// would report the old pipe under a number that has a new meaning.
-		r.events.Remove(fd)
+		r.events.Remove(fd) // not left to close: see input.unwatch
 	}
 	unix.Close(fd)
 }
@@ -247,6 +275,7 @@ func (r *run) closeWriters() {
 
 func (r *run) closePipes() {
 	r.closeWriters()
+	r.input.close()
 	for _, fd := range r.pipes {
 		if fd >= 0 {
 			r.closePipe(fd)
@@ -266,6 +295,16 @@ func (r *run) output(p []byte) {
 	_, r.broken = r.result.Write(p)
 }
 
+// Exit codes with a meaning of their own.
+const (
+	codeRejected      = 65  // EX_DATAERR of sysexits.h: no further attempt would do better
+	codeNotExecutable = 126 // a shell's, env's or timeout's: the program cannot be run
+	codeNotFound      = 127 // the program is not found
+)
+
+// notFoundWithin is how soon a shell that finds no program ends.
+const notFoundWithin = time.Second
+
 // verdict turns the end of the process into the end of the job.
 func (r *run) verdict(ctx context.Context, interrupted bool, status process.Status) job.Outcome {
 	opts := &r.h.opts
@@ -277,8 +316,20 @@ func (r *run) verdict(ctx context.Context, interrupted bool, status process.Stat
 		o = job.Failf(job.OutputLimit, "%v (--max-result)", r.broken)
 	case r.broken != nil:
 		o = opts.OnCrash.Crash(job.SpoolFailed, "keep the result: %v", r.broken)
+	case r.unread != nil:
+		o = opts.OnCrash.Crash(job.SpoolFailed, "%v", r.unread)
 	case status.Signal != 0:
 		o = opts.OnCrash.Crash(job.Crashed, "command was %v", status)
+		o.Signal = status.Signal
+	case status.Code == codeNotExecutable || status.Code == codeNotFound:
+		o = job.Failf(job.ExitCode, "command ended with %v", status)
+		if !r.wrote && time.Since(r.began) < notFoundWithin {
+			o = opts.OnCrash.Crash(job.ExitCode, "command ended with %v: it did not find its program", status)
+			o.NotFound = true
+		}
+	case status.Code == codeRejected:
+		o = job.Failf(job.ExitCode, "command ended with %v: the job is rejected", status)
+		o.Permanent = true
 	case status.Code != 0:
 		o = job.Failf(job.ExitCode, "command ended with %v", status)
 	default:

@@ -32,8 +32,13 @@ type Options struct {
 	KillAfter time.Duration
 	// OutputGrace is how long output is read on after the command has ended while something that it started still holds a pipe.
 	OutputGrace time.Duration
-	// OnCrash says what becomes of a job whose command was killed by a signal or could not be started.
+	// OnCrash says what becomes of a job whose command was killed by a signal. A job that could not be started is always
+	// requeued.
 	OnCrash job.CrashPolicy
+
+	// Probe is a program, with its arguments, that does nothing: Check starts it with all that a job needs. Empty: Check
+	// starts nothing.
+	Probe []string
 
 	Log      *slog.Logger
 	LogLimit *logs.Limit
@@ -48,7 +53,6 @@ type Handler struct {
 	opts Options
 	path string
 	env  []string
-	null *os.File // what a command reads that gets no workload on standard input
 
 	mu   sync.Mutex
 	idle []*run // run states with their epoll sets, used again
@@ -63,11 +67,7 @@ func New(opts Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, fmt.Errorf("exec: %w", err)
-	}
-	return &Handler{opts: opts, path: path, env: os.Environ(), null: null}, nil
+	return &Handler{opts: opts, path: path, env: process.JobEnvironment(os.Environ())}, nil
 }
 
 // LookPath finds a program as a shell would, and says what to change if it can't. A relative path counts from dir.
@@ -90,10 +90,24 @@ func LookPath(name, dir string) (string, error) {
 func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	r, err := h.get()
 	if err != nil {
-		return h.opts.OnCrash.Crash(job.StartFailed, "%v", err)
+		return job.NeverRan(job.StartFailed, "%v", err)
 	}
 	defer h.put(r)
 	return r.handle(ctx, j)
+}
+
+// Check tells whether a job could be started now: the program is there, and another one can be started with the
+// descriptors that a job needs.
+func (h *Handler) Check(ctx context.Context) error {
+	if _, err := LookPath(h.opts.Command[0], h.opts.Dir); err != nil {
+		return err
+	}
+	r, err := h.get()
+	if err != nil {
+		return err
+	}
+	defer h.put(r)
+	return r.probe(ctx)
 }
 
 // Close frees what the handler keeps from job to job. No job may be running.
@@ -104,7 +118,7 @@ func (h *Handler) Close() error {
 		r.events.Close()
 	}
 	h.idle = nil
-	return h.null.Close()
+	return nil
 }
 
 func (h *Handler) get() (*run, error) {

@@ -149,7 +149,7 @@ func TestHandle(t *testing.T) {
 		},
 		"a command that the shell doesn't find": {
 			script: "exec 2>/dev/null; no-such-command-at-all",
-			want:   end{Kind: job.Failed, Reason: job.ExitCode, Message: "command ended with exit code 127"},
+			want:   end{Kind: job.Failed, Reason: job.ExitCode, Message: "command ended with exit code 127: it did not find its program"},
 		},
 		"a signal is a crash": {
 			script: "kill -SEGV $$",
@@ -338,21 +338,6 @@ func TestNew(t *testing.T) {
 				t.Error("accepted")
 			}
 		})
-	}
-}
-
-func TestCommandThatVanishes(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "tool")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h := newHandler(t, testOptions(t, io.Discard, path))
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}}); o.Kind != job.Failed || o.Reason != job.StartFailed {
-		t.Errorf("outcome %+v", o)
 	}
 }
 

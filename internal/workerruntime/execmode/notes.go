@@ -7,6 +7,83 @@ import (
 	"strconv"
 )
 
+// noteReader cuts what comes on descriptor 3 into lines. What follows "data " or "warning " may be longer than max: it
+// is passed on in parts, so that nothing is lost and little is held in memory.
+type noteReader struct {
+	max  int
+	note func(line []byte)               // gets a whole line, or the first max bytes of a long one that is neither
+	data func(warning bool, part []byte) // gets a part of a data or warning line that is longer than max
+	long func(part []byte)               // takes the rest of a long line; nil: the line is short so far
+	line []byte
+}
+
+// Add takes the next bytes.
+func (n *noteReader) Add(p []byte) {
+	for len(p) > 0 {
+		part, rest, ended := bytes.Cut(p, []byte{'\n'})
+		n.add(part)
+		if !ended {
+			return
+		}
+		n.Flush()
+		p = rest
+	}
+}
+
+func (n *noteReader) add(p []byte) {
+	for len(n.line)+len(p) > n.max {
+		room := n.max - len(n.line)
+		n.line = append(n.line, p[:room]...)
+		p = p[room:]
+		n.passOn()
+	}
+	n.line = append(n.line, p...)
+}
+
+// passOn passes a full buffer on, the beginning of a long line or a later part of it.
+func (n *noteReader) passOn() {
+	part := n.line
+	if n.long == nil {
+		body, isData := bytes.CutPrefix(part, []byte("data "))
+		warning := false
+		if !isData {
+			body, warning = bytes.CutPrefix(part, []byte("warning "))
+		}
+		if isData || warning {
+			part = body
+			n.long = func(part []byte) { n.data(warning, part) }
+		} else {
+			n.note(part)
+			n.long = func([]byte) {}
+		}
+	}
+	n.long(part)
+	n.line = n.line[:0]
+}
+
+// Flush ends the line.
+func (n *noteReader) Flush() {
+	line := bytes.TrimSuffix(n.line, []byte{'\r'})
+	switch {
+	case n.long != nil:
+		if len(line) > 0 {
+			n.long(line)
+		}
+	case len(line) > 0:
+		n.note(line)
+	}
+	n.line, n.long = n.line[:0], nil
+}
+
+func (r *run) noteData(warning bool, part []byte) {
+	// Errors mean that the job server is gone and the job with it; the command may still finish what it does.
+	if warning {
+		_ = r.job.Reporter.Warning(part)
+		return
+	}
+	_ = r.job.Reporter.Data(part)
+}
+
 // note carries out one line of descriptor 3:
 //
 //	status 3/10    how far the job is
@@ -15,22 +92,18 @@ import (
 //
 // Anything else is logged: a command that uses descriptor 3 for something of its own doesn't fail for it.
 func (r *run) note(line []byte) {
-	if len(line) == 0 {
-		return
-	}
 	word, rest, _ := bytes.Cut(line, []byte{' '})
-	// Errors mean that the job server is gone and the job with it; the command may still finish what it does.
 	switch string(word) {
 	case "status":
 		if n, d, ok := parseStatus(rest); ok {
-			_ = r.job.Reporter.Status(n, d)
+			_ = r.job.Reporter.Status(n, d) // as in noteData
 			return
 		}
 	case "data":
-		_ = r.job.Reporter.Data(rest)
+		r.noteData(false, rest)
 		return
 	case "warning":
-		_ = r.job.Reporter.Warning(rest)
+		r.noteData(true, rest)
 		return
 	}
 	shown := line[:min(len(line), 200)]

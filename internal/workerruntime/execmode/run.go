@@ -1,10 +1,15 @@
 package execmode
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,10 +20,9 @@ import (
 )
 
 const (
-	maxLogLine  = 16 << 10 // bytes; a longer line of standard error is logged in pieces
-	maxProgress = 64 << 10 // bytes; a longer line on descriptor 3 is cut in pieces
-	tailBytes   = 4 << 10  // how much of standard error goes to the client of a failed job
-	pipeBytes   = 64 << 10 // what a new pipe holds on Linux, whatever the page size is at least 16 pages of 4 KiB
+	maxLogLine = 16 << 10 // bytes; a longer line of standard error is logged in pieces
+	maxNote    = 64 << 10 // bytes; of a line on descriptor 3, longer data and warnings are sent in several packets
+	tailBytes  = 4 << 10  // how much of standard error goes to the client of a failed job
 )
 
 // run is the state of one job, kept for the next one when the job has ended.
@@ -33,11 +37,15 @@ type run struct {
 	pipes    [3]int // read ends of standard output, standard error and descriptor 3; -1 when closed
 	writers  [3]int // their other ends
 	watching bool   // they are in the set
+	input    input  // what is still to be written to standard input
 	result   spool.Buffer
 	broken   error // why the rest of the output isn't taken
+	unread   error // why the workload could not be written
+	wrote    bool  // something came on standard output
+	began    time.Time
 	stderr   logs.Lines
 	tail     logs.Tail
-	notes    logs.Lines
+	notes    noteReader
 }
 
 // The indexes of run.pipes.
@@ -52,10 +60,10 @@ func newRun(h *Handler) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}, writers: [3]int{-1, -1, -1}}
+	r := &run{h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}, writers: [3]int{-1, -1, -1}, input: input{fd: -1}}
 	r.stderr = logs.Lines{Max: maxLogLine, Line: r.logLine}
 	r.tail = logs.Tail{Max: tailBytes}
-	r.notes = logs.Lines{Max: maxProgress, Line: r.note}
+	r.notes = noteReader{max: maxNote, note: r.note, data: r.noteData}
 	return r, nil
 }
 
@@ -63,7 +71,8 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	if ctx.Err() != nil {
 		return job.Interrupted(ctx)
 	}
-	r.job, r.broken, r.watching = j, nil, false
+	r.job, r.broken, r.unread, r.watching, r.wrote = j, nil, nil, false, false
+	r.began = time.Now()
 	r.result = spool.Buffer{Limits: r.h.opts.Result}
 	r.tail.Reset()
 	defer r.result.Discard()
@@ -84,103 +93,97 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 
 // start makes the pipes and the process. Every descriptor made here is closed again if something fails.
 func (r *run) start() (failed job.Outcome, ok bool) {
-	crash := func(err error) (job.Outcome, bool) {
-		r.closePipes()
-		return r.h.opts.OnCrash.Crash(job.StartFailed, "%v", err), false
-	}
 	args := r.h.opts.Command
-	stdin := int(r.h.null.Fd())
+	size := r.job.Size
 	if r.h.opts.WorkloadAsArgument {
-		if r.job.Size > maxArgument {
-			return job.Failf(job.Rejected, "workload of %d bytes is too long for an argument (at most %d); leave out --workload-as-argument", r.job.Size, maxArgument), false
+		var o job.Outcome
+		if args, o, ok = r.withArgument(args); !ok {
+			return o, false
 		}
-		workload, err := io.ReadAll(r.job.Workload())
-		if err != nil {
-			return job.Failf(job.SpoolFailed, "read the workload: %v", err), false
-		}
-		args = append(args[:len(args):len(args)], string(workload))
-	} else if r.job.Size > 0 {
-		fd, closeStdin, err := r.stdin()
-		if err != nil {
-			return job.Failf(job.SpoolFailed, "hand the workload to the command: %v", err), false
-		}
-		defer closeStdin()
-		stdin = fd
+		size = 0
 	}
+	neverRan := func(err error) (job.Outcome, bool) {
+		r.closePipes()
+		return job.NeverRan(job.StartFailed, "%v", err), false
+	}
+	proc, err := r.startProcess(r.h.path, args, r.environment(), size)
+	if errors.Is(err, unix.E2BIG) {
+		r.closePipes()
+		return job.Rejectf("%v: the arguments and the environment are too large for this machine", err), false
+	}
+	if err != nil {
+		return neverRan(err)
+	}
+	r.proc = proc
+	r.job.HasStarted()
+	return job.Outcome{}, true
+}
 
+// startProcess makes the pipes and starts a program that gets size bytes of the workload on standard input.
+func (r *run) startProcess(path string, args, env []string, size int64) (*process.Process, error) {
+	stdin, err := r.input.open(r.job, size)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(stdin)
 	for i := range r.pipes {
 		var fds [2]int
-		err := unix.Pipe2(fds[:], unix.O_CLOEXEC)
-		if err != nil {
-			return crash(os.NewSyscallError("pipe2", err))
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			return nil, os.NewSyscallError("pipe2", err)
 		}
 		r.pipes[i], r.writers[i] = fds[0], fds[1]
 	}
-	proc, err := r.h.opts.Table.Start(&process.Spec{
-		Path: r.h.path, Args: args, Dir: r.h.opts.Dir, Env: r.environment(),
+	return r.h.opts.Table.Start(&process.Spec{
+		Path: path, Args: args, Dir: r.h.opts.Dir, Env: env,
 		Files: []uintptr{uintptr(stdin), uintptr(r.writers[stdout]), uintptr(r.writers[stderr]), uintptr(r.writers[notes])},
 	})
-	if err != nil {
-		return crash(err)
+}
+
+// probe starts the program that does nothing, and waits for its end.
+func (r *run) probe(ctx context.Context) error {
+	if len(r.h.opts.Probe) == 0 {
+		return nil
 	}
-	r.proc = proc
-	return job.Outcome{}, true
+	r.watching = false
+	defer r.closePipes()
+	proc, err := r.startProcess(r.h.opts.Probe[0], r.h.opts.Probe, r.h.env, 0)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { proc.Signal(syscall.SIGKILL) })
+	defer stop()
+	if status := proc.Reap(); status != (process.Status{}) {
+		return fmt.Errorf("start %s as a check: it ended with %v", r.h.opts.Probe[0], status)
+	}
+	return nil
+}
+
+// withArgument appends the workload to the arguments.
+func (r *run) withArgument(args []string) (out []string, rejected job.Outcome, ok bool) {
+	if r.job.Size > maxArgument {
+		return nil, job.Rejectf("workload of %d bytes is too long for an argument (at most %d); leave out --workload-as-argument",
+			r.job.Size, maxArgument), false
+	}
+	workload, err := io.ReadAll(r.job.Workload())
+	if err != nil {
+		return nil, job.Failf(job.SpoolFailed, "read the workload: %v", err), false
+	}
+	if i := bytes.IndexByte(workload, 0); i >= 0 {
+		return nil, job.Rejectf("the workload has a NUL at byte %d, which no argument can carry; leave out --workload-as-argument", i), false
+	}
+	if bytes.HasPrefix(workload, []byte{'-'}) && args[len(args)-1] != "--" {
+		return nil, job.Rejectf("the workload begins with -, so the command would take it for an option; " +
+			"end the command with -- if it takes that, or leave out --workload-as-argument"), false
+	}
+	return append(args[:len(args):len(args)], string(workload)), rejected, true
 }
 
 func (r *run) environment() []string {
 	env := r.h.env
-	return append(env[:len(env):len(env)],
+	env = append(env[:len(env):len(env)],
 		"GEARMAN_FUNCTION="+r.job.Function,
 		"GEARMAN_HANDLE="+r.job.Handle,
 		"GEARMAN_UNIQUE="+r.job.Unique,
 		"GEARMAN_WORKLOAD_BYTES="+strconv.FormatInt(r.job.Size, 10))
-}
-
-// stdin makes a descriptor from which the command reads its workload. Nothing is left to be written once the command runs, so it
-// doesn't matter whether it reads: a pipe that holds the whole workload already, or a file.
-func (r *run) stdin() (fd int, closeIt func(), err error) {
-	if r.job.File != nil {
-		if _, err := r.job.File.Seek(0, io.SeekStart); err != nil {
-			return -1, nil, err
-		}
-		return int(r.job.File.Fd()), func() {}, nil
-	}
-	if r.job.Size <= pipeBytes {
-		var fds [2]int
-		// Non-blocking, since a user who has too many pipes gets smaller ones: then a file is the way, not a hang.
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			return -1, nil, os.NewSyscallError("pipe2", err)
-		}
-		if err := unix.SetNonblock(fds[1], true); err == nil {
-			n, err := unix.Write(fds[1], r.job.Body)
-			if err == nil && n == len(r.job.Body) {
-				unix.Close(fds[1])
-				return fds[0], func() { unix.Close(fds[0]) }, nil
-			}
-		}
-		unix.Close(fds[0])
-		unix.Close(fds[1])
-	}
-	f, err := memoryFile(r.h.opts.Result.Dir)
-	if err != nil {
-		return -1, nil, err
-	}
-	if _, err := f.Write(r.job.Body); err != nil {
-		f.Close()
-		return -1, nil, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		f.Close()
-		return -1, nil, err
-	}
-	return int(f.Fd()), func() { f.Close() }, nil
-}
-
-// memoryFile is a file in memory, or in the spool directory where a sandbox doesn't offer that.
-func memoryFile(dir string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("workload", unix.MFD_CLOEXEC)
-	if err == nil {
-		return os.NewFile(uintptr(fd), "workload"), nil
-	}
-	return spool.NewFile(dir)
+	return env
 }

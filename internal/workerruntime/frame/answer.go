@@ -46,7 +46,9 @@ func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter
 			if err != nil {
 				return job.Outcome{}, err
 			}
-			return job.Failf(job.Rejected, "%s", text), nil
+			o := job.Failf(job.Rejected, "%s", text)
+			o.Permanent = h.Permanent
+			return o, nil
 		default:
 			return job.Outcome{}, fmt.Errorf("%w: no message is called %.40q", ErrGarbage, h.Type)
 		}

@@ -24,6 +24,7 @@ type Header struct {
 	Bytes       int64  `json:"bytes"`
 	Numerator   uint64 `json:"numerator"`
 	Denominator uint64 `json:"denominator"`
+	Permanent   bool   `json:"permanent"` // of a fail: no further attempt would do better
 }
 
 // ErrGarbage is anything that isn't the protocol.

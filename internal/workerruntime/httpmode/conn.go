@@ -19,6 +19,7 @@ type conn struct {
 	br       *bufio.Reader
 	buf      []byte
 	idleFrom time.Time
+	reused   bool // it has carried a request before
 }
 
 // dialTimeout bounds a connection's set-up, so that a service that is gone without a word is retried and not waited for.
@@ -65,6 +66,7 @@ func (h *Handler) get(ctx context.Context) (*conn, error) {
 			return h.dial(ctx)
 		}
 		if c.usable(h.opts.IdleTime) {
+			c.reused = true
 			return c, nil
 		}
 		c.Close()

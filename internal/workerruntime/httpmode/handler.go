@@ -49,6 +49,7 @@ func New(opts Options) (*Handler, error) {
 	set(&opts.Backoff, 100*time.Millisecond)
 	set(&opts.MaxBackoff, 5*time.Second)
 	set(&opts.IdleTime, time.Minute)
+	set(&opts.HoldBusy, 30*time.Second)
 	return &Handler{opts: opts, target: t, up: make(chan struct{})}, nil
 }
 
@@ -121,8 +122,17 @@ type busyError struct {
 
 func (e *busyError) Error() string { return e.why }
 
-// Handle posts one job, again and again while the service can't take it.
+// unreachableError says that the service took no connection, so that it has seen nothing of the job.
+type unreachableError struct{ err error }
+
+func (e *unreachableError) Error() string {
+	return "the HTTP service accepts no connection: " + e.err.Error()
+}
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// Handle posts one job, again and again while the service is busy, for a while.
 func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
+	since := time.Now()
 	for try := 0; ; try++ {
 		o, err := h.post(ctx, j)
 		if err == nil {
@@ -132,7 +142,11 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		if isBusy && ctx.Err() == nil {
 			h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelWarn, "HTTP service can't take the job now, holding it", slog.String("why", busy.why),
 				slog.String("function", j.Function), slog.String("handle", j.Handle))
-			if sleep(ctx, max(h.backoff(try), min(busy.after, 30*time.Second))) {
+			wait := max(h.backoff(try), min(busy.after, 30*time.Second))
+			if time.Since(since)+wait > h.opts.HoldBusy {
+				return job.NeverRan(job.Busy, "%v for %v", err, time.Since(since).Round(time.Millisecond))
+			}
+			if hold(ctx, j, wait) {
 				continue
 			}
 		}
@@ -141,13 +155,42 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 			o = job.Interrupted(ctx)
 			o.Message += ": " + err.Error()
 			return o
+		case isBusy:
+			return job.NeverRan(job.Interrupting, "the worker is stopping: %v", err)
 		case errors.Is(err, spool.ErrTooLarge):
 			return job.Failf(job.OutputLimit, "%v (--max-result)", err)
 		case errors.Is(err, spool.ErrDisk):
 			return h.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
 		}
+		if _, ok := errors.AsType[*unreachableError](err); ok {
+			return job.NeverRan(job.Unreachable, "%v", err)
+		}
 		return h.opts.OnCrash.Crash(job.Crashed, "%v", err)
 	}
+}
+
+// hold waits with a job that the service has not taken. It reports false when the job's time is up or the worker stops.
+func hold(ctx context.Context, j *job.Job, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-j.Draining:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Check tells whether the service accepts a connection, which is kept for the next job.
+func (h *Handler) Check(ctx context.Context) error {
+	c, err := h.dial(ctx)
+	if err != nil {
+		return &unreachableError{err}
+	}
+	h.put(c)
+	return nil
 }
 
 // post sends the job once and takes the answer.
@@ -155,11 +198,27 @@ func (h *Handler) post(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	c, err := h.get(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return job.Outcome{}, context.Cause(ctx)
+			return job.Outcome{}, fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
-		// Refused, unreachable, not resolved: in any case the service has seen nothing of the job.
-		return job.Outcome{}, &busyError{why: err.Error()}
+		return job.Outcome{}, &unreachableError{err}
 	}
+	j.HasStarted()
+	o, err := h.postBy(ctx, c, j)
+	if c.reused && ctx.Err() == nil && errors.Is(err, errNoAnswer) {
+		// The service closed the kept connection as the request was on its way.
+		if c, err = h.dial(ctx); err != nil {
+			return job.Outcome{}, &unreachableError{err}
+		}
+		o, err = h.postBy(ctx, c, j)
+	}
+	return o, err
+}
+
+// errNoAnswer says that a connection ended before a byte of the answer.
+var errNoAnswer = errors.New("the connection ended before the answer")
+
+// postBy sends the job over a connection and takes the answer.
+func (h *Handler) postBy(ctx context.Context, c *conn, j *job.Job) (job.Outcome, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	o, reusable, err := h.exchange(c, j)
 	// A deadline that was set belongs to this job: the connection can't be used for another one then.
@@ -180,7 +239,7 @@ func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, e
 	if j.File == nil && len(c.buf)+len(j.Body) <= inSocket {
 		c.buf = append(c.buf, j.Body...)
 		if _, err := c.Write(c.buf); err != nil {
-			return o, false, fmt.Errorf("send the request: %w", err)
+			return o, false, fmt.Errorf("send the request: %w: %w", errNoAnswer, err)
 		}
 		return h.answer(c, j)
 	}
@@ -232,6 +291,9 @@ var postRequest = &http.Request{Method: http.MethodPost}
 // The body is never closed: Close reads it to its end, which may never come. Either it was read to the end, or the connection goes.
 func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
 	var resp *http.Response
+	if _, err := c.br.Peek(1); err != nil {
+		return o, false, fmt.Errorf("read the answer: %w: %w", errNoAnswer, err)
+	}
 	for resp == nil || resp.StatusCode < 200 { // interim answers come first
 		if resp, err = http.ReadResponse(c.br, postRequest); err != nil { //nolint:bodyclose // see above
 			return o, false, fmt.Errorf("read the answer: %w", err)
@@ -256,7 +318,9 @@ func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err
 		return o, false, fmt.Errorf("the HTTP service answers %s%s", resp.Status, body)
 	case code >= 400:
 		body, rerr := text(resp)
-		return job.Failf(job.Rejected, "the HTTP service answers %s%s", resp.Status, body), rerr == nil && !resp.Close, nil
+		o = job.Failf(job.Rejected, "the HTTP service answers %s%s", resp.Status, body)
+		o.Permanent = code != http.StatusRequestTimeout && code != http.StatusTooEarly
+		return o, rerr == nil && !resp.Close, nil
 	default:
 		return job.Failf(job.Rejected, "the HTTP service answers %s, which is followed nowhere: give the final URL", resp.Status), false, nil
 	}

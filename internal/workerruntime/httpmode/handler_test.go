@@ -283,35 +283,6 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// A service that isn't up yet gets the job when it is.
-func TestRefused(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	h := startHandler(t, testOptions(t, "http://"+addr))
-	if ok, why := h.Ready(); ok || why == "" {
-		t.Error("ready without a service")
-	}
-	got := make(chan job.Outcome, 1)
-	go func() { got <- post(t.Context(), h, "x", &recorder{}) }()
-	time.Sleep(20 * time.Millisecond)
-	if l, err = net.Listen("tcp", addr); err != nil {
-		t.Skip("the port was taken meanwhile")
-	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
-	s.Listener = l
-	s.Start()
-	defer s.Close()
-	if o := <-got; o.Kind != job.Completed {
-		t.Errorf("outcome %+v", o)
-	}
-	<-h.Up()
-}
-
 func TestInterrupt(t *testing.T) {
 	release := make(chan struct{})
 	slow := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
@@ -329,7 +300,6 @@ func TestInterrupt(t *testing.T) {
 		"a timeout":            {slow.URL, job.ErrTimeout, job.Failed, "job timeout exceeded"},
 		"a stop":               {slow.URL, job.ErrStopped, job.Requeued, "worker is stopping"},
 		"a timeout while held": {busy.URL, job.ErrTimeout, job.Failed, "job timeout exceeded: the HTTP service answers 503 Service Unavailable"},
-		"nobody accepts":       {"http://127.0.0.1:1", job.ErrTimeout, job.Failed, "job timeout exceeded: dial tcp 127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := startHandler(t, testOptions(t, tc.url))

@@ -33,6 +33,8 @@ type Options struct {
 
 	// Backoff is the wait before a request is tried again, doubled each time up to MaxBackoff (defaults 100 ms and 5 s).
 	Backoff, MaxBackoff time.Duration
+	// HoldBusy is how long a job is held while the service answers that it is busy (default 30 s).
+	HoldBusy time.Duration
 	// IdleTime is how long an unused connection is kept (default 60 s).
 	IdleTime time.Duration
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // Why a job's context was ended; context.Cause tells them apart.
@@ -33,6 +34,20 @@ type Job struct {
 
 	// Reporter carries progress to the client while the job runs.
 	Reporter Reporter
+
+	// Draining, if set, is closed when the worker takes no more jobs: what is held and not running goes back.
+	Draining <-chan struct{}
+
+	// Started is called when the job has begun to run: its process exists or has taken it, or the service has
+	// accepted the connection. It may be nil.
+	Started func()
+}
+
+// HasStarted calls Started.
+func (j *Job) HasStarted() {
+	if j.Started != nil {
+		j.Started()
+	}
 }
 
 // Workload returns a reader of the workload, from its start.
@@ -55,6 +70,11 @@ type Reporter interface {
 // an Outcome that follows context.Cause (see Interrupted).
 type Handler interface {
 	Handle(ctx context.Context, j *Job) Outcome
+}
+
+// Checker is a Handler that can tell, without a job, whether one could be run now. The error says what is missing.
+type Checker interface {
+	Check(ctx context.Context) error
 }
 
 // Runner is a Handler with processes or connections of its own to look after. Run blocks until ctx is done and all is cleaned up;
@@ -88,7 +108,9 @@ const (
 	ExitCode     Reason = "exit_code"      // the command ended with a code other than 0
 	Rejected     Reason = "rejected"       // the handler said that the job failed (stream: an error; http: a 4xx status)
 	Crashed      Reason = "crashed"        // the process died by a signal, broke the protocol, or the HTTP service answered 5xx
-	StartFailed  Reason = "start_failed"   // the process could not be started
+	StartFailed  Reason = "start_failed"   // the process could not be started, or none was ready
+	Unreachable  Reason = "unreachable"    // the HTTP service accepted no connection
+	Busy         Reason = "busy"           // the HTTP service could not take the job for long
 	TimedOut     Reason = "timeout"        // it ran for longer than the job timeout
 	OutputLimit  Reason = "output_limit"   // the result is larger than the limit
 	SpoolFailed  Reason = "spool_failed"   // a workload or result could not be kept on disk
@@ -99,6 +121,15 @@ const (
 type Outcome struct {
 	Kind   Kind
 	Reason Reason
+	// NeverRan tells that nothing of the job has run, so that it can be tried again whatever the crash policy says.
+	NeverRan bool
+	// NotFound tells that the command ended at once because it did not find its program: it has run, but says of the
+	// worker what a job that never ran says.
+	NotFound bool
+	// Permanent tells that the job would fail in the same way at each further attempt.
+	Permanent bool
+	// Signal ended the job's process, or is 0.
+	Signal syscall.Signal
 	// Result is the answer to the client, if it is in memory.
 	Result []byte
 	// ResultFile holds an answer too large for memory, from offset 0, ResultSize bytes long. Whoever gets the outcome closes it.
@@ -116,6 +147,18 @@ func Done(result []byte) Outcome { return Outcome{Kind: Completed, Reason: OK, R
 // Failf is the outcome of a job that failed.
 func Failf(reason Reason, format string, args ...any) Outcome {
 	return Outcome{Kind: Failed, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// NeverRan is the outcome of a job that could not be started. It goes back to the job server.
+func NeverRan(reason Reason, format string, args ...any) Outcome {
+	return Outcome{Kind: Requeued, Reason: reason, NeverRan: true, Message: fmt.Sprintf(format, args...)}
+}
+
+// Rejectf is the outcome of a job that fails at each attempt in the same way.
+func Rejectf(format string, args ...any) Outcome {
+	o := Failf(Rejected, format, args...)
+	o.Permanent = true
+	return o
 }
 
 // CrashPolicy says what becomes of a job whose process crashed.

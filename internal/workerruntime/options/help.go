@@ -44,15 +44,15 @@ GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doi
 
 Keeps as many processes of COMMAND running as --concurrency says and hands each one job at a time: a JSON line and the workload on
 descriptor 3, the answer on descriptor 4 (docs/stream.md). Standard output and standard error go to the log. SIGHUP replaces the
-processes, each when it has no job.
+processes one by one, each when a new one has come up.
 
   gearman-worker stream --function resize --concurrency 4 --max-jobs 1000 -- php worker.php
 `,
 	HTTP: `gearman-worker http [options] -- URL
 
 Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique say the rest. A 2xx
-answer completes the job with its body as the result; 4xx fails it; 429, 503 and a refused connection are tried again within
---job-timeout; other 5xx answers are crashes. URL is http://, https://, or unix:///path/to/socket[:/path].
+answer completes the job with its body as the result; 4xx fails it; 429 and 503 are tried again; other 5xx answers are crashes.
+While the service takes no connection, no jobs are taken. URL is http://, https://, or unix:///path/to/socket[:/path].
 
   gearman-worker http --function resize --concurrency 16 -- http://127.0.0.1:8080/resize
 `,

@@ -66,6 +66,8 @@ type Handler struct {
 	KillAfter  time.Duration
 	Dir        string
 
+	FailingAfter int // failed jobs in a row that slow the worker down; 0: never
+
 	StreamOutput       bool // exec
 	WorkloadAsArgument bool // exec
 

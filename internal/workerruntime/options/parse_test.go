@@ -29,6 +29,9 @@ func defaults(h Handler) Handler {
 	if h.OnCrash == "" {
 		h.OnCrash = job.CrashFail
 	}
+	if h.FailingAfter == 0 {
+		h.FailingAfter = 20
+	}
 	if h.MaxResult == 0 {
 		h.MaxResult = 64 << 20
 	}

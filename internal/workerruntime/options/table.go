@@ -68,8 +68,13 @@ var Table = []Option{
 	},
 	{
 		Name: "on-crash", Kind: Text, Default: string(job.CrashFail), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
-		Help:       "what becomes of a job whose process was killed, broke the protocol or could not be started",
+		Help:       "what becomes of a job whose process was killed or broke the protocol",
 		setHandler: crashPolicy,
+	},
+	{
+		Name: "failing-after", Kind: Int, Default: "20", Group: "Jobs",
+		Help:       "after so many failed jobs in a row the worker takes one job a second until one completes; 0: never",
+		setHandler: func(h *Handler, v value) error { return v.number(&h.FailingAfter, 0, 1<<30) },
 	},
 	{
 		Name: "exceptions", Kind: Bool, Default: "false", Group: "Jobs",

@@ -45,6 +45,12 @@ func (e *Events) Add(fd int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}))
 }
 
+// AddWriter watches fd for room to write, or for the end of its reader.
+func (e *Events) AddWriter(fd int) error {
+	ev := &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, ev))
+}
+
 // Remove stops watching fd.
 func (e *Events) Remove(fd int) {
 	_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -160,9 +161,13 @@ func (c *child) clearDeadline() {
 	}
 }
 
+// nextID draws the id of the next message. It can't be guessed, so that no job can leave an answer to a later one
+// behind. JSON readers that keep numbers as floating point keep 53 bits.
+func (c *child) nextID() { c.id = 1 + rand.Uint64N(1<<53-1) }
+
 // ping asks the idle process whether it still answers.
 func (c *child) ping() error {
-	c.id++
+	c.nextID()
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Pong))
 	if _, err := c.in.Write(frame.AppendPing(nil, c.id)); err != nil {
 		return err

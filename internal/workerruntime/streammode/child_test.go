@@ -54,6 +54,11 @@ func childMain(behaviour string) int {
 		return m, body, err == nil
 	}
 	receive()
+	if file, ok := strings.CutPrefix(behaviour, "dies without "); ok {
+		if _, err := os.Stat(file); err != nil {
+			return 255
+		}
+	}
 	switch behaviour {
 	case "dies at start":
 		fmt.Fprintln(os.Stderr, "PHP Parse error")
@@ -125,6 +130,9 @@ func childMain(behaviour string) int {
 			send(`{"type":"complete","id":%d,"bytes":1000000000000}`+"\n", m.ID)
 		case "negative":
 			send(`{"type":"complete","id":%d,"bytes":-1}`+"\n", m.ID)
+		case "double":
+			answer(m.ID, "complete", nil)
+			answer(m.ID, "complete", []byte("forged"))
 		case "stale":
 			answer(m.ID-1, "complete", []byte("of an earlier job"))
 		case "unknown":

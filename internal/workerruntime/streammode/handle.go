@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -23,9 +24,17 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 			if ctx.Err() != nil {
 				return job.Interrupted(ctx)
 			}
-			return p.opts.OnCrash.Crash(job.StartFailed, "%v", err)
+			return job.NeverRan(job.StartFailed, "%v", err)
+		}
+		if c.hasSpoken() {
+			// Whatever it says belongs to no job: it must not become the answer to this one.
+			p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process sent something between two jobs and is replaced", slog.Int("pid", c.proc.Pid))
+			c.retire <- whyBroken
+			try--
+			continue
 		}
 		c.job.Store(j)
+		j.HasStarted()
 		o, err := c.do(ctx, j)
 		c.job.Store(nil)
 		if err == nil {
@@ -46,12 +55,28 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		case errors.Is(err, spool.ErrDisk):
 			return p.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
 		}
-		return p.opts.OnCrash.Crash(job.Crashed, "%v (%v)", err, c.status)
+		o = p.opts.OnCrash.Crash(job.Crashed, "%v (%v)", err, c.status)
+		o.Signal = c.status.Signal
+		return o
 	}
 }
 
 // maxTries is how many processes in a row may end before they have read a byte of a job.
 const maxTries = 3
+
+// hasSpoken tells whether something of the process can be read that no job has asked for.
+func (c *child) hasSpoken() bool {
+	if c.br.Buffered() > 0 {
+		return true
+	}
+	raw, err := c.out.SyscallConn()
+	if err != nil {
+		return false
+	}
+	unread := 0
+	_ = raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	return err == nil && unread > 0
+}
 
 // untouched tells whether all that was written of the job still lies in the pipe. The process can't have begun with it then, and
 // another one may have it.
@@ -93,7 +118,7 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 		_ = c.in.SetWriteDeadline(time.Unix(1, 0))
 	})
 	interrupted := func() bool { return !stop() }
-	c.id++
+	c.nextID()
 	c.buf = frame.AppendJob(c.buf[:0], c.id, j.Function, j.Handle, j.Unique, j.Size)
 	var written chan error
 	if j.File == nil && len(c.buf)+len(j.Body) <= inPipe {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/execmode"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
 // Pool is a number of processes that take jobs.
@@ -28,9 +29,13 @@ type Pool struct {
 	mu      sync.Mutex
 	idle    []*child
 	waiting []chan *child
-	alive   int // processes past their handshake
-	gen     int
+	alive   int           // processes past their handshake
+	trouble error         // why the last start failed, unless one went well since
+	gen     int           // of the processes, from 1; a reload begins the next
 	renew   chan struct{} // closed at a reload
+	refused int           // the generation whose processes don't come up
+
+	rolling chan struct{} // has room for the one process that is being replaced by a reload
 
 	once sync.Once
 	up   chan struct{}
@@ -50,8 +55,8 @@ func New(opts Options) (*Pool, error) {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
 	return &Pool{
-		opts: opts, timing: opts.Timing.withDefaults(), path: path, env: os.Environ(), null: null, random: rand.Float64,
-		renew: make(chan struct{}), up: make(chan struct{}),
+		opts: opts, timing: opts.Timing.withDefaults(), path: path, env: process.JobEnvironment(os.Environ()), null: null, random: rand.Float64, gen: 1,
+		renew: make(chan struct{}), rolling: make(chan struct{}, 1), up: make(chan struct{}),
 	}, nil
 }
 
@@ -83,8 +88,20 @@ func (e *startError) Unwrap() error { return e.err }
 // keep keeps one process running.
 func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 	failures := 0
+	var c *child // is up and in the pool
 	for ctx.Err() == nil {
-		jobs, err := p.life(ctx)
+		jobs := 0
+		var err error
+		if c == nil {
+			if c, err = p.bringUp(ctx); err != nil {
+				p.noneCameUp(err)
+			}
+		}
+		if c != nil {
+			old := c
+			c, err = p.live(ctx, old)
+			jobs = old.jobs
+		}
 		if err == nil || ctx.Err() != nil {
 			failures = 0
 			continue
@@ -101,6 +118,11 @@ func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 		p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process failed and is started again", slog.Any("error", err),
 			slog.Int("failures", failures), slog.Duration("wait", wait.Round(time.Millisecond)))
 		sleep(ctx, wait)
+	}
+	if c != nil { // a successor that came up as the worker stopped
+		p.count(-1)
+		p.remove(c)
+		c.end(false)
 	}
 }
 
@@ -122,30 +144,36 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// life is one process from its start to its end. It reports how many jobs the process did, and an error unless its end was ordered.
-func (p *Pool) life(ctx context.Context) (jobs int, err error) {
+// bringUp starts a process and puts it into the pool. It returns nil and no error if the worker stops.
+func (p *Pool) bringUp(ctx context.Context) (*child, error) {
 	c, err := p.start()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := c.handshake(ctx); err != nil {
 		status := c.end(true)
 		if ctx.Err() == nil {
-			return 0, fmt.Errorf("%w (%v)", err, status)
+			return nil, fmt.Errorf("%w (%v)", err, status)
 		}
-		return 0, nil // the worker stops, which cut the handshake short
+		return nil, nil // the worker stops, which cut the handshake short
 	}
 	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process is ready", slog.Int("pid", c.proc.Pid))
 	p.count(+1)
 	p.put(c)
-	why, failed := p.attend(ctx, c)
+	return c, nil
+}
+
+// live is one process from its first job to its end. It returns the process that takes its place if there is one
+// already, and an error unless its end was ordered.
+func (p *Pool) live(ctx context.Context, c *child) (next *child, err error) {
+	next, why, failed := p.attend(ctx, c)
 	p.count(-1)
 	status := c.end(failed != nil)
 	if failed != nil {
-		return c.jobs, fmt.Errorf("%w (%v)", failed, status)
+		return next, fmt.Errorf("%w (%v)", failed, status)
 	}
 	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process was replaced", slog.Int("pid", c.proc.Pid), slog.String("why", why), slog.Int("jobs", c.jobs))
-	return c.jobs, nil
+	return next, nil
 }
 
 // count notes that a process has come up or gone.
@@ -154,8 +182,23 @@ func (p *Pool) count(n int) {
 	defer p.mu.Unlock()
 	p.alive += n
 	if n > 0 {
+		p.trouble = nil
 		p.once.Do(func() { close(p.up) })
 	}
+}
+
+// noneCameUp notes that a process failed at its start. If there is no other, jobs don't wait for one.
+func (p *Pool) noneCameUp(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trouble = err
+	if p.alive > 0 {
+		return
+	}
+	for _, ch := range p.waiting {
+		close(ch)
+	}
+	p.waiting = nil
 }
 
 // Up is closed once a first process is ready for jobs.
@@ -170,9 +213,16 @@ func (p *Pool) wasUp() bool {
 	}
 }
 
-// attend watches a process until it has to go and no job can be in it any more. It returns why, or an error if the process failed.
-func (p *Pool) attend(ctx context.Context, c *child) (why string, failed error) {
+// attend watches a process until it has to go and no job can be in it any more. It returns the process that takes its
+// place if there is one already, and why this one goes, or an error if it failed.
+func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, failed error) {
 	renewed := p.renewal(c)
+	var successor chan *child // gets the process that takes this one's place, or nil
+	defer func() {
+		if successor != nil {
+			next = <-successor
+		}
+	}()
 	var lifetime, ping <-chan time.Time
 	if !c.expires.IsZero() {
 		timer := time.NewTimer(time.Until(c.expires))
@@ -188,12 +238,12 @@ func (p *Pool) attend(ctx context.Context, c *child) (why string, failed error) 
 		select {
 		case why := <-c.retire: // from Handle, which doesn't use it any more
 			if why == whyBroken {
-				return "", errBroken
+				return nil, "", errBroken
 			}
-			return why, nil
+			return nil, why, nil
 		case <-c.exited:
 			if p.remove(c) {
-				return "", errors.New("the process ended by itself")
+				return nil, "", errEnded
 			}
 			why = "ended" // in a job: Handle sees it, too
 		case <-ping:
@@ -201,27 +251,66 @@ func (p *Pool) attend(ctx context.Context, c *child) (why string, failed error) 
 				continue
 			}
 			if err := c.ping(); err != nil {
-				return "", fmt.Errorf("ping: %w", err)
+				return nil, "", fmt.Errorf("ping: %w", err)
 			}
 			p.put(c)
 			continue
 		case <-renewed:
-			why = "reload"
+			renewed = nil
+			successor = make(chan *child, 1)
+			p.wg.Go(func() { successor <- p.succeed(ctx) })
+			continue
+		case n := <-successor:
+			successor = nil
+			if n == nil { // this one stays
+				c.generation = p.generation()
+				renewed = p.renewal(c)
+				continue
+			}
+			next, why = n, "reload"
 		case <-lifetime:
 			why = "max-lifetime"
 		case <-ctx.Done():
 			why = "the worker stops"
 		}
 		if p.removeOr(c, why) {
-			return why, nil
+			return next, why, nil
 		}
 		// A job has it: release hands it over when the job is done.
 		if why := <-c.retire; why != whyBroken {
-			return why, nil
+			return next, why, nil
 		}
-		return "", errBroken
+		return next, "", errBroken
 	}
 }
+
+// succeed brings up a process of the present generation to take the place of an older one, one at a time. It returns
+// nil if none comes up: the older one is better than none.
+func (p *Pool) succeed(ctx context.Context) *child {
+	select {
+	case p.rolling <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	defer func() { <-p.rolling }()
+	gen := p.generation()
+	p.mu.Lock()
+	refused := p.refused == gen
+	p.mu.Unlock()
+	if refused {
+		return nil
+	}
+	c, err := p.bringUp(ctx)
+	if err != nil {
+		p.mu.Lock()
+		p.refused = gen
+		p.mu.Unlock()
+		p.opts.Log.LogAttrs(ctx, slog.LevelError, "A new process does not come up, the old ones are kept", slog.Any("error", err))
+	}
+	return c
+}
+
+var errEnded = errors.New("the process ended by itself")
 
 // whyBroken retires a process that died, broke the protocol or was in a job that had to be ended.
 const whyBroken = "broken"
@@ -246,7 +335,8 @@ func (p *Pool) renewal(c *child) <-chan struct{} {
 	return p.renew
 }
 
-// Reload replaces all processes, each when it has no job.
+// Reload replaces all processes one by one, each by one that has come up before. If a new one doesn't come up, the old
+// ones stay.
 func (p *Pool) Reload() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,9 +350,24 @@ func (p *Pool) Ready() (bool, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.alive == 0 {
-		return false, "no process is up"
+		return false, p.noneUp().Error()
 	}
 	return true, ""
+}
+
+func (p *Pool) noneUp() error {
+	if p.trouble != nil {
+		return fmt.Errorf("no process is up: %w", p.trouble)
+	}
+	return errors.New("no process is up")
+}
+
+// Check tells whether there is a process to take a job. One that is up has answered, at its start or since.
+func (p *Pool) Check(context.Context) error {
+	if ok, why := p.Ready(); !ok {
+		return errors.New(why)
+	}
+	return nil
 }
 
 // put hands an idle process to a job that waits for one, or keeps it.
@@ -328,6 +433,10 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 		p.mu.Unlock()
 		return c, nil
 	}
+	if p.alive == 0 && p.trouble != nil {
+		defer p.mu.Unlock()
+		return nil, p.noneUp()
+	}
 	ch := make(chan *child, 1)
 	p.waiting = append(p.waiting, ch)
 	p.mu.Unlock()
@@ -337,6 +446,11 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	var err error
 	select {
 	case c := <-ch:
+		if c == nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return nil, p.noneUp()
+		}
 		return c, nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -350,7 +464,9 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	}
 	p.mu.Unlock()
 	if i < 0 { // it came at the last moment
-		p.put(<-ch)
+		if c := <-ch; c != nil {
+			p.put(c)
+		}
 	}
 	return nil, err
 }

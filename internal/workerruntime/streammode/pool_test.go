@@ -155,7 +155,7 @@ func TestHandle(t *testing.T) {
 		"half a result":                           {workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)")},
 		"a result announced too large":            {workload: "lies", want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 4194304 bytes (--max-result)"}},
 		"a negative size":                         {workload: "negative", want: crash("*not the protocol")},
-		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id 0, the job has 1`)},
+		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id `)},
 		"an unknown message":                      {workload: "unknown", want: crash(`*no message is called "finished"`)},
 		"a grandchild that holds the descriptors": {workload: "grandchild", want: crash("*killed by signal 9")},
 		"a full spool":                            {workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
@@ -419,7 +419,7 @@ func TestNoProcessInTime(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { do(ctx, p, "hang", started) })
 	<-started.started
-	if o := do(t.Context(), p, "x", &recorder{}); o.Kind != job.Failed || o.Reason != job.StartFailed {
+	if o := do(t.Context(), p, "x", &recorder{}); o.Kind != job.Requeued || o.Reason != job.StartFailed || !o.NeverRan {
 		t.Errorf("outcome %+v", o)
 	}
 	waiting, stop := context.WithCancelCause(t.Context())

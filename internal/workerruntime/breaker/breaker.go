@@ -1,0 +1,258 @@
+package breaker
+
+import (
+	"time"
+)
+
+// State is what the machine lets happen.
+type State int
+
+// The states.
+const (
+	Closed  State = iota // jobs are taken
+	Single               // a job did not start: no more are taken, held ones are tried again in their slots
+	Open                 // jobs do not start: none is taken until a check without a job passes
+	Half                 // one job is taken as a trial
+	Failing              // jobs run and fail: one a second is taken
+)
+
+// String names the state in lower case, fit for a metric's label.
+func (s State) String() string {
+	switch s {
+	case Closed:
+		return "closed"
+	case Single:
+		return "single"
+	case Open:
+		return "open"
+	case Half:
+		return "half"
+	case Failing:
+		return "failing"
+	}
+	return "unknown"
+}
+
+// AllSlots is the answer of Slots when nothing is held back.
+const AllSlots = -1
+
+const (
+	mostTries    = 3                // failed starts of one job in a row that open the breaker
+	singleFor    = 5 * time.Second  // how long Single may last
+	firstCheck   = time.Second      // wait before the first check, doubled after each failure
+	lastCheck    = time.Minute      // bound of that wait
+	unreadyAfter = 10 * time.Second // how long trouble lasts before the worker counts as unready
+	failingPace  = time.Second      // between two jobs in Failing
+)
+
+// retryWaits are the waits of a held job before it is tried again in its slot. Most causes that heal by themselves (no
+// process or memory free at the moment, a program file that is being written) do so within a second.
+var retryWaits = []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 2 * time.Second}
+
+// Machine is the breaker of one handler. The zero value is not ready for use: call New.
+type Machine struct {
+	failingAfter int
+	jitter       func(time.Duration) time.Duration
+
+	state    State
+	since    time.Time // start of the present trouble
+	reason   string
+	notFound int       // jobs in a row whose program was not found by the shell that should run it
+	failed   int       // jobs in a row that ran and failed
+	checks   int       // failed checks and trials in a row
+	next     time.Time // Open: of the next check; Failing: of the next job
+	taken    time.Time // when Half or Failing last took a job; zero while none was taken
+}
+
+// New returns a machine that counts as Failing after so many failed jobs in a row (0: never). jitter spreads the waits
+// of many workers.
+func New(failingAfter int, jitter func(time.Duration) time.Duration) *Machine {
+	return &Machine{failingAfter: failingAfter, jitter: jitter}
+}
+
+// State is the present state.
+func (m *Machine) State() State { return m.state }
+
+// Slots is the number of slots that may take jobs now: AllSlots, 0 or 1.
+func (m *Machine) Slots() int {
+	switch m.state {
+	case Closed:
+		return AllSlots
+	case Half, Failing:
+		if m.taken.IsZero() && m.next.IsZero() {
+			return 1
+		}
+	case Single, Open:
+	}
+	return 0
+}
+
+// Reason says why the state is not Closed, in words of the last failure.
+func (m *Machine) Reason() string {
+	if m.state == Closed {
+		return ""
+	}
+	return m.reason
+}
+
+// Unready tells whether jobs have not started for so long that the worker should not count as ready.
+func (m *Machine) Unready(now time.Time) bool {
+	switch m.state {
+	case Single, Open, Half:
+		return now.Sub(m.since) >= unreadyAfter
+	case Closed, Failing:
+	}
+	return false
+}
+
+// Took records that a job was taken.
+func (m *Machine) Took(now time.Time) {
+	if m.state == Half || m.state == Failing {
+		m.taken = now
+	}
+}
+
+// NeverRan records that a job could not be started at its nth try in a row. If keep is true, the job stays in its slot
+// and is tried again after wait; otherwise it is to be requeued.
+func (m *Machine) NeverRan(now time.Time, try int, reason string) (wait time.Duration, keep bool) {
+	m.reason = reason
+	switch m.state {
+	case Closed, Failing:
+		m.state, m.since = Single, now
+		m.next, m.taken = time.Time{}, time.Time{}
+	case Half:
+		m.reopen(now)
+	case Single, Open:
+	}
+	if m.state == Single && (try >= mostTries || now.Sub(m.since) >= singleFor) {
+		m.open(now)
+	}
+	if m.state == Open {
+		return 0, false
+	}
+	return retryWaits[min(try, len(retryWaits))-1], true
+}
+
+// NotFound records a job that ran and ended at once because its shell did not find the program, or could not run it.
+// Such a job has failed, but it says the same as one that never ran.
+func (m *Machine) NotFound(now time.Time, reason string) {
+	m.reason = reason
+	m.notFound++
+	switch {
+	case m.state == Half:
+		m.reopen(now)
+	case m.state != Open && m.notFound >= mostTries:
+		m.since = now
+		m.open(now)
+	}
+}
+
+func (m *Machine) open(now time.Time) {
+	m.state, m.checks, m.taken = Open, 0, time.Time{}
+	m.next = now.Add(m.jitter(firstCheck))
+}
+
+func (m *Machine) reopen(now time.Time) {
+	m.state, m.taken = Open, time.Time{}
+	m.CheckFailed(now, m.reason)
+}
+
+// Started records that a job has started.
+func (m *Machine) Started() {
+	m.notFound = 0
+	if m.state == Single || m.state == Half {
+		m.close()
+	}
+}
+
+func (m *Machine) close() {
+	m.state, m.checks = Closed, 0
+	m.next, m.taken, m.since = time.Time{}, time.Time{}, time.Time{}
+}
+
+// Completed records that a job has completed.
+func (m *Machine) Completed() {
+	m.failed = 0
+	m.Started()
+	if m.state == Failing {
+		m.close()
+	}
+}
+
+// Failed records that a job ran and failed or crashed.
+func (m *Machine) Failed(now time.Time, reason string) {
+	m.failed++
+	if m.state == Closed && m.failingAfter > 0 && m.failed >= m.failingAfter {
+		m.state, m.since, m.taken = Failing, now, now
+	}
+	if m.state != Failing {
+		return
+	}
+	m.reason = reason
+	if !m.taken.IsZero() { // else it was taken before
+		m.next, m.taken = m.taken.Add(failingPace), time.Time{}
+	}
+}
+
+// Released records that a job which was taken ended without saying anything, as by a stop of the worker.
+func (m *Machine) Released(now time.Time) {
+	switch {
+	case m.taken.IsZero():
+	case m.state == Half:
+		m.taken = time.Time{}
+	case m.state == Failing:
+		m.next, m.taken = now.Add(failingPace), time.Time{}
+	}
+}
+
+// Wake is when Tick has something to do, or zero.
+func (m *Machine) Wake() time.Time {
+	switch m.state {
+	case Single:
+		return m.since.Add(singleFor)
+	case Open, Failing:
+		return m.next
+	case Closed, Half:
+	}
+	return time.Time{}
+}
+
+// Tick lets time pass. It reports whether a check without a job is due, whose result goes to CheckPassed or
+// CheckFailed.
+func (m *Machine) Tick(now time.Time) (check bool) {
+	if wake := m.Wake(); wake.IsZero() || now.Before(wake) {
+		return false
+	}
+	switch m.state {
+	case Single:
+		m.open(now)
+	case Open:
+		m.next = time.Time{} // until the result of the check is known
+		return true
+	case Failing:
+		m.next = time.Time{}
+	case Closed, Half:
+	}
+	return false
+}
+
+// CheckPassed records that a check without a job passed: one job is taken as a trial.
+func (m *Machine) CheckPassed() {
+	if m.state == Open {
+		m.state, m.next, m.taken = Half, time.Time{}, time.Time{}
+	}
+}
+
+// CheckFailed records that a check without a job failed.
+func (m *Machine) CheckFailed(now time.Time, reason string) {
+	if m.state != Open {
+		return
+	}
+	m.reason = reason
+	m.checks++
+	wait := lastCheck
+	if m.checks < 6 {
+		wait = min(lastCheck, firstCheck<<m.checks)
+	}
+	m.next = now.Add(m.jitter(wait))
+}

@@ -1,0 +1,30 @@
+package process
+
+import "strings"
+
+// ofTheJob are the variables that a job's process gets for its job. An inherited one would be found first.
+var ofTheJob = []string{
+	"GEARMAN_FUNCTION=", "GEARMAN_HANDLE=", "GEARMAN_UNIQUE=", "GEARMAN_WORKLOAD_BYTES=", "GEARMAN_ATTEMPT=", "GEARMAN_RUN=",
+	"TRACEPARENT=", "TRACESTATE=",
+}
+
+// JobEnvironment is the part of the worker's environment that jobs may see: without the worker's own settings, among
+// which are tokens, and without variables that each job has of its own.
+func JobEnvironment(env []string) []string {
+	out := make([]string, 0, len(env))
+	for _, e := range env {
+		if !strings.HasPrefix(e, "GEARMAN_WORKER_") && !hasAnyPrefix(e, ofTheJob) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,167 @@
+package streammode
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+)
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// A reload whose new processes don't come up leaves the old ones at work; a later one that works replaces them all.
+func TestReloadKeepsTheOldProcesses(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	opts := testOptions(t, &log)
+	opts.Size = 3
+	p := startPool(t, "dies without "+file, opts)
+	alive := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.alive
+	}
+	eventually(t, "3 processes", func() bool { return alive() == 3 })
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	old := pidOf(t, p)
+	p.Reload()
+	eventually(t, "the new process fails", func() bool { return strings.Contains(log.String(), "the old ones are kept") })
+	for range 20 {
+		if o := do(t.Context(), p, "pid", &recorder{}); o.Kind != job.Completed {
+			t.Fatalf("outcome %+v", o)
+		}
+	}
+	if n := alive(); n != 3 {
+		t.Errorf("%d processes after a reload that failed, want the 3 old ones", n)
+	}
+	if n := strings.Count(log.String(), "the old ones are kept"); n != 1 {
+		t.Errorf("%d attempts at a process that doesn't come up, want 1 for the whole reload", n)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.Reload()
+	eventuallyNewPid(t, p, old)
+	eventually(t, "all are new", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, c := range p.idle {
+			if c.generation != p.gen {
+				return false
+			}
+		}
+		return p.alive == 3 && len(p.idle) == 3
+	})
+}
+
+// There is a process for jobs at each moment of a reload, with a single one, too.
+func TestReloadIsNewBeforeOld(t *testing.T) {
+	t.Parallel()
+	p := startPool(t, "well", testOptions(t, io.Discard))
+	old := pidOf(t, p)
+	done := make(chan struct{})
+	least := make(chan int)
+	go func() {
+		lowest := 1
+		for {
+			p.mu.Lock()
+			lowest = min(lowest, p.alive)
+			p.mu.Unlock()
+			select {
+			case <-done:
+				least <- lowest
+				return
+			default:
+			}
+		}
+	}()
+	p.Reload()
+	eventuallyNewPid(t, p, old)
+	close(done)
+	if n := <-least; n < 1 {
+		t.Error("there was no process for a while")
+	}
+}
+
+// With no process up and none that comes up, a job does not wait: it never ran.
+func TestNoProcessComesUp(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startPool(t, "dies without "+file, testOptions(t, io.Discard))
+	if err := p.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	do(t.Context(), p, "crash", &recorder{})
+	o := do(t.Context(), p, "x", &recorder{})
+	if o.Kind != job.Requeued || !o.NeverRan || !strings.Contains(o.Message, "exit code 255") {
+		t.Errorf("outcome %+v", o)
+	}
+	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "exit code 255") {
+		t.Errorf("check: %v", err)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the check passes again", func() bool { return p.Check(t.Context()) == nil })
+	if o := do(t.Context(), p, "x", &recorder{}); o.Kind != job.Completed {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+// A second answer to one job does not become the answer to the next one, nor its failure.
+func TestDoubledAnswer(t *testing.T) {
+	t.Parallel()
+	p := startPool(t, "well", testOptions(t, io.Discard))
+	for range 5 {
+		if o := do(t.Context(), p, "double", &recorder{}); o.Kind != job.Completed {
+			t.Fatalf("outcome %+v", o)
+		}
+		eventually(t, "the second answer is there", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.idle) == 1 && p.idle[0].hasSpoken()
+		})
+		if o := do(t.Context(), p, "innocent", &recorder{}); o.Kind != job.Completed || string(o.Result) != "INNOCENT" {
+			t.Errorf("the next job: %+v", o)
+		}
+	}
+}
+
+func TestIDsCannotBeGuessed(t *testing.T) {
+	t.Parallel()
+	var c child
+	seen := map[uint64]bool{}
+	for range 1000 {
+		last := c.id
+		c.nextID()
+		if seen[c.id] || c.id == 0 || c.id >= 1<<53 || c.id == last+1 {
+			t.Fatalf("id %d after %d", c.id, last)
+		}
+		seen[c.id] = true
+	}
+}
