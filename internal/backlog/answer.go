@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	// chunkSize is how much of an answer is in memory at a time.
-	chunkSize = 64 << 10
+	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a row
+	// needs it and not longChunks of them are in use. What a slow job server sends stays there for seconds.
+	chunkSize     = 16 << 10
+	longChunkSize = 64 << 10
+	longChunks    = 64
 	// maxAnswer bounds one answer, in bytes: 18,000 connections that serve 64 functions each fit twice.
 	maxAnswer = 64 << 20
 	// firstAnswer bounds the answers of a job server that has not answered yet. The bound doubles with
@@ -20,7 +23,10 @@ const (
 
 var errBadAnswer = errors.New("not an answer of a job server")
 
-var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+var (
+	chunks   = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+	longRows = make(lane, longChunks)
+)
 
 // readAnswer reads rows up to the line "." that is directly followed by the bytes of end, and passes
 // them to each, a batch of whole lines at a time. Of a row that is longer than a chunk it passes the
@@ -31,6 +37,7 @@ func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) erro
 	defer chunks.Put(chunk)
 	buf := chunk[:]
 	held, total := 0, 0
+	long := false
 	cut, dot := false, false // the line in buf is the rest of a long one; the line before it was "."
 	for {
 		n, err := r.Read(buf[held:])
@@ -64,6 +71,16 @@ func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) erro
 			}
 			return nil
 		case held == len(buf):
+			if !cut && !long {
+				select {
+				case longRows <- struct{}{}:
+					defer longRows.leave()
+					long = true
+					buf = append(make([]byte, 0, longChunkSize), buf...)[:longChunkSize]
+					continue
+				default:
+				}
+			}
 			if !cut {
 				each(buf)
 			}

@@ -14,7 +14,7 @@ import (
 func TestReadAnswer(t *testing.T) {
 	t.Parallel()
 	const end = "\x00RES-end"
-	long := strings.Repeat("x", chunkSize+10)
+	long := strings.Repeat("x", longChunkSize+10)
 	tests := map[string]struct {
 		in   string
 		want []string
@@ -34,10 +34,10 @@ func TestReadAnswer(t *testing.T) {
 		"no end":                      {in: "a\t1\n.\n", want: []string{"a\t1", "."}, err: io.ErrUnexpectedEOF},
 		"end in mid-row":              {in: "a\t1\nb", want: []string{"a\t1"}, err: io.ErrUnexpectedEOF},
 		"nothing":                     {in: "", err: io.ErrUnexpectedEOF},
-		"row of more than a chunk":    {in: "a\n" + long + "\nb\n.\n" + end, want: []string{"a", long[:chunkSize], "b", "."}},
-		"the same at the end of rows": {in: long + long + "\n.\n" + end, want: []string{long[:chunkSize], "."}},
-		"the end in a long row":       {in: long + end + "\n.\n" + end, want: []string{long[:chunkSize], "."}},
-		"a long row that ends in .":   {in: long[:chunkSize] + ".\n" + end, want: []string{long[:chunkSize]}, err: errBadAnswer},
+		"row of more than a chunk":    {in: "a\n" + long + "\nb\n.\n" + end, want: []string{"a", long[:longChunkSize], "b", "."}},
+		"the same at the end of rows": {in: long + long + "\n.\n" + end, want: []string{long[:longChunkSize], "."}},
+		"the end in a long row":       {in: long + end + "\n.\n" + end, want: []string{long[:longChunkSize], "."}},
+		"a long row that ends in .":   {in: long[:longChunkSize] + ".\n" + end, want: []string{long[:longChunkSize]}, err: errBadAnswer},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +104,7 @@ func FuzzReadAnswer(f *testing.F) {
 		if ends != (err == nil) {
 			t.Fatalf("%q: %v", answer, err)
 		}
-		if err == nil && len(answer) < chunkSize && !bytes.Equal(whole, answer) {
+		if err == nil && len(answer) < longChunkSize && !bytes.Equal(whole, answer) {
 			t.Fatalf("%q of %q", whole, answer)
 		}
 	})

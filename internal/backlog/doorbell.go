@@ -63,6 +63,20 @@ func (s *server) bellWanted() []*cell {
 	return cells
 }
 
+// openDoor starts the doorbell's goroutine, which only servers have whose pools asked for it.
+// Watcher.mu is held.
+func (s *server) openDoor() {
+	if s.stopDoor == nil {
+		s.stopDoor = s.w.start(s.watchDoor)
+	}
+}
+
+func (s *server) closeDoor() {
+	if s.stopDoor != nil {
+		s.stopDoor()
+	}
+}
+
 // watchDoor arms the doorbell again and again, until ctx is done.
 func (s *server) watchDoor(ctx context.Context) {
 	backoff := armPause

@@ -108,11 +108,13 @@ type fakeServer struct {
 	echoes    func(packet []byte) []byte // what is sent for an echo, nil: the echo
 	slow      map[string]time.Duration   // by command, before the answer
 	hang      bool
-	blackHole bool
-	refuse    bool
-	conns     map[net.Conn]bool
-	dials     int
-	requests  map[string]int
+	// hangOnPackets is to hang on connections that start with a packet, as those of probes do.
+	hangOnPackets bool
+	blackHole     bool
+	refuse        bool
+	conns         map[net.Conn]bool
+	dials         int
+	requests      map[string]int
 }
 
 func (n *network) server(addr string) *fakeServer {
@@ -168,6 +170,15 @@ func (s *fakeServer) serve(c net.Conn) {
 		s.set(func(s *fakeServer) { delete(s.conns, c) })
 	}()
 	in := bufio.NewReader(c)
+	if first, err := in.Peek(1); err == nil && first[0] == 0 {
+		s.mu.Lock()
+		hang := s.hangOnPackets
+		s.mu.Unlock()
+		if hang {
+			_, _ = io.Copy(io.Discard, in) // until the peer leaves
+			return
+		}
+	}
 	for {
 		first, err := in.Peek(1)
 		if err != nil {

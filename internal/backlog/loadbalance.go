@@ -17,6 +17,10 @@ import (
 type loadBalance struct {
 	found bool
 	same  int // checks in a row that ended at one server
+
+	checks int                // that were due
+	next   time.Time          // when the next one is due
+	stop   context.CancelFunc // of the one under way
 }
 
 // clearAfter is how many checks in a row must end at one server before a finding is taken back: with two servers behind an address, every other check does.
@@ -25,38 +29,52 @@ const clearAfter = 8
 // balanceChecks are the pauses between checks; the last one repeats.
 var balanceChecks = []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
 
-// watchBalance checks again and again, until ctx is done.
-func (s *server) watchBalance(ctx context.Context) {
-	for i := 0; sleep(ctx, jitter(balanceChecks[min(i, len(balanceChecks)-1)])); i++ {
-		if !s.mayBeBalanced() {
-			continue
-		}
-		different, err := s.twoServers(ctx)
-		if err != nil {
-			continue // the poller tells what is wrong with the server
-		}
-		s.w.mu.Lock()
-		b := &s.balance
-		switch {
-		case different && !b.found:
-			s.w.log.Warn("One address leads to several job servers: name them one by one, or by a headless Service", "server", s.key.addr)
-			fallthrough
-		case different:
-			b.found, b.same = true, 0
-		default:
-			if b.same++; b.same >= clearAfter {
-				b.found = false
-			}
-		}
-		s.w.mu.Unlock()
+// checkBalance starts a check when one is due, after a poll that was answered. Watcher.mu is held.
+func (s *server) checkBalance(now time.Time) {
+	b := &s.balance
+	if b.next.IsZero() {
+		b.next = s.since.Add(jitter(balanceChecks[0]))
 	}
+	if b.stop != nil || now.Before(b.next) {
+		return
+	}
+	b.checks++
+	b.next = now.Add(jitter(balanceChecks[min(b.checks, len(balanceChecks)-1)]))
+	if !slices.ContainsFunc(s.links, func(l *link) bool { return len(l.target.addrs) == 1 }) {
+		return // nobody reaches it by the only address of a name, or by an address
+	}
+	checks := s.links[0].pool.tenant.checks
+	b.stop = s.w.start(func(ctx context.Context) {
+		var different bool
+		err := context.Canceled
+		if checks.enter(ctx) {
+			different, err = s.twoServers(ctx)
+			checks.leave()
+		}
+		s.checked(different, err)
+	})
 }
 
-// mayBeBalanced says that somebody reaches this server by the only address of a name, or by an address, and that it answers.
-func (s *server) mayBeBalanced() bool {
+// checked takes over the outcome of a check. An error is no outcome: the poller finds out what is
+// wrong with the server.
+func (s *server) checked(different bool, err error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	return s.connected && slices.ContainsFunc(s.links, func(l *link) bool { return len(l.target.addrs) == 1 })
+	b := &s.balance
+	b.stop()
+	b.stop = nil
+	switch {
+	case err != nil:
+	case different:
+		if !b.found {
+			s.w.log.Warn("One address leads to several job servers: name them one by one, or by a headless Service", "server", s.key.addr)
+		}
+		b.found, b.same = true, 0
+	default:
+		if b.same++; b.same >= clearAfter {
+			b.found = false
+		}
+	}
 }
 
 // twoServers makes two connections and says whether they ended at two different servers: the first takes an id that nobody else has, and a server lists the ids of

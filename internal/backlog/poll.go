@@ -40,6 +40,7 @@ func (p *poller) poll(workers bool) error {
 	p.stats.lastPollTime = now.Sub(began)
 	p.stats.pollTime += p.stats.lastPollTime
 	p.plan(began)
+	p.checkBalance(now)
 	p.w.polled(p.server, now)
 	return nil
 }
@@ -131,7 +132,7 @@ func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 		if !s.lostAt.IsZero() {
 			s.backAt = now
 		}
-		if s.state != StateConnecting {
+		if s.state != StateConnecting && s.mayLog(now) {
 			s.w.log.Info("Job server answers again", "server", s.key.addr)
 		}
 	}

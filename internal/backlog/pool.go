@@ -14,6 +14,7 @@ import (
 type pool struct {
 	w         *Watcher
 	key       PoolKey
+	tenant    *tenant
 	sub       Subscription
 	since     time.Time // when it was first set
 	functions []string
@@ -24,6 +25,7 @@ type pool struct {
 	links     []*link
 	pods      []*podState
 
+	excess   Excess
 	nextTick time.Time
 	known    bool // a first sample without gaps has been delivered
 	queued   bool // waits in Watcher.due
@@ -114,7 +116,7 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
-		keys = append(keys, targetKey{host: host, port: port})
+		keys = append(keys, targetKey{host: host, port: port}) // the rest is the caller's
 	}
 	seen := make(map[string]bool, len(sub.Functions))
 	for _, f := range sub.Functions {
@@ -138,14 +140,14 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 		tls = key.Namespace + "\x00" + sub.TLS.Identity
 	}
 	for i := range keys {
-		keys[i].tls = tls
+		keys[i].namespace, keys[i].tls = key.Namespace, tls
 	}
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pools[key]
 	if p == nil {
-		p = &pool{w: w, key: key, since: now, nextTick: now.Add(sub.Period)}
+		p = &pool{w: w, key: key, tenant: w.tenant(key.Namespace), since: now, nextTick: now.Add(sub.Period)}
 		w.pools[key] = p
 	}
 	bell := p.sub.Doorbell
@@ -165,7 +167,10 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 			continue
 		}
 		if sub.TLS != nil {
-			l.srv.tls = sub.TLS
+			l.srv.tls.use(sub.TLS)
+		}
+		if sub.Doorbell {
+			l.srv.openDoor()
 		}
 		l.srv.pollBy(p.period())
 		if sub.Doorbell || bell {
@@ -215,10 +220,9 @@ func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 		t := w.targets[k]
 		if t == nil {
 			t = newTarget(w, k, now)
+			t.tenant = p.tenant
 			w.targets[k] = t
-			if !t.literal {
-				t.cancel = w.start(t.run)
-			}
+			w.admit(t)
 		}
 		t.pools[p] = struct{}{}
 		p.targets[i] = t
@@ -236,69 +240,32 @@ func (w *Watcher) dropTarget(t *target, p *pool) {
 	if len(t.pools) == 0 && w.targets[t.key] == t {
 		t.cancel()
 		delete(w.targets, t.key)
+		switch {
+		case t.paused:
+			w.paused--
+		case !t.literal:
+			t.tenant.names--
+		}
 	}
 }
 
-// relink makes the pool's links follow its targets' addresses. A job server that no name leads to any more keeps its link for as long as it may have work for the
-// pool, see link.droppable.
-func (w *Watcher) relink(p *pool) {
-	now := time.Now()
-	links := make([]*link, 0, len(p.links))
-	find := func(in []*link, a netip.AddrPort, t *target) *link {
-		for _, l := range in {
-			if l.addr == a && l.target.key.tls == t.key.tls && (t.key.tls == "" || l.target.key.host == t.key.host) {
-				return l
-			}
+// admit starts to look a name up, unless its namespace has too many.
+func (w *Watcher) admit(t *target) {
+	switch {
+	case t.literal:
+	case t.tenant.names >= w.opts.MaxNamespaceServers:
+		if !t.paused {
+			t.paused = true
+			w.paused++
 		}
-		return nil
-	}
-	for _, t := range p.targets {
-		for _, ip := range t.addrs {
-			addr := netip.AddrPortFrom(ip, t.key.port)
-			if find(links, addr, t) != nil {
-				continue // another name has led there: its queue must not count twice
-			}
-			l := find(p.links, addr, t)
-			if l == nil {
-				l = &link{pool: p, addr: addr, target: t, since: now}
-			}
-			l.target, l.gone = t, time.Time{}
-			w.connect(l)
-			links = append(links, l)
+	default:
+		if t.paused {
+			t.paused = false
+			w.paused--
 		}
+		t.tenant.names++
+		t.cancel = w.start(t.run)
 	}
-	for _, l := range p.links {
-		if slices.Contains(links, l) {
-			continue
-		}
-		if l.gone.IsZero() {
-			l.gone = now
-		}
-		if !slices.Contains(p.targets, l.target) || l.droppable(now) {
-			w.disconnect(l)
-			continue
-		}
-		links = append(links, l)
-	}
-	p.links = links
-}
-
-// droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,
-// and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
-func (l *link) droppable(now time.Time) bool {
-	if l.gone.IsZero() {
-		return false
-	}
-	if l.srv == nil {
-		return true
-	}
-	since := l.gone
-	if !l.srv.connected {
-		since = latest(since, l.srv.lostAt)
-	} else if slices.ContainsFunc(l.cells, func(c *cell) bool { return c.total > 0 }) {
-		return false
-	}
-	return now.Sub(since) >= l.pool.sub.Hold
 }
 
 func latest(a, b time.Time) time.Time {
@@ -306,52 +273,6 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// connect gives a link its job server, if the policy lets the pool's namespace use it.
-func (w *Watcher) connect(l *link) {
-	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr.Addr(), l.target.key.host); err != nil {
-		w.disconnect(l)
-		return
-	}
-	if l.srv != nil {
-		return
-	}
-	k := serverKey{addr: l.addr, tls: l.target.key.tls}
-	if k.tls != "" {
-		k.host = l.target.key.host
-	}
-	s := w.servers[k]
-	if s == nil {
-		s = newServer(w, k, l.pool.sub.TLS)
-		w.servers[k] = s
-		s.cancel = w.start(s.run)
-	}
-	l.srv, l.pos, l.cells = s, len(s.links), s.acquire(l.pool.functions)
-	s.links = append(s.links, l)
-	s.pollBy(l.pool.period())
-}
-
-// disconnect takes a link's job server away, and forgets the server where no pool uses it any more.
-func (w *Watcher) disconnect(l *link) {
-	s := l.srv
-	if s == nil {
-		return
-	}
-	last := len(s.links) - 1
-	s.links[l.pos] = s.links[last]
-	s.links[l.pos].pos = l.pos
-	s.links[last] = nil
-	s.links = s.links[:last]
-	s.bellMayChange()
-	s.release(l.cells)
-	l.srv, l.cells = nil, nil
-	if last == 0 {
-		s.cancel()
-		s.dropForeign()
-		s.gone = true
-		delete(w.servers, s.key)
-	}
 }
 
 // Remove forgets a pool, and whatever no other pool needs.
@@ -371,6 +292,7 @@ func (w *Watcher) Remove(key PoolKey) {
 		w.dropTarget(t, p)
 	}
 	p.links, p.targets = nil, nil
+	w.leave(key.Namespace)
 }
 
 // SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone have counted stays in the pool's sums.

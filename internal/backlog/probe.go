@@ -23,10 +23,10 @@ func (v Verdict) String() string { return [...]string{"Unknown", "Runnable", "No
 
 // Runnable asks the pool's job servers whether a worker that comes now would get a job of the function: on a connection of its own it says that it can do it
 // (and only it), goes to sleep and sends an echo. The server wakes it before it echoes where a job is runnable. No job is taken. Asking also makes the
-// server drop the jobs of that function that were cancelled or abandoned. Job servers that are left out of the sums, or whose last answer had no waiting
-// job of the function, are not asked. The error joins what went wrong per server; it is nil unless the verdict is Unknown.
+// server drop the jobs of that function that were cancelled or abandoned. Job servers whose last answer had no waiting job of the function are
+// not asked, nor are those whose last poll was not answered: they make the verdict Unknown unless another has a job. The error joins what went wrong per server; it is nil unless the verdict is Unknown.
 func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (Verdict, error) {
-	servers, err := w.serversWith(key, function)
+	servers, silent, err := w.serversWith(key, function)
 	if err != nil {
 		return Unknown, err
 	}
@@ -38,6 +38,9 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 		runnable bool
 		errs     []error
 	)
+	if silent != nil {
+		errs = append(errs, silent)
+	}
 	for _, s := range servers {
 		wg.Go(func() {
 			yes, err := s.runnable(ctx, function)
@@ -63,31 +66,40 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 }
 
 // serversWith returns the job servers of a pool that may have waiting jobs of a function.
-func (w *Watcher) serversWith(key PoolKey, function string) ([]*server, error) {
+func (w *Watcher) serversWith(key PoolKey, function string) (servers []*server, silent, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pools[key]
 	if p == nil {
-		return nil, fmt.Errorf("pool %s is not watched", key)
+		return nil, nil, fmt.Errorf("pool %s is not watched", key)
 	}
 	i := slices.Index(p.functions, function)
 	if i < 0 {
-		return nil, fmt.Errorf("pool %s: function %q is not watched", key, function)
+		return nil, nil, fmt.Errorf("pool %s: function %q is not watched", key, function)
 	}
-	var servers []*server
 	for _, l := range p.links {
+		if l.srv != nil && !l.srv.connected {
+			silent = fmt.Errorf("job server %s: %w", l.srv.key.addr, errSilent)
+			continue
+		}
 		if l.srv != nil && (!l.cells[i].known || l.cells[i].total > l.cells[i].running) {
 			servers = append(servers, l.srv)
 		}
 	}
-	return servers, nil
+	return servers, silent, nil
 }
+
+var errSilent = errors.New("its last poll was not answered")
 
 const probeID = "gearman-operator;probe"
 
 // runnable asks one server. All goes out in one piece, so that the connection sleeps for as little as the server needs to come to the next packet: a job that
 // is submitted meanwhile might ring here and, on a server that wakes one worker only, nowhere else.
 func (s *server) runnable(ctx context.Context, function string) (bool, error) {
+	if !s.probes.enter(ctx) {
+		return false, ctx.Err()
+	}
+	defer s.probes.leave()
 	nc, err := s.dial(ctx)
 	if err != nil {
 		return false, err

@@ -23,9 +23,21 @@ type Sample struct {
 	// PossibleRestart is when a connection to a job server was last lost, or made again after that; zero where that never happened. The server may have lost
 	// its queue and forgotten the jobs that its workers still work on.
 	PossibleRestart time.Time
+	// Excess says what was left out because there is more than is allowed. It counts for nothing else here.
+	Excess Excess
 	// LoadBalanced says that one address was seen to lead to different job servers: the figures are those of one of them.
 	LoadBalanced bool
 }
+
+// Excess says of which job servers there are too many.
+type Excess struct {
+	Addresses bool // of a name, see Options.MaxAddresses
+	Pool      bool // of the pool, see Options.MaxPoolServers
+	Namespace bool // of all pools in the namespace, see Options.MaxNamespaceServers
+}
+
+// Any reports whether anything was left out.
+func (e Excess) Any() bool { return e != Excess{} }
 
 // FunctionSample is one function of a pool, summed over its job servers: the last good answer of each that isn't left out.
 type FunctionSample struct {
@@ -106,7 +118,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		return Sample{}, false
 	}
 	out := Sample{
-		Time:      now,
+		Time: now, Excess: p.excess,
 		Functions: make([]FunctionSample, len(p.functions)),
 		Servers:   make([]ServerSample, 0, max(len(p.targets), len(p.links))),
 	}
@@ -137,7 +149,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 				l.addTo(out.Functions, s.Fresh)
 			}
 		}
-		if t.state == StateOK {
+		if t.state == StateOK || t.paused {
 			continue
 		}
 		s := ServerSample{Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved}

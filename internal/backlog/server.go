@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -33,7 +32,7 @@ type server struct {
 	cancel context.CancelFunc
 	since  time.Time
 
-	tls   *TLS
+	tls   *tlsSource // nil without TLS
 	links []*link
 	cells map[string]*cell
 
@@ -62,9 +61,14 @@ type server struct {
 	version    uint64     // of the set of cells
 	index      *cellIndex // of some version
 	foreign    *foreignRows
-	gone       bool // no pool uses it any more
-	earned     int  // accepted answers to `status`
-	answerSize int  // of the last one, in bytes
+	unanswered bool // the last connection brought no answer, or there was none
+	messages   bucket
+	probes     lane
+	linked     chan struct{}      // closed when another pool comes to use the server; nil unless somebody waits
+	stopDoor   context.CancelFunc // nil: there is no doorbell
+	gone       bool               // no pool uses it any more
+	earned     int                // accepted answers to `status`
+	answerSize int                // of the last one, in bytes
 }
 
 // stats are counted for the metrics.
@@ -77,10 +81,14 @@ type stats struct {
 }
 
 func newServer(w *Watcher, key serverKey, tls *TLS) *server {
-	return &server{
-		w: w, key: key, tls: tls, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
-		bell: doorbell{changed: make(chan struct{}, 1)},
+	s := &server{
+		w: w, key: key, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
+		bell: doorbell{changed: make(chan struct{}, 1)}, messages: bucket{burst: 4, every: time.Minute}, probes: make(lane, probesAtOnce),
 	}
+	if tls != nil {
+		s.tls = w.tlsSource(key.tls, tls)
+	}
+	return s
 }
 
 // acquire returns the cells of functions, which release gives back.
@@ -130,10 +138,6 @@ var longAgo = time.Unix(1, 0)
 
 // run polls until ctx is done. It waits longer and longer after failures, up to lastBackoff.
 func (s *server) run(ctx context.Context) {
-	var wg sync.WaitGroup
-	wg.Go(func() { s.watchBalance(ctx) })
-	wg.Go(func() { s.watchDoor(ctx) })
-	defer wg.Wait()
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -141,8 +145,8 @@ func (s *server) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if s.failed(err).After(began) {
-			backoff = firstBackoff // it did answer
+		if s.failed(err, began) {
+			backoff = firstBackoff
 		}
 		if !sleep(ctx, jitter(backoff)) {
 			return
@@ -151,8 +155,8 @@ func (s *server) run(ctx context.Context) {
 	}
 }
 
-// failed notes why a session ended, and returns the time of the last good answer.
-func (s *server) failed(err error) time.Time {
+// failed notes why a session ended, and reports whether it had brought an answer.
+func (s *server) failed(err error, began time.Time) (answered bool) {
 	state := classify(err)
 	now := time.Now()
 	s.w.mu.Lock()
@@ -160,9 +164,10 @@ func (s *server) failed(err error) time.Time {
 	if s.connected {
 		s.lostAt = now
 	}
-	if s.state != state {
-		s.w.log.Warn("Job server doesn't answer", "server", s.key.addr, "state", state, "err", err)
+	if s.state != state && s.mayLog(now) {
+		s.w.log.Warn("Job server doesn't answer", "server", s.key.addr, "state", state, "cause", cause(err))
 	}
+	s.unanswered = !s.lastGood.After(began)
 	s.connected, s.state = false, state
 	s.bellMayChange()
 	s.stats.failures++
@@ -170,7 +175,7 @@ func (s *server) failed(err error) time.Time {
 		l.target.lookUpSoon()
 	}
 	s.w.polled(s, now)
-	return s.lastGood
+	return !s.unanswered
 }
 
 // session makes one connection and polls over it until something goes wrong.
@@ -234,33 +239,49 @@ func (s *server) rest(conn net.Conn, d time.Duration) error {
 	return err
 }
 
-// dialError says that there is no connection, tlsError that there is one over which TLS could not be agreed on.
+// dialError says that there is no connection, setupError that the TLS configuration can't be had,
+// and tlsError that there is a connection over which TLS could not be agreed on.
 type (
-	dialError struct{ error }
-	tlsError  struct{ error }
+	dialError  struct{ error }
+	setupError struct{ error }
+	tlsError   struct{ error }
 )
 
-func (e dialError) Unwrap() error { return e.error }
-func (e tlsError) Unwrap() error  { return e.error }
+func (e dialError) Unwrap() error  { return e.error }
+func (e setupError) Unwrap() error { return e.error }
+func (e tlsError) Unwrap() error   { return e.error }
 
-// dial connects within Options.Timeout, the TLS handshake included.
+// cause says why there is no answer, without anything that a peer sent.
+func cause(err error) string {
+	if e, ok := errors.AsType[tlsError](err); ok {
+		return tlsCause(e.error)
+	}
+	return err.Error()
+}
+
+// dial connects within Options.Timeout, the TLS handshake included, as soon as the namespaces of the
+// server's pools have not too many dials under way.
 func (s *server) dial(ctx context.Context) (net.Conn, error) {
+	lane, ok := s.enterLane(ctx)
+	if !ok {
+		return nil, dialError{ctx.Err()}
+	}
+	if lane != nil {
+		defer lane.leave()
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.w.opts.Timeout)
 	defer cancel()
 	conn, err := s.w.opts.Dial(ctx, s.key.addr)
 	if err != nil {
 		return nil, dialError{err}
 	}
-	s.w.mu.Lock()
-	setup := s.tls
-	s.w.mu.Unlock()
-	if setup == nil {
+	if s.tls == nil {
 		return conn, nil
 	}
-	config, err := setup.Config(ctx)
+	config, err := s.tls.get(ctx)
 	if err != nil {
 		_ = conn.Close()
-		return nil, tlsError{err}
+		return nil, setupError{err}
 	}
 	if config.ServerName == "" {
 		config = config.Clone()
@@ -277,6 +298,9 @@ func (s *server) dial(ctx context.Context) (net.Conn, error) {
 // classify says what an error of a session means, in words of our own.
 func classify(err error) State {
 	if _, ok := errors.AsType[tlsError](err); ok {
+		return StateTLSFailed
+	}
+	if _, ok := errors.AsType[setupError](err); ok {
 		return StateTLSFailed
 	}
 	if _, ok := errors.AsType[dialError](err); ok {

@@ -15,9 +15,10 @@ import (
 const unresolvedAfter = 3
 
 type targetKey struct {
-	host string
-	port uint16
-	tls  string // namespace and TLS identity, empty without TLS
+	namespace string
+	host      string // as written
+	port      uint16
+	tls       string // namespace and TLS identity, empty without TLS
 }
 
 func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Itoa(int(k.port))) }
@@ -26,12 +27,16 @@ func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Ito
 type target struct {
 	w       *Watcher
 	key     targetKey
+	tenant  *tenant
+	lookup  string // the name that is looked up
 	literal bool
+	paused  bool // the namespace has too many names
 	pools   map[*pool]struct{}
 	cancel  context.CancelFunc
 	wake    chan struct{} // a look-up is wanted soon
 
-	addrs    []netip.Addr // sorted; the last answer that had any
+	addrs    []netip.Addr // sorted; those in use of the last answer that had any
+	excess   bool         // that answer had more
 	state    State        // of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
 	failed   int          // look-ups in a row that got no answer
 	since    time.Time
@@ -39,7 +44,10 @@ type target struct {
 }
 
 func newTarget(w *Watcher, key targetKey, now time.Time) *target {
-	t := &target{w: w, key: key, pools: make(map[*pool]struct{}), wake: make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {}}
+	t := &target{
+		w: w, key: key, lookup: LookupName(key.host, key.namespace, w.opts.ClusterDomain), pools: make(map[*pool]struct{}),
+		wake: make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {},
+	}
 	if a, err := netip.ParseAddr(key.host); err == nil {
 		t.literal, t.addrs, t.state, t.resolved = true, []netip.Addr{a.Unmap()}, StateOK, now
 	}
@@ -49,14 +57,16 @@ func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 // run looks the name up until ctx is done.
 func (t *target) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		started := time.Now()
-		lookup, cancel := context.WithTimeout(ctx, t.w.opts.Timeout)
-		addrs, err := t.w.opts.LookupHost(lookup, t.key.host)
-		cancel()
-		if ctx.Err() != nil {
+		if !t.tenant.lookups.enter(ctx) {
 			return
 		}
-		t.update(addrs, err)
+		started := time.Now()
+		addrs, err := t.lookUp(ctx)
+		if ctx.Err() == nil {
+			t.update(addrs, err)
+			sleep(ctx, lookupTime-time.Since(started))
+		}
+		t.tenant.lookups.leave()
 		if !sleep(ctx, time.Second-time.Since(started)) {
 			return
 		}
@@ -70,6 +80,32 @@ func (t *target) run(ctx context.Context) {
 	}
 }
 
+func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.w.opts.Timeout)
+	defer cancel()
+	return t.w.opts.LookupHost(ctx, t.lookup)
+}
+
+// choose returns at most most of the addresses: those that are in use, and of the others the first.
+// Both are sorted.
+func choose(found, used []netip.Addr, most int) []netip.Addr {
+	if len(found) <= most {
+		return found
+	}
+	chosen := make([]netip.Addr, 0, most)
+	var others []netip.Addr
+	for _, a := range found {
+		if _, ok := slices.BinarySearchFunc(used, a, netip.Addr.Compare); ok {
+			chosen = append(chosen, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	chosen = append(chosen, others...)[:most]
+	slices.SortFunc(chosen, netip.Addr.Compare)
+	return chosen
+}
+
 // update takes the outcome of a look-up. An answer without addresses is not taken for "no job servers": what was known stays.
 func (t *target) update(addrs []netip.Addr, err error) {
 	addrs = oneFamily(addrs)
@@ -81,6 +117,8 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	before := t.state
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
+		t.excess = len(addrs) > t.w.opts.MaxAddresses
+		addrs = choose(addrs, t.addrs, t.w.opts.MaxAddresses)
 		if !slices.Equal(addrs, t.addrs) {
 			t.addrs = addrs
 			for p := range t.pools {
@@ -94,7 +132,7 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	} else if t.failed++; t.failed >= unresolvedAfter || len(t.addrs) == 0 {
 		t.state = StateUnresolved
 	}
-	if t.state != before {
+	if t.state != before && t.tenant.messages.take(time.Now()) {
 		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", len(t.addrs))
 	}
 }

@@ -68,8 +68,17 @@ func (w *Watcher) sweep(now time.Time) {
 		if !now.Before(p.nextTick.Add(p.sub.Period * 35 / 100)) {
 			w.enqueue(p, now)
 		}
-		if slices.ContainsFunc(p.links, func(l *link) bool { return l.droppable(now) }) {
+		if p.excess.Namespace && len(p.tenant.servers) < w.opts.MaxNamespaceServers {
 			w.relink(p)
+		} else if slices.ContainsFunc(p.links, func(l *link) bool { return l.droppable(now) }) {
+			w.relink(p)
+		}
+	}
+	if w.paused > 0 {
+		for _, t := range w.targets {
+			if t.paused {
+				w.admit(t)
+			}
 		}
 	}
 }
@@ -105,7 +114,7 @@ func (w *Watcher) wake() {
 // complete says that all that the pool wants to know is known.
 func (p *pool) complete(now time.Time) bool {
 	for _, t := range p.targets {
-		if t.state != StateOK {
+		if t.state != StateOK && !t.paused {
 			return false
 		}
 	}

@@ -45,6 +45,15 @@ type Options struct {
 	// server, for [Watcher.Functions] (0). Byte budgets for each job server and in all hold beside it.
 	ForeignFunctions int
 
+	// MaxAddresses is how many addresses of a name are used (64), MaxPoolServers how many job servers a
+	// pool may have (256), and MaxNamespaceServers how many all pools of a namespace together (512),
+	// and as many names. Those that are in use stay; of others the first by address are taken.
+	// [Sample] reports the excess.
+	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
+
+	// ClusterDomain is the domain under which Services are found, see [LookupName].
+	ClusterDomain string
+
 	// Dial and LookupHost replace the network in tests.
 	Dial       func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -103,8 +112,10 @@ type Watcher struct {
 	targets   map[targetKey]*target
 	servers   map[serverKey]*server
 	podsByUID map[telemetry.UID]*podState
-	due       []PoolKey // pools to decide on
-	first     []PoolKey // pools to decide on first
+	tenants   map[string]*tenant // by namespace
+	paused    int                // targets that are not looked up
+	due       []PoolKey          // pools to decide on
+	first     []PoolKey          // pools to decide on first
 
 	foreignBytes int // what is kept of functions that no pool wants
 }
@@ -122,6 +133,15 @@ func New(o Options) *Watcher {
 	}
 	if o.ResolvePeriod <= 0 {
 		o.ResolvePeriod = 10 * time.Second
+	}
+	if o.MaxAddresses <= 0 {
+		o.MaxAddresses = 64
+	}
+	if o.MaxPoolServers <= 0 {
+		o.MaxPoolServers = 256
+	}
+	if o.MaxNamespaceServers <= 0 {
+		o.MaxNamespaceServers = 512
 	}
 	if o.AddressPolicy == nil {
 		o.AddressPolicy = RefuseLocal
@@ -141,8 +161,19 @@ func New(o Options) *Watcher {
 	return &Watcher{
 		opts: o, log: o.Logger, ctx: ctx, stop: stop, news: make(chan struct{}, 1),
 		pools: make(map[PoolKey]*pool), targets: make(map[targetKey]*target), servers: make(map[serverKey]*server),
-		podsByUID: make(map[telemetry.UID]*podState),
+		podsByUID: make(map[telemetry.UID]*podState), tenants: make(map[string]*tenant),
 	}
+}
+
+// tlsSource returns the source of the configuration for an identity, and reads it by setup from now on.
+func (w *Watcher) tlsSource(identity string, setup *TLS) *tlsSource {
+	for k, s := range w.servers {
+		if k.tls == identity {
+			s.tls.use(setup)
+			return s.tls
+		}
+	}
+	return newTLSSource(setup)
 }
 
 // Run polls until ctx is done, and returns nil when all goroutines have ended. It may be called once.

@@ -28,6 +28,8 @@ type Options struct {
 	RolloutRuntimeAtOnce bool
 	MinPoll              time.Duration
 	ForeignFunctions     int
+	MaxPoolServers       int
+	MaxNamespaceServers  int
 	JobServers           *access.Policy
 	LogFormat, LogLevel  string
 }
@@ -49,6 +51,8 @@ func Parse(name string, args []string) (Options, error) {
 	rollout := fs.String("runtime-rollout", "OnTemplateChange", "when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)")
 	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
 	fs.IntVar(&o.ForeignFunctions, "foreign-functions", 0, "show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool")
+	fs.IntVar(&o.MaxPoolServers, "max-job-servers-per-pool", 256, "how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers")
+	fs.IntVar(&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512, "how many job servers, and how many names, all pools of a namespace may have together")
 	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org), separated by commas, each for all namespaces or as NAMESPACE=CIDR; empty: all but loopback and link-local addresses")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
@@ -79,6 +83,13 @@ func Parse(name string, args []string) (Options, error) {
 	if *minPoll < 1 || *minPoll > 300 {
 		errs = append(errs, fmt.Errorf("--min-poll-seconds must be from 1 to 300, not %d", *minPoll))
 	}
+	atLeastOne := func(flag string, n int) {
+		if n < 1 || n > 10_000 {
+			errs = append(errs, fmt.Errorf("--%s must be from 1 to 10000, not %d", flag, n))
+		}
+	}
+	atLeastOne("max-job-servers-per-pool", o.MaxPoolServers)
+	atLeastOne("max-job-servers-per-namespace", o.MaxNamespaceServers)
 	if o.ForeignFunctions < 0 || o.ForeignFunctions > 10_000 {
 		errs = append(errs, fmt.Errorf("--foreign-functions must be from 0 to 10000, not %d", o.ForeignFunctions))
 	}

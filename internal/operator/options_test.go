@@ -35,6 +35,8 @@ func TestParseRefuses(t *testing.T) {
 		"rollout":            {[]string{"--runtime-image=r", "--runtime-rollout=Now"}, "--runtime-rollout must be one of"},
 		"log format":         {[]string{"--runtime-image=r", "--log-format=xml"}, "--log-format must be one of"},
 		"log level":          {[]string{"--runtime-image=r", "--log-level=loud"}, "--log-level must be one of"},
+		"servers of a pool":  {[]string{"--runtime-image=r", "--max-job-servers-per-pool=0"}, "--max-job-servers-per-pool must be from 1 to 10000"},
+		"of a namespace":     {[]string{"--runtime-image=r", "--max-job-servers-per-namespace=10001"}, "--max-job-servers-per-namespace must be from 1"},
 		"foreign functions":  {[]string{"--runtime-image=r", "--foreign-functions=-1"}, "--foreign-functions must be from 0 to 10000"},
 		"poll":               {[]string{"--runtime-image=r", "--min-poll-seconds=0"}, "--min-poll-seconds must be from 1 to 300"},
 		"job servers":        {[]string{"--runtime-image=r", "--allowed-job-servers=10.0.0.0/99"}, "--allowed-job-servers"},

@@ -45,8 +45,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	var autoscaler *controllers.Autoscaler
 	watcher := backlog.New(backlog.Options{
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
-		ForeignFunctions: o.ForeignFunctions,
-		OnTick:           func(keys []backlog.PoolKey, news bool) { autoscaler.OnTick(keys, news) },
+		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers, MaxNamespaceServers: o.MaxNamespaceServers,
+		ClusterDomain: backlog.ClusterDomain("/etc/resolv.conf"),
+		OnTick:        func(keys []backlog.PoolKey, news bool) { autoscaler.OnTick(keys, news) },
 	})
 	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
 	scale, err := scaleClient(cfg, mgr)

@@ -132,7 +132,8 @@ func TestDeployment(t *testing.T) {
 			image: "gearman-operator:0.1.0",
 			args: []string{
 				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
-				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0", "--log-format=json", "--log-level=info",
+				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
+				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512", "--log-format=json", "--log-level=info",
 			},
 			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
 		},
@@ -155,10 +156,10 @@ func TestDeployment(t *testing.T) {
 			},
 		},
 		"namespaces and job servers": {
-			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100",
+			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100",
+				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
 			},
 		},
 	}

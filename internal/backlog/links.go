@@ -1,0 +1,208 @@
+package backlog
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// endpoint is what makes a link: an address, and with TLS the name that its certificate must have.
+type endpoint struct {
+	addr netip.AddrPort
+	tls  string
+	host string
+}
+
+func (t *target) endpoint(addr netip.AddrPort) endpoint {
+	e := endpoint{addr: addr, tls: t.key.tls}
+	if e.tls != "" {
+		e.host = t.key.host
+	}
+	return e
+}
+
+// relink makes the pool's links follow its targets' addresses, within the bounds of the pool and of
+// its namespace. A job server that no name leads to any more keeps its link for as long as it may
+// have work for the pool, see link.droppable.
+func (w *Watcher) relink(p *pool) {
+	now := time.Now()
+	former := make(map[endpoint]*link, len(p.links))
+	for _, l := range p.links {
+		former[l.target.endpoint(l.addr)] = l
+	}
+	p.excess = Excess{}
+	wanted := p.candidates()
+	if most := w.opts.MaxPoolServers; len(wanted) > most {
+		p.excess.Pool = true
+		wanted = firstOf(wanted, most, func(c candidate) bool { return former[c.endpoint] != nil })
+	}
+	links := make([]*link, 0, len(wanted))
+	kept := make(map[*link]bool, len(wanted))
+	for _, c := range wanted {
+		l := former[c.endpoint]
+		if l == nil {
+			l = &link{pool: p, addr: c.addr, target: c.target, since: now}
+		}
+		l.target, l.gone = c.target, time.Time{}
+		if !w.connect(l) {
+			p.excess.Namespace = true
+			continue
+		}
+		kept[l] = true
+		links = append(links, l)
+	}
+	var gone []*link
+	for _, l := range p.links {
+		if kept[l] {
+			continue
+		}
+		if l.gone.IsZero() {
+			l.gone = now
+		}
+		if !slices.Contains(p.targets, l.target) || l.droppable(now) {
+			w.disconnect(l)
+			continue
+		}
+		gone = append(gone, l)
+	}
+	slices.SortStableFunc(gone, func(a, b *link) int { return b.gone.Compare(a.gone) })
+	for i, l := range gone {
+		if len(links) >= w.opts.MaxPoolServers {
+			p.excess.Pool = true
+			for _, l := range gone[i:] {
+				w.disconnect(l)
+			}
+			break
+		}
+		links = append(links, l)
+	}
+	p.links = links
+}
+
+type candidate struct {
+	endpoint
+	target *target
+}
+
+// candidates are the job servers that the pool's names lead to, each once: a queue must not count twice.
+func (p *pool) candidates() []candidate {
+	var all []candidate
+	seen := make(map[endpoint]bool)
+	for _, t := range p.targets {
+		p.excess.Addresses = p.excess.Addresses || t.excess
+		p.excess.Namespace = p.excess.Namespace || t.paused
+		for _, ip := range t.addrs {
+			c := candidate{t.endpoint(netip.AddrPortFrom(ip, t.key.port)), t}
+			if !seen[c.endpoint] {
+				seen[c.endpoint] = true
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// firstOf returns most of the items in their order: those that are preferred, and of the others the first.
+func firstOf[T any](items []T, most int, preferred func(T) bool) []T {
+	others := most
+	for _, item := range items {
+		if preferred(item) {
+			others--
+		}
+	}
+	out := make([]T, 0, most)
+	for _, item := range items {
+		switch {
+		case len(out) == most:
+		case preferred(item):
+			out = append(out, item)
+		case others > 0:
+			others--
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,
+// and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
+func (l *link) droppable(now time.Time) bool {
+	if l.gone.IsZero() {
+		return false
+	}
+	if l.srv == nil {
+		return true
+	}
+	since := l.gone
+	if !l.srv.connected {
+		since = latest(since, l.srv.lostAt)
+	} else if slices.ContainsFunc(l.cells, func(c *cell) bool { return c.total > 0 }) {
+		return false
+	}
+	return now.Sub(since) >= l.pool.sub.Hold
+}
+
+// connect gives a link its job server, if the policy lets the pool's namespace use it. It returns
+// false if the namespace has too many job servers.
+func (w *Watcher) connect(l *link) bool {
+	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr.Addr(), l.target.key.host); err != nil {
+		w.disconnect(l)
+		return true
+	}
+	if l.srv != nil {
+		return true
+	}
+	k := serverKey(l.target.endpoint(l.addr))
+	t := l.pool.tenant
+	if t.servers[k] == 0 && len(t.servers) >= w.opts.MaxNamespaceServers {
+		return false
+	}
+	t.servers[k]++
+	s := w.servers[k]
+	if s == nil {
+		s = newServer(w, k, l.pool.sub.TLS)
+		w.servers[k] = s
+		s.cancel = w.start(s.run)
+	}
+	l.srv, l.pos, l.cells = s, len(s.links), s.acquire(l.pool.functions)
+	s.links = append(s.links, l)
+	if s.linked != nil {
+		close(s.linked)
+		s.linked = nil
+	}
+	if l.pool.sub.Doorbell {
+		s.openDoor()
+	}
+	s.pollBy(l.pool.period())
+	return true
+}
+
+// disconnect takes a link's job server away, and forgets the server where no pool uses it any more.
+func (w *Watcher) disconnect(l *link) {
+	s := l.srv
+	if s == nil {
+		return
+	}
+	t := l.pool.tenant
+	if t.servers[s.key]--; t.servers[s.key] == 0 {
+		delete(t.servers, s.key)
+	}
+	last := len(s.links) - 1
+	s.links[l.pos] = s.links[last]
+	s.links[l.pos].pos = l.pos
+	s.links[last] = nil
+	s.links = s.links[:last]
+	s.bellMayChange()
+	s.release(l.cells)
+	l.srv, l.cells = nil, nil
+	if last == 0 {
+		s.cancel()
+		s.closeDoor()
+		if s.balance.stop != nil {
+			s.balance.stop()
+		}
+		s.dropForeign()
+		s.gone = true
+		delete(w.servers, s.key)
+	}
+}

@@ -1,0 +1,153 @@
+package backlog
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// dialsAtOnce is how many dials of a namespace may be under way at the same time, and dialsToSilent
+	// how many more to job servers that did not answer the last time.
+	dialsAtOnce   = 64
+	dialsToSilent = 32
+	// lookupsAtOnce is how many look-ups of a namespace may be under way at the same time, and
+	// lookupTime the least time that each takes its place for: 80 look-ups a second at most.
+	lookupsAtOnce = 4
+	lookupTime    = 50 * time.Millisecond
+	// checksAtOnce is how many checks for load balancers of a namespace may be under way at the same time.
+	checksAtOnce = 4
+	// probesAtOnce is how many probes of one job server may be under way at the same time.
+	probesAtOnce = 4
+)
+
+// tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but for the lanes.
+type tenant struct {
+	pools    int
+	servers  map[serverKey]int // by number of links
+	names    int               // that are looked up
+	dials    lane
+	silent   lane // dials to job servers that did not answer the last time
+	lookups  lane
+	checks   lane
+	messages bucket
+}
+
+func newTenant() *tenant {
+	return &tenant{
+		servers: make(map[serverKey]int), dials: make(lane, dialsAtOnce), silent: make(lane, dialsToSilent),
+		lookups: make(lane, lookupsAtOnce), checks: make(lane, checksAtOnce), messages: bucket{burst: 20, every: 5 * time.Second},
+	}
+}
+
+// tenant returns that of a namespace for one more pool, which leave gives back.
+func (w *Watcher) tenant(namespace string) *tenant {
+	t := w.tenants[namespace]
+	if t == nil {
+		t = newTenant()
+		w.tenants[namespace] = t
+	}
+	t.pools++
+	return t
+}
+
+func (w *Watcher) leave(namespace string) {
+	t := w.tenants[namespace]
+	if t.pools--; t.pools == 0 {
+		delete(w.tenants, namespace)
+	}
+}
+
+// lane bounds how many do something at the same time.
+type lane chan struct{}
+
+// enter waits for a place and returns false if ctx ends first.
+func (l lane) enter(ctx context.Context) bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (l lane) leave() { <-l }
+
+// enterLane waits for a place in a dial lane of one of the namespaces whose pools use the server, nil
+// if there are none, and returns false if ctx ends first.
+func (s *server) enterLane(ctx context.Context) (lane, bool) {
+	for {
+		best, linked := s.dialLane()
+		if best == nil {
+			return nil, true
+		}
+		select {
+		case best <- struct{}{}:
+			return best, true
+		case <-ctx.Done():
+			return nil, false
+		case <-linked: // perhaps by a pool of a namespace that has room
+		}
+	}
+}
+
+// dialLane returns the lane in which to dial the server: of the namespaces whose pools use it that
+// with the most room, so that none is slowed down by what another one does. linked is closed when
+// another pool comes to use the server.
+func (s *server) dialLane() (best lane, linked <-chan struct{}) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	for _, l := range s.links {
+		lane := l.pool.tenant.dials
+		if s.unanswered {
+			lane = l.pool.tenant.silent
+		}
+		if best == nil || len(lane) < len(best) {
+			best = lane
+		}
+		if len(best) == 0 {
+			break
+		}
+	}
+	if s.linked == nil {
+		s.linked = make(chan struct{})
+	}
+	return best, s.linked
+}
+
+// bucket limits log messages: burst at once, and then one in each every.
+type bucket struct {
+	burst int
+	every time.Duration
+	used  int
+	since time.Time // when used was last lowered
+}
+
+// take reports whether a message may be written now.
+func (b *bucket) take(now time.Time) bool {
+	if n := int(now.Sub(b.since) / b.every); n > 0 {
+		b.used = max(0, b.used-n)
+		b.since = b.since.Add(time.Duration(n) * b.every)
+	}
+	if b.used == 0 {
+		b.since = now
+	}
+	if b.used >= b.burst {
+		return false
+	}
+	b.used++
+	return true
+}
+
+// mayLog reports whether a message about the server may be written now: a job server that comes and
+// goes must not fill the log. Watcher.mu is held.
+func (s *server) mayLog(now time.Time) bool {
+	if !s.messages.take(now) {
+		return false
+	}
+	for _, l := range s.links {
+		if l.pool.tenant.messages.take(now) {
+			return true
+		}
+	}
+	return false
+}

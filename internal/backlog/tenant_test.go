@@ -1,0 +1,469 @@
+package backlog
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func addrs(format string, n int) (out []netip.Addr) {
+	for i := range n {
+		out = append(out, netip.MustParseAddr(fmt.Sprintf(format, i/250, i%250+1)))
+	}
+	return out
+}
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	all := addrs("10.0.%d.%d", 6)
+	tests := map[string]struct {
+		found, used []netip.Addr
+		most        int
+		want        []netip.Addr
+	}{
+		"all fit":              {all, nil, 6, all},
+		"the first":            {all, nil, 2, all[:2]},
+		"those in use stay":    {all, all[3:5], 2, all[3:5]},
+		"and the first others": {all, all[4:5], 3, []netip.Addr{all[0], all[1], all[4]}},
+		"not if they are gone": {all[:4], all[4:], 2, all[:2]},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, choose(tt.found, tt.used, tt.most), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A pool with too many addresses, job servers or names goes on with what fits, and its sample says so.
+func TestTooManyJobServers(t *testing.T) {
+	t.Parallel()
+	names := func(n int) (out []string) {
+		for i := range n {
+			out = append(out, fmt.Sprintf("name-%d", i))
+		}
+		return out
+	}
+	tests := map[string]struct {
+		names, addresses int // of each name
+		opts             Options
+		want             Excess
+		servers          int
+	}{
+		"all fit":           {2, 10, Options{}, Excess{}, 20},
+		"addresses":         {1, 500, Options{}, Excess{Addresses: true}, 64},
+		"of a pool":         {10, 50, Options{}, Excess{Pool: true}, 256},
+		"of a namespace":    {10, 50, Options{MaxPoolServers: 1000}, Excess{}, 500},
+		"of it, and more":   {10, 60, Options{MaxPoolServers: 1000}, Excess{Namespace: true}, 512},
+		"names":             {600, 0, Options{}, Excess{Namespace: true}, 0},
+		"names and servers": {10, 2, Options{MaxNamespaceServers: 5}, Excess{Namespace: true}, 5},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				for i, host := range names(tt.names) {
+					var list []string
+					for j := range tt.addresses {
+						list = append(list, fmt.Sprintf("10.%d.%d.%d", i, j/250, j%250+1))
+					}
+					n.name(host, list...)
+					for _, a := range list {
+						n.server(a+":4730").function("f", 1, 0, 0)
+					}
+				}
+				w := watch(t, n, tt.opts)
+				set(t, w, poolA, Subscription{Servers: names(tt.names), Functions: []string{"f"}})
+				time.Sleep(30 * time.Second)
+				s := sample(t, w, poolA)
+				if s.Excess != tt.want || s.Excess.Any() != (tt.want != Excess{}) {
+					t.Errorf("excess %+v, want %+v", s.Excess, tt.want)
+				}
+				if got := w.Entries()["jobServers"]; got != tt.servers {
+					t.Errorf("%d job servers, want %d", got, tt.servers)
+				}
+				if tt.servers > 0 && (s.Partial || s.Functions[0].Total != int64(tt.servers)) {
+					t.Errorf("partial %v, %d jobs of %d job servers", s.Partial, s.Functions[0].Total, tt.servers)
+				}
+				w.Remove(poolA)
+				if w.paused != 0 || len(w.tenants) != 0 || len(w.targets) != 0 {
+					t.Errorf("left: %d paused, %d tenants, %d targets", w.paused, len(w.tenants), len(w.targets))
+				}
+			})
+		})
+	}
+}
+
+// When another pool of the namespace goes, its place is taken.
+func TestRoomInANamespace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		for _, a := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
+			n.server(a+":4730").function("f", 1, 0, 0)
+			n.name("name-"+a[len(a)-1:], a)
+		}
+		w := watch(t, n, Options{MaxNamespaceServers: 2})
+		poolB, other := PoolKey{"ns", "b"}, PoolKey{"other", "c"}
+		set(t, w, poolB, Subscription{Servers: []string{"name-1", "name-2"}, Functions: []string{"f"}})
+		time.Sleep(time.Second)
+		set(t, w, poolA, Subscription{Servers: []string{"name-3", "10.0.0.1"}, Functions: []string{"f"}})
+		set(t, w, other, Subscription{Servers: []string{"name-3"}, Functions: []string{"f"}})
+		time.Sleep(10 * time.Second)
+		if s := sample(t, w, poolA); !s.Excess.Namespace || s.Functions[0].Total != 1 || s.Partial {
+			t.Errorf("a job server that another pool uses costs nothing, a name does: %+v", s)
+		}
+		if s := sample(t, w, other); s.Excess.Any() || s.Functions[0].Total != 1 {
+			t.Errorf("another namespace: %+v", s)
+		}
+		w.Remove(poolB)
+		time.Sleep(10 * time.Second)
+		if s := sample(t, w, poolA); s.Excess.Any() || s.Functions[0].Total != 2 || s.Partial {
+			t.Errorf("with room: %+v", s)
+		}
+	})
+}
+
+// A name whose addresses change at each look-up makes no more job servers than a pool may have.
+func TestChangingAddresses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		w := watch(t, n, Options{MaxPoolServers: 20})
+		n.name("jobs", "10.0.0.1")
+		set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}})
+		for round := range 30 {
+			var list []string
+			for i := range 8 {
+				list = append(list, fmt.Sprintf("10.0.%d.%d", round, i+1))
+			}
+			n.name("jobs", list...)
+			time.Sleep(12 * time.Second)
+			if got := w.Entries()["jobServers"]; got > 20 {
+				t.Fatalf("%d job servers", got)
+			}
+			present := 0
+			for _, l := range w.pools[poolA].links {
+				if l.gone.IsZero() {
+					present++
+				}
+			}
+			if present != 8 {
+				t.Fatalf("%d of the present addresses are polled", present)
+			}
+		}
+	})
+}
+
+// Whatever the pools of one namespace name, another one's are looked up, dialed and asked as soon as without them.
+func TestAnotherNamespaceIsNotDelayed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.name("mine", "10.9.0.1")
+		victim := n.server("10.9.0.1:4730")
+		victim.function("f", 1, 0, 0)
+		var dialing, most atomic.Int64
+		var mu sync.Mutex
+		lookups := map[string]int{}
+		w := New(Options{
+			MaxNamespaceServers: 5000, MaxPoolServers: 5000,
+			Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+				if addr.Addr() == netip.MustParseAddr("10.9.0.1") {
+					return n.dial(ctx, addr)
+				}
+				most.Store(max(most.Load(), dialing.Add(1)))
+				defer dialing.Add(-1)
+				<-ctx.Done() // a black hole
+				return nil, ctx.Err()
+			},
+			LookupHost: func(ctx context.Context, host string) ([]netip.Addr, error) {
+				mu.Lock()
+				lookups[host]++
+				mu.Unlock()
+				if host == "mine" {
+					return n.lookup(ctx, host)
+				}
+				var i int
+				_, _ = fmt.Sscanf(host, "hostile-%d", &i) // the test's own names
+				return addrs(fmt.Sprintf("10.%d.%%d.%%d", i%200), 64), nil
+			},
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		var names []string
+		for i := range 64 {
+			names = append(names, fmt.Sprintf("hostile-%d", i))
+		}
+		for i := range 10 {
+			set(t, w, PoolKey{"hostile", fmt.Sprint(i)}, Subscription{Servers: names, Functions: []string{"f"}, AtZero: true})
+		}
+		time.Sleep(20 * time.Second)
+		began := time.Now()
+		set(t, w, poolA, Subscription{Servers: []string{"mine"}, Functions: []string{"f"}, AtZero: true})
+		for sample(t, w, poolA).Partial {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if d := time.Since(began); d > 200*time.Millisecond {
+			t.Errorf("the first answer came after %v", d)
+		}
+		for range 30 {
+			time.Sleep(time.Second)
+			if s := sample(t, w, poolA); s.Partial || s.Servers[0].Age(s.Time) > 1200*time.Millisecond {
+				t.Fatalf("%+v", s.Servers)
+			}
+		}
+		if n := most.Load(); n > dialsAtOnce+dialsToSilent {
+			t.Errorf("%d dials at once", n)
+		}
+		mu.Lock()
+		total := 0
+		for host, n := range lookups {
+			if strings.HasPrefix(host, "hostile") {
+				total += n
+			}
+		}
+		mu.Unlock()
+		if total > 51*80 {
+			t.Errorf("%d look-ups in 51 s", total)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+// One goroutine for each job server and name.
+func TestGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		w := watch(t, n, Options{})
+		var list []string
+		for i := range 200 {
+			list = append(list, fmt.Sprintf("10.0.0.%d", i+1))
+		}
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}})
+		time.Sleep(time.Minute)
+		if more := runtime.NumGoroutine() - before; more > 210 {
+			t.Errorf("%d goroutines for 200 job servers that nobody runs", more)
+		}
+	})
+}
+
+// A job server that hangs on probes makes no probe of another wait, and one whose polls fail is not asked.
+func TestProbesOfAHungServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		hung, dead := n.server("10.0.0.1:4730"), n.server("10.0.0.2:4730")
+		hung.function("f", 1, 0, 0)
+		dead.function("f", 1, 0, 0)
+		w := watch(t, n, Options{})
+		poolB := PoolKey{"ns", "b"}
+		set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f"}})
+		set(t, w, poolB, Subscription{Servers: []string{"10.0.0.2"}, Functions: []string{"f"}})
+		time.Sleep(5 * time.Second)
+		hung.set(func(s *fakeServer) { s.hangOnPackets = true })
+		dead.set(func(s *fakeServer) { s.refuse = true })
+		dead.cut()
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		before := hung.dialled()
+		for range 50 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				if v, err := w.Runnable(ctx, poolA, "f"); v != Unknown || err == nil {
+					t.Errorf("%v, %v", v, err)
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		if d := hung.dialled() - before; d > probesAtOnce {
+			t.Errorf("%d connections to a hung server", d)
+		}
+		began := time.Now()
+		if v, err := w.Runnable(t.Context(), poolB, "f"); v != Unknown || !errors.Is(err, errSilent) || time.Since(began) > 0 {
+			t.Errorf("%v, %v after %v", v, err, time.Since(began))
+		}
+		wg.Wait()
+	})
+}
+
+// A job server that comes and goes, and one with a hostile certificate, fill no log, and no word of theirs stands in it.
+func TestLogOfAFlappingServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var log bytes.Buffer
+		w := watch(t, n, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var list []string
+		for i := range 40 {
+			a := fmt.Sprintf("10.0.0.%d", i+1)
+			list = append(list, a)
+			srv := n.server(a + ":4730")
+			srv.set(func(s *fakeServer) {
+				good := false
+				s.answer = func(string) (string, bool) {
+					if good = !good; good {
+						return "f\t1\t0\t0\n.\n", true
+					}
+					return "hostile words\n.\n", true
+				}
+			})
+		}
+		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}, AtZero: true})
+		const minutes = 5
+		time.Sleep(minutes * time.Minute)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if lines := strings.Count(log.String(), "\n"); lines > 20+12*minutes+1 || lines < 20 {
+			t.Errorf("%d lines in %d minutes", lines, minutes)
+		}
+		if strings.Contains(log.String(), "hostile words") {
+			t.Error(log.String())
+		}
+	})
+}
+
+func TestTLSCause(t *testing.T) {
+	t.Parallel()
+	hostile := errors.New("hostile words")
+	for err, want := range map[error]string{
+		tlsError{hostile}:              "the handshake broke off",
+		tlsError{tls.AlertError(42)}:   "the job server refused the handshake with alert 42",
+		setupError{errors.New("ours")}: "ours",
+		dialError{errors.New("dial tcp 10.0.0.1:4730: connect: connection refused")}: "dial tcp 10.0.0.1:4730: connect: connection refused",
+	} {
+		if got := cause(err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Secrets are read once in some seconds for all job servers of a pool, also if the handshakes fail.
+func TestTLSConfigIsKeptForSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var list []string
+		for i := range 100 {
+			a := fmt.Sprintf("10.0.0.%d", i+1)
+			list = append(list, a)
+			n.server(a + ":4730")
+		}
+		w := watch(t, n, Options{})
+		var reads atomic.Int64
+		config := func(err error) *TLS {
+			return &TLS{Identity: "id", Config: func(context.Context) (*tls.Config, error) { reads.Add(1); return &tls.Config{}, err }}
+		}
+		set(t, w, poolA, Subscription{Servers: list, TLS: config(nil), Functions: []string{"f"}})
+		time.Sleep(time.Minute)
+		if n := reads.Load(); n < 2 || n > 13 {
+			t.Errorf("%d reads in a minute", n)
+		}
+		reads.Store(0)
+		set(t, w, poolA, Subscription{Servers: list, TLS: config(errors.New("no Secret")), Functions: []string{"f"}})
+		time.Sleep(time.Minute)
+		if n := reads.Load(); n < 1 || n > 13 {
+			t.Errorf("%d reads in a minute that fail", n)
+		}
+	})
+}
+
+func TestLookupName(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ host, domain, want string }{
+		"one label":                   {"gearmand", "cluster.local", "gearmand.shop.svc.cluster.local."},
+		"of the cluster":              {"gearmand.jobs.svc", "cluster.local", "gearmand.jobs.svc.cluster.local."},
+		"absolute":                    {"gearmand.example.com", "cluster.local", "gearmand.example.com."},
+		"two labels":                  {"gearmand.jobs", "cluster.local", "gearmand.jobs."},
+		"with the domain":             {"gearmand.jobs.svc.cluster.local", "cluster.local", "gearmand.jobs.svc.cluster.local."},
+		"with a dot at the end":       {"gearmand.example.com.", "cluster.local", "gearmand.example.com."},
+		"an address":                  {"10.0.0.1", "cluster.local", "10.0.0.1"},
+		"no cluster, one label":       {"gearmand", "", "gearmand"},
+		"no cluster, of the cluster":  {"gearmand.jobs.svc", "", "gearmand.jobs.svc"},
+		"no cluster, an absolute one": {"gearmand.example.com", "", "gearmand.example.com."},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := LookupName(tt.host, "shop", tt.domain); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A name without a dot leads each namespace to its own Service.
+func TestNamesOfNamespaces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		for i, ns := range []string{"a", "b"} {
+			addr := fmt.Sprintf("10.0.0.%d", i+1)
+			n.name("gearmand."+ns+".svc.cluster.local.", addr)
+			n.server(addr+":4730").function("f", i+1, 0, 0)
+		}
+		w := watch(t, n, Options{ClusterDomain: "cluster.local"})
+		for i, ns := range []string{"a", "b"} {
+			key := PoolKey{ns, "pool"}
+			set(t, w, key, Subscription{Servers: []string{"gearmand"}, Functions: []string{"f"}})
+			time.Sleep(time.Second)
+			if s := sample(t, w, key); s.Functions[0].Total != int64(i+1) || s.Servers[0].Address != "gearmand" {
+				t.Errorf("%s: %+v", ns, s)
+			}
+		}
+	})
+}
+
+func TestClusterDomain(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ file, want string }{
+		"kubelet's":    {"search ops.svc.cluster.local svc.cluster.local cluster.local example.com\nnameserver 10.96.0.10\noptions ndots:5\n", "cluster.local"},
+		"another":      {"nameserver 10.96.0.10\nsearch ops.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example"},
+		"no cluster":   {"search example.com\nnameserver 192.168.0.1\n", ""},
+		"none":         {"", ""},
+		"a later list": {"search svc.cluster.local\nsearch example.com\n", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "resolv.conf")
+			if err := os.WriteFile(path, []byte(tt.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := ClusterDomain(path); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+	if got := ClusterDomain(filepath.Join(t.TempDir(), "none")); got != "" {
+		t.Errorf("%q without a file", got)
+	}
+}
