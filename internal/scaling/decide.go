@@ -40,6 +40,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 		d.bound(&p, in.Replicas)
 	}
 	d.limits(&p, &s)
+	s.Want = d.Want
 	if !d.victims(&p, &s, &in) {
 		steady = noVictimsMessage
 	}
@@ -78,10 +79,16 @@ func (p *Policy) waitOrDefault() time.Duration {
 	return 30 * time.Second
 }
 
-// noteReplicas starts the idle window anew after every change of replicas, our own or not, and remembers it for behavior.
+// noteReplicas starts the idle window anew after every change of replicas, our own or not, but for a part of a scale-down, and remembers it for behavior.
 func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	if by := in.Replicas - s.Replicas; by != 0 {
-		s.IdleSlots.restart(now)
+		if by < 0 && in.Replicas > s.Want {
+			// A part of what was to go has gone, idle as it was: the rest need not be idle for a window more.
+			s.IdleSlots.shift(float64(by) * float64(p.Concurrency))
+			s.SpareSlots.shift(float64(by) * float64(p.Concurrency))
+		} else {
+			s.IdleSlots.restart(now)
+		}
 		if p.Behavior != nil && s.Seen {
 			s.changed(now, by, p.Behavior.longest())
 		}
@@ -96,6 +103,10 @@ func (s *State) noteRestart(p *Policy, in *Sample, now float64) {
 		s.HoldUntil, s.HoldWhy = now+window, HoldStart
 	}
 	if in.PossibleRestart {
+		if s.Dark {
+			// Only the job servers said what these pods work on. Until a job's time is over, it may go on unseen.
+			window = max(window, p.Drain.Seconds())
+		}
 		s.HoldUntil, s.HoldWhy = max(s.HoldUntil, now+window), HoldRestart
 	}
 }
@@ -118,7 +129,7 @@ func (s *State) unanswered(p *Policy, in *Sample, t time.Time, d *Decision) {
 	s.noteReplicas(p, in, now)
 	s.noteRestart(p, in, now)
 	s.IdleSlots.restart(now)
-	s.Active = now
+	s.Active, s.Quiet = now, -1
 	d.Wanted, d.Reason, d.Held = in.Replicas, ReasonServersNoAnswer, HoldPartial
 	f := p.Fallback
 	if f == nil || in.NoAnswer < f.After {

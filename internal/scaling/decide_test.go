@@ -107,7 +107,7 @@ func TestDecide(t *testing.T) {
 			want: outcome{4, ReasonJobsPerReplica, "", HoldPartial, true, nil},
 		},
 		"after a possible restart nothing shrinks": {
-			policy:   Policy{MaxReplicas: 10},
+			policy:   Policy{MaxReplicas: 10, Idle: 20 * time.Second},
 			replicas: 2,
 			play: func(q *pool) Decision {
 				q.busy(2)

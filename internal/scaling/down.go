@@ -30,7 +30,7 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	n := max(in.Replicas-count(math.Floor(least/v.slotsPerPod)), floor, 1)
 	why := ReasonIdle
 	// A backlog that can't be begun now may be at any time, unless a probe has said otherwise: one replica waits for it.
-	if v.now-s.Active >= s.emptyTime(p) && v.doubtful == 0 {
+	if s.Quiet >= 0 && v.now-s.Quiet >= s.emptyTime(p) && v.doubtful == 0 {
 		n, why = 0, ReasonEmpty
 	}
 	if n >= in.Replicas {
@@ -68,7 +68,9 @@ func (s *State) noteActivity(v *view, d *Decision) {
 		s.IdleSlots.restart(v.now)
 	}
 	if v.restarted || d.Held == HoldPartial || v.queued > 0 || v.running >= 0.5 || v.finished {
-		s.Active = v.now
+		s.Active, s.Quiet = v.now, -1
+	} else if s.Quiet < 0 {
+		s.Quiet = v.now
 	}
 }
 

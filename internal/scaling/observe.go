@@ -51,7 +51,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	s.learnBoot(in.Pods)
 	v.boot = s.boot()
 	v.countPods(s, in, t)
-	s.dropFunctions(in.Functions)
+	s.dropFunctions(in)
 	v.ownAndForeign(in.Functions)
 	s.Dark = v.dark > 0 || (s.Dark && v.slots == 0)
 	s.Telemetry = v.dark < v.slots || (v.slots == 0 && s.Telemetry)
@@ -127,6 +127,9 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			startingPods++
 			waits++
 		case p.works():
+			if !p.Ready && p.WasReady {
+				slots = min(slots, float64(p.Busy))
+			}
 			v.slots += slots
 			if p.Registered.IsZero() || t.Sub(p.Registered).Seconds() >= max(settling, 2*v.tick) {
 				v.settled += max(0, slots-float64(p.Busy))
@@ -134,7 +137,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			if !p.Telemetry {
 				v.dark += slots
 			}
-		case p.Broken || age > patience:
+		case p.Broken || age > patience && !p.Gated:
 			v.broken += slots
 		default:
 			v.starting += slots
@@ -361,11 +364,13 @@ func (f *Function) counted(g *FunctionSample, v *view) float64 {
 	return float64(f.waiting(g))
 }
 
-// dropFunctions forgets the functions that the pool no longer has.
-func (s *State) dropFunctions(functions []FunctionSample) {
+// dropFunctions forgets the functions that the pool no longer has. Pods may still work on their jobs, unseen.
+func (s *State) dropFunctions(in *Sample) {
+	functions := in.Functions
 	if len(s.Functions) <= len(functions) {
 		return
 	}
+	in.PossibleRestart = true
 	kept := s.Functions[:0]
 	for i := range s.Functions {
 		for j := range functions {

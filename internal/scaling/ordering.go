@@ -43,7 +43,8 @@ type OrderingState struct {
 	Template string
 	// Since is when what follows began anew.
 	Since time.Time
-	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since; the earliest such time is FailingSince.
+	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since; the earliest such time is FailingSince. The value is true for those that
+	// no longer say anything about the others, since a pod has started after them.
 	Failing      map[string]bool
 	FailingSince time.Time
 	// Waited are the pods that no node took, since the allowance was last doubled (Doublings times), and whether one has taken them meanwhile.
@@ -83,7 +84,7 @@ func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySinc
 func startPatience(start time.Duration) time.Duration { return 4*start + time.Minute }
 
 // census counts a pool's replicas by what they are.
-type census struct{ working, starting, unschedulable, failing, refused int32 }
+type census struct{ working, starting, unschedulable, failing, refused, excused int32 }
 
 func (c *census) blocked() int32 { return c.unschedulable + c.failing + c.refused }
 
@@ -94,7 +95,7 @@ func Grow(in *OrderingInput, s OrderingState) (Order, OrderingState) {
 	}
 	c := s.count(in)
 	s.remember(in, &c)
-	o := Order{Replicas: in.Want, Unschedulable: c.unschedulable, Failing: c.failing, Refused: c.refused}
+	o := Order{Replicas: in.Want, Unschedulable: c.unschedulable, Failing: c.failing + c.excused, Refused: c.refused}
 	allowed := s.allowance(&c)
 	s.grow(in, &c, allowed, &o)
 	s.giveUp(in, &c, allowed, &o)
@@ -128,12 +129,16 @@ func (s *OrderingState) count(in *OrderingInput) census {
 				s.Waited = map[string]bool{}
 			}
 			s.Waited[p.UID] = false
-		case blocked || s.Failing[p.UID] && !p.proven(in.Now):
-			c.failing++
+		case blocked || seenFailing(s, p) && !p.proven(in.Now):
 			if failing == nil {
 				failing = map[string]bool{}
 			}
-			failing[p.UID] = true
+			failing[p.UID] = s.Failing[p.UID]
+			if failing[p.UID] {
+				c.excused++
+			} else {
+				c.failing++
+			}
 		case p.Ready:
 			c.working++
 		default:
@@ -147,10 +152,21 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		c.starting += missing
 	}
 	if fresh {
-		// A pod has started since: what blocks the others is not the template.
+		// A pod has started since: what blocks the others is not the template. As many as work are excused.
 		*s = OrderingState{Since: in.Now, Template: s.Template, Maximum: s.Maximum, Grown: s.Grown, Failing: s.Failing}
+		for uid, excused := range s.Failing {
+			if !excused && c.excused < c.working {
+				s.Failing[uid] = true
+				c.excused, c.failing = c.excused+1, c.failing-1
+			}
+		}
 	}
 	return c
+}
+
+func seenFailing(s *OrderingState, p *Pod) bool {
+	_, seen := s.Failing[p.UID]
+	return seen
 }
 
 // remember notes since when pods fail, and doubles the allowance where nodes come for those that waited.
@@ -198,7 +214,7 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 	}
 	tries := min(c.failing, s.tries(in, c, allowed))
 	growth := max(0, missing-c.blocked()+tries)
-	most := max(in.Replicas, c.working+c.starting+allowed)
+	most := max(in.Replicas, c.working+c.starting+c.excused+allowed)
 	if n := min(in.Replicas+growth, most); n < in.Want {
 		o.Replicas, o.Limited = n, true
 	}
@@ -229,7 +245,7 @@ func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *O
 	if c.failing+c.refused > 0 {
 		after = giveUpFailing
 	}
-	if n := c.working + c.starting + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
+	if n := c.working + c.starting + c.excused + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
 		o.Replicas, o.Limited = n, true
 	}
 }

@@ -58,6 +58,10 @@ type PodSample struct {
 	Created, Registered time.Time
 	// Ready: may work. Terminating: has a deletion time stamp.
 	Ready, Terminating bool
+	// WasReady: it was ready before. Idle slots of a pod that no longer is aren't free: its node may be dead.
+	WasReady bool
+	// Gated: a scheduling gate holds it back, so that it is starting, however old it is.
+	Gated bool
 	// Broken: it can't start for a reason that has nothing to do with its boot time (its image can't be pulled, it can't be scheduled, it crashes again and again).
 	Broken bool
 	// Pinned: it can't be chosen to go, since whatever removes pods would take another one first, which may work.

@@ -28,6 +28,8 @@ type State struct {
 	Last     float64
 	Seen     bool
 	Replicas int32
+	// Want is what the last decision asked for.
+	Want int32
 	// Changed is when the replicas were last seen to change.
 	Changed float64
 	// HoldUntil and HoldWhy forbid getting smaller for a time.
@@ -35,6 +37,9 @@ type State struct {
 	HoldWhy   Hold
 	// Active is when something was last queued, running or finished.
 	Active float64
+	// Quiet is the first of the samples in a row that showed nothing to do; negative while there is something. What came between the last busy sample and that one is
+	// not known.
+	Quiet float64
 	// IdleSlots remembers the least idle slots since the last action, SpareSlots the least beyond the load.
 	IdleSlots, SpareSlots Window
 	// Lowest and Highest remember the law's answers for behavior's stabilization, Changes the replicas added and taken for its policies.
@@ -100,7 +105,7 @@ type Function struct {
 
 // NewState is the state of a pool that this process sees for the first time. Nothing shrinks until a full window has been seen.
 func NewState(learnt Learnt, now time.Time) State {
-	s := State{Epoch: now, HoldWhy: HoldStart, HoldUntil: -1, Patience: 1, Emptied: -1}
+	s := State{Epoch: now, HoldWhy: HoldStart, HoldUntil: -1, Quiet: -1, Patience: 1, Emptied: -1}
 	s.Boot.Median = clamp(learnt.Boot.Seconds(), 0, maxBoot)
 	for _, j := range learnt.JobTimes {
 		if j.Time > 0 {

@@ -48,3 +48,10 @@ func (w *Window) least(now, length float64) (value float64, full bool) {
 	}
 	return w.Entries[0].Value, now-w.Since >= length
 }
+
+// shift adds to all values.
+func (w *Window) shift(by float64) {
+	for i := range w.Entries {
+		w.Entries[i].Value = max(0, w.Entries[i].Value+by)
+	}
+}

@@ -36,6 +36,13 @@ type Workload struct {
 	TelemetryEvery float64
 	// BootSpread is by which part of its mean a pod's start may be shorter or longer; 0 means 0.2.
 	BootSpread float64
+	// Saturation is how many jobs the backend serves at once; beyond that each takes longer in proportion. 0 means no limit.
+	Saturation int
+	// Nodes is how many pods find a node; 0 means all. BadNodes is the part of the nodes that can't pull the image.
+	Nodes    int
+	BadNodes float64
+	// DeadNodes are nodes that die.
+	DeadNodes []DeadNode
 	// CrashEvery is the mean time between crashes of a working pod; 0 means none.
 	CrashEvery float64
 }

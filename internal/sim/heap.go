@@ -14,6 +14,11 @@ const (
 	decide
 	applied
 	podShown
+	podFails
+	nodeDies
+	podLost
+	podCut
+	podEvicted
 	foreignChanges
 	operatorRestarts
 )

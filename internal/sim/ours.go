@@ -19,6 +19,7 @@ type Ours struct {
 	sample   scaling.Sample
 	policy   scaling.Policy
 	facts    scaling.Facts
+	last     scaling.Plan
 	plans    scaling.PlanState
 	index    map[string]int32 // of the pods of the last view
 	wantLess float64          // since when fewer replicas are wanted; negative while they aren't
@@ -150,7 +151,7 @@ func (o *Ours) look(s *Simulator) {
 		p := &s.pods[i]
 		q := scaling.PodSample{Name: podName(i), Created: at(p.created), Broken: p.trouble != scaling.TroubleNone}
 		if p.registered >= 0 {
-			q.Registered, q.Ready = at(p.registered), p.state == working
+			q.Registered, q.Ready, q.WasReady = at(p.registered), p.state == working, true
 		}
 		if !s.c.NoTelemetry && p.seen {
 			q.Telemetry, q.Busy, q.Capacity, q.Since = true, int32(p.told), int32(s.w.Concurrency), at(p.since)
@@ -171,6 +172,7 @@ func (o *Ours) plan(s *Simulator) {
 	f.Answer, f.Newest = at(slices.Min(o.answered)), at(slices.Max(o.answered))
 	o.view(s)
 	var plan scaling.Plan
+	defer func() { o.last = plan }()
 	plan, o.plans = scaling.PlanPods(&o.policy, &o.decision, f, o.plans)
 	for _, p := range plan.Patches {
 		s.patch(o.index[p.UID], p.Cost)

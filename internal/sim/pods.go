@@ -99,6 +99,13 @@ func (s *Simulator) create() {
 		s.addSlot(p)
 	}
 	s.alive = append(s.alive, p)
+	if s.place(p) {
+		s.boot(p)
+	}
+}
+
+// boot has a pod take jobs after its start time.
+func (s *Simulator) boot(p int32) {
 	spread := s.w.BootSpread
 	if spread == 0 {
 		spread = 0.2
@@ -161,6 +168,9 @@ func (s *Simulator) stop(i int32) {
 		}
 	}
 	p.state, p.stopped = draining, s.now
+	if p.dead {
+		s.abandon(i)
+	}
 	s.dying = append(s.dying, i)
 	if p.busy == 0 {
 		s.end(i)
@@ -174,6 +184,7 @@ func (s *Simulator) stop(i int32) {
 func (s *Simulator) end(i int32) {
 	s.account(&s.pods[i])
 	s.pods[i].state = gone
+	s.free(&s.pods[i])
 }
 
 func (s *Simulator) account(p *pod) { s.result.WorkerHours += s.now - p.created }
@@ -206,7 +217,7 @@ func (s *Simulator) abandon(i int32) {
 // crash restarts a working pod's container: its jobs go back, and after half a boot it works again.
 func (s *Simulator) crash(i int32) {
 	p := &s.pods[i]
-	if p.state != working {
+	if p.state != working || p.dead {
 		return
 	}
 	s.countReady(-1)
@@ -240,6 +251,9 @@ func (s *Simulator) tell() {
 	}
 	for _, i := range s.alive {
 		p := &s.pods[i]
+		if p.dead {
+			continue // its client id stays until the job server finds that it is gone
+		}
 		if p.state != working {
 			p.seen = false
 			continue

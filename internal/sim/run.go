@@ -34,6 +34,7 @@ type pod struct {
 	busy, told          int16   // slots in use; what telemetry last told of it
 	state               podState
 	seen                bool // telemetry has told of it
+	dead, placed        bool // its node is dead; it has a node
 	trouble             scaling.Trouble
 	tie                 uint32  // what Kubernetes goes by among equals
 	changed, stopped    float64 // when it last became ready or unready, and when it was told to stop
@@ -55,6 +56,7 @@ type Simulator struct {
 	alive  []int32 // pods neither draining nor gone, oldest first
 	dying  []int32 // pods that were told to stop less than a few seconds ago
 	spec   int32
+	placed int   // pods that have a node
 	moved  int32 // sign of the last change of spec
 	ready  int
 	peaks  []float64 // when 1, 2, ... pods first worked, after the mark
@@ -105,6 +107,9 @@ func (s *Simulator) Run(w *Workload, law Law, c Config) *Result {
 	law.start(s)
 	for i := range w.Foreign {
 		s.events.push(w.Foreign[i].At, foreignChanges, int32(i))
+	}
+	for i := range w.DeadNodes {
+		s.events.push(w.DeadNodes[i].At, nodeDies, int32(i))
 	}
 	for _, at := range w.Restarts {
 		s.events.push(at, operatorRestarts, 0)
@@ -253,7 +258,11 @@ func (s *Simulator) begin(slot, i int32) {
 	}
 	s.running[s.queue(j)]++
 	s.runs++
-	end := s.now + float64(j.Seconds)
+	took := float64(j.Seconds)
+	if n := s.w.Saturation; n > 0 && s.runs > n {
+		took *= float64(s.runs) / float64(n)
+	}
+	end := s.now + took
 	s.slotJob[slot], s.slotStart[slot], s.slotEnd[slot] = i, s.now, end
 	s.events.push(end, jobEnds, slot)
 	if p := s.slotPod[slot]; p >= 0 {
@@ -313,6 +322,8 @@ func (s *Simulator) handle(e event) {
 		s.register(e.who)
 	case podCrashed:
 		s.crash(e.who)
+	case podFails, nodeDies, podLost, podCut, podEvicted:
+		s.fault(e)
 	case drainOver:
 		s.kill(e.who)
 	case snapshot:
@@ -338,6 +349,22 @@ func (s *Simulator) handle(e event) {
 		if l, ok := s.law.(interface{ restart(*Simulator) }); ok {
 			l.restart(s)
 		}
+	}
+}
+
+// fault handles what happens to pods and nodes that fail.
+func (s *Simulator) fault(e event) {
+	switch e.kind {
+	case podFails:
+		s.pods[e.who].trouble = scaling.TroubleFailing
+	case nodeDies:
+		s.die(e.who)
+	case podLost:
+		s.lose(e.who)
+	case podCut:
+		s.cut(e.who)
+	case podEvicted:
+		s.evict(e.who)
 	}
 }
 

@@ -287,6 +287,54 @@ func Makers() []Maker {
 			}
 			return w
 		}},
+		{Name: "short jobs, many pods", About: "2 h of 3 jobs/s of 0.8 s; for 6 of 40 min 60/s", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 7200}
+			w.poisson(rng, 0, 7200, 3, nil, exponential(0.8), 0)
+			for t := 300.; t < 7200; t += 2400 {
+				from := t + 60*rng.Float64()
+				w.poisson(rng, from, from+360, 60, nil, exponential(0.8), 0)
+			}
+			return w
+		}},
+		{Name: "longer jobs at once", Beyond: true, About: "3 jobs/s of 0.8 s; every 40 min 1500 jobs of 10 s", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 7200}
+			w.poisson(rng, 0, 7200, 3, nil, exponential(0.8), 0)
+			for t := 300.; t < 7200; t += 2400 {
+				w.burst(rng, t+60*rng.Float64(), 5, 1500, exponential(10))
+			}
+			return w
+		}},
+		{Name: "one job a minute", About: "one job of 5 s a minute", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 7200}
+			for t := 60.; t < 7200; t += 60 {
+				w.add(t+5*rng.Float64(), around(5)(rng), 0)
+			}
+			return w
+		}},
+		{Name: "recorded arrivals", About: "an hour of a real service: 5.4 jobs/s of 6 s", Held: true, Make: func(*rand.Rand) *Workload {
+			return &Workload{Horizon: 3600, Jobs: slices.Clone(recorded())}
+		}},
+		{Name: "saturated backend", Beyond: true, About: "10 jobs/s of 2 s on a backend that serves 15 at once", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 1800, Saturation: 15}
+			w.poisson(rng, 0, 1800, 7, nil, exponential(2), 0)
+			w.poisson(rng, 600, 900, 3, nil, exponential(2), 0)
+			return w
+		}},
+		{Name: "nodes for ten", Beyond: true, About: "2 to 8 jobs/s of 3 s, nodes for ten pods", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 3600, Nodes: 10}
+			w.poisson(rng, 0, 3600, 8, func(t float64) float64 { return 2.5 - 2.2*math.Cos(2*math.Pi*t/1200) }, exponential(3), 0)
+			return w
+		}},
+		{Name: "one bad node in ten", Beyond: true, About: "0.5 to 6 jobs/s of 3 s; one pod in ten can't pull its image", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 4800, BadNodes: 0.1}
+			w.poisson(rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) }, exponential(3), 0)
+			return w
+		}},
+		{Name: "a node dies", Beyond: true, About: "4 jobs/s of 3 s; twice a third of the pods dies silently", Make: func(rng *rand.Rand) *Workload {
+			w := &Workload{Horizon: 3600, DeadNodes: []DeadNode{{1000, 0.33}, {2200, 0.33}}}
+			w.poisson(rng, 0, 3600, 4, nil, exponential(3), 0)
+			return w
+		}},
 		{Name: "five functions", About: "five functions of 0.1, 0.5, 2, 10 and 40 s, each 1 slot's load", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 3600, Functions: []string{"a", "b", "c", "d", "e"}}
 			for f, s := range []float64{0.1, 0.5, 2, 10, 40} {

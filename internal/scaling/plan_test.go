@@ -1,0 +1,158 @@
+package scaling
+
+import (
+	"testing"
+	"time"
+)
+
+// TestIdlePodsGoOnGoing: while only some of the pods that were idle for long may go at a time, the others need not be idle for a whole window more.
+func TestIdlePodsGoOnGoing(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 20}, 10)
+	q.busy(2)
+	d := q.ticks(settle)
+	if d.Want != 2 {
+		t.Fatalf("want %d replicas, should want 2", d.Want)
+	}
+	for n := int32(9); n > 2; n-- {
+		q.sample.Replicas = n
+		q.sample.Pods = q.sample.Pods[:n]
+		if d = q.tick(); d.Want != 2 {
+			t.Errorf("one pod has gone, %d are left: want %d, should want 2 still", n, d.Want)
+		}
+	}
+}
+
+// TestEmptinessCountsFromTheFirstEmptySample: with a long poll period, one empty sample after a busy one says nothing of the time between.
+func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 20, Tick: time.Minute, Idle: 30 * time.Second}, 4)
+	q.busy(4)
+	q.ticks(settle)
+	q.busy(0)
+	if d := q.tick(); d.Want == 0 {
+		t.Errorf("want no replica after one empty sample: %+v", d)
+	}
+	if d := q.tick(); d.Want != 0 {
+		t.Errorf("want %d replicas after a minute without a job", d.Want)
+	}
+}
+
+// TestRestartWithoutTelemetryHoldsForTheDrain: what pods without telemetry work on, only a job server knows, and a restarted one has forgotten it.
+func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		happens func(q *pool)
+		dark    bool
+		want    time.Duration
+	}{
+		"a restart":            {func(q *pool) { q.sample.PossibleRestart = true }, true, 10 * time.Minute},
+		"a function taken out": {func(q *pool) { q.sample.Functions = q.sample.Functions[:1] }, true, 10 * time.Minute},
+		"with telemetry":       {func(q *pool) { q.sample.PossibleRestart = true }, false, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := newPool(Policy{MaxReplicas: 20, Drain: 10 * time.Minute, JobTimeHint: time.Second}, 4)
+			if tc.dark {
+				q.dark()
+			}
+			q.sample.Functions = append(q.sample.Functions, FunctionSample{Name: "scale", Total: 2, Running: 2})
+			if !tc.dark {
+				q.sample.Functions[1].Total, q.sample.Functions[1].Running = 0, 0
+			}
+			q.ticks(settle)
+			q.sample.Functions[1].Total, q.sample.Functions[1].Running = 0, 0
+			tc.happens(q)
+			at := q.now
+			q.tick()
+			q.sample.PossibleRestart = false
+			for q.last.Held == HoldRestart {
+				q.tick()
+			}
+			if held := q.now.Sub(at); held < tc.want || held > tc.want+time.Minute {
+				t.Errorf("held for %v, want about %v", held, tc.want)
+			}
+		})
+	}
+}
+
+// TestSlotsOfUnreadyPodsAreNotFree: pods of a dead node keep their client ids at the job server for a while. Their idle slots are no reason to take the queue for
+// one that can't be begun.
+func TestSlotsOfUnreadyPodsAreNotFree(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 20}, 4)
+	q.busy(4)
+	q.ticks(settle)
+	for i := range q.sample.Pods[:2] {
+		q.sample.Pods[i].Ready, q.sample.Pods[i].WasReady, q.sample.Pods[i].Busy = false, true, 0
+	}
+	f := &q.sample.Functions[0]
+	f.Busy, f.Running, f.Total = 2, 2, 22
+	if d := q.ticks(10); d.NotRunnable || d.Terms.Free != 0 || d.Want <= 4 {
+		t.Errorf("not runnable %v, %.0f free slots, want %d; should count no slot as free, and grow", d.NotRunnable, d.Terms.Free, d.Want)
+	}
+}
+
+// TestGatedPodsAreStarting however long the gate holds them.
+func TestGatedPodsAreStarting(t *testing.T) {
+	t.Parallel()
+	q := newPool(Policy{MaxReplicas: 20, JobTimeHint: time.Second}, 1)
+	q.sample.Pods[0] = PodSample{Name: "pod-0", Created: start, Gated: true}
+	q.queue(1)
+	q.now = start.Add(time.Hour)
+	if d := q.ticks(10); d.Want != 1 || d.Terms.Starting != 1 {
+		t.Errorf("want %d replicas, %.0f slots starting; should want 1, which is starting", d.Want, d.Terms.Starting)
+	}
+}
+
+// TestPlanPods joins both rules: what can't start is not ordered again, what may not go stays, and a bound is obeyed.
+func TestPlanPods(t *testing.T) {
+	t.Parallel()
+	pods := func(n int, change func(i int, p *Pod)) (out []Pod) {
+		h := newHerd(n, int32(n))
+		for i := range h.in.Pods {
+			change(i, &h.in.Pods[i])
+			out = append(out, h.in.Pods[i])
+		}
+		return out
+	}
+	idle := func(_ int, p *Pod) { p.Heard = epochOfTest.Add(time.Minute) }
+	tests := map[string]struct {
+		decision Decision
+		change   func(i int, p *Pod)
+		complete bool
+		want     int32
+		patches  int
+	}{
+		"growth": {Decision{Want: 8, Ceiling: 10}, idle, true, 8, 0},
+		"no growth beside a pod that can't start": {Decision{Want: 5, Ceiling: 10}, func(i int, p *Pod) {
+			if idle(i, p); i == 0 {
+				*p = Pod{UID: p.UID, Owned: true, Trouble: TroubleUnschedulable}
+			}
+		}, true, 4, 0},
+		"idle pods go": {Decision{Want: 1, Ceiling: 10}, idle, true, 1, 0},
+		"busy ones stay": {Decision{Want: 1, Ceiling: 10}, func(i int, p *Pod) {
+			idle(i, p)
+			p.Busy = 1
+		}, true, 4, 0},
+		"idle ones are marked": {Decision{Want: 1, Ceiling: 10}, func(i int, p *Pod) {
+			idle(i, p)
+			p.Busy = int32(i % 2)
+		}, true, 4, 2},
+		"nothing goes on part of the answers":    {Decision{Want: 1, Ceiling: 10}, idle, false, 4, 0},
+		"nor while the pool is held":             {Decision{Want: 1, Ceiling: 10, Held: HoldRestart}, idle, true, 4, 0},
+		"a minimum is ordered whatever can't be": {Decision{Want: 9, Floor: 9, Ceiling: 10}, func(_ int, p *Pod) { *p = Pod{UID: p.UID, Owned: true, Trouble: TroubleFailing} }, true, 9, 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := epochOfTest.Add(time.Minute)
+			f := Facts{Now: now, Replicas: 4, Complete: tc.complete, Answer: now, Newest: now, Pods: pods(4, tc.change)}
+			state := PlanState{Removal: RemovalState{Started: epochOfTest}}
+			plan, _ := PlanPods(&Policy{MaxReplicas: 10}, &tc.decision, &f, state)
+			if plan.Replicas != tc.want || len(plan.Patches) != tc.patches {
+				t.Errorf("%d replicas and %d patches, want %d and %d: %+v", plan.Replicas, len(plan.Patches), tc.want, tc.patches, plan)
+			}
+		})
+	}
+}
