@@ -2,147 +2,120 @@ package controllers
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
+	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	poolac "github.com/gearman-operator/gearman-operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 )
 
-// The field owners. A Deployment has two: were its replicas owned by who applies the template, each apply of the template without
-// them would reset them to 1.
-const (
-	// OwnerMain owns a pool's Deployment but for spec.replicas, and the pool's status.
-	OwnerMain = client.FieldOwner("gearman-operator")
-	// OwnerScale owns spec.replicas and the pods' deletion costs.
-	OwnerScale = client.FieldOwner("gearman-operator-scale")
-)
+// statusGap is the least time between two writes of one pool's status. Pods that start and jobs that end change it several times within moments, and
+// each write is one for the API server and one for all who watch.
+const statusGap = 2 * time.Second
 
-// applied is what the API server answered to an apply of a Deployment's template.
-type applied struct {
-	uid        string
-	generation int64
-	fields     string // hash of what the operator owns now
+// applyTemplate creates the pool's Deployment, or brings it to its template.
+func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result, error) {
+	t := x.template
+	if t.deployment == nil {
+		return ctrl.Result{}, nil
+	}
+	var a autoscaler.Applied
+	var err error
+	if t.create {
+		a, err = createDeployment(ctx, r.client, t.deployment)
+	} else {
+		a, err = updateDeployment(ctx, r.client, t.deployment, x.workload.Replicas, x.workload.AppliedFields)
+	}
+	switch {
+	case err == nil:
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		// Nothing can be created there; the pool goes too.
+		return x.stalled(poolstatus.ReasonNamespaceEnds, "the namespace is being deleted")
+	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err):
+		return x.stalled(poolstatus.ReasonInvalidPodTemplate, err.Error())
+	default:
+		return ctrl.Result{}, err
+	}
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteTemplate(a, t.create, t.restore, r.clock.Now()) })
+	if t.restore {
+		r.event(x.pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
+	}
+	x.workload.UID, x.workload.Generation, x.facts.RollingOut = a.UID, a.Generation, true
+	return ctrl.Result{}, nil
 }
 
-// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
-func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (applied, error) {
-	d.Spec.WithReplicas(0)
-	a, err := applyTemplate(ctx, c, d, "")
-	if err != nil {
-		return applied{}, fmt.Errorf("create: %w", err)
-	}
-	d.Spec.Replicas = nil
-	return updateDeployment(ctx, c, d, 0, a.fields)
-}
-
-// updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
-// takes them from nobody. fields is the hash of what the operator is expected to own then; where that turns out otherwise it is
-// written in a second step.
-func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (applied, error) {
-	if _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
-		return applied{}, err
-	}
-	a, err := applyTemplate(ctx, c, d, fields)
-	if err == nil && a.fields != fields {
-		a, err = applyTemplate(ctx, c, d, a.fields)
-	}
-	return a, err
-}
-
-func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (applied, error) {
-	d.WithAnnotations(map[string]string{fieldsAnnotation: fields})
-	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
-	u := &unstructured.Unstructured{}
-	raw, err := json.Marshal(d)
-	if err == nil {
-		err = json.Unmarshal(raw, &u.Object)
-	}
-	if err != nil {
-		return applied{}, fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
-	}
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), OwnerMain, client.ForceOwnership); err != nil {
-		return applied{}, fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
-	}
-	return applied{uid: string(u.GetUID()), generation: u.GetGeneration(), fields: ownedFields(u.GetManagedFields())}, nil
-}
-
-// ownedFields identifies the set of fields that the operator owns of a Deployment, apart from the replicas that it owns for a moment at
-// the creation. Whoever changes one of these fields takes it out of the set, and what others add is not in it: unlike the values, the
-// set does not depend on how a version of the API server fills in defaults. Empty where the operator owns nothing.
-func ownedFields(entries []metav1.ManagedFieldsEntry) string {
-	for i := range entries {
-		e := &entries[i]
-		if e.Manager == string(OwnerMain) && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
-			sum := sha256.Sum256([]byte(strings.Replace(e.FieldsV1.GetRawString(), `"f:replicas":{},`, "", 1)))
-			return hex.EncodeToString(sum[:10])
+// applyReplicas brings the workload's replicas to the decision, as far as the pods to remove are marked, unless somebody else keeps changing them.
+func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result, error) {
+	v := &x.facts.View
+	var plan autoscaler.Plan
+	r.pools.Do(x.key, func(p *autoscaler.Pool) {
+		x.facts.Contested = p.ObserveReplicas(&x.workload, r.clock.Now())
+		plan.Replicas = x.workload.Replicas
+		if v.Decision.Apply && !x.facts.Contested && !v.At.IsZero() {
+			plan = p.PlanReplicas(&x.workload, x.pods, x.pool.Spec.TargetRef != nil, v)
+		}
+	})
+	for _, c := range plan.Costs {
+		if err := applyDeletionCost(ctx, r.scale, x.pool.Namespace, c.Pod, c.Cost); err != nil {
+			return ctrl.Result{}, err
 		}
 	}
-	return ""
-}
-
-// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the generation that this made.
-func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int64, error) {
-	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
-	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
-		return 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
+	from := x.workload.Replicas
+	if plan.Replicas == from {
+		return ctrl.Result{}, nil
 	}
-	return deref(scale.Generation, 0), nil
-}
-
-// scaleTarget sets the replicas of a workload that the pool does not own, through its scale subresource.
-func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) error {
-	var obj client.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
-	if ref.Kind == "StatefulSet" {
-		obj = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
-	}
-	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	if err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale); err != nil {
-		return fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
-	}
-	return nil
-}
-
-// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone needs no mark.
-func applyDeletionCost(ctx context.Context, c client.Client, namespace, name string, cost int32) error {
-	value := "null"
-	if cost != 0 {
-		value = strconv.Quote(strconv.Itoa(int(cost)))
-	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, deletionCostAnnotation, value)
-	if err := c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch), OwnerScale); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("set the deletion cost of pod %s/%s: %w", namespace, name, err)
-	}
-	return nil
-}
-
-// applyStatus writes the whole status of a pool. A pool that is gone needs none.
-func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) error {
-	raw, err := json.Marshal(status)
+	generation, err := r.writeReplicas(ctx, x, plan.Replicas)
 	if err != nil {
-		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+		return ctrl.Result{}, err
 	}
-	var ac poolac.GearmanWorkerPoolStatusApplyConfiguration
-	if err := json.Unmarshal(raw, &ac); err != nil {
-		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteReplicas(plan.Replicas, generation) })
+	r.pools.Scaled(x.key)
+	// The log and the event use the words of the status.
+	log.FromContext(ctx).Info("Scaled", "from", from, "to", plan.Replicas, "reason", v.Decision.Reason, "message", v.Decision.Message)
+	r.event(x.pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, plan.Replicas, v.Decision.Message))
+	return ctrl.Result{}, nil
+}
+
+// writeReplicas sets the workload's replicas, and returns the generation that this makes.
+func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int32) (int64, error) {
+	if ref := x.pool.Spec.TargetRef; ref != nil {
+		// A scale tells no generation; each change of replicas makes one.
+		return x.workload.Generation + 1, scaleTarget(ctx, r.scale, x.pool.Namespace, ref, replicas)
 	}
-	// The uid keeps a pool that was deleted and made anew from getting its forerunner's status.
-	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
-	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	return applyReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
+}
+
+// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait until they are due; the last write was a while ago, or this one
+// waits until it was; and all pools' writes together keep to a rate, so this one may have to wait for its turn. It returns for how long.
+func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Duration, err error) {
+	pool, f, now := x.pool, &x.facts, r.clock.Now()
+	var writtenAt time.Time
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { writtenAt, f.ScaledAt = p.Times() })
+	status, has := poolstatus.Build(&pool.Status, f), poolstatus.FiguresIn(&pool.Status)
+	if !poolstatus.WorthWriting(&pool.Status, status, f, now.Sub(writtenAt)) {
+		r.pools.Do(x.key, func(p *autoscaler.Pool) {
+			p.GiveUpTurn() // it may have waited with something that no longer holds
+			p.Noted(&f.View, has, time.Time{})
+		})
+		return 0, nil
 	}
-	return nil
+	// Whoever has just changed the spec waits for the answer, and a change of replicas is always reported with its reason.
+	wait = statusGap - now.Sub(writtenAt)
+	if wait <= 0 || pool.Status.ObservedGeneration != pool.Generation || f.ScaledAt.After(writtenAt) {
+		wait = r.pools.StatusWait(x.key, now)
+	}
+	if wait > 0 {
+		r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, has, time.Time{}) })
+		return wait, nil
+	}
+	if err := applyStatus(ctx, r.client, pool, status); err != nil {
+		return 0, err
+	}
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, poolstatus.FiguresIn(status), now) })
+	return 0, nil
 }

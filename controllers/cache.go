@@ -14,13 +14,33 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// liveFieldsAnnotation exists in the cache only: the hash of the fields that the operator owns, which the cache drops.
-const liveFieldsAnnotation = "gearman.dev/live-fields"
+// cacheNote is something that a transform computed from parts of an object that the cache then drops. An informer keeps only the object, so the note travels as
+// an annotation that exists nowhere else: transforms keep none of the user's annotations of that name.
+type cacheNote string
 
-// deletionCostAnnotation tells the ReplicaSet controller which pods to remove first.
-const deletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost"
+const (
+	// noteTrouble is what keeps a pod from starting.
+	noteTrouble cacheNote = "cache.gearman.dev/trouble"
+	// noteOwnedFields is the hash of the fields that the operator owns of a Deployment.
+	noteOwnedFields cacheNote = "cache.gearman.dev/owned-fields"
+)
+
+func (n cacheNote) put(annotations map[string]string, value string) {
+	if value != "" {
+		annotations[string(n)] = value
+	}
+}
+
+// cachedTrouble is what keeps a pod of the cache from starting.
+func cachedTrouble(p *corev1.Pod) workload.Trouble {
+	return workload.Trouble(p.Annotations[string(noteTrouble)])
+}
+
+// cachedOwnedFields is the hash of the fields that the operator owns of a Deployment of the cache.
+func cachedOwnedFields(d *appsv1.Deployment) string { return d.Annotations[string(noteOwnedFields)] }
 
 // CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods, Deployments and StatefulSets only what is looked at (a Deployment
 // takes 10.6 kB, most of it its template), of the pools all but what nobody reads again. What is kept of all kinds but the pools is read and never changed, so
@@ -81,16 +101,15 @@ func stripDeployment(obj any) (any, error) {
 	}
 	out := &appsv1.Deployment{ObjectMeta: stripMeta(&d.ObjectMeta)}
 	out.Annotations = map[string]string{}
-	for _, key := range []string{inputsAnnotation, runtimeImageAnnotation, fieldsAnnotation} {
+	for _, key := range []string{workload.InputsAnnotation, workload.RuntimeImageAnnotation, workload.FieldsAnnotation} {
 		if value, ok := d.Annotations[key]; ok {
 			one(&value)
 			out.Annotations[key] = value
 		}
 	}
-	if fields := ownedFields(d.ManagedFields); fields != "" {
-		one(&fields)
-		out.Annotations[liveFieldsAnnotation] = fields
-	}
+	fields := workload.OwnedFields(d.ManagedFields, string(OwnerMain))
+	one(&fields)
+	noteOwnedFields.put(out.Annotations, fields)
 	out.Spec.Replicas = d.Spec.Replicas
 	if owner := metav1.GetControllerOfNoCopy(d); owner == nil || owner.Kind != "GearmanWorkerPool" {
 		out.Spec.Selector = d.Spec.Selector // of a pool's own it is known
@@ -133,15 +152,21 @@ func stripStatefulSet(obj any) (any, error) {
 	return out, nil
 }
 
-// stripPod keeps who a pod is, whether it is ready and since when, its address and its deletion cost.
+// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost and what keeps it from starting.
 func stripPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
 	if !ok || len(p.Spec.Containers) == 0 { // stripped before
 		return obj, nil
 	}
 	var annotations map[string]string
-	if cost, ok := p.Annotations[deletionCostAnnotation]; ok {
-		annotations = map[string]string{deletionCostAnnotation: cost}
+	cost, marked := p.Annotations[workload.DeletionCostAnnotation]
+	trouble := workload.TroubleOf(p)
+	if marked || trouble != "" {
+		annotations = map[string]string{}
+		noteTrouble.put(annotations, string(trouble))
+	}
+	if marked {
+		annotations[workload.DeletionCostAnnotation] = cost
 	}
 	var conditions []corev1.PodCondition
 	for _, c := range p.Status.Conditions {
@@ -155,6 +180,5 @@ func stripPod(obj any) (any, error) {
 	out.Annotations = annotations
 	out.CreationTimestamp, out.DeletionTimestamp = p.CreationTimestamp, p.DeletionTimestamp
 	out.Status.Phase, out.Status.PodIP, out.Status.Conditions = p.Status.Phase, p.Status.PodIP, conditions
-	out.Status.Reason = string(podTrouble(p))
 	return out, nil
 }

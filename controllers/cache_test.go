@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 // TestCacheKeepsWhatIsRead: of a workload as the cache keeps it the same is gathered as of the whole one.
@@ -21,7 +22,7 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	meta := metav1.ObjectMeta{
 		Namespace: "ns", Name: "pool", UID: "u", Generation: 7,
-		Annotations:     map[string]string{inputsAnnotation: "i", runtimeImageAnnotation: "r", fieldsAnnotation: "f", corev1.LastAppliedConfigAnnotation: "{}", "other": "x"},
+		Annotations:     map[string]string{workload.InputsAnnotation: "i", workload.RuntimeImageAnnotation: "r", workload.FieldsAnnotation: "f", corev1.LastAppliedConfigAnnotation: "{}", "other": "x"},
 		Labels:          map[string]string{"a": "b"},
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: "pool", UID: "p", Controller: new(true)}},
 	}
@@ -59,7 +60,7 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 			t.Parallel()
 			pool := pool.DeepCopy()
 			pool.Spec.TargetRef = tt.target
-			gather := func(o client.Object) workload {
+			gather := func(o client.Object) workload.State {
 				c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(o).Build()
 				w, err := gatherWorkload(t.Context(), c, pool)
 				if err != nil {
@@ -78,10 +79,10 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 			selectors := cmp.Comparer(func(a, b labels.Selector) bool {
 				return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
 			})
-			if diff := cmp.Diff(whole, gather(stripped.(client.Object)), cmp.AllowUnexported(workload{}), selectors); diff != "" {
+			if diff := cmp.Diff(whole, gather(stripped.(client.Object)), selectors); diff != "" {
 				t.Error(diff)
 			}
-			if !whole.exists || whole.foreign {
+			if !whole.Exists || whole.Foreign {
 				t.Errorf("%+v", whole)
 			}
 		})
@@ -117,15 +118,51 @@ func TestStripTwice(t *testing.T) {
 		Manager: string(OwnerMain), Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`),
 	}}}}
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "worker"}}
-	want := ownedFields(d.ManagedFields)
+	want := workload.OwnedFields(d.ManagedFields, string(OwnerMain))
 	var o any = d
 	for range 2 {
 		var err error
 		if o, err = stripDeployment(o); err != nil {
 			t.Fatal(err)
 		}
-		if got := o.(*appsv1.Deployment).Annotations[liveFieldsAnnotation]; got != want || want == "" {
+		if got := cachedOwnedFields(o.(*appsv1.Deployment)); got != want || want == "" {
 			t.Errorf("the cache has the owned fields %q, want %q", got, want)
 		}
+	}
+}
+
+// TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no annotation of the user's that could be taken for either.
+func TestStripPod(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		annotations map[string]string
+		waiting     string
+		want        workload.Pod
+	}{
+		"all well":        {},
+		"crashes":         {waiting: "CrashLoopBackOff", want: workload.Pod{Trouble: workload.TroubleCrash}},
+		"marked":          {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, want: workload.Pod{Cost: -7}},
+		"marked, crashes": {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, waiting: "CrashLoopBackOff", want: workload.Pod{Cost: -7, Trouble: workload.TroubleCrash}},
+		"the user's":      {annotations: map[string]string{string(noteTrouble): "CrashLoop"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: tt.annotations}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker"}}}}
+			if tt.waiting != "" {
+				p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: tt.waiting}}}}
+			}
+			var o any = p
+			for range 2 { // as informers do at times
+				var err error
+				if o, err = stripPod(o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stripped := o.(*corev1.Pod)
+			if diff := cmp.Diff(tt.want, workload.OfPod(stripped, cachedTrouble(stripped))); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -3,176 +3,192 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// workload is what is known of the Deployment (or target) whose replicas a pool moves.
-type workload struct {
-	exists bool
-	// foreign says that an object of the pool's name exists that belongs to somebody else.
-	foreign bool
+const (
+	// unseenAgain is how soon a Deployment that was created is read again, should its event not bring the pool back.
+	unseenAgain = time.Second
+	// refreshMovingEvery is how old the list of a target's pods may be while some of them start or end, which the target's status does not always show.
+	refreshMovingEvery = 5 * time.Second
+)
 
-	uid        string
-	generation int64
-	replicas   int32 // spec.replicas
-	current    int32 // status.replicas
-	ready      int32
-	selector   string
-
-	// rollout says that pods of an older template remain, or that the latest spec has not been observed.
-	rollout bool
-	// replacing says only the former.
-	replacing bool
-	// rollsOut is what the conditions say of it.
-	rollsOut bool
-	// failure is the message of the ReplicaFailure condition: why the API server refuses the pods.
-	failure string
-
-	inputs, runtimeImage string // annotations, as applied
-	// What the operator owned of the Deployment after it had applied its template, and what it owns now; as hashes.
-	appliedFields, liveFields string
-	// edited says that somebody else's edit of the Deployment is left as it is.
-	edited bool
-
-	// Of a target only.
-	owner       string          // the pool that made it
-	version     string          // its resource version
-	podSelector labels.Selector // selects its pods, and maybe others
-}
-
-// pod is what is known of one pod of a pool.
-type pod struct {
-	name, uid, ip string
-	created       time.Time
-	ready         bool
-	readySince    time.Time
-	terminating   bool
-	trouble       trouble
-	cost          int32
-}
-
-// gatherWorkload reads the pool's Deployment, or its target.
-func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload, error) {
-	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
-	isTarget := pool.Spec.TargetRef != nil
-	if isTarget {
-		kind, key.Name = pool.Spec.TargetRef.Kind, pool.Spec.TargetRef.Name
+// readWorkload reads the pool's Deployment, or its target, with the replicas that the operator wrote last.
+func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.Result, err error) {
+	if x.workload, err = gatherWorkload(ctx, r.client, x.pool); err != nil {
+		return ctrl.Result{}, err
 	}
-	if kind == "StatefulSet" {
-		var s appsv1.StatefulSet
-		if err := c.Get(ctx, key, &s); err != nil {
-			return workload{}, notFoundOr(err, "read StatefulSet %s", key)
+	reported := meta.IsStatusConditionTrue(x.pool.Status.Conditions, v1alpha1.ConditionReconciling)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) {
+		if p.Unseen(&x.workload, r.clock.Now()) {
+			result.RequeueAfter = unseenAgain
+			return
 		}
-		w := workload{
-			exists: true, uid: string(s.UID), generation: s.Generation, replicas: deref(s.Spec.Replicas, 1), current: s.Status.Replicas, ready: s.Status.ReadyReplicas,
-			selector:  metav1.FormatLabelSelector(s.Spec.Selector),
-			replacing: s.Status.UpdateRevision != s.Status.CurrentRevision,
-		}
-		w.rollout = w.replacing || s.Status.ObservedGeneration < s.Generation
-		return w, w.asTarget(&s, s.Spec.Selector)
-	}
-	var d appsv1.Deployment
-	if err := c.Get(ctx, key, &d); err != nil {
-		return workload{}, notFoundOr(err, "read Deployment %s", key)
-	}
-	w := workload{
-		exists: true, uid: string(d.UID), generation: d.Generation, replicas: deref(d.Spec.Replicas, 1), current: d.Status.Replicas, ready: d.Status.ReadyReplicas,
-		selector:  metav1.FormatLabelSelector(d.Spec.Selector),
-		foreign:   !isTarget && !metav1.IsControlledBy(&d, pool),
-		replacing: d.Status.UpdatedReplicas < d.Status.Replicas,
-		inputs:    d.Annotations[inputsAnnotation], runtimeImage: d.Annotations[runtimeImageAnnotation],
-		appliedFields: d.Annotations[fieldsAnnotation], liveFields: d.Annotations[liveFieldsAnnotation],
-	}
-	w.rollout = w.replacing || d.Status.ObservedGeneration < d.Generation
-	for _, cond := range d.Status.Conditions {
-		if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
-			w.failure = cond.Message
-		}
-	}
-	if isTarget {
-		return w, w.asTarget(&d, d.Spec.Selector)
-	}
-	if d.Spec.Selector == nil { // see stripDeployment
-		w.selector = v1alpha1.LabelPool + "=" + pool.Name
-	}
-	return w, nil
+		x.workload.Replicas = p.PresentReplicas(&x.workload)
+		x.facts.RollingOut = p.RollingOut(&x.workload, reported)
+	})
+	x.facts.Workload = x.workload
+	return result, nil
 }
 
-// asTarget notes what is needed of an object that is a pool's target.
-func (w *workload) asTarget(o client.Object, selector *metav1.LabelSelector) (err error) {
-	w.version = o.GetResourceVersion()
-	if c := metav1.GetControllerOf(o); c != nil && c.Kind == "GearmanWorkerPool" {
-		w.owner = c.Name
+// readPods reads the pool's pods, its own or its target's, and notes when they should be read again.
+func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Result, err error) {
+	if x.pool.Spec.TargetRef == nil {
+		x.pods, err = gatherPods(ctx, r.client, x.pool)
+		return ctrl.Result{}, err
 	}
-	if w.podSelector, err = metav1.LabelSelectorAsSelector(selector); err != nil {
-		return fmt.Errorf("selector of %s/%s: %w", o.GetNamespace(), o.GetName(), err)
+	read, err := r.gatherTargetPods(ctx, x)
+	x.pods, x.refresh = read.Pods, refreshSecretsEvery
+	if read.Moving {
+		x.refresh = refreshMovingEvery
 	}
-	return nil
+	return ctrl.Result{}, err
 }
 
-// poolIndex finds a pool's pods among all others of its namespace.
-const poolIndex = "pool"
+// readSpec checks and compiles what scaling goes by.
+func (r *PoolReconciler) readSpec(_ context.Context, x *run) (ctrl.Result, error) {
+	var err error
+	x.spec, err = autoscaler.NewSpec(x.pool)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Offer(x.spec) })
+	if err != nil {
+		return x.stalled(poolstatus.ReasonInvalidScaling, err.Error())
+	}
+	return ctrl.Result{}, nil
+}
 
-func indexPool(o client.Object) []string { return []string{o.GetLabels()[v1alpha1.LabelPool]} }
+// readTLSMaterial checks the Secrets that TLS with the job servers needs.
+func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (result ctrl.Result, err error) {
+	_, x.tlsID, err = readTLS(ctx, r.live, x.pool)
+	if invalid, ok := errors.AsType[invalidTLSError](err); ok {
+		return x.stalled(poolstatus.ReasonInvalidTLS, invalid.Error())
+	}
+	return ctrl.Result{}, err
+}
 
-// gatherPods reads the pool's pods, oldest first, but for those that have ended.
-func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]pod, error) {
+// checkOwner finds whether the pool may set the workload's replicas: it is neither somebody else's nor another pool's.
+func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, error) {
+	ref := x.pool.Spec.TargetRef
+	switch {
+	case ref == nil && x.workload.Foreign:
+		return x.stalled(poolstatus.ReasonNameTaken,
+			fmt.Sprintf("a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment", x.pool.Name))
+	case ref == nil:
+		return ctrl.Result{}, nil
+	case !x.workload.Exists:
+		return x.stalled(poolstatus.ReasonTargetNotFound,
+			fmt.Sprintf("there is no %s %s in namespace %s: create it, or correct targetRef", ref.Kind, ref.Name, x.pool.Namespace))
+	}
+	other, err := r.otherPool(ctx, x)
+	if err != nil || other == "" {
+		return ctrl.Result{}, err
+	}
+	return x.stalled(poolstatus.ReasonTargetTaken, fmt.Sprintf("pool %s scales %s %s already: delete one of the two pools", other, ref.Kind, ref.Name))
+}
+
+// otherPool names the pool to which the target belongs, or an older one that scales it. Of two pools on one target the older goes on.
+func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) {
+	if x.workload.Owner != "" {
+		return x.workload.Owner, nil
+	}
+	pools, err := r.poolsOf(ctx, x.pool.Namespace, indexTarget(x.pool)[0])
+	if err != nil {
+		return "", err
+	}
+	for i := range pools {
+		other := &pools[i]
+		if other.UID == x.pool.UID || !other.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if cmp.Or(other.CreationTimestamp.Compare(x.pool.CreationTimestamp.Time), strings.Compare(other.Name, x.pool.Name)) < 0 {
+			return other.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// gatherTargetPods reads the pods of a pool's target. They carry no label of ours, so that the cache does not hold them; they are read from the API
+// server when the target's status has changed, and now and then.
+func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscaler.TargetPods, error) {
+	w := &x.workload
+	if !w.Exists {
+		return autoscaler.TargetPods{}, nil
+	}
+	now := r.clock.Now()
+	var known autoscaler.TargetPods
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { known = p.TargetPods() })
+	age := now.Sub(known.At)
+	if known.Version == w.Version && age < refreshSecretsEvery && (!known.Moving || age < refreshMovingEvery) {
+		return known, nil
+	}
+	var list corev1.PodList
+	if err := r.live.List(ctx, &list, client.InNamespace(x.pool.Namespace), client.MatchingLabelsSelector{Selector: w.PodSelector}); err != nil {
+		return autoscaler.TargetPods{}, fmt.Errorf("list the pods of %s's target: %w", x.key, err)
+	}
+	read := autoscaler.TargetPods{Version: w.Version, At: now}
+	for i := range list.Items {
+		p := &list.Items[i]
+		if workload.Ended(p) || !workload.BelongsTo(p, x.pool.Spec.TargetRef, w.UID) {
+			continue
+		}
+		q := workload.OfPod(p, workload.TroubleOf(p))
+		q.Cost = 0 // whoever set one, it is not the operator's to clear
+		read.Moving = read.Moving || q.Terminating || !q.Ready
+		read.Pods = append(read.Pods, q)
+	}
+	workload.SortPods(read.Pods)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.SetTargetPods(read) })
+	return read, nil
+}
+
+// gatherPods reads the pool's pods, oldest first, except for those that have ended.
+func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]workload.Pod, error) {
 	var list corev1.PodList
 	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingFields{poolIndex: pool.Name}); err != nil {
 		return nil, fmt.Errorf("list the pods of %s: %w", client.ObjectKeyFromObject(pool), err)
 	}
-	pods := make([]pod, 0, len(list.Items))
+	pods := make([]workload.Pod, 0, len(list.Items))
 	for i := range list.Items {
-		if p := &list.Items[i]; !ended(p) {
-			pods = append(pods, podOf(p))
+		if p := &list.Items[i]; !workload.Ended(p) {
+			pods = append(pods, workload.OfPod(p, cachedTrouble(p)))
 		}
 	}
-	sortPods(pods)
+	workload.SortPods(pods)
 	return pods, nil
 }
 
-func ended(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
-// podOf reads a pod as the cache keeps it.
-func podOf(p *corev1.Pod) pod {
-	q := pod{
-		name: p.Name, uid: string(p.UID), ip: p.Status.PodIP, created: p.CreationTimestamp.Time,
-		terminating: p.DeletionTimestamp != nil, trouble: trouble(p.Status.Reason), cost: deletionCost(p),
+// gatherWorkload reads the pool's Deployment, or its target. The zero value stands for one that does not exist.
+func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload.State, error) {
+	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
+	if ref := pool.Spec.TargetRef; ref != nil {
+		kind, key.Name = ref.Kind, ref.Name
 	}
-	for _, cond := range p.Status.Conditions {
-		if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
-			q.ready, q.readySince = true, cond.LastTransitionTime.Time
+	if kind == "StatefulSet" {
+		var s appsv1.StatefulSet
+		if err := c.Get(ctx, key, &s); err != nil {
+			return workload.State{}, notFoundOr(err, "read StatefulSet %s", key)
 		}
+		return workload.OfStatefulSet(&s)
 	}
-	return q
-}
-
-func sortPods(pods []pod) {
-	slices.SortFunc(pods, func(a, b pod) int {
-		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
-	})
-}
-
-func deletionCost(p *corev1.Pod) int32 {
-	n, err := strconv.ParseInt(p.Annotations[deletionCostAnnotation], 10, 32)
-	if err != nil {
-		return 0 // as the ReplicaSet controller reads it
+	var d appsv1.Deployment
+	if err := c.Get(ctx, key, &d); err != nil {
+		return workload.State{}, notFoundOr(err, "read Deployment %s", key)
 	}
-	return int32(n)
+	return workload.OfDeployment(&d, pool, cachedOwnedFields(&d))
 }
 
 func notFoundOr(err error, format string, args ...any) error {
@@ -180,11 +196,4 @@ func notFoundOr(err error, format string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)
-}
-
-func deref[T any](p *T, def T) T {
-	if p == nil {
-		return def
-	}
-	return *p
 }

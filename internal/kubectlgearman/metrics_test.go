@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 )
 
 const scrape = `# HELP gearman_pool_queued_jobs Jobs that wait.
@@ -115,7 +115,7 @@ func TestArrange(t *testing.T) {
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	descs := make(chan *prometheus.Desc, 1000)
-	controllers.NewAutoscaler(nil, nil).Describe(descs)
+	autoscaler.New(nil, autoscaler.Options{}).Describe(descs)
 	close(descs)
 	var known strings.Builder
 	for desc := range descs {

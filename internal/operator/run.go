@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,9 +25,11 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
 	"github.com/gearman-operator/gearman-operator/internal/version"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 // workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
@@ -42,36 +43,36 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	var autoscaler *controllers.Autoscaler
+	var pools *autoscaler.Autoscaler
 	watcher := backlog.New(backlog.Options{
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
 		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers, MaxNamespaceServers: o.MaxNamespaceServers,
 		ClusterDomain: backlog.ClusterDomain("/etc/resolv.conf"),
-		OnTick:        func(keys []backlog.PoolKey, news bool) { autoscaler.OnTick(keys, news) },
+		OnTick:        func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
 	})
-	autoscaler = controllers.NewAutoscaler(watcher, clock.RealClock{})
+	pools = autoscaler.New(watcher, autoscaler.Options{})
 	scale, err := scaleClient(cfg, mgr)
 	if err != nil {
 		return err
 	}
-	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"),
-		clock.RealClock{}, watcher, autoscaler, controllers.Options{
-			Runtime:        controllers.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
+	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"), pools,
+		controllers.Options{
+			Runtime:        workload.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
 			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: workers, Scale: scale,
 		})
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	kept := entries{reconciler.Entries, watcher.Entries}
+	kept := entries{pools.Counts, watcher.Entries}
 	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
 		return fmt.Errorf("serve /statusz: %w", err)
 	}
-	for _, c := range []prometheus.Collector{autoscaler, exporter.New(watcher, exporter.Options{}), kept} {
+	for _, c := range []prometheus.Collector{pools, exporter.New(watcher, exporter.Options{}), kept} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register the metrics: %w", err)
 		}
 	}
-	run := []manager.Runnable{autoscaler, onLeader{watcher.Run}}
+	run := []manager.Runnable{pools, onLeader{watcher.Run}}
 	if os.Getenv("GOGC") == "" { // else somebody knows better
 		run = append(run, always{memory})
 	}

@@ -9,13 +9,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 // lagging is a client whose cache shows Deployments as the test says, and no pods. It writes at once, as any.
@@ -52,8 +53,8 @@ func TestCacheBehind(t *testing.T) {
 	key := client.ObjectKeyFromObject(p)
 	cache := &lagging{Client: k8s}
 	watcher := backlog.New(backlog.Options{})
-	r := controllers.NewPoolReconciler(cache, k8s, events.NewFakeRecorder(100), clock.RealClock{}, watcher,
-		controllers.NewAutoscaler(watcher, clock.RealClock{}), controllers.Options{Runtime: controllers.RuntimeImage{Image: "operator:test"}, Scale: k8s})
+	r := controllers.NewPoolReconciler(cache, k8s, events.NewFakeRecorder(100), autoscaler.New(watcher, autoscaler.Options{}),
+		controllers.Options{Runtime: workload.RuntimeImage{Image: "operator:test"}, Scale: k8s})
 	reconcile := func() ctrl.Result {
 		t.Helper()
 		result, err := r.Reconcile(ctx, ctrl.Request{NamespacedName: key})

@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
 )
 
@@ -26,7 +26,7 @@ var (
 // operatorMetrics are the names of all metrics that the operator has of its own.
 func operatorMetrics() []string {
 	descs := make(chan *prometheus.Desc, 1000)
-	controllers.NewAutoscaler(nil, nil).Describe(descs)
+	autoscaler.New(nil, autoscaler.Options{}).Describe(descs)
 	exporter.New(nil, exporter.Options{}).Describe(descs)
 	close(descs)
 	var names []string

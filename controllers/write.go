@@ -1,0 +1,131 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	poolac "github.com/gearman-operator/gearman-operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// The field owners. A Deployment has two: if its replicas were owned by whoever applies the template, each apply of the template without
+// them would reset them to 1.
+const (
+	// OwnerMain owns a pool's Deployment but for spec.replicas, and the pool's status.
+	OwnerMain = client.FieldOwner("gearman-operator")
+	// OwnerScale owns spec.replicas and the pods' deletion costs.
+	OwnerScale = client.FieldOwner("gearman-operator-scale")
+)
+
+// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
+func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (autoscaler.Applied, error) {
+	d.Spec.WithReplicas(0)
+	a, err := applyTemplate(ctx, c, d, "")
+	if err != nil {
+		return autoscaler.Applied{}, fmt.Errorf("create: %w", err)
+	}
+	d.Spec.Replicas = nil
+	return updateDeployment(ctx, c, d, 0, a.Fields)
+}
+
+// updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
+// takes them from nobody. fields is the hash of what the operator is expected to own then; where that turns out otherwise it is
+// written in a second step.
+func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (autoscaler.Applied, error) {
+	if _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+		return autoscaler.Applied{}, err
+	}
+	a, err := applyTemplate(ctx, c, d, fields)
+	if err == nil && a.Fields != fields {
+		a, err = applyTemplate(ctx, c, d, a.Fields)
+	}
+	return a, err
+}
+
+func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (autoscaler.Applied, error) {
+	d.WithAnnotations(map[string]string{workload.FieldsAnnotation: fields})
+	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
+	u := &unstructured.Unstructured{}
+	raw, err := json.Marshal(d)
+	if err == nil {
+		err = json.Unmarshal(raw, &u.Object)
+	}
+	if err != nil {
+		return autoscaler.Applied{}, fmt.Errorf("encode Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), OwnerMain, client.ForceOwnership); err != nil {
+		return autoscaler.Applied{}, fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
+	}
+	return autoscaler.Applied{
+		UID: string(u.GetUID()), Generation: u.GetGeneration(), Fields: workload.OwnedFields(u.GetManagedFields(), string(OwnerMain)),
+	}, nil
+}
+
+// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the generation that this made.
+func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int64, error) {
+	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
+	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
+		return 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
+	}
+	if scale.Generation == nil {
+		return 0, nil
+	}
+	return *scale.Generation, nil
+}
+
+// scaleTarget sets the replicas of a workload that the pool does not own, through its scale subresource.
+func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) error {
+	var obj client.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
+	if ref.Kind == "StatefulSet" {
+		obj = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
+	if err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale); err != nil {
+		return fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
+	}
+	return nil
+}
+
+// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone needs no mark.
+func applyDeletionCost(ctx context.Context, c client.Client, namespace, name string, cost int32) error {
+	value := "null"
+	if cost != 0 {
+		value = strconv.Quote(strconv.Itoa(int(cost)))
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, workload.DeletionCostAnnotation, value)
+	if err := c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch), OwnerScale); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("set the deletion cost of pod %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// applyStatus writes the whole status of a pool. A pool that is gone needs none.
+func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) error {
+	raw, err := json.Marshal(status)
+	if err != nil {
+		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	var ac poolac.GearmanWorkerPoolStatusApplyConfiguration
+	if err := json.Unmarshal(raw, &ac); err != nil {
+		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	// The uid keeps a pool that was deleted and made anew from getting its forerunner's status.
+	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
+	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package autoscaler
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// Priorities of reconciles, beside the library's own: handler.LowPriority for what was there when the operator started.
+const (
+	priorityStatus = 0
+	priorityScale  = 100 // never behind a queue of pools that have only a status to write
+)
+
+// Decide takes a decision on the pool from a sample, and reports whether the pool is to be reconciled, and how urgently. ask has the job servers asked whether a
+// function's backlog is runnable, and reports whether the answer will come.
+func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function string) bool) (write bool, priority int) {
+	if p.accepted == nil {
+		return false, 0
+	}
+	polled := answered(&sample)
+	if !polled {
+		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
+	}
+	law := p.accepted.Policy.At(now)
+	in := scalingSample(&p.observed, p.accepted.target, sample, law.Tick, p.view.At, now)
+	seen := newestAnswer(&sample)
+	p.probe(law, in, seen.After(newestAnswer(&p.view.Sample)), now, ask)
+	for i := range in.Functions {
+		in.Functions[i].NotRunnable = p.notRunnable(in.Functions[i].Name, in.Replicas > 0, seen)
+	}
+	if polled && in.Replicas == 0 && p.verdictPending() {
+		// At zero the verdict on the backlog comes first, in a few milliseconds; it has the pool decided on again.
+		if p.divergedAt.IsZero() {
+			p.divergedAt, p.divergedUp = seen, true
+		}
+		return false, 0
+	}
+	d, state := scaling.Decide(law, p.state, in, now)
+	p.state = state
+	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
+	p.noteDivergence()
+	return p.worthWriting(now)
+}
+
+// noteDivergence notes since which sample the replicas differ from the decision.
+func (p *Pool) noteDivergence() {
+	v, present := &p.view, p.observed.Workload.Replicas
+	if !v.Decision.Apply || v.Decision.Replicas == present {
+		p.divergedAt = time.Time{}
+		return
+	}
+	if up := v.Decision.Replicas > present; p.divergedAt.IsZero() || p.divergedUp != up {
+		p.divergedAt, p.divergedUp = newestAnswer(&v.Sample), up
+	}
+}
+
+// worthWriting reports whether the last reconcile's writes are behind the view.
+func (p *Pool) worthWriting(now time.Time) (write bool, priority int) {
+	v, w := &p.view, &p.written
+	switch {
+	case v.Decision.Apply && v.Decision.Replicas != p.observed.Workload.Replicas:
+		return true, priorityScale
+	case poolstatus.MarkOf(v) != w.mark:
+		return true, priorityStatus
+	}
+	due := now.Sub(w.at) >= poolstatus.FiguresEvery && w.figures.Moved(poolstatus.FiguresOf(v))
+	return due || !now.Before(p.refreshAt), priorityStatus
+}
+
+// scaled notes that replicas were changed, and returns how long after the sample that asked for it, and whether to more; false if that is not known.
+func (p *Pool) scaled(now time.Time) (delay time.Duration, up, known bool) {
+	p.scaledAt = now
+	if p.divergedAt.IsZero() {
+		return 0, false, false
+	}
+	delay = now.Sub(p.divergedAt)
+	p.divergedAt = time.Time{}
+	return delay, p.divergedUp, true
+}
+
+// newestAnswer is when the newest figures of a sample came, or when it was taken if there are none.
+func newestAnswer(s *backlog.Sample) time.Time {
+	var at time.Time
+	for i := range s.Servers {
+		if t := s.Servers[i].LastGood; t.After(at) {
+			at = t
+		}
+	}
+	if at.IsZero() {
+		return s.Time
+	}
+	return at
+}
+
+// answered reports whether any job server has ever given an answer.
+func answered(s *backlog.Sample) bool {
+	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
+}

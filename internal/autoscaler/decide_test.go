@@ -1,0 +1,81 @@
+package autoscaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// TestWorthWriting: replicas go before everything else, what has been noted is not reconciled again, and figures alone wait for their minute.
+func TestWorthWriting(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	base := poolstatus.View{At: now, Decision: scaling.Decision{Replicas: 2, Apply: true, Reason: scaling.ReasonIdle}}
+	tests := map[string]struct {
+		mutate   func(*Pool)
+		write    bool
+		priority int
+	}{
+		"nothing new":             {func(*Pool) {}, false, priorityStatus},
+		"other replicas":          {func(p *Pool) { p.view.Decision.Replicas = 3 }, true, priorityScale},
+		"other replicas, dry run": {func(p *Pool) { p.view.Decision.Replicas, p.view.Decision.Apply = 3, false }, true, priorityStatus},
+		"another reason":          {func(p *Pool) { p.view.Decision.Reason = scaling.ReasonPaused }, true, priorityStatus},
+		"figures moved, too soon": {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-59 * time.Second) }, false, priorityStatus},
+		"long not looked at":      {func(p *Pool) { p.refreshAt = now }, true, priorityStatus},
+		"figures moved":           {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-time.Minute) }, true, priorityStatus},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &Pool{view: base, written: written{mark: poolstatus.MarkOf(&base)}, refreshAt: now.Add(time.Second)}
+			p.observed.Workload.Replicas = 2
+			tt.mutate(p)
+			if write, priority := p.worthWriting(now); write != tt.write || priority != tt.priority && write {
+				t.Errorf("got %v, %d, want %v, %d", write, priority, tt.write, tt.priority)
+			}
+		})
+	}
+}
+
+// TestDecide: a record alone decides, without a clock, a queue or a goroutine. At zero it waits for the verdict on the backlog.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p := &Pool{}
+	asked := 0
+	ask := func(string) bool { asked++; return true }
+	sample := backlog.Sample{
+		Time:      now,
+		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
+		Functions: []backlog.FunctionSample{{Name: "f", Total: 1, Queued: 1, LongestQueue: 1}},
+	}
+	if write, _ := p.Decide(sample, now, ask); write || !p.view.At.IsZero() {
+		t.Error("a pool without a spec is decided on")
+	}
+	p.accepted, p.state = testSpec(t), scaling.NewState(scaling.Learnt{}, now)
+	if write, _ := p.Decide(sample, now, ask); write || asked != 1 || !p.view.At.IsZero() {
+		t.Errorf("write %v, asked %d times; want the verdict on the backlog to be waited for", write, asked)
+	}
+	p.answerVerdict("f", false, now)
+	write, priority := p.Decide(sample, now.Add(time.Second), ask)
+	if !write || priority != priorityScale || p.view.Decision.Replicas < 1 || p.view.Queued != 1 {
+		t.Errorf("write %v, priority %d, %+v; want replicas for the job", write, priority, p.view)
+	}
+	if p.divergedAt != now || !p.divergedUp {
+		t.Errorf("diverged at %v, up %v; want since the first sample", p.divergedAt, p.divergedUp)
+	}
+	if delay, up, known := p.scaled(now.Add(3 * time.Second)); delay != 3*time.Second || !up || !known {
+		t.Errorf("scaled after %v, up %v, %v", delay, up, known)
+	}
+	p.observed.Workload = workload.State{Exists: true, Replicas: p.view.Decision.Replicas}
+	p.written.mark = poolstatus.MarkOf(&p.view)
+	p.refreshAt = now.Add(time.Hour)
+	p.noteDivergence()
+	if _, _, known := p.scaled(now); known {
+		t.Error("a change that no decision asked for has a delay")
+	}
+}

@@ -1,0 +1,118 @@
+package autoscaler
+
+import (
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// Pool is everything that the operator knows of one pool. The registry's lock guards it.
+type Pool struct {
+	offered  *Spec // that was read last
+	accepted *Spec // that is in use; nil until one could be used
+
+	observed   Observed
+	targetPods *TargetPods // of a pool with a target
+	claims     []claim     // the functions that it serves, and where
+	verdicts   map[string]verdict
+	stuck      map[string]int // ticks for which free slots were not given a function's backlog
+
+	state scaling.State
+	view  poolstatus.View // of the last decision
+
+	divergedAt time.Time // when the sample came since which replicas differ from the decision; zero while they don't
+	divergedUp bool      // the decision asks for more
+
+	scale    *scaleMemory
+	scaledAt time.Time // when replicas were last changed
+	drift    *drift
+
+	trouble    workload.Trouble // that the conditions show
+	written    written
+	statusTurn time.Time // when it may write its status; zero if it has nothing to write
+	refreshAt  time.Time // when it is reconciled without a cause
+}
+
+// Spec is what polling and scaling need of a pool's spec.
+type Spec struct {
+	Generation int64
+	Policy     policy.Compiled
+	Functions  []string
+	Servers    []string
+	target     targetRule
+}
+
+// NewSpec compiles a pool's spec. The error says which field to change; the spec is not to be used then, but may be offered.
+func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
+	compiled, err := policy.Compile(&pool.Spec)
+	return &Spec{
+		Generation: pool.Generation, Policy: compiled,
+		Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec), target: targetRuleOf(&pool.Spec),
+	}, err
+}
+
+// Observed is what a reconcile gathered of a pool's workload.
+type Observed struct {
+	Workload   workload.State
+	Pods       []workload.Pod
+	RollingOut bool // pods of an older template are being replaced
+}
+
+// written is what the API server has of a view, or will have once it is the pool's turn to write its status.
+type written struct {
+	at      time.Time // of the last write
+	mark    poolstatus.Mark
+	figures poolstatus.Figures
+}
+
+// Offer notes the spec that was read last.
+func (p *Pool) Offer(s *Spec) { p.offered = s }
+
+// RollingOut reports whether pods of an older template are being replaced. A new operator goes by what the pool's conditions say; the pool's status in the cache may be
+// older than what was found last.
+func (p *Pool) RollingOut(w *workload.State, byConditions bool) bool {
+	before := byConditions
+	if p.accepted != nil {
+		before = p.observed.RollingOut
+	}
+	return w.RollingOut(before)
+}
+
+// TargetPods is what was last read of the target's pods; the zero value if nothing was.
+func (p *Pool) TargetPods() TargetPods {
+	if p.targetPods == nil {
+		return TargetPods{}
+	}
+	return *p.targetPods
+}
+
+// SetTargetPods notes what was read of the target's pods.
+func (p *Pool) SetTargetPods(t TargetPods) { p.targetPods = &t }
+
+// Trouble is what the conditions show to keep pods from starting.
+func (p *Pool) Trouble() workload.Trouble { return p.trouble }
+
+// SetTrouble notes what the conditions show to keep pods from starting.
+func (p *Pool) SetTrouble(t workload.Trouble) { p.trouble = t }
+
+// Times are when the pool's status was last written and when its replicas were last changed, as far as this operator did it.
+func (p *Pool) Times() (written, scaled time.Time) { return p.written.at, p.scaledAt }
+
+// GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any more.
+func (p *Pool) GiveUpTurn() { p.statusTurn = time.Time{} }
+
+// Noted says what of the view v needs no further reconcile, since the API server has it or will be told of it: has is what it has now, at when it was last
+// written, zero if it wasn't.
+func (p *Pool) Noted(v *poolstatus.View, has poolstatus.Figures, at time.Time) {
+	if p.accepted == nil {
+		return
+	}
+	p.written.mark, p.written.figures = poolstatus.MarkOf(v), has
+	if !at.IsZero() {
+		p.written.at = at
+	}
+}

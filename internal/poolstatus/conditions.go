@@ -1,0 +1,139 @@
+package poolstatus
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// Reasons of conditions.
+const (
+	ReasonAsExpected         = "AsExpected"
+	ReasonInvalidPodTemplate = "InvalidPodTemplate"
+	ReasonInvalidScaling     = "InvalidScaling"
+	ReasonInvalidTLS         = "InvalidTLS"
+	ReasonInvalidServers     = "InvalidServers"
+	ReasonNameTaken          = "NameTaken"
+	ReasonTargetNotFound     = "TargetNotFound"
+	ReasonTargetTaken        = "TargetTaken"
+	ReasonPodsRefused        = "PodsRefused"
+	ReasonPodsNotStarting    = "PodsNotStarting"
+	ReasonNamespaceEnds      = "NamespaceTerminating"
+	ReasonRollout            = "Rollout"
+	ReasonNotPolled          = "NotYetPolled"
+	ReasonAllAnswer          = "AllAnswer"
+	ReasonSomeSilent         = "SomeDoNotAnswer"
+	ReasonNoneAnswers        = "NoneAnswers"
+	ReasonLoadBalanced       = "LoadBalanced"
+	ReasonContested          = "Contested"
+)
+
+// setConditions sets every condition that the operator owns. Messages hold no counts and no times, so that nothing flaps.
+func setConditions(conditions *[]metav1.Condition, f *Facts) {
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: f.Generation,
+		})
+	}
+	flag := func(kind string, on bool, reason, message string) {
+		if on {
+			set(kind, metav1.ConditionTrue, reason, message)
+			return
+		}
+		set(kind, metav1.ConditionFalse, ReasonAsExpected, "")
+	}
+	flag(v1alpha1.ConditionStalled, f.Stall.Reason != "", f.Stall.Reason, f.Stall.Message)
+	flag(v1alpha1.ConditionReconciling, f.RollingOut, ReasonRollout, "pods of an older template are being replaced")
+
+	reachable, reason, message := reachability(&f.View)
+	set(v1alpha1.ConditionJobServersReachable, reachable, reason, message)
+
+	switch {
+	case f.Stall.Reason != "":
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
+	case reachable == metav1.ConditionUnknown:
+		set(v1alpha1.ConditionReady, metav1.ConditionUnknown, reason, message)
+	case reason == ReasonNoneAnswers || reason == ReasonLoadBalanced:
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	case f.Trouble != "" && (f.NoWorker || f.RollingOut):
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonPodsNotStarting, "workers can't start: "+f.Trouble.Advice())
+	case f.RollingOut:
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRollout, "pods of an older template are being replaced")
+	default:
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, ReasonAsExpected, "")
+	}
+
+	switch {
+	case f.Stall.Reason != "":
+		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
+	case f.Contested:
+		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, ReasonContested,
+			"somebody else keeps changing the replicas: stop them, or set scaling.mode to Paused")
+	case f.Mode != v1alpha1.ModeAuto:
+		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, string(f.Mode), "scaling.mode is "+string(f.Mode))
+	case reason == ReasonNoneAnswers || reason == ReasonNotPolled:
+		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, reason, message)
+	default:
+		set(v1alpha1.ConditionScalingActive, metav1.ConditionTrue, ReasonAsExpected, "")
+	}
+
+	flag(v1alpha1.ConditionScalingLimited, f.View.Decision.Limited != "", string(f.View.Decision.Limited), limitMessage(f.View.Decision.Limited))
+	flag(v1alpha1.ConditionBacklogNotRunnable, f.View.Decision.NotRunnable, "NotHandedOut",
+		"jobs are queued that the job server gives to no free worker: they are delayed, were cancelled, or their clients left")
+	flag(v1alpha1.ConditionBacklogNotProgressing, f.View.Decision.NotProgressing, "NoJobEndsWell",
+		"jobs run, but for long none has ended well: look at the workers' logs for a job that always fails")
+	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
+		"each of these pools sees the whole backlog of a function that they serve together, so they start more pods than needed: "+strings.Join(f.Shared, ", "))
+}
+
+func limitMessage(l scaling.Limit) string {
+	switch l {
+	case scaling.LimitMinimum:
+		return "fewer replicas would do, but minReplicas (or a schedule) is higher"
+	case scaling.LimitMaximum:
+		return "more replicas are needed, but maxReplicas (or a schedule) is lower"
+	case scaling.LimitScaleUp:
+		return "more replicas are needed, but scaling.behavior.scaleUp limits the step"
+	case scaling.LimitScaleDown:
+		return "fewer replicas would do, but scaling.behavior.scaleDown limits the step"
+	}
+	return string(l)
+}
+
+// reachability sums up the job servers' states and names those that do not answer.
+func reachability(v *View) (metav1.ConditionStatus, string, string) {
+	if !v.Polled() {
+		return metav1.ConditionUnknown, ReasonNotPolled, "no job server has been asked yet"
+	}
+	var bad, balanced []string
+	servers := v.Sample.Servers
+	for i := range servers {
+		s := &servers[i]
+		if s.State != backlog.StateOK {
+			bad = append(bad, fmt.Sprintf("%s: %s", serverName(s), s.State))
+		}
+		if s.LoadBalanced {
+			balanced = append(balanced, serverName(s))
+		}
+	}
+	slices.Sort(bad)
+	slices.Sort(balanced)
+	switch {
+	case len(bad) == 0 && len(balanced) > 0:
+		return metav1.ConditionFalse, ReasonLoadBalanced, "one address leads to several job servers, so the operator and the workers see different queues: name the job servers " +
+			"one by one, or by a headless Service: " + strings.Join(balanced, ", ")
+	case len(bad) == 0 && len(servers) > 0:
+		return metav1.ConditionTrue, ReasonAllAnswer, ""
+	case len(bad) == len(servers):
+		return metav1.ConditionFalse, ReasonNoneAnswers, "nothing shrinks while no job server answers: " + strings.Join(bad, ", ")
+	default:
+		return metav1.ConditionFalse, ReasonSomeSilent, "nothing shrinks while a job server is silent: " + strings.Join(bad, ", ")
+	}
+}

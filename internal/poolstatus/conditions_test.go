@@ -1,0 +1,93 @@
+package poolstatus
+
+import (
+	"maps"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	ok := backlog.ServerSample{Address: "a:4730", State: backlog.StateOK}
+	bad := backlog.ServerSample{Address: "b:4730", State: backlog.StateRefused, Resolved: netip.MustParseAddrPort("10.0.0.1:4730")}
+	balanced := backlog.ServerSample{Address: "c:4730", State: backlog.StateOK, LoadBalanced: true}
+	auto := func(servers ...backlog.ServerSample) Facts {
+		return Facts{Generation: 7, Mode: v1alpha1.ModeAuto, View: View{Sample: backlog.Sample{Servers: servers}}}
+	}
+	with := func(f Facts, mutate func(*Facts)) Facts { mutate(&f); return f }
+	quiet := map[string]string{
+		"Ready": "True AsExpected", "Reconciling": "False AsExpected", "Stalled": "False AsExpected", "JobServersReachable": "True AllAnswer",
+		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
+		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected",
+	}
+	tests := map[string]struct {
+		facts Facts
+		want  map[string]string // what differs from quiet
+	}{
+		"all well": {auto(ok), nil},
+		"not polled": {auto(backlog.ServerSample{Address: "a:4730", State: backlog.StateConnecting}), map[string]string{
+			"Ready": "Unknown NotYetPolled", "JobServersReachable": "Unknown NotYetPolled", "ScalingActive": "False NotYetPolled",
+		}},
+		"one silent":                {auto(ok, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
+		"none answer":               {auto(bad), map[string]string{"Ready": "False NoneAnswers", "JobServersReachable": "False NoneAnswers", "ScalingActive": "False NoneAnswers"}},
+		"load balanced":             {auto(ok, balanced), map[string]string{"Ready": "False LoadBalanced", "JobServersReachable": "False LoadBalanced"}},
+		"load balanced, one silent": {auto(balanced, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
+		"stalled": {with(auto(ok), func(f *Facts) { f.Stall = Stall{"InvalidScaling", "m"} }), map[string]string{
+			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling", "ScalingActive": "False InvalidScaling",
+		}},
+		"rollout":       {with(auto(ok), func(f *Facts) { f.RollingOut = true }), map[string]string{"Ready": "False Rollout", "Reconciling": "True Rollout"}},
+		"no pod starts": {with(auto(ok), func(f *Facts) { f.Trouble, f.NoWorker = workload.TroubleImage, true }), map[string]string{"Ready": "False PodsNotStarting"}},
+		"some start":    {with(auto(ok), func(f *Facts) { f.Trouble = workload.TroubleImage }), nil},
+		"a rollout whose pods don't start": {with(auto(ok), func(f *Facts) { f.Trouble, f.RollingOut = workload.TroubleImage, true }), map[string]string{
+			"Ready": "False PodsNotStarting", "Reconciling": "True Rollout",
+		}},
+		"paused":    {with(auto(ok), func(f *Facts) { f.Mode = v1alpha1.ModePaused }), map[string]string{"ScalingActive": "False Paused"}},
+		"contested": {with(auto(ok), func(f *Facts) { f.Contested = true }), map[string]string{"ScalingActive": "False Contested"}},
+		"limited":   {with(auto(ok), func(f *Facts) { f.View.Decision.Limited = scaling.LimitMaximum }), map[string]string{"ScalingLimited": "True TooManyReplicas"}},
+		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
+			"BacklogNotRunnable": "True NotHandedOut", "BacklogNotProgressing": "True NoJobEndsWell",
+		}},
+		"shared": {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var conditions []metav1.Condition
+			setConditions(&conditions, &tt.facts)
+			got := map[string]string{}
+			for _, c := range conditions {
+				got[c.Type] = string(c.Status) + " " + c.Reason
+				if c.ObservedGeneration != 7 {
+					t.Errorf("%s: observedGeneration %d, want 7", c.Type, c.ObservedGeneration)
+				}
+			}
+			want := map[string]string{}
+			maps.Copy(want, quiet)
+			maps.Copy(want, tt.want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestReachabilityNamesTheSilent: the message names who does not answer, in a stable order.
+func TestReachabilityNamesTheSilent(t *testing.T) {
+	t.Parallel()
+	_, _, message := reachability(&View{Sample: backlog.Sample{Servers: []backlog.ServerSample{
+		{Address: "z:1", State: backlog.StateTimedOut},
+		{Address: "b:1", State: backlog.StateRefused, Resolved: netip.MustParseAddrPort("10.0.0.1:1")},
+		{Address: "ok:1", State: backlog.StateOK},
+	}}})
+	if want := "nothing shrinks while a job server is silent: b:1 (10.0.0.1:1): Refused, z:1: TimedOut"; message != want {
+		t.Errorf("got %q, want %q", message, want)
+	}
+}

@@ -1,0 +1,73 @@
+package poolstatus
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// Stall is why a pool cannot work until somebody changes something; the zero value is no stall.
+type Stall struct{ Reason, Message string }
+
+// Facts is all that a pool's status speaks of.
+type Facts struct {
+	Generation int64
+	Functions  []string
+	Mode       v1alpha1.ScalingMode
+	Workload   workload.State
+	RollingOut bool
+	ScaledAt   time.Time // when this operator last changed replicas
+	View       View      // the zero value if the pool is stalled
+
+	Stall     Stall
+	Trouble   workload.Trouble // of a pod that can't start
+	NoWorker  bool             // and no other is ready
+	Contested bool
+	Shared    []string // other pools that serve one of this pool's functions
+}
+
+// Calm is how long a pod must have been ready before it counts as fixed, since a container that crashes is ready in between.
+const Calm = 30 * time.Second
+
+// StartTrouble is what to report of pods that can't start: the trouble of one, and whether that leaves no worker at all. If the pool's
+// conditions report the latter already, it goes on until a pod has been ready for a while; last is the trouble that was reported.
+func StartTrouble(pods []workload.Pod, conditions []metav1.Condition, last workload.Trouble, now time.Time) (t workload.Trouble, none bool) {
+	live := slices.DeleteFunc(slices.Clone(pods), func(p workload.Pod) bool { return p.Terminating })
+	if t = workload.WorstTrouble(live); t != "" {
+		return t, !slices.ContainsFunc(live, func(p workload.Pod) bool { return p.Ready })
+	}
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Reason != ReasonPodsNotStarting || len(live) == 0 {
+		return "", false
+	}
+	if slices.ContainsFunc(live, func(p workload.Pod) bool { return p.Ready && now.Sub(p.ReadySince) >= Calm }) {
+		return "", false
+	}
+	if last == "" {
+		last = workload.TroubleUnknown
+	}
+	return last, true
+}
+
+// SharedNames names the pools that a pool shares a function with, as far as its namespace may know.
+func SharedNames(key types.NamespacedName, with []types.NamespacedName) []string {
+	var names []string
+	elsewhere := false
+	for _, k := range with {
+		if k.Namespace == key.Namespace {
+			names = append(names, k.Name)
+		} else {
+			elsewhere = true
+		}
+	}
+	if elsewhere {
+		names = append(names, "pools of other namespaces")
+	}
+	return names
+}

@@ -1,0 +1,102 @@
+package poolstatus
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// Build returns the status that a pool should have: before with all that the facts say. before is left as it is.
+func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.GearmanWorkerPoolStatus {
+	status := before.DeepCopy()
+	status.ObservedGeneration = f.Generation
+	status.Functions = strings.Join(f.Functions, ",")
+	status.Replicas, status.ReadyReplicas, status.Selector = f.Workload.Current, f.Workload.Ready, f.Workload.Selector
+	if !f.ScaledAt.IsZero() {
+		status.LastScaleTime = new(metav1.NewTime(f.ScaledAt).Rfc3339Copy())
+	}
+	if !f.View.At.IsZero() {
+		fillDecision(status, &f.View)
+	}
+	setConditions(&status.Conditions, f)
+	slices.SortFunc(status.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) })
+	return status
+}
+
+// WorthWriting reports whether the status after says enough that before does not; sinceWritten is the time since the last write. Figures alone wait until they are
+// due.
+func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sinceWritten time.Duration) bool {
+	switch {
+	case equality.Semantic.DeepEqual(before, after):
+		return false
+	case onlyFigures(before, after) && (sinceWritten < FiguresEvery || !FiguresIn(before).Moved(FiguresIn(after))):
+		return false
+	case !f.View.Polled() && f.Stall.Reason == "" && before.ObservedGeneration == f.Generation:
+		// A new operator has nothing to say of the job servers yet, and what the last one said is better than that.
+		return false
+	}
+	return true
+}
+
+// onlyFigures reports whether two statuses differ in nothing but figures that change all the time.
+func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
+	a, b = a.DeepCopy(), b.DeepCopy()
+	for _, s := range []*v1alpha1.GearmanWorkerPoolStatus{a, b} {
+		s.Queue, s.Decision.Terms, s.Learnt = v1alpha1.QueueStatus{}, nil, nil
+	}
+	return equality.Semantic.DeepEqual(a, b)
+}
+
+func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
+	d := v.Decision
+	status.DesiredReplicas = d.Replicas
+	status.Queue = v1alpha1.QueueStatus{
+		Queued: v.Queued, Running: v.Running,
+		OldestWaitSeconds: int64(d.OldestWait.Seconds()), JobMilliseconds: d.JobTime.Milliseconds(),
+	}
+	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.Sample.Servers))
+	for i := range v.Sample.Servers {
+		s := &v.Sample.Servers[i]
+		status.Servers = append(status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.State)})
+	}
+	slices.SortFunc(status.Servers, func(a, b v1alpha1.ServerStatus) int { return strings.Compare(a.Address, b.Address) })
+	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: termsOf(d.Terms)}
+	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
+		l := &v1alpha1.LearntStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}
+		for _, jt := range v.Learnt.JobTimes {
+			l.Functions = append(l.Functions, v1alpha1.LearntFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()})
+		}
+		status.Learnt = l
+	}
+}
+
+// Learnt reads back what a status keeps for the next operator.
+func Learnt(s *v1alpha1.GearmanWorkerPoolStatus) scaling.Learnt {
+	if s.Learnt == nil {
+		return scaling.Learnt{}
+	}
+	out := scaling.Learnt{Boot: time.Duration(s.Learnt.BootMilliseconds) * time.Millisecond}
+	for _, f := range s.Learnt.Functions {
+		out.JobTimes = append(out.JobTimes, scaling.JobTime{Function: f.Name, Time: time.Duration(f.JobMilliseconds) * time.Millisecond})
+	}
+	return out
+}
+
+// termsOf turns the law's terms into whole numbers, as an API has no fractions: slots and jobs in thousandths, times in milliseconds.
+func termsOf(t scaling.Terms) map[string]int64 {
+	milli := func(x float64) int64 { return int64(math.Round(x * 1000)) }
+	return map[string]int64{
+		"queued": int64(t.Queued), "stuck": int64(t.Stuck), "running": int64(t.Running), "foreign": int64(t.Foreign),
+		"slots": int64(t.Slots), "startingSlots": int64(t.Starting), "freeSlots": int64(t.Free),
+		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep), "idleMilliSlots": milli(t.Idle),
+		"jobMilliseconds": milli(t.JobSeconds), "bootMilliseconds": milli(t.Boot),
+		"oldestWaitMilliseconds": milli(t.OldestWait), "targetWaitMilliseconds": milli(t.Target),
+	}
+}

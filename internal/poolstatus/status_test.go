@@ -1,0 +1,119 @@
+package poolstatus
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+func someFacts() *Facts {
+	at := time.Unix(1_700_000_000, 0)
+	sample := backlog.Sample{
+		Servers:   []backlog.ServerSample{{Address: "b:1", State: backlog.StateTimedOut}, {Address: "a:1", State: backlog.StateOK}},
+		Functions: []backlog.FunctionSample{{Name: "f", Queued: 7, Running: 3}, {Name: "g", Queued: 1, Running: -1}},
+	}
+	decision := scaling.Decision{
+		Replicas: 4, Reason: scaling.ReasonIdle, Message: "m", OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond,
+		Terms: scaling.Terms{Load: 1.5, Boot: 2},
+	}
+	learnt := scaling.Learnt{Boot: 7 * time.Second, JobTimes: []scaling.JobTime{{Function: "f", Time: time.Second}}}
+	return &Facts{
+		Generation: 3, Functions: []string{"f", "g"}, Mode: v1alpha1.ModeAuto, ScaledAt: at.Add(time.Millisecond),
+		Workload: workload.State{Current: 5, Ready: 4, Selector: "s=1"},
+		View:     NewView(at, decision, scaling.Policy{MinReplicas: 1, MaxReplicas: 9}, sample, learnt),
+	}
+}
+
+// TestBuild: the status shows all facts, lists are sorted, and what goes in is left as it was.
+func TestBuild(t *testing.T) {
+	t.Parallel()
+	before := &v1alpha1.GearmanWorkerPoolStatus{Replicas: 1}
+	f := someFacts()
+	got := Build(before, f)
+	if before.Replicas != 1 || before.Conditions != nil {
+		t.Errorf("the status before was changed: %+v", before)
+	}
+	if !slices.IsSortedFunc(got.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) }) || len(got.Conditions) != 9 {
+		t.Errorf("conditions: %+v", got.Conditions)
+	}
+	terms := got.Decision.Terms
+	if terms["loadMilliSlots"] != 1500 {
+		t.Errorf("terms: %v", terms)
+	}
+	got.Conditions, got.Decision.Terms = nil, nil
+	want := &v1alpha1.GearmanWorkerPoolStatus{
+		ObservedGeneration: 3, Functions: "f,g", Replicas: 5, ReadyReplicas: 4, Selector: "s=1", DesiredReplicas: 4,
+		LastScaleTime: new(metav1.NewTime(time.Unix(1_700_000_000, 0)).Rfc3339Copy()),
+		Queue:         v1alpha1.QueueStatus{Queued: 8, Running: 3, OldestWaitSeconds: 90, JobMilliseconds: 250},
+		Servers:       []v1alpha1.ServerStatus{{Address: "a:1", State: "OK"}, {Address: "b:1", State: "TimedOut"}},
+		Decision:      v1alpha1.DecisionStatus{Reason: string(scaling.ReasonIdle), Message: "m"},
+		Learnt:        &v1alpha1.LearntStatus{BootMilliseconds: 7000, Functions: []v1alpha1.LearntFunction{{Name: "f", JobMilliseconds: 1000}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(f.View.Learnt, Learnt(got)); diff != "" {
+		t.Errorf("what the next operator reads back: %s", diff)
+	}
+	if diff := cmp.Diff(scaling.Learnt{}, Learnt(before)); diff != "" {
+		t.Errorf("nothing to read back: %s", diff)
+	}
+	if got := Build(got, &Facts{Stall: Stall{ReasonInvalidTLS, "m"}}); got.DesiredReplicas != 4 || got.Learnt == nil {
+		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
+	}
+}
+
+func TestWorthWriting(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		mutate func(*Facts)
+		since  time.Duration
+		want   bool
+	}{
+		"nothing new":             {func(*Facts) {}, time.Hour, false},
+		"figures, too soon":       {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery - 1, false},
+		"figures":                 {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery, true},
+		"figures, hardly":         {func(f *Facts) { f.View.Decision.OldestWait++; f.View.Decision.Terms.Load = 3 }, time.Hour, false},
+		"ready replicas":          {func(f *Facts) { f.Workload.Ready++ }, 0, true},
+		"nothing is known yet":    {func(f *Facts) { f.View = View{} }, time.Hour, false},
+		"nothing known, stalled":  {func(f *Facts) { f.View, f.Stall = View{}, Stall{ReasonInvalidTLS, "m"} }, 0, true},
+		"nothing known, new spec": {func(f *Facts) { f.View, f.Generation = View{}, 4 }, 0, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before, f := Build(&v1alpha1.GearmanWorkerPoolStatus{}, someFacts()), someFacts()
+			tt.mutate(f)
+			if got := WorthWriting(before, Build(before, f), f, tt.since); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// TestNoFigureFlaps: a status holds no moment of the present, so that building it again makes the same.
+func TestNoFigureFlaps(t *testing.T) {
+	t.Parallel()
+	first := Build(&v1alpha1.GearmanWorkerPoolStatus{}, someFacts())
+	a, err := json.Marshal(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(Build(first, someFacts()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(a), string(b)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,88 @@
+package poolstatus
+
+import (
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+)
+
+// View is the last decision on a pool and what led to it, as far as it is shown or written. There is one for each pool, so it keeps no more
+// than that.
+type View struct {
+	At                       time.Time
+	Decision                 scaling.Decision
+	MinReplicas, MaxReplicas int32          // of the policy then
+	Sample                   backlog.Sample // without its functions
+	Queued, Running          int64          // summed over them
+	Learnt                   scaling.Learnt
+}
+
+// NewView is the view of a decision that was taken on a sample.
+func NewView(at time.Time, d scaling.Decision, p scaling.Policy, sample backlog.Sample, learnt scaling.Learnt) View {
+	v := View{At: at, Decision: d, MinReplicas: p.MinReplicas, MaxReplicas: p.MaxReplicas, Learnt: learnt}
+	for _, f := range sample.Functions {
+		v.Queued += f.Queued
+		v.Running += max(0, f.Running)
+	}
+	sample.Functions = nil
+	v.Sample = sample
+	return v
+}
+
+// Polled reports whether the outcome of polling any job server is known.
+func (v *View) Polled() bool {
+	return slices.ContainsFunc(v.Sample.Servers, func(s backlog.ServerSample) bool { return s.State != backlog.StateConnecting })
+}
+
+// Busy is how many slots of a pod process jobs, by telemetry.
+func (v *View) Busy(uid string) int {
+	for _, p := range v.Sample.Pods {
+		if p.UID == uid {
+			return p.Busy
+		}
+	}
+	return 0
+}
+
+// Mark is the part of a view whose change is worth a reconcile.
+type Mark struct {
+	replicas                    int32
+	reason                      scaling.Reason
+	limited                     scaling.Limit
+	notRunnable, notProgressing bool
+	servers                     uint64 // a hash of their states
+}
+
+// MarkOf returns the mark of a view.
+func MarkOf(v *View) Mark {
+	m := Mark{
+		replicas: v.Decision.Replicas, reason: v.Decision.Reason, limited: v.Decision.Limited,
+		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing,
+	}
+	h := fnv.New64a()
+	var buffer [128]byte
+	for i := range v.Sample.Servers {
+		s := &v.Sample.Servers[i]
+		b := append(buffer[:0], s.Address...)
+		b = append(s.Resolved.AppendTo(append(b, 0)), 0)
+		b = append(append(b, s.State...), 0)
+		if s.LoadBalanced {
+			b = append(b, 1)
+		}
+		_, _ = h.Write(b) // a hash takes whatever it is given
+	}
+	m.servers = h.Sum64()
+	return m
+}
+
+// serverName is how a job server is shown: as written, and as resolved if that says more.
+func serverName(s *backlog.ServerSample) string {
+	if !s.Resolved.IsValid() || strings.Contains(s.Address, s.Resolved.Addr().String()) {
+		return s.Address
+	}
+	return s.Address + " (" + s.Resolved.String() + ")"
+}

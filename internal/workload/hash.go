@@ -1,0 +1,63 @@
+package workload
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+)
+
+// Annotations of a pool's Deployment.
+const (
+	// InputsAnnotation holds the hash of those parts of the pool that the pod template is made from. While it stays the same, the template
+	// is not applied again, so that a new operator, which might generate it differently, rolls no pods.
+	InputsAnnotation = "gearman.dev/template-inputs"
+	// RuntimeImageAnnotation holds the image that the runtime is injected from.
+	RuntimeImageAnnotation = "gearman.dev/runtime-image"
+	// FieldsAnnotation holds the hash of the fields that the operator owned after it had applied the template. Drift is found by it.
+	FieldsAnnotation = "gearman.dev/applied-fields"
+)
+
+// Inputs hashes what a pool's pod template is made from, except for the runtime's image.
+func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
+	spec := pool.Spec
+	inputs := v1alpha1.GearmanWorkerPoolSpec{
+		Image: spec.Image, Runtime: spec.Runtime, Command: spec.Command, Args: spec.Args, Env: spec.Env, EnvFrom: spec.EnvFrom,
+		Resources: spec.Resources, ImagePullPolicy: spec.ImagePullPolicy, PodTemplate: spec.PodTemplate,
+		DrainSeconds: new(policy.DrainSeconds(&spec)),
+	}
+	if spec.Runtime != nil {
+		// Only the runtime is told of these; an image that speaks Gearman has them in its own configuration.
+		inputs.Servers, inputs.TLS, inputs.Concurrency = spec.Servers, spec.TLS, spec.Concurrency
+		inputs.Function, inputs.Functions = spec.Function, spec.Functions
+	}
+	raw, err := json.Marshal(inputs)
+	if err != nil {
+		return "", fmt.Errorf("hash the pod template's inputs: %w", err)
+	}
+	return shortHash(raw), nil
+}
+
+// OwnedFields identifies the set of fields that a field owner has of a Deployment, except for the replicas, which it owns for a moment at
+// the creation. Changing one of these fields takes it out of the set, and fields that others add are not in it. Unlike the values, the set
+// does not depend on how a version of the API server fills in defaults. It is empty if the owner has no fields.
+func OwnedFields(entries []metav1.ManagedFieldsEntry, owner string) string {
+	for i := range entries {
+		e := &entries[i]
+		if e.Manager == owner && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
+			return shortHash([]byte(strings.Replace(e.FieldsV1.GetRawString(), `"f:replicas":{},`, "", 1)))
+		}
+	}
+	return ""
+}
+
+func shortHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:10])
+}
