@@ -1,0 +1,151 @@
+package local
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/page"
+	"github.com/gearman-operator/gearman-operator/internal/poolfile"
+)
+
+func planOf(t *testing.T, secretsDir, spec string) (plan, error) {
+	t.Helper()
+	text := strings.Replace(strings.Replace(manifest, "%s", "p", 1), "%q", "h", 1)
+	content, err := poolfile.Parse([]byte(strings.Replace(text, "%s", spec, 1)), poolfile.Options{NoImage: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Fleet{o: Options{SecretsDir: secretsDir}, log: slog.New(slog.DiscardHandler)}
+	return f.planFor(&content.Pools[0])
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"db/password": "s3cret", "db/user": "u", "settings/LEVEL": "9"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := planOf(t, dir, `  runtime: {exec: {command: [run, $(HOST), $$(HOST), $(NOBODY)]}}
+  image: i
+  podTemplate: {spec: {}}
+  resources: {limits: {memory: 64Mi, cpu: 1}}
+  envFrom: [{prefix: S_, configMapRef: {name: settings}}, {secretRef: {name: nobody, optional: true}}]
+  env:
+  - {name: HOST, value: h}
+  - {name: URL, value: "db://$(PASSWORD)@$(HOST)"}
+  - {name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}
+  - {name: BOTH, value: "$(HOST)-$(PASSWORD)"}
+  - {name: SPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+  - {name: MAYBE, valueFrom: {configMapKeyRef: {name: settings, key: nobody, optional: true}}}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"S_LEVEL=9", "HOST=h", "URL=db://$(PASSWORD)@h", "PASSWORD=s3cret", "BOTH=h-s3cret", "SPACE=default"}
+	if diff := cmp.Diff(want, p.env); diff != "" {
+		t.Errorf("env (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"run", "h", "$(HOST)", "$(NOBODY)"}, p.args[slices.Index(p.args, "--")+1:]); diff != "" {
+		t.Errorf("command (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"image", "podTemplate", "resources, except for limits.memory"}, p.skipped); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"--memory=67108864"}, p.flags); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	other, err := planOf(t, dir, "  runtime: {exec: {command: [other]}}\n")
+	if err != nil || other.hash == p.hash {
+		t.Errorf("two plans, one hash (%v)", err)
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, tt := range map[string]struct{ dir, spec, want string }{
+		"an image alone":      {"", "  image: i\n", "runtime.exec.command"},
+		"a target":            {"", "  targetRef: {kind: Deployment, name: d}\n", "leave this pool out"},
+		"a Secret, no dir":    {"", "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "--secrets-dir"},
+		"a Secret, no file":   {dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "no such file"},
+		"a Secret elsewhere":  {dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: ../../k}}}]\n", "can't be a file's name"},
+		"envFrom, no dir":     {"", "  command: [x]\n  envFrom: [{secretRef: {name: s}}]\n", "--secrets-dir"},
+		"a field of a pod":    {"", "  command: [x]\n  env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]\n", "means nothing on a machine"},
+		"TLS without Secrets": {"", "  command: [x]\n  tls: {caSecret: {name: ca}}\n", "--secrets-dir"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := planOf(t, tt.dir, tt.spec); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty.yaml")
+	if err := os.WriteFile(empty, []byte("apiVersion: v1\nkind: Service\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, catter)
+	for name, tt := range map[string]struct {
+		o    Options
+		want string
+	}{
+		"no state directory":      {Options{}, "--state-dir"},
+		"one for everybody":       {Options{StateDir: open}, "writable for other users"},
+		"a file that isn't there": {Options{StateDir: t.TempDir(), Files: []string{"nowhere.yaml"}}, "nowhere.yaml"},
+		"no pool":                 {Options{StateDir: t.TempDir(), Files: []string{empty}}, "no GearmanWorkerPool"},
+		"a pool twice":            {Options{StateDir: t.TempDir(), Files: []string{f.file, f.file}}, "give one of them another name"},
+		"an unknown user":         {Options{StateDir: t.TempDir(), Files: []string{f.file}, User: "nobody-of-that-name"}, "--user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.o.Log, tt.o.Output = slog.New(slog.DiscardHandler), io.Discard
+			if _, err := New(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Dashboards and alerts made for a cluster work for a machine: the metrics have the names that docs/metrics.md lists.
+func TestMetricNames(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	writeMetrics(&out, []page.Pool{{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3}, {Name: "undecided"}})
+	for _, m := range metrics {
+		if !strings.Contains(string(docs), "`"+m.name+"`") {
+			t.Errorf("%s is not in docs/metrics.md", m.name)
+		}
+	}
+	for _, want := range []string{`gearman_pool_queued_jobs{namespace="n",pool="p"} 3`, `gearman_pool_decision{namespace="n",pool="p",reason="Steady"} 1`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "undecided") {
+		t.Error("a pool without a decision has metrics")
+	}
+}

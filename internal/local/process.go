@@ -1,0 +1,162 @@
+package local
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/localworker"
+)
+
+// process is one worker process.
+type process struct {
+	pool      *pool
+	uid, name string
+	hash      string // of the plan that it was started with
+	pid       int
+	created   time.Time
+	readyAt   time.Time // zero: not yet
+	stopping  bool
+	leftover  string // the state file of a worker that an earlier fleet started
+	input     io.Closer
+	kill      *time.Timer
+}
+
+// killMargin is added to the drain, after which a worker is killed: it stops by itself before that.
+const killMargin = 10 * time.Second
+
+// start starts a worker process.
+func (p *pool) start(now time.Time) (*process, error) {
+	f := p.fleet
+	uid := strings.ToLower(rand.Text()[:8])
+	w := &process{pool: p, uid: uid, name: p.key.Name + "-" + uid[:5], hash: p.plan.hash, created: now}
+	state := p.path(uid + ".worker")
+	args := slices.Concat([]string{"worker", "--state=" + state, "--uid=" + uid, "--name=" + w.name}, p.plan.flags, []string{p.plan.mode}, p.plan.args)
+	cmd := exec.Command(f.o.Program, args...)
+	cmd.Env = slices.Concat(os.Environ(), f.o.ProgramEnv, p.plan.env)
+	// A process group of its own: what a terminal sends to the fleet doesn't reach the workers.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: f.user.credential()}
+	cmd.WaitDelay = 2 * time.Second
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout = &readyWriter{ready: sync.OnceFunc(func() { f.post(func() { w.ready() }) })}
+	log := f.output.from(w.name)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", f.o.Program, err)
+	}
+	w.input, w.pid = input, cmd.Process.Pid
+	p.processes = append(p.processes, w)
+	p.tellProcesses()
+	f.waiting.Add(1)
+	go func() {
+		defer f.waiting.Done()
+		err := cmd.Wait()
+		log.flush()
+		_ = os.Remove(state)
+		f.post(func() { w.ended(err) })
+	}()
+	return w, nil
+}
+
+// ready notes that the worker has said so.
+func (w *process) ready() {
+	w.readyAt = time.Now()
+	w.pool.act(w.readyAt) // it may take the place of an older one
+}
+
+func (w *process) ended(err error) {
+	if w.kill != nil {
+		w.kill.Stop()
+	}
+	_ = w.input.Close() // Wait has closed it already
+	w.pool.ended(w, err)
+}
+
+// stop makes the worker finish its jobs and end.
+func (w *process) stop() {
+	if w.stopping {
+		return
+	}
+	w.stopping = true
+	w.signal(syscall.SIGTERM)
+	pid := w.pid
+	w.kill = time.AfterFunc(w.pool.plan.drain+killMargin, func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
+}
+
+// signalAgain makes a stopping worker requeue its jobs. One of an earlier fleet is left alone.
+func (w *process) signalAgain() {
+	if w.leftover == "" {
+		w.signal(syscall.SIGTERM)
+	}
+}
+
+// signal sends a signal to the worker. It has not been waited for, so that its process id is still its own.
+func (w *process) signal(s syscall.Signal) { _ = syscall.Kill(w.pid, s) }
+
+// readyWriter calls ready when a worker has written that it is.
+type readyWriter struct {
+	ready func()
+	seen  []byte
+}
+
+func (r *readyWriter) Write(b []byte) (int, error) {
+	if len(r.seen) < len(localworker.Ready) {
+		r.seen = append(r.seen, b[:min(len(b), len(localworker.Ready)-len(r.seen))]...)
+		if string(r.seen) == localworker.Ready {
+			r.ready()
+		}
+	}
+	return len(b), nil
+}
+
+// account is the user that runs the workers; nil: the fleet's own.
+type account struct{ uid, gid uint32 }
+
+func lookUpAccount(name string) (*account, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("--user: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("--user: %s has the id %q, which is not a number", name, u.Uid)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("--user: %s has the group %q, which is not a number", name, u.Gid)
+	}
+	if int(uid) != os.Geteuid() && os.Geteuid() != 0 {
+		return nil, fmt.Errorf("--user: only root can run workers as another user")
+	}
+	return &account{uint32(uid), uint32(gid)}, nil
+}
+
+func (a *account) credential() *syscall.Credential {
+	if a == nil || int(a.uid) == os.Geteuid() {
+		return nil
+	}
+	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
+}
+
+// own gives the state directory to the account.
+func (a *account) own(dir string) error {
+	if a.credential() == nil {
+		return nil
+	}
+	return os.Chown(dir, int(a.uid), int(a.gid))
+}

@@ -1,0 +1,57 @@
+package page
+
+import "time"
+
+// Snapshot is everything that the page shows, at one moment.
+type Snapshot struct {
+	At      time.Time `json:"at"`
+	Pools   []Pool    `json:"pools"`
+	Servers []Server  `json:"servers"`
+}
+
+// Pool is one pool.
+type Pool struct {
+	Namespace string   `json:"namespace"`
+	Name      string   `json:"name"`
+	Functions []string `json:"functions"`
+
+	Queued        int64   `json:"queued"`
+	Running       int64   `json:"running"`
+	WaitSeconds   float64 `json:"waitSeconds"`   // estimated age of the oldest queued job
+	TargetSeconds float64 `json:"targetSeconds"` // 0: no target
+	JobSeconds    float64 `json:"jobSeconds"`
+	StartSeconds  float64 `json:"startSeconds"`
+	Completed     int64   `json:"completed"`
+	Failed        int64   `json:"failed"`
+
+	Replicas int32 `json:"replicas"`
+	Desired  int32 `json:"desired"`
+	Ready    int32 `json:"ready"`
+	Min      int32 `json:"min"`
+	Max      int32 `json:"max"`
+
+	Reason   string           `json:"reason"`
+	Message  string           `json:"message"`
+	Limited  string           `json:"limited,omitempty"`
+	Partial  bool             `json:"partial"`
+	Stuck    bool             `json:"notRunnable"`
+	Terms    map[string]int64 `json:"terms,omitempty"`
+	Workers  []Worker         `json:"workers"`
+	Problems []string         `json:"problems,omitempty"`
+}
+
+// Worker is one worker of a pool: a process, or a pod.
+type Worker struct {
+	Name     string    `json:"name"`
+	State    string    `json:"state"` // starting, idle, busy, ready (nothing is known of its jobs), draining
+	Busy     int32     `json:"busy"`
+	Capacity int32     `json:"capacity"`
+	Since    time.Time `json:"since"` // when it was created
+}
+
+// Server is one job server.
+type Server struct {
+	Address string    `json:"address"`
+	State   string    `json:"state"`
+	Answer  time.Time `json:"answer"` // of the last good answer; zero: none yet
+}
