@@ -1,7 +1,6 @@
 package backlog
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,16 +34,6 @@ func splitServer(s string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("server %q: %q is neither a host name nor an address", s, host)
 	}
 	return host, port, nil
-}
-
-var errLocalAddress = errors.New("loopback, link-local, multicast and unspecified addresses are not allowed")
-
-// RefuseLocal is the address policy that holds where none is given: it refuses what would be the operator's own pod or node rather than a job server.
-func RefuseLocal(_ string, addr netip.Addr, _ string) error {
-	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() || !addr.IsValid() {
-		return errLocalAddress
-	}
-	return nil
 }
 
 // oneFamily keeps the addresses of one family, the one with more of them, IPv4 where both have as many. In a dual-stack cluster each job server has an address

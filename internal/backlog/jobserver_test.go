@@ -16,7 +16,7 @@ import (
 
 const patience = 30 * time.Second
 
-func allowAll(string, netip.Addr, string) error { return nil }
+func allowAll(string, netip.AddrPort, string) error { return nil }
 
 // watchReal runs a watcher that polls as fast as the test needs.
 func watchReal(t *testing.T, o Options) *Watcher {

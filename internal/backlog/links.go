@@ -145,9 +145,12 @@ func (l *link) droppable(now time.Time) bool {
 // connect gives a link its job server, if the policy lets the pool's namespace use it. It returns
 // false if the namespace has too many job servers.
 func (w *Watcher) connect(l *link) bool {
-	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr.Addr(), l.target.key.host); err != nil {
+	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr, l.target.key.host); err != nil {
 		w.disconnect(l)
 		return true
+	}
+	if w.opts.Listed != nil {
+		l.unlisted = !w.opts.Listed(l.pool.key.Namespace, l.addr, l.target.key.host)
 	}
 	if l.srv != nil {
 		return true

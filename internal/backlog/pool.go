@@ -39,9 +39,11 @@ type link struct {
 	srv    *server // nil where the address policy refused the address
 	addr   netip.AddrPort
 	cells  []*cell // by function of the pool
-	pos    int     // in srv.links
-	since  time.Time
-	gone   time.Time // since when no name leads to it any more; zero while one does
+
+	unlisted bool // its state is not shown in full
+	pos      int  // in srv.links
+	since    time.Time
+	gone     time.Time // since when no name leads to it any more; zero while one does
 }
 
 // cell is what one job server says of one function. Guarded by Watcher.mu.

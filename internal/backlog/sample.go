@@ -70,6 +70,8 @@ type ServerSample struct {
 	Address  string         // as written in the subscription
 	Resolved netip.AddrPort // invalid where the name doesn't resolve
 	State    State
+	// Unlisted says that users are to see less of the state, see Reported.
+	Unlisted bool
 	// Fresh says that the last good answer is at most three periods old.
 	Fresh bool
 	// LeftOut says that it has been silent for StaleAfter and isn't in the sums.
@@ -98,8 +100,21 @@ const (
 	StateTimedOut     State = "TimedOut"     // connected, and a request got no whole answer in time
 	StateClosed       State = "Closed"       // the server closed the connection
 	StateBadAnswer    State = "BadAnswer"    // the answer isn't one of a job server
+	StateNoAnswer     State = "NoAnswer"     // stands for those that tell what is at an address, see ServerSample.Reported
 	StateStale        State = "Stale"        // the last good answer is older than three periods, for no other reason known
 )
+
+// Reported is the state that users may see. Of a job server that no rule lists it doesn't tell
+// whether its port is open, closed or silent.
+func (s *ServerSample) Reported() State {
+	if s.Unlisted {
+		switch s.State {
+		case StateRefused, StateUnreachable, StateTimedOut, StateClosed, StateBadAnswer, StateTLSFailed:
+			return StateNoAnswer
+		}
+	}
+	return s.State
+}
 
 // Age is how old the server's figures are at the sample's time; negative where there are none.
 func (s *ServerSample) Age(now time.Time) time.Duration {
@@ -198,7 +213,7 @@ func (l *link) asOf() time.Time {
 const stalePeriods = 3
 
 func (l *link) sample(now time.Time) ServerSample {
-	s := ServerSample{Resolved: l.addr, Since: l.since, State: StateNotAllowed}
+	s := ServerSample{Resolved: l.addr, Since: l.since, State: StateNotAllowed, Unlisted: l.unlisted}
 	silent := l.since
 	if l.srv != nil {
 		s.State, s.LostAt, s.LoadBalanced = l.srv.state, l.srv.lostAt, l.srv.balance.found

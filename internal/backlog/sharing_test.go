@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/access"
 )
 
 // ticks collects what OnTick is given.
@@ -208,12 +210,12 @@ func TestAddressPolicy(t *testing.T) {
 		srv, bad := n.server("10.0.0.1:4730"), n.server("169.254.169.254:4730")
 		srv.function("f", 3, 0, 0)
 		var asked []string
-		w := watch(t, n, Options{AddressPolicy: func(namespace string, addr netip.Addr, name string) error {
-			asked = append(asked, namespace+" "+addr.String()+" "+name)
+		w := watch(t, n, Options{AddressPolicy: func(namespace string, addr netip.AddrPort, name string) error {
+			asked = append(asked, namespace+" "+addr.Addr().String()+" "+name)
 			if namespace == "mean" {
 				return errors.New("no")
 			}
-			return RefuseLocal(namespace, addr, name)
+			return new(access.Policy).Check(namespace, addr, name)
 		}})
 		sub := Subscription{Servers: []string{"jobs"}, Functions: []string{"f"}, StaleAfter: time.Minute}
 		mean := PoolKey{"mean", "a"}
@@ -242,16 +244,35 @@ func TestAddressPolicy(t *testing.T) {
 	})
 }
 
-func TestRefuseLocal(t *testing.T) {
+// Of a job server that no rule lists a pool learns only whether it answers.
+func TestStatesOfUnlistedServers(t *testing.T) {
 	t.Parallel()
-	for addr, want := range map[string]bool{
-		"127.0.0.1": false, "::1": false, "169.254.169.254": false, "fe80::1": false, "0.0.0.0": false, "::": false, "224.0.0.1": false,
-		"10.0.0.1": true, "192.0.2.1": true, "2001:db8::1": true,
-	} {
-		if err := RefuseLocal("ns", netip.MustParseAddr(addr), "name"); (err == nil) != want {
-			t.Errorf("%s: %v", addr, err)
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		list := []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"} // open, closed, silent, another protocol
+		n.server("10.0.0.1:4730")
+		n.server("10.0.0.3:4730").set(func(s *fakeServer) { s.blackHole = true })
+		n.server("10.0.0.4:4730").set(func(s *fakeServer) { s.answer = func(string) (string, bool) { return "HTTP/1.1 400\r\n", true } })
+		w := watch(t, n, Options{Listed: func(namespace string, _ netip.AddrPort, _ string) bool { return namespace == "listed" }})
+		sub := Subscription{Servers: list, Functions: []string{"f"}}
+		listed := PoolKey{"listed", "a"}
+		set(t, w, poolA, sub)
+		set(t, w, listed, sub)
+		time.Sleep(20 * time.Second)
+		states := func(key PoolKey) (out []State) {
+			s := sample(t, w, key)
+			for i := range s.Servers {
+				out = append(out, s.Servers[i].Reported())
+			}
+			return out
 		}
-	}
+		if diff := cmp.Diff([]State{StateOK, StateNoAnswer, StateNoAnswer, StateNoAnswer}, states(poolA)); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]State{StateOK, StateRefused, StateUnreachable, StateBadAnswer}, states(listed)); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestSplitServer(t *testing.T) {

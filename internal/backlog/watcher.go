@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/internal/access"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
@@ -33,8 +34,11 @@ type Options struct {
 	ResolvePeriod time.Duration
 
 	// AddressPolicy says whether pools of a namespace may use a job server at that address, which name resolved to (the address itself where no name was
-	// given). It is asked after each resolution and nothing else is ever dialled. RefuseLocal if nil; it decides alone where it is given.
-	AddressPolicy func(namespace string, addr netip.Addr, name string) error
+	// given). It is asked after each resolution and nothing else is ever dialled. That of internal/access without rules if nil.
+	AddressPolicy func(namespace string, addr netip.AddrPort, name string) error
+	// Listed says that the state of a job server may be shown in full. Of others a pool learns only
+	// whether they answer: an address is not a way to look around in the network. All are if nil.
+	Listed func(namespace string, addr netip.AddrPort, name string) bool
 
 	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what their sample says (news), each of the others once per its
 	// period, straight after a poll of one of its job servers where there is one. It is called from one goroutine, never twice at a time; a slow one delays
@@ -144,7 +148,7 @@ func New(o Options) *Watcher {
 		o.MaxNamespaceServers = 512
 	}
 	if o.AddressPolicy == nil {
-		o.AddressPolicy = RefuseLocal
+		o.AddressPolicy = new(access.Policy).Check
 	}
 	if o.Dial == nil {
 		dialer := new(net.Dialer)

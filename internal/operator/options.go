@@ -53,7 +53,7 @@ func Parse(name string, args []string) (Options, error) {
 	fs.IntVar(&o.ForeignFunctions, "foreign-functions", 0, "show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool")
 	fs.IntVar(&o.MaxPoolServers, "max-job-servers-per-pool", 256, "how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers")
 	fs.IntVar(&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512, "how many job servers, and how many names, all pools of a namespace may have together")
-	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org), separated by commas, each for all namespaces or as NAMESPACE=CIDR; empty: all but loopback and link-local addresses")
+	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
 	if err := fs.Parse(args); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -44,8 +45,11 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	var pools *autoscaler.Autoscaler
+	if apiServer, err := netip.ParseAddr(os.Getenv("KUBERNETES_SERVICE_HOST")); err == nil {
+		o.JobServers.Guard(apiServer)
+	}
 	watcher := backlog.New(backlog.Options{
-		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
+		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check, Listed: o.JobServers.Listed,
 		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers, MaxNamespaceServers: o.MaxNamespaceServers,
 		ClusterDomain: backlog.ClusterDomain("/etc/resolv.conf"),
 		OnTick:        func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
