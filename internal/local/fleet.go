@@ -73,7 +73,7 @@ func New(o Options) (*Fleet, error) {
 	f.watcher = backlog.New(backlog.Options{
 		Logger: slog.New(slog.DiscardHandler), // what it has to say is in each pool's problems
 		// The user's own machine: loopback is where the job server is.
-		AddressPolicy: func(string, netip.Addr, string) error { return nil },
+		AddressPolicy: func(string, netip.AddrPort, string) error { return nil },
 		OnTick:        f.onTick,
 	})
 	f.snapshot.Store(&page.Snapshot{At: time.Now()})
