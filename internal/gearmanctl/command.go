@@ -63,7 +63,7 @@ func newCommand(s streams) *cobra.Command {
 		In: s.in, Out: s.out, ErrOut: s.err, Program: "gearmanctl", Server: "127.0.0.1", DefaultServer: "127.0.0.1:4730",
 		Targets: cli.DirectTargets + "\nWithout one, it is 127.0.0.1:4730.", Find: cli.Direct,
 	}
-	add("pools", upCommand(s), servers.Simulate())
+	add("pools", upCommand(s), demoCommand(s), servers.Simulate())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(),
 		servers.Record(), serveCommand(s))
 	return root
