@@ -102,7 +102,6 @@ type function struct {
 	serverTimeout time.Duration
 	onPanic       func(*PanicError) error
 	onSpoolError  func(context.Context, *Job, error) error
-	retry         *RetryPolicy
 	slots         int // at most so many register it; 0: all
 	firstSlot     int // of these
 

@@ -1,0 +1,246 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Client is the operator's client: it reads from a cache, or from the API server where it has none, and writes to the API server.
+type Client struct {
+	server *Server
+	cache  *Cache
+}
+
+// NewClient returns a client that reads from cache; nil: from the API server.
+func NewClient(s *Server, cache *Cache) *Client { return &Client{server: s, cache: cache} }
+
+var _ client.Client = &Client{}
+
+// Get is part of client.Client.
+func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, secret := obj.(*corev1.Secret); c.cache != nil && !secret {
+		return c.cache.Get(ctx, key, obj, opts...)
+	}
+	kind := kindOf(obj)
+	return c.server.Weather.request(ctx, "get", kind, key.Name, func() error {
+		o, err := c.server.read(kind, key)
+		if err == nil {
+			into(obj, o)
+		}
+		return err
+	})
+}
+
+// List is part of client.Client.
+func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if c.cache != nil {
+		return c.cache.List(ctx, list, opts...)
+	}
+	o := (&client.ListOptions{}).ApplyOptions(opts)
+	kind := kindOf(list)
+	return c.server.Weather.request(ctx, "list", kind, "", func() error {
+		var items []runtime.Object
+		for _, obj := range c.server.list(kind) {
+			if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil || o.LabelSelector.Matches(labelSet(obj))) {
+				items = append(items, copyOf(obj))
+			}
+		}
+		return meta.SetList(list, items)
+	})
+}
+
+// Apply is part of client.Client.
+func (c *Client) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+	o := (&client.ApplyOptions{}).ApplyOptions(opts)
+	return c.apply(ctx, obj, "", o.FieldManager, o.Force != nil && *o.Force)
+}
+
+func (c *Client) apply(ctx context.Context, obj runtime.ApplyConfiguration, subresource, owner string, force bool) error {
+	u, err := asUnstructured(obj)
+	if err != nil {
+		return err
+	}
+	verb := "apply"
+	if subresource != "" {
+		verb += " " + subresource
+	}
+	return c.server.Weather.request(ctx, verb, u.GetKind(), u.GetName(), func() error {
+		o, err := c.server.apply(u, subresource, owner, force)
+		if err != nil {
+			return err
+		}
+		answer, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(answer, obj)
+	})
+}
+
+func asUnstructured(obj any) (*unstructured.Unstructured, error) {
+	raw, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{}
+	return u, u.UnmarshalJSON(raw)
+}
+
+// Create is part of client.Client.
+func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
+	return c.server.Weather.request(ctx, "create", kindOf(obj), obj.GetName(), func() error {
+		o, err := c.server.create(obj)
+		if err == nil {
+			into(obj, o)
+		}
+		return err
+	})
+}
+
+// Delete is part of client.Client.
+func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.DeleteOption) error {
+	return c.server.Weather.request(ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj), nil) })
+}
+
+// Patch is part of client.Client; it is not played.
+func (c *Client) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
+	return notPlayed("patch")
+}
+
+// Update is part of client.Client; it is not played.
+func (c *Client) Update(context.Context, client.Object, ...client.UpdateOption) error {
+	return notPlayed("update")
+}
+
+// DeleteAllOf is part of client.Client; it is not played.
+func (c *Client) DeleteAllOf(context.Context, client.Object, ...client.DeleteAllOfOption) error {
+	return notPlayed("deletecollection")
+}
+
+// The operator has used none of these so far. One that it comes to use has to be played, and held to the real API server.
+func notPlayed(verb string) error { return fmt.Errorf("kube: %s is not played", verb) }
+
+// Status is part of client.Client.
+func (c *Client) Status() client.SubResourceWriter { return c.SubResource("status") }
+
+// SubResource is part of client.Client.
+func (c *Client) SubResource(name string) client.SubResourceClient { return &subresource{c, name} }
+
+// Scheme is part of client.Client.
+func (c *Client) Scheme() *runtime.Scheme { return c.server.Scheme }
+
+// RESTMapper is part of client.Client.
+func (c *Client) RESTMapper() meta.RESTMapper { return restMapper() }
+
+// GroupVersionKindFor is part of client.Client.
+func (c *Client) GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKind, error) {
+	return gvkOf(kindOf(obj)), nil
+}
+
+// IsObjectNamespaced is part of client.Client.
+func (c *Client) IsObjectNamespaced(runtime.Object) (bool, error) { return true, nil }
+
+func restMapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []string{KindPool, KindDeployment, KindStatefulSet, KindPod, KindSecret} {
+		m.Add(gvkOf(kind), meta.RESTScopeNamespace)
+	}
+	return m
+}
+
+type subresource struct {
+	c    *Client
+	name string
+}
+
+func (s *subresource) Get(context.Context, client.Object, client.Object, ...client.SubResourceGetOption) error {
+	return notPlayed("get " + s.name)
+}
+
+func (s *subresource) Create(context.Context, client.Object, client.Object, ...client.SubResourceCreateOption) error {
+	return notPlayed("create " + s.name)
+}
+
+func (s *subresource) Update(context.Context, client.Object, ...client.SubResourceUpdateOption) error {
+	return notPlayed("update " + s.name)
+}
+
+// Patch plays the merge patch of a scale: {"spec":{"replicas":n}}.
+func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	if s.name != "scale" || patch.Type() != types.MergePatchType {
+		return notPlayed("patch " + s.name)
+	}
+	raw, err := patch.Data(obj)
+	if err != nil {
+		return err
+	}
+	var scale struct{ Spec struct{ Replicas *int32 } }
+	if err := json.Unmarshal(raw, &scale); err != nil {
+		return err
+	}
+	kind := kindOf(obj)
+	return s.c.server.Weather.request(ctx, "patch scale", kind, obj.GetName(), func() error {
+		_, err := s.c.server.edit(kind, keyOf(obj), "scale", func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) })
+		return err
+	})
+}
+
+func setReplicas(o client.Object, n int32) {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		o.Spec.Replicas = &n
+	case *appsv1.StatefulSet:
+		o.Spec.Replicas = &n
+	}
+}
+
+func (s *subresource) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
+	return s.c.apply(ctx, obj, s.name, o.FieldManager, o.Force != nil && *o.Force)
+}
+
+// delete ends an object the way the API server does: a pod on a node is marked and left to its kubelet, all else is gone at once. grace replaces the
+// pod's own.
+func (s *Server) delete(kind string, key types.NamespacedName, grace *int64) error {
+	o, err := s.read(kind, key)
+	if err != nil {
+		return err
+	}
+	pod, ok := o.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName == "" || ended(pod) || grace != nil && *grace == 0 {
+		return s.remove(kind, key)
+	}
+	_, err = s.update(kind, key, func(o client.Object) (client.Object, error) {
+		p := o.(*corev1.Pod)
+		seconds := int64(30)
+		if p.Spec.TerminationGracePeriodSeconds != nil {
+			seconds = *p.Spec.TerminationGracePeriodSeconds
+		}
+		if grace != nil {
+			seconds = *grace
+		}
+		if p.DeletionTimestamp != nil && seconds >= *p.DeletionGracePeriodSeconds {
+			return p, nil // a second deletion can only shorten the first
+		}
+		p.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Duration(seconds) * time.Second)}
+		p.DeletionGracePeriodSeconds = &seconds
+		return p, nil
+	})
+	return err
+}
+
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}

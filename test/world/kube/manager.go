@@ -1,0 +1,89 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// Manager is what a controller needs of a manager, over a played cache and client. Its other methods panic.
+type Manager struct {
+	manager.Manager // nil: what is not overridden is not played
+	cache           *Cache
+	client          *Client
+
+	mu        sync.Mutex
+	runnables []manager.Runnable
+}
+
+// NewManager returns a manager of the API server.
+func NewManager(s *Server, c *Cache) *Manager { return &Manager{cache: c, client: NewClient(s, c)} }
+
+// GetClient is part of manager.Manager.
+func (m *Manager) GetClient() client.Client { return m.client }
+
+// GetAPIReader is part of manager.Manager.
+func (m *Manager) GetAPIReader() client.Reader { return NewClient(m.client.server, nil) }
+
+// GetCache is part of manager.Manager.
+func (m *Manager) GetCache() cache.Cache { return m.cache }
+
+// GetFieldIndexer is part of manager.Manager.
+func (m *Manager) GetFieldIndexer() client.FieldIndexer { return m.cache }
+
+// GetScheme is part of manager.Manager.
+func (m *Manager) GetScheme() *runtime.Scheme { return m.client.Scheme() }
+
+// GetRESTMapper is part of manager.Manager.
+func (m *Manager) GetRESTMapper() meta.RESTMapper { return m.client.RESTMapper() }
+
+// GetLogger is part of manager.Manager.
+func (m *Manager) GetLogger() logr.Logger { return logr.Discard() }
+
+// GetControllerOptions is part of manager.Manager.
+func (m *Manager) GetControllerOptions() config.Controller {
+	return config.Controller{SkipNameValidation: new(true)} // an operator may be started twice in one world
+}
+
+// Elected is part of manager.Manager.
+func (m *Manager) Elected() <-chan struct{} {
+	led := make(chan struct{})
+	close(led)
+	return led
+}
+
+// Add is part of manager.Manager.
+func (m *Manager) Add(r manager.Runnable) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.runnables = append(m.runnables, r)
+	return nil
+}
+
+// Start is part of manager.Manager: it runs the cache and all that was added until ctx ends.
+func (m *Manager) Start(ctx context.Context) error {
+	var wg sync.WaitGroup
+	m.mu.Lock()
+	runnables := m.runnables
+	m.mu.Unlock()
+	errs := make(chan error, len(runnables)+1)
+	wg.Go(func() { errs <- m.cache.Start(ctx) })
+	for _, r := range runnables {
+		wg.Go(func() { errs <- r.Start(ctx) })
+	}
+	wg.Wait()
+	close(errs)
+	var all error
+	for err := range errs {
+		all = errors.Join(all, err)
+	}
+	return all
+}

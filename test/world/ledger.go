@@ -1,0 +1,103 @@
+package world
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// job is what the ledger knows of one job that a job server accepted.
+type job struct {
+	id        int
+	pool      int
+	function  string
+	server    int
+	takes     time.Duration
+	submitted time.Time
+	starts    []start
+	completed int
+}
+
+// start is one attempt at a job.
+type start struct {
+	pod string
+	at  time.Time
+	end time.Time // zero while it runs
+	how string    // how it ended
+
+	cutOff string // why the process ended before the job did; empty if it didn't
+}
+
+// ledger keeps account of all jobs.
+type ledger struct {
+	mu   sync.Mutex
+	jobs []*job
+	open map[int]int // jobs that are not completed, by pool
+	runs map[int]int // attempts that run, by pool
+}
+
+func newLedger() *ledger { return &ledger{open: map[int]int{}, runs: map[int]int{}} }
+
+func (l *ledger) submit(pool int, function string, server int, takes time.Duration, now time.Time) *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := &job{id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, submitted: now}
+	l.jobs = append(l.jobs, j)
+	l.open[pool]++
+	return j
+}
+
+func (l *ledger) start(id int, pod string, now time.Time) *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := l.jobs[id]
+	j.starts = append(j.starts, start{pod: pod, at: now})
+	l.runs[j.pool]++
+	return j
+}
+
+// end notes how the last attempt of a job on a pod ended; completed: the job server was told so.
+func (l *ledger) end(id int, pod, how string, completed bool, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := l.jobs[id]
+	for i := range j.starts {
+		if s := &j.starts[i]; s.pod == pod && s.end.IsZero() {
+			s.end, s.how = now, how
+			l.runs[j.pool]--
+			break
+		}
+	}
+	if completed {
+		if j.completed == 0 {
+			l.open[j.pool]--
+		}
+		j.completed++
+	}
+}
+
+// counts are the jobs of a pool that are not completed, and the attempts that run.
+func (l *ledger) counts(pool int) (open, runs int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open[pool], l.runs[pool]
+}
+
+func (l *ledger) unfinished() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, open := range l.open {
+		n += open
+	}
+	return n
+}
+
+func (j *job) String() string {
+	return fmt.Sprintf("job %d of %s on server %d (%s)", j.id, j.function, j.server, j.takes.Round(time.Millisecond))
+}
+
+func (l *ledger) job(id int) *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.jobs[id]
+}

@@ -1,0 +1,217 @@
+package world
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/test/world/kube"
+)
+
+// pulse counts seconds of virtual time, for who watches from outside whether it stands.
+var pulse atomic.Int64
+
+// monitor looks at each pool once a second, as it is on the API server and in the ledger, whatever the operator thinks of it.
+type monitor struct {
+	w *World
+
+	mu      sync.Mutex
+	faults  []Fault
+	endAt   time.Time          // no more jobs come
+	samples map[int][]snapshot // by pool
+	removed map[int]int        // pods that were deleted, by pool
+	busy    int                // of them, those that were removed while other jobs ran
+	most    int                // pods at once
+}
+
+// snapshot is a pool at one moment.
+type snapshot struct {
+	at       time.Time
+	exists   bool
+	auto     bool // the law decides
+	min, max int32
+	replicas int32
+	rollout  bool
+	live     int // pods that are not terminating
+	ready    int
+	blocked  int // pods that can't start for a reason that Kubernetes gives
+	open     int // jobs that are not done
+	runs     int // jobs that run
+}
+
+func newMonitor(w *World) *monitor {
+	return &monitor{w: w, samples: map[int][]snapshot{}, removed: map[int]int{}}
+}
+
+func (m *monitor) fault(f Fault) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.faults = append(m.faults, f)
+}
+
+func (m *monitor) ending() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.endAt = time.Now()
+}
+
+// run takes the snapshots.
+func (m *monitor) run(ctx context.Context) {
+	for i := 1; ; i++ {
+		t := time.NewTimer(time.Duration(i)*time.Second + 333*time.Microsecond - time.Since(m.w.trace.began))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		pulse.Add(1)
+		for pool := range m.w.plan.Pools {
+			s := m.w.snapshot(pool)
+			m.mu.Lock()
+			m.samples[pool] = append(m.samples[pool], s)
+			m.most = max(m.most, s.live)
+			m.mu.Unlock()
+		}
+	}
+}
+
+func (w *World) snapshot(pool int) snapshot {
+	s := snapshot{at: time.Now()}
+	s.open, s.runs = w.ledger.counts(pool)
+	p, _ := w.kube.Object(kube.KindPool, w.key(pool)).(*v1alpha1.GearmanWorkerPool)
+	d, _ := w.kube.Object(kube.KindDeployment, w.key(pool)).(*appsv1.Deployment)
+	if p == nil || d == nil {
+		return s
+	}
+	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
+	s.auto = policy.Mode(&p.Spec) == v1alpha1.ModeAuto
+	if policy.Mode(&p.Spec) == v1alpha1.ModeManual {
+		s.min, s.max = *p.Spec.Scaling.ManualReplicas, *p.Spec.Scaling.ManualReplicas
+	}
+	if m := policy.Mode(&p.Spec); m == v1alpha1.ModePaused || m == v1alpha1.ModeDryRun {
+		s.min, s.max = 0, 1<<30
+	}
+	s.rollout = d.Status.UpdatedReplicas < d.Status.Replicas || d.Status.ObservedGeneration < d.Generation
+	for _, pod := range w.podsOf(pool) {
+		if len(pod.OwnerReferences) == 0 {
+			continue
+		}
+		s.live++
+		if ready(pod) {
+			s.ready++
+		}
+		if blocked(pod) {
+			s.blocked++
+		}
+	}
+	return s
+}
+
+func ready(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func blocked(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return true
+		}
+	}
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil && w.Reason != "ContainerCreating" {
+			return true
+		}
+	}
+	return false
+}
+
+// observe traces what happens on the API server. It is called under the server's lock.
+func (w *World) observe(e kube.Event) {
+	switch n := e.New.(type) {
+	case *appsv1.Deployment:
+		if old, ok := e.Old.(*appsv1.Deployment); !ok || e.Type == kube.Deleted {
+			w.trace.add("deployment %s %s", n.Name, e.Type)
+		} else if *old.Spec.Replicas != *n.Spec.Replicas {
+			w.trace.add("%s: replicas %d -> %d", n.Name, *old.Spec.Replicas, *n.Spec.Replicas)
+		}
+	case *corev1.Pod:
+		w.observePod(e, n)
+	case *v1alpha1.GearmanWorkerPool:
+		old, ok := e.Old.(*v1alpha1.GearmanWorkerPool)
+		switch {
+		case !ok || e.Type == kube.Deleted:
+			w.trace.add("pool %s %s", n.Name, e.Type)
+		case old.Generation != n.Generation:
+			w.trace.add("pool %s edited: min %d max %d", n.Name, n.Spec.MinReplicas, n.Spec.MaxReplicas)
+		default:
+			w.trace.add("status of %s: %s", n.Name, statusLine(n))
+		}
+	}
+}
+
+func statusLine(p *v1alpha1.GearmanWorkerPool) string {
+	line := p.Status.Decision.Reason
+	for _, c := range p.Status.Conditions {
+		if c.Type == v1alpha1.ConditionReady {
+			line += ", Ready " + string(c.Status) + " " + c.Reason
+		}
+	}
+	return line
+}
+
+const costAnnotation = "controller.kubernetes.io/pod-deletion-cost"
+
+func (w *World) observePod(e kube.Event, p *corev1.Pod) {
+	old, _ := e.Old.(*corev1.Pod)
+	switch {
+	case e.Type != kube.Modified:
+		w.trace.add("pod %s %s", p.Name, e.Type)
+	case old.DeletionTimestamp == nil && p.DeletionTimestamp != nil:
+		w.trace.add("pod %s is terminating", p.Name)
+		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
+			_, runs := w.ledger.counts(pool)
+			w.monitor.podRemoved(pool, runs > 0)
+		}
+	case ready(old) != ready(p):
+		w.trace.add("pod %s ready: %t", p.Name, ready(p))
+	case blocked(old) != blocked(p):
+		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
+	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
+		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])
+	}
+}
+
+func (m *monitor) podRemoved(pool int, busy bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed[pool]++
+	if busy {
+		m.busy++
+	}
+}
+
+// delays sums up for how long faults of the classes may have delayed a pool between two times, and says whether any did.
+func (m *monitor) delays(classes class, from, to time.Time) (sum time.Duration) {
+	for _, f := range m.faults {
+		k := kindNamed(f.Kind)
+		begin := m.w.trace.began.Add(f.At)
+		end := begin.Add(f.For + k.settle)
+		if k.class&classes == 0 || !begin.Before(to) || !end.After(from) {
+			continue
+		}
+		sum += f.For + k.settle
+	}
+	return sum
+}

@@ -1,0 +1,173 @@
+package world
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Plan is all that happens to a world from outside. It follows from its seed alone, so that a seed is a test case; faults can be left out to find those that matter.
+type Plan struct {
+	Seed    uint64
+	For     time.Duration // jobs are submitted and faults begin within this time
+	Servers int
+	Nodes   int
+	PerNode int // pods that one node takes
+	Pools   []PoolPlan
+	Faults  []Fault
+}
+
+// PoolPlan is a pool and its jobs.
+type PoolPlan struct {
+	Name        string
+	Functions   []string
+	Servers     []int
+	Min, Max    int32
+	Concurrency int32
+	Drain       int32 // seconds
+	Graceful    bool
+	Poll        int32 // seconds; 0: the default
+	Named       bool  // its job servers are given by name
+	Streams     []Stream
+}
+
+// Stream is jobs of one function that come at a rate for a while.
+type Stream struct {
+	Function   string
+	At, For    time.Duration
+	PerSecond  float64
+	Mean       time.Duration // of a job
+	Spread     float64       // jobs take Mean times 1-Spread to 1+Spread
+	AtOnce     int           // jobs submitted at At, beside the rate
+	ServerSkew bool          // all of them to one job server
+}
+
+// Fault is one thing that goes wrong, or that a user does.
+type Fault struct {
+	Kind    FaultKind
+	At, For time.Duration
+	Pool    int
+	Server  int
+	Node    int
+	N       int
+}
+
+func (f Fault) String() string {
+	return fmt.Sprintf("%s at %s for %s (pool %d, server %d, node %d, n %d)", f.Kind, f.At.Round(time.Millisecond), f.For.Round(time.Millisecond), f.Pool, f.Server, f.Node, f.N)
+}
+
+// FaultKind names a kind of fault.
+type FaultKind string
+
+// maxJobTime bounds a job, so that the end of a world needs not wait for long.
+const maxJobTime = 100 * time.Second
+
+// NewPlan makes the plan of a seed.
+func NewPlan(seed uint64) *Plan {
+	g := generator{rand.New(rand.NewPCG(seed, 0x91a4))}
+	p := &Plan{Seed: seed, For: g.between(10*time.Minute, 15*time.Minute), Servers: 1 + g.IntN(3), Nodes: 3 + g.IntN(6)}
+	p.PerNode = 8 + g.IntN(20)
+	for i := range 1 + g.IntN(10)/6 { // one, in four of ten seeds two
+		p.Pools = append(p.Pools, g.pool(p, i))
+	}
+	for range []int{0, 1, 1, 2, 2, 2, 3, 3, 4, 5}[g.IntN(10)] {
+		p.Faults = append(p.Faults, g.fault(p))
+	}
+	slices.SortFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	return p
+}
+
+type generator struct{ *rand.Rand }
+
+func (g generator) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(g.Int64N(int64(most-least)+1))
+}
+
+func (g generator) chance(p float64) bool { return g.Float64() < p }
+
+func (g generator) pool(p *Plan, i int) PoolPlan {
+	pool := PoolPlan{
+		Name: fmt.Sprintf("pool%d", i), Functions: []string{fmt.Sprintf("f%d", i)}, Max: int32(5 + g.IntN(30)), Concurrency: 1, Drain: int32(120 + g.IntN(300)),
+		Graceful: g.chance(0.1), Named: g.chance(0.5),
+	}
+	if g.chance(0.25) {
+		pool.Functions = append(pool.Functions, pool.Functions[0]+"b")
+	}
+	if g.chance(0.3) {
+		pool.Min = int32(1 + g.IntN(4))
+	}
+	if g.chance(0.15) {
+		pool.Concurrency = int32(2 + g.IntN(4))
+	}
+	if g.chance(0.2) {
+		pool.Poll = int32(1 + g.IntN(10))
+	}
+	for s := range p.Servers {
+		pool.Servers = append(pool.Servers, s)
+	}
+	pool.Streams = g.streams(p, &pool)
+	return pool
+}
+
+// streams are one of a few stories that a queue can tell.
+func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
+	function := func() string { return pool.Functions[g.IntN(len(pool.Functions))] }
+	begin := g.between(5*time.Second, 40*time.Second)
+	rest := p.For - begin
+	switch g.IntN(6) {
+	case 0: // many pods are busy, then short jobs flow that need few
+		long := g.between(20*time.Second, 60*time.Second)
+		return []Stream{
+			{Function: function(), At: begin, AtOnce: int(pool.Max) * int(pool.Concurrency) * (1 + g.IntN(2)), Mean: long, Spread: 0.3},
+			{Function: function(), At: begin + long, For: rest - long, PerSecond: 0.5 + 1.5*g.Float64(), Mean: g.between(300*time.Millisecond, 1500*time.Millisecond), Spread: 0.5},
+		}
+	case 1: // bursts with silence between them
+		var out []Stream
+		for at := begin; at < p.For-2*time.Minute; at += g.between(90*time.Second, 5*time.Minute) {
+			out = append(out, Stream{Function: function(), At: at, AtOnce: 5 + g.IntN(80), Mean: g.between(time.Second, 10*time.Second), Spread: 0.6, ServerSkew: g.chance(0.3)})
+		}
+		return out
+	case 2: // a job now and then
+		return []Stream{{Function: function(), At: begin, For: rest, PerSecond: 0.01 + 0.05*g.Float64(), Mean: g.between(500*time.Millisecond, 20*time.Second), Spread: 0.8}}
+	case 3: // long jobs
+		mean := g.between(20*time.Second, 60*time.Second)
+		most := 0.8 * float64(pool.Max*pool.Concurrency) / mean.Seconds()
+		return []Stream{{Function: function(), At: begin, For: rest, PerSecond: min(0.05+0.25*g.Float64(), most), Mean: mean, Spread: 0.6}}
+	case 4: // a load that rises and falls
+		var out []Stream
+		step := rest / 5
+		mean := g.between(time.Second, 8*time.Second)
+		for i, share := range []float64{0.2, 0.6, 1, 0.4, 0.1} {
+			out = append(out, Stream{
+				Function: function(), At: begin + time.Duration(i)*step, For: step, Mean: mean, Spread: 0.5,
+				PerSecond: min(share*float64(pool.Max*pool.Concurrency)*0.8/mean.Seconds(), 4),
+			})
+		}
+		return out
+	}
+	// one job
+	return []Stream{{Function: function(), At: begin + g.between(0, rest/2), AtOnce: 1, Mean: g.between(time.Second, 50*time.Second)}}
+}
+
+func (g generator) fault(p *Plan) Fault {
+	f := Fault{
+		Kind: kinds[g.IntN(len(kinds))].name, At: g.between(time.Minute, p.For-3*time.Minute), Pool: g.IntN(len(p.Pools)), Server: g.IntN(p.Servers),
+		Node: g.IntN(p.Nodes), N: g.IntN(100),
+	}
+	k := kindNamed(f.Kind)
+	f.For = g.between(k.least, k.most)
+	return f
+}
+
+// Without returns the plan without some of its faults, by their places.
+func (p *Plan) Without(drop []int) *Plan {
+	out := *p
+	out.Faults = nil
+	for i, f := range p.Faults {
+		if !slices.Contains(drop, i) {
+			out.Faults = append(out.Faults, f)
+		}
+	}
+	return &out
+}

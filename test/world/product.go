@@ -1,0 +1,90 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/gearman-operator/gearman-operator/controllers"
+	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+	"github.com/gearman-operator/gearman-operator/test/world/kube"
+	"github.com/gearman-operator/gearman-operator/test/world/wire"
+)
+
+// product is one running operator: what internal/operator puts together, on a played manager.
+type product struct {
+	host    *wire.Host
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
+	entries []func() map[string]int
+}
+
+// run is a manager's runnable.
+type run func(context.Context) error
+
+func (r run) Start(ctx context.Context) error { return r(ctx) }
+
+// startProduct starts an operator.
+func (w *World) startProduct(life int) error {
+	byObject, err := controllers.CacheByObject()
+	if err != nil {
+		return err
+	}
+	p := &product{host: w.net.Host(fmt.Sprintf("operator/%d", life))}
+	cache := kube.NewCache(w.kube, byObject, w.kube.Weather.WatchLag)
+	mgr := kube.NewManager(w.kube, cache)
+	var pools *autoscaler.Autoscaler
+	watcher := backlog.New(backlog.Options{
+		Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return p.host.DialContext(ctx, "tcp", addr.String())
+		},
+		LookupHost: w.names.lookup,
+		OnTick:     func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
+	})
+	pools = autoscaler.New(watcher, autoscaler.Options{})
+	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), &recorder{w}, pools,
+		controllers.Options{Runtime: workload.RuntimeImage{Image: "operator:1"}, Workers: 4})
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	for _, r := range []manager.Runnable{pools, run(watcher.Run)} {
+		if err := mgr.Add(r); err != nil {
+			return err
+		}
+	}
+	p.entries = []func() map[string]int{pools.Counts, watcher.Entries}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.wg.Go(func() {
+		if err := mgr.Start(ctx); err != nil {
+			w.fail("runtime", "the operator ended: %v", err)
+		}
+	})
+	w.product = p
+	return nil
+}
+
+// end stops the operator; nothing of it remains.
+func (p *product) end() {
+	p.stop()
+	p.host.Kill()
+	p.wg.Wait()
+}
+
+// recorder takes the operator's events.
+type recorder struct{ w *World }
+
+var _ events.EventRecorder = &recorder{}
+
+// Eventf is part of events.EventRecorder.
+func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	r.w.trace.add("event %s %s: %s", kind, reason, fmt.Sprintf(note, args...))
+}

@@ -1,0 +1,259 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/test/world/kube"
+	"github.com/gearman-operator/gearman-operator/test/world/wire"
+)
+
+const (
+	namespace = "jobs"
+	// noProgress is when a world whose faults have ended gives up waiting for a job.
+	noProgress = 10 * time.Minute
+)
+
+// World is one run of a plan.
+type World struct {
+	plan      *Plan
+	trace     *trace
+	ledger    *ledger
+	kube      *kube.Server
+	workloads *kube.Workloads
+	nodes     *kube.Nodes
+	net       *wire.Network
+	names     *names
+	servers   []*gearmantest.Server
+	product   *product // used by the faults' goroutine, and before and after it
+	dnsDown   atomic.Bool
+	monitor   *monitor
+	wg        sync.WaitGroup // what has to end before the servers do
+
+	mu         sync.Mutex
+	lives      int
+	operators  int
+	processes  map[string]*process // by the pod's uid
+	violations []Violation
+}
+
+// Run plays a plan. It must be called in a synctest bubble.
+func Run(plan *Plan) *Result {
+	w := &World{plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed), processes: map[string]*process{}}
+	w.names = &names{w}
+	w.build()
+	ctx, stop := context.WithCancel(context.Background())
+	var cluster sync.WaitGroup
+	cluster.Go(func() { w.workloads.Run(ctx) })
+	cluster.Go(func() { w.nodes.Run(ctx) })
+	w.monitor = newMonitor(w)
+	cluster.Go(func() { w.monitor.run(ctx) })
+	w.createPools()
+	w.lead()
+	w.play()
+	w.settle()
+	w.product.end()
+	stop()
+	cluster.Wait()
+	w.wg.Wait()
+	for _, s := range w.servers {
+		s.Close()
+	}
+	w.net.Wait()
+	return w.result()
+}
+
+func (w *World) build() {
+	for i := range w.plan.Servers {
+		s := gearmantest.NewServer(gearmantest.InMemory(serverAddr(i)))
+		w.servers = append(w.servers, s)
+		w.net.Add(serverAddr(i), s.DialContext)
+	}
+	w.workloads = kube.NewWorkloads(w.kube, w.plan.Seed)
+	var nodes []*kube.Node
+	for i := range w.plan.Nodes {
+		nodes = append(nodes, &kube.Node{Name: nodeName(i), Capacity: w.plan.PerNode})
+	}
+	w.nodes = kube.NewNodes(w.kube, w.plan.Seed, nodes, w.start, w.trace.add)
+	w.kube.Observe(w.observe)
+}
+
+func (w *World) key(pool int) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: w.plan.Pools[pool].Name}
+}
+
+func (w *World) poolNamed(name string) int {
+	return slices.IndexFunc(w.plan.Pools, func(p PoolPlan) bool { return p.Name == name })
+}
+
+func (w *World) createPools() {
+	for i := range w.plan.Pools {
+		time.Sleep(time.Duration(1+i) * 1234567)
+		if err := w.kube.UserCreate(poolOf(&w.plan.Pools[i])); err != nil {
+			w.fail("runtime", "create pool: %v", err)
+		}
+	}
+}
+
+func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
+	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: plan.Name}}
+	s := &p.Spec
+	for _, i := range plan.Servers {
+		if plan.Named {
+			s.Servers = append(s.Servers, v1alpha1.ServerAddress(fmt.Sprintf("gearmand-%d.jobs:4730", i)))
+		} else {
+			s.Servers = append(s.Servers, v1alpha1.ServerAddress(serverAddr(i)))
+		}
+	}
+	for _, f := range plan.Functions {
+		s.Functions = append(s.Functions, v1alpha1.FunctionName(f))
+	}
+	s.Image, s.Runtime = "worker:1", &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
+	s.MinReplicas, s.MaxReplicas, s.Concurrency, s.DrainSeconds = plan.Min, plan.Max, plan.Concurrency, &plan.Drain
+	s.Scaling = &v1alpha1.ScalingSpec{}
+	if plan.Poll > 0 {
+		s.Scaling.PollSeconds = &plan.Poll
+	}
+	if plan.Graceful {
+		s.Scaling.ScaleDown = v1alpha1.ScaleDownGraceful
+	}
+	return p
+}
+
+// lead starts an operator.
+func (w *World) lead() {
+	w.mu.Lock()
+	w.operators++
+	n := w.operators
+	w.mu.Unlock()
+	w.trace.add("operator %d starts", n)
+	if err := w.startProduct(n); err != nil {
+		w.fail("runtime", "start the operator: %v", err)
+	}
+}
+
+// play submits the jobs and brings the faults, until the plan's time is over and all faults have ended.
+func (w *World) play() {
+	var wg sync.WaitGroup
+	for i := range w.plan.Pools {
+		for n, s := range w.plan.Pools[i].Streams {
+			wg.Go(func() { w.submit(i, n, &s) })
+		}
+	}
+	type moment struct {
+		at time.Duration
+		f  func()
+	}
+	var moments []moment
+	for i, f := range w.plan.Faults {
+		var end func()
+		odd := time.Duration(i+1) * 1009 // nanoseconds: no two share an instant
+		moments = append(moments, moment{f.At + odd, func() {
+			w.trace.add("FAULT %s", f)
+			w.monitor.fault(f)
+			end = kindNamed(f.Kind).begin(w, f)
+		}}, moment{f.At + f.For + odd, func() {
+			w.trace.add("END of %s", f.Kind)
+			end()
+		}})
+	}
+	slices.SortFunc(moments, func(a, b moment) int { return int(a.at - b.at) })
+	for _, m := range moments {
+		time.Sleep(m.at - time.Since(w.trace.began))
+		m.f()
+	}
+	wg.Wait()
+	time.Sleep(w.plan.For - time.Since(w.trace.began))
+}
+
+// submit brings a stream's jobs.
+func (w *World) submit(pool, n int, s *Stream) {
+	r := rand.New(rand.NewPCG(w.plan.Seed, uint64(pool*1000+n)))
+	p := &w.plan.Pools[pool]
+	time.Sleep(s.At)
+	one := func(i int) {
+		server := p.Servers[(i+r.IntN(2))%len(p.Servers)]
+		if s.ServerSkew {
+			server = p.Servers[0]
+		}
+		takes := min(time.Duration(float64(s.Mean)*(1+s.Spread*(2*r.Float64()-1))), maxJobTime)
+		j := w.ledger.submit(pool, s.Function, server, takes, time.Now())
+		w.trace.fine("submit %s", j)
+		w.servers[server].Submit(s.Function, "", []byte(strconv.Itoa(j.id)))
+	}
+	for i := range s.AtOnce {
+		one(i)
+		time.Sleep(time.Duration(1000 + r.IntN(100000)))
+	}
+	for i, until := 0, time.Now().Add(s.For); s.PerSecond > 0; i++ {
+		time.Sleep(time.Duration(r.ExpFloat64() * float64(time.Second) / s.PerSecond))
+		if time.Now().After(until) {
+			return
+		}
+		one(i)
+	}
+}
+
+// settle waits until all jobs are done, or none has been for so long that those which are left never will be.
+func (w *World) settle() {
+	w.monitor.ending()
+	last, left := time.Now(), w.ledger.unfinished()
+	for left > 0 && time.Since(last) < noProgress {
+		time.Sleep(time.Second + 7)
+		if n := w.ledger.unfinished(); n < left {
+			last, left = time.Now(), n
+		}
+	}
+	time.Sleep(10 * time.Second) // for results that are on their way
+}
+
+func (w *World) addProcess(uid string, p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.processes[uid] = p
+}
+
+func (w *World) processOf(uid string) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.processes[uid]
+}
+
+// anyProcess is one of the processes that run.
+func (w *World) anyProcess(n int) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var uids []string
+	for uid, p := range w.processes {
+		select {
+		case <-p.done:
+		default:
+			uids = append(uids, uid)
+		}
+	}
+	if len(uids) == 0 {
+		return nil
+	}
+	slices.Sort(uids)
+	return w.processes[uids[n%len(uids)]]
+}
+
+// fail notes a violation of an invariant.
+func (w *World) fail(invariant, format string, args ...any) {
+	v := Violation{Invariant: invariant, At: time.Since(w.trace.began), Message: fmt.Sprintf(format, args...)}
+	w.trace.add("VIOLATION of %s: %s", invariant, v.Message)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.violations = append(w.violations, v)
+}

@@ -1,0 +1,88 @@
+package world
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// seedGlobalRand makes the top-level functions of math/rand replayable; nil in a binary that wasn't linked for that.
+var seedGlobalRand func(seed uint64)
+
+// TestSeed plays one seed; it is the child process of TestWorld. WORLD_SEED names the seed, WORLD_DROP the faults to leave out (by place, separated by commas), and
+// WORLD_TRACE a file for all that happened.
+func TestSeed(t *testing.T) {
+	seed, err := strconv.ParseUint(os.Getenv("WORLD_SEED"), 10, 64)
+	if err != nil {
+		t.Skip("WORLD_SEED names the seed to play")
+	}
+	if seedGlobalRand != nil {
+		seedGlobalRand(seed)
+	}
+	plan := NewPlan(seed).Without(places(t, os.Getenv("WORLD_DROP")))
+	done := watchdog()
+	var r *Result
+	synctest.Test(t, func(*testing.T) { r = Run(plan) })
+	close(done)
+	if name := os.Getenv("WORLD_TRACE"); name != "" {
+		if err := os.WriteFile(name, []byte(r.Trace()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := json.Marshal(struct {
+		*Result
+		Timeline string `json:"timeline,omitempty"`
+	}{r, r.Timeline()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("SEED %s\n", raw)
+}
+
+func places(t *testing.T, list string) (out []int) {
+	t.Helper()
+	for part := range strings.SplitSeq(list, ",") {
+		if part == "" {
+			continue
+		}
+		i, err := strconv.Atoi(part)
+		if err != nil {
+			t.Fatalf("WORLD_DROP: %v", err)
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+// standsAfter is for how long virtual time may stand: a goroutine of the bubble then waits for something that virtual time doesn't wait for, such as a mutex that
+// is held across a sleep.
+const standsAfter = 20 * time.Second
+
+// watchdog ends the process with all stacks when virtual time stands. It runs outside the bubble.
+func watchdog() (done chan struct{}) {
+	done = make(chan struct{})
+	go func() {
+		last := int64(-1)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(standsAfter):
+			}
+			now := pulse.Load()
+			if now == last {
+				stacks := make([]byte, 1<<22)
+				fmt.Printf("virtual time stands\n%s\n", stacks[:runtime.Stack(stacks, true)])
+				os.Exit(3)
+			}
+			last = now
+		}
+	}()
+	return done
+}
