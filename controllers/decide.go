@@ -34,9 +34,12 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 		return ctrl.Result{}, err
 	}
 	w, rt := &x.workload, r.options.Runtime
-	if w.Exists && w.Inputs == inputs && w.RuntimeImage != "" && !r.options.RolloutRuntime {
-		rt.Image = w.RuntimeImage // a new operator alone rolls no pods
+	// A new operator alone rolls no pods. The image in use is taken from the status, which only operators write: whoever may edit the
+	// Deployment's annotations must not have the operator roll another image out.
+	if applied := x.pool.Status.RuntimeImage; w.Exists && w.Inputs == inputs && applied != "" && !r.options.RolloutRuntime {
+		rt.Image = applied
 	}
+	x.facts.RuntimeImage = rt.Image
 	current := w.Exists && w.Inputs == inputs && w.RuntimeImage == rt.Image
 	var drifted, contested bool
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {

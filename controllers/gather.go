@@ -77,6 +77,9 @@ func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (result ct
 	if invalid, ok := errors.AsType[invalidTLSError](err); ok {
 		return x.stalled(poolstatus.ReasonInvalidTLS, invalid.Error())
 	}
+	if errors.Is(err, errSecretsNotReadable) {
+		return x.stalled(poolstatus.ReasonSecretsNotReadable, err.Error())
+	}
 	return ctrl.Result{}, err
 }
 

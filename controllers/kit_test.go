@@ -83,6 +83,14 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 				}
 				return c.Patch(ctx, obj, patch, opts...)
 			},
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+				if _, ok := obj.(*corev1.Secret); ok {
+					if err := w.failure("get secret"); err != nil {
+						return err
+					}
+				}
+				return c.Get(ctx, key, obj, opts...)
+			},
 			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 				if err := w.failure("list"); err != nil {
 					return err

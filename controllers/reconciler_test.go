@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -71,10 +72,15 @@ func TestStalls(t *testing.T) {
 		objects []client.Object
 		fail    error // of an apply
 		refuse  error // of the subscription
+		secrets error // of reading a Secret
 		want    string
 	}{
 		"schedule":  {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.Scaling = badSchedule() }, want: poolstatus.ReasonInvalidScaling},
 		"no Secret": {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"} }, want: poolstatus.ReasonInvalidTLS},
+		"no right to read Secrets": {
+			mutate:  func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"} },
+			secrets: apierrors.NewForbidden(corev1.Resource("secrets"), "c", nil), want: poolstatus.ReasonSecretsNotReadable,
+		},
 		"name taken": {
 			objects: []client.Object{&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}}}, want: poolstatus.ReasonNameTaken,
 		},
@@ -94,6 +100,7 @@ func TestStalls(t *testing.T) {
 				tt.mutate(p)
 			}
 			w := newWorld(t, append(tt.objects, p)...)
+			w.fail["get secret"] = tt.secrets
 			w.fail["apply"], w.servers.refuse = tt.fail, tt.refuse
 			result := w.reconcile("p")
 			for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionScalingActive} {

@@ -141,17 +141,27 @@ func TestPlanTemplate(t *testing.T) {
 	current := ownedBy(t, pool, 3)
 	tests := map[string]struct {
 		w         workload.State
+		applied   string // the status's runtime image
 		edits     int
 		rollout   bool
 		wantWrite bool
 		want      template // without the Deployment
 		wantStall string
+		wantImage string // of the runtime, in the Deployment
 	}{
-		"new":                 {want: template{create: true}, wantWrite: true},
-		"as it is":            {w: stateOf(t, current, pool, "f", "f")},
-		"changed":             {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Inputs = "other" }), wantWrite: true},
-		"older runtime":       {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" })},
-		"older, roll at once": {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }), rollout: true, wantWrite: true},
+		"new":      {want: template{create: true}, wantWrite: true},
+		"as it is": {w: stateOf(t, current, pool, "f", "f")},
+		"changed":  {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Inputs = "other" }), wantWrite: true},
+		"older runtime": {
+			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }), applied: "op:0",
+		},
+		"somebody edited the annotation": {
+			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }), applied: "op:0", wantWrite: true, wantImage: "op:0",
+		},
+		"and there is no status yet": {
+			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }), wantWrite: true, wantImage: "op:1",
+		},
+		"older, roll at once": {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }), applied: "op:0", rollout: true, wantWrite: true},
 		"edited":              {w: stateOf(t, current, pool, "f", "g"), want: template{restore: true}, wantWrite: true},
 		"edited once more":    {w: stateOf(t, current, pool, "f", "g"), edits: 3, wantStall: poolstatus.ReasonContested},
 		"pods refused": {
@@ -165,6 +175,7 @@ func TestPlanTemplate(t *testing.T) {
 			w.options.RolloutRuntime = tt.rollout
 			x := w.run("p")
 			x.workload = tt.w
+			x.pool.Status.RuntimeImage = tt.applied
 			for range tt.edits {
 				w.pools.Do(x.key, func(p *autoscaler.Pool) {
 					p.WroteTemplate(autoscaler.Applied{UID: "d", Fields: "f"}, false, true, w.clock.Now())
@@ -177,6 +188,12 @@ func TestPlanTemplate(t *testing.T) {
 				t.Errorf("stall %+v, want %q", x.facts.Stall, tt.wantStall)
 			}
 			got := x.template
+			if tt.wantImage != "" && got.deployment.Annotations[workload.RuntimeImageAnnotation] != tt.wantImage {
+				t.Errorf("the runtime comes from %s, want %s", got.deployment.Annotations[workload.RuntimeImageAnnotation], tt.wantImage)
+			}
+			if tt.wantImage != "" && x.facts.RuntimeImage != tt.wantImage {
+				t.Errorf("the status says %s", x.facts.RuntimeImage)
+			}
 			if (got.deployment != nil) != tt.wantWrite {
 				t.Errorf("written: %v", got.deployment != nil)
 			}

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,15 +25,16 @@ type invalidTLSError struct{ message string }
 func (e invalidTLSError) Error() string { return e.message }
 
 // readTLS makes the TLS configuration of a pool from its Secrets, which are read anew each time. The identity differs wherever a
-// connection may not be shared: it holds the namespace and a digest of all that went in.
+// connection may not be shared: it holds the namespace and a digest of all that went in, with the uid and the version of each Secret: another
+// pool that is given the same certificate but not the key gets no part in a connection.
 func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWorkerPool) (*tls.Config, string, error) {
 	t := pool.Spec.TLS
 	if t == nil {
 		return nil, "", nil
 	}
-	sum := sha256.New()
+	sum := identity{sha256.New()}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	sum.Write([]byte(t.ServerName))
+	sum.add("serverName", t.ServerName)
 	if ca := t.CASecret; ca != nil {
 		secret, err := readSecret(ctx, live, pool.Namespace, ca.Name)
 		if err != nil {
@@ -44,7 +48,7 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, "", invalidTLSError{fmt.Sprintf("tls.caSecret: key %s of Secret %s holds no PEM certificate", policy.CAKey(ca), ca.Name)}
 		}
-		sum.Write(pem)
+		sum.add("ca", string(secret.UID), secret.ResourceVersion, string(pem))
 	}
 	if name := t.ClientCertificateSecret; name != "" {
 		secret, err := readSecret(ctx, live, pool.Namespace, name)
@@ -56,16 +60,41 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 			return nil, "", invalidTLSError{fmt.Sprintf("tls.clientCertificateSecret: tls.crt and tls.key of Secret %s are no certificate with its key: %v", name, err)}
 		}
 		cfg.Certificates = []tls.Certificate{pair}
-		sum.Write(secret.Data[corev1.TLSCertKey])
+		sum.add("clientCertificate", string(secret.UID), secret.ResourceVersion, string(secret.Data[corev1.TLSCertKey]))
 	}
 	return cfg, pool.Namespace + "/" + hex.EncodeToString(sum.Sum(nil)[:10]), nil
 }
+
+// identity hashes what a TLS identity is made of. Each part has a tag and the number of its values,
+// and each value its length, so that no two different identities have the same bytes.
+type identity struct{ hash.Hash }
+
+func (h identity) add(tag string, values ...string) {
+	var number [8]byte
+	write := func(n int, s string) {
+		binary.BigEndian.PutUint64(number[:], uint64(n))
+		// A hash takes whatever it is given.
+		_, _ = h.Write(number[:])
+		_, _ = h.Write([]byte(s))
+	}
+	write(len(values), "")
+	write(len(tag), tag)
+	for _, v := range values {
+		write(len(v), v)
+	}
+}
+
+// errSecretsNotReadable says that the operator has no right to read Secrets.
+var errSecretsNotReadable = errors.New("the operator may not read Secrets in this namespace: set rbac.readSecrets=true in the values of its chart, or remove tls")
 
 func readSecret(ctx context.Context, live client.Reader, namespace, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
 	err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &s)
 	if apierrors.IsNotFound(err) {
 		return nil, invalidTLSError{fmt.Sprintf("there is no Secret %s in namespace %s: create it, or correct tls", name, namespace)}
+	}
+	if apierrors.IsForbidden(err) {
+		return nil, errSecretsNotReadable
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)

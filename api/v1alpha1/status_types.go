@@ -11,6 +11,11 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// RuntimeImage is the image from which the worker runtime of the pool's pods comes.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	RuntimeImage string `json:"runtimeImage,omitempty"`
+
 	// Functions lists the pool's functions, joined by commas, for kubectl get.
 	// +optional
 	Functions string `json:"functions,omitempty"`
@@ -54,7 +59,7 @@ type GearmanWorkerPoolStatus struct {
 	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, FunctionShared.
+	// BacklogNotProgressing, FunctionShared, TooManyJobServers.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -141,6 +146,7 @@ const (
 	ConditionBacklogNotRunnable    = "BacklogNotRunnable"
 	ConditionBacklogNotProgressing = "BacklogNotProgressing"
 	ConditionFunctionShared        = "FunctionShared"
+	ConditionTooManyJobServers     = "TooManyJobServers"
 )
 
 // LabelPool is the label on a pool's pods. Its value is the pool's name.

@@ -31,9 +31,10 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	p.probe(law, in, seen.After(newestAnswer(&p.view.Sample)), now, ask)
 	for i := range in.Functions {
 		in.Functions[i].NotRunnable = p.notRunnable(in.Functions[i].Name, in.Replicas > 0, seen)
+		in.Functions[i].Runnable = p.runnable(in.Functions[i].Name, now)
 	}
-	if polled && in.Replicas == 0 && p.verdictPending() {
-		// At zero the verdict on the backlog comes first, in a few milliseconds; it has the pool decided on again.
+	if polled && in.Replicas == 0 && p.verdictPending(now) {
+		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or verdictWait's end, has the pool decided on again.
 		if p.divergedAt.IsZero() {
 			p.divergedAt, p.divergedUp = seen, true
 		}

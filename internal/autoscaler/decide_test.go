@@ -60,7 +60,7 @@ func TestDecide(t *testing.T) {
 	if write, _ := p.Decide(sample, now, ask); write || asked != 1 || !p.view.At.IsZero() {
 		t.Errorf("write %v, asked %d times; want the verdict on the backlog to be waited for", write, asked)
 	}
-	p.answerVerdict("f", false, now)
+	p.answerVerdict("f", backlog.Runnable, now)
 	write, priority := p.Decide(sample, now.Add(time.Second), ask)
 	if !write || priority != priorityScale || p.view.Decision.Replicas < 1 || p.view.Queued != 1 {
 		t.Errorf("write %v, priority %d, %+v; want replicas for the job", write, priority, p.view)

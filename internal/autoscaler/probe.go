@@ -13,9 +13,7 @@ import (
 const (
 	// probeTimeout bounds one probe; a probe without an answer counts as runnable.
 	probeTimeout = 2 * time.Second
-	// probesAtOnce bounds the connections that probes open at the same time.
-	probesAtOnce = 16
-	// probesWaiting bounds the probes that wait for one of these.
+	// probesWaiting bounds the probes that wait to be started.
 	probesWaiting = 4096
 )
 
@@ -25,32 +23,33 @@ type probe struct {
 	function string
 }
 
-// runProbes answers the probes that wait until ctx ends.
+// runProbes starts the probes that wait until ctx ends. None waits for another one: a pool has some
+// at once, and the poller has lanes for each job server, so one that hangs delays only its own pools.
 func (a *Autoscaler) runProbes(ctx context.Context) {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	for range probesAtOnce {
-		workers.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case p := <-a.probes:
-					a.answer(ctx, p)
-				}
-			}
-		})
+	var started sync.WaitGroup
+	defer started.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-a.probes:
+			started.Go(func() { a.answer(ctx, p) })
+		}
 	}
 }
 
-// answer asks a job server for a verdict, and has the pool decided on again.
+// answer asks a job server for a verdict, and has the pool decided on again: with the verdict, and
+// before that if it takes longer than the pool waits for it.
 func (a *Autoscaler) answer(ctx context.Context, q probe) {
+	late := time.AfterFunc(verdictWait, func() { a.notify(true, q.pool) })
+	defer late.Stop()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	v, err := a.servers.Runnable(ctx, backlog.PoolKey(q.pool), q.function)
-	// Without an answer the backlog counts as runnable: a worker too many does no harm, one too few does.
-	notRunnable := err == nil && v == backlog.NotRunnable
-	a.known(q.pool, func(p *Pool) { p.answerVerdict(q.function, notRunnable, a.clock.Now()) })
+	if err != nil {
+		v = backlog.Unknown // which counts as runnable: a worker too many does no harm, one too few does
+	}
+	a.known(q.pool, func(p *Pool) { p.answerVerdict(q.function, v, a.clock.Now()) })
 	a.notify(true, q.pool)
 }
 

@@ -3,6 +3,7 @@ package autoscaler
 import (
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -11,14 +12,19 @@ const (
 	stuckTicks = 3
 	// verdictFor is for how long a verdict counts.
 	verdictFor = 5 * time.Second
+	// verdictWait is for how long a pool at zero waits for a first verdict; then it is decided on without one.
+	verdictWait = 250 * time.Millisecond
+	// probesOfPool is how many probes of one pool may be under way at the same time.
+	probesOfPool = 8
 )
 
 // verdict is what a job server said of a function's backlog: whether it can be given to a worker.
 type verdict struct {
-	notRunnable bool
-	at          time.Time
-	since       time.Time // start of the current run of equal verdicts
-	asked       bool      // a probe is under way
+	runnable, notRunnable bool // neither: it is not known
+
+	at      time.Time
+	since   time.Time // start of the current run of equal verdicts
+	askedAt time.Time // of the probe under way; zero if none is
 }
 
 // probe asks for verdicts on backlogs that may not be runnable: any at zero replicas, and those that free slots were not given for some ticks; fresh says that
@@ -61,11 +67,11 @@ func (p *Pool) probe(law scaling.Policy, in scaling.Sample, fresh bool, now time
 // askVerdict has the function probed unless its verdict is fresh or under way.
 func (p *Pool) askVerdict(function string, now time.Time, ask func(function string) bool) {
 	v := p.verdicts[function]
-	if v.asked || (!v.at.IsZero() && now.Sub(v.at) < verdictFor) {
+	if !v.askedAt.IsZero() || p.probing() >= probesOfPool || (!v.at.IsZero() && now.Sub(v.at) < verdictFor) {
 		return
 	}
 	if ask(function) { // else so many probes wait that this one can wait for the next tick
-		v.asked = true
+		v.askedAt = now
 		if p.verdicts == nil {
 			p.verdicts = map[string]verdict{}
 		}
@@ -73,14 +79,24 @@ func (p *Pool) askVerdict(function string, now time.Time, ask func(function stri
 	}
 }
 
+// probing counts the probes under way.
+func (p *Pool) probing() (n int) {
+	for _, v := range p.verdicts {
+		if !v.askedAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 // answerVerdict notes the answer to a probe. It is dropped if the pool was forgotten meanwhile.
-func (p *Pool) answerVerdict(function string, notRunnable bool, now time.Time) {
+func (p *Pool) answerVerdict(function string, answer backlog.Verdict, now time.Time) {
 	last, ok := p.verdicts[function]
 	if !ok {
 		return
 	}
-	next := verdict{notRunnable: notRunnable, at: now, since: now}
-	if last.notRunnable && notRunnable {
+	next := verdict{runnable: answer == backlog.Runnable, notRunnable: answer == backlog.NotRunnable, at: now, since: now}
+	if last.notRunnable && next.notRunnable {
 		next.since = last.since
 	}
 	p.verdicts[function] = next
@@ -88,7 +104,7 @@ func (p *Pool) answerVerdict(function string, notRunnable bool, now time.Time) {
 
 // dropVerdict forgets the verdict on a function that has no backlog to be probed.
 func (p *Pool) dropVerdict(function string) {
-	if v, ok := p.verdicts[function]; ok && !v.asked {
+	if v, ok := p.verdicts[function]; ok && v.askedAt.IsZero() {
 		delete(p.verdicts, function)
 	}
 }
@@ -100,10 +116,16 @@ func (p *Pool) notRunnable(function string, workers bool, seen time.Time) bool {
 	return v.notRunnable && (!workers || seen.After(v.since))
 }
 
-// verdictPending reports whether a first verdict on one of the pool's functions is under way.
-func (p *Pool) verdictPending() bool {
+// runnable reports whether the verdict on a function is so. A positive one is evidence for as long as a verdict counts.
+func (p *Pool) runnable(function string, now time.Time) bool {
+	v := p.verdicts[function]
+	return v.runnable && now.Sub(v.at) < 2*verdictFor // until the next one has come
+}
+
+// verdictPending reports whether a first verdict on one of the pool's functions is under way and worth waiting for.
+func (p *Pool) verdictPending(now time.Time) bool {
 	for _, v := range p.verdicts {
-		if v.asked && v.at.IsZero() {
+		if !v.askedAt.IsZero() && v.at.IsZero() && now.Sub(v.askedAt) < verdictWait {
 			return true
 		}
 	}

@@ -19,6 +19,7 @@ const (
 	ReasonInvalidPodTemplate = "InvalidPodTemplate"
 	ReasonInvalidScaling     = "InvalidScaling"
 	ReasonInvalidTLS         = "InvalidTLS"
+	ReasonSecretsNotReadable = "SecretsNotReadable"
 	ReasonInvalidServers     = "InvalidServers"
 	ReasonNameTaken          = "NameTaken"
 	ReasonTargetNotFound     = "TargetNotFound"
@@ -89,8 +90,25 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		"jobs are queued that the job server gives to no free worker: they are delayed, were cancelled, or their clients left")
 	flag(v1alpha1.ConditionBacklogNotProgressing, f.View.Decision.NotProgressing, "NoJobEndsWell",
 		"jobs run, but for long none has ended well: look at the workers' logs for a job that always fails")
+	excess := f.View.Sample.Excess
+	flag(v1alpha1.ConditionTooManyJobServers, excess.Any(), "BeyondLimit", excessMessage(excess))
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
-		"each of these pools sees the whole backlog of a function that they serve together, so they start more pods than needed: "+strings.Join(f.Shared, ", "))
+		"each of these pools sees the whole backlog of a function that they serve together, so they start more pods than needed: "+some(f.Shared))
+}
+
+// excessMessage says of what there is too much.
+func excessMessage(e backlog.Excess) string {
+	var of []string
+	if e.Addresses {
+		of = append(of, "a name in servers has more addresses than are used")
+	}
+	if e.Pool {
+		of = append(of, "the pool has more job servers than one pool may have (the operator's --max-job-servers-per-pool)")
+	}
+	if e.Namespace {
+		of = append(of, "the namespace's pools together have more job servers or names than they may have (--max-job-servers-per-namespace)")
+	}
+	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
 }
 
 func limitMessage(l scaling.Limit) string {
@@ -107,6 +125,15 @@ func limitMessage(l scaling.Limit) string {
 	return string(l)
 }
 
+// some names the first ten, so that a message has an end.
+func some(names []string) string {
+	const most = 10
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", and others"
+	}
+	return strings.Join(names, ", ")
+}
+
 // reachability sums up the job servers' states and names those that do not answer.
 func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	if !v.Polled() {
@@ -117,7 +144,7 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	for i := range servers {
 		s := &servers[i]
 		if s.State != backlog.StateOK {
-			bad = append(bad, fmt.Sprintf("%s: %s", serverName(s), s.State))
+			bad = append(bad, fmt.Sprintf("%s: %s", serverName(s), s.Reported()))
 		}
 		if s.LoadBalanced {
 			balanced = append(balanced, serverName(s))
@@ -128,12 +155,12 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	switch {
 	case len(bad) == 0 && len(balanced) > 0:
 		return metav1.ConditionFalse, ReasonLoadBalanced, "one address leads to several job servers, so the operator and the workers see different queues: name the job servers " +
-			"one by one, or by a headless Service: " + strings.Join(balanced, ", ")
+			"one by one, or by a headless Service: " + some(balanced)
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, ReasonAllAnswer, ""
 	case len(bad) == len(servers):
-		return metav1.ConditionFalse, ReasonNoneAnswers, "nothing shrinks while no job server answers: " + strings.Join(bad, ", ")
+		return metav1.ConditionFalse, ReasonNoneAnswers, "nothing shrinks while no job server answers: " + some(bad)
 	default:
-		return metav1.ConditionFalse, ReasonSomeSilent, "nothing shrinks while a job server is silent: " + strings.Join(bad, ", ")
+		return metav1.ConditionFalse, ReasonSomeSilent, "nothing shrinks while a job server is silent: " + some(bad)
 	}
 }

@@ -1,9 +1,12 @@
 package poolstatus
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +30,7 @@ func TestConditions(t *testing.T) {
 		"Ready": "True AsExpected", "Reconciling": "False AsExpected", "Stalled": "False AsExpected", "JobServersReachable": "True AllAnswer",
 		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
 		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected",
+		"TooManyJobServers": "False AsExpected",
 	}
 	tests := map[string]struct {
 		facts Facts
@@ -55,7 +59,8 @@ func TestConditions(t *testing.T) {
 		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
 			"BacklogNotRunnable": "True NotHandedOut", "BacklogNotProgressing": "True NoJobEndsWell",
 		}},
-		"shared": {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
+		"too many": {with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Pool = true }), map[string]string{"TooManyJobServers": "True BeyondLimit"}},
+		"shared":   {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,5 +94,33 @@ func TestReachabilityNamesTheSilent(t *testing.T) {
 	}}})
 	if want := "nothing shrinks while a job server is silent: b:1 (10.0.0.1:1): Refused, z:1: TimedOut"; message != want {
 		t.Errorf("got %q, want %q", message, want)
+	}
+}
+
+// TestMessagesOfHostilePools: of a job server that no rule lists the message tells only whether it answers, and however many don't, it has an end.
+func TestMessagesOfHostilePools(t *testing.T) {
+	t.Parallel()
+	var servers []backlog.ServerSample
+	for i := range 300 {
+		servers = append(servers, backlog.ServerSample{Address: fmt.Sprintf("%03d:1", i), State: backlog.StateRefused, Unlisted: true})
+	}
+	_, _, message := reachability(&View{Sample: backlog.Sample{Servers: servers}})
+	if strings.Contains(message, "Refused") || !strings.Contains(message, "000:1: NoAnswer") || !strings.HasSuffix(message, "009:1: NoAnswer, and others") {
+		t.Error(message)
+	}
+	f := Facts{View: View{At: time.Unix(1, 0), Sample: backlog.Sample{Servers: servers}}}
+	status := Build(&v1alpha1.GearmanWorkerPoolStatus{}, &f)
+	if len(status.Servers) != maxServers || status.Servers[0].State != "NoAnswer" {
+		t.Errorf("%d job servers in the status, the first %+v", len(status.Servers), status.Servers[0])
+	}
+	for e, want := range map[backlog.Excess]string{
+		{Addresses: true}:                  "a name in servers",
+		{Pool: true}:                       "--max-job-servers-per-pool",
+		{Namespace: true}:                  "--max-job-servers-per-namespace",
+		{Addresses: true, Namespace: true}: "are used; the namespace",
+	} {
+		if m := excessMessage(e); !strings.Contains(m, want) {
+			t.Errorf("%+v: %s", e, m)
+		}
 	}
 }

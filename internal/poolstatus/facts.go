@@ -22,8 +22,10 @@ type Facts struct {
 	Mode       v1alpha1.ScalingMode
 	Workload   workload.State
 	RollingOut bool
-	ScaledAt   time.Time // when this operator last changed replicas
-	View       View      // the zero value if the pool is stalled
+
+	RuntimeImage string    // that the Deployment's template has; empty: not known, or none
+	ScaledAt     time.Time // when this operator last changed replicas
+	View         View      // the zero value if the pool is stalled
 
 	Stall     Stall
 	Trouble   workload.Trouble // of a pod that can't start

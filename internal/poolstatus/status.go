@@ -22,6 +22,9 @@ func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.Gearman
 	if !f.ScaledAt.IsZero() {
 		status.LastScaleTime = new(metav1.NewTime(f.ScaledAt).Rfc3339Copy())
 	}
+	if f.RuntimeImage != "" {
+		status.RuntimeImage = f.RuntimeImage
+	}
 	if !f.View.At.IsZero() {
 		fillDecision(status, &f.View)
 	}
@@ -54,6 +57,9 @@ func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	return equality.Semantic.DeepEqual(a, b)
 }
 
+// maxServers is how many job servers the schema has room for.
+const maxServers = 256
+
 func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
 	d := v.Decision
 	status.DesiredReplicas = d.Replicas
@@ -64,9 +70,10 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
 	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.Sample.Servers))
 	for i := range v.Sample.Servers {
 		s := &v.Sample.Servers[i]
-		status.Servers = append(status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.State)})
+		status.Servers = append(status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.Reported())})
 	}
 	slices.SortFunc(status.Servers, func(a, b v1alpha1.ServerStatus) int { return strings.Compare(a.Address, b.Address) })
+	status.Servers = status.Servers[:min(len(status.Servers), maxServers)]
 	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: termsOf(d.Terms)}
 	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
 		l := &v1alpha1.LearntStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}

@@ -54,6 +54,7 @@ type Mark struct {
 	reason                      scaling.Reason
 	limited                     scaling.Limit
 	notRunnable, notProgressing bool
+	excess                      backlog.Excess
 	servers                     uint64 // a hash of their states
 }
 
@@ -61,7 +62,7 @@ type Mark struct {
 func MarkOf(v *View) Mark {
 	m := Mark{
 		replicas: v.Decision.Replicas, reason: v.Decision.Reason, limited: v.Decision.Limited,
-		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing,
+		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing, excess: v.Sample.Excess,
 	}
 	h := fnv.New64a()
 	var buffer [128]byte
@@ -69,7 +70,7 @@ func MarkOf(v *View) Mark {
 		s := &v.Sample.Servers[i]
 		b := append(buffer[:0], s.Address...)
 		b = append(s.Resolved.AppendTo(append(b, 0)), 0)
-		b = append(append(b, s.State...), 0)
+		b = append(append(b, s.Reported()...), 0)
 		if s.LoadBalanced {
 			b = append(b, 1)
 		}

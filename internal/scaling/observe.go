@@ -318,8 +318,8 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 				f.Stuck = max(f.Stuck, f.Idled)
 			}
 		}
-		if s.FullFor >= fullSamples {
-			f.Stuck = 0
+		if s.FullFor >= fullSamples || g.Runnable {
+			f.Stuck = 0 // a verdict counts for more than what free slots suggest
 		}
 		f.Stuck = min(f.Stuck, q)
 		v.notRunnable = v.notRunnable || (q > 0 && (g.NotRunnable || (f.Stuck > 0 && s.FreeFor >= need)))

@@ -49,6 +49,8 @@ type FunctionSample struct {
 	BusySeconds float64
 	// NotRunnable is the verdict of the last probe: the backlog of this function isn't handed to a free worker (delayed, cancelled, abandoned).
 	NotRunnable bool
+	// Runnable is the opposite verdict: a job server has a job of this function for a worker that asks. Neither is set without a verdict.
+	Runnable bool
 }
 
 // PodSample is one pod of the pool.

@@ -131,6 +131,11 @@ func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
 	if d := q.ticks(20); !d.NotRunnable {
 		t.Error("free slots were left without jobs for 100 s, and the queue still counts as runnable")
 	}
+	// A job server that has a job for a worker that asks is better evidence than that.
+	q.sample.Functions[0].Runnable = true
+	if d := q.tick(); d.NotRunnable || d.Terms.Stuck > 0 {
+		t.Errorf("with a positive verdict: not runnable %v, stuck %g", d.NotRunnable, d.Terms.Stuck)
+	}
 }
 
 // TestWhyItDoesNotShrink: what a pool that stays as it is says of itself.

@@ -213,6 +213,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: replicas
       type:
         scalar: numeric
+    - name: runtimeImage
+      type:
+        scalar: string
     - name: selector
       type:
         scalar: string

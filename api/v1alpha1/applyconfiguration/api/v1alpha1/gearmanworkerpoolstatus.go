@@ -15,6 +15,8 @@ import (
 type GearmanWorkerPoolStatusApplyConfiguration struct {
 	// ObservedGeneration is the generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	// RuntimeImage is the image from which the worker runtime of the pool's pods comes.
+	RuntimeImage *string `json:"runtimeImage,omitempty"`
 	// Functions lists the pool's functions, joined by commas, for kubectl get.
 	Functions *string `json:"functions,omitempty"`
 	// Replicas is the number of pods that exist.
@@ -36,7 +38,7 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	// LastScaleTime is when replicas was last changed.
 	LastScaleTime *v1.Time `json:"lastScaleTime,omitempty"`
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, FunctionShared.
+	// BacklogNotProgressing, FunctionShared, TooManyJobServers.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -51,6 +53,14 @@ func GearmanWorkerPoolStatus() *GearmanWorkerPoolStatusApplyConfiguration {
 // If called multiple times, the ObservedGeneration field is set to the value of the last call.
 func (b *GearmanWorkerPoolStatusApplyConfiguration) WithObservedGeneration(value int64) *GearmanWorkerPoolStatusApplyConfiguration {
 	b.ObservedGeneration = &value
+	return b
+}
+
+// WithRuntimeImage sets the RuntimeImage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RuntimeImage field is set to the value of the last call.
+func (b *GearmanWorkerPoolStatusApplyConfiguration) WithRuntimeImage(value string) *GearmanWorkerPoolStatusApplyConfiguration {
+	b.RuntimeImage = &value
 	return b
 }
 
