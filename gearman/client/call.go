@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -40,30 +39,62 @@ type event struct {
 
 // mailbox carries events from connections' goroutines to the one that runs a call or a set. Posting never waits.
 type mailbox struct {
+	wake chan struct{}
+	left chan struct{} // closed when nobody takes any more
+
+	// own are the connections that belong to this mailbox's calls. Of the goroutine that takes.
+	own map[*server]*conn
+
 	mu     sync.Mutex
 	events []event
 	spare  []event
-	wake   chan struct{}
+	bytes  int           // of data in events
+	room   chan struct{} // closed by the next take; nil: nobody waits for it
 }
 
-func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
+// heldParts is how many bytes of parts may wait for a caller before its connection is read no further.
+const heldParts = 1 << 20
+
+func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1), left: make(chan struct{})} }
 
 // take gives what was posted since, to be used before the next take.
 func (m *mailbox) take() []event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	clear(m.spare[:cap(m.spare)]) // what was taken last is of no more use
 	out := m.events
-	m.events, m.spare = m.spare[:0], out
+	m.events, m.spare, m.bytes = m.spare[:0], out, 0
+	if m.room != nil {
+		close(m.room)
+		m.room = nil
+	}
 	return out
+}
+
+// full gives a channel that is closed by the next take, or nil if there is room.
+func (m *mailbox) full() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.bytes < heldParts {
+		return nil
+	}
+	if m.room == nil {
+		m.room = make(chan struct{})
+	}
+	return m.room
 }
 
 // call is a task on its way.
 type call struct {
 	task     *Task
+	function string
 	box      *mailbox
 	deadline time.Time // of the task itself; zero: none
 
 	// Of the goroutine that owns box.
+	conn   *conn // that it was sent over
+	ticket *ticket
+	chunk  *chunk // of a large payload
 	result Result
 	boom   *ExceptionError // a worker's exception on a server where that ends nothing
 	ended  bool
@@ -74,6 +105,7 @@ func (k *call) post(ev event) {
 	m := k.box
 	m.mu.Lock()
 	m.events = append(m.events, ev)
+	m.bytes += len(ev.data)
 	m.mu.Unlock()
 	select {
 	case m.wake <- struct{}{}:
@@ -82,37 +114,37 @@ func (k *call) post(ev event) {
 }
 
 // submitTo stages a task at the best server that takes it. The connection is to be flushed.
-func (c *Client) submitTo(ctx context.Context, k *call) (*conn, error) {
+func (c *Client) submitTo(ctx context.Context, k *call) error {
 	t := k.task
 	if err := c.check(t); err != nil {
-		return nil, err
+		return err
 	}
-	var sent *conn
-	err := c.choose(ctx, t.Unique, func(x *conn) (bool, error) {
-		err := c.stageTask(x, request{call: k}, t)
+	err := c.choose(ctx, t.Unique, c.routeOf(t, k.box), func(x *conn) (bool, error) {
+		ticket := &ticket{call: k, background: t.Background, alone: t.Unique == ""}
+		chunk, err := c.stageTask(ctx, x, request{ticket: ticket}, t)
 		if err != nil {
-			return false, err // not sent, for certain: the next server may have it
+			return ctx.Err() != nil, err // not sent, for certain: the next server may have it
 		}
-		sent = x
+		k.conn, k.ticket, k.chunk = x, ticket, chunk
 		return true, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("submit %s: %w", t.Function, err)
+		return fmt.Errorf("submit %s: %w", t.Function, err)
 	}
-	return sent, nil
+	return nil
 }
 
-// stageTask puts the packet that submits t into a connection's outbox.
-func (c *Client) stageTask(x *conn, r request, t *Task) error {
+// stageTask puts the packet that submits t into a connection's queue.
+func (c *Client) stageTask(ctx context.Context, x *conn, r request, t *Task) (*chunk, error) {
 	typ := t.packetType()
-	if len(t.Payload) > transport.CopyLimit {
-		return x.stageLarge(r, func(dst []byte) []byte {
+	if len(t.Payload) > copyLimit {
+		return x.stage(ctx, r, func(dst []byte) []byte {
 			mark := len(dst)
 			dst = c.appendTask(dst, typ, t, nil)
 			return proto.GrowSize(dst, mark, len(t.Payload))
 		}, t.Payload)
 	}
-	return x.stage(r, func(dst []byte) []byte { return c.appendTask(dst, typ, t, t.Payload) })
+	return x.stage(ctx, r, func(dst []byte) []byte { return c.appendTask(dst, typ, t, t.Payload) }, nil)
 }
 
 func (c *Client) appendTask(dst []byte, typ proto.Type, t *Task, payload []byte) []byte {
@@ -143,18 +175,18 @@ func (k *keyMaker) next() string {
 
 // runOne runs a single task.
 func (c *Client) runOne(ctx context.Context, t *Task) Result {
-	k := &call{task: t, box: newMailbox(), result: Result{Task: t}}
+	k := &call{task: t, function: t.Function, box: newMailbox(), result: Result{Task: t}}
+	defer c.release(k.box)
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.Timeout, errTaskTime(t))
 		defer cancel()
 	}
-	x, err := c.submitTo(ctx, k)
-	if err != nil {
+	if err := c.submitTo(ctx, k); err != nil {
 		k.end(err)
 		return k.result
 	}
-	_ = x.out.Flush() // the call is told of a failure, by the connection's end
+	k.conn.out.flush() // the call is told of a failure, by the connection's end
 	for {
 		for _, ev := range k.box.take() {
 			k.handle(ev)
@@ -165,7 +197,7 @@ func (c *Client) runOne(ctx context.Context, t *Task) Result {
 		select {
 		case <-k.box.wake:
 		case <-ctx.Done():
-			k.end(k.interrupted(context.Cause(ctx)))
+			k.abandon(context.Cause(ctx))
 			return k.result
 		}
 	}
@@ -175,12 +207,17 @@ func errTaskTime(t *Task) error {
 	return fmt.Errorf("no result within %v: %w", t.Timeout, context.DeadlineExceeded)
 }
 
-// interrupted says what a call waited for when its time was up.
-func (k *call) interrupted(cause error) error {
-	if k.result.ID.Handle == "" {
-		return fmt.Errorf("submit %s: wait for a job server to accept the job: %w: %w", k.task.Function, ErrUncertain, cause)
+// abandon ends a call that is out of time: what it left at its connection is forgotten.
+func (k *call) abandon(cause error) {
+	sent := k.conn.leave(k.ticket, k.chunk)
+	switch {
+	case k.result.ID.Handle != "":
+		k.end(fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause))
+	case sent:
+		k.end(fmt.Errorf("submit %s: wait for job server %s to accept the job: %w: %w", k.task.Function, k.conn.s.ep, ErrUncertain, cause))
+	default:
+		k.end(fmt.Errorf("submit %s: wait for job server %s to take what was sent before: %w: %w", k.task.Function, k.conn.s.ep, errNotSent, cause))
 	}
-	return fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause)
 }
 
 // handle takes an event, and calls the task's callbacks.
@@ -203,11 +240,7 @@ func (k *call) handle(ev event) {
 			t.OnStatus(ev.n, ev.d)
 		}
 	case data:
-		if t.OnData != nil {
-			t.OnData(ev.data)
-		} else {
-			k.result.Data = append(k.result.Data, ev.data...)
-		}
+		k.part(ev.data)
 	case warning:
 		if t.OnWarning != nil {
 			t.OnWarning(ev.data)
@@ -237,6 +270,21 @@ func (k *call) handle(ev event) {
 		}
 		k.end(k.wrap(err))
 	}
+}
+
+// part takes a part of the result.
+func (k *call) part(data []byte) {
+	if k.task.OnData != nil {
+		k.task.OnData(data)
+		return
+	}
+	limit := k.conn.c.o.MaxResult
+	if len(k.result.Data)+len(data) > limit {
+		k.conn.leave(k.ticket, nil)
+		k.end(k.wrap(fmt.Errorf("the parts of the result are over the limit of %d bytes (Options.MaxResult): %w", limit, proto.ErrTooLarge)))
+		return
+	}
+	k.result.Data = append(k.result.Data, data...)
 }
 
 // wrap names the job in an error about it.

@@ -17,23 +17,26 @@ import (
 
 // Client submits jobs. Make one with New, and Close it.
 type Client struct {
-	o         Options
-	addresses []transport.Address
-	dialer    transport.Dialer
-	backoff   transport.Backoff
+	o       Options
+	dialer  transport.Dialer
+	backoff transport.Backoff
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // connections' goroutines
 
-	turn atomic.Uint64 // of RoundRobin
-	keys keyMaker
-	snap atomic.Pointer[snapshot]
+	turn  atomic.Uint64 // of RoundRobin
+	keys  keyMaker
+	large functionSet // whose results were large
+	hooks hookQueue
 
 	mu      sync.Mutex
 	closed  bool
 	servers map[transport.Endpoint]*server
-	lookup  *lookup // under way
+	names   []*name
+	changed chan struct{} // closed, and another put in its place, when a look-up has ended
+	settled atomic.Bool   // the first calls have waited for slow names
+	snap    atomic.Pointer[snapshot]
 }
 
 // New makes a client. It connects when something is to be sent.
@@ -41,13 +44,13 @@ func New(o Options) (*Client, error) {
 	if len(o.Servers) == 0 {
 		return nil, fmt.Errorf("%w: Servers is empty, at least one job server is needed", ErrOptions)
 	}
-	var addresses []transport.Address
+	var names []*name
 	for _, s := range o.Servers {
 		a, err := transport.ParseAddress(s)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 		}
-		addresses = append(addresses, a)
+		names = append(names, newName(a))
 	}
 	if o.Select < RoundRobin || o.Select > InOrder {
 		return nil, fmt.Errorf("%w: Select is %d", ErrOptions, o.Select)
@@ -60,6 +63,7 @@ func New(o Options) (*Client, error) {
 		{&o.ConnectTimeout, time.Second},
 		{&o.ReplyTimeout, 30 * time.Second},
 		{&o.WriteTimeout, 30 * time.Second},
+		{&o.KeepAlive, time.Minute},
 		{&o.QuarantineMin, time.Second},
 		{&o.QuarantineMax, 30 * time.Second},
 	} {
@@ -67,28 +71,40 @@ func New(o Options) (*Client, error) {
 			*d.value = d.fallback
 		}
 	}
+	if o.MaxResult < 0 {
+		return nil, fmt.Errorf("%w: MaxResult is %d, want a number of bytes or 0 for the default", ErrOptions, o.MaxResult)
+	}
+	if o.MaxResult == 0 {
+		o.MaxResult = 256 << 20
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		o:         o,
-		addresses: addresses,
-		dialer:    transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
-		backoff:   transport.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
-		servers:   make(map[transport.Endpoint]*server),
-		keys:      keyMaker{prefix: rand.Text()},
+		o:       o,
+		names:   names,
+		dialer:  transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
+		backoff: transport.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
+		servers: make(map[transport.Endpoint]*server),
+		keys:    keyMaker{prefix: rand.Text()},
+		changed: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed. Closing twice is fine.
+// Close ends all connections and waits for their goroutines, and for hooks that are still to be called. Calls that wait end with ErrClosed.
+// Closing twice is fine. Where a hook calls Close, it doesn't wait for hooks.
 func (c *Client) Close() error {
+	inHook := c.hooks.isCalling()
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
+	if !inHook {
+		c.hooks.join()
+	}
 	return nil
 }
 
@@ -149,8 +165,9 @@ func (c *Client) Status(ctx context.Context, id JobID) (JobStatus, error) {
 	return c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatus(dst, id.Handle) })
 }
 
-// StatusByUnique asks for the job with a unique key: with ByUnique at the server that is chosen for it, else at all servers until one knows it.
-// Perl's server doesn't know the question.
+// StatusByUnique asks for the job with a unique key, one server after the other until one knows it: with ByUnique the one that is chosen for the
+// key first, since a job can have gone to the next one while that was away. A server that can't be asked is an error only if no
+// other knows the job. Perl's server doesn't know the question.
 func (c *Client) StatusByUnique(ctx context.Context, unique string) (JobStatus, error) {
 	if err := proto.CheckUnique(unique); err != nil {
 		return JobStatus{}, err
@@ -160,7 +177,7 @@ func (c *Client) StatusByUnique(ctx context.Context, unique string) (JobStatus, 
 		return JobStatus{}, err
 	}
 	if c.o.Select == ByUnique {
-		servers = rank(servers, unique)[:1]
+		servers = rank(servers, unique)
 	}
 	var errs []error
 	for _, s := range servers {
@@ -204,14 +221,15 @@ func (c *Client) Echo(ctx context.Context, data []byte) error {
 
 // ask sends a request that is answered by one packet.
 func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]byte) []byte) (proto.Packet, error) {
-	conn, err := c.connect(ctx, s)
+	conn, err := c.connect(ctx, s, calls)
 	if err != nil {
 		return proto.Packet{}, err
 	}
 	answer := make(chan reply, 1)
-	if err := conn.send(request{reply: answer}, encode); err != nil {
+	if _, err := conn.stage(ctx, request{reply: answer}, encode, nil); err != nil {
 		return proto.Packet{}, fmt.Errorf("%s: %w", step, err)
 	}
+	conn.out.flush()
 	select {
 	case r := <-answer:
 		if r.err != nil {

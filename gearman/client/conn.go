@@ -1,331 +1,223 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is an open connection. Any goroutine sends; one reads and gives each answer to the request that it belongs to: servers answer the requests
-// of a connection in their order.
+// conn is an open connection. Any goroutine stages requests; one writes them, and one reads and gives each answer to the request that it belongs
+// to: servers answer the requests of a connection in their order.
 type conn struct {
-	c   *Client
-	s   *server
-	nc  net.Conn
-	mid *midConn // nc, as in reads from it
-	in  *proto.Conn
-	out *transport.Outbox
+	c     *Client
+	s     *server
+	nc    net.Conn
+	mid   *midConn // nc, as in reads from it
+	in    *proto.Conn
+	out   *writer
+	ended chan struct{} // closed when the connection has ended
+	// holding: the reader waits for the caller that the connection belongs to, to take what came.
+	holding atomic.Bool
 
 	mu       sync.Mutex
 	requests ring             // not answered yet
 	jobs     map[string]*wait // foreground jobs by handle
-	answered uint64
-	dialect  proto.Dialect
+	answered bool
+	givenUp  bool // by the caller whose own it was
+	version  proto.Version
+	noCancel bool // the server doesn't know the command that cancels a job
 	watching bool // the watchdog is set
-	seen     uint64
+	seen     int64
 	watchdog *time.Timer
 	err      error // why the connection is of no more use
 
 	toWake *Pipeline // of the reading goroutine
 }
 
-// request is what an answer is for: one of the fields is set.
+// request is what an answer is for.
 type request struct {
-	call  *call
-	pipe  *Pipeline
-	n     uint64 // pipe's number for it
-	reply chan<- reply
-	greet bool // sent by ourselves; nobody waits
+	ticket *ticket   // a submission
+	pipe   *Pipeline // a pipeline's submission
+	n      uint64    // pipe's number for it
+	reply  chan<- reply
+	text   textKind // a command of ours that is answered by a line of text; nobody waits
+	void   bool     // taken back before it was sent
 }
+
+type textKind int
+
+const (
+	noText textKind = iota
+	versionText
+	cancelText
+)
 
 type reply struct {
 	packet proto.Packet // of its own memory
 	err    error
 }
 
-// wait is who waits for a foreground job. Jobs with equal unique keys are one job to the server, which then sends everything once for each
-// submission, one after the other: so each copy goes to the next in turn.
-type wait struct {
-	calls []*call
-	at    int
+// ticket ties a submission to the call that waits for it. conn.mu guards it.
+type ticket struct {
+	call       *call  // nil: nobody waits any more
+	handle     string // once the job is accepted
+	background bool
+	alone      bool // the job has no key by which others could have joined it
 }
 
-// longestVersion is the longest line that is taken for a server's version.
-const longestVersion = 4 << 10
-
-func newConn(c *Client, s *server, nc net.Conn) *conn {
-	mid := &midConn{Conn: nc, patience: c.o.ReplyTimeout}
-	x := &conn{
-		c: c, s: s, nc: nc, mid: mid, in: proto.NewConn(mid, proto.Limits{Line: longestVersion}),
-		out: transport.NewOutbox(s.ep.String(), nc, c.o.WriteTimeout), jobs: make(map[string]*wait),
-	}
-	x.watchdog = time.AfterFunc(time.Hour, x.watch)
-	x.watchdog.Stop()
-	return x
+// wait is who waits for a foreground job. Jobs with equal unique keys are one job to the server, which then sends everything once for each
+// submission, one after the other: so each copy goes to the next in turn, also if nobody waits for that one any more.
+type wait struct {
+	tickets []*ticket
+	at      int
 }
 
 // errNotSent marks a failure before anything of the request was sent.
 var errNotSent = errors.New("not sent")
 
+func newConn(c *Client, s *server, nc net.Conn) *conn {
+	mid := &midConn{Conn: nc, patience: c.o.ReplyTimeout}
+	x := &conn{
+		c: c, s: s, nc: nc, mid: mid, in: proto.NewConn(mid, proto.Limits{Line: longestVersion, Packet: c.o.MaxResult}),
+		out: newWriter(nc, c.o.WriteTimeout), ended: make(chan struct{}), jobs: make(map[string]*wait),
+	}
+	x.out.ended = x.ended
+	x.watchdog = time.AfterFunc(time.Hour, x.watch)
+	x.watchdog.Stop()
+	return x
+}
+
 // greet asks for the version, to know the server's dialect, and for exceptions. A failure shows in the connection's end.
 func (x *conn) greet() {
-	_ = x.stage(request{greet: true}, func(dst []byte) []byte { return append(dst, "version\n"...) })
+	_, _ = x.stage(context.Background(), request{text: versionText}, func(dst []byte) []byte { return append(dst, "version\n"...) }, nil)
 	if x.c.o.Exceptions {
-		_ = x.stage(request{greet: true}, func(dst []byte) []byte { return proto.AppendOption(dst, proto.Request, "exceptions") })
+		_, _ = x.stage(context.Background(), request{reply: make(chan reply, 1)}, func(dst []byte) []byte { // nobody waits
+			return proto.AppendOption(dst, proto.Request, "exceptions")
+		}, nil)
 	}
 }
 
-// stage enters a request and puts its packet into the outbox, both in one step, so that answers find their requests.
-func (x *conn) stage(r request, encode func([]byte) []byte) error {
-	var gone error
-	err := x.out.Stage(func(dst []byte) []byte {
-		if gone = x.enter(r); gone != nil {
-			return dst
+// stage enters a request and queues its packet, both in one step, so that answers find their requests. body is what encode's packet ends with, if
+// it is too large to copy.
+func (x *conn) stage(ctx context.Context, r request, encode func([]byte) []byte, body []byte) (*chunk, error) {
+	c, err := x.out.stage(ctx, func(dst []byte) ([]byte, *request, error) {
+		entered, err := x.enter(r)
+		if err != nil {
+			return nil, nil, err
 		}
-		return encode(dst)
-	})
-	if err = errors.Join(gone, err); err != nil {
-		return fmt.Errorf("%w: %w", errNotSent, err)
+		return encode(dst), entered, nil
+	}, body)
+	if err != nil {
+		return nil, fmt.Errorf("job server %s: %w: %w", x.s.ep, errNotSent, err)
 	}
-	return nil
+	return c, nil
 }
 
-// stageLarge is stage of a packet whose data is too large to copy.
-func (x *conn) stageLarge(r request, encode func([]byte) []byte, data []byte) error {
-	entered := false
-	var gone error
-	err := x.out.StreamBytes(func(dst []byte) []byte {
-		if gone = x.enter(r); gone != nil {
-			return dst
-		}
-		entered = true
-		return encode(dst)
-	}, data)
-	if entered {
-		return nil // what comes now, the request is told
-	}
-	_ = x.nc.Close() // data may have been written without its packet
-	return fmt.Errorf("%w: %w", errNotSent, errors.Join(gone, err))
-}
-
-func (x *conn) enter(r request) error {
+func (x *conn) enter(r request) (*request, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.err != nil {
-		return fmt.Errorf("job server %s: %w", x.s.ep, x.err)
+		return nil, x.err
 	}
-	x.requests.push(r)
-	if !x.watching {
-		x.watching, x.seen = true, x.answered
-		x.watchdog.Reset(x.c.o.ReplyTimeout)
-	}
-	return nil
+	entered := x.requests.push(r)
+	x.watchLocked()
+	return entered, nil
 }
 
-// send is stage and flush.
-func (x *conn) send(r request, encode func([]byte) []byte) error {
-	if err := x.stage(r, encode); err != nil {
-		return err
+// watchLocked sets the watchdog, if something is waited for.
+func (x *conn) watchLocked() {
+	if x.watching || x.requests.n == 0 && len(x.jobs) == 0 {
+		return
 	}
-	_ = x.out.Flush() // the request is told of a failure, by the connection's end
-	return nil
+	x.watching, x.seen = true, x.progress()
+	x.watchdog.Reset(x.patience())
 }
 
-// watch closes the connection of a server that has answered nothing for too long.
+// patience is how long the connection may be silent now.
+func (x *conn) patience() time.Duration {
+	if x.requests.n > 0 {
+		return x.c.o.ReplyTimeout
+	}
+	return x.c.o.KeepAlive
+}
+
+// progress counts the bytes in both directions.
+func (x *conn) progress() int64 { return x.mid.read.Load() + x.out.wrote.Load() }
+
+// watch closes the connection of a server from which and to which nothing went for too long while it owed an answer. Where only jobs are waited for,
+// it asks the server for an echo, which also keeps what lies between (proxies, address translation) from giving the connection up.
 func (x *conn) watch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	now := x.progress()
+	still := now == x.seen && !x.holding.Load()
+	x.seen = now
 	switch {
-	case x.requests.n == 0 || x.err != nil:
+	case x.err != nil || x.requests.n == 0 && len(x.jobs) == 0:
 		x.watching = false
 		return
-	case x.answered == x.seen:
+	case still && x.requests.n > 0:
 		x.err = fmt.Errorf("no answer within %v", x.c.o.ReplyTimeout)
 		_ = x.nc.Close() // the reader ends by it
 		return
+	case still:
+		x.c.wg.Go(x.keepAlive)
 	}
-	x.seen = x.answered
-	x.watchdog.Reset(x.c.o.ReplyTimeout)
+	x.watchdog.Reset(x.patience())
 }
 
-func (x *conn) readAll() error {
-	for {
-		x.mid.begun = false
-		text, err := x.in.IsText()
-		if err == nil {
-			x.mid.begun = true
-			if text {
-				err = x.readVersion()
-			} else {
-				err = x.readPacket()
+func (x *conn) keepAlive() {
+	// A failure ends the connection.
+	_, _ = x.stage(x.c.ctx, request{reply: make(chan reply, 1)}, func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "") }, nil)
+	x.out.flush()
+}
+
+// leave forgets a submission for which nobody waits any more: what comes of its job is dropped, and the job is taken back at the server if that
+// harms nobody else. It reports whether any of the submission may have been sent.
+func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
+	sent = true
+	if c != nil {
+		x.out.detach(c, func(r *request) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if r.ticket == t {
+				r.void, sent = true, false
 			}
-		}
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the server closed the connection")
-		}
-		if x.toWake != nil && (err != nil || !x.in.HasPacket()) {
-			x.wakePipeline()
-		}
-		if err != nil {
-			_ = x.nc.Close() // nothing more comes
-			return cmp.Or(x.out.Err(), err)
-		}
+		})
 	}
-}
-
-// wakePipeline tells a pipeline of what was accepted. While more answers are in memory already it needn't wake: it then refills its window
-// in one write.
-func (x *conn) wakePipeline() {
-	if x.toWake != nil {
-		x.toWake.ping()
-		x.toWake = nil
-	}
-}
-
-// readVersion reads the one line of text that is asked for.
-func (x *conn) readVersion() error {
 	x.mu.Lock()
-	asked := x.requests.n > 0 && x.requests.buf[x.requests.head].greet
+	t.call = nil
+	cancel := x.cancelableLocked(t)
 	x.mu.Unlock()
-	if !asked { // there may be no end to it, so not a byte of it is waited for
-		return errors.New("text where none was asked for")
+	if cancel {
+		x.cancel(t.handle)
 	}
-	line, err := x.in.ReadLine()
-	if err != nil {
-		return err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.requests.pop() // ours: only this goroutine takes any
-	x.answered++
-	x.dialect = proto.ParseVersion(string(line)).Dialect
-	return nil
+	return sent
 }
 
-func (x *conn) readPacket() error {
-	p, err := x.in.Next()
-	if err != nil {
-		return err
-	}
-	switch p.Type {
-	case proto.TypeJobCreated, proto.TypeError, proto.TypeStatusRes, proto.TypeStatusResUnique, proto.TypeEchoRes, proto.TypeOptionRes:
-		return x.answer(p)
-	case proto.TypeWorkComplete, proto.TypeWorkFail, proto.TypeWorkException, proto.TypeWorkData, proto.TypeWorkWarning, proto.TypeWorkStatus:
-		return x.work(p)
-	case proto.TypeNoop:
-		return nil
-	}
-	return fmt.Errorf("%s to a client: %w", p, proto.ErrType)
+// cancelableLocked reports whether the server is to be told that nobody waits for an accepted job: it knows the command, and the job is the caller's alone.
+func (x *conn) cancelableLocked(t *ticket) bool {
+	return t.call == nil && t.handle != "" && t.alone && !t.background && x.err == nil && x.jobs[t.handle] != nil &&
+		x.version.Dialect == proto.Gearmand && !x.noCancel && proto.CheckCommand("cancel job "+t.handle) == nil
 }
 
-// answer gives an answer to the oldest request.
-func (x *conn) answer(p proto.Packet) error {
-	var refused error
-	if p.Type == proto.TypeError {
-		se, err := p.ServerError()
-		if err != nil {
-			return err
-		}
-		refused = fmt.Errorf("job server %s: %w", x.s.ep, se)
-		if se.Code == proto.CodeQueueError {
-			refused = fmt.Errorf("%w (%w)", ErrQueueFull, refused)
-		}
+// cancel takes a job back. It doesn't wait: where much is queued already the job stays.
+func (x *conn) cancel(handle string) {
+	gone, end := context.WithCancel(context.Background())
+	end()
+	_, err := x.stage(gone, request{text: cancelText}, func(dst []byte) []byte {
+		return append(append(append(dst, "cancel job "...), handle...), '\n')
+	}, nil)
+	if err == nil {
+		x.out.flush()
 	}
-	x.mu.Lock()
-	r, ok := x.requests.pop()
-	if !ok {
-		x.mu.Unlock()
-		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
-	}
-	x.answered++
-	if (r.call != nil || r.pipe != nil) && refused == nil && p.Type != proto.TypeJobCreated {
-		x.requests.unpop(r) // to be told of the failure
-		x.mu.Unlock()
-		return fmt.Errorf("%s to a submission: %w", p, proto.ErrType)
-	}
-	if r.call != nil && refused == nil && !r.call.task.Background {
-		w := x.jobs[string(p.Data)]
-		if w == nil {
-			w = &wait{}
-			x.jobs[string(p.Data)] = w
-		}
-		w.calls = append(w.calls, r.call)
-	}
-	x.mu.Unlock()
-	switch {
-	case r.call != nil && refused != nil:
-		r.call.post(event{kind: failed, err: refused})
-	case r.call != nil:
-		r.call.post(event{kind: created, text: string(p.Data), server: x.s.ep.Addr})
-	case r.pipe != nil:
-		r.pipe.accepted(x, r.n, p.Data, refused)
-		if x.toWake != r.pipe {
-			x.wakePipeline()
-			x.toWake = r.pipe
-		}
-	case r.reply != nil && refused != nil:
-		r.reply <- reply{err: refused}
-	case r.reply != nil:
-		r.reply <- reply{packet: proto.Packet{Dir: p.Dir, Type: p.Type, Data: bytes.Clone(p.Data)}}
-	case refused != nil:
-		x.c.o.Logger.Warn("Job server refused an option", "error", refused)
-	}
-	return nil
-}
-
-// work gives what a worker sent to the call that waits for it.
-func (x *conn) work(p proto.Packet) error {
-	w, err := p.Work()
-	if err != nil {
-		return err
-	}
-	x.mu.Lock()
-	final := p.Type.IsFinal() && (p.Type != proto.TypeWorkException || x.dialect != proto.Perl)
-	waiting := x.jobs[string(w.Handle)]
-	if waiting == nil {
-		x.mu.Unlock()
-		return nil // of a job that was ended already
-	}
-	call := waiting.calls[waiting.at]
-	if final {
-		waiting.calls = append(waiting.calls[:waiting.at], waiting.calls[waiting.at+1:]...)
-	} else {
-		waiting.at++
-	}
-	if waiting.at >= len(waiting.calls) {
-		waiting.at = 0
-	}
-	if len(waiting.calls) == 0 {
-		delete(x.jobs, string(w.Handle))
-	}
-	x.mu.Unlock()
-	ev := event{data: bytes.Clone(w.Data)}
-	switch p.Type {
-	case proto.TypeWorkComplete:
-		ev.kind = completed
-	case proto.TypeWorkFail:
-		ev.kind, ev.err = failed, ErrFailed
-	case proto.TypeWorkException:
-		ev.kind, ev.final = exception, final
-	case proto.TypeWorkData:
-		ev.kind = data
-	case proto.TypeWorkWarning:
-		ev.kind = warning
-	case proto.TypeWorkStatus:
-		ev.kind = progress
-		ev.n, ev.d, _ = w.Progress() // what is no number is told as 0 of 0
-	}
-	call.post(ev)
-	return nil
 }
 
 // fail tells all that wait that the connection has ended.
@@ -339,10 +231,20 @@ func (x *conn) fail(err error) {
 	x.requests, x.jobs = ring{}, nil
 	x.watchdog.Stop()
 	x.mu.Unlock()
+	close(x.ended)
 	uncertain := fmt.Errorf("job server %s: %w: %w", x.s.ep, ErrUncertain, err)
 	lost := fmt.Errorf("job server %s: %w: %w", x.s.ep, ErrDisconnected, err)
 	if errors.Is(err, ErrClosed) {
 		lost = fmt.Errorf("job server %s: %w", x.s.ep, err)
+	}
+	tell := func(t *ticket, err error) {
+		x.mu.Lock()
+		call := t.call
+		t.call = nil
+		x.mu.Unlock()
+		if call != nil {
+			call.post(event{kind: failed, err: err})
+		}
 	}
 	for {
 		r, ok := requests.pop()
@@ -350,8 +252,9 @@ func (x *conn) fail(err error) {
 			break
 		}
 		switch {
-		case r.call != nil:
-			r.call.post(event{kind: failed, err: uncertain})
+		case r.void:
+		case r.ticket != nil:
+			tell(r.ticket, uncertain)
 		case r.pipe != nil:
 			r.pipe.accepted(x, r.n, nil, uncertain)
 			r.pipe.ping()
@@ -360,71 +263,90 @@ func (x *conn) fail(err error) {
 		}
 	}
 	for _, w := range jobs {
-		for _, call := range w.calls {
-			call.post(event{kind: failed, err: lost})
+		for _, t := range w.tickets {
+			tell(t, lost)
 		}
 	}
 }
 
-// midConn bounds how long a server may be silent in the middle of something. Its fields are the reading goroutine's.
-type midConn struct {
-	net.Conn
-	patience time.Duration
-	begun    bool // something was begun and has to go on
-	bounded  bool // a deadline is set
+// idle reports whether nothing is waited for.
+func (x *conn) idle() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err == nil && x.requests.n == 0 && len(x.jobs) == 0
 }
 
-func (c *midConn) Read(p []byte) (int, error) {
-	if c.begun || c.bounded {
-		var deadline time.Time
-		if c.begun {
-			deadline = time.Now().Add(c.patience)
-		}
-		if err := c.SetReadDeadline(deadline); err != nil {
-			return 0, err
-		}
-		c.bounded = c.begun
-	}
-	n, err := c.Conn.Read(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("nothing for %v in the middle of a packet", c.patience)
-	}
-	return n, err
+// isUsable reports whether requests can be sent.
+func (x *conn) isUsable() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err == nil && !x.givenUp
 }
+
+// isProven reports whether the server has ever answered.
+func (x *conn) isProven() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.answered
+}
+
+// giveUp closes a connection that its caller has no more use for.
+func (x *conn) giveUp() {
+	x.mu.Lock()
+	x.givenUp = true
+	x.mu.Unlock()
+	_ = x.nc.Close() // the reader ends by it
+}
+
+func (x *conn) isGivenUp() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.givenUp
+}
+
+// cause is why the connection ended: a failed write says more than the end of the reads that follows from it.
+func (x *conn) cause(read error) error { return cmp.Or(x.out.failure(), read) }
 
 // ring is a queue that keeps its memory.
 type ring struct {
-	buf  []request
+	buf  []*request
 	head int
 	n    int
 }
 
-func (q *ring) push(r request) {
+func (q *ring) push(r request) *request {
 	if q.n == len(q.buf) {
-		bigger := make([]request, max(16, 2*len(q.buf)))
+		bigger := make([]*request, max(16, 2*len(q.buf)))
 		for i := range q.n {
 			bigger[i] = q.buf[(q.head+i)%len(q.buf)]
 		}
 		q.buf, q.head = bigger, 0
 	}
-	q.buf[(q.head+q.n)&(len(q.buf)-1)] = r
+	at := &q.buf[(q.head+q.n)&(len(q.buf)-1)]
+	if *at == nil {
+		*at = new(request)
+	}
+	**at = r
 	q.n++
+	return *at
+}
+
+// first is the oldest, or nil. It is of the ring's memory.
+func (q *ring) first() *request {
+	if q.n == 0 {
+		return nil
+	}
+	return q.buf[q.head]
 }
 
 func (q *ring) pop() (request, bool) {
 	if q.n == 0 {
 		return request{}, false
 	}
-	r := q.buf[q.head]
-	q.buf[q.head] = request{}
+	at := q.buf[q.head]
+	r := *at
+	*at = request{}
 	q.head = (q.head + 1) & (len(q.buf) - 1)
 	q.n--
 	return r, true
-}
-
-// unpop puts back what pop gave last.
-func (q *ring) unpop(r request) {
-	q.head = (q.head - 1) & (len(q.buf) - 1)
-	q.buf[q.head] = r
-	q.n++
 }

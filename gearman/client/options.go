@@ -34,13 +34,19 @@ type Options struct {
 	ResolveInterval time.Duration
 	// ConnectTimeout bounds connecting and the TLS handshake (default 1 s, since a caller waits).
 	ConnectTimeout time.Duration
-	// ReplyTimeout is how long a server may take to answer a request (to accept a job, not to run it), or be silent in the middle of a
-	// packet (default 30 s). Then its connection is dropped with all that waits on it.
+	// ReplyTimeout is how long a server that owes an answer (that a job is accepted, not that it has run), or the rest of a packet, may neither
+	// send nor take a byte (default 30 s). Then its connection is dropped with all that waits on it.
 	ReplyTimeout time.Duration
+	// KeepAlive is how long a connection on which only results are waited for may be silent before the server is asked for an echo (default 1
+	// min): that shows whether it is still there, and keeps what lies between from giving the connection up.
+	KeepAlive time.Duration
+	// MaxResult is the largest result, and the largest part of one, in bytes (default 256 MiB). A call whose result is larger fails with
+	// [proto.ErrTooLarge]; others go on.
+	MaxResult int
 	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
 	WriteTimeout time.Duration
 	// QuarantineMin and QuarantineMax bound how long a server that couldn't be reached is passed over: doubled with each failure, jittered
-	// (defaults 1 s, 30 s). If all are in quarantine, all are tried.
+	// (defaults 1 s, 30 s). If all are in quarantine, each is tried after a second at most; until then calls fail at once with the last error.
 	QuarantineMin, QuarantineMax time.Duration
 	// Prefix is put before the name of each function.
 	Prefix string
@@ -53,7 +59,7 @@ type Options struct {
 // Resolver looks names up. *net.Resolver is one.
 type Resolver = transport.Resolver
 
-// Hooks are called by the client's goroutines. Nil ones are skipped.
+// Hooks are called one after the other, by a goroutine of their own, and may call the client's methods. Nil ones are skipped.
 type Hooks struct {
 	// ConnUp is called when a connection to a job server is open, with the time that took.
 	ConnUp func(server string, took time.Duration)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -55,9 +56,15 @@ func (p *Pipeline) Submit(ctx context.Context, t *Task) (uint64, error) {
 		return 0, err
 	}
 	n := p.next
-	err := p.c.choose(ctx, t.Unique, func(x *conn) (bool, error) {
-		if err := p.c.stageTask(x, request{pipe: p, n: n}, t); err != nil {
-			return false, err
+	// The payload may be changed when Submit has returned, so it is copied.
+	if len(t.Payload) > copyLimit {
+		copied := *t
+		copied.Payload = bytes.Clone(t.Payload)
+		t = &copied
+	}
+	err := p.c.choose(ctx, t.Unique, p.c.routeOf(t, nil), func(x *conn) (bool, error) {
+		if _, err := p.c.stageTask(ctx, x, request{pipe: p, n: n}, t); err != nil {
+			return ctx.Err() != nil, err
 		}
 		p.touched[x] = struct{}{}
 		return true, nil
@@ -75,7 +82,7 @@ func (p *Pipeline) Submit(ctx context.Context, t *Task) (uint64, error) {
 // Flush sends what is buffered. Failures are told to Done and by Wait.
 func (p *Pipeline) Flush() {
 	for x := range p.touched {
-		_ = x.out.Flush() // its requests are told, by the connection's end
+		x.out.flush() // its requests are told, by the connection's end
 	}
 	clear(p.touched)
 	p.bytes = 0

@@ -1,14 +1,11 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
-	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
@@ -17,252 +14,55 @@ import (
 // server is one job server. Client.mu guards it.
 type server struct {
 	ep       transport.Endpoint
-	conn     *conn    // open, or nil
-	dial     *attempt // under way, or nil
-	failures int      // in a row
+	lanes    [2]lane
+	idle     []*conn // of callers' own, to be used again
+	failures int     // in a row
 	until    time.Time
+	retry    time.Time // when it may be tried before until, where no other is left
+	err      error     // of the last failure
 }
+
+// lane is a connection that calls share.
+type lane struct {
+	conn *conn    // open, or nil
+	dial *attempt // under way, or nil
+}
+
+// Lanes of a server.
+const (
+	calls = iota // what is small
+	bulks        // what is large, so that nothing small waits behind it
+	own          // a caller's own connection, not a lane
+)
 
 // attempt is a connection being opened, for which any number of callers wait.
 type attempt struct {
-	done chan struct{} // closed when conn and err are set
-	conn *conn
-	err  error
+	begin time.Time
+	done  chan struct{} // closed when conn and err are set
+	conn  *conn
+	err   error
 }
 
-// snapshot is what the servers' names stood for at a time.
-type snapshot struct {
-	servers []*server
-	at      time.Time
-	fixed   bool // only IP addresses: nothing to look up again
+func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.lanes[bulks].conn != nil }
+
+// lastResort is how long a server that failed is left alone at most while no other can be reached: calls then end with its last error.
+const lastResort = time.Second
+
+// failedLocked notes a failure, and for how long the server is to be passed over.
+func (s *server) failedLocked(err error, backoff transport.Backoff) {
+	s.failures++
+	s.err = err
+	d := backoff.Delay(s.failures)
+	s.until = time.Now().Add(d)
+	s.retry = time.Now().Add(min(d, lastResort))
 }
 
-type lookup struct {
-	done chan struct{}
-	err  error
-}
-
-// resolved gives the job servers, in the order of Options.Servers. Names are looked up once in a while, one caller for all; if that fails, what
-// was known before is used on.
-func (c *Client) resolved(ctx context.Context) ([]*server, error) {
-	snap := c.snap.Load()
-	if snap != nil && (snap.fixed || time.Since(snap.at) < c.o.ResolveInterval) {
-		return snap.servers, nil
-	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil, ErrClosed
-	}
-	l := c.lookup
-	if l == nil {
-		l = &lookup{done: make(chan struct{})}
-		c.lookup = l
-		c.wg.Go(func() { c.resolve(l) })
-	}
-	c.mu.Unlock()
-	if snap != nil {
-		return snap.servers, nil // the answer is for later calls
-	}
-	select {
-	case <-l.done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("resolve job servers: %w", context.Cause(ctx))
-	}
-	if snap = c.snap.Load(); snap != nil {
-		return snap.servers, nil
-	}
-	return nil, l.err
-}
-
-func (c *Client) resolve(l *lookup) {
-	ctx, cancel := context.WithTimeout(c.ctx, max(c.o.ConnectTimeout, 5*time.Second))
-	defer cancel()
-	var endpoints []transport.Endpoint
-	var errs []error
-	fixed := true
-	for _, a := range c.addresses {
-		found, err := transport.Resolve(ctx, c.o.Resolver, a)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, ep := range found {
-			if !slices.Contains(endpoints, ep) {
-				endpoints = append(endpoints, ep)
-			}
-		}
-		if _, err := netip.ParseAddr(a.Host); err != nil {
-			fixed = false
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		c.o.Logger.Warn("Job server names don't all resolve", "error", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lookup = nil
-	old := c.snap.Load()
-	switch {
-	case len(endpoints) == 0 && old == nil:
-		l.err = fmt.Errorf("%w: %w", ErrNoServer, errors.Join(errs...))
-	case len(errs) > 0 && old != nil: // half an answer doesn't replace a whole one
-		c.snap.Store(&snapshot{servers: old.servers, at: time.Now()})
-	default:
-		snap := &snapshot{at: time.Now(), fixed: fixed}
-		for _, ep := range endpoints {
-			s := c.servers[ep]
-			if s == nil {
-				s = &server{ep: ep}
-				c.servers[ep] = s
-			}
-			snap.servers = append(snap.servers, s)
-		}
-		c.snap.Store(snap)
-	}
-	close(l.done)
-}
-
-// serverOf finds the server of a job by its address, which may have left its name since.
-func (c *Client) serverOf(ctx context.Context, addr string) (*server, error) {
-	if _, err := c.resolved(ctx); err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.servers {
-		if s.ep.Addr == addr {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: %s is not one of this client's job servers", ErrNoServer, addr)
-}
-
-// choose calls try with the servers for a job, best first, until it takes one: those in quarantine only if all others have failed.
-// try's errors are collected; stop ends the search with its error.
-func (c *Client) choose(ctx context.Context, unique string, try func(*conn) (stop bool, err error)) error {
-	servers, err := c.resolved(ctx)
-	if err != nil {
-		return err
-	}
-	if unique != "" && c.o.Select == ByUnique {
-		servers = rank(servers, unique)
-	}
-	n := len(servers)
-	start := 0
-	switch {
-	case n == 1, c.o.Select == InOrder, c.o.Select == ByUnique && unique != "":
-	case c.o.Select == Random:
-		start = rand.IntN(n)
-	default:
-		start = int(c.turn.Add(1) % uint64(n))
-	}
-	var errs []error
-	for _, quarantined := range []bool{false, true} {
-		for i := range n {
-			s := servers[(start+i)%n]
-			conn := c.open(s)
-			if conn == nil {
-				if c.inQuarantine(s) != quarantined || quarantined && tried(errs, s) {
-					continue
-				}
-				if conn, err = c.connect(ctx, s); err != nil {
-					if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-						return errors.Join(append(errs, err)...)
-					}
-					errs = append(errs, &serverError{s, err})
-					continue
-				}
-			} else if quarantined {
-				continue // the first round had it
-			}
-			stop, err := try(conn)
-			if stop {
-				return err
-			}
-			errs = append(errs, &serverError{s, err})
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrNoServer, errors.Join(errs...))
-}
-
-// serverError remembers which server an error is of.
-type serverError struct {
-	s   *server
-	err error
-}
-
-func (e *serverError) Error() string { return e.err.Error() }
-func (e *serverError) Unwrap() error { return e.err }
-
-func tried(errs []error, s *server) bool {
-	return slices.ContainsFunc(errs, func(err error) bool {
-		var se *serverError
-		return errors.As(err, &se) && se.s == s
-	})
-}
-
-// rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that comes or goes moves only its own keys.
-func rank(servers []*server, unique string) []*server {
-	type scored struct {
-		s     *server
-		score uint64
-	}
-	all := make([]scored, len(servers))
-	for i, s := range servers {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(s.ep.Addr)) // never fails
-		_, _ = h.Write([]byte{0})
-		_, _ = h.Write([]byte(unique))
-		all[i] = scored{s, mix(h.Sum64())}
-	}
-	slices.SortFunc(all, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
-	out := make([]*server, len(all))
-	for i, a := range all {
-		out[i] = a.s
-	}
-	return out
-}
-
-// mix spreads the bits of an FNV hash, whose high ones depend little on the last bytes (the finalizer of MurmurHash3, in the public domain).
-func mix(h uint64) uint64 {
-	h ^= h >> 33
-	h *= 0xff51afd7ed558ccd
-	h ^= h >> 33
-	h *= 0xc4ceb9fe1a85ec53
-	return h ^ h>>33
-}
-
-func (c *Client) inQuarantine(s *server) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return s.dial == nil && time.Now().Before(s.until)
-}
-
-// open gives the server's open connection, or nil.
-func (c *Client) open(s *server) *conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return s.conn
-}
-
-// connect gives the server's connection, opened if need be by one caller for all.
-func (c *Client) connect(ctx context.Context, s *server) (*conn, error) {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil, fmt.Errorf("job server %s: %w", s.ep, ErrClosed)
-	}
-	if s.conn != nil {
-		defer c.mu.Unlock()
-		return s.conn, nil
-	}
-	a := s.dial
+// connect gives the server's connection of a lane, opened if need be by one caller for all. Shortly after a failure it fails at once, for the same reason.
+func (c *Client) connect(ctx context.Context, s *server, in int) (*conn, error) {
+	a, conn, err := c.attempt(s, in)
 	if a == nil {
-		a = &attempt{done: make(chan struct{})}
-		s.dial = a
-		c.wg.Go(func() { c.dialAndServe(s, a) })
+		return conn, err
 	}
-	c.mu.Unlock()
 	select {
 	case <-a.done:
 		return a.conn, a.err
@@ -271,55 +71,153 @@ func (c *Client) connect(ctx context.Context, s *server) (*conn, error) {
 	}
 }
 
+// attempt gives a lane's open connection, or the attempt to open it, or why there is none.
+func (c *Client) attempt(s *server, in int) (*attempt, *conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, fmt.Errorf("job server %s: %w", s.ep, ErrClosed)
+	}
+	var l *lane // of a caller's own connection: none
+	if in != own {
+		l = &s.lanes[in]
+		if l.conn != nil {
+			return nil, l.conn, nil
+		}
+		if l.dial != nil {
+			return l.dial, nil, nil
+		}
+	}
+	if s.failures > 0 && time.Now().Before(s.retry) {
+		return nil, nil, s.err
+	}
+	a := &attempt{begin: time.Now(), done: make(chan struct{})}
+	if l != nil {
+		l.dial = a
+	}
+	c.wg.Go(func() { c.dialAndServe(s, l, a) })
+	return a, nil, nil
+}
+
 // dialAndServe opens a connection and reads from it until it ends. It is the connection's goroutine.
-func (c *Client) dialAndServe(s *server, a *attempt) {
+func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 	start := time.Now()
 	nc, err := c.dialer.Connect(c.ctx, s.ep)
-	c.mu.Lock()
-	s.dial = nil
-	if err != nil {
-		s.failures++
-		s.until = time.Now().Add(c.backoff.Delay(s.failures))
-		if c.closed {
-			err = fmt.Errorf("job server %s: %w", s.ep, ErrClosed)
-		}
-	} else {
-		s.failures, s.until = 0, time.Time{}
-		s.conn = newConn(c, s, nc)
+	var conn *conn
+	if err == nil {
+		conn = newConn(c, s, nc)
+		conn.greet()
 	}
-	conn := s.conn
+	c.mu.Lock()
+	if l != nil {
+		l.dial, l.conn = nil, conn
+	}
+	switch {
+	case err != nil && c.closed:
+		err = fmt.Errorf("job server %s: %w", s.ep, ErrClosed)
+	case err != nil:
+		s.failedLocked(err, c.backoff)
+		c.otherFamilyLocked()
+	}
 	c.mu.Unlock()
 	if err != nil {
 		a.err = err
 		close(a.done)
 		c.o.Logger.Warn("Job server can't be reached", "server", s.ep.String(), "error", err)
-		if f := c.o.Hooks.ConnDown; f != nil {
-			f(s.ep.Addr, err)
-		}
+		c.hooks.down(c.o.Hooks, s.ep.Addr, err)
 		return
 	}
-	if f := c.o.Hooks.ConnUp; f != nil {
-		f(s.ep.Addr, time.Since(start))
-	}
+	c.hooks.up(c.o.Hooks, s.ep.Addr, time.Since(start))
 	a.conn = conn
-	conn.greet()
 	close(a.done)
-	stop := context.AfterFunc(c.ctx, func() { _ = nc.Close() }) // the reader below ends by it
+	c.serve(s, l, conn)
+}
+
+// serve reads from a connection until it ends.
+func (c *Client) serve(s *server, l *lane, x *conn) {
+	stop := context.AfterFunc(c.ctx, func() { _ = x.nc.Close() }) // the reader below ends by it
 	defer stop()
-	err = conn.readAll()
+	var writing sync.WaitGroup
+	writing.Go(x.out.run)
+	err := x.readAll()
 	c.mu.Lock()
-	s.conn = nil
-	if c.closed {
+	if l != nil {
+		l.conn = nil
+	}
+	s.idle = slices.DeleteFunc(s.idle, func(other *conn) bool { return other == x })
+	given := x.isGivenUp()
+	switch {
+	case c.closed:
 		err = ErrClosed
+	case given: // by the caller whose own it was
+		err = errGivenUp
+	case x.isProven():
+		s.failures, s.until, s.retry = 0, time.Time{}, time.Time{}
+	default: // a server that takes connections and answers nothing is as good as one that doesn't
+		s.failedLocked(fmt.Errorf("job server %s: %w", s.ep, err), c.backoff)
+		c.otherFamilyLocked()
 	}
 	c.mu.Unlock()
-	conn.fail(err)
-	if errors.Is(err, ErrClosed) {
+	x.fail(err)
+	writing.Wait()
+	if errors.Is(err, ErrClosed) || errors.Is(err, errGivenUp) {
 		err = nil
 	} else {
 		c.o.Logger.Warn("Job server connection is down", "server", s.ep.String(), "error", err)
 	}
-	if f := c.o.Hooks.ConnDown; f != nil {
-		f(s.ep.Addr, err)
+	c.hooks.down(c.o.Hooks, s.ep.Addr, err)
+}
+
+// errGivenUp is the end of a connection that its caller has no more use for.
+var errGivenUp = errors.New("the connection is of no more use")
+
+// maxIdle is how many connections of callers' own are kept for others, at each server.
+const maxIdle = 2
+
+// ownConn gives a connection that carries the calls of one mailbox only.
+func (c *Client) ownConn(ctx context.Context, s *server, box *mailbox) (*conn, error) {
+	if x := box.own[s]; x != nil && x.isUsable() {
+		return x, nil
+	}
+	c.mu.Lock()
+	var x *conn
+	for x == nil && len(s.idle) > 0 {
+		x = s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+		if !x.isUsable() {
+			x = nil
+		}
+	}
+	c.mu.Unlock()
+	if x == nil {
+		var err error
+		if x, err = c.connect(ctx, s, own); err != nil {
+			return nil, err
+		}
+	}
+	if box.own == nil {
+		box.own = make(map[*server]*conn)
+	}
+	box.own[s] = x
+	return x, nil
+}
+
+// release ends the use of a mailbox: its own connections are kept for others if nothing is waited for on them, else closed, by which the
+// server forgets their jobs.
+func (c *Client) release(box *mailbox) {
+	if box.own == nil {
+		return
+	}
+	close(box.left)
+	for s, x := range box.own {
+		c.mu.Lock()
+		keep := len(s.idle) < maxIdle && !c.closed && x.idle()
+		if keep {
+			s.idle = append(s.idle, x)
+		}
+		c.mu.Unlock()
+		if !keep {
+			x.giveUp()
+		}
 	}
 }

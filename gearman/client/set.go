@@ -20,6 +20,7 @@ const setBatch = 64
 // ctx if it ended first, else nil: what became of each task is in its result. Callbacks run in the caller's goroutine, one at a time.
 func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	box := newMailbox()
+	defer c.release(box)
 	calls := make([]*call, len(tasks))
 	open := 0
 	handle := func() {
@@ -34,24 +35,23 @@ func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	conns := make(map[*conn]struct{})
 	flush := func() {
 		for x := range conns {
-			_ = x.out.Flush() // its calls are told of a failure, by the connection's end
+			x.out.flush() // its calls are told of a failure, by the connection's end
 		}
 		clear(conns)
 	}
 	for i, t := range tasks {
-		k := &call{task: t, box: box, result: Result{Task: t}}
+		k := &call{task: t, function: t.Function, box: box, result: Result{Task: t}}
 		calls[i] = k
 		if t.Timeout > 0 {
 			k.deadline = time.Now().Add(t.Timeout)
 		}
 		open++
-		x, err := c.submitTo(ctx, k)
-		if err != nil {
+		if err := c.submitTo(ctx, k); err != nil {
 			k.end(err)
 			open--
 			continue
 		}
-		conns[x] = struct{}{}
+		conns[k.conn] = struct{}{}
 		if i%setBatch == setBatch-1 {
 			flush()
 			handle()
@@ -92,7 +92,7 @@ func waitSet(ctx context.Context, box *mailbox, calls []*call, open *int, handle
 			}
 			for _, k := range calls {
 				if !k.ended {
-					k.end(k.interrupted(context.Cause(ctx)))
+					k.abandon(context.Cause(ctx))
 				}
 			}
 			return context.Cause(ctx)
@@ -109,7 +109,7 @@ func expire(calls []*call, open *int) time.Time {
 			continue
 		}
 		if !k.deadline.After(now) {
-			k.end(k.interrupted(errTaskTime(k.task)))
+			k.abandon(errTaskTime(k.task))
 			*open--
 		} else if next.IsZero() || k.deadline.Before(next) {
 			next = k.deadline

@@ -19,7 +19,7 @@ type Pair struct{ Arg, Result Codec }
 var (
 	// Raw takes and gives bytes and strings as they are.
 	Raw = Pair{Arg: raw{}, Result: raw{}}
-	// JSON is encoding/json both ways.
+	// JSON is encoding/json both ways. Data of no bytes decodes into nothing, without an error.
 	JSON = Pair{Arg: jsonCodec{}, Result: jsonCodec{}}
 	// NetGearman is what PHP's Net_Gearman does; see NetGearmanArg and NetGearmanResult.
 	NetGearman = Pair{Arg: NetGearmanArg{}, Result: NetGearmanResult{}}
@@ -60,4 +60,10 @@ type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-func (jsonCodec) Decode(data []byte, v any) error { return json.Unmarshal(data, v) }
+// Decode leaves v as it is if there is no data: a worker of any language completes a job without a result so.
+func (jsonCodec) Decode(data []byte, v any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(data, v)
+}

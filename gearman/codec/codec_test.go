@@ -155,6 +155,12 @@ func TestRawAndJSON(t *testing.T) {
 	if _, err := Raw.Result.Encode(1); !errors.Is(err, ErrType) {
 		t.Error(err)
 	}
+	kept := 7 // a job can complete without a result
+	for _, c := range []Codec{JSON.Arg, JSON.Result} {
+		if err := errors.Join(c.Decode(nil, &kept), c.Decode([]byte{}, &kept)); err != nil || kept != 7 {
+			t.Errorf("no data: %v, %d", err, kept)
+		}
+	}
 	out, err := JSON.Arg.Encode(map[string]int{"a": 1})
 	var m map[string]int
 	if err := errors.Join(err, JSON.Result.Decode(out, &m)); err != nil || m["a"] != 1 {

@@ -171,10 +171,9 @@ func (p Packet) Work() (Work, error) {
 	case TypeWorkComplete, TypeWorkException, TypeWorkData, TypeWorkWarning:
 		w.Handle = cut(&rest, &ok)
 		w.Data = rest
-	case TypeWorkFail:
-		arg, err := p.Arg()
-		w.Handle = arg
-		return w, err
+	case TypeWorkFail: // workers send what they like behind the handle, and gearmand passes it on
+		w.Handle, _, _ = bytes.Cut(p.Data, nul)
+		return w, nil
 	case TypeWorkStatus:
 		w.Handle, w.Numerator = cut(&rest, &ok), cut(&rest, &ok)
 		w.Denominator, _, _ = bytes.Cut(rest, nul)

@@ -76,26 +76,47 @@ type Resolver interface {
 // both families only those of the family that comes first are taken, since a job server with two families would be met twice.
 // The answer is sorted and without duplicates, and never empty without an error.
 func Resolve(ctx context.Context, r Resolver, a Address) ([]Endpoint, error) {
+	f, err := ResolveFamilies(ctx, r, a)
+	return f.First, err
+}
+
+// Families are the job servers behind an address by the family of their addresses.
+type Families struct {
+	First []Endpoint // those of the family that the resolver puts first
+	Other []Endpoint // those of the other one: the same job servers, to be tried where none of First can be reached
+}
+
+// ResolveFamilies is Resolve that keeps the addresses of the other family, too. First is never empty without an error.
+func ResolveFamilies(ctx context.Context, r Resolver, a Address) (Families, error) {
 	if _, err := netip.ParseAddr(a.Host); err == nil {
-		return []Endpoint{{Addr: a.String(), Name: a.Host}}, nil
+		return Families{First: []Endpoint{{Addr: a.String(), Name: a.Host}}}, nil
 	}
 	if r == nil {
 		r = net.DefaultResolver
 	}
 	ips, err := r.LookupNetIP(ctx, "ip", a.Host)
 	if err != nil {
-		return nil, fmt.Errorf("resolve job server %s: %w", a, err)
+		return Families{}, fmt.Errorf("resolve job server %s: %w", a, err)
 	}
 	if len(ips) == 0 {
-		return nil, fmt.Errorf("resolve job server %s: the name has no addresses", a)
+		return Families{}, fmt.Errorf("resolve job server %s: the name has no addresses", a)
 	}
 	four := ips[0].Unmap().Is4()
-	var out []Endpoint
+	var f Families
 	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() == four {
-			out = append(out, Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host})
+		ip = ip.Unmap()
+		e := Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host}
+		if ip.Is4() == four {
+			f.First = append(f.First, e)
+		} else {
+			f.Other = append(f.Other, e)
 		}
 	}
-	slices.SortFunc(out, func(x, y Endpoint) int { return strings.Compare(x.Addr, y.Addr) })
-	return slices.Compact(out), nil
+	f.First, f.Other = sorted(f.First), sorted(f.Other)
+	return f, nil
+}
+
+func sorted(e []Endpoint) []Endpoint {
+	slices.SortFunc(e, func(x, y Endpoint) int { return strings.Compare(x.Addr, y.Addr) })
+	return slices.Compact(e)
 }

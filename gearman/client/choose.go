@@ -1,0 +1,239 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// bulk is the size in bytes from which a payload or a result travels apart from what is small.
+const bulk = 1 << 20
+
+// route is the way on which a task's packets travel.
+type route struct {
+	lane int
+	box  *mailbox // of own
+}
+
+// routeOf chooses the way: what is large, or was so the last time, on a connection beside that of small things; parts that a caller takes one
+// after the other on one of its own, which then can wait for the caller.
+func (c *Client) routeOf(t *Task, box *mailbox) route {
+	switch {
+	case box != nil && t.OnData != nil && !t.Background:
+		return route{lane: own, box: box}
+	case len(t.Payload) > bulk, !t.Background && c.large.has(t.Function):
+		return route{lane: bulks}
+	}
+	return route{lane: calls}
+}
+
+// functionSet holds names of functions, so many at most.
+type functionSet struct {
+	mu    sync.RWMutex
+	names map[string]struct{}
+}
+
+const maxFunctions = 1000
+
+func (f *functionSet) has(name string) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	_, ok := f.names[name]
+	return ok
+}
+
+func (f *functionSet) add(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.names == nil {
+		f.names = make(map[string]struct{})
+	}
+	if len(f.names) < maxFunctions {
+		f.names[name] = struct{}{}
+	}
+}
+
+// choose calls try with the servers for a job, best first, until it takes one: those in quarantine only if all others have failed.
+// try's errors are collected; stop ends the search with its error.
+func (c *Client) choose(ctx context.Context, unique string, r route, try func(*conn) (stop bool, err error)) error {
+	for again := false; ; again = true {
+		servers, err := c.resolved(ctx)
+		if err != nil {
+			return err
+		}
+		before := c.snap.Load()
+		s := search{c: c, r: r, try: try, sticky: c.o.Select == InOrder || c.o.Select == ByUnique && unique != ""}
+		if done, err := s.run(ctx, c.ordered(servers, unique)); done {
+			return err
+		}
+		if after := c.snap.Load(); again || slices.Equal(before.servers, after.servers) {
+			return fmt.Errorf("%w: %w", ErrNoServer, errors.Join(s.errs...))
+		} // else the addresses of another family are left to try
+	}
+}
+
+// ordered puts the servers in the order in which a job is to try them.
+func (c *Client) ordered(servers []*server, unique string) []*server {
+	n := len(servers)
+	start := 0
+	switch {
+	case n == 1, c.o.Select == InOrder:
+	case c.o.Select == ByUnique && unique != "":
+		return rank(servers, unique)
+	case c.o.Select == Random:
+		start = rand.IntN(n)
+	default:
+		start = int(c.turn.Add(1) % uint64(n))
+	}
+	if start == 0 {
+		return servers
+	}
+	return append(slices.Clone(servers[start:]), servers[:start]...)
+}
+
+// search is one look for a server that takes a job.
+type search struct {
+	c      *Client
+	r      route
+	try    func(*conn) (bool, error)
+	sticky bool // the order is the caller's: a server is waited for rather than passed over
+	tried  map[*server]bool
+	errs   []error
+}
+
+// patience is how long a server may take to be connected to before the next is tried beside it.
+const patience = 250 * time.Millisecond
+
+// run tries the servers: first those that are open or can be expected to open, then those in quarantine.
+func (s *search) run(ctx context.Context, order []*server) (done bool, err error) {
+	s.tried = make(map[*server]bool, len(order))
+	for _, last := range []bool{false, true} {
+		for i, at := range order {
+			if s.tried[at] {
+				continue
+			}
+			x, err := s.conn(ctx, at, last, order[i+1:])
+			switch {
+			case errors.Is(err, errPassedOver):
+				continue
+			case err != nil:
+				if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+					return true, errors.Join(append(s.errs, err)...)
+				}
+				s.failed(at, err)
+				continue
+			}
+			stop, err := s.try(x)
+			if stop {
+				return true, err
+			}
+			s.failed(at, err)
+		}
+	}
+	return false, nil
+}
+
+func (s *search) failed(at *server, err error) {
+	s.tried[at] = true
+	s.errs = append(s.errs, err)
+}
+
+// errPassedOver: another server is to be tried first.
+var errPassedOver = errors.New("passed over")
+
+// conn gives a connection to a server. One that isn't connected is waited for only as long as there is nothing better among the rest.
+func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server) (*conn, error) {
+	if s.r.lane == own {
+		if !last && s.c.inQuarantine(at) {
+			return nil, errPassedOver
+		}
+		return s.c.ownConn(ctx, at, s.r.box)
+	}
+	if last {
+		return s.c.connect(ctx, at, s.r.lane)
+	}
+	if x := s.c.open(at, s.r.lane); x != nil {
+		return x, nil
+	}
+	if s.c.inQuarantine(at) {
+		return nil, errPassedOver
+	}
+	a, x, err := s.c.attempt(at, s.r.lane)
+	if a == nil {
+		return x, err
+	}
+	failed := s.c.hasFailed(at)
+	if len(rest) == 0 || s.sticky && !failed {
+		return s.c.connect(ctx, at, s.r.lane)
+	}
+	wait := patience - time.Since(a.begin)
+	if failed && slices.ContainsFunc(rest, func(other *server) bool { return s.c.open(other, s.r.lane) != nil }) {
+		wait = 0
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-a.done:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to job server %s: %w", at.ep, context.Cause(ctx))
+	case <-timer.C:
+		return nil, errPassedOver // the last resort waits for it
+	}
+}
+
+// rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that comes or goes moves only its own keys.
+func rank(servers []*server, unique string) []*server {
+	type scored struct {
+		s     *server
+		score uint64
+	}
+	all := make([]scored, len(servers))
+	for i, s := range servers {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(s.ep.Addr)) // never fails
+		_, _ = h.Write([]byte{0})
+		_, _ = h.Write([]byte(unique))
+		all[i] = scored{s, mix(h.Sum64())}
+	}
+	slices.SortFunc(all, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	out := make([]*server, len(all))
+	for i, a := range all {
+		out[i] = a.s
+	}
+	return out
+}
+
+// mix spreads the bits of an FNV hash, whose high ones depend little on the last bytes (the finalizer of MurmurHash3, in the public domain).
+func mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+func (c *Client) inQuarantine(s *server) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.failures > 0 && s.lanes[calls].dial == nil && time.Now().Before(s.until)
+}
+
+func (c *Client) hasFailed(s *server) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.failures > 0
+}
+
+// open gives the open connection of a lane, or nil.
+func (c *Client) open(s *server, lane int) *conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.lanes[lane].conn
+}

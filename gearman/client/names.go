@@ -1,0 +1,201 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+)
+
+// name is one of Options.Servers, with what it stands for. Client.mu guards it.
+type name struct {
+	address  transport.Address
+	fixed    bool // an IP address: nothing to look up again
+	found    transport.Families
+	other    bool      // the job servers are tried by their addresses of the other family
+	looking  bool      // a look-up is under way
+	next     time.Time // when to look it up again
+	failures int       // in a row
+	err      error     // of the last look-up
+}
+
+func newName(a transport.Address) *name {
+	_, err := netip.ParseAddr(a.Host)
+	return &name{address: a, fixed: err == nil}
+}
+
+// endpoints are the name's job servers, as they are to be tried now.
+func (n *name) endpoints() []transport.Endpoint {
+	if n.other && len(n.found.Other) > 0 {
+		return n.found.Other
+	}
+	return n.found.First
+}
+
+// snapshot is what the servers' names stood for at a time.
+type snapshot struct {
+	servers []*server
+	due     time.Time // when a name is to be looked up again; zero: never
+}
+
+const (
+	lookupTimeout = 5 * time.Second
+	// lookupGrace is how long a first call waits for further names once one has been resolved.
+	lookupGrace = 250 * time.Millisecond
+)
+
+// resolved gives the job servers, in the order of Options.Servers. Each name is looked up once in a while, beside the others and by one caller for all.
+// If that fails, or takes long, what was known of it before is used on.
+func (c *Client) resolved(ctx context.Context) ([]*server, error) {
+	if snap := c.snap.Load(); snap != nil && len(snap.servers) > 0 && (snap.due.IsZero() || time.Now().Before(snap.due)) {
+		return snap.servers, nil
+	}
+	var grace <-chan time.Time
+	for {
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return nil, ErrClosed
+		}
+		snap := c.snap.Load()
+		known := snap != nil && len(snap.servers) > 0
+		first := c.lookUpLocked() // names that have never been resolved and are being looked up
+		changed := c.changed
+		var errs []error
+		for _, n := range c.names {
+			errs = append(errs, n.err)
+		}
+		c.mu.Unlock()
+		switch {
+		case known && (first == 0 || c.settled.Load()):
+			return snap.servers, nil
+		case first == 0:
+			return nil, fmt.Errorf("%w: %w", ErrNoServer, errors.Join(errs...))
+		case known && grace == nil:
+			timer := time.NewTimer(lookupGrace)
+			defer timer.Stop()
+			grace = timer.C
+		}
+		select {
+		case <-changed:
+		case <-grace:
+			c.settled.Store(true) // once is enough: later calls don't wait for a name that hangs
+		case <-ctx.Done():
+			return nil, fmt.Errorf("resolve job servers: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// lookUpLocked starts the look-ups that are due, and counts those under way of names that have never been resolved.
+func (c *Client) lookUpLocked() (first int) {
+	now := time.Now()
+	for _, n := range c.names {
+		if !n.looking && !now.Before(n.next) && (!n.fixed || n.found.First == nil) {
+			n.looking = true
+			c.wg.Go(func() { c.lookUp(n) })
+		}
+		if n.looking && n.found.First == nil {
+			first++
+		}
+	}
+	c.rebuildLocked()
+	return first
+}
+
+func (c *Client) lookUp(n *name) {
+	ctx, cancel := context.WithTimeout(c.ctx, max(c.o.ConnectTimeout, lookupTimeout))
+	defer cancel()
+	found, err := transport.ResolveFamilies(ctx, c.o.Resolver, n.address)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.looking, n.err = false, err
+	wait := c.o.ResolveInterval
+	if err != nil {
+		n.failures++
+		wait = min(wait, c.backoff.Delay(n.failures))
+		if !c.closed {
+			c.o.Logger.Warn("Job server name does not resolve", "server", n.address.String(), "error", err, "retryIn", wait)
+		}
+	} else {
+		n.failures, n.found = 0, n.keepFamily(found)
+	}
+	n.next = time.Now().Add(wait)
+	c.rebuildLocked()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// keepFamily puts the family first that was first before: resolvers change the order at will, and each change would be another set of servers.
+func (n *name) keepFamily(found transport.Families) transport.Families {
+	isFour := func(e []transport.Endpoint) bool {
+		ap, err := netip.ParseAddrPort(e[0].Addr)
+		return err == nil && ap.Addr().Is4()
+	}
+	if len(n.found.First) > 0 && len(found.Other) > 0 && isFour(found.First) != isFour(n.found.First) {
+		found.First, found.Other = found.Other, found.First
+	}
+	return found
+}
+
+// rebuildLocked makes the snapshot of what is known now.
+func (c *Client) rebuildLocked() {
+	snap := &snapshot{}
+	for _, n := range c.names {
+		for _, ep := range n.endpoints() {
+			s := c.servers[ep]
+			if s == nil {
+				s = &server{ep: ep}
+				c.servers[ep] = s
+			}
+			if !slices.Contains(snap.servers, s) {
+				snap.servers = append(snap.servers, s)
+			}
+		}
+		if !n.fixed && (snap.due.IsZero() || n.next.Before(snap.due)) {
+			snap.due = n.next
+		}
+	}
+	c.snap.Store(snap)
+}
+
+// otherFamilyLocked turns to the other family's addresses of a name whose job servers can't be reached by those in use, not even one. It reports
+// whether there is such a name.
+func (c *Client) otherFamilyLocked() bool {
+	turned := false
+	for _, n := range c.names {
+		if len(n.found.Other) == 0 || !slices.ContainsFunc(n.endpoints(), func(ep transport.Endpoint) bool { return c.servers[ep] != nil }) {
+			continue
+		}
+		if slices.ContainsFunc(n.endpoints(), func(ep transport.Endpoint) bool {
+			s := c.servers[ep]
+			return s == nil || s.failures == 0 || s.isOpenLocked()
+		}) {
+			continue
+		}
+		n.other = !n.other
+		turned = true
+	}
+	if turned {
+		c.rebuildLocked()
+	}
+	return turned
+}
+
+// serverOf finds the server of a job by its address, which may have left its name since.
+func (c *Client) serverOf(ctx context.Context, addr string) (*server, error) {
+	if _, err := c.resolved(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.servers {
+		if s.ep.Addr == addr {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s is not one of this client's job servers", ErrNoServer, addr)
+}

@@ -1,0 +1,317 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// longestVersion is the longest line that is taken for a server's version.
+const longestVersion = 4 << 10
+
+// midConn bounds how long a server may be silent in the middle of something. Its fields are the reading goroutine's but for read.
+type midConn struct {
+	net.Conn
+	patience time.Duration
+	read     atomic.Int64 // bytes
+	begun    bool         // something was begun and has to go on
+	bounded  bool         // a deadline is set
+}
+
+func (c *midConn) Read(p []byte) (int, error) {
+	if c.begun || c.bounded {
+		var deadline time.Time
+		if c.begun {
+			deadline = time.Now().Add(c.patience)
+		}
+		if err := c.SetReadDeadline(deadline); err != nil {
+			return 0, err
+		}
+		c.bounded = c.begun
+	}
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("nothing for %v in the middle of a packet", c.patience)
+	}
+	return n, err
+}
+
+func (x *conn) readAll() error {
+	for {
+		x.mid.begun = false
+		text, err := x.in.IsText()
+		if err == nil {
+			x.mid.begun = true
+			if text {
+				err = x.readText()
+			} else {
+				err = x.readPacket()
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the server closed the connection")
+		}
+		if x.toWake != nil && (err != nil || !x.in.HasPacket()) {
+			x.wakePipeline()
+		}
+		if err != nil {
+			_ = x.nc.Close() // nothing more comes
+			return x.cause(err)
+		}
+	}
+}
+
+// wakePipeline tells a pipeline of what was accepted. While more answers are in memory already it needn't wake: it then refills its window
+// in one write.
+func (x *conn) wakePipeline() {
+	if x.toWake != nil {
+		x.toWake.ping()
+		x.toWake = nil
+	}
+}
+
+// nextLocked is the oldest request that was sent.
+func (x *conn) nextLocked() *request {
+	for r := x.requests.first(); r != nil; r = x.requests.first() {
+		if !r.void {
+			return r
+		}
+		x.requests.pop()
+	}
+	return nil
+}
+
+// readText reads a line of text, if one was asked for.
+func (x *conn) readText() error {
+	x.mu.Lock()
+	r := x.nextLocked()
+	asked := r != nil && r.text != noText
+	x.mu.Unlock()
+	if !asked { // there may be no end to it, so not a byte of it is waited for
+		return errors.New("text where none was asked for")
+	}
+	line, err := x.in.ReadLine()
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	answered, _ := x.requests.pop() // r: only this goroutine takes any
+	x.answered = true
+	switch answered.text {
+	case versionText:
+		x.version = proto.ParseVersion(string(line))
+	case cancelText:
+		// OK, or that the job is gone; or that there is no such command.
+		r, ok := proto.ParseReply(line)
+		x.noCancel = !ok || r.Err != nil && r.Err.Code != "UNKNOWN_JOB"
+	case noText:
+	}
+	return nil
+}
+
+func (x *conn) readPacket() error {
+	h, err := x.in.ReadHeader()
+	if err != nil {
+		return err
+	}
+	about := false // a job, of which a worker tells
+	switch h.Type {
+	case proto.TypeJobCreated, proto.TypeError, proto.TypeStatusRes, proto.TypeStatusResUnique, proto.TypeEchoRes, proto.TypeOptionRes:
+	case proto.TypeWorkComplete, proto.TypeWorkFail, proto.TypeWorkException, proto.TypeWorkData, proto.TypeWorkWarning, proto.TypeWorkStatus:
+		about = true
+	case proto.TypeNoop:
+		return nil
+	default:
+		return fmt.Errorf("%s %s to a client: %w", h.Dir, h.Type, proto.ErrType)
+	}
+	p := proto.Packet{Dir: h.Dir, Type: h.Type}
+	var tooLarge error
+	n := int(h.Size)
+	if int64(h.Size) > int64(x.c.o.MaxResult) {
+		tooLarge = fmt.Errorf("%s of %d bytes is over the limit of %d (Options.MaxResult): %w", h.Type, h.Size, x.c.o.MaxResult, proto.ErrTooLarge)
+		n = min(proto.MaxHandle+1, x.c.o.MaxResult) // enough to know whose it is; the rest is skipped
+	}
+	if p.Data, err = x.in.Peek(n); err != nil {
+		return err
+	}
+	if about {
+		x.work(p, tooLarge)
+	} else if err := x.answer(p, tooLarge); err != nil {
+		return err
+	}
+	for x.in.Rest() > 0 { // within the packet's time: what is too large to keep can take long
+		if err := x.in.Discard(1 << 30); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer gives an answer to the oldest request. An answer that doesn't fit it ends the connection: others would get the wrong ones.
+func (x *conn) answer(p proto.Packet, odd error) error {
+	refused := odd
+	if p.Type == proto.TypeError && odd == nil {
+		se, err := p.ServerError()
+		if err != nil {
+			return err
+		}
+		refused = fmt.Errorf("job server %s: %w", x.s.ep, se)
+		if se.Code == proto.CodeQueueError {
+			refused = fmt.Errorf("%w (%w)", ErrQueueFull, refused)
+		}
+	}
+	x.mu.Lock()
+	r := x.nextLocked()
+	switch {
+	case r == nil || r.text != noText:
+		x.mu.Unlock()
+		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
+	case (r.ticket != nil || r.pipe != nil) && refused == nil && p.Type != proto.TypeJobCreated:
+		x.mu.Unlock() // the request stays, to be told of the failure
+		return fmt.Errorf("%s to a submission: %w", p, proto.ErrType)
+	}
+	got, _ := x.requests.pop()
+	x.answered = true
+	if t := got.ticket; t != nil {
+		call := t.call
+		cancel := x.acceptedLocked(t, p, refused)
+		x.mu.Unlock()
+		switch {
+		case cancel:
+			x.cancel(t.handle)
+		case call == nil:
+		case refused != nil:
+			call.post(event{kind: failed, err: refused})
+		default:
+			call.post(event{kind: created, text: string(p.Data), server: x.s.ep.Addr})
+		}
+		return nil
+	}
+	x.mu.Unlock()
+	switch {
+	case got.pipe != nil:
+		got.pipe.accepted(x, got.n, p.Data, refused)
+		if x.toWake != got.pipe {
+			x.wakePipeline()
+			x.toWake = got.pipe
+		}
+	case refused != nil:
+		got.reply <- reply{err: refused}
+	default:
+		got.reply <- reply{packet: proto.Packet{Dir: p.Dir, Type: p.Type, Data: bytes.Clone(p.Data)}}
+	}
+	return nil
+}
+
+// acceptedLocked enters an accepted foreground job, and reports whether it is to be taken back, since nobody waits for it any more.
+func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel bool) {
+	if refused != nil || t.background {
+		t.call = nil
+		return false
+	}
+	t.handle = string(p.Data)
+	w := x.jobs[t.handle]
+	if w == nil {
+		w = &wait{}
+		x.jobs[t.handle] = w
+	}
+	w.tickets = append(w.tickets, t)
+	x.watchLocked()
+	return x.cancelableLocked(t)
+}
+
+// work gives what a worker sent to the call that waits for it. What is odd about it costs that call only.
+func (x *conn) work(p proto.Packet, odd error) {
+	w, err := p.Work()
+	if odd == nil && err != nil {
+		odd = fmt.Errorf("%w (%s)", err, p)
+	}
+	if odd != nil {
+		w.Handle, _, _ = bytes.Cut(p.Data, []byte{0})
+	}
+	call, t, final := x.takesLocked(w.Handle, p.Type)
+	if call == nil {
+		return // of a job that was ended already, or that nobody waits for
+	}
+	if odd != nil {
+		call.post(event{kind: failed, err: fmt.Errorf("job server %s: %w", x.s.ep, odd)})
+		x.leave(t, nil)
+		return
+	}
+	ev := event{data: bytes.Clone(w.Data)}
+	if len(w.Data) > bulk {
+		x.c.large.add(call.function)
+	}
+	switch p.Type {
+	case proto.TypeWorkComplete:
+		ev.kind = completed
+	case proto.TypeWorkFail:
+		ev.kind, ev.err = failed, ErrFailed
+	case proto.TypeWorkException:
+		ev.kind, ev.final = exception, final
+	case proto.TypeWorkData:
+		ev.kind = data
+	case proto.TypeWorkWarning:
+		ev.kind = warning
+	case proto.TypeWorkStatus:
+		ev.kind = progress
+		ev.n, ev.d, _ = w.Progress() // what is no number is told as 0 of 0
+	}
+	call.post(ev)
+	if !final {
+		x.hold(call)
+	}
+}
+
+// takesLocked finds who gets a packet about a job.
+func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	final := typ.IsFinal() && (typ != proto.TypeWorkException || x.version.Dialect != proto.Perl)
+	w := x.jobs[string(handle)]
+	if w == nil {
+		return nil, nil, final
+	}
+	t := w.tickets[w.at]
+	if final {
+		w.tickets = append(w.tickets[:w.at], w.tickets[w.at+1:]...)
+	} else {
+		w.at++
+	}
+	if w.at >= len(w.tickets) {
+		w.at = 0
+	}
+	if len(w.tickets) == 0 {
+		delete(x.jobs, string(handle))
+	}
+	call := t.call
+	if final {
+		t.call = nil
+	}
+	return call, t, final
+}
+
+// hold waits, on a connection that belongs to one caller, until that has taken what came: the server is then made to wait, rather than memory filled.
+func (x *conn) hold(call *call) {
+	room := call.box.full()
+	if room == nil {
+		return
+	}
+	x.holding.Store(true)
+	defer x.holding.Store(false)
+	select {
+	case <-room:
+	case <-call.box.left:
+	case <-x.c.ctx.Done():
+	}
+}

@@ -1,0 +1,227 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// writer writes what many goroutines have for one connection, in a goroutine of its own, so that none of them has to wait for a server that
+// takes nothing. What is staged while it writes goes into its next write, so a busy connection sees few large writes.
+type writer struct {
+	nc      net.Conn
+	timeout time.Duration // for each piece of at most writePiece bytes
+	wrote   atomic.Int64  // bytes
+	wake    chan struct{}
+	ended   chan struct{} // closed when the connection has ended
+
+	mu     sync.Mutex
+	queue  []*chunk // to be written, in order
+	staged int      // bytes in the chunks' own buffers
+	room   chan struct{}
+	spare  []byte
+	piece  []byte
+	err    error
+}
+
+// chunk is a part of the queue: bytes of the writer's own, then bytes of a caller, which are too many to copy.
+type chunk struct {
+	own     []byte
+	body    []byte
+	request *request // of body's packet; nil: the chunk takes in more of its own
+	begun   bool     // some of it was written
+}
+
+const (
+	writePiece = 16 << 10 // what is taken of a piece shows when all of it is: this is a TLS record, and 500 B/s within WriteTimeout
+	copyPiece  = 256 << 10
+	stageLimit = 1 << 20   // above this, those who stage wait for the writer
+	keepStaged = 256 << 10 // a larger buffer isn't kept for the next
+	copyLimit  = 64 << 10  // a larger payload isn't copied
+)
+
+func newWriter(nc net.Conn, timeout time.Duration) *writer {
+	return &writer{nc: nc, timeout: timeout, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{})}
+}
+
+// stage queues what encode appends, and body behind it, which stays the caller's: it isn't changed, and must not change, until it is written or
+// detached. It is written after the next flush at the latest. While much is queued stage waits, as long as ctx. encode may refuse.
+func (w *writer) stage(ctx context.Context, encode func(dst []byte) ([]byte, *request, error), body []byte) (*chunk, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.staged > stageLimit && w.err == nil {
+		room := w.room
+		w.flush()
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-w.ended:
+		case <-ctx.Done():
+		}
+		w.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("wait for the job server to take what was sent before: %w", context.Cause(ctx))
+		}
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	var at *chunk
+	if n := len(w.queue); n > 0 && w.queue[n-1].request == nil {
+		at = w.queue[n-1]
+	} else {
+		at = &chunk{own: w.spare[:0]}
+		w.spare = nil
+		w.queue = append(w.queue, at)
+	}
+	before := len(at.own)
+	own, r, err := encode(at.own)
+	if err != nil {
+		return nil, err
+	}
+	at.own = own
+	w.staged += len(own) - before
+	if body == nil {
+		return nil, nil
+	}
+	// What is staged before belongs to others: the caller's packet is a chunk of its own, which can be taken back.
+	c := &chunk{own: bytes.Clone(own[before:]), body: body, request: r}
+	at.own = own[:before]
+	w.queue = append(w.queue, c)
+	return c, nil
+}
+
+// flush makes sure that what is staged is written.
+func (w *writer) flush() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// detach ends the use of a caller's bytes. If none of their packet was written it is taken back, and void told of its request; else what is left is
+// copied.
+func (w *writer) detach(c *chunk, void func(*request)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.begun {
+		c.body = bytes.Clone(c.body)
+		return
+	}
+	for i, other := range w.queue {
+		if other == c {
+			w.queue = append(w.queue[:i], w.queue[i+1:]...)
+			w.staged -= len(c.own)
+			void(c.request)
+			return
+		}
+	}
+}
+
+// run writes until the connection ends.
+func (w *writer) run() {
+	for {
+		b := w.take()
+		if b == nil {
+			select {
+			case <-w.wake:
+				continue
+			case <-w.ended:
+				return
+			}
+		}
+		if err := w.write(b); err != nil {
+			w.fail(fmt.Errorf("write: %w", err))
+			return
+		}
+		w.giveBack(b)
+	}
+}
+
+// take gives what is to be written next, or nil.
+func (w *writer) take() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) > 0 {
+		c := w.queue[0]
+		c.begun = true
+		if len(c.own) > 0 {
+			b := c.own
+			c.own = nil
+			w.staged -= len(b)
+			close(w.room)
+			w.room = make(chan struct{})
+			if len(c.body) == 0 {
+				w.pop()
+			}
+			return b
+		}
+		if n := min(len(c.body), copyPiece); n > 0 {
+			// Copied, since the caller may leave while it is written.
+			w.piece = append(w.piece[:0], c.body[:n]...)
+			c.body = c.body[n:]
+			if len(c.body) == 0 {
+				w.pop()
+			}
+			return w.piece
+		}
+		w.pop()
+	}
+	w.piece = nil // an idle connection keeps no memory for it
+	return nil
+}
+
+func (w *writer) pop() {
+	w.queue[0] = nil
+	if w.queue = w.queue[1:]; len(w.queue) == 0 {
+		w.queue = nil
+	}
+}
+
+// giveBack keeps a buffer for what is staged next.
+func (w *writer) giveBack(b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cap(b) <= keepStaged && (len(w.piece) == 0 || &b[0] != &w.piece[0]) {
+		w.spare = b[:0]
+	}
+}
+
+func (w *writer) write(b []byte) error {
+	for len(b) > 0 {
+		if err := w.nc.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+			return err
+		}
+		n, err := w.nc.Write(b[:min(len(b), writePiece)])
+		w.wrote.Add(int64(n))
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// fail ends all writing. Half of something may have been written, so the connection is closed; err says why.
+func (w *writer) fail(err error) {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.queue, w.staged, w.spare, w.piece = nil, 0, nil, nil
+	close(w.room)
+	w.room = make(chan struct{})
+	w.mu.Unlock()
+	_ = w.nc.Close()
+}
+
+// failure is why writing failed, or nil.
+func (w *writer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
