@@ -2,10 +2,12 @@
 //
 //	image -output app.tar -name app:1.0 -arch amd64,arm64 -entrypoint /app build/{arch}/app:/app :/tmp:1777 -- config:/etc/app.conf
 //
-// "--" begins another layer. With -tree the files are written below a folder instead, for a Dockerfile to copy; with -list it tells what an archive holds.
+// "--" begins another layer. With -tree the files are written below a folder instead, for a Dockerfile to copy; with -list it prints what an
+// archive holds; with -push it pushes an archive to a registry, with the credentials of `docker login`.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/hack/image/oci"
+	"github.com/gearman-operator/gearman-operator/hack/image/registry"
 )
 
 func main() {
@@ -22,6 +25,7 @@ func main() {
 	output := flag.String("output", "image.tar", "the archive to write")
 	tree := flag.String("tree", "", "the folder to write the files to, instead of an archive")
 	list := flag.String("list", "", "an OCI archive, whose files and settings for -arch are printed; nothing is written")
+	push := flag.String("push", "", "an OCI archive, which is pushed as -name; nothing is written")
 	flag.StringVar(&o.Name, "name", "", "image name with its tag")
 	arch := flag.String("arch", runtime.GOARCH, "architectures, separated by commas")
 	flag.StringVar(&o.User, "user", "65532:65532", "user and group")
@@ -42,6 +46,12 @@ func main() {
 		lines, err := oci.List(*list, *arch)
 		exitOn(err)
 		fmt.Println(strings.Join(lines, "\n"))
+		return
+	}
+	if *push != "" {
+		digest, err := registry.Push(context.Background(), *push, o.Name)
+		exitOn(err)
+		fmt.Println(digest)
 		return
 	}
 	// https://reproducible-builds.org/docs/source-date-epoch/

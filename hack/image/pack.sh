@@ -4,7 +4,7 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gearman-operator}
-key=$(cat "$HERE"/go.mod "$HERE"/go.sum "$HERE"/*.go "$HERE"/oci/*.go | sha256sum)
+key=$(cat "$HERE"/go.mod "$HERE"/go.sum "$HERE"/*.go "$HERE"/oci/*.go "$HERE"/registry/*.go | sha256sum)
 bin=$CACHE/tools/image-${key:0:16}
 if [ ! -x "$bin" ]; then
   mkdir -p "$CACHE/tools"

@@ -9,6 +9,13 @@ image: ## the project's image as an OCI archive in build/image, without Docker (
 	@mkdir -p $(dir $(IMAGE_ARCHIVE))
 	@$(ROOT)/hack/image/build.sh $(IMAGE_ARCHIVE)
 
+# REGISTRY is a host with a path, such as registry.example.com/team.
+REGISTRY ?=
+
+.PHONY: publish
+publish: image $(HELM) ## push the image (amd64, arm64) and the chart to a registry: REGISTRY=registry.example.com/team
+	@REGISTRY="$(REGISTRY)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" hack/publish
+
 DEMO_ARCHIVES := $(ROOT)/build/image/gearmand.tar $(ROOT)/build/image/demo.tar
 
 .PHONY: demo-images

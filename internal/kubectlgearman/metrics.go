@@ -97,7 +97,7 @@ func parsePools(metrics io.Reader) ([]poolRow, error) {
 }
 
 // operatorLabels are the labels that the chart and config/ give to the operator's pods.
-var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager"}
+var operatorLabels = client.MatchingLabels{"app.kubernetes.io/part-of": "gearman-operator", "app.kubernetes.io/component": "manager"}
 
 // scraper reads the metrics of the operator's replicas, each over a port-forward of its own. Only the leader knows pools.
 type scraper struct {

@@ -73,9 +73,6 @@ func grant(ctx context.Context, admin client.Client) ([]rbacv1.PolicyRule, error
 			if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			if u.GetKind() == "Lease" {
-				continue // were it taken away, the operator would have to make it
-			}
 			if err := admin.Create(ctx, u); err != nil {
 				return nil, err
 			}

@@ -18,7 +18,7 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	base := map[string]int{
 		"ServiceAccount": 1, "CustomResourceDefinition": 1, "ClusterRole": 3, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
-		"Lease": 1, "Service": 1, "Deployment": 1, "ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1,
+		"Service": 1, "Deployment": 1, "ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1,
 	}
 	with := func(changes map[string]int) map[string]int {
 		all := map[string]int{}
@@ -51,7 +51,7 @@ func TestKinds(t *testing.T) {
 			set:  "admissionPolicy.enabled=false",
 			want: with(map[string]int{"ValidatingAdmissionPolicy": -1, "ValidatingAdmissionPolicyBinding": -1}),
 		},
-		"no leader election": {set: "leaderElection.enabled=false", want: with(map[string]int{"Role": -1, "RoleBinding": -1, "Lease": -1})},
+		"no leader election": {set: "leaderElection.enabled=false", want: with(map[string]int{"Role": -1, "RoleBinding": -1})},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

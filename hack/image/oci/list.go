@@ -25,7 +25,7 @@ func List(archive, arch string) ([]string, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := unpack(archive, dir); err != nil {
+	if err := Unpack(archive, dir); err != nil {
 		return nil, fmt.Errorf("unpacking %s: %w", archive, err)
 	}
 	index, err := layout.ImageIndexFromPath(dir)
@@ -124,8 +124,8 @@ func listFiles(r io.Reader) ([]string, error) {
 	return lines, nil
 }
 
-// unpack writes the regular files of a tar file below dir.
-func unpack(file, dir string) error {
+// Unpack writes the regular files of a tar file below dir.
+func Unpack(file, dir string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
