@@ -1,0 +1,130 @@
+package outcome
+
+import "time"
+
+const (
+	// buckets of bucketWidth make an hour. The hour that Window reports is up to one bucket too short.
+	buckets     = 12
+	bucketWidth = 5 * time.Minute
+
+	// failedMin is how many jobs must have failed lately before JobsFailing is reported: a single bad job is no trend.
+	failedMin = 5
+	// failingShare is the share of failed jobs from which on they count as failing, and calmShare the share below which
+	// they no longer do. The gap keeps the report from flapping.
+	failingShare = 0.5
+	calmShare    = 0.25
+	// usualFactor is how many times its usual share a pool must exceed: some functions fail by design, such as checks.
+	usualFactor = 3
+	// usualMin is how many jobs of the past hour make its share usual.
+	usualMin = 50
+)
+
+// Counts are numbers of jobs.
+type Counts struct {
+	Completed, Failed, Requeued int64
+}
+
+// Sub returns what was counted since an earlier state. It is never negative: counters that went back have started anew.
+func (c Counts) Sub(earlier Counts) Counts {
+	return Counts{
+		Completed: max(0, c.Completed-earlier.Completed),
+		Failed:    max(0, c.Failed-earlier.Failed),
+		Requeued:  max(0, c.Requeued-earlier.Requeued),
+	}
+}
+
+// Add returns the sum.
+func (c Counts) Add(d Counts) Counts {
+	return Counts{Completed: c.Completed + d.Completed, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued}
+}
+
+// FailedShare is the share of failed jobs among those that ended, from 0 to 1. It is 0 if none ended.
+func (c Counts) FailedShare() float64 {
+	if ended := c.Completed + c.Failed; ended > 0 {
+		return float64(c.Failed) / float64(ended)
+	}
+	return 0
+}
+
+// Window is what became of a pool's jobs in the last hour. The zero value is ready to use.
+type Window struct {
+	started bool
+	last    Counts // the counters' last state
+	total   Counts // since the window was started; it never goes back
+	slots   [buckets]Counts
+	current int64 // number of the newest bucket since 1970
+	failing bool
+}
+
+// Observe takes the counters' present state. What they showed at first was counted before the window was started.
+func (w *Window) Observe(now time.Time, counters Counts) {
+	w.advance(now)
+	if !w.started {
+		w.started, w.last = true, counters
+		return
+	}
+	d := counters.Sub(w.last)
+	w.last = counters
+	w.total = w.total.Add(d)
+	at := &w.slots[w.current%buckets]
+	*at = at.Add(d)
+	w.judge()
+}
+
+// advance empties the buckets that have become older than an hour.
+func (w *Window) advance(now time.Time) {
+	n := now.UnixNano() / int64(bucketWidth)
+	if n <= w.current {
+		return // also if the clock was set back
+	}
+	for i := max(w.current+1, n-buckets+1); i <= n; i++ {
+		w.slots[i%buckets] = Counts{}
+	}
+	w.current = n
+}
+
+// judge decides whether jobs fail more than usual.
+func (w *Window) judge() {
+	recent, usual := w.recent(), w.usual()
+	share := recent.FailedShare()
+	switch {
+	case recent.Completed+recent.Failed == 0:
+		w.failing = false // nothing has run lately
+	case w.failing:
+		w.failing = share >= calmShare
+	default:
+		limit := failingShare
+		if usual.Completed+usual.Failed >= usualMin {
+			limit = min(max(limit, usualFactor*usual.FailedShare()), 1)
+			// A pool most of whose jobs always fail is as usual.
+			if usual.FailedShare() >= failingShare {
+				return
+			}
+		}
+		w.failing = recent.Failed >= failedMin && share >= limit
+	}
+}
+
+// recent counts the last five to ten minutes.
+func (w *Window) recent() Counts {
+	return w.slots[w.current%buckets].Add(w.slots[(w.current+buckets-1)%buckets])
+}
+
+// usual counts the rest of the hour.
+func (w *Window) usual() Counts {
+	var sum Counts
+	for i := int64(2); i < buckets; i++ {
+		sum = sum.Add(w.slots[(w.current+buckets-i)%buckets])
+	}
+	return sum
+}
+
+// Total is what was counted since the window was started. It never goes back.
+func (w *Window) Total() Counts { return w.total }
+
+// LastHour is what was counted in the last 55 to 60 minutes.
+func (w *Window) LastHour() Counts { return w.recent().Add(w.usual()) }
+
+// Failing reports whether jobs fail: at least half of those that ended in the last minutes, five or more, and more than
+// usual for this pool. It stays until less than a quarter fail, or none has ended for ten minutes.
+func (w *Window) Failing() bool { return w.failing }
