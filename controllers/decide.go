@@ -89,7 +89,7 @@ func (r *PoolReconciler) watchJobServers(_ context.Context, x *run) (ctrl.Result
 	sub := backlog.Subscription{
 		Servers: x.spec.Servers, Functions: x.spec.Functions,
 		Period: policy.Poll(&pool.Spec), AtZero: x.workload.Replicas == 0, StaleAfter: policy.StaleAfter(&pool.Spec),
-		Doorbell: s != nil && s.Wake == v1alpha1.WakeDoorbell,
+		Doorbell: s != nil && s.Wake == v1alpha1.WakeNotify,
 	}
 	if pool.Spec.TLS != nil {
 		// Read anew before each dial, so that a rotated certificate needs no restart.

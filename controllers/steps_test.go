@@ -226,7 +226,7 @@ func TestWatchJobServers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p", func(p *v1alpha1.GearmanWorkerPool) {
 		p.Spec.TLS = &v1alpha1.TLSSpec{ServerName: "g"}
-		p.Spec.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(7)), Wake: v1alpha1.WakeDoorbell}
+		p.Spec.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(7)), Wake: v1alpha1.WakeNotify}
 	}))
 	x := w.run("p")
 	for _, do := range []func() error{

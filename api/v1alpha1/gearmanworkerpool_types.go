@@ -14,15 +14,17 @@ import (
 // +kubebuilder:printcolumn:name="Functions",type=string,JSONPath=`.status.functions`
 // +kubebuilder:printcolumn:name="Queued",type=integer,JSONPath=`.status.queue.queued`
 // +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.queue.running`
-// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
-// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
-// +kubebuilder:printcolumn:name="Min",type=integer,JSONPath=`.spec.minReplicas`
+// +kubebuilder:printcolumn:name="Wait",type=integer,JSONPath=`.status.queue.oldestWaitSeconds`
+// +kubebuilder:printcolumn:name="Pods",type=string,JSONPath=`.status.pods`
 // +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxReplicas`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.status.mode`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Wait",type=integer,priority=1,JSONPath=`.status.queue.oldestWaitSeconds`
-// +kubebuilder:printcolumn:name="Servers",type=string,priority=1,JSONPath=`.spec.servers`
-// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.decision.reason`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.decision.reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,priority=1,JSONPath=`.status.replicas`
+// +kubebuilder:printcolumn:name="Desired",type=integer,priority=1,JSONPath=`.status.desiredReplicas`
+// +kubebuilder:printcolumn:name="Min",type=integer,priority=1,JSONPath=`.spec.minReplicas`
+// +kubebuilder:printcolumn:name="Servers",type=string,priority=1,JSONPath=`.spec.servers`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the pool's name becomes a label value: use at most 63 characters"
 type GearmanWorkerPool struct {
 	metav1.TypeMeta   `json:",inline"`

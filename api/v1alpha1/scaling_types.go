@@ -57,14 +57,16 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Maximum=2592000
 	StaleAfterSeconds *int32 `json:"staleAfterSeconds,omitempty"`
 
-	// ScaleDown: IdleOnly (default) removes only pods that are known to be idle; Graceful trusts every pod to finish its jobs on SIGTERM.
+	// PodRemoval: IdleOnly (default) removes only pods that are known to be idle. Graceful trusts every pod to finish its
+	// jobs on SIGTERM.
 	// +optional
 	// +kubebuilder:validation:Enum=IdleOnly;Graceful
-	ScaleDown ScaleDownPolicy `json:"scaleDown,omitempty"`
+	PodRemoval PodRemovalPolicy `json:"podRemoval,omitempty"`
 
-	// Wake: Poll (default) looks each second while the pool is at zero; Doorbell also lets the job server ring on the first job.
+	// Wake selects how the first job of a pool at zero is noticed. Poll (default) asks every second. Notify also has the
+	// job server notify the operator.
 	// +optional
-	// +kubebuilder:validation:Enum=Poll;Doorbell
+	// +kubebuilder:validation:Enum=Poll;Notify
 	Wake WakePolicy `json:"wake,omitempty"`
 
 	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
@@ -94,13 +96,13 @@ const (
 	ModePaused ScalingMode = "Paused"
 )
 
-// ScaleDownPolicy says which pods may be removed.
-type ScaleDownPolicy string
+// PodRemovalPolicy selects which pods may be removed.
+type PodRemovalPolicy string
 
-// The scale-down policies.
+// The pod removal policies.
 const (
-	ScaleDownIdleOnly ScaleDownPolicy = "IdleOnly"
-	ScaleDownGraceful ScaleDownPolicy = "Graceful"
+	PodRemovalIdleOnly PodRemovalPolicy = "IdleOnly"
+	PodRemovalGraceful PodRemovalPolicy = "Graceful"
 )
 
 // WakePolicy selects how the operator notices the first job of a pool at zero.
@@ -108,8 +110,8 @@ type WakePolicy string
 
 // The wake policies.
 const (
-	WakePoll     WakePolicy = "Poll"
-	WakeDoorbell WakePolicy = "Doorbell"
+	WakePoll   WakePolicy = "Poll"
+	WakeNotify WakePolicy = "Notify"
 )
 
 // Schedule changes a bound during a recurring period.

@@ -20,6 +20,14 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	Functions string `json:"functions,omitempty"`
 
+	// Mode is the scaling mode in force: Auto, Manual, DryRun or Paused.
+	// +optional
+	Mode ScalingMode `json:"mode,omitempty"`
+
+	// Pods is "ready/desired", for kubectl get: ready pods and the number of pods that the operator last decided on.
+	// +optional
+	Pods string `json:"pods,omitempty"`
+
 	// Replicas is the number of pods that exist.
 	// +optional
 	Replicas int32 `json:"replicas"`
@@ -50,9 +58,9 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	Decision DecisionStatus `json:"decision,omitempty"`
 
-	// Learnt is what the scaling law measured and keeps over restarts of the operator.
+	// Measured holds what the scaling law has measured. It survives restarts of the operator.
 	// +optional
-	Learnt *LearntStatus `json:"learnt,omitempty"`
+	Measured *MeasuredStatus `json:"measured,omitempty"`
 
 	// LastScaleTime is when replicas was last changed.
 	// +optional
@@ -111,8 +119,8 @@ type DecisionStatus struct {
 	Terms map[string]int64 `json:"terms,omitempty"`
 }
 
-// LearntStatus is what the scaling law has measured.
-type LearntStatus struct {
+// MeasuredStatus is what the scaling law has measured.
+type MeasuredStatus struct {
 	// BootMilliseconds is the median time from a pod's creation until it is registered at a job server.
 	// +optional
 	BootMilliseconds int64 `json:"bootMilliseconds,omitempty"`
@@ -122,11 +130,11 @@ type LearntStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
-	Functions []LearntFunction `json:"functions,omitempty"`
+	Functions []MeasuredFunction `json:"functions,omitempty"`
 }
 
-// LearntFunction is what was measured of one function.
-type LearntFunction struct {
+// MeasuredFunction is what was measured of one function.
+type MeasuredFunction struct {
 	// Name of the function.
 	// +kubebuilder:validation:MaxLength=255
 	Name string `json:"name"`

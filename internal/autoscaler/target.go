@@ -33,7 +33,7 @@ func targetRuleOf(s *v1alpha1.GearmanWorkerPoolSpec) targetRule {
 	switch {
 	case s.TargetRef == nil:
 		return noTarget
-	case s.Scaling != nil && s.Scaling.ScaleDown == v1alpha1.ScaleDownGraceful:
+	case s.Scaling != nil && s.Scaling.PodRemoval == v1alpha1.PodRemovalGraceful:
 		return targetTrusted
 	case s.TargetRef.Kind == "StatefulSet":
 		return targetHighest
@@ -43,7 +43,7 @@ func targetRuleOf(s *v1alpha1.GearmanWorkerPoolSpec) targetRule {
 
 // pin marks the pods of a target that must not be removed. Only the target's replicas are written, so that Kubernetes chooses: any pod of a Deployment, which is
 // therefore scaled down only while none processes a job, and the highest ordinal of a StatefulSet, of which those above the highest busy one may be removed. With
-// scaleDown: Graceful each pod is trusted to finish its jobs.
+// podRemoval: Graceful each pod is trusted to finish its jobs.
 func pin(rule targetRule, pods []scaling.PodSample, functions []scaling.FunctionSample) {
 	if rule == noTarget || rule == targetTrusted {
 		return

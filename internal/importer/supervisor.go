@@ -89,7 +89,7 @@ func program(s *section, name string, functions []string, o Options) (*pool, err
 		p.setServers(nil, o.Servers)
 		p.spec.Command = words
 		p.say("Its program speaks Gearman itself, so the pool has no runtime. Which of its pods are idle is not known; " +
-			"set scaling.scaleDown to Graceful if it finishes its job on SIGTERM.")
+			"set scaling.podRemoval to Graceful if it finishes its job on SIGTERM.")
 		if len(functions) == 0 {
 			functions = []string{name}
 			p.on["function"] = "set the function that it serves (functions for several)"

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-const idleOnly = v1alpha1.ScaleDownIdleOnly
+const idleOnly = v1alpha1.PodRemovalIdleOnly
 
 // decide takes a decision and acts on it.
 func (p *pool) decide(now time.Time) {

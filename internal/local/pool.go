@@ -241,7 +241,7 @@ func (p *pool) telemetry(w *process) backlog.PodSample {
 func (p *pool) remove(n int, forced bool) int {
 	live := p.live()
 	p.sortForRemoval(live)
-	graceful := forced || p.plan.spec.Scaling != nil && p.plan.spec.Scaling.ScaleDown != "" && p.plan.spec.Scaling.ScaleDown != idleOnly
+	graceful := forced || p.plan.spec.Scaling != nil && p.plan.spec.Scaling.PodRemoval != "" && p.plan.spec.Scaling.PodRemoval != idleOnly
 	running := int64(0)
 	for _, f := range p.sample.Functions {
 		running += f.Running

@@ -39,7 +39,7 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 		// To the law zero is no wish; a user's zero means as soon as the law's own windows allow.
 		Idle:      max(time.Millisecond, secondsOr(sc.IdleSeconds, DefaultIdle)),
 		Mode:      scaling.Mode(Mode(s)),
-		ScaleDown: scaling.ScaleDown(sc.ScaleDown),
+		ScaleDown: scaling.ScaleDown(sc.PodRemoval),
 		Behavior:  behavior,
 		Drain:     time.Duration(DrainSeconds(s)) * time.Second,
 	}

@@ -68,7 +68,7 @@ func TestCompile(t *testing.T) {
 			with(func(p *scaling.Policy) { p.Mode, p.ManualReplicas = scaling.ModeManual, 3 }),
 		},
 		"idle at once": {
-			&v1alpha1.ScalingSpec{IdleSeconds: new(int32(0)), PollSeconds: new(int32(2)), JobSeconds: new(int32(8)), ScaleDown: v1alpha1.ScaleDownGraceful},
+			&v1alpha1.ScalingSpec{IdleSeconds: new(int32(0)), PollSeconds: new(int32(2)), JobSeconds: new(int32(8)), PodRemoval: v1alpha1.PodRemovalGraceful},
 			with(func(p *scaling.Policy) {
 				p.Idle, p.Tick, p.JobTimeHint, p.ScaleDown = time.Millisecond, 2*time.Second, 8*time.Second, scaling.ScaleDownGraceful
 			}),

@@ -28,9 +28,9 @@ func FiguresOf(v *View) Figures {
 // FiguresIn returns the figures that a status shows.
 func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 	f := Figures{Queued: s.Queue.Queued, Running: s.Queue.Running}
-	if s.Learnt != nil {
-		f.Boot = s.Learnt.BootMilliseconds
-		for _, l := range s.Learnt.Functions {
+	if s.Measured != nil {
+		f.Boot = s.Measured.BootMilliseconds
+		for _, l := range s.Measured.Functions {
 			f.Jobs += l.JobMilliseconds
 		}
 	}

@@ -1,6 +1,7 @@
 package poolstatus
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.GearmanWorkerPoolStatus {
 	status := before.DeepCopy()
 	status.ObservedGeneration = f.Generation
-	status.Functions = strings.Join(f.Functions, ",")
+	status.Functions, status.Mode = strings.Join(f.Functions, ","), f.Mode
 	status.Replicas, status.ReadyReplicas, status.Selector = f.Workload.Current, f.Workload.Ready, f.Workload.Selector
 	if !f.ScaledAt.IsZero() {
 		status.LastScaleTime = new(metav1.NewTime(f.ScaledAt).Rfc3339Copy())
@@ -28,6 +29,7 @@ func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.Gearman
 	if !f.View.At.IsZero() {
 		fillDecision(status, &f.View)
 	}
+	status.Pods = fmt.Sprintf("%d/%d", status.ReadyReplicas, status.DesiredReplicas)
 	setConditions(&status.Conditions, f)
 	slices.SortFunc(status.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) })
 	return status
@@ -52,7 +54,7 @@ func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sin
 func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.GearmanWorkerPoolStatus{a, b} {
-		s.Queue, s.Decision.Terms, s.Learnt = v1alpha1.QueueStatus{}, nil, nil
+		s.Queue, s.Decision.Terms, s.Measured = v1alpha1.QueueStatus{}, nil, nil
 	}
 	return equality.Semantic.DeepEqual(a, b)
 }
@@ -76,21 +78,21 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
 	status.Servers = status.Servers[:min(len(status.Servers), maxServers)]
 	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: termsOf(d.Terms)}
 	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
-		l := &v1alpha1.LearntStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}
+		l := &v1alpha1.MeasuredStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}
 		for _, jt := range v.Learnt.JobTimes {
-			l.Functions = append(l.Functions, v1alpha1.LearntFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()})
+			l.Functions = append(l.Functions, v1alpha1.MeasuredFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()})
 		}
-		status.Learnt = l
+		status.Measured = l
 	}
 }
 
 // Learnt reads back what a status keeps for the next operator.
 func Learnt(s *v1alpha1.GearmanWorkerPoolStatus) scaling.Learnt {
-	if s.Learnt == nil {
+	if s.Measured == nil {
 		return scaling.Learnt{}
 	}
-	out := scaling.Learnt{Boot: time.Duration(s.Learnt.BootMilliseconds) * time.Millisecond}
-	for _, f := range s.Learnt.Functions {
+	out := scaling.Learnt{Boot: time.Duration(s.Measured.BootMilliseconds) * time.Millisecond}
+	for _, f := range s.Measured.Functions {
 		out.JobTimes = append(out.JobTimes, scaling.JobTime{Function: f.Name, Time: time.Duration(f.JobMilliseconds) * time.Millisecond})
 	}
 	return out

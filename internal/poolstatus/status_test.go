@@ -52,12 +52,12 @@ func TestBuild(t *testing.T) {
 	}
 	got.Conditions, got.Decision.Terms = nil, nil
 	want := &v1alpha1.GearmanWorkerPoolStatus{
-		ObservedGeneration: 3, Functions: "f,g", Replicas: 5, ReadyReplicas: 4, Selector: "s=1", DesiredReplicas: 4,
+		ObservedGeneration: 3, Functions: "f,g", Mode: v1alpha1.ModeAuto, Pods: "4/4", Replicas: 5, ReadyReplicas: 4, Selector: "s=1", DesiredReplicas: 4,
 		LastScaleTime: new(metav1.NewTime(time.Unix(1_700_000_000, 0)).Rfc3339Copy()),
 		Queue:         v1alpha1.QueueStatus{Queued: 8, Running: 3, OldestWaitSeconds: 90, JobMilliseconds: 250},
 		Servers:       []v1alpha1.ServerStatus{{Address: "a:1", State: "OK"}, {Address: "b:1", State: "TimedOut"}},
 		Decision:      v1alpha1.DecisionStatus{Reason: string(scaling.ReasonIdle), Message: "m"},
-		Learnt:        &v1alpha1.LearntStatus{BootMilliseconds: 7000, Functions: []v1alpha1.LearntFunction{{Name: "f", JobMilliseconds: 1000}}},
+		Measured:      &v1alpha1.MeasuredStatus{BootMilliseconds: 7000, Functions: []v1alpha1.MeasuredFunction{{Name: "f", JobMilliseconds: 1000}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(scaling.Learnt{}, Learnt(before)); diff != "" {
 		t.Errorf("nothing to read back: %s", diff)
 	}
-	if got := Build(got, &Facts{Stall: Stall{ReasonInvalidTLS, "m"}}); got.DesiredReplicas != 4 || got.Learnt == nil {
+	if got := Build(got, &Facts{Stall: Stall{ReasonInvalidTLS, "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
 	}
 }

@@ -126,7 +126,7 @@ func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
 		s.Scaling.PollSeconds = &plan.Poll
 	}
 	if plan.Graceful {
-		s.Scaling.ScaleDown = v1alpha1.ScaleDownGraceful
+		s.Scaling.PodRemoval = v1alpha1.PodRemovalGraceful
 	}
 	return p
 }

@@ -30,10 +30,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.GearmanWorkerPoolStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPRuntime"):
 		return &apiv1alpha1.HTTPRuntimeApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("LearntFunction"):
-		return &apiv1alpha1.LearntFunctionApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("LearntStatus"):
-		return &apiv1alpha1.LearntStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MeasuredFunction"):
+		return &apiv1alpha1.MeasuredFunctionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MeasuredStatus"):
+		return &apiv1alpha1.MeasuredStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QueueStatus"):
 		return &apiv1alpha1.QueueStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RuntimeSpec"):

@@ -28,7 +28,7 @@ type news struct {
 // measureNews measures on real gearmands, beside all the pools at rest, how long it takes from a submit to a pool at zero until its Deployment has a replica.
 func (b *bench) measureNews(t *testing.T) {
 	t.Helper()
-	ways := []*news{{name: "poll", wake: v1alpha1.WakePoll}, {name: "doorbell", wake: v1alpha1.WakeDoorbell}}
+	ways := []*news{{name: "poll", wake: v1alpha1.WakePoll}, {name: "doorbell", wake: v1alpha1.WakeNotify}}
 	for _, way := range ways {
 		for range realServers {
 			way.servers = append(way.servers, jobserver.Gearmand(t))

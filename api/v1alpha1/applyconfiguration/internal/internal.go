@@ -198,12 +198,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastScaleTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
-    - name: learnt
+    - name: measured
       type:
-        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.LearntStatus
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.MeasuredStatus
+    - name: mode
+      type:
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScalingMode
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: pods
+      type:
+        scalar: string
     - name: queue
       type:
         namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.QueueStatus
@@ -231,7 +237,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: url
       type:
         scalar: string
-- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.LearntFunction
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.MeasuredFunction
   map:
     fields:
     - name: jobMilliseconds
@@ -240,7 +246,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
-- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.LearntStatus
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.MeasuredStatus
   map:
     fields:
     - name: bootMilliseconds
@@ -250,10 +256,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         list:
           elementType:
-            namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.LearntFunction
+            namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.MeasuredFunction
           elementRelationship: associative
           keys:
           - name
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.PodRemovalPolicy
+  scalar: string
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.QueueStatus
   map:
     fields:
@@ -290,8 +298,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: stream
       type:
         namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.StreamRuntime
-- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScaleDownPolicy
-  scalar: string
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScalingMode
   scalar: string
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScalingSpec
@@ -318,12 +324,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: mode
       type:
         namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScalingMode
+    - name: podRemoval
+      type:
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.PodRemovalPolicy
     - name: pollSeconds
       type:
         scalar: numeric
-    - name: scaleDown
-      type:
-        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.ScaleDownPolicy
     - name: schedules
       type:
         list:

@@ -3,6 +3,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
@@ -19,6 +20,10 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	RuntimeImage *string `json:"runtimeImage,omitempty"`
 	// Functions lists the pool's functions, joined by commas, for kubectl get.
 	Functions *string `json:"functions,omitempty"`
+	// Mode is the scaling mode in force: Auto, Manual, DryRun or Paused.
+	Mode *apiv1alpha1.ScalingMode `json:"mode,omitempty"`
+	// Pods is "ready/desired", for kubectl get: ready pods and the number of pods that the operator last decided on.
+	Pods *string `json:"pods,omitempty"`
 	// Replicas is the number of pods that exist.
 	Replicas *int32 `json:"replicas,omitempty"`
 	// ReadyReplicas is the number of ready pods.
@@ -33,8 +38,8 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	Servers []ServerStatusApplyConfiguration `json:"servers,omitempty"`
 	// Decision is the last scaling decision and the reason for it.
 	Decision *DecisionStatusApplyConfiguration `json:"decision,omitempty"`
-	// Learnt is what the scaling law measured and keeps over restarts of the operator.
-	Learnt *LearntStatusApplyConfiguration `json:"learnt,omitempty"`
+	// Measured holds what the scaling law has measured. It survives restarts of the operator.
+	Measured *MeasuredStatusApplyConfiguration `json:"measured,omitempty"`
 	// LastScaleTime is when replicas was last changed.
 	LastScaleTime *v1.Time `json:"lastScaleTime,omitempty"`
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
@@ -69,6 +74,22 @@ func (b *GearmanWorkerPoolStatusApplyConfiguration) WithRuntimeImage(value strin
 // If called multiple times, the Functions field is set to the value of the last call.
 func (b *GearmanWorkerPoolStatusApplyConfiguration) WithFunctions(value string) *GearmanWorkerPoolStatusApplyConfiguration {
 	b.Functions = &value
+	return b
+}
+
+// WithMode sets the Mode field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Mode field is set to the value of the last call.
+func (b *GearmanWorkerPoolStatusApplyConfiguration) WithMode(value apiv1alpha1.ScalingMode) *GearmanWorkerPoolStatusApplyConfiguration {
+	b.Mode = &value
+	return b
+}
+
+// WithPods sets the Pods field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Pods field is set to the value of the last call.
+func (b *GearmanWorkerPoolStatusApplyConfiguration) WithPods(value string) *GearmanWorkerPoolStatusApplyConfiguration {
+	b.Pods = &value
 	return b
 }
 
@@ -133,11 +154,11 @@ func (b *GearmanWorkerPoolStatusApplyConfiguration) WithDecision(value *Decision
 	return b
 }
 
-// WithLearnt sets the Learnt field in the declarative configuration to the given value
+// WithMeasured sets the Measured field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Learnt field is set to the value of the last call.
-func (b *GearmanWorkerPoolStatusApplyConfiguration) WithLearnt(value *LearntStatusApplyConfiguration) *GearmanWorkerPoolStatusApplyConfiguration {
-	b.Learnt = value
+// If called multiple times, the Measured field is set to the value of the last call.
+func (b *GearmanWorkerPoolStatusApplyConfiguration) WithMeasured(value *MeasuredStatusApplyConfiguration) *GearmanWorkerPoolStatusApplyConfiguration {
+	b.Measured = value
 	return b
 }
 

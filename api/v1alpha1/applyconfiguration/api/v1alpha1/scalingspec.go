@@ -30,9 +30,11 @@ type ScalingSpecApplyConfiguration struct {
 	IdleSeconds *int32 `json:"idleSeconds,omitempty"`
 	// StaleAfterSeconds is how long a job server may be silent before it is left out of the sums. Default: 3600.
 	StaleAfterSeconds *int32 `json:"staleAfterSeconds,omitempty"`
-	// ScaleDown: IdleOnly (default) removes only pods that are known to be idle; Graceful trusts every pod to finish its jobs on SIGTERM.
-	ScaleDown *apiv1alpha1.ScaleDownPolicy `json:"scaleDown,omitempty"`
-	// Wake: Poll (default) looks each second while the pool is at zero; Doorbell also lets the job server ring on the first job.
+	// PodRemoval: IdleOnly (default) removes only pods that are known to be idle. Graceful trusts every pod to finish its
+	// jobs on SIGTERM.
+	PodRemoval *apiv1alpha1.PodRemovalPolicy `json:"podRemoval,omitempty"`
+	// Wake selects how the first job of a pool at zero is noticed. Poll (default) asks every second. Notify also has the
+	// job server notify the operator.
 	Wake *apiv1alpha1.WakePolicy `json:"wake,omitempty"`
 	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
 	Behavior *v2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
@@ -112,11 +114,11 @@ func (b *ScalingSpecApplyConfiguration) WithStaleAfterSeconds(value int32) *Scal
 	return b
 }
 
-// WithScaleDown sets the ScaleDown field in the declarative configuration to the given value
+// WithPodRemoval sets the PodRemoval field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the ScaleDown field is set to the value of the last call.
-func (b *ScalingSpecApplyConfiguration) WithScaleDown(value apiv1alpha1.ScaleDownPolicy) *ScalingSpecApplyConfiguration {
-	b.ScaleDown = &value
+// If called multiple times, the PodRemoval field is set to the value of the last call.
+func (b *ScalingSpecApplyConfiguration) WithPodRemoval(value apiv1alpha1.PodRemovalPolicy) *ScalingSpecApplyConfiguration {
+	b.PodRemoval = &value
 	return b
 }
 

@@ -2,27 +2,27 @@
 
 package v1alpha1
 
-// LearntStatusApplyConfiguration represents a declarative configuration of the LearntStatus type for use
+// MeasuredStatusApplyConfiguration represents a declarative configuration of the MeasuredStatus type for use
 // with apply.
 //
-// LearntStatus is what the scaling law has measured.
-type LearntStatusApplyConfiguration struct {
+// MeasuredStatus is what the scaling law has measured.
+type MeasuredStatusApplyConfiguration struct {
 	// BootMilliseconds is the median time from a pod's creation until it is registered at a job server.
 	BootMilliseconds *int64 `json:"bootMilliseconds,omitempty"`
 	// Functions holds the job time of each function.
-	Functions []LearntFunctionApplyConfiguration `json:"functions,omitempty"`
+	Functions []MeasuredFunctionApplyConfiguration `json:"functions,omitempty"`
 }
 
-// LearntStatusApplyConfiguration constructs a declarative configuration of the LearntStatus type for use with
+// MeasuredStatusApplyConfiguration constructs a declarative configuration of the MeasuredStatus type for use with
 // apply.
-func LearntStatus() *LearntStatusApplyConfiguration {
-	return &LearntStatusApplyConfiguration{}
+func MeasuredStatus() *MeasuredStatusApplyConfiguration {
+	return &MeasuredStatusApplyConfiguration{}
 }
 
 // WithBootMilliseconds sets the BootMilliseconds field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the BootMilliseconds field is set to the value of the last call.
-func (b *LearntStatusApplyConfiguration) WithBootMilliseconds(value int64) *LearntStatusApplyConfiguration {
+func (b *MeasuredStatusApplyConfiguration) WithBootMilliseconds(value int64) *MeasuredStatusApplyConfiguration {
 	b.BootMilliseconds = &value
 	return b
 }
@@ -30,7 +30,7 @@ func (b *LearntStatusApplyConfiguration) WithBootMilliseconds(value int64) *Lear
 // WithFunctions adds the given value to the Functions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Functions field.
-func (b *LearntStatusApplyConfiguration) WithFunctions(values ...*LearntFunctionApplyConfiguration) *LearntStatusApplyConfiguration {
+func (b *MeasuredStatusApplyConfiguration) WithFunctions(values ...*MeasuredFunctionApplyConfiguration) *MeasuredStatusApplyConfiguration {
 	for i := range values {
 		if values[i] == nil {
 			panic("nil value passed to WithFunctions")

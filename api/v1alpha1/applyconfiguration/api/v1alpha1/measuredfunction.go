@@ -2,27 +2,27 @@
 
 package v1alpha1
 
-// LearntFunctionApplyConfiguration represents a declarative configuration of the LearntFunction type for use
+// MeasuredFunctionApplyConfiguration represents a declarative configuration of the MeasuredFunction type for use
 // with apply.
 //
-// LearntFunction is what was measured of one function.
-type LearntFunctionApplyConfiguration struct {
+// MeasuredFunction is what was measured of one function.
+type MeasuredFunctionApplyConfiguration struct {
 	// Name of the function.
 	Name *string `json:"name,omitempty"`
 	// JobMilliseconds is the mean time of completed jobs.
 	JobMilliseconds *int64 `json:"jobMilliseconds,omitempty"`
 }
 
-// LearntFunctionApplyConfiguration constructs a declarative configuration of the LearntFunction type for use with
+// MeasuredFunctionApplyConfiguration constructs a declarative configuration of the MeasuredFunction type for use with
 // apply.
-func LearntFunction() *LearntFunctionApplyConfiguration {
-	return &LearntFunctionApplyConfiguration{}
+func MeasuredFunction() *MeasuredFunctionApplyConfiguration {
+	return &MeasuredFunctionApplyConfiguration{}
 }
 
 // WithName sets the Name field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Name field is set to the value of the last call.
-func (b *LearntFunctionApplyConfiguration) WithName(value string) *LearntFunctionApplyConfiguration {
+func (b *MeasuredFunctionApplyConfiguration) WithName(value string) *MeasuredFunctionApplyConfiguration {
 	b.Name = &value
 	return b
 }
@@ -30,7 +30,7 @@ func (b *LearntFunctionApplyConfiguration) WithName(value string) *LearntFunctio
 // WithJobMilliseconds sets the JobMilliseconds field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the JobMilliseconds field is set to the value of the last call.
-func (b *LearntFunctionApplyConfiguration) WithJobMilliseconds(value int64) *LearntFunctionApplyConfiguration {
+func (b *MeasuredFunctionApplyConfiguration) WithJobMilliseconds(value int64) *MeasuredFunctionApplyConfiguration {
 	b.JobMilliseconds = &value
 	return b
 }
