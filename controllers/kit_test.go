@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,8 +51,17 @@ func testScheme(t *testing.T) *runtime.Scheme {
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
+	played := clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
+	w := newWorldAt(t, played, objects...)
+	w.clock = played
+	return w
+}
+
+// newWorldAt is a world whose time is that of a clock.
+func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *world {
+	t.Helper()
 	w := &world{
-		t: t, clock: clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0)),
+		t:       t,
 		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100), fail: map[string]error{},
 	}
 	w.api = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
@@ -98,8 +108,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 				return c.List(ctx, list, opts...)
 			},
 		}).Build()
-	a := autoscaler.New(w.servers, autoscaler.Options{Clock: w.clock, Random: func() float64 { return 0.5 }})
-	w.PoolReconciler = NewPoolReconciler(w.api, w.api, w.events, a, Options{Runtime: workload.RuntimeImage{Image: "op:1"}, Clock: w.clock})
+	a := autoscaler.New(w.servers, autoscaler.Options{Clock: ck, Random: func() float64 { return 0.5 }})
+	w.PoolReconciler = NewPoolReconciler(w.api, w.api, w.events, a, Options{Runtime: workload.RuntimeImage{Image: "op:1"}, Clock: ck})
 	return w
 }
 
@@ -152,7 +162,7 @@ func (w *world) condition(name, kind string) string {
 
 // backlogOf has the job server of a pool report a function f with so many queued jobs.
 func (w *world) backlogOf(name string, queued int64) {
-	now := w.clock.Now()
+	now := w.PoolReconciler.clock.Now()
 	w.servers.set(name, backlog.Sample{
 		Time:      now,
 		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
@@ -205,14 +215,14 @@ type playedServers struct {
 func (s *playedServers) set(name string, sample backlog.Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.samples[backlog.PoolKey{Namespace: "ns", Name: name}] = sample
+	s.samples[keyOf(name)] = sample
 }
 
 // subscription is what a pool has subscribed to, false for none.
 func (s *playedServers) subscription(name string) (backlog.Subscription, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub, ok := s.subs[backlog.PoolKey{Namespace: "ns", Name: name}]
+	sub, ok := s.subs[keyOf(name)]
 	return sub, ok
 }
 
@@ -248,3 +258,5 @@ func (s *playedServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Samp
 func (s *playedServers) Runnable(context.Context, backlog.PoolKey, string) (backlog.Verdict, error) {
 	return 0, errors.New("not played")
 }
+
+func keyOf(name string) backlog.PoolKey { return backlog.PoolKey{Namespace: "ns", Name: name} }

@@ -225,11 +225,6 @@ type SecretKey struct {
 
 // TargetRef names a workload that the pool scales but does not own.
 type TargetRef struct {
-	// APIVersion is apps/v1.
-	// +optional
-	// +kubebuilder:validation:Enum=apps/v1
-	APIVersion string `json:"apiVersion,omitempty"`
-
 	// Kind is Deployment or StatefulSet.
 	// +required
 	// +kubebuilder:validation:Enum=Deployment;StatefulSet

@@ -98,10 +98,6 @@ type ServerStatus struct {
 
 	// State: OK, Pending, Stale, or why it does not answer.
 	State string `json:"state"`
-
-	// Message says more; it never holds bytes from the job server.
-	// +optional
-	Message string `json:"message,omitempty"`
 }
 
 // DecisionStatus is a scaling decision and the reason for it.

@@ -102,6 +102,7 @@ type function struct {
 	serverTimeout time.Duration
 	onPanic       func(*PanicError) error
 	onSpoolError  func(context.Context, *Job, error) error
+	retry         *RetryPolicy
 	slots         int // at most so many register it; 0: all
 	firstSlot     int // of these
 

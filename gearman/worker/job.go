@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -17,7 +18,11 @@ var ErrJobDone = errors.New("the job has ended")
 // Job is a job in work. Its methods may be called from several goroutines until the handler has returned.
 type Job struct {
 	handle   string
-	unique   string
+	unique   string  // as the server has it
+	key      string  // what identifies the job through its attempts, see splitKey
+	attempt  int     // by its key
+	again    int     // runs in the slot before this one
+	next     Outcome // Retried or Buried, once that is confirmed
 	fn       *function
 	slot     int
 	server   string
@@ -44,7 +49,13 @@ type Job struct {
 func (j *Job) Handle() string { return j.handle }
 
 // Unique is the key that the client gave the job. It is empty if there is none, or if the server doesn't tell (Perl's).
-func (j *Job) Unique() string { return j.unique }
+// At later attempts than the first a key of more than some 50 bytes is a hash of it.
+func (j *Job) Unique() string {
+	if strings.HasPrefix(j.key, madeIdent) && j.attempt > 1 {
+		return ""
+	}
+	return j.key
+}
 
 // Function is the name that the job's handler was registered by.
 func (j *Job) Function() string { return j.fn.name }

@@ -67,6 +67,9 @@ type Options struct {
 	// DropOnDisconnect cancels a job's context when its connection is lost. The server gives the job to another worker in any
 	// case; without this the handler goes on and its result is thrown away.
 	DropOnDisconnect bool
+	// Journal, where set, remembers the jobs of functions with a RetryPolicy beyond the worker's death, so that runs which
+	// end with it count.
+	Journal Journal
 	// Hooks are told what happens.
 	Hooks Hooks
 }
@@ -103,6 +106,8 @@ const (
 	Complete  Outcome = iota // WORK_COMPLETE was sent
 	Fail                     // WORK_FAIL was sent
 	Excepted                 // WORK_EXCEPTION was sent
+	Retried                  // WORK_FAIL was sent after the job was submitted again for its next attempt
+	Buried                   // WORK_FAIL was sent after the job was submitted to its dead letter function
 	Requeued                 // the connection was dropped, so that the server gives the job to another worker
 	Lost                     // the connection was lost while the job ran: the server gives it to another worker
 	Abandoned                // a hard stop ended the job; as Lost
@@ -117,6 +122,10 @@ func (o Outcome) String() string {
 		return "fail"
 	case Excepted:
 		return "exception"
+	case Retried:
+		return "retried"
+	case Buried:
+		return "buried"
 	case Requeued:
 		return "requeued"
 	case Lost:

@@ -94,6 +94,7 @@ func (w *Worker) update(a transport.Address, endpoints []transport.Endpoint) {
 		if s == nil {
 			s = &server{ep: ep, present: make([]bool, len(w.slots))}
 			w.servers[ep] = s
+			w.moverFor(s)
 		}
 		s.gone = false
 		for i, slot := range w.slots {

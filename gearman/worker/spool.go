@@ -31,6 +31,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 		handle: string(a.Handle), unique: string(a.Unique), fn: fn,
 		slot: c.slot.id, server: c.server.ep.Addr, version: l.version, link: l,
 	}
+	job.attempt, job.key = splitKey(job.unique)
 	if err := in.Discard(len(front) - len(a.Data)); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (s *slot) work(l *link, job *Job) (err error) {
 		}
 		s.goOn(unsent, job)
 	}()
-	result, failure = job.fn.call(ctx, job)
+	result, failure = s.runJob(ctx, l, job)
 	return nil
 }
 
@@ -71,7 +71,7 @@ var errExited = errors.New("the handler ended its goroutine (runtime.Goexit)")
 
 // sent tells the hook of a job whose outcome has been flushed.
 func (s *slot) sent(job *Job, err error) {
-	if err != nil && job.done.Outcome <= Excepted {
+	if err != nil && job.done.Outcome < Requeued {
 		job.done.Outcome, job.done.Err = Lost, errors.Join(job.done.Err, err)
 	}
 	if hook := s.w.o.Hooks.JobDone; hook != nil {
@@ -143,6 +143,12 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	case <-l.down:
 		return Lost, err
 	default:
+	}
+	if err != nil && job.next != 0 {
+		if sendErr := s.fail(l, job); sendErr != nil {
+			return Lost, errors.Join(err, sendErr)
+		}
+		return job.next, err
 	}
 	var exception *ExceptionError
 	isException := errors.As(err, &exception)

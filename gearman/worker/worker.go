@@ -44,6 +44,7 @@ type Worker struct {
 	lastJob  atomic.Int64 // when the last job ended, Unix nanoseconds
 	mu       sync.Mutex
 	servers  map[transport.Endpoint]*server
+	sides    map[transport.Endpoint]*side
 	stopping bool // no connections may be added or opened again
 }
 
@@ -69,6 +70,7 @@ func New(o Options) (*Worker, error) {
 		hard:      make(chan struct{}),
 		ready:     make(chan struct{}),
 		servers:   make(map[transport.Endpoint]*server),
+		sides:     make(map[transport.Endpoint]*side),
 	}
 	w.quota.init(o.MaxJobs, o.StopWhenEmpty)
 	for i := range o.Concurrency {
@@ -93,6 +95,11 @@ func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
 	}
 	for _, opt := range opts {
 		opt(f)
+	}
+	if f.retry != nil {
+		if err := f.retry.check(f); err != nil {
+			return err
+		}
 	}
 	for _, other := range w.order {
 		f.firstSlot += max(0, other.slots)
@@ -139,6 +146,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	rest.Wait()
 	w.stopConns()
 	w.connWG.Wait()
+	w.closeSides()
 	select {
 	case <-w.hard:
 		return ErrStopped

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -77,5 +78,33 @@ func TestDecide(t *testing.T) {
 	p.noteDivergence()
 	if _, _, known := p.scaled(now); known {
 		t.Error("a change that no decision asked for has a delay")
+	}
+}
+
+// BenchmarkDecide is how long a decision keeps the registry's lock: a pool with 20 pods and telemetry.
+func BenchmarkDecide(b *testing.B) {
+	spec, err := NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
+		Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", MaxReplicas: 100,
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Unix(1_700_000_000, 0)
+	p := &Pool{accepted: spec, observed: Observed{Workload: workload.State{Exists: true, Replicas: 20, Current: 20, Ready: 20}}, state: scaling.NewState(scaling.Learnt{}, now)}
+	sample := backlog.Sample{
+		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
+		Functions: []backlog.FunctionSample{{Name: "f", Total: 30, Running: 15, Queued: 15, LongestQueue: 15}},
+	}
+	for i := range 20 {
+		uid := string(rune('a' + i))
+		p.observed.Pods = append(p.observed.Pods, workload.Pod{Name: uid, UID: uid, Created: now, Ready: true, ReadySince: now})
+		sample.Pods = append(sample.Pods, backlog.PodSample{UID: uid, Busy: i % 2, Capacity: 1, FirstSeen: now, LastSeen: now})
+	}
+	ask := func(string) bool { return true }
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(5 * time.Second)
+		sample.Servers[0].LastGood, sample.Time = now, now
+		p.Decide(sample, now, ask)
 	}
 }

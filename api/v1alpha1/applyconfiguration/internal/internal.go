@@ -385,9 +385,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         scalar: string
-    - name: message
-      type:
-        scalar: string
     - name: state
       type:
         scalar: string
@@ -415,9 +412,6 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.TargetRef
   map:
     fields:
-    - name: apiVersion
-      type:
-        scalar: string
     - name: kind
       type:
         scalar: string

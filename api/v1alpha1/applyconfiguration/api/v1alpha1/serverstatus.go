@@ -11,8 +11,6 @@ type ServerStatusApplyConfiguration struct {
 	Address *string `json:"address,omitempty"`
 	// State: OK, Pending, Stale, or why it does not answer.
 	State *string `json:"state,omitempty"`
-	// Message says more; it never holds bytes from the job server.
-	Message *string `json:"message,omitempty"`
 }
 
 // ServerStatusApplyConfiguration constructs a declarative configuration of the ServerStatus type for use with
@@ -34,13 +32,5 @@ func (b *ServerStatusApplyConfiguration) WithAddress(value string) *ServerStatus
 // If called multiple times, the State field is set to the value of the last call.
 func (b *ServerStatusApplyConfiguration) WithState(value string) *ServerStatusApplyConfiguration {
 	b.State = &value
-	return b
-}
-
-// WithMessage sets the Message field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Message field is set to the value of the last call.
-func (b *ServerStatusApplyConfiguration) WithMessage(value string) *ServerStatusApplyConfiguration {
-	b.Message = &value
 	return b
 }

@@ -7,8 +7,6 @@ package v1alpha1
 //
 // TargetRef names a workload that the pool scales but does not own.
 type TargetRefApplyConfiguration struct {
-	// APIVersion is apps/v1.
-	APIVersion *string `json:"apiVersion,omitempty"`
 	// Kind is Deployment or StatefulSet.
 	Kind *string `json:"kind,omitempty"`
 	// Name of the workload in the pool's namespace.
@@ -19,14 +17,6 @@ type TargetRefApplyConfiguration struct {
 // apply.
 func TargetRef() *TargetRefApplyConfiguration {
 	return &TargetRefApplyConfiguration{}
-}
-
-// WithAPIVersion sets the APIVersion field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the APIVersion field is set to the value of the last call.
-func (b *TargetRefApplyConfiguration) WithAPIVersion(value string) *TargetRefApplyConfiguration {
-	b.APIVersion = &value
-	return b
 }
 
 // WithKind sets the Kind field in the declarative configuration to the given value

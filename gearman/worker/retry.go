@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// RetryPolicy says what becomes of jobs that fail. A job is tried again by submitting it anew, with the number of the
+// attempt in its unique key, and failing the present one once the server has confirmed that; a job for which clients
+// wait is not submitted anew, since they would hear of its failure. docs/adr/0013-retries.md tells why.
+//
+// The handler must not change a job's payload.
+type RetryPolicy struct {
+	// Attempts is how often a job runs in all if it fails: 0 or 1, a failure is final; at most 20.
+	Attempts int
+	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a JobError that says so.
+	// A job for which clients wait runs again in its slot. 0 or 1: a crash is final; at most 20.
+	CrashAttempts int
+	// Timeouts counts a job that ran out of time as failed. Without it a timeout is final.
+	Timeouts bool
+	// Backoff is the wait before the second attempt, doubled with each further one up to MaxBackoff, a fifth more or less
+	// at random. 0: the next attempt comes at once. A job that waits lies in a function of its own, whose name is that of
+	// the job's function with RetrySuffix; workers with this policy move it back when its time has come.
+	Backoff, MaxBackoff time.Duration
+	// DeadLetter is a function that gets the jobs which have failed for good, unless clients wait for them; empty: none.
+	// Their payload is that of DeadLetter, see ParseDeadLetter.
+	DeadLetter string
+}
+
+// RetrySuffix ends the name of the function in which jobs wait for their next attempt.
+const RetrySuffix = ".retry"
+
+const (
+	mostAttempts     = 20
+	longestRetryName = 255 - len(RetrySuffix)
+)
+
+// Retry makes the worker try failed jobs of the function again.
+func Retry(p RetryPolicy) Option { return func(f *function) { f.retry = &p } }
+
+// JobError is the failure of a job with what is to be told of it.
+type JobError struct {
+	// Reason is a word for metrics and dead letters, as exit_code.
+	Reason string
+	// Message says in one sentence what went wrong.
+	Message string
+	// Detail is the end of what the job wrote about it, as its standard error; a dead letter keeps 4 KiB.
+	Detail []byte
+	// Permanent tells that no further attempt would do better.
+	Permanent bool
+	// Crashed tells that the job's process died: RetryPolicy.CrashAttempts counts.
+	Crashed bool
+	// TimedOut tells that the job ran out of time.
+	TimedOut bool
+}
+
+// Error gives the message.
+func (e *JobError) Error() string { return e.Message }
+
+// classify makes a JobError of whatever a handler returned.
+func classify(ctx context.Context, err error) *JobError {
+	if e, ok := as[*JobError](err); ok {
+		return e
+	}
+	if _, ok := as[*PanicError](err); ok {
+		return &JobError{Reason: "panic", Message: err.Error(), Crashed: true}
+	}
+	if errors.Is(context.Cause(ctx), ErrTimeout) {
+		return &JobError{Reason: "timeout", Message: err.Error(), TimedOut: true}
+	}
+	return &JobError{Reason: "failed", Message: err.Error()}
+}
+
+func (p *RetryPolicy) check(f *function) error {
+	switch {
+	case p.Attempts < 0 || p.Attempts > mostAttempts || p.CrashAttempts < 0 || p.CrashAttempts > mostAttempts:
+		return fmt.Errorf("function %s: a job can have 1 to %d attempts", f.name, mostAttempts)
+	case p.Backoff < 0 || p.MaxBackoff < 0:
+		return fmt.Errorf("function %s: a back-off can't be negative", f.name)
+	case p.Backoff > 0 && len(f.wire) > longestRetryName:
+		return fmt.Errorf("function %s: with retries its name can have %d bytes, since %s is put behind it", f.name, longestRetryName, RetrySuffix)
+	case p.DeadLetter == f.name:
+		return fmt.Errorf("function %s: it can't be its own dead letter function", f.name)
+	case p.DeadLetter != "":
+		return proto.CheckFunction(p.DeadLetter)
+	}
+	return nil
+}
+
+// limit is how often a job that failed like this runs in all.
+func (p *RetryPolicy) limit(e *JobError) int {
+	switch {
+	case e.Permanent, e.TimedOut && !p.Timeouts:
+		return 1
+	case e.Crashed:
+		return max(1, p.CrashAttempts)
+	}
+	return max(1, p.Attempts)
+}
+
+// delay is the wait before the nth attempt.
+func (p *RetryPolicy) delay(n int) time.Duration {
+	if p.Backoff == 0 {
+		return 0
+	}
+	d := p.Backoff << min(max(0, n-2), 20)
+	if d <= 0 || p.MaxBackoff > 0 && d > p.MaxBackoff {
+		d = max(p.MaxBackoff, p.Backoff)
+	}
+	return d*4/5 + rand.N(d*2/5+1)
+}
+
+// retryKey begins the unique keys of second and later attempts.
+const retryKey = "gwr1."
+
+// splitKey takes the number of the attempt off a job's unique key. ident is what identifies the job through all its
+// attempts, empty for a first attempt without a key of its own.
+func splitKey(unique string) (attempt int, ident string) {
+	rest, ok := strings.CutPrefix(unique, retryKey)
+	if !ok {
+		return 1, unique
+	}
+	n, k, ok := strings.Cut(rest, ".")
+	attempt, err := strconv.Atoi(n)
+	if !ok || err != nil || attempt < 2 || attempt > 1000 {
+		return 1, unique
+	}
+	return attempt, k
+}
+
+// The first bytes of what identifies a job whose own key can't: it has none, or a long one.
+const (
+	madeIdent   = "!"
+	hashedIdent = "~"
+)
+
+// ident identifies a job through all its attempts. It is made of nothing random, so that an attempt that is submitted
+// twice is one job; and for jobs without a key of the job's handle, so that jobs with equal payloads stay apart.
+func (j *Job) ident() (string, error) {
+	if j.attempt > 1 {
+		return j.key, nil
+	}
+	switch {
+	case j.unique == "", j.unique == "-": // "-" is no key, it says that the payload is
+		h := sha256.New()
+		fmt.Fprintf(h, "%s\x00%s\x00", j.server, j.handle)
+		if _, err := io.Copy(h, j.Reader()); err != nil {
+			return "", fmt.Errorf("read the payload: %w", err)
+		}
+		return madeIdent + hex.EncodeToString(h.Sum(nil)[:16]), nil
+	case len(j.unique) > proto.MaxUnique-len(retryKey)-len("1000."), strings.HasPrefix(j.unique, madeIdent), strings.HasPrefix(j.unique, hashedIdent):
+		sum := sha256.Sum256([]byte(j.unique))
+		return hashedIdent + hex.EncodeToString(sum[:16]), nil
+	}
+	return j.unique, nil
+}
+
+// attemptKey is the unique key of the nth attempt.
+func attemptKey(n int, ident string) string { return retryKey + strconv.Itoa(n) + "." + ident }
+
+// Attempt is the number of this run of the job, from 1, over all workers with a RetryPolicy. Runs that end with the
+// worker's death count only with Options.Journal, those that are handed back do not.
+func (j *Job) Attempt() int { return j.attempt + j.again }
+
+// as is errors.AsType, which Go 1.25 has not yet.
+func as[E error](err error) (e E, ok bool) {
+	ok = errors.As(err, &e)
+	return e, ok
+}

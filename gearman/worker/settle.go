@@ -1,0 +1,214 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// Journal remembers, beyond the worker's own death, which jobs it runs. A job that kills its worker would else be
+// handed out again and again: nobody is left to count its runs.
+type Journal interface {
+	// Begin notes that a slot runs a job. It returns how many earlier runs of the job ended with the death of a worker,
+	// and were not settled since.
+	Begin(job *Job) (kills int)
+	// End notes that a slot runs its job no more.
+	End(job *Job)
+	// Settle forgets the kills of a job: they are in the number of its next attempt, or it has ended.
+	Settle(job *Job)
+}
+
+const (
+	slotRuns  = 3                      // of a crashed job for which clients wait
+	slotPause = 500 * time.Millisecond // before the second of these, doubled before the third
+	holdPause = time.Second            // between two tries to submit a job anew
+)
+
+// errHeld says that a failed job could be neither submitted anew nor kept any longer: it goes back to its server.
+var errHeld = errors.New("the failed job could not be submitted anew")
+
+// runJob runs a job, and sees to its further attempts if it fails and its function's policy says so. What it returns is
+// what the server is to be told.
+func (s *slot) runJob(ctx context.Context, l *link, job *Job) (result []byte, err error) {
+	if job.fn.retry == nil {
+		return job.fn.call(ctx, job)
+	}
+	j := s.w.o.Journal
+	if j == nil {
+		return s.runAttempts(ctx, l, job)
+	}
+	kills := j.Begin(job)
+	defer j.End(job)
+	if kills > 0 {
+		var settled bool
+		if err, settled = s.settleKills(l, job, kills); !settled {
+			result, err = s.runAttempts(ctx, l, job)
+		}
+		if !errors.Is(err, ErrRequeue) {
+			j.Settle(job)
+		}
+		return result, err
+	}
+	return s.runAttempts(ctx, l, job)
+}
+
+func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, error) {
+	p := job.fn.retry
+	for {
+		result, err := job.fn.call(ctx, job)
+		if err == nil || job.exited || errors.Is(err, ErrRequeue) || s.w.jobs.Err() != nil || job.isLate() {
+			return result, err
+		}
+		e := classify(ctx, err)
+		more := job.Attempt() < p.limit(e)
+		if !more && p.DeadLetter == "" {
+			return result, err
+		}
+		waits := s.clientsWait(l, job)
+		switch {
+		case more && !waits:
+			return nil, errors.Join(s.resubmit(l, job, job.Attempt()+1, p.delay(job.Attempt()+1)), err)
+		case more && e.Crashed && job.again+1 < slotRuns && s.pause(l, slotPause<<job.again):
+			job.repeat()
+		case !more && !waits:
+			return nil, errors.Join(s.bury(l, job, e, job.Attempt()), err)
+		default:
+			return result, err
+		}
+	}
+}
+
+// settleKills decides about a job of which so many runs killed their worker. It goes on under a number of the attempt
+// that counts these, so that each worker that gets it knows of them. A job that has had all its attempts is not run
+// again.
+func (s *slot) settleKills(l *link, job *Job, kills int) (err error, settled bool) {
+	p := job.fn.retry
+	runs := job.attempt - 1 + kills
+	e := &JobError{Reason: "killed", Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true}
+	waits := s.clientsWait(l, job)
+	switch {
+	case runs >= p.limit(e) && !waits && p.DeadLetter != "":
+		return errors.Join(s.bury(l, job, e, runs), e), true
+	case runs >= p.limit(e):
+		return e, true
+	case !waits:
+		return errors.Join(s.resubmit(l, job, runs+1, 0), e), true
+	}
+	job.attempt = runs + 1
+	return nil, false
+}
+
+// resubmit submits a job anew, as its nth attempt.
+func (s *slot) resubmit(l *link, job *Job, n int, delay time.Duration) error {
+	ident, err := job.ident()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRequeue, err)
+	}
+	sub := &submission{function: job.fn.wire, key: attemptKey(n, ident), body: job.Reader()}
+	if delay > 0 {
+		sub.function += RetrySuffix
+		sub.at = time.Now().Add(delay + time.Second - 1) // servers count in whole seconds
+	}
+	if err := s.submitSurely(l, sub); err != nil {
+		return err
+	}
+	job.next = Retried
+	return nil
+}
+
+// bury submits a job to the dead letter function.
+func (s *slot) bury(l *link, job *Job, e *JobError, runs int) error {
+	id := ""
+	if s.w.o.ClientID != nil {
+		id = s.w.o.ClientID(s.id)
+	}
+	front, key, err := job.deadLetter(e, runs, id)
+	if err != nil {
+		return fmt.Errorf("%w: dead letter: %w", ErrRequeue, err)
+	}
+	sub := &submission{function: s.w.o.Prefix + job.fn.retry.DeadLetter, key: key, front: front, body: job.Reader()}
+	if err := s.submitSurely(l, sub); err != nil {
+		return err
+	}
+	job.next = Buried
+	return nil
+}
+
+// submitSurely submits a job to the server of l, or to another one if that takes none, again and again until one has
+// confirmed it. When the worker stops before that, or the connection of the present job is lost, it gives up, and the
+// present job goes back.
+func (s *slot) submitSurely(l *link, sub *submission) error {
+	for {
+		var err error
+		for _, ep := range append([]transport.Endpoint{l.c.server.ep}, s.w.otherServers(l.c.server.ep)...) {
+			e := s.w.side(ep).submit(s.w.jobs, sub)
+			if e == nil {
+				return nil
+			}
+			err = errors.Join(err, e)
+		}
+		s.w.o.Logger.Warn("A failed job is held until it can be submitted again", "function", sub.function, "error", err)
+		if !s.pause(l, holdPause) {
+			return fmt.Errorf("%w: %w: %w", ErrRequeue, errHeld, err)
+		}
+	}
+}
+
+// clientsWait tells whether clients wait for a job, or it can't be known. Jobs without a key count as background jobs:
+// servers tell nothing of them.
+func (s *slot) clientsWait(l *link, job *Job) bool {
+	if job.version.Dialect == proto.Perl { // which has no delays and fails jobs that come back
+		return true
+	}
+	if job.unique == "" || job.unique == "-" {
+		return false
+	}
+	for {
+		n, known, err := s.w.side(l.c.server.ep).clients(s.w.jobs, job.unique)
+		if err == nil {
+			return !known || n > 0
+		}
+		if _, refused := as[*proto.ServerError](err); refused || !s.pause(l, holdPause) {
+			return true
+		}
+	}
+}
+
+// pause waits, and reports false as soon as the worker stops or the connection of the job is lost.
+func (s *slot) pause(l *link, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.down:
+	case <-s.w.soft:
+	case <-s.w.hard:
+	}
+	return false
+}
+
+// repeat readies a job for another run in its slot.
+func (j *Job) repeat() {
+	j.again++
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c, ok := j.resultFrom.(io.Closer); ok {
+		_ = c.Close() // of a run that failed
+	}
+	j.resultFrom, j.resultSize = nil, 0
+	if j.spool != nil {
+		_, _ = j.spool.Seek(0, io.SeekStart) // readers have positions of their own
+	}
+}
+
+func (j *Job) isLate() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.late
+}

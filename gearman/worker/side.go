@@ -1,0 +1,162 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// confirmWithin is how long a server may take to confirm what the worker asks beside its jobs.
+const confirmWithin = 5 * time.Second
+
+// side is a connection to a server for the worker's own requests, beside those that bring jobs. It is opened when
+// first needed, and again after an error.
+type side struct {
+	w  *Worker
+	ep transport.Endpoint
+
+	mu sync.Mutex // one request at a time
+	in *proto.Conn
+}
+
+// exchange sends a request, with size bytes of body behind it, and lets read take the answer.
+func (s *side) exchange(ctx context.Context, request []byte, body io.Reader, read func(*proto.Conn) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin))
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in == nil {
+		nc, err := s.w.dialer.Connect(ctx, s.ep)
+		if err != nil {
+			return err
+		}
+		s.in = proto.NewConn(nc, proto.Limits{})
+	}
+	err := s.in.Exchange(ctx, request, func(c *proto.Conn) error {
+		if body != nil {
+			if _, err := io.Copy(c, body); err != nil {
+				return err
+			}
+		}
+		return read(c)
+	})
+	if _, refused := as[*proto.ServerError](err); err != nil && !refused {
+		s.closeLocked()
+		return fmt.Errorf("job server %s: %w", s.ep, err)
+	}
+	return err
+}
+
+func (s *side) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked()
+}
+
+func (s *side) closeLocked() {
+	if s.in != nil {
+		_ = s.in.Close() // nothing more is wanted of it
+		s.in = nil
+	}
+}
+
+// submission is a background job that the worker submits.
+type submission struct {
+	function string
+	key      string
+	at       time.Time // zero: at once
+	front    []byte    // of the payload, before body
+	body     *io.SectionReader
+}
+
+// submit submits a job and waits until the server has confirmed it.
+func (s *side) submit(ctx context.Context, sub *submission) error {
+	var b []byte
+	if sub.at.IsZero() {
+		b = proto.AppendSubmit(nil, proto.TypeSubmitJobBG, sub.function, sub.key, sub.front)
+	} else {
+		b = proto.AppendSubmitEpoch(nil, sub.function, sub.key, sub.at, sub.front)
+	}
+	b = proto.GrowSize(b, 0, int(sub.body.Size()))
+	if _, err := sub.body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return s.exchange(ctx, b, sub.body, func(c *proto.Conn) error {
+		_, err := answerOf(c, proto.TypeJobCreated)
+		return err
+	})
+}
+
+// answerOf reads the answer to a request: a packet of the type, or the server's error.
+func answerOf(c *proto.Conn, want proto.Type) (proto.Packet, error) {
+	p, err := c.Next()
+	if err != nil {
+		return p, err
+	}
+	switch p.Type {
+	case want:
+		return p, nil
+	case proto.TypeError:
+		se, err := p.ServerError()
+		if err != nil {
+			return p, err
+		}
+		return p, se
+	}
+	return p, fmt.Errorf("%s in place of %s: %w", p, want, proto.ErrType)
+}
+
+// clients asks how many clients wait for the job with a key.
+func (s *side) clients(ctx context.Context, key string) (n uint64, known bool, err error) {
+	err = s.exchange(ctx, proto.AppendGetStatusUnique(nil, key), nil, func(c *proto.Conn) error {
+		p, err := answerOf(c, proto.TypeStatusResUnique)
+		if err != nil {
+			return err
+		}
+		st, err := p.Status()
+		n, known = st.Clients, st.Known
+		return err
+	})
+	return n, known, err
+}
+
+// side gives the side connection to a server.
+func (w *Worker) side(ep transport.Endpoint) *side {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sides[ep]
+	if s == nil {
+		s = &side{w: w, ep: ep}
+		w.sides[ep] = s
+	}
+	return s
+}
+
+// otherServers are the servers besides ep that the worker is registered at.
+func (w *Worker) otherServers(ep transport.Endpoint) (eps []transport.Endpoint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for other, s := range w.servers {
+		if other != ep && s.registered > 0 && s.version.Dialect != proto.Perl {
+			eps = append(eps, other)
+		}
+	}
+	return eps
+}
+
+func (w *Worker) closeSides() {
+	w.mu.Lock()
+	sides := make([]*side, 0, len(w.sides))
+	for _, s := range w.sides {
+		sides = append(sides, s)
+	}
+	w.mu.Unlock()
+	for _, s := range sides {
+		s.close()
+	}
+}
