@@ -35,20 +35,3 @@ func splitServer(s string) (host string, port uint16, err error) {
 	}
 	return host, port, nil
 }
-
-// oneFamily keeps the addresses of one family, the one with more of them, IPv4 where both have as many. In a dual-stack cluster each job server has an address
-// of both, and counting it twice would double its queue.
-func oneFamily(addrs []netip.Addr) []netip.Addr {
-	var v4, v6 []netip.Addr
-	for _, a := range addrs {
-		if a = a.Unmap(); a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
-		}
-	}
-	if len(v6) > len(v4) {
-		return v6
-	}
-	return v4
-}

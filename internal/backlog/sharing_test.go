@@ -293,28 +293,6 @@ func TestSplitServer(t *testing.T) {
 	}
 }
 
-func TestOneFamily(t *testing.T) {
-	t.Parallel()
-	addrs := func(in ...string) (out []netip.Addr) {
-		for _, a := range in {
-			out = append(out, netip.MustParseAddr(a))
-		}
-		return out
-	}
-	tests := map[string]struct{ in, want []netip.Addr }{
-		"dual stack": {addrs("2001:db8::1", "10.0.0.1"), addrs("10.0.0.1")},
-		"more of v6": {addrs("2001:db8::1", "2001:db8::2", "10.0.0.1"), addrs("2001:db8::1", "2001:db8::2")},
-		"only v6":    {addrs("2001:db8::1"), addrs("2001:db8::1")},
-		"mapped":     {addrs("::ffff:10.0.0.1"), addrs("10.0.0.1")},
-		"none":       {nil, nil},
-	}
-	for name, tt := range tests {
-		if diff := cmp.Diff(tt.want, oneFamily(tt.in), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
 func TestSetRefuses(t *testing.T) {
 	t.Parallel()
 	good := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f"}}

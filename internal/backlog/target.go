@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
 // unresolvedAfter is how many look-ups in a row the name service may fail to answer before what is known of a name counts as incomplete.
@@ -45,7 +47,7 @@ type target struct {
 
 func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 	t := &target{
-		w: w, key: key, lookup: LookupName(key.host, key.namespace, w.opts.ClusterDomain), pools: make(map[*pool]struct{}),
+		w: w, key: key, lookup: resolve.Name(key.host, key.namespace, w.opts.ClusterDomain), pools: make(map[*pool]struct{}),
 		wake: make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {},
 	}
 	if a, err := netip.ParseAddr(key.host); err == nil {
@@ -86,31 +88,9 @@ func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return t.w.opts.LookupHost(ctx, t.lookup)
 }
 
-// choose returns at most most of the addresses: those that are in use, and of the others the first.
-// Both are sorted.
-func choose(found, used []netip.Addr, most int) []netip.Addr {
-	if len(found) <= most {
-		return found
-	}
-	chosen := make([]netip.Addr, 0, most)
-	var others []netip.Addr
-	for _, a := range found {
-		if _, ok := slices.BinarySearchFunc(used, a, netip.Addr.Compare); ok {
-			chosen = append(chosen, a)
-		} else {
-			others = append(others, a)
-		}
-	}
-	chosen = append(chosen, others...)[:most]
-	slices.SortFunc(chosen, netip.Addr.Compare)
-	return chosen
-}
-
 // update takes the outcome of a look-up. An answer without addresses is not taken for "no job servers": what was known stays.
 func (t *target) update(addrs []netip.Addr, err error) {
-	addrs = oneFamily(addrs)
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	addrs = slices.Compact(addrs)
+	addrs = resolve.Sorted(addrs)
 
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
@@ -118,7 +98,7 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
 		t.excess = len(addrs) > t.w.opts.MaxAddresses
-		addrs = choose(addrs, t.addrs, t.w.opts.MaxAddresses)
+		addrs = resolve.Choose(addrs, t.addrs, t.w.opts.MaxAddresses)
 		if !slices.Equal(addrs, t.addrs) {
 			t.addrs = addrs
 			for p := range t.pools {

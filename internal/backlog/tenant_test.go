@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,8 +16,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func addrs(format string, n int) (out []netip.Addr) {
@@ -27,30 +23,6 @@ func addrs(format string, n int) (out []netip.Addr) {
 		out = append(out, netip.MustParseAddr(fmt.Sprintf(format, i/250, i%250+1)))
 	}
 	return out
-}
-
-func TestChoose(t *testing.T) {
-	t.Parallel()
-	all := addrs("10.0.%d.%d", 6)
-	tests := map[string]struct {
-		found, used []netip.Addr
-		most        int
-		want        []netip.Addr
-	}{
-		"all fit":              {all, nil, 6, all},
-		"the first":            {all, nil, 2, all[:2]},
-		"those in use stay":    {all, all[3:5], 2, all[3:5]},
-		"and the first others": {all, all[4:5], 3, []netip.Addr{all[0], all[1], all[4]}},
-		"not if they are gone": {all[:4], all[4:], 2, all[:2]},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if diff := cmp.Diff(tt.want, choose(tt.found, tt.used, tt.most), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
 }
 
 // A pool with too many addresses, job servers or names goes on with what fits, and its sample says so.
@@ -396,30 +368,6 @@ func TestTLSConfigIsKeptForSeconds(t *testing.T) {
 	})
 }
 
-func TestLookupName(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct{ host, domain, want string }{
-		"one label":                   {"gearmand", "cluster.local", "gearmand.shop.svc.cluster.local."},
-		"of the cluster":              {"gearmand.jobs.svc", "cluster.local", "gearmand.jobs.svc.cluster.local."},
-		"absolute":                    {"gearmand.example.com", "cluster.local", "gearmand.example.com."},
-		"two labels":                  {"gearmand.jobs", "cluster.local", "gearmand.jobs."},
-		"with the domain":             {"gearmand.jobs.svc.cluster.local", "cluster.local", "gearmand.jobs.svc.cluster.local."},
-		"with a dot at the end":       {"gearmand.example.com.", "cluster.local", "gearmand.example.com."},
-		"an address":                  {"10.0.0.1", "cluster.local", "10.0.0.1"},
-		"no cluster, one label":       {"gearmand", "", "gearmand"},
-		"no cluster, of the cluster":  {"gearmand.jobs.svc", "", "gearmand.jobs.svc"},
-		"no cluster, an absolute one": {"gearmand.example.com", "", "gearmand.example.com."},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := LookupName(tt.host, "shop", tt.domain); got != tt.want {
-				t.Errorf("%q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
 // A name without a dot leads each namespace to its own Service.
 func TestNamesOfNamespaces(t *testing.T) {
 	t.Parallel()
@@ -440,30 +388,4 @@ func TestNamesOfNamespaces(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestClusterDomain(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct{ file, want string }{
-		"kubelet's":    {"search ops.svc.cluster.local svc.cluster.local cluster.local example.com\nnameserver 10.96.0.10\noptions ndots:5\n", "cluster.local"},
-		"another":      {"nameserver 10.96.0.10\nsearch ops.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example"},
-		"no cluster":   {"search example.com\nnameserver 192.168.0.1\n", ""},
-		"none":         {"", ""},
-		"a later list": {"search svc.cluster.local\nsearch example.com\n", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "resolv.conf")
-			if err := os.WriteFile(path, []byte(tt.file), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if got := ClusterDomain(path); got != tt.want {
-				t.Errorf("%q, want %q", got, tt.want)
-			}
-		})
-	}
-	if got := ClusterDomain(filepath.Join(t.TempDir(), "none")); got != "" {
-		t.Errorf("%q without a file", got)
-	}
 }

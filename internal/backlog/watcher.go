@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/access"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
@@ -55,7 +56,7 @@ type Options struct {
 	// [Sample] reports the excess.
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
-	// ClusterDomain is the domain under which Services are found, see [LookupName].
+	// ClusterDomain is the domain under which Services are found, see resolve.Name.
 	ClusterDomain string
 
 	// Dial and LookupHost replace the network in tests.
@@ -139,7 +140,7 @@ func New(o Options) *Watcher {
 		o.ResolvePeriod = 10 * time.Second
 	}
 	if o.MaxAddresses <= 0 {
-		o.MaxAddresses = 64
+		o.MaxAddresses = resolve.MaxAddresses
 	}
 	if o.MaxPoolServers <= 0 {
 		o.MaxPoolServers = 256

@@ -29,6 +29,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -48,10 +49,11 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if apiServer, err := netip.ParseAddr(os.Getenv("KUBERNETES_SERVICE_HOST")); err == nil {
 		o.JobServers.Guard(apiServer)
 	}
+	domain, _ := resolve.Cluster("/etc/resolv.conf")
 	watcher := backlog.New(backlog.Options{
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check, Listed: o.JobServers.Listed,
 		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers, MaxNamespaceServers: o.MaxNamespaceServers,
-		ClusterDomain: backlog.ClusterDomain("/etc/resolv.conf"),
+		ClusterDomain: domain,
 		OnTick:        func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
 	})
 	pools = autoscaler.New(watcher, autoscaler.Options{})

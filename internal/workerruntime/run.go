@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
@@ -89,12 +90,14 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		roomForThreads(o.Concurrency)
 		dial = dialThread
 	}
+	domain, namespace := resolve.Cluster("/etc/resolv.conf")
 	r.worker, err = worker.New(worker.Options{
 		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
 		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
-		Hooks: worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
+		Resolver: &resolve.Resolver{Domain: domain, Namespace: namespace},
+		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
 	})
 	if err != nil {
 		return nil, err
