@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,13 +58,19 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		x.facts.Contested = p.ObserveReplicas(&x.workload, r.clock.Now())
 		plan.Replicas = x.workload.Replicas
 		if v.Decision.Apply && !x.facts.Contested && !v.At.IsZero() {
-			plan = p.PlanReplicas(&x.workload, x.pods, x.pool.Spec.TargetRef != nil, v)
+			plan = p.PlanReplicas(&x.workload, x.pods, autoscaler.KindOf(&x.pool.Spec), v, r.clock.Now())
 		}
 	})
+	x.facts.Removal = plan.Removal
+	var failed error
 	for _, c := range plan.Costs {
 		if err := applyDeletionCost(ctx, r.scale, x.pool.Namespace, c.Pod, c.Cost); err != nil {
-			return ctrl.Result{}, err
+			failed = errors.Join(failed, err)
 		}
+	}
+	if failed != nil {
+		// The rule writes them again; nothing but the choice of pods suffers, and replicas wait for no pod.
+		log.FromContext(ctx).Error(failed, "Pods could not be marked for removal", "pods", len(plan.Costs))
 	}
 	from := x.workload.Replicas
 	if plan.Replicas == from {

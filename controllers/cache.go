@@ -24,6 +24,8 @@ type cacheNote string
 const (
 	// noteTrouble is what keeps a pod from starting.
 	noteTrouble cacheNote = "cache.gearman.dev/trouble"
+	// noteMarks is what the removal of pods goes by.
+	noteMarks cacheNote = "cache.gearman.dev/marks"
 	// noteOwnedFields is the hash of the fields that the operator owns of a Deployment.
 	noteOwnedFields cacheNote = "cache.gearman.dev/owned-fields"
 )
@@ -37,6 +39,11 @@ func (n cacheNote) put(annotations map[string]string, value string) {
 // cachedTrouble is what keeps a pod of the cache from starting.
 func cachedTrouble(p *corev1.Pod) workload.Trouble {
 	return workload.Trouble(p.Annotations[string(noteTrouble)])
+}
+
+// cachedMarks is what the removal of a pod of the cache goes by.
+func cachedMarks(p *corev1.Pod) workload.PodMarks {
+	return workload.ParsePodMarks(p.Annotations[string(noteMarks)])
 }
 
 // cachedOwnedFields is the hash of the fields that the operator owns of a Deployment of the cache.
@@ -152,7 +159,8 @@ func stripStatefulSet(obj any) (any, error) {
 	return out, nil
 }
 
-// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost and what keeps it from starting.
+// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost, what keeps it from starting and what its removal
+// goes by.
 func stripPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
 	if !ok || len(p.Spec.Containers) == 0 { // stripped before
@@ -161,9 +169,12 @@ func stripPod(obj any) (any, error) {
 	var annotations map[string]string
 	cost, marked := p.Annotations[workload.DeletionCostAnnotation]
 	trouble := workload.TroubleOf(p)
-	if marked || trouble != "" {
+	marks := workload.MarksOf(p, p.Labels[v1alpha1.LabelPool]).String()
+	if marked || trouble != "" || marks != "" {
+		one(&marks)
 		annotations = map[string]string{}
 		noteTrouble.put(annotations, string(trouble))
+		noteMarks.put(annotations, marks)
 	}
 	if marked {
 		annotations[workload.DeletionCostAnnotation] = cost

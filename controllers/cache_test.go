@@ -134,16 +134,19 @@ func TestStripTwice(t *testing.T) {
 // TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no annotation of the user's that could be taken for either.
 func TestStripPod(t *testing.T) {
 	t.Parallel()
+	bare := workload.PodMarks{Unowned: true, Unassigned: true} // by nobody, and no node has it
+	stopped := bare
+	stopped.Stopped = true
 	tests := map[string]struct {
 		annotations map[string]string
 		waiting     string
 		want        workload.Pod
 	}{
-		"all well":        {},
-		"crashes":         {waiting: "CrashLoopBackOff", want: workload.Pod{Trouble: workload.TroubleCrash}},
-		"marked":          {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, want: workload.Pod{Cost: -7}},
-		"marked, crashes": {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, waiting: "CrashLoopBackOff", want: workload.Pod{Cost: -7, Trouble: workload.TroubleCrash}},
-		"the user's":      {annotations: map[string]string{string(noteTrouble): "CrashLoop"}},
+		"all well":        {want: workload.Pod{Pending: true, Marks: bare}},
+		"crashes":         {waiting: "CrashLoopBackOff", want: workload.Pod{Pending: true, Trouble: workload.TroubleCrash, Marks: stopped}},
+		"marked":          {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, want: workload.Pod{Pending: true, Cost: -7, Marks: bare}},
+		"marked, crashes": {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, waiting: "CrashLoopBackOff", want: workload.Pod{Pending: true, Cost: -7, Trouble: workload.TroubleCrash, Marks: stopped}},
+		"the user's":      {annotations: map[string]string{string(noteTrouble): "CrashLoop", string(noteMarks): "gated"}, want: workload.Pod{Pending: true, Marks: bare}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +163,7 @@ func TestStripPod(t *testing.T) {
 				}
 			}
 			stripped := o.(*corev1.Pod)
-			if diff := cmp.Diff(tt.want, workload.OfPod(stripped, cachedTrouble(stripped))); diff != "" {
+			if diff := cmp.Diff(tt.want, workload.OfPod(stripped, cachedTrouble(stripped), cachedMarks(stripped))); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,8 +51,10 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Result, err error) {
 	if x.pool.Spec.TargetRef == nil {
 		x.pods, err = gatherPods(ctx, r.client, x.pool)
+		x.facts.Unowned = slices.ContainsFunc(x.pods, func(p workload.Pod) bool { return p.Marks.Unowned && !p.Terminating })
 		return ctrl.Result{}, err
 	}
+	x.facts.IsTarget = true
 	read, err := r.gatherTargetPods(ctx, x)
 	x.pods, x.refresh = read.Pods, refreshSecretsEvery
 	if read.Moving {
@@ -148,8 +151,7 @@ func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscal
 		if workload.Ended(p) || !workload.BelongsTo(p, x.pool.Spec.TargetRef, w.UID) {
 			continue
 		}
-		q := workload.OfPod(p, workload.TroubleOf(p))
-		q.Cost = 0 // whoever set one, it is not the operator's to clear
+		q := workload.OfPod(p, workload.TroubleOf(p), workload.MarksOf(p, x.pool.Spec.TargetRef.Name))
 		read.Moving = read.Moving || q.Terminating || !q.Ready
 		read.Pods = append(read.Pods, q)
 	}
@@ -167,7 +169,7 @@ func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWork
 	pods := make([]workload.Pod, 0, len(list.Items))
 	for i := range list.Items {
 		if p := &list.Items[i]; !workload.Ended(p) {
-			pods = append(pods, workload.OfPod(p, cachedTrouble(p)))
+			pods = append(pods, workload.OfPod(p, cachedTrouble(p), cachedMarks(p)))
 		}
 	}
 	workload.SortPods(pods)

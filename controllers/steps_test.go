@@ -119,7 +119,7 @@ func TestReadTargetPods(t *testing.T) {
 		return x
 	}
 	x := read()
-	if len(x.pods) != 1 || x.pods[0].Cost != 0 || x.refresh != refreshMovingEvery {
+	if len(x.pods) != 1 || x.pods[0].Cost != 5 || x.refresh != refreshMovingEvery {
 		t.Errorf("got %+v, again after %v; want the set's one pod, soon, as it isn't ready", x.pods, x.refresh)
 	}
 	if err := w.api.Delete(t.Context(), pod); err != nil {
@@ -356,21 +356,22 @@ func TestApplyReplicas(t *testing.T) {
 			t.Errorf("event %q, want %q", got, want)
 		}
 	})
-	t.Run("down marks first", func(t *testing.T) {
+	t.Run("down marks first, and waits for no mark", func(t *testing.T) {
 		t.Parallel()
 		w, x := setup(t)
-		x.facts.View.Decision = scaling.Decision{Apply: true, Replicas: 1, Victims: []string{"b"}}
+		x.facts.View.Decision = scaling.Decision{Apply: true, Replicas: 1, Ceiling: 1}
 		if _, err := w.applyReplicas(t.Context(), x); err != nil || replicas(w) != 2 {
 			t.Errorf("%v, %d replicas", err, replicas(w))
 		}
-		var b corev1.Pod
-		w.get("b", &b)
-		if b.Annotations[workload.DeletionCostAnnotation] != "-1000" {
-			t.Errorf("annotations: %v", b.Annotations)
+		var a corev1.Pod
+		w.get("a", &a)
+		if a.Annotations[workload.DeletionCostAnnotation] != "-1000000" {
+			t.Errorf("annotations: %v", a.Annotations)
 		}
+		w.clock.SetTime(w.clock.Now().Add(12 * time.Second)) // the cache shows no mark; it is written again, and that fails
 		w.fail["patch"] = errors.New("unavailable")
-		if _, err := w.applyReplicas(t.Context(), x); err == nil {
-			t.Error("no error")
+		if _, err := w.applyReplicas(t.Context(), x); err != nil || replicas(w) != 1 {
+			t.Errorf("%v, %d replicas", err, replicas(w))
 		}
 	})
 	t.Run("the write fails", func(t *testing.T) {

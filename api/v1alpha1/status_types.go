@@ -67,7 +67,7 @@ type GearmanWorkerPoolStatus struct {
 	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, FunctionShared, TooManyJobServers.
+	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, TooManyJobServers.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -149,6 +149,8 @@ const (
 	ConditionScalingLimited        = "ScalingLimited"
 	ConditionBacklogNotRunnable    = "BacklogNotRunnable"
 	ConditionBacklogNotProgressing = "BacklogNotProgressing"
+	ConditionScaleDownBlocked      = "ScaleDownBlocked"
+	ConditionForeignPods           = "ForeignPods"
 	ConditionFunctionShared        = "FunctionShared"
 	ConditionTooManyJobServers     = "TooManyJobServers"
 )

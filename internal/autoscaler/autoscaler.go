@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,12 +101,19 @@ func (a *Autoscaler) Observe(key types.NamespacedName, spec *Spec, o Observed, l
 	a.Do(key, func(p *Pool) {
 		if p.accepted == nil {
 			p.state = scaling.NewState(learnt, now)
+		} else {
+			p.lostOne = p.lostOne || lostOne(p.accepted.Servers, spec.Servers)
 		}
 		p.accepted, p.observed, p.refreshAt = spec, o, refreshAt
 	})
 	a.decide(key)
 	a.Do(key, func(p *Pool) { v = p.view })
 	return v
+}
+
+// lostOne reports whether one of the names is no longer there.
+func lostOne(before, after []string) bool {
+	return slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(after, name) })
 }
 
 // Share notes what a pool serves, names the pools that serve it too, and has those reconciled for which that has changed.

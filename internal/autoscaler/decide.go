@@ -26,7 +26,9 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
 	}
 	law := p.accepted.Policy.At(now)
-	in := scalingSample(&p.observed, p.accepted.target, sample, law.Tick, p.view.At, now)
+	in := scalingSample(&p.observed, p.accepted.kind, sample, law.Tick, p.view.At, now)
+	in.PossibleRestart = in.PossibleRestart || p.lostOne // its workers may still process jobs, unseen
+	p.lostOne = false
 	seen := newestAnswer(&sample)
 	p.probe(law, in, seen.After(newestAnswer(&p.view.Sample)), now, ask)
 	for i := range in.Functions {
@@ -40,6 +42,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		}
 		return false, 0
 	}
+	p.evidence = evidenceOf(law, &in, &sample)
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
@@ -65,6 +68,8 @@ func (p *Pool) worthWriting(now time.Time) (write bool, priority int) {
 	switch {
 	case v.Decision.Apply && v.Decision.Replicas != p.observed.Workload.Replicas:
 		return true, priorityScale
+	case p.marksToClear(now):
+		return true, priorityStatus
 	case poolstatus.MarkOf(v) != w.mark:
 		return true, priorityStatus
 	}

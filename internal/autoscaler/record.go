@@ -24,6 +24,11 @@ type Pool struct {
 	state scaling.State
 	view  poolstatus.View // of the last decision
 
+	evidence  evidence // that the last decision was taken on
+	plans     scaling.PlanState
+	plannedAt time.Time
+	lostOne   bool // a job server was taken out of the spec since the last decision
+
 	divergedAt time.Time // when the sample came since which replicas differ from the decision; zero while they don't
 	divergedUp bool      // the decision asks for more
 
@@ -43,7 +48,7 @@ type Spec struct {
 	Policy     policy.Compiled
 	Functions  []string
 	Servers    []string
-	target     targetRule
+	kind       scaling.WorkloadKind
 }
 
 // NewSpec compiles a pool's spec. The error says which field to change; the spec is not to be used then, but may be offered.
@@ -51,7 +56,7 @@ func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	compiled, err := policy.Compile(&pool.Spec)
 	return &Spec{
 		Generation: pool.Generation, Policy: compiled,
-		Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec), target: targetRuleOf(&pool.Spec),
+		Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec), kind: KindOf(&pool.Spec),
 	}, err
 }
 

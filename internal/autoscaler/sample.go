@@ -11,11 +11,11 @@ import (
 
 // scalingSample joins what the job servers say with what the API server says. last is when the previous decision was taken,
 // tick the time between two.
-func scalingSample(o *Observed, target targetRule, s backlog.Sample, tick time.Duration, last, now time.Time) scaling.Sample {
+func scalingSample(o *Observed, kind scaling.WorkloadKind, s backlog.Sample, tick time.Duration, last, now time.Time) scaling.Sample {
 	in := scaling.Sample{
 		Replicas: o.Workload.Replicas, Rollout: o.Workload.Unsettled, Partial: s.Partial,
 		PossibleRestart: s.PossibleRestart.After(last),
-		Pods:            scalingPods(o, target, s, now.Add(-forgetTelemetry*max(tick, forgetTick))),
+		Pods:            scalingPods(o, kind, s, now.Add(-forgetTelemetry*max(tick, forgetTick))),
 		Functions:       scalingFunctions(s.Functions),
 	}
 	in.Answering, in.Silent = answering(s.Servers)
@@ -32,7 +32,6 @@ func scalingSample(o *Observed, target targetRule, s backlog.Sample, tick time.D
 			busy += int64(p.Busy)
 		}
 	}
-	pin(target, in.Pods, in.Functions)
 	running := make([]int64, len(in.Functions))
 	for i, fn := range in.Functions {
 		running[i] = fn.Running
@@ -80,8 +79,8 @@ const (
 	forgetTick      = 5 * time.Second // of a shorter tick as many as make this
 )
 
-func scalingPods(o *Observed, target targetRule, s backlog.Sample, toldSince time.Time) []scaling.PodSample {
-	if target != noTarget && len(o.Pods) == 0 {
+func scalingPods(o *Observed, kind scaling.WorkloadKind, s backlog.Sample, toldSince time.Time) []scaling.PodSample {
+	if kind != scaling.KindOwned && len(o.Pods) == 0 {
 		// None of the target's pods has been seen yet: there are only the numbers.
 		pods := make([]scaling.PodSample, max(0, o.Workload.Current))
 		for i := range pods {
@@ -95,12 +94,15 @@ func scalingPods(o *Observed, target targetRule, s backlog.Sample, toldSince tim
 	}
 	pods := make([]scaling.PodSample, 0, len(o.Pods))
 	for _, p := range o.Pods {
-		ps := scaling.PodSample{Name: p.Name, Created: p.Created, Ready: p.Ready, Terminating: p.Terminating, Broken: p.Trouble != ""}
+		ps := scaling.PodSample{
+			Name: p.Name, Created: p.Created, Ready: p.Ready, WasReady: p.Ready || p.Marks.WasReady, Broken: p.Trouble != "", Gated: p.Marks.Gated,
+			Terminating: p.Terminating || p.Marks.Unowned, // it is none of the replicas; what it works on is not somebody else's
+		}
 		if p.Ready {
 			ps.Registered = p.ReadySince
 		}
 		if t := byUID[p.UID]; t != nil && (p.Ready || s.Partial || t.LastSeen.After(toldSince)) {
-			ps.Telemetry, ps.Busy, ps.Capacity, ps.Since = true, int32(t.Busy), int32(t.Capacity), t.BusySince
+			ps.Telemetry, ps.Busy, ps.Capacity = true, int32(t.Busy), int32(t.Capacity)
 			ps.Registered = t.FirstSeen
 		}
 		pods = append(pods, ps)

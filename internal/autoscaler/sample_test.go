@@ -29,7 +29,7 @@ func TestScalingSample(t *testing.T) {
 	}
 	tests := map[string]struct {
 		o      Observed
-		target targetRule
+		kind   scaling.WorkloadKind
 		sample backlog.Sample
 		last   time.Time
 		want   scaling.Sample
@@ -63,6 +63,9 @@ func TestScalingSample(t *testing.T) {
 				{Name: "has just crashed", UID: "d", Created: ago(100)},
 				{Name: "crashed long ago", UID: "e", Created: ago(100), Trouble: workload.TroubleCrash},
 				{Name: "is cut off", UID: "f", Created: ago(100), Ready: true, ReadySince: ago(80)},
+				{Name: "is gated", UID: "g", Created: ago(100), Marks: workload.PodMarks{Gated: true}},
+				{Name: "is on a dead node", UID: "h", Created: ago(100), Marks: workload.PodMarks{WasReady: true}},
+				{Name: "only has the labels", UID: "i", Created: ago(100), Ready: true, ReadySince: ago(80), Marks: workload.PodMarks{Unowned: true}},
 			}},
 			sample: backlog.Sample{
 				Pods: []backlog.PodSample{busy("a", 3, ago(1)), busy("b", 2, ago(1)), busy("d", 1, ago(8)), busy("e", 4, ago(16)), busy("f", 0, ago(600))},
@@ -74,12 +77,15 @@ func TestScalingSample(t *testing.T) {
 			want: scaling.Sample{
 				Replicas: 3, Rollout: true,
 				Pods: []scaling.PodSample{
-					{Name: "works", Created: ago(100), Registered: ago(90), Ready: true, Telemetry: true, Busy: 3, Capacity: 4, Since: ago(9)},
-					{Name: "drains", Created: ago(100), Registered: ago(90), Terminating: true, Telemetry: true, Busy: 2, Capacity: 4, Since: ago(9)},
-					{Name: "tells nothing", Created: ago(100), Registered: ago(80), Ready: true},
-					{Name: "has just crashed", Created: ago(100), Registered: ago(90), Telemetry: true, Busy: 1, Capacity: 4, Since: ago(9)},
+					{Name: "works", Created: ago(100), Registered: ago(90), Ready: true, WasReady: true, Telemetry: true, Busy: 3, Capacity: 4},
+					{Name: "drains", Created: ago(100), Registered: ago(90), Terminating: true, Telemetry: true, Busy: 2, Capacity: 4},
+					{Name: "tells nothing", Created: ago(100), Registered: ago(80), Ready: true, WasReady: true},
+					{Name: "has just crashed", Created: ago(100), Registered: ago(90), Telemetry: true, Busy: 1, Capacity: 4},
 					{Name: "crashed long ago", Created: ago(100), Broken: true},
-					{Name: "is cut off", Created: ago(100), Registered: ago(90), Ready: true, Telemetry: true, Capacity: 4, Since: ago(9)},
+					{Name: "is cut off", Created: ago(100), Registered: ago(90), Ready: true, WasReady: true, Telemetry: true, Capacity: 4},
+					{Name: "is gated", Created: ago(100), Gated: true},
+					{Name: "is on a dead node", Created: ago(100), WasReady: true},
+					{Name: "only has the labels", Created: ago(100), Registered: ago(80), Ready: true, WasReady: true, Terminating: true},
 				},
 				Functions: []scaling.FunctionSample{
 					{Name: "f", Total: 3, Running: 3, Busy: 2, Draining: 1, Ended: 7, EndedSeconds: 1.5, Failed: 2, Requeued: 1, BusySeconds: 2.5},
@@ -88,7 +94,7 @@ func TestScalingSample(t *testing.T) {
 			},
 		},
 		"a target, of whose pods none has been seen yet": {
-			target: targetIdle, o: Observed{Workload: workload.State{Replicas: 2, Current: 2, Ready: 1}},
+			kind: scaling.KindTargetDeployment, o: Observed{Workload: workload.State{Replicas: 2, Current: 2, Ready: 1}},
 			want: scaling.Sample{Replicas: 2, Pods: []scaling.PodSample{{Ready: true}, {}}},
 		},
 	}
@@ -97,7 +103,7 @@ func TestScalingSample(t *testing.T) {
 			t.Parallel()
 			tc.want.Functions = append([]scaling.FunctionSample{}, tc.want.Functions...)
 			tc.want.Pods = append([]scaling.PodSample{}, tc.want.Pods...)
-			if diff := cmp.Diff(tc.want, scalingSample(&tc.o, tc.target, tc.sample, 5*time.Second, tc.last, now)); diff != "" {
+			if diff := cmp.Diff(tc.want, scalingSample(&tc.o, tc.kind, tc.sample, 5*time.Second, tc.last, now)); diff != "" {
 				t.Errorf("sample (-want +got):\n%s", diff)
 			}
 		})
@@ -126,7 +132,7 @@ func TestASpikeBehindASilentServer(t *testing.T) {
 			if i > 0 {
 				s.Functions[0] = backlog.FunctionSample{Name: "f", Total: 200, Queued: 200, LongestQueue: 200}
 			}
-			d, state = scaling.Decide(scaling.Policy{MaxReplicas: 100}, state, scalingSample(o, noTarget, s, 5*time.Second, now.Add(-5*time.Second), now), now)
+			d, state = scaling.Decide(scaling.Policy{MaxReplicas: 100}, state, scalingSample(o, scaling.KindOwned, s, 5*time.Second, now.Add(-5*time.Second), now), now)
 		}
 		return d.Replicas
 	}

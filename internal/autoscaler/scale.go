@@ -13,11 +13,10 @@ const ContestWindow = 10 * time.Minute
 
 // scaleMemory is what the operator wrote of a workload's replicas, to notice when somebody else changes them.
 type scaleMemory struct {
-	uid      string // of the Deployment
-	written  int32
-	made     int64       // the generation that writing it made; the cache may still be behind
-	foreign  []time.Time // when somebody else changed replicas
-	markedAt time.Time   // since when the present deletion costs have been seen
+	uid     string // of the Deployment
+	written int32
+	made    int64       // the generation that writing it made; the cache may still be behind
+	foreign []time.Time // when somebody else changed replicas
 }
 
 // PresentReplicas is how many replicas the workload has. While the cache does not show what was last written, that counts: using the stale cached value would undo

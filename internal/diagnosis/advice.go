@@ -28,6 +28,8 @@ var unhealthy = map[string]metav1.ConditionStatus{
 	v1alpha1.ConditionScalingLimited:        metav1.ConditionTrue,
 	v1alpha1.ConditionBacklogNotRunnable:    metav1.ConditionTrue,
 	v1alpha1.ConditionBacklogNotProgressing: metav1.ConditionTrue,
+	v1alpha1.ConditionScaleDownBlocked:      metav1.ConditionTrue,
+	v1alpha1.ConditionForeignPods:           metav1.ConditionTrue,
 	v1alpha1.ConditionFunctionShared:        metav1.ConditionTrue,
 }
 
@@ -122,6 +124,14 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionBacklogNotProgressing, ""}: {
 		severity: Critical, title: "Jobs run, but none has completed for a long time.",
 		try: []string{"Check the worker logs for a job that always fails.", workerLogs},
+	},
+	{v1alpha1.ConditionScaleDownBlocked, ""}: {
+		severity: Warning, title: "Fewer pods would do, but it is not known which can be removed without cutting off a job.",
+		try: []string{"If workers finish their jobs on SIGTERM, set scaling.podRemoval to Graceful.", describePods},
+	},
+	{v1alpha1.ConditionForeignPods, ""}: {
+		severity: Warning, title: "Pods that the pool's Deployment does not control carry the pool's labels.",
+		try: []string{"Delete them, or take the label gearman.dev/pool off.", "kubectl get pods -l gearman.dev/pool=POOL -n NAMESPACE --show-labels"},
 	},
 	{v1alpha1.ConditionFunctionShared, ""}: {
 		severity: Warning, title: "Several pools serve the same function. Together they start more pods than needed.",

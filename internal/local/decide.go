@@ -75,11 +75,8 @@ func (p *pool) shrink(want int32) {
 
 func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.OrderingInput {
 	o := &scaling.OrderingInput{
-		Now: now, Replicas: p.replicas, Want: p.decision.Replicas, Floor: p.min, Maximum: p.plan.spec.MaxReplicas, Template: p.plan.hash,
-		Start: time.Duration(p.decision.Terms.Boot * float64(time.Second)), Answer: newestAnswer(&p.sample),
-	}
-	if p.decision.Reason == scaling.ReasonManual || p.decision.Reason == scaling.ReasonFallback {
-		o.Floor = p.decision.Replicas
+		Now: now, Replicas: p.replicas, Want: p.decision.Replicas, Floor: p.decision.Floor, Maximum: p.plan.spec.MaxReplicas, Template: p.plan.hash,
+		Start: p.decision.Start, Answer: newestAnswer(&p.sample),
 	}
 	for _, w := range p.processes {
 		pod := scaling.Pod{
@@ -131,7 +128,7 @@ func (p *pool) join(now time.Time) scaling.Sample {
 		pod := scaling.PodSample{Name: w.name, Created: w.created, Registered: w.readyAt, Ready: !w.readyAt.IsZero(), Terminating: w.stopping}
 		pod.Broken = !pod.Ready && p.crashes > 1
 		if t := p.telemetry(w); !t.LastSeen.IsZero() {
-			pod.Telemetry, pod.Busy, pod.Capacity, pod.Since = true, int32(t.Busy), int32(t.Capacity), t.BusySince
+			pod.Telemetry, pod.Busy, pod.Capacity = true, int32(t.Busy), int32(t.Capacity)
 		}
 		if w.stopping {
 			draining += int64(pod.Busy)

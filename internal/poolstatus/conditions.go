@@ -92,6 +92,10 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		"jobs run, but for long none has ended well: look at the workers' logs for a job that always fails")
 	excess := f.View.Sample.Excess
 	flag(v1alpha1.ConditionTooManyJobServers, excess.Any(), "BeyondLimit", excessMessage(excess))
+	blocked := removalMessage(f)
+	flag(v1alpha1.ConditionScaleDownBlocked, blocked != "", string(f.Removal.Reason), blocked)
+	flag(v1alpha1.ConditionForeignPods, f.Unowned, "NotOwned",
+		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
 		"each of these pools sees the whole backlog of a function that they serve together, so they start more pods than needed: "+some(f.Shared))
 }
@@ -109,6 +113,21 @@ func excessMessage(e backlog.Excess) string {
 		of = append(of, "the namespace's pools together have more job servers or names than they may have (--max-job-servers-per-namespace)")
 	}
 	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
+}
+
+// removalMessage says why pods that are too many stay; empty if they don't, or if another condition says so.
+func removalMessage(f *Facts) string {
+	switch {
+	case !f.Removal.Blocked:
+	case f.Removal.Reason == scaling.RemovalUnready:
+		return "fewer replicas would do, but Kubernetes removes pods that are not ready first, and one may still process a job"
+	case f.Removal.Reason == scaling.RemovalUnknown:
+		return "fewer replicas would do, but it is not known which pods process jobs: use the runtime's telemetry, or set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM"
+	case f.Removal.Reason == scaling.RemovalBusy && f.IsTarget:
+		return "fewer replicas would do, but Kubernetes chooses which pods of the target to remove, and some process jobs: " +
+			"set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM, or let the pool create its own Deployment"
+	}
+	return ""
 }
 
 func limitMessage(l scaling.Limit) string {

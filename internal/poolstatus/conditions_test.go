@@ -26,10 +26,13 @@ func TestConditions(t *testing.T) {
 		return Facts{Generation: 7, Mode: v1alpha1.ModeAuto, View: View{Sample: backlog.Sample{Servers: servers}}}
 	}
 	with := func(f Facts, mutate func(*Facts)) Facts { mutate(&f); return f }
+	blocked := func(why scaling.RemovalReason, target bool) func(*Facts) {
+		return func(f *Facts) { f.Removal, f.IsTarget = scaling.Removal{Blocked: true, Reason: why}, target }
+	}
 	quiet := map[string]string{
 		"Ready": "True AsExpected", "Reconciling": "False AsExpected", "Stalled": "False AsExpected", "JobServersReachable": "True AllAnswer",
 		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
-		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected",
+		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected", "ScaleDownBlocked": "False AsExpected", "ForeignPods": "False AsExpected",
 		"TooManyJobServers": "False AsExpected",
 	}
 	tests := map[string]struct {
@@ -59,8 +62,14 @@ func TestConditions(t *testing.T) {
 		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
 			"BacklogNotRunnable": "True NotHandedOut", "BacklogNotProgressing": "True NoJobEndsWell",
 		}},
-		"too many": {with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Pool = true }), map[string]string{"TooManyJobServers": "True BeyondLimit"}},
-		"shared":   {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
+		"too many":                            {with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Pool = true }), map[string]string{"TooManyJobServers": "True BeyondLimit"}},
+		"unowned pods":                        {with(auto(ok), func(f *Facts) { f.Unowned = true }), map[string]string{"ForeignPods": "True NotOwned"}},
+		"a busy target":                       {with(auto(ok), blocked(scaling.RemovalBusy, true)), map[string]string{"ScaleDownBlocked": "True Busy"}},
+		"a target's pods that tell nothing":   {with(auto(ok), blocked(scaling.RemovalUnknown, true)), map[string]string{"ScaleDownBlocked": "True Unknown"}},
+		"a pod that isn't ready and may work": {with(auto(ok), blocked(scaling.RemovalUnready, false)), map[string]string{"ScaleDownBlocked": "True UnreadyPod"}},
+		"pods of its own that are busy":       {with(auto(ok), blocked(scaling.RemovalBusy, false)), nil},
+		"not for long":                        {with(auto(ok), func(f *Facts) { f.Removal.Reason = scaling.RemovalUnready }), nil},
+		"shared":                              {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
@@ -31,7 +32,10 @@ type Facts struct {
 	Trouble   workload.Trouble // of a pod that can't start
 	NoWorker  bool             // and no other is ready
 	Contested bool
-	Shared    []string // other pools that serve one of this pool's functions
+	Removal   scaling.Removal // why the pods that are too many stay
+	IsTarget  bool            // the pods are those of a target
+	Unowned   bool            // pods carry the pool's labels that are not its workload's
+	Shared    []string        // other pools that serve one of this pool's functions
 }
 
 // Calm is how long a pod must have been ready before it counts as fixed, since a container that crashes is ready in between.

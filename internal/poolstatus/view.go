@@ -38,16 +38,6 @@ func (v *View) Polled() bool {
 	return slices.ContainsFunc(v.Sample.Servers, func(s backlog.ServerSample) bool { return s.State != backlog.StateConnecting })
 }
 
-// Busy is how many slots of a pod process jobs, by telemetry.
-func (v *View) Busy(uid string) int {
-	for _, p := range v.Sample.Pods {
-		if p.UID == uid {
-			return p.Busy
-		}
-	}
-	return 0
-}
-
 // Mark is the part of a view whose change is worth a reconcile.
 type Mark struct {
 	replicas                    int32

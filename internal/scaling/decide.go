@@ -40,10 +40,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 		d.bound(&p, in.Replicas)
 	}
 	d.limits(&p, &s)
-	s.Want = d.Want
-	if !d.victims(&p, &s, &in) {
-		steady = noVictimsMessage
-	}
+	s.Wanted = d.Replicas
 	d.Message = messages[d.Reason]
 	if d.Reason == ReasonSteady {
 		d.Message = steady
@@ -82,7 +79,7 @@ func (p *Policy) waitOrDefault() time.Duration {
 // noteReplicas starts the idle window anew after every change of replicas, our own or not, but for a part of a scale-down, and remembers it for behavior.
 func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	if by := in.Replicas - s.Replicas; by != 0 {
-		if by < 0 && in.Replicas > s.Want {
+		if by < 0 && in.Replicas > s.Wanted {
 			// A part of what was to go has gone, idle as it was: the rest need not be idle for a window more.
 			s.IdleSlots.shift(float64(by) * float64(p.Concurrency))
 			s.SpareSlots.shift(float64(by) * float64(p.Concurrency))
@@ -246,14 +243,14 @@ func (d *Decision) bound(p *Policy, present int32) {
 	d.Replicas = n
 }
 
-// limits fills in what Plan goes by.
+// limits fills in what PlanPods goes by.
 func (d *Decision) limits(p *Policy, s *State) {
-	d.Want, d.Floor, d.Ceiling = d.Replicas, p.MinReplicas, p.MaxReplicas
+	d.Floor, d.Ceiling = p.MinReplicas, p.MaxReplicas
 	if d.Forced {
-		d.Ceiling = d.Want
+		d.Ceiling = d.Replicas
 	}
 	if d.Reason == ReasonManual || d.Reason == ReasonFallback {
-		d.Floor = d.Want
+		d.Floor = d.Replicas
 	}
 	d.Drains, d.Start = s.drains(p), seconds(s.boot())
 }

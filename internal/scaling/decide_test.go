@@ -18,81 +18,59 @@ func TestDecide(t *testing.T) {
 		"empty and at zero: stays": {
 			policy: Policy{MaxReplicas: 10},
 			play:   func(q *pool) Decision { return q.ticks(settle) },
-			want:   outcome{0, ReasonSteady, "", "", true, nil},
+			want:   outcome{0, ReasonSteady, "", "", true, false},
 		},
 		"from zero at once": {
 			policy: Policy{MaxReplicas: 10},
 			play:   func(q *pool) Decision { q.tick(); q.queue(1); return q.tick() },
-			want:   outcome{1, ReasonFromZero, "", HoldStart, true, nil},
+			want:   outcome{1, ReasonFromZero, "", HoldStart, true, false},
 		},
 		"a minimum is filled at once": {
 			policy: Policy{MinReplicas: 2, MaxReplicas: 10},
 			play:   func(q *pool) Decision { return q.tick() },
-			want:   outcome{2, ReasonBelowMinimum, LimitMinimum, HoldStart, true, nil},
+			want:   outcome{2, ReasonBelowMinimum, LimitMinimum, HoldStart, true, false},
 		},
 		"the maximum bounds a flood": {
 			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
 			replicas: 1,
 			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(100000); return q.tick() },
-			want:     outcome{10, ReasonJobsPerReplica, LimitMaximum, HoldStart, true, nil},
+			want:     outcome{10, ReasonJobsPerReplica, LimitMaximum, HoldStart, true, false},
 		},
 		"jobsPerReplica": {
 			policy:   Policy{MaxReplicas: 100, JobsPerReplica: 10},
 			replicas: 1,
 			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(95); return q.tick() },
-			want:     outcome{10, ReasonJobsPerReplica, "", HoldStart, true, nil},
+			want:     outcome{10, ReasonJobsPerReplica, "", HoldStart, true, false},
 		},
 		"to zero when empty": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { return q.ticks(settle) },
-			want:     outcome{0, ReasonEmpty, "", "", true, []string{"pod-0", "pod-1"}},
+			want:     outcome{0, ReasonEmpty, "", "", true, false},
 		},
 		"to the minimum when empty": {
 			policy:   Policy{MinReplicas: 1, MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { return q.ticks(settle) },
-			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, []string{"pod-0"}},
+			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, false},
 		},
 		"idle pods go, busy ones stay": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.busy(2); return q.ticks(settle) },
-			want:     outcome{2, ReasonIdle, "", "", true, []string{"pod-2", "pod-3"}},
-		},
-		"an idle pod that can't be chosen stays": {
-			policy:   Policy{MaxReplicas: 10},
-			replicas: 4,
-			play: func(q *pool) Decision {
-				q.busy(2)
-				q.sample.Pods[2].Pinned = true
-				return q.ticks(settle)
-			},
-			want: outcome{3, ReasonIdle, "", "", true, []string{"pod-3"}},
-		},
-		"the maximum wins over what can't be chosen": {
-			policy:   Policy{MaxReplicas: 3},
-			replicas: 4,
-			play: func(q *pool) Decision {
-				q.busy(4)
-				for i := range q.sample.Pods {
-					q.sample.Pods[i].Pinned = true
-				}
-				return q.tick()
-			},
-			want: outcome{3, ReasonAboveMaximum, LimitMaximum, "", true, []string{"pod-0"}},
+			want:     outcome{2, ReasonIdle, "", "", true, false},
 		},
 		"nothing shrinks just after the start": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play:     func(q *pool) Decision { return q.ticks(4) },
-			want:     outcome{4, ReasonJustStarted, "", HoldStart, true, nil},
+			want:     outcome{4, ReasonJustStarted, "", HoldStart, true, false},
 		},
 		"nothing shrinks on partial samples": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.sample.Partial = true; return q.ticks(100) },
-			want:     outcome{4, ReasonPartialSample, "", HoldPartial, true, nil},
+			want:     outcome{4, ReasonPartialSample, "", HoldPartial, true, false},
 		},
 		"partial samples may grow": {
 			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 10},
@@ -104,7 +82,7 @@ func TestDecide(t *testing.T) {
 				q.queue(40)
 				return q.tick()
 			},
-			want: outcome{4, ReasonJobsPerReplica, "", HoldPartial, true, nil},
+			want: outcome{4, ReasonJobsPerReplica, "", HoldPartial, true, false},
 		},
 		"after a possible restart nothing shrinks": {
 			policy:   Policy{MaxReplicas: 10, Idle: 20 * time.Second},
@@ -118,7 +96,7 @@ func TestDecide(t *testing.T) {
 				q.sample.PossibleRestart = false
 				return q.ticks(5)
 			},
-			want: outcome{2, ReasonRestart, "", HoldRestart, true, nil},
+			want: outcome{2, ReasonRestart, "", HoldRestart, true, false},
 		},
 		"nor after one while no job server had answered yet": {
 			policy:   Policy{MaxReplicas: 10},
@@ -131,84 +109,84 @@ func TestDecide(t *testing.T) {
 				q.sample.NoAnswer, q.sample.PossibleRestart = 0, false
 				return q.ticks(5)
 			},
-			want: outcome{4, ReasonRestart, "", HoldRestart, true, nil},
+			want: outcome{4, ReasonRestart, "", HoldRestart, true, false},
 		},
 		"nothing shrinks during a rollout": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.sample.Rollout = true; return q.ticks(settle) },
-			want:     outcome{2, ReasonRollout, "", HoldRollout, true, nil},
+			want:     outcome{2, ReasonRollout, "", HoldRollout, true, false},
 		},
 		"no job server answers": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Hour; return q.ticks(settle) },
-			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, false},
 		},
 		"fallback before its time": {
 			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = 59 * time.Second; return q.tick() },
-			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, false},
 		},
 		"fallback at least": {
 			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
-			want:     outcome{5, ReasonFallback, "", HoldPartial, true, nil},
+			want:     outcome{5, ReasonFallback, "", HoldPartial, true, false},
 		},
 		"fallback at least is not at most": {
 			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
 			replicas: 7,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
-			want:     outcome{7, ReasonFallback, "", HoldPartial, true, nil},
+			want:     outcome{7, ReasonFallback, "", HoldPartial, true, false},
 		},
 		"fallback static": {
 			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackStatic, Replicas: 1}},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
-			want:     outcome{1, ReasonFallback, "", HoldPartial, true, []string{"pod-0"}},
+			want:     outcome{1, ReasonFallback, "", HoldPartial, true, false},
 		},
 		"fallback hold": {
 			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute}},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Hour; return q.tick() },
-			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, nil},
+			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, false},
 		},
 		"bounds win over silence": {
 			policy:   Policy{MinReplicas: 3, MaxReplicas: 10},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.sample.NoAnswer = time.Hour; return q.tick() },
-			want:     outcome{3, ReasonBelowMinimum, LimitMinimum, HoldPartial, true, nil},
+			want:     outcome{3, ReasonBelowMinimum, LimitMinimum, HoldPartial, true, false},
 		},
 		"above the maximum: the busiest go last": {
 			policy:   Policy{MaxReplicas: 2},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.busy(3); return q.tick() },
-			want:     outcome{2, ReasonAboveMaximum, LimitMaximum, "", true, []string{"pod-3", "pod-0"}},
+			want:     outcome{2, ReasonAboveMaximum, LimitMaximum, "", true, false},
 		},
 		"manual": {
 			policy:   Policy{MaxReplicas: 10, Mode: ModeManual, ManualReplicas: 7},
 			replicas: 2,
 			play:     func(q *pool) Decision { return q.tick() },
-			want:     outcome{7, ReasonManual, "", "", true, nil},
+			want:     outcome{7, ReasonManual, "", "", true, false},
 		},
 		"manual within the bounds": {
 			policy:   Policy{MaxReplicas: 5, Mode: ModeManual, ManualReplicas: 7},
 			replicas: 2,
 			play:     func(q *pool) Decision { return q.tick() },
-			want:     outcome{5, ReasonManual, LimitMaximum, "", true, nil},
+			want:     outcome{5, ReasonManual, LimitMaximum, "", true, false},
 		},
 		"paused": {
 			policy:   Policy{MinReplicas: 5, MaxReplicas: 10, Mode: ModePaused},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.queue(1000); return q.ticks(settle) },
-			want:     outcome{2, ReasonPaused, "", "", false, nil},
+			want:     outcome{2, ReasonPaused, "", "", false, false},
 		},
 		"dry run decides but doesn't act": {
 			policy: Policy{MaxReplicas: 10, Mode: ModeDryRun},
 			play:   func(q *pool) Decision { q.tick(); q.queue(1); return q.tick() },
-			want:   outcome{1, ReasonFromZero, "", HoldStart, false, nil},
+			want:   outcome{1, ReasonFromZero, "", HoldStart, false, false},
 		},
 		"no telemetry, IdleOnly: a running job keeps all": {
 			policy:   Policy{MaxReplicas: 10},
@@ -218,13 +196,13 @@ func TestDecide(t *testing.T) {
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
-			want: outcome{4, ReasonSteady, "", "", true, nil},
+			want: outcome{4, ReasonSteady, "", "", true, false},
 		},
 		"no telemetry, IdleOnly: nothing runs": {
 			policy:   Policy{MinReplicas: 1, MaxReplicas: 10},
 			replicas: 3,
 			play:     func(q *pool) Decision { q.dark(); return q.ticks(settle) },
-			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, []string{"pod-0", "pod-1"}},
+			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, false},
 		},
 		"no telemetry, Graceful: by the numbers": {
 			policy:   Policy{MaxReplicas: 10, ScaleDown: ScaleDownGraceful},
@@ -234,13 +212,13 @@ func TestDecide(t *testing.T) {
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
-			want: outcome{1, ReasonIdle, "", "", true, []string{"pod-0", "pod-1", "pod-2"}},
+			want: outcome{1, ReasonIdle, "", "", true, false},
 		},
 		"a backlog that no free worker is given does not grow the pool": {
 			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
 			replicas: 10,
 			play:     func(q *pool) Decision { q.tick(); q.queue(50); return q.ticks(4) },
-			want:     outcome{10, ReasonNotRunnable, "", HoldStart, true, nil},
+			want:     outcome{10, ReasonNotRunnable, "", HoldStart, true, false},
 		},
 		"a probed backlog that isn't runnable does not wake the pool": {
 			policy: Policy{MaxReplicas: 10},
@@ -249,13 +227,13 @@ func TestDecide(t *testing.T) {
 				q.sample.Functions[0].NotRunnable = true
 				return q.ticks(settle)
 			},
-			want: outcome{0, ReasonNotRunnable, "", "", true, nil},
+			want: outcome{0, ReasonNotRunnable, "", "", true, false},
 		},
 		"an unproved backlog keeps one replica": {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 3,
 			play:     func(q *pool) Decision { q.queue(50); return q.ticks(settle) },
-			want:     outcome{1, ReasonIdle, "", "", true, []string{"pod-0", "pod-1"}},
+			want:     outcome{1, ReasonIdle, "", "", true, false},
 		},
 		"pods of which only the numbers are known": {
 			policy:   Policy{MaxReplicas: 10},
@@ -265,7 +243,7 @@ func TestDecide(t *testing.T) {
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 2, 2
 				return q.ticks(settle)
 			},
-			want: outcome{2, ReasonSteady, "", "", true, nil},
+			want: outcome{2, ReasonSteady, "", "", true, false},
 		},
 		"pods that can't start neither help nor block": {
 			policy:   Policy{MaxReplicas: 10},
@@ -277,7 +255,7 @@ func TestDecide(t *testing.T) {
 				}
 				return q.ticks(settle)
 			},
-			want: outcome{2, ReasonIdle, "", "", true, []string{"pod-2", "pod-3"}},
+			want: outcome{2, ReasonIdle, "", "", true, false},
 		},
 		"replicas for which no pod can be made don't block for ever": {
 			policy:   Policy{MaxReplicas: 10},
@@ -287,7 +265,7 @@ func TestDecide(t *testing.T) {
 				q.busy(2)
 				return q.ticks(settle)
 			},
-			want: outcome{2, ReasonIdle, "", "", true, nil},
+			want: outcome{2, ReasonIdle, "", "", true, false},
 		},
 		"terminating pods don't count": {
 			policy:   Policy{MaxReplicas: 10, JobsPerReplica: 1},
@@ -298,19 +276,19 @@ func TestDecide(t *testing.T) {
 				q.busy(1)
 				return q.tick()
 			},
-			want: outcome{1, ReasonSteady, "", HoldStart, true, nil},
+			want: outcome{1, ReasonSteady, "", HoldStart, true, false},
 		},
 		"a pod with several slots drains only within its time": {
 			policy:   Policy{MaxReplicas: 10, Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: 5 * time.Second},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.wide(); return q.ticks(settle) },
-			want:     outcome{2, ReasonSteady, "", "", true, nil},
+			want:     outcome{1, ReasonIdle, "", "", true, false},
 		},
 		"the least busy of pods with several slots drains": {
 			policy:   Policy{MaxReplicas: 10, Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: time.Hour},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.wide(); return q.ticks(settle) },
-			want:     outcome{1, ReasonIdle, "", "", true, []string{"pod-1"}},
+			want:     outcome{1, ReasonIdle, "", "", true, true},
 		},
 		"a silent server's queue is taken to grow as the others'": {
 			policy:   Policy{MaxReplicas: 50, JobsPerReplica: 10},
@@ -322,13 +300,13 @@ func TestDecide(t *testing.T) {
 				q.queue(50)
 				return q.tick()
 			},
-			want: outcome{10, ReasonJobsPerReplica, "", HoldPartial, true, nil},
+			want: outcome{10, ReasonJobsPerReplica, "", HoldPartial, true, false},
 		},
 		"behavior limits the law": {
 			policy:   Policy{MaxReplicas: 50, JobsPerReplica: 1, Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 2, time.Minute}}}}},
 			replicas: 1,
 			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(20); return q.tick() },
-			want:     outcome{3, ReasonJobsPerReplica, LimitScaleUp, HoldStart, true, nil},
+			want:     outcome{3, ReasonJobsPerReplica, LimitScaleUp, HoldStart, true, false},
 		},
 		"the queue's deadline comes near": {
 			policy:   Policy{MaxReplicas: 100},
@@ -342,13 +320,13 @@ func TestDecide(t *testing.T) {
 				q.queue(40)
 				return q.ticks(2)
 			},
-			want: outcome{12, ReasonTargetWait, "", HoldStart, true, nil},
+			want: outcome{12, ReasonTargetWait, "", HoldStart, true, false},
 		},
 		"spare slots are kept where pods start too slowly": {
 			policy:   Policy{MinReplicas: 1, MaxReplicas: 100, TargetWait: 5 * time.Second, JobTimeHint: 10 * time.Second},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.busy(4); return q.ticks(settle) },
-			want:     outcome{10, ReasonStaffing, "", "", true, nil},
+			want:     outcome{10, ReasonStaffing, "", "", true, false},
 		},
 		"pods that are starting are not ordered twice": {
 			policy: Policy{MaxReplicas: 100, TargetWait: time.Minute, JobTimeHint: 10 * time.Second},
@@ -358,7 +336,7 @@ func TestDecide(t *testing.T) {
 				q.sample.Replicas = q.tick().Replicas
 				return q.tick()
 			},
-			want: outcome{4, ReasonSteady, "", HoldStart, true, nil}, // scouts
+			want: outcome{4, ReasonSteady, "", HoldStart, true, false}, // scouts
 		},
 	}
 	for name, tc := range tests {

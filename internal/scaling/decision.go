@@ -4,22 +4,17 @@ import "time"
 
 // Decision is how many replicas there should be, and why.
 type Decision struct {
-	// Replicas is the number to set.
-	Replicas int32
-	// Want is the number within behavior and bounds, before anything is known of which pods may go and which start: what Plan goes by. Floor is the part of it that is
-	// ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods beyond it go whatever they do.
-	Want, Floor, Ceiling int32
+	// Replicas is the number wanted, within behavior and bounds. PlanPods says how far it may be followed now: which pods may go, and whether more would start. Floor is
+	// the part of it that is ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods beyond it go whatever they do.
+	Replicas, Floor, Ceiling int32
 	// Drains: pods with several slots finish their jobs well within the time to drain, so they may be told to stop while they work.
 	Drains bool
 	// Start is how long a pod takes to start.
 	Start time.Duration
 	// Apply is false where nothing may be written (ModeDryRun, ModePaused).
 	Apply bool
-	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas: they may be lowered by more than the known victims.
+	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas.
 	Forced bool
-	// Victims are the pods that may go when Replicas is below the present number, first to go first: as many as there are pods beyond Replicas. The caller
-	// prefers them for deletion in one round, and in the next lowers replicas as far as every pod beyond them was a victim in both rounds (unless Forced).
-	Victims []string
 	// Reason is one of the Reason constants, Message a fixed sentence for it (for ReasonSteady one of several).
 	Reason  Reason
 	Message string
@@ -63,10 +58,9 @@ const (
 
 // What a steady pool says of itself. These are no reasons of their own, since they come and go with each job.
 const (
-	steadyMessage    = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
-	waitsMessage     = "nothing is queued or running, but not for the idle time yet"
-	darkMessage      = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
-	noVictimsMessage = "fewer replicas would do, but no pod is known to be idle"
+	steadyMessage = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
+	waitsMessage  = "nothing is queued or running, but not for the idle time yet"
+	darkMessage   = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
 )
 
 var messages = map[Reason]string{

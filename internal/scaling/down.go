@@ -1,10 +1,6 @@
 package scaling
 
-import (
-	"cmp"
-	"math"
-	"slices"
-)
+import "math"
 
 // idleWindow is for how long a slot must have been idle to be let go, in seconds: 0.7 times what starting it anew would take (with a tick). A pod kept idle for
 // longer costs more than the one start it may save; let go much earlier, it is often ordered again at once.
@@ -111,77 +107,6 @@ func (s *State) woke(p *Policy, in *Sample, v *view) {
 	s.Emptied = -1
 }
 
-// candidate is a pod that may go; the smaller its rank the earlier, then the fewer jobs it has, then the longer it is idle.
-type candidate struct {
-	pod  *PodSample
-	rank int
-}
-
-const (
-	rankBroken = iota // it does nothing, and a Deployment takes it first anyway
-	rankIdle
-	rankUnknown // nothing tells whether it works
-	rankBusy
-	rankNever
-)
-
-// victims names the pods that go first, and takes back as much of a decision to get smaller as no pod can be named for: all of it where it returns false.
-func (d *Decision) victims(p *Policy, s *State, in *Sample) bool {
-	if d.Replicas >= in.Replicas {
-		return true
-	}
-	number := int32(0)
-	candidates := make([]candidate, 0, len(in.Pods))
-	for i := range in.Pods {
-		pod := &in.Pods[i]
-		if pod.Terminating {
-			continue
-		}
-		number++
-		if r := d.rank(pod, p, s); r < rankNever {
-			candidates = append(candidates, candidate{pod, r})
-		}
-	}
-	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.pod.Busy, b.pod.Busy), compareSince(a.pod, b.pod), cmp.Compare(a.pod.Name, b.pod.Name))
-	})
-	want := number - d.Replicas // pods that don't exist need no name
-	if !d.Forced && want > int32(len(candidates)) {
-		d.Replicas = min(in.Replicas, number-int32(len(candidates)))
-		if d.Replicas > p.MaxReplicas {
-			d.Replicas, d.Reason, d.Forced, d.Held = p.MaxReplicas, ReasonAboveMaximum, true, ""
-		}
-	}
-	if d.Replicas >= in.Replicas {
-		d.Reason = ReasonSteady
-		return false
-	}
-	if n := min(number-d.Replicas, int32(len(candidates))); n > 0 {
-		d.Victims = make([]string, n)
-		for i := range d.Victims {
-			d.Victims[i] = candidates[i].pod.Name
-		}
-	}
-	return true
-}
-
-// rank says whether and when a pod may go.
-func (d *Decision) rank(pod *PodSample, p *Policy, s *State) int {
-	switch {
-	case pod.Pinned && !d.Forced:
-		return rankNever
-	case !pod.works():
-		return rankBroken
-	case pod.Telemetry && pod.Busy == 0:
-		return rankIdle
-	case !pod.Telemetry && (d.Forced || p.ScaleDown == ScaleDownGraceful || d.Terms.Running < 0.5):
-		return rankUnknown
-	case pod.Telemetry && (d.Forced || p.ScaleDown == ScaleDownGraceful || s.drains(p)):
-		return rankBusy
-	}
-	return rankNever
-}
-
 // drainMargin is the part of the time to drain, in seconds, that is not left to jobs: the runtime gives back what still runs a little before the kubelet ends it.
 const drainMargin = 10
 
@@ -200,14 +125,6 @@ func (s *State) longestJob() float64 {
 		longest = max(longest, s.Functions[i].Longest, s.Functions[i].Mean)
 	}
 	return longest
-}
-
-// compareSince puts the pod that has been idle for longer first; where that is unknown, last.
-func compareSince(a, b *PodSample) int {
-	if a.Since.IsZero() || b.Since.IsZero() {
-		return cmp.Compare(boolInt(a.Since.IsZero()), boolInt(b.Since.IsZero()))
-	}
-	return a.Since.Compare(b.Since)
 }
 
 func boolInt(b bool) int {

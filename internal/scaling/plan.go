@@ -37,7 +37,7 @@ func PlanPods(p *Policy, d *Decision, f *Facts, s PlanState) (Plan, PlanState) {
 	q := p.withDefaults()
 	var out Plan
 	out.Order, s.Ordering = Grow(&OrderingInput{
-		Now: f.Now, Replicas: f.Replicas, Want: d.Want, Floor: d.Floor, Maximum: q.MaxReplicas, Template: f.Template,
+		Now: f.Now, Replicas: f.Replicas, Want: d.Replicas, Floor: d.Floor, Maximum: q.MaxReplicas, Template: f.Template,
 		Start: d.Start, Answer: f.Newest, Refused: f.Refused, Pods: f.Pods,
 	}, s.Ordering)
 	want := out.Order.Replicas

@@ -11,14 +11,14 @@ func TestIdlePodsGoOnGoing(t *testing.T) {
 	q := newPool(Policy{MaxReplicas: 20}, 10)
 	q.busy(2)
 	d := q.ticks(settle)
-	if d.Want != 2 {
-		t.Fatalf("want %d replicas, should want 2", d.Want)
+	if d.Replicas != 2 {
+		t.Fatalf("want %d replicas, should want 2", d.Replicas)
 	}
 	for n := int32(9); n > 2; n-- {
 		q.sample.Replicas = n
 		q.sample.Pods = q.sample.Pods[:n]
-		if d = q.tick(); d.Want != 2 {
-			t.Errorf("one pod has gone, %d are left: want %d, should want 2 still", n, d.Want)
+		if d = q.tick(); d.Replicas != 2 {
+			t.Errorf("one pod has gone, %d are left: want %d, should want 2 still", n, d.Replicas)
 		}
 	}
 }
@@ -30,11 +30,11 @@ func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
 	q.busy(4)
 	q.ticks(settle)
 	q.busy(0)
-	if d := q.tick(); d.Want == 0 {
+	if d := q.tick(); d.Replicas == 0 {
 		t.Errorf("want no replica after one empty sample: %+v", d)
 	}
-	if d := q.tick(); d.Want != 0 {
-		t.Errorf("want %d replicas after a minute without a job", d.Want)
+	if d := q.tick(); d.Replicas != 0 {
+		t.Errorf("want %d replicas after a minute without a job", d.Replicas)
 	}
 }
 
@@ -88,8 +88,8 @@ func TestSlotsOfUnreadyPodsAreNotFree(t *testing.T) {
 	}
 	f := &q.sample.Functions[0]
 	f.Busy, f.Running, f.Total = 2, 2, 22
-	if d := q.ticks(10); d.NotRunnable || d.Terms.Free != 0 || d.Want <= 4 {
-		t.Errorf("not runnable %v, %.0f free slots, want %d; should count no slot as free, and grow", d.NotRunnable, d.Terms.Free, d.Want)
+	if d := q.ticks(10); d.NotRunnable || d.Terms.Free != 0 || d.Replicas <= 4 {
+		t.Errorf("not runnable %v, %.0f free slots, want %d; should count no slot as free, and grow", d.NotRunnable, d.Terms.Free, d.Replicas)
 	}
 }
 
@@ -100,8 +100,8 @@ func TestGatedPodsAreStarting(t *testing.T) {
 	q.sample.Pods[0] = PodSample{Name: "pod-0", Created: start, Gated: true}
 	q.queue(1)
 	q.now = start.Add(time.Hour)
-	if d := q.ticks(10); d.Want != 1 || d.Terms.Starting != 1 {
-		t.Errorf("want %d replicas, %.0f slots starting; should want 1, which is starting", d.Want, d.Terms.Starting)
+	if d := q.ticks(10); d.Replicas != 1 || d.Terms.Starting != 1 {
+		t.Errorf("want %d replicas, %.0f slots starting; should want 1, which is starting", d.Replicas, d.Terms.Starting)
 	}
 }
 
@@ -124,24 +124,24 @@ func TestPlanPods(t *testing.T) {
 		want     int32
 		patches  int
 	}{
-		"growth": {Decision{Want: 8, Ceiling: 10}, idle, true, 8, 0},
-		"no growth beside a pod that can't start": {Decision{Want: 5, Ceiling: 10}, func(i int, p *Pod) {
+		"growth": {Decision{Replicas: 8, Ceiling: 10}, idle, true, 8, 0},
+		"no growth beside a pod that can't start": {Decision{Replicas: 5, Ceiling: 10}, func(i int, p *Pod) {
 			if idle(i, p); i == 0 {
 				*p = Pod{UID: p.UID, Owned: true, Trouble: TroubleUnschedulable}
 			}
 		}, true, 4, 0},
-		"idle pods go": {Decision{Want: 1, Ceiling: 10}, idle, true, 1, 0},
-		"busy ones stay": {Decision{Want: 1, Ceiling: 10}, func(i int, p *Pod) {
+		"idle pods go": {Decision{Replicas: 1, Ceiling: 10}, idle, true, 1, 0},
+		"busy ones stay": {Decision{Replicas: 1, Ceiling: 10}, func(i int, p *Pod) {
 			idle(i, p)
 			p.Busy = 1
 		}, true, 4, 0},
-		"idle ones are marked": {Decision{Want: 1, Ceiling: 10}, func(i int, p *Pod) {
+		"idle ones are marked": {Decision{Replicas: 1, Ceiling: 10}, func(i int, p *Pod) {
 			idle(i, p)
 			p.Busy = int32(i % 2)
 		}, true, 4, 2},
-		"nothing goes on part of the answers":    {Decision{Want: 1, Ceiling: 10}, idle, false, 4, 0},
-		"nor while the pool is held":             {Decision{Want: 1, Ceiling: 10, Held: HoldRestart}, idle, true, 4, 0},
-		"a minimum is ordered whatever can't be": {Decision{Want: 9, Floor: 9, Ceiling: 10}, func(_ int, p *Pod) { *p = Pod{UID: p.UID, Owned: true, Trouble: TroubleFailing} }, true, 9, 0},
+		"nothing goes on part of the answers":    {Decision{Replicas: 1, Ceiling: 10}, idle, false, 4, 0},
+		"nor while the pool is held":             {Decision{Replicas: 1, Ceiling: 10, Held: HoldRestart}, idle, true, 4, 0},
+		"a minimum is ordered whatever can't be": {Decision{Replicas: 9, Floor: 9, Ceiling: 10}, func(_ int, p *Pod) { *p = Pod{UID: p.UID, Owned: true, Trouble: TroubleFailing} }, true, 9, 0},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

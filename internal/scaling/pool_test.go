@@ -32,7 +32,7 @@ func (q *pool) pods(n int32) {
 	q.sample.Pods = nil
 	for i := range n {
 		q.sample.Pods = append(q.sample.Pods, PodSample{
-			Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, Telemetry: true, Capacity: 1, Since: start.Add(time.Duration(i) * time.Second),
+			Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, Telemetry: true, Capacity: 1,
 		})
 	}
 }
@@ -81,11 +81,11 @@ type outcome struct {
 	Limited  Limit
 	Held     Hold
 	Apply    bool
-	Victims  []string
+	Drains   bool
 }
 
 func (d Decision) outcome() outcome {
-	return outcome{d.Replicas, d.Reason, d.Limited, d.Held, d.Apply, d.Victims}
+	return outcome{d.Replicas, d.Reason, d.Limited, d.Held, d.Apply, d.Drains}
 }
 
 // wide makes two pods of four slots, with two jobs and one.

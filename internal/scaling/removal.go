@@ -86,13 +86,13 @@ type Patch struct {
 type RemovalReason string
 
 const (
-	RemovalNone       RemovalReason = ""           // nothing is to go, or all that is to go may
-	RemovalHeld       RemovalReason = "Held"       // not every job server answered, or the pool is held
-	RemovalUnderWay   RemovalReason = "UnderWay"   // pods of an earlier round are still to go
-	RemovalSettling   RemovalReason = "Settling"   // marks or removals are newer than the job servers' answers, or not seen by everybody
-	RemovalBusy       RemovalReason = "Busy"       // the pod that Kubernetes would remove next works
-	RemovalUnreadable RemovalReason = "Unknown"    // nobody knows whether the pod that Kubernetes would remove next works
-	RemovalUnready    RemovalReason = "UnreadyPod" // a pod that isn't ready goes first, and may still work
+	RemovalNone     RemovalReason = ""           // nothing is to go, or all that is to go may
+	RemovalHeld     RemovalReason = "Held"       // not every job server answered, or the pool is held
+	RemovalUnderWay RemovalReason = "UnderWay"   // pods of an earlier round are still to go
+	RemovalSettling RemovalReason = "Settling"   // marks or removals are newer than the job servers' answers, or not seen by everybody
+	RemovalBusy     RemovalReason = "Busy"       // the pod that Kubernetes would remove next works
+	RemovalUnknown  RemovalReason = "Unknown"    // nobody knows whether the pod that Kubernetes would remove next works
+	RemovalUnready  RemovalReason = "UnreadyPod" // a pod that isn't ready goes first, and may still work
 )
 
 // Removal is what the rule decides.
@@ -142,7 +142,7 @@ type remover struct {
 // place is a pod's place in the order of deletion.
 type place struct {
 	pod     *Pod
-	class   uint8
+	class   int
 	cost    int32
 	settled bool // the ReplicaSet controller surely sees it at this place
 	mayGo   bool
@@ -251,14 +251,8 @@ func (r *remover) sort() {
 }
 
 // class is what Kubernetes looks at before the deletion cost.
-func class(p *Pod) uint8 {
-	switch {
-	case !p.Assigned:
-		return 0
-	case p.Ready:
-		return 2 + 2*uint8(p.Phase)
-	}
-	return 1 + 2*uint8(p.Phase)
+func class(p *Pod) int {
+	return 1 + 6*boolInt(p.Assigned) + 2*int(p.Phase) + boolInt(p.Ready)
 }
 
 // mayGo reports whether it does no harm if the pod at this place goes.
@@ -339,7 +333,7 @@ func (r *remover) why(at *place, extra int32) RemovalReason {
 	case p.Busy > 0:
 		return RemovalBusy
 	}
-	return RemovalUnreadable
+	return RemovalUnknown
 }
 
 // mark marks as many of the pods that stay for now as are still to go, and takes the mark off the first one if it works. going is how many of the order are

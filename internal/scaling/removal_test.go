@@ -170,7 +170,7 @@ func TestRemove(t *testing.T) {
 			}
 			h.in.Replicas, h.in.Want = 10, 5
 			return h.decide()
-		}, outcome{10, 0, RemovalUnreadable}},
+		}, outcome{10, 0, RemovalUnknown}},
 		"pods that only carry the labels are not counted": {10, 9, func(h *herd) Removal {
 			h.in.Pods[0].Owned = false
 			h.in.Replicas, h.in.Want = 9, 8

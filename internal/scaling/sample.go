@@ -66,11 +66,7 @@ type PodSample struct {
 	Gated bool
 	// Broken: it can't start for a reason that has nothing to do with its boot time (its image can't be pulled, it can't be scheduled, it crashes again and again).
 	Broken bool
-	// Pinned: it can't be chosen to go, since whatever removes pods would take another one first, which may work.
-	Pinned bool
 	// Telemetry: its client id was seen. Busy and Capacity are its slots by telemetry (Capacity 0: the pool's concurrency).
 	Telemetry      bool
 	Busy, Capacity int32
-	// Since is since when Busy has been what it is; zero where unknown. Of two idle pods the one that is idle for longer goes first.
-	Since time.Time
 }

@@ -177,11 +177,6 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 			},
 			want: steadyMessage,
 		},
-		"no pod is idle at this moment": {
-			policy: Policy{Concurrency: 4, JobTimeHint: 10 * time.Second, Drain: 5 * time.Second},
-			play:   func(q *pool) Decision { q.wide(); return q.ticks(settle) },
-			want:   noVictimsMessage,
-		},
 		"the operator has just started": {
 			play: func(q *pool) Decision { q.busy(2); q.tick(); q.busy(0); return q.ticks(3) },
 			want: messages[ReasonJustStarted],

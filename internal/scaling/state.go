@@ -28,8 +28,8 @@ type State struct {
 	Last     float64
 	Seen     bool
 	Replicas int32
-	// Want is what the last decision asked for.
-	Want int32
+	// Wanted is what the last decision asked for.
+	Wanted int32
 	// Changed is when the replicas were last seen to change.
 	Changed float64
 	// HoldUntil and HoldWhy forbid getting smaller for a time.

@@ -154,7 +154,7 @@ func (o *Ours) look(s *Simulator) {
 			q.Registered, q.Ready, q.WasReady = at(p.registered), p.state == working, true
 		}
 		if !s.c.NoTelemetry && p.seen {
-			q.Telemetry, q.Busy, q.Capacity, q.Since = true, int32(p.told), int32(s.w.Concurrency), at(p.since)
+			q.Telemetry, q.Busy, q.Capacity = true, int32(p.told), int32(s.w.Concurrency)
 		}
 		in.Pods = append(in.Pods, q)
 	}
@@ -177,7 +177,7 @@ func (o *Ours) plan(s *Simulator) {
 	for _, p := range plan.Patches {
 		s.patch(o.index[p.UID], p.Cost)
 	}
-	less := o.decision.Want < s.spec
+	less := o.decision.Replicas < s.spec
 	switch {
 	case !less:
 		o.wantLess = -1
@@ -185,7 +185,7 @@ func (o *Ours) plan(s *Simulator) {
 		o.wantLess = s.now
 	}
 	s.setReplicas(plan.Replicas)
-	if less && s.spec <= o.decision.Want {
+	if less && s.spec <= o.decision.Replicas {
 		s.result.ScaleDowns.add(s.now - o.wantLess)
 		o.wantLess = -1
 	}

@@ -181,7 +181,7 @@ func TestPollFaults(t *testing.T) {
 	}
 }
 
-func TestVictimsOfADeployment(t *testing.T) {
+func TestWhichPodsADeploymentRemoves(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1}
 	var s Simulator

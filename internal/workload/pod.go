@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,15 +23,99 @@ type Pod struct {
 	Ready         bool
 	ReadySince    time.Time
 	Terminating   bool
+	Pending       bool // its phase is Pending; Unreported: the kubelet no longer reports it
+	Unreported    bool
 	Trouble       Trouble
 	Cost          int32
+	Marks         PodMarks
 }
 
-// OfPod reads a pod; trouble is what TroubleOf found, which the cache keeps in place of what it was read from.
-func OfPod(p *corev1.Pod, trouble Trouble) Pod {
+// PodMarks is what the removal of pods goes by and only a whole pod shows.
+type PodMarks struct {
+	// Unowned: the workload does not control it, though it carries its labels.
+	Unowned bool
+	// Unassigned: it has no node. Gated: a scheduling gate holds it back.
+	Unassigned, Gated bool
+	// Stopped: its worker container is certainly not running. WasReady: it is not ready, but was since its container started.
+	Stopped, WasReady bool
+}
+
+// podMarks names the marks, for the cache to keep them as one text.
+var podMarks = []struct {
+	name string
+	mark func(*PodMarks) *bool
+}{
+	{"unowned", func(m *PodMarks) *bool { return &m.Unowned }},
+	{"unassigned", func(m *PodMarks) *bool { return &m.Unassigned }},
+	{"gated", func(m *PodMarks) *bool { return &m.Gated }},
+	{"stopped", func(m *PodMarks) *bool { return &m.Stopped }},
+	{"was-ready", func(m *PodMarks) *bool { return &m.WasReady }},
+}
+
+// String names the marks; empty if there are none.
+func (m PodMarks) String() string {
+	var set []string
+	for _, row := range podMarks {
+		if *row.mark(&m) {
+			set = append(set, row.name)
+		}
+	}
+	return strings.Join(set, ",")
+}
+
+// ParsePodMarks reads what String wrote.
+func ParsePodMarks(s string) (m PodMarks) {
+	for name := range strings.SplitSeq(s, ",") {
+		for _, row := range podMarks {
+			if row.name == name {
+				*row.mark(&m) = true
+			}
+		}
+	}
+	return m
+}
+
+// MarksOf reads a whole pod's marks. owner is the name of the Deployment whose ReplicaSets control its pods.
+func MarksOf(p *corev1.Pod, owner string) PodMarks {
+	c := metav1.GetControllerOfNoCopy(p)
+	m := PodMarks{
+		Unowned:    c == nil || c.Kind == "ReplicaSet" && c.Name != owner+"-"+p.Labels["pod-template-hash"],
+		Unassigned: p.Spec.NodeName == "",
+	}
+	ready := time.Time{}
+	isReady := false
+	for _, cond := range p.Status.Conditions {
+		switch {
+		case cond.Type == corev1.PodReady:
+			ready, isReady = cond.LastTransitionTime.Time, cond.Status == corev1.ConditionTrue
+		case cond.Type == corev1.PodScheduled && cond.Status == corev1.ConditionFalse:
+			m.Gated = cond.Reason == corev1.PodReasonSchedulingGated
+		}
+	}
+	started, running, worker := p.CreationTimestamp.Time, false, false
+	for i := range p.Status.ContainerStatuses {
+		s := &p.Status.ContainerStatuses[i]
+		if r := s.State.Running; r != nil {
+			if !running || r.StartedAt.Time.Before(started) {
+				started = r.StartedAt.Time
+			}
+			running = true
+		} else if s.Name == workerContainer {
+			worker = true
+		}
+	}
+	m.Stopped = len(p.Status.ContainerStatuses) > 0 && (!running || worker)
+	// A pod that never was ready has been unready since before its containers ran.
+	m.WasReady = !isReady && p.Status.Phase != corev1.PodPending && ready.After(started)
+	return m
+}
+
+// OfPod reads a pod; trouble and marks are what TroubleOf and MarksOf found, which the cache keeps in place of what they were read from.
+func OfPod(p *corev1.Pod, trouble Trouble, marks PodMarks) Pod {
 	q := Pod{
 		Name: p.Name, UID: string(p.UID), IP: p.Status.PodIP, Created: p.CreationTimestamp.Time,
-		Terminating: p.DeletionTimestamp != nil, Trouble: trouble, Cost: deletionCost(p),
+		Terminating: p.DeletionTimestamp != nil, Trouble: trouble, Cost: deletionCost(p), Marks: marks,
+		Pending: p.Status.Phase == corev1.PodPending || p.Status.Phase == "", Unreported: p.Status.Phase == corev1.PodUnknown,
 	}
 	for _, cond := range p.Status.Conditions {
 		if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {

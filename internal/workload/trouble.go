@@ -70,7 +70,7 @@ var waitingTroubles = map[string]Trouble{
 // TroubleOf reads what keeps a pod from starting.
 func TroubleOf(p *corev1.Pod) Trouble {
 	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != corev1.PodReasonSchedulingGated {
 			return TroubleScheduling
 		}
 	}

@@ -43,7 +43,7 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	// LastScaleTime is when replicas was last changed.
 	LastScaleTime *v1.Time `json:"lastScaleTime,omitempty"`
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, FunctionShared, TooManyJobServers.
+	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, TooManyJobServers.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

@@ -1,0 +1,136 @@
+package autoscaler
+
+import (
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// clearMarksAfter is how often a pool is reconciled that wants no fewer replicas, while pods of it are still marked.
+const clearMarksAfter = time.Minute
+
+// Plan is what is to be written now: the deletion costs, and then the replicas, whether the costs could be written or not.
+type Plan struct {
+	Costs    []PodCost
+	Replicas int32
+	// Removal and Order say what keeps the replicas from those of the decision.
+	Removal scaling.Removal
+	Order   scaling.Order
+}
+
+// PodCost is a pod's new deletion cost; 0 means none.
+type PodCost struct {
+	Pod  string
+	Cost int32
+}
+
+// evidence is what a decision knew of jobs and job servers.
+type evidence struct {
+	policy         scaling.Policy
+	complete       bool // every job server answered
+	answer, newest time.Time
+	unexplained    int64 // running jobs that no pod's telemetry explains
+}
+
+// evidenceOf reads what a sample says of jobs and job servers.
+func evidenceOf(law scaling.Policy, in *scaling.Sample, sample *backlog.Sample) evidence {
+	e := evidence{policy: law, complete: !in.Partial && in.NoAnswer == 0 && answered(sample), newest: newestAnswer(sample)}
+	for i := range in.Functions {
+		f := &in.Functions[i]
+		e.unexplained += max(0, f.Running-f.Busy-f.Draining)
+	}
+	for i := range sample.Servers {
+		if s := &sample.Servers[i]; s.Fresh && (e.answer.IsZero() || s.LastGood.Before(e.answer)) {
+			e.answer = s.LastGood
+		}
+	}
+	return e
+}
+
+// PlanReplicas says how far the replicas and the deletion costs follow a decision now: as many replicas more as may help, as many fewer as may be removed. What it
+// returns is to be written.
+func (p *Pool) PlanReplicas(w *workload.State, pods []workload.Pod, kind scaling.WorkloadKind, v *poolstatus.View, now time.Time) Plan {
+	if p.cacheBehind(w) {
+		return Plan{Replicas: w.Replicas} // its event is on the way
+	}
+	e := &p.evidence
+	facts := scaling.Facts{
+		Now: now, Kind: kind, Replicas: w.Replicas, Complete: e.complete && !cacheLacks(w, pods),
+		Answer: e.answer, Newest: e.newest, Unexplained: e.unexplained,
+		Template: w.Inputs + w.RuntimeImage, Refused: w.Failure != "", Pods: rulePods(pods, &v.Sample),
+	}
+	plan, state := scaling.PlanPods(&e.policy, &v.Decision, &facts, p.plans)
+	p.plans, p.plannedAt = state, now
+	out := Plan{Replicas: plan.Replicas, Removal: plan.Removal, Order: plan.Order}
+	for _, c := range plan.Patches {
+		for i := range pods {
+			if pods[i].UID == c.UID {
+				out.Costs = append(out.Costs, PodCost{pods[i].Name, c.Cost})
+			}
+		}
+	}
+	return out
+}
+
+// cacheLacks reports whether pods exist that have not been seen: those would not be thought of when some are removed.
+func cacheLacks(w *workload.State, pods []workload.Pod) bool {
+	live := int32(0)
+	for i := range pods {
+		if !pods[i].Terminating && !pods[i].Marks.Unowned {
+			live++
+		}
+	}
+	return live < min(w.Current, w.Replicas)
+}
+
+// rulePods are the pods as the rules see them.
+func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
+	heard := make(map[string]*backlog.PodSample, len(sample.Pods))
+	for i := range sample.Pods {
+		heard[sample.Pods[i].UID] = &sample.Pods[i]
+	}
+	out := make([]scaling.Pod, len(pods))
+	for i := range pods {
+		p := &pods[i]
+		q := scaling.Pod{
+			UID: p.UID, Owned: !p.Marks.Unowned, Terminating: p.Terminating, Assigned: !p.Marks.Unassigned, Phase: phaseOf(p),
+			Ready: p.Ready, WasReady: p.Ready || p.Marks.WasReady, ReadySince: p.ReadySince, Stopped: p.Marks.Stopped && !p.Ready, Created: p.Created,
+			Ordinal: int32(ordinal(p.Name, i)), Cost: p.Cost, Trouble: ruleTrouble(p),
+		}
+		if t := heard[p.UID]; t != nil {
+			q.Heard, q.Busy, q.BusySince = t.LastSeen, int32(t.Busy), t.BusySince
+		}
+		out[i] = q
+	}
+	return out
+}
+
+func phaseOf(p *workload.Pod) scaling.Phase {
+	switch {
+	case p.Pending:
+		return scaling.PhasePending
+	case p.Unreported:
+		return scaling.PhaseUnknown
+	}
+	return scaling.PhaseRunning
+}
+
+func ruleTrouble(p *workload.Pod) scaling.Trouble {
+	switch {
+	case p.Marks.Gated:
+		return scaling.TroubleGated
+	case p.Trouble == workload.TroubleScheduling:
+		return scaling.TroubleUnschedulable
+	case p.Trouble != "":
+		return scaling.TroubleFailing
+	}
+	return scaling.TroubleNone
+}
+
+// marksToClear reports whether marks may have to be taken off that are no longer needed.
+func (p *Pool) marksToClear(now time.Time) bool {
+	return len(p.plans.Removal.Costs) > 0 && now.Sub(p.plannedAt) >= clearMarksAfter
+}

@@ -1,0 +1,174 @@
+package autoscaler
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// flock plays a pool's reconciles, one each five seconds.
+type flock struct {
+	pool   Pool
+	w      workload.State
+	pods   []workload.Pod
+	view   poolstatus.View
+	sample scaling.Sample
+	now    time.Time
+}
+
+func newFlock(n int, wanted int32) *flock {
+	f := &flock{now: time.Unix(1_700_000_000, 0)}
+	f.w = workload.State{UID: "u", Replicas: int32(n), Current: int32(n), Inputs: "a"}
+	for i := range n {
+		name := fmt.Sprint("p-", i)
+		f.pods = append(f.pods, workload.Pod{Name: name, UID: "uid-" + name, Ready: true, Created: f.now.Add(-time.Hour), ReadySince: f.now.Add(-time.Hour)})
+		f.view.Sample.Pods = append(f.view.Sample.Pods, backlog.PodSample{UID: "uid-" + name, Capacity: 1})
+	}
+	f.view.Decision = scaling.Decision{Replicas: int32(n), Ceiling: 100, Apply: true}
+	f.round(scaling.KindOwned)
+	f.view.Decision.Replicas = wanted
+	return f
+}
+
+// round is a poll, a decision and the plan after it; all of it is written, and the cache shows it.
+func (f *flock) round(kind scaling.WorkloadKind) Plan {
+	f.now = f.now.Add(5 * time.Second)
+	for i := range f.view.Sample.Pods {
+		f.view.Sample.Pods[i].LastSeen = f.now
+	}
+	f.view.Sample.Servers = []backlog.ServerSample{{State: backlog.StateOK, Fresh: true, LastGood: f.now}}
+	f.pool.evidence = evidenceOf(scaling.Policy{MaxReplicas: 100}, &f.sample, &f.view.Sample)
+	plan := f.pool.PlanReplicas(&f.w, f.pods, kind, &f.view, f.now)
+	for _, c := range plan.Costs {
+		for i := range f.pods {
+			if f.pods[i].Name == c.Pod {
+				f.pods[i].Cost = c.Cost
+			}
+		}
+	}
+	f.w.Replicas = plan.Replicas
+	// The cache shows the costs a second later.
+	f.pool.PlanReplicas(&f.w, f.pods, kind, &poolstatus.View{Decision: scaling.Decision{Replicas: plan.Replicas, Ceiling: 100}}, f.now.Add(time.Second))
+	return plan
+}
+
+func (f *flock) busy(n int) {
+	for i := range f.view.Sample.Pods {
+		f.view.Sample.Pods[i].Busy = 0
+		if i < n {
+			f.view.Sample.Pods[i].Busy = 1
+		}
+	}
+}
+
+// TestPlanReplicas: what is known of a pool's pods and job servers reaches the rules.
+func TestPlanReplicas(t *testing.T) {
+	t.Parallel()
+	type outcome struct {
+		Replicas int32
+		Costs    int
+		Reason   scaling.RemovalReason
+	}
+	tests := map[string]struct {
+		play func(f *flock) Plan
+		want outcome
+	}{
+		"idle pods go": {func(f *flock) Plan { return f.round(scaling.KindOwned) }, outcome{2, 0, ""}},
+		"beside busy ones they are marked": {func(f *flock) Plan { f.busy(1); return f.round(scaling.KindOwned) },
+			outcome{4, 2, scaling.RemovalBusy}},
+		"and go": {func(f *flock) Plan { f.busy(1); f.round(scaling.KindOwned); return f.round(scaling.KindOwned) },
+			outcome{2, 0, ""}},
+		"an unready pod that was ready works as long as a running job is unexplained": {func(f *flock) Plan {
+			f.pods[3].Ready, f.pods[3].Marks.WasReady = false, true
+			f.view.Sample.Pods = f.view.Sample.Pods[:3]
+			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1}}
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 1, scaling.RemovalUnready}},
+		"its telemetry explains the job": {func(f *flock) Plan {
+			f.pods[3].Ready, f.pods[3].Marks.WasReady = false, true
+			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1, Busy: 1}}
+			return f.round(scaling.KindOwned)
+		}, outcome{2, 0, ""}},
+		"without a container it does not work": {func(f *flock) Plan {
+			f.pods[3].Ready, f.pods[3].Marks = false, workload.PodMarks{WasReady: true, Stopped: true}
+			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1}}
+			return f.round(scaling.KindOwned)
+		}, outcome{2, 0, ""}},
+		"a pod of somebody else's neither counts nor blocks": {func(f *flock) Plan {
+			f.pods[0].Marks.Unowned = true
+			f.w.Replicas, f.w.Current = 3, 3
+			f.busy(1)
+			return f.round(scaling.KindOwned)
+		}, outcome{2, 0, ""}},
+		"pods that the cache lacks may be busy": {func(f *flock) Plan {
+			f.pods = f.pods[:3]
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 0, scaling.RemovalHeld}},
+		"a job server that does not answer": {func(f *flock) Plan {
+			f.sample.Partial = true
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 0, scaling.RemovalHeld}},
+		"a bound needs no answer": {func(f *flock) Plan {
+			f.sample.Partial = true
+			f.view.Decision.Ceiling = 2
+			f.round(scaling.KindOwned)
+			return f.round(scaling.KindOwned)
+		}, outcome{2, 0, scaling.RemovalHeld}},
+		"a target Deployment with a busy pod": {func(f *flock) Plan { f.busy(1); return f.round(scaling.KindTargetDeployment) },
+			outcome{4, 0, scaling.RemovalBusy}},
+		"a target StatefulSet goes down to its highest busy pod": {func(f *flock) Plan { f.busy(3); return f.round(scaling.KindTargetStatefulSet) },
+			outcome{3, 0, scaling.RemovalBusy}},
+		"pods that find no node are not ordered again": {func(f *flock) Plan {
+			f.pods[3].Ready, f.pods[3].Trouble, f.pods[3].Marks.Unassigned = false, workload.TroubleScheduling, true
+			f.view.Decision.Replicas = 5
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 0, ""}},
+		"pods that are gated are waited for": {func(f *flock) Plan {
+			f.pods[3].Ready, f.pods[3].Marks = false, workload.PodMarks{Unassigned: true, Gated: true}
+			f.view.Decision.Replicas = 5
+			return f.round(scaling.KindOwned)
+		}, outcome{5, 0, ""}},
+		"the API server refuses pods": {func(f *flock) Plan {
+			f.pods, f.w.Current, f.w.Failure = f.pods[:3], 3, "exceeded quota"
+			f.view.Decision.Replicas = 5
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 0, ""}},
+		"the cache is behind the last write": {func(f *flock) Plan {
+			f.pool.ObserveReplicas(&f.w, f.now)
+			f.pool.WroteReplicas(4, 9)
+			return f.round(scaling.KindOwned)
+		}, outcome{4, 0, ""}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan := tt.play(newFlock(4, 2))
+			if diff := cmp.Diff(tt.want, outcome{plan.Replicas, len(plan.Costs), plan.Removal.Reason}); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAJobServerTakenOut: its workers may still process jobs that nobody sees any more, so that the pool is held.
+func TestAJobServerTakenOut(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after []string
+		want  bool
+	}{"taken out": {[]string{"b"}, true}, "added": {[]string{"a", "b", "c"}, false}, "the same": {[]string{"b", "a"}, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := lostOne([]string{"a", "b"}, tt.after); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
