@@ -96,7 +96,7 @@ func stream(t *testing.T, command ...string) *streammode.Pool {
 	p, err := streammode.New(streammode.Options{
 		Command: command, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
 		PingEvery: 10 * time.Millisecond, // each of them answers pings all the time
-		OnCrash:   job.CrashFail, Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Log:       slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +312,7 @@ func TestHTTP(t *testing.T) {
 	})
 	h, err := httpmode.New(httpmode.Options{
 		URL: "http://127.0.0.1:" + port + "/reverse", Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},
-		OnCrash: job.CrashFail, Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(1, 1, time.Now),
+		Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(1, 1, time.Now),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,15 @@ func (j *Job) Unique() string {
 	return j.key
 }
 
+// Identity is what the attempts of a job have in common, from the second one on also of a job without a key. It is empty
+// for the first attempt of a job without a key.
+func (j *Job) Identity() string {
+	if j.key == "-" {
+		return ""
+	}
+	return j.key
+}
+
 // Function is the name that the job's handler was registered by.
 func (j *Job) Function() string { return j.fn.name }
 

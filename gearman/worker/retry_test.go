@@ -104,7 +104,7 @@ func TestRetry(t *testing.T) {
 		"plain":         {"k", nil, []int{1, 2, 3, 4}, Buried, "failed"},
 		"poison final":  {"k", &RetryPolicy{CrashAttempts: 3}, []int{1}, Fail, ""},
 		"crash 9 bare":  {"k", &RetryPolicy{CrashAttempts: 3}, []int{1, 2, 3}, Fail, ""},
-		"crash 3 bare":  {"", &RetryPolicy{CrashAttempts: 3}, []int{1, 2, 3}, Complete, ""},
+		"crash 3 bare":  {"k", &RetryPolicy{CrashAttempts: 3}, []int{1, 2, 3}, Complete, ""},
 		"poison buried": {"k", &RetryPolicy{DeadLetter: "dead"}, []int{1}, Buried, "exit_code"},
 	} {
 		t.Run(payload, func(t *testing.T) {

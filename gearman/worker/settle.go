@@ -70,6 +70,9 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 			return result, err
 		}
 		waits := s.clientsWait(l, job)
+		if more && e.Crashed && p.Backoff == 0 && !job.hasKey() {
+			waits = true // perhaps; and in the slot its next run comes as soon
+		}
 		switch {
 		case more && !waits:
 			return nil, errors.Join(s.resubmit(l, job, job.Attempt()+1, p.delay(job.Attempt()+1)), err)
@@ -165,7 +168,7 @@ func (s *slot) clientsWait(l *link, job *Job) bool {
 	if job.version.Dialect == proto.Perl { // which has no delays and fails jobs that come back
 		return true
 	}
-	if job.unique == "" || job.unique == "-" {
+	if !job.hasKey() {
 		return false
 	}
 	for {
@@ -178,6 +181,9 @@ func (s *slot) clientsWait(l *link, job *Job) bool {
 		}
 	}
 }
+
+// hasKey tells whether the job has a key by which its server tells of it.
+func (j *Job) hasKey() bool { return j.unique != "" && j.unique != "-" }
 
 // pause waits, and reports false as soon as the worker stops or the connection of the job is lost.
 func (s *slot) pause(l *link, d time.Duration) bool {

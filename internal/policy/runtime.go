@@ -35,7 +35,7 @@ func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string,
 		flags = append(flags, "--on-crash="+strings.ToLower(string(r.OnCrash)))
 	}
 	if r.Stream != nil && r.MaxJobs != nil {
-		flags = append(flags, "--max-jobs="+strconv.Itoa(int(*r.MaxJobs)))
+		flags = append(flags, "--stream-max-jobs="+strconv.Itoa(int(*r.MaxJobs)))
 	}
 	return mode, append(flags, tlsFlags(s.TLS, tlsDir)...), rest
 }

@@ -154,9 +154,10 @@ func TestHardStops(t *testing.T) {
 	}{
 		"drain timeout": {[]string{"--drain-timeout", "300ms"}, func(w *workerProcess) { w.signal(syscall.SIGTERM) }, 3},
 		"second SIGTERM": {nil, func(w *workerProcess) {
-			w.signal(syscall.SIGTERM)
-			time.Sleep(100 * time.Millisecond)
-			w.signal(syscall.SIGTERM)
+			eventually(w.t, "a second signal counts", func() bool {
+				_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+				return strings.Contains(w.log.String(), "Stopping at once")
+			})
 		}, 3},
 		"SIGKILL": {nil, func(w *workerProcess) { w.signal(syscall.SIGKILL) }, -1},
 	} {

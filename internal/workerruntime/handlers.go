@@ -42,17 +42,17 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 	case options.Exec:
 		run, err = execmode.New(execmode.Options{
 			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput, Result: limits,
-			KillAfter: h.KillAfter, OutputGrace: outputGrace, OnCrash: h.OnCrash, Log: log, LogLimit: output, Table: table,
+			KillAfter: h.KillAfter, OutputGrace: outputGrace, Log: log, LogLimit: output, Table: table,
 			Probe: []string{"/proc/self/exe", "version"},
 		})
 	case options.Stream:
 		run, err = streammode.New(streammode.Options{
-			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
-			Watch: h.Watch, Result: limits, KillAfter: h.KillAfter, OnCrash: h.OnCrash, Log: log, LogLimit: output, Table: table,
+			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs, MaxMemory: h.MaxMemory, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
+			Watch: h.Watch, Result: limits, KillAfter: h.KillAfter, Log: log, LogLimit: output, Table: table,
 		})
 	case options.HTTP:
 		run, err = httpmode.New(httpmode.Options{
-			URL: h.URL, Headers: h.Headers, Size: o.Concurrency, Result: limits, OnCrash: h.OnCrash, Log: log, LogLimit: output,
+			URL: h.URL, Headers: h.Headers, Size: o.Concurrency, Result: limits, Log: log, LogLimit: output,
 		})
 	default:
 		err = fmt.Errorf("there is no mode %q", h.Mode)

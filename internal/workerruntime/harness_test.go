@@ -368,6 +368,30 @@ func queued(t *testing.T, addr, function string) (total, running int) {
 	}
 }
 
+// registrations reads WORKERS of a function.
+func registrations(t *testing.T, addr, function string) (n int) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "status\n")
+	r := bufio.NewReader(c)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == ".\n" {
+			return n
+		}
+		if f := strings.Split(strings.TrimSpace(line), "\t"); f[0] == function {
+			n, _ = strconv.Atoi(f[3])
+		}
+	}
+}
+
 // clientIDs are the ids of a job server's connections.
 func clientIDs(t *testing.T, addr string) (ids []string) {
 	t.Helper()

@@ -15,7 +15,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/journal"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
 // jobs runs the library's jobs by the handlers and keeps account of them.
@@ -29,14 +31,17 @@ type jobs struct {
 	mu    sync.Mutex
 	slots []slotState // a slot has one job at a time
 	busy  int
+	// undone counts the jobs since the drain's begin that the job servers run again.
+	undone int
 	// requeues counts the jobs handed back in a row for crashes. A crashing command would else see the same job again at once.
 	requeues int
 }
 
 // slotState is what a slot's job came to, between the end of its handler and that of its packets.
 type slotState struct {
-	started time.Time
-	reason  job.Reason
+	started  time.Time
+	reason   job.Reason
+	neverRan bool
 }
 
 func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs {
@@ -47,7 +52,7 @@ func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs 
 func (js *jobs) handle(h *handler) worker.Handler {
 	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
 		j := &job.Job{
-			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(),
+			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(), Attempt: wj.Attempt(),
 			Body: wj.Workload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
 		}
 		runCtx := ctx
@@ -84,7 +89,10 @@ func (js *jobs) excuse(o *job.Outcome) {
 // unspooled is the library's handler of jobs of a function whose workload could not be kept.
 func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
 	return func(ctx context.Context, wj *worker.Job, err error) error {
-		o := h.OnCrash.Crash(job.SpoolFailed, "keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err)
+		o := job.Crashf(job.SpoolFailed, "keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err)
+		if h.OnCrash == job.CrashRequeue {
+			o.Kind = job.Requeued // there is no workload to submit anew
+		}
 		_, err = js.settle(ctx, wj, h, &o)
 		return err
 	}
@@ -106,10 +114,52 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 	case job.Requeued:
 		return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
 	}
-	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
-		return nil, worker.Exception(exceptionText(o))
+	failure := &worker.JobError{
+		Reason: string(o.Reason), Message: o.Message, Detail: o.Detail,
+		Permanent: o.Permanent, Crashed: o.Crashed, TimedOut: o.Reason == job.TimedOut,
 	}
-	return nil, errors.New("failed") // the log has said why
+	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
+		return nil, errors.Join(worker.Exception(exceptionText(o)), failure)
+	}
+	return nil, failure
+}
+
+// retryPolicy is the policy of a handler's options.
+func retryPolicy(h *options.Handler) worker.RetryPolicy {
+	p := worker.RetryPolicy{
+		Attempts: h.RetryAttempts, CrashAttempts: h.RetryAttempts, Timeouts: h.RetryTimeouts, DeadLetter: h.DeadLetterFunction,
+	}
+	if h.RetryAttempts > 1 {
+		p.Backoff, p.MaxBackoff = h.RetryBackoff, h.RetryMaxBackoff
+	}
+	switch {
+	case h.OnCrash == job.CrashFail:
+		p.CrashAttempts = 1
+	case h.RetryAttempts == 1:
+		p.CrashAttempts = crashRuns
+	}
+	return p
+}
+
+// crashRuns is how often a job that crashes runs in all, unless --retry-attempts says otherwise.
+const crashRuns = 3
+
+// slotJournal is the library's journal by the worker's.
+type slotJournal struct {
+	journal *journal.Journal
+	log     *slog.Logger
+}
+
+func journaled(j *worker.Job) journal.Job {
+	return journal.Job{Server: j.Server(), Handle: j.Handle(), Function: j.Function(), Unique: j.Identity()}
+}
+
+func (s slotJournal) Begin(j *worker.Job) int { return s.journal.Begin(j.Slot(), journaled(j)) }
+func (s slotJournal) End(j *worker.Job)       { s.journal.End(j.Slot()) }
+func (s slotJournal) Settle(j *worker.Job) {
+	if err := s.journal.Settle(journaled(j)); err != nil {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "Journal can't be written", slog.Any("error", err))
+	}
 }
 
 // fileSection is a result in a file, closed by the library when it is sent.
@@ -134,7 +184,7 @@ func exceptionText(o *job.Outcome) []byte {
 // ended notes what became of a job, for the hook that comes when the job server has been told.
 func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	js.mu.Lock()
-	js.slots[wj.Slot()].reason = o.Reason
+	js.slots[wj.Slot()].reason, js.slots[wj.Slot()].neverRan = o.Reason, o.NeverRan
 	crashed := o.Kind == job.Requeued && o.Reason != job.Interrupting && !o.NeverRan
 	wait := time.Duration(0)
 	if crashed {
@@ -147,7 +197,7 @@ func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	if o.Kind != job.Completed {
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job "+verb(o.Kind),
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.String("reason", string(o.Reason)),
-			slog.String("message", o.Message), slog.Duration("wait", wait))
+			slog.String("message", o.Message), slog.Int("attempt", wj.Attempt()), slog.Duration("wait", wait))
 	}
 	if wait > 0 {
 		timer := time.NewTimer(wait)
@@ -195,15 +245,25 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	now := time.Now()
 	js.mu.Lock()
 	s := js.slots[wj.Slot()]
+	if js.isDraining() && (d.Outcome == worker.Lost || d.Outcome == worker.Requeued && !s.neverRan) {
+		js.undone++
+	}
 	js.busy--
 	last := js.busy == 0
 	js.mu.Unlock()
-	if s.reason == "" { // a panic in a handler
+	if s.reason == "" { // a panic in a handler, or a job that was not run since it has killed workers
 		s.reason = job.Crashed
 	}
 	result, counted := resultOf(d.Outcome)
 	js.metrics.ended(wj.Function(), result, s.reason, now.Sub(s.started))
 	js.announcer.ended(wj.Function(), s.started, now, counted, last)
+	switch d.Outcome {
+	case worker.Retried:
+		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
+	case worker.Buried:
+		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job has failed for good and went to the dead letter function",
+			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
+	}
 	if d.Outcome == worker.Lost {
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job's outcome could not be sent, the job server runs it again",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Any("error", d.Err))
@@ -217,10 +277,30 @@ func resultOf(o worker.Outcome) (string, telemetry.Outcome) {
 		return resultCompleted, telemetry.OK
 	case worker.Fail, worker.Excepted:
 		return resultFailed, telemetry.Failed
+	case worker.Retried:
+		return resultRetried, telemetry.Requeued
+	case worker.Buried:
+		return resultBuried, telemetry.Failed
 	case worker.Lost:
 		return resultLost, telemetry.Requeued
 	}
 	return resultRequeued, telemetry.Requeued
+}
+
+func (js *jobs) isDraining() bool {
+	select {
+	case <-js.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// unfinished is how many jobs the job servers run again since this worker has stopped.
+func (js *jobs) unfinished() int {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	return js.undone
 }
 
 // running is the number of jobs at work.

@@ -20,7 +20,7 @@ const (
 	exitOK         = 0 // stopped as asked, all jobs finished
 	exitFailed     = 1
 	exitUsage      = 2
-	exitHandedBack = 3 // stopped as asked, jobs were handed back unfinished
+	exitHandedBack = 3 // stopped as asked, jobs were handed back unfinished or their outcomes could not be sent
 )
 
 // Main is the program; it returns its exit code.

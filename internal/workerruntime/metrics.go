@@ -2,8 +2,10 @@ package workerruntime
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -21,6 +23,8 @@ import (
 const (
 	resultCompleted = "completed"
 	resultFailed    = "failed"
+	resultRetried   = "retried"  // failed, and submitted again for its next attempt
+	resultBuried    = "buried"   // failed, and submitted to the dead letter function
 	resultRequeued  = "requeued" // handed back by this worker
 	resultLost      = "lost"     // the job server went away before it could be told
 )
@@ -40,8 +44,15 @@ type metrics struct {
 type functionMetrics struct {
 	busy    int
 	ends    map[jobEnd]uint64
+	retries map[retry]uint64
 	buckets [len(buckets) + 1]uint64 // the last: above all bounds
 	seconds float64
+}
+
+// retry is an attempt that was submitted for a reason.
+type retry struct {
+	attempt int
+	reason  job.Reason
 }
 
 type jobEnd struct {
@@ -53,7 +64,7 @@ func newMetrics(functions []string) *metrics {
 	m := &metrics{began: time.Now(), functions: make(map[string]*functionMetrics)}
 	for _, f := range functions {
 		// A counter that is there from the start, at 0, shows the first failure to rate().
-		m.functions[f] = &functionMetrics{ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}}
+		m.functions[f] = &functionMetrics{ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}, retries: map[retry]uint64{}}
 	}
 	return m
 }
@@ -74,6 +85,12 @@ func (m *metrics) ended(function, result string, reason job.Reason, took time.Du
 	f.ends[jobEnd{result, reason}]++
 	f.buckets[i]++
 	f.seconds += s
+}
+
+func (m *metrics) retried(function string, attempt int, reason job.Reason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.functions[function].retries[retry{attempt, reason}]++
 }
 
 // write writes all metrics.
@@ -112,7 +129,7 @@ func (m *metrics) writeJobs(e *exposition) {
 	for _, name := range names {
 		e.sample("gearman_worker_busy", float64(m.functions[name].busy), "function", name)
 	}
-	e.family("gearman_worker_jobs_total", "counter", "Jobs that ended, by result (completed, failed, requeued, lost) and reason.")
+	e.family("gearman_worker_jobs_total", "counter", "Jobs that ended, by result (completed, failed, retried, buried, requeued, lost) and reason.")
 	for _, name := range names {
 		ends := m.functions[name].ends
 		keys := make([]jobEnd, 0, len(ends))
@@ -124,6 +141,16 @@ func (m *metrics) writeJobs(e *exposition) {
 		})
 		for _, k := range keys {
 			e.sample("gearman_worker_jobs_total", float64(ends[k]), "function", name, "result", k.result, "reason", string(k.reason))
+		}
+	}
+	e.family("gearman_worker_retries_total", "counter", "Attempts that were submitted after a failure, by their number and the reason.")
+	for _, name := range names {
+		retries := m.functions[name].retries
+		keys := slices.SortedFunc(maps.Keys(retries), func(a, b retry) int {
+			return cmp.Or(cmp.Compare(a.attempt, b.attempt), strings.Compare(string(a.reason), string(b.reason)))
+		})
+		for _, k := range keys {
+			e.sample("gearman_worker_retries_total", float64(retries[k]), "function", name, "attempt", strconv.Itoa(k.attempt), "reason", string(k.reason))
 		}
 	}
 	const duration = "gearman_worker_job_duration_seconds"

@@ -138,7 +138,7 @@ func TestCheckShowsSources(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"function": "f (flag)", "concurrency": "3 (environment)", "job-timeout": "1m (file " + config + ")", "on-crash": "fail (default)",
+		"function": "f (flag)", "concurrency": "3 (environment)", "job-timeout": "1m (file " + config + ")", "on-crash": "requeue (default)",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)

@@ -2,8 +2,6 @@ package workerruntime
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/journal"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
@@ -38,6 +37,7 @@ type run struct {
 	worker   *worker.Worker
 	output   *logs.Limit // of the commands' lines
 	draining atomic.Bool
+	journal  *journal.Journal // nil: none
 }
 
 // Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done, and returns the exit code. A second
@@ -47,7 +47,14 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 	if err == nil {
 		err = r.main(ctx, signals)
 	}
+	unfinished := 0
+	if r != nil && r.jobs != nil {
+		unfinished = r.jobs.unfinished()
+	}
 	switch {
+	case err == nil && unfinished > 0:
+		log.Warn("Worker stopped; jobs were handed back or their outcomes could not be sent, so that the job servers run them again", "jobs", unfinished)
+		return exitHandedBack
 	case err == nil:
 		log.Info("Worker stopped, all its jobs are finished")
 		return exitOK
@@ -91,7 +98,15 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		dial = dialThread
 	}
 	domain, namespace := resolve.Cluster("/etc/resolv.conf")
+	var book worker.Journal
+	if o.JournalDir != "" {
+		if r.journal, err = journal.Open(o.JournalDir, o.Concurrency); err != nil {
+			return nil, fmt.Errorf("--journal-dir: %w", err)
+		}
+		book = slotJournal{r.journal, log}
+	}
 	r.worker, err = worker.New(worker.Options{
+		Journal: book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
 		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
@@ -111,7 +126,8 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 			r.announce.trouble(h.Functions, troubleLetter(h.Mode, state))
 		}
 		for _, f := range h.Functions {
-			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h))); err != nil {
+			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h)), worker.Retry(retryPolicy(&h.Handler)),
+				worker.Slots(h.FunctionConcurrency)); err != nil {
 				return nil, err
 			}
 		}
@@ -138,8 +154,14 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		for _, h := range r.handlers {
 			h.close()
 		}
+		if r.journal != nil {
+			_ = r.journal.Close() // nothing runs any more
+		}
 	}()
 
+	if err := process.Seclude(); err != nil {
+		r.log.LogAttrs(all, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
+	}
 	if err := process.AdoptOrphans(); err != nil {
 		r.log.LogAttrs(all, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
 	}
@@ -213,8 +235,12 @@ func (r *run) sayLeftOut(ctx context.Context) {
 	}
 }
 
+// sameSignal is how soon after the first signal a second one says nothing new.
+const sameSignal = 500 * time.Millisecond
+
 // onSignals stops the worker softly at the first SIGTERM or SIGINT and hard at the second.
 func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft func()) {
+	var first time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -227,9 +253,12 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 					h.reload()
 				}
 			case r.draining.CompareAndSwap(false, true):
+				first = time.Now()
 				r.log.LogAttrs(ctx, slog.LevelInfo, "Draining: no more jobs are taken, running ones are finished", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()), slog.Duration("drainTimeout", r.opts.DrainTimeout))
 				stopSoft()
+			case time.Since(first) < sameSignal:
+				// timeout and terminals send one signal to the process and to its group, which is twice to the worker.
 			default:
 				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()))
@@ -283,32 +312,4 @@ func trySpool(o *options.Options) error {
 		return err
 	}
 	return f.Close()
-}
-
-func tlsConfig(o *options.Options) (*tls.Config, error) {
-	if !o.TLS {
-		return nil, nil
-	}
-	c := &tls.Config{ServerName: o.TLSServerName, MinVersion: tls.VersionTLS12}
-	if o.TLSCA != "" {
-		pem, err := os.ReadFile(o.TLSCA)
-		if err != nil {
-			return nil, fmt.Errorf("--tls-ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--tls-ca: %s holds no certificate in PEM", o.TLSCA)
-		}
-	}
-	if o.TLSCert != "" {
-		if _, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey); err != nil {
-			return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
-		}
-		// Read again at each connect: certificates are renewed under a running worker.
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-			return &pair, err
-		}
-	}
-	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,4 +96,43 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", name, code, w.log.String())
 		}
 	}
+}
+
+// Authorities that are renewed under a running worker count at its next connect.
+func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	first, second := newIdentity(t, "gearmand.example"), newIdentity(t, "gearmand.example")
+	var now atomic.Pointer[tls.Certificate]
+	now.Store(&first.pair)
+	s := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return now.Load(), nil },
+	}))
+	defer s.Close()
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	both := func(files ...string) {
+		var all []byte
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b...)
+		}
+		placed(t, ca, string(all))
+	}
+	both(first.cert)
+	w := startWorker(t, nil, "exec", "--server", s.Addr(), "--tls-ca", ca, "--tls-server-name", "gearmand.example", "--function", "f", "--", "cat").waitReady()
+	both(first.cert, second.cert)
+	now.Store(&second.pair)
+	s.CloseConnections()
+	s.Submit("f", "", []byte("x"))
+	eventually(t, "the job has run over a new connection", func() bool {
+		return w.metric(`gearman_worker_jobs_total{function="f",result="completed",reason="ok"}`) == "1"
+	})
+	// An authority that is not in the file is not trusted.
+	both(first.cert)
+	s.CloseConnections()
+	eventually(t, "the connection is refused", func() bool { return strings.Contains(w.log.String(), "unknown authority") })
+	both()
+	eventually(t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "holds no certificate") })
 }

@@ -43,7 +43,7 @@ func TestRuntimeCommand(t *testing.T) {
 		"exec": {func(*v1alpha1.GearmanWorkerPoolSpec) {}, "exec", slices.Concat(common, []string{"--", "/bin/cat", "-"})},
 		"stream": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Runtime.Exec, s.Runtime.Stream, s.Runtime.MaxJobs = nil, &v1alpha1.StreamRuntime{Command: []string{"php", "w.php"}}, new(int32(9))
-		}, "stream", slices.Concat(common, []string{"--max-jobs=9", "--", "php", "w.php"})},
+		}, "stream", slices.Concat(common, []string{"--stream-max-jobs=9", "--", "php", "w.php"})},
 		"http": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Runtime.Exec, s.Runtime.HTTP, s.Runtime.OnCrash = nil, &v1alpha1.HTTPRuntime{URL: "http://x/"}, v1alpha1.CrashRequeue
 		}, "http", slices.Concat(common, []string{"--on-crash=requeue", "--", "http://x/"})},

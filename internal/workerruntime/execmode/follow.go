@@ -307,7 +307,6 @@ const notFoundWithin = time.Second
 
 // verdict turns the end of the process into the end of the job.
 func (r *run) verdict(ctx context.Context, interrupted bool, status process.Status) job.Outcome {
-	opts := &r.h.opts
 	var o job.Outcome
 	switch {
 	case interrupted:
@@ -315,16 +314,16 @@ func (r *run) verdict(ctx context.Context, interrupted bool, status process.Stat
 	case errors.Is(r.broken, spool.ErrTooLarge):
 		o = job.Failf(job.OutputLimit, "%v (--max-result)", r.broken)
 	case r.broken != nil:
-		o = opts.OnCrash.Crash(job.SpoolFailed, "keep the result: %v", r.broken)
+		o = job.Crashf(job.SpoolFailed, "keep the result: %v", r.broken)
 	case r.unread != nil:
-		o = opts.OnCrash.Crash(job.SpoolFailed, "%v", r.unread)
+		o = job.Crashf(job.SpoolFailed, "%v", r.unread)
 	case status.Signal != 0:
-		o = opts.OnCrash.Crash(job.Crashed, "command was %v", status)
+		o = job.Crashf(job.Crashed, "command was %v", status)
 		o.Signal = status.Signal
 	case status.Code == codeNotExecutable || status.Code == codeNotFound:
 		o = job.Failf(job.ExitCode, "command ended with %v", status)
 		if !r.wrote && time.Since(r.began) < notFoundWithin {
-			o = opts.OnCrash.Crash(job.ExitCode, "command ended with %v: it did not find its program", status)
+			o = job.Crashf(job.ExitCode, "command ended with %v: it did not find its program", status)
 			o.NotFound = true
 		}
 	case status.Code == codeRejected:

@@ -32,9 +32,6 @@ type Options struct {
 	KillAfter time.Duration
 	// OutputGrace is how long output is read on after the command has ended while something that it started still holds a pipe.
 	OutputGrace time.Duration
-	// OnCrash says what becomes of a job whose command was killed by a signal. A job that could not be started is always
-	// requeued.
-	OnCrash job.CrashPolicy
 
 	// Probe is a program, with its arguments, that does nothing: Check starts it with all that a job needs. Empty: Check
 	// starts nothing.

@@ -67,7 +67,6 @@ func testOptions(t *testing.T, log io.Writer, command ...string) Options {
 		Result:  spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
 		// Long enough that a busy machine doesn't reach them, where a test doesn't mean to.
 		KillAfter: time.Minute, OutputGrace: time.Minute,
-		OnCrash: job.CrashFail,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
@@ -154,10 +153,6 @@ func TestHandle(t *testing.T) {
 		"a signal is a crash": {
 			script: "kill -SEGV $$",
 			want:   end{Kind: job.Failed, Reason: job.Crashed, Message: "command was killed by signal 11 (segmentation fault)"},
-		},
-		"a crash hands the job back on wish": {
-			script: "kill -9 $$", change: func(o *Options) { o.OnCrash = job.CrashRequeue },
-			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "command was killed by signal 9 (killed)"},
 		},
 		"progress on descriptor 3": {
 			script: `echo status 1/2 >&3; echo data part one >&3; echo warning careful >&3; printf 'status 2 2' >&3; echo end`,

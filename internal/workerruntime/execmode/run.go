@@ -184,6 +184,7 @@ func (r *run) environment() []string {
 		"GEARMAN_FUNCTION="+r.job.Function,
 		"GEARMAN_HANDLE="+r.job.Handle,
 		"GEARMAN_UNIQUE="+r.job.Unique,
+		"GEARMAN_ATTEMPT="+strconv.Itoa(r.job.Attempt),
 		"GEARMAN_WORKLOAD_BYTES="+strconv.FormatInt(r.job.Size, 10))
 	return env
 }

@@ -19,45 +19,40 @@ import (
 // end without a job.
 func TestCommandThatVanishes(t *testing.T) {
 	t.Parallel()
-	for _, policy := range []job.CrashPolicy{job.CrashFail, job.CrashRequeue} {
-		t.Run(string(policy), func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "tool")
-			write := func() {
-				// Renamed into place: a file that is being written can't be started.
-				if err := os.WriteFile(path+".new", []byte("#!/bin/sh\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Rename(path+".new", path); err != nil {
-					t.Fatal(err)
-				}
-			}
-			write()
-			opts := testOptions(t, io.Discard, path)
-			opts.OnCrash, opts.Probe = policy, []string{"/bin/true"}
-			h := newHandler(t, opts)
-			if err := h.Check(t.Context()); err != nil {
-				t.Errorf("check: %v", err)
-			}
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-			started := false
-			o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }})
-			if o.Kind != job.Requeued || o.Reason != job.StartFailed || !o.NeverRan || started {
-				t.Errorf("outcome %+v, started %v", o, started)
-			}
-			if err := h.Check(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
-				t.Errorf("check: %v", err)
-			}
-			write()
-			if err := h.Check(t.Context()); err != nil {
-				t.Errorf("check after it is back: %v", err)
-			}
-			if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }}); o.Kind != job.Completed || !started {
-				t.Errorf("outcome %+v, started %v", o, started)
-			}
-		})
+	path := filepath.Join(t.TempDir(), "tool")
+	write := func() {
+		// Renamed into place: a file that is being written can't be started.
+		if err := os.WriteFile(path+".new", []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	opts := testOptions(t, io.Discard, path)
+	opts.Probe = []string{"/bin/true"}
+	h := newHandler(t, opts)
+	if err := h.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	started := false
+	o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }})
+	if o.Kind != job.Requeued || o.Reason != job.StartFailed || !o.NeverRan || started {
+		t.Errorf("outcome %+v, started %v", o, started)
+	}
+	if err := h.Check(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("check: %v", err)
+	}
+	write()
+	if err := h.Check(t.Context()); err != nil {
+		t.Errorf("check after it is back: %v", err)
+	}
+	if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }}); o.Kind != job.Completed || !started {
+		t.Errorf("outcome %+v, started %v", o, started)
 	}
 }
 
@@ -137,7 +132,7 @@ func TestPermanentFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opts := testOptions(t, io.Discard, tc.command...)
-			opts.OnCrash, opts.WorkloadAsArgument = job.CrashRequeue, tc.argument
+			opts.WorkloadAsArgument = tc.argument
 			o := newHandler(t, opts).Handle(t.Context(), &job.Job{Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &recorder{}})
 			if tc.message == "" {
 				if o.Kind != job.Completed {

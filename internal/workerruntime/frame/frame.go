@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
 // Version is the version of the protocol, which both sides name when they meet.
@@ -50,17 +52,21 @@ func ReadHeader(r *bufio.Reader) (Header, error) {
 }
 
 // AppendJob appends the header line of a job.
-func AppendJob(dst []byte, id uint64, function, handle, unique string, size int64) []byte {
+func AppendJob(dst []byte, id uint64, j *job.Job) []byte {
 	dst = append(dst, `{"type":"job","id":`...)
 	dst = strconv.AppendUint(dst, id, 10)
 	dst = append(dst, `,"function":`...)
-	dst = appendString(dst, function)
+	dst = appendString(dst, j.Function)
 	dst = append(dst, `,"handle":`...)
-	dst = appendString(dst, handle)
+	dst = appendString(dst, j.Handle)
 	dst = append(dst, `,"unique":`...)
-	dst = appendString(dst, unique)
+	dst = appendString(dst, j.Unique)
+	if j.Attempt > 1 {
+		dst = append(dst, `,"attempt":`...)
+		dst = strconv.AppendInt(dst, int64(j.Attempt), 10)
+	}
 	dst = append(dst, `,"bytes":`...)
-	dst = strconv.AppendInt(dst, size, 10)
+	dst = strconv.AppendInt(dst, j.Size, 10)
 	return append(dst, "}\n"...)
 }
 

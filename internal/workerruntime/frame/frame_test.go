@@ -84,7 +84,7 @@ func FuzzAppendJob(f *testing.F) {
 	f.Add("resize", "H:host:1", "key", int64(3))
 	f.Add("a\"b\\c\n\x00\u2028é", "", "\xff\xfe", int64(0))
 	f.Fuzz(func(t *testing.T, function, handle, unique string, size int64) {
-		line := AppendJob(nil, 7, function, handle, unique, size)
+		line := AppendJob(nil, 7, &job.Job{Function: function, Handle: handle, Unique: unique, Size: size, Attempt: 2})
 		if bytes.IndexByte(line, '\n') != len(line)-1 {
 			t.Fatalf("not one line: %q", line)
 		}

@@ -160,12 +160,12 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		case errors.Is(err, spool.ErrTooLarge):
 			return job.Failf(job.OutputLimit, "%v (--max-result)", err)
 		case errors.Is(err, spool.ErrDisk):
-			return h.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
+			return job.Crashf(job.SpoolFailed, "%v", err)
 		}
 		if _, ok := errors.AsType[*unreachableError](err); ok {
 			return job.NeverRan(job.Unreachable, "%v", err)
 		}
-		return h.opts.OnCrash.Crash(job.Crashed, "%v", err)
+		return job.Crashf(job.Crashed, "%v", err)
 	}
 }
 
@@ -278,6 +278,10 @@ func (h *Handler) appendHead(dst []byte, j *job.Job) []byte {
 	if j.Unique != "" {
 		dst = append(dst, "\r\nGearman-Unique: "...)
 		dst = appendValue(dst, j.Unique)
+	}
+	if j.Attempt > 1 {
+		dst = append(dst, "\r\nGearman-Attempt: "...)
+		dst = strconv.AppendInt(dst, int64(j.Attempt), 10)
 	}
 	dst = append(dst, "\r\nContent-Length: "...)
 	dst = strconv.AppendInt(dst, j.Size, 10)

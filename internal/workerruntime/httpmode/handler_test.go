@@ -43,7 +43,7 @@ func (r *recorder) Warning(p []byte) error   { return r.add("warning %s", p) }
 func testOptions(t testing.TB, url string) Options {
 	t.Helper()
 	return Options{
-		URL: url, Size: 4, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20}, OnCrash: job.CrashFail,
+		URL: url, Size: 4, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
 		Log: slog.New(slog.DiscardHandler), LogLimit: logs.NewLimit(0, 0, time.Now), Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
 	}
 }
@@ -156,7 +156,6 @@ func TestHandle(t *testing.T) {
 		"4xx fails the job":           {serve: status(422, "no image"), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 422 Unprocessable Entity: no image"}},
 		"413 before the body is read": {serve: status(413, ""), workload: strings.Repeat(big, 8), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 413 Request Entity Too Large"}},
 		"5xx is a crash":              {serve: status(500, "oops"), want: end{Kind: job.Failed, Reason: job.Crashed, Message: "the HTTP service answers 500 Internal Server Error: oops"}},
-		"5xx with requeue":            {serve: status(502, ""), change: func(o *Options) { o.OnCrash = job.CrashRequeue }, want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the HTTP service answers 502 Bad Gateway"}},
 		"3xx is not followed":         {serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) }, want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL"}},
 		"503 is tried again":          {serve: times(3, status(503, ""), echo), workload: "x", want: ok("x")},
 		"429 is tried again":          {serve: times(3, status(429, ""), echo), workload: big, want: ok(big)},

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
@@ -25,8 +24,6 @@ type Options struct {
 	Size int
 	// Result bounds a result, and says where a large one is kept.
 	Result spool.Limits
-	// OnCrash says what becomes of a job whose request broke off or was answered with a 5xx status.
-	OnCrash job.CrashPolicy
 
 	Log      *slog.Logger
 	LogLimit *logs.Limit

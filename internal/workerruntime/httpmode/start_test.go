@@ -29,7 +29,6 @@ func TestServiceThatTakesNoConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opts := testOptions(t, tc.url)
-			opts.OnCrash = job.CrashFail
 			h := startHandler(t, opts)
 			started := false
 			o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }})

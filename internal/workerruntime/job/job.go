@@ -24,6 +24,8 @@ type Job struct {
 	Function string
 	Handle   string
 	Unique   string
+	// Attempt is the number of this run of the job, from 1.
+	Attempt int
 
 	// Body is the workload when it is in memory; File is nil then.
 	Body []byte
@@ -126,6 +128,8 @@ type Outcome struct {
 	// NotFound tells that the command ended at once because it did not find its program: it has run, but says of the
 	// worker what a job that never ran says.
 	NotFound bool
+	// Crashed tells of a failed job that its process crashed.
+	Crashed bool
 	// Permanent tells that the job would fail in the same way at each further attempt.
 	Permanent bool
 	// Signal ended the job's process, or is 0.
@@ -166,16 +170,14 @@ type CrashPolicy string
 
 // The crash policies.
 const (
-	CrashFail    CrashPolicy = "fail"
-	CrashRequeue CrashPolicy = "requeue"
+	CrashFail    CrashPolicy = "fail"    // it has failed
+	CrashRequeue CrashPolicy = "requeue" // it runs again, a bounded number of times
 )
 
-// Crash is the outcome of a job that was not at fault: the policy decides between failing it and handing it back.
-func (p CrashPolicy) Crash(reason Reason, format string, args ...any) Outcome {
+// Crashf is the outcome of a job whose process crashed, which need not be the job's fault.
+func Crashf(reason Reason, format string, args ...any) Outcome {
 	o := Failf(reason, format, args...)
-	if p == CrashRequeue {
-		o.Kind = Requeued
-	}
+	o.Crashed = true
 	return o
 }
 

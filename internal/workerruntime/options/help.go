@@ -25,7 +25,7 @@ SIGTERM stops taking jobs, finishes the running ones and exits with 0. A second 
 job server.
 
 Exit codes: 0 stopped as asked, all jobs finished; 1 something failed, the log says what; 2 the options are wrong; 3 stopped as
-asked, but running jobs were handed back unfinished.
+asked, but running jobs were handed back unfinished or their outcomes could not be sent.
 `
 
 // Overview is the help of the program.
@@ -46,7 +46,7 @@ Keeps as many processes of COMMAND running as --concurrency says and hands each 
 descriptor 3, the answer on descriptor 4 (docs/stream.md). Standard output and standard error go to the log. SIGHUP replaces the
 processes one by one, each when a new one has come up.
 
-  gearman-worker stream --function resize --concurrency 4 --max-jobs 1000 -- php worker.php
+  gearman-worker stream --function resize --concurrency 4 --stream-max-jobs 1000 -- php worker.php
 `,
 	HTTP: `gearman-worker http [options] -- URL
 
@@ -68,7 +68,7 @@ Serves the functions of the file, each by its own handler. The keys of the file 
       job-timeout: 5m
     - function: report
       stream: [php, report.php]
-      max-jobs: 1000
+      stream-max-jobs: 1000
     - function: notify
       http: http://127.0.0.1:8080/notify
 `,

@@ -19,11 +19,16 @@ const (
 
 // Options is what one worker process does, checked and complete.
 type Options struct {
-	Servers      []string
-	Concurrency  int
+	Servers     []string
+	Concurrency int
+
+	ExitAfterJobs int  // 0: no limit
+	UntilEmpty    bool // stop when there are no jobs
+
 	DrainTimeout time.Duration // 0: wait for running jobs for ever
 	Listen       string        // empty: no HTTP endpoints
 
+	JournalDir string // empty: no journal
 	SpoolDir   string
 	SpoolAbove int64 // bytes
 
@@ -66,12 +71,21 @@ type Handler struct {
 	KillAfter  time.Duration
 	Dir        string
 
+	FunctionConcurrency int // jobs of one function at once; 0: no limit but Options.Concurrency
+
+	RetryAttempts      int // runs of a job that fails, in all; 1: a failure is final
+	RetryBackoff       time.Duration
+	RetryMaxBackoff    time.Duration
+	RetryTimeouts      bool
+	DeadLetterFunction string // empty: none
+
 	FailingAfter int // failed jobs in a row that slow the worker down; 0: never
 
 	StreamOutput       bool // exec
 	WorkloadAsArgument bool // exec
 
 	MaxJobs     int           // stream; 0: no limit
+	MaxMemory   int64         // stream, bytes; 0: no limit
 	MaxLifetime time.Duration // stream; 0: no limit
 	Watch       []string      // stream: files whose change replaces the processes
 	PingEvery   time.Duration // stream; 0: never

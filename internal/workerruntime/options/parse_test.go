@@ -27,8 +27,9 @@ func fakeEnv(vars map[string]string, files map[string]string) Environment {
 
 func defaults(h Handler) Handler {
 	if h.OnCrash == "" {
-		h.OnCrash = job.CrashFail
+		h.OnCrash = job.CrashRequeue
 	}
+	h.RetryAttempts, h.RetryBackoff, h.RetryMaxBackoff = 1, 10*time.Second, 10*time.Minute
 	if h.FailingAfter == 0 {
 		h.FailingAfter = 20
 	}
@@ -59,7 +60,7 @@ func TestParse(t *testing.T) {
 		},
 		"what the operator passes": {
 			mode: Stream,
-			args: "--server=a.jobs --server=b:4731,[::1] --function=f --function=g,h --concurrency=4 --drain-timeout=3595s --listen=:4790 --job-timeout=300s --on-crash=requeue --max-jobs=10 --tls --tls-ca=/ca --tls-cert=/c --tls-key=/k --tls-server-name=n -- php w.php",
+			args: "--server=a.jobs --server=b:4731,[::1] --function=f --function=g,h --concurrency=4 --drain-timeout=3595s --listen=:4790 --job-timeout=300s --on-crash=requeue --stream-max-jobs=10 --tls --tls-ca=/ca --tls-cert=/c --tls-key=/k --tls-server-name=n -- php w.php",
 			env:  map[string]string{"GEARMAN_WORKER_POD_UID": "0d0d0d0d-1", "GEARMAN_WORKER_POD_NAME": "p-1"},
 			want: Options{
 				Servers: []string{"a.jobs:4730", "b:4731", "[::1]:4730"}, Concurrency: 4, DrainTimeout: 3595 * time.Second, Listen: ":4790",
@@ -96,7 +97,7 @@ handlers:
   stream-output: true
 - function: c
   stream: [php, w.php]
-  max-jobs: 5
+  stream-max-jobs: 5
 - function: d
   http: http://h/
   header: ["X: y"]
@@ -144,7 +145,7 @@ func TestParseErrors(t *testing.T) {
 		"no command":             {Exec, "--function f", nil, "", "exec needs a command after its options, as in: gearman-worker exec --function resize -- /app/resize"},
 		"no url":                 {HTTP, "--function f", nil, "", "http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize"},
 		"unknown option":         {Exec, "--fnuction f -- x", nil, "", "there is no option --fnuction; see gearman-worker exec --help"},
-		"option of another mode": {Exec, "--max-jobs 3 -- x", nil, "", "--max-jobs means nothing to exec; see gearman-worker exec --help"},
+		"option of another mode": {Exec, "--stream-max-jobs 3 -- x", nil, "", "--stream-max-jobs means nothing to exec; see gearman-worker exec --help"},
 		"no unit":                {Exec, "--function f --job-timeout 30 -- x", nil, "", `--job-timeout: "30" has no unit; write 30s for seconds or 30m for minutes`},
 		"no duration":            {Exec, "--function f -- x", map[string]string{"GEARMAN_WORKER_JOB_TIMEOUT": "long"}, "", `GEARMAN_WORKER_JOB_TIMEOUT: "long" is not a duration such as 90s, 5m or 1h30m`},
 		"negative":               {Exec, "--function f --job-timeout -5s -- x", nil, "", `--job-timeout: "-5s" is not a duration such as 90s, 5m or 1h30m`},
@@ -169,7 +170,7 @@ func TestParseErrors(t *testing.T) {
 		"a list as value":        {RunMode, "--config c", nil, "concurrency: [1, 2]", "file c: concurrency takes one value, not a list"},
 		"two modes":              {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], http: 'http://h'}]", "file c: handler 1: set exactly one of exec, stream and http"},
 		"a command as a string":  {RunMode, "--config c", nil, "handlers: [{function: f, exec: x y}]", "file c: handler 1: exec is a list, as in exec: [/app/resize, --fast]"},
-		"wrong mode's setting":   {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], max-jobs: 3}]", "file c: handler 1: no such setting here: max-jobs"},
+		"wrong mode's setting":   {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], stream-max-jobs: 3}]", "file c: handler 1: no such setting here: stream-max-jobs"},
 		"no functions":           {RunMode, "--config c", nil, "handlers: [{exec: [x]}]", "handler 1 has no function"},
 		"two handlers":           {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x]}, {function: f, exec: [y]}]", `function "f" has two handlers`},
 		"handlers for exec":      {Exec, "--config c -- x", nil, "handlers: [{function: f, exec: [x]}]", "file c has handlers: start it as gearman-worker run --config c"},

@@ -62,14 +62,61 @@ var Table = []Option{
 		set:  func(o *Options, v value) error { return v.number(&o.Concurrency, 1, 10000) },
 	},
 	{
+		Name: "function-concurrency", Kind: Int, Default: "0", Group: "Jobs",
+		Help:       "jobs of one function at once at most, which only so many of the worker's slots take then; 0: as many as --concurrency",
+		setHandler: func(h *Handler, v value) error { return v.number(&h.FunctionConcurrency, 0, 10000) },
+	},
+	{
+		Name: "exit-after-jobs", Kind: Int, Default: "0", Group: "Jobs",
+		Help: "stop after so many jobs, and take no more than these; jobs that go back to the job server don't count; 0: never",
+		set:  func(o *Options, v value) error { return v.number(&o.ExitAfterJobs, 0, 1<<30) },
+	},
+	{
+		Name: "until-empty", Kind: Bool, Default: "false", Group: "Jobs",
+		Help: "stop once no job runs and no job server has one that is due; a job server that can't be reached is waited for",
+		set:  func(o *Options, v value) error { return v.boolean(&o.UntilEmpty) },
+	},
+	{
 		Name: "job-timeout", Kind: Duration, Default: "0s", Group: "Jobs",
 		Help:       "a job that runs for longer fails; 0: no limit",
 		setHandler: func(h *Handler, v value) error { return v.duration(&h.JobTimeout) },
 	},
 	{
-		Name: "on-crash", Kind: Text, Default: string(job.CrashFail), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
-		Help:       "what becomes of a job whose process was killed or broke the protocol",
+		Name: "on-crash", Kind: Text, Default: string(job.CrashRequeue), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
+		Help: "what becomes of a job whose process was killed or broke the protocol: requeue runs it again, up to 3 times in all, or as often as " +
+			"--retry-attempts says; fail does not",
 		setHandler: crashPolicy,
+	},
+	{
+		Name: "retry-attempts", Kind: Int, Default: "1", Group: "Retries",
+		Help:       "how often a job runs in all if it fails, 1 to 20; 1: a failure is final. Not for jobs whose clients wait",
+		setHandler: func(h *Handler, v value) error { return v.number(&h.RetryAttempts, 1, 20) },
+	},
+	{
+		Name: "retry-backoff", Kind: Duration, Default: "10s", Group: "Retries",
+		Help:       "wait before the second attempt, doubled with each further one, a fifth more or less at random",
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.RetryBackoff) },
+	},
+	{
+		Name: "retry-max-backoff", Kind: Duration, Default: "10m", Group: "Retries",
+		Help:       "longest wait between two attempts",
+		setHandler: func(h *Handler, v value) error { return v.duration(&h.RetryMaxBackoff) },
+	},
+	{
+		Name: "retry-timeouts", Kind: Bool, Default: "false", Group: "Retries",
+		Help:       "try a job again that ran for longer than --job-timeout",
+		setHandler: func(h *Handler, v value) error { return v.boolean(&h.RetryTimeouts) },
+	},
+	{
+		Name: "dead-letter-function", Kind: Text, Group: "Retries",
+		Help:       "function that gets jobs which have failed for good, with the reason; not those whose clients wait; empty: none",
+		setHandler: func(h *Handler, v value) error { h.DeadLetterFunction = v.text(); return nil },
+	},
+	{
+		Name: "journal-dir", Kind: Text, Group: "Retries",
+		Help: "directory in which the worker notes what it runs, so that a job which kills the worker itself is counted when that starts again; " +
+			"it must outlive the worker; empty: such runs are not counted",
+		set: func(o *Options, v value) error { o.JournalDir = v.text(); return nil },
 	},
 	{
 		Name: "failing-after", Kind: Int, Default: "20", Group: "Jobs",
@@ -110,9 +157,14 @@ var Table = []Option{
 		setHandler: func(h *Handler, v value) error { return v.boolean(&h.WorkloadAsArgument) },
 	},
 	{
-		Name: "max-jobs", Kind: Int, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
+		Name: "stream-max-jobs", Kind: Int, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
 		Help:       "replace a process after so many jobs (some a few less, so that not all go at once); 0: never",
 		setHandler: func(h *Handler, v value) error { return v.number(&h.MaxJobs, 0, 1<<30) },
+	},
+	{
+		Name: "max-memory", Kind: Size, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
+		Help:       "replace a process that takes more memory than this (resident, without what it has started) after its job; 0: never",
+		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxMemory, 0) },
 	},
 	{
 		Name: "max-lifetime", Kind: Duration, Default: "0s", Modes: []Mode{Stream}, Group: "Commands",

@@ -1,12 +1,14 @@
 package streammode
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,9 +55,9 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		case errors.Is(err, spool.ErrTooLarge):
 			return job.Failf(job.OutputLimit, "%v (--max-result)", err)
 		case errors.Is(err, spool.ErrDisk):
-			return p.opts.OnCrash.Crash(job.SpoolFailed, "%v", err)
+			return job.Crashf(job.SpoolFailed, "%v", err)
 		}
-		o = p.opts.OnCrash.Crash(job.Crashed, "%v (%v)", err, c.status)
+		o = job.Crashf(job.Crashed, "%v (%v)", err, c.status)
 		o.Signal = c.status.Signal
 		return o
 	}
@@ -94,10 +96,13 @@ func (c *child) untouched() bool {
 
 // release gives a process back after a job, or to its keeper if its time has come.
 func (p *Pool) release(c *child) {
+	large := p.opts.MaxMemory > 0 && c.memory() > p.opts.MaxMemory
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.jobs++
 	switch {
+	case large:
+		c.retire <- "max-memory"
 	case c.leave != "":
 		c.retire <- c.leave
 	case c.maxJobs > 0 && c.jobs >= c.maxJobs:
@@ -105,6 +110,23 @@ func (p *Pool) release(c *child) {
 	default:
 		p.putLocked(c)
 	}
+}
+
+// memory is the resident memory of the process in bytes, 0 if it has ended.
+func (c *child) memory() int64 {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(c.proc.Pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
 }
 
 // inPipe is how much a process's empty pipe holds in any case; more is written beside the reading, since the process may answer
@@ -119,7 +141,7 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	})
 	interrupted := func() bool { return !stop() }
 	c.nextID()
-	c.buf = frame.AppendJob(c.buf[:0], c.id, j.Function, j.Handle, j.Unique, j.Size)
+	c.buf = frame.AppendJob(c.buf[:0], c.id, j)
 	var written chan error
 	if j.File == nil && len(c.buf)+len(j.Body) <= inPipe {
 		c.buf = append(c.buf, j.Body...)

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -24,6 +23,8 @@ type Options struct {
 	// that not all go at once.
 	MaxJobs     int
 	MaxLifetime time.Duration
+	// MaxMemory replaces a process that has more bytes of memory (resident) after a job; 0: never.
+	MaxMemory int64
 	// PingEvery asks an idle process whether it still answers; 0: never.
 	PingEvery time.Duration
 	// Watch names files and directories whose change replaces the processes.
@@ -33,8 +34,6 @@ type Options struct {
 	KillAfter time.Duration
 	// Result bounds a result, and says where a large one is kept.
 	Result spool.Limits
-	// OnCrash says what becomes of a job whose process died or broke the protocol.
-	OnCrash job.CrashPolicy
 
 	Log      *slog.Logger
 	LogLimit *logs.Limit // of the processes' lines

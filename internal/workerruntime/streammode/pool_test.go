@@ -69,9 +69,9 @@ func testOptions(t testing.TB, log io.Writer) Options {
 	return Options{
 		Command: []string{exe}, Size: 1,
 		Result:    spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
-		KillAfter: 30 * time.Second, OnCrash: job.CrashFail,
-		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		KillAfter: 30 * time.Second,
+		Log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		LogLimit:  logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
 		Timing: Timing{Handshake: 30 * time.Second, Pong: 30 * time.Second, Backoff: time.Millisecond, OutputGrace: 50 * time.Millisecond},
 	}
 }
@@ -143,22 +143,18 @@ func TestHandle(t *testing.T) {
 		"a failure":                     {workload: "fail no such image", want: end{Kind: job.Failed, Reason: job.Rejected, Message: "no such image"}},
 		"prints":                        {workload: "print", want: end{Reason: job.OK}, wantLog: []string{`msg="on stdout" stream=stdout`, `msg="on stderr" stream=stderr`}},
 		"a crash":                       {workload: "crash", want: crash("the handler ended before its answer was complete (killed by signal 9 (killed))")},
-		"a crash with requeue": {
-			workload: "crash", change: func(o *Options) { o.OnCrash = job.CrashRequeue },
-			want: end{Kind: job.Requeued, Reason: job.Crashed, Message: "the handler ended before its answer was complete (killed by signal 9 (killed))"},
-		},
-		"an exit":                                 {workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)")},
-		"an exit after the answer":                {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
-		"garbage":                                 {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
-		"endless garbage":                         {workload: "endless", want: crash("*a header line is longer than 65536 bytes")},
-		"half a header":                           {workload: "partial-header", want: crash("the handler ended before its answer was complete (exit code 0)")},
-		"half a result":                           {workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)")},
-		"a result announced too large":            {workload: "lies", want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 4194304 bytes (--max-result)"}},
-		"a negative size":                         {workload: "negative", want: crash("*not the protocol")},
-		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id `)},
-		"an unknown message":                      {workload: "unknown", want: crash(`*no message is called "finished"`)},
+		"an exit":                       {workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)")},
+		"an exit after the answer":      {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
+		"garbage":                       {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
+		"endless garbage":               {workload: "endless", want: crash("*a header line is longer than 65536 bytes")},
+		"half a header":                 {workload: "partial-header", want: crash("the handler ended before its answer was complete (exit code 0)")},
+		"half a result":                 {workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)")},
+		"a result announced too large":  {workload: "lies", want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 4194304 bytes (--max-result)"}},
+		"a negative size":               {workload: "negative", want: crash("*not the protocol")},
+		"an answer to another job":      {workload: "stale", want: crash(`*"complete" carries id `)},
+		"an unknown message":            {workload: "unknown", want: crash(`*no message is called "finished"`)},
 		"a grandchild that holds the descriptors": {workload: "grandchild", want: crash("*killed by signal 9")},
-		"a full spool":                            {workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
+		"a full spool": {workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

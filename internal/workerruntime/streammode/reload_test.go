@@ -165,3 +165,21 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 		seen[c.id] = true
 	}
 }
+
+// A process that has grown beyond its limit is replaced after its job.
+func TestMaxMemory(t *testing.T) {
+	t.Parallel()
+	opts := testOptions(t, io.Discard)
+	opts.MaxMemory = 1 // anything is more
+	p := startPool(t, "well", opts)
+	old := pidOf(t, p)
+	if now := pidOf(t, p); now == old {
+		t.Error("the process was not replaced after its job")
+	}
+	opts = testOptions(t, io.Discard)
+	opts.MaxMemory = 1 << 40
+	p = startPool(t, "well", opts)
+	if old := pidOf(t, p); old != pidOf(t, p) {
+		t.Error("a small process was replaced")
+	}
+}

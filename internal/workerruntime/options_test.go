@@ -1,0 +1,128 @@
+package workerruntime_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+)
+
+func TestUntilEmpty(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	s := newSubmitter(t, server.Addr)
+	for range 20 {
+		s.background("f", "x")
+	}
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "3", "--until-empty", "--", "sh", "-c", `echo run >>"$RUNS"`)
+	if code := w.exit(); code != 0 || len(r.list()) != 20 {
+		t.Errorf("exit code %d after %d of 20 jobs", code, len(r.list()))
+	}
+}
+
+func TestExitAfterJobs(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"exec", "stream"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			server := jobserver.Gearmand(t)
+			s := newSubmitter(t, server.Addr)
+			for range 20 {
+				s.background("f", "x")
+			}
+			command := map[string][]string{"exec": {"true"}, "stream": {"perl", "../../examples/perl/reverse.pl"}}[mode]
+			w := startWorker(t, nil, append([]string{mode, "--server", server.Addr, "--function", "f", "--concurrency", "4", "--exit-after-jobs", "7", "--"}, command...)...)
+			if code := w.exit(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if total, running := queued(t, server.Addr, "f"); total != 13 || running != 0 {
+				t.Errorf("%d jobs are left and %d run, want 13 and 0", total, running)
+			}
+		})
+	}
+}
+
+// Only as many slots as a function may have register it.
+func TestFunctionConcurrency(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	file := filepath.Join(t.TempDir(), "worker.yaml")
+	if err := os.WriteFile(file, []byte("concurrency: 5\nhandlers:\n- function: one\n  exec: [cat]\n  function-concurrency: 1\n- function: all\n  exec: [cat]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startWorker(t, nil, "run", "--server", server.Addr, "--config", file).waitReady()
+	eventually(t, "5 slots have registered", func() bool { return registrations(t, server.Addr, "all") == 5 })
+	if n := registrations(t, server.Addr, "one"); n != 1 {
+		t.Errorf("%d registrations of the limited function", n)
+	}
+}
+
+// Two signals at once are one, as timeout sends them; a later second one stops at once.
+func TestTwoSignalsAtOnce(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
+	s := newSubmitter(t, server.Addr)
+	gate := filepath.Join(t.TempDir(), "gate")
+	s.send(submitJob, "slow", "", gate)
+	w.waitBusy(1)
+	w.signal(syscall.SIGTERM)
+	w.signal(syscall.SIGTERM)
+	eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
+	touch(t, gate)
+	if a, err := s.wait(); err != nil || a.Result != "done" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A result that can't be sent during the drain is told of as what it is.
+func TestOutcomeThatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
+	gate := filepath.Join(t.TempDir(), "gate")
+	newSubmitter(t, server.Addr).background("slow", gate)
+	w.waitBusy(1)
+	w.signal(syscall.SIGTERM)
+	eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
+	server.Stop() // as a sidecar that gets the same signal
+	eventually(t, "the connection is gone", func() bool {
+		return strings.Contains(w.log.String(), "connection is down") || w.metric(`gearman_worker_connected_servers`) == "0"
+	})
+	touch(t, gate)
+	if code := w.exit(); code != 3 || strings.Contains(w.log.String(), "all its jobs are finished") || !strings.Contains(w.log.String(), "could not be sent") {
+		t.Errorf("exit code %d:\n%s", code, w.log.String())
+	}
+}
+
+// A job's process can't read what is the worker's: neither descriptors, nor, unless it is root, environment and memory.
+func TestJobsAreApartFromTheWorker(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	touch(t, secret)
+	w := startCommand(t, nil, "sh", "-c", `exec 9<"$1"; shift; exec "$@"`, "sh", secret, binary_, "exec", "--server", server.Addr, "--function", "f",
+		"--", "sh", "-c", `ls /proc/self/fd | tr '\n' ' '`).waitReady()
+	a, err := newSubmitter(t, server.Addr).do("f", "")
+	if err != nil || slices.Contains(strings.Fields(a.Result), "9") {
+		t.Errorf("descriptors %q, %v: 9 is the worker's", a.Result, err)
+	}
+	info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", w.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 {
+		t.Errorf("the worker's environment can be read by user %d", uid)
+	}
+}
