@@ -166,7 +166,8 @@ type GearmanWorkerPoolSpec struct {
 	Scaling *ScalingSpec `json:"scaling,omitempty"`
 
 	// DrainSeconds is how long a stopping pod may take to finish its jobs (the pod's termination grace period). Default:
-	// runtime.jobTimeoutSeconds + 30, else 3600.
+	// runtime.jobTimeoutSeconds + 30; without a job timeout 3600 with a runtime, which leaves as soon as its jobs have ended, and 300
+	// without. Above 600, node autoscalers are asked not to disturb the pods, if this field or the job timeout was set.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000

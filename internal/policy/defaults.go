@@ -14,7 +14,11 @@ const (
 	DefaultPoll       = 5 * time.Second
 	DefaultIdle       = 30 * time.Second
 	DefaultStaleAfter = time.Hour
-	DefaultDrain      = 3600 // seconds
+	// DefaultDrain is the default drain of a pool with a runtime, in seconds: a ceiling, since the runtime ends as soon as its jobs have.
+	DefaultDrain = 3600
+	// DefaultDrainWithoutRuntime is the default drain of an image that speaks Gearman itself, in seconds: one that ignores SIGTERM goes on
+	// taking jobs for all of it.
+	DefaultDrainWithoutRuntime = 300
 	// DrainMargin is added to a job timeout to make the default drain, in seconds.
 	DrainMargin = 30
 	// DefaultPort is Gearman's port.
@@ -57,7 +61,18 @@ func DrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	if s.Runtime != nil && s.Runtime.JobTimeoutSeconds != nil {
 		return *s.Runtime.JobTimeoutSeconds + DrainMargin
 	}
+	if s.Runtime == nil {
+		return DefaultDrainWithoutRuntime
+	}
 	return DefaultDrain
+}
+
+// ChosenDrainSeconds is the drain that the user asked for, by itself or with a job timeout; 0 if it is a default.
+func ChosenDrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
+	if s.DrainSeconds != nil || s.Runtime != nil && s.Runtime.JobTimeoutSeconds != nil {
+		return DrainSeconds(s)
+	}
+	return 0
 }
 
 // CAKey is the key of the CA certificates in their Secret.

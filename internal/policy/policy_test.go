@@ -28,7 +28,8 @@ func TestDrainSeconds(t *testing.T) {
 		spec v1alpha1.GearmanWorkerPoolSpec
 		want int32
 	}{
-		"nothing said":    {v1alpha1.GearmanWorkerPoolSpec{}, 3600},
+		"no runtime":      {v1alpha1.GearmanWorkerPoolSpec{}, 300},
+		"a runtime":       {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 3600},
 		"said":            {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(7))}, 7},
 		"from the job":    {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))}}, 90},
 		"said beats both": {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(100)), Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))}}, 100},
@@ -43,11 +44,30 @@ func TestDrainSeconds(t *testing.T) {
 	}
 }
 
+// Only what the user asked for counts as chosen.
+func TestChosenDrainSeconds(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spec v1alpha1.GearmanWorkerPoolSpec
+		want int32
+	}{
+		"no runtime":    {v1alpha1.GearmanWorkerPoolSpec{}, 0},
+		"a runtime":     {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 0},
+		"a drain":       {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(700))}, 700},
+		"a job timeout": {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(700))}}, 730},
+	}
+	for name, tt := range tests {
+		if got := ChosenDrainSeconds(&tt.spec); got != tt.want {
+			t.Errorf("%s: got %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
 func TestCompile(t *testing.T) {
 	t.Parallel()
 	base := scaling.Policy{
 		MaxReplicas: 10, Concurrency: 1, TargetWait: 30 * time.Second, Tick: 5 * time.Second, Idle: 30 * time.Second,
-		Mode: scaling.ModeAuto, Drain: time.Hour,
+		Mode: scaling.ModeAuto, Drain: 5 * time.Minute,
 	}
 	with := func(f func(*scaling.Policy)) scaling.Policy { p := base; f(&p); return p }
 	tests := map[string]struct {

@@ -30,11 +30,11 @@ func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 	inputs := v1alpha1.GearmanWorkerPoolSpec{
 		Image: spec.Image, Runtime: spec.Runtime, Command: spec.Command, Args: spec.Args, Env: spec.Env, EnvFrom: spec.EnvFrom,
 		Resources: spec.Resources, ImagePullPolicy: spec.ImagePullPolicy, PodTemplate: spec.PodTemplate,
-		DrainSeconds: new(policy.DrainSeconds(&spec)),
+		DrainSeconds: new(policy.DrainSeconds(&spec)), Servers: spec.Servers,
 	}
 	if spec.Runtime != nil {
-		// Only the runtime is told of these; an image that speaks Gearman has them in its own configuration.
-		inputs.Servers, inputs.TLS, inputs.Concurrency = spec.Servers, spec.TLS, spec.Concurrency
+		// Only the runtime is given these; an image that speaks Gearman has them in its own configuration.
+		inputs.TLS, inputs.Concurrency = spec.TLS, spec.Concurrency
 		inputs.Function, inputs.Functions = spec.Function, spec.Functions
 	}
 	raw, err := json.Marshal(inputs)

@@ -25,10 +25,7 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		ImagePullPolicy: rt.PullPolicy,
 		Command:         []string{"/gearman-worker", "install", runtimeDir},
 		VolumeMounts:    []corev1.VolumeMount{mount},
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
-		},
+		Resources:       installResources(w.Resources),
 		SecurityContext: installSecurityContext(),
 	})
 	for _, name := range rt.PullSecrets {
@@ -37,10 +34,6 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	mount.ReadOnly = true
 	w.VolumeMounts = append(w.VolumeMounts, mount)
 	w.Command, w.Args = runtimeCommand(pool)
-	w.Env = append([]corev1.EnvVar{
-		fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"),
-		fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"),
-	}, w.Env...)
 	w.Ports = append(w.Ports, corev1.ContainerPort{Name: "gearman-worker", ContainerPort: runtimePort, Protocol: corev1.ProtocolTCP})
 	if w.ReadinessProbe == nil {
 		w.ReadinessProbe = &corev1.Probe{
@@ -59,6 +52,35 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: tlsVolume, VolumeSource: corev1.VolumeSource{Projected: vol}})
 		w.VolumeMounts = append(w.VolumeMounts, corev1.VolumeMount{Name: tlsVolume, MountPath: tlsDir, ReadOnly: true})
 	}
+}
+
+// installResources are those of the install container. It has what the worker has, so that a quota or a LimitRange that admits the worker
+// admits it too; since it ends before the worker starts, the pod needs no more for it. Devices and other resources are the worker's alone.
+func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequirements {
+	memory := resource.MustParse("64Mi") // what copying takes, in a volume in memory
+	if len(worker.Requests) == 0 && len(worker.Limits) == 0 {
+		return corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: memory},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: memory},
+		}
+	}
+	ordinary := func(from corev1.ResourceList) corev1.ResourceList {
+		var list corev1.ResourceList
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+			if quantity, ok := from[name]; ok {
+				if list == nil {
+					list = corev1.ResourceList{}
+				}
+				list[name] = quantity
+			}
+		}
+		return list
+	}
+	resources := corev1.ResourceRequirements{Requests: ordinary(worker.Requests), Limits: ordinary(worker.Limits)}
+	if limit, ok := resources.Limits[corev1.ResourceMemory]; ok && limit.Cmp(memory) < 0 {
+		resources.Limits[corev1.ResourceMemory] = memory
+	}
+	return resources
 }
 
 // runtimeCommand is the worker container's command and arguments under the operator's runtime.

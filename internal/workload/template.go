@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -31,7 +32,7 @@ const (
 	managedByLabel = "app.kubernetes.io/managed-by"
 	managedBy      = "gearman-operator"
 
-	// longDrainSeconds is the drain above which node autoscalers are asked not to disturb a pod.
+	// longDrainSeconds is the drain above which node autoscalers are asked not to disturb a pod, if the user asked for it.
 	longDrainSeconds = 600
 )
 
@@ -101,7 +102,7 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 	}
 	t.Labels[v1alpha1.LabelPool] = pool.Name
 	t.Labels[managedByLabel] = managedBy
-	if drain > longDrainSeconds {
+	if policy.ChosenDrainSeconds(&pool.Spec) > longDrainSeconds {
 		t.Annotations = withDefaults(t.Annotations, map[string]string{
 			"karpenter.sh/do-not-disrupt":                    "true",
 			"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
@@ -128,8 +129,29 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 	fillWorker(pool, w)
 	if pool.Spec.Runtime != nil {
 		injectRuntime(pool, spec, w, rt)
+	} else {
+		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_SERVERS", Value: joinServers(pool.Spec.Servers)})
 	}
+	// For the client id, by which a worker reports which pod it is (docs/telemetry.md).
+	prependEnv(w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"))
 	return t, nil
+}
+
+// prependEnv adds variables that the user has not set, before the user's, which may refer to them.
+func prependEnv(w *corev1.Container, vars ...corev1.EnvVar) {
+	vars = slices.DeleteFunc(vars, func(v corev1.EnvVar) bool {
+		return slices.ContainsFunc(w.Env, func(own corev1.EnvVar) bool { return own.Name == v.Name })
+	})
+	w.Env = append(vars, w.Env...)
+}
+
+// joinServers writes a pool's job servers as most client libraries take them.
+func joinServers(servers []v1alpha1.ServerAddress) string {
+	all := make([]string, len(servers))
+	for i, server := range servers {
+		all[i] = string(server)
+	}
+	return strings.Join(all, ",")
 }
 
 // fillWorker sets the pool's own fields on the worker container.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -146,9 +147,112 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 	if len(got.Spec.InitContainers) != 0 || w.ReadinessProbe != nil || w.Lifecycle != nil || w.Command[0] != "php" || w.Args[0] != "worker.php" {
 		t.Errorf("got %+v", got.Spec)
 	}
-	// 3600 s of drain is long enough for the node autoscalers to be told.
-	if got.Annotations["karpenter.sh/do-not-disrupt"] != "true" || got.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] != "false" {
-		t.Errorf("annotations: %v", got.Annotations)
+	if got := *got.Spec.TerminationGracePeriodSeconds; got != 300 {
+		t.Errorf("the grace period is %d s", got)
+	}
+	env := map[string]string{}
+	for _, e := range w.Env {
+		env[e.Name] = e.Value
+		if e.ValueFrom != nil {
+			env[e.Name] = e.ValueFrom.FieldRef.FieldPath
+		}
+	}
+	want := map[string]string{"GEARMAN_SERVERS": "a,b:1", "GEARMAN_WORKER_POD_UID": "metadata.uid", "GEARMAN_WORKER_POD_NAME": "metadata.name"}
+	if diff := cmp.Diff(want, env); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+// Node autoscalers are held off only where the user asked for a long drain: an idle pod with a long default pins its node for nothing.
+func TestDoNotDisrupt(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		mutate func(*v1alpha1.GearmanWorkerPoolSpec)
+		want   bool
+	}{
+		"a default":             {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = nil }, false},
+		"no runtime":            {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil }, false},
+		"a long drain":          {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(601)) }, true},
+		"a drain of 600 s":      {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(600)) }, false},
+		"a long job timeout":    {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = new(int32(1200)) }, true},
+		"long, without runtime": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime, s.DrainSeconds = nil, new(int32(7200)) }, true},
+	}
+	for name, tt := range tests {
+		got, err := podTemplate(testPool(tt.mutate), testRuntime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		karpenter, autoscaler := got.Annotations["karpenter.sh/do-not-disrupt"], got.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"]
+		if tt.want != (karpenter == "true") || tt.want != (autoscaler == "false") {
+			t.Errorf("%s: annotations %v", name, got.Annotations)
+		}
+	}
+}
+
+// Variables of the user's take the place of the operator's: a name must not stand twice in a list that is keyed by it.
+func TestEnvOfTheUserWins(t *testing.T) {
+	t.Parallel()
+	for name, mutate := range map[string]func(*v1alpha1.GearmanWorkerPoolSpec){
+		"runtime":    func(*v1alpha1.GearmanWorkerPoolSpec) {},
+		"no runtime": func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil },
+	} {
+		got, err := podTemplate(testPool(mutate, func(s *v1alpha1.GearmanWorkerPoolSpec) {
+			s.Env = []corev1.EnvVar{{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_WORKER_POD_UID", Value: "mine"}}
+		}), testRuntime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, e := range got.Spec.Containers[0].Env {
+			count[e.Name]++
+			if e.Name != "GEARMAN_WORKER_POD_NAME" && e.Value != "mine" {
+				t.Errorf("%s: %s is %q", name, e.Name, e.Value)
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"GEARMAN_SERVERS": 1, "GEARMAN_WORKER_POD_UID": 1, "GEARMAN_WORKER_POD_NAME": 1}, count); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A quota or LimitRange that admits the worker admits the install container.
+func TestInstallResources(t *testing.T) {
+	t.Parallel()
+	list := func(pairs ...string) corev1.ResourceList {
+		l := corev1.ResourceList{}
+		for i := 0; i < len(pairs); i += 2 {
+			l[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+		}
+		return l
+	}
+	tests := map[string]struct{ worker, want corev1.ResourceRequirements }{
+		"nothing said": {
+			want: corev1.ResourceRequirements{Requests: list("cpu", "10m", "memory", "64Mi"), Limits: list("memory", "64Mi")},
+		},
+		"the worker's": {
+			worker: corev1.ResourceRequirements{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi")},
+			want:   corev1.ResourceRequirements{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi")},
+		},
+		"devices are the worker's alone": {
+			worker: corev1.ResourceRequirements{Limits: list("nvidia.com/gpu", "1", "cpu", "2")},
+			want:   corev1.ResourceRequirements{Limits: list("cpu", "2")},
+		},
+		"a tiny worker": {
+			worker: corev1.ResourceRequirements{Limits: list("memory", "16Mi")},
+			want:   corev1.ResourceRequirements{Limits: list("memory", "64Mi")},
+		},
+	}
+	for name, tt := range tests {
+		got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Resources = &tt.worker }), testRuntime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got.Spec.InitContainers[0].Resources); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(tt.worker, got.Spec.Containers[0].Resources); diff != "" {
+			t.Errorf("%s: the worker's resources changed (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

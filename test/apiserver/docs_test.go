@@ -27,11 +27,13 @@ var (
 const (
 	partOfPool   = "part of a pool"
 	partOfSpec   = "part of a pool's spec"
+	partOfBox    = "part of a container"
 	runtimesFile = "configuration of gearman-worker"
 	// These are for others than the API server; test/docs and test/chart try the first two.
 	kustomization = "a kustomization"
 	chartValues   = "values of the chart"
 	foreignObject = "an object of another project"
+	ownObject     = "an object of the operator's" // with what only it knows
 )
 
 // TestEveryYAML applies every manifest of the docs and the examples, in a namespace for each file: the API server takes it, with no unknown field, and
@@ -98,7 +100,7 @@ func applyAll(t *testing.T, text, part string) {
 		}
 		return
 	}
-	if part == kustomization || part == chartValues || part == foreignObject {
+	if part == kustomization || part == chartValues || part == foreignObject || part == ownObject {
 		if err := yaml.Unmarshal([]byte(text), &map[string]any{}); err != nil {
 			t.Errorf("no YAML: %v\n%s", err, text)
 		}
@@ -117,6 +119,10 @@ func applyAll(t *testing.T, text, part string) {
 			u.Object = whole(u.Object["spec"].(map[string]any))
 		case partOfSpec:
 			u.Object = whole(u.Object)
+		case partOfBox:
+			u.Object["name"] = "worker"
+			template := map[string]any{"spec": map[string]any{"containers": []any{u.Object}}}
+			u.Object = whole(map[string]any{"podTemplate": template})
 		default:
 			t.Errorf("%q is no part that this test knows", part)
 		}
