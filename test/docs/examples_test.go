@@ -1,0 +1,124 @@
+package docs
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+)
+
+// objects reads the ConfigMap of an example on a public image, and the object that mounts it at /app, into a value.
+func objects(t *testing.T, name string, into any) (app string) {
+	t.Helper()
+	config, object, ok := strings.Cut(read(t, "examples/public/"+name), "\n---\n")
+	if !ok {
+		t.Fatalf("%s does not hold two objects", name)
+	}
+	var files corev1.ConfigMap
+	if err := yaml.UnmarshalStrict([]byte(config+"\n"), &files); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict([]byte(object), into); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for file, content := range files.Data {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Each example on a public image, run as its pool would run it, with the files of its ConfigMap.
+func TestPublicExamples(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ program, deb, workload, want, bad string }{
+		"shell.yaml":  {"sh", "dash", "a b\nc\n", `{"lines": 2, "words": 3, "bytes": 6}`, ""},
+		"php.yaml":    {"php", "php-cli", `{"apple": 2, "pear": 1}`, `{"total":135}`, `{"stone": 1}`},
+		"python.yaml": {"python3", "python3", "b a b", `[["b", 2], ["a", 1]]`, "?"},
+		"node.yaml":   {"node", "nodejs", `{"a":1}`, "{\n  \"a\": 1\n}", "{"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			need(t, tt.program, tt.deb)
+			need(t, "gearman", "gearman-tools")
+			var pool v1alpha1.GearmanWorkerPool
+			app := objects(t, name, &pool)
+			mode, command := "exec", []string(nil)
+			if exec := pool.Spec.Runtime.Exec; exec != nil {
+				command = exec.Command
+			} else {
+				mode, command = "stream", pool.Spec.Runtime.Stream.Command
+			}
+			args := []string{mode, "--function=" + string(pool.Spec.Function), "--"}
+			for _, word := range command {
+				args = append(args, strings.Replace(word, "/app/", app+"/", 1))
+			}
+			addr, _ := startWorker(t, app, args...)
+			if got, err := submit(t, addr, string(pool.Spec.Function), tt.workload); err != nil || strings.TrimSpace(got) != tt.want {
+				t.Errorf("result = %q, %v; want %q", got, err, tt.want)
+			}
+			if _, err := submit(t, addr, string(pool.Spec.Function), tt.bad); err == nil {
+				t.Errorf("a bad workload does not fail the job")
+			}
+		})
+	}
+}
+
+// The ConfigMaps hold the clients of examples/ as they are.
+func TestPublicExamplesHoldTheClients(t *testing.T) {
+	t.Parallel()
+	for example, client := range map[string]string{
+		"php.yaml": "php/GearmanStream.php", "python.yaml": "python/gearman_stream.py", "node.yaml": "node/gearman-stream.js",
+	} {
+		var pool v1alpha1.GearmanWorkerPool
+		app := objects(t, example, &pool)
+		got, err := os.ReadFile(filepath.Join(app, filepath.Base(client)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(read(t, "examples/"+client), string(got)); diff != "" {
+			t.Errorf("examples/public/%s holds another examples/%s (-want +got):\n%s", example, client, diff)
+		}
+	}
+}
+
+// The CronJob's program queues one job, and no second one while the first is there.
+func TestCronJobExample(t *testing.T) {
+	t.Parallel()
+	need(t, "python3", "python3")
+	need(t, "gearadmin", "gearman-tools")
+	var cronJob batchv1.CronJob
+	app := objects(t, "cronjob.yaml", &cronJob)
+	container := cronJob.Spec.JobTemplate.Spec.Template.Spec.Containers[0]
+	server := jobserver.Gearmand(t)
+	for range 2 {
+		args := append([]string(nil), container.Command[1:]...)
+		args[0] = strings.Replace(args[0], "/app/", app+"/", 1)
+		cmd := exec.CommandContext(t.Context(), container.Command[0], args...)
+		cmd.Env = append(os.Environ(), container.Env[0].Name+"="+server.Addr)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "queued as ") {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	host, port, err := net.SplitHostPort(server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := exec.CommandContext(t.Context(), "gearadmin", "-h", host, "-p", port, "--status").Output()
+	if err != nil || !strings.Contains(string(status), "report\t1\t0\t0") {
+		t.Errorf("%v, the queue is\n%s", err, status)
+	}
+}
