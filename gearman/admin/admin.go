@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -57,7 +57,7 @@ type Conn struct {
 
 // Dial connects to the job server at address: host, host:port or [IPv6]:port, with 4730 as the default port.
 func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
-	a, err := transport.ParseAddress(address)
+	a, err := gearman.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
 	if o.ServerName != "" {
 		name = o.ServerName
 	}
-	d := transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout}
-	nc, err := d.Connect(ctx, transport.Endpoint{Addr: a.String(), Name: name})
+	d := gearman.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout}
+	nc, err := d.Connect(ctx, gearman.Endpoint{Addr: a.String(), Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -84,26 +84,26 @@ func NewConn(address string, nc net.Conn, o Options) *Conn {
 }
 
 // Resolve gives the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port, sorted: each address of a name is a
-// job server. Of a name with addresses of both families only those of the family that comes first are taken.
+// job server. Of a name with addresses of both families only those of one family are taken (gearman.OneFamily).
 // A nil resolver means the system's.
 func Resolve(ctx context.Context, r Resolver, address string) ([]string, error) {
-	a, err := transport.ParseAddress(address)
+	a, err := gearman.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := transport.Resolve(ctx, r, a)
+	found, err := gearman.Resolve(ctx, r, a)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]string, len(endpoints))
-	for i, e := range endpoints {
+	out := make([]string, len(found.First))
+	for i, e := range found.First {
 		out[i] = e.Addr
 	}
 	return out, nil
 }
 
 // Resolver looks names up. *net.Resolver is one.
-type Resolver = transport.Resolver
+type Resolver = gearman.Resolver
 
 // Addr is the job server's address as it was dialled.
 func (c *Conn) Addr() string { return c.addr }

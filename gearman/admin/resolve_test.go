@@ -33,7 +33,7 @@ func TestResolve(t *testing.T) {
 		wantErr string
 	}{
 		"a name with several addresses": {address: "jobs.example", answer: answers{ips: []string{"192.0.2.2", "192.0.2.1", "192.0.2.2"}}, want: []string{"192.0.2.1:4730", "192.0.2.2:4730"}},
-		"of the family that comes first": {
+		"of the family with more addresses": {
 			address: "jobs.example:99", answer: answers{ips: []string{"2001:db8::1", "192.0.2.1", "2001:db8::2"}}, want: []string{"[2001:db8::1]:99", "[2001:db8::2]:99"},
 		},
 		"an address, which isn't looked up": {address: "192.0.2.1", answer: answers{err: refused}, want: []string{"192.0.2.1:4730"}},

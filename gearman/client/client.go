@@ -11,15 +11,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // Client submits jobs. Make one with New, and Close it.
 type Client struct {
 	o       Options
-	dialer  transport.Dialer
-	backoff transport.Backoff
+	dialer  gearman.Dialer
+	backoff gearman.Backoff
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -32,7 +32,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	closed  bool
-	servers map[transport.Endpoint]*server
+	servers map[gearman.Endpoint]*server
 	names   []*name
 	changed chan struct{} // closed, and another put in its place, when a look-up has ended
 	settled atomic.Bool   // the first calls have waited for slow names
@@ -46,7 +46,7 @@ func New(o Options) (*Client, error) {
 	}
 	var names []*name
 	for _, s := range o.Servers {
-		a, err := transport.ParseAddress(s)
+		a, err := gearman.ParseAddress(s)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 		}
@@ -83,9 +83,9 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		o:       o,
 		names:   names,
-		dialer:  transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
-		backoff: transport.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
-		servers: make(map[transport.Endpoint]*server),
+		dialer:  gearman.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
+		backoff: gearman.Backoff{Min: o.QuarantineMin, Max: o.QuarantineMax},
+		servers: make(map[gearman.Endpoint]*server),
 		keys:    keyMaker{prefix: rand.Text()},
 		changed: make(chan struct{}),
 	}
@@ -93,18 +93,14 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all connections and waits for their goroutines, and for hooks that are still to be called. Calls that wait end with ErrClosed.
-// Closing twice is fine. Where a hook calls Close, it doesn't wait for hooks.
+// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed. Closing twice is fine. It doesn't wait for hooks, so that
+// hooks can call it: those of the last connections may still be called when it has returned.
 func (c *Client) Close() error {
-	inHook := c.hooks.isCalling()
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
-	if !inHook {
-		c.hooks.join()
-	}
 	return nil
 }
 

@@ -220,13 +220,20 @@ func (x *conn) cancel(handle string) {
 	}
 }
 
+// reason is why the connection has ended: what the watchdog found, if it was that; else what the reader did.
+func (x *conn) reason(read error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.err == nil {
+		x.err = read
+	}
+	return x.err
+}
+
 // fail tells all that wait that the connection has ended.
 func (x *conn) fail(err error) {
 	x.mu.Lock()
-	if x.err == nil {
-		x.err = err
-	}
-	err = x.err
+	x.err = err
 	requests, jobs := x.requests, x.jobs
 	x.requests, x.jobs = ring{}, nil
 	x.watchdog.Stop()

@@ -19,5 +19,5 @@
 // comes first is used, and the other one where no server can be reached by the first.
 //
 // Each connection has one goroutine that reads and one that writes; Close ends and joins them. Callbacks run in the goroutine of the call that they belong to,
-// except a Pipeline's, which run in the reading goroutine and must not block, and hooks, which have a goroutine of their own.
+// except a Pipeline's, which run in the reading goroutine and must not block, and hooks, which have a goroutine of their own while there are any to call.
 package client

@@ -10,9 +10,7 @@ import (
 type hookQueue struct {
 	mu      sync.Mutex
 	queue   []func()
-	running bool          // there is a goroutine
-	calling bool          // a hook runs
-	done    chan struct{} // closed when the goroutine ends
+	running bool // there is a goroutine
 }
 
 func (q *hookQueue) up(h Hooks, server string, took time.Duration) {
@@ -32,41 +30,20 @@ func (q *hookQueue) add(f func()) {
 	defer q.mu.Unlock()
 	q.queue = append(q.queue, f)
 	if !q.running {
-		q.running, q.done = true, make(chan struct{})
-		go q.run(q.done) // ended by the queue's end, which Close waits for (join)
+		q.running = true
+		go q.run() // ends with the queue; Close can't wait for it, since a hook may call Close
 	}
 }
 
-func (q *hookQueue) run(done chan struct{}) {
-	defer close(done)
+func (q *hookQueue) run() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.queue) > 0 {
 		f := q.queue[0]
 		q.queue = q.queue[1:]
-		q.calling = true
 		q.mu.Unlock()
 		f()
 		q.mu.Lock()
-		q.calling = false
 	}
 	q.running = false
-}
-
-// isCalling reports whether a hook runs: whoever asks may be that hook.
-func (q *hookQueue) isCalling() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.calling
-}
-
-// join waits until all hooks have been called.
-func (q *hookQueue) join() {
-	q.mu.Lock()
-	done := q.done
-	running := q.running
-	q.mu.Unlock()
-	if running {
-		<-done
-	}
 }

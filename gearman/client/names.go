@@ -8,14 +8,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // name is one of Options.Servers, with what it stands for. Client.mu guards it.
 type name struct {
-	address  transport.Address
+	address  gearman.Address
 	fixed    bool // an IP address: nothing to look up again
-	found    transport.Families
+	found    gearman.Families
 	other    bool      // the job servers are tried by their addresses of the other family
 	looking  bool      // a look-up is under way
 	next     time.Time // when to look it up again
@@ -23,13 +23,13 @@ type name struct {
 	err      error     // of the last look-up
 }
 
-func newName(a transport.Address) *name {
+func newName(a gearman.Address) *name {
 	_, err := netip.ParseAddr(a.Host)
 	return &name{address: a, fixed: err == nil}
 }
 
 // endpoints are the name's job servers, as they are to be tried now.
-func (n *name) endpoints() []transport.Endpoint {
+func (n *name) endpoints() []gearman.Endpoint {
 	if n.other && len(n.found.Other) > 0 {
 		return n.found.Other
 	}
@@ -109,7 +109,7 @@ func (c *Client) lookUpLocked() (first int) {
 func (c *Client) lookUp(n *name) {
 	ctx, cancel := context.WithTimeout(c.ctx, max(c.o.ConnectTimeout, lookupTimeout))
 	defer cancel()
-	found, err := transport.ResolveFamilies(ctx, c.o.Resolver, n.address)
+	found, err := gearman.Resolve(ctx, c.o.Resolver, n.address)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n.looking, n.err = false, err
@@ -130,8 +130,8 @@ func (c *Client) lookUp(n *name) {
 }
 
 // keepFamily puts the family first that was first before: resolvers change the order at will, and each change would be another set of servers.
-func (n *name) keepFamily(found transport.Families) transport.Families {
-	isFour := func(e []transport.Endpoint) bool {
+func (n *name) keepFamily(found gearman.Families) gearman.Families {
+	isFour := func(e []gearman.Endpoint) bool {
 		ap, err := netip.ParseAddrPort(e[0].Addr)
 		return err == nil && ap.Addr().Is4()
 	}
@@ -167,10 +167,10 @@ func (c *Client) rebuildLocked() {
 func (c *Client) otherFamilyLocked() bool {
 	turned := false
 	for _, n := range c.names {
-		if len(n.found.Other) == 0 || !slices.ContainsFunc(n.endpoints(), func(ep transport.Endpoint) bool { return c.servers[ep] != nil }) {
+		if len(n.found.Other) == 0 || !slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil }) {
 			continue
 		}
-		if slices.ContainsFunc(n.endpoints(), func(ep transport.Endpoint) bool {
+		if slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool {
 			s := c.servers[ep]
 			return s == nil || s.failures == 0 || s.isOpenLocked()
 		}) {

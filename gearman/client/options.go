@@ -11,7 +11,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -57,7 +57,7 @@ type Options struct {
 }
 
 // Resolver looks names up. *net.Resolver is one.
-type Resolver = transport.Resolver
+type Resolver = gearman.Resolver
 
 // Hooks are called one after the other, by a goroutine of their own, and may call the client's methods. Nil ones are skipped.
 type Hooks struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -217,7 +219,19 @@ func TestHooks(t *testing.T) {
 	}
 	addr := servers[0].Addr()
 	want := []string{"up " + addr + " true", "down " + addr + " true", "up " + addr + " true", "down " + addr + " false"}
-	if diff := check.Diff(want, seen); diff != "" {
-		t.Errorf("hooks (-want +got):\n%s", diff)
+	for { // Close doesn't wait for hooks
+		mu.Lock()
+		got := slices.Clone(seen)
+		mu.Unlock()
+		if len(got) == len(want) {
+			if diff := check.Diff(want, got); diff != "" {
+				t.Errorf("hooks (-want +got):\n%s", diff)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("hooks called: %q, want %q", got, want)
+		}
+		runtime.Gosched()
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // server is one job server. Client.mu guards it.
 type server struct {
-	ep       transport.Endpoint
+	ep       gearman.Endpoint
 	lanes    [2]lane
 	idle     []*conn // of callers' own, to be used again
 	failures int     // in a row
@@ -49,7 +49,7 @@ func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.la
 const lastResort = time.Second
 
 // failedLocked notes a failure, and for how long the server is to be passed over.
-func (s *server) failedLocked(err error, backoff transport.Backoff) {
+func (s *server) failedLocked(err error, backoff gearman.Backoff) {
 	s.failures++
 	s.err = err
 	d := backoff.Delay(s.failures)
@@ -139,17 +139,17 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 	defer stop()
 	var writing sync.WaitGroup
 	writing.Go(x.out.run)
-	err := x.readAll()
+	err := x.reason(x.readAll())
 	c.mu.Lock()
 	if l != nil {
 		l.conn = nil
 	}
 	s.idle = slices.DeleteFunc(s.idle, func(other *conn) bool { return other == x })
-	given := x.isGivenUp()
+	planned := c.closed || x.isGivenUp()
 	switch {
 	case c.closed:
 		err = ErrClosed
-	case given: // by the caller whose own it was
+	case planned: // by the caller whose own it was
 		err = errGivenUp
 	case x.isProven():
 		s.failures, s.until, s.retry = 0, time.Time{}, time.Time{}
@@ -157,15 +157,17 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 		s.failedLocked(fmt.Errorf("job server %s: %w", s.ep, err), c.backoff)
 		c.otherFamilyLocked()
 	}
+	if planned { // told before another connection can take this one's place
+		c.hooks.down(c.o.Hooks, s.ep.Addr, nil)
+	} else {
+		c.hooks.down(c.o.Hooks, s.ep.Addr, err)
+	}
 	c.mu.Unlock()
 	x.fail(err)
 	writing.Wait()
-	if errors.Is(err, ErrClosed) || errors.Is(err, errGivenUp) {
-		err = nil
-	} else {
+	if !planned {
 		c.o.Logger.Warn("Job server connection is down", "server", s.ep.String(), "error", err)
 	}
-	c.hooks.down(c.o.Hooks, s.ep.Addr, err)
 }
 
 // errGivenUp is the end of a connection that its caller has no more use for.

@@ -9,7 +9,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -75,7 +75,7 @@ type Options struct {
 }
 
 // Resolver looks names up. *net.Resolver is one.
-type Resolver = transport.Resolver
+type Resolver = gearman.Resolver
 
 // Hooks are called by the worker's goroutines, several at a time; a hook that blocks holds its slot or connection up. Nil ones are skipped.
 type Hooks struct {
@@ -151,13 +151,13 @@ type Done struct {
 // ErrOptions is a mistake in Options.
 var ErrOptions = errors.New("invalid worker options")
 
-func (o *Options) setDefaults() ([]transport.Address, error) {
+func (o *Options) setDefaults() ([]gearman.Address, error) {
 	if len(o.Servers) == 0 {
 		return nil, fmt.Errorf("%w: Servers is empty, at least one job server is needed", ErrOptions)
 	}
-	var addrs []transport.Address
+	var addrs []gearman.Address
 	for _, s := range o.Servers {
-		a, err := transport.ParseAddress(s)
+		a, err := gearman.ParseAddress(s)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 		}

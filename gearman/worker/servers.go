@@ -5,15 +5,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // server is one job server, as found by resolving a name. Worker.mu guards it.
 type server struct {
-	ep         transport.Endpoint
+	ep         gearman.Endpoint
 	gone       bool   // no longer among its name's addresses: connections that are lost aren't opened again
 	present    []bool // by slot: it has a connection's goroutine
 	registered int
@@ -29,14 +30,23 @@ func (s *server) status() ServerStatus {
 	}
 }
 
-// follow resolves the servers' names, again and again, and opens connections to what is new. A server that leaves its name is kept as
+// follow resolves the servers' names, each for itself, again and again, and opens connections to what is new. A server that leaves its name is kept as
 // long as its connections live: its queue may still hold jobs.
 func (w *Worker) follow(ctx context.Context) {
-	type state struct {
-		next     time.Time
-		failures int
+	var names sync.WaitGroup
+	for _, a := range w.addresses {
+		names.Go(func() { w.followName(ctx, a) })
 	}
-	states := make([]state, len(w.addresses))
+	names.Wait()
+}
+
+// familyRetry is how long the addresses of one family are tried before those of the other are.
+const familyRetry = 2 * time.Second
+
+func (w *Worker) followName(ctx context.Context, a gearman.Address) {
+	failures := 0
+	other := false // the job servers are reached by their addresses of the other family
+	var used []gearman.Endpoint
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -47,37 +57,54 @@ func (w *Worker) follow(ctx context.Context) {
 		case <-w.soft:
 			return
 		}
+		lookup, cancel := context.WithTimeout(ctx, w.o.ConnectTimeout)
+		found, err := gearman.Resolve(lookup, w.o.Resolver, a)
+		cancel()
 		wait := w.o.ResolveInterval
-		for i, a := range w.addresses {
-			st := &states[i]
-			if d := time.Until(st.next); d > 0 {
-				wait = min(wait, d)
-				continue
+		if err != nil {
+			// No answer is not an empty answer: what is known stays.
+			failures++
+			wait = min(wait, w.backoff.Delay(failures))
+			if ctx.Err() == nil {
+				w.o.Logger.Warn("Job server name does not resolve", "server", a.String(), "error", err, "retryIn", wait)
 			}
-			lookup, cancel := context.WithTimeout(ctx, w.o.ConnectTimeout)
-			endpoints, err := transport.Resolve(lookup, w.o.Resolver, a)
-			cancel()
-			d := w.o.ResolveInterval
-			if err != nil {
-				// No answer is not an empty answer: what is known stays.
-				st.failures++
-				d = min(d, w.backoff.Delay(st.failures))
-				if ctx.Err() == nil {
-					w.o.Logger.Warn("Job server name does not resolve", "server", a.String(), "error", err, "retryIn", d)
-				}
-			} else {
-				st.failures = 0
-				w.update(a, endpoints)
+		} else {
+			failures = 0
+			if len(found.Other) > 0 && w.noneReached(used) {
+				other = !other
 			}
-			st.next = time.Now().Add(d)
-			wait = min(wait, d)
+			used = found.First
+			if other && len(found.Other) > 0 {
+				used = found.Other
+			}
+			w.update(a, used)
+			if len(found.Other) > 0 && !w.isReached(used) {
+				wait = min(wait, familyRetry)
+			}
 		}
 		timer.Reset(wait)
 	}
 }
 
+// isReached reports whether any of these job servers has a connection.
+func (w *Worker) isReached(endpoints []gearman.Endpoint) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(endpoints, func(ep gearman.Endpoint) bool { return w.servers[ep] != nil && w.servers[ep].registered > 0 })
+}
+
+// noneReached reports whether all of these job servers were tried and none could be reached.
+func (w *Worker) noneReached(endpoints []gearman.Endpoint) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(endpoints) > 0 && !slices.ContainsFunc(endpoints, func(ep gearman.Endpoint) bool {
+		s := w.servers[ep]
+		return s == nil || s.registered > 0 || s.lastErr == nil
+	})
+}
+
 // update takes in the addresses that a name has now.
-func (w *Worker) update(a transport.Address, endpoints []transport.Endpoint) {
+func (w *Worker) update(a gearman.Address, endpoints []gearman.Endpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopping {
@@ -109,7 +136,7 @@ func (w *Worker) update(a transport.Address, endpoints []transport.Endpoint) {
 	}
 }
 
-func samePort(addr string, a transport.Address) bool {
+func samePort(addr string, a gearman.Address) bool {
 	own := a.String()
 	return addr[strings.LastIndexByte(addr, ':'):] == own[strings.LastIndexByte(own, ':'):]
 }
@@ -162,7 +189,7 @@ func (w *Worker) retrying(s *server, err error) {
 	}
 }
 
-func mapKeys(m map[transport.Endpoint]*server) []transport.Endpoint {
+func mapKeys(m map[gearman.Endpoint]*server) []gearman.Endpoint {
 	return slices.Collect(maps.Keys(m))
 }
 

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -148,7 +148,7 @@ func (s *slot) bury(l *link, job *Job, e *JobError, runs int) error {
 func (s *slot) submitSurely(l *link, sub *submission) error {
 	for {
 		var err error
-		for _, ep := range append([]transport.Endpoint{l.c.server.ep}, s.w.otherServers(l.c.server.ep)...) {
+		for _, ep := range append([]gearman.Endpoint{l.c.server.ep}, s.w.otherServers(l.c.server.ep)...) {
 			e := s.w.side(ep).submit(s.w.jobs, sub)
 			if e == nil {
 				return nil

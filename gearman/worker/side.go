@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -18,7 +18,7 @@ const confirmWithin = 5 * time.Second
 // first needed, and again after an error.
 type side struct {
 	w  *Worker
-	ep transport.Endpoint
+	ep gearman.Endpoint
 
 	mu sync.Mutex // one request at a time
 	in *proto.Conn
@@ -126,7 +126,7 @@ func (s *side) clients(ctx context.Context, key string) (n uint64, known bool, e
 }
 
 // side gives the side connection to a server.
-func (w *Worker) side(ep transport.Endpoint) *side {
+func (w *Worker) side(ep gearman.Endpoint) *side {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.sides[ep]
@@ -138,7 +138,7 @@ func (w *Worker) side(ep transport.Endpoint) *side {
 }
 
 // otherServers are the servers besides ep that the worker is registered at.
-func (w *Worker) otherServers(ep transport.Endpoint) (eps []transport.Endpoint) {
+func (w *Worker) otherServers(ep gearman.Endpoint) (eps []gearman.Endpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for other, s := range w.servers {

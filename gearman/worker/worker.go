@@ -9,16 +9,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // Worker runs jobs. Make one with New, give it handlers with Handle, and Run it.
 type Worker struct {
 	o         Options
-	addresses []transport.Address
-	dialer    transport.Dialer
-	backoff   transport.Backoff
+	addresses []gearman.Address
+	dialer    gearman.Dialer
+	backoff   gearman.Backoff
 
 	functions map[string]*function // by name on the wire
 	order     []*function          // as registered
@@ -43,8 +43,8 @@ type Worker struct {
 	running  atomic.Int64
 	lastJob  atomic.Int64 // when the last job ended, Unix nanoseconds
 	mu       sync.Mutex
-	servers  map[transport.Endpoint]*server
-	sides    map[transport.Endpoint]*side
+	servers  map[gearman.Endpoint]*server
+	sides    map[gearman.Endpoint]*side
 	stopping bool // no connections may be added or opened again
 }
 
@@ -63,14 +63,14 @@ func New(o Options) (*Worker, error) {
 	w := &Worker{
 		o:         o,
 		addresses: addresses,
-		dialer:    transport.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
-		backoff:   transport.Backoff{Min: o.ReconnectMin, Max: o.ReconnectMax},
+		dialer:    gearman.Dialer{Dial: o.Dialer, TLS: o.TLS, Timeout: o.ConnectTimeout},
+		backoff:   gearman.Backoff{Min: o.ReconnectMin, Max: o.ReconnectMax},
 		functions: make(map[string]*function),
 		soft:      make(chan struct{}),
 		hard:      make(chan struct{}),
 		ready:     make(chan struct{}),
-		servers:   make(map[transport.Endpoint]*server),
-		sides:     make(map[transport.Endpoint]*side),
+		servers:   make(map[gearman.Endpoint]*server),
+		sides:     make(map[gearman.Endpoint]*side),
 	}
 	w.quota.init(o.MaxJobs, o.StopWhenEmpty)
 	for i := range o.Concurrency {
@@ -294,7 +294,7 @@ func (w *Worker) Status() Status {
 
 // resolvingLocked tells whether a server's name has not been resolved yet.
 func (w *Worker) resolvingLocked() bool {
-	return slices.ContainsFunc(w.addresses, func(a transport.Address) bool {
-		return !slices.ContainsFunc(mapKeys(w.servers), func(e transport.Endpoint) bool { return e.Name == a.Host })
+	return slices.ContainsFunc(w.addresses, func(a gearman.Address) bool {
+		return !slices.ContainsFunc(mapKeys(w.servers), func(e gearman.Endpoint) bool { return e.Name == a.Host })
 	})
 }

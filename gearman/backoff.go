@@ -1,4 +1,4 @@
-package transport
+package gearman
 
 import (
 	"math/rand/v2"

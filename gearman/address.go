@@ -1,4 +1,4 @@
-package transport
+package gearman
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func ParseAddress(s string) (Address, error) {
 		bare = s[1 : len(s)-1]
 	}
 	if ip, err := netip.ParseAddr(bare); err == nil {
-		return Address{Host: ip.String(), Port: DefaultPort}, nil
+		return Address{Host: ip.Unmap().String(), Port: DefaultPort}, nil
 	}
 	if !strings.Contains(s, ":") {
 		return Address{Host: s, Port: DefaultPort}, nil
@@ -55,13 +55,16 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil || n == 0 {
 		return bad("the port is not a number from 1 to 65535")
 	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
+	}
 	return Address{Host: host, Port: uint16(n)}, nil
 }
 
 // String gives "host:port", with brackets around IPv6.
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
 
-// Endpoint is one job server, to be dialled.
+// Endpoint is one job server, to be connected to.
 type Endpoint struct {
 	Addr string // ip:port, or what a custom dialer understands
 	Name string // the host as the user wrote it, for TLS
@@ -72,22 +75,31 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Resolve gives the job servers behind an address: each IP address of a name is a job server of its own. Of a name with addresses of
-// both families only those of the family that comes first are taken, since a job server with two families would be met twice.
-// The answer is sorted and without duplicates, and never empty without an error.
-func Resolve(ctx context.Context, r Resolver, a Address) ([]Endpoint, error) {
-	f, err := ResolveFamilies(ctx, r, a)
-	return f.First, err
-}
-
-// Families are the job servers behind an address by the family of their addresses.
+// Families are the job servers behind an address. A name with addresses of both families stands for the same job servers twice, so only
+// one family is used at a time: First, and Other where none of First can be reached. Both are sorted and without duplicates.
 type Families struct {
-	First []Endpoint // those of the family that the resolver puts first
-	Other []Endpoint // those of the other one: the same job servers, to be tried where none of First can be reached
+	First, Other []Endpoint
 }
 
-// ResolveFamilies is Resolve that keeps the addresses of the other family, too. First is never empty without an error.
-func ResolveFamilies(ctx context.Context, r Resolver, a Address) (Families, error) {
+// OneFamily splits addresses by family, for whoever may count each job server only once. First is the family with more addresses, IPv4 if both have as many: whatever
+// order a resolver gives them, all who ask choose alike.
+func OneFamily(addrs []netip.Addr) (first, other []netip.Addr) {
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			first = append(first, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	if len(other) > len(first) {
+		return other, first
+	}
+	return first, other
+}
+
+// Resolve gives the job servers behind an address: each IP address of a name is a job server of its own. A nil resolver is the system's.
+// First is never empty without an error.
+func Resolve(ctx context.Context, r Resolver, a Address) (Families, error) {
 	if _, err := netip.ParseAddr(a.Host); err == nil {
 		return Families{First: []Endpoint{{Addr: a.String(), Name: a.Host}}}, nil
 	}
@@ -101,22 +113,15 @@ func ResolveFamilies(ctx context.Context, r Resolver, a Address) (Families, erro
 	if len(ips) == 0 {
 		return Families{}, fmt.Errorf("resolve job server %s: the name has no addresses", a)
 	}
-	four := ips[0].Unmap().Is4()
-	var f Families
-	for _, ip := range ips {
-		ip = ip.Unmap()
-		e := Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host}
-		if ip.Is4() == four {
-			f.First = append(f.First, e)
-		} else {
-			f.Other = append(f.Other, e)
-		}
-	}
-	f.First, f.Other = sorted(f.First), sorted(f.Other)
-	return f, nil
+	first, other := OneFamily(ips)
+	return Families{First: endpoints(a, first), Other: endpoints(a, other)}, nil
 }
 
-func sorted(e []Endpoint) []Endpoint {
-	slices.SortFunc(e, func(x, y Endpoint) int { return strings.Compare(x.Addr, y.Addr) })
-	return slices.Compact(e)
+func endpoints(a Address, ips []netip.Addr) []Endpoint {
+	var out []Endpoint
+	for _, ip := range ips {
+		out = append(out, Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host})
+	}
+	slices.SortFunc(out, func(x, y Endpoint) int { return strings.Compare(x.Addr, y.Addr) })
+	return slices.Compact(out)
 }

@@ -1,7 +1,6 @@
-package transport
+package gearman
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,18 +8,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/netip"
-	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -36,6 +31,7 @@ func TestParseAddress(t *testing.T) {
 		"gearmand:4731":    "gearmand:4731",
 		"10.0.0.1":         "10.0.0.1:4730",
 		"::1":              "[::1]:4730",
+		"::ffff:10.0.0.1":  "10.0.0.1:4730",
 		"[::1]":            "[::1]:4730",
 		"[::1]:99":         "[::1]:99",
 		"":                 "",
@@ -83,32 +79,38 @@ func TestResolve(t *testing.T) {
 	}
 	broken := resolver(func(string) ([]netip.Addr, error) { return nil, errors.New("no such host") })
 	tests := map[string]struct {
-		host string
-		r    resolver
-		want []string
-		bad  bool
+		host        string
+		r           resolver
+		want, other []string
+		bad         bool
 	}{
 		"address":        {host: "10.0.0.9", r: broken, want: []string{"10.0.0.9:1"}},
 		"several":        {host: "h", r: addrs("10.0.0.2", "10.0.0.1", "10.0.0.2"), want: []string{"10.0.0.1:1", "10.0.0.2:1"}},
 		"four in six":    {host: "h", r: addrs("::ffff:10.0.0.1", "10.0.0.1"), want: []string{"10.0.0.1:1"}},
-		"both, four 1st": {host: "h", r: addrs("10.0.0.1", "fd00::1"), want: []string{"10.0.0.1:1"}},
-		"both, six 1st":  {host: "h", r: addrs("fd00::1", "10.0.0.1"), want: []string{"[fd00::1]:1"}},
-		"none":           {host: "h", r: addrs(), bad: true},
-		"error":          {host: "h", r: broken, bad: true},
+		"both, four 1st": {host: "h", r: addrs("10.0.0.1", "fd00::1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"}},
+		"both, six 1st":  {host: "h", r: addrs("fd00::1", "10.0.0.1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"}},
+		"more of six": {
+			host: "h", r: addrs("10.0.0.1", "fd00::2", "fd00::1"),
+			want: []string{"[fd00::1]:1", "[fd00::2]:1"}, other: []string{"10.0.0.1:1"},
+		},
+		"none":  {host: "h", r: addrs(), bad: true},
+		"error": {host: "h", r: broken, bad: true},
 	}
 	for name, tt := range tests {
 		got, err := Resolve(t.Context(), tt.r, Address{Host: tt.host, Port: 1})
 		if (err != nil) != tt.bad {
 			t.Errorf("%s: %v", name, err)
 		}
-		var s []string
-		for _, e := range got {
-			s = append(s, e.Addr)
-			if e.Name != tt.host {
-				t.Errorf("%s: name %q", name, e.Name)
+		list := func(endpoints []Endpoint) (s []string) {
+			for _, e := range endpoints {
+				s = append(s, e.Addr)
+				if e.Name != tt.host {
+					t.Errorf("%s: name %q", name, e.Name)
+				}
 			}
+			return s
 		}
-		if diff := check.Diff(tt.want, s); diff != "" {
+		if diff := check.Diff([][]string{tt.want, tt.other}, [][]string{list(got.First), list(got.Other)}); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
@@ -125,90 +127,6 @@ func TestBackoff(t *testing.T) {
 	}
 	if d := (Backoff{Min: time.Hour}).Delay(1); d < time.Hour/2 {
 		t.Errorf("a minimum above the default maximum: %v", d)
-	}
-}
-
-// Writes of many goroutines come out whole, in the order of each, and in fewer writes than there were.
-func TestOutboxCoalesces(t *testing.T) {
-	t.Parallel()
-	near, far := net.Pipe()
-	var got []byte
-	var reader sync.WaitGroup
-	reader.Go(func() { got, _ = io.ReadAll(far) })
-	o := NewOutbox("192.0.2.1:4730", near, time.Minute)
-	const writers, lines = 8, 200
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for i := range lines {
-				line := fmt.Sprintf("%d %d\n", w, i)
-				var err error
-				switch i % 20 {
-				case 7:
-					err = o.Stream(func(dst []byte) []byte { return append(dst, line[:2]...) }, strings.NewReader(line[2:]), int64(len(line)-2))
-				case 13:
-					err = o.StreamBytes(func(dst []byte) []byte { return append(dst, line[:2]...) }, []byte(line[2:]))
-				default:
-					err = o.Send(func(dst []byte) []byte { return append(dst, line...) })
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := o.Flush(); err != nil {
-		t.Error(err)
-	}
-	_ = near.Close()
-	reader.Wait()
-	next := make([]int, writers)
-	for line := range strings.Lines(string(got)) {
-		var w, i int
-		if _, err := fmt.Sscanf(line, "%d %d\n", &w, &i); err != nil || i != next[w] {
-			t.Fatalf("line %q, want number %d of %d (%v)", line, next[w], w, err)
-		}
-		next[w]++
-	}
-	if slices.Min(next) != lines {
-		t.Errorf("lines of each: %v, want %d", next, lines)
-	}
-}
-
-func TestOutboxFailures(t *testing.T) {
-	t.Parallel()
-	add := func(dst []byte) []byte { return append(dst, "head "...) }
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe() // nobody reads
-		o := NewOutbox("192.0.2.1:4730", near, time.Second)
-		first := o.Send(add)
-		if !errors.Is(first, os.ErrDeadlineExceeded) || !errors.Is(first, o.Err()) {
-			t.Errorf("a peer that takes nothing: %v", first)
-		}
-		for name, err := range map[string]error{ // all that comes later is refused for the same reason
-			"Send": first, "Stage": o.Stage(add), "Flush": o.Flush(),
-			"Stream": o.Stream(add, strings.NewReader("x"), 1), "StreamBytes": o.StreamBytes(add, []byte("x")),
-		} {
-			if err == nil || err.Error() != first.Error() || !strings.HasPrefix(err.Error(), "job server 192.0.2.1:4730: write: ") {
-				t.Errorf("%s: %v, want the server and the step", name, err)
-			}
-		}
-		_ = far.Close()
-	})
-	for name, body := range map[string]io.Reader{
-		"too short": strings.NewReader("abc"), "failing": iotest.ErrReader(errors.New("disk")),
-	} {
-		near, far := net.Pipe()
-		var got bytes.Buffer
-		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = io.Copy(&got, far) })
-		o := NewOutbox("192.0.2.1:4730", near, time.Minute)
-		if err := o.Stream(add, body, 10); err == nil {
-			t.Errorf("%s body: no error", name)
-		}
-		wg.Wait() // the connection was closed
-		_ = far.Close()
 	}
 }
 
@@ -251,6 +169,59 @@ func TestTLS(t *testing.T) {
 	if _, err := d.Connect(t.Context(), Endpoint{Addr: l.Addr().String()}); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("nobody listens: %v", err)
 	}
+}
+
+func TestPEM(t *testing.T) {
+	t.Parallel()
+	cert, _ := certificate(t, "gearmand.example")
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	tests := map[string]struct {
+		pem  PEM
+		says string // of an error
+	}{
+		"nothing":           {},
+		"all":               {pem: PEM{CA: certPEM, Cert: certPEM, Key: keyPEM}},
+		"no certificate":    {pem: PEM{CA: []byte("x")}, says: "CA"},
+		"no key":            {pem: PEM{Cert: certPEM}, says: "together"},
+		"no own":            {pem: PEM{Key: keyPEM}, says: "together"},
+		"not the other way": {pem: PEM{Cert: keyPEM, Key: certPEM}, says: "certificate and key"},
+	}
+	for name, tt := range tests {
+		config, err := tt.pem.Config()
+		if tt.says != "" {
+			if !errors.Is(err, ErrTLS) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%s: %v, want ErrTLS about %q", name, err, tt.says)
+			}
+			continue
+		}
+		if err != nil || config.MinVersion != tls.VersionTLS12 || (config.RootCAs != nil) != (tt.pem.CA != nil) || (len(config.Certificates) == 1) != (tt.pem.Cert != nil) {
+			t.Errorf("%s: %+v, %v", name, config, err)
+		}
+	}
+}
+
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		begin := time.Now()
+		if err := Sleep(ctx, time.Hour); err != nil || time.Since(begin) != time.Hour {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		time.AfterFunc(time.Minute, func() { cancel(why) })
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) || time.Since(begin) != time.Hour+time.Minute {
+			t.Errorf("%v after %v, want the reason at once", err, time.Since(begin))
+		}
+		if err := Sleep(ctx, 0); !errors.Is(err, why) {
+			t.Errorf("when it has ended: %v", err)
+		}
+	})
 }
 
 func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
