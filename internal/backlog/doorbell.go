@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -100,7 +101,7 @@ func (s *server) watchDoor(ctx context.Context) {
 		if err == nil {
 			backoff = armPause
 		}
-		if !sleep(ctx, backoff-time.Since(began)) {
+		if gearman.Sleep(ctx, backoff-time.Since(began)) != nil {
 			return
 		}
 	}

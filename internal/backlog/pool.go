@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
@@ -114,11 +115,11 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 	}
 	keys := make([]targetKey, 0, len(sub.Servers))
 	for _, s := range sub.Servers {
-		host, port, err := splitServer(s)
+		a, err := gearman.ParseAddress(s)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		keys = append(keys, targetKey{host: host, port: port}) // the rest is the caller's
+		keys = append(keys, targetKey{host: a.Host, port: a.Port}) // the rest is the caller's
 	}
 	seen := make(map[string]bool, len(sub.Functions))
 	for _, f := range sub.Functions {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 const (
@@ -148,7 +150,7 @@ func (s *server) run(ctx context.Context) {
 		if s.failed(err, began) {
 			backoff = firstBackoff
 		}
-		if !sleep(ctx, jitter(backoff)) {
+		if gearman.Sleep(ctx, jitter(backoff)) != nil {
 			return
 		}
 		backoff = min(2*backoff, lastBackoff)

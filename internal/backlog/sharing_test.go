@@ -275,24 +275,6 @@ func TestStatesOfUnlistedServers(t *testing.T) {
 	})
 }
 
-func TestSplitServer(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		host string
-		port uint16
-	}{
-		"jobs": {"jobs", 4730}, "jobs.ns.svc:4731": {"jobs.ns.svc", 4731}, "10.0.0.1": {"10.0.0.1", 4730}, "10.0.0.1:80": {"10.0.0.1", 80},
-		"::1": {"::1", 4730}, "[::1]": {"::1", 4730}, "[2001:db8::1]:4731": {"2001:db8::1", 4731}, "[::ffff:10.0.0.1]:1": {"10.0.0.1", 1},
-		"": {}, ":4730": {}, "jobs:": {}, "jobs:0": {}, "jobs:65536": {}, "jobs:x": {}, "a b": {}, "a:1:2": {}, "[jobs": {}, "http://jobs": {},
-	}
-	for in, want := range tests {
-		host, port, err := splitServer(in)
-		if (err == nil) != (want.host != "") || err == nil && (host != want.host || port != want.port) {
-			t.Errorf("%q: %q, %d, %v", in, host, port, err)
-		}
-	}
-}
-
 func TestSetRefuses(t *testing.T) {
 	t.Parallel()
 	good := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f"}}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
@@ -66,10 +67,10 @@ func (t *target) run(ctx context.Context) {
 		addrs, err := t.lookUp(ctx)
 		if ctx.Err() == nil {
 			t.update(addrs, err)
-			sleep(ctx, lookupTime-time.Since(started))
+			_ = gearman.Sleep(ctx, lookupTime-time.Since(started)) // the loop sees the end of ctx
 		}
 		t.tenant.lookups.leave()
-		if !sleep(ctx, time.Second-time.Since(started)) {
+		if gearman.Sleep(ctx, time.Second-time.Since(started)) != nil {
 			return
 		}
 		pause := time.NewTimer(jitter(t.w.opts.ResolvePeriod) - time.Since(started))
@@ -128,19 +129,4 @@ func (t *target) lookUpSoon() {
 // jitter moves a duration by up to a tenth to either side, so that pollers that started together drift apart.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
-}
-
-// sleep waits for d, and reports false where ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

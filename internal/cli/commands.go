@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 )
-
-// DefaultPort is Gearman's port.
-const DefaultPort = 4730
 
 // Commands makes the commands. All of its fields but DefaultServer are required.
 type Commands struct {
@@ -69,18 +65,8 @@ func Direct(ctx context.Context, target string) ([]Endpoint, error) {
 
 // SplitPort splits an address: host, host:port, [IPv6] or [IPv6]:port.
 func SplitPort(address string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		if strings.Count(address, ":") == 1 || address == "" || strings.ContainsAny(address, "/ ") {
-			return "", 0, fmt.Errorf("%q is not a job server: write host or host:port", address)
-		}
-		return strings.Trim(address, "[]"), DefaultPort, nil
-	}
-	port, err = strconv.Atoi(text)
-	if err != nil || port < 1 || port > 65535 {
-		return "", 0, fmt.Errorf("%q: the port must be from 1 to 65535", address)
-	}
-	return host, port, nil
+	a, err := gearman.ParseAddress(address)
+	return a.Host, int(a.Port), err
 }
 
 // targets returns the named job servers, or the default one.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // connectOptions say how to speak to job servers.
@@ -41,26 +42,26 @@ func (o *connectOptions) tlsConfig() (*tls.Config, error) {
 		}
 		return nil, nil
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--tls-ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--tls-ca: no PEM certificate in %s", o.ca)
-		}
+	if (o.cert == "") != (o.key == "") {
+		return nil, errors.New("--tls-cert and --tls-key go together")
 	}
-	if o.cert != "" || o.key != "" {
-		if o.cert == "" || o.key == "" {
-			return nil, errors.New("--tls-cert and --tls-key go together")
+	var pem gearman.PEM
+	for _, f := range []struct {
+		option, file string
+		content      *[]byte
+	}{{"--tls-ca", o.ca, &pem.CA}, {"--tls-cert", o.cert, &pem.Cert}, {"--tls-key", o.key, &pem.Key}} {
+		if f.file == "" {
+			continue
 		}
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		content, err := os.ReadFile(f.file)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-cert: %w", err)
+			return nil, fmt.Errorf("%s: %w", f.option, err)
 		}
-		config.Certificates = []tls.Certificate{pair}
+		*f.content = content
+	}
+	config, err := pem.Config()
+	if err != nil {
+		return nil, fmt.Errorf("--tls-ca, --tls-cert, --tls-key: %w", err)
 	}
 	return config, nil
 }

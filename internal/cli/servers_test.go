@@ -131,7 +131,7 @@ func TestWrongArguments(t *testing.T) {
 		want string
 	}{
 		"a format":            {[]string{"status", "h", "-o", "xml"}, "--output must be wide, json or yaml"},
-		"a kind":              {[]string{"status", "deploy/x"}, `"deploy/x" is not a job server`},
+		"a kind":              {[]string{"status", "deploy/x"}, `invalid job server address "deploy/x"`},
 		"a port":              {[]string{"status", "x:99999"}, "from 1 to 65535"},
 		"a priority":          {[]string{"submit", "f", "--to", "h", "--priority", "urgent"}, "--priority must be high, normal or low"},
 		"after, foreground":   {[]string{"submit", "f", "--to", "h", "--after", "1h"}, "--after needs --background"},

@@ -6,33 +6,19 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // MaxAddresses is how many addresses of a name are used.
 const MaxAddresses = 64
 
-// Sorted returns the addresses of one family, sorted, each once.
+// Sorted returns the addresses of one family, sorted, each once. In a dual-stack cluster each job server has an address of both, and
+// counting it twice would double its queue.
 func Sorted(addrs []netip.Addr) []netip.Addr {
-	addrs = oneFamily(addrs)
+	addrs, _ = gearman.OneFamily(addrs)
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs)
-}
-
-// oneFamily keeps the addresses of one family, the one with more of them, IPv4 where both have as many. In a dual-stack cluster each job server has an address
-// of both, and counting it twice would double its queue.
-func oneFamily(addrs []netip.Addr) []netip.Addr {
-	var v4, v6 []netip.Addr
-	for _, a := range addrs {
-		if a = a.Unmap(); a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
-		}
-	}
-	if len(v6) > len(v4) {
-		return v6
-	}
-	return v4
 }
 
 // Choose returns at most most of the addresses: those that are in use, and of the others the first.

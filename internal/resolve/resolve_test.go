@@ -144,7 +144,7 @@ func TestOneFamily(t *testing.T) {
 		"none":       {nil, nil},
 	}
 	for name, tt := range tests {
-		if diff := cmp.Diff(tt.want, oneFamily(tt.in), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(tt.want, Sorted(tt.in), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

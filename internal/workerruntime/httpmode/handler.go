@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/frame"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -76,7 +77,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			return nil
 		}
 		h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelInfo, "Waiting for the HTTP service to accept connections", slog.Any("error", err))
-		if !sleep(ctx, h.backoff(try)) {
+		if gearman.Sleep(ctx, h.backoff(try)) != nil {
 			return nil
 		}
 	}
@@ -101,17 +102,6 @@ func (h *Handler) backoff(try int) time.Duration {
 		d = min(d, h.opts.Backoff<<try)
 	}
 	return d/2 + rand.N(d/2+1)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // busyError is an answer after which the request is tried again: the service has not taken the job.

@@ -2,10 +2,11 @@ package options
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // value is what was given for an option: one string, or several for lists.
@@ -97,23 +98,8 @@ func (v value) servers(dst *[]string) error {
 
 // address adds the default port to a job server's address.
 func address(s string) (string, error) {
-	bad := fmt.Errorf("%q is not host, host:port or [IPv6]:port", s)
-	host, port := s, "4730"
-	switch {
-	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]"):
-		host = s[1 : len(s)-1]
-	case strings.HasPrefix(s, "[") || strings.Count(s, ":") == 1:
-		var err error
-		if host, port, err = net.SplitHostPort(s); err != nil {
-			return "", bad
-		}
-	case strings.Contains(s, ":"):
-		return "", fmt.Errorf("%q: put an IPv6 address in brackets, as in [%s]:4730", s, s)
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " \t/[]") {
-		return "", bad
-	}
-	return net.JoinHostPort(host, port), nil
+	a, err := gearman.ParseAddress(s)
+	return a.String(), err
 }
 
 func (v value) functions(dst *[]string) error {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/execmode"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
@@ -117,7 +118,7 @@ func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 		wait := p.backoff(failures)
 		p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process failed and is started again", slog.Any("error", err),
 			slog.Int("failures", failures), slog.Duration("wait", wait.Round(time.Millisecond)))
-		sleep(ctx, wait)
+		_ = gearman.Sleep(ctx, wait) // the loop sees the end of ctx
 	}
 	if c != nil { // a successor that came up as the worker stopped
 		p.count(-1)
@@ -133,15 +134,6 @@ func (p *Pool) backoff(failures int) time.Duration {
 		d = min(d, p.timing.Backoff<<(failures-1))
 	}
 	return d/2 + time.Duration(p.random()*float64(d)/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // bringUp starts a process and puts it into the pool. It returns nil and no error if the worker stops.

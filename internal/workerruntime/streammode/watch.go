@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // maxWatched bounds the files that are looked at below a watched directory.
@@ -18,7 +20,7 @@ func (p *Pool) watch(ctx context.Context) {
 	loaded := fingerprint(p.opts.Watch)
 	last := loaded
 	for {
-		sleep(ctx, p.timing.WatchEvery)
+		_ = gearman.Sleep(ctx, p.timing.WatchEvery) // the loop sees the end of ctx
 		if ctx.Err() != nil {
 			return
 		}
