@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 )
 
@@ -104,6 +106,7 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Dur
 	var writtenAt time.Time
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { writtenAt, f.ScaledAt = p.Times() })
 	status, has := poolstatus.Build(&pool.Status, f), poolstatus.FiguresIn(&pool.Status)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.SetConditions(status.Conditions) })
 	if !poolstatus.WorthWriting(&pool.Status, status, f, now.Sub(writtenAt)) {
 		r.pools.Do(x.key, func(p *autoscaler.Pool) {
 			p.GiveUpTurn() // it may have waited with something that no longer holds
@@ -124,5 +127,8 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Dur
 		return 0, err
 	}
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, poolstatus.FiguresIn(status), now) })
+	for _, p := range diagnosis.New(pool.Status.Conditions, status.Conditions) {
+		r.event(pool, corev1.EventTypeWarning, p.Reason, "Observe", cmp.Or(p.Why, p.Title))
+	}
 	return 0, nil
 }

@@ -48,6 +48,10 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	Queue QueueStatus `json:"queue,omitempty"`
 
+	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry.
+	// +optional
+	LastHour *OutcomeStatus `json:"lastHour,omitempty"`
+
 	// Servers reports the state of each job server.
 	// +optional
 	// +listType=atomic
@@ -67,7 +71,8 @@ type GearmanWorkerPoolStatus struct {
 	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, TooManyJobServers.
+	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
+	// TooManyJobServers.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -89,6 +94,18 @@ type QueueStatus struct {
 	// JobMilliseconds is the measured mean time of a job.
 	// +optional
 	JobMilliseconds int64 `json:"jobMilliseconds,omitempty"`
+}
+
+// OutcomeStatus counts what became of jobs.
+type OutcomeStatus struct {
+	// Completed is the number of jobs that completed.
+	Completed int64 `json:"completed"`
+
+	// Failed is the number of jobs that failed.
+	Failed int64 `json:"failed"`
+
+	// Requeued is the number of jobs that a worker returned to the job server.
+	Requeued int64 `json:"requeued"`
 }
 
 // ServerStatus reports the state of one job server.
@@ -152,6 +169,8 @@ const (
 	ConditionScaleDownBlocked      = "ScaleDownBlocked"
 	ConditionForeignPods           = "ForeignPods"
 	ConditionFunctionShared        = "FunctionShared"
+	ConditionJobsFailing           = "JobsFailing"
+	ConditionTargetBelowStartTime  = "TargetBelowStartTime"
 	ConditionTooManyJobServers     = "TooManyJobServers"
 )
 

@@ -46,6 +46,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
+	p.noteOutcomes(sample.Functions, &law, now)
 	p.noteDivergence()
 	return p.worthWriting(now)
 }

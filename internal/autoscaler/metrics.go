@@ -2,58 +2,114 @@ package autoscaler
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// poolMetric is a metric of each pool.
+// poolMetric is a metric of each pool: a table entry for each. values emits its series for one pool.
 type poolMetric struct {
-	desc  *prometheus.Desc
-	value func(w *workload.State, v *poolstatus.View) float64
-	label func(v *poolstatus.View) string // of the last variable label, if it has one more than the pool's
+	desc    *prometheus.Desc
+	labels  []string // beside the pool's own
+	counter bool
+	values  func(p *shown, emit func(value float64, labels ...string))
 }
 
-func newPoolMetric(name, help string, value func(*workload.State, *poolstatus.View) float64) poolMetric {
-	return poolMetric{desc: prometheus.NewDesc("gearman_pool_"+name, help, poolLabels, nil), value: value}
+// shown is what the metrics of one pool are made from.
+type shown struct {
+	view       poolstatus.View
+	workload   workload.State
+	spec       *Spec // in use, or read last if none is
+	conditions []Condition
 }
 
 var poolLabels = []string{"namespace", "pool"}
 
+// gaugeOf is a gauge with one series for each pool that has been decided on.
+func gaugeOf(name, help string, value func(*shown) float64) poolMetric {
+	return poolMetric{desc: poolDesc(name, help), values: func(p *shown, emit func(float64, ...string)) {
+		if !p.view.At.IsZero() {
+			emit(value(p))
+		}
+	}}
+}
+
+func poolDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("gearman_pool_"+name, help, append(slices.Clone(poolLabels), labels...), nil)
+}
+
 // poolMetrics are made at scrape from the registry, so that a pool that is gone leaves none behind.
 var poolMetrics = []poolMetric{
-	newPoolMetric("desired_replicas", "Replicas that the last decision asks for.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return float64(v.Decision.Replicas) }),
-	newPoolMetric("replicas", "Replicas that the pool's workload asks for (spec.replicas).",
-		func(w *workload.State, _ *poolstatus.View) float64 { return float64(w.Replicas) }),
-	newPoolMetric("ready_replicas", "Pods that are ready.",
-		func(w *workload.State, _ *poolstatus.View) float64 { return float64(w.Ready) }),
-	newPoolMetric("min_replicas", "Least number of replicas at the moment, schedules included.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return float64(v.MinReplicas) }),
-	newPoolMetric("max_replicas", "Greatest number of replicas at the moment, schedules included.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return float64(v.MaxReplicas) }),
-	newPoolMetric("queued_jobs", "Jobs that wait, over the pool's functions and job servers.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return float64(v.Queued) }),
-	newPoolMetric("running_jobs", "Jobs that workers hold, over the pool's functions and job servers.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return float64(v.Running) }),
-	newPoolMetric("oldest_wait_seconds", "Estimated age of the oldest queued job.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return v.Decision.OldestWait.Seconds() }),
-	newPoolMetric("job_seconds", "Learnt mean time of a job.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return v.Decision.JobTime.Seconds() }),
-	newPoolMetric("boot_seconds", "Learnt time from a pod's creation to its registration.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return v.Learnt.Boot.Seconds() }),
-	newPoolMetric("sample_partial", "1 while a job server of the pool does not answer.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return oneIf(v.Sample.Partial) }),
-	newPoolMetric("backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.",
-		func(_ *workload.State, v *poolstatus.View) float64 { return oneIf(v.Decision.NotRunnable) }),
+	gaugeOf("desired_replicas", "Number of replicas that the last decision asks for.",
+		func(p *shown) float64 { return float64(p.view.Decision.Replicas) }),
+	gaugeOf("replicas", "Replicas of the pool's workload (spec.replicas).",
+		func(p *shown) float64 { return float64(p.workload.Replicas) }),
+	gaugeOf("ready_replicas", "Number of ready pods.",
+		func(p *shown) float64 { return float64(p.workload.Ready) }),
+	gaugeOf("min_replicas", "Minimum number of replicas in force, including schedules.",
+		func(p *shown) float64 { return float64(p.view.MinReplicas) }),
+	gaugeOf("max_replicas", "Maximum number of replicas in force, including schedules.",
+		func(p *shown) float64 { return float64(p.view.MaxReplicas) }),
+	gaugeOf("queued_jobs", "Queued jobs, summed over the pool's functions and job servers.",
+		func(p *shown) float64 { return float64(p.view.Queued) }),
+	gaugeOf("running_jobs", "Running jobs, summed over the pool's functions and job servers.",
+		func(p *shown) float64 { return float64(p.view.Running) }),
+	gaugeOf("oldest_wait_seconds", "Estimated wait of the oldest queued job.",
+		func(p *shown) float64 { return p.view.Decision.OldestWait.Seconds() }),
+	gaugeOf("target_wait_seconds", "Time within which a queued job should start; 0 if the pool scales by jobsPerReplica alone.",
+		func(p *shown) float64 { return p.view.TargetWait.Seconds() }),
+	gaugeOf("job_seconds", "Measured mean time of a job.",
+		func(p *shown) float64 { return p.view.Decision.JobTime.Seconds() }),
+	gaugeOf("boot_seconds", "Measured time from a pod's creation to its registration at a job server.",
+		func(p *shown) float64 { return p.view.Learnt.Boot.Seconds() }),
+	gaugeOf("sample_partial", "1 while a job server of the pool does not answer.",
+		func(p *shown) float64 { return oneIf(p.view.Sample.Partial) }),
+	gaugeOf("backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.",
+		func(p *shown) float64 { return oneIf(p.view.Decision.NotRunnable) }),
 	{
-		desc: prometheus.NewDesc("gearman_pool_decision", "1 for the reason of the last decision.",
-			append(slices.Clone(poolLabels), "reason"), nil),
-		value: func(*workload.State, *poolstatus.View) float64 { return 1 },
-		label: func(v *poolstatus.View) string { return string(v.Decision.Reason) },
+		desc:   poolDesc("decision", "1 for the reason of the last decision.", "reason"),
+		labels: []string{"reason"},
+		values: func(p *shown, emit func(float64, ...string)) {
+			if !p.view.At.IsZero() {
+				emit(1, string(p.view.Decision.Reason))
+			}
+		},
+	},
+	{
+		desc:    poolDesc("jobs_total", "Jobs that ended or were requeued since this operator watches the pool, by telemetry.", "result"),
+		labels:  []string{"result"},
+		counter: true,
+		values: func(p *shown, emit func(float64, ...string)) {
+			if t := p.view.JobsTotal; t != (outcome.Counts{}) {
+				emit(float64(t.Completed), "completed")
+				emit(float64(t.Failed), "failed")
+				emit(float64(t.Requeued), "requeued")
+			}
+		},
+	},
+	{
+		desc: poolDesc("condition", "1 for the pool's Ready condition and each condition that reports a problem.",
+			"reason", "status", "type"),
+		labels: []string{"reason", "status", "type"},
+		values: func(p *shown, emit func(float64, ...string)) {
+			for _, c := range p.conditions {
+				emit(1, c.Reason, c.Status, c.Type)
+			}
+		},
+	},
+	{
+		desc:   poolDesc("info", "1, with the pool's scaling mode, kind of workload and kind of runtime.", "mode", "runtime", "workload"),
+		labels: []string{"mode", "runtime", "workload"},
+		values: func(p *shown, emit func(float64, ...string)) {
+			if p.spec != nil {
+				emit(1, p.spec.Mode, p.spec.Runtime, p.spec.Workload)
+			}
+		},
 	},
 }
 
@@ -75,7 +131,7 @@ func (a *Autoscaler) Describe(ch chan<- *prometheus.Desc) {
 func newScaleDelay() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gearman_scale_delay_seconds",
-		Help:    "From the job server's answer that asked for another number of replicas to their change. Going down includes the round in which the pods to go are marked.",
+		Help:    "Time from the poll that asked for another number of replicas to the change. Scaling down includes the time in which the pods to remove are marked.",
 		Buckets: []float64{.005, .01, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 1.5, 2.5, 5, 10, 30},
 	}, []string{"direction"})
 }
@@ -84,38 +140,52 @@ func newScaleDelay() *prometheus.HistogramVec {
 func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 	a.delay.Collect(ch)
 	for _, key := range a.keys() {
-		var v poolstatus.View
-		var w workload.State
-		a.known(key, func(p *Pool) { v, w = p.view, p.observed.Workload })
-		if v.At.IsZero() {
-			continue
-		}
+		var s shown
+		a.known(key, func(p *Pool) {
+			s = shown{view: p.view, workload: p.observed.Workload, spec: p.accepted, conditions: slices.Clone(p.conditions)}
+			if s.spec == nil {
+				s.spec = p.offered
+			}
+		})
 		pairs := []*dto.LabelPair{{Name: new("namespace"), Value: &key.Namespace}, {Name: new("pool"), Value: &key.Name}}
-		values := make([]float64, len(poolMetrics))
 		for i := range poolMetrics {
 			m := &poolMetrics[i]
-			values[i] = m.value(&w, &v)
-			g := &gauge{desc: m.desc, labels: pairs, value: dto.Gauge{Value: &values[i]}}
-			if m.label != nil {
-				g.labels = append(slices.Clone(pairs), &dto.LabelPair{Name: new("reason"), Value: new(m.label(&v))})
-			}
-			ch <- g
+			m.values(&s, func(value float64, labels ...string) { ch <- newSeries(m, pairs, value, labels) })
 		}
 	}
 }
 
-// gauge is a metric of a pool. The library's own would make the labels anew for each of a pool's metrics, and there are many of both.
-type gauge struct {
-	desc   *prometheus.Desc
-	labels []*dto.LabelPair // sorted by name
-	value  dto.Gauge
+// series is one series of a pool. The library's own would make the labels anew for each of a pool's metrics, and there are
+// many of both.
+type series struct {
+	desc    *prometheus.Desc
+	labels  []*dto.LabelPair // sorted by name
+	value   float64
+	counter bool
+}
+
+func newSeries(m *poolMetric, pool []*dto.LabelPair, value float64, labels []string) *series {
+	s := &series{desc: m.desc, labels: pool, value: value, counter: m.counter}
+	if len(labels) > 0 {
+		s.labels = slices.Clone(pool)
+		for i := range labels {
+			s.labels = append(s.labels, &dto.LabelPair{Name: &m.labels[i], Value: &labels[i]})
+		}
+		slices.SortFunc(s.labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	}
+	return s
 }
 
 // Desc is part of prometheus.Metric.
-func (g *gauge) Desc() *prometheus.Desc { return g.desc }
+func (s *series) Desc() *prometheus.Desc { return s.desc }
 
 // Write is part of prometheus.Metric.
-func (g *gauge) Write(out *dto.Metric) error {
-	out.Label, out.Gauge = g.labels, &g.value
+func (s *series) Write(out *dto.Metric) error {
+	out.Label = s.labels
+	if s.counter {
+		out.Counter = &dto.Counter{Value: &s.value}
+	} else {
+		out.Gauge = &dto.Gauge{Value: &s.value}
+	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
@@ -21,10 +22,13 @@ func TestPoolMetrics(t *testing.T) {
 	t.Parallel()
 	a := New(newPlayedServers(), Options{})
 	key := types.NamespacedName{Namespace: "jobs", Name: "resize"}
-	e := &Pool{observed: Observed{Workload: workload.State{Replicas: 3, Ready: 2}}, view: poolstatus.View{
+	spec := testSpec(t)
+	spec.Mode, spec.Runtime, spec.Workload = "Auto", "exec", "Deployment"
+	e := &Pool{accepted: spec, conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}}, observed: Observed{Workload: workload.State{Replicas: 3, Ready: 2}}, view: poolstatus.View{
 		At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5, Sample: backlog.Sample{Partial: true},
 		Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond, NotRunnable: true},
-		Learnt:   scaling.Learnt{Boot: 7 * time.Second},
+		Learnt:   scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,
+		JobsTotal: outcome.Counts{Completed: 20, Failed: 4, Requeued: 1},
 	}}
 	a.pools[key] = e
 	a.pools[types.NamespacedName{Namespace: "jobs", Name: "undecided"}] = &Pool{}
@@ -32,7 +36,9 @@ func TestPoolMetrics(t *testing.T) {
 	a.Scaled(key)
 	want := map[string]float64{
 		"desired_replicas": 4, "replicas": 3, "ready_replicas": 2, "min_replicas": 1, "max_replicas": 9, "queued_jobs": 12, "running_jobs": 5,
-		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1, "backlog_not_runnable": 1, "decision": 1,
+		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1, "backlog_not_runnable": 1, "target_wait_seconds": 30,
+		"decision reason=Idle": 1, "jobs_total result=completed": 20, "jobs_total result=failed": 4, "jobs_total result=requeued": 1,
+		"condition reason=MostJobsFail status=True type=JobsFailing": 1, "info mode=Auto runtime=exec workload=Deployment": 1,
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(a)
@@ -49,22 +55,21 @@ func TestPoolMetrics(t *testing.T) {
 			}
 			continue
 		}
-		if len(f.GetMetric()) != 1 {
-			t.Fatalf("%s has %d series", f.GetName(), len(f.GetMetric()))
+		for _, m := range f.GetMetric() {
+			series, pool := name, ""
+			for _, l := range m.GetLabel() {
+				switch l.GetName() {
+				case "namespace", "pool":
+					pool += l.GetValue() + "/"
+				default:
+					series += " " + l.GetName() + "=" + l.GetValue()
+				}
+			}
+			if pool != "jobs/resize/" {
+				t.Errorf("%s is of pool %s", series, pool)
+			}
+			got[series] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
-		m := f.GetMetric()[0]
-		var labels strings.Builder
-		for _, l := range m.GetLabel() {
-			labels.WriteString(l.GetName() + "=" + l.GetValue() + " ")
-		}
-		wantLabels := "namespace=jobs pool=resize "
-		if name == "decision" {
-			wantLabels += "reason=" + string(scaling.ReasonIdle) + " "
-		}
-		if labels.String() != wantLabels {
-			t.Errorf("%s has the labels %q, want %q", name, labels.String(), wantLabels)
-		}
-		got[name] = m.GetGauge().GetValue()
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

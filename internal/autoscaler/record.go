@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -36,6 +37,10 @@ type Pool struct {
 	scaledAt time.Time // when replicas were last changed
 	drift    *drift
 
+	outcomes  *outcome.Window // what became of jobs; nil until telemetry has counted one
+	slowStart bool            // pods take longer to start than a job may wait
+
+	conditions []Condition      // that the status shows, as far as metrics report them
 	trouble    workload.Trouble // that the conditions show
 	written    written
 	statusTurn time.Time // when it may write its status; zero if it has nothing to write
@@ -49,6 +54,9 @@ type Spec struct {
 	Functions  []string
 	Servers    []string
 	kind       scaling.WorkloadKind
+	// Mode, Runtime and Workload are what gearman_pool_info shows: the scaling mode; exec, stream, http or none; Deployment
+	// or StatefulSet.
+	Mode, Runtime, Workload string
 }
 
 // NewSpec compiles a pool's spec. The error says which field to change; the spec is not to be used then, but may be offered.
@@ -57,7 +65,29 @@ func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	return &Spec{
 		Generation: pool.Generation, Policy: compiled,
 		Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec), kind: KindOf(&pool.Spec),
+		Mode: string(policy.Mode(&pool.Spec)), Runtime: runtimeOf(pool.Spec.Runtime), Workload: workloadOf(pool.Spec.TargetRef),
 	}, err
+}
+
+// runtimeOf names the mode of a pool's runtime.
+func runtimeOf(r *v1alpha1.RuntimeSpec) string {
+	switch {
+	case r == nil:
+		return "none"
+	case r.Exec != nil:
+		return "exec"
+	case r.Stream != nil:
+		return "stream"
+	}
+	return "http"
+}
+
+// workloadOf names the kind of workload that a pool scales.
+func workloadOf(ref *v1alpha1.TargetRef) string {
+	if ref == nil {
+		return "Deployment"
+	}
+	return ref.Kind
 }
 
 // Observed is what a reconcile gathered of a pool's workload.

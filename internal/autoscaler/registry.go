@@ -76,7 +76,7 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
 		_, changed = r.claims.set(key, p, nil, nil)
-		*p = Pool{offered: p.offered, statusTurn: p.statusTurn}
+		*p = Pool{offered: p.offered, statusTurn: p.statusTurn, conditions: p.conditions}
 	})
 	return changed
 }

@@ -31,6 +31,9 @@ var unhealthy = map[string]metav1.ConditionStatus{
 	v1alpha1.ConditionScaleDownBlocked:      metav1.ConditionTrue,
 	v1alpha1.ConditionForeignPods:           metav1.ConditionTrue,
 	v1alpha1.ConditionFunctionShared:        metav1.ConditionTrue,
+	v1alpha1.ConditionTooManyJobServers:     metav1.ConditionTrue,
+	v1alpha1.ConditionJobsFailing:           metav1.ConditionTrue,
+	v1alpha1.ConditionTargetBelowStartTime:  metav1.ConditionTrue,
 }
 
 const (
@@ -133,6 +136,18 @@ var adviceTable = map[key]advice{
 		severity: Warning, title: "Pods that the pool's Deployment does not control carry the pool's labels.",
 		try: []string{"Delete them, or take the label gearman.dev/pool off.", "kubectl get pods -l gearman.dev/pool=POOL -n NAMESPACE --show-labels"},
 	},
+	{v1alpha1.ConditionJobsFailing, ""}: {
+		severity: Critical, title: "Jobs fail.",
+		try: []string{workerLogs, "If it began with a new image, put the old one back.", editPool},
+	},
+	{v1alpha1.ConditionTargetBelowStartTime, ""}: {
+		severity: Warning, title: "Pods take longer to start than a job should wait.",
+		try: []string{"Raise scaling.targetWaitSeconds or spec.minReplicas, or make the pods start faster.", editPool},
+	},
+	{v1alpha1.ConditionTooManyJobServers, ""}: {
+		severity: Warning, title: "The pool names more job servers than the operator uses.",
+		try: []string{"Name fewer job servers, or raise the limit that the message names.", editPool},
+	},
 	{v1alpha1.ConditionFunctionShared, ""}: {
 		severity: Warning, title: "Several pools serve the same function. Together they start more pods than needed.",
 		try: []string{"List the function in one pool only."},
@@ -141,10 +156,15 @@ var adviceTable = map[key]advice{
 
 func hasQueue(pool *v1alpha1.GearmanWorkerPool) bool { return pool.Status.Queue.Queued > 0 }
 
+// Unhealthy reports whether a condition has the status in which it reports a problem.
+func Unhealthy(c *metav1.Condition) bool {
+	status, ok := unhealthy[c.Type]
+	return ok && c.Status == status
+}
+
 // adviceFor finds the entry for a condition that reports a problem.
 func adviceFor(c metav1.Condition) (advice, bool) {
-	status, ok := unhealthy[c.Type]
-	if !ok || c.Status != status {
+	if !Unhealthy(&c) {
 		return advice{}, false
 	}
 	if a, ok := adviceTable[key{c.Type, c.Reason}]; ok {

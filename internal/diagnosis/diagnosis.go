@@ -57,6 +57,21 @@ func Of(pool *v1alpha1.GearmanWorkerPool) []Problem {
 	return withoutEchoes(out)
 }
 
+// New returns the problems that conditions report after a change and did not report before: warnings and worse, each cause
+// once.
+func New(before, after []metav1.Condition) []Problem {
+	known := map[key]bool{}
+	for i := range before {
+		if c := &before[i]; Unhealthy(c) {
+			known[key{c.Type, c.Reason}] = true
+		}
+	}
+	problems := Of(&v1alpha1.GearmanWorkerPool{Status: v1alpha1.GearmanWorkerPoolStatus{Conditions: after}})
+	return slices.DeleteFunc(problems, func(p Problem) bool {
+		return p.Severity < Warning || known[key{p.Condition, p.Reason}]
+	})
+}
+
 // Worst returns the most severe problem of a pool, if there is one.
 func Worst(pool *v1alpha1.GearmanWorkerPool) (Problem, bool) {
 	problems := Of(pool)

@@ -64,6 +64,36 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func TestNew(t *testing.T) {
+	t.Parallel()
+	condition := func(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason}
+	}
+	stalled, ready := condition("Stalled", metav1.ConditionTrue, "InvalidTLS"), condition("Ready", metav1.ConditionFalse, "InvalidTLS")
+	tests := map[string]struct {
+		before, after []metav1.Condition
+		want          []string
+	}{
+		"a new problem, once":      {nil, []metav1.Condition{ready, stalled}, []string{"InvalidTLS"}},
+		"the same problem":         {[]metav1.Condition{ready, stalled}, []metav1.Condition{ready, stalled}, nil},
+		"another reason":           {[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "TargetTaken")}, []string{"TargetTaken"}},
+		"fixed":                    {[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionFalse, "AsExpected")}, nil},
+		"a user's wish is no news": {nil, []metav1.Condition{condition("ScalingActive", metav1.ConditionFalse, "Paused")}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, p := range New(tt.before, tt.after) {
+				got = append(got, p.Reason)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("new problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Every entry belongs to a condition that can be unhealthy, has a title, and its commands name the pool.
 func TestAdvice(t *testing.T) {
 	t.Parallel()

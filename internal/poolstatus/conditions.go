@@ -34,6 +34,10 @@ const (
 	ReasonNoneAnswers        = "NoneAnswers"
 	ReasonLoadBalanced       = "LoadBalanced"
 	ReasonContested          = "Contested"
+	ReasonNotRunnable        = "NotRunnable"
+	ReasonNoJobCompletes     = "NoJobCompletes"
+	ReasonMostJobsFail       = "MostJobsFail"
+	ReasonSlowStart          = "PodsStartSlowly"
 )
 
 // setConditions sets every condition that the operator owns. Messages hold no counts and no times, so that nothing flaps.
@@ -76,7 +80,7 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
 	case f.Contested:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, ReasonContested,
-			"somebody else keeps changing the replicas: stop them, or set scaling.mode to Paused")
+			"somebody else keeps changing the replicas: stop the other writer, or set scaling.mode to Paused")
 	case f.Mode != v1alpha1.ModeAuto:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, string(f.Mode), "scaling.mode is "+string(f.Mode))
 	case reason == ReasonNoneAnswers || reason == ReasonNotPolled:
@@ -86,18 +90,23 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	}
 
 	flag(v1alpha1.ConditionScalingLimited, f.View.Decision.Limited != "", string(f.View.Decision.Limited), limitMessage(f.View.Decision.Limited))
-	flag(v1alpha1.ConditionBacklogNotRunnable, f.View.Decision.NotRunnable, "NotHandedOut",
-		"jobs are queued that the job server gives to no free worker: they are delayed, were cancelled, or their clients left")
-	flag(v1alpha1.ConditionBacklogNotProgressing, f.View.Decision.NotProgressing, "NoJobEndsWell",
-		"jobs run, but for long none has ended well: look at the workers' logs for a job that always fails")
+	flag(v1alpha1.ConditionBacklogNotRunnable, f.View.Decision.NotRunnable, ReasonNotRunnable,
+		"jobs are queued that the job server gives to no free worker: they are delayed or canceled, or their clients left")
+	flag(v1alpha1.ConditionBacklogNotProgressing, f.View.Decision.NotProgressing, ReasonNoJobCompletes,
+		"jobs are running but none has completed for a long time: check the worker logs for a job that always fails")
 	excess := f.View.Sample.Excess
 	flag(v1alpha1.ConditionTooManyJobServers, excess.Any(), "BeyondLimit", excessMessage(excess))
 	blocked := removalMessage(f)
 	flag(v1alpha1.ConditionScaleDownBlocked, blocked != "", string(f.Removal.Reason), blocked)
 	flag(v1alpha1.ConditionForeignPods, f.Unowned, "NotOwned",
 		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
+	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
+		"at least half of the jobs that ended in the last minutes failed, more than usual: check the worker logs")
+	flag(v1alpha1.ConditionTargetBelowStartTime, f.View.SlowStart, ReasonSlowStart,
+		"a pod takes longer to start than scaling.targetWaitSeconds, so jobs that wait for a new pod start late: "+
+			"raise the target or minReplicas, or make the pods start faster")
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
-		"each of these pools sees the whole backlog of a function that they serve together, so they start more pods than needed: "+some(f.Shared))
+		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))
 }
 
 // excessMessage says of what there is too much.
@@ -133,13 +142,13 @@ func removalMessage(f *Facts) string {
 func limitMessage(l scaling.Limit) string {
 	switch l {
 	case scaling.LimitMinimum:
-		return "fewer replicas would do, but minReplicas (or a schedule) is higher"
+		return "fewer replicas would suffice, but minReplicas (or a schedule) is higher"
 	case scaling.LimitMaximum:
 		return "more replicas are needed, but maxReplicas (or a schedule) is lower"
 	case scaling.LimitScaleUp:
 		return "more replicas are needed, but scaling.behavior.scaleUp limits the step"
 	case scaling.LimitScaleDown:
-		return "fewer replicas would do, but scaling.behavior.scaleDown limits the step"
+		return "fewer replicas would suffice, but scaling.behavior.scaleDown limits the step"
 	}
 	return string(l)
 }

@@ -33,7 +33,7 @@ func TestConditions(t *testing.T) {
 		"Ready": "True AsExpected", "Reconciling": "False AsExpected", "Stalled": "False AsExpected", "JobServersReachable": "True AllAnswer",
 		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
 		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected", "ScaleDownBlocked": "False AsExpected", "ForeignPods": "False AsExpected",
-		"TooManyJobServers": "False AsExpected",
+		"TooManyJobServers": "False AsExpected", "JobsFailing": "False AsExpected", "TargetBelowStartTime": "False AsExpected",
 	}
 	tests := map[string]struct {
 		facts Facts
@@ -60,7 +60,7 @@ func TestConditions(t *testing.T) {
 		"contested": {with(auto(ok), func(f *Facts) { f.Contested = true }), map[string]string{"ScalingActive": "False Contested"}},
 		"limited":   {with(auto(ok), func(f *Facts) { f.View.Decision.Limited = scaling.LimitMaximum }), map[string]string{"ScalingLimited": "True TooManyReplicas"}},
 		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
-			"BacklogNotRunnable": "True NotHandedOut", "BacklogNotProgressing": "True NoJobEndsWell",
+			"BacklogNotRunnable": "True NotRunnable", "BacklogNotProgressing": "True NoJobCompletes",
 		}},
 		"too many":                            {with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Pool = true }), map[string]string{"TooManyJobServers": "True BeyondLimit"}},
 		"unowned pods":                        {with(auto(ok), func(f *Facts) { f.Unowned = true }), map[string]string{"ForeignPods": "True NotOwned"}},
@@ -70,6 +70,8 @@ func TestConditions(t *testing.T) {
 		"pods of its own that are busy":       {with(auto(ok), blocked(scaling.RemovalBusy, false)), nil},
 		"not for long":                        {with(auto(ok), func(f *Facts) { f.Removal.Reason = scaling.RemovalUnready }), nil},
 		"shared":                              {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
+		"jobs fail":                           {with(auto(ok), func(f *Facts) { f.View.Failing = true }), map[string]string{"JobsFailing": "True MostJobsFail"}},
+		"slow start":                          {with(auto(ok), func(f *Facts) { f.View.SlowStart = true }), map[string]string{"TargetBelowStartTime": "True PodsStartSlowly"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,11 +14,12 @@ type Figures struct {
 	Queued, Running int64
 	Boot            int64 // ms
 	Jobs            int64 // ms, summed over the functions
+	Ended, Failed   int64 // jobs of the last hour
 }
 
 // FiguresOf returns the figures of a view.
 func FiguresOf(v *View) Figures {
-	f := Figures{Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds()}
+	f := Figures{Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds(), Ended: v.LastHour.Completed, Failed: v.LastHour.Failed}
 	for _, jt := range v.Learnt.JobTimes {
 		f.Jobs += jt.Time.Milliseconds()
 	}
@@ -28,6 +29,9 @@ func FiguresOf(v *View) Figures {
 // FiguresIn returns the figures that a status shows.
 func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 	f := Figures{Queued: s.Queue.Queued, Running: s.Queue.Running}
+	if s.LastHour != nil {
+		f.Ended, f.Failed = s.LastHour.Completed, s.LastHour.Failed
+	}
 	if s.Measured != nil {
 		f.Boot = s.Measured.BootMilliseconds
 		for _, l := range s.Measured.Functions {
@@ -39,7 +43,8 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 
 // Moved reports whether any figure has changed enough to be written.
 func (f Figures) Moved(to Figures) bool {
-	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs)
+	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs) ||
+		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed)
 }
 
 // moved reports a change of more than a tenth, or from or to zero.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -54,7 +55,7 @@ func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sin
 func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.GearmanWorkerPoolStatus{a, b} {
-		s.Queue, s.Decision.Terms, s.Measured = v1alpha1.QueueStatus{}, nil, nil
+		s.Queue, s.LastHour, s.Decision.Terms, s.Measured = v1alpha1.QueueStatus{}, nil, nil, nil
 	}
 	return equality.Semantic.DeepEqual(a, b)
 }
@@ -68,6 +69,9 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
 	status.Queue = v1alpha1.QueueStatus{
 		Queued: v.Queued, Running: v.Running,
 		OldestWaitSeconds: int64(d.OldestWait.Seconds()), JobMilliseconds: d.JobTime.Milliseconds(),
+	}
+	if h := v.LastHour; v.JobsTotal != (outcome.Counts{}) {
+		status.LastHour = &v1alpha1.OutcomeStatus{Completed: h.Completed, Failed: h.Failed, Requeued: h.Requeued}
 	}
 	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.Sample.Servers))
 	for i := range v.Sample.Servers {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -19,6 +20,11 @@ type View struct {
 	Sample                   backlog.Sample // without its functions
 	Queued, Running          int64          // summed over them
 	Learnt                   scaling.Learnt
+
+	LastHour, JobsTotal outcome.Counts // what became of jobs in the last hour, and since the pool is watched
+	Failing             bool           // more jobs fail than usual
+	TargetWait          time.Duration  // of the policy then; 0 if the pool scales by jobsPerReplica alone
+	SlowStart           bool           // pods take longer to start than TargetWait
 }
 
 // NewView is the view of a decision that was taken on a sample.
@@ -44,6 +50,7 @@ type Mark struct {
 	reason                      scaling.Reason
 	limited                     scaling.Limit
 	notRunnable, notProgressing bool
+	failing, slowStart          bool
 	excess                      backlog.Excess
 	servers                     uint64 // a hash of their states
 }
@@ -52,7 +59,8 @@ type Mark struct {
 func MarkOf(v *View) Mark {
 	m := Mark{
 		replicas: v.Decision.Replicas, reason: v.Decision.Reason, limited: v.Decision.Limited,
-		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing, excess: v.Sample.Excess,
+		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing,
+		failing: v.Failing, slowStart: v.SlowStart, excess: v.Sample.Excess,
 	}
 	h := fnv.New64a()
 	var buffer [128]byte

@@ -34,6 +34,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MeasuredFunctionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MeasuredStatus"):
 		return &apiv1alpha1.MeasuredStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OutcomeStatus"):
+		return &apiv1alpha1.OutcomeStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QueueStatus"):
 		return &apiv1alpha1.QueueStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RuntimeSpec"):

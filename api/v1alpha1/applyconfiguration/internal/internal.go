@@ -195,6 +195,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: functions
       type:
         scalar: string
+    - name: lastHour
+      type:
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.OutcomeStatus
     - name: lastScaleTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -260,6 +263,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.OutcomeStatus
+  map:
+    fields:
+    - name: completed
+      type:
+        scalar: numeric
+    - name: failed
+      type:
+        scalar: numeric
+    - name: requeued
+      type:
+        scalar: numeric
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.PodRemovalPolicy
   scalar: string
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.QueueStatus

@@ -34,6 +34,8 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	Selector *string `json:"selector,omitempty"`
 	// Queue sums the queues of all job servers and functions.
 	Queue *QueueStatusApplyConfiguration `json:"queue,omitempty"`
+	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry.
+	LastHour *OutcomeStatusApplyConfiguration `json:"lastHour,omitempty"`
 	// Servers reports the state of each job server.
 	Servers []ServerStatusApplyConfiguration `json:"servers,omitempty"`
 	// Decision is the last scaling decision and the reason for it.
@@ -43,7 +45,8 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	// LastScaleTime is when replicas was last changed.
 	LastScaleTime *v1.Time `json:"lastScaleTime,omitempty"`
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
-	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, TooManyJobServers.
+	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
+	// TooManyJobServers.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -130,6 +133,14 @@ func (b *GearmanWorkerPoolStatusApplyConfiguration) WithSelector(value string) *
 // If called multiple times, the Queue field is set to the value of the last call.
 func (b *GearmanWorkerPoolStatusApplyConfiguration) WithQueue(value *QueueStatusApplyConfiguration) *GearmanWorkerPoolStatusApplyConfiguration {
 	b.Queue = value
+	return b
+}
+
+// WithLastHour sets the LastHour field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastHour field is set to the value of the last call.
+func (b *GearmanWorkerPoolStatusApplyConfiguration) WithLastHour(value *OutcomeStatusApplyConfiguration) *GearmanWorkerPoolStatusApplyConfiguration {
+	b.LastHour = value
 	return b
 }
 
