@@ -217,12 +217,17 @@ func (c *Client) Echo(ctx context.Context, data []byte) error {
 
 // ask sends a request that is answered by one packet.
 func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]byte) []byte) (proto.Packet, error) {
+	return c.askText(ctx, s, step, noText, encode)
+}
+
+// askText is ask of what may be answered by a line of text instead, as a packet without a type.
+func (c *Client) askText(ctx context.Context, s *server, step string, text textKind, encode func([]byte) []byte) (proto.Packet, error) {
 	conn, err := c.connect(ctx, s, calls)
 	if err != nil {
 		return proto.Packet{}, err
 	}
 	answer := make(chan reply, 1)
-	if _, err := conn.stage(ctx, request{reply: answer}, encode, nil); err != nil {
+	if _, err := conn.stage(ctx, request{reply: answer, text: text}, encode, nil); err != nil {
 		return proto.Packet{}, fmt.Errorf("%s: %w", step, err)
 	}
 	conn.out.flush()

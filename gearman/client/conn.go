@@ -47,7 +47,7 @@ type request struct {
 	pipe   *Pipeline // a pipeline's submission
 	n      uint64    // pipe's number for it
 	reply  chan<- reply
-	text   textKind // a command of ours that is answered by a line of text; nobody waits
+	text   textKind // a command that is answered by a line of text
 	void   bool     // taken back before it was sent
 }
 

@@ -107,6 +107,9 @@ func (x *conn) readText() error {
 	defer x.mu.Unlock()
 	answered, _ := x.requests.pop() // r: only this goroutine takes any
 	x.answered = true
+	if answered.reply != nil {
+		answered.reply <- reply{packet: proto.Packet{Data: bytes.Clone(line)}}
+	}
 	switch answered.text {
 	case versionText:
 		x.version = proto.ParseVersion(string(line))

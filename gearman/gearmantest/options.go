@@ -16,7 +16,7 @@ const (
 type config struct {
 	rules  rules
 	me     identity
-	addr   string // of an in-memory server
+	addr   string // of an in-memory server, or to listen on
 	memory bool
 	tls    *tls.Config
 	on     net.Listener
@@ -31,6 +31,9 @@ type Option func(*config)
 func InMemory(addr string) Option {
 	return func(c *config) { c.memory, c.addr = true, addr }
 }
+
+// WithAddr makes the server listen on an address ("host:port"), instead of a loopback port of its own.
+func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 
 // WithListener makes the server use a listener, at an address of the caller's choice, instead of a loopback port of its own. The server
 // closes it.

@@ -1,6 +1,7 @@
 package gearmantest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -117,8 +118,8 @@ func (s *Server) Start() {
 	l := s.cfg.on
 	if l == nil && !s.cfg.memory {
 		var err error
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			panic(fmt.Sprintf("gearmantest: no loopback port to listen on: %v", err))
+		if l, err = net.Listen("tcp", cmp.Or(s.cfg.addr, "127.0.0.1:0")); err != nil {
+			panic(fmt.Sprintf("gearmantest: %v", err))
 		}
 	}
 	s.mu.Lock()

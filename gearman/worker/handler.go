@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // Handler runs a job and returns its result.
@@ -130,12 +132,12 @@ func (f *function) call(ctx context.Context, job *Job) (result []byte, err error
 		}
 	}()
 	switch {
-	case job.spoolErr == nil:
+	case job.payloadErr == nil:
 		result, err = f.handler(ctx, job)
-	case f.onSpoolError != nil:
-		err = errors.Join(f.onSpoolError(ctx, job, job.spoolErr), job.spoolErr)
+	case f.onSpoolError != nil && !errors.Is(job.payloadErr, proto.ErrTooLarge):
+		err = errors.Join(f.onSpoolError(ctx, job, job.payloadErr), job.payloadErr)
 	default:
-		err = job.spoolErr
+		err = job.payloadErr
 	}
 	returned = true
 	return result, err

@@ -17,20 +17,20 @@ var ErrJobDone = errors.New("the job has ended")
 
 // Job is a job in work. Its methods may be called from several goroutines until the handler has returned.
 type Job struct {
-	handle   string
-	unique   string  // as the server has it
-	key      string  // what identifies the job through its attempts, see splitKey
-	attempt  int     // by its key
-	again    int     // runs in the slot before this one
-	next     Outcome // Retried or Buried, once that is confirmed
-	fn       *function
-	slot     int
-	server   string
-	version  proto.Version
-	workload []byte
-	spool    *os.File // instead of workload
-	spoolErr error    // why there is neither
-	size     int64
+	handle     string
+	unique     string  // as the server has it
+	key        string  // what identifies the job through its attempts, see splitKey
+	attempt    int     // by its key
+	again      int     // runs in the slot before this one
+	next       Outcome // Retried or Buried, once that is confirmed
+	fn         *function
+	slot       int
+	server     string
+	version    proto.Version
+	workload   []byte
+	spool      *os.File // instead of workload
+	payloadErr error    // why there is neither
+	size       int64
 
 	link *link
 	// Of the goroutine that runs the job alone.

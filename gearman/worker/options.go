@@ -59,6 +59,10 @@ type Options struct {
 	ClientID func(slot int) string
 	// Prefix is put before the name of each function towards the servers, and taken off for handlers.
 	Prefix string
+	// MaxPayload is the largest payload of a job in bytes. A job with a larger one fails, and is told of by Hooks.JobDone as [proto.ErrTooLarge];
+	// neither its handler nor a RetryPolicy sees it. The default is 256 MiB where payloads are kept in memory, and no limit with
+	// SpoolAbove, which is set for large ones. Below 0 there is no limit.
+	MaxPayload int64
 	// SpoolAbove is the payload size in bytes above which a job's payload is written to a file while it is received, instead of being kept in
 	// memory (default: never). What comes of a job whose payload the file can't take, OnSpoolError says.
 	SpoolAbove int64
@@ -188,6 +192,9 @@ func (o *Options) setDefaults() ([]gearman.Address, error) {
 		if *d.value <= 0 {
 			*d.value = d.fallback
 		}
+	}
+	if o.MaxPayload == 0 && o.SpoolAbove <= 0 {
+		o.MaxPayload = 256 << 20
 	}
 	o.ReconnectMax = max(o.ReconnectMax, o.ReconnectMin)
 	o.RegrabMax = max(o.RegrabMax, o.RegrabMin)

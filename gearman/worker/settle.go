@@ -61,6 +61,9 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 	p := job.fn.retry
 	for {
 		result, err := job.fn.call(ctx, job)
+		if job.payloadErr != nil { // there is nothing to submit anew
+			return result, err
+		}
 		if err == nil || job.exited || errors.Is(err, ErrRequeue) || s.w.jobs.Err() != nil || job.isLate() {
 			return result, err
 		}

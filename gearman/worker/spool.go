@@ -36,6 +36,14 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 		return nil, err
 	}
 	job.size = in.Rest()
+	if limit := c.w.o.MaxPayload; limit > 0 && job.size > limit {
+		job.payloadErr = fmt.Errorf("a payload of %d bytes, where at most %d are taken (Options.MaxPayload): %w", job.size, limit, proto.ErrTooLarge)
+		_, err := io.Copy(io.Discard, in) // read all the same, for the connection's other jobs
+		if err == nil && in.Rest() > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return job, err
+	}
 	if limit := c.w.o.SpoolAbove; limit > 0 && job.size > limit {
 		return job, l.readSpool(job)
 	}
@@ -95,7 +103,7 @@ func (l *link) readSpool(job *Job) error {
 		return fmt.Errorf("spool a payload of %d bytes: %w", job.size, err)
 	}
 	if w.err != nil {
-		job.spoolErr = fmt.Errorf("spool a payload of %d bytes: %w", job.size, w.err)
+		job.payloadErr = fmt.Errorf("spool a payload of %d bytes: %w", job.size, w.err)
 	}
 	return nil
 }

@@ -215,7 +215,7 @@ func (j *Job) bytesOut() int64 {
 func (j *Job) alive() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.ended {
+	if j.ended || j.link == nil { // or it is of no worker, as one that a test made
 		return ErrJobDone
 	}
 	return nil

@@ -1,0 +1,113 @@
+package workertest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+)
+
+// Job is what the handler is given.
+type Job struct {
+	Function string // default "test"
+	Unique   string // default: none
+	Payload  []byte
+	// Options are those of the worker's function, such as worker.Timeout.
+	Options []worker.Option
+	// Server are options of the job server, such as its dialect (default: gearmand).
+	Server []gearmantest.Option
+}
+
+// Progress is one report of how far the job is.
+type Progress struct{ Numerator, Denominator uint64 }
+
+// Record is what came of the job.
+type Record struct {
+	// Outcome is how the job ended, HandlerErr the error of the handler that led to it.
+	Outcome    worker.Outcome
+	HandlerErr error
+	// Result is what a client got, Err the error it got instead: nil, or one that is client.ErrFailed, and a client.ExceptionError if the handler
+	// gave a reason by worker.Exception. For a job that was requeued both are empty.
+	Result []byte
+	Err    error
+	// Parts, Warnings and Progress are what the handler sent while it ran, in order.
+	Parts, Warnings [][]byte
+	Progress        []Progress
+}
+
+const address = "192.0.2.1:4730" // in memory: nothing is ever sent there
+
+// Run runs the handler once. When ctx ends before the handler has returned, the handler's own context ends by a hard stop of the worker.
+func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
+	if job.Function == "" {
+		job.Function = "test"
+	}
+	server := gearmantest.NewServer(append(job.Server, gearmantest.InMemory(address))...)
+	defer server.Close()
+	var rec Record
+	ended := make(chan struct{})
+	var once sync.Once
+	w, err := worker.New(worker.Options{
+		Servers: []string{address}, Dialer: server.DialContext,
+		Hooks: worker.Hooks{JobDone: func(_ *worker.Job, d worker.Done) {
+			once.Do(func() {
+				rec.Outcome, rec.HandlerErr = d.Outcome, d.Err
+				close(ended)
+			})
+		}},
+	})
+	if err != nil {
+		return rec, err
+	}
+	var first sync.Once
+	if err := w.Handle(job.Function, func(ctx context.Context, j *worker.Job) (result []byte, err error) {
+		err = worker.ErrRequeue // of a second run: the first has told everything
+		first.Do(func() { result, err = handler(ctx, j) })
+		return result, err
+	}, job.Options...); err != nil {
+		return rec, err
+	}
+	c, err := client.New(client.Options{Servers: []string{address}, Dialer: server.DialContext, Exceptions: true})
+	if err != nil {
+		return rec, err
+	}
+	var running sync.WaitGroup
+	var runErr error
+	running.Go(func() {
+		runErr = w.Run(ctx)
+		once.Do(func() { // the worker ended before it had the job
+			rec.Outcome, rec.HandlerErr = worker.Abandoned, cmp.Or(runErr, context.Cause(ctx))
+			close(ended)
+		})
+	})
+	stop := context.AfterFunc(ctx, w.StopNow)
+	defer stop()
+	seen, leave := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() {
+		<-ended
+		if rec.Outcome >= worker.Requeued {
+			leave() // no client gets anything of it now
+		}
+	})
+	results, _ := c.RunSet(seen, &client.Task{
+		Function: job.Function, Unique: job.Unique, Payload: job.Payload,
+		OnStatus:  func(n, d uint64) { rec.Progress = append(rec.Progress, Progress{n, d}) },
+		OnData:    func(b []byte) { rec.Parts = append(rec.Parts, b) },
+		OnWarning: func(b []byte) { rec.Warnings = append(rec.Warnings, b) },
+	})
+	<-ended
+	leave()
+	w.StopNow()
+	running.Wait()
+	if rec.Outcome < worker.Requeued {
+		rec.Result, rec.Err = results[0].Data, results[0].Err
+	}
+	if errors.Is(runErr, worker.ErrStopped) {
+		runErr = nil // by us
+	}
+	return rec, errors.Join(runErr, c.Close())
+}
