@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -78,7 +79,7 @@ func init() { // the table's functions find their own entries in it
 			w.servers[f.Server].Restart(true)
 			return func() {}
 		}},
-		{"server-refuses", ofServer, 10 * s, 60 * s, 150 * s, func(w *World, f Fault) func() {
+		{"server-refuses", ofServer, 10 * s, 120 * s, 150 * s, func(w *World, f Fault) func() {
 			w.servers[f.Server].Refuse()
 			w.servers[f.Server].CloseConnections()
 			return func() {
@@ -87,7 +88,7 @@ func init() { // the table's functions find their own entries in it
 				}
 			}
 		}},
-		{"server-unreachable", ofServer, 10 * s, 60 * s, 150 * s, func(w *World, f Fault) func() {
+		{"server-unreachable", ofServer, 20 * s, 150 * s, 150 * s, func(w *World, f Fault) func() {
 			w.net.SetLost(serverAddr(f.Server), true)
 			return func() { w.net.SetLost(serverAddr(f.Server), false) }
 		}},
@@ -156,6 +157,16 @@ func init() { // the table's functions find their own entries in it
 			}
 			return func() {}
 		}},
+		{"pool-deleted", ofUser | ofPods | ofLeader, 5 * s, 60 * s, 150 * s, func(w *World, f Fault) func() {
+			w.kube.UserDelete(kube.KindPool, w.key(f.Pool))
+			return func() {
+				again := poolOf(&w.plan.Pools[f.Pool])
+				again.Spec = w.specOf(f.Pool)
+				if err := w.kube.UserCreate(again); err != nil && !apierrors.IsAlreadyExists(err) { // two may overlap
+					w.fail("runtime", "create the pool again: %v", err)
+				}
+			}
+		}},
 		{"operator-restarts", ofLeader, s, 30 * s, 150 * s, func(w *World, _ Fault) func() {
 			w.product.end()
 			return func() { w.lead() }
@@ -177,19 +188,35 @@ func serverFault(of func(n int) gearmantest.Fault) func(*World, Fault) func() {
 	}
 }
 
-// editPool changes a pool's spec and puts it back.
+// edit is a change of a pool's spec that a user made and will take back.
+type edit struct {
+	change func(*v1alpha1.GearmanWorkerPoolSpec, int)
+	n      int
+}
+
+// editPool changes a pool's spec and takes that back. Edits may overlap.
 func editPool(change func(*v1alpha1.GearmanWorkerPoolSpec, int)) func(*World, Fault) func() {
 	return func(w *World, f Fault) func() {
-		var before v1alpha1.GearmanWorkerPoolSpec
-		w.kube.UserEdit(kube.KindPool, w.key(f.Pool), "user", func(o client.Object) {
-			p := o.(*v1alpha1.GearmanWorkerPool)
-			p.Spec.DeepCopyInto(&before)
-			change(&p.Spec, f.N)
-		})
+		e := &edit{change, f.N}
+		w.edits[f.Pool] = append(w.edits[f.Pool], e)
+		write := func() {
+			w.kube.UserEdit(kube.KindPool, w.key(f.Pool), "user", func(o client.Object) { o.(*v1alpha1.GearmanWorkerPool).Spec = w.specOf(f.Pool) })
+		}
+		write()
 		return func() {
-			w.kube.UserEdit(kube.KindPool, w.key(f.Pool), "user", func(o client.Object) { o.(*v1alpha1.GearmanWorkerPool).Spec = before })
+			w.edits[f.Pool] = slices.DeleteFunc(w.edits[f.Pool], func(other *edit) bool { return other == e })
+			write()
 		}
 	}
+}
+
+// specOf is what a pool's users want it to be now.
+func (w *World) specOf(pool int) v1alpha1.GearmanWorkerPoolSpec {
+	spec := poolOf(&w.plan.Pools[pool]).Spec
+	for _, e := range w.edits[pool] {
+		e.change(&spec, e.n)
+	}
+	return spec
 }
 
 // nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead; later the node is removed and its pods with it.

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
@@ -21,13 +22,13 @@ var pulse atomic.Int64
 type monitor struct {
 	w *World
 
-	mu      sync.Mutex
-	faults  []Fault
-	endAt   time.Time          // no more jobs come
-	samples map[int][]snapshot // by pool
-	removed map[int]int        // pods that were deleted, by pool
-	busy    int                // of them, those that were removed while other jobs ran
-	most    int                // pods at once
+	mu       sync.Mutex
+	faults   []Fault
+	finished bool
+	samples  map[int][]snapshot // by pool
+	removed  map[int]int        // pods that were deleted, by pool
+	busy     int                // of them, those that were removed while other jobs ran
+	most     int                // pods at once
 }
 
 // snapshot is a pool at one moment.
@@ -40,9 +41,11 @@ type snapshot struct {
 	rollout  bool
 	live     int // pods that are not terminating
 	ready    int
-	blocked  int // pods that can't start for a reason that Kubernetes gives
-	open     int // jobs that are not done
-	runs     int // jobs that run
+	blocked  int  // pods that can't start for a reason that Kubernetes gives
+	open     int  // jobs that are not done
+	runs     int  // jobs that run
+	starting int  // pods that are neither ready nor blocked
+	answers  bool // the operator says that all job servers answer, or doesn't know
 }
 
 func newMonitor(w *World) *monitor {
@@ -55,10 +58,11 @@ func (m *monitor) fault(f Fault) {
 	m.faults = append(m.faults, f)
 }
 
-func (m *monitor) ending() {
+// finish ends the snapshots: what comes later is not judged by them.
+func (m *monitor) finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.endAt = time.Now()
+	m.finished = true
 }
 
 // run takes the snapshots.
@@ -75,8 +79,10 @@ func (m *monitor) run(ctx context.Context) {
 		for pool := range m.w.plan.Pools {
 			s := m.w.snapshot(pool)
 			m.mu.Lock()
-			m.samples[pool] = append(m.samples[pool], s)
-			m.most = max(m.most, s.live)
+			if !m.finished {
+				m.samples[pool] = append(m.samples[pool], s)
+				m.most = max(m.most, s.live)
+			}
 			m.mu.Unlock()
 		}
 	}
@@ -90,6 +96,7 @@ func (w *World) snapshot(pool int) snapshot {
 	if p == nil || d == nil {
 		return s
 	}
+	s.answers = !meta.IsStatusConditionFalse(p.Status.Conditions, v1alpha1.ConditionJobServersReachable)
 	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
 	s.auto = policy.Mode(&p.Spec) == v1alpha1.ModeAuto
 	if policy.Mode(&p.Spec) == v1alpha1.ModeManual {
@@ -111,6 +118,7 @@ func (w *World) snapshot(pool int) snapshot {
 			s.blocked++
 		}
 	}
+	s.starting = max(0, s.live-s.ready-s.blocked)
 	return s
 }
 

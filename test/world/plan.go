@@ -67,12 +67,19 @@ const maxJobTime = 100 * time.Second
 func NewPlan(seed uint64) *Plan {
 	g := generator{rand.New(rand.NewPCG(seed, 0x91a4))}
 	p := &Plan{Seed: seed, For: g.between(10*time.Minute, 15*time.Minute), Servers: 1 + g.IntN(3), Nodes: 3 + g.IntN(6)}
-	p.PerNode = 8 + g.IntN(20)
+	most := int32(0)
 	for i := range 1 + g.IntN(10)/6 { // one, in four of ten seeds two
 		p.Pools = append(p.Pools, g.pool(p, i))
+		most += p.Pools[i].Max
 	}
-	for range []int{0, 1, 1, 2, 2, 2, 3, 3, 4, 5}[g.IntN(10)] {
-		p.Faults = append(p.Faults, g.fault(p))
+	// Room for all pools at their maximum, a rollout, and one node that is gone.
+	p.PerNode = 2 + int(most)*5/4/(p.Nodes-1) + g.IntN(6)
+	for i := range []int{0, 1, 2, 2, 3, 3, 3, 4, 4, 5}[g.IntN(10)] {
+		f := g.fault(p)
+		if i < 2 { // so that each kind comes in its share of any run of seeds
+			f = g.faultOf(p, &kinds[(seed*uint64(1+6*i)+uint64(13*i))%uint64(len(kinds))])
+		}
+		p.Faults = append(p.Faults, f)
 	}
 	slices.SortFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return p
@@ -115,7 +122,7 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 	function := func() string { return pool.Functions[g.IntN(len(pool.Functions))] }
 	begin := g.between(5*time.Second, 40*time.Second)
 	rest := p.For - begin
-	switch g.IntN(6) {
+	switch []int{0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 4, 5}[g.IntN(12)] {
 	case 0: // many pods are busy, then short jobs flow that need few
 		long := g.between(20*time.Second, 60*time.Second)
 		return []Stream{
@@ -151,11 +158,14 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 }
 
 func (g generator) fault(p *Plan) Fault {
+	return g.faultOf(p, &kinds[g.IntN(len(kinds))])
+}
+
+func (g generator) faultOf(p *Plan, k *kind) Fault {
 	f := Fault{
-		Kind: kinds[g.IntN(len(kinds))].name, At: g.between(time.Minute, p.For-3*time.Minute), Pool: g.IntN(len(p.Pools)), Server: g.IntN(p.Servers),
+		Kind: k.name, At: g.between(time.Minute, p.For-3*time.Minute), Pool: g.IntN(len(p.Pools)), Server: g.IntN(p.Servers),
 		Node: g.IntN(p.Nodes), N: g.IntN(100),
 	}
-	k := kindNamed(f.Kind)
 	f.For = g.between(k.least, k.most)
 	return f
 }

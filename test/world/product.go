@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -77,6 +78,15 @@ func (p *product) end() {
 	p.stop()
 	p.host.Kill()
 	p.wg.Wait()
+}
+
+// counts are what the operator says it keeps, by kind.
+func (p *product) counts() map[string]int {
+	out := map[string]int{}
+	for _, of := range p.entries {
+		maps.Copy(out, of())
+	}
+	return out
 }
 
 // recorder takes the operator's events.

@@ -49,7 +49,10 @@ var invariants = []struct {
 	{"bounds", false, (*judge).bounds},
 	{"up", false, (*judge).up},
 	{"down", false, (*judge).down},
+	{"evidence", true, (*judge).evidence},
+	{"truth", false, (*judge).truth},
 	{"quiet", true, (*judge).quiet},
+	{"memory", true, (*judge).memory},
 }
 
 // judge looks at a run that is over.

@@ -23,6 +23,8 @@ const (
 	namespace = "jobs"
 	// noProgress is when a world whose faults have ended gives up waiting for a job.
 	noProgress = 10 * time.Minute
+	// forgotten is when an operator without pools has let go of all of them, their job servers' addresses included.
+	forgotten = time.Minute
 )
 
 // World is one run of a plan.
@@ -37,8 +39,10 @@ type World struct {
 	names     *names
 	servers   []*gearmantest.Server
 	product   *product // used by the faults' goroutine, and before and after it
+	edits     map[int][]*edit // of pools; used by the faults' goroutine
 	dnsDown   atomic.Bool
 	monitor   *monitor
+	kept      map[string]int // what the operator still counted once all pools were gone
 	wg        sync.WaitGroup // what has to end before the servers do
 
 	mu         sync.Mutex
@@ -50,7 +54,7 @@ type World struct {
 
 // Run plays a plan. It must be called in a synctest bubble.
 func Run(plan *Plan) *Result {
-	w := &World{plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed), processes: map[string]*process{}}
+	w := &World{plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed), processes: map[string]*process{}, edits: map[int][]*edit{}}
 	w.names = &names{w}
 	w.build()
 	ctx, stop := context.WithCancel(context.Background())
@@ -63,6 +67,7 @@ func Run(plan *Plan) *Result {
 	w.lead()
 	w.play()
 	w.settle()
+	w.forget()
 	w.product.end()
 	stop()
 	cluster.Wait()
@@ -207,7 +212,6 @@ func (w *World) submit(pool, n int, s *Stream) {
 
 // settle waits until all jobs are done, or none has been for so long that those which are left never will be.
 func (w *World) settle() {
-	w.monitor.ending()
 	last, left := time.Now(), w.ledger.unfinished()
 	for left > 0 && time.Since(last) < noProgress {
 		time.Sleep(time.Second + 7)
@@ -216,6 +220,16 @@ func (w *World) settle() {
 		}
 	}
 	time.Sleep(10 * time.Second) // for results that are on their way
+}
+
+// forget deletes all pools and gives the operator time to let go of what it knows of them.
+func (w *World) forget() {
+	for i := range w.plan.Pools {
+		w.kube.UserDelete(kube.KindPool, w.key(i))
+	}
+	w.monitor.finish()
+	time.Sleep(forgotten)
+	w.kept = w.product.counts()
 }
 
 func (w *World) addProcess(uid string, p *process) {

@@ -12,6 +12,9 @@ import (
 // kubelet sees one pod from its node's side, from its binding to its end.
 func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 	defer n.forget(st)
+	if !n.heard(ctx, st) {
+		return
+	}
 	if !n.wait(ctx, st, n.between(st.key.Name, 100*time.Millisecond, 600*time.Millisecond)) || !n.pull(ctx, st) || !n.wait(ctx, st, n.between(st.key.Name, n.Boot.Least, n.Boot.Most)) {
 		n.finish(ctx, st)
 		return
@@ -26,6 +29,19 @@ func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 		}
 	}
 	n.finish(ctx, st)
+}
+
+// heard waits until the node hears of the pod: a silent one doesn't. false: the pod is gone before.
+func (n *Nodes) heard(ctx context.Context, st *podState) bool {
+	for n.silent(st) {
+		if !sleep(ctx, n.between(st.key.Name, 900*time.Millisecond, 1100*time.Millisecond)) {
+			return false
+		}
+		if o, err := n.server.read(KindPod, st.key); err != nil || o.GetUID() != st.uid {
+			return false
+		}
+	}
+	return true
 }
 
 // wait sleeps; false: the pod is to end.
@@ -89,6 +105,9 @@ func (n *Nodes) pull(ctx context.Context, st *podState) bool {
 func (n *Nodes) live(ctx context.Context, st *podState, life int32) bool {
 	o, err := n.server.read(KindPod, st.key)
 	if err != nil || o.GetUID() != st.uid {
+		return false
+	}
+	if !n.heard(ctx, st) {
 		return false
 	}
 	st.process = n.start(o.(*corev1.Pod))

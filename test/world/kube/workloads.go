@@ -89,6 +89,7 @@ func (w *Workloads) Run(ctx context.Context) {
 			AddFunc: f, UpdateFunc: func(_, o any) { f(o) }, DeleteFunc: f,
 		})
 	}
+	_, _ = w.cache.informer(KindPool).AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) { w.orphaned(o.(client.Object)) }})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = w.cache.Start(ctx) })
 	defer wg.Wait()
@@ -176,6 +177,17 @@ func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
 	}
 	st.sets = slices.DeleteFunc(st.sets, func(rs *replicaSet) bool { return rs != current && rs.replicas == 0 && len(pods[rs.uid]) == 0 })
 	w.writeStatus(key, d, st, current, pods)
+}
+
+// orphaned is the garbage collector: the Deployment of a pool that is gone goes too.
+func (w *Workloads) orphaned(pool client.Object) {
+	d, err := w.server.read(KindDeployment, keyOf(pool))
+	if err != nil {
+		return // gone already
+	}
+	if owner := metav1.GetControllerOf(d); owner != nil && owner.UID == pool.GetUID() {
+		_ = w.server.delete(KindDeployment, keyOf(d), nil) // gone already
+	}
 }
 
 // collect deletes the pods of a Deployment that is gone.
