@@ -38,7 +38,7 @@ type World struct {
 	net       *wire.Network
 	names     *names
 	servers   []*gearmantest.Server
-	product   *product // used by the faults' goroutine, and before and after it
+	product   *product        // used by the faults' goroutine, and before and after it
 	edits     map[int][]*edit // of pools; used by the faults' goroutine
 	dnsDown   atomic.Bool
 	monitor   *monitor

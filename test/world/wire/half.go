@@ -17,6 +17,7 @@ type half struct {
 	last    time.Time // when the last chunk arrives: chunks keep their order
 	err     error     // no chunk is put in any more; a reader gets it after the last
 	frozen  bool
+	held    bool          // packets are lost and sent again: all arrives once that ends
 	changed chan struct{} // closed at each change
 }
 
@@ -81,7 +82,7 @@ func (h *half) await(local bool, deadline <-chan struct{}) error {
 		h.mu.Lock()
 		var wait time.Duration = -1
 		switch {
-		case h.frozen && (h.err == nil || !local):
+		case (h.frozen || h.held) && (h.err == nil || !local):
 		case len(h.chunks) > 0:
 			if wait = time.Until(h.chunks[0].at); wait <= 0 {
 				return nil
@@ -164,9 +165,16 @@ func (h *half) close(err error, drop bool) {
 // cut ends the direction at once, frozen or not.
 func (h *half) cut(err error) {
 	h.mu.Lock()
-	h.frozen = false
+	h.frozen, h.held = false, false
 	h.mu.Unlock()
 	h.close(err, true)
+}
+
+func (h *half) hold(held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = held
+	h.notify()
 }
 
 func (h *half) freeze() {

@@ -34,6 +34,8 @@ type Network struct {
 type server struct {
 	dial Dial
 	lost bool // packets to and from it are lost
+
+	conns []*Conn
 }
 
 // New returns a network without servers.
@@ -46,11 +48,17 @@ func (n *Network) Add(address string, d Dial) {
 	n.servers[address] = &server{dial: d}
 }
 
-// SetLost loses all new connections to a server, or ends that: dialing it then takes until the caller gives up.
+// SetLost loses all packets to and from a server, or ends that: dialing it then takes until the caller gives up, and what is sent on a connection arrives at the end.
 func (n *Network) SetLost(address string, lost bool) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.servers[address].lost = lost
+	s := n.servers[address]
+	s.lost = lost
+	conns := slices.Clone(s.conns)
+	n.mu.Unlock()
+	for _, c := range conns {
+		c.in.hold(lost)
+		c.out.hold(lost)
+	}
 }
 
 // Wait returns when all connections have ended.
@@ -116,6 +124,9 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 		return fail(syscall.ENETDOWN)
 	}
 	h.conns = append(slices.DeleteFunc(h.conns, (*Conn).over), c)
+	h.net.mu.Lock()
+	s.conns = append(slices.DeleteFunc(s.conns, (*Conn).over), c)
+	h.net.mu.Unlock()
 	h.net.wg.Go(func() { c.send(far) })
 	h.net.wg.Go(func() { c.receive(far) })
 	return c, nil
