@@ -345,7 +345,7 @@ func (r *remover) mark(going int) {
 		return
 	}
 	rest := r.order[going:]
-	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced {
+	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced && r.busyForLong(at.pod) {
 		r.patch(at.pod, 0)
 	}
 	need := len(rest) - int(in.Want)
@@ -372,6 +372,12 @@ func (r *remover) mark(going int) {
 		r.patch(p, markBase+r.s.Next)
 		r.s.Next++
 	}
+}
+
+// busyForLong reports whether a pod was busy at two polls in a row. One that works on short jobs is often idle at the next poll, and waiting for that takes no
+// longer than taking its mark off.
+func (r *remover) busyForLong(p *Pod) bool {
+	return p.Busy == 0 || p.BusySince.IsZero() || r.in.Answer.Sub(p.BusySince) >= r.in.Poll/2
 }
 
 // mayMark reports whether a ready pod can be chosen to go.

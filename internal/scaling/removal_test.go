@@ -141,6 +141,13 @@ func TestRemove(t *testing.T) {
 			h.busy(0, 4) // the third mark
 			return h.round()
 		}, outcome{8, 2, RemovalBusy}},
+		"a pod that has just become busy keeps its mark for a poll": {10, 4, func(h *herd) Removal {
+			h.busy(0, 1)
+			h.round()
+			h.busy(0, 4)
+			h.in.Pods[4].BusySince = h.in.Now.Add(removalPoll)
+			return h.round()
+		}, outcome{8, 0, RemovalBusy}},
 		"nothing is marked while a job server is silent": {10, 4, func(h *herd) Removal { h.busy(0); h.in.Complete = false; return h.round() },
 			outcome{10, 0, RemovalHeld}},
 		"a pod that never was ready goes first": {10, 9, func(h *herd) Removal {
