@@ -194,7 +194,10 @@ func (s *OrderingState) remember(in *OrderingInput, c *census) {
 // allowance is how many pods that don't start may be there at a time.
 func (s *OrderingState) allowance(c *census) int32 {
 	if c.failing+c.refused > 0 {
-		return max(2, (c.working+4)/5) // one bad node in ten must not starve those that work
+		if c.working == 0 {
+			return 2
+		}
+		return max(3, (c.working+4)/5) // one bad node in ten must not starve those that work
 	}
 	return int32(min(int64(max(5, (c.working+1)/2))<<s.Doublings, math.MaxInt32))
 }
@@ -212,8 +215,10 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 	if c.blocked() == 0 {
 		return
 	}
-	tries := min(c.failing, s.tries(in, c, allowed))
-	growth := max(0, missing-c.blocked()+tries)
+	if c.failing > 0 && in.Now.Sub(s.FailingSince) >= anotherTry {
+		allowed++ // all that are allowed may have met bad nodes: one more is tried, until it is given up
+	}
+	growth := max(0, missing-c.blocked()+min(c.failing, s.tries(in, c, allowed)))
 	most := max(in.Replicas, c.working+c.starting+c.excused+allowed)
 	if n := min(in.Replicas+growth, most); n < in.Want {
 		o.Replicas, o.Limited = n, true

@@ -96,11 +96,14 @@ func TestGrow(t *testing.T) {
 		play  func(c *crowd)
 		want  outcome
 	}{
-		"pods that start are ordered as wanted":       {newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false}},
-		"one job and no node: one pod, for ever":      {newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true}},
-		"one job and a broken image: two pods":        {newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{2, 2, true}},
+		"pods that start are ordered as wanted":         {newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false}},
+		"one job and no node: one pod, for ever":        {newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true}},
+		"one job and a broken image: two pods at first": {newCrowd(1, fails), func(c *crowd) { c.run(4 * time.Minute) }, outcome{2, 2, true}},
+		"and three at most":                             {newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{3, 3, true}},
+		"the third finds the node that works": {newCrowd(1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] }),
+			func(c *crowd) { c.run(6 * time.Minute) }, outcome{3, 3, false}},
 		"one job and a scheduling gate: one pod":      {newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false}},
-		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{2, 2, true}},
+		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true}},
 		"one job and a quota: one replica": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
 			outcome{1, 1, true}},
 		"a flood and no node: what was ordered before it was known, and later the allowance": {newCrowd(60, all(TroubleUnschedulable)),
@@ -115,12 +118,18 @@ func TestGrow(t *testing.T) {
 			c.add(60, nil)
 			c.run(16 * time.Minute)
 		}, outcome{60, 5, true}},
-		"too many that fail are given up sooner": {newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 2, true}},
+		"too many that fail are given up sooner": {newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 3, true}},
 		"but never below what is ordered in full": {newCrowd(60, fails), func(c *crowd) {
 			c.in.Floor = 20
 			c.add(60, nil)
 			c.run(6 * time.Minute)
 		}, outcome{60, 20, true}},
+		"beside one that works, all that may be tried meet bad nodes: later another is": {newCrowd(4, func(i int) Trouble {
+			if i < 3 {
+				return TroubleFailing
+			}
+			return TroubleNone
+		}), func(c *crowd) { c.add(1, working(c.in.Now)); c.run(12 * time.Minute) }, outcome{6, 6, false}},
 		"a minimum is ordered in full": {newCrowd(0, fails), func(c *crowd) {
 			c.add(1, nil)
 			c.in.Floor, c.in.Want, c.in.Replicas = 10, 10, 1
