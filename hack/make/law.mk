@@ -1,6 +1,6 @@
 # The scaling law: the simulator's report. SEEDS=1 SHORT=1 is a quick form.
 SEEDS ?= 10
-FIRST_SEED ?= 4001
+FIRST_SEED ?= 5001
 SHORT ?=
 
 .PHONY: bench-law

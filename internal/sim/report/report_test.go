@@ -196,7 +196,7 @@ func TestBench(t *testing.T) {
 		wellFormed(t, filepath.Join(dir, name))
 	}
 	got, err := os.ReadFile(page)
-	if text := string(got); err != nil || !strings.HasPrefix(text, "before\n"+pageBegin+"\nSeeds 4001 to 4001, 7 workloads.\n") || !strings.HasSuffix(text, pageEnd+"after\n") || strings.Contains(text, "old figures") {
+	if text := string(got); err != nil || !strings.HasPrefix(text, "before\n"+pageBegin+"\nSeeds 5001 to 5001, 7 workloads.\n") || !strings.HasSuffix(text, pageEnd+"after\n") || strings.Contains(text, "old figures") {
 		t.Errorf("the page is (%v):\n%s", err, got)
 	}
 	for _, file := range []string{write(t, "plain.md", "no marks\n"), filepath.Join(dir, "absent.md")} {
