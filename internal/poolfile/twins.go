@@ -25,9 +25,9 @@ var twins = map[string]func(self any) bool{
 	},
 	"self.minReplicas <= self.maxReplicas": func(self any) bool { return number(self, "minReplicas") <= number(self, "maxReplicas") },
 	"!has(self.runtime) || !has(self.runtime.jobTimeoutSeconds) || !has(self.drainSeconds) || " +
-		"self.runtime.jobTimeoutSeconds < self.drainSeconds": func(self any) bool {
+		"self.runtime.jobTimeoutSeconds + 10 <= self.drainSeconds": func(self any) bool {
 		return !has(self, "runtime", "jobTimeoutSeconds") || !has(self, "drainSeconds") ||
-			number(self, "runtime", "jobTimeoutSeconds") < number(self, "drainSeconds")
+			number(self, "runtime", "jobTimeoutSeconds")+10 <= number(self, "drainSeconds")
 	},
 	"size(bytes(self)) <= 255": func(self any) bool {
 		text, _ := self.(string)

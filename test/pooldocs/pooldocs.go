@@ -53,7 +53,7 @@ var Documents = map[string]Document{
 	"maxJobs without stream":  {Base + "runtime: {exec: {command: [a]}, maxJobs: 5}\n", "leave it out with exec and http"},
 	"two runtime modes":       {Base + "runtime: {exec: {command: [a]}, http: {url: 'http://x'}}\n", "set exactly one of exec"},
 	"bad url":                 {Base + "runtime: {http: {url: 'ftp://x'}}\n", "url must start with"},
-	"timeout over drain":      {Base + "drainSeconds: 30\nruntime: {exec: {command: [a]}, jobTimeoutSeconds: 30}\n", "must be less than drainSeconds"},
+	"timeout over drain":      {Base + "drainSeconds: 30\nruntime: {exec: {command: [a]}, jobTimeoutSeconds: 21}\n", "at least runtime.jobTimeoutSeconds + 10"},
 	"manual without count":    {Base + "scaling: {mode: Manual}\n", "mode Manual and manualReplicas go together"},
 	"count without manual":    {Base + "scaling: {manualReplicas: 2}\n", "mode Manual and manualReplicas go together"},
 	"unknown mode":            {Base + "scaling: {mode: Turbo}\n", "Unsupported value"},
