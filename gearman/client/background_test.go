@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
@@ -30,18 +31,18 @@ func TestCancel(t *testing.T) {
 	if had, err := c.Cancel(ctx, id); err != nil || !had {
 		t.Errorf("canceled: %v, %v, want true", had, err)
 	}
-	if had, err := c.Cancel(ctx, client.JobID{Server: addr, Handle: "H:none:1"}); err != nil || had {
+	if had, err := c.Cancel(ctx, gearman.JobID{Server: addr, Handle: "H:none:1"}); err != nil || had {
 		t.Errorf("a job that isn't there: %v, %v", had, err)
 	}
-	if _, err := c.Cancel(ctx, client.JobID{Server: addr, Handle: "a\nshutdown"}); !errors.Is(err, proto.ErrName) {
+	if _, err := c.Cancel(ctx, gearman.JobID{Server: addr, Handle: "a\nshutdown"}); !errors.Is(err, proto.ErrName) {
 		t.Errorf("a handle that can't be sent: %v", err)
 	}
-	if _, err := c.Cancel(ctx, client.JobID{Server: "192.0.2.7:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+	if _, err := c.Cancel(ctx, gearman.JobID{Server: "192.0.2.7:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
 		t.Errorf("a foreign server: %v", err)
 	}
 	got := make(chan string, 2)
 	startWorker(t, 1, map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
-		got <- string(j.Workload())
+		got <- string(j.Payload())
 		return nil, nil
 	}}, addr)
 	if err := c.Wait(ctx, kept); err != nil {
@@ -94,10 +95,10 @@ func TestWait(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if err := c.Wait(t.Context(), client.JobID{Server: "192.0.2.9:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+		if err := c.Wait(t.Context(), gearman.JobID{Server: "192.0.2.9:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
 			t.Errorf("a foreign server: %v", err)
 		}
-		if err := c.Wait(t.Context(), client.JobID{}); !errors.Is(err, proto.ErrName) {
+		if err := c.Wait(t.Context(), gearman.JobID{}); !errors.Is(err, proto.ErrName) {
 			t.Errorf("no job: %v", err)
 		}
 		if err := c.Close(); err != nil {

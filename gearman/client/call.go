@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -228,7 +229,7 @@ func (k *call) handle(ev event) {
 	t := k.task
 	switch ev.kind {
 	case created:
-		k.result.ID = JobID{Server: ev.server, Handle: ev.text}
+		k.result.ID = gearman.JobID{Server: ev.server, Handle: ev.text}
 		if t.OnCreated != nil {
 			t.OnCreated(k.result.ID)
 		}

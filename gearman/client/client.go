@@ -25,10 +25,11 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // connections' goroutines
 
-	turn  atomic.Uint64 // of RoundRobin
-	keys  keyMaker
-	large functionSet // whose results were large
-	hooks hookQueue
+	turn     atomic.Uint64 // of RoundRobin
+	keys     keyMaker
+	producer producer
+	large    functionSet // whose results were large
+	hooks    hookQueue
 
 	mu      sync.Mutex
 	closed  bool
@@ -73,6 +74,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.MaxResult < 0 {
 		return nil, fmt.Errorf("%w: MaxResult is %d, want a number of bytes or 0 for the default", ErrOptions, o.MaxResult)
+	}
+	if o.MaxPending <= 0 {
+		o.MaxPending = 1000
 	}
 	if o.MaxResult == 0 {
 		o.MaxResult = 256 << 20
@@ -119,7 +123,7 @@ func (c *Client) Do(ctx context.Context, function string, payload []byte, opts .
 }
 
 // Background queues a job and returns when a server has accepted it.
-func (c *Client) Background(ctx context.Context, function string, payload []byte, opts ...Option) (JobID, error) {
+func (c *Client) Background(ctx context.Context, function string, payload []byte, opts ...Option) (gearman.JobID, error) {
 	t := &Task{Function: function, Payload: payload, Background: true}
 	for _, opt := range opts {
 		opt(t)
@@ -139,18 +143,18 @@ func (c *Client) check(t *Task) error {
 	switch {
 	case int64(len(t.Payload)) > proto.MaxData-proto.MaxFunction-proto.MaxUnique-32:
 		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, len(t.Payload))
-	case t.Priority < Normal || t.Priority > Low:
+	case t.Priority < gearman.Normal || t.Priority > gearman.Low:
 		return fmt.Errorf("%w: priority %d", ErrTask, t.Priority)
 	case !t.At.IsZero() && !t.Background:
 		return fmt.Errorf("%w: only jobs in the background can be delayed", ErrTask)
-	case !t.At.IsZero() && t.Priority != Normal:
+	case !t.At.IsZero() && t.Priority != gearman.Normal:
 		return fmt.Errorf("%w: delayed jobs have the normal priority", ErrTask)
 	}
 	return nil
 }
 
 // Status asks a job's server how far it is.
-func (c *Client) Status(ctx context.Context, id JobID) (JobStatus, error) {
+func (c *Client) Status(ctx context.Context, id gearman.JobID) (JobStatus, error) {
 	if err := proto.CheckHandle(id.Handle); err != nil { // the server would never answer
 		return JobStatus{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -72,7 +73,7 @@ func within(t *testing.T) context.Context {
 }
 
 var handlers = map[string]worker.Handler{
-	"echo":   func(_ context.Context, j *worker.Job) ([]byte, error) { return j.Workload(), nil },
+	"echo":   func(_ context.Context, j *worker.Job) ([]byte, error) { return j.Payload(), nil },
 	"fail":   func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
 	"except": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) },
 	"talk": func(_ context.Context, j *worker.Job) ([]byte, error) {
@@ -101,7 +102,7 @@ func TestForeground(t *testing.T) {
 					t.Errorf("Do: %.40q, %v", got, err)
 				}
 			}
-			if got, err := plain.Do(ctx, "unique", nil, client.WithUnique("key"), client.WithPriority(client.High)); err != nil ||
+			if got, err := plain.Do(ctx, "unique", nil, client.WithUnique("key"), client.WithPriority(gearman.High)); err != nil ||
 				string(got) != "key" && name != "perl" {
 				t.Errorf("unique key: %q, %v", got, err)
 			}
@@ -131,7 +132,7 @@ func TestForeground(t *testing.T) {
 			}
 			var log []string
 			got, err := plain.Do(ctx, "talk", nil,
-				client.OnCreated(func(id client.JobID) { log = append(log, "created at "+id.Server) }),
+				client.OnCreated(func(id gearman.JobID) { log = append(log, "created at "+id.Server) }),
 				client.OnStatus(func(n, d uint64) { log = append(log, fmt.Sprint("status ", n, "/", d)) }),
 				client.OnData(func(b []byte) { log = append(log, "data "+string(b)) }),
 				client.OnWarning(func(b []byte) { log = append(log, "warning "+string(b)) }))
@@ -200,24 +201,24 @@ func TestBackgroundAndStatus(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	c := newClient(t, client.Options{Servers: []string{addr}})
 	ctx := within(t)
-	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(client.Low), client.WithUnique("key"))
+	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(gearman.Low), client.WithUnique("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if again, err := c.Background(ctx, "f", []byte("x"), client.WithUnique("key")); err != nil || again != low {
 		t.Errorf("the same key: %v, %v, want %v", again, err, low)
 	}
-	if _, err := c.Background(ctx, "f", []byte("high"), client.WithPriority(client.High)); err != nil {
+	if _, err := c.Background(ctx, "f", []byte("high"), client.WithPriority(gearman.High)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Background(ctx, "f", []byte("same"), client.UniqueByWorkload()); err != nil {
+	if _, err := c.Background(ctx, "f", []byte("same"), client.UniqueByPayload()); err != nil {
 		t.Fatal(err)
 	}
 	at, err := c.Background(ctx, "later", nil, client.At(time.Now().Add(time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []client.JobID{low, at} {
+	for _, id := range []gearman.JobID{low, at} {
 		if st, err := c.Status(ctx, id); err != nil || !st.Known || st.Running {
 			t.Errorf("Status: %+v, %v", st, err)
 		}
@@ -228,19 +229,19 @@ func TestBackgroundAndStatus(t *testing.T) {
 	if st, err := c.StatusByUnique(ctx, "no such"); err != nil || st.Known {
 		t.Errorf("StatusByUnique of nothing: %+v, %v", st, err)
 	}
-	if st, err := c.Status(ctx, client.JobID{Server: addr, Handle: "H:x:99"}); err != nil || st.Known {
+	if st, err := c.Status(ctx, gearman.JobID{Server: addr, Handle: "H:x:99"}); err != nil || st.Known {
 		t.Errorf("Status of nothing: %+v, %v", st, err)
 	}
-	if _, err := c.Status(ctx, client.JobID{Server: addr, Handle: strings.Repeat("h", 64)}); !errors.Is(err, proto.ErrName) {
+	if _, err := c.Status(ctx, gearman.JobID{Server: addr, Handle: strings.Repeat("h", 64)}); !errors.Is(err, proto.ErrName) {
 		t.Errorf("Status of a handle that gets no answer: %v", err)
 	}
-	if _, err := c.Status(ctx, client.JobID{Server: "127.0.0.1:9", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+	if _, err := c.Status(ctx, gearman.JobID{Server: "127.0.0.1:9", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
 		t.Errorf("Status at a server that isn't ours: %v", err)
 	}
 	var got []string
 	all := make(chan struct{})
 	startWorker(t, 1, map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
-		if got = append(got, string(j.Workload())); len(got) == 3 {
+		if got = append(got, string(j.Payload())); len(got) == 3 {
 			close(all)
 		}
 		return nil, nil
@@ -270,7 +271,7 @@ func TestMistakes(t *testing.T) {
 		"unique":         {client.Task{Function: "f", Unique: strings.Repeat("u", 64)}, proto.ErrName},
 		"priority":       {client.Task{Function: "f", Priority: 7}, client.ErrTask},
 		"delayed":        {client.Task{Function: "f", At: time.Now()}, client.ErrTask},
-		"delayed high":   {client.Task{Function: "f", Background: true, At: time.Now(), Priority: client.High}, client.ErrTask},
+		"delayed high":   {client.Task{Function: "f", Background: true, At: time.Now(), Priority: gearman.High}, client.ErrTask},
 		"nobody listens": {client.Task{Function: "f"}, client.ErrNoServer},
 	} {
 		res, err := c.RunSet(ctx, &tt.task)
@@ -315,64 +316,67 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-func TestPipeline(t *testing.T) {
+func TestProduce(t *testing.T) {
 	t.Parallel()
 	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
-	c := newClient(t, client.Options{Servers: []string{a.Addr, b.Addr}})
+	c := newClient(t, client.Options{Servers: []string{a.Addr, b.Addr}, MaxPending: 64})
 	ctx := within(t)
-	const jobs = 5000
+	const producers, jobs = 4, 1250
 	var mu sync.Mutex
-	seen := make(map[uint64]int)
-	handles := make(map[string]bool)
-	var stopped atomic.Bool // the servers, at the end
-	p := c.Pipeline(client.PipelineOptions{Window: 64, Done: func(n uint64, server string, handle []byte, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		seen[n]++
-		if err != nil && !stopped.Load() {
-			t.Error(err)
-		}
-		handles[server+string(handle)] = true
-	}})
-	task := client.Task{Function: "f", Payload: []byte("x")}
-	for i := range uint64(jobs) {
-		n, err := p.Submit(ctx, &task)
-		if err != nil || n != i {
-			t.Fatal(n, err)
-		}
-		if i == 100 { // others use the connection meanwhile
-			if _, err := c.Background(ctx, "g", nil); err != nil {
-				t.Fatal(err)
+	ids := make(map[gearman.JobID]bool)
+	var told atomic.Int64
+	var wg sync.WaitGroup
+	for range producers { // any number of goroutines
+		wg.Go(func() {
+			task := client.Task{Function: "f", Payload: []byte("x")}
+			for i := range jobs {
+				c.Produce(ctx, &task, func(id gearman.JobID, err error) {
+					told.Add(1)
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					ids[id] = true
+				})
+				if i == 100 { // others use the connection meanwhile
+					if _, err := c.Background(ctx, "g", nil); err != nil {
+						t.Error(err)
+					}
+				}
 			}
-		}
+		})
 	}
-	if err := p.Wait(ctx); err != nil {
+	wg.Wait()
+	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(seen) != jobs || len(handles) != jobs {
-		t.Errorf("%d numbers, %d handles, want %d", len(seen), len(handles), jobs)
+	if len(ids) != producers*jobs || told.Load() != producers*jobs {
+		t.Errorf("%d ids in %d calls, want %d", len(ids), told.Load(), producers*jobs)
 	}
-	if _, err := p.Submit(ctx, &client.Task{Function: "a b"}); !errors.Is(err, proto.ErrName) {
-		t.Error(err)
+	var refused error
+	c.Produce(ctx, &client.Task{Function: "a b"}, func(_ gearman.JobID, err error) { refused = err })
+	if err := c.Flush(ctx); !errors.Is(refused, proto.ErrName) || !errors.Is(err, proto.ErrName) {
+		t.Errorf("a name that can't be: %v, %v", refused, err)
 	}
 	large := client.Task{Function: "f", Payload: make([]byte, 1<<20)}
 	for range 3 {
-		if _, err := p.Submit(ctx, &large); err != nil {
-			t.Fatal(err)
-		}
+		c.Produce(ctx, &large, nil)
+		clear(large.Payload) // is the caller's again
 	}
-	if err := p.Wait(ctx); err != nil {
+	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	stopped.Store(true)
 	a.Stop()
 	b.Stop()
-	var err error
-	for i := 0; err == nil && i < 10_000; i++ {
-		_, err = p.Submit(ctx, &task)
+	for range 100 {
+		c.Produce(ctx, &client.Task{Function: "f"}, nil)
 	}
-	if werr := p.Wait(ctx); err == nil && werr == nil {
-		t.Error("submissions to stopped servers went well")
+	if err := c.Flush(ctx); err == nil {
+		t.Error("jobs for stopped servers went well")
+	}
+	if err := c.Flush(ctx); err != nil {
+		t.Errorf("the error was told before: %v", err)
 	}
 }
 

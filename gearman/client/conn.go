@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -29,8 +30,8 @@ type conn struct {
 	mu       sync.Mutex
 	requests ring             // not answered yet
 	jobs     map[string]*wait // foreground jobs by handle
-	answered bool
-	givenUp  bool // by the caller whose own it was
+	proven   bool             // the server has answered
+	givenUp  bool             // by the caller whose own it was
 	version  proto.Version
 	noCancel bool // the server doesn't know the command that cancels a job
 	watching bool // the watchdog is set
@@ -38,17 +39,17 @@ type conn struct {
 	watchdog *time.Timer
 	err      error // why the connection is of no more use
 
-	toWake *Pipeline // of the reading goroutine
+	toWake bool // those who produce; of the reading goroutine
 }
 
 // request is what an answer is for.
 type request struct {
-	ticket *ticket   // a submission
-	pipe   *Pipeline // a pipeline's submission
-	n      uint64    // pipe's number for it
-	reply  chan<- reply
-	text   textKind // a command that is answered by a line of text
-	void   bool     // taken back before it was sent
+	ticket   *ticket                    // a submission
+	produced bool                       // a submission of Produce
+	done     func(gearman.JobID, error) // of that; may be nil
+	reply    chan<- reply
+	text     textKind // a command that is answered by a line of text
+	void     bool     // taken back before it was sent
 }
 
 type textKind int
@@ -262,13 +263,13 @@ func (x *conn) fail(err error) {
 		case r.void:
 		case r.ticket != nil:
 			tell(r.ticket, uncertain)
-		case r.pipe != nil:
-			r.pipe.accepted(x, r.n, nil, uncertain)
-			r.pipe.ping()
+		case r.produced:
+			x.answered(&r, proto.Packet{}, uncertain)
 		case r.reply != nil:
 			r.reply <- reply{err: fmt.Errorf("job server %s: %w", x.s.ep, err)}
 		}
 	}
+	x.c.producer.wake()
 	for _, w := range jobs {
 		for _, t := range w.tickets {
 			tell(t, lost)
@@ -294,7 +295,7 @@ func (x *conn) isUsable() bool {
 func (x *conn) isProven() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.answered
+	return x.proven
 }
 
 // giveUp closes a connection that its caller has no more use for.

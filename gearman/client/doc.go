@@ -1,7 +1,7 @@
 // Package client submits jobs to Gearman job servers.
 //
 // A Client is safe for concurrent use. Calls share one connection to each job server, opened when it is first needed; what goroutines submit at the same
-// time travels in common writes, and a Pipeline keeps many submissions under way from one goroutine. A job goes to one server,
+// time travels in common writes, and Produce keeps many submissions under way. A job goes to one server,
 // chosen by Options.Select; if that one can't be reached, to the next, and the error names every server tried. A job that may have reached a
 // server is never sent to another by itself: the error then says so (ErrUncertain).
 //
@@ -19,5 +19,5 @@
 // comes first is used, and the other one where no server can be reached by the first.
 //
 // Each connection has one goroutine that reads and one that writes; Close ends and joins them. Callbacks run in the goroutine of the call that they belong to,
-// except a Pipeline's, which run in the reading goroutine and must not block, and hooks, which have a goroutine of their own while there are any to call.
+// except Produce's, which run in the reading goroutine and must not block, and hooks, which have a goroutine of their own while there are any to call.
 package client

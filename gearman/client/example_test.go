@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
@@ -25,7 +26,7 @@ func ExampleClient_Background() {
 	defer c.Close()
 
 	ctx := context.Background()
-	first, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithUnique("cat"), client.WithPriority(client.High))
+	first, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithUnique("cat"), client.WithPriority(gearman.High))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,8 +39,8 @@ func ExampleClient_Background() {
 	// Output: true true false <nil>
 }
 
-// A pipeline keeps many submissions under way.
-func ExampleClient_Pipeline() {
+// Produce keeps many submissions under way.
+func ExampleClient_Produce() {
 	server := gearmantest.NewServer()
 	defer server.Close()
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
@@ -49,13 +50,14 @@ func ExampleClient_Pipeline() {
 	defer c.Close()
 
 	ctx := context.Background()
-	p := c.Pipeline(client.PipelineOptions{Window: 100})
 	for i := range 1000 {
-		if _, err := p.Submit(ctx, &client.Task{Function: "index", Payload: fmt.Append(nil, i)}); err != nil {
-			log.Fatal(err)
-		}
+		c.Produce(ctx, &client.Task{Function: "index", Payload: fmt.Append(nil, i)}, func(id gearman.JobID, err error) {
+			if err != nil {
+				log.Print(id.Server, ": ", err)
+			}
+		})
 	}
-	fmt.Println(p.Wait(ctx), server.Function("index").Total)
+	fmt.Println(c.Flush(ctx), server.Function("index").Total)
 	// Output: <nil> 1000
 }
 
@@ -64,7 +66,7 @@ func ExampleClient_Do() {
 	server := gearmantest.NewServer() // in production: gearmand
 	defer server.Close()
 	stop := work(server, "count", func(_ context.Context, job *worker.Job) ([]byte, error) {
-		for i, word := range strings.Fields(string(job.Workload())) {
+		for i, word := range strings.Fields(string(job.Payload())) {
 			if err := errors.Join(job.Data([]byte(word)), job.Status(uint64(i+1), 3)); err != nil {
 				return nil, err
 			}
@@ -99,7 +101,7 @@ func ExampleClient_RunSet() {
 	server := gearmantest.NewServer()
 	defer server.Close()
 	stop := work(server, "half", func(_ context.Context, job *worker.Job) ([]byte, error) {
-		n, err := strconv.Atoi(string(job.Workload()))
+		n, err := strconv.Atoi(string(job.Payload()))
 		if err != nil {
 			return nil, worker.Exception([]byte("that is no number"))
 		}
@@ -152,14 +154,14 @@ func ExampleOptions_byUnique() {
 
 	ctx := context.Background()
 	for range 3 {
-		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.UniqueByWorkload()); err != nil {
+		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.UniqueByPayload()); err != nil {
 			log.Fatal(err)
 		}
 	}
 	fmt.Println("jobs:", a.Function("thumbnail").Total+b.Function("thumbnail").Total)
 	a.Close()
 	b.Close()
-	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.UniqueByWorkload())
+	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.UniqueByPayload())
 	fmt.Println(errors.Is(err, client.ErrNoServer) || errors.Is(err, client.ErrUncertain))
 	// Output:
 	// jobs: 1

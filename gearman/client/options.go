@@ -43,6 +43,8 @@ type Options struct {
 	// MaxResult is the largest result, and the largest part of one, in bytes (default 256 MiB). A call whose result is larger fails with
 	// [proto.ErrTooLarge]; others go on.
 	MaxResult int
+	// MaxPending is how many jobs given to Produce may be under way, neither accepted nor refused (default 1,000).
+	MaxPending int
 	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
 	WriteTimeout time.Duration
 	// QuarantineMin and QuarantineMax bound how long a server that couldn't be reached is passed over: doubled with each failure, jittered
@@ -82,25 +84,6 @@ const (
 	// InOrder takes the first that can be reached, in the order of Options.Servers.
 	InOrder
 )
-
-// Priority of a job within its function.
-type Priority int
-
-// The priorities.
-const (
-	Normal Priority = iota
-	High
-	Low
-)
-
-// JobID names a job: a handle means nothing without its server.
-type JobID struct {
-	Server string // ip:port
-	Handle string
-}
-
-// String gives "handle@server".
-func (id JobID) String() string { return id.Handle + "@" + id.Server }
 
 // JobStatus is the state of a job at its server.
 type JobStatus struct {
@@ -151,7 +134,7 @@ func (e *ExceptionError) Unwrap() error { return ErrFailed }
 type Option func(*Task)
 
 // WithPriority sets the priority.
-func WithPriority(p Priority) Option { return func(t *Task) { t.Priority = p } }
+func WithPriority(p gearman.Priority) Option { return func(t *Task) { t.Priority = p } }
 
 // WithUnique gives the job a key of at most 63 bytes: while the server has a job of the same function and key, others join it instead of being
 // queued, with the payload and priority of the first.
@@ -162,9 +145,9 @@ func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
 // can be raised). But with a persistent queue it keeps only the last of such jobs for each function: after a restart the others are lost (seen with gearmand 1.1.20 and libsqlite3).
 func WithoutUnique() Option { return func(t *Task) { t.NoUnique = true } }
 
-// UniqueByWorkload gives the job a key made of its payload, so that equal jobs join. The key is the same for any client of this
+// UniqueByPayload gives the job a key made of its payload, so that equal jobs join. The key is the same for any client of this
 // package; it isn't the server's own "-", so that it can choose the server, too.
-func UniqueByWorkload() Option {
+func UniqueByPayload() Option {
 	return func(t *Task) {
 		sum := sha256.Sum256(t.Payload)
 		t.Unique = base64.RawURLEncoding.EncodeToString(sum[:]) // 43 bytes; in hex it would be 64, one too many
@@ -185,20 +168,20 @@ func OnWarning(f func(data []byte)) Option { return func(t *Task) { t.OnWarning 
 func OnStatus(f func(numerator, denominator uint64)) Option { return func(t *Task) { t.OnStatus = f } }
 
 // OnCreated is called when a server has accepted the job.
-func OnCreated(f func(JobID)) Option { return func(t *Task) { t.OnCreated = f } }
+func OnCreated(f func(gearman.JobID)) Option { return func(t *Task) { t.OnCreated = f } }
 
-// Task is a job to submit: Do and Background make one of their arguments, RunSet and a Pipeline take them.
+// Task is a job to submit: Do and Background make one of their arguments, RunSet and Produce take them.
 type Task struct {
 	Function   string
 	Payload    []byte // not copied: don't change it until the task has ended
 	Unique     string // empty: a foreground job has none, a background job a random one of its own
 	NoUnique   bool   // see WithoutUnique
-	Priority   Priority
+	Priority   gearman.Priority
 	Background bool
 	At         time.Time     // background only; zero: now
 	Timeout    time.Duration // for this task, within its context; 0: none
 
-	OnCreated   func(JobID)
+	OnCreated   func(gearman.JobID)
 	OnStatus    func(numerator, denominator uint64)
 	OnData      func(data []byte)
 	OnWarning   func(data []byte)
@@ -213,7 +196,7 @@ func (t *Task) packetType() proto.Type {
 	case !t.At.IsZero():
 		return proto.TypeSubmitJobEpoch
 	case t.Background:
-		return [...]proto.Type{Normal: proto.TypeSubmitJobBG, High: proto.TypeSubmitJobHighBG, Low: proto.TypeSubmitJobLowBG}[t.Priority]
+		return [...]proto.Type{gearman.Normal: proto.TypeSubmitJobBG, gearman.High: proto.TypeSubmitJobHighBG, gearman.Low: proto.TypeSubmitJobLowBG}[t.Priority]
 	}
-	return [...]proto.Type{Normal: proto.TypeSubmitJob, High: proto.TypeSubmitJobHigh, Low: proto.TypeSubmitJobLow}[t.Priority]
+	return [...]proto.Type{gearman.Normal: proto.TypeSubmitJob, gearman.High: proto.TypeSubmitJobHigh, gearman.Low: proto.TypeSubmitJobLow}[t.Priority]
 }

@@ -41,11 +41,8 @@ func TestPrefix(t *testing.T) {
 	if _, err := c.Background(ctx, "f", nil); err != nil {
 		t.Fatal(err)
 	}
-	p := c.Pipeline(client.PipelineOptions{})
-	if _, err := p.Submit(ctx, &client.Task{Function: "f"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Wait(ctx); err != nil {
+	c.Produce(ctx, &client.Task{Function: "f"}, nil)
+	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got, bare := servers[0].Function("staging/f").Total, servers[0].Function("f").Total; got != 2 || bare != 0 {

@@ -60,22 +60,15 @@ func (x *conn) readAll() error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the server closed the connection")
 		}
-		if x.toWake != nil && (err != nil || !x.in.HasPacket()) {
-			x.wakePipeline()
+		if x.toWake && (err != nil || !x.in.HasPacket()) {
+			// While more answers are in memory those who wait needn't wake: they then fill the room in one write.
+			x.toWake = false
+			x.c.producer.wake()
 		}
 		if err != nil {
 			_ = x.nc.Close() // nothing more comes
 			return x.cause(err)
 		}
-	}
-}
-
-// wakePipeline tells a pipeline of what was accepted. While more answers are in memory already it needn't wake: it then refills its window
-// in one write.
-func (x *conn) wakePipeline() {
-	if x.toWake != nil {
-		x.toWake.ping()
-		x.toWake = nil
 	}
 }
 
@@ -106,7 +99,7 @@ func (x *conn) readText() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	answered, _ := x.requests.pop() // r: only this goroutine takes any
-	x.answered = true
+	x.proven = true
 	if answered.reply != nil {
 		answered.reply <- reply{packet: proto.Packet{Data: bytes.Clone(line)}}
 	}
@@ -179,12 +172,12 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	case r == nil || r.text != noText:
 		x.mu.Unlock()
 		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
-	case (r.ticket != nil || r.pipe != nil) && refused == nil && p.Type != proto.TypeJobCreated:
+	case (r.ticket != nil || r.produced) && refused == nil && p.Type != proto.TypeJobCreated:
 		x.mu.Unlock() // the request stays, to be told of the failure
 		return fmt.Errorf("%s to a submission: %w", p, proto.ErrType)
 	}
 	got, _ := x.requests.pop()
-	x.answered = true
+	x.proven = true
 	if t := got.ticket; t != nil {
 		call := t.call
 		cancel := x.acceptedLocked(t, p, refused)
@@ -202,12 +195,9 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	}
 	x.mu.Unlock()
 	switch {
-	case got.pipe != nil:
-		got.pipe.accepted(x, got.n, p.Data, refused)
-		if x.toWake != got.pipe {
-			x.wakePipeline()
-			x.toWake = got.pipe
-		}
+	case got.produced:
+		x.answered(&got, p, refused)
+		x.toWake = true
 	case refused != nil:
 		got.reply <- reply{err: refused}
 	default:

@@ -51,9 +51,6 @@ func TestQueueFull(t *testing.T) {
 		t.Errorf("set: %v, %v", err, results)
 	}
 	check("set", results[0].Err)
-	p := c.Pipeline(client.PipelineOptions{})
-	if _, err := p.Submit(ctx, &client.Task{Function: "f"}); err != nil {
-		t.Fatal(err)
-	}
-	check("pipeline", p.Wait(ctx))
+	c.Produce(ctx, &client.Task{Function: "f"}, nil)
+	check("produced", c.Flush(ctx))
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 )
 
@@ -41,7 +42,7 @@ func TestRefusedWhileWriting(t *testing.T) {
 		"large background": func(ctx context.Context, c *client.Client) error { _, err := c.Background(ctx, "f", large); return err },
 		"echo":             func(ctx context.Context, c *client.Client) error { return c.Echo(ctx, nil) },
 		"status": func(ctx context.Context, c *client.Client) error {
-			_, err := c.Status(ctx, client.JobID{Server: "192.0.2.1:4730", Handle: "H:x:1"})
+			_, err := c.Status(ctx, gearman.JobID{Server: "192.0.2.1:4730", Handle: "H:x:1"})
 			return err
 		},
 		"status by unique key": func(ctx context.Context, c *client.Client) error { _, err := c.StatusByUnique(ctx, "k"); return err },
@@ -49,10 +50,9 @@ func TestRefusedWhileWriting(t *testing.T) {
 			results, err := c.RunSet(ctx, &client.Task{Function: "f"})
 			return errors.Join(err, results[0].Err)
 		},
-		"pipeline": func(ctx context.Context, c *client.Client) error {
-			p := c.Pipeline(client.PipelineOptions{})
-			_, err := p.Submit(ctx, &client.Task{Function: "f"})
-			return errors.Join(err, p.Wait(ctx))
+		"produce": func(ctx context.Context, c *client.Client) error {
+			c.Produce(ctx, &client.Task{Function: "f"}, nil)
+			return c.Flush(ctx)
 		},
 	}
 	for name, call := range tests {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
@@ -113,7 +114,7 @@ func TestConnectionLostWhileTheJobRuns(t *testing.T) {
 	c := newClient(t, client.Options{Servers: []string{srv.Addr}})
 	started := make(chan struct{})
 	go func() { <-started; srv.Stop() }() // Do below ends by it
-	_, err := c.Do(within(t), "stuck", nil, client.OnCreated(func(client.JobID) { close(started) }))
+	_, err := c.Do(within(t), "stuck", nil, client.OnCreated(func(gearman.JobID) { close(started) }))
 	if !errors.Is(err, client.ErrDisconnected) || !strings.Contains(err.Error(), srv.Addr) {
 		t.Errorf("%v", err)
 	}

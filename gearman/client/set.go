@@ -3,14 +3,16 @@ package client
 import (
 	"context"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // Result is what became of a task.
 type Result struct {
 	Task *Task
-	ID   JobID  // empty if no server accepted it
-	Data []byte // the result of a foreground task, with the parts that the worker sent before it unless OnData took them
-	Err  error  // nil if it completed (foreground) or was accepted (background)
+	ID   gearman.JobID // empty if no server accepted it
+	Data []byte        // the result of a foreground task, with the parts that the worker sent before it unless OnData took them
+	Err  error         // nil if it completed (foreground) or was accepted (background)
 }
 
 // setBatch is how many tasks of a set are written together.

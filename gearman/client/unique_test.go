@@ -28,13 +28,10 @@ func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := c.Pipeline(client.PipelineOptions{})
 	for range 100 {
-		if _, err := p.Submit(ctx, &client.Task{Function: "piped", Payload: []byte("x")}); err != nil {
-			t.Fatal(err)
-		}
+		c.Produce(ctx, &client.Task{Function: "produced", Payload: []byte("x")}, nil)
 	}
-	if err := p.Wait(ctx); err != nil {
+	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s.Restart(t)
@@ -51,7 +48,7 @@ func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 	for _, r := range rows {
 		got[r.Function] = int64(r.Total)
 	}
-	if diff := check.Diff(map[string]int64{"alone": 3, "given": 1, "none": 1, "piped": 100}, got); diff != "" {
+	if diff := check.Diff(map[string]int64{"alone": 3, "given": 1, "none": 1, "produced": 100}, got); diff != "" {
 		t.Errorf("jobs after a restart (-want +got):\n%s", diff)
 	}
 }

@@ -139,7 +139,7 @@ func TestDelayedJobsWake(t *testing.T) {
 				}
 				runs := make(chan run, 3)
 				if err := w.Handle("f", func(_ context.Context, job *worker.Job) ([]byte, error) {
-					runs <- run{string(job.Workload()), time.Now()}
+					runs <- run{string(job.Payload()), time.Now()}
 					return nil, nil
 				}); err != nil {
 					t.Fatal(err)

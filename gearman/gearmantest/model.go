@@ -60,7 +60,7 @@ type job struct {
 	uniqueLen int    // as the client sent it
 	reducer   string
 	data      []byte
-	load      bool // coalesced by workload
+	load      bool // coalesced by payload
 	prio      priority
 	when      int64 // not before, in seconds since 1970; 0: at once
 	retries   int

@@ -24,7 +24,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	err = w.Handle("upper", func(_ context.Context, job *worker.Job) ([]byte, error) {
-		return []byte(strings.ToUpper(string(job.Workload()))), nil
+		return []byte(strings.ToUpper(string(job.Payload()))), nil
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -92,7 +92,7 @@ func ExampleHooks() {
 	var w *worker.Worker
 	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}, Hooks: worker.Hooks{
 		JobDone: func(job *worker.Job, done worker.Done) {
-			fmt.Printf("%s: %s, timeout: %v\n", job.Workload(), done.Outcome, done.Timeout)
+			fmt.Printf("%s: %s, timeout: %v\n", job.Payload(), done.Outcome, done.Timeout)
 			if left--; left == 0 {
 				w.Stop()
 			}
@@ -102,7 +102,7 @@ func ExampleHooks() {
 		log.Fatal(err)
 	}
 	err = w.Handle("try", func(ctx context.Context, job *worker.Job) ([]byte, error) {
-		switch string(job.Workload()) {
+		switch string(job.Payload()) {
 		case "bad":
 			return nil, errors.New("no")
 		case "worse":
@@ -138,7 +138,7 @@ func ExampleErrRequeue() {
 	tries := 0
 	err = w.Handle("f", func(_ context.Context, job *worker.Job) ([]byte, error) {
 		tries++
-		fmt.Println(string(job.Workload()))
+		fmt.Println(string(job.Payload()))
 		if tries == 1 {
 			return nil, fmt.Errorf("the disk is full: %w", worker.ErrRequeue)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -27,8 +28,8 @@ type Job struct {
 	slot       int
 	server     string
 	version    proto.Version
-	workload   []byte
-	spool      *os.File // instead of workload
+	payload    []byte
+	spool      *os.File // instead of payload
 	payloadErr error    // why there is neither
 	size       int64
 
@@ -44,6 +45,9 @@ type Job struct {
 	resultSize int64
 	sent       int64 // bytes of the result, of data and warnings
 }
+
+// ID names the job, with its server.
+func (j *Job) ID() gearman.JobID { return gearman.JobID{Server: j.server, Handle: j.handle} }
 
 // Handle is the server's name for the job, unique on that server.
 func (j *Job) Handle() string { return j.handle }
@@ -81,8 +85,8 @@ func (j *Job) Slot() int { return j.slot }
 // Size is the size of the payload in bytes.
 func (j *Job) Size() int64 { return j.size }
 
-// Workload is the payload, which the handler may keep and change. It is nil if the payload was spooled.
-func (j *Job) Workload() []byte { return j.workload }
+// Payload is what the client sent with the job, which the handler may keep and change. It is nil if it was spooled.
+func (j *Job) Payload() []byte { return j.payload }
 
 // Spool is the file that the payload was written to, at its start and open for reading, or nil if the payload is in memory. The worker
 // removes it when the job has ended; its name may be gone already, so pass the file, not the name.
@@ -93,7 +97,7 @@ func (j *Job) Reader() *io.SectionReader {
 	if j.spool != nil {
 		return io.NewSectionReader(j.spool, 0, j.size)
 	}
-	return io.NewSectionReader(bytes.NewReader(j.workload), 0, j.size)
+	return io.NewSectionReader(bytes.NewReader(j.payload), 0, j.size)
 }
 
 // CanRequeue says whether ErrRequeue makes this job's server give it to another worker.

@@ -59,6 +59,8 @@ type Options struct {
 	ClientID func(slot int) string
 	// Prefix is put before the name of each function towards the servers, and taken off for handlers.
 	Prefix string
+	// Middleware goes around each handler, the first one outermost: for tracing, logging, or limits of one's own.
+	Middleware []func(Handler) Handler
 	// MaxPayload is the largest payload of a job in bytes. A job with a larger one fails, and is told of by Hooks.JobDone as [proto.ErrTooLarge];
 	// neither its handler nor a RetryPolicy sees it. The default is 256 MiB where payloads are kept in memory, and no limit with
 	// SpoolAbove, which is set for large ones. Below 0 there is no limit.

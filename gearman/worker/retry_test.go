@@ -32,7 +32,7 @@ func newRuns() *runs {
 func (r *runs) add(j *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := string(j.Workload())
+	p := string(j.Payload())
 	r.attempts[p] = append(r.attempts[p], j.Attempt())
 	r.at[p] = append(r.at[p], time.Now())
 	r.uniques[p] = j.Unique()
@@ -41,7 +41,7 @@ func (r *runs) add(j *Job) {
 func (r *runs) done(j *Job, d Done) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := string(j.Workload())
+	p := string(j.Payload())
 	r.outcomes[p] = append(r.outcomes[p], d.Outcome)
 }
 
@@ -55,7 +55,7 @@ func (r *runs) of(payload string) (attempts []int, outcomes []Outcome) {
 // completes; "crash 3" crashes, "permanent" says that it always fails.
 func (r *runs) failing(ctx context.Context, j *Job) ([]byte, error) {
 	r.add(j)
-	word, rest, _ := strings.Cut(string(j.Workload()), " ")
+	word, rest, _ := strings.Cut(string(j.Payload()), " ")
 	e := &JobError{Reason: "exit_code", Message: "exit code 1", Detail: []byte("why")}
 	switch word {
 	case "poison":
@@ -157,7 +157,7 @@ func takeAll(t *testing.T, s *gearmantest.Server, function string) (payloads [][
 		t.Fatal(err)
 	}
 	if err := w.Handle(function, func(_ context.Context, j *Job) ([]byte, error) {
-		payloads = append(payloads, j.Workload())
+		payloads = append(payloads, j.Payload())
 		return nil, nil
 	}); err != nil {
 		t.Fatal(err)

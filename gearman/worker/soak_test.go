@@ -58,7 +58,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 	}
 	handler := func(_ context.Context, j *Job) ([]byte, error) {
-		led.ran(binary.BigEndian.Uint32(j.Workload()))
+		led.ran(binary.BigEndian.Uint32(j.Payload()))
 		time.Sleep(rand.N(2 * time.Millisecond))
 		return nil, nil
 	}

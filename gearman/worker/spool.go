@@ -47,7 +47,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	if limit := c.w.o.SpoolAbove; limit > 0 && job.size > limit {
 		return job, l.readSpool(job)
 	}
-	job.workload, err = readExactly(in, job.size)
+	job.payload, err = readExactly(in, job.size)
 	return job, err
 }
 

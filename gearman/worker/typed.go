@@ -10,7 +10,7 @@ import (
 // fails the job. Spooled payloads are read into memory.
 func Func[In, Out any](c codec.Pair, f func(ctx context.Context, job *Job, in In) (Out, error)) Handler {
 	return func(ctx context.Context, job *Job) ([]byte, error) {
-		payload := job.Workload()
+		payload := job.Payload()
 		if job.Spool() != nil {
 			payload = make([]byte, job.Size())
 			if _, err := job.Reader().ReadAt(payload, 0); err != nil {

@@ -93,6 +93,9 @@ func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
 		// A server would count a second registration as a second worker.
 		return fmt.Errorf("function %s: it has a handler already", name)
 	}
+	for _, around := range slices.Backward(w.o.Middleware) {
+		f.handler = around(f.handler)
+	}
 	for _, opt := range opts {
 		opt(f)
 	}

@@ -153,7 +153,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func reverse(_ context.Context, j *Job) ([]byte, error) {
-	out := bytes.Clone(j.Workload())
+	out := bytes.Clone(j.Payload())
 	slices.Reverse(out)
 	return out, nil
 }
@@ -256,7 +256,7 @@ func TestRequeue(t *testing.T) {
 		if tries++; tries <= 2 {
 			return nil, fmt.Errorf("try %d: %w", tries, ErrRequeue)
 		}
-		return j.Workload(), nil
+		return j.Payload(), nil
 	}})
 	c := newClient(t, addr)
 	h := c.submit(proto.TypeSubmitJob, "f", "", "x")
@@ -324,7 +324,7 @@ func TestSpooledPayload(t *testing.T) {
 				return nil, fmt.Errorf("spooled: %v, size %d", spooled, j.Size())
 			}
 			if j.Spool() == nil {
-				return j.Workload(), nil
+				return j.Payload(), nil
 			}
 			return nil, j.ResultFrom(j.Spool(), j.Size())
 		},
@@ -354,10 +354,10 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 		Servers: []string{addr}, SpoolAbove: 1000, SpoolDir: filepath.Join(t.TempDir(), "missing"),
 		Hooks: Hooks{ConnDown: func(Conn, error) { downs.Add(1) }},
 	}
-	handler := func(_ context.Context, j *Job) ([]byte, error) { return j.Workload(), nil }
+	handler := func(_ context.Context, j *Job) ([]byte, error) { return j.Payload(), nil }
 	decide := func(_ context.Context, j *Job, err error) error {
-		if j.Spool() != nil || j.Workload() != nil {
-			t.Errorf("%d bytes are kept, and spool %v", len(j.Workload()), j.Spool())
+		if j.Spool() != nil || j.Payload() != nil {
+			t.Errorf("%d bytes are kept, and spool %v", len(j.Payload()), j.Spool())
 		}
 		if errors.Is(err, os.ErrNotExist) {
 			return Exception([]byte("decided"))

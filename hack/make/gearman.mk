@@ -10,6 +10,10 @@ fuzz: ## run all fuzz targets (decoders, the test server, the scaling law), FUZZ
 bench-gearman: ## the Gearman library beside a raw socket and libgearman, on one gearmand
 	GEARMAN_BENCH=full go test -count=1 -timeout 20m -run TestBench -v ./test/bench/gearman | grep -vE '^(=== |--- |PASS|ok)'
 
+.PHONY: bench-client
+bench-client: deps ## the client under stress: an outage near full load, small calls beside large results, a slow reader, a server that refuses
+	@BENCH_CLIENT=full go test -count=1 -timeout 10m -run '^TestBench$$' -v ./test/bench/client | grep -vE '^(=== |--- |PASS|ok)'
+
 RUNS ?= 1000
 
 .PHONY: soak-drain

@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	gearman "github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman"
+	gearmanclient "github.com/gearman-operator/gearman-operator/gearman/client"
 )
 
 type submitOptions struct {
@@ -109,8 +110,8 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 			tlsConfig.ServerName = o.connect.serverNameOf(target)
 		}
 	}
-	client, err := gearman.New(gearman.Options{
-		Servers: addresses, Select: gearman.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout, Exceptions: true,
+	client, err := gearmanclient.New(gearmanclient.Options{
+		Servers: addresses, Select: gearmanclient.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout, Exceptions: true,
 	})
 	if err != nil {
 		return err
@@ -118,9 +119,9 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	defer func() { err = errors.Join(err, client.Close()) }()
 
 	// A job server with a persistent queue keeps one background job for each function and key: without keys, a job replaces the one before.
-	options := []gearman.Option{gearman.WithPriority(priority), gearman.WithUnique(cmp.Or(o.unique, rand.Text()))}
+	options := []gearmanclient.Option{gearmanclient.WithPriority(priority), gearmanclient.WithUnique(cmp.Or(o.unique, rand.Text()))}
 	if o.after > 0 {
-		options = append(options, gearman.At(time.Now().Add(o.after)))
+		options = append(options, gearmanclient.At(time.Now().Add(o.after)))
 	}
 	if o.background {
 		id, err := client.Background(ctx, function, workload, options...)
@@ -133,7 +134,7 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	return c.foreground(ctx, client, function, workload, o.quiet, options)
 }
 
-func (c *Commands) foreground(ctx context.Context, client *gearman.Client, function string, workload []byte, quiet bool, options []gearman.Option) error {
+func (c *Commands) foreground(ctx context.Context, client *gearmanclient.Client, function string, workload []byte, quiet bool, options []gearmanclient.Option) error {
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
 	write := func(data []byte) {
@@ -147,10 +148,10 @@ func (c *Commands) foreground(ctx context.Context, client *gearman.Client, funct
 		}
 	}
 	options = append(options,
-		gearman.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
-		gearman.OnStatus(func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }),
-		gearman.OnWarning(func(data []byte) { note("warning: %s\n", Printable(string(data))) }),
-		gearman.OnData(write),
+		gearmanclient.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
+		gearmanclient.OnStatus(func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }),
+		gearmanclient.OnWarning(func(data []byte) { note("warning: %s\n", Printable(string(data))) }),
+		gearmanclient.OnData(write),
 	)
 	result, err := client.Do(ctx, function, workload, options...)
 	if err != nil {

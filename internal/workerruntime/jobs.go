@@ -53,7 +53,7 @@ func (js *jobs) handle(h *handler) worker.Handler {
 	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
 		j := &job.Job{
 			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(), Attempt: wj.Attempt(),
-			Body: wj.Workload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
+			Body: wj.Payload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
 		}
 		runCtx := ctx
 		if h.JobTimeout > 0 {

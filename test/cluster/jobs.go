@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
-	gearman "github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/client"
 )
 
 var (
@@ -29,29 +29,26 @@ func (j Job) workload() []byte { return fmt.Appendf(nil, "%s %.3f %s", j.ID, j.L
 // Submit hands the jobs to the job server, in the background. The ids are the jobs' unique keys too, so a job that is submitted again
 // while it waits is not taken twice.
 func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
-	return s.client(ctx, func(c *gearman.Client) error {
-		p := c.Pipeline(gearman.PipelineOptions{})
+	return s.client(ctx, func(c *client.Client) error {
 		for _, j := range jobs {
-			if _, err := p.Submit(ctx, &gearman.Task{Function: PoolName, Payload: j.workload(), Unique: j.ID}); err != nil {
-				return err
-			}
+			c.Produce(ctx, &client.Task{Function: PoolName, Payload: j.workload(), Unique: j.ID}, nil)
 		}
-		return p.Wait(ctx)
+		return c.Flush(ctx)
 	})
 }
 
 // Do runs a job of any function in the foreground and returns its result.
-func (s *Stage) Do(ctx context.Context, function string, payload []byte, options ...gearman.Option) (result []byte, err error) {
-	err = s.client(ctx, func(c *gearman.Client) error {
+func (s *Stage) Do(ctx context.Context, function string, payload []byte, options ...client.Option) (result []byte, err error) {
+	err = s.client(ctx, func(c *client.Client) error {
 		result, err = c.Do(ctx, function, payload, options...)
 		return err
 	})
 	return result, err
 }
 
-func (s *Stage) client(ctx context.Context, do func(*gearman.Client) error) error {
+func (s *Stage) client(ctx context.Context, do func(*client.Client) error) error {
 	return s.jobServer(ctx, func(address string) (err error) {
-		c, err := gearman.New(gearman.Options{Servers: []string{address}, ConnectTimeout: patience})
+		c, err := client.New(client.Options{Servers: []string{address}, ConnectTimeout: patience})
 		if err != nil {
 			return err
 		}

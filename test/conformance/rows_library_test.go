@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -86,7 +87,7 @@ func (c *check) newAdmin() *admin.Conn {
 }
 
 func upper(_ context.Context, j *worker.Job) ([]byte, error) {
-	return []byte(strings.ToUpper(string(j.Workload()))), nil
+	return []byte(strings.ToUpper(string(j.Payload()))), nil
 }
 
 var libraryRows = []row{
@@ -142,16 +143,16 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "priorities", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		for _, p := range []client.Priority{client.Low, client.Normal, client.High} {
+		for _, p := range []gearman.Priority{gearman.Low, gearman.Normal, gearman.High} {
 			_, err := cl.Background(c.ctx, "f", fmt.Append(nil, p), client.WithPriority(p))
 			c.must("background", err)
 		}
 		ran := make(chan string, 3)
 		c.serve(map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
-			ran <- string(j.Workload())
+			ran <- string(j.Payload())
 			return nil, nil
 		}})
-		for _, p := range []client.Priority{client.High, client.Normal, client.Low} {
+		for _, p := range []gearman.Priority{gearman.High, gearman.Normal, gearman.Low} {
 			c.equal("the next job", <-ran, fmt.Sprint(p))
 		}
 	}},
@@ -189,9 +190,9 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "equal jobs coalesce", run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		a, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByWorkload())
+		a, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByPayload())
 		c.must("background", err)
-		b, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByWorkload())
+		b, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByPayload())
 		c.must("background", err)
 		c.equal("the second job", b, a)
 	}},

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -133,10 +134,10 @@ func TestClientDo(t *testing.T) {
 				defer closeClient(t, c)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				created := make(chan client.JobID, 1)
+				created := make(chan gearman.JobID, 1)
 				done := make(chan error, 1)
 				go func() {
-					_, err := c.Do(ctx, "f", []byte("x"), client.OnCreated(func(id client.JobID) { created <- id }))
+					_, err := c.Do(ctx, "f", []byte("x"), client.OnCreated(func(id gearman.JobID) { created <- id }))
 					done <- err
 				}()
 				id := <-created
@@ -192,7 +193,7 @@ func TestClientSlowResult(t *testing.T) {
 		}
 		done := make(chan outcome, 1)
 		go func() {
-			got, err := c.Do(t.Context(), "f", []byte("x"), client.OnCreated(func(client.JobID) { close(created) }))
+			got, err := c.Do(t.Context(), "f", []byte("x"), client.OnCreated(func(gearman.JobID) { close(created) }))
 			done <- outcome{got, err}
 		}()
 		<-created
@@ -260,36 +261,32 @@ func TestClientRefused(t *testing.T) {
 	})
 }
 
-// A pipeline tells of each submission, also of those that a fault made uncertain.
-func TestClientPipeline(t *testing.T) {
+// Produce tells of each submission, also of those that a fault made uncertain.
+func TestClientProduce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory(address))
 		defer s.Close()
-		c := newClient(t, client.Options{}, s)
+		c := newClient(t, client.Options{MaxPending: 10}, s)
 		defer closeClient(t, c)
 		accepted, lost := 0, 0
-		p := c.Pipeline(client.PipelineOptions{Window: 10, Done: func(_ uint64, server string, _ []byte, err error) {
-			if server != address {
-				t.Errorf("told of server %q", server)
-			}
-			if err == nil {
-				accepted++
-				return
-			}
-			says(t, err, client.ErrUncertain, address)
-			lost++
-		}})
 		s.SetFault(gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropNth: 25})
 		for range 100 {
-			if _, err := p.Submit(t.Context(), &client.Task{Function: "f", Background: true}); err != nil && !errors.Is(err, client.ErrUncertain) {
-				t.Fatal(err)
-			}
+			c.Produce(t.Context(), &client.Task{Function: "f"}, func(id gearman.JobID, err error) {
+				if err == nil {
+					accepted++
+					if id.Server != address || id.Handle == "" {
+						t.Errorf("told of job %v", id)
+					}
+					return
+				}
+				lost++
+				says(t, err, client.ErrUncertain, address)
+			})
 		}
-		err := p.Wait(t.Context())
-		says(t, err, client.ErrUncertain, address)
+		says(t, c.Flush(t.Context()), client.ErrUncertain, address)
 		if accepted+lost != 100 || lost == 0 || lost > 10 {
-			t.Errorf("%d accepted and %d lost, want 100 in all and at most a window lost", accepted, lost)
+			t.Errorf("%d accepted and %d lost, want 100 in all and at most MaxPending lost", accepted, lost)
 		}
 		if got := s.Function("f").Total; got < accepted || got > accepted+lost {
 			t.Errorf("the server has %d jobs, want %d to %d", got, accepted, accepted+lost)

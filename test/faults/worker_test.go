@@ -64,7 +64,7 @@ func runWorker(t *testing.T, o worker.Options, servers ...*gearmantest.Server) *
 	if err := w.Handle("f", func(_ context.Context, j *worker.Job) ([]byte, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.ran[string(j.Workload())]++
+		r.ran[string(j.Payload())]++
 		return []byte("done"), nil
 	}); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
@@ -93,7 +94,7 @@ func TestForeignWorker(t *testing.T) {
 			})
 			t.Run("background", func(t *testing.T) {
 				t.Parallel()
-				id, err := c.Background(ctx, "reverse", []byte("x"), client.WithPriority(client.High))
+				id, err := c.Background(ctx, "reverse", []byte("x"), client.WithPriority(gearman.High))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -127,15 +128,15 @@ func TestForeignWorkerQueue(t *testing.T) {
 			var tasks []*client.Task
 			for _, name := range []string{"low", "normal", "normal", "high"} {
 				task := &client.Task{Function: "reverse", Payload: []byte(name)}
-				task.OnCreated = func(id client.JobID) { handles[name] = append(handles[name], id.Handle) }
+				task.OnCreated = func(id gearman.JobID) { handles[name] = append(handles[name], id.Handle) }
 				task.OnComplete = func(result []byte) { order = append(order, string(reversed(result))) }
 				switch name {
 				case "low":
-					task.Priority = client.Low
+					task.Priority = gearman.Low
 				case "normal":
 					task.Unique = "key"
 				case "high":
-					task.Priority = client.High
+					task.Priority = gearman.High
 				}
 				tasks = append(tasks, task)
 			}

@@ -49,7 +49,7 @@ func TestForeignClient(t *testing.T) {
 			t.Parallel()
 			s := jobserver.Gearmand(t)
 			startWorker(t, s, map[string]worker.Handler{
-				"reverse": func(_ context.Context, j *worker.Job) ([]byte, error) { return reversed(j.Workload()), nil },
+				"reverse": func(_ context.Context, j *worker.Job) ([]byte, error) { return reversed(j.Payload()), nil },
 				"fail":    func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
 				"except":  func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) },
 				"unique":  func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Unique()), nil },
@@ -156,7 +156,7 @@ func TestForeignBackgroundAndPriorities(t *testing.T) {
 			poll(t, s, "all jobs", func(rows []admin.FunctionStatus) bool { return len(rows) == 1 && int(rows[0].Total) == len(want) })
 			ran := make(chan string, len(want))
 			startWorker(t, s, map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
-				ran <- string(j.Workload())
+				ran <- string(j.Payload())
 				return nil, nil
 			}})
 			for _, kind := range want {

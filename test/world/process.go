@@ -183,9 +183,9 @@ func (p *process) signal() {
 }
 
 func jobID(j *worker.Job) int {
-	id, err := strconv.Atoi(string(j.Workload()))
+	id, err := strconv.Atoi(string(j.Payload()))
 	if err != nil {
-		panic(fmt.Sprintf("world: workload %q", j.Workload())) // a fault of the library, or of the job server
+		panic(fmt.Sprintf("world: workload %q", j.Payload())) // a fault of the library, or of the job server
 	}
 	return id
 }

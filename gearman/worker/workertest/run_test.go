@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 	}{
 		"completes": {
 			handler: func(_ context.Context, j *worker.Job) ([]byte, error) {
-				return fmt.Appendf(nil, "%s %s %s", j.Function(), j.Unique(), j.Workload()), nil
+				return fmt.Appendf(nil, "%s %s %s", j.Function(), j.Unique(), j.Payload()), nil
 			},
 			job:  workertest.Job{Function: "f", Unique: "k", Payload: []byte("p")},
 			want: workertest.Record{Result: []byte("f k p")},
@@ -124,7 +124,7 @@ func TestZeroJob(t *testing.T) {
 
 func ExampleRun() {
 	greet := func(_ context.Context, job *worker.Job) ([]byte, error) {
-		return append([]byte("Hello "), job.Workload()...), nil
+		return append([]byte("Hello "), job.Payload()...), nil
 	}
 	got, err := workertest.Run(context.Background(), greet, workertest.Job{Payload: []byte("world")})
 	if err != nil {

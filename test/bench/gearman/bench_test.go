@@ -68,12 +68,12 @@ func TestBench(t *testing.T) {
 				f.add(fmt.Sprint("raw_submit_", window), rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
 			}
 			ours := func() {
-				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoUnique: true}, s.submit, window)))
+				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoUnique: true, Background: true}, s.submit, window)))
 			}
 			inTurn(round, raw, ours)
 		}
 		// With keys of their own, as background jobs have unless told otherwise.
-		f.add("submit_keyed", rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "keyed", Payload: payload}, s.submit, 1000)))
+		f.add("submit_keyed", rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "keyed", Payload: payload, Background: true}, s.submit, 1000)))
 		foreground(t, f, srv.Addr, payload, s.foreground, round)
 		for _, conns := range []int{1, 4, 16} {
 			n := s.work
@@ -98,9 +98,9 @@ func inTurn(round int, a, b func()) {
 
 func rate(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
-func newClient(t *testing.T, addr string) *client.Client {
+func newClient(t *testing.T, addr string, window int) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Options{Servers: []string{addr}, ConnectTimeout: 10 * time.Second})
+	c, err := client.New(client.Options{Servers: []string{addr}, ConnectTimeout: 10 * time.Second, MaxPending: window})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,16 +112,13 @@ func newClient(t *testing.T, addr string) *client.Client {
 
 func ourSubmit(t *testing.T, addr string, task client.Task, n, window int) time.Duration {
 	t.Helper()
-	c := newClient(t, addr)
+	c := newClient(t, addr, window)
 	defer c.Close()
-	p := c.Pipeline(client.PipelineOptions{Window: window})
 	start := time.Now()
 	for range n {
-		if _, err := p.Submit(t.Context(), &task); err != nil {
-			t.Fatal(err)
-		}
+		c.Produce(t.Context(), &task, nil)
 	}
-	if err := p.Wait(t.Context()); err != nil {
+	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return time.Since(start)
@@ -135,7 +132,7 @@ func foreground(t *testing.T, f figures, addr string, payload []byte, n, round i
 		f.add("raw_foreground_us", float64(rawForeground(t, addr, "echo", payload, n).Microseconds())/float64(n))
 	}
 	ours := func() {
-		c := newClient(t, addr)
+		c := newClient(t, addr, 0)
 		defer c.Close()
 		start := time.Now()
 		for range n {
