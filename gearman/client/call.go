@@ -95,10 +95,12 @@ type call struct {
 	// Of the goroutine that owns box.
 	conn   *conn // that it was sent over
 	ticket *ticket
+	number int    // in its set
 	chunk  *chunk // of a large payload
 	result Result
 	boom   *ExceptionError // a worker's exception on a server where that ends nothing
 	ended  bool
+	left   bool
 }
 
 func (k *call) post(ev event) {
@@ -178,6 +180,7 @@ func (k *keyMaker) next() string {
 func (c *Client) runOne(ctx context.Context, t *Task) Result {
 	k := &call{task: t, function: t.Function, box: newMailbox(), result: Result{Task: t}}
 	defer c.release(k.box)
+	defer k.forget()
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.Timeout, errTaskTime(t))
@@ -210,7 +213,7 @@ func errTaskTime(t *Task) error {
 
 // abandon ends a call that is out of time: what it left at its connection is forgotten.
 func (k *call) abandon(cause error) {
-	sent := k.conn.leave(k.ticket, k.chunk)
+	sent := k.leave()
 	switch {
 	case k.result.ID.Handle != "":
 		k.end(fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause))
@@ -219,6 +222,20 @@ func (k *call) abandon(cause error) {
 	default:
 		k.end(fmt.Errorf("submit %s: wait for job server %s to take what was sent before: %w: %w", k.task.Function, k.conn.s.ep, errNotSent, cause))
 	}
+}
+
+// forget ends the use of the task: however the call has ended, its payload may still be on its way, and is the caller's again.
+func (k *call) forget() {
+	k.leave()
+}
+
+// leave forgets what the call has at its connection, once. It reports whether any of the submission may have been sent.
+func (k *call) leave() (sent bool) {
+	if k.conn == nil || k.left {
+		return true
+	}
+	k.left = true
+	return k.conn.leave(k.ticket, k.chunk)
 }
 
 // handle takes an event, and calls the task's callbacks.
@@ -281,7 +298,7 @@ func (k *call) part(data []byte) {
 	}
 	limit := k.conn.c.o.MaxResult
 	if len(k.result.Data)+len(data) > limit {
-		k.conn.leave(k.ticket, nil)
+		k.leave()
 		k.end(k.wrap(fmt.Errorf("the parts of the result are over the limit of %d bytes (Options.MaxResult): %w", limit, proto.ErrTooLarge)))
 		return
 	}

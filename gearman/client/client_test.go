@@ -1,15 +1,18 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
@@ -314,6 +317,99 @@ func TestDeadlines(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(res[0].Err, context.DeadlineExceeded) {
 		t.Errorf("a set's deadline: %v, %v", err, res)
 	}
+}
+
+// RunEach gives each result as soon as its task has ended, and leaving the loop leaves the others.
+func TestRunEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var canceled []string
+		c := script(t, client.Options{}, func(s *scripted) {
+			for {
+				p, ok := s.next()
+				if !ok {
+					return
+				}
+				if p.Type == 0 {
+					canceled = append(canceled, string(p.Data))
+					s.send([]byte("OK\r\n"))
+					continue
+				}
+				h := s.accept()
+				if sub, _ := p.Submission(); string(sub.Function) == "second" {
+					s.send(response(proto.TypeWorkComplete, h, "2"))
+				} else if string(sub.Function) == "first" {
+					go func() {
+						time.Sleep(time.Minute)
+						s.send(response(proto.TypeWorkComplete, h, "1"))
+					}()
+				}
+			}
+		})
+		var got []string
+		begin := time.Now()
+		for i, r := range c.RunEach(t.Context(),
+			&client.Task{Function: "first"}, &client.Task{Function: "second"}, &client.Task{Function: "a b"}, &client.Task{Function: "never"}) {
+			got = append(got, fmt.Sprint(i, " ", string(r.Data), " ", r.Err != nil, " ", time.Since(begin)))
+			if i == 0 {
+				break
+			}
+		}
+		want := []string{"2  true 0s", "1 2 false 0s", "0 1 false 1m0s"}
+		if diff := check.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		synctest.Wait()
+		if diff := check.Diff([]string{"cancel job H:x:111"}, canceled); diff != "" {
+			t.Errorf("the task that was left:\n%s", diff)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		n := 0
+		for _, r := range c.RunEach(ctx, &client.Task{Function: "never"}, &client.Task{Function: "never"}) {
+			if n++; !errors.Is(r.Err, context.DeadlineExceeded) {
+				t.Errorf("%v, want the deadline", r.Err)
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d results, want one for each task", n)
+		}
+	})
+}
+
+// A call can end while its payload is still on its way: it is the caller's again at once.
+func TestRefusedPayloadIsTheCallersAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := script(t, client.Options{}, func(s *scripted) {
+			if _, err := s.in.ReadLine(); err != nil { // version
+				t.Error(err)
+			}
+			s.send([]byte("OK 1.1.20\n"))
+			if _, err := s.in.ReadHeader(); err != nil {
+				t.Error(err)
+			}
+			s.send(proto.AppendError(nil, proto.CodeQueueError, "full")) // before all of it was read
+			time.Sleep(time.Second)
+			body, err := io.ReadAll(s.in)
+			if i := bytes.IndexByte(body, 0xff); err != nil || i >= 0 {
+				t.Errorf("%v; the caller's later bytes were sent, from %d on", err, i)
+			}
+			for { // until the client closes
+				if _, ok := s.next(); !ok {
+					return
+				}
+			}
+		})
+		payload := make([]byte, 4<<20)
+		if _, err := c.Do(t.Context(), "f", payload); !errors.Is(err, client.ErrQueueFull) {
+			t.Errorf("%v, want the refusal", err)
+		}
+		for i := range payload {
+			payload[i] = 0xff
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 func TestProduce(t *testing.T) {

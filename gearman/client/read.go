@@ -137,11 +137,17 @@ func (x *conn) readPacket() error {
 		tooLarge = fmt.Errorf("%s of %d bytes is over the limit of %d (Options.MaxResult): %w", h.Type, h.Size, x.c.o.MaxResult, proto.ErrTooLarge)
 		n = min(proto.MaxHandle+1, x.c.o.MaxResult) // enough to know whose it is; the rest is skipped
 	}
-	if p.Data, err = x.in.Peek(n); err != nil {
+	owned := about && tooLarge == nil && n > bulk
+	if owned {
+		p.Data, err = x.readLarge(n)
+	} else {
+		p.Data, err = x.in.Peek(n)
+	}
+	if err != nil {
 		return err
 	}
 	if about {
-		x.work(p, tooLarge)
+		x.work(p, tooLarge, owned)
 	} else if err := x.answer(p, tooLarge); err != nil {
 		return err
 	}
@@ -151,6 +157,43 @@ func (x *conn) readPacket() error {
 		}
 	}
 	return nil
+}
+
+// readLarge reads the data of a large packet about a job into memory of its own, which is taken as the bytes come. If nobody waits for the job it
+// reads no more than whose it is.
+func (x *conn) readLarge(size int) ([]byte, error) {
+	front, err := x.in.Peek(proto.MaxHandle + 1)
+	if err != nil {
+		return nil, err
+	}
+	if handle, _, ok := bytes.Cut(front, []byte{0}); !ok || !x.isWaitedFor(handle) {
+		return front, nil
+	}
+	buf := make([]byte, bulk)
+	for have := 0; ; {
+		n, err := io.ReadFull(x.in, buf[have:])
+		have += n
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if have == size {
+			return buf, nil
+		}
+		bigger := make([]byte, min(size, 4*have))
+		copy(bigger, buf)
+		buf = bigger
+	}
+}
+
+// isWaitedFor reports whether the next packet about a job has somebody to take it.
+func (x *conn) isWaitedFor(handle []byte) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	w := x.jobs[string(handle)]
+	return w != nil && w.tickets[w.at].call != nil
 }
 
 // answer gives an answer to the oldest request. An answer that doesn't fit it ends the connection: others would get the wrong ones.
@@ -223,8 +266,8 @@ func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel 
 	return x.cancelableLocked(t)
 }
 
-// work gives what a worker sent to the call that waits for it. What is odd about it costs that call only.
-func (x *conn) work(p proto.Packet, odd error) {
+// work gives what a worker sent to the call that waits for it. What is odd about it costs that call only. owned data may be kept.
+func (x *conn) work(p proto.Packet, odd error, owned bool) {
 	w, err := p.Work()
 	if odd == nil && err != nil {
 		odd = fmt.Errorf("%w (%s)", err, p)
@@ -241,7 +284,10 @@ func (x *conn) work(p proto.Packet, odd error) {
 		x.leave(t, nil)
 		return
 	}
-	ev := event{data: bytes.Clone(w.Data)}
+	ev := event{data: w.Data}
+	if !owned {
+		ev.data = bytes.Clone(w.Data)
+	}
 	if len(w.Data) > bulk {
 		x.c.large.add(call.function)
 	}

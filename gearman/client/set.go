@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
@@ -21,80 +22,131 @@ const setBatch = 64
 // RunSet runs tasks side by side and returns when all have ended, or ctx has. It gives a result for each task, in their order; the error is that of
 // ctx if it ended first, else nil: what became of each task is in its result. Callbacks run in the caller's goroutine, one at a time.
 func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
-	box := newMailbox()
-	defer c.release(box)
-	calls := make([]*call, len(tasks))
-	open := 0
-	handle := func() {
-		for _, ev := range box.take() {
-			if was := ev.call.ended; !was {
-				if ev.call.handle(ev); ev.call.ended {
-					open--
-				}
-			}
-		}
-	}
-	conns := make(map[*conn]struct{})
-	flush := func() {
-		for x := range conns {
-			x.out.flush() // its calls are told of a failure, by the connection's end
-		}
-		clear(conns)
-	}
-	for i, t := range tasks {
-		k := &call{task: t, function: t.Function, box: box, result: Result{Task: t}}
-		calls[i] = k
-		if t.Timeout > 0 {
-			k.deadline = time.Now().Add(t.Timeout)
-		}
-		open++
-		if err := c.submitTo(ctx, k); err != nil {
-			k.end(err)
-			open--
-			continue
-		}
-		conns[k.conn] = struct{}{}
-		if i%setBatch == setBatch-1 {
-			flush()
-			handle()
-		}
-	}
-	flush()
-	err := waitSet(ctx, box, calls, &open, handle)
-	results := make([]Result, len(calls))
-	for i, k := range calls {
-		results[i] = k.result
-	}
+	results := make([]Result, len(tasks))
+	err := c.runSet(ctx, tasks, func(i int, r Result) bool {
+		results[i] = r
+		return true
+	})
 	return results, err
 }
 
-// waitSet handles events until no call is open, or ctx ends.
-func waitSet(ctx context.Context, box *mailbox, calls []*call, open *int, handle func()) error {
+// RunEach is RunSet that gives each task's number and result as soon as it has ended. Leaving the loop leaves the tasks that are still under way, as the end
+// of ctx does.
+func (c *Client) RunEach(ctx context.Context, tasks ...*Task) iter.Seq2[int, Result] {
+	return func(yield func(int, Result) bool) {
+		_ = c.runSet(ctx, tasks, yield) // each result has its own error
+	}
+}
+
+// set is tasks that run side by side.
+type set struct {
+	c     *Client
+	box   *mailbox
+	calls []*call
+	open  int // calls that haven't ended
+	left  bool
+	yield func(int, Result) bool
+	dirty map[*conn]struct{} // have something staged
+}
+
+func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Result) bool) error {
+	s := &set{
+		c: c, box: newMailbox(), calls: make([]*call, len(tasks)), open: len(tasks), yield: yield, dirty: make(map[*conn]struct{}),
+	}
+	defer s.release()
+	for i, t := range tasks {
+		k := &call{task: t, function: t.Function, box: s.box, number: i, result: Result{Task: t}}
+		if t.Timeout > 0 {
+			k.deadline = time.Now().Add(t.Timeout)
+		}
+		s.calls[i] = k
+	}
+	for i, k := range s.calls {
+		if s.left {
+			return nil
+		}
+		if err := c.submitTo(ctx, k); err != nil {
+			k.end(err)
+			s.ended(k)
+			continue
+		}
+		s.dirty[k.conn] = struct{}{}
+		if i%setBatch == setBatch-1 {
+			s.flush()
+			s.handle()
+		}
+	}
+	s.flush()
+	return s.wait(ctx)
+}
+
+// release ends what is left of the set.
+func (s *set) release() {
+	for _, k := range s.calls {
+		if k == nil {
+			continue
+		}
+		if !k.ended { // the caller has left the loop
+			k.ended = true
+		}
+		k.forget()
+	}
+	s.c.release(s.box)
+}
+
+func (s *set) flush() {
+	for x := range s.dirty {
+		x.out.flush() // its calls are told of a failure, by the connection's end
+	}
+	clear(s.dirty)
+}
+
+func (s *set) handle() {
+	for _, ev := range s.box.take() {
+		if k := ev.call; !k.ended {
+			if k.handle(ev); k.ended {
+				s.ended(k)
+			}
+		}
+	}
+}
+
+// ended tells of a call that has ended.
+func (s *set) ended(k *call) {
+	s.open--
+	if !s.left {
+		s.left = !s.yield(k.number, k.result)
+	}
+}
+
+// wait handles events until no call is open, the caller has left, or ctx ends.
+func (s *set) wait(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	next := expire(calls, open)
+	next := s.expire()
 	for {
-		handle()
+		s.handle()
 		if !next.IsZero() && !time.Now().Before(next) {
-			next = expire(calls, open)
+			next = s.expire()
 		}
-		if *open == 0 {
+		if s.open == 0 || s.left {
 			return nil
 		}
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 		select {
-		case <-box.wake:
+		case <-s.box.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			handle()
-			if *open == 0 {
+			s.handle()
+			if s.open == 0 || s.left {
 				return nil
 			}
-			for _, k := range calls {
+			for _, k := range s.calls {
 				if !k.ended {
 					k.abandon(context.Cause(ctx))
+					s.ended(k)
 				}
 			}
 			return context.Cause(ctx)
@@ -103,16 +155,16 @@ func waitSet(ctx context.Context, box *mailbox, calls []*call, open *int, handle
 }
 
 // expire ends the calls whose own time is up, and says when the next is.
-func expire(calls []*call, open *int) time.Time {
+func (s *set) expire() time.Time {
 	var next time.Time
 	now := time.Now()
-	for _, k := range calls {
+	for _, k := range s.calls {
 		if k.ended || k.deadline.IsZero() {
 			continue
 		}
 		if !k.deadline.After(now) {
 			k.abandon(errTaskTime(k.task))
-			*open--
+			s.ended(k)
 		} else if next.IsZero() || k.deadline.Before(next) {
 			next = k.deadline
 		}
