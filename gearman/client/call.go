@@ -62,7 +62,7 @@ func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1), left:
 func (m *mailbox) take() []event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.spare[:cap(m.spare)]) // what was taken last is of no more use
+	clear(m.spare) // what was taken last is of no more use
 	out := m.events
 	m.events, m.spare, m.bytes = m.spare[:0], out, 0
 	if m.room != nil {
@@ -121,6 +121,9 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	t := k.task
 	if err := c.check(t); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("submit %s: %w: %w", t.Function, errNotSent, context.Cause(ctx))
 	}
 	err := c.choose(ctx, t.Unique, c.routeOf(t, k.box), func(x *conn) (bool, error) {
 		ticket := &ticket{call: k, background: t.Background, alone: t.Unique == ""}

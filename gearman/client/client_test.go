@@ -319,6 +319,29 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// A call whose context has ended before it began sends nothing.
+func TestEndedContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		servers, c := memory(t, 1, client.Options{})
+		if err := c.Echo(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
+			t.Errorf("background: %v", err)
+		}
+		if _, err := c.Do(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
+			t.Errorf("foreground: %v", err)
+		}
+		synctest.Wait()
+		if n := servers[0].Function("f").Total; n != 0 {
+			t.Errorf("%d jobs were submitted", n)
+		}
+	})
+}
+
 // RunEach gives each result as soon as its task has ended, and leaving the loop leaves the others.
 func TestRunEach(t *testing.T) {
 	t.Parallel()
