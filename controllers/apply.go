@@ -15,10 +15,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// statusGap is the least time between two writes of one pool's status. Pods that start and jobs that end change it several times within moments, and
-// each write is one for the API server and one for all who watch.
+// statusGap is the least time between two writes of one pool's status. Pods that start and jobs
+// that end change it several times within moments, and each write is one for the API server and one
+// for all who watch.
 const statusGap = 2 * time.Second
 
 // applyTemplate creates the pool's Deployment, or brings it to its template.
@@ -40,24 +42,36 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 		// Nothing can be created there; the pool goes too.
 		return x.stalled(poolstatus.ReasonNamespaceEnds, "the namespace is being deleted")
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err):
-		return x.stalled(poolstatus.ReasonInvalidPodTemplate, err.Error())
-	default:
+		return x.invalidTemplate(err)
+	case t.create:
 		return ctrl.Result{}, err
+	default:
+		// It is tried again; what runs is scaled meanwhile.
+		x.failed = err
+		r.noteFailing(x, err)
+		x.pollAsBefore()
+		return ctrl.Result{}, nil
 	}
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteTemplate(a, t.create, t.restore, r.clock.Now()) })
 	if t.restore {
 		r.event(x.pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
 	}
-	x.workload.UID, x.workload.Generation, x.facts.RollingOut = a.UID, a.Generation, true
+	if t.create {
+		x.workload = workload.State{Exists: true, Inputs: t.inputs, RuntimeImage: t.image}
+	}
+	w := &x.workload
+	w.UID, w.Generation, w.Unsettled, w.Replacing = a.UID, a.Generation, true, true
+	x.facts.Workload, x.facts.RollingOut = *w, true
 	return ctrl.Result{}, nil
 }
 
-// applyReplicas brings the workload's replicas to the decision, as far as the pods to remove are marked, unless somebody else keeps changing them.
+// applyReplicas brings the workload's replicas to the decision, as far as the pods to remove are
+// marked, unless somebody else keeps changing them.
 func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result, error) {
 	v := &x.facts.View
 	var plan autoscaler.Plan
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {
-		x.facts.Contested = p.ObserveReplicas(&x.workload, r.clock.Now())
+		x.facts.Contested = p.ObserveReplicas(&x.workload, x.facts.Mode, r.clock.Now())
 		plan.Replicas = x.workload.Replicas
 		if v.Decision.Apply && !x.facts.Contested && !v.At.IsZero() {
 			plan = p.PlanReplicas(&x.workload, x.pods, autoscaler.KindOf(&x.pool.Spec), v, r.clock.Now())
@@ -74,33 +88,46 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		// The rule writes them again; nothing but the choice of pods suffers, and replicas wait for no pod.
 		log.FromContext(ctx).Error(failed, "Pods could not be marked for removal", "pods", len(plan.Costs))
 	}
-	from := x.workload.Replicas
-	if plan.Replicas == from {
+	if plan.Replicas == x.workload.Replicas {
 		return ctrl.Result{}, nil
 	}
-	generation, err := r.writeReplicas(ctx, x, plan.Replicas)
-	if err != nil {
-		return ctrl.Result{}, err
+	return ctrl.Result{}, r.writeReplicas(ctx, x, plan.Replicas)
+}
+
+// writeReplicas sets the workload's replicas. What the API server answers counts: its admission may
+// have changed them, or left them as they were.
+func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int32) error {
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WillWriteReplicas(replicas) })
+	from, generation := x.workload.Replicas, x.workload.Generation
+	var to int32
+	var err error
+	if ref := x.pool.Spec.TargetRef; ref != nil {
+		if to, err = scaleTarget(ctx, r.scale, x.pool.Namespace, ref, replicas); to != from {
+			generation++ // a scale shows no generation; each change of replicas makes one
+		}
+	} else {
+		to, generation, err = applyReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
 	}
-	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteReplicas(plan.Replicas, generation) })
+	if err != nil {
+		return err
+	}
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteReplicas(to, generation) })
+	if to == from {
+		log.FromContext(ctx).Info("The API server left the replicas as they were", "replicas", from, "asked", replicas)
+		return nil
+	}
 	r.pools.Scaled(x.key)
 	// The log and the event use the words of the status.
-	log.FromContext(ctx).Info("Scaled", "from", from, "to", plan.Replicas, "reason", v.Decision.Reason, "message", v.Decision.Message)
-	r.event(x.pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, plan.Replicas, v.Decision.Message))
-	return ctrl.Result{}, nil
+	d := &x.facts.View.Decision
+	log.FromContext(ctx).Info("Scaled", "from", from, "to", to, "reason", d.Reason, "message", d.Message)
+	r.event(x.pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, to, d.Message))
+	return nil
 }
 
-// writeReplicas sets the workload's replicas, and returns the generation that this makes.
-func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int32) (int64, error) {
-	if ref := x.pool.Spec.TargetRef; ref != nil {
-		// A scale tells no generation; each change of replicas makes one.
-		return x.workload.Generation + 1, scaleTarget(ctx, r.scale, x.pool.Namespace, ref, replicas)
-	}
-	return applyReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
-}
-
-// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait until they are due; the last write was a while ago, or this one
-// waits until it was; and all pools' writes together keep to a rate, so this one may have to wait for its turn. It returns for how long.
+// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait
+// until they are due; the last write was a while ago, or this one waits until it was; and all
+// pools' writes together keep to a rate, so this one may have to wait for its turn. It returns for
+// how long.
 func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Duration, err error) {
 	pool, f, now := x.pool, &x.facts, r.clock.Now()
 	var writtenAt time.Time
@@ -114,7 +141,8 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Dur
 		})
 		return 0, nil
 	}
-	// Whoever has just changed the spec waits for the answer, and a change of replicas is always reported with its reason.
+	// Whoever has just changed the spec waits for the answer, and a change of replicas is always
+	// reported with its reason.
 	wait = statusGap - now.Sub(writtenAt)
 	if wait <= 0 || pool.Status.ObservedGeneration != pool.Generation || f.ScaledAt.After(writtenAt) {
 		wait = r.pools.StatusWait(x.key, now)

@@ -2,16 +2,13 @@ package controllers
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
-	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -19,14 +16,20 @@ import (
 // template is what is to be written of the Deployment's template.
 type template struct {
 	deployment *appsv1ac.DeploymentApplyConfiguration // nil: it is up to date
+	inputs     string                                 // the hash of what it is made from
+	image      string                                 // of its runtime
 	create     bool
 	restore    bool // it puts back what somebody else has edited
 }
 
-// planTemplate finds whether the pool's Deployment is to be created or brought to its template, and what the workload is then.
+// planTemplate finds whether the pool's Deployment is to be created or brought to its template. A
+// spec that can't be used as a whole changes no template.
 func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, error) {
+	if x.facts.Stall.Reason != "" {
+		return ctrl.Result{}, nil
+	}
+	x.noteFailure()
 	if x.pool.Spec.TargetRef != nil {
-		x.noteFailure()
 		return ctrl.Result{}, nil
 	}
 	inputs, err := workload.Inputs(x.pool)
@@ -46,33 +49,36 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 		drifted = w.Exists && p.Drifted(w)
 		contested = current && drifted && p.EditsContested(r.clock.Now())
 	})
-	if current && (!drifted || contested) {
-		x.noteFailure()
-		if contested {
-			x.facts.Stall = poolstatus.Stall{
-				Reason: poolstatus.ReasonContested, Message: "somebody else keeps changing the Deployment: stop them, or make the change in the pool",
-			}
+	if current && !drifted {
+		return ctrl.Result{}, nil
+	}
+	if contested {
+		x.facts.Stall = poolstatus.Stall{
+			Reason: poolstatus.ReasonContested, Message: "somebody else keeps changing the Deployment: stop them, or make the change in the pool",
 		}
 		return ctrl.Result{}, nil
 	}
 	d, err := workload.Deployment(x.pool, rt)
 	if errors.Is(err, workload.ErrInvalidPodTemplate) {
-		return x.stalled(poolstatus.ReasonInvalidPodTemplate, err.Error())
+		return x.invalidTemplate(err)
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	x.template = template{deployment: d, create: !w.Exists, restore: drifted && current}
-	if x.template.create {
-		*w = workload.State{Exists: true, Inputs: inputs, RuntimeImage: rt.Image}
-	}
-	w.Unsettled, w.Replacing = true, true
-	x.noteFailure()
-	x.facts.Workload = *w
+	x.template = template{deployment: d, inputs: inputs, image: rt.Image, create: !w.Exists, restore: drifted && current}
 	return ctrl.Result{}, nil
 }
 
-// noteFailure notes that the API server refuses the pods. Replicas are still kept right, so that it goes on by itself once they are let in.
+// invalidTemplate notes that the pool's template can't be used. The pods of the one before go on,
+// and are polled for as before.
+func (x *run) invalidTemplate(err error) (ctrl.Result, error) {
+	x.facts.Stall = poolstatus.Stall{}
+	x.pollAsBefore()
+	return x.unusable(poolstatus.ReasonInvalidPodTemplate, err.Error())
+}
+
+// noteFailure notes that the API server refuses the pods. Replicas are still kept right, so that it
+// goes on by itself once they are let in.
 func (x *run) noteFailure() {
 	if x.workload.Failure != "" {
 		x.facts.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, Message: x.workload.Failure}
@@ -81,36 +87,35 @@ func (x *run) noteFailure() {
 
 // watchJobServers subscribes the pool to its job servers.
 func (r *PoolReconciler) watchJobServers(_ context.Context, x *run) (ctrl.Result, error) {
-	pool, pods := x.pool, make([]backlog.PodRef, len(x.pods))
+	pods := make([]backlog.PodRef, len(x.pods))
 	for i, p := range x.pods {
 		pods[i] = backlog.PodRef{UID: p.UID, Name: p.Name, IP: p.IP}
 	}
-	s := pool.Spec.Scaling
-	sub := backlog.Subscription{
-		Servers: x.spec.Servers, Functions: x.spec.Functions,
-		Period: policy.Poll(&pool.Spec), AtZero: x.workload.Replicas == 0, StaleAfter: policy.StaleAfter(&pool.Spec),
-		Doorbell: s != nil && s.Wake == v1alpha1.WakeNotify,
+	watch := func() error {
+		sub := x.spec.Poll
+		sub.AtZero = x.workload.Replicas == 0
+		return r.pools.Watch(x.key, sub, pods)
 	}
-	if pool.Spec.TLS != nil {
-		// Read anew before each dial, so that a rotated certificate needs no restart.
-		sub.TLS = &backlog.TLS{Identity: x.tlsID, Config: func(ctx context.Context) (*tls.Config, error) {
-			cfg, _, err := readTLS(ctx, r.live, pool)
-			return cfg, err
-		}}
+	err := watch()
+	if err == nil {
+		return ctrl.Result{}, nil
 	}
-	if err := r.pools.Watch(x.key, sub, pods); err != nil {
+	if x.pollAsBefore(); x.accepted == nil || watch() != nil {
 		return x.stalled(poolstatus.ReasonInvalidServers, err.Error())
 	}
-	return ctrl.Result{}, nil
+	return x.unusable(poolstatus.ReasonInvalidServers, err.Error())
 }
 
 // decide has the Autoscaler decide on what was gathered, and notes what the conditions say of it.
 func (r *PoolReconciler) decide(_ context.Context, x *run) (ctrl.Result, error) {
 	f := &x.facts
-	observed := autoscaler.Observed{Workload: x.workload, Pods: x.pods, RollingOut: f.RollingOut || x.template.deployment != nil}
+	observed := autoscaler.Observed{Workload: x.workload, Pods: x.pods, RollingOut: f.RollingOut}
 	f.View = r.pools.Observe(x.key, x.spec, observed, poolstatus.Learnt(&x.pool.Status))
-	f.Shared = poolstatus.SharedNames(x.key, r.pools.Share(x.key, x.spec.Servers, x.spec.Functions))
+	f.Shared = poolstatus.SharedNames(x.key, r.pools.Share(x.key, x.spec.Poll.Servers, x.spec.Poll.Functions))
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {
+		if !f.Stall.GoesOn && x.failed == nil {
+			p.Accept(x.spec)
+		}
 		f.Trouble, f.NoWorker = poolstatus.StartTrouble(x.pods, x.pool.Status.Conditions, p.Trouble(), r.clock.Now())
 		p.SetTrouble(f.Trouble)
 	})

@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,18 +19,25 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 const (
-	// unseenAgain is how soon a Deployment that was created is read again, should its event not bring the pool back.
+	// unseenAgain is how soon a Deployment that was created is read again, should its event not
+	// bring the pool back.
 	unseenAgain = time.Second
-	// refreshMovingEvery is how old the list of a target's pods may be while some of them start or end, which the target's status does not always show.
+	// targetPodsFloor is the least time between two lists of a target's pods. A rollout of many pods
+	// changes the target's status several times a second, and each list may be of a thousand pods.
+	targetPodsFloor = 2 * time.Second
+	// refreshMovingEvery is how old the list of a target's pods may be while some of them start or
+	// end, which the target's status does not always show.
 	refreshMovingEvery = 5 * time.Second
 )
 
-// readWorkload reads the pool's Deployment, or its target, with the replicas that the operator wrote last.
+// readWorkload reads the pool's Deployment, or its target, with the replicas that the operator
+// wrote last.
 func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.Result, err error) {
 	if x.workload, err = gatherWorkload(ctx, r.client, x.pool); err != nil {
 		return ctrl.Result{}, err
@@ -47,7 +55,8 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 	return result, nil
 }
 
-// readPods reads the pool's pods, its own or its target's, and notes when they should be read again.
+// readPods reads the pool's pods, its own or its target's, and notes when they should be read
+// again.
 func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Result, err error) {
 	if x.pool.Spec.TargetRef == nil {
 		x.pods, err = gatherPods(ctx, r.client, x.pool)
@@ -57,36 +66,71 @@ func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Resu
 	x.facts.IsTarget = true
 	read, err := r.gatherTargetPods(ctx, x)
 	x.pods, x.refresh = read.Pods, refreshSecretsEvery
-	if read.Moving {
+	switch {
+	case read.Version != x.workload.Version:
+		x.refresh = max(time.Millisecond, targetPodsFloor-r.clock.Since(read.At))
+	case read.Moving:
 		x.refresh = refreshMovingEvery
 	}
 	return ctrl.Result{}, err
 }
 
-// readSpec checks and compiles what scaling goes by.
+// readSpec checks and compiles what polling and scaling go by. Rules of scaling that can't be used
+// leave those that could be used last; if there are none, as after a restart, the pool's bounds
+// hold without rules.
 func (r *PoolReconciler) readSpec(_ context.Context, x *run) (ctrl.Result, error) {
-	var err error
-	x.spec, err = autoscaler.NewSpec(x.pool)
-	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Offer(x.spec) })
+	offered, invalid := autoscaler.NewSpec(x.pool)
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { x.accepted = p.Offer(offered) })
+	x.spec = offered
+	switch {
+	case invalid == nil:
+		return ctrl.Result{}, nil
+	case x.accepted != nil:
+		x.spec.Policy = x.accepted.Policy
+	default:
+		bounds := x.pool.DeepCopy()
+		bounds.Spec.Scaling.Schedules, bounds.Spec.Scaling.Behavior = nil, nil
+		withoutRules, err := autoscaler.NewSpec(bounds)
+		if err != nil {
+			return x.stalled(poolstatus.ReasonInvalidScaling, invalid.Error())
+		}
+		x.spec.Policy = withoutRules.Policy
+	}
+	return x.unusable(poolstatus.ReasonInvalidScaling, invalid.Error())
+}
+
+// readTLSMaterial checks the Secrets that TLS with the job servers needs. It is read anew before
+// each dial, so that a rotated certificate needs no restart; if it can't be used then, what could
+// be used last goes on.
+func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (ctrl.Result, error) {
+	if x.pool.Spec.TLS == nil {
+		return ctrl.Result{}, nil
+	}
+	pool := x.pool
+	last, id, err := readTLS(ctx, r.live, pool)
+	reason := poolstatus.ReasonInvalidTLS
+	if errors.Is(err, errSecretsNotReadable) {
+		reason = poolstatus.ReasonSecretsNotReadable
+	} else if _, invalid := errors.AsType[invalidTLSError](err); err != nil && !invalid {
+		return ctrl.Result{}, err
+	}
+	x.spec.Poll.TLS = &backlog.TLS{Identity: id, Config: func(ctx context.Context) (*tls.Config, error) {
+		cfg, _, err := readTLS(ctx, r.live, pool)
+		if err != nil && last != nil {
+			return last, nil
+		}
+		return cfg, err
+	}}
 	if err != nil {
-		return x.stalled(poolstatus.ReasonInvalidScaling, err.Error())
+		x.spec.Poll.TLS.Identity = pool.Namespace + "/unusable/" + pool.Name // a connection of its own, which isn't made before there is something to make it with
+		x.pollAsBefore()
+		return x.unusable(reason, err.Error())
 	}
 	return ctrl.Result{}, nil
 }
 
-// readTLSMaterial checks the Secrets that TLS with the job servers needs.
-func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (result ctrl.Result, err error) {
-	_, x.tlsID, err = readTLS(ctx, r.live, x.pool)
-	if invalid, ok := errors.AsType[invalidTLSError](err); ok {
-		return x.stalled(poolstatus.ReasonInvalidTLS, invalid.Error())
-	}
-	if errors.Is(err, errSecretsNotReadable) {
-		return x.stalled(poolstatus.ReasonSecretsNotReadable, err.Error())
-	}
-	return ctrl.Result{}, err
-}
-
-// checkOwner finds whether the pool may set the workload's replicas: it is neither somebody else's nor another pool's.
+// checkOwner finds whether the pool may set the workload's replicas: it is neither somebody else's
+// nor another pool's.
 func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, error) {
 	ref := x.pool.Spec.TargetRef
 	switch {
@@ -106,7 +150,8 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 	return x.stalled(poolstatus.ReasonTargetTaken, fmt.Sprintf("pool %s scales %s %s already: delete one of the two pools", other, ref.Kind, ref.Name))
 }
 
-// otherPool names the pool to which the target belongs, or an older one that scales it. Of two pools on one target the older goes on.
+// otherPool names the pool to which the target belongs, or an older one that scales it. Of two
+// pools on one target the older goes on.
 func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) {
 	if x.workload.Owner != "" {
 		return x.workload.Owner, nil
@@ -127,8 +172,9 @@ func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) 
 	return "", nil
 }
 
-// gatherTargetPods reads the pods of a pool's target. They carry no label of ours, so that the cache does not hold them; they are read from the API
-// server when the target's status has changed, and now and then.
+// gatherTargetPods reads the pods of a pool's target. They carry no label of ours, so that the
+// cache does not hold them; they are read from the API server when the target's status has changed,
+// and now and then.
 func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscaler.TargetPods, error) {
 	w := &x.workload
 	if !w.Exists {
@@ -138,6 +184,9 @@ func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscal
 	var known autoscaler.TargetPods
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { known = p.TargetPods() })
 	age := now.Sub(known.At)
+	if !known.At.IsZero() && age < targetPodsFloor {
+		return known, nil
+	}
 	if known.Version == w.Version && age < refreshSecretsEvery && (!known.Moving || age < refreshMovingEvery) {
 		return known, nil
 	}
@@ -176,7 +225,8 @@ func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWork
 	return pods, nil
 }
 
-// gatherWorkload reads the pool's Deployment, or its target. The zero value stands for one that does not exist.
+// gatherWorkload reads the pool's Deployment, or its target. The zero value stands for one that
+// does not exist.
 func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload.State, error) {
 	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
 	if ref := pool.Spec.TargetRef; ref != nil {

@@ -2,12 +2,19 @@ package controllers
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"sync"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,6 +43,10 @@ type world struct {
 
 	mu   sync.Mutex
 	fail map[string]error // what the API server answers to a kind of write
+	// failTemplate is what it answers to an apply of a Deployment's template.
+	failTemplate error
+	// admission changes a target at a write of its scale.
+	admission func(client.Object)
 }
 
 func testScheme(t *testing.T) *runtime.Scheme {
@@ -73,6 +84,9 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 				if err := w.failure("apply"); err != nil {
 					return err
 				}
+				if o := (&client.ApplyOptions{}).ApplyOptions(opts); o.FieldManager == string(OwnerMain) && w.failTemplate != nil {
+					return w.failTemplate
+				}
 				return c.Apply(ctx, obj, opts...)
 			},
 			SubResourceApply: func(ctx context.Context, c client.Client, sub string, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
@@ -85,7 +99,21 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 				if err := w.failure(sub); err != nil {
 					return err
 				}
-				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+				// The library's fake client plays no patch of a scale.
+				if err := c.Patch(ctx, obj, patch); err != nil {
+					return err
+				}
+				if w.admission != nil {
+					w.admission(obj)
+					if err := c.Update(ctx, obj); err != nil {
+						return err
+					}
+				}
+				o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+				if answer, ok := o.SubResourceBody.(*autoscalingv1.Scale); ok {
+					answer.Spec.Replicas = *obj.(*appsv1.Deployment).Spec.Replicas
+				}
+				return nil
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
 				if err := w.failure("patch"); err != nil {
@@ -260,3 +288,18 @@ func (s *playedServers) Runnable(context.Context, backlog.PoolKey, string) (back
 }
 
 func keyOf(name string) backlog.PoolKey { return backlog.PoolKey{Namespace: "ns", Name: name} }
+
+// testCA is a certificate in PEM.
+func testCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}

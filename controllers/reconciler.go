@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -20,26 +21,29 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// refreshSecretsEvery is how often pools are reconciled without a cause if Secrets belong to them, which are not watched, or if they wait for something to be
-// fixed elsewhere.
+// refreshSecretsEvery is how often pools are reconciled without a cause if Secrets belong to them,
+// which are not watched, or if they wait for something to be fixed elsewhere.
 const refreshSecretsEvery = time.Minute
 
 // Options of a PoolReconciler.
 type Options struct {
 	// Runtime is where the worker runtime of generated pods comes from.
 	Runtime workload.RuntimeImage
-	// RolloutRuntime has every pool take a new runtime image at once, rather than with its next change.
+	// RolloutRuntime has every pool take a new runtime image at once, rather than with its next
+	// change.
 	RolloutRuntime bool
 	// Workers is how many pools are reconciled at the same time.
 	Workers int
-	// Scale writes replicas, so that these wait for no other write; nil: the client that writes everything else.
+	// Scale writes replicas, so that these wait for no other write; nil: the client that writes
+	// everything else.
 	Scale client.Client
 	// Clock is the real one if nil.
 	Clock clock.PassiveClock
 }
 
-// What the operator may do; test/apiserver holds it to what is used. What the cache holds is never got, only listed and watched. The markers stand apart from any
-// type: controller-gen takes them for the whole package.
+// What the operator may do; test/apiserver holds it to what is used. What the cache holds is never
+// got, only listed and watched. The markers stand apart from any type: controller-gen takes them
+// for the whole package.
 //
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=list;watch
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/status,verbs=patch
@@ -51,7 +55,8 @@ type Options struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides. It keeps nothing of a pool itself: that is in the Autoscaler's registry.
+// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides. It keeps nothing of a
+// pool itself: that is in the Autoscaler's registry.
 type PoolReconciler struct {
 	client  client.Client
 	live    client.Reader // uncached: Secrets, and the pods of targets
@@ -79,23 +84,46 @@ type run struct {
 	key  types.NamespacedName
 	pool *v1alpha1.GearmanWorkerPool
 
-	spec     *autoscaler.Spec
+	spec     *autoscaler.Spec // what polling and scaling go by: the pool's spec, as far as it can be used
+	accepted *autoscaler.Spec // what could be used as a whole last; nil if nothing could
 	workload workload.State
 	pods     []workload.Pod
-	tlsID    string // identifies the TLS material
 
 	template template         // what is to be written of the Deployment's template
+	failed   error            // what has to be tried again, though the reconcile went on
 	facts    poolstatus.Facts // what the status is made from
 	refresh  time.Duration    // when to reconcile without a cause
 }
 
-// errStalled ends a reconcile's steps: the pool cannot work until somebody changes something. The facts say what.
+// errStalled ends a reconcile's steps: the pool cannot work until somebody changes something. The
+// facts say what.
 var errStalled = errors.New("stalled")
 
-// stalled notes what somebody has to change.
+// stalled notes what somebody has to change before the pool can work.
 func (x *run) stalled(reason, message string) (ctrl.Result, error) {
 	x.facts.Stall = poolstatus.Stall{Reason: reason, Message: message}
 	return ctrl.Result{}, errStalled
+}
+
+// unusable notes what somebody has to change before the pool's spec can be used as a whole. What
+// runs goes on; a pool of which nothing runs is stalled.
+func (x *run) unusable(reason, message string) (ctrl.Result, error) {
+	scaledBefore := x.pool.Spec.TargetRef == nil || x.accepted != nil || x.pool.Status.Decision.Reason != ""
+	if !x.workload.Exists || x.workload.Foreign || !scaledBefore {
+		return x.stalled(reason, message)
+	}
+	if x.facts.Stall.Reason == "" {
+		x.facts.Stall = poolstatus.Stall{Reason: reason, Message: message, GoesOn: true}
+	}
+	return ctrl.Result{}, nil
+}
+
+// pollAsBefore has the pool polled as the last spec says that could be used as a whole, since its
+// workers still run by that one.
+func (x *run) pollAsBefore() {
+	if x.accepted != nil {
+		x.spec.Poll = x.accepted.Poll
+	}
 }
 
 // suspend takes out of the run what was decided before the pool stalled.
@@ -104,13 +132,15 @@ func (x *run) suspend() {
 	x.refresh = refreshSecretsEvery
 }
 
-// step is a part of a reconcile. It notes what it finds in the run, for the steps after it and for the conditions. A result that is not zero ends the reconcile.
+// step is a part of a reconcile. It notes what it finds in the run, for the steps after it and for
+// the conditions. A result that is not zero ends the reconcile.
 type step struct {
 	name string
 	do   func(*PoolReconciler, context.Context, *run) (ctrl.Result, error)
 }
 
-// steps of a reconcile: gather, decide, apply. writeStatus follows, whether or not the pool is stalled.
+// steps of a reconcile: gather, bring the template, decide and apply. writeStatus follows, whether
+// or not the pool is stalled.
 var steps = []step{
 	{"read the workload", (*PoolReconciler).readWorkload},
 	{"read the pods", (*PoolReconciler).readPods},
@@ -119,10 +149,10 @@ var steps = []step{
 	{"find who owns the workload", (*PoolReconciler).checkOwner},
 
 	{"plan the template", (*PoolReconciler).planTemplate},
+	{"apply the template", (*PoolReconciler).applyTemplate}, // before it is decided how many pods it gets
+
 	{"watch the job servers", (*PoolReconciler).watchJobServers},
 	{"decide", (*PoolReconciler).decide},
-
-	{"apply the template", (*PoolReconciler).applyTemplate},
 	{"apply the replicas", (*PoolReconciler).applyReplicas},
 }
 
@@ -130,7 +160,8 @@ var steps = []step{
 func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	result, err := r.reconcile(ctx, req.NamespacedName)
 	if ctx.Err() != nil {
-		// The operator ends and has cut off its own requests. That is no failure, and the next operator begins anew.
+		// The operator ends and has cut off its own requests. That is no failure, and the next
+		// operator begins anew.
 		result, err = ctrl.Result{}, nil
 	}
 	return result, err
@@ -145,16 +176,32 @@ func (r *PoolReconciler) reconcile(ctx context.Context, key types.NamespacedName
 		return ctrl.Result{}, nil
 	}
 	x := newRun(&pool)
+	result, err := r.runSteps(ctx, x)
+	if err != nil {
+		return ctrl.Result{}, errors.Join(err, r.reportFailure(ctx, x, err))
+	}
+	if x.failed != nil {
+		return ctrl.Result{}, x.failed
+	}
+	r.pools.Do(key, (*autoscaler.Pool).Succeeded)
+	return result, nil
+}
+
+// runSteps runs the steps until one ends them, and then writes the status.
+func (r *PoolReconciler) runSteps(ctx context.Context, x *run) (ctrl.Result, error) {
 	for _, s := range steps {
 		result, err := s.do(r, ctx, x)
 		if errors.Is(err, errStalled) {
 			// What the pool has is left as it is.
-			r.pools.Suspend(key)
+			r.pools.Suspend(x.key)
 			x.suspend()
 			break
 		}
-		if err != nil || !result.IsZero() {
-			return result, err
+		if err != nil {
+			return ctrl.Result{}, fmt.Errorf("%s: %w", s.name, err)
+		}
+		if !result.IsZero() {
+			return result, nil
 		}
 	}
 	turn, err := r.writeStatus(ctx, x)
@@ -162,6 +209,36 @@ func (r *PoolReconciler) reconcile(ctx context.Context, key types.NamespacedName
 		return ctrl.Result{}, err
 	}
 	return r.again(x, turn), nil
+}
+
+// failingFor is how long reconciles must have failed before the status shows it: most failures are
+// over with the next try.
+const failingFor = 10 * time.Second
+
+// noteFailing notes that a reconcile failed, and what the conditions are to say of it: nothing at
+// first, and while it goes on always the same, though the text of the error may change.
+func (r *PoolReconciler) noteFailing(x *run, failure error) {
+	var since time.Duration
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { since = p.Failed(r.clock.Now()) })
+	ready := meta.FindStatusCondition(x.pool.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case since < failingFor:
+	case ready != nil && ready.Reason == poolstatus.ReasonRetrying:
+		x.facts.Retrying = ready.Message
+	default:
+		x.facts.Retrying = failure.Error()
+	}
+}
+
+// reportFailure shows in the status of a pool whose steps were not all done that its reconciles
+// fail. All else in the status stays as it is.
+func (r *PoolReconciler) reportFailure(ctx context.Context, x *run, failure error) error {
+	r.noteFailing(x, failure)
+	status, changed := poolstatus.Failing(&x.pool.Status, x.facts.Retrying)
+	if !changed || r.pools.StatusWait(x.key, r.clock.Now()) > 0 {
+		return nil
+	}
+	return applyStatus(ctx, r.client, x.pool, status)
 }
 
 func newRun(pool *v1alpha1.GearmanWorkerPool) *run {
@@ -173,15 +250,17 @@ func newRun(pool *v1alpha1.GearmanWorkerPool) *run {
 	}
 }
 
-// again asks for the next reconcile: when the status may be written, or else after about as long as the run says, not all pools at once. A pool that needs one only
-// after RefreshEvery gets it from the Autoscaler, so that no queue holds all pools.
+// again asks for the next reconcile: when the status may be written, or else after about as long as
+// the run says, not all pools at once. A pool that needs one only after RefreshEvery gets it from
+// the Autoscaler, so that no queue holds all pools.
 func (r *PoolReconciler) again(x *run, turn time.Duration) ctrl.Result {
 	refresh := x.refresh
 	if x.facts.Trouble != "" {
 		refresh = min(refresh, poolstatus.Calm)
 	}
 	if x.pool.Spec.TLS != nil || x.facts.Stall.Reason != "" {
-		// What stalls it may also be fixed elsewhere: a Secret, the target, the object that has its name.
+		// What stalls it may also be fixed elsewhere: a Secret, the target, the object that has its
+		// name.
 		refresh = min(refresh, refreshSecretsEvery)
 	}
 	if turn == 0 && refresh >= autoscaler.RefreshEvery {

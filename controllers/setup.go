@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -23,13 +25,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// Manager is what SetupWithManager takes of a controller-runtime manager. A test may give a cache that it plays itself.
+// Manager is what SetupWithManager takes of a controller-runtime manager. A test may give a cache
+// that it plays itself.
 type Manager interface {
 	GetCache() cache.Cache
 	GetLogger() logr.Logger
 	GetControllerOptions() config.Controller
 	Add(manager.Runnable) error
 }
+
+// retryEvery is how long the operator waits at most before it tries a failed reconcile again.
+const retryEvery = 30 * time.Second
 
 // SetupWithManager has the manager run the reconciler.
 func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
@@ -41,6 +47,7 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 		return fmt.Errorf("index the pods by their pools: %w", err)
 	}
 	o := controller.Options{Reconciler: r, MaxConcurrentReconciles: max(1, r.options.Workers), Logger: mgr.GetLogger()}
+	o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, retryEvery)
 	o.DefaultFromConfig(mgr.GetControllerOptions())
 	ctl, err := controller.NewUnmanaged("gearmanworkerpool", o)
 	if err != nil {
@@ -102,7 +109,8 @@ func ofLabel(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 }
 
-// ofTarget enqueues the pools that scale the object of an event; for a pool, those that scale the same target.
+// ofTarget enqueues the pools that scale the object of an event; for a pool, those that scale the
+// same target.
 func (r *PoolReconciler) ofTarget(kind string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		target := targetKey(kind, o.GetName())

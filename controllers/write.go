@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,8 +21,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// The field owners. A Deployment has two: if its replicas were owned by whoever applies the template, each apply of the template without
-// them would reset them to 1.
+// The field owners. A Deployment has two: if its replicas were owned by whoever applies the
+// template, each apply of the template without them would reset them to 1.
 const (
 	// OwnerMain owns a pool's Deployment but for spec.replicas, and the pool's status.
 	OwnerMain = client.FieldOwner("gearman-operator")
@@ -29,7 +30,8 @@ const (
 	OwnerScale = client.FieldOwner("gearman-operator-scale")
 )
 
-// createDeployment creates the pool's Deployment with no replicas, and gives these to their own field owner.
+// createDeployment creates the pool's Deployment with no replicas, and gives these to their own
+// field owner.
 func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (autoscaler.Applied, error) {
 	d.Spec.WithReplicas(0)
 	a, err := applyTemplate(ctx, c, d, "")
@@ -40,11 +42,11 @@ func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 	return updateDeployment(ctx, c, d, 0, a.Fields)
 }
 
-// updateDeployment applies the pool's template. The scale owner first applies the replicas as they are, so that a template without them
-// takes them from nobody. fields is the hash of what the operator is expected to own then; where that turns out otherwise it is
-// written in a second step.
+// updateDeployment applies the pool's template. The scale owner first applies the replicas as they
+// are, so that a template without them takes them from nobody. fields is the hash of what the
+// operator is expected to own then; where that turns out otherwise it is written in a second step.
 func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (autoscaler.Applied, error) {
-	if _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+	if _, _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
 		return autoscaler.Applied{}, err
 	}
 	a, err := applyTemplate(ctx, c, d, fields)
@@ -73,32 +75,41 @@ func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentA
 	}, nil
 }
 
-// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the generation that this made.
-func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int64, error) {
+// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the
+// replicas that the API server answered, and the generation that this made.
+func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int32, int64, error) {
 	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
-		return 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
+		return 0, 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
 	}
-	if scale.Generation == nil {
-		return 0, nil
+	var generation int64
+	if scale.Generation != nil {
+		generation = *scale.Generation
 	}
-	return *scale.Generation, nil
+	if scale.Spec != nil && scale.Spec.Replicas != nil {
+		replicas = *scale.Spec.Replicas
+	}
+	return replicas, generation, nil
 }
 
-// scaleTarget sets the replicas of a workload that the pool does not own, through its scale subresource.
-func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) error {
+// scaleTarget sets the replicas of a workload that the pool does not own, through its scale
+// subresource, and returns those that the API server answered.
+func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) (int32, error) {
 	var obj client.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
 	if ref.Kind == "StatefulSet" {
 		obj = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
 	}
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	if err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale); err != nil {
-		return fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
+	var answer autoscalingv1.Scale
+	err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale, client.WithSubResourceBody(&answer))
+	if err != nil {
+		return 0, fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
 	}
-	return nil
+	return answer.Spec.Replicas, nil
 }
 
-// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone needs no mark.
+// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone
+// needs no mark.
 func applyDeletionCost(ctx context.Context, c client.Client, namespace, name string, cost int32) error {
 	value := "null"
 	if cost != 0 {

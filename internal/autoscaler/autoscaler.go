@@ -24,7 +24,8 @@ import (
 // RefreshEvery is how often a pool is reconciled without a cause, give or take.
 const RefreshEvery = 10 * time.Minute
 
-// JobServers is what is needed of internal/backlog. It is one interface, as it is one poller: what is subscribed to is what is sampled.
+// JobServers is what is needed of internal/backlog. It is one interface, as it is one poller: what
+// is subscribed to is what is sampled.
 type JobServers interface {
 	Set(key backlog.PoolKey, s backlog.Subscription) error
 	SetPods(key backlog.PoolKey, pods []backlog.PodRef)
@@ -39,7 +40,8 @@ type Options struct {
 	Random func() float64     // from 0 to 1, the source of all jitter; nil: math/rand's
 }
 
-// Autoscaler decides, in memory, how many replicas each pool should have. It enqueues a pool only when there is something to write.
+// Autoscaler decides, in memory, how many replicas each pool should have. It enqueues a pool only
+// when there is something to write.
 type Autoscaler struct {
 	Registry
 	servers JobServers
@@ -93,18 +95,19 @@ func (a *Autoscaler) Watch(key types.NamespacedName, sub backlog.Subscription, p
 	return nil
 }
 
-// Observe accepts a pool's spec, brings what a reconcile gathered, and decides anew. A pool seen for the first time starts with what was learnt of it before, and
-// with a hold: nothing is scaled down until a full window was seen.
+// Observe has a pool go by a spec, brings what a reconcile gathered, and decides anew. A pool seen
+// for the first time starts with what was learnt of it before, and with a hold: nothing is scaled
+// down until a full window was seen.
 func (a *Autoscaler) Observe(key types.NamespacedName, spec *Spec, o Observed, learnt scaling.Learnt) (v poolstatus.View) {
 	now := a.clock.Now()
 	refreshAt := now.Add(a.Jitter(RefreshEvery))
 	a.Do(key, func(p *Pool) {
-		if p.accepted == nil {
+		if p.used == nil {
 			p.state = scaling.NewState(learnt, now)
 		} else {
-			p.lostOne = p.lostOne || lostOne(p.accepted.Servers, spec.Servers)
+			p.lostOne = p.lostOne || lostOne(p.used.Poll.Servers, spec.Poll.Servers)
 		}
-		p.accepted, p.observed, p.refreshAt = spec, o, refreshAt
+		p.used, p.observed, p.refreshAt = spec, o, refreshAt
 	})
 	a.decide(key)
 	a.Do(key, func(p *Pool) { v = p.view })
@@ -136,7 +139,8 @@ func (a *Autoscaler) Scaled(key types.NamespacedName) {
 	})
 }
 
-// Suspend ends the watch over the job servers of a pool that cannot be scaled, and forgets what builds on it.
+// Suspend ends the watch over the job servers of a pool that cannot be scaled, and forgets what
+// builds on it.
 func (a *Autoscaler) Suspend(key types.NamespacedName) {
 	a.servers.Remove(backlog.PoolKey(key))
 	a.enqueue(priorityStatus, a.suspend(key)...)
@@ -148,7 +152,8 @@ func (a *Autoscaler) Forget(key types.NamespacedName) {
 	a.enqueue(priorityStatus, a.remove(key)...)
 }
 
-// OnTick is for backlog.Options.OnTick. Pools with news are decided on before thousands that only have their time.
+// OnTick is for backlog.Options.OnTick. Pools with news are decided on before thousands that only
+// have their time.
 func (a *Autoscaler) OnTick(keys []backlog.PoolKey, news bool) {
 	names := make([]types.NamespacedName, len(keys))
 	for i, k := range keys {
@@ -186,7 +191,8 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 // NeedLeaderElection keeps decisions on the leader.
 func (a *Autoscaler) NeedLeaderElection() bool { return true }
 
-// decide takes a decision on one pool and reports whether the pool is to be reconciled, and how urgently.
+// decide takes a decision on one pool and reports whether the pool is to be reconciled, and how
+// urgently.
 func (a *Autoscaler) decide(key types.NamespacedName) (write bool, priority int) {
 	now := a.clock.Now()
 	sample, _ := a.servers.Sample(backlog.PoolKey(key), now)

@@ -9,24 +9,26 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Priorities of reconciles, beside the library's own: handler.LowPriority for what was there when the operator started.
+// Priorities of reconciles, beside the library's own: handler.LowPriority for what was there when
+// the operator started.
 const (
 	priorityStatus = 0
 	priorityScale  = 100 // never behind a queue of pools that have only a status to write
 )
 
-// Decide takes a decision on the pool from a sample, and reports whether the pool is to be reconciled, and how urgently. ask has the job servers asked whether a
-// function's backlog is runnable, and reports whether the answer will come.
+// Decide takes a decision on the pool from a sample, and reports whether the pool is to be
+// reconciled, and how urgently. ask has the job servers asked whether a function's backlog is
+// runnable, and reports whether the answer will come.
 func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function string) bool) (write bool, priority int) {
-	if p.accepted == nil {
+	if p.used == nil {
 		return false, 0
 	}
 	polled := answered(&sample)
 	if !polled {
 		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
 	}
-	law := p.accepted.Policy.At(now)
-	in := scalingSample(&p.observed, p.accepted.kind, sample, law.Tick, p.view.At, now)
+	law := p.used.Policy.At(now)
+	in := scalingSample(&p.observed, p.used.kind, sample, law.Tick, p.view.At, now)
 	in.PossibleRestart = in.PossibleRestart || p.lostOne // its workers may still process jobs, unseen
 	p.lostOne = false
 	seen := newestAnswer(&sample)
@@ -78,7 +80,8 @@ func (p *Pool) worthWriting(now time.Time) (write bool, priority int) {
 	return due || !now.Before(p.refreshAt), priorityStatus
 }
 
-// scaled notes that replicas were changed, and returns how long after the sample that asked for it, and whether to more; false if that is not known.
+// scaled notes that replicas were changed, and returns how long after the sample that asked for it,
+// and whether to more; false if that is not known.
 func (p *Pool) scaled(now time.Time) (delay time.Duration, up, known bool) {
 	p.scaledAt = now
 	if p.divergedAt.IsZero() {

@@ -11,7 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestWorthWriting: replicas go before everything else, what has been noted is not reconciled again, and figures alone wait for their minute.
+// TestWorthWriting: replicas go before everything else, what has been noted is not reconciled
+// again, and figures alone wait for their minute.
 func TestWorthWriting(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -46,7 +47,8 @@ func TestWorthWriting(t *testing.T) {
 	}
 }
 
-// TestDecide: a record alone decides, without a clock, a queue or a goroutine. At zero it waits for the verdict on the backlog.
+// TestDecide: a record alone decides, without a clock, a queue or a goroutine. At zero it waits for
+// the verdict on the backlog.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -61,7 +63,7 @@ func TestDecide(t *testing.T) {
 	if write, _ := p.Decide(sample, now, ask); write || !p.view.At.IsZero() {
 		t.Error("a pool without a spec is decided on")
 	}
-	p.accepted, p.state = testSpec(t), scaling.NewState(scaling.Learnt{}, now)
+	p.used, p.state = testSpec(t), scaling.NewState(scaling.Learnt{}, now)
 	if write, _ := p.Decide(sample, now, ask); write || asked != 1 || !p.view.At.IsZero() {
 		t.Errorf("write %v, asked %d times; want the verdict on the backlog to be waited for", write, asked)
 	}
@@ -85,7 +87,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// BenchmarkDecide is how long a decision keeps the registry's lock: a pool with 20 pods and telemetry.
+// BenchmarkDecide is how long a decision keeps the registry's lock: a pool with 20 pods and
+// telemetry.
 func BenchmarkDecide(b *testing.B) {
 	spec, err := NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
 		Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", MaxReplicas: 100,
@@ -94,7 +97,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Fatal(err)
 	}
 	now := time.Unix(1_700_000_000, 0)
-	p := &Pool{accepted: spec, observed: Observed{Workload: workload.State{Exists: true, Replicas: 20, Current: 20, Ready: 20}}, state: scaling.NewState(scaling.Learnt{}, now)}
+	p := &Pool{used: spec, observed: Observed{Workload: workload.State{Exists: true, Replicas: 20, Current: 20, Ready: 20}}, state: scaling.NewState(scaling.Learnt{}, now)}
 	sample := backlog.Sample{
 		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
 		Functions: []backlog.FunctionSample{{Name: "f", Total: 30, Running: 15, Queued: 15, LongestQueue: 15}},

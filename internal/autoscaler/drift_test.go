@@ -4,10 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestUnseen: a Deployment that was created is waited for until the cache has shown it, and not forever.
+// TestUnseen: a Deployment that was created is waited for until the cache has shown it, and not
+// forever.
 func TestUnseen(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -38,7 +40,8 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// TestDrift: a change of what the operator owns is found, what the operator does itself is none, and an edit that comes again and again is left.
+// TestDrift: a change of what the operator owns is found, what the operator does itself is none,
+// and an edit that comes again and again is left.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -70,7 +73,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// TestContest: one change of replicas by somebody else is put back, a second within the window is left.
+// TestContest: one change of replicas by somebody else is put back, a second within the window is
+// left.
 func TestContest(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -78,7 +82,7 @@ func TestContest(t *testing.T) {
 	p := &Pool{}
 	see := func(generation int64, replicas int32, after time.Duration) bool {
 		w.Generation, w.Replicas, now = generation, replicas, now.Add(after)
-		return p.ObserveReplicas(w, now)
+		return p.ObserveReplicas(w, v1alpha1.ModeAuto, now)
 	}
 	if see(1, 2, 0) || see(2, 3, time.Second) || !see(3, 4, time.Second) {
 		t.Error("want the second change to be left")
@@ -93,5 +97,50 @@ func TestContest(t *testing.T) {
 	w.UID = "another"
 	if see(1, 9, 0) || p.scale.written != 9 {
 		t.Error("a Deployment that was created anew starts over")
+	}
+}
+
+// TestContestCountsOthersOnly: what the operator wrote itself without hearing of it, and what
+// others change while it sets no replicas, is no contest.
+func TestContestCountsOthersOnly(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	type step struct {
+		mode     v1alpha1.ScalingMode
+		write    int32 // without an answer, before the replicas are seen
+		replicas int32
+		want     bool
+	}
+	auto, paused, dryRun := v1alpha1.ModeAuto, v1alpha1.ModePaused, v1alpha1.ModeDryRun
+	tests := map[string][]step{
+		"lost answers":                    {{auto, 0, 1, false}, {auto, 5, 5, false}, {auto, 9, 9, false}, {auto, 3, 3, false}},
+		"an answer lost twice":            {{auto, 0, 1, false}, {auto, 5, 1, false}, {auto, 6, 5, false}, {auto, 7, 7, false}},
+		"others too":                      {{auto, 0, 1, false}, {auto, 5, 4, false}, {auto, 6, 3, true}},
+		"changed while paused":            {{paused, 0, 1, false}, {paused, 0, 2, false}, {paused, 0, 3, false}, {auto, 0, 3, false}, {auto, 0, 4, false}},
+		"changed in a dry run":            {{dryRun, 0, 1, false}, {dryRun, 0, 2, false}, {dryRun, 0, 3, false}, {auto, 0, 4, false}},
+		"a change of mode begins anew":    {{auto, 0, 1, false}, {auto, 0, 2, false}, {auto, 0, 3, true}, {paused, 0, 3, false}, {auto, 0, 3, false}},
+		"Manual sets replicas too":        {{v1alpha1.ModeManual, 0, 1, false}, {v1alpha1.ModeManual, 0, 2, false}, {v1alpha1.ModeManual, 0, 3, true}},
+		"more writes than are remembered": {{auto, 0, 1, false}, {auto, 2, 1, false}, {auto, 3, 1, false}, {auto, 4, 1, false}, {auto, 5, 1, false}, {auto, 6, 1, false}, {auto, 7, 1, false}, {auto, 8, 1, false}, {auto, 9, 1, false}, {auto, 10, 10, false}, {auto, 0, 9, false}},
+	}
+	for name, steps := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &Pool{}
+			w := &workload.State{UID: "u", Generation: 1}
+			for i, s := range steps {
+				if s.write != 0 {
+					p.WillWriteReplicas(s.write)
+				}
+				if s.replicas != w.Replicas {
+					w.Replicas, w.Generation = s.replicas, w.Generation+1
+				}
+				if got := p.ObserveReplicas(w, s.mode, now); got != s.want {
+					t.Errorf("step %d: contested %v, want %v", i, got, s.want)
+				}
+				if n := len(p.scale.intents); n > maxIntents {
+					t.Errorf("%d writes are remembered", n)
+				}
+			}
+		})
 	}
 }

@@ -142,7 +142,7 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 	for _, key := range a.keys() {
 		var s shown
 		a.known(key, func(p *Pool) {
-			s = shown{view: p.view, workload: p.observed.Workload, spec: p.accepted, conditions: slices.Clone(p.conditions)}
+			s = shown{view: p.view, workload: p.observed.Workload, spec: p.used, conditions: slices.Clone(p.conditions)}
 			if s.spec == nil {
 				s.spec = p.offered
 			}

@@ -24,7 +24,7 @@ func TestPoolMetrics(t *testing.T) {
 	key := types.NamespacedName{Namespace: "jobs", Name: "resize"}
 	spec := testSpec(t)
 	spec.Mode, spec.Runtime, spec.Workload = "Auto", "exec", "Deployment"
-	e := &Pool{accepted: spec, conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}}, observed: Observed{Workload: workload.State{Replicas: 3, Ready: 2}}, view: poolstatus.View{
+	e := &Pool{used: spec, conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}}, observed: Observed{Workload: workload.State{Replicas: 3, Ready: 2}}, view: poolstatus.View{
 		At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5, Sample: backlog.Sample{Partial: true},
 		Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond, NotRunnable: true},
 		Learnt:   scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,

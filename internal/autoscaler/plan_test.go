@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -141,7 +142,7 @@ func TestPlanReplicas(t *testing.T) {
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, ""}},
 		"the cache is behind the last write": {func(f *flock) Plan {
-			f.pool.ObserveReplicas(&f.w, f.now)
+			f.pool.ObserveReplicas(&f.w, v1alpha1.ModeAuto, f.now)
 			f.pool.WroteReplicas(4, 9)
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, ""}},

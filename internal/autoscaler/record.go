@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
@@ -14,7 +15,8 @@ import (
 // Pool is everything that the operator knows of one pool. The registry's lock guards it.
 type Pool struct {
 	offered  *Spec // that was read last
-	accepted *Spec // that is in use; nil until one could be used
+	accepted *Spec // that could be used as a whole last; nil until one could
+	used     *Spec // that polling and scaling go by: the one read last, as far as it can be used; nil until one could
 
 	observed   Observed
 	targetPods *TargetPods // of a pool with a target
@@ -37,6 +39,8 @@ type Pool struct {
 	scaledAt time.Time // when replicas were last changed
 	drift    *drift
 
+	failingSince time.Time // when the current run of failed reconciles began; zero if the last one succeeded
+
 	outcomes  *outcome.Window // what became of jobs; nil until telemetry has counted one
 	slowStart bool            // pods take longer to start than a job may wait
 
@@ -49,22 +53,26 @@ type Pool struct {
 
 // Spec is what polling and scaling need of a pool's spec.
 type Spec struct {
-	Generation int64
-	Policy     policy.Compiled
-	Functions  []string
-	Servers    []string
-	kind       scaling.WorkloadKind
+	Policy policy.Compiled      // what scaling goes by
+	Poll   backlog.Subscription // what is polled; AtZero is not the spec's
+	kind   scaling.WorkloadKind
 	// Mode, Runtime and Workload are what gearman_pool_info shows: the scaling mode; exec, stream, http or none; Deployment
 	// or StatefulSet.
 	Mode, Runtime, Workload string
 }
 
-// NewSpec compiles a pool's spec. The error says which field to change; the spec is not to be used then, but may be offered.
+// NewSpec compiles a pool's spec. The error says which field to change; Policy is not to be used
+// then.
 func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	compiled, err := policy.Compile(&pool.Spec)
+	s := pool.Spec.Scaling
 	return &Spec{
-		Generation: pool.Generation, Policy: compiled,
-		Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec), kind: KindOf(&pool.Spec),
+		Policy: compiled, kind: KindOf(&pool.Spec),
+		Poll: backlog.Subscription{
+			Servers: policy.Servers(&pool.Spec), Functions: policy.Functions(&pool.Spec),
+			Period: policy.Poll(&pool.Spec), StaleAfter: policy.StaleAfter(&pool.Spec),
+			Doorbell: s != nil && s.Wake == v1alpha1.WakeNotify,
+		},
 		Mode: string(policy.Mode(&pool.Spec)), Runtime: runtimeOf(pool.Spec.Runtime), Workload: workloadOf(pool.Spec.TargetRef),
 	}, err
 }
@@ -97,21 +105,30 @@ type Observed struct {
 	RollingOut bool // pods of an older template are being replaced
 }
 
-// written is what the API server has of a view, or will have once it is the pool's turn to write its status.
+// written is what the API server has of a view, or will have once it is the pool's turn to write
+// its status.
 type written struct {
 	at      time.Time // of the last write
 	mark    poolstatus.Mark
 	figures poolstatus.Figures
 }
 
-// Offer notes the spec that was read last.
-func (p *Pool) Offer(s *Spec) { p.offered = s }
+// Offer notes the spec that was read last, and returns the one that could be used as a whole last;
+// nil if none could.
+func (p *Pool) Offer(s *Spec) (accepted *Spec) {
+	p.offered = s
+	return p.accepted
+}
 
-// RollingOut reports whether pods of an older template are being replaced. A new operator goes by what the pool's conditions say; the pool's status in the cache may be
-// older than what was found last.
+// Accept notes that a spec can be used as a whole.
+func (p *Pool) Accept(s *Spec) { p.accepted = s }
+
+// RollingOut reports whether pods of an older template are being replaced. A new operator goes by
+// what the pool's conditions say; the pool's status in the cache may be older than what was found
+// last.
 func (p *Pool) RollingOut(w *workload.State, byConditions bool) bool {
 	before := byConditions
-	if p.accepted != nil {
+	if p.used != nil {
 		before = p.observed.RollingOut
 	}
 	return w.RollingOut(before)
@@ -128,22 +145,35 @@ func (p *Pool) TargetPods() TargetPods {
 // SetTargetPods notes what was read of the target's pods.
 func (p *Pool) SetTargetPods(t TargetPods) { p.targetPods = &t }
 
+// Failed notes that a reconcile failed, and returns for how long all have.
+func (p *Pool) Failed(now time.Time) time.Duration {
+	if p.failingSince.IsZero() {
+		p.failingSince = now
+	}
+	return now.Sub(p.failingSince)
+}
+
+// Succeeded notes that a reconcile did not fail.
+func (p *Pool) Succeeded() { p.failingSince = time.Time{} }
+
 // Trouble is what the conditions show to keep pods from starting.
 func (p *Pool) Trouble() workload.Trouble { return p.trouble }
 
 // SetTrouble notes what the conditions show to keep pods from starting.
 func (p *Pool) SetTrouble(t workload.Trouble) { p.trouble = t }
 
-// Times are when the pool's status was last written and when its replicas were last changed, as far as this operator did it.
+// Times are when the pool's status was last written and when its replicas were last changed, as far
+// as this operator did it.
 func (p *Pool) Times() (written, scaled time.Time) { return p.written.at, p.scaledAt }
 
-// GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any more.
+// GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any
+// more.
 func (p *Pool) GiveUpTurn() { p.statusTurn = time.Time{} }
 
-// Noted says what of the view v needs no further reconcile, since the API server has it or will be told of it: has is what it has now, at when it was last
-// written, zero if it wasn't.
+// Noted says what of the view v needs no further reconcile, since the API server has it or will be
+// told of it: has is what it has now, at when it was last written, zero if it wasn't.
 func (p *Pool) Noted(v *poolstatus.View, has poolstatus.Figures, at time.Time) {
-	if p.accepted == nil {
+	if p.used == nil {
 		return
 	}
 	p.written.mark, p.written.figures = poolstatus.MarkOf(v), has

@@ -10,7 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// All status writes together keep to this rate, so that a job server that falls silent, or a new operator, does not flood the API server.
+// All status writes together keep to this rate, so that a job server that falls silent, or a new
+// operator, does not flood the API server.
 const (
 	statusRate  = 100 // a second
 	statusBurst = 200
@@ -32,7 +33,8 @@ func newRegistry() Registry {
 	}
 }
 
-// Do runs fn on the record of a pool, which is created if need be. The registry is locked meanwhile.
+// Do runs fn on the record of a pool, which is created if need be. The registry is locked
+// meanwhile.
 func (r *Registry) Do(key types.NamespacedName, fn func(*Pool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,8 +73,8 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 	return changed
 }
 
-// suspend deletes what is known of a pool that cannot be scaled, except for the spec that was read last and its turn to write a status. It returns the pools that
-// shared a function with it.
+// suspend deletes what is known of a pool that cannot be scaled, except for what metrics report and its turn to write a
+// status. It returns the pools that shared a function with it.
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
 		_, changed = r.claims.set(key, p, nil, nil)
@@ -81,14 +83,16 @@ func (r *Registry) suspend(key types.NamespacedName) (changed []types.Namespaced
 	return changed
 }
 
-// share notes what a pool serves. It returns the pools that serve one of its functions too, and those for which that has changed.
+// share notes what a pool serves. It returns the pools that serve one of its functions too, and
+// those for which that has changed.
 func (r *Registry) share(key types.NamespacedName, servers, functions []string) (with, changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) { with, changed = r.claims.set(key, p, servers, functions) })
 	return with, changed
 }
 
-// StatusWait returns how long it is until a pool may write its status: 0 if that is now, and thereby used up. Pools take turns, and a pool that waits keeps
-// its turn, however often it asks. It never blocks.
+// StatusWait returns how long it is until a pool may write its status: 0 if that is now, and
+// thereby used up. Pools take turns, and a pool that waits keeps its turn, however often it asks.
+// It never blocks.
 func (r *Registry) StatusWait(key types.NamespacedName, now time.Time) (wait time.Duration) {
 	r.Do(key, func(p *Pool) {
 		if p.statusTurn.IsZero() {
@@ -101,8 +105,8 @@ func (r *Registry) StatusWait(key types.NamespacedName, now time.Time) (wait tim
 	return wait
 }
 
-// Counts says how much is kept in memory of pools, by what it is. All of it is 0 if there are no pools, and wholeSamples is as large as pools once every job
-// server of every pool has answered.
+// Counts says how much is kept in memory of pools, by what it is. All of it is 0 if there are no
+// pools, and wholeSamples is as large as pools once every job server of every pool has answered.
 func (r *Registry) Counts() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +119,7 @@ func (r *Registry) Counts() map[string]int {
 		}
 	}
 	for _, p := range r.pools {
-		count("pools", p.accepted != nil)
+		count("pools", p.used != nil)
 		count("wholeSamples", !p.view.At.IsZero() && !p.view.Sample.Partial)
 		count("verdicts", p.verdicts != nil)
 		count("statusWrites", !p.statusTurn.IsZero())

@@ -10,10 +10,12 @@ import (
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// TestOneRecord: a pool's record holds no lock of its own and no map keyed by pools, so that one map under one lock has all.
+// TestOneRecord: a pool's record holds no lock of its own and no map keyed by pools, so that one
+// map under one lock has all.
 func TestOneRecord(t *testing.T) {
 	t.Parallel()
 	seen := map[reflect.Type]bool{}
@@ -61,7 +63,7 @@ func TestForget(t *testing.T) {
 		a.Share(key, []string{"s:1"}, []string{"f"})
 		a.Do(key, func(p *Pool) {
 			p.WroteTemplate(Applied{UID: "1"}, true, false, time.Now())
-			p.ObserveReplicas(&p.observed.Workload, time.Now())
+			p.ObserveReplicas(&p.observed.Workload, v1alpha1.ModeAuto, time.Now())
 			p.SetTargetPods(TargetPods{Version: "1"})
 			p.verdicts = map[string]verdict{"f": {}}
 			p.statusTurn = time.Now()
@@ -91,7 +93,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestStatusWait: beyond the burst, writes come at the rate, in the order in which they were asked for, and whoever waits keeps its turn.
+// TestStatusWait: beyond the burst, writes come at the rate, in the order in which they were asked
+// for, and whoever waits keeps its turn.
 func TestStatusWait(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

@@ -4,23 +4,30 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// ContestWindow is the time in which the second change of replicas by somebody else, or the fourth edit of a Deployment, stops the operator from forcing
-// its own.
+// ContestWindow is the time in which the second change of replicas by somebody else, or the fourth
+// edit of a Deployment, stops the operator from forcing its own.
 const ContestWindow = 10 * time.Minute
 
-// scaleMemory is what the operator wrote of a workload's replicas, to notice when somebody else changes them.
+// scaleMemory is what the operator wrote of a workload's replicas, to notice when somebody else
+// changes them.
 type scaleMemory struct {
 	uid     string // of the Deployment
+	mode    v1alpha1.ScalingMode
 	written int32
 	made    int64       // the generation that writing it made; the cache may still be behind
+	intents []int32     // what was written since then without an answer: it may have arrived
 	foreign []time.Time // when somebody else changed replicas
 }
 
-// PresentReplicas is how many replicas the workload has. While the cache does not show what was last written, that counts: using the stale cached value would undo
-// our own last write.
+// maxIntents bounds the writes without an answer that are remembered.
+const maxIntents = 8
+
+// PresentReplicas is how many replicas the workload has. While the cache does not show what was
+// last written, that counts: using the stale cached value would undo our own last write.
 func (p *Pool) PresentReplicas(w *workload.State) int32 {
 	if p.cacheBehind(w) {
 		return p.scale.written
@@ -33,24 +40,40 @@ func (p *Pool) cacheBehind(w *workload.State) bool {
 	return p.scale != nil && p.scale.uid == w.UID && w.Generation < p.scale.made
 }
 
-// ObserveReplicas notes the replicas that a reconcile found and reports whether they are contested: changed by somebody else twice within ContestWindow.
-func (p *Pool) ObserveReplicas(w *workload.State, now time.Time) (contested bool) {
+// ObserveReplicas notes the replicas that a reconcile found and reports whether they are contested:
+// changed by somebody else twice within ContestWindow, while the mode has the operator set them.
+func (p *Pool) ObserveReplicas(w *workload.State, mode v1alpha1.ScalingMode, now time.Time) (contested bool) {
 	m := p.scale
 	if m == nil || m.uid != w.UID {
-		p.scale = &scaleMemory{uid: w.UID, written: w.Replicas}
+		p.scale = &scaleMemory{uid: w.UID, mode: mode, written: w.Replicas}
 		return false
 	}
+	if mode != m.mode {
+		m.mode, m.foreign = mode, nil
+	}
 	if w.Replicas != m.written && w.Generation >= m.made {
-		m.foreign = append(m.foreign, now)
-		m.written = w.Replicas
+		sets := mode == v1alpha1.ModeAuto || mode == v1alpha1.ModeManual
+		if sets && !slices.Contains(m.intents, w.Replicas) {
+			m.foreign = append(m.foreign, now)
+		}
+		m.written, m.intents = w.Replicas, nil
 	}
 	m.foreign = slices.DeleteFunc(m.foreign, func(t time.Time) bool { return now.Sub(t) > ContestWindow })
 	return len(m.foreign) >= 2
 }
 
-// WroteReplicas notes that replicas were written, and the generation that this made.
+// WillWriteReplicas notes what is about to be written. If its answer is lost, it may have arrived
+// nevertheless, and is then no change of somebody else's.
+func (p *Pool) WillWriteReplicas(replicas int32) {
+	if m := p.scale; m != nil && !slices.Contains(m.intents, replicas) {
+		m.intents = append(m.intents[max(0, len(m.intents)-maxIntents+1):], replicas)
+	}
+}
+
+// WroteReplicas notes the replicas that the API server answered to a write, and the generation that
+// this made.
 func (p *Pool) WroteReplicas(replicas int32, generation int64) {
-	if p.scale != nil {
-		p.scale.written, p.scale.made = replicas, generation
+	if m := p.scale; m != nil {
+		m.written, m.made, m.intents = replicas, generation, nil
 	}
 }

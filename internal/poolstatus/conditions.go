@@ -34,17 +34,19 @@ const (
 	ReasonNoneAnswers        = "NoneAnswers"
 	ReasonLoadBalanced       = "LoadBalanced"
 	ReasonContested          = "Contested"
+	ReasonRetrying           = "Retrying"
 	ReasonNotRunnable        = "NotRunnable"
 	ReasonNoJobCompletes     = "NoJobCompletes"
 	ReasonMostJobsFail       = "MostJobsFail"
 	ReasonSlowStart          = "PodsStartSlowly"
 )
 
-// setConditions sets every condition that the operator owns. Messages hold no counts and no times, so that nothing flaps.
+// setConditions sets every condition that the operator owns. Messages hold no counts and no times,
+// so that nothing flaps.
 func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: f.Generation,
+			Type: kind, Status: status, Reason: reason, Message: cut(message), ObservedGeneration: f.Generation,
 		})
 	}
 	flag := func(kind string, on bool, reason, message string) {
@@ -63,6 +65,8 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	switch {
 	case f.Stall.Reason != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
+	case f.Retrying != "":
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRetrying, f.Retrying)
 	case reachable == metav1.ConditionUnknown:
 		set(v1alpha1.ConditionReady, metav1.ConditionUnknown, reason, message)
 	case reason == ReasonNoneAnswers || reason == ReasonLoadBalanced:
@@ -76,7 +80,7 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	}
 
 	switch {
-	case f.Stall.Reason != "":
+	case f.Stall.Reason != "" && !f.Stall.GoesOn:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
 	case f.Contested:
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, ReasonContested,
@@ -137,6 +141,29 @@ func removalMessage(f *Facts) string {
 			"set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM, or let the pool create its own Deployment"
 	}
 	return ""
+}
+
+// maxMessage is the most that a condition's message may hold, by the API's schema: 32768 letters,
+// of which each has one byte at least.
+const maxMessage = 32768
+
+// Failing returns a status that says that the operator tries something again, and whether that is
+// new; with an empty message it is as before.
+func Failing(before *v1alpha1.GearmanWorkerPoolStatus, message string) (status *v1alpha1.GearmanWorkerPoolStatus, changed bool) {
+	status = before.DeepCopy()
+	if message == "" {
+		return status, false
+	}
+	changed = meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonRetrying, Message: cut(message),
+		ObservedGeneration: status.ObservedGeneration,
+	})
+	return status, changed
+}
+
+// cut shortens a message to what the schema takes, at the end of a letter.
+func cut(message string) string {
+	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 func limitMessage(l scaling.Limit) string {

@@ -47,8 +47,11 @@ func TestConditions(t *testing.T) {
 		"none answer":               {auto(bad), map[string]string{"Ready": "False NoneAnswers", "JobServersReachable": "False NoneAnswers", "ScalingActive": "False NoneAnswers"}},
 		"load balanced":             {auto(ok, balanced), map[string]string{"Ready": "False LoadBalanced", "JobServersReachable": "False LoadBalanced"}},
 		"load balanced, one silent": {auto(balanced, bad), map[string]string{"JobServersReachable": "False SomeDoNotAnswer"}},
-		"stalled": {with(auto(ok), func(f *Facts) { f.Stall = Stall{"InvalidScaling", "m"} }), map[string]string{
+		"stalled": {with(auto(ok), func(f *Facts) { f.Stall = Stall{Reason: "InvalidScaling", Message: "m"} }), map[string]string{
 			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling", "ScalingActive": "False InvalidScaling",
+		}},
+		"goes on by the last good spec": {with(auto(ok), func(f *Facts) { f.Stall = Stall{Reason: "InvalidScaling", Message: "m", GoesOn: true} }), map[string]string{
+			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling",
 		}},
 		"rollout":       {with(auto(ok), func(f *Facts) { f.RollingOut = true }), map[string]string{"Ready": "False Rollout", "Reconciling": "True Rollout"}},
 		"no pod starts": {with(auto(ok), func(f *Facts) { f.Trouble, f.NoWorker = workload.TroubleImage, true }), map[string]string{"Ready": "False PodsNotStarting"}},

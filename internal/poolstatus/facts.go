@@ -13,8 +13,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// Stall is why a pool cannot work until somebody changes something; the zero value is no stall.
-type Stall struct{ Reason, Message string }
+// Stall is what keeps a pool, or the spec that it was given, from working until somebody changes
+// something; the zero value is no stall.
+type Stall struct {
+	Reason, Message string
+	// GoesOn says that the pool is scaled nevertheless, by what could be used last.
+	GoesOn bool
+}
 
 // Facts is all that a pool's status speaks of.
 type Facts struct {
@@ -29,6 +34,7 @@ type Facts struct {
 	View         View      // the zero value if the pool is stalled
 
 	Stall     Stall
+	Retrying  string           // the error at which the operator fails again and again
 	Trouble   workload.Trouble // of a pod that can't start
 	NoWorker  bool             // and no other is ready
 	Contested bool
@@ -38,11 +44,13 @@ type Facts struct {
 	Shared    []string        // other pools that serve one of this pool's functions
 }
 
-// Calm is how long a pod must have been ready before it counts as fixed, since a container that crashes is ready in between.
+// Calm is how long a pod must have been ready before it counts as fixed, since a container that
+// crashes is ready in between.
 const Calm = 30 * time.Second
 
-// StartTrouble is what to report of pods that can't start: the trouble of one, and whether that leaves no worker at all. If the pool's
-// conditions report the latter already, it goes on until a pod has been ready for a while; last is the trouble that was reported.
+// StartTrouble is what to report of pods that can't start: the trouble of one, and whether that
+// leaves no worker at all. If the pool's conditions report the latter already, it goes on until a
+// pod has been ready for a while; last is the trouble that was reported.
 func StartTrouble(pods []workload.Pod, conditions []metav1.Condition, last workload.Trouble, now time.Time) (t workload.Trouble, none bool) {
 	live := slices.DeleteFunc(slices.Clone(pods), func(p workload.Pod) bool { return p.Terminating })
 	if t = workload.WorstTrouble(live); t != "" {

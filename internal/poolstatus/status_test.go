@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(scaling.Learnt{}, Learnt(before)); diff != "" {
 		t.Errorf("nothing to read back: %s", diff)
 	}
-	if got := Build(got, &Facts{Stall: Stall{ReasonInvalidTLS, "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
+	if got := Build(got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
 	}
 }
@@ -86,7 +86,7 @@ func TestWorthWriting(t *testing.T) {
 		"figures, hardly":         {func(f *Facts) { f.View.Decision.OldestWait++; f.View.Decision.Terms.Load = 3 }, time.Hour, false},
 		"ready replicas":          {func(f *Facts) { f.Workload.Ready++ }, 0, true},
 		"nothing is known yet":    {func(f *Facts) { f.View = View{} }, time.Hour, false},
-		"nothing known, stalled":  {func(f *Facts) { f.View, f.Stall = View{}, Stall{ReasonInvalidTLS, "m"} }, 0, true},
+		"nothing known, stalled":  {func(f *Facts) { f.View, f.Stall = View{}, Stall{Reason: ReasonInvalidTLS, Message: "m"} }, 0, true},
 		"nothing known, new spec": {func(f *Facts) { f.View, f.Generation = View{}, 4 }, 0, true},
 	}
 	for name, tt := range tests {
@@ -101,7 +101,8 @@ func TestWorthWriting(t *testing.T) {
 	}
 }
 
-// TestNoFigureFlaps: a status holds no moment of the present, so that building it again makes the same.
+// TestNoFigureFlaps: a status holds no moment of the present, so that building it again makes the
+// same.
 func TestNoFigureFlaps(t *testing.T) {
 	t.Parallel()
 	first := Build(&v1alpha1.GearmanWorkerPoolStatus{}, someFacts())

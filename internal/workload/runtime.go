@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
-// injectRuntime makes the worker container run the operator's runtime, which an init container copies into the pod.
+// injectRuntime makes the worker container run the operator's runtime, which an init container
+// copies into the pod.
 func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *corev1.Container, rt RuntimeImage) {
 	mount := corev1.VolumeMount{Name: runtimeVolume, MountPath: runtimeDir}
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: runtimeVolume, VolumeSource: corev1.VolumeSource{
@@ -29,7 +30,9 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		SecurityContext: installSecurityContext(),
 	})
 	for _, name := range rt.PullSecrets {
-		spec.ImagePullSecrets = append(spec.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
+		if ref := (corev1.LocalObjectReference{Name: name}); !slices.Contains(spec.ImagePullSecrets, ref) {
+			spec.ImagePullSecrets = append(spec.ImagePullSecrets, ref)
+		}
 	}
 	mount.ReadOnly = true
 	w.VolumeMounts = append(w.VolumeMounts, mount)
@@ -45,7 +48,8 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		w.Lifecycle = &corev1.Lifecycle{}
 	}
 	if w.Lifecycle.PreStop == nil {
-		// Else the kubelet's SIGTERM is lost where it comes in the moment in which the worker starts.
+		// Else the kubelet's SIGTERM is lost where it comes in the moment in which the worker
+		// starts.
 		w.Lifecycle.PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{runtimeBinary, "await-stoppable"}}}
 	}
 	if vol := tlsSecrets(pool.Spec.TLS); vol != nil {

@@ -46,7 +46,8 @@ type RuntimeImage struct {
 // ErrInvalidPodTemplate marks a podTemplate that cannot be used; its text is shown to the user.
 var ErrInvalidPodTemplate = errors.New("invalid podTemplate")
 
-// Deployment is the apply configuration of everything that the operator owns of a pool's Deployment except spec.replicas.
+// Deployment is the apply configuration of everything that the operator owns of a pool's Deployment
+// except spec.replicas.
 func Deployment(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	inputs, err := Inputs(pool)
 	if err != nil {
@@ -134,6 +135,9 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 	}
 	// For the client id, by which a worker reports which pod it is (docs/telemetry.md).
 	prependEnv(w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"))
+	if twice := duplicates(spec); twice != nil {
+		return nil, fmt.Errorf("%w: %s", ErrInvalidPodTemplate, strings.Join(twice, "; "))
+	}
 	return t, nil
 }
 

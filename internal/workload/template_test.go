@@ -281,7 +281,46 @@ func TestPodTemplateRefuses(t *testing.T) {
 	}
 }
 
-// TestTemplateInputs: what pods are made from changes the hash, what only steers their number does not.
+// TestPodTemplateRefusesDuplicates: what the API server merges by a key may be there once, wherever
+// it comes from.
+func TestPodTemplateRefusesDuplicates(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ template, want string }{
+		"env of the pool's too":     {`{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"2"}]}]}}`, "spec.containers[worker].env: A is there twice"},
+		"a mount of the operator's": {`{"spec":{"containers":[{"name":"worker","volumeMounts":[{"name":"v","mountPath":"/gearman"}]}],"volumes":[{"name":"v"}]}}`, "spec.containers[worker].volumeMounts: /gearman is"},
+		"the operator's port":       {`{"spec":{"containers":[{"name":"worker","ports":[{"containerPort":4790}]}]}}`, "spec.containers[worker].ports: 4790/TCP is"},
+		"three containers":          {`{"spec":{"containers":[{"name":"x","image":"i"},{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.containers: x is"},
+		"init containers":           {`{"spec":{"initContainers":[{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.initContainers: x is"},
+		"volumes":                   {`{"spec":{"volumes":[{"name":"v"},{"name":"v"}]}}`, "spec.volumes: v is"},
+		"pull secrets":              {`{"spec":{"imagePullSecrets":[{"name":"x"},{"name":"x"}]}}`, "spec.imagePullSecrets: x is"},
+		"devices":                   {`{"spec":{"containers":[{"name":"worker","volumeDevices":[{"name":"v","devicePath":"/d"},{"name":"w","devicePath":"/d"}]}]}}`, "volumeDevices: /d is"},
+		"host aliases":              {`{"spec":{"hostAliases":[{"ip":"10.0.0.1"},{"ip":"10.0.0.1"}]}}`, "spec.hostAliases: 10.0.0.1 is"},
+		"spread":                    {`{"spec":{"topologySpreadConstraints":[{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"},{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"}]}}`, "z with DoNotSchedule is"},
+		"claims":                    {`{"spec":{"resourceClaims":[{"name":"x"},{"name":"x"}]}}`, "spec.resourceClaims: x is"},
+		"gates":                     {`{"spec":{"schedulingGates":[{"name":"x"},{"name":"x"}]}}`, "spec.schedulingGates: x is"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
+				s.Env, s.PodTemplate = []corev1.EnvVar{{Name: "A", Value: "1"}}, raw(tt.template)
+			}), testRuntime)
+			if !errors.Is(err, ErrInvalidPodTemplate) || strings.Count(err.Error(), tt.want) != 1 {
+				t.Errorf("got %v, want an invalid podTemplate with %q once", err, tt.want)
+			}
+		})
+	}
+	// A pull secret that the operator adds too is no mistake of the user's.
+	got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
+		s.PodTemplate = raw(`{"spec":{"imagePullSecrets":[{"name":"s"}]}}`)
+	}), testRuntime)
+	if err != nil || len(got.Spec.ImagePullSecrets) != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestTemplateInputs: what pods are made from changes the hash, what only steers their number does
+// not.
 func TestTemplateInputs(t *testing.T) {
 	t.Parallel()
 	base, err := Inputs(testPool())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -178,7 +179,7 @@ func (s *subresource) Update(context.Context, client.Object, ...client.SubResour
 }
 
 // Patch plays the merge patch of a scale: {"spec":{"replicas":n}}.
-func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 	if s.name != "scale" || patch.Type() != types.MergePatchType {
 		return notPlayed("patch " + s.name)
 	}
@@ -193,6 +194,10 @@ func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client
 	kind := kindOf(obj)
 	return s.c.server.Weather.request(ctx, "patch scale", kind, obj.GetName(), func() error {
 		_, err := s.c.server.edit(kind, keyOf(obj), "scale", func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) })
+		o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+		if answer, ok := o.SubResourceBody.(*autoscalingv1.Scale); ok && err == nil {
+			answer.Spec.Replicas = *scale.Spec.Replicas
+		}
 		return err
 	})
 }
