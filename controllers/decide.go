@@ -111,7 +111,7 @@ func (r *PoolReconciler) decide(_ context.Context, x *run) (ctrl.Result, error) 
 	f := &x.facts
 	observed := autoscaler.Observed{Workload: x.workload, Pods: x.pods, RollingOut: f.RollingOut}
 	f.View = r.pools.Observe(x.key, x.spec, observed, poolstatus.Learnt(&x.pool.Status))
-	f.Shared = poolstatus.SharedNames(x.key, r.pools.Share(x.key, x.spec.Poll.Servers, x.spec.Poll.Functions))
+	f.Shared = poolstatus.SharedNames(r.pools.Share(x.key, x.spec.Poll.Servers, x.spec.Poll.Functions))
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {
 		if !f.Stall.GoesOn && x.failed == nil {
 			p.Accept(x.spec)

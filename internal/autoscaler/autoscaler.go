@@ -119,11 +119,13 @@ func lostOne(before, after []string) bool {
 	return slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(after, name) })
 }
 
-// Share notes what a pool serves, names the pools that serve it too, and has those reconciled for which that has changed.
-func (a *Autoscaler) Share(key types.NamespacedName, servers, functions []string) (with []types.NamespacedName) {
-	with, changed := a.share(key, servers, functions)
+// Share notes what a pool serves, and has those reconciled for which that may have changed. It names
+// the first of the pools of its namespace that serve one of its functions too, and says whether any
+// elsewhere does.
+func (a *Autoscaler) Share(key types.NamespacedName, servers, functions []string) (names []string, elsewhere bool) {
+	names, elsewhere, changed := a.share(key, servers, functions)
 	a.enqueue(priorityStatus, changed...)
-	return with
+	return names, elsewhere
 }
 
 // Scaled notes that a pool's replicas were changed.

@@ -67,7 +67,7 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.pools[key]; p != nil {
-		_, changed = r.claims.set(key, p, nil, nil)
+		changed = r.claims.set(key, p, nil, nil)
 		delete(r.pools, key)
 	}
 	return changed
@@ -77,17 +77,21 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 // status. It returns the pools that shared a function with it.
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
-		_, changed = r.claims.set(key, p, nil, nil)
+		changed = r.claims.set(key, p, nil, nil)
 		*p = Pool{offered: p.offered, statusTurn: p.statusTurn, conditions: p.conditions}
 	})
 	return changed
 }
 
-// share notes what a pool serves. It returns the pools that serve one of its functions too, and
-// those for which that has changed.
-func (r *Registry) share(key types.NamespacedName, servers, functions []string) (with, changed []types.NamespacedName) {
-	r.Do(key, func(p *Pool) { with, changed = r.claims.set(key, p, servers, functions) })
-	return with, changed
+// share notes what a pool serves. It names the first of the pools of its namespace that serve one
+// of its functions too, says whether any elsewhere does, and returns the pools for which that may
+// have changed.
+func (r *Registry) share(key types.NamespacedName, servers, functions []string) (names []string, elsewhere bool, changed []types.NamespacedName) {
+	r.Do(key, func(p *Pool) {
+		changed = r.claims.set(key, p, servers, functions)
+		names, elsewhere = r.claims.sharing(key, p)
+	})
+	return names, elsewhere, changed
 }
 
 // StatusWait returns how long it is until a pool may write its status: 0 if that is now, and

@@ -11,46 +11,38 @@ import (
 // claim is a function on a job server.
 type claim struct{ server, function string }
 
-// claimIndex finds the pools that serve a function on a job server, to report those that see one backlog together. Few share one. Each pool's own
-// claims are in its record. A field index of the cache would list all pools that share a function at each reconcile of one of them.
-type claimIndex map[claim][]types.NamespacedName
+// reported is how many of the pools that share a function one of them needs to know: the first ten
+// are named, and one more says that there are others.
+const reported = 11
 
-// set notes what a pool serves: nothing, for a pool that is gone. It returns the pools that it now shares a function with, and those for which
-// that has changed.
-func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []string) (with, changed []types.NamespacedName) {
+// claimIndex finds the pools that serve a function on a job server, to report those that see one
+// backlog together. Each pool's own claims are in its record. Whatever the number of pools that
+// share a function, each costs the same: it knows only the first of the others.
+type claimIndex map[claim]sharers
+
+// sharers is the names of the pools that share something, sorted, by namespace.
+type sharers map[string][]string
+
+// set notes what a pool serves: nothing, for a pool that is gone. It returns the pools for which
+// those that they share a function with may have changed.
+func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []string) (changed []types.NamespacedName) {
 	if len(functions) > 0 && sameClaims(p.claims, servers, functions) {
-		return slices.SortedFunc(maps.Keys(x.sharing(key, p)), byName), nil
+		return nil
 	}
-	before := x.sharing(key, p)
+	affected := map[types.NamespacedName]struct{}{}
 	for _, c := range p.claims {
-		x[c] = slices.DeleteFunc(x[c], func(k types.NamespacedName) bool { return k == key })
-		if len(x[c]) == 0 {
-			delete(x, c)
-		}
+		x.remove(c, key, affected)
 	}
 	p.claims = nil
 	for _, server := range servers {
 		for _, f := range functions {
 			c := claim{server, f}
 			p.claims = append(p.claims, c)
-			if !slices.Contains(x[c], key) { // a server may be named twice
-				x[c] = append(x[c], key)
-			}
+			x.add(c, key, affected)
 		}
 	}
-	after := x.sharing(key, p)
-	for k := range before {
-		if _, ok := after[k]; !ok {
-			changed = append(changed, k)
-		}
-	}
-	for k := range after {
-		if _, ok := before[k]; !ok {
-			changed = append(changed, k)
-		}
-	}
-	slices.SortFunc(changed, byName)
-	return slices.SortedFunc(maps.Keys(after), byName), changed
+	delete(affected, key)
+	return slices.SortedFunc(maps.Keys(affected), byName)
 }
 
 // sameClaims reports whether the claims are those of the servers and functions.
@@ -66,19 +58,78 @@ func sameClaims(claims []claim, servers, functions []string) bool {
 	return true
 }
 
-type keySet = map[types.NamespacedName]struct{}
+func (x claimIndex) add(c claim, key types.NamespacedName, affected map[types.NamespacedName]struct{}) {
+	s := x[c]
+	if s == nil {
+		s = sharers{}
+		x[c] = s
+	}
+	names := s[key.Namespace]
+	i, found := slices.BinarySearch(names, key.Name)
+	if found {
+		return // a server may be named twice
+	}
+	if len(names) == 0 {
+		s.onlyOne(affected) // it learns of another namespace
+	}
+	s[key.Namespace] = slices.Insert(names, i, key.Name)
+	s.shifted(key.Namespace, i, affected)
+}
 
-// sharing is the other pools that serve what a pool serves.
-func (x claimIndex) sharing(key types.NamespacedName, p *Pool) keySet {
-	out := keySet{}
+func (x claimIndex) remove(c claim, key types.NamespacedName, affected map[types.NamespacedName]struct{}) {
+	s := x[c]
+	names := s[key.Namespace]
+	i, found := slices.BinarySearch(names, key.Name)
+	if !found {
+		return
+	}
+	s.shifted(key.Namespace, i, affected)
+	if s[key.Namespace] = slices.Delete(names, i, i+1); len(s[key.Namespace]) > 0 {
+		return
+	}
+	if delete(s, key.Namespace); len(s) == 0 {
+		delete(x, c)
+	}
+	s.onlyOne(affected) // there is no other namespace any more
+}
+
+// shifted adds the pools of a namespace for which a name at place i counts.
+func (s sharers) shifted(namespace string, i int, affected map[types.NamespacedName]struct{}) {
+	if i > reported {
+		return
+	}
+	for _, name := range s[namespace] {
+		affected[types.NamespacedName{Namespace: namespace, Name: name}] = struct{}{}
+	}
+}
+
+// onlyOne adds the pools of the only namespace, if there is one.
+func (s sharers) onlyOne(affected map[types.NamespacedName]struct{}) {
+	if len(s) != 1 {
+		return
+	}
+	for namespace := range s {
+		s.shifted(namespace, 0, affected)
+	}
+}
+
+// sharing names the other pools that serve what a pool serves: the first ones of its own namespace,
+// and whether there are any elsewhere.
+func (x claimIndex) sharing(key types.NamespacedName, p *Pool) (names []string, elsewhere bool) {
 	for _, c := range p.claims {
-		for _, k := range x[c] {
-			if k != key {
-				out[k] = struct{}{}
+		s := x[c]
+		own := s[key.Namespace]
+		for i, n := 0, 0; i < len(own) && n < reported; i++ {
+			if own[i] != key.Name {
+				names = append(names, own[i])
+				n++
 			}
 		}
+		elsewhere = elsewhere || len(s) > 1
 	}
-	return out
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return names[:min(len(names), reported)], elsewhere
 }
 
 func byName(a, b types.NamespacedName) int {

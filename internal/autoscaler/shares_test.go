@@ -1,6 +1,9 @@
 package autoscaler
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,10 +16,11 @@ func TestShares(t *testing.T) {
 	t.Parallel()
 	a, b, c := types.NamespacedName{Namespace: "x", Name: "a"}, types.NamespacedName{Namespace: "x", Name: "b"}, types.NamespacedName{Namespace: "y", Name: "c"}
 	r := newRegistry()
-	check := func(step string, key types.NamespacedName, servers, functions []string, wantWith, wantChanged []types.NamespacedName) {
+	const elsewhere = "pools of other namespaces"
+	check := func(step string, key types.NamespacedName, servers, functions, wantWith []string, wantChanged []types.NamespacedName) {
 		t.Helper()
-		with, changed := r.share(key, servers, functions)
-		if diff := cmp.Diff(wantWith, with); diff != "" {
+		names, others, changed := r.share(key, servers, functions)
+		if diff := cmp.Diff(wantWith, poolstatus.SharedNames(names, others)); diff != "" {
 			t.Errorf("%s: shares with: %s", step, diff)
 		}
 		if diff := cmp.Diff(wantChanged, changed); diff != "" {
@@ -26,19 +30,65 @@ func TestShares(t *testing.T) {
 	type keys = []types.NamespacedName
 	check("first", a, []string{"h:1", "h:2"}, []string{"f", "g"}, nil, nil)
 	check("another server", b, []string{"h:3"}, []string{"f"}, nil, nil)
-	check("the same function there", b, []string{"h:2"}, []string{"f"}, keys{a}, keys{a})
-	check("again", b, []string{"h:2"}, []string{"f"}, keys{a}, nil)
-	check("a third", c, []string{"h:2"}, []string{"f"}, keys{a, b}, keys{a, b}[:2:2])
-	if diff := cmp.Diff([]string{"b", "pools of other namespaces"}, poolstatus.SharedNames(a, keys{b, c})); diff != "" {
-		t.Error(diff)
-	}
-	with, changed := r.share(c, nil, nil)
-	if len(with) != 0 || len(changed) != 2 {
-		t.Errorf("gone: shares with %v, changed %v; want none and two", with, changed)
-	}
+	check("the same function there", b, []string{"h:2"}, []string{"f"}, []string{"a"}, keys{a})
+	check("again", b, []string{"h:2"}, []string{"f"}, []string{"a"}, nil)
+	check("a third", c, []string{"h:2"}, []string{"f"}, []string{elsewhere}, keys{a, b})
+	check("what the first sees", a, []string{"h:1", "h:2"}, []string{"f", "g"}, []string{"b", elsewhere}, nil)
+	check("a server named twice", b, []string{"h:2", "h:2"}, []string{"f"}, []string{"a", elsewhere}, keys{a})
+	check("gone", c, nil, nil, nil, keys{a, b})
 	r.remove(a)
 	r.remove(b)
 	if len(r.claims) != 0 {
 		t.Errorf("%d claims are left after all are gone", len(r.claims))
+	}
+}
+
+// TestSharesOfMany: of a crowd that shares one function each pool hears of the first ten others and
+// that there are more, and a pool that comes or goes brings few of them, whatever their number.
+func TestSharesOfMany(t *testing.T) {
+	t.Parallel()
+	const n = 2000
+	order := rand.New(rand.NewPCG(1, 2)).Perm(n)
+	key := func(i int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "ns", Name: fmt.Sprintf("p%04d", i)}
+	}
+	r := newRegistry()
+	reports := map[types.NamespacedName][]string{}
+	report := func(k types.NamespacedName) {
+		var names []string
+		r.Do(k, func(p *Pool) { names, _ = r.claims.sharing(k, p) })
+		reports[k] = names
+	}
+	brought := 0
+	for _, i := range order {
+		_, _, changed := r.share(key(i), []string{"s:1"}, []string{"f"})
+		brought += len(changed)
+		for _, k := range append(changed, key(i)) {
+			report(k)
+		}
+	}
+	if brought > 30*n {
+		t.Errorf("%d reconciles for %d pools", brought, n)
+	}
+	for _, i := range order[:n/2] {
+		changed := r.remove(key(i))
+		delete(reports, key(i))
+		brought += len(changed)
+		for _, k := range changed {
+			report(k)
+		}
+	}
+	left := order[n/2:]
+	slices.Sort(left)
+	for place, i := range left {
+		var want []string
+		for other := range min(len(left), reported+1) {
+			if other != place && len(want) < reported {
+				want = append(want, key(left[other]).Name)
+			}
+		}
+		if got := reports[key(i)]; !slices.Equal(got, want) {
+			t.Fatalf("%v was told %v, want %v", key(i), got, want)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -70,18 +69,9 @@ func StartTrouble(pods []workload.Pod, conditions []metav1.Condition, last workl
 }
 
 // SharedNames names the pools that a pool shares a function with, as far as its namespace may know.
-func SharedNames(key types.NamespacedName, with []types.NamespacedName) []string {
-	var names []string
-	elsewhere := false
-	for _, k := range with {
-		if k.Namespace == key.Namespace {
-			names = append(names, k.Name)
-		} else {
-			elsewhere = true
-		}
-	}
+func SharedNames(names []string, elsewhere bool) []string {
 	if elsewhere {
-		names = append(names, "pools of other namespaces")
+		return append(names, "pools of other namespaces")
 	}
 	return names
 }

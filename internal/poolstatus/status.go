@@ -28,7 +28,7 @@ func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.Gearman
 		status.RuntimeImage = f.RuntimeImage
 	}
 	if !f.View.At.IsZero() {
-		fillDecision(status, &f.View)
+		fillDecision(status, f)
 	}
 	status.Pods = fmt.Sprintf("%d/%d", status.ReadyReplicas, status.DesiredReplicas)
 	setConditions(&status.Conditions, f)
@@ -60,10 +60,14 @@ func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	return equality.Semantic.DeepEqual(a, b)
 }
 
-// maxServers is how many job servers the schema has room for.
-const maxServers = 256
+// What the schema has room for.
+const (
+	maxServers   = 256
+	maxFunctions = 64
+)
 
-func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
+func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
+	v := &f.View
 	d := v.Decision
 	status.DesiredReplicas = d.Replicas
 	status.Queue = v1alpha1.QueueStatus{
@@ -84,6 +88,9 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, v *View) {
 	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
 		l := &v1alpha1.MeasuredStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}
 		for _, jt := range v.Learnt.JobTimes {
+			if !slices.Contains(f.Functions, jt.Function) || len(l.Functions) == maxFunctions {
+				continue // of an earlier spec
+			}
 			l.Functions = append(l.Functions, v1alpha1.MeasuredFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()})
 		}
 		status.Measured = l

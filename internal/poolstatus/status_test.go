@@ -3,9 +3,11 @@ package poolstatus
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +72,35 @@ func TestBuild(t *testing.T) {
 	}
 	if got := Build(got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
+	}
+}
+
+// TestStatusFitsTheSchema: lists are cut to what the API server takes, and what was learnt of functions that the
+// pool no longer has is left out.
+func TestStatusFitsTheSchema(t *testing.T) {
+	t.Parallel()
+	f := someFacts()
+	f.View.Learnt.JobTimes = append(f.View.Learnt.JobTimes, scaling.JobTime{Function: "gone", Time: time.Second})
+	if got := Build(&v1alpha1.GearmanWorkerPoolStatus{}, f).Measured.Functions; len(got) != 1 || got[0].Name != "f" {
+		t.Errorf("measured: %+v", got)
+	}
+	f.Functions, f.View.Learnt.JobTimes, f.View.Sample.Servers = nil, nil, nil
+	for i := range 300 {
+		name := "f" + strconv.Itoa(i)
+		f.Functions = append(f.Functions, name)
+		f.View.Learnt.JobTimes = append(f.View.Learnt.JobTimes, scaling.JobTime{Function: name, Time: time.Second})
+		f.View.Sample.Servers = append(f.View.Sample.Servers, backlog.ServerSample{Address: name + ":1", State: backlog.StateTimedOut})
+		f.Shared = append(f.Shared, strings.Repeat("n", 200)+name)
+	}
+	f.Stall = Stall{Reason: ReasonInvalidPodTemplate, Message: strings.Repeat("é", maxMessage)}
+	got := Build(&v1alpha1.GearmanWorkerPoolStatus{}, f)
+	if len(got.Measured.Functions) != maxFunctions || len(got.Servers) != maxServers {
+		t.Errorf("%d functions, %d job servers", len(got.Measured.Functions), len(got.Servers))
+	}
+	for _, c := range got.Conditions {
+		if len(c.Message) > maxMessage || !utf8.ValidString(c.Message) {
+			t.Errorf("the message of %s has %d bytes", c.Type, len(c.Message))
+		}
 	}
 }
 
