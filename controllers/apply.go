@@ -106,7 +106,7 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 			generation++ // a scale shows no generation; each change of replicas makes one
 		}
 	} else {
-		to, generation, err = applyReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
+		to, generation, err = patchReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
 	}
 	if err != nil {
 		return err

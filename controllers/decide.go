@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
@@ -12,15 +11,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
-
-// template is what is to be written of the Deployment's template.
-type template struct {
-	deployment *appsv1ac.DeploymentApplyConfiguration // nil: it is up to date
-	inputs     string                                 // the hash of what it is made from
-	image      string                                 // of its runtime
-	create     bool
-	restore    bool // it puts back what somebody else has edited
-}
 
 // planTemplate finds whether the pool's Deployment is to be created or brought to its template. A
 // spec that can't be used as a whole changes no template.
@@ -67,22 +57,6 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 	}
 	x.template = template{deployment: d, inputs: inputs, image: rt.Image, create: !w.Exists, restore: drifted && current}
 	return ctrl.Result{}, nil
-}
-
-// invalidTemplate notes that the pool's template can't be used. The pods of the one before go on,
-// and are polled for as before.
-func (x *run) invalidTemplate(err error) (ctrl.Result, error) {
-	x.facts.Stall = poolstatus.Stall{}
-	x.pollAsBefore()
-	return x.unusable(poolstatus.ReasonInvalidPodTemplate, err.Error())
-}
-
-// noteFailure notes that the API server refuses the pods. Replicas are still kept right, so that it
-// goes on by itself once they are let in.
-func (x *run) noteFailure() {
-	if x.workload.Failure != "" {
-		x.facts.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, Message: x.workload.Failure}
-	}
 }
 
 // watchJobServers subscribes the pool to its job servers.

@@ -34,7 +34,7 @@ const (
 // field owner.
 func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (autoscaler.Applied, error) {
 	d.Spec.WithReplicas(0)
-	a, err := applyTemplate(ctx, c, d, "")
+	a, err := patchTemplate(ctx, c, d, "")
 	if err != nil {
 		return autoscaler.Applied{}, fmt.Errorf("create: %w", err)
 	}
@@ -46,17 +46,17 @@ func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 // are, so that a template without them takes them from nobody. fields is the hash of what the
 // operator is expected to own then; where that turns out otherwise it is written in a second step.
 func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (autoscaler.Applied, error) {
-	if _, _, err := applyReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+	if _, _, err := patchReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
 		return autoscaler.Applied{}, err
 	}
-	a, err := applyTemplate(ctx, c, d, fields)
+	a, err := patchTemplate(ctx, c, d, fields)
 	if err == nil && a.Fields != fields {
-		a, err = applyTemplate(ctx, c, d, a.Fields)
+		a, err = patchTemplate(ctx, c, d, a.Fields)
 	}
 	return a, err
 }
 
-func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (autoscaler.Applied, error) {
+func patchTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (autoscaler.Applied, error) {
 	d.WithAnnotations(map[string]string{workload.FieldsAnnotation: fields})
 	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
 	u := &unstructured.Unstructured{}
@@ -75,9 +75,9 @@ func applyTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentA
 	}, nil
 }
 
-// applyReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the
+// patchReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the
 // replicas that the API server answered, and the generation that this made.
-func applyReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int32, int64, error) {
+func patchReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int32, int64, error) {
 	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
 		return 0, 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
