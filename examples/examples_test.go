@@ -320,3 +320,83 @@ func TestHTTP(t *testing.T) {
 	run(t, h)
 	checkReverse(t, h)
 }
+
+// GearmanManager's pecl workers, as they are.
+func TestGearmanManager(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	p := stream(t, "php", "php/gearmanmanager/loader.php", "--path", "/no/such/dir,php/gearmanmanager/workers", "--exclude", "other")
+	for workload, want := range map[string]struct {
+		function, result, message string
+		kind                      job.Kind
+		progress                  []string
+	}{
+		"hello":     {function: "reverse_string", result: "olleh", progress: []string{"status 1/2", "status 2/2"}},
+		"progress":  {function: "Everything", result: "by hand", progress: []string{"data part", "warning careful"}},
+		"other":     {function: "Everything", result: "42"},
+		"fail":      {function: "Everything", kind: job.Failed, message: "the worker called sendFail()"},
+		"exception": {function: "Everything", kind: job.Failed, message: "no such image"},
+	} {
+		var rec recorder
+		o := p.Handle(t.Context(), &job.Job{Function: want.function, Handle: "H:x:1", Unique: "u", Body: []byte(workload), Size: int64(len(workload)), Reporter: &rec})
+		if o.Kind != want.kind || string(o.Result) != want.result || o.Message != want.message || o.Crashed {
+			t.Errorf("%s: %+v", workload, o)
+		}
+		if diff := cmp.Diff(want.progress, rec.got); diff != "" {
+			t.Errorf("%s: progress (-want +got):\n%s", workload, diff)
+		}
+	}
+	who := func() string {
+		return string(p.Handle(t.Context(), &job.Job{Function: "Everything", Handle: "H:x:1", Unique: "u", Body: []byte("who"), Size: 3, Reporter: &recorder{}}).Result)
+	}
+	if got := who(); !strings.HasPrefix(got, "Everything H:x:1 u ") {
+		t.Errorf("a worker sees %q", got)
+	}
+	// An exception ends the process, and the next job has a new one.
+	if o := p.Handle(t.Context(), &job.Job{Function: "Everything", Body: []byte("throw"), Size: 5, Reporter: &recorder{}}); !o.Crashed {
+		t.Errorf("an exception: %+v", o)
+	}
+	if got := who(); got != "Everything H:x:1 u 1" {
+		t.Errorf("after the exception a worker sees %q", got)
+	}
+}
+
+// What is missing ends the start and is named.
+func TestGearmanManagerStart(t *testing.T) {
+	t.Parallel()
+	need(t, "php", "php-cli")
+	for name, tc := range map[string]struct {
+		function string
+		args     []string
+		want     string
+	}{
+		"no file":   {"nowhere", nil, "function nowhere: there is no nowhere.php in php/gearmanmanager/workers"},
+		"excluded":  {"reverse_string", []string{"--exclude", "x,reverse_string"}, "left out by --include or --exclude"},
+		"not among": {"reverse_string", []string{"--include", "Everything"}, "left out by --include or --exclude"},
+		"prefix":    {"reverse_string", []string{"--prefix", "my_"}, "neither a function my_reverse_string nor a class my_reverse_string with run()"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := runLoader(t, append([]string{"php", "php/gearmanmanager/loader.php", "--path", "php/gearmanmanager/workers"}, tc.args...), tc.function)
+			if err == nil || !strings.Contains(out, tc.want) {
+				t.Errorf("%v, %s", err, out)
+			}
+		})
+	}
+}
+
+// runLoader runs a loader that does not come up for a function.
+func runLoader(t *testing.T, command []string, function string) (log string, err error) {
+	t.Helper()
+	var buf bytes.Buffer
+	p, err := streammode.New(streammode.Options{
+		Command: command, Functions: []string{function}, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
+		Log: slog.New(slog.NewTextHandler(&buf, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Timing: streammode.Timing{Backoff: time.Millisecond, Starts: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Run(t.Context())
+	return buf.String(), err
+}

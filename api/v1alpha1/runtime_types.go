@@ -1,10 +1,11 @@
 package v1alpha1
 
+import "k8s.io/apimachinery/pkg/api/resource"
+
 // RuntimeSpec turns a command, a long-lived process or an HTTP endpoint into a Gearman worker. The operator adds the runtime
 // to the pod; the image doesn't have to know Gearman.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.exec), has(self.stream), has(self.http)].filter(x, x).size() == 1",message="set exactly one of exec (one process for each job), stream (long-lived processes) and http (one request for each job)"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxJobs) || self.maxJobs == 0 || has(self.stream)",message="maxJobs replaces the processes of stream: leave it out with exec and http",fieldPath=".maxJobs"
 type RuntimeSpec struct {
 	// Exec runs one process for each job.
 	// +optional
@@ -24,17 +25,63 @@ type RuntimeSpec struct {
 	// +kubebuilder:validation:Maximum=2592000
 	JobTimeoutSeconds *int32 `json:"jobTimeoutSeconds,omitempty"`
 
-	// MaxJobs replaces a stream process after so many jobs; absent or 0: never.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	MaxJobs *int32 `json:"maxJobs,omitempty"`
-
-	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol: Fail (default) tells the client, Requeue
-	// lets the job server hand it to another worker.
+	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol. Requeue (default) runs it again, up
+	// to three times in all, or as often as retry says. Fail fails it.
 	// +optional
 	// +kubebuilder:validation:Enum=Fail;Requeue
 	OnCrash CrashPolicy `json:"onCrash,omitempty"`
+
+	// Retry runs jobs that fail again, after a wait. If unset, a failure is final. Jobs for which clients wait are not tried again.
+	// +optional
+	Retry *RetrySpec `json:"retry,omitempty"`
 }
+
+// RetrySpec says how often and when jobs that fail run again, and what becomes of those that fail for good. A job waits in a
+// function of its own, which is the job's function with ".retry" behind it, and is not part of the backlog meanwhile.
+type RetrySpec struct {
+	// Attempts is how often a job runs in all.
+	// +optional
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	Attempts *int32 `json:"attempts,omitempty"`
+
+	// BackoffSeconds is the wait before the second attempt. It doubles with each further attempt.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	BackoffSeconds *int32 `json:"backoffSeconds,omitempty"`
+
+	// MaxBackoffSeconds is the longest wait between two attempts.
+	// +optional
+	// +kubebuilder:default=600
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=604800
+	MaxBackoffSeconds *int32 `json:"maxBackoffSeconds,omitempty"`
+
+	// OnTimeout says what becomes of a job that ran for longer than jobTimeoutSeconds. Fail (default) fails it, Retry tries it again.
+	// +optional
+	// +kubebuilder:validation:Enum=Fail;Retry
+	OnTimeout TimeoutPolicy `json:"onTimeout,omitempty"`
+
+	// DeadLetterFunction is a Gearman function that gets the jobs which have failed for good: a line of JSON with the reason, a
+	// newline and the workload. If unset, such jobs are gone.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\s[:cntrl:]]+$`
+	DeadLetterFunction string `json:"deadLetterFunction,omitempty"`
+}
+
+// TimeoutPolicy selects what happens to a job that ran out of time.
+type TimeoutPolicy string
+
+// The timeout policies.
+const (
+	TimeoutFail  TimeoutPolicy = "Fail"
+	TimeoutRetry TimeoutPolicy = "Retry"
+)
 
 // CrashPolicy selects what happens to a job whose process crashed.
 type CrashPolicy string
@@ -66,6 +113,21 @@ type StreamRuntime struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=65536
 	Command []string `json:"command"`
+
+	// MaxJobs replaces a process after so many jobs. If unset or 0, never.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxJobs *int32 `json:"maxJobs,omitempty"`
+
+	// MaxLifetimeSeconds replaces a process after so long, between two jobs. If unset or 0, never.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31536000
+	MaxLifetimeSeconds *int32 `json:"maxLifetimeSeconds,omitempty"`
+
+	// MaxMemory replaces a process that takes more memory than this after its job. If unset, never.
+	// +optional
+	MaxMemory *resource.Quantity `json:"maxMemory,omitempty"`
 }
 
 // HTTPRuntime posts each job to a URL. A 2xx response completes the job; its body is the result.

@@ -204,7 +204,7 @@ func (m *manager) limits(p *pool) error {
 		return err
 	}
 	if runs > 0 {
-		p.spec.Runtime.MaxJobs = new(runs)
+		p.spec.Runtime.Stream.MaxJobs = new(runs)
 	}
 	lifetime, err := m.main.number("max_worker_lifetime")
 	if err != nil {

@@ -34,10 +34,55 @@ func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string,
 	if r.OnCrash != "" {
 		flags = append(flags, "--on-crash="+strings.ToLower(string(r.OnCrash)))
 	}
-	if r.Stream != nil && r.MaxJobs != nil {
-		flags = append(flags, "--stream-max-jobs="+strconv.Itoa(int(*r.MaxJobs)))
+	if r.Stream != nil {
+		flags = append(flags, streamFlags(r.Stream)...)
+	}
+	if r.Retry != nil {
+		flags = append(flags, retryFlags(r.Retry)...)
 	}
 	return mode, append(flags, tlsFlags(s.TLS, tlsDir)...), rest
+}
+
+func streamFlags(s *v1alpha1.StreamRuntime) (flags []string) {
+	if s.MaxJobs != nil {
+		flags = append(flags, "--stream-max-jobs="+strconv.Itoa(int(*s.MaxJobs)))
+	}
+	if s.MaxLifetimeSeconds != nil {
+		flags = append(flags, "--max-lifetime="+seconds(*s.MaxLifetimeSeconds))
+	}
+	if s.MaxMemory != nil {
+		flags = append(flags, "--max-memory="+strconv.FormatInt(s.MaxMemory.Value(), 10))
+	}
+	return flags
+}
+
+func retryFlags(r *v1alpha1.RetrySpec) []string {
+	flags := []string{
+		"--retry-attempts=" + strconv.Itoa(int(valueOr(r.Attempts, DefaultRetryAttempts))),
+		"--retry-backoff=" + seconds(valueOr(r.BackoffSeconds, DefaultRetryBackoffSeconds)),
+		"--retry-max-backoff=" + seconds(valueOr(r.MaxBackoffSeconds, DefaultRetryMaxBackoffSeconds)),
+	}
+	if r.OnTimeout == v1alpha1.TimeoutRetry {
+		flags = append(flags, "--retry-timeouts")
+	}
+	if r.DeadLetterFunction != "" {
+		flags = append(flags, "--dead-letter-function="+r.DeadLetterFunction)
+	}
+	return flags
+}
+
+// What a pool's retry has where it does not say, as the CRD's defaults have it.
+const (
+	DefaultRetryAttempts          = 5
+	DefaultRetryBackoffSeconds    = 10
+	DefaultRetryMaxBackoffSeconds = 600
+)
+
+func valueOr(v *int32, fallback int32) int32 {
+	if v == nil {
+		return fallback
+	}
+	return *v
 }
 
 func tlsFlags(t *v1alpha1.TLSSpec, dir string) []string {

@@ -42,9 +42,6 @@ var twins = map[string]func(self any) bool{
 		}
 		return n == 1
 	},
-	"!has(self.maxJobs) || self.maxJobs == 0 || has(self.stream)": func(self any) bool {
-		return number(self, "maxJobs") == 0 || has(self, "stream")
-	},
 	"(has(self.mode) && self.mode == 'Manual') == has(self.manualReplicas)": func(self any) bool {
 		return (get(self, "mode") == "Manual") == has(self, "manualReplicas")
 	},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
@@ -73,8 +74,12 @@ func TestTwoSignalsAtOnce(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	s.send(submitJob, "slow", "", gate)
 	w.waitBusy(1)
+	begin := time.Now()
 	w.signal(syscall.SIGTERM)
 	w.signal(syscall.SIGTERM)
+	if time.Since(begin) > time.Millisecond {
+		t.Skip("the machine is too busy to send two signals at once")
+	}
 	eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
 	touch(t, gate)
 	if a, err := s.wait(); err != nil || a.Result != "done" {

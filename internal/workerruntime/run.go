@@ -53,7 +53,7 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 	}
 	switch {
 	case err == nil && unfinished > 0:
-		log.Warn("Worker stopped; jobs were handed back or their outcomes could not be sent, so that the job servers run them again", "jobs", unfinished)
+		log.Warn("Worker stopped before all its jobs were finished: they were handed back, or their outcomes could not be sent; the job servers run them again", "jobs", unfinished)
 		return exitHandedBack
 	case err == nil:
 		log.Info("Worker stopped, all its jobs are finished")
@@ -235,12 +235,26 @@ func (r *run) sayLeftOut(ctx context.Context) {
 	}
 }
 
-// sameSignal is how soon after the first signal a second one says nothing new.
-const sameSignal = 500 * time.Millisecond
+// sameSignal is how soon after the first signal a second one says nothing new: timeout and terminals send one signal to the
+// process and to its group, which is twice to the worker.
+const sameSignal = 3 * time.Millisecond
+
+// passOver takes what comes within sameSignal. The drain is told of only after that: a sender that has seen it begin means
+// what it sends.
+func passOver(signals <-chan os.Signal) {
+	timer := time.NewTimer(sameSignal)
+	defer timer.Stop()
+	for {
+		select {
+		case <-signals:
+		case <-timer.C:
+			return
+		}
+	}
+}
 
 // onSignals stops the worker softly at the first SIGTERM or SIGINT and hard at the second.
 func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft func()) {
-	var first time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -253,12 +267,10 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 					h.reload()
 				}
 			case r.draining.CompareAndSwap(false, true):
-				first = time.Now()
+				stopSoft()
+				passOver(signals)
 				r.log.LogAttrs(ctx, slog.LevelInfo, "Draining: no more jobs are taken, running ones are finished", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()), slog.Duration("drainTimeout", r.opts.DrainTimeout))
-				stopSoft()
-			case time.Since(first) < sameSignal:
-				// timeout and terminals send one signal to the process and to its group, which is twice to the worker.
 			default:
 				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()))

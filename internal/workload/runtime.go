@@ -35,7 +35,11 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		}
 	}
 	mount.ReadOnly = true
-	w.VolumeMounts = append(w.VolumeMounts, mount)
+	// The journal outlives the container, so that a job which kills it is counted.
+	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: journalVolume, VolumeSource: corev1.VolumeSource{
+		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("16Mi"))},
+	}})
+	w.VolumeMounts = append(w.VolumeMounts, mount, corev1.VolumeMount{Name: journalVolume, MountPath: journalDir})
 	w.Command, w.Args = runtimeCommand(pool)
 	w.Ports = append(w.Ports, corev1.ContainerPort{Name: "gearman-worker", ContainerPort: runtimePort, Protocol: corev1.ProtocolTCP})
 	if w.ReadinessProbe == nil {
@@ -90,7 +94,7 @@ func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequire
 // runtimeCommand is the worker container's command and arguments under the operator's runtime.
 func runtimeCommand(pool *v1alpha1.GearmanWorkerPool) (command, args []string) {
 	mode, flags, rest := policy.RuntimeArgs(&pool.Spec, tlsDir)
-	return []string{runtimeBinary, mode}, slices.Concat(flags, []string{"--listen=:" + strconv.Itoa(runtimePort)}, rest)
+	return []string{runtimeBinary, mode}, slices.Concat(flags, []string{"--listen=:" + strconv.Itoa(runtimePort), "--journal-dir=" + journalDir}, rest)
 }
 
 func tlsSecrets(t *v1alpha1.TLSSpec) *corev1.ProjectedVolumeSource {

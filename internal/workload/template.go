@@ -23,6 +23,8 @@ const (
 	workerContainer  = "worker"
 	installContainer = "gearman-worker-install"
 	runtimeVolume    = "gearman-worker"
+	journalVolume    = "gearman-journal"
+	journalDir       = "/gearman-journal"
 	runtimeDir       = "/gearman"
 	runtimeBinary    = runtimeDir + "/gearman-worker"
 	runtimePort      = 4790

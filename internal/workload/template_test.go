@@ -43,8 +43,20 @@ func TestRuntimeCommand(t *testing.T) {
 	}{
 		"exec": {func(*v1alpha1.GearmanWorkerPoolSpec) {}, "exec", slices.Concat(common, []string{"--", "/bin/cat", "-"})},
 		"stream": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
-			s.Runtime.Exec, s.Runtime.Stream, s.Runtime.MaxJobs = nil, &v1alpha1.StreamRuntime{Command: []string{"php", "w.php"}}, new(int32(9))
-		}, "stream", slices.Concat(common, []string{"--stream-max-jobs=9", "--", "php", "w.php"})},
+			s.Runtime.Exec, s.Runtime.Stream = nil, &v1alpha1.StreamRuntime{
+				Command: []string{"php", "w.php"}, MaxJobs: new(int32(9)), MaxLifetimeSeconds: new(int32(3600)), MaxMemory: new(resource.MustParse("256Mi")),
+			}
+		}, "stream", slices.Concat(common, []string{"--stream-max-jobs=9", "--max-lifetime=3600s", "--max-memory=268435456", "--", "php", "w.php"})},
+		"retry": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.Retry = &v1alpha1.RetrySpec{} }, "exec", slices.Concat(common, []string{
+			"--retry-attempts=5", "--retry-backoff=10s", "--retry-max-backoff=600s", "--", "/bin/cat", "-",
+		})},
+		"retry in full": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
+			s.Runtime.Retry = &v1alpha1.RetrySpec{
+				Attempts: new(int32(3)), BackoffSeconds: new(int32(1)), MaxBackoffSeconds: new(int32(2)), OnTimeout: v1alpha1.TimeoutRetry, DeadLetterFunction: "dead",
+			}
+		}, "exec", slices.Concat(common, []string{
+			"--retry-attempts=3", "--retry-backoff=1s", "--retry-max-backoff=2s", "--retry-timeouts", "--dead-letter-function=dead", "--", "/bin/cat", "-",
+		})},
 		"http": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Runtime.Exec, s.Runtime.HTTP, s.Runtime.OnCrash = nil, &v1alpha1.HTTPRuntime{URL: "http://x/"}, v1alpha1.CrashRequeue
 		}, "http", slices.Concat(common, []string{"--on-crash=requeue", "--", "http://x/"})},
@@ -62,7 +74,7 @@ func TestRuntimeCommand(t *testing.T) {
 				t.Error(diff)
 			}
 			end := slices.Index(tt.args, "--")
-			if diff := cmp.Diff(slices.Insert(tt.args, end, "--listen=:4790"), args); diff != "" {
+			if diff := cmp.Diff(slices.Insert(tt.args, end, "--listen=:4790", "--journal-dir=/gearman-journal"), args); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -97,7 +109,7 @@ func TestPodTemplate(t *testing.T) {
 	for _, e := range w.Env {
 		env = append(env, e.Name)
 	}
-	if diff := cmp.Diff([]string{"/v", "/gearman"}, mounts); diff != "" {
+	if diff := cmp.Diff([]string{"/v", "/gearman", "/gearman-journal"}, mounts); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"GEARMAN_WORKER_POD_UID", "GEARMAN_WORKER_POD_NAME", "A"}, env); diff != "" {

@@ -39,7 +39,7 @@ func checkPodTemplate(pool *v1alpha1.GearmanWorkerPool, t *corev1.PodTemplateSpe
 		}
 	}
 	for _, v := range t.Spec.Volumes {
-		if v.Name == runtimeVolume || v.Name == tlsVolume {
+		if v.Name == runtimeVolume || v.Name == journalVolume || v.Name == tlsVolume {
 			refuse("spec.volumes: the name %s is the operator's", v.Name)
 		}
 	}

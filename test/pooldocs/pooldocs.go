@@ -50,7 +50,6 @@ var Documents = map[string]Document{
 	"negative min":            {Base + "minReplicas: -1\n", "should be greater than or equal to 0"},
 	"command with runtime":    {Base + "command: [x]\nruntime: {exec: {command: [cat]}}\n", "with runtime the container's command is the operator's"},
 	"runtime without mode":    {Base + "runtime: {jobTimeoutSeconds: 3}\n", "set exactly one of exec"},
-	"maxJobs without stream":  {Base + "runtime: {exec: {command: [a]}, maxJobs: 5}\n", "leave it out with exec and http"},
 	"two runtime modes":       {Base + "runtime: {exec: {command: [a]}, http: {url: 'http://x'}}\n", "set exactly one of exec"},
 	"bad url":                 {Base + "runtime: {http: {url: 'ftp://x'}}\n", "url must start with"},
 	"timeout over drain":      {Base + "drainSeconds: 30\nruntime: {exec: {command: [a]}, jobTimeoutSeconds: 21}\n", "at least runtime.jobTimeoutSeconds + 10"},

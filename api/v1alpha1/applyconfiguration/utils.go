@@ -38,6 +38,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.OutcomeStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QueueStatus"):
 		return &apiv1alpha1.QueueStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RetrySpec"):
+		return &apiv1alpha1.RetrySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RuntimeSpec"):
 		return &apiv1alpha1.RuntimeSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ScalingSpec"):

@@ -292,6 +292,27 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: running
       type:
         scalar: numeric
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.RetrySpec
+  map:
+    fields:
+    - name: attempts
+      type:
+        scalar: numeric
+      default: 5
+    - name: backoffSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: deadLetterFunction
+      type:
+        scalar: string
+    - name: maxBackoffSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: onTimeout
+      type:
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.TimeoutPolicy
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.RuntimeSpec
   map:
     fields:
@@ -304,12 +325,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: jobTimeoutSeconds
       type:
         scalar: numeric
-    - name: maxJobs
-      type:
-        scalar: numeric
     - name: onCrash
       type:
         namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.CrashPolicy
+    - name: retry
+      type:
+        namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.RetrySpec
     - name: stream
       type:
         namedType: com.github.gearman-operator.gearman-operator.api.v1alpha1.StreamRuntime
@@ -412,6 +433,15 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: maxJobs
+      type:
+        scalar: numeric
+    - name: maxLifetimeSeconds
+      type:
+        scalar: numeric
+    - name: maxMemory
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.TLSSpec
   map:
     fields:
@@ -433,6 +463,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: com.github.gearman-operator.gearman-operator.api.v1alpha1.TimeoutPolicy
+  scalar: string
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.WakePolicy
   scalar: string
 - name: io.k8s.api.autoscaling.v2.HPAScalingPolicy

@@ -20,11 +20,11 @@ type RuntimeSpecApplyConfiguration struct {
 	HTTP *HTTPRuntimeApplyConfiguration `json:"http,omitempty"`
 	// JobTimeoutSeconds limits the run time of a job. A job that takes longer is stopped and fails. If unset, there is no limit.
 	JobTimeoutSeconds *int32 `json:"jobTimeoutSeconds,omitempty"`
-	// MaxJobs replaces a stream process after so many jobs; absent or 0: never.
-	MaxJobs *int32 `json:"maxJobs,omitempty"`
-	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol: Fail (default) tells the client, Requeue
-	// lets the job server hand it to another worker.
+	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol. Requeue (default) runs it again, up
+	// to three times in all, or as often as retry says. Fail fails it.
 	OnCrash *apiv1alpha1.CrashPolicy `json:"onCrash,omitempty"`
+	// Retry runs jobs that fail again, after a wait. If unset, a failure is final. Jobs for which clients wait are not tried again.
+	Retry *RetrySpecApplyConfiguration `json:"retry,omitempty"`
 }
 
 // RuntimeSpecApplyConfiguration constructs a declarative configuration of the RuntimeSpec type for use with
@@ -65,18 +65,18 @@ func (b *RuntimeSpecApplyConfiguration) WithJobTimeoutSeconds(value int32) *Runt
 	return b
 }
 
-// WithMaxJobs sets the MaxJobs field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the MaxJobs field is set to the value of the last call.
-func (b *RuntimeSpecApplyConfiguration) WithMaxJobs(value int32) *RuntimeSpecApplyConfiguration {
-	b.MaxJobs = &value
-	return b
-}
-
 // WithOnCrash sets the OnCrash field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the OnCrash field is set to the value of the last call.
 func (b *RuntimeSpecApplyConfiguration) WithOnCrash(value apiv1alpha1.CrashPolicy) *RuntimeSpecApplyConfiguration {
 	b.OnCrash = &value
+	return b
+}
+
+// WithRetry sets the Retry field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Retry field is set to the value of the last call.
+func (b *RuntimeSpecApplyConfiguration) WithRetry(value *RetrySpecApplyConfiguration) *RuntimeSpecApplyConfiguration {
+	b.Retry = value
 	return b
 }

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	resource "k8s.io/apimachinery/pkg/api/resource"
+)
+
 // StreamRuntimeApplyConfiguration represents a declarative configuration of the StreamRuntime type for use
 // with apply.
 //
@@ -9,6 +13,12 @@ package v1alpha1
 type StreamRuntimeApplyConfiguration struct {
 	// Command is the program and its arguments.
 	Command []string `json:"command,omitempty"`
+	// MaxJobs replaces a process after so many jobs. If unset or 0, never.
+	MaxJobs *int32 `json:"maxJobs,omitempty"`
+	// MaxLifetimeSeconds replaces a process after so long, between two jobs. If unset or 0, never.
+	MaxLifetimeSeconds *int32 `json:"maxLifetimeSeconds,omitempty"`
+	// MaxMemory replaces a process that takes more memory than this after its job. If unset, never.
+	MaxMemory *resource.Quantity `json:"maxMemory,omitempty"`
 }
 
 // StreamRuntimeApplyConfiguration constructs a declarative configuration of the StreamRuntime type for use with
@@ -24,5 +34,29 @@ func (b *StreamRuntimeApplyConfiguration) WithCommand(values ...string) *StreamR
 	for i := range values {
 		b.Command = append(b.Command, values[i])
 	}
+	return b
+}
+
+// WithMaxJobs sets the MaxJobs field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxJobs field is set to the value of the last call.
+func (b *StreamRuntimeApplyConfiguration) WithMaxJobs(value int32) *StreamRuntimeApplyConfiguration {
+	b.MaxJobs = &value
+	return b
+}
+
+// WithMaxLifetimeSeconds sets the MaxLifetimeSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxLifetimeSeconds field is set to the value of the last call.
+func (b *StreamRuntimeApplyConfiguration) WithMaxLifetimeSeconds(value int32) *StreamRuntimeApplyConfiguration {
+	b.MaxLifetimeSeconds = &value
+	return b
+}
+
+// WithMaxMemory sets the MaxMemory field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxMemory field is set to the value of the last call.
+func (b *StreamRuntimeApplyConfiguration) WithMaxMemory(value resource.Quantity) *StreamRuntimeApplyConfiguration {
+	b.MaxMemory = &value
 	return b
 }
