@@ -65,7 +65,7 @@ func TestNoise(t *testing.T) {
 	}
 	var told []string
 	for _, e := range list.Items {
-		if e.Regarding.Name == p.Name {
+		if e.Regarding.Kind == "GearmanWorkerPool" && e.Regarding.Name == p.Name {
 			told = append(told, e.Reason+": "+e.Note)
 		}
 	}
