@@ -17,7 +17,7 @@ IMAGE ?= gearman-operator:$(VERSION)
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -f hack/make/help.awk
 
 # First, what others name as prerequisites: make expands those where it reads them, and a variable that is set later is nothing there.
 include hack/make/tools.mk hack/make/cluster.mk hack/make/image.mk
