@@ -118,7 +118,7 @@ func Resolve(ctx context.Context, r Resolver, a Address) (Families, error) {
 }
 
 func endpoints(a Address, ips []netip.Addr) []Endpoint {
-	var out []Endpoint
+	out := make([]Endpoint, 0, len(ips))
 	for _, ip := range ips {
 		out = append(out, Endpoint{Addr: netip.AddrPortFrom(ip, a.Port).String(), Name: a.Host})
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// ErrUnsupported: the job server doesn't know the request.
+// ErrUnsupported is a request that the job server doesn't know.
 var ErrUnsupported = errors.New("not supported by this job server")
 
 // Cancel takes a job back, and reports whether its server had it. A queued job is then never given to a worker; one that runs isn't stopped, but a lost
@@ -40,8 +40,8 @@ func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err er
 
 // Bounds of the time between two questions of Wait.
 const (
-	waitMin = 50 * time.Millisecond
-	waitMax = 2 * time.Second
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
 )
 
 // Wait waits until a job's server no longer has it: it was done, failed, or canceled, which servers don't keep apart; nor do they keep
@@ -51,7 +51,7 @@ func (c *Client) Wait(ctx context.Context, id gearman.JobID) error {
 	if err := proto.CheckHandle(id.Handle); err != nil {
 		return err
 	}
-	for pause := waitMin; ; pause = min(2*pause, waitMax) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		st, err := c.Status(ctx, id)
 		if err == nil && !st.Known {
 			return nil

@@ -162,9 +162,8 @@ func (c *Client) rebuildLocked() {
 	c.snap.Store(snap)
 }
 
-// otherFamilyLocked turns to the other family's addresses of a name whose job servers can't be reached by those in use, not even one. It reports
-// whether there is such a name.
-func (c *Client) otherFamilyLocked() bool {
+// otherFamilyLocked turns to the other family's addresses of each name whose job servers can't be reached by those in use, not even one.
+func (c *Client) otherFamilyLocked() {
 	turned := false
 	for _, n := range c.names {
 		if len(n.found.Other) == 0 || !slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil }) {
@@ -182,7 +181,6 @@ func (c *Client) otherFamilyLocked() bool {
 	if turned {
 		c.rebuildLocked()
 	}
-	return turned
 }
 
 // serverOf finds the server of a job by its address, which may have left its name since.

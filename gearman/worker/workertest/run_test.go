@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 			want:    workertest.Record{Outcome: worker.Requeued}, handlerErr: worker.ErrRequeue,
 		},
 		"requeues where that can't be": {
-			handler: func(_ context.Context, j *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
+			handler: func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
 			job:     workertest.Job{Server: []gearmantest.Option{gearmantest.WithDialect(gearmantest.Perl)}},
 			want:    workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrRequeue, clientErr: client.ErrFailed,
 		},
