@@ -51,8 +51,10 @@ func TestRefusedWhileWriting(t *testing.T) {
 			return errors.Join(err, results[0].Err)
 		},
 		"produce": func(ctx context.Context, c *client.Client) error {
-			c.Produce(ctx, &client.Task{Function: "f"}, nil)
-			return c.Flush(ctx)
+			var told error // its own: the first error that Flush returns may be another's
+			c.Produce(ctx, &client.Task{Function: "f"}, func(_ gearman.JobID, err error) { told = err })
+			_ = c.Flush(ctx)
+			return told
 		},
 	}
 	for name, call := range tests {
