@@ -147,6 +147,12 @@ func (w *world) failure(kind string) error {
 	return w.fail[kind]
 }
 
+func (w *world) setFailure(kind string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail[kind] = err
+}
+
 // run is a reconcile of the pool as the API server has it, before its first step.
 func (w *world) run(name string) *run {
 	w.t.Helper()

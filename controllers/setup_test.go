@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +12,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -24,8 +29,65 @@ import (
 
 // playedManager has a cache whose events a test plays.
 type playedManager struct {
-	cache    *informertest.FakeInformers
-	runnable manager.Runnable
+	t         *testing.T
+	cache     *informertest.FakeInformers
+	informers map[schema.GroupVersionKind]*playedInformer
+	runnable  manager.Runnable
+}
+
+// playedInformer is the library's fake, which can't be given two handlers at the same time.
+type playedInformer struct {
+	*controllertest.FakeInformer
+	mu sync.Mutex
+}
+
+func (i *playedInformer) AddEventHandlerWithOptions(h toolscache.ResourceEventHandler, o toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.FakeInformer.AddEventHandlerWithOptions(h, o)
+}
+
+func newPlayedManager(t *testing.T) *playedManager {
+	t.Helper()
+	m := &playedManager{
+		t: t, informers: map[schema.GroupVersionKind]*playedInformer{},
+		cache: &informertest.FakeInformers{Scheme: testScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{}},
+	}
+	for _, o := range []client.Object{&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &corev1.Pod{}} {
+		i := &playedInformer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced)}
+		m.informers[m.kind(o)], m.cache.InformersByGVK[m.kind(o)] = i, i
+	}
+	return m
+}
+
+func (m *playedManager) kind(o client.Object) schema.GroupVersionKind {
+	m.t.Helper()
+	gvk, err := apiutil.GVKForObject(o, m.cache.Scheme)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return gvk
+}
+
+// informer plays the events of a kind.
+func (m *playedManager) informer(o client.Object) *playedInformer { return m.informers[m.kind(o)] }
+
+// run runs a reconciler until stop.
+func (m *playedManager) run(w *world) (stop func()) {
+	m.t.Helper()
+	if err := w.SetupWithManager(m); err != nil {
+		m.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(m.t.Context())
+	ended := make(chan error)
+	go func() { ended <- m.runnable.Start(ctx) }()
+	synctest.Wait()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			m.t.Error(err)
+		}
+	}
 }
 
 func (m *playedManager) GetCache() cache.Cache  { return m.cache }
@@ -44,24 +106,10 @@ func TestSetup(t *testing.T) {
 		})
 		w := newWorldAt(t, clock.RealClock{}, newPool("p"), target) // the bubble's time
 		w.backlogOf("p", 0)
-		mgr := &playedManager{cache: &informertest.FakeInformers{Scheme: testScheme(t)}}
-		informer := func(o client.Object) *controllertest.FakeInformer {
-			t.Helper()
-			i, err := mgr.cache.FakeInformerFor(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return i
-		}
-		pools, deployments := informer(&v1alpha1.GearmanWorkerPool{}), informer(&appsv1.Deployment{})
-		sets, pods := informer(&appsv1.StatefulSet{}), informer(&corev1.Pod{})
-		if err := w.SetupWithManager(mgr); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- mgr.runnable.Start(ctx) }()
-		synctest.Wait()
+		mgr := newPlayedManager(t)
+		pools, deployments := mgr.informer(&v1alpha1.GearmanWorkerPool{}), mgr.informer(&appsv1.Deployment{})
+		sets, pods := mgr.informer(&appsv1.StatefulSet{}), mgr.informer(&corev1.Pod{})
+		stop := mgr.run(w)
 
 		pools.Add(w.pool("p"))
 		settle := func() { time.Sleep(10 * time.Second); synctest.Wait() } // the status too waits for its turn
@@ -111,10 +159,32 @@ func TestSetup(t *testing.T) {
 		if got := w.condition("target", v1alpha1.ConditionStalled); got != "True TargetNotFound" {
 			t.Errorf("an event of its target did not bring the pool: Stalled is %s", got)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
+		stop()
+	})
+}
+
+// TestRetriesAreBounded: once the API server answers again after an outage, a pool recovers within
+// retryEvery, however long the outage was.
+func TestRetriesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldAt(t, clock.RealClock{}, newPool("p")) // the bubble's time
+		w.backlogOf("p", 0)
+		mgr := newPlayedManager(t)
+		stop := mgr.run(w)
+		w.setFailure("list", errors.New("unavailable"))
+		mgr.informer(&v1alpha1.GearmanWorkerPool{}).Add(w.pool("p"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.setFailure("list", nil)
+		time.Sleep(retryEvery + time.Second)
+		synctest.Wait()
+		var d appsv1.Deployment
+		w.get("p", &d)
+		if *d.Spec.Replicas != 2 {
+			t.Errorf("%d replicas", *d.Spec.Replicas)
 		}
+		stop()
 	})
 }
 

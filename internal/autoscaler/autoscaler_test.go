@@ -89,7 +89,7 @@ func TestStart(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- a.Start(ctx) }()
 		synctest.Wait()
-		var view = map[types.NamespacedName]int32{}
+		view := map[types.NamespacedName]int32{}
 		for _, key := range []types.NamespacedName{busy, idle} {
 			a.known(key, func(p *Pool) { view[key] = p.view.Decision.Replicas })
 		}

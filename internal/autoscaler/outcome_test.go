@@ -68,7 +68,8 @@ func TestSetConditions(t *testing.T) {
 	t.Parallel()
 	p := &Pool{}
 	p.SetConditions([]metav1.Condition{
-		{Type: "Ready", Status: metav1.ConditionTrue, Reason: "AsExpected"}, {Type: "Stalled", Status: metav1.ConditionFalse, Reason: "AsExpected"},
+		{Type: "Ready", Status: metav1.ConditionTrue, Reason: "AsExpected"},
+		{Type: "Stalled", Status: metav1.ConditionFalse, Reason: "AsExpected"},
 		{Type: "JobsFailing", Status: metav1.ConditionTrue, Reason: "MostJobsFail"},
 	})
 	want := []Condition{{"Ready", "True", "AsExpected"}, {"JobsFailing", "True", "MostJobsFail"}}

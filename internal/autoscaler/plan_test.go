@@ -82,10 +82,14 @@ func TestPlanReplicas(t *testing.T) {
 		want outcome
 	}{
 		"idle pods go": {func(f *flock) Plan { return f.round(scaling.KindOwned) }, outcome{2, 0, ""}},
-		"beside busy ones they are marked": {func(f *flock) Plan { f.busy(1); return f.round(scaling.KindOwned) },
-			outcome{4, 2, scaling.RemovalBusy}},
-		"and go": {func(f *flock) Plan { f.busy(1); f.round(scaling.KindOwned); return f.round(scaling.KindOwned) },
-			outcome{2, 0, ""}},
+		"beside busy ones they are marked": {
+			func(f *flock) Plan { f.busy(1); return f.round(scaling.KindOwned) },
+			outcome{4, 2, scaling.RemovalBusy},
+		},
+		"and go": {
+			func(f *flock) Plan { f.busy(1); f.round(scaling.KindOwned); return f.round(scaling.KindOwned) },
+			outcome{2, 0, ""},
+		},
 		"an unready pod that was ready works as long as a running job is unexplained": {func(f *flock) Plan {
 			f.pods[3].Ready, f.pods[3].Marks.WasReady = false, true
 			f.view.Sample.Pods = f.view.Sample.Pods[:3]
@@ -122,10 +126,14 @@ func TestPlanReplicas(t *testing.T) {
 			f.round(scaling.KindOwned)
 			return f.round(scaling.KindOwned)
 		}, outcome{2, 0, scaling.RemovalHeld}},
-		"a target Deployment with a busy pod": {func(f *flock) Plan { f.busy(1); return f.round(scaling.KindTargetDeployment) },
-			outcome{4, 0, scaling.RemovalBusy}},
-		"a target StatefulSet goes down to its highest busy pod": {func(f *flock) Plan { f.busy(3); return f.round(scaling.KindTargetStatefulSet) },
-			outcome{3, 0, scaling.RemovalBusy}},
+		"a target Deployment with a busy pod": {
+			func(f *flock) Plan { f.busy(1); return f.round(scaling.KindTargetDeployment) },
+			outcome{4, 0, scaling.RemovalBusy},
+		},
+		"a target StatefulSet goes down to its highest busy pod": {
+			func(f *flock) Plan { f.busy(3); return f.round(scaling.KindTargetStatefulSet) },
+			outcome{3, 0, scaling.RemovalBusy},
+		},
 		"pods that find no node are not ordered again": {func(f *flock) Plan {
 			f.pods[3].Ready, f.pods[3].Trouble, f.pods[3].Marks.Unassigned = false, workload.TroubleScheduling, true
 			f.view.Decision.Replicas = 5
