@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // claim is a function on a job server.
@@ -29,7 +30,7 @@ func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []
 	if len(functions) > 0 && sameClaims(p.claims, servers, functions) {
 		return nil
 	}
-	affected := map[types.NamespacedName]struct{}{}
+	affected := sets.Set[types.NamespacedName]{}
 	for _, c := range p.claims {
 		x.remove(c, key, affected)
 	}
@@ -41,7 +42,7 @@ func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []
 			x.add(c, key, affected)
 		}
 	}
-	delete(affected, key)
+	affected.Delete(key)
 	return slices.SortedFunc(maps.Keys(affected), byName)
 }
 
@@ -58,7 +59,7 @@ func sameClaims(claims []claim, servers, functions []string) bool {
 	return true
 }
 
-func (x claimIndex) add(c claim, key types.NamespacedName, affected map[types.NamespacedName]struct{}) {
+func (x claimIndex) add(c claim, key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
 	s := x[c]
 	if s == nil {
 		s = sharers{}
@@ -76,7 +77,7 @@ func (x claimIndex) add(c claim, key types.NamespacedName, affected map[types.Na
 	s.shifted(key.Namespace, i, affected)
 }
 
-func (x claimIndex) remove(c claim, key types.NamespacedName, affected map[types.NamespacedName]struct{}) {
+func (x claimIndex) remove(c claim, key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
 	s := x[c]
 	names := s[key.Namespace]
 	i, found := slices.BinarySearch(names, key.Name)
@@ -94,17 +95,17 @@ func (x claimIndex) remove(c claim, key types.NamespacedName, affected map[types
 }
 
 // shifted adds the pools of a namespace for which a name at place i counts.
-func (s sharers) shifted(namespace string, i int, affected map[types.NamespacedName]struct{}) {
+func (s sharers) shifted(namespace string, i int, affected sets.Set[types.NamespacedName]) {
 	if i > reported {
 		return
 	}
 	for _, name := range s[namespace] {
-		affected[types.NamespacedName{Namespace: namespace, Name: name}] = struct{}{}
+		affected.Insert(types.NamespacedName{Namespace: namespace, Name: name})
 	}
 }
 
 // onlyOne adds the pools of the only namespace, if there is one.
-func (s sharers) onlyOne(affected map[types.NamespacedName]struct{}) {
+func (s sharers) onlyOne(affected sets.Set[types.NamespacedName]) {
 	if len(s) != 1 {
 		return
 	}
