@@ -168,10 +168,13 @@ func (m *manager) processes(name string) (own, all int32, err error) {
 func (m *manager) fill(p *pool, s *section) error {
 	p.setServers(m.main.list("host"), m.o.Servers)
 	dir := "/app/workers"
-	if dirs := m.main.list("worker_dir"); len(dirs) > 0 && strings.HasPrefix(dirs[0], "/") {
-		dir = dirs[0]
-	} else if len(dirs) > 0 {
+	dirs := m.main.list("worker_dir")
+	relative := slices.ContainsFunc(dirs, func(d string) bool { return !strings.HasPrefix(d, "/") })
+	switch {
+	case relative:
 		p.on["runtime"] = fmt.Sprintf("worker_dir was %s: set --path to where your image has it", strings.Join(dirs, ", "))
+	case len(dirs) > 0:
+		dir = strings.Join(dirs, ",")
 	}
 	loader := "/app/gearmanmanager/loader.php"
 	if m.o.PEAR {
@@ -213,7 +216,7 @@ func (m *manager) limits(p *pool) error {
 	if lifetime == 0 {
 		lifetime = 3600 // GearmanManager's own default
 	}
-	p.spec.Env = append(p.spec.Env, corev1.EnvVar{Name: "GEARMAN_WORKER_MAX_LIFETIME", Value: strconv.Itoa(int(lifetime)) + "s"})
+	p.spec.Runtime.Stream.MaxLifetimeSeconds = new(lifetime)
 	wait, err := m.main.number("graceful_shutdown_wait_time")
 	if err != nil {
 		return err
