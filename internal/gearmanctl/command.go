@@ -65,6 +65,6 @@ func newCommand(s streams) *cobra.Command {
 	}
 	add("pools", upCommand(s), demoCommand(s), servers.Simulate())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(),
-		servers.Record(), serveCommand(s))
+		servers.Record(), serveCommand(s), uiCommand(s))
 	return root
 }

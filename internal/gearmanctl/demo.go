@@ -270,7 +270,7 @@ func (d *demoRun) next(manifest, addr string) {
 Save it as pool.yaml and go on, each command in a terminal of its own:
 
   gearmanctl serve%s
-  gearmanctl up pool.yaml
+  gearmanctl up pool.yaml --ui
   gearmanctl submit reverse%s --data hello
 `, d.done, d.o.jobs, d.peak, manifest, listen, to)
 }

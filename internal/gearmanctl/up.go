@@ -17,12 +17,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gearman-operator/gearman-operator/internal/local"
+	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
 type upOptions struct {
 	fleet     local.Options
 	listen    string
 	logFormat string
+	ui        string
+	uiActions bool
 }
 
 func upCommand(s streams) *cobra.Command {
@@ -36,7 +39,7 @@ A pool with runtime runs the operator's worker runtime with your command; one wi
 Gearman itself. Workers are started and stopped as the queue needs. SIGTERM lets them finish their jobs; a second one requeues
 the jobs. Changed files are used at once (or by SIGHUP); while they have an error, what ran before goes on. If this process
 dies, its workers finish their jobs and leave.`,
-		Example: "  gearmanctl up pools/*.yaml\n  gearmanctl up pool.yaml --listen 127.0.0.1:9090",
+		Example: "  gearmanctl up pools/*.yaml\n  gearmanctl up pool.yaml --ui",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("name at least one file with a GearmanWorkerPool")
@@ -58,6 +61,9 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.fleet.SecretsDir, "secrets-dir", "", "directory that stands for Secrets and ConfigMaps: DIR/OBJECT/KEY")
 	flags.StringVar(&o.fleet.User, "user", "", "user that runs the workers; empty: the one that runs this command")
 	flags.StringVar(&o.listen, "listen", "", "address for /metrics, /healthz and /pools, as in 127.0.0.1:9090; empty: off")
+	flags.StringVar(&o.ui, "ui", "", "serve a page about the pools, at "+defaultUI+" or --ui=ADDRESS")
+	flags.Lookup("ui").NoOptDefVal = defaultUI
+	addActionsFlag(cmd, &o.uiActions)
 	flags.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	// The flag exists: it was defined above.
 	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -106,6 +112,18 @@ func up(ctx context.Context, s streams, o *upOptions) error {
 		server := httpServer(fleetHandler(fleet))
 		wg.Go(func() { _ = server.Serve(l) }) // it ends with Close, below
 		defer server.Close()
+	}
+	if o.ui != "" {
+		options := page.Options{}
+		if o.uiActions {
+			options.Submit = submitTo(poolServers(fleet))
+		}
+		stopPage, addr, err := servePage(context.WithoutCancel(ctx), o.ui, fleet, options)
+		if err != nil {
+			return err
+		}
+		defer stopPage()
+		log.Info("The page is served", "url", "http://"+addr+"/")
 	}
 	return fleet.Run(ctx, reload, now)
 }

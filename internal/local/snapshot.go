@@ -46,7 +46,7 @@ func serverName(s *backlog.ServerSample) string {
 func (p *pool) show() page.Pool {
 	d := &p.decision
 	out := page.Pool{
-		Namespace: p.key.Namespace, Name: p.key.Name, Functions: p.plan.sub.Functions,
+		Namespace: p.key.Namespace, Name: p.key.Name, Functions: p.plan.sub.Functions, Servers: p.plan.sub.Servers,
 		WaitSeconds: d.OldestWait.Seconds(), TargetSeconds: d.Terms.Target, JobSeconds: d.JobTime.Seconds(), StartSeconds: d.Terms.Boot,
 		Replicas: p.replicas, Desired: d.Replicas, Min: p.min, Max: p.max,
 		Reason: string(d.Reason), Message: d.Message, Limited: string(d.Limited), Partial: p.sample.Partial, Stuck: d.NotRunnable,

@@ -7,6 +7,16 @@ type Snapshot struct {
 	At      time.Time `json:"at"`
 	Pools   []Pool    `json:"pools"`
 	Servers []Server  `json:"servers"`
+	// Functions are those that job servers list, where the source knows them.
+	Functions []Function `json:"functions,omitempty"`
+}
+
+// Function is one function, summed over the job servers.
+type Function struct {
+	Name    string `json:"name"`
+	Queued  int64  `json:"queued"`
+	Running int64  `json:"running"`
+	Workers int32  `json:"workers"`
 }
 
 // Pool is one pool.
@@ -14,6 +24,7 @@ type Pool struct {
 	Namespace string   `json:"namespace"`
 	Name      string   `json:"name"`
 	Functions []string `json:"functions"`
+	Servers   []string `json:"servers"` // as the pool names them
 
 	Queued        int64   `json:"queued"`
 	Running       int64   `json:"running"`
