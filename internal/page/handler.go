@@ -128,7 +128,7 @@ func (h *Handler) Run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		h.look(ctx)
+		h.Look(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -137,8 +137,8 @@ func (h *Handler) Run(ctx context.Context) {
 	}
 }
 
-// look takes a snapshot, and tells all readers if it differs from the last.
-func (h *Handler) look(ctx context.Context) {
+// Look takes a snapshot, and tells all readers if it differs from the last. Run calls it every second.
+func (h *Handler) Look(ctx context.Context) {
 	s, err := h.source.Snapshot(ctx)
 	if err == nil {
 		h.history.add(&s)

@@ -68,7 +68,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	source := &played{s: somePools()}
 	h := New(source, Options{})
-	h.look(t.Context())
+	h.Look(t.Context())
 	for path, want := range map[string][]string{
 		"/":                     {"shop/resize", "shop/mail", "does not answer", "orphan", "4.2s", "TargetWait"},
 		"/?q=mail":              {"shop/mail"},
@@ -147,7 +147,7 @@ func TestTry(t *testing.T) {
 		}
 		return append([]byte("done \xff "+hostile), workload...), nil
 	}})
-	h.look(t.Context())
+	h.Look(t.Context())
 	yes := url.Values{"function": {"resize"}, "workload": {"hello"}, "confirm": {"yes"}}
 	with := func(name, value string) url.Values {
 		form := url.Values{}
@@ -284,7 +284,7 @@ func TestHistory(t *testing.T) {
 // BenchmarkOverview renders the overview of 10,000 pools.
 func BenchmarkOverview(b *testing.B) {
 	h := New(manyPools(10_000), Options{})
-	h.look(b.Context())
+	h.Look(b.Context())
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/?sort=queued", nil)
