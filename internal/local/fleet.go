@@ -56,6 +56,7 @@ type Fleet struct {
 	files    map[string]string // their contents, as last read
 	pools    map[backlog.PoolKey]*pool
 	stopping bool
+	hard     bool           // workers are to requeue their jobs
 	waiting  sync.WaitGroup // for processes
 
 	snapshot atomic.Pointer[page.Snapshot]
@@ -180,8 +181,12 @@ func (f *Fleet) decideAll() {
 	}
 }
 
-// tick looks after what nobody reports: workers of an earlier fleet that end, and restarts whose time has come.
+// tick looks after what nobody reports: workers of an earlier fleet that end, and restarts whose time has come. A worker takes two
+// signals in quick succession for one, so that the second is repeated.
 func (f *Fleet) tick() {
+	if f.hard {
+		f.requeue()
+	}
 	for _, p := range f.pools {
 		p.checkLeftovers()
 		p.act(time.Now())
@@ -201,7 +206,10 @@ func (f *Fleet) drain() {
 
 // requeue makes all workers stop now; the job servers give their jobs to others.
 func (f *Fleet) requeue() {
-	f.log.Warn("Stopping now: running jobs are requeued")
+	if !f.hard {
+		f.log.Warn("Stopping now: running jobs are requeued")
+	}
+	f.hard = true
 	for _, p := range f.pools {
 		for _, w := range p.processes {
 			w.signalAgain()
