@@ -65,7 +65,7 @@ func TestUI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Handle("upper", func(_ context.Context, job *worker.Job) ([]byte, error) {
-		return []byte(strings.ToUpper(string(job.Workload()))), nil
+		return []byte(strings.ToUpper(string(job.Payload()))), nil
 	}); err != nil {
 		t.Fatal(err)
 	}
