@@ -10,8 +10,15 @@ cluster-ready: cluster-up $(HELM)
 	@$(MAKE) --no-print-directory -s demo-images
 	@$(CLUSTER_DIR)/load-image.sh $(IMAGE_ARCHIVE) $(DEMO_ARCHIVES)
 
+# What comes before the demo takes long the first time: it is said first.
+.PHONY: demo-notice
+demo-notice:
+	@echo "demo: sets up a cluster of this project's own, unless CLUSTER names another: the first time it builds a whole Kubernetes from Go"
+	@echo "demo: modules (10 to 30 minutes, kept in $(CACHE)) and installs the Debian packages that this needs."
+	@echo "demo: without a cluster, root and waiting: make try"
+
 .PHONY: demo
-demo: cluster-ready ## the main job end to end: a cluster, a job server, 500 jobs, workers from zero to zero
+demo: demo-notice cluster-ready ## the main job end to end: a cluster, a job server, 500 jobs, workers from zero to zero
 	@KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" go run ./test/demo -image "$(IMAGE)" -archive "$(IMAGE_ARCHIVE)" -reports "$(REPORTS)"
 
 # The next version, for the test of an upgrade: the same source under another version and name.

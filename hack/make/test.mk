@@ -10,12 +10,18 @@ TEST_TIMEOUT ?= 8m
 
 .PHONY: deps envtest-assets
 .PHONY: test
-test: deps envtest-assets $(HELM) ## all Go tests, with the race detector, a real API server and real job servers
+test: test-notice deps envtest-assets $(HELM) ## all Go tests, with the race detector, a real API server and real job servers
 	@begin=$$SECONDS; \
 	KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 GEARMAN_TEST_ALL_LANGUAGES=1 go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(PACKAGES); \
 	(cd hack/image && GOWORK=off go test ./...); \
 	$(MAKE) --no-print-directory test-library; \
 	echo "test: passed in $$((SECONDS - begin)) s"
+
+# What comes before the tests takes long the first time: it is said first.
+.PHONY: test-notice
+test-notice:
+	@echo "test: installs the Debian packages that are missing (make deps), builds a kube-apiserver from Go modules the first time"
+	@echo "test: (that takes minutes, and is kept in $(CACHE)), then runs all tests with the race detector."
 
 .PHONY: test-library
 test-library: deps ## the Gearman library by itself, with the oldest Go that it is for (LIBRARY_GO)
