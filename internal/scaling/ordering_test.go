@@ -100,14 +100,22 @@ func TestGrow(t *testing.T) {
 		"one job and no node: one pod, for ever":        {newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true}},
 		"one job and a broken image: two pods at first": {newCrowd(1, fails), func(c *crowd) { c.run(4 * time.Minute) }, outcome{2, 2, true}},
 		"and three at most":                             {newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{3, 3, true}},
-		"the third finds the node that works": {newCrowd(1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] }),
-			func(c *crowd) { c.run(6 * time.Minute) }, outcome{3, 3, false}},
+		"the third finds the node that works": {
+			newCrowd(1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] }),
+			func(c *crowd) { c.run(6 * time.Minute) },
+			outcome{3, 3, false},
+		},
 		"one job and a scheduling gate: one pod":      {newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false}},
 		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true}},
-		"one job and a quota: one replica": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
-			outcome{1, 1, true}},
-		"a flood and no node: what was ordered before it was known, and later the allowance": {newCrowd(60, all(TroubleUnschedulable)),
-			func(c *crowd) { c.add(1, nil); c.in.Replicas = 1; c.run(14 * time.Minute) }, outcome{5, 5, true}},
+		"one job and a quota: one replica": {
+			newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
+			outcome{1, 1, true},
+		},
+		"a flood and no node: what was ordered before it was known, and later the allowance": {
+			newCrowd(60, all(TroubleUnschedulable)),
+			func(c *crowd) { c.add(1, nil); c.in.Replicas = 1; c.run(14 * time.Minute) },
+			outcome{5, 5, true},
+		},
 		"nodes come: the allowance doubles": {newCrowd(60, all(TroubleUnschedulable)), func(c *crowd) {
 			c.add(1, nil)
 			c.run(10 * time.Second)

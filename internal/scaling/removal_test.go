@@ -125,10 +125,14 @@ func TestRemove(t *testing.T) {
 	}{
 		"idle pods go at once and without a mark": {10, 3, func(h *herd) Removal { return h.round() }, outcome{3, 0, ""}},
 		"all idle: to zero without a mark":        {10, 0, func(h *herd) Removal { return h.round() }, outcome{0, 0, ""}},
-		"where some work, idle ones are marked first": {10, 4, func(h *herd) Removal { h.busy(0, 1); return h.round() },
-			outcome{10, 6, RemovalBusy}},
-		"and go once the marks were seen and the job servers answered": {10, 4, func(h *herd) Removal { h.busy(0, 1); h.round(); return h.round() },
-			outcome{4, 0, ""}},
+		"where some work, idle ones are marked first": {
+			10, 4, func(h *herd) Removal { h.busy(0, 1); return h.round() },
+			outcome{10, 6, RemovalBusy},
+		},
+		"and go once the marks were seen and the job servers answered": {
+			10, 4, func(h *herd) Removal { h.busy(0, 1); h.round(); return h.round() },
+			outcome{4, 0, ""},
+		},
 		"not on the answer from before the marks": {10, 4, func(h *herd) Removal {
 			h.busy(0, 1)
 			h.round()
@@ -148,8 +152,10 @@ func TestRemove(t *testing.T) {
 			h.in.Pods[4].BusySince = h.in.Now.Add(removalPoll)
 			return h.round()
 		}, outcome{8, 0, RemovalBusy}},
-		"nothing is marked while a job server is silent": {10, 4, func(h *herd) Removal { h.busy(0); h.in.Complete = false; return h.round() },
-			outcome{10, 0, RemovalHeld}},
+		"nothing is marked while a job server is silent": {
+			10, 4, func(h *herd) Removal { h.busy(0); h.in.Complete = false; return h.round() },
+			outcome{10, 0, RemovalHeld},
+		},
 		"a pod that never was ready goes first": {10, 9, func(h *herd) Removal {
 			h.busy(0, 1, 2, 3, 4, 5, 6, 7, 8)
 			h.in.Pods[9] = Pod{UID: "pod-09", Owned: true, Created: h.in.Now}

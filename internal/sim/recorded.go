@@ -31,7 +31,7 @@ func readRecorded(r io.Reader) ([]Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer z.Close() //nolint:errcheck // it reads memory
+	defer z.Close()
 	var jobs []Job
 	at := 0
 	for lines := bufio.NewScanner(z); ; {
