@@ -212,7 +212,7 @@ func (j *judge) quiet() {
 		removed += n
 	}
 	j.checked()
-	if n := requests["apply Pod"]; n > 2*removed+10 {
+	if n := j.m.patches; n > 2*removed+10 {
 		j.violated(time.Now(), "%d patches of pods for %d pods that were removed", n, removed)
 	}
 	j.checked()

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
@@ -27,6 +29,7 @@ type monitor struct {
 	finished bool
 	samples  map[int][]snapshot // by pool
 	removed  map[int]int        // pods that were deleted, by pool
+	patches  int                // changes of deletion costs that the API server took
 	busy     int                // of them, those that were removed while other jobs ran
 	most     int                // pods at once
 }
@@ -170,9 +173,12 @@ func (w *World) observe(e kube.Event) {
 }
 
 func statusLine(p *v1alpha1.GearmanWorkerPool) string {
-	line := p.Status.Decision.Reason
+	line := fmt.Sprintf("%d pods, %d wanted, %d queued, %d run, %s", p.Status.Replicas, p.Status.DesiredReplicas, p.Status.Queue.Queued, p.Status.Queue.Running, p.Status.Decision.Reason)
 	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionReady {
+		switch {
+		case c.Type == v1alpha1.ConditionScaleDownBlocked && c.Status == metav1.ConditionTrue:
+			line += ", ScaleDownBlocked " + c.Reason
+		case c.Type == v1alpha1.ConditionReady:
 			line += ", Ready " + string(c.Status) + " " + c.Reason
 		}
 	}
@@ -197,8 +203,15 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
+		w.monitor.patched()
 		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])
 	}
+}
+
+func (m *monitor) patched() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.patches++
 }
 
 func (m *monitor) podRemoved(pool int, busy bool) {

@@ -69,6 +69,9 @@ func Run(plan *Plan) *Result {
 	w.settle()
 	w.forget()
 	w.product.end()
+	for _, verb := range w.kube.Unknown() {
+		w.fail("runtime", "the operator made a request that is not played: %s", verb)
+	}
 	stop()
 	cluster.Wait()
 	w.wg.Wait()

@@ -52,7 +52,7 @@ func (s *Server) apply(u *unstructured.Unstructured, subresource, owner string, 
 	case KindPool + "/status":
 		return s.applyPoolStatus(u)
 	}
-	return nil, fmt.Errorf("kube: apply of %s %s is not played", u.GetKind(), subresource)
+	return nil, s.notPlayed("apply " + u.GetKind() + " " + subresource)
 }
 
 func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, force bool) (client.Object, error) {

@@ -1,9 +1,12 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -115,22 +118,69 @@ func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.Dele
 	return c.server.Weather.request(ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj), nil) })
 }
 
-// Patch is part of client.Client; it is not played.
-func (c *Client) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
-	return notPlayed("patch")
+// Patch is part of client.Client. It plays merge patches of a pod's annotations.
+func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	if kindOf(obj) != KindPod || patch.Type() != types.MergePatchType {
+		return c.server.notPlayed("patch " + kindOf(obj))
+	}
+	raw, err := patch.Data(obj)
+	if err != nil {
+		return err
+	}
+	var p struct {
+		Metadata struct{ Annotations map[string]*string }
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return c.server.notPlayed("patch Pod with " + string(raw))
+	}
+	return c.server.Weather.request(ctx, "patch", KindPod, obj.GetName(), func() error {
+		o, err := c.server.edit(KindPod, keyOf(obj), "patch", func(o client.Object) {
+			annotations := maps.Clone(o.GetAnnotations())
+			if annotations == nil {
+				annotations = map[string]string{}
+			}
+			for key, value := range p.Metadata.Annotations {
+				if delete(annotations, key); value != nil {
+					annotations[key] = *value
+				}
+			}
+			o.SetAnnotations(annotations)
+		})
+		if err == nil {
+			into(obj, o)
+		}
+		return err
+	})
 }
 
 // Update is part of client.Client; it is not played.
 func (c *Client) Update(context.Context, client.Object, ...client.UpdateOption) error {
-	return notPlayed("update")
+	return c.server.notPlayed("update")
 }
 
 // DeleteAllOf is part of client.Client; it is not played.
 func (c *Client) DeleteAllOf(context.Context, client.Object, ...client.DeleteAllOfOption) error {
-	return notPlayed("deletecollection")
+	return c.server.notPlayed("deletecollection")
 }
 
-// The operator has used none of these so far. One that it comes to use has to be played, and held to the real API server.
+// notPlayed reports a request that the operator has not made so far. One that it comes to make has to be played, and held to the real API server; until then the
+// run fails, since nothing else may come of it but an error in a log.
+func (s *Server) notPlayed(verb string) error {
+	s.mu.Lock()
+	s.unknown = append(s.unknown, verb)
+	s.mu.Unlock()
+	return notPlayed(verb)
+}
+
+// Unknown are the requests that came and are not played.
+func (s *Server) Unknown() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.unknown)
+}
+
 func notPlayed(verb string) error { return fmt.Errorf("kube: %s is not played", verb) }
 
 // Status is part of client.Client.
@@ -167,21 +217,21 @@ type subresource struct {
 }
 
 func (s *subresource) Get(context.Context, client.Object, client.Object, ...client.SubResourceGetOption) error {
-	return notPlayed("get " + s.name)
+	return s.c.server.notPlayed("get " + s.name)
 }
 
 func (s *subresource) Create(context.Context, client.Object, client.Object, ...client.SubResourceCreateOption) error {
-	return notPlayed("create " + s.name)
+	return s.c.server.notPlayed("create " + s.name)
 }
 
 func (s *subresource) Update(context.Context, client.Object, ...client.SubResourceUpdateOption) error {
-	return notPlayed("update " + s.name)
+	return s.c.server.notPlayed("update " + s.name)
 }
 
 // Patch plays the merge patch of a scale: {"spec":{"replicas":n}}.
 func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 	if s.name != "scale" || patch.Type() != types.MergePatchType {
-		return notPlayed("patch " + s.name)
+		return s.c.server.notPlayed("patch " + s.name)
 	}
 	raw, err := patch.Data(obj)
 	if err != nil {

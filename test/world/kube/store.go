@@ -33,6 +33,7 @@ type Server struct {
 	observers []func(Event)
 	owned     map[types.UID]map[string][]string // annotations of pods, by field owner
 	fields    fieldManagers
+	unknown   []string // requests that are not played
 }
 
 // EventType says what became of an object.
