@@ -13,3 +13,9 @@ world: deps ## SEEDS simulated clusters (200), each 10 to 20 virtual minutes, wi
 world-seed: deps ## one simulated cluster, SEED, with all that happened in build/reports/world-seed.txt
 	@mkdir -p "$(REPORTS)"
 	@WORLD_SEEDS=1 WORLD_FROM=$(SEED) WORLD_TRACE="$(REPORTS)/world-seed.txt" go test -count=1 -timeout 10m -run '^TestWorld$$' -v ./test/world | grep -v '^=== RUN'
+
+MUTANT ?= all
+
+.PHONY: world-mutants
+world-mutants: deps ## known faults, put back one by one (or MUTANT): the simulated clusters must find each
+	@WORLD_MUTANT=$(MUTANT) go test -count=1 -timeout 60m -run '^TestMutants$$' -v ./test/world | grep -v '^=== RUN'

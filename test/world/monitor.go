@@ -103,7 +103,8 @@ func (w *World) snapshot(pool int) snapshot {
 	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
 	s.auto = policy.Mode(&p.Spec) == v1alpha1.ModeAuto
 	if policy.Mode(&p.Spec) == v1alpha1.ModeManual {
-		s.min, s.max = *p.Spec.Scaling.ManualReplicas, *p.Spec.Scaling.ManualReplicas
+		n := min(max(*p.Spec.Scaling.ManualReplicas, s.min), s.max) // the bounds win
+		s.min, s.max = n, n
 	}
 	if m := policy.Mode(&p.Spec); m == v1alpha1.ModePaused || m == v1alpha1.ModeDryRun {
 		s.min, s.max = 0, 1<<30

@@ -20,6 +20,10 @@ func admit(o, _ client.Object) error {
 		return admitPool(o)
 	case *appsv1.Deployment:
 		setDefault(&o.Spec.Replicas, 1)
+		if o.Spec.Selector == nil || len(o.Spec.Template.Spec.Containers) == 0 {
+			// An apply of the replicas alone to a Deployment that is gone.
+			return invalid(KindDeployment, o, field.Required(field.NewPath("spec", "selector"), ""))
+		}
 		if *o.Spec.Replicas < 0 {
 			return invalid(KindDeployment, o, field.Invalid(field.NewPath("spec", "replicas"), *o.Spec.Replicas, "must be greater than or equal to 0"))
 		}

@@ -167,6 +167,13 @@ func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
 		st = &deploymentState{uid: d.UID}
 		w.states[key] = st
 	}
+	if owner := metav1.GetControllerOf(d); owner != nil {
+		pool, err := w.server.read(KindPool, types.NamespacedName{Namespace: d.Namespace, Name: owner.Name})
+		if err != nil || pool.GetUID() != owner.UID {
+			_ = w.server.delete(KindDeployment, key, nil) // its owner is gone; somebody else may have deleted it
+			return
+		}
+	}
 	current := w.setOf(d, st)
 	pods := w.podsOf(key, st)
 	rollOut(d, st, current, pods)

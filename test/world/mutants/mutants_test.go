@@ -1,0 +1,33 @@
+package mutants
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestApply: each patch still applies. One that doesn't is brought up to date with the code, or goes with what it was about.
+func TestApply(t *testing.T) {
+	t.Parallel()
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatal("no mutants")
+	}
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		t.Skipf("not in a git checkout: %v", err)
+	}
+	for _, m := range all {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command("git", "apply", "--check", "-")
+			cmd.Dir, cmd.Stdin = strings.TrimSpace(string(top)), strings.NewReader(m.Patch)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}

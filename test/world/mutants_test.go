@@ -1,0 +1,118 @@
+//go:build linux
+
+package world
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gearman-operator/gearman-operator/test/world/mutants"
+)
+
+// mutantSeeds is within how many seeds a mutant has to be found.
+const mutantSeeds = 200
+
+// TestMutants builds the product with each known fault and plays seeds until the invariant that is to find it reports a violation, on a seed that the product itself
+// passes. make world-mutants runs it; WORLD_MUTANT names one of them.
+func TestMutants(t *testing.T) {
+	only := os.Getenv("WORLD_MUTANT")
+	if only == "" {
+		t.Skip("make world-mutants runs it")
+	}
+	all, err := mutants.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	product := newFleet(t)
+	tried, found := 0, 0
+	for _, m := range all {
+		if only != "all" && only != m.Name {
+			continue
+		}
+		tried++
+		seed, err := find(t, product, &m)
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+			continue
+		}
+		found++
+		fmt.Printf("%-24s found by %s with seed %d: %s\n", m.Name, m.FoundBy, seed, m.Fault)
+	}
+	fmt.Printf("RESULT {\"mutants\":%d,\"mutants_found\":%d}\n", tried, found)
+}
+
+// find plays seeds with a mutant. It returns the first that shows it.
+func find(t *testing.T, product *fleet, m *mutants.Mutant) (uint64, error) {
+	t.Helper()
+	mutant, err := mutate(t, m)
+	if err != nil {
+		return 0, err
+	}
+	violates := func(f *fleet, seed uint64) (bool, error) {
+		p, err := f.play(seed, nil)
+		if err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(p.Failing(), func(v Violation) bool { return v.Invariant == m.FoundBy }), nil
+	}
+	for seed := uint64(1); seed <= mutantSeeds; seed++ {
+		bad, err := violates(mutant, seed)
+		if err != nil {
+			return 0, err
+		}
+		if !bad {
+			continue
+		}
+		if also, err := violates(product, seed); err != nil || also {
+			continue // that is no proof
+		}
+		return seed, nil
+	}
+	return 0, fmt.Errorf("%s did not find it within %d seeds: %s", m.FoundBy, mutantSeeds, m.Fault)
+}
+
+// mutate builds the world with a patch, by an overlay: the tree stays as it is.
+func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
+	t.Helper()
+	out, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return nil, err
+	}
+	top, dir := strings.TrimSpace(string(out)), t.TempDir()
+	replace := map[string]string{}
+	for _, name := range m.Files {
+		raw, err := os.ReadFile(filepath.Join(top, name))
+		to := filepath.Join(dir, name)
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o755))
+		if err = errors.Join(err, os.WriteFile(to, raw, 0o600)); err != nil {
+			return nil, err
+		}
+		replace[filepath.Join(top, name)] = to
+	}
+	apply := exec.Command("git", "apply", "-")
+	apply.Dir, apply.Stdin = dir, strings.NewReader(m.Patch)
+	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("apply: %w\n%s", err, out)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return nil, err
+	}
+	list, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
+	if err := os.WriteFile(list, overlay, 0o600); err != nil {
+		return nil, err
+	}
+	build := exec.Command("go", "test", "-c", "-overlay", list, "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return &fleet{binary: binary}, nil
+}
