@@ -96,7 +96,7 @@ func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
 		}
 		replace[filepath.Join(top, name)] = to
 	}
-	apply := exec.Command("git", "apply", "-")
+	apply := exec.Command("git", "apply", "-C1", "-")
 	apply.Dir, apply.Stdin = dir, strings.NewReader(m.Patch)
 	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
 	if out, err := apply.CombinedOutput(); err != nil {

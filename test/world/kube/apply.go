@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -58,6 +59,9 @@ func (s *Server) apply(u *unstructured.Unstructured, subresource, owner string, 
 func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, force bool) (client.Object, error) {
 	key := keyOf(u)
 	apply := func(live client.Object) (client.Object, error) {
+		if v := u.GetResourceVersion(); v != "" && v != live.GetResourceVersion() {
+			return nil, apierrors.NewConflict(resourceOf(KindDeployment), key.Name, errors.New("the object has been modified; please apply your changes to the latest version and try again"))
+		}
 		live.GetObjectKind().SetGroupVersionKind(gvkOf(KindDeployment))
 		out, err := s.deploymentFields().Apply(live, u, owner, force)
 		if err != nil {
@@ -116,10 +120,7 @@ func (s *Server) applyPoolStatus(u *unstructured.Unstructured) (client.Object, e
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	return s.update(KindPool, keyOf(u), func(o client.Object) (client.Object, error) {
-		p := o.(*v1alpha1.GearmanWorkerPool)
-		if err := sameUID(KindPool, p, u); err != nil {
-			return nil, err
-		}
+		p := o.(*v1alpha1.GearmanWorkerPool) // the uid of an applied status is not looked at
 		p.Status = status
 		return p, nil
 	})

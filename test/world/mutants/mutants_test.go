@@ -23,7 +23,7 @@ func TestApply(t *testing.T) {
 	for _, m := range all {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command("git", "apply", "--check", "-")
+			cmd := exec.Command("git", "apply", "--check", "-C1", "-")
 			cmd.Dir, cmd.Stdin = strings.TrimSpace(string(top)), strings.NewReader(m.Patch)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
