@@ -252,7 +252,7 @@ func TestStopWhenEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		var ran atomic.Int64
-		if err := w.Handle("f", func(_ context.Context, j *Job) ([]byte, error) {
+		if err := w.Handle("f", func(context.Context, *Job) ([]byte, error) {
 			time.Sleep(10 * time.Second)
 			if ran.Add(1) == 1 {
 				s.Submit("f", "", nil) // by a job: it belongs to the run
@@ -272,8 +272,8 @@ func TestStopWhenEmpty(t *testing.T) {
 			t.Errorf("%d jobs of the server that answers ran, want 6", ran.Load())
 		}
 		select {
-		case <-done:
-			t.Error("it has stopped without an answer of the second server")
+		case err := <-done:
+			t.Errorf("it has stopped without an answer of the second server: %v", err)
 		default:
 		}
 		if err := other.Accept(); err != nil {

@@ -53,7 +53,7 @@ func (r *runs) of(payload string) (attempts []int, outcomes []Outcome) {
 
 // failing makes a handler whose jobs fail until an attempt that their payload names: "3", "3 something". "poison" never
 // completes; "crash 3" crashes, "permanent" says that it always fails.
-func (r *runs) failing(ctx context.Context, j *Job) ([]byte, error) {
+func (r *runs) failing(_ context.Context, j *Job) ([]byte, error) {
 	r.add(j)
 	word, rest, _ := strings.Cut(string(j.Payload()), " ")
 	e := &JobError{Reason: "exit_code", Message: "exit code 1", Detail: []byte("why")}

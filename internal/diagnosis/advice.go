@@ -75,13 +75,17 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionStalled, "PodsRefused"}: {
 		severity: Critical, title: "The API server refuses the pool's pods.",
-		try: []string{"Check quotas, LimitRanges and admission policies.", "kubectl describe resourcequota,limitrange -n NAMESPACE",
-			"kubectl get events -n NAMESPACE --field-selector reason=FailedCreate"},
+		try: []string{
+			"Check quotas, LimitRanges and admission policies.", "kubectl describe resourcequota,limitrange -n NAMESPACE",
+			"kubectl get events -n NAMESPACE --field-selector reason=FailedCreate",
+		},
 	},
 	{v1alpha1.ConditionStalled, "Contested"}: {
 		severity: Critical, title: "Somebody else keeps changing the pool's Deployment.",
-		try: []string{"Find the other writer, then stop it or make its change in the pool.",
-			"kubectl get deployment POOL -n NAMESPACE --show-managed-fields -o yaml"},
+		try: []string{
+			"Find the other writer, then stop it or make its change in the pool.",
+			"kubectl get deployment POOL -n NAMESPACE --show-managed-fields -o yaml",
+		},
 	},
 	{v1alpha1.ConditionJobServersReachable, "NoneAnswers"}: {
 		severity: Critical, title: "No job server answers. The number of pods stays as it is.",
@@ -101,8 +105,10 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionScalingActive, "Contested"}: {
 		severity: Critical, title: "Somebody else keeps changing the replicas, so the operator paused scaling.",
-		try: []string{"Remove a HorizontalPodAutoscaler or ScaledObject for this workload, or set scaling.mode to Paused.",
-			"kubectl get hpa -n NAMESPACE"},
+		try: []string{
+			"Remove a HorizontalPodAutoscaler or ScaledObject for this workload, or set scaling.mode to Paused.",
+			"kubectl get hpa -n NAMESPACE",
+		},
 	},
 	{v1alpha1.ConditionScalingActive, "Paused"}: {
 		severity: Info, title: "Scaling is paused.", try: []string{"kubectl gearman resume POOL -n NAMESPACE"},

@@ -15,7 +15,7 @@ import (
 func (r *Result) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	for _, note := range r.notes {
-		comment(&out, "", "NOT CARRIED OVER: "+note)
+		comment(&out, "NOT CARRIED OVER: "+note)
 	}
 	for i, p := range r.pools {
 		if i > 0 {
@@ -31,12 +31,12 @@ func (r *Result) YAML() ([]byte, error) {
 }
 
 func (p *pool) write(out *bytes.Buffer) error {
-	comment(out, "", "From "+p.from+".")
+	comment(out, "From "+p.from+".")
 	for _, line := range p.about {
-		comment(out, "", line)
+		comment(out, line)
 	}
 	for _, line := range p.lost {
-		comment(out, "", "NOT CARRIED OVER: "+line)
+		comment(out, "NOT CARRIED OVER: "+line)
 	}
 	spec, err := p.specNode()
 	if err != nil {
@@ -129,12 +129,12 @@ func add(mapping *yaml.Node, key string, value *yaml.Node) {
 }
 
 // comment writes a text as comment lines of up to 100 columns.
-func comment(out *bytes.Buffer, indent, text string) {
-	line := indent + "#"
+func comment(out *bytes.Buffer, text string) {
+	line := "#"
 	for _, word := range strings.Fields(text) {
 		if len(line)+1+len(word) > 100 {
 			out.WriteString(line + "\n")
-			line = indent + "#  "
+			line = "#  "
 		}
 		line += " " + word
 	}

@@ -169,8 +169,10 @@ func (p *pool) explain() {
 		return
 	}
 	p.announced = text
-	attrs := []any{"pool", p.key.String(), "replicas", d.Replicas, "reason", string(d.Reason), "why", d.Message,
-		"queued", int64(d.Terms.Queued), "running", int64(d.Terms.Running)}
+	attrs := []any{
+		"pool", p.key.String(), "replicas", d.Replicas, "reason", string(d.Reason), "why", d.Message,
+		"queued", int64(d.Terms.Queued), "running", int64(d.Terms.Running),
+	}
 	if d.Limited != "" {
 		attrs = append(attrs, "limited", string(d.Limited), "wanted", d.Wanted)
 	}

@@ -29,7 +29,6 @@ type guard struct {
 	admit  func(slots int)    // sets on how many slots the functions are registered
 	notify func(state string) // is called after a change of state
 	log    *slog.Logger       // with the functions
-	jitter func(time.Duration) time.Duration
 
 	wake chan struct{} // tells Run that the machine's next time has changed
 

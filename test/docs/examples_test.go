@@ -56,9 +56,10 @@ func TestPublicExamples(t *testing.T) {
 			need(t, "gearman", "gearman-tools")
 			var pool v1alpha1.GearmanWorkerPool
 			app := objects(t, name, &pool)
-			mode, command := "exec", []string(nil)
+			var mode string
+			var command []string
 			if exec := pool.Spec.Runtime.Exec; exec != nil {
-				command = exec.Command
+				mode, command = "exec", exec.Command
 			} else {
 				mode, command = "stream", pool.Spec.Runtime.Stream.Command
 			}

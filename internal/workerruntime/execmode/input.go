@@ -81,7 +81,7 @@ func (in *input) chunk() ([]byte, error) {
 		in.buf = make([]byte, 64<<10)
 	}
 	n, err := in.job.File.ReadAt(in.buf[:min(int64(len(in.buf)), in.job.Size-in.sent)], in.sent)
-	if err != nil && !(errors.Is(err, io.EOF) && n > 0) {
+	if err != nil && (!errors.Is(err, io.EOF) || n == 0) {
 		return nil, err
 	}
 	return in.buf[:n], nil
