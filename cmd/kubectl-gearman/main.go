@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/kubectlgearman"
 )
 
@@ -19,7 +20,7 @@ func main() {
 	defer stop()
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	if err := kubectlgearman.NewCommand(streams).ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+		fmt.Fprintln(cli.Sanitized(os.Stderr), "error:", err)
 		os.Exit(1)
 	}
 }

@@ -16,7 +16,8 @@ import (
 // Commands makes the commands. All of its fields but DefaultServer are required.
 type Commands struct {
 	In          io.Reader
-	Out, ErrOut io.Writer
+	Out, ErrOut io.Writer // see Sanitized
+	Results     io.Writer // for the results of jobs, see Results
 
 	// Program is how users call the commands, and Server a job server as their examples name it.
 	Program, Server string

@@ -20,7 +20,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 	t.Helper()
 	var out, errs bytes.Buffer
 	c := &Commands{
-		In: strings.NewReader(stdin), Out: &out, ErrOut: &errs, Program: "gearmanctl", Server: "127.0.0.1",
+		In: strings.NewReader(stdin), Out: &out, ErrOut: &errs, Results: &out, Program: "gearmanctl", Server: "127.0.0.1",
 		DefaultServer: "127.0.0.1:1", Targets: DirectTargets, Find: Direct,
 	}
 	root := &cobra.Command{Use: "gearmanctl", SilenceUsage: true, SilenceErrors: true}

@@ -138,7 +138,7 @@ func (c *Commands) foreground(ctx context.Context, client *gearmanclient.Client,
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
 	write := func(data []byte) {
-		if _, err := c.Out.Write(data); err != nil && writeErr == nil {
+		if _, err := c.Results.Write(data); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	}

@@ -1,6 +1,7 @@
 package kubectlgearman
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,12 +22,14 @@ import (
 // plugin is what all commands share.
 type plugin struct {
 	genericiooptions.IOStreams
-	config *genericclioptions.ConfigFlags
+	config   *genericclioptions.ConfigFlags
+	terminal io.Writer // Out as it is, for what moves the cursor
 }
 
 // NewCommand returns the plugin's root command.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	c := &plugin{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	c := &plugin{IOStreams: streams, config: genericclioptions.NewConfigFlags(true), terminal: streams.Out}
+	c.Out, c.ErrOut = cli.Sanitized(streams.Out), cli.Sanitized(streams.ErrOut)
 	name := "kubectl gearman"
 	if !strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
 		name = filepath.Base(os.Args[0])
@@ -45,7 +48,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	c.config.AddFlags(root.PersistentFlags())
 
 	servers := &cli.Commands{
-		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Program: name, Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
+		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Results: cli.Results(streams.Out), Program: name, Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
 	}
 	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
 	add := func(group string, commands ...*cobra.Command) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/access"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
 )
 
@@ -151,7 +153,7 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 		}
 		found, err := inCluster(ctx, api, pool.Namespace, host, port)
 		if err == nil && found == nil {
-			found, err = direct(ctx, string(server))
+			found, err = outside(ctx, string(server))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("job server %s: %w", server, err)
@@ -159,6 +161,25 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// outside finds job servers that a pool's spec names and that are not in the cluster. Whoever may write a pool chooses them, so
+// an administrator is not sent to what is only on their own machine.
+func outside(ctx context.Context, server string) ([]endpoint, error) {
+	found, err := direct(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found {
+		addr, err := netip.ParseAddrPort(e.addr)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address: %w", e.addr, err)
+		}
+		if err := new(access.Policy).Check("", addr, ""); err != nil {
+			return nil, fmt.Errorf("it leads to %s, which a pool is not to send anybody to: name the job server itself if you mean it", addr)
+		}
+	}
+	return found, nil
 }
 
 // inCluster finds what a cluster's DNS would find for a host as a pod of the namespace sees it: NAME, NAME.NAMESPACE,

@@ -109,7 +109,7 @@ func TestPoolEndpoints(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "resize", Namespace: "jobs"},
-		Spec:       v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"gearmand", "[::1]:4731", "127.0.0.1"}},
+		Spec:       v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"gearmand", "[2001:db8::1]:4731", "192.0.2.7"}},
 	}
 	secret := pool.DeepCopy()
 	secret.Name = "secret"
@@ -120,12 +120,19 @@ func TestPoolEndpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"jobs/gearmand-0:4730", "jobs/gearmand-1:4730", "[::1]:4731", "127.0.0.1:4730"}
+	want := []string{"jobs/gearmand-0:4730", "jobs/gearmand-1:4730", "[2001:db8::1]:4731", "192.0.2.7:4730"}
 	if diff := cmp.Diff(want, names(got)); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
 	if _, err := poolEndpoints(t.Context(), api, "jobs", "secret"); err == nil || !strings.Contains(err.Error(), "--tls-ca") {
 		t.Errorf("error = %v, want one that tells of --tls-ca", err)
+	}
+	for _, server := range []v1alpha1.ServerAddress{"127.0.0.1", "[::1]:4731", "169.254.169.254:80", "::ffff:127.0.0.1"} {
+		hostile := pool.DeepCopy()
+		hostile.Spec.Servers = []v1alpha1.ServerAddress{server}
+		if _, err := poolEndpoints(t.Context(), aCluster(t, hostile), "jobs", "resize"); err == nil || !strings.Contains(err.Error(), "is not to send anybody to") {
+			t.Errorf("%s: error = %v, want a refusal", server, err)
+		}
 	}
 	if _, err := poolEndpoints(t.Context(), api, "jobs", "gone"); err == nil {
 		t.Error("no error for a pool that is not there")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,9 +18,9 @@ import (
 )
 
 type topOptions struct {
-	operatorNamespace, sort, format string
-	allNamespaces, once             bool
-	interval                        time.Duration
+	sort, format        string
+	allNamespaces, once bool
+	interval            time.Duration
 }
 
 // orders are what --sort takes. Figures sort the greatest first.
@@ -64,14 +65,13 @@ func (c *plugin) topCommand() *cobra.Command {
 		Short: "Show pools live: their queues, replicas and why",
 		Long: `Show pools live: their queues, replicas and why.
 
-The figures come from the operator's metrics, through a port-forward, and are as fresh as its last poll of the job servers;
-those in "kubectl get gwp" may be a minute old.`,
+The figures come from the pools' status, so whoever may list pools can use it. The operator writes changes of replicas and reasons
+at once; the figures of the queue may be up to a minute old.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.top(cmd.Context(), &o) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")
-	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator; empty: look in all")
 	flags.StringVar(&o.sort, "sort", "queued", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
 	flags.BoolVar(&o.once, "once", false, "print once and end")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
@@ -105,26 +105,22 @@ func (c *plugin) top(ctx context.Context, o *topOptions) error {
 	if o.allNamespaces {
 		namespace = ""
 	}
-	source, err := c.newScraper(ctx, api, o.operatorNamespace)
-	if err != nil {
-		return err
-	}
-	defer source.close()
-
 	ticker := time.NewTicker(o.interval)
 	defer ticker.Stop()
 	for {
-		rows, err := source.scrape(ctx)
+		rows, err := listRows(ctx, api, namespace)
 		if err != nil {
 			return err
 		}
 		var frame bytes.Buffer
 		live := !o.once && o.format != "json" && o.format != "yaml"
-		if live {
-			frame.WriteString("\x1b[H\x1b[2J") // cursor to the corner, screen empty
-		}
-		if err := cli.WriteRows(&frame, o.format, topColumns, arrange(rows, namespace, o.sort)); err != nil {
+		if err := cli.WriteRows(&frame, o.format, topColumns, arrange(rows, o.sort)); err != nil {
 			return err
+		}
+		if live {
+			if _, err := io.WriteString(c.terminal, "\x1b[H\x1b[2J"); err != nil { // cursor to the corner, screen empty
+				return err
+			}
 		}
 		if _, err := c.Out.Write(frame.Bytes()); err != nil {
 			return err
@@ -140,9 +136,9 @@ func (c *plugin) top(ctx context.Context, o *topOptions) error {
 	}
 }
 
-// arrange keeps the pools of a namespace ("": all) and sorts them, equal ones by name.
-func arrange(rows []poolRow, namespace, order string) []poolRow {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(r poolRow) bool { return namespace != "" && r.Namespace != namespace })
+// arrange sorts pools, equal ones by name.
+func arrange(rows []poolRow, order string) []poolRow {
+	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b poolRow) int {
 		return cmp.Or(orders[order](a, b), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pool, b.Pool))
 	})

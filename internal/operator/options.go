@@ -18,6 +18,9 @@ import (
 type Options struct {
 	MetricsAddress, ProbeAddress, ProfileAddress string
 
+	MetricsSecure  bool
+	MetricsCertDir string
+
 	LeaderElect          bool
 	LeaderNamespace      string
 	Namespaces           []string
@@ -39,6 +42,8 @@ func Parse(name string, args []string) (Options, error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	var o Options
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	fs.BoolVar(&o.MetricsSecure, "metrics-secure", true, "serve /metrics by HTTPS, and only to those whom the API server lets get that path; false: plain HTTP, for everybody")
+	fs.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "directory with tls.crt and tls.key of /metrics; empty: a certificate of its own making")
 	fs.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns it off")
 	fs.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", "address of /debug/pprof, for profiles of the operator itself; 0 turns it off")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the leader lease, so that several replicas may run")

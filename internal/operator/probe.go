@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,8 @@ import (
 	"time"
 )
 
-// Probe asks an operator for its metrics at url until they come or ctx ends. It is what `helm test` runs: the image holds no other
-// program that could.
+// Probe asks an operator for its metrics at url until they come or ctx ends. By HTTPS it is enough that the operator wants to know
+// who asks. It is what `helm test` runs: the image holds no other program that could.
 func Probe(ctx context.Context, url string, out io.Writer) error {
 	for {
 		err := probeOnce(ctx, url)
@@ -34,7 +35,9 @@ func probeOnce(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	// Whether somebody answers is the question, not who: nothing is sent, and the answer is not used.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
@@ -43,6 +46,8 @@ func probeOnce(ctx context.Context, url string) error {
 	switch {
 	case err != nil:
 		return err
+	case response.StatusCode == http.StatusUnauthorized && request.URL.Scheme == "https":
+		return nil
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s answers %s", url, response.Status)
 	case !strings.Contains(string(body), "\ncontroller_runtime_"):

@@ -15,10 +15,14 @@ func TestProbe(t *testing.T) {
 	tests := map[string]struct {
 		answers []int // status codes, the last one again and again
 		body    string
+		https   bool
 		want    string // in the error; "" means none
 	}{
 		"at once":          {answers: []int{200}, body: metrics},
 		"at the second go": {answers: []int{503, 200}, body: metrics},
+		"by HTTPS":         {answers: []int{503, 401}, https: true},
+		"401 by HTTP":      {answers: []int{401}, want: "401"},
+		"403 by HTTPS":     {answers: []int{403}, https: true, want: "403"},
 		"never":            {answers: []int{503}, body: metrics, want: "503"},
 		"somebody else":    {answers: []int{200}, body: "<html>", want: "not with the operator's metrics"},
 	}
@@ -26,7 +30,11 @@ func TestProbe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asked := 0
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			start := httptest.NewServer
+			if tt.https {
+				start = httptest.NewTLSServer
+			}
+			server := start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(tt.answers[min(asked, len(tt.answers)-1)])
 				asked++
 				if _, err := w.Write([]byte(tt.body)); err != nil {

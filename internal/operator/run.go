@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/controllers"
@@ -41,6 +40,7 @@ const workers = 32
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	logger := slog.Default()
 	logger.Info("Starting", "version", version.Version)
+	limitMemory()
 	mgr, err := newManager(cfg, o)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions,
 		Client:                 client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
-		Metrics:                server.Options{BindAddress: o.MetricsAddress},
+		Metrics:                metricsOptions(&o),
 		HealthProbeBindAddress: o.ProbeAddress, PprofBindAddress: o.ProfileAddress,
 		LeaderElection: o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
 		// The lease is given up at the end, and the process ends right after that: another may lead at once.

@@ -28,7 +28,7 @@ func TestOneExplanation(t *testing.T) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
 		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(1))}
 	})
-	o := startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-bind-address="+metrics)
+	o := startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-secure=false", "--metrics-bind-address="+metrics)
 	create(t, p)
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
 	watcher, err := client.NewWithWatch(restConfig, client.Options{Scheme: k8s.Scheme()})

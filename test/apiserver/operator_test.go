@@ -186,7 +186,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	}
 	metrics := l.Addr().String()
 	l.Close()
-	startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-bind-address="+metrics)
+	startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-secure=false", "--metrics-bind-address="+metrics)
 	g.Eventually(func() (string, error) {
 		response, err := http.Get("http://" + metrics + "/statusz")
 		if err != nil {

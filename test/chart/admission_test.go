@@ -93,6 +93,11 @@ func TestAdmissionPolicy(t *testing.T) {
 		})
 	}
 
+	t.Run("what the operator's token is good for", func(t *testing.T) {
+		t.Parallel()
+		testWritesOfTheOperator(t, admin)
+	})
+
 	t.Run("pools of the docs and examples", func(t *testing.T) {
 		t.Parallel()
 		testPoolsOfTheDocs(t, admin)
@@ -155,11 +160,13 @@ func startAPIServer(t *testing.T) *apiServer {
 	}
 	server := &apiServer{Client: admin, config: config, scheme: scheme}
 
-	policy := find[admissionv1.ValidatingAdmissionPolicy](t, objects, "ValidatingAdmissionPolicy", "")
-	binding := find[admissionv1.ValidatingAdmissionPolicyBinding](t, objects, "ValidatingAdmissionPolicyBinding", "")
-	for _, object := range []client.Object{policy, binding} {
-		if err := admin.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
+	for _, name := range []string{release + "-pools", release + "-writes"} {
+		policy := find[admissionv1.ValidatingAdmissionPolicy](t, objects, "ValidatingAdmissionPolicy", name)
+		binding := find[admissionv1.ValidatingAdmissionPolicyBinding](t, objects, "ValidatingAdmissionPolicyBinding", name)
+		for _, object := range []client.Object{policy, binding} {
+			if err := admin.Create(t.Context(), object); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	// A policy takes a moment to act.

@@ -17,8 +17,8 @@ import (
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	base := map[string]int{
-		"ServiceAccount": 1, "CustomResourceDefinition": 1, "ClusterRole": 3, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
-		"Service": 1, "Deployment": 1, "ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1,
+		"ServiceAccount": 1, "CustomResourceDefinition": 1, "ClusterRole": 5, "ClusterRoleBinding": 2, "Role": 1, "RoleBinding": 1,
+		"Service": 1, "Deployment": 1, "ValidatingAdmissionPolicy": 2, "ValidatingAdmissionPolicyBinding": 2,
 	}
 	with := func(changes map[string]int) map[string]int {
 		all := map[string]int{}
@@ -50,6 +50,16 @@ func TestKinds(t *testing.T) {
 		"no admission policy": {
 			set:  "admissionPolicy.enabled=false",
 			want: with(map[string]int{"ValidatingAdmissionPolicy": -1, "ValidatingAdmissionPolicyBinding": -1}),
+		},
+		"no policy on the operator": {
+			set:  "admissionPolicy.operator.enabled=false",
+			want: with(map[string]int{"ValidatingAdmissionPolicy": -1, "ValidatingAdmissionPolicyBinding": -1}),
+		},
+		"metrics for everybody": {set: "metrics.secure=false", want: with(map[string]int{"ClusterRole": -2, "ClusterRoleBinding": -1})},
+		"no role of readers":    {set: "metrics.reader.create=false", want: with(map[string]int{"ClusterRole": -1})},
+		"a reader": {
+			set:  "metrics.reader.subjects[0].kind=ServiceAccount,metrics.reader.subjects[0].name=p,metrics.reader.subjects[0].namespace=m",
+			want: with(map[string]int{"ClusterRoleBinding": 1}),
 		},
 		"no leader election": {set: "leaderElection.enabled=false", want: with(map[string]int{"Role": -1, "RoleBinding": -1})},
 	}
@@ -132,7 +142,7 @@ func TestDeployment(t *testing.T) {
 			image: "gearman-operator:0.1.0",
 			args: []string{
 				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
-				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
+				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0", "--metrics-secure=true",
 				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512", "--log-format=json", "--log-level=info",
 			},
 			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
@@ -156,10 +166,10 @@ func TestDeployment(t *testing.T) {
 			},
 		},
 		"namespaces and job servers": {
-			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10",
+			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,metrics.secure=false,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
+				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100", "--metrics-secure=false", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
 			},
 		},
 	}
@@ -219,7 +229,7 @@ func TestHelmTest(t *testing.T) {
 	if pod.Annotations["helm.sh/hook"] != "test" {
 		t.Errorf("annotations = %v", pod.Annotations)
 	}
-	want := []string{"probe", "http://" + service.Name + "." + namespace + ".svc:8080/metrics"}
+	want := []string{"probe", "https://" + service.Name + "." + namespace + ".svc:8080/metrics"}
 	if diff := cmp.Diff(want, pod.Spec.Containers[0].Args); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}

@@ -110,6 +110,9 @@ func dropHelm(node any) {
 func permissions(rules []rbacv1.PolicyRule) []string {
 	var lines []string
 	for _, rule := range rules {
+		for _, path := range rule.NonResourceURLs {
+			lines = append(lines, path+" "+strings.Join(rule.Verbs, ","))
+		}
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
@@ -144,10 +147,10 @@ func TestRightsMatchTheCode(t *testing.T) {
 		roles     int
 		want      []string
 	}{
-		"cluster":                 {kind: "ClusterRole", roles: 1, want: want},
-		"cluster, no Secrets":     {set: "rbac.readSecrets=false", kind: "ClusterRole", roles: 1, want: withoutSecrets},
-		"two namespaces":          {set: "watchNamespaces={a,b}", kind: "Role", roles: 2, want: want},
-		"a namespace, no Secrets": {set: "watchNamespaces={a},rbac.readSecrets=false", kind: "Role", roles: 1, want: withoutSecrets},
+		"cluster":                 {kind: "ClusterRole", roles: 1, want: withoutSecrets},
+		"cluster and Secrets":     {set: "rbac.readSecrets=true", kind: "ClusterRole", roles: 1, want: want},
+		"two namespaces":          {set: "watchNamespaces={a,b}", kind: "Role", roles: 2, want: withoutSecrets},
+		"a namespace and Secrets": {set: "watchNamespaces={a},rbac.readSecrets=true", kind: "Role", roles: 1, want: want},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

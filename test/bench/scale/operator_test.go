@@ -43,7 +43,7 @@ func newOperator(t *testing.T, kubeconfig string) *operator {
 	}
 	o.flags = []string{
 		"--leader-elect", "--leader-election-namespace=" + own, "--runtime-image=gearman-operator:bench", "--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=info",
-		"--metrics-bind-address=" + o.metrics, "--health-probe-bind-address=0", "--pprof-bind-address=" + os.Getenv("BENCH_SCALE_PPROF"),
+		"--metrics-secure=false", "--metrics-bind-address=" + o.metrics, "--health-probe-bind-address=0", "--pprof-bind-address=" + os.Getenv("BENCH_SCALE_PPROF"),
 	}
 	t.Cleanup(func() {
 		if o.cmd != nil {

@@ -1,0 +1,63 @@
+package operator
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// scrapeWait is how long a scrape waits for the one before it.
+const scrapeWait = 5 * time.Second
+
+// metricsOptions are those of the metrics' server. With MetricsSecure it speaks TLS, and asks the API
+// server who scrapes and whether they may get the path.
+func metricsOptions(o *Options) server.Options {
+	out := server.Options{BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir, FilterProvider: serially(nil)}
+	if o.MetricsSecure {
+		out.FilterProvider = serially(filters.WithAuthenticationAndAuthorization)
+	}
+	return out
+}
+
+type filterProvider = func(*rest.Config, *http.Client) (server.Filter, error)
+
+// serially puts a filter before the metrics that lets requests through one after the other: a scrape
+// takes memory for as long as it lasts. Who may not scrape at all, by auth, holds nobody up.
+func serially(auth filterProvider) filterProvider {
+	return func(config *rest.Config, client *http.Client) (server.Filter, error) {
+		var authorize server.Filter
+		if auth != nil {
+			var err error
+			if authorize, err = auth(config, client); err != nil {
+				return nil, err
+			}
+		}
+		turn := make(chan struct{}, 1)
+		return func(log logr.Logger, handler http.Handler) (http.Handler, error) {
+			handler = oneAtATime(turn, handler)
+			if authorize == nil {
+				return handler, nil
+			}
+			return authorize(log, handler)
+		}, nil
+	}
+}
+
+func oneAtATime(turn chan struct{}, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		late := time.NewTimer(scrapeWait)
+		defer late.Stop()
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+			handler.ServeHTTP(w, r)
+		case <-late.C:
+			http.Error(w, "another scrape takes long: scrape less often, or from one place", http.StatusServiceUnavailable)
+		case <-r.Context().Done():
+		}
+	})
+}
