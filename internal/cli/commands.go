@@ -17,7 +17,7 @@ import (
 type Commands struct {
 	In          io.Reader
 	Out, ErrOut io.Writer // see Sanitized
-	Results     io.Writer // for the results of jobs, see Results
+	Results     io.Writer // for the results of jobs, see Results; nil: Out
 
 	// Program is how users call the commands, and Server a job server as their examples name it.
 	Program, Server string

@@ -137,8 +137,12 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 func (c *Commands) foreground(ctx context.Context, client *gearmanclient.Client, function string, workload []byte, quiet bool, options []gearmanclient.Option) error {
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
+	out := c.Results
+	if out == nil {
+		out = c.Out
+	}
 	write := func(data []byte) {
-		if _, err := c.Results.Write(data); err != nil && writeErr == nil {
+		if _, err := out.Write(data); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	}
