@@ -1,0 +1,6 @@
+package kubectlgearman
+
+import "sigs.k8s.io/controller-runtime/pkg/client"
+
+// operatorLabels are the labels that the chart and config/ give to the operator's pods.
+var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager"}
