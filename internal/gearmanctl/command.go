@@ -64,7 +64,7 @@ func newCommand(s streams) *cobra.Command {
 		Targets: cli.DirectTargets + "\nWithout one, it is 127.0.0.1:4730.", Find: cli.Direct,
 	}
 	add("pools", upCommand(s), demoCommand(s), servers.Simulate())
-	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(),
+	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(),
 		servers.Record(), serveCommand(s), uiCommand(s))
 	return root
 }
