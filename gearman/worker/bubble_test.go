@@ -243,6 +243,29 @@ func TestLingerAndClientID(t *testing.T) {
 	})
 }
 
+// Something is sent over the connection of a job that takes long, and the stop after it still waits for its own echo.
+func TestKeepAliveWhileAJobRuns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{
+			"long": func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Hour); return nil, nil },
+		}, func(*Worker) {
+			time.Sleep(time.Second)
+			before := requests(s, proto.TypeEchoReq)
+			s.Submit("long", "", nil)
+			time.Sleep(59 * time.Minute)
+			if n := requests(s, proto.TypeEchoReq) - before; n < 29 || n > 60 {
+				t.Errorf("%d echoes in 59 minutes of a job, want one each minute or two", n)
+			}
+			time.Sleep(2 * time.Minute)
+			if st := s.Function("long"); st.Total != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	})
+}
+
 func TestDropOnDisconnect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

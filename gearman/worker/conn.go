@@ -43,7 +43,7 @@ type link struct {
 	version proto.Version
 	down    chan struct{} // closed when the connection has ended
 	err     error         // why, once down is closed
-	echoed  chan struct{} // gets a value for each ECHO_RES
+	echoed  chan struct{} // gets a value for the answer to byeEcho
 	success atomic.Bool   // a job went well over it
 
 	role    atomic.Int32  // of the reading goroutine: see the constants
@@ -66,6 +66,7 @@ type link struct {
 	working    *function   // of the job in flight
 	registered []*function // on the connection
 	admission  uint64      // of these
+	alive      int64       // when aliveEcho was last sent, Unix nanoseconds
 	trimmed    bool        // the other functions were unregistered
 	cancelJob  context.CancelCauseFunc
 	sayBye     bool // closed by a stop: not an error
@@ -240,6 +241,9 @@ func (l *link) readOne() error {
 		}
 		return l.c.slot.gotJob(l, job)
 	case proto.TypeEchoRes:
+		if b, err := l.in.Peek(len(byeEcho)); err != nil || string(b) != byeEcho {
+			return err
+		}
 		select {
 		case l.echoed <- struct{}{}:
 		default:

@@ -43,6 +43,9 @@ type Options struct {
 	// RegrabMin and RegrabMax bound how long a sleeping connection waits before it asks for a job all the same (defaults 10 s, 30 s): it heals
 	// lost wake-ups, and gearmand doesn't ring when a delayed job falls due.
 	RegrabMin, RegrabMax time.Duration
+	// KeepAlive is how often something is sent over a connection while its job runs (default 1 min): what lies between cuts
+	// connections on which nothing is sent for long.
+	KeepAlive time.Duration
 	// DrainTimeout is how long a soft stop may take before it turns hard (default: as long as it takes).
 	DrainTimeout time.Duration
 	// Linger keeps slot 0's connections open for so long after the worker's last job when it stops, so that whoever reads
@@ -190,6 +193,7 @@ func (o *Options) setDefaults() ([]gearman.Address, error) {
 		{&o.ReconnectMax, 30 * time.Second},
 		{&o.RegrabMin, 10 * time.Second},
 		{&o.RegrabMax, 30 * time.Second},
+		{&o.KeepAlive, time.Minute},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.fallback

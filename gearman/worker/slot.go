@@ -218,7 +218,8 @@ func (s *slot) run() {
 				timer.Reset(wait)
 			}
 		case busy:
-			timer.Reset(wait)
+			s.keepAlive(time.Now())
+			timer.Reset(min(wait, s.w.o.KeepAlive))
 		case stopping:
 			s.unregister(true)
 			if s.id != 0 || s.w.o.Linger <= 0 {
@@ -247,6 +248,23 @@ func (s *slot) run() {
 				s.drop(watched.l, errHung)
 			}
 		}
+	}
+}
+
+// keepAlive sends something over the connection whose job runs: proxies, load balancers and address translators cut
+// connections on which nothing is sent for long, and the job would run twice.
+func (s *slot) keepAlive(now time.Time) {
+	var silent *link
+	s.mu.Lock()
+	for _, c := range s.conns {
+		if l := c.link; l != nil && l.state == working && now.Sub(time.Unix(0, max(l.started.Load(), l.alive))) >= s.w.o.KeepAlive {
+			silent, l.alive = l, now.UnixNano()
+		}
+	}
+	s.mu.Unlock()
+	if silent != nil {
+		// A failure ends the connection, of which its reader tells.
+		_ = silent.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, aliveEcho) })
 	}
 }
 

@@ -54,6 +54,12 @@ func (s *slot) unregister(idle bool) {
 	}
 }
 
+// What a connection's echoes carry: at its end, and while its job runs.
+const (
+	byeEcho   = "bye"
+	aliveEcho = "alive"
+)
+
 // leave closes the slot's connections. Nothing is in flight on them; what was sent is known to have been taken when its echo is
 // back, so that nothing is lost to the reset with which a close may end a connection.
 func (s *slot) leave() {
@@ -63,7 +69,7 @@ func (s *slot) leave() {
 		l.sayBye = true
 		s.mu.Unlock()
 		// A failure ends the connection, for which the wait below doesn't last.
-		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "bye") })
+		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, byeEcho) })
 	}
 	timer := time.NewTimer(s.w.o.ConnectTimeout)
 	defer timer.Stop()
