@@ -314,6 +314,45 @@ func gone(pid int) bool {
 	return strings.HasPrefix(rest, "Z")
 }
 
+// What a job that is interrupted has started in other process groups and sessions ends with it, before its fate is told.
+func TestInterruptReachesOtherGroups(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]string{"timeout": "timeout 600 sleep 1000", "setsid": "setsid sleep 1000"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			opts := testOptions(t, io.Discard, "/bin/sh", "-c", "cd "+dir+"; "+start+" & echo $! >pid; mv pid started; wait")
+			opts.OutputGrace = 50 * time.Millisecond // it holds the pipes
+			h := newHandler(t, opts)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			done := make(chan job.Outcome, 1)
+			go func() { done <- h.Handle(ctx, &job.Job{Reporter: &recorder{}}) }()
+			var pid int
+			for pid == 0 {
+				b, _ := os.ReadFile(filepath.Join(dir, "started"))
+				_, _ = fmt.Sscan(string(b), &pid)
+				time.Sleep(time.Millisecond)
+			}
+			// It leaves the job's group a moment after its start.
+			for leftAt := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+				if pgid, err := syscall.Getpgid(pid); err == nil && pgid == pid {
+					break
+				}
+				if time.Now().After(leftAt) {
+					t.Fatal("it does not leave the group")
+				}
+			}
+			cancel(job.ErrTimeout)
+			if o := <-done; o.Reason != job.TimedOut {
+				t.Errorf("outcome %+v", o)
+			}
+			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+				t.Errorf("it runs on: %s", b)
+			}
+		})
+	}
+}
+
 func TestNew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

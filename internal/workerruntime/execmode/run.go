@@ -39,9 +39,10 @@ type run struct {
 	watching bool   // they are in the set
 	input    input  // what is still to be written to standard input
 	result   spool.Buffer
-	broken   error // why the rest of the output isn't taken
-	unread   error // why the workload could not be written
-	wrote    bool  // something came on standard output
+	broken   error  // why the rest of the output isn't taken
+	unread   error  // why the workload could not be written
+	mark     string // of all processes of the job
+	wrote    bool   // something came on standard output
 	began    time.Time
 	stderr   logs.Lines
 	tail     logs.Tail
@@ -72,7 +73,7 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 		return job.Interrupted(ctx)
 	}
 	r.job, r.broken, r.unread, r.watching, r.wrote = j, nil, nil, false, false
-	r.began = time.Now()
+	r.began, r.mark = time.Now(), process.NewMark()
 	r.result = spool.Buffer{Limits: r.h.opts.Result}
 	r.tail.Reset()
 	defer r.result.Discard()
@@ -85,6 +86,10 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	}
 	status := r.proc.Reap()
 	r.proc = nil
+	if interrupted {
+		// The job's fate is told only once nothing of it runs any more, or it could be run twice at the same time.
+		process.KillMarked(r.mark)
+	}
 	r.closePipes()
 	r.stderr.Flush()
 	r.notes.Flush()
@@ -185,6 +190,7 @@ func (r *run) environment() []string {
 		"GEARMAN_HANDLE="+r.job.Handle,
 		"GEARMAN_UNIQUE="+r.job.Unique,
 		"GEARMAN_ATTEMPT="+strconv.Itoa(r.job.Attempt),
+		r.mark,
 		"GEARMAN_WORKLOAD_BYTES="+strconv.FormatInt(r.job.Size, 10))
 	return env
 }

@@ -24,6 +24,7 @@ import (
 type child struct {
 	pool *Pool
 	proc *process.Process
+	mark string // of all that it starts
 
 	in  *os.File // to descriptor 3
 	out *os.File // from descriptor 4
@@ -57,7 +58,7 @@ type child struct {
 // start starts a process and the goroutine that logs what it prints.
 func (p *Pool) start() (*child, error) {
 	c := &child{
-		pool: p, printed: [2]int{-1, -1},
+		pool: p, printed: [2]int{-1, -1}, mark: process.NewMark(),
 		exited: make(chan struct{}), logged: make(chan struct{}), gone: make(chan struct{}), retire: make(chan string, 1),
 		generation: p.generation(), lastUsed: time.Now(),
 	}
@@ -88,7 +89,7 @@ func (p *Pool) start() (*child, error) {
 		return fail(fmt.Errorf("start the command: %w", err))
 	}
 	c.proc, err = p.opts.Table.Start(&process.Spec{
-		Path: p.path, Args: p.opts.Command, Dir: p.opts.Dir, Env: p.env,
+		Path: p.path, Args: p.opts.Command, Dir: p.opts.Dir, Env: append(p.env[:len(p.env):len(p.env)], c.mark),
 		Files: []uintptr{p.null.Fd(), uintptr(stdoutW), uintptr(stderrW), uintptr(inR), uintptr(outW)},
 	})
 	if err != nil {
@@ -207,6 +208,9 @@ func (c *child) end(atOnce bool) process.Status {
 	}
 	<-c.logged
 	c.status = c.proc.Reap()
+	if atOnce {
+		process.KillMarked(c.mark) // a job was in it that may run elsewhere now
+	}
 	_ = c.out.Close()
 	_ = c.events.Close()
 	close(c.gone)
