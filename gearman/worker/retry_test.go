@@ -538,3 +538,25 @@ func TestJournalCountsKills(t *testing.T) {
 		})
 	}
 }
+
+// A job whose payload could not be kept is never submitted anew: its copy would be empty.
+func TestNoRetryWithoutThePayload(t *testing.T) {
+	t.Parallel()
+	for name, kills := range map[string]int{"no kill": 0, "one kill": 1, "many kills": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+				r := newRuns()
+				o := Options{SpoolAbove: 10, SpoolDir: "/proc/self", Journal: &memoryJournal{kills: map[string]int{"k": kills}, open: map[int]string{}}}
+				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(*Worker) {
+					s.Submit("f", "k", []byte("a payload of more than ten bytes"))
+					time.Sleep(time.Minute)
+					if n := s.Stats().JobsAdded; n != 1 || s.Function("f").Total != 0 {
+						t.Errorf("%d jobs were submitted, want the one; %+v", n, s.Function("f"))
+					}
+				}, Retry(RetryPolicy{Attempts: 3, CrashAttempts: 3, DeadLetter: "dead"}))
+			})
+		})
+	}
+}

@@ -35,7 +35,7 @@ var errHeld = errors.New("the failed job could not be submitted anew")
 // runJob runs a job, and sees to its further attempts if it fails and its function's policy says so. What it returns is
 // what the server is to be told.
 func (s *slot) runJob(ctx context.Context, l *link, job *Job) (result []byte, err error) {
-	if job.fn.retry == nil {
+	if job.fn.retry == nil || job.payloadErr != nil { // without its payload it can't be submitted anew
 		return job.fn.call(ctx, job)
 	}
 	j := s.w.o.Journal
@@ -61,9 +61,6 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 	p := job.fn.retry
 	for {
 		result, err := job.fn.call(ctx, job)
-		if job.payloadErr != nil { // there is nothing to submit anew
-			return result, err
-		}
 		if err == nil || job.exited || errors.Is(err, ErrRequeue) || s.w.jobs.Err() != nil || job.isLate() {
 			return result, err
 		}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
@@ -251,6 +252,11 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	js.busy--
 	last := js.busy == 0
 	js.mu.Unlock()
+	if errors.Is(d.Err, proto.ErrTooLarge) { // its handler was not asked
+		s.reason = job.Rejected
+		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job failed: its workload is larger than --max-workload",
+			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int64("bytes", d.BytesIn))
+	}
 	if s.reason == "" { // a panic in a handler, or a job that was not run since it has killed workers
 		s.reason = job.Crashed
 	}

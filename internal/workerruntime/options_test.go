@@ -131,3 +131,25 @@ func TestJobsAreApartFromTheWorker(t *testing.T) {
 		t.Errorf("the worker's environment can be read by user %d", uid)
 	}
 }
+
+// A workload beyond the limit costs its job only.
+func TestMaxWorkload(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--max-workload", "1000", "--retry-attempts", "3", "--", "cat").waitReady()
+	s := newSubmitter(t, server.Addr)
+	for workload, want := range map[string]uint32{strings.Repeat("x", 1001): fail, strings.Repeat("x", 1000): complete} {
+		if a, err := s.do("f", workload); err != nil || a.End != want {
+			t.Errorf("%d bytes: packet %d, %v", len(workload), a.End, err)
+		}
+	}
+	if n := w.metric(`gearman_worker_reconnects_total{server="` + server.Addr + `"}`); n != "0" {
+		t.Errorf("%s connections were lost", n)
+	}
+	if !strings.Contains(w.log.String(), "larger than --max-workload") {
+		t.Error("the log does not say why the job failed")
+	}
+	if n := w.metric(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"}`); n != "1" {
+		t.Errorf("%q jobs count as rejected", n)
+	}
+}

@@ -106,7 +106,8 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		book = slotJournal{r.journal, log}
 	}
 	r.worker, err = worker.New(worker.Options{
-		Journal: book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
+		MaxPayload: maxPayload(o.MaxWorkload),
+		Journal:    book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
 		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
@@ -316,6 +317,14 @@ func (r *run) anyStarts() (bool, string) {
 }
 
 func (r *run) isDraining() bool { return r.draining.Load() }
+
+// maxPayload is the library's limit: below 0, none.
+func maxPayload(maxWorkload int64) int64 {
+	if maxWorkload == 0 {
+		return -1
+	}
+	return maxWorkload
+}
 
 // trySpool tells whether files can be made in the spool directory.
 func trySpool(o *options.Options) error {

@@ -28,9 +28,10 @@ type Options struct {
 	DrainTimeout time.Duration // 0: wait for running jobs for ever
 	Listen       string        // empty: no HTTP endpoints
 
-	JournalDir string // empty: no journal
-	SpoolDir   string
-	SpoolAbove int64 // bytes
+	MaxWorkload int64  // bytes; 0: no limit
+	JournalDir  string // empty: no journal
+	SpoolDir    string
+	SpoolAbove  int64 // bytes
 
 	TLS           bool
 	TLSCA         string

@@ -193,6 +193,11 @@ var Table = []Option{
 		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxResult, 1) },
 	},
 	{
+		Name: "max-workload", Kind: Size, Default: "1Gi", Group: "Memory and disk",
+		Help: "a job with a larger workload fails, without a further attempt; 0: no limit",
+		set:  func(o *Options, v value) error { return v.size(&o.MaxWorkload, 0) },
+	},
+	{
 		Name: "spool-above", Kind: Size, Default: "1Mi", Group: "Memory and disk",
 		Help: "workloads and results larger than this are kept in files",
 		set:  func(o *Options, v value) error { return v.size(&o.SpoolAbove, 1) },
