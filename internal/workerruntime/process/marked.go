@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,6 +22,9 @@ var (
 
 // NewMark is a variable for the environment of a new process, by which KillMarked finds what descends from it.
 func NewMark() string { return runVariable + runPrefix + "-" + strconv.FormatUint(lastRun.Add(1), 10) }
+
+// mostDying is for how long a killed process is waited for, in milliseconds: one that hangs in the kernel may take long.
+const mostDying = 5000
 
 // mostRounds bounds how often KillMarked looks for processes that were started while it looked.
 const mostRounds = 5
@@ -58,5 +62,14 @@ func killIfMarked(pid int, mark string) bool {
 	if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00"+mark+"\x00")) {
 		return false // a zombie has no environment
 	}
-	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		return false
+	}
+	// It is gone when its descriptor can be read.
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, mostDying)
+		if !errors.Is(err, unix.EINTR) {
+			return true
+		}
+	}
 }
