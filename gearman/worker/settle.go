@@ -45,8 +45,8 @@ func (s *slot) runJob(ctx context.Context, l *link, job *Job) (result []byte, er
 	kills := j.Begin(job)
 	defer j.End(job)
 	if kills > 0 {
-		var settled bool
-		if err, settled = s.settleKills(l, job, kills); !settled {
+		settled, err := s.settleKills(l, job, kills)
+		if !settled {
 			result, err = s.runAttempts(ctx, l, job)
 		}
 		if !errors.Is(err, ErrRequeue) {
@@ -89,21 +89,21 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 // settleKills decides about a job of which so many runs killed their worker. It goes on under a number of the attempt
 // that counts these, so that each worker that gets it knows of them. A job that has had all its attempts is not run
 // again.
-func (s *slot) settleKills(l *link, job *Job, kills int) (err error, settled bool) {
+func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err error) {
 	p := job.fn.retry
 	runs := job.attempt - 1 + kills
 	e := &JobError{Reason: "killed", Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true}
 	waits := s.clientsWait(l, job)
 	switch {
 	case runs >= p.limit(e) && !waits && p.DeadLetter != "":
-		return errors.Join(s.bury(l, job, e, runs), e), true
+		return true, errors.Join(s.bury(l, job, e, runs), e)
 	case runs >= p.limit(e):
-		return e, true
+		return true, e
 	case !waits:
-		return errors.Join(s.resubmit(l, job, runs+1, 0), e), true
+		return true, errors.Join(s.resubmit(l, job, runs+1, 0), e)
 	}
 	job.attempt = runs + 1
-	return nil, false
+	return false, nil
 }
 
 // resubmit submits a job anew, as its nth attempt.

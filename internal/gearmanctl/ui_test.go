@@ -74,7 +74,9 @@ func TestUI(t *testing.T) {
 	go func() { done <- w.Run(ctx) }()
 	defer func() {
 		stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}()
 	<-w.Ready()
 

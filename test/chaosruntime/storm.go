@@ -114,7 +114,7 @@ func (j aJob) workload() string { return j.kind + " " + j.id + "\n" }
 // plan makes the jobs: a tenth of them fail once or twice.
 func plan(o *options) []aJob {
 	r := rand.New(rand.NewPCG(o.seed, 2))
-	var jobs []aJob
+	jobs := make([]aJob, 0, o.background+o.foreground)
 	for n := range o.background {
 		kind := "good"
 		switch {

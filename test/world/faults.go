@@ -163,7 +163,7 @@ func init() { // the table's functions find their own entries in it
 				again := poolOf(&w.plan.Pools[f.Pool])
 				again.Spec = w.specOf(f.Pool)
 				if err := w.kube.UserCreate(again); err != nil && !apierrors.IsAlreadyExists(err) { // two may overlap
-					w.fail("runtime", "create the pool again: %v", err)
+					w.fail("create the pool again: %v", err)
 				}
 			}
 		}},

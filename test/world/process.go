@@ -64,13 +64,13 @@ func (w *World) start(pod *corev1.Pod) kube.Process {
 	p.dying, p.die = context.WithCancel(context.Background())
 	o, err := podOptions(pod)
 	if err != nil {
-		w.fail("runtime", "pod %s can't start: %v", pod.Name, err)
+		w.fail("pod %s can't start: %v", pod.Name, err)
 		stop()
 		close(p.done)
 		return p
 	}
 	if err := p.make(pod, o); err != nil {
-		w.fail("runtime", "pod %s can't start: %v", pod.Name, err)
+		w.fail("pod %s can't start: %v", pod.Name, err)
 		stop()
 		close(p.done)
 		return p

@@ -66,7 +66,7 @@ func (w *World) startProduct(life int) error {
 	p.stop = stop
 	p.wg.Go(func() {
 		if err := mgr.Start(ctx); err != nil {
-			w.fail("runtime", "the operator ended: %v", err)
+			w.fail("the operator ended: %v", err)
 		}
 	})
 	w.product = p

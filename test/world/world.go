@@ -70,7 +70,7 @@ func Run(plan *Plan) *Result {
 	w.forget()
 	w.product.end()
 	for _, verb := range w.kube.Unknown() {
-		w.fail("runtime", "the operator made a request that is not played: %s", verb)
+		w.fail("the operator made a request that is not played: %s", verb)
 	}
 	stop()
 	cluster.Wait()
@@ -89,7 +89,7 @@ func (w *World) build() {
 		w.net.Add(serverAddr(i), s.DialContext)
 	}
 	w.workloads = kube.NewWorkloads(w.kube, w.plan.Seed)
-	var nodes []*kube.Node
+	nodes := make([]*kube.Node, 0, w.plan.Nodes)
 	for i := range w.plan.Nodes {
 		nodes = append(nodes, &kube.Node{Name: nodeName(i), Capacity: w.plan.PerNode})
 	}
@@ -109,7 +109,7 @@ func (w *World) createPools() {
 	for i := range w.plan.Pools {
 		time.Sleep(time.Duration(1+i) * 1234567)
 		if err := w.kube.UserCreate(poolOf(&w.plan.Pools[i])); err != nil {
-			w.fail("runtime", "create pool: %v", err)
+			w.fail("create pool: %v", err)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (w *World) lead() {
 	w.mu.Unlock()
 	w.trace.add("operator %d starts", n)
 	if err := w.startProduct(n); err != nil {
-		w.fail("runtime", "start the operator: %v", err)
+		w.fail("start the operator: %v", err)
 	}
 }
 
@@ -163,7 +163,7 @@ func (w *World) play() {
 		at time.Duration
 		f  func()
 	}
-	var moments []moment
+	moments := make([]moment, 0, 2*len(w.plan.Faults))
 	for i, f := range w.plan.Faults {
 		var end func()
 		odd := time.Duration(i+1) * 1009 // nanoseconds: no two share an instant
@@ -266,10 +266,10 @@ func (w *World) anyProcess(n int) *process {
 	return w.processes[uids[n%len(uids)]]
 }
 
-// fail notes a violation of an invariant.
-func (w *World) fail(invariant, format string, args ...any) {
-	v := Violation{Invariant: invariant, At: time.Since(w.trace.began), Message: fmt.Sprintf(format, args...)}
-	w.trace.add("VIOLATION of %s: %s", invariant, v.Message)
+// fail notes that the world itself could not go on.
+func (w *World) fail(format string, args ...any) {
+	v := Violation{Invariant: "runtime", At: time.Since(w.trace.began), Message: fmt.Sprintf(format, args...)}
+	w.trace.add("VIOLATION of %s: %s", v.Invariant, v.Message)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.violations = append(w.violations, v)

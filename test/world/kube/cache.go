@@ -28,7 +28,7 @@ func (s *Server) list(kind string) []client.Object {
 }
 
 func (s *Server) sorted(kind string) []client.Object {
-	var out []client.Object
+	out := make([]client.Object, 0, len(s.objects[kind]))
 	for _, o := range s.objects[kind] {
 		out = append(out, o)
 	}
@@ -122,7 +122,7 @@ func (c *Cache) run(i *informer) {
 // WaitForCacheSync is part of cache.Cache.
 func (c *Cache) WaitForCacheSync(ctx context.Context) bool {
 	c.mu.Lock()
-	var all []*informer
+	all := make([]*informer, 0, len(c.informers))
 	for _, i := range c.informers {
 		all = append(all, i)
 	}
@@ -347,7 +347,7 @@ func (i *informer) list(o *client.ListOptions) ([]client.Object, error) {
 // AddEventHandler is part of cache.Informer.
 func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
 	i.mu.Lock()
-	var present []client.Object
+	present := make([]client.Object, 0, len(i.objects))
 	for _, o := range i.objects {
 		present = append(present, o)
 	}

@@ -115,7 +115,7 @@ func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.Crea
 
 // Delete is part of client.Client.
 func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.DeleteOption) error {
-	return c.server.Weather.request(ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj), nil) })
+	return c.server.Weather.request(ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj)) })
 }
 
 // Patch is part of client.Client. It plays merge patches of a pod's annotations.
@@ -266,15 +266,14 @@ func (s *subresource) Apply(ctx context.Context, obj runtime.ApplyConfiguration,
 	return s.c.apply(ctx, obj, s.name, o.FieldManager, o.Force != nil && *o.Force)
 }
 
-// delete ends an object the way the API server does: a pod on a node is marked and left to its kubelet, all else is gone at once. grace replaces the
-// pod's own.
-func (s *Server) delete(kind string, key types.NamespacedName, grace *int64) error {
+// delete ends an object the way the API server does: a pod on a node is marked and left to its kubelet, all else is gone at once.
+func (s *Server) delete(kind string, key types.NamespacedName) error {
 	o, err := s.read(kind, key)
 	if err != nil {
 		return err
 	}
 	pod, ok := o.(*corev1.Pod)
-	if !ok || pod.Spec.NodeName == "" || ended(pod) || grace != nil && *grace == 0 {
+	if !ok || pod.Spec.NodeName == "" || ended(pod) {
 		return s.remove(kind, key)
 	}
 	_, err = s.update(kind, key, func(o client.Object) (client.Object, error) {
@@ -282,9 +281,6 @@ func (s *Server) delete(kind string, key types.NamespacedName, grace *int64) err
 		seconds := int64(30)
 		if p.Spec.TerminationGracePeriodSeconds != nil {
 			seconds = *p.Spec.TerminationGracePeriodSeconds
-		}
-		if grace != nil {
-			seconds = *grace
 		}
 		if p.DeletionTimestamp != nil && seconds >= *p.DeletionGracePeriodSeconds {
 			return p, nil // a second deletion can only shorten the first

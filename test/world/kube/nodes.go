@@ -276,7 +276,7 @@ func (n *Nodes) controlNodes(ctx context.Context) {
 			n.status(st.key, st.uid, func(p *corev1.Pod) { setCondition(p, corev1.PodReady, corev1.ConditionFalse, "NodeStatusUnknown") })
 		}
 		for _, st := range evict {
-			_ = n.server.delete(KindPod, st.key, nil) // gone already
+			_ = n.server.delete(KindPod, st.key) // gone already
 		}
 	}
 }

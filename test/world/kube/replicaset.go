@@ -35,7 +35,7 @@ func (w *Workloads) manage(ctx context.Context, d *appsv1.Deployment, rs *replic
 				return 0
 			}
 			rs.deleting[p.Name] = true
-			if w.server.delete(KindPod, keyOf(p), nil) != nil {
+			if w.server.delete(KindPod, keyOf(p)) != nil {
 				delete(rs.deleting, p.Name) // somebody else did it
 			}
 		}

@@ -31,7 +31,7 @@ func (s *Server) UserEdit(kind string, key types.NamespacedName, user string, ch
 
 // UserDelete is what a user does with kubectl delete. It reports whether there was such an object.
 func (s *Server) UserDelete(kind string, key types.NamespacedName) bool {
-	return s.delete(kind, key, nil) == nil
+	return s.delete(kind, key) == nil
 }
 
 // Remove takes an object away with no grace, as the garbage collector does with the pods of a node that is gone.

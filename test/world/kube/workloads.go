@@ -170,7 +170,7 @@ func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
 	if owner := metav1.GetControllerOf(d); owner != nil {
 		pool, err := w.server.read(KindPool, types.NamespacedName{Namespace: d.Namespace, Name: owner.Name})
 		if err != nil || pool.GetUID() != owner.UID {
-			_ = w.server.delete(KindDeployment, key, nil) // its owner is gone; somebody else may have deleted it
+			_ = w.server.delete(KindDeployment, key) // its owner is gone; somebody else may have deleted it
 			return
 		}
 	}
@@ -193,7 +193,7 @@ func (w *Workloads) orphaned(pool client.Object) {
 		return // gone already
 	}
 	if owner := metav1.GetControllerOf(d); owner != nil && owner.UID == pool.GetUID() {
-		_ = w.server.delete(KindDeployment, keyOf(d), nil) // gone already
+		_ = w.server.delete(KindDeployment, keyOf(d)) // gone already
 	}
 }
 
@@ -204,7 +204,7 @@ func (w *Workloads) collect(ctx context.Context, key types.NamespacedName, st *d
 			if !sleep(ctx, w.between(key.Name, 2*time.Millisecond, 10*time.Millisecond)) {
 				return
 			}
-			_ = w.server.delete(KindPod, keyOf(p), nil) // gone already
+			_ = w.server.delete(KindPod, keyOf(p)) // gone already
 		}
 	}
 }
