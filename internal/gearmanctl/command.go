@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gearman-operator/gearman-operator/internal/cli"
+	"github.com/gearman-operator/gearman-operator/internal/importer"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
@@ -30,7 +31,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	root := newCommand(streams{in, out, errs})
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(errs, "gearmanctl:", err)
+		fmt.Fprintln(cli.Sanitized(errs), "gearmanctl:", err)
 		return 1
 	}
 	return 0
@@ -60,10 +61,11 @@ func newCommand(s streams) *cobra.Command {
 		}
 	}
 	servers := &cli.Commands{
-		In: s.in, Out: s.out, ErrOut: s.err, Program: "gearmanctl", Server: "127.0.0.1", DefaultServer: "127.0.0.1:4730",
+		In: s.in, Out: cli.Sanitized(s.out), ErrOut: cli.Sanitized(s.err), Results: cli.Results(s.out),
+		Program: "gearmanctl", Server: "127.0.0.1", DefaultServer: "127.0.0.1:4730",
 		Targets: cli.DirectTargets + "\nWithout one, it is 127.0.0.1:4730.", Find: cli.Direct,
 	}
-	add("pools", upCommand(s), demoCommand(s), servers.Simulate())
+	add("pools", upCommand(s), demoCommand(s), importer.NewCommand(), servers.Simulate())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(),
 		servers.Record(), serveCommand(s), uiCommand(s))
 	return root
