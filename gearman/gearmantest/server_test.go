@@ -279,6 +279,7 @@ func TestRefuse(t *testing.T) {
 	both(t, func(t *testing.T, opts ...gearmantest.Option) {
 		s := start(t, opts...)
 		old := dial(t, s)
+		old.sync() // the server has accepted it: what still waits in the listener's queue is refused, too
 		if err := s.Accept(); err == nil {
 			t.Error("Accept without Refuse: no error")
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
@@ -113,5 +115,61 @@ func BenchmarkDecide(b *testing.B) {
 		now = now.Add(5 * time.Second)
 		sample.Servers[0].LastGood, sample.Time = now, now
 		p.Decide(sample, now, ask)
+	}
+}
+
+// TestWaitingRetriesKeepAPod: only workers can move a job back when its next attempt is due, so one pod stays for it. It is no
+// backlog, and it does not override what the user set by hand.
+func TestWaitingRetriesKeepAPod(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	tests := map[string]struct {
+		scaling *v1alpha1.ScalingSpec
+		max     int32
+		retry   bool
+		waiting int64
+		want    int32
+	}{
+		"a job waits":             {max: 10, retry: true, waiting: 3, want: 1},
+		"none waits":              {max: 10, retry: true},
+		"the maximum is zero":     {max: 0, retry: true, waiting: 3},
+		"held at zero by hand":    {scaling: &v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))}, max: 10, retry: true, waiting: 3},
+		"a function of this name": {max: 10, want: 3, waiting: 3}, // without retries it is a function like any other
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := &v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
+				Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", MaxReplicas: tt.max, Scaling: tt.scaling, Runtime: &v1alpha1.RuntimeSpec{},
+			}}
+			if tt.retry {
+				pool.Spec.Runtime.Retry = &v1alpha1.RetrySpec{}
+			} else {
+				pool.Spec.Function, pool.Spec.Functions = "", []v1alpha1.FunctionName{"f", "f.retry"}
+			}
+			spec, err := NewSpec(pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"f", "f.retry"}, spec.Poll.Functions); diff != "" {
+				t.Errorf("polled functions (-want +got):\n%s", diff)
+			}
+			p := &Pool{used: spec, state: scaling.NewState(scaling.Learnt{}, now)}
+			p.answerVerdict("f.retry", backlog.Runnable, now)
+			sample := backlog.Sample{
+				Time:    now,
+				Servers: []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
+				Functions: []backlog.FunctionSample{
+					{Name: "f"}, {Name: "f.retry", Total: tt.waiting, Queued: tt.waiting, LongestQueue: tt.waiting},
+				},
+			}
+			p.Decide(sample, now, func(string) bool { return false })
+			if got := p.view.Decision.Replicas; got != tt.want {
+				t.Errorf("%d replicas, want %d: %s", got, tt.want, p.view.Decision.Message)
+			}
+			if tt.retry && p.view.Queued != 0 {
+				t.Errorf("%d queued jobs, want none: a delayed attempt is no backlog", p.view.Queued)
+			}
+		})
 	}
 }

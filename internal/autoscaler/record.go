@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
@@ -56,6 +57,8 @@ type Spec struct {
 	Policy policy.Compiled      // what scaling goes by
 	Poll   backlog.Subscription // what is polled; AtZero is not the spec's
 	kind   scaling.WorkloadKind
+	// retries are those of the polled functions in which failed jobs wait for their next attempt.
+	retries []string
 	// Mode, Runtime and Workload are what gearman_pool_info shows: the scaling mode; exec, stream, http or none; Deployment
 	// or StatefulSet.
 	Mode, Runtime, Workload string
@@ -66,15 +69,33 @@ type Spec struct {
 func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	compiled, err := policy.Compile(&pool.Spec)
 	s := pool.Spec.Scaling
+	retries := retryFunctions(&pool.Spec)
 	return &Spec{
-		Policy: compiled, kind: KindOf(&pool.Spec),
+		Policy: compiled, kind: KindOf(&pool.Spec), retries: retries,
 		Poll: backlog.Subscription{
-			Servers: policy.Servers(&pool.Spec), Functions: policy.Functions(&pool.Spec),
+			Servers: policy.Servers(&pool.Spec), Functions: append(policy.Functions(&pool.Spec), retries...),
 			Period: policy.Poll(&pool.Spec), StaleAfter: policy.StaleAfter(&pool.Spec),
 			Doorbell: s != nil && s.Wake == v1alpha1.WakeNotify,
 		},
 		Mode: string(policy.Mode(&pool.Spec)), Runtime: runtimeOf(pool.Spec.Runtime), Workload: workloadOf(pool.Spec.TargetRef),
 	}, err
+}
+
+// maxFunctionName is the longest name of a function, in bytes.
+const maxFunctionName = 255
+
+// retryFunctions are the functions in which failed jobs of a pool wait for their next attempt.
+func retryFunctions(s *v1alpha1.GearmanWorkerPoolSpec) []string {
+	if s.Runtime == nil || s.Runtime.Retry == nil {
+		return nil
+	}
+	var out []string
+	for _, f := range policy.Functions(s) {
+		if name := f + worker.RetrySuffix; len(name) <= maxFunctionName {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // runtimeOf names the mode of a pool's runtime.

@@ -69,7 +69,7 @@ func (c *Commands) deadCommand(use, short, verb string, handle func(*deadLetters
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().IntVarP(&n, "number", "n", 20, "how many jobs at most")
+	cmd.Flags().IntVar(&n, "number", 20, "how many jobs at most")
 	if handle == nil {
 		cmd.Flags().BoolVar(&yes, "yes", false, "remove the jobs, which are lost then")
 	}

@@ -66,7 +66,7 @@ func TestDeadShow(t *testing.T) {
 			t.Errorf("%d jobs are left, want 4", n)
 		}
 	}
-	if out, _, err := run(t, "", "dead", "show", "resize.dead", "--at", server.Addr, "-n", "2"); err != nil || !strings.Contains(out, "show 2 of") {
+	if out, _, err := run(t, "", "dead", "show", "resize.dead", "--at", server.Addr, "--number", "2"); err != nil || !strings.Contains(out, "show 2 of") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if n := functionsOf(t, server.Addr)["resize.dead"]; n != 4 {
@@ -94,10 +94,10 @@ func TestDeadDrop(t *testing.T) {
 	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr); err == nil || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("error = %v, want one that asks for --yes", err)
 	}
-	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "-n", "0"); err == nil {
-		t.Error("-n 0 is accepted")
+	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "0"); err == nil {
+		t.Error("--number 0 is accepted")
 	}
-	if out, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "-n", "1"); err != nil || !strings.Contains(out, "drop 1 of") {
+	if out, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "1"); err != nil || !strings.Contains(out, "drop 1 of") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if got := functionsOf(t, server.Addr); got["resize"] != 0 || got["resize.dead"] != 1 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
@@ -40,5 +41,25 @@ func TestWrongArguments(t *testing.T) {
 				t.Errorf("error = %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestFlagsDontClash: a command's own flags leave kubectl's alone, such as -n for the namespace.
+func TestFlagsDontClash(t *testing.T) {
+	t.Parallel()
+	commands := 0
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		commands++
+		if err := c.ParseFlags([]string{"-n", "jobs"}); err != nil { // merges the flags, and panics where two clash
+			t.Errorf("%s: %v", c.CommandPath(), err)
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(NewCommand(genericiooptions.IOStreams{}))
+	if commands < 15 {
+		t.Errorf("only %d commands found", commands)
 	}
 }

@@ -169,7 +169,7 @@ func cut(message string) string {
 func limitMessage(l scaling.Limit) string {
 	switch l {
 	case scaling.LimitMinimum:
-		return "fewer replicas would suffice, but minReplicas (or a schedule) is higher"
+		return "fewer replicas would suffice, but minReplicas (or a schedule, or a job that waits for its next attempt) keeps more"
 	case scaling.LimitMaximum:
 		return "more replicas are needed, but maxReplicas (or a schedule) is lower"
 	case scaling.LimitScaleUp:

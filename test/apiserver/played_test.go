@@ -29,10 +29,13 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 		first := template()
 		first.Spec.WithReplicas(0)
 		seen = append(seen, applyDeployment(ctx, c, first, "main"), deploymentThere(ctx, c, ns))
-		three := appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3))
-		seen = append(seen, applyDeployment(ctx, c, three, "scale"), deploymentThere(ctx, c, ns))
+		// Each is a new one: an answer fills in the resource version, and the Deployment controller writes in between.
+		three := func() *appsv1ac.DeploymentApplyConfiguration {
+			return appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3))
+		}
+		seen = append(seen, applyDeployment(ctx, c, three(), "scale"), deploymentThere(ctx, c, ns))
 		seen = append(seen, applyDeployment(ctx, c, template(), "main"), deploymentThere(ctx, c, ns))
-		seen = append(seen, applyDeployment(ctx, c, three, "scale"), deploymentThere(ctx, c, ns))
+		seen = append(seen, applyDeployment(ctx, c, three(), "scale"), deploymentThere(ctx, c, ns))
 		return append(seen, applyDeployment(ctx, c, playedDeployment(ns, "a:2"), "main"), deploymentThere(ctx, c, ns))
 	},
 	"replicas without an owner fall back to 1": func(ctx context.Context, c client.Client, ns string) (seen []string) {
