@@ -133,7 +133,8 @@ func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWor
 	if err := json.Unmarshal(raw, &ac); err != nil {
 		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
-	// The uid keeps a pool that was deleted and made anew from getting its forerunner's status.
+	// The API server does not check the uid here: a pool that was deleted and made anew may get its predecessor's status
+	// for a moment, until its own reconcile replaces it.
 	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
 	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
