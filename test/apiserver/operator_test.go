@@ -130,6 +130,14 @@ func TestUpgradeRollsNoPod(t *testing.T) {
 	first := startOperator(t, p.Namespace, "--runtime-image=op:1")
 	create(t, p)
 	g.Eventually(replicaSets, eventually).Should(Equal(1))
+	noted := func() string {
+		var now v1alpha1.GearmanWorkerPool
+		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
+			return err.Error()
+		}
+		return now.Status.RuntimeImage
+	}
+	g.Eventually(noted, eventually).Should(Equal("op:1"), "the next operator reads it there")
 	first.stop(os.Interrupt)
 
 	second := startOperator(t, p.Namespace, "--runtime-image=op:2")

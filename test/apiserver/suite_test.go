@@ -146,4 +146,4 @@ func pool(namespace string, mutate ...func(*v1alpha1.GearmanWorkerPoolSpec)) *v1
 	return p
 }
 
-const eventually = 60 * time.Second
+const eventually = 2 * time.Minute

@@ -28,8 +28,8 @@ type Record struct {
 	done     chan struct{}
 }
 
-// mayMove are the conditions that tell of the scaling itself.
-var mayMove = map[string]bool{v1alpha1.ConditionScalingLimited: true}
+// mayMove are the conditions that report the scaling itself, and how fast pods start on this machine.
+var mayMove = map[string]bool{v1alpha1.ConditionScalingLimited: true, v1alpha1.ConditionTargetBelowStartTime: true}
 
 // Watch records each change of the pool from now on, until ctx ends.
 func Watch(ctx context.Context, t *testing.T, c client.WithWatch, pool *v1alpha1.GearmanWorkerPool) *Record {
