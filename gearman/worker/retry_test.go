@@ -38,6 +38,13 @@ func (r *runs) add(j *Job) {
 	r.uniques[p] = j.Unique()
 }
 
+// times are when the runs of a job began.
+func (r *runs) times(payload string) []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.at[payload])
+}
+
 func (r *runs) done(j *Job, d Done) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,7 +189,7 @@ func TestRetryBackoff(t *testing.T) {
 				t.Errorf("%+v, %+v: the job must wait outside of its own function, where it would count as work to do", st, w)
 			}
 			time.Sleep(10 * time.Minute)
-			at := r.at["9"]
+			at := r.times("9")
 			if len(at) != 5 {
 				t.Fatalf("%d runs", len(at))
 			}

@@ -41,8 +41,8 @@ func TestOneRecord(t *testing.T) {
 		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
 			walk(path+"[]", typ.Elem())
 		case reflect.Struct:
-			for i := range typ.NumField() {
-				walk(path+"."+typ.Field(i).Name, typ.Field(i).Type)
+			for field := range typ.Fields() {
+				walk(path+"."+field.Name, field.Type)
 			}
 		}
 	}

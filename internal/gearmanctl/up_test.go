@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,12 +171,7 @@ func TestUpIsKilled(t *testing.T) {
 	// The leftover lingers for a few seconds, so that its last counts are seen.
 	await(t, "no worker that lives", func() bool {
 		left, _ := filepath.Glob(filepath.Join(state, "*.worker"))
-		for _, path := range left {
-			if alive(path) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(left, alive)
 	})
 }
 

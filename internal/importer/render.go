@@ -131,7 +131,7 @@ func add(mapping *yaml.Node, key string, value *yaml.Node) {
 // comment writes a text as comment lines of up to 100 columns.
 func comment(out *bytes.Buffer, text string) {
 	line := "#"
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > 100 {
 			out.WriteString(line + "\n")
 			line = "#  "

@@ -59,14 +59,12 @@ func (p *pool) start(now time.Time) (*process, error) {
 	w.input, w.pid = input, cmd.Process.Pid
 	p.processes = append(p.processes, w)
 	p.tellProcesses()
-	f.waiting.Add(1)
-	go func() {
-		defer f.waiting.Done()
+	f.waiting.Go(func() {
 		err := cmd.Wait()
 		log.flush()
 		_ = os.Remove(state)
 		f.post(func() { w.ended(err) })
-	}()
+	})
 	return w, nil
 }
 

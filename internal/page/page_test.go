@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -151,9 +152,7 @@ func TestTry(t *testing.T) {
 	yes := url.Values{"function": {"resize"}, "workload": {"hello"}, "confirm": {"yes"}}
 	with := func(name, value string) url.Values {
 		form := url.Values{}
-		for k, v := range yes {
-			form[k] = v
-		}
+		maps.Copy(form, yes)
 		form.Set(name, value)
 		return form
 	}

@@ -40,7 +40,7 @@ func TestKinds(t *testing.T) {
 		"no budget":       {set: "replicas=2,podDisruptionBudget.enabled=false", want: base},
 		"network policy":  {set: "networkPolicy.enabled=true", want: with(map[string]int{"NetworkPolicy": 1})},
 		"service monitor": {set: "metrics.serviceMonitor.enabled=true", want: with(map[string]int{"ServiceMonitor": 1})},
-		"pod monitor":     {set: "metrics.podMonitor.enabled=true,metrics.service.enabled=false", want: with(map[string]int{"PodMonitor": 1, "Service": -1})},
+		"pod monitor":     {set: "metrics.podMonitor.enabled=true,metrics.podMonitor.tokenSecret.name=t,metrics.service.enabled=false", want: with(map[string]int{"PodMonitor": 1, "Service": -1})},
 		"alerts":          {set: "prometheusRule.enabled=true", want: with(map[string]int{"PrometheusRule": 1})},
 		"dashboard":       {set: "dashboard.enabled=true", want: with(map[string]int{"ConfigMap": 1})},
 		"two namespaces": {
@@ -273,16 +273,17 @@ func TestKeepingTheCRD(t *testing.T) {
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ set, want string }{
-		"an unknown value":    {"replica=1", "replica"},
-		"a nested typo":       {"image.digst=x", "digst"},
-		"a wrong type":        {"replicas=many", "replicas"},
-		"a broken digest":     {"image.digest=sha256:123", "digest"},
-		"a bad namespace":     {"watchNamespaces={Team_A}", "watchNamespaces"},
-		"a bad rollout":       {"runtime.rollout=Never", "rollout"},
-		"a port out of range": {"networkPolicy.jobServerPorts={70000}", "jobServerPorts"},
-		"a budget in words":   {"podDisruptionBudget.maxUnavailable=half", "maxUnavailable"},
-		"an unknown alert":    {"prometheusRule.enabled=true,prometheusRule.disabled={Nonsense}", "there is no alert Nonsense"},
-		"monitor, no service": {"metrics.serviceMonitor.enabled=true,metrics.service.enabled=false", "metrics.podMonitor"},
+		"an unknown value":      {"replica=1", "replica"},
+		"a nested typo":         {"image.digst=x", "digst"},
+		"a wrong type":          {"replicas=many", "replicas"},
+		"a broken digest":       {"image.digest=sha256:123", "digest"},
+		"a bad namespace":       {"watchNamespaces={Team_A}", "watchNamespaces"},
+		"a bad rollout":         {"runtime.rollout=Never", "rollout"},
+		"a port out of range":   {"networkPolicy.jobServerPorts={70000}", "jobServerPorts"},
+		"a budget in words":     {"podDisruptionBudget.maxUnavailable=half", "maxUnavailable"},
+		"an unknown alert":      {"prometheusRule.enabled=true,prometheusRule.disabled={Nonsense}", "there is no alert Nonsense"},
+		"pod monitor, no token": {"metrics.podMonitor.enabled=true", "metrics.podMonitor.tokenSecret.name"},
+		"monitor, no service":   {"metrics.serviceMonitor.enabled=true,metrics.service.enabled=false", "metrics.podMonitor"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

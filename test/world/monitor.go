@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,16 +175,18 @@ func (w *World) observe(e kube.Event) {
 }
 
 func statusLine(p *v1alpha1.GearmanWorkerPool) string {
-	line := fmt.Sprintf("%d pods, %d wanted, %d queued, %d run, %s", p.Status.Replicas, p.Status.DesiredReplicas, p.Status.Queue.Queued, p.Status.Queue.Running, p.Status.Decision.Reason)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%d pods, %d wanted, %d queued, %d run, %s", p.Status.Replicas, p.Status.DesiredReplicas,
+		p.Status.Queue.Queued, p.Status.Queue.Running, p.Status.Decision.Reason)
 	for _, c := range p.Status.Conditions {
 		switch {
 		case c.Type == v1alpha1.ConditionScaleDownBlocked && c.Status == metav1.ConditionTrue:
-			line += ", ScaleDownBlocked " + c.Reason
+			line.WriteString(", ScaleDownBlocked " + c.Reason)
 		case c.Type == v1alpha1.ConditionReady:
-			line += ", Ready " + string(c.Status) + " " + c.Reason
+			line.WriteString(", Ready " + string(c.Status) + " " + c.Reason)
 		}
 	}
-	return line
+	return line.String()
 }
 
 const costAnnotation = "controller.kubernetes.io/pod-deletion-cost"
