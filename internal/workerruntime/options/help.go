@@ -25,7 +25,7 @@ SIGTERM stops taking jobs, finishes the running ones and exits with 0. A second 
 job server.
 
 Exit codes: 0 stopped as asked, all jobs finished; 1 something failed, the log says what; 2 the options are wrong; 3 stopped as
-asked, but running jobs were handed back unfinished or their outcomes could not be sent.
+asked, but running jobs were requeued unfinished or their outcomes could not be sent.
 `
 
 // Overview is the help of the program.

@@ -58,7 +58,7 @@ var Table = []Option{
 	},
 	{
 		Name: "concurrency", Kind: Int, Default: "1", Group: "Jobs",
-		Help: "jobs worked on at once, over all functions and job servers",
+		Help: "jobs run at the same time, over all functions and job servers",
 		set:  func(o *Options, v value) error { return v.number(&o.Concurrency, 1, 10000) },
 	},
 	{
@@ -126,13 +126,13 @@ var Table = []Option{
 	{
 		Name: "exceptions", Kind: Bool, Default: "false", Group: "Jobs",
 		Help: "tell clients that asked for exceptions why a job failed. Not where the gearman command or another libgearman client that " +
-			"didn't ask waits for such a job: gearmand 1.1.20 garbles the news for it, and it waits for ever",
+			"didn't ask waits for such a job: gearmand 1.1.20 garbles that packet, and the client waits forever",
 		setHandler: func(h *Handler, v value) error { return v.boolean(&h.Exceptions) },
 	},
 
 	{
 		Name: "drain-timeout", Kind: Duration, Default: "0s", Group: "Stopping",
-		Help: "how long running jobs may take after SIGTERM before they are stopped and handed back; 0: as long as they need",
+		Help: "how long running jobs may take after SIGTERM before they are stopped and requeued; 0: as long as they need",
 		set:  func(o *Options, v value) error { return v.duration(&o.DrainTimeout) },
 	},
 	{
