@@ -1,6 +1,7 @@
 # Debian packages that tests start: two job servers, the clients and workers of other languages for the interop suite, the languages of
-# the examples, and that of Argo CD's health checks.
-DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman python3 nodejs ruby lua5.1
+# the examples (with what three of them need), and that of Argo CD's health checks.
+DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman python3 nodejs ruby lua5.1 \
+	imagemagick esbuild python3-django
 
 .PHONY: deps
 deps: ## install the Debian packages that tests need (only what is missing)

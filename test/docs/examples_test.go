@@ -83,6 +83,7 @@ func TestPublicExamplesHoldTheClients(t *testing.T) {
 	t.Parallel()
 	for example, client := range map[string]string{
 		"php.yaml": "php/GearmanStream.php", "python.yaml": "python/gearman_stream.py", "node.yaml": "node/gearman-stream.js",
+		"typescript.yaml": "node/gearman-stream.js",
 	} {
 		var pool v1alpha1.GearmanWorkerPool
 		app := objects(t, example, &pool)
