@@ -166,6 +166,12 @@ func TestCompileRefuses(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	berlin := []v1alpha1.Schedule{{Name: "day", Start: "0 8 * * *", DurationSeconds: 3600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	night := []v1alpha1.Schedule{{Name: "night", Start: "30 2 * * *", DurationSeconds: 4 * 3600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	// Clocks in Beirut go from 00:00 to 01:00 on 2026-03-29.
+	midnight := []v1alpha1.Schedule{{Name: "midnight", Start: "0 0 * * *", DurationSeconds: 1800, TimeZone: "Asia/Beirut", MinReplicas: new(int32(5))}}
+	sundays := []v1alpha1.Schedule{{Name: "sundays", Start: "15 2 * * 0", DurationSeconds: 600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	mondays := []v1alpha1.Schedule{{Name: "mondays", Start: "15 2 * * 1", DurationSeconds: 600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	long := []v1alpha1.Schedule{{Name: "long", Start: "30 2 29 3 *", DurationSeconds: 250 * 86400, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
 	overlap := []v1alpha1.Schedule{
 		{Name: "up", Start: "0 0 * * *", DurationSeconds: 86400, MinReplicas: new(int32(8))},
 		{Name: "down", Start: "0 0 * * *", DurationSeconds: 86400, MaxReplicas: new(int32(3))},
@@ -176,16 +182,27 @@ func TestBounds(t *testing.T) {
 		now       string
 		lo, hi    int32
 	}{
-		"before":                 {berlin, "2026-01-10T06:59:59Z", 1, 10},
-		"at the start":           {berlin, "2026-01-10T07:00:00Z", 5, 10},
-		"last second":            {berlin, "2026-01-10T07:59:59Z", 5, 10},
-		"over":                   {berlin, "2026-01-10T08:00:00Z", 1, 10},
-		"in summer an hour less": {berlin, "2026-07-10T06:00:00Z", 5, 10},
-		"winter's hour is over":  {berlin, "2026-07-10T07:00:00Z", 1, 10},
-		"the morning of change":  {berlin, "2026-03-29T06:30:00Z", 5, 10},
-		"the change back":        {berlin, "2026-10-25T07:30:00Z", 5, 10},
-		"the ceiling wins":       {overlap, "2026-01-10T12:00:00Z", 3, 3},
-		"no schedules":           {nil, "2026-01-10T12:00:00Z", 1, 10},
+		"before":                                 {berlin, "2026-01-10T06:59:59Z", 1, 10},
+		"at the start":                           {berlin, "2026-01-10T07:00:00Z", 5, 10},
+		"last second":                            {berlin, "2026-01-10T07:59:59Z", 5, 10},
+		"over":                                   {berlin, "2026-01-10T08:00:00Z", 1, 10},
+		"in summer an hour less":                 {berlin, "2026-07-10T06:00:00Z", 5, 10},
+		"winter's hour is over":                  {berlin, "2026-07-10T07:00:00Z", 1, 10},
+		"the morning of change":                  {berlin, "2026-03-29T06:30:00Z", 5, 10},
+		"the change back":                        {berlin, "2026-10-25T07:30:00Z", 5, 10},
+		"the start is skipped, before the gap":   {night, "2026-03-29T00:59:59Z", 1, 10},
+		"the start is skipped, at the gap's end": {night, "2026-03-29T01:00:00Z", 5, 10},
+		"the start is skipped, last second":      {night, "2026-03-29T04:59:59Z", 5, 10},
+		"the start is skipped, over":             {night, "2026-03-29T05:00:00Z", 1, 10},
+		"the night after is as always":           {night, "2026-03-30T00:29:59Z", 1, 10},
+		"the hour that comes twice":              {night, "2026-10-25T00:30:00Z", 5, 10},
+		"midnight is skipped":                    {midnight, "2026-03-28T22:00:00Z", 5, 10},
+		"midnight is skipped, over":              {midnight, "2026-03-28T22:30:00Z", 1, 10},
+		"the day of the week is that of the gap": {sundays, "2026-03-29T01:05:00Z", 5, 10},
+		"another day of the week":                {mondays, "2026-03-29T01:05:00Z", 1, 10},
+		"over two changes of the clocks":         {long, "2026-11-20T00:00:00Z", 5, 10},
+		"the ceiling wins":                       {overlap, "2026-01-10T12:00:00Z", 3, 3},
+		"no schedules":                           {nil, "2026-01-10T12:00:00Z", 1, 10},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -54,8 +54,31 @@ func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 
 // Active reports whether the schedule is in force at now: whether one of its starts lies in (now-duration, now].
 func (s Schedule) Active(now time.Time) bool {
-	next := s.start.Next(now.In(s.location).Add(-s.duration))
-	return !next.IsZero() && !next.After(now)
+	after := now.In(s.location).Add(-s.duration)
+	next := s.start.Next(after)
+	return !next.IsZero() && !next.After(now) || s.startSkipped(after, now)
+}
+
+// startSkipped reports whether a start falls into a time that the clocks skip in (after, now], as when daylight saving
+// begins. No such local time exists, so the cron expression never matches it; the schedule starts when the clocks have
+// moved, at the end of the gap.
+func (s Schedule) startSkipped(after, now time.Time) bool {
+	for {
+		_, change := after.ZoneBounds()
+		if change.IsZero() || change.After(now) {
+			return false
+		}
+		_, before := change.Add(-time.Nanosecond).Zone()
+		_, since := change.Zone()
+		if gap := time.Duration(since-before) * time.Second; gap > 0 {
+			// As if the clocks had not moved yet, the gap's local times exist.
+			unmoved := change.In(time.FixedZone("", before))
+			if start := s.start.Next(unmoved.Add(-time.Nanosecond)); !start.IsZero() && start.Before(unmoved.Add(gap)) {
+				return true
+			}
+		}
+		after = change
+	}
 }
 
 // Bounds are the least and the greatest number of replicas at now: each active schedule raises the floor to its minReplicas and
