@@ -151,7 +151,7 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Dur
 		r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, has, time.Time{}) })
 		return wait, nil
 	}
-	if err := applyStatus(ctx, r.client, pool, status); err != nil {
+	if err := r.applyStatus(ctx, x, status); err != nil {
 		return 0, err
 	}
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, poolstatus.FiguresIn(status), now) })

@@ -47,6 +47,8 @@ type world struct {
 	failTemplate error
 	// admission changes a target at a write of its scale.
 	admission func(client.Object)
+	tried     map[string]int              // requests by kind, those that failed too
+	cached    *v1alpha1.GearmanWorkerPool // what the cache shows of pools; nil: what there is
 }
 
 func testScheme(t *testing.T) *runtime.Scheme {
@@ -73,7 +75,7 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 	t.Helper()
 	w := &world{
 		t:       t,
-		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100), fail: map[string]error{},
+		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100), fail: map[string]error{}, tried: map[string]int{},
 	}
 	w.api = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}).
@@ -127,6 +129,10 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 						return err
 					}
 				}
+				if p, ok := obj.(*v1alpha1.GearmanWorkerPool); ok && w.cached != nil {
+					w.cached.DeepCopyInto(p)
+					return nil
+				}
 				return c.Get(ctx, key, obj, opts...)
 			},
 			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
@@ -144,6 +150,7 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 func (w *world) failure(kind string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.tried[kind]++
 	return w.fail[kind]
 }
 

@@ -120,6 +120,11 @@ func (r *PoolReconciler) reconcile(ctx context.Context, key types.NamespacedName
 		r.pools.Forget(key) // its Deployment goes by ownership
 		return ctrl.Result{}, nil
 	}
+	r.pools.Do(key, func(p *autoscaler.Pool) {
+		if unseen := p.UnseenStatus(pool.ResourceVersion); unseen != nil {
+			pool.Status = *unseen
+		}
+	})
 	x := newRun(&pool)
 	result, err := r.runSteps(ctx, x)
 	if err != nil {
@@ -164,7 +169,18 @@ func (r *PoolReconciler) reportFailure(ctx context.Context, x *run, failure erro
 	if !changed || r.pools.StatusWait(x.key, r.clock.Now()) > 0 {
 		return nil
 	}
-	return applyStatus(ctx, r.client, x.pool, status)
+	return r.applyStatus(ctx, x, status)
+}
+
+// applyStatus writes the status, and remembers it until the cache shows it: what was written before would be written
+// again otherwise.
+func (r *PoolReconciler) applyStatus(ctx context.Context, x *run, status *v1alpha1.GearmanWorkerPoolStatus) error {
+	version, err := applyStatus(ctx, r.client, x.pool, status)
+	if err != nil {
+		return err
+	}
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteStatus(version, status) })
+	return nil
 }
 
 // again asks for the next reconcile: when the status may be written, or else after about as long as

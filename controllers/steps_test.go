@@ -492,6 +492,34 @@ func TestStatusGap(t *testing.T) {
 	}
 }
 
+// TestStatusUnseen: a status that was written is not written again because the cache doesn't show it yet.
+func TestStatusUnseen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPool("p"))
+	w.drain()
+	w.backlogOf("p", 3)
+	w.reconcile("p") // creates the Deployment
+	w.clock.SetTime(w.clock.Now().Add(time.Minute))
+	w.backlogOf("p", 3)
+	before := w.pool("p")
+	writes := w.tried["status"]
+	w.reconcile("p")
+	if w.tried["status"] != writes+1 {
+		t.Fatalf("%d status writes, want one: the pool was scaled", w.tried["status"]-writes)
+	}
+	w.cached = before
+	w.reconcile("p")
+	w.reconcile("p")
+	if n := w.tried["status"] - writes; n != 1 {
+		t.Errorf("%d status writes while the cache is behind, want the first one only", n)
+	}
+	w.cached = nil
+	w.reconcile("p")
+	if n := w.tried["status"] - writes; n != 1 {
+		t.Errorf("%d status writes once the cache shows the first, want no other", n)
+	}
+}
+
 // TestScaleTarget: what the API server answers counts. If its admission leaves replicas as they
 // are, they are written again.
 func TestScaleTarget(t *testing.T) {

@@ -123,21 +123,25 @@ func applyDeletionCost(ctx context.Context, c client.Client, namespace, name str
 	return nil
 }
 
-// applyStatus writes the whole status of a pool. A pool that is gone needs none.
-func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) error {
+// applyStatus writes the whole status of a pool, and returns the resource version that this made. A pool that is gone
+// needs none.
+func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) (version string, err error) {
 	raw, err := json.Marshal(status)
 	if err != nil {
-		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+		return "", fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
 	var ac poolac.GearmanWorkerPoolStatusApplyConfiguration
 	if err := json.Unmarshal(raw, &ac); err != nil {
-		return fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+		return "", fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
 	// The API server does not check the uid here: a pool that was deleted and made anew may get its predecessor's status
 	// for a moment, until its own reconcile replaces it.
 	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
 	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
+		return "", fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
-	return nil
+	if p.ResourceVersion != nil {
+		version = *p.ResourceVersion
+	}
+	return version, nil
 }

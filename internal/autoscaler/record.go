@@ -3,6 +3,8 @@ package autoscaler
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
@@ -48,6 +50,7 @@ type Pool struct {
 	conditions []Condition      // that the status shows, as far as metrics report them
 	trouble    workload.Trouble // that the conditions show
 	written    written
+	unseen     unseenStatus
 	statusTurn time.Time // when it may write its status; zero if it has nothing to write
 	refreshAt  time.Time // when it is reconciled without a cause
 }
@@ -186,6 +189,30 @@ func (p *Pool) SetTrouble(t workload.Trouble) { p.trouble = t }
 // Times are when the pool's status was last written and when its replicas were last changed, as far
 // as this operator did it.
 func (p *Pool) Times() (written, scaled time.Time) { return p.written.at, p.scaledAt }
+
+// unseenStatus is the status that was written last, until the cache shows it or a later one.
+type unseenStatus struct {
+	version string // the resource version that the write made
+	status  *v1alpha1.GearmanWorkerPoolStatus
+}
+
+// WroteStatus remembers a status that was written, and the resource version that this made.
+func (p *Pool) WroteStatus(version string, status *v1alpha1.GearmanWorkerPoolStatus) {
+	p.unseen = unseenStatus{version, status}
+}
+
+// UnseenStatus returns a copy of the status that was written last if the cache, which shows the pool at this version,
+// is behind it; nil if it isn't, or if that can't be known.
+func (p *Pool) UnseenStatus(version string) *v1alpha1.GearmanWorkerPoolStatus {
+	if p.unseen.status == nil {
+		return nil
+	}
+	if order, err := resourceversion.CompareResourceVersion(version, p.unseen.version); err != nil || order >= 0 {
+		p.unseen = unseenStatus{}
+		return nil
+	}
+	return p.unseen.status.DeepCopy()
+}
 
 // GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any
 // more.
