@@ -3,10 +3,13 @@ package chart
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -105,5 +108,30 @@ func TestArtifactHubAnnotations(t *testing.T) {
 	}
 	if want := strings.TrimSuffix(strings.TrimPrefix(chart.KubeVersion, ">="), ".0-0"); !strings.Contains(string(lint), "kubernetes=(v"+want+".") {
 		t.Errorf("kubeVersion is %s, which hack/lint-chart does not begin with", chart.KubeVersion)
+	}
+}
+
+// The leader makes its Lease itself: one in the chart would differ from the cluster's at every moment, which GitOps tools report.
+func TestTheLeaderMakesItsLease(t *testing.T) {
+	t.Parallel()
+	objects := render(t)
+	if n := kinds(objects)["Lease"]; n != 0 {
+		t.Errorf("the chart holds %d Leases, want none", n)
+	}
+	var verbs []string
+	for _, object := range objects {
+		if object.GetKind() != "Role" {
+			continue
+		}
+		for _, rule := range find[rbacv1.Role](t, []*unstructured.Unstructured{object}, "Role", object.GetName()).Rules {
+			if slices.Contains(rule.Resources, "leases") {
+				verbs = append(verbs, rule.Verbs...)
+			}
+		}
+	}
+	for _, verb := range []string{"create", "get", "update"} {
+		if !slices.Contains(verbs, verb) {
+			t.Errorf("the operator may not %s Leases; it may %v", verb, verbs)
+		}
 	}
 }
