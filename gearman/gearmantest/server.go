@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -234,7 +236,8 @@ func (s *Server) Close() {
 }
 
 func (s *Server) dropAll() {
-	for c := range s.conns {
+	// In the order in which they came, so that a test that repeats has them requeue their jobs in the same order.
+	for _, c := range slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.p.fd, b.p.fd) }) {
 		s.drop(c)
 	}
 }

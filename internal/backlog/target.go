@@ -65,6 +65,8 @@ func (t *target) run(ctx context.Context) {
 		}
 		started := time.Now()
 		addrs, err := t.lookUp(ctx)
+		// Drawn here, where no two names share an instant: the simulated world can repeat it.
+		period := jitter(t.w.opts.ResolvePeriod)
 		if ctx.Err() == nil {
 			t.update(addrs, err)
 			_ = gearman.Sleep(ctx, lookupTime-time.Since(started)) // the loop sees the end of ctx
@@ -73,7 +75,7 @@ func (t *target) run(ctx context.Context) {
 		if gearman.Sleep(ctx, time.Second-time.Since(started)) != nil {
 			return
 		}
-		pause := time.NewTimer(jitter(t.w.opts.ResolvePeriod) - time.Since(started))
+		pause := time.NewTimer(period - time.Since(started))
 		select {
 		case <-ctx.Done():
 		case <-t.wake:

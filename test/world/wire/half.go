@@ -24,6 +24,7 @@ type half struct {
 type chunk struct {
 	data []byte
 	at   time.Time
+	err  error // the end of the direction, which travels as data does
 }
 
 func newHalf(seed, direction uint64) *half {
@@ -49,12 +50,7 @@ func (h *half) put(p []byte, deadline <-chan struct{}) error {
 			return nil
 		}
 		if !h.frozen && (h.size == 0 || h.size+len(p) <= window) {
-			at := time.Now().Add(100*time.Microsecond + time.Duration(h.rand.Int64N(int64(time.Millisecond))))
-			if !at.After(h.last) {
-				at = h.last.Add(time.Duration(1 + h.rand.Int64N(1000)))
-			}
-			h.last = at
-			h.chunks = append(h.chunks, chunk{p, at})
+			h.chunks = append(h.chunks, chunk{data: p, at: h.arrival()})
 			h.size += len(p)
 			h.notify()
 			h.mu.Unlock()
@@ -67,6 +63,27 @@ func (h *half) put(p []byte, deadline <-chan struct{}) error {
 		case <-deadline:
 			return errDeadline
 		}
+	}
+}
+
+// arrival is when what is sent now arrives. h.mu is held.
+func (h *half) arrival() time.Time {
+	at := time.Now().Add(100*time.Microsecond + time.Duration(h.rand.Int64N(int64(time.Millisecond))))
+	if !at.After(h.last) {
+		at = h.last.Add(time.Duration(1 + h.rand.Int64N(1000)))
+	}
+	h.last = at
+	return at
+}
+
+// end sends the end of the direction on its way. A job server that closes all connections at one instant so ends each at
+// a time of its own.
+func (h *half) end(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil && !h.frozen {
+		h.chunks = append(h.chunks, chunk{at: h.arrival(), err: err})
+		h.notify()
 	}
 }
 
@@ -84,8 +101,13 @@ func (h *half) await(local bool, deadline <-chan struct{}) error {
 		switch {
 		case (h.frozen || h.held) && (h.err == nil || !local):
 		case len(h.chunks) > 0:
-			if wait = time.Until(h.chunks[0].at); wait <= 0 {
+			if wait = time.Until(h.chunks[0].at); wait <= 0 && h.chunks[0].err == nil {
 				return nil
+			} else if wait <= 0 {
+				h.err, h.chunks = h.chunks[0].err, nil
+				h.notify()
+				h.mu.Unlock()
+				continue
 			}
 		case h.err != nil:
 			defer h.mu.Unlock()

@@ -204,8 +204,7 @@ func (c *Conn) receive(far net.Conn) {
 			err = io.ErrClosedPipe
 		}
 		if err != nil {
-			c.in.close(io.EOF, false)
-			c.out.close(syscall.EPIPE, false)
+			c.in.end(io.EOF)
 			_ = far.Close()
 			return
 		}
