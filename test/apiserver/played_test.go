@@ -8,10 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -73,6 +75,50 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 	},
 	"bounds are checked": func(ctx context.Context, c client.Client, ns string) []string {
 		return []string{outcome(c.Create(ctx, playedPool(ns, 4, 3)))}
+	},
+	"a status that changes nothing makes no version": func(ctx context.Context, c client.Client, _ string) (seen []string) {
+		const ns = "kube-system" // where no operator works
+		pool := playedPool(ns, 0, 3)
+		pool.Name = "versions"
+		seen = append(seen, outcome(c.Create(ctx, pool)))
+		last := pool.ResourceVersion
+		for _, replicas := range []int32{2, 2, 3} {
+			status := poolac.GearmanWorkerPool(pool.Name, ns).WithStatus(poolac.GearmanWorkerPoolStatus().WithReplicas(replicas))
+			seen = append(seen, outcome(c.Status().Apply(ctx, status, client.FieldOwner("main"), client.ForceOwnership)))
+			order, err := resourceversion.CompareResourceVersion(*status.ResourceVersion, last)
+			seen = append(seen, fmt.Sprintf("%s, later by %d", outcome(err), order))
+			last = *status.ResourceVersion
+		}
+		return append(seen, outcome(c.Delete(ctx, pool)))
+	},
+	"an object is created once": func(ctx context.Context, c client.Client, ns string) []string {
+		pod := func() *corev1.Pod {
+			return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "a:1"}}}}
+		}
+		return []string{outcome(c.Create(ctx, pod())), outcome(c.Create(ctx, pod()))}
+	},
+	"a pool has one source of each thing": func(ctx context.Context, c client.Client, ns string) []string {
+		functions, workload, servers := playedPool(ns, 0, 3), playedPool(ns, 0, 3), playedPool(ns, 0, 3)
+		functions.Spec.Functions = []v1alpha1.FunctionName{"g"}
+		workload.Spec.TargetRef = &v1alpha1.TargetRef{Kind: "Deployment", Name: "d"}
+		servers.Spec.Servers = nil
+		return []string{outcome(c.Create(ctx, functions)), outcome(c.Create(ctx, workload)), outcome(c.Create(ctx, servers))}
+	},
+	"a scale is written": func(ctx context.Context, c client.Client, ns string) (seen []string) {
+		first := playedDeployment(ns, "a:1")
+		first.Spec.WithReplicas(0)
+		seen = append(seen, applyDeployment(ctx, c, first, "main"))
+		for _, n := range []int32{4, 4} {
+			var answer autoscalingv1.Scale
+			d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "d"}}
+			err := c.SubResource("scale").Patch(ctx, d, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n)),
+				client.WithSubResourceBody(&answer))
+			seen = append(seen, fmt.Sprintf("%s %d", outcome(err), answer.Spec.Replicas))
+			var now appsv1.Deployment
+			err = c.Get(ctx, client.ObjectKeyFromObject(d), &now)
+			seen = append(seen, fmt.Sprint(outcome(err), now.Generation, *now.Spec.Replicas))
+		}
+		return seen
 	},
 	"what isn't there is not found": func(ctx context.Context, c client.Client, ns string) []string {
 		return []string{outcome(c.Delete(ctx, playedPool(ns, 0, 1))), deploymentThere(ctx, c, ns)}
