@@ -36,6 +36,24 @@ type kind struct {
 	begin       func(w *World, f Fault) (end func())
 }
 
+// concerns reports whether a fault may delay a pool: not one of another pool, or of a job server that this pool doesn't
+// use. Pools share the nodes and the API server.
+func (p *Plan) concerns(f *Fault, pool int) bool {
+	class := kindNamed(f.Kind).class
+	switch {
+	case f.Kind == "dns-down":
+		return p.Pools[pool].Named
+	case class&ofServer != 0:
+		return slices.Contains(p.Pools[pool].Servers, f.Server)
+	case class&ofUser != 0:
+		return f.Pool == pool
+	}
+	return true
+}
+
+// early reports whether the fault begins before the first pods start, so that none of them works while all are blocked.
+func (k *kind) early() bool { return k.name == "registry-down" || k.name == "no-room" }
+
 func kindNamed(name FaultKind) *kind {
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 	return &kinds[i]
@@ -99,6 +117,16 @@ func init() { // the table's functions find their own entries in it
 		{"node-bad-images", ofPods, 60 * s, 180 * s, 320 * s, func(w *World, f Fault) func() {
 			w.nodes.SetBadImages(nodeName(f.Node), true)
 			return func() { w.nodes.SetBadImages(nodeName(f.Node), false) }
+		}},
+		{"registry-down", ofPods, 120 * s, 240 * s, 320 * s, func(w *World, _ Fault) func() { return w.allNodes((*kube.Nodes).SetBadImages) }},
+		{"no-room", ofPods, 120 * s, 240 * s, 60 * s, func(w *World, _ Fault) func() {
+			return w.allNodes(func(n *kube.Nodes, name string, full bool) {
+				room := w.plan.PerNode
+				if full {
+					room = 0
+				}
+				n.SetCapacity(name, room)
+			})
 		}},
 		{"node-silent", ofPods, 20 * s, 120 * s, 30 * s, func(w *World, f Fault) func() {
 			w.nodes.SetSilent(nodeName(f.Node), true)
@@ -239,6 +267,17 @@ func nodeDies(w *World, f Fault) func() {
 		}
 		w.nodes.SetSilent(name, false)
 	}
+}
+
+// allNodes brings a fault over all nodes, and returns what ends it.
+func (w *World) allNodes(set func(n *kube.Nodes, name string, on bool)) func() {
+	to := func(on bool) {
+		for i := range w.plan.Nodes {
+			set(w.nodes, nodeName(i), on)
+		}
+	}
+	to(true)
+	return func() { to(false) }
 }
 
 func (w *World) removePod(uid types.UID) {

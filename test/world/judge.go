@@ -47,7 +47,7 @@ func (j *judge) noLoss() {
 
 // mayRepeat reports whether a fault explains that a job was started twice.
 func (j *judge) mayRepeat(job *job) bool {
-	return j.m.delays(ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second)) > 0 || job.starts[0].cutOff != ""
+	return j.m.delays(job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second)) > 0 || job.starts[0].cutOff != ""
 }
 
 func (j *judge) noInterruption() {
@@ -97,7 +97,7 @@ func (j *judge) episodes(pool int, what string, limit time.Duration, outside fun
 		if since.IsZero() {
 			since = s.at
 		}
-		allowed := limit + time.Second + j.m.delays(ofAPI|ofLeader|ofPods, since, s.at)
+		allowed := limit + time.Second + j.m.delays(pool, ofAPI|ofLeader|ofPods, since, s.at)
 		if s.at.Sub(since) > allowed && reported.IsZero() {
 			reported = s.at
 			j.violated(s.at, "pool %d has %d %s for %s, bounds are %d to %d", pool, n, what, s.at.Sub(since).Round(time.Second), s.min, s.max)
@@ -121,7 +121,7 @@ func (j *judge) up() {
 			}
 			all++
 			j.checked()
-			allowed := limit + j.m.delays(ofAPI|ofServer|ofPods|ofLeader|ofUser, job.submitted.Add(-time.Minute), job.starts[0].at)
+			allowed := limit + j.m.delays(pool, ofAPI|ofServer|ofPods|ofLeader|ofUser, job.submitted.Add(-time.Minute), job.starts[0].at)
 			if wait > allowed {
 				late++
 				if first == nil {
@@ -175,10 +175,10 @@ func (j *judge) down() {
 				continue
 			}
 			past := j.between(pool, s.at.Add(-span), s.at)
-			if !calm(past) || j.m.delays(^class(0), s.at.Add(-span), s.at) > 0 {
+			if !calm(past) || j.m.delays(pool, ^class(0), s.at.Add(-span), s.at) > 0 {
 				continue
 			}
-			most := 0
+			most := s.open
 			for k := range past {
 				most = max(most, past[k].open)
 			}
@@ -202,22 +202,4 @@ func calm(past []snapshot) bool {
 		}
 	}
 	return len(past) > 0
-}
-
-// quiet: at most two patches for each pod that was removed, and one status write a minute beside those that follow a change.
-func (j *judge) quiet() {
-	requests := j.w.kube.Weather.Counts()
-	removed := 0
-	for _, n := range j.m.removed {
-		removed += n
-	}
-	j.checked()
-	if n := j.m.patches; n > 2*removed+10 {
-		j.violated(time.Now(), "%d patches of pods for %d pods that were removed", n, removed)
-	}
-	j.checked()
-	minutes := int(time.Since(j.w.trace.began).Minutes()) * len(j.w.plan.Pools)
-	if n := requests["apply status GearmanWorkerPool"]; n > 60+4*minutes {
-		j.violated(time.Now(), "%d status writes in %d pool minutes", n, minutes)
-	}
 }

@@ -34,9 +34,12 @@ type ledger struct {
 	jobs []*job
 	open map[int]int // jobs that are not completed, by pool
 	runs map[int]int // attempts that run, by pool
+	peak map[int]int // the most open jobs since the last snapshot, by pool
 }
 
-func newLedger() *ledger { return &ledger{open: map[int]int{}, runs: map[int]int{}} }
+func newLedger() *ledger {
+	return &ledger{open: map[int]int{}, runs: map[int]int{}, peak: map[int]int{}}
+}
 
 func (l *ledger) submit(pool int, function string, server int, takes time.Duration, now time.Time) *job {
 	l.mu.Lock()
@@ -44,6 +47,7 @@ func (l *ledger) submit(pool int, function string, server int, takes time.Durati
 	j := &job{id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, submitted: now}
 	l.jobs = append(l.jobs, j)
 	l.open[pool]++
+	l.peak[pool] = max(l.peak[pool], l.open[pool])
 	return j
 }
 
@@ -83,6 +87,15 @@ func (l *ledger) counts(pool int) (open, runs int) {
 	return l.open[pool], l.runs[pool]
 }
 
+// takePeak is the most jobs of a pool that were open at once since it was asked last.
+func (l *ledger) takePeak(pool int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := max(l.peak[pool], l.open[pool])
+	l.peak[pool] = l.open[pool]
+	return n
+}
+
 func (l *ledger) unfinished() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,4 +113,21 @@ func (l *ledger) job(id int) *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.jobs[id]
+}
+
+// onPod are the attempts of a pool's jobs on a pod.
+func (l *ledger) onPod(pool int, pod string) (out []start) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.pool != pool {
+			continue
+		}
+		for _, s := range j.starts {
+			if s.pod == pod {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }

@@ -28,11 +28,12 @@ type monitor struct {
 	mu       sync.Mutex
 	faults   []Fault
 	finished bool
-	samples  map[int][]snapshot // by pool
-	removed  map[int]int        // pods that were deleted, by pool
-	patches  int                // changes of deletion costs that the API server took
-	busy     int                // of them, those that were removed while other jobs ran
-	most     int                // pods at once
+	samples  map[int][]snapshot    // by pool
+	removed  map[int]int           // pods that were deleted, by pool
+	marks    map[int][]markWrite   // changes of deletion costs that the API server took, by pool
+	statuses map[int][]statusWrite // changes of statuses, by pool
+	busy     int                   // of them, those that were removed while other jobs ran
+	most     int                   // pods at once
 }
 
 // snapshot is a pool at one moment.
@@ -46,14 +47,14 @@ type snapshot struct {
 	live     int // pods that are not terminating
 	ready    int
 	blocked  int  // pods that can't start for a reason that Kubernetes gives
-	open     int  // jobs that are not done
+	open     int  // the most jobs that were not done at once since the last snapshot
 	runs     int  // jobs that run
 	starting int  // pods that are neither ready nor blocked
 	answers  bool // the operator says that all job servers answer, or doesn't know
 }
 
 func newMonitor(w *World) *monitor {
-	return &monitor{w: w, samples: map[int][]snapshot{}, removed: map[int]int{}}
+	return &monitor{w: w, samples: map[int][]snapshot{}, removed: map[int]int{}, marks: map[int][]markWrite{}, statuses: map[int][]statusWrite{}}
 }
 
 func (m *monitor) fault(f Fault) {
@@ -94,7 +95,8 @@ func (m *monitor) run(ctx context.Context) {
 
 func (w *World) snapshot(pool int) snapshot {
 	s := snapshot{at: time.Now()}
-	s.open, s.runs = w.ledger.counts(pool)
+	s.open = w.ledger.takePeak(pool)
+	_, s.runs = w.ledger.counts(pool)
 	p, _ := w.kube.Object(kube.KindPool, w.key(pool)).(*v1alpha1.GearmanWorkerPool)
 	d, _ := w.kube.Object(kube.KindDeployment, w.key(pool)).(*appsv1.Deployment)
 	if p == nil || d == nil {
@@ -170,6 +172,9 @@ func (w *World) observe(e kube.Event) {
 			w.trace.add("pool %s edited: min %d max %d", n.Name, n.Spec.MinReplicas, n.Spec.MaxReplicas)
 		default:
 			w.trace.add("status of %s: %s", n.Name, statusLine(n))
+			if pool := w.poolNamed(n.Name); w.monitor != nil && pool >= 0 {
+				w.monitor.statusWritten(pool, &old.Status, &n.Status)
+			}
 		}
 	}
 }
@@ -207,15 +212,11 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
-		w.monitor.patched()
+		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
+			w.monitor.marked(pool, p.Name, p.Annotations[costAnnotation] != "")
+		}
 		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])
 	}
-}
-
-func (m *monitor) patched() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.patches++
 }
 
 func (m *monitor) podRemoved(pool int, busy bool) {
@@ -227,13 +228,20 @@ func (m *monitor) podRemoved(pool int, busy bool) {
 	}
 }
 
-// delays sums up for how long faults of the classes may have delayed a pool between two times, and says whether any did.
-func (m *monitor) delays(classes class, from, to time.Time) (sum time.Duration) {
-	for _, f := range m.faults {
+// delays sums up for how long faults of the classes may have delayed a pool between two times. What happens to another
+// pool, or to job servers that the pool doesn't use, delays nothing.
+func (m *monitor) delays(pool int, classes class, from, to time.Time) time.Duration {
+	return m.sum(classes, from, to, func(f *Fault) bool { return m.w.plan.concerns(f, pool) })
+}
+
+// sum is how long those faults of the classes that count last and settle which overlap a time.
+func (m *monitor) sum(classes class, from, to time.Time, counts func(*Fault) bool) (sum time.Duration) {
+	for i := range m.faults {
+		f := &m.faults[i]
 		k := kindNamed(f.Kind)
 		begin := m.w.trace.began.Add(f.At)
 		end := begin.Add(f.For + k.settle)
-		if k.class&classes == 0 || !begin.Before(to) || !end.After(from) {
+		if k.class&classes == 0 || !begin.Before(to) || !end.After(from) || !counts(f) {
 			continue
 		}
 		sum += f.For + k.settle

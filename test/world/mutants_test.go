@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/test/world/mutants"
@@ -32,6 +33,7 @@ func TestMutants(t *testing.T) {
 	}
 	product := newFleet(t)
 	tried, found := 0, 0
+	fmt.Printf("%-26s %-34s %-16s %5s  %s\n", "mutant", "kind", "found by", "seed", "fault")
 	for _, m := range all {
 		if only != "all" && only != m.Name {
 			continue
@@ -39,43 +41,60 @@ func TestMutants(t *testing.T) {
 		tried++
 		seed, err := find(t, product, &m)
 		if err != nil {
+			fmt.Printf("%-26s %-34s %-16s %5s  %s\n", m.Name, m.Kind, "NOT FOUND", "-", m.Fault)
 			t.Errorf("%s: %v", m.Name, err)
 			continue
 		}
 		found++
-		fmt.Printf("%-24s found by %s with seed %d: %s\n", m.Name, m.FoundBy, seed, m.Fault)
+		fmt.Printf("%-26s %-34s %-16s %5d  %s\n", m.Name, m.Kind, m.FoundBy, seed, m.Fault)
 	}
 	fmt.Printf("RESULT {\"mutants\":%d,\"mutants_found\":%d}\n", tried, found)
 }
 
-// find plays seeds with a mutant. It returns the first that shows it.
+// find plays seeds with a mutant, some at a time. It returns the first that shows it.
 func find(t *testing.T, product *fleet, m *mutants.Mutant) (uint64, error) {
 	t.Helper()
 	mutant, err := mutate(t, m)
 	if err != nil {
 		return 0, err
 	}
-	violates := func(f *fleet, seed uint64) (bool, error) {
+	for seed := uint64(1); seed <= mutantSeeds; seed += mutantWorkers {
+		var shown [mutantWorkers]bool
+		var errs [mutantWorkers]error
+		var wg sync.WaitGroup
+		for i := range shown {
+			wg.Go(func() { shown[i], errs[i] = shows(product, mutant, seed+uint64(i), m.FoundBy) })
+		}
+		wg.Wait()
+		for i := range shown {
+			if errs[i] != nil {
+				return 0, errs[i]
+			}
+			if shown[i] {
+				return seed + uint64(i), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%s did not find it within %d seeds: %s", m.FoundBy, mutantSeeds, m.Fault)
+}
+
+// mutantWorkers is how many seeds are played at a time.
+const mutantWorkers = 2
+
+// shows reports whether an invariant fails on a seed with the mutant and holds without it: else that is no proof.
+func shows(product, mutant *fleet, seed uint64, invariant string) (bool, error) {
+	violates := func(f *fleet) (bool, error) {
 		p, err := f.play(seed, nil)
 		if err != nil {
 			return false, err
 		}
-		return slices.ContainsFunc(p.Failing(), func(v Violation) bool { return v.Invariant == m.FoundBy }), nil
+		return slices.ContainsFunc(p.Failing(), func(v Violation) bool { return v.Invariant == invariant }), nil
 	}
-	for seed := uint64(1); seed <= mutantSeeds; seed++ {
-		bad, err := violates(mutant, seed)
-		if err != nil {
-			return 0, err
-		}
-		if !bad {
-			continue
-		}
-		if also, err := violates(product, seed); err != nil || also {
-			continue // that is no proof
-		}
-		return seed, nil
+	if bad, err := violates(mutant); err != nil || !bad {
+		return false, err
 	}
-	return 0, fmt.Errorf("%s did not find it within %d seeds: %s", m.FoundBy, mutantSeeds, m.Fault)
+	bad, err := violates(product)
+	return !bad, err
 }
 
 // mutate builds the world with a patch, by an overlay: the tree stays as it is.
@@ -114,5 +133,5 @@ func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	return &fleet{binary: binary}, nil
+	return fleetOf(binary), nil
 }

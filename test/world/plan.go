@@ -72,6 +72,9 @@ func NewPlan(seed uint64) *Plan {
 		p.Pools = append(p.Pools, g.pool(p, i))
 		most += p.Pools[i].Max
 	}
+	if len(p.Pools) == 2 && g.chance(0.6) {
+		g.separate(p)
+	}
 	// Room for all pools at their maximum, a rollout, and one node that is gone.
 	p.PerNode = 2 + int(most)*5/4/(p.Nodes-1) + g.IntN(6)
 	for i := range []int{0, 1, 2, 2, 3, 3, 3, 4, 4, 5}[g.IntN(10)] {
@@ -83,6 +86,12 @@ func NewPlan(seed uint64) *Plan {
 	}
 	slices.SortFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return p
+}
+
+// separate gives each of two pools job servers of its own: what goes wrong with one tenant's is nothing to the other.
+func (g generator) separate(p *Plan) {
+	p.Servers++
+	p.Pools[1].Servers = []int{p.Servers - 1}
 }
 
 type generator struct{ *rand.Rand }
@@ -167,6 +176,12 @@ func (g generator) faultOf(p *Plan, k *kind) Fault {
 		Node: g.IntN(p.Nodes), N: g.IntN(100),
 	}
 	f.For = g.between(k.least, k.most)
+	if last := p.Pools[len(p.Pools)-1].Servers; k.class&ofServer != 0 && len(last) == 1 && len(p.Pools) == 2 && g.chance(0.4) {
+		f.Server = last[0] // that of one tenant
+	}
+	if k.early() {
+		f.At = g.between(0, 40*time.Second) // before the first pods start
+	}
 	return f
 }
 

@@ -26,7 +26,7 @@ type process struct {
 	w        *World
 	pod      string
 	pool     int
-	drain    time.Duration // the pod's grace period
+	drain    time.Duration // what the user allows a job to finish: not what the pod says, which the product wrote
 	host     *wire.Host
 	worker   *worker.Worker
 	reporter *telemetry.Reporter
@@ -53,7 +53,7 @@ const (
 func (w *World) start(pod *corev1.Pod) kube.Process {
 	p := &process{w: w, pod: pod.Name, edge: make(chan struct{}, 1), done: make(chan struct{}), started: map[int]time.Time{}}
 	p.pool = w.poolNamed(pod.Labels["gearman.dev/pool"])
-	p.drain = time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second
+	p.drain = time.Duration(w.plan.Pools[p.pool].Drain) * time.Second
 	w.mu.Lock()
 	w.lives++
 	life := w.lives

@@ -49,9 +49,10 @@ var invariants = []struct {
 	{"bounds", false, (*judge).bounds},
 	{"up", false, (*judge).up},
 	{"down", false, (*judge).down},
-	{"evidence", true, (*judge).evidence},
+	{"evidence", false, (*judge).evidence},
 	{"truth", false, (*judge).truth},
-	{"quiet", true, (*judge).quiet},
+	{"isolation", false, (*judge).isolation},
+	{"quiet", false, (*judge).quiet},
 	{"memory", true, (*judge).memory},
 }
 

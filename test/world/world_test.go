@@ -62,27 +62,36 @@ func places(t *testing.T, list string) (out []int) {
 
 // standsAfter is for how long virtual time may stand: a goroutine of the bubble then waits for something that virtual time doesn't wait for, such as a mutex that
 // is held across a sleep.
-const standsAfter = 20 * time.Second
+const standsAfter = time.Minute
 
 // watchdog ends the process with all stacks when virtual time stands. It runs outside the bubble.
 func watchdog() (done chan struct{}) {
 	done = make(chan struct{})
+	tick := time.NewTicker(standsAfter)
 	go func() {
-		last := int64(-1)
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(standsAfter):
-			}
-			now := pulse.Load()
-			if now == last {
-				stacks := make([]byte, 1<<22)
-				fmt.Printf("virtual time stands\n%s\n", stacks[:runtime.Stack(stacks, true)])
-				os.Exit(3)
-			}
-			last = now
+		defer tick.Stop()
+		if stands(tick.C, pulse.Load, done) {
+			stacks := make([]byte, 1<<22)
+			fmt.Printf("virtual time stands\n%s\n", stacks[:runtime.Stack(stacks, true)])
+			os.Exit(3)
 		}
 	}()
 	return done
+}
+
+// stands returns true once a tick finds the same time as the one before, false when done is closed.
+func stands(tick <-chan time.Time, now func() int64, done <-chan struct{}) bool {
+	last := int64(-1)
+	for {
+		select {
+		case <-done:
+			return false
+		case <-tick:
+		}
+		at := now()
+		if at == last {
+			return true
+		}
+		last = at
+	}
 }

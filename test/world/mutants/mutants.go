@@ -1,5 +1,5 @@
-// Package mutants holds known faults as patches of the product. The world has to find each of them: that checks the checks. A patch begins with two lines, "Fault: ..." and
-// "Found by: INVARIANT".
+// Package mutants holds known faults as patches of the product. The world has to find each of them: that checks the
+// checks. A patch begins with three lines, "Fault: ...", "Kind: ..." (one of Kinds) and "Found by: INVARIANT".
 package mutants
 
 import (
@@ -13,11 +13,22 @@ import (
 //go:embed *.patch
 var files embed.FS
 
+// Kinds are what kinds of faults there are; each has one mutant at least.
+var Kinds = []string{
+	"one costs more than itself", // a bad row, pool or job server
+	"a black hole",               // what can't work goes on taking work
+	"growth without evidence",
+	"the proof is not of the product", // a rule that is kinder where it is measured
+	"silence",                         // or what is reported is wrong
+	"two rules for one thing",
+	"a promise with a hole",
+}
+
 // Mutant is one fault.
 type Mutant struct {
-	Name, Fault, FoundBy string
-	Patch                string
-	Files                []string // that the patch changes
+	Name, Fault, Kind, FoundBy string
+	Patch                      string
+	Files                      []string // that the patch changes
 }
 
 // All returns the mutants by name.
@@ -37,14 +48,16 @@ func All() ([]Mutant, error) {
 			line = strings.TrimSpace(line)
 			if v, ok := strings.CutPrefix(line, "Fault: "); ok {
 				m.Fault = v
+			} else if v, ok := strings.CutPrefix(line, "Kind: "); ok {
+				m.Kind = v
 			} else if v, ok := strings.CutPrefix(line, "Found by: "); ok {
 				m.FoundBy = v
 			} else if v, ok := strings.CutPrefix(line, "+++ b/"); ok {
 				m.Files = append(m.Files, v)
 			}
 		}
-		if m.Fault == "" || m.FoundBy == "" || len(m.Files) == 0 {
-			return nil, fmt.Errorf("%s: want the lines Fault: and Found by:, and a patch", e.Name())
+		if m.Fault == "" || m.FoundBy == "" || len(m.Files) == 0 || !slices.Contains(Kinds, m.Kind) {
+			return nil, fmt.Errorf("%s: want the lines Fault:, Kind: (one of %q) and Found by:, and a patch", e.Name(), Kinds)
 		}
 		out = append(out, m)
 	}

@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,8 +14,10 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) == 0 {
-		t.Fatal("no mutants")
+	for _, kind := range Kinds {
+		if !slices.ContainsFunc(all, func(m Mutant) bool { return m.Kind == kind }) {
+			t.Errorf("no mutant of the kind %q", kind)
+		}
 	}
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
