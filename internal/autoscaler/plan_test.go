@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
@@ -177,6 +178,35 @@ func TestAJobServerTakenOut(t *testing.T) {
 			t.Parallel()
 			if got := lostOne([]string{"a", "b"}, tt.after); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestAJobServerTakenOutHoldsThePool: the pool is held as after a restart of the job server, not as long as it was held
+// anyway.
+func TestAJobServerTakenOutHoldsThePool(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after []string
+		held  scaling.Hold
+	}{"taken out": {[]string{"b:1"}, scaling.HoldRestart}, "the same": {[]string{"a:1", "b:1"}, scaling.HoldStart}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			servers := newPlayedServers()
+			key := types.NamespacedName{Namespace: "ns", Name: "p"}
+			now := time.Now()
+			servers.samples[backlog.PoolKey(key)] = backlog.Sample{
+				Servers:   []backlog.ServerSample{{Address: "b:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
+				Functions: []backlog.FunctionSample{{Name: "f"}},
+			}
+			a := New(servers, Options{})
+			before, after := testSpec(t), testSpec(t)
+			before.Poll.Servers, after.Poll.Servers = []string{"a:1", "b:1"}, tt.after
+			observed := Observed{Workload: workload.State{Exists: true, Replicas: 3, Current: 3, Ready: 3}}
+			a.Observe(key, before, observed, noLearnt)
+			if got := a.Observe(key, after, observed, noLearnt).Decision.Held; got != tt.held {
+				t.Errorf("held by %q, want %q", got, tt.held)
 			}
 		})
 	}

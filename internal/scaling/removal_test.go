@@ -139,6 +139,18 @@ func TestRemove(t *testing.T) {
 			h.in.Now = h.in.Now.Add(4 * time.Second)
 			return h.decide()
 		}, outcome{10, 0, RemovalSettling}},
+		"without telemetry nothing goes on the answer that the last removal went by": {10, 5, func(h *herd) Removal {
+			h.in.Now = h.in.Now.Add(removalPoll)
+			h.in.Answer = h.in.Now
+			for i := range h.in.Pods {
+				h.in.Pods[i].Heard = time.Time{}
+			}
+			h.decide()
+			h.remove()
+			h.in.Want = 2
+			h.in.Now = h.in.Now.Add(removalSettle + time.Second)
+			return h.decide()
+		}, outcome{5, 0, RemovalSettling}},
 		"only a leading run of idle marked pods goes, and the first busy one is unmarked": {10, 4, func(h *herd) Removal {
 			h.busy(0, 1)
 			h.round()
