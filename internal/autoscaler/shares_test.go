@@ -92,3 +92,18 @@ func TestSharesOfMany(t *testing.T) {
 		}
 	}
 }
+
+// TestSharesOfSeveralFunctions: the names are bounded, whatever number of functions they are shared by.
+func TestSharesOfSeveralFunctions(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	key := func(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
+	for i := range reported {
+		r.share(key(fmt.Sprintf("a%02d", i)), []string{"s:1"}, []string{"f"})
+		r.share(key(fmt.Sprintf("b%02d", i)), []string{"s:1"}, []string{"g"})
+	}
+	names, _, _ := r.share(key("c"), []string{"s:1"}, []string{"f", "g"})
+	if len(names) != reported || names[0] != "a00" {
+		t.Errorf("got %v, want the first %d", names, reported)
+	}
+}
