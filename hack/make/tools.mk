@@ -11,7 +11,8 @@ GOLANGCI_LINT := $(call tool-path,golangci-lint,golangci-lint)
 HELM := $(call tool-path,helm,helm)
 KUBECONFORM := $(call tool-path,kubeconform,kubeconform)
 CYCLONEDX := $(call tool-path,cyclonedx-gomod,cyclonedx-gomod)
-export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX
+GOVULNCHECK := $(call tool-path,govulncheck,govulncheck)
+export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX GOVULNCHECK
 
 $(CONTROLLER_GEN):
 	@$(ROOT)/hack/tools/build controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen $@
@@ -23,6 +24,8 @@ $(KUBECONFORM):
 	@$(ROOT)/hack/tools/build kubeconform github.com/yannh/kubeconform/cmd/kubeconform $@
 $(CYCLONEDX):
 	@$(ROOT)/hack/tools/build cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod $@
+$(GOVULNCHECK):
+	@$(ROOT)/hack/tools/build govulncheck golang.org/x/vuln/cmd/govulncheck $@
 
 .PHONY: tools
 tools: $(CONTROLLER_GEN) $(HELM) $(GOLANGCI_LINT) $(KUBECONFORM) $(CYCLONEDX) ## build the developer tools into the cache

@@ -47,6 +47,10 @@ shellcheck: ## lint the shell scripts
 	@echo "verify: shellcheck"
 	@hack/shellcheck
 
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## known vulnerabilities that the code can reach; skipped if the Go vulnerability database is out of reach
+	@hack/vulncheck
+
 .PHONY: links
 links: ## check links and anchors between the Markdown files
 	@echo "verify: links"

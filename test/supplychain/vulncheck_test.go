@@ -1,0 +1,62 @@
+package supplychain
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// hack/vulncheck fails if the tool finds something, and says that it checked nothing if there is no database.
+func TestVulncheck(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed: apt-get install curl")
+	}
+	tests := map[string]struct {
+		database http.HandlerFunc
+		tool     string // in testdata
+		status   int
+		want     []string
+	}{
+		"nothing found": {found, "clean", 0, []string{"args: -db http://127.0.0.1", "no known vulnerability is reachable"}},
+		"found":         {found, "finds", 3, []string{"upgrade the modules"}},
+		"no database":   {http.NotFound, "finds", 0, []string{"SKIPPED, nothing was checked", "set VULNDB"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(tt.database)
+			defer server.Close()
+			cmd := exec.CommandContext(t.Context(), "../../hack/vulncheck")
+			cmd.Env = append(os.Environ(), "GOVULNCHECK="+tool(t, tt.tool), "VULNDB="+server.URL, "no_proxy=*")
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != tt.status {
+				t.Errorf("%v, want status %d", err, tt.status)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("no %q in:\n%s", want, out)
+				}
+			}
+			if ran := strings.Contains(string(out), "args: "); ran != (name != "no database") {
+				t.Errorf("the tool ran: %t", ran)
+			}
+		})
+	}
+}
+
+// tool is the absolute path of a program in testdata.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func found(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
