@@ -65,9 +65,10 @@ func (w *workerProcess) trouble(addr, reason, letter string) {
 		code, why := w.get("/readyz")
 		return code == 503 && strings.Contains(why, reason)
 	})
-	if !strings.Contains(w.log.String(), "Jobs can't be started") || !strings.Contains(w.log.String(), reason) {
-		w.t.Errorf("the log doesn't say %q", reason)
-	}
+	eventually(w.t, "the log says so", func() bool {
+		log := w.log.String()
+		return strings.Contains(log, "Jobs can't be started") && strings.Contains(log, reason)
+	})
 }
 
 // recovered waits until all jobs of f have completed.
@@ -76,9 +77,10 @@ func (w *workerProcess) recovered(addr string, jobs int) {
 	eventually(w.t, fmt.Sprintf("%d jobs complete", jobs), func() bool {
 		return w.metric(`gearman_worker_jobs_total{function="f",result="completed",reason="ok"}`) == fmt.Sprint(jobs)
 	})
-	if total, _ := queued(w.t, addr, "f"); total != 0 {
-		w.t.Errorf("%d jobs are left", total)
-	}
+	eventually(w.t, "no job is left", func() bool {
+		total, _ := queued(w.t, addr, "f")
+		return total == 0
+	})
 	eventually(w.t, "the worker is ready again", func() bool { code, _ := w.get("/readyz"); return code == 200 })
 	w.notFailed()
 }

@@ -164,7 +164,5 @@ func TestNoSpoolDirectory(t *testing.T) {
 	if a, err := newSubmitter(t, server.Addr).do("f", large); err != nil || a.Result != large {
 		t.Errorf("packet %d with %d bytes, %v", a.End, len(a.Result), err)
 	}
-	if !strings.Contains(w.log.String(), "kept in memory") {
-		t.Error("the log does not say so")
-	}
+	eventually(t, "the log says so", func() bool { return strings.Contains(w.log.String(), "kept in memory") })
 }

@@ -80,11 +80,11 @@ func (l *ledger) end(id int, pod, how string, completed bool, now time.Time) {
 	}
 }
 
-// counts are the jobs of a pool that are not completed, and the attempts that run.
-func (l *ledger) counts(pool int) (open, runs int) {
+// running is how many attempts at a pool's jobs run.
+func (l *ledger) running(pool int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open[pool], l.runs[pool]
+	return l.runs[pool]
 }
 
 // takePeak is the most jobs of a pool that were open at once since it was asked last.

@@ -96,7 +96,7 @@ func (m *monitor) run(ctx context.Context) {
 func (w *World) snapshot(pool int) snapshot {
 	s := snapshot{at: time.Now()}
 	s.open = w.ledger.takePeak(pool)
-	_, s.runs = w.ledger.counts(pool)
+	s.runs = w.ledger.running(pool)
 	p, _ := w.kube.Object(kube.KindPool, w.key(pool)).(*v1alpha1.GearmanWorkerPool)
 	d, _ := w.kube.Object(kube.KindDeployment, w.key(pool)).(*appsv1.Deployment)
 	if p == nil || d == nil {
@@ -204,7 +204,7 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 	case old.DeletionTimestamp == nil && p.DeletionTimestamp != nil:
 		w.trace.add("pod %s is terminating", p.Name)
 		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
-			_, runs := w.ledger.counts(pool)
+			runs := w.ledger.running(pool)
 			w.monitor.podRemoved(pool, runs > 0)
 		}
 	case ready(old) != ready(p):
