@@ -22,7 +22,7 @@ func TestMakeTargets(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, names := range regexp.MustCompile(`(?m)^([a-z][a-z0-9 -]*):(?:[^=]|$)`).FindAllStringSubmatch(string(data), -1) {
-			for _, name := range strings.Fields(names[1]) {
+			for name := range strings.FieldsSeq(names[1]) {
 				targets[name] = true
 			}
 		}
