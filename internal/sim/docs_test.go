@@ -16,6 +16,7 @@ func TestExampleOfTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(data)
+	prose := strings.Join(strings.Fields(page), " ") // without the places where lines are wrapped
 	const begin = 300
 	w := &Workload{Functions: []string{"resize"}, Servers: 1, Concurrency: 1, Horizon: 1200}
 	for i := range 40 { // from which the pool learns
@@ -37,11 +38,11 @@ func TestExampleOfTheDocs(t *testing.T) {
 				t.Errorf("the page lacks the row %s", row)
 			}
 		case 55:
-			if want := fmt.Sprintf("wants %d replicas, and has %d", o.decision.Replicas, p.Replicas); !strings.Contains(page, want) {
+			if want := fmt.Sprintf("wants %d replicas, and has %d", o.decision.Replicas, p.Replicas); !strings.Contains(prose, want) {
 				t.Errorf("the page lacks %q", want)
 			}
 		case 65:
-			if want := fmt.Sprintf("%d pods are left", p.Replicas); !strings.Contains(page, want) {
+			if want := fmt.Sprintf("%d pods are left", p.Replicas); !strings.Contains(prose, want) {
 				t.Errorf("the page lacks %q", want)
 			}
 		}
@@ -53,7 +54,7 @@ func TestExampleOfTheDocs(t *testing.T) {
 		fmt.Sprintf("starts %.0f%% of these jobs late on %d pods", five.MissPercent(0), five.Peak),
 		fmt.Sprintf("orders %d pods", one.Peak), fmt.Sprintf("uses %.1f times", one.WorkerHours/r.WorkerHours), fmt.Sprintf("starts %.0f%% late", one.MissPercent(0)),
 	} {
-		if !strings.Contains(strings.Join(strings.Fields(page), " "), want) {
+		if !strings.Contains(prose, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
