@@ -228,7 +228,7 @@ func TestReload(t *testing.T) {
 	f.write(catter + "  minReplicas: many\n")
 	f.awaitLog("the pools stay as they are")
 	f.reload <- struct{}{} // asked for, it is tried again
-	f.await("a second complaint", func(page.Pool) bool { return strings.Count(f.log.String(), "stay as they are") == 2 })
+	f.await("a second complaint", func(page.Pool) bool { return strings.Count(f.log.String(), "the pools stay as they are") >= 2 })
 	if p := f.pool(); p.Ready != 2 || p.Workers[0].Name != before.Workers[0].Name {
 		t.Errorf("the pool is %+v, want it as it was", p)
 	}
