@@ -88,7 +88,9 @@ func TestDeleteNamespace(t *testing.T) {
 	log, err := s.OperatorLogSince(ctx, begin)
 	must(t, err)
 	for line := range strings.Lines(log) {
-		if strings.Contains(line, s.Namespace) && strings.Contains(line, `"level":"ERROR"`) {
+		// client-go logs an event that was on its way when the namespace began to end.
+		late := strings.Contains(line, "Server rejected event") && strings.Contains(line, "it is being terminated")
+		if strings.Contains(line, s.Namespace) && strings.Contains(line, `"level":"ERROR"`) && !late {
 			t.Errorf("the operator complains: %s", line)
 		}
 	}
