@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -57,6 +58,7 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 	for _, s := range []source.Source{
 		source.Kind[client.Object](c, &v1alpha1.GearmanWorkerPool{}, &handler.EnqueueRequestForObject{}, changed),
 		source.Kind[client.Object](c, &v1alpha1.GearmanWorkerPool{}, r.ofTarget(""), changed),
+		source.Kind[client.Object](c, &v1alpha1.GearmanWorkerPool{}, handler.Funcs{UpdateFunc: r.seen}),
 		source.Kind[client.Object](c, &appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(ofOwner)),
 		source.Kind[client.Object](c, &appsv1.Deployment{}, r.ofTarget("Deployment")),
 		source.Kind[client.Object](c, &appsv1.StatefulSet{}, r.ofTarget("StatefulSet")),
@@ -68,6 +70,12 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 		}
 	}
 	return mgr.Add(ctl)
+}
+
+// seen tells the record of a pool what the cache shows. A change of the status alone, as the operator's own writes are,
+// enqueues nothing.
+func (r *PoolReconciler) seen(_ context.Context, e event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	r.pools.Seen(client.ObjectKeyFromObject(e.ObjectNew), e.ObjectNew.GetResourceVersion())
 }
 
 // ofOwner enqueues the pool that owns the object of an event.

@@ -204,14 +204,18 @@ func (p *Pool) WroteStatus(version string, status *v1alpha1.GearmanWorkerPoolSta
 // UnseenStatus returns a copy of the status that was written last if the cache, which shows the pool at this version,
 // is behind it; nil if it isn't, or if that can't be known.
 func (p *Pool) UnseenStatus(version string) *v1alpha1.GearmanWorkerPoolStatus {
+	p.seen(version)
+	return p.unseen.status.DeepCopy() // nil if it was seen
+}
+
+// seen forgets the status that was written last, unless the cache, which shows the pool at this version, is behind it.
+func (p *Pool) seen(version string) {
 	if p.unseen.status == nil {
-		return nil
+		return
 	}
 	if order, err := resourceversion.CompareResourceVersion(version, p.unseen.version); err != nil || order >= 0 {
 		p.unseen = unseenStatus{}
-		return nil
 	}
-	return p.unseen.status.DeepCopy()
 }
 
 // GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any

@@ -55,6 +55,12 @@ func (r *Registry) known(key types.NamespacedName, fn func(*Pool)) {
 	}
 }
 
+// Seen notes that the cache shows a pool at this resource version: a status that was written before need not be
+// remembered any more.
+func (r *Registry) Seen(key types.NamespacedName, version string) {
+	r.known(key, func(p *Pool) { p.seen(version) })
+}
+
 // keys returns the pools that have a record.
 func (r *Registry) keys() []types.NamespacedName {
 	r.mu.Lock()

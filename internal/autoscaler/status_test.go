@@ -3,6 +3,8 @@ package autoscaler
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
@@ -27,6 +29,9 @@ func TestUnseenStatus(t *testing.T) {
 			}
 			written := &v1alpha1.GearmanWorkerPoolStatus{Functions: "f"}
 			p.WroteStatus(tt.wrote, written)
+			if p.unseen.status == nil {
+				t.Fatal("what was written is not remembered")
+			}
 			got := p.UnseenStatus(tt.cached)
 			if (got != nil) != tt.unseen {
 				t.Fatalf("got %v, want a status: %t", got, tt.unseen)
@@ -38,5 +43,27 @@ func TestUnseenStatus(t *testing.T) {
 				t.Error("a status that was seen is kept")
 			}
 		})
+	}
+}
+
+// TestSeen: nothing of a status is kept once the cache has it, though the pool is not reconciled for long.
+func TestSeen(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	key := types.NamespacedName{Namespace: "ns", Name: "p"}
+	r.Seen(key, "11") // of a pool without a record
+	if len(r.pools) != 0 {
+		t.Fatal("a pool that is only seen got a record")
+	}
+	kept := func() (kept bool) {
+		r.Do(key, func(p *Pool) { kept = p.unseen.status != nil })
+		return kept
+	}
+	r.Do(key, func(p *Pool) { p.WroteStatus("12", &v1alpha1.GearmanWorkerPoolStatus{}) })
+	if r.Seen(key, "11"); !kept() {
+		t.Error("the status is forgotten before the cache shows it")
+	}
+	if r.Seen(key, "12"); kept() {
+		t.Error("the status is kept though the cache shows it")
 	}
 }
