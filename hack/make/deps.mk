@@ -1,7 +1,8 @@
 # Debian packages that tests start: two job servers, the clients and workers of other languages for the interop suite, the languages of
-# the examples (with what three of them need), and that of Argo CD's health checks.
+# the examples (with what three of them need), that of Argo CD's health checks, and curl for
+# the scripts.
 DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman python3 nodejs ruby lua5.1 \
-	imagemagick esbuild python3-django
+	imagemagick esbuild python3-django curl
 
 .PHONY: deps
 deps: ## install the Debian packages that tests need (only what is missing)

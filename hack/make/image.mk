@@ -24,7 +24,7 @@ demo-images: ## images of gearmand and of the demo's job, from Debian's packages
 	@$(ROOT)/test/images/demo.sh $(ROOT)/build/image/demo.tar
 
 .PHONY: publish-check
-publish-check: cluster-up $(HELM) demo-images plugin ## publish to a registry of its own, install from it by Helm and by Kustomize, and run a pool
+publish-check: cluster-up $(HELM) demo-images plugin ## publish to a registry of its own, install from it with Helm and with Kustomize, and run a pool
 	@eval "$$($(MAKE) --no-print-directory -s cluster-env)"; VERSION="$(VERSION)" DEMO_ARCHIVES="$(DEMO_ARCHIVES)" HELM="$(HELM)" CLUSTER_DIR="$(CLUSTER_DIR)" hack/publish-check
 
 EXAMPLES := php python shell http

@@ -10,21 +10,21 @@ import (
 	"testing"
 )
 
-// hack/vulncheck fails if the tool finds something, and says that it checked nothing if there is no database.
+// hack/vulncheck fails if the tool finds something or the database that was named has no answer, and says that it checked
+// nothing if the public database has none.
 func TestVulncheck(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed: apt-get install curl")
-	}
 	tests := map[string]struct {
 		database http.HandlerFunc
 		tool     string // in testdata
+		public   bool   // the database is not named
 		status   int
 		want     []string
 	}{
-		"nothing found": {found, "clean", 0, []string{"args: -db http://127.0.0.1", "no known vulnerability is reachable"}},
-		"found":         {found, "finds", 3, []string{"upgrade the modules"}},
-		"no database":   {http.NotFound, "finds", 0, []string{"SKIPPED, nothing was checked", "set VULNDB"}},
+		"nothing found":                    {found, "clean", false, 0, []string{"args: -db http://127.0.0.1", "no known vulnerability is reachable"}},
+		"found":                            {found, "finds", false, 3, []string{"upgrade the modules"}},
+		"the named database has no answer": {http.NotFound, "finds", false, 1, []string{"correct VULNDB"}},
+		"no public database":               {http.NotFound, "finds", true, 0, []string{"SKIPPED, nothing was checked", "set VULNDB"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +32,11 @@ func TestVulncheck(t *testing.T) {
 			server := httptest.NewServer(tt.database)
 			defer server.Close()
 			cmd := exec.CommandContext(t.Context(), "../../hack/vulncheck")
-			cmd.Env = append(os.Environ(), "GOVULNCHECK="+tool(t, tt.tool), "VULNDB="+server.URL, "no_proxy=*")
+			cmd.Env = append(os.Environ(), "GOVULNCHECK="+tool(t, tt.tool), "no_proxy=*", "VULNDB="+server.URL)
+			if tt.public {
+				// The public one's address, through a proxy that is not there.
+				cmd.Env = append(cmd.Env, "VULNDB=", "no_proxy=", "NO_PROXY=", "https_proxy=http://127.0.0.1:1")
+			}
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != tt.status {
 				t.Errorf("%v, want status %d", err, tt.status)
@@ -42,7 +46,7 @@ func TestVulncheck(t *testing.T) {
 					t.Errorf("no %q in:\n%s", want, out)
 				}
 			}
-			if ran := strings.Contains(string(out), "args: "); ran != (name != "no database") {
+			if ran := strings.Contains(string(out), "args: "); ran != strings.Contains(name, "found") {
 				t.Errorf("the tool ran: %t", ran)
 			}
 		})
