@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/httpmode"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
@@ -296,12 +297,11 @@ func TestPools(t *testing.T) {
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	_, port, _ := net.SplitHostPort(addr)
 	service := exec.Command("python3", "http/service.py", port)
 	service.Stdout, service.Stderr = logWriter{t}, logWriter{t}
 	if err := service.Start(); err != nil {

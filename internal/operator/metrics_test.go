@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // Scrapes come one after the other, and one that waits for too long is told so.
@@ -127,12 +128,8 @@ func TestWhoMayScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := jobserver.FreeAddr()
 	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
 	o, err := Parse("manager", []string{"--runtime-image=r", "--metrics-bind-address=" + address})

@@ -166,11 +166,11 @@ done
 func TestBreakerServiceGone(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := freePort(t) // it is listened on again
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
 	start := func(l net.Listener) *httptest.Server {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 		s.Listener = l
@@ -190,7 +190,7 @@ func TestBreakerServiceGone(t *testing.T) {
 		t.Errorf("%d jobs, %d of them running: all are to wait", total, running)
 	}
 	if l, err = net.Listen("tcp", addr); err != nil {
-		t.Skip("the port was taken meanwhile")
+		t.Fatal(err)
 	}
 	service = start(l)
 	defer service.Close()

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // The tests run the real program against a real gearmand.
@@ -87,12 +89,11 @@ func (b *lockedBuffer) lines() int { return strings.Count(b.String(), "\n") }
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // startWorker starts the program and doesn't wait for it to register.

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -188,12 +187,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	first.stop(os.Interrupt)
 	before := version()
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics := l.Addr().String()
-	l.Close()
+	metrics := freePort(t)
 	startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-secure=false", "--metrics-bind-address="+metrics)
 	g.Eventually(func() (string, error) {
 		response, err := http.Get("http://" + metrics + "/statusz")

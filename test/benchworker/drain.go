@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 const function = "bench"
@@ -47,15 +49,6 @@ func (p *process) stop() time.Duration {
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 func (b *bench) startServer() error {
 	path := "/usr/sbin/gearmand"
 	if _, err := os.Stat(path); err != nil {
@@ -65,7 +58,7 @@ func (b *bench) startServer() error {
 		return errors.New("libgearman's command is not installed: apt-get install gearman-tools")
 	}
 	var err error
-	if b.addr, err = freeAddr(); err != nil {
+	if b.addr, err = jobserver.FreeAddr(); err != nil {
 		return err
 	}
 	_, port, _ := strings.Cut(b.addr, ":")
@@ -88,7 +81,7 @@ func await(addr string) error {
 }
 
 func startService(self string) (*process, string, error) {
-	addr, err := freeAddr()
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		return nil, "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // server is a gearmand that can be killed and started again.
@@ -25,17 +26,8 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 func startServer(ctx context.Context, dir string, persistent bool) (*server, error) {
-	addr, err := freeAddr()
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 const concurrency = 4
@@ -31,7 +33,7 @@ type podWorker struct {
 func newWorker(dir string, n int) (*podWorker, error) {
 	w := &podWorker{n: n, dir: dir, tool: filepath.Join(dir, "tool-"+itoa(n))}
 	var err error
-	if w.listen, err = freeAddr(); err != nil {
+	if w.listen, err = jobserver.FreeAddr(); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "journal-"+itoa(n)), 0o755); err != nil {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -142,19 +143,20 @@ func (s *Server) running() bool {
 
 func start(tb testing.TB, path string, args func(port string) []string) *Server {
 	tb.Helper()
-	var err error
+	var last error
 	for range 5 { // another process may take the port between its choice and its use
-		var port string
-		if port, err = freePort(); err != nil {
+		addr, err := FreeAddr()
+		if err != nil {
 			tb.Fatal(err)
 		}
-		s := &Server{Addr: "127.0.0.1:" + port, path: path, args: args(port), log: new(tail)}
-		if err = s.launch(); err == nil {
+		_, port, _ := net.SplitHostPort(addr)
+		s := &Server{Addr: addr, path: path, args: args(port), log: new(tail)}
+		if last = s.launch(); last == nil {
 			tb.Cleanup(s.Stop)
 			return s
 		}
 	}
-	tb.Fatal(err)
+	tb.Fatal(last)
 	return nil
 }
 
@@ -212,14 +214,27 @@ func answers(ctx context.Context, addr string) error {
 	return err
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// FreeAddr returns an address of this machine, 127.0.0.1:PORT, on which nothing listens, for a server that is started later
+// or again. The port is none of those that the kernel hands out to connections and to listeners on port 0, so it is not
+// taken meanwhile by chance; two calls in one process never return the same one.
+func FreeAddr() (string, error) {
+	const first, count = 20_000, 10_000
+	last := errors.New("those that were tried are taken")
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(count)))
+		if _, taken := handedOut.LoadOrStore(addr, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+		last = err
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
+	return "", fmt.Errorf("find a free port from %d to %d: %w", first, first+count-1, last)
 }
+
+var handedOut sync.Map // the addresses that FreeAddr has returned or found taken
 
 // find gives the first of the programs that exists and isn't Perl's where the C server is meant.
 func find(paths ...string) string {

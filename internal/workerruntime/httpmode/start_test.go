@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
@@ -45,12 +46,10 @@ func TestServiceThatTakesNoConnection(t *testing.T) {
 // Check sees a service that has come up.
 func TestServiceThatComesUp(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
 	h := startHandler(t, testOptions(t, "http://"+addr))
 	if ok, why := h.Ready(); ok || why == "" {
 		t.Error("ready without a service")
@@ -58,8 +57,9 @@ func TestServiceThatComesUp(t *testing.T) {
 	if err := h.Check(t.Context()); err == nil {
 		t.Error("the check passes without a service")
 	}
-	if l, err = net.Listen("tcp", addr); err != nil {
-		t.Skip("the port was taken meanwhile")
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	s.Listener = l

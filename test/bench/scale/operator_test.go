@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
 // operator is cmd/manager as a process of its own, so that what it uses is its own.
@@ -222,12 +223,11 @@ func (h histogram) quantile(q float64) float64 {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // cpu is the processor time that a process has used, in seconds; the kernel counts it in hundredths.

@@ -1,0 +1,31 @@
+package jobserver_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+)
+
+// What FreeAddr returns can be listened on, once and again, and is returned once.
+func TestFreeAddr(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 50 {
+		addr, err := jobserver.FreeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[addr] {
+			t.Errorf("%s was returned twice", addr)
+		}
+		seen[addr] = true
+		for range 2 {
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+		}
+	}
+}
