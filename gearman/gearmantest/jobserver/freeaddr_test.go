@@ -11,7 +11,7 @@ import (
 func TestFreeAddr(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for range 50 {
+	for range 120 { // more than a block has
 		addr, err := jobserver.FreeAddr()
 		if err != nil {
 			t.Fatal(err)
@@ -20,7 +20,7 @@ func TestFreeAddr(t *testing.T) {
 			t.Errorf("%s was returned twice", addr)
 		}
 		seen[addr] = true
-		for range 2 {
+		for range 2 { // the kernel keeps no port of a closed listener
 			l, err := net.Listen("tcp", addr)
 			if err != nil {
 				t.Fatal(err)

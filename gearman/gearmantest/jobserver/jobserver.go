@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -215,26 +214,61 @@ func answers(ctx context.Context, addr string) error {
 }
 
 // FreeAddr returns an address of this machine, 127.0.0.1:PORT, on which nothing listens, for a server that is started later
-// or again. The port is none of those that the kernel hands out to connections and to listeners on port 0, so it is not
-// taken meanwhile by chance; two calls in one process never return the same one.
+// or again. The kernel hands the port to nobody: it lies below the range for connections and for listeners on port 0.
+// Two calls never return the same one, and neither do two processes that call it at the same time.
 func FreeAddr() (string, error) {
-	const first, count = 20_000, 10_000
-	last := errors.New("those that were tried are taken")
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(count)))
-		if _, taken := handedOut.LoadOrStore(addr, true); taken {
-			continue
+	ports.Lock()
+	defer ports.Unlock()
+	var taken error
+	for range 10 * portsInBlock {
+		if ports.left == 0 {
+			if err := ports.claim(); err != nil {
+				return "", err
+			}
 		}
+		addr := loopback(ports.next)
+		ports.next, ports.left = ports.next+1, ports.left-1
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
 			return addr, l.Close()
 		}
-		last = err
+		taken = err
 	}
-	return "", fmt.Errorf("find a free port from %d to %d: %w", first, first+count-1, last)
+	return "", fmt.Errorf("find a free port: %w", taken)
 }
 
-var handedOut sync.Map // the addresses that FreeAddr has returned or found taken
+// FreeAddr's ports: blocks of portsInBlock from firstPort on.
+const (
+	firstPort    = 20_000
+	portsInBlock = 50
+	portBlocks   = 200
+)
+
+var ports portBlock
+
+// portBlock is the block of ports that this process hands out from.
+type portBlock struct {
+	sync.Mutex
+	next, left int
+	held       []net.Listener // on the first port of each block that was claimed, for as long as the process lives
+}
+
+// claim takes a block that no other process has: who can listen on its first port has the block.
+func (b *portBlock) claim() error {
+	var taken error
+	for _, i := range rand.Perm(portBlocks) {
+		first := firstPort + i*portsInBlock
+		l, err := net.Listen("tcp", loopback(first))
+		if err == nil {
+			b.held, b.next, b.left = append(b.held, l), first+1, portsInBlock-1
+			return nil
+		}
+		taken = err
+	}
+	return fmt.Errorf("find a block of %d ports from %d on: %w", portsInBlock, firstPort, taken)
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // find gives the first of the programs that exists and isn't Perl's where the C server is meant.
 func find(paths ...string) string {
