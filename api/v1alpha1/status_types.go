@@ -72,7 +72,7 @@ type GearmanWorkerPoolStatus struct {
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
 	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
-	// TooManyJobServers.
+	// TooManyJobServers, WorkersUnfit.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -172,6 +172,7 @@ const (
 	ConditionJobsFailing           = "JobsFailing"
 	ConditionTargetBelowStartTime  = "TargetBelowStartTime"
 	ConditionTooManyJobServers     = "TooManyJobServers"
+	ConditionWorkersUnfit          = "WorkersUnfit"
 )
 
 // LabelPool is the label on a pool's pods. Its value is the pool's name.

@@ -102,10 +102,22 @@ func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
 		}
 		if t := heard[p.UID]; t != nil {
 			q.Heard, q.Busy, q.BusySince = t.LastSeen, int32(t.Busy), t.BusySince
+			q.Trouble = reportedTrouble(t, q.Trouble)
 		}
 		out[i] = q
 	}
 	return out
+}
+
+// reportedTrouble is the trouble that a pod's worker reports, or else what Kubernetes says.
+func reportedTrouble(t *backlog.PodSample, otherwise scaling.Trouble) scaling.Trouble {
+	switch {
+	case !t.TakesNoJobs():
+		return otherwise
+	case t.Unreachable():
+		return scaling.TroubleUnreachable
+	}
+	return scaling.TroubleTakesNoJobs
 }
 
 func phaseOf(p *workload.Pod) scaling.Phase {

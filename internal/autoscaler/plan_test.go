@@ -12,6 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
@@ -207,6 +208,35 @@ func TestAJobServerTakenOutHoldsThePool(t *testing.T) {
 			a.Observe(key, before, observed, noLearnt)
 			if got := a.Observe(key, after, observed, noLearnt).Decision.Held; got != tt.held {
 				t.Errorf("held by %q, want %q", got, tt.held)
+			}
+		})
+	}
+}
+
+// What a worker reports of itself counts before what Kubernetes says of its pod.
+func TestReportedTrouble(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		letter    byte
+		otherwise scaling.Trouble
+		want      scaling.Trouble
+	}{
+		"nothing":                 {0, scaling.TroubleNone, scaling.TroubleNone},
+		"nothing, and it crashes": {0, scaling.TroubleFailing, scaling.TroubleFailing},
+		"no command":              {telemetry.TroubleStart, scaling.TroubleNone, scaling.TroubleTakesNoJobs},
+		"no process":              {telemetry.TroubleProcess, scaling.TroubleFailing, scaling.TroubleTakesNoJobs},
+		"no service":              {telemetry.TroubleUnreachable, scaling.TroubleNone, scaling.TroubleUnreachable},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pods := []workload.Pod{{UID: "a", Ready: true}}
+			if tc.otherwise == scaling.TroubleFailing {
+				pods[0].Trouble = workload.TroubleCrash
+			}
+			sample := backlog.Sample{Pods: []backlog.PodSample{{UID: "a", Trouble: tc.letter}}}
+			if got := rulePods(pods, &sample)[0].Trouble; got != tc.want {
+				t.Errorf("trouble %v, want %v", got, tc.want)
 			}
 		})
 	}

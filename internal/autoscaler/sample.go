@@ -103,7 +103,7 @@ func scalingPods(o *Observed, kind scaling.WorkloadKind, s backlog.Sample, toldS
 		}
 		if t := byUID[p.UID]; t != nil && (p.Ready || s.Partial || t.LastSeen.After(toldSince)) {
 			ps.Telemetry, ps.Busy, ps.Capacity = true, int32(t.Busy), int32(t.Capacity)
-			ps.Registered = t.FirstSeen
+			ps.Registered, ps.TakesNoJobs = t.FirstSeen, t.TakesNoJobs()
 		}
 		pods = append(pods, ps)
 	}

@@ -93,6 +93,15 @@ func TestScalingSample(t *testing.T) {
 				},
 			},
 		},
+		"a pod that takes no jobs": {
+			o: Observed{Workload: workload.State{Replicas: 1}, Pods: []workload.Pod{
+				{Name: "unfit", UID: "a", Created: ago(100), Ready: true, ReadySince: ago(80)},
+			}},
+			sample: backlog.Sample{Pods: []backlog.PodSample{{UID: "a", Capacity: 4, FirstSeen: ago(90), LastSeen: ago(1), Trouble: telemetry.TroubleStart}}},
+			want: scaling.Sample{Replicas: 1, Pods: []scaling.PodSample{
+				{Name: "unfit", Created: ago(100), Registered: ago(90), Ready: true, WasReady: true, Telemetry: true, Capacity: 4, TakesNoJobs: true},
+			}},
+		},
 		"a target, of whose pods none has been seen yet": {
 			kind: scaling.KindTargetDeployment, o: Observed{Workload: workload.State{Replicas: 2, Current: 2, Ready: 1}},
 			want: scaling.Sample{Replicas: 2, Pods: []scaling.PodSample{{Ready: true}, {}}},

@@ -35,7 +35,7 @@ func (p *Pool) probe(law scaling.Policy, in scaling.Sample, fresh bool, now time
 	}
 	var free int32
 	for _, pod := range in.Pods {
-		if pod.Ready && !pod.Terminating && pod.Telemetry {
+		if pod.Ready && !pod.Terminating && pod.Telemetry && !pod.TakesNoJobs {
 			free += max(0, max(pod.Capacity, 1)-pod.Busy)
 		}
 	}

@@ -40,6 +40,7 @@ type podCounters struct {
 	telemetry.Counters
 	seen    bool
 	trusted bool // confirmed from the pod's own address
+	trouble byte // as in the newest report
 }
 
 // podReport is a row of `workers` that speaks for a known pod.
@@ -50,6 +51,7 @@ type podReport struct {
 	version        int  // of the pool's functions
 	start          int64
 	busy, capacity int
+	trouble        byte
 	counters       telemetry.Counters
 }
 
@@ -124,7 +126,7 @@ func (w *Watcher) report(s *server, r *reportRow) (podReport, bool) {
 		}
 		return podReport{
 			pod: p, verified: p.ip != "" && string(r.ip) == p.ip, function: p.pool.functionOf(r.Report), version: p.pool.version,
-			start: r.Start, busy: r.Busy, capacity: r.Capacity, counters: r.Counters,
+			start: r.Start, busy: r.Busy, capacity: r.Capacity, trouble: r.Trouble, counters: r.Counters,
 		}, true
 	}
 	return podReport{}, false
@@ -171,12 +173,29 @@ func (p *podState) merge(r *podReport, now time.Time) {
 		if c.seen || !p.old {
 			p.pool.sums[r.function] = p.pool.sums[r.function].Add(progress(c.Counters, r.counters))
 		}
-		c.Counters, c.seen, c.trusted = r.counters, true, c.trusted || r.verified
+		c.Counters, c.seen, c.trusted, c.trouble = r.counters, true, c.trusted || r.verified, r.trouble
 	}
 	if p.busy != r.busy {
 		p.busySince = now
 	}
 	p.busy, p.capacity, p.lastSeen = r.busy, r.capacity, now
+}
+
+// trouble is why the pod takes no jobs of any function that it reports on; 0 if it takes some.
+func (p *podState) trouble() (letter byte) {
+	for i := range p.counters {
+		c := &p.counters[i]
+		if !c.seen {
+			continue
+		}
+		switch c.trouble {
+		case telemetry.TroubleStart, telemetry.TroubleProcess, telemetry.TroubleUnreachable:
+			letter = c.trouble
+		default:
+			return 0
+		}
+	}
+	return letter
 }
 
 // mapped starts an IPv4 address as a socket for both families shows it.

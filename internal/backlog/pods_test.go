@@ -86,6 +86,41 @@ func TestCountersOfNewPods(t *testing.T) {
 	})
 }
 
+// A pod takes no jobs if it says so of every function that it reports on. A report of 'f' (jobs fail one after the other) or of a letter that is
+// not known yet is no such report.
+func TestPodsThatTakeNoJobs(t *testing.T) {
+	t.Parallel()
+	testTelemetry(t, func(tt *telemetryTest) {
+		start := time.Now()
+		says := func(function string, letter byte) string {
+			r := telemetry.Report{
+				Start: start.UnixMilli(), Full: true, Capacity: 2, Counters: ended(1), Trouble: letter,
+				HasFunction: true, Function: telemetry.FunctionHash(function),
+			}
+			copy(r.UID[:], uidOne)
+			return fmt.Sprintf("10.1.0.1 %s : %s", r.Append(nil), function)
+		}
+		for _, step := range []struct {
+			what string
+			f, g byte
+			want byte
+		}{
+			{"both", telemetry.TroubleStart, telemetry.TroubleStart, telemetry.TroubleStart},
+			{"one of two", telemetry.TroubleStart, 0, 0},
+			{"the other one too", telemetry.TroubleUnreachable, telemetry.TroubleUnreachable, telemetry.TroubleUnreachable},
+			{"jobs fail", telemetry.TroubleFailing, telemetry.TroubleFailing, 0},
+			{"a letter of a newer worker", 'q', 'q', 0},
+			{"no process is ready", telemetry.TroubleProcess, telemetry.TroubleProcess, telemetry.TroubleProcess},
+			{"all is well", 0, 0, 0},
+		} {
+			tt.show(tt.one, says("f", step.f), says("g", step.g))
+			if got := sample(t, tt.w, poolA).Pods[0].Trouble; got != step.want {
+				t.Errorf("%s: %q, want %q", step.what, got, step.want)
+			}
+		}
+	})
+}
+
 func TestCountersAddUp(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {

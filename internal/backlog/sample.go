@@ -63,7 +63,16 @@ type PodSample struct {
 	Started        time.Time // of the process, by the pod's own clock
 	FirstSeen      time.Time // at a job server, first answer with this pod
 	LastSeen       time.Time
+	// Trouble is why the pod takes no jobs, by its worker's own report: telemetry.TroubleStart, TroubleProcess or
+	// TroubleUnreachable. 0: it takes jobs.
+	Trouble byte
 }
+
+// TakesNoJobs reports whether the pod's worker cannot run jobs and takes none.
+func (p *PodSample) TakesNoJobs() bool { return p.Trouble != 0 }
+
+// Unreachable reports whether that is because the service that runs the jobs can't be reached.
+func (p *PodSample) Unreachable() bool { return p.Trouble == telemetry.TroubleUnreachable }
 
 // ServerSample is one job server of a pool, or a name that hasn't led to one.
 type ServerSample struct {
@@ -179,7 +188,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		if q.start != 0 {
 			out.Pods = append(out.Pods, PodSample{
 				UID: q.ref.UID, Name: q.ref.Name, Busy: q.busy, Capacity: q.capacity, BusySince: q.busySince,
-				Started: time.UnixMilli(q.start), FirstSeen: q.firstSeen, LastSeen: q.lastSeen,
+				Started: time.UnixMilli(q.start), FirstSeen: q.firstSeen, LastSeen: q.lastSeen, Trouble: q.trouble(),
 			})
 		}
 	}

@@ -34,6 +34,7 @@ var unhealthy = map[string]metav1.ConditionStatus{
 	v1alpha1.ConditionTooManyJobServers:     metav1.ConditionTrue,
 	v1alpha1.ConditionJobsFailing:           metav1.ConditionTrue,
 	v1alpha1.ConditionTargetBelowStartTime:  metav1.ConditionTrue,
+	v1alpha1.ConditionWorkersUnfit:          metav1.ConditionTrue,
 }
 
 const (
@@ -145,6 +146,14 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionJobsFailing, ""}: {
 		severity: Critical, title: "Jobs fail.",
 		try: []string{workerLogs, "If it began with a new image, put the old one back.", editPool},
+	},
+	{v1alpha1.ConditionWorkersUnfit, ""}: {
+		severity: Critical, title: "Workers cannot run jobs and take none.",
+		try: []string{"Check the command, its volumes and the log of the pods that the message names.", workerLogs},
+	},
+	{v1alpha1.ConditionWorkersUnfit, "ServiceUnreachable"}: {
+		severity: Critical, title: "The HTTP service that runs the jobs can't be reached.",
+		try: []string{"Check that the service of runtime.http runs and answers.", workerLogs},
 	},
 	{v1alpha1.ConditionTargetBelowStartTime, ""}: {
 		severity: Warning, title: "Pods take longer to start than a job should wait.",

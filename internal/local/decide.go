@@ -86,6 +86,12 @@ func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.Ordering
 		if p.crashes > 1 && !pod.Ready {
 			pod.Trouble = scaling.TroubleFailing
 		}
+		switch t := p.telemetry(w); {
+		case t.Unreachable():
+			pod.Trouble = scaling.TroubleUnreachable
+		case t.TakesNoJobs():
+			pod.Trouble = scaling.TroubleTakesNoJobs
+		}
 		o.Pods = append(o.Pods, pod)
 	}
 	// Workers that wait for their restart.
@@ -128,7 +134,7 @@ func (p *pool) join(now time.Time) scaling.Sample {
 		pod := scaling.PodSample{Name: w.name, Created: w.created, Registered: w.readyAt, Ready: !w.readyAt.IsZero(), Terminating: w.stopping}
 		pod.Broken = !pod.Ready && p.crashes > 1
 		if t := p.telemetry(w); !t.LastSeen.IsZero() {
-			pod.Telemetry, pod.Busy, pod.Capacity = true, int32(t.Busy), int32(t.Capacity)
+			pod.Telemetry, pod.Busy, pod.Capacity, pod.TakesNoJobs = true, int32(t.Busy), int32(t.Capacity), t.TakesNoJobs()
 		}
 		if w.stopping {
 			draining += int64(pod.Busy)
@@ -203,7 +209,7 @@ const (
 func (p *pool) probe(in *scaling.Sample, now time.Time) {
 	free := int32(0)
 	for _, pod := range in.Pods {
-		if pod.Ready && !pod.Terminating && pod.Telemetry {
+		if pod.Ready && !pod.Terminating && pod.Telemetry && !pod.TakesNoJobs {
 			free += max(0, max(pod.Capacity, 1)-pod.Busy)
 		}
 	}

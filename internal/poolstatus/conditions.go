@@ -39,6 +39,8 @@ const (
 	ReasonNoJobCompletes     = "NoJobCompletes"
 	ReasonMostJobsFail       = "MostJobsFail"
 	ReasonSlowStart          = "PodsStartSlowly"
+	ReasonJobsNotStarting    = "JobsNotStarting"
+	ReasonServiceUnreachable = "ServiceUnreachable"
 )
 
 // setConditions sets every condition that the operator owns. Messages hold no counts and no times,
@@ -62,6 +64,7 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	reachable, reason, message := reachability(&f.View)
 	set(v1alpha1.ConditionJobServersReachable, reachable, reason, message)
 
+	broken, why := podsWithoutJobs(&f.View.Sample), unfitReason(&f.View.Sample)
 	switch {
 	case f.Stall.Reason != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
@@ -73,6 +76,8 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 	case f.Trouble != "" && (f.NoWorker || f.RollingOut):
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonPodsNotStarting, "workers can't start: "+f.Trouble.Advice())
+	case len(broken) > 0 && len(broken) == len(f.View.Sample.Pods) && f.View.Decision.Replicas > 0:
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, why, "no pod can run jobs: see the condition "+v1alpha1.ConditionWorkersUnfit)
 	case f.RollingOut:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRollout, "pods of an older template are being replaced")
 	default:
@@ -106,11 +111,40 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
 	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
 		"at least half of the jobs that ended in the last minutes failed, more than usual: check the worker logs")
+	flag(v1alpha1.ConditionWorkersUnfit, len(broken) > 0, why, unfitMessage(why)+some(broken))
 	flag(v1alpha1.ConditionTargetBelowStartTime, f.View.SlowStart, ReasonSlowStart,
 		"a pod takes longer to start than scaling.targetWaitSeconds, so jobs that wait for a new pod start late: "+
 			"raise the target or minReplicas, or make the pods start faster")
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
 		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))
+}
+
+// podsWithoutJobs names the pods whose workers report that they cannot run jobs and take none, sorted.
+func podsWithoutJobs(s *backlog.Sample) (names []string) {
+	for i := range s.Pods {
+		if p := &s.Pods[i]; p.TakesNoJobs() {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// unfitReason is why pods take no jobs: the service, only if it is the reason of them all.
+func unfitReason(s *backlog.Sample) string {
+	for i := range s.Pods {
+		if p := &s.Pods[i]; p.TakesNoJobs() && !p.Unreachable() {
+			return ReasonJobsNotStarting
+		}
+	}
+	return ReasonServiceUnreachable
+}
+
+func unfitMessage(reason string) string {
+	if reason == ReasonServiceUnreachable {
+		return "workers take no jobs because runtime.http's service can't be reached; check the service. Pods: "
+	}
+	return "workers take no jobs because the command can't be started or has no process ready; check the worker logs. Pods: "
 }
 
 // excessMessage says of what there is too much.

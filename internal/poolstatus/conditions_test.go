@@ -14,6 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
@@ -34,6 +35,7 @@ func TestConditions(t *testing.T) {
 		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
 		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected", "ScaleDownBlocked": "False AsExpected", "ForeignPods": "False AsExpected",
 		"TooManyJobServers": "False AsExpected", "JobsFailing": "False AsExpected", "TargetBelowStartTime": "False AsExpected",
+		"WorkersUnfit": "False AsExpected",
 	}
 	tests := map[string]struct {
 		facts Facts
@@ -74,7 +76,14 @@ func TestConditions(t *testing.T) {
 		"not for long":                        {with(auto(ok), func(f *Facts) { f.Removal.Reason = scaling.RemovalUnready }), nil},
 		"shared":                              {with(auto(ok), func(f *Facts) { f.Shared = []string{"other"} }), map[string]string{"FunctionShared": "True SharedWithPools"}},
 		"jobs fail":                           {with(auto(ok), func(f *Facts) { f.View.Failing = true }), map[string]string{"JobsFailing": "True MostJobsFail"}},
-		"slow start":                          {with(auto(ok), func(f *Facts) { f.View.SlowStart = true }), map[string]string{"TargetBelowStartTime": "True PodsStartSlowly"}},
+		"some pods have no command": {with(auto(ok), func(f *Facts) {
+			f.View.Sample.Pods = []backlog.PodSample{{Name: "a"}, {Name: "b", Trouble: telemetry.TroubleStart}, {Name: "c", Trouble: telemetry.TroubleUnreachable}}
+		}), map[string]string{"WorkersUnfit": "True JobsNotStarting"}},
+		"no pod reaches the service": {with(auto(ok), func(f *Facts) {
+			f.View.Decision.Replicas = 2
+			f.View.Sample.Pods = []backlog.PodSample{{Name: "a", Trouble: telemetry.TroubleUnreachable}, {Name: "b", Trouble: telemetry.TroubleUnreachable}}
+		}), map[string]string{"Ready": "False ServiceUnreachable", "WorkersUnfit": "True ServiceUnreachable"}},
+		"slow start": {with(auto(ok), func(f *Facts) { f.View.SlowStart = true }), map[string]string{"TargetBelowStartTime": "True PodsStartSlowly"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

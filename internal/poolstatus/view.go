@@ -52,6 +52,7 @@ type Mark struct {
 	notRunnable, notProgressing bool
 	failing, slowStart          bool
 	excess                      backlog.Excess
+	broken                      uint64 // a hash of the pods that take no jobs
 	servers                     uint64 // a hash of their states
 }
 
@@ -63,6 +64,11 @@ func MarkOf(v *View) Mark {
 		failing: v.Failing, slowStart: v.SlowStart, excess: v.Sample.Excess,
 	}
 	h := fnv.New64a()
+	for _, name := range podsWithoutJobs(&v.Sample) {
+		_, _ = h.Write(append([]byte(name), 0)) // a hash takes whatever it is given
+	}
+	m.broken = h.Sum64()
+	h.Reset()
 	var buffer [128]byte
 	for i := range v.Sample.Servers {
 		s := &v.Sample.Servers[i]

@@ -1,6 +1,7 @@
 package scaling
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -351,5 +352,27 @@ func TestDecide(t *testing.T) {
 				t.Errorf("no message for reason %q", got.Reason)
 			}
 		})
+	}
+}
+
+// Pods that take no jobs have no slots, ready or not.
+func TestPodsThatTakeNoJobsHaveNoSlots(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	slots := func(unfit int) int {
+		in := Sample{Replicas: 3, Answering: 1, Functions: []FunctionSample{{Name: "f", Total: 40, LongestQueue: 40}}}
+		for i := range 3 {
+			in.Pods = append(in.Pods, PodSample{
+				Name: fmt.Sprint(i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, WasReady: true, Telemetry: true, Capacity: 4,
+				TakesNoJobs: i < unfit,
+			})
+		}
+		d, _ := Decide(Policy{MaxReplicas: 100}, NewState(Learnt{}, start), in, start)
+		return int(d.Terms.Slots)
+	}
+	for unfit, want := range []int{12, 8, 4, 0} {
+		if got := slots(unfit); got != want {
+			t.Errorf("%d pods that take no jobs: %d slots, want %d", unfit, got, want)
+		}
 	}
 }

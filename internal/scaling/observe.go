@@ -137,7 +137,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			if !p.Telemetry {
 				v.dark += slots
 			}
-		case p.Broken || age > patience && !p.Gated:
+		case p.Broken || p.TakesNoJobs || age > patience && !p.Gated:
 			v.broken += slots
 		default:
 			v.starting += slots
@@ -162,8 +162,8 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 	}
 }
 
-// works tells whether a pod is there to take jobs.
-func (p *PodSample) works() bool { return p.Ready || p.Telemetry }
+// works reports whether a pod can take jobs.
+func (p *PodSample) works() bool { return (p.Ready || p.Telemetry) && !p.TakesNoJobs }
 
 // ownAndForeign adds up the running jobs that telemetry tells of (running) and the others (foreign).
 func (v *view) ownAndForeign(functions []FunctionSample) {

@@ -70,7 +70,11 @@ func (o *Order) Blocked() int32 { return o.Unschedulable + o.Failing + o.Refused
 // Blocked reports whether a pod can't start, for a reason other than how long starting takes.
 func (p *Pod) Blocked(now time.Time, start time.Duration) bool {
 	switch {
-	case p.Terminating || p.proven(now) || p.Trouble == TroubleGated:
+	case p.Terminating || p.Trouble == TroubleGated:
+		return false
+	case p.Trouble.reported():
+		return true
+	case p.proven(now):
 		return false
 	case p.Trouble != TroubleNone:
 		return true
@@ -84,7 +88,11 @@ func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySinc
 func startPatience(start time.Duration) time.Duration { return 4*start + time.Minute }
 
 // census counts a pool's replicas by what they are.
-type census struct{ working, starting, unschedulable, failing, refused, excused int32 }
+type census struct {
+	working, starting, unschedulable, failing, refused, excused int32
+
+	unreachable int32 // of those that fail, the ones whose service can't be reached
+}
 
 func (c *census) blocked() int32 { return c.unschedulable + c.failing + c.refused }
 
@@ -121,7 +129,7 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		if _, waited := s.Waited[p.UID]; waited && p.Assigned {
 			s.Waited[p.UID] = true
 		}
-		fresh = fresh || p.proven(in.Now) && !p.ReadySince.Before(s.Since)
+		fresh = fresh || !p.Trouble.reported() && p.proven(in.Now) && !p.ReadySince.Before(s.Since)
 		switch blocked := p.Blocked(in.Now, in.Start); {
 		case blocked && p.Trouble == TroubleUnschedulable:
 			c.unschedulable++
@@ -138,6 +146,9 @@ func (s *OrderingState) count(in *OrderingInput) census {
 				c.excused++
 			} else {
 				c.failing++
+				if p.Trouble == TroubleUnreachable {
+					c.unreachable++
+				}
 			}
 		case p.Ready:
 			c.working++
@@ -215,6 +226,10 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 	if c.blocked() == 0 {
 		return
 	}
+	if c.working == 0 && c.unreachable > 0 {
+		o.Replicas, o.Limited = in.Replicas, true // no pod reaches the service
+		return
+	}
 	if c.failing > 0 && in.Now.Sub(s.FailingSince) >= anotherTry {
 		allowed++ // all that are allowed may have met bad nodes: one more is tried, until it is given up
 	}
@@ -239,7 +254,8 @@ func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32
 
 // giveUp takes back the replicas beyond the allowance where none has started for long.
 func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *Order) {
-	if c.blocked() <= allowed {
+	blocked := c.blocked() - c.unreachable // those work again when their service does
+	if blocked <= allowed {
 		s.Over = time.Time{}
 		return
 	}
@@ -250,7 +266,7 @@ func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *O
 	if c.failing+c.refused > 0 {
 		after = giveUpFailing
 	}
-	if n := c.working + c.starting + c.excused + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
+	if n := c.working + c.starting + c.excused + c.unreachable + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
 		o.Replicas, o.Limited = n, true
 	}
 }

@@ -71,6 +71,13 @@ func (c *crowd) run(d time.Duration) *crowd {
 	return c
 }
 
+// all lets every pod have the trouble; Kubernetes goes on calling those ready that are.
+func (c *crowd) all(t Trouble) {
+	for i := range c.in.Pods {
+		c.in.Pods[i].Trouble = t
+	}
+}
+
 func (c *crowd) decide() Order {
 	o, s := Grow(&c.in, c.state)
 	c.state, c.last = s, o
@@ -104,6 +111,37 @@ func TestGrow(t *testing.T) {
 			newCrowd(1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] }),
 			func(c *crowd) { c.run(6 * time.Minute) },
 			outcome{3, 3, false},
+		},
+		"sixty jobs and a command that no pod has: three pods at most": {
+			newCrowd(1, all(TroubleTakesNoJobs)), func(c *crowd) {
+				c.run(time.Minute)
+				c.slots = 60
+				c.run(time.Hour)
+			}, outcome{3, 3, true},
+		},
+		"a service that no pod reaches orders no pod": {
+			newCrowd(1, all(TroubleUnreachable)), func(c *crowd) {
+				c.run(time.Minute)
+				c.slots = 60
+				c.run(time.Hour)
+			}, outcome{1, 1, true},
+		},
+		"a service that is down takes no pod back": {
+			newCrowd(10, all(TroubleNone)), func(c *crowd) {
+				c.run(10 * time.Minute)
+				c.all(TroubleUnreachable)
+				c.slots = 60
+				c.run(time.Hour)
+			}, outcome{10, 10, true},
+		},
+		"pods that were ready for long and take no jobs any more order no others": {
+			newCrowd(3, all(TroubleNone)), func(c *crowd) {
+				c.run(10 * time.Minute)
+				c.fate = all(TroubleTakesNoJobs)
+				c.all(TroubleTakesNoJobs)
+				c.slots = 60
+				c.run(4 * time.Minute)
+			}, outcome{3, 3, true},
 		},
 		"one job and a scheduling gate: one pod":      {newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false}},
 		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true}},

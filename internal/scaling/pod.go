@@ -18,9 +18,14 @@ type Trouble uint8
 const (
 	TroubleNone          Trouble = iota
 	TroubleUnschedulable         // no node takes it
-	TroubleFailing               // its image, container or configuration fails, it crashes again and again, or its circuit breaker is open
+	TroubleFailing               // its image, container or configuration fails, or it crashes again and again
 	TroubleGated                 // a scheduling gate holds it back (Kueue): it is starting
+	TroubleTakesNoJobs           // its worker cannot run jobs and takes none: its circuit breaker is open
+	TroubleUnreachable           // likewise, because the service that runs the jobs can't be reached: another pod would not reach it either
 )
+
+// reported reports whether the trouble is the worker's own report, whatever Kubernetes says of the pod.
+func (t Trouble) reported() bool { return t == TroubleTakesNoJobs || t == TroubleUnreachable }
 
 // Pod is one pod of a pool as the removal and ordering rules see it. Pods that have ended are left out.
 type Pod struct {

@@ -66,6 +66,8 @@ type PodSample struct {
 	Gated bool
 	// Broken: it can't start for a reason that has nothing to do with its boot time (its image can't be pulled, it can't be scheduled, it crashes again and again).
 	Broken bool
+	// TakesNoJobs: its worker reports that it cannot run jobs and takes none. It has no slots until that ends.
+	TakesNoJobs bool
 	// Telemetry: its client id was seen. Busy and Capacity are its slots by telemetry (Capacity 0: the pool's concurrency).
 	Telemetry      bool
 	Busy, Capacity int32
