@@ -160,7 +160,9 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		}
 	}()
 
-	if err := process.Seclude(); err != nil {
+	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
+		r.log.LogAttrs(all, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system", slog.Any("error", err))
+	} else if err != nil {
 		r.log.LogAttrs(all, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
 	}
 	if err := process.AdoptOrphans(); err != nil {
