@@ -34,8 +34,10 @@ func TestEventsWakeUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(r)
-	defer unix.Close(w)
+	t.Cleanup(func() {
+		unix.Close(r)
+		unix.Close(w)
+	})
 	if _, err := unix.Write(w, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +50,7 @@ func TestEventsWakeUp(t *testing.T) {
 		"the end":      {(*Events).Close, os.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e, err := NewEvents()
 			if err != nil {
 				t.Fatal(err)

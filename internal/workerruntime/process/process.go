@@ -42,8 +42,7 @@ func (s Status) String() string {
 type Process struct {
 	Pid int
 
-	table  *Table
-	exitFD int // readable once the process has ended
+	table *Table
 	watcher
 
 	mu     sync.Mutex
@@ -63,7 +62,7 @@ func (t *Table) Start(s *Spec) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Path, err)
 	}
-	p := &Process{Pid: pid, table: t, exitFD: -1}
+	p := &Process{Pid: pid, table: t, watcher: watcher{exitFD: -1}}
 	if err := p.watch(pidfd); err != nil {
 		p.Signal(syscall.SIGKILL)
 		p.Reap()

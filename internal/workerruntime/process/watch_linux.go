@@ -9,8 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher holds nothing: the kernel tells of a process's end.
-type watcher struct{}
+// watcher learns of a process's end by a descriptor of the kernel.
+type watcher struct {
+	exitFD int // readable once the process has ended
+}
 
 // attributes of a new process. The group makes the whole family reachable by one signal. Pdeathsig ends the child if this
 // process is killed: its job goes to another worker then, and must not run on here as well. (Go never ends the thread

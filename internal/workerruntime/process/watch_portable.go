@@ -10,7 +10,8 @@ import (
 
 // watcher learns of a process's end by a goroutine that waits for it.
 type watcher struct {
-	ended chan struct{} // closed once the process has ended; it is a zombie then
+	exitFD int           // readable once the process has ended
+	ended  chan struct{} // closed once the process has ended; it is a zombie then
 }
 
 // attributes of a new process: a group of its own. There is no portable way to end a child with its parent.
