@@ -56,7 +56,7 @@ func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handl
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the clean-up
 	t.Cleanup(func() {
-		w.StopNow()
+		_ = w.StopAndCancel(context.Background()) // which never ends
 		if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
 			t.Error(err)
 		}

@@ -180,7 +180,9 @@ func work(server *gearmantest.Server, function string, h worker.Handler) (stop f
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.Background()) }()
 	return func() {
-		w.Stop()
+		if err := w.Stop(context.Background()); err != nil {
+			log.Fatal(err)
+		}
 		if err := <-done; err != nil {
 			log.Fatal(err)
 		}

@@ -300,7 +300,7 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 						t.Errorf("%+v: the job is not held", st)
 					}
 					if !heals {
-						w.Stop()
+						w.beginStop()
 						time.Sleep(time.Minute)
 						if st := s.Function("f"); st.Total != 1 || st.Running != 0 {
 							t.Errorf("%+v: the job has not gone back", st)

@@ -106,7 +106,7 @@ func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option)
 	}
 	r := &running{Worker: w, done: make(chan error, 1)}
 	go func() { r.done <- w.Run(context.WithoutCancel(t.Context())) }() // wait joins it
-	t.Cleanup(func() { w.StopNow(); _ = r.wait() })
+	t.Cleanup(func() { w.beginStopAndCancel(); _ = r.wait() })
 	return r
 }
 
@@ -229,7 +229,7 @@ func TestOutcomes(t *testing.T) {
 					}
 				})
 			}
-			w.Stop()
+			w.beginStop()
 			if err := w.wait(); err != nil {
 				t.Error(err)
 			}
@@ -263,7 +263,7 @@ func TestRequeue(t *testing.T) {
 	if got := c.next(); got != "WORK_COMPLETE|"+h+"|x" {
 		t.Error(got)
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -303,7 +303,7 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 		}
 	}
 	close(release)
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -339,7 +339,7 @@ func TestSpooledPayload(t *testing.T) {
 			}
 		}
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -386,7 +386,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 		t.Errorf("%d connections were lost", n)
 	}
 	for _, w := range []*running{plain, decided} {
-		w.Stop()
+		w.beginStop()
 		if err := w.wait(); err != nil {
 			t.Error(err)
 		}
@@ -423,7 +423,7 @@ func TestMistakes(t *testing.T) {
 	if err := w.Handle("f", reverse); err == nil {
 		t.Error("a function was registered twice")
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.Run(t.Context()); err != nil {
 		t.Error(err)
 	}

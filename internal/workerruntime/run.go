@@ -277,7 +277,7 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 			default:
 				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()))
-				r.worker.StopNow()
+				_ = r.worker.StopAndCancel(ctx) // Run returns why the worker stopped
 			}
 		}
 	}

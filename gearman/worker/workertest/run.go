@@ -84,7 +84,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 			close(ended)
 		})
 	})
-	stop := context.AfterFunc(ctx, w.StopNow)
+	stop := context.AfterFunc(ctx, func() { _ = w.StopAndCancel(ctx) }) // ctx has ended, so it doesn't wait
 	defer stop()
 	seen, leave := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() {
@@ -101,7 +101,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	})
 	<-ended
 	leave()
-	w.StopNow()
+	_ = w.StopAndCancel(context.WithoutCancel(ctx)) // it waits for as long as the handler takes
 	running.Wait()
 	if rec.Outcome < worker.Requeued {
 		rec.Result, rec.Err = results[0].Data, results[0].Err

@@ -175,7 +175,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	var start time.Time
 	var before, after runtime.MemStats
 	var end time.Duration
-	err = w.Handle(function, func(context.Context, *worker.Job) ([]byte, error) {
+	err = w.Handle(function, func(ctx context.Context, _ *worker.Job) ([]byte, error) {
 		switch count.Add(1) {
 		case 1:
 			runtime.ReadMemStats(&before)
@@ -183,7 +183,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 		case int64(n):
 			end = time.Since(start)
 			runtime.ReadMemStats(&after)
-			w.Stop()
+			return nil, w.Stop(ctx) // of its own handler: it doesn't wait
 		}
 		return nil, nil
 	})
