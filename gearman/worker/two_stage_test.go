@@ -91,7 +91,15 @@ func TestStopFromItsOwnHandler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := func(ctx context.Context, w *Worker) error { return stop.call(w, context.WithoutCancel(ctx)) }
+				h := func(ctx context.Context, w *Worker) error {
+					ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
+					defer cancel()
+					err := stop.call(w, ctx)
+					if err != nil {
+						t.Errorf("from the handler: %v, want that it doesn't wait", err)
+					}
+					return err
+				}
 				stopping(t, h, func(_ *Worker, run <-chan error) {
 					if err := <-run; !errors.Is(err, stop.want) {
 						t.Errorf("Run: %v, want %v", err, stop.want)
