@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -171,7 +172,7 @@ func TestOutcomes(t *testing.T) {
 		"fail":    func(context.Context, *Job) ([]byte, error) { return nil, errors.New("no") },
 		"panic":   func(context.Context, *Job) ([]byte, error) { panic("oops") },
 		"except": func(context.Context, *Job) ([]byte, error) {
-			return nil, fmt.Errorf("x: %w", Exception([]byte("boom")))
+			return nil, fmt.Errorf("x: %w", &gearman.JobError{Exception: []byte("boom")})
 		},
 		"reader": func(_ context.Context, j *Job) ([]byte, error) {
 			return nil, j.ResultFrom(strings.NewReader("from a reader"), 13)
@@ -360,7 +361,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 			t.Errorf("%d bytes are kept, and spool %v", len(j.Payload()), j.Spool())
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return Exception([]byte("decided"))
+			return &gearman.JobError{Exception: []byte("decided")}
 		}
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
@@ -53,7 +54,7 @@ func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs 
 func (js *jobs) handle(h *handler) worker.Handler {
 	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
 		j := &job.Job{
-			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(), Attempt: wj.Attempt(),
+			Function: wj.Function(), Handle: wj.Handle(), Unique: string(wj.Key()), Attempt: wj.Attempt(),
 			Body: wj.Payload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
 		}
 		runCtx := ctx
@@ -115,12 +116,12 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 	case job.Requeued:
 		return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
 	}
-	failure := &worker.JobError{
+	failure := &gearman.JobError{
 		Reason: string(o.Reason), Message: o.Message, Detail: o.Detail,
 		Permanent: o.Permanent, Crashed: o.Crashed, TimedOut: o.Reason == job.TimedOut,
 	}
 	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
-		return nil, errors.Join(worker.Exception(exceptionText(o)), failure)
+		failure.Exception = exceptionText(o)
 	}
 	return nil, failure
 }

@@ -68,7 +68,7 @@ func TestBench(t *testing.T) {
 				f.add(fmt.Sprint("raw_submit_", window), rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
 			}
 			ours := func() {
-				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoUnique: true, Background: true}, s.submit, window)))
+				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoKey: true, Background: true}, s.submit, window)))
 			}
 			inTurn(round, raw, ours)
 		}
