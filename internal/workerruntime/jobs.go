@@ -250,8 +250,6 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	if js.isDraining() && (d.Outcome == worker.Lost || d.Outcome == worker.Requeued && !s.neverRan) {
 		js.undone++
 	}
-	js.busy--
-	last := js.busy == 0
 	js.mu.Unlock()
 	if errors.Is(d.Err, proto.ErrTooLarge) { // its handler was not asked
 		s.reason = job.Rejected
@@ -263,15 +261,19 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	}
 	result, counted := resultOf(d.Outcome)
 	js.metrics.ended(wj.Function(), result, s.reason, now.Sub(s.started))
+	if d.Outcome == worker.Retried {
+		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
+	}
+	js.mu.Lock()
+	js.busy-- // after it is counted: whoever sees that no job runs finds all of them in the metrics
+	last := js.busy == 0
+	js.mu.Unlock()
 	js.announcer.ended(wj.Function(), s.started, now, counted, last)
 	switch d.Outcome {
-	case worker.Retried:
-		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
 	case worker.Buried:
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job has failed for good and went to the dead letter function",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
-	}
-	if d.Outcome == worker.Lost {
+	case worker.Lost:
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job's outcome could not be sent, the job server runs it again",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Any("error", d.Err))
 	}
