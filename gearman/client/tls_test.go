@@ -69,9 +69,7 @@ func TestTLSEverywhere(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := w.Stop(within(t)); err != nil {
-		t.Error(err)
-	}
+	w.Stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -162,7 +162,7 @@ func TestSlotsLimitAFunction(t *testing.T) {
 			t.Errorf("slots %v", slots)
 		}
 		mu.Unlock()
-		w.beginStop()
+		w.Stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

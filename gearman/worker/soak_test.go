@@ -88,7 +88,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		time.Sleep(rand.N(12 * time.Millisecond))
 		feed(rand.IntN(3))
-		w.beginStop()
+		w.Stop()
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		return true
 	})
-	w.beginStop()
+	w.Stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -107,7 +106,7 @@ func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option)
 	}
 	r := &running{Worker: w, done: make(chan error, 1)}
 	go func() { r.done <- w.Run(context.WithoutCancel(t.Context())) }() // wait joins it
-	t.Cleanup(func() { w.beginStopAndCancel(); _ = r.wait() })
+	t.Cleanup(func() { w.StopNow(); _ = r.wait() })
 	return r
 }
 
@@ -172,7 +171,7 @@ func TestOutcomes(t *testing.T) {
 		"fail":    func(context.Context, *Job) ([]byte, error) { return nil, errors.New("no") },
 		"panic":   func(context.Context, *Job) ([]byte, error) { panic("oops") },
 		"except": func(context.Context, *Job) ([]byte, error) {
-			return nil, fmt.Errorf("x: %w", &gearman.JobError{Exception: []byte("boom")})
+			return nil, fmt.Errorf("x: %w", Exception([]byte("boom")))
 		},
 		"reader": func(_ context.Context, j *Job) ([]byte, error) {
 			return nil, j.ResultFrom(strings.NewReader("from a reader"), 13)
@@ -230,7 +229,7 @@ func TestOutcomes(t *testing.T) {
 					}
 				})
 			}
-			w.beginStop()
+			w.Stop()
 			if err := w.wait(); err != nil {
 				t.Error(err)
 			}
@@ -264,7 +263,7 @@ func TestRequeue(t *testing.T) {
 	if got := c.next(); got != "WORK_COMPLETE|"+h+"|x" {
 		t.Error(got)
 	}
-	w.beginStop()
+	w.Stop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -304,7 +303,7 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 		}
 	}
 	close(release)
-	w.beginStop()
+	w.Stop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -340,7 +339,7 @@ func TestSpooledPayload(t *testing.T) {
 			}
 		}
 	}
-	w.beginStop()
+	w.Stop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -361,7 +360,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 			t.Errorf("%d bytes are kept, and spool %v", len(j.Payload()), j.Spool())
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return &gearman.JobError{Exception: []byte("decided")}
+			return Exception([]byte("decided"))
 		}
 		return err
 	}
@@ -387,7 +386,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 		t.Errorf("%d connections were lost", n)
 	}
 	for _, w := range []*running{plain, decided} {
-		w.beginStop()
+		w.Stop()
 		if err := w.wait(); err != nil {
 			t.Error(err)
 		}
@@ -424,7 +423,7 @@ func TestMistakes(t *testing.T) {
 	if err := w.Handle("f", reverse); err == nil {
 		t.Error("a function was registered twice")
 	}
-	w.beginStop()
+	w.Stop()
 	if err := w.Run(t.Context()); err != nil {
 		t.Error(err)
 	}

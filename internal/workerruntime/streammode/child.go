@@ -70,11 +70,12 @@ func (p *Pool) start() (*child, error) {
 		return nil, err
 	}
 	pipe := func() (r, w int) {
-		r, w, err := process.Pipe()
-		if err == nil {
-			opened = append(opened, r, w)
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			return -1, -1
 		}
-		return r, w
+		opened = append(opened, fds[0], fds[1])
+		return fds[0], fds[1]
 	}
 	inR, inW := pipe()
 	outR, outW := pipe()
