@@ -78,6 +78,7 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		}
 	})
 	x.facts.Removal = plan.Removal
+	r.noteHeldBack(x, plan.Order.Limited)
 	var failed error
 	for _, c := range plan.Costs {
 		if err := applyDeletionCost(ctx, r.scale, x.pool.Namespace, c.Pod, c.Cost); err != nil {
@@ -92,6 +93,15 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		return ctrl.Result{}, nil
 	}
 	return ctrl.Result{}, r.writeReplicas(ctx, x, plan.Replicas)
+}
+
+// noteHeldBack notes whether growth is held back because pods can't start, and has the pool reconciled when that is over.
+func (r *PoolReconciler) noteHeldBack(x *run, limited bool) {
+	var remaining time.Duration
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { x.facts.HeldBack, remaining = p.HeldBack(limited, r.clock.Now()) })
+	if x.facts.HeldBack {
+		x.refresh = min(x.refresh, remaining)
+	}
 }
 
 // writeReplicas sets the workload's replicas. What the API server answers counts: its admission may

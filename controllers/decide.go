@@ -63,7 +63,7 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 func (r *PoolReconciler) watchJobServers(_ context.Context, x *run) (ctrl.Result, error) {
 	pods := make([]backlog.PodRef, len(x.pods))
 	for i, p := range x.pods {
-		pods[i] = backlog.PodRef{UID: p.UID, Name: p.Name, IP: p.IP}
+		pods[i] = backlog.PodRef{UID: p.UID, Name: p.Name, IP: p.IP, Terminating: p.Terminating && !p.Marks.HostNetwork}
 	}
 	watch := func() error {
 		sub := x.spec.Poll

@@ -423,6 +423,43 @@ func TestApplyReplicas(t *testing.T) {
 	})
 }
 
+// TestGrowthHeldBack: while pods that were ordered can't start, fewer are ordered than wanted, and the conditions say so until
+// none has failed for a while.
+func TestGrowthHeldBack(t *testing.T) {
+	t.Parallel()
+	p := newPool("p")
+	w := newWorld(t, p.DeepCopy(), ownedBy(t, p, 2))
+	apply := func(pods ...workload.Pod) *run {
+		t.Helper()
+		x := w.run("p")
+		if _, err := w.readWorkload(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		x.pods = pods
+		x.facts.View = poolstatus.View{At: w.clock.Now(), Decision: scaling.Decision{Apply: true, Replicas: 9, Ceiling: 9}}
+		if _, err := w.applyReplicas(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	failing := workload.Pod{Name: "a", UID: "1", Trouble: workload.TroubleImage}
+	x := apply(failing, workload.Pod{Name: "b", UID: "2", Trouble: workload.TroubleImage})
+	if !x.facts.HeldBack || x.refresh > poolstatus.Calm {
+		t.Fatalf("no pod starts: held back %v, reconciled again after %s", x.facts.HeldBack, x.refresh)
+	}
+	ready := func(name string) workload.Pod {
+		return workload.Pod{Name: name, UID: name, Ready: true, ReadySince: w.clock.Now().Add(-time.Hour), Created: w.clock.Now().Add(-time.Hour)}
+	}
+	w.clock.SetTime(w.clock.Now().Add(poolstatus.Calm / 2))
+	if x := apply(ready("a"), ready("b")); !x.facts.HeldBack {
+		t.Error("between two crashes the condition ends")
+	}
+	w.clock.SetTime(w.clock.Now().Add(poolstatus.Calm))
+	if x := apply(ready("a"), ready("b")); x.facts.HeldBack {
+		t.Error("all pods have been ready for a while, and growth still counts as held back")
+	}
+}
+
 // polled is facts of a pool whose job server answers.
 func polled(w *world, x *run) {
 	x.facts.View = poolstatus.View{Sample: backlog.Sample{Servers: []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, LastGood: w.clock.Now()}}}}

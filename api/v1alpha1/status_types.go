@@ -72,7 +72,7 @@ type GearmanWorkerPoolStatus struct {
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
 	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
-	// TooManyJobServers, WorkersUnfit.
+	// TooManyJobServers, WorkersUnfit, TerminatingPodsTakeJobs.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -158,21 +158,22 @@ type MeasuredFunction struct {
 
 // Condition types of a pool. Ready, Reconciling and Stalled follow the kstatus conventions.
 const (
-	ConditionReady                 = "Ready"
-	ConditionReconciling           = "Reconciling"
-	ConditionStalled               = "Stalled"
-	ConditionJobServersReachable   = "JobServersReachable"
-	ConditionScalingActive         = "ScalingActive"
-	ConditionScalingLimited        = "ScalingLimited"
-	ConditionBacklogNotRunnable    = "BacklogNotRunnable"
-	ConditionBacklogNotProgressing = "BacklogNotProgressing"
-	ConditionScaleDownBlocked      = "ScaleDownBlocked"
-	ConditionForeignPods           = "ForeignPods"
-	ConditionFunctionShared        = "FunctionShared"
-	ConditionJobsFailing           = "JobsFailing"
-	ConditionTargetBelowStartTime  = "TargetBelowStartTime"
-	ConditionTooManyJobServers     = "TooManyJobServers"
-	ConditionWorkersUnfit          = "WorkersUnfit"
+	ConditionReady                   = "Ready"
+	ConditionReconciling             = "Reconciling"
+	ConditionStalled                 = "Stalled"
+	ConditionJobServersReachable     = "JobServersReachable"
+	ConditionScalingActive           = "ScalingActive"
+	ConditionScalingLimited          = "ScalingLimited"
+	ConditionBacklogNotRunnable      = "BacklogNotRunnable"
+	ConditionBacklogNotProgressing   = "BacklogNotProgressing"
+	ConditionScaleDownBlocked        = "ScaleDownBlocked"
+	ConditionForeignPods             = "ForeignPods"
+	ConditionFunctionShared          = "FunctionShared"
+	ConditionJobsFailing             = "JobsFailing"
+	ConditionTargetBelowStartTime    = "TargetBelowStartTime"
+	ConditionTooManyJobServers       = "TooManyJobServers"
+	ConditionWorkersUnfit            = "WorkersUnfit"
+	ConditionTerminatingPodsTakeJobs = "TerminatingPodsTakeJobs"
 )
 
 // LabelPool is the label on a pool's pods. Its value is the pool's name.

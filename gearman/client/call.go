@@ -98,7 +98,7 @@ type call struct {
 	number int    // in its set
 	chunk  *chunk // of a large payload
 	result Result
-	boom   *ExceptionError // a worker's exception on a server where that ends nothing
+	boom   []byte // a worker's exception, nil if there was none; on Perl's server it ends nothing
 	ended  bool
 	left   bool
 }
@@ -125,8 +125,8 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("submit %s: %w: %w", t.Function, errNotSent, context.Cause(ctx))
 	}
-	err := c.choose(ctx, t.Unique, c.routeOf(t, k.box), func(x *conn) (bool, error) {
-		ticket := &ticket{call: k, background: t.Background, alone: t.Unique == ""}
+	err := c.choose(ctx, t.Key, c.routeOf(t, k.box), func(x *conn) (bool, error) {
+		ticket := &ticket{call: k, background: t.Background, alone: t.Key == ""}
 		chunk, err := c.stageTask(ctx, x, request{ticket: ticket}, t)
 		if err != nil {
 			return ctx.Err() != nil, err // not sent, for certain: the next server may have it
@@ -158,8 +158,8 @@ func (c *Client) appendTask(dst []byte, typ proto.Type, t *Task, payload []byte)
 	if c.o.Prefix != "" {
 		name = c.o.Prefix + name
 	}
-	unique := t.Unique
-	if unique == "" && t.Background && !t.NoUnique {
+	unique := string(t.Key)
+	if unique == "" && t.Background && !t.NoKey {
 		unique = c.keys.next()
 	}
 	if typ == proto.TypeSubmitJobEpoch {
@@ -267,12 +267,14 @@ func (k *call) handle(ev event) {
 			t.OnWarning(ev.data)
 		}
 	case exception:
-		k.boom = &ExceptionError{Data: ev.data}
+		if k.boom = ev.data; k.boom == nil {
+			k.boom = []byte{}
+		}
 		if t.OnException != nil {
 			t.OnException(ev.data)
 		}
 		if ev.final {
-			k.end(k.wrap(k.boom))
+			k.end(k.wrap(k.failure()))
 		}
 	case completed:
 		if k.result.Data == nil {
@@ -286,8 +288,8 @@ func (k *call) handle(ev event) {
 		k.end(nil)
 	case failed:
 		err := ev.err
-		if k.boom != nil && errors.Is(err, ErrFailed) {
-			err = k.boom
+		if errors.Is(err, ErrFailed) {
+			err = k.failure()
 		}
 		k.end(k.wrap(err))
 	}
@@ -306,6 +308,15 @@ func (k *call) part(data []byte) {
 		return
 	}
 	k.result.Data = append(k.result.Data, data...)
+}
+
+// failure is what the worker told of the job's failure.
+func (k *call) failure() *gearman.JobError {
+	e := &gearman.JobError{Reason: gearman.ReasonFailed, Exception: k.boom, ID: k.result.ID, Function: k.task.Function}
+	if k.boom != nil {
+		e.Reason = gearman.ReasonException
+	}
+	return e
 }
 
 // wrap names the job in an error about it.

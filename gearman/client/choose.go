@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // bulk is the size in bytes from which a payload or a result travels apart from what is small.
@@ -61,15 +63,15 @@ func (f *functionSet) add(name string) {
 
 // choose calls try with the servers for a job, best first, until it takes one: those in quarantine only if all others have failed.
 // try's errors are collected; stop ends the search with its error.
-func (c *Client) choose(ctx context.Context, unique string, r route, try func(*conn) (stop bool, err error)) error {
+func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(*conn) (stop bool, err error)) error {
 	for again := false; ; again = true {
 		servers, err := c.resolved(ctx)
 		if err != nil {
 			return err
 		}
 		before := c.snap.Load()
-		s := search{c: c, r: r, try: try, sticky: c.o.Select == InOrder || c.o.Select == ByUnique && unique != ""}
-		if done, err := s.run(ctx, c.ordered(servers, unique)); done {
+		s := search{c: c, r: r, try: try, sticky: c.o.Select == InOrder || c.o.Select == ByKey && key != ""}
+		if done, err := s.run(ctx, c.ordered(servers, key)); done {
 			return err
 		}
 		if after := c.snap.Load(); again || slices.Equal(before.servers, after.servers) {
@@ -79,13 +81,13 @@ func (c *Client) choose(ctx context.Context, unique string, r route, try func(*c
 }
 
 // ordered puts the servers in the order in which a job is to try them.
-func (c *Client) ordered(servers []*server, unique string) []*server {
+func (c *Client) ordered(servers []*server, key gearman.Key) []*server {
 	n := len(servers)
 	start := 0
 	switch {
 	case n == 1, c.o.Select == InOrder:
-	case c.o.Select == ByUnique && unique != "":
-		return rank(servers, unique)
+	case c.o.Select == ByKey && key != "":
+		return rank(servers, key)
 	case c.o.Select == Random:
 		start = rand.IntN(n)
 	default:
@@ -189,7 +191,7 @@ func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server
 }
 
 // rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that comes or goes moves only its own keys.
-func rank(servers []*server, unique string) []*server {
+func rank(servers []*server, key gearman.Key) []*server {
 	type scored struct {
 		s     *server
 		score uint64
@@ -199,7 +201,7 @@ func rank(servers []*server, unique string) []*server {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(s.ep.Addr)) // never fails
 		_, _ = h.Write([]byte{0})
-		_, _ = h.Write([]byte(unique))
+		_, _ = h.Write([]byte(key))
 		all[i] = scored{s, mix(h.Sum64())}
 	}
 	slices.SortFunc(all, func(a, b scored) int { return cmp.Compare(b.score, a.score) })

@@ -108,7 +108,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Do runs a job in the foreground and returns its result. The error is ErrFailed or an ExceptionError if the worker ended the job so, else it
+// Do runs a job in the foreground and returns its result. The error is a *[gearman.JobError] (which is ErrFailed) if the worker failed the job, else it
 // tells the server and the step that went wrong. What the server itself refused is a [proto.ServerError].
 func (c *Client) Do(ctx context.Context, function string, payload []byte, opts ...Option) ([]byte, error) {
 	t := &Task{Function: function, Payload: payload}
@@ -137,7 +137,7 @@ func (c *Client) check(t *Task) error {
 	if err := proto.CheckFunction(c.o.Prefix + t.Function); err != nil {
 		return err
 	}
-	if err := proto.CheckUnique(t.Unique); err != nil {
+	if err := proto.CheckUnique(string(t.Key)); err != nil {
 		return err
 	}
 	switch {
@@ -165,23 +165,23 @@ func (c *Client) Status(ctx context.Context, id gearman.JobID) (JobStatus, error
 	return c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatus(dst, id.Handle) })
 }
 
-// StatusByUnique asks for the job with a unique key, one server after the other until one knows it: with ByUnique the one that is chosen for the
+// StatusByKey asks for the job with a unique key, one server after the other until one knows it: with ByKey the one that is chosen for the
 // key first, since a job can have gone to the next one while that was away. A server that can't be asked is an error only if no
 // other knows the job. Perl's server doesn't know the question.
-func (c *Client) StatusByUnique(ctx context.Context, unique string) (JobStatus, error) {
-	if err := proto.CheckUnique(unique); err != nil {
+func (c *Client) StatusByKey(ctx context.Context, key gearman.Key) (JobStatus, error) {
+	if err := proto.CheckUnique(string(key)); err != nil {
 		return JobStatus{}, err
 	}
 	servers, err := c.resolved(ctx)
 	if err != nil {
 		return JobStatus{}, err
 	}
-	if c.o.Select == ByUnique {
-		servers = rank(servers, unique)
+	if c.o.Select == ByKey {
+		servers = rank(servers, key)
 	}
 	var errs []error
 	for _, s := range servers {
-		st, err := c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatusUnique(dst, unique) })
+		st, err := c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatusUnique(dst, string(key)) })
 		if err == nil && st.Known {
 			return st, nil
 		}

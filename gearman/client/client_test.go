@@ -56,7 +56,7 @@ func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handl
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the clean-up
 	t.Cleanup(func() {
-		w.StopNow()
+		_ = w.StopAndCancel(context.Background()) // which never ends
 		if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
 			t.Error(err)
 		}
@@ -76,13 +76,15 @@ func within(t *testing.T) context.Context {
 }
 
 var handlers = map[string]worker.Handler{
-	"echo":   func(_ context.Context, j *worker.Job) ([]byte, error) { return j.Payload(), nil },
-	"fail":   func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
-	"except": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) },
+	"echo": func(_ context.Context, j *worker.Job) ([]byte, error) { return j.Payload(), nil },
+	"fail": func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
+	"except": func(context.Context, *worker.Job) ([]byte, error) {
+		return nil, &gearman.JobError{Exception: []byte("boom")}
+	},
 	"talk": func(_ context.Context, j *worker.Job) ([]byte, error) {
 		return []byte("end"), errors.Join(j.Status(1, 3), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")))
 	},
-	"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Unique()), nil },
+	"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Key()), nil },
 	"stuck": func(ctx context.Context, _ *worker.Job) ([]byte, error) {
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
@@ -105,7 +107,7 @@ func TestForeground(t *testing.T) {
 					t.Errorf("Do: %.40q, %v", got, err)
 				}
 			}
-			if got, err := plain.Do(ctx, "unique", nil, client.WithUnique("key"), client.WithPriority(gearman.High)); err != nil ||
+			if got, err := plain.Do(ctx, "unique", nil, client.WithKey("key"), client.WithPriority(gearman.High)); err != nil ||
 				string(got) != "key" && name != "perl" {
 				t.Errorf("unique key: %q, %v", got, err)
 			}
@@ -113,9 +115,9 @@ func TestForeground(t *testing.T) {
 			if !errors.Is(err, client.ErrFailed) || !strings.Contains(err.Error(), addr) {
 				t.Errorf("fail: %v", err)
 			}
-			var ee *client.ExceptionError
+			var ee *gearman.JobError
 			_, err = plain.Do(ctx, "except", nil)
-			if !errors.Is(err, client.ErrFailed) || errors.As(err, &ee) {
+			if !errors.Is(err, client.ErrFailed) || !errors.As(err, &ee) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed || ee.Function != "except" || ee.ID.Server != addr {
 				t.Errorf("exception that was not asked for: %v", err)
 			}
 			var told string
@@ -124,7 +126,7 @@ func TestForeground(t *testing.T) {
 				t.Error(err)
 			}
 			res, err := excepting.RunSet(ctx, &client.Task{Function: "except", OnException: func(b []byte) { told = string(b) }})
-			if err != nil || !errors.As(res[0].Err, &ee) || string(ee.Data) != "boom" || told != "boom" || !errors.Is(res[0].Err, client.ErrFailed) {
+			if err != nil || !errors.As(res[0].Err, &ee) || string(ee.Exception) != "boom" || ee.Reason != gearman.ReasonException || told != "boom" || !errors.Is(res[0].Err, client.ErrFailed) {
 				t.Errorf("exception: %v, %v, %q", err, res[0].Err, told)
 			}
 			if err := plain.Echo(ctx, []byte("x\x00y")); err != nil {
@@ -165,7 +167,7 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 			var tasks []*client.Task
 			statuses := make([]int, 3)
 			for i := range 3 {
-				tasks = append(tasks, &client.Task{Function: "joined", Unique: "k", OnStatus: func(_, _ uint64) { statuses[i]++ }})
+				tasks = append(tasks, &client.Task{Function: "joined", Key: "k", OnStatus: func(_, _ uint64) { statuses[i]++ }})
 			}
 			done := make(chan struct{})
 			var results []client.Result
@@ -204,17 +206,17 @@ func TestBackgroundAndStatus(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	c := newClient(t, client.Options{Servers: []string{addr}})
 	ctx := within(t)
-	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(gearman.Low), client.WithUnique("key"))
+	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(gearman.Low), client.WithKey("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := c.Background(ctx, "f", []byte("x"), client.WithUnique("key")); err != nil || again != low {
+	if again, err := c.Background(ctx, "f", []byte("x"), client.WithKey("key")); err != nil || again != low {
 		t.Errorf("the same key: %v, %v, want %v", again, err, low)
 	}
 	if _, err := c.Background(ctx, "f", []byte("high"), client.WithPriority(gearman.High)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Background(ctx, "f", []byte("same"), client.UniqueByPayload()); err != nil {
+	if _, err := c.Background(ctx, "f", []byte("same"), client.WithPayloadKey()); err != nil {
 		t.Fatal(err)
 	}
 	at, err := c.Background(ctx, "later", nil, client.At(time.Now().Add(time.Hour)))
@@ -226,11 +228,11 @@ func TestBackgroundAndStatus(t *testing.T) {
 			t.Errorf("Status: %+v, %v", st, err)
 		}
 	}
-	if st, err := c.StatusByUnique(ctx, "key"); err != nil || !st.Known {
-		t.Errorf("StatusByUnique: %+v, %v", st, err)
+	if st, err := c.StatusByKey(ctx, "key"); err != nil || !st.Known {
+		t.Errorf("StatusByKey: %+v, %v", st, err)
 	}
-	if st, err := c.StatusByUnique(ctx, "no such"); err != nil || st.Known {
-		t.Errorf("StatusByUnique of nothing: %+v, %v", st, err)
+	if st, err := c.StatusByKey(ctx, "no such"); err != nil || st.Known {
+		t.Errorf("StatusByKey of nothing: %+v, %v", st, err)
 	}
 	if st, err := c.Status(ctx, gearman.JobID{Server: addr, Handle: "H:x:99"}); err != nil || st.Known {
 		t.Errorf("Status of nothing: %+v, %v", st, err)
@@ -271,7 +273,7 @@ func TestMistakes(t *testing.T) {
 		want error
 	}{
 		"name":           {client.Task{Function: "a b"}, proto.ErrName},
-		"unique":         {client.Task{Function: "f", Unique: strings.Repeat("u", 64)}, proto.ErrName},
+		"unique":         {client.Task{Function: "f", Key: gearman.Key(strings.Repeat("u", 64))}, proto.ErrName},
 		"priority":       {client.Task{Function: "f", Priority: 7}, client.ErrTask},
 		"delayed":        {client.Task{Function: "f", At: time.Now()}, client.ErrTask},
 		"delayed high":   {client.Task{Function: "f", Background: true, At: time.Now(), Priority: gearman.High}, client.ErrTask},

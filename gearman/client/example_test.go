@@ -26,11 +26,11 @@ func ExampleClient_Background() {
 	defer c.Close()
 
 	ctx := context.Background()
-	first, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithUnique("cat"), client.WithPriority(gearman.High))
+	first, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"), client.WithPriority(gearman.High))
 	if err != nil {
 		log.Fatal(err)
 	}
-	second, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithUnique("cat"))
+	second, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func ExampleClient_RunSet() {
 	stop := work(server, "half", func(_ context.Context, job *worker.Job) ([]byte, error) {
 		n, err := strconv.Atoi(string(job.Payload()))
 		if err != nil {
-			return nil, worker.Exception([]byte("that is no number"))
+			return nil, &gearman.JobError{Exception: []byte("that is no number")}
 		}
 		return strconv.AppendInt(nil, int64(n/2), 10), nil
 	})
@@ -123,10 +123,10 @@ func ExampleClient_RunSet() {
 		log.Fatal(err)
 	}
 	for _, r := range results {
-		var e *client.ExceptionError
+		var e *gearman.JobError
 		switch {
 		case errors.As(r.Err, &e):
-			fmt.Printf("exception: %s\n", e.Data)
+			fmt.Printf("exception: %s\n", e.Exception)
 		case r.Err != nil:
 			fmt.Println(r.Err)
 		case r.Task.Background:
@@ -142,11 +142,11 @@ func ExampleClient_RunSet() {
 }
 
 // Equal keys go to the same server, and are one job there. If it is gone, the next has them.
-func ExampleOptions_byUnique() {
+func ExampleOptions_byKey() {
 	a, b := gearmantest.NewServer(), gearmantest.NewServer()
 	defer a.Close()
 	defer b.Close()
-	c, err := client.New(client.Options{Servers: []string{a.Addr(), b.Addr()}, Select: client.ByUnique})
+	c, err := client.New(client.Options{Servers: []string{a.Addr(), b.Addr()}, Select: client.ByKey})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -154,14 +154,14 @@ func ExampleOptions_byUnique() {
 
 	ctx := context.Background()
 	for range 3 {
-		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.UniqueByPayload()); err != nil {
+		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithPayloadKey()); err != nil {
 			log.Fatal(err)
 		}
 	}
 	fmt.Println("jobs:", a.Function("thumbnail").Total+b.Function("thumbnail").Total)
 	a.Close()
 	b.Close()
-	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.UniqueByPayload())
+	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.WithPayloadKey())
 	fmt.Println(errors.Is(err, client.ErrNoServer) || errors.Is(err, client.ErrUncertain))
 	// Output:
 	// jobs: 1
@@ -180,7 +180,9 @@ func work(server *gearmantest.Server, function string, h worker.Handler) (stop f
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.Background()) }()
 	return func() {
-		w.Stop()
+		if err := w.Stop(context.Background()); err != nil {
+			log.Fatal(err)
+		}
 		if err := <-done; err != nil {
 			log.Fatal(err)
 		}

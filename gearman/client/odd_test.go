@@ -176,8 +176,8 @@ func TestAbandonedCallIsTakenBack(t *testing.T) {
 	}{
 		"accepted":          {task: client.Task{Function: "f"}, cancels: true},
 		"accepted later":    {task: client.Task{Function: "f"}, late: true, cancels: true},
-		"with a key":        {task: client.Task{Function: "f", Unique: "k"}},
-		"later with a key":  {task: client.Task{Function: "f", Unique: "k"}, late: true},
+		"with a key":        {task: client.Task{Function: "f", Key: "k"}},
+		"later with a key":  {task: client.Task{Function: "f", Key: "k"}, late: true},
 		"in the background": {task: client.Task{Function: "f", Background: true}, late: true},
 	}
 	for name, tt := range tests {

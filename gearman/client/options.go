@@ -2,11 +2,8 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -78,9 +75,9 @@ const (
 	RoundRobin Selection = iota
 	// Random takes any.
 	Random
-	// ByUnique sends equal unique keys to the same server, so that it can coalesce them, by rendezvous hashing: when a server
+	// ByKey sends equal unique keys to the same server, so that it can coalesce them, by rendezvous hashing: when a server
 	// comes or goes only its own keys move. Jobs without a key go round.
-	ByUnique
+	ByKey
 	// InOrder takes the first that can be reached, in the order of Options.Servers.
 	InOrder
 )
@@ -91,14 +88,14 @@ type JobStatus struct {
 	Running bool
 	// Numerator and Denominator are how far the worker says it is.
 	Numerator, Denominator uint64
-	// Clients is how many clients wait for the job; only StatusByUnique tells.
+	// Clients is how many clients wait for the job; only StatusByKey tells.
 	Clients uint64
 }
 
 // Errors that callers tell apart.
 var (
-	// ErrFailed: the worker failed the job.
-	ErrFailed = errors.New("the job failed")
+	// ErrFailed: the worker failed the job. The error is a *[gearman.JobError], which has what is known of it.
+	ErrFailed = gearman.ErrJobFailed
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("the client is closed")
 	// ErrUncertain: the connection was lost when a job had been sent and not yet accepted, so it may run or not.
@@ -115,44 +112,23 @@ var (
 	ErrOptions = errors.New("invalid client options")
 )
 
-// ExceptionError is a job that ended with WORK_EXCEPTION, told to clients with Options.Exceptions. It wraps ErrFailed.
-type ExceptionError struct{ Data []byte }
-
-// Error shows the start of the data.
-func (e *ExceptionError) Error() string {
-	const show = 200
-	if len(e.Data) > show {
-		return fmt.Sprintf("the job failed with exception %q...", e.Data[:show])
-	}
-	return fmt.Sprintf("the job failed with exception %q", e.Data)
-}
-
-// Unwrap makes errors.Is(err, ErrFailed) true.
-func (e *ExceptionError) Unwrap() error { return ErrFailed }
-
 // Option is an option of one job.
 type Option func(*Task)
 
 // WithPriority sets the priority.
 func WithPriority(p gearman.Priority) Option { return func(t *Task) { t.Priority = p } }
 
-// WithUnique gives the job a key of at most 63 bytes: while the server has a job of the same function and key, others join it instead of being
-// queued, with the payload and priority of the first.
-func WithUnique(key string) Option { return func(t *Task) { t.Unique = key } }
+// WithKey gives the job a unique key of at most 63 bytes: while the server has a job of the same function and key, others join it instead of
+// being queued, with the payload and priority of the first.
+func WithKey(key gearman.Key) Option { return func(t *Task) { t.Key = key } }
 
-// WithoutUnique sends a background job without any key, rather than with one of its own. gearmand 1.1.20 takes jobs without keys at the same speed
+// WithoutKey sends a background job without any key, rather than with one of its own. gearmand 1.1.20 takes jobs without keys at the same speed
 // however many wait, and jobs with keys the slower the more wait (its `--hashtable-buckets`, 991 by default,
 // can be raised). But with a persistent queue it keeps only the last of such jobs for each function: after a restart the others are lost (seen with gearmand 1.1.20 and libsqlite3).
-func WithoutUnique() Option { return func(t *Task) { t.NoUnique = true } }
+func WithoutKey() Option { return func(t *Task) { t.NoKey = true } }
 
-// UniqueByPayload gives the job a key made of its payload, so that equal jobs join. The key is the same for any client of this
-// package; it isn't the server's own "-", so that it can choose the server, too.
-func UniqueByPayload() Option {
-	return func(t *Task) {
-		sum := sha256.Sum256(t.Payload)
-		t.Unique = base64.RawURLEncoding.EncodeToString(sum[:]) // 43 bytes; in hex it would be 64, one too many
-	}
-}
+// WithPayloadKey gives the job a key made of its payload ([gearman.KeyOf]), so that equal jobs join.
+func WithPayloadKey() Option { return func(t *Task) { t.Key = gearman.KeyOf(t.Payload) } }
 
 // At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority). Perl's server doesn't know it.
 func At(t time.Time) Option { return func(task *Task) { task.At = t } }
@@ -173,9 +149,9 @@ func OnCreated(f func(gearman.JobID)) Option { return func(t *Task) { t.OnCreate
 // Task is a job to submit: Do and Background make one of their arguments, RunSet and Produce take them.
 type Task struct {
 	Function   string
-	Payload    []byte // not copied: don't change it until the task has ended
-	Unique     string // empty: a foreground job has none, a background job a random one of its own
-	NoUnique   bool   // see WithoutUnique
+	Payload    []byte      // not copied: don't change it until the task has ended
+	Key        gearman.Key // empty: a foreground job has none, a background job a random one of its own
+	NoKey      bool        // see WithoutKey
 	Priority   gearman.Priority
 	Background bool
 	At         time.Time     // background only; zero: now

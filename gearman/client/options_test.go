@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -58,13 +59,13 @@ func TestPrefix(t *testing.T) {
 // A server that leaves takes only its own keys with it, and one that comes takes keys only to itself.
 func TestRendezvousMovesFewKeys(t *testing.T) {
 	t.Parallel()
-	servers, three := memory(t, 3, client.Options{Select: client.ByUnique})
+	servers, three := memory(t, 3, client.Options{Select: client.ByKey})
 	two := newClient(t, client.Options{
-		Servers: []string{servers[0].Addr(), servers[2].Addr()}, Select: client.ByUnique, Dialer: gearmantest.Dialer(servers...),
+		Servers: []string{servers[0].Addr(), servers[2].Addr()}, Select: client.ByKey, Dialer: gearmantest.Dialer(servers...),
 	})
 	gone, moved := 0, 0
 	for i := range 300 {
-		key := client.WithUnique(fmt.Sprint("key", i))
+		key := client.WithKey(gearman.Key(fmt.Sprint("key", i)))
 		before, err := three.Background(within(t), "f", nil, key)
 		if err != nil {
 			t.Fatal(err)
@@ -87,10 +88,10 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	servers[1].Refuse()
 	servers[1].CloseConnections()
 	fresh := newClient(t, client.Options{
-		Servers: []string{servers[2].Addr(), servers[1].Addr(), servers[0].Addr()}, Select: client.ByUnique, Dialer: gearmantest.Dialer(servers...),
+		Servers: []string{servers[2].Addr(), servers[1].Addr(), servers[0].Addr()}, Select: client.ByKey, Dialer: gearmantest.Dialer(servers...),
 	})
 	for i := range 50 {
-		key := client.WithUnique(fmt.Sprint("key", i))
+		key := client.WithKey(gearman.Key(fmt.Sprint("key", i)))
 		want, err := two.Background(within(t), "f", nil, key)
 		if err != nil {
 			t.Fatal(err)

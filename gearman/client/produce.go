@@ -44,7 +44,7 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	if large {
 		t.Payload = bytes.Clone(t.Payload) // it is written later
 	}
-	err := c.choose(ctx, t.Unique, c.routeOf(t, nil), func(x *conn) (bool, error) {
+	err := c.choose(ctx, t.Key, c.routeOf(t, nil), func(x *conn) (bool, error) {
 		if _, err := c.stageTask(ctx, x, request{produced: true, done: done}, t); err != nil {
 			return ctx.Err() != nil, err
 		}

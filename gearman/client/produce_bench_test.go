@@ -13,7 +13,7 @@ func BenchmarkProduce(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	t := &client.Task{Function: "f", Payload: make([]byte, 100), NoUnique: true, Background: true}
+	t := &client.Task{Function: "f", Payload: make([]byte, 100), NoKey: true, Background: true}
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Produce(b.Context(), t, nil)

@@ -45,7 +45,7 @@ func TestRefusedWhileWriting(t *testing.T) {
 			_, err := c.Status(ctx, gearman.JobID{Server: "192.0.2.1:4730", Handle: "H:x:1"})
 			return err
 		},
-		"status by unique key": func(ctx context.Context, c *client.Client) error { _, err := c.StatusByUnique(ctx, "k"); return err },
+		"status by unique key": func(ctx context.Context, c *client.Client) error { _, err := c.StatusByKey(ctx, "k"); return err },
 		"set": func(ctx context.Context, c *client.Client) error {
 			results, err := c.RunSet(ctx, &client.Task{Function: "f"})
 			return errors.Join(err, results[0].Err)

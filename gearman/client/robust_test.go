@@ -423,8 +423,8 @@ func TestOtherFamily(t *testing.T) {
 func TestStatusByUniqueAsksInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		servers, c := memory(t, 2, client.Options{Select: client.ByUnique})
-		first, err := c.Background(t.Context(), "f", nil, client.WithUnique("probe"))
+		servers, c := memory(t, 2, client.Options{Select: client.ByKey})
+		first, err := c.Background(t.Context(), "f", nil, client.WithKey("probe"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -432,10 +432,10 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 		own.Refuse()
 		own.CloseConnections()
 		synctest.Wait()
-		if id, err := c.Background(t.Context(), "g", nil, client.WithUnique("probe")); err != nil || id.Server == first.Server {
+		if id, err := c.Background(t.Context(), "g", nil, client.WithKey("probe")); err != nil || id.Server == first.Server {
 			t.Fatalf("%v, %v, want the other server", id, err)
 		}
-		if st, err := c.StatusByUnique(t.Context(), "probe"); err != nil || !st.Known {
+		if st, err := c.StatusByKey(t.Context(), "probe"); err != nil || !st.Known {
 			t.Errorf("while its own server is away: %+v, %v", st, err)
 		}
 		own.Restart(false)
@@ -443,7 +443,7 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if st, err := c.StatusByUnique(t.Context(), "probe"); err != nil || !st.Known {
+		if st, err := c.StatusByKey(t.Context(), "probe"); err != nil || !st.Known {
 			t.Errorf("when that is back, without the job: %+v, %v", st, err)
 		}
 	})

@@ -67,9 +67,11 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 		}
 	})
 	t.Run("by unique key", func(t *testing.T) {
-		key := func(i int) []client.Option { return []client.Option{client.WithUnique(fmt.Sprint("key", i%50))} }
-		c1 := newClient(t, client.Options{Servers: live, Select: client.ByUnique})
-		c2 := newClient(t, client.Options{Servers: []string{b.Addr, a.Addr}, Select: client.ByUnique})
+		key := func(i int) []client.Option {
+			return []client.Option{client.WithKey(gearman.Key(fmt.Sprint("key", i%50)))}
+		}
+		c1 := newClient(t, client.Options{Servers: live, Select: client.ByKey})
+		c2 := newClient(t, client.Options{Servers: []string{b.Addr, a.Addr}, Select: client.ByKey})
 		got := count(t, c1, 50, key)
 		if got[a.Addr] < 10 || got[b.Addr] < 10 {
 			t.Errorf("keys are not spread: %v", got)
@@ -81,7 +83,7 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 				t.Errorf("key %d: %v and %v (%v, %v)", i, id1, id2, err1, err2)
 			}
 		}
-		if st, err := c1.StatusByUnique(within(t), "key7"); err != nil || !st.Known {
+		if st, err := c1.StatusByKey(within(t), "key7"); err != nil || !st.Known {
 			t.Errorf("%+v, %v", st, err)
 		}
 	})

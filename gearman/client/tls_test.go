@@ -69,7 +69,9 @@ func TestTLSEverywhere(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
-	w.Stop()
+	if err := w.Stop(within(t)); err != nil {
+		t.Error(err)
+	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

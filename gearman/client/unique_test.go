@@ -21,10 +21,10 @@ func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 		if _, err := c.Background(ctx, "alone", []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(ctx, "given", []byte("x"), client.WithUnique("k")); err != nil {
+		if _, err := c.Background(ctx, "given", []byte("x"), client.WithKey("k")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(ctx, "none", []byte("x"), client.WithoutUnique()); err != nil {
+		if _, err := c.Background(ctx, "none", []byte("x"), client.WithoutKey()); err != nil {
 			t.Fatal(err)
 		}
 	}

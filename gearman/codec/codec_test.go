@@ -208,8 +208,8 @@ func TestAgreesWithPHP(t *testing.T) {
 	}
 	for i, v := range values {
 		sum, text, _ := strings.Cut(lines[i], " ")
-		key, err := NetGearmanUnique("f", v, NetGearmanBackground)
-		if err != nil || key != sum {
+		key, err := NetGearmanKey("f", v, NetGearmanBackground)
+		if err != nil || string(key) != sum {
 			t.Errorf("%#v: key %s, %v, PHP says %s", v, key, err, sum)
 		}
 		if text == "-" {
@@ -221,7 +221,7 @@ func TestAgreesWithPHP(t *testing.T) {
 		}
 	}
 	for _, v := range []any{struct{}{}, map[int]int{1: 1}, uint64(math.MaxUint64), []any{func() {}}, map[string]any{"a": struct{}{}}} {
-		if _, err := NetGearmanUnique("f", v, 1); !errors.Is(err, ErrType) {
+		if _, err := NetGearmanKey("f", v, 1); !errors.Is(err, ErrType) {
 			t.Errorf("%#v: %v", v, err)
 		}
 	}

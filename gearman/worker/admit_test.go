@@ -162,7 +162,7 @@ func TestSlotsLimitAFunction(t *testing.T) {
 			t.Errorf("slots %v", slots)
 		}
 		mu.Unlock()
-		w.Stop()
+		w.beginStop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

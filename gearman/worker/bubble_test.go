@@ -39,7 +39,7 @@ func inBubble(t *testing.T, o Options, servers []*gearmantest.Server, handlers m
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.Background()) }() // joined below
 	f(w)
-	w.Stop()
+	w.beginStop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -223,7 +223,7 @@ func TestLingerAndClientID(t *testing.T) {
 		time.Sleep(time.Second)
 		s.Submit("f", "", nil)
 		time.Sleep(time.Second)
-		w.Stop()
+		w.beginStop()
 		time.Sleep(30 * time.Second)
 		if st := s.Function("f"); st.Running != 1 {
 			t.Errorf("the job doesn't run on: %+v", st)

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // DeadLetter describes a job that has failed for good. The payload of a job of a dead letter function is this as one
@@ -40,11 +42,11 @@ const (
 var ErrNotDeadLetter = errors.New("not a dead letter")
 
 // Key is the unique key of the job that failed, empty if it had none.
-func (d *DeadLetter) Key() string {
+func (d *DeadLetter) Key() gearman.Key {
 	if b, err := base64.StdEncoding.DecodeString(d.UniqueBase64); err == nil && len(b) > 0 {
-		return string(b)
+		return gearman.Key(b)
 	}
-	return d.Unique
+	return gearman.Key(d.Unique)
 }
 
 // ParseDeadLetter takes the payload of a job of a dead letter function apart.
@@ -97,7 +99,7 @@ func lastOf(s string, n int) string {
 
 // deadLetter describes a job that has failed for good, and is the key under which that is submitted: the same for the
 // same job, so that one that is submitted twice is there once.
-func (j *Job) deadLetter(e *JobError, runs int, worker string) (front []byte, key string, err error) {
+func (j *Job) deadLetter(e *gearman.JobError, runs int, worker string) (front []byte, key string, err error) {
 	ident, err := j.ident()
 	if err != nil {
 		return nil, "", err
@@ -107,7 +109,7 @@ func (j *Job) deadLetter(e *JobError, runs int, worker string) (front []byte, ke
 		Stderr: lastOf(string(bytes.ToValidUTF8(e.Detail, []byte("\uFFFD"))), mostDetail), Server: j.server, Handle: j.handle,
 		FailedAt: time.Now().UTC().Truncate(time.Second), Worker: worker,
 	}
-	if unique := j.Unique(); utf8.ValidString(unique) {
+	if unique := string(j.Key()); utf8.ValidString(unique) {
 		d.Unique = unique
 	} else {
 		d.UniqueBase64 = base64.StdEncoding.EncodeToString([]byte(unique))

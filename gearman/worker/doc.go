@@ -10,7 +10,7 @@
 // # Stopping
 //
 // The end of Run's context and Stop mean the same, a soft stop: take no new jobs, tell the servers so, finish what runs, close. It
-// goes over into a hard stop (StopNow, or Options.DrainTimeout): handlers' contexts are cancelled and the connections dropped, so that the
+// goes over into a hard stop (StopAndCancel, or Options.DrainTimeout): handlers' contexts are cancelled and the connections dropped, so that the
 // servers give the jobs to other workers. Run still waits for the handlers to return.
 //
 // # What a server must not see

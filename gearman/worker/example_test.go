@@ -74,7 +74,9 @@ func ExampleFunc() {
 	price, err := client.Call[int](context.Background(), c, codec.JSON, "price", order{Item: 7, Count: 2})
 	fmt.Println(price, err)
 
-	w.Stop()
+	if err := w.Stop(context.Background()); err != nil {
+		log.Fatal(err)
+	}
 	if err := <-done; err != nil {
 		log.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func ExampleHooks() {
 		JobDone: func(job *worker.Job, done worker.Done) {
 			fmt.Printf("%s: %s, timeout: %v\n", job.Payload(), done.Outcome, done.Timeout)
 			if left--; left == 0 {
-				w.Stop()
+				go w.Stop(context.Background()) // it waits for Run, and so for this hook
 			}
 		},
 	}})
@@ -136,14 +138,14 @@ func ExampleErrRequeue() {
 		log.Fatal(err)
 	}
 	tries := 0
-	err = w.Handle("f", func(_ context.Context, job *worker.Job) ([]byte, error) {
+	err = w.Handle("f", func(ctx context.Context, job *worker.Job) ([]byte, error) {
 		tries++
 		fmt.Println(string(job.Payload()))
 		if tries == 1 {
 			return nil, fmt.Errorf("the disk is full: %w", worker.ErrRequeue)
 		}
 		if tries == 3 {
-			w.Stop()
+			return nil, w.Stop(ctx) // with the handler's own context it doesn't wait
 		}
 		return nil, nil
 	})

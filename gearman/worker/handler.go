@@ -14,7 +14,8 @@ import (
 //
 //   - A nil error completes the job with the result: the bytes returned, or what Job.ResultFrom was given.
 //   - ErrRequeue, wrapped or not, hands the job back to the server.
-//   - An error made by Exception sends its data to clients that asked for exceptions, and fails the job for the others.
+//   - A *[gearman.JobError] fails the job with what it says; its Exception goes to clients that asked for exceptions. The error of a
+//     client's call in the handler is one, too, if the job that was called has failed.
 //   - Any other error fails the job.
 //
 // ctx ends when the job's time is up (Timeout), on a hard stop, and, with Options.DropOnDisconnect, when the connection is lost; context.Cause
@@ -35,22 +36,6 @@ var (
 	// ErrDisconnected: the connection to the job server was lost, so the server gives the job to another worker.
 	ErrDisconnected = errors.New("the connection to the job server was lost")
 )
-
-// Exception makes an error that ends the job with WORK_EXCEPTION and data. Servers hand it to clients that asked for exceptions
-// (client.Options.Exceptions) and tell the others that the job failed.
-func Exception(data []byte) error { return &ExceptionError{Data: data} }
-
-// ExceptionError is what Exception makes.
-type ExceptionError struct{ Data []byte }
-
-// Error shows the start of the data.
-func (e *ExceptionError) Error() string {
-	const show = 200
-	if len(e.Data) > show {
-		return fmt.Sprintf("exception: %q...", e.Data[:show])
-	}
-	return fmt.Sprintf("exception: %q", e.Data)
-}
 
 // PanicError is what a handler's panic becomes.
 type PanicError struct {

@@ -52,13 +52,13 @@ func (j *Job) ID() gearman.JobID { return gearman.JobID{Server: j.server, Handle
 // Handle is the server's name for the job, unique on that server.
 func (j *Job) Handle() string { return j.handle }
 
-// Unique is the key that the client gave the job. It is empty if there is none, or if the server doesn't tell (Perl's).
+// Key is the unique key that the client gave the job. It is empty if there is none, or if the server doesn't tell (Perl's).
 // At later attempts than the first a key of more than some 50 bytes is a hash of it.
-func (j *Job) Unique() string {
+func (j *Job) Key() gearman.Key {
 	if strings.HasPrefix(j.key, madeIdent) && j.attempt > 1 {
 		return ""
 	}
-	return j.key
+	return gearman.Key(j.key)
 }
 
 // Identity is what the attempts of a job have in common, from the second one on also of a job without a key. It is empty

@@ -67,7 +67,7 @@ func (w *Worker) ended(o Outcome) {
 		if o >= Requeued {
 			w.giveBack()
 		} else if w.quota.addDone() {
-			w.Stop()
+			w.beginStop()
 		}
 	}
 	if w.quota.empty != nil {
@@ -107,6 +107,6 @@ func (w *Worker) hadNone(s *server) {
 	}
 	w.quota.mu.Unlock()
 	if all {
-		w.Stop()
+		w.beginStop()
 	}
 }

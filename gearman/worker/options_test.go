@@ -89,7 +89,7 @@ func TestJobHooks(t *testing.T) {
 		var seen []string
 		o := Options{Hooks: Hooks{
 			JobStart: func(job *Job) {
-				seen = append(seen, fmt.Sprintf("start %s %s %s %d at %s, slot %d", job.Function(), job.Handle(), job.Unique(), job.Size(), job.Server(), job.Slot()))
+				seen = append(seen, fmt.Sprintf("start %s %s %s %d at %s, slot %d", job.Function(), job.Handle(), job.Key(), job.Size(), job.Server(), job.Slot()))
 			},
 			JobDone: func(_ *Job, d Done) {
 				seen = append(seen, fmt.Sprintf("done %s in %d out %d after %v: %v", d.Outcome, d.BytesIn, d.BytesOut, d.Duration, d.Err))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -23,7 +25,7 @@ import (
 type RetryPolicy struct {
 	// Attempts is how often a job runs in all if it fails: 0 or 1, a failure is final; at most 20.
 	Attempts int
-	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a JobError that says so.
+	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a [gearman.JobError] that says so.
 	// A job for which clients wait runs again in its slot. 0 or 1: a crash is final; at most 20.
 	CrashAttempts int
 	// Timeouts counts a job that ran out of time as failed. Without it a timeout is final.
@@ -48,37 +50,26 @@ const (
 // Retry makes the worker try failed jobs of the function again.
 func Retry(p RetryPolicy) Option { return func(f *function) { f.retry = &p } }
 
-// JobError is the failure of a job with what is to be told of it.
-type JobError struct {
-	// Reason is a word for metrics and dead letters, as exit_code.
-	Reason string
-	// Message says in one sentence what went wrong.
-	Message string
-	// Detail is the end of what the job wrote about it, as its standard error; a dead letter keeps 4 KiB.
-	Detail []byte
-	// Permanent tells that no further attempt would do better.
-	Permanent bool
-	// Crashed tells that the job's process died: RetryPolicy.CrashAttempts counts.
-	Crashed bool
-	// TimedOut tells that the job ran out of time.
-	TimedOut bool
-}
-
-// Error gives the message.
-func (e *JobError) Error() string { return e.Message }
-
-// classify makes a JobError of whatever a handler returned.
-func classify(ctx context.Context, err error) *JobError {
-	if e, ok := as[*JobError](err); ok {
-		return e
+// classify makes a JobError with a reason and a message of whatever a handler returned.
+func classify(ctx context.Context, err error) *gearman.JobError {
+	if e, ok := as[*gearman.JobError](err); ok {
+		full := *e
+		full.Message = cmp.Or(full.Message, err.Error())
+		if full.Reason == "" {
+			full.Reason = gearman.ReasonFailed
+			if full.Exception != nil {
+				full.Reason = gearman.ReasonException
+			}
+		}
+		return &full
 	}
 	if _, ok := as[*PanicError](err); ok {
-		return &JobError{Reason: "panic", Message: err.Error(), Crashed: true}
+		return &gearman.JobError{Reason: gearman.ReasonPanic, Message: err.Error(), Crashed: true}
 	}
 	if errors.Is(context.Cause(ctx), ErrTimeout) {
-		return &JobError{Reason: "timeout", Message: err.Error(), TimedOut: true}
+		return &gearman.JobError{Reason: gearman.ReasonTimeout, Message: err.Error(), TimedOut: true}
 	}
-	return &JobError{Reason: "failed", Message: err.Error()}
+	return &gearman.JobError{Reason: gearman.ReasonFailed, Message: err.Error()}
 }
 
 func (p *RetryPolicy) check(f *function) error {
@@ -98,7 +89,7 @@ func (p *RetryPolicy) check(f *function) error {
 }
 
 // limit is how often a job that failed like this runs in all.
-func (p *RetryPolicy) limit(e *JobError) int {
+func (p *RetryPolicy) limit(e *gearman.JobError) int {
 	switch {
 	case e.Permanent, e.TimedOut && !p.Timeouts:
 		return 1

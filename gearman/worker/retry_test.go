@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -35,7 +36,7 @@ func (r *runs) add(j *Job) {
 	p := string(j.Payload())
 	r.attempts[p] = append(r.attempts[p], j.Attempt())
 	r.at[p] = append(r.at[p], time.Now())
-	r.uniques[p] = j.Unique()
+	r.uniques[p] = string(j.Key())
 }
 
 // times are when the runs of a job began.
@@ -63,7 +64,7 @@ func (r *runs) of(payload string) (attempts []int, outcomes []Outcome) {
 func (r *runs) failing(_ context.Context, j *Job) ([]byte, error) {
 	r.add(j)
 	word, rest, _ := strings.Cut(string(j.Payload()), " ")
-	e := &JobError{Reason: "exit_code", Message: "exit code 1", Detail: []byte("why")}
+	e := &gearman.JobError{Reason: "exit_code", Message: "exit code 1", Detail: []byte("why")}
 	switch word {
 	case "poison":
 		return nil, e
@@ -147,7 +148,7 @@ func TestRetry(t *testing.T) {
 				for _, l := range letters {
 					d, body, err := ParseDeadLetter(l)
 					if err != nil || string(body) != payload || d.Reason != tc.reason || d.Attempts != len(tc.attempts) || d.Function != "f" ||
-						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() || d.Key() != tc.key {
+						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() || string(d.Key()) != tc.key {
 						t.Errorf("dead letter %+v, payload %q, %v", d, body, err)
 					}
 				}
@@ -300,7 +301,7 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 						t.Errorf("%+v: the job is not held", st)
 					}
 					if !heals {
-						w.Stop()
+						w.beginStop()
 						time.Sleep(time.Minute)
 						if st := s.Function("f"); st.Total != 1 || st.Running != 0 {
 							t.Errorf("%+v: the job has not gone back", st)
@@ -467,7 +468,7 @@ func TestSplitKey(t *testing.T) {
 func TestDeadLetterIsBounded(t *testing.T) {
 	t.Parallel()
 	j := &Job{fn: &function{name: strings.Repeat("f", 200), wire: "f"}, server: "10.0.0.1:4730", handle: "H:x:1", key: "\xff\xfe", unique: "\xff\xfe", attempt: 1}
-	front, _, err := j.deadLetter(&JobError{Reason: "r", Message: strings.Repeat("\x01", 5000), Detail: []byte(strings.Repeat("\x02", 90_000))}, 3, "w")
+	front, _, err := j.deadLetter(&gearman.JobError{Reason: "r", Message: strings.Repeat("\x01", 5000), Detail: []byte(strings.Repeat("\x02", 90_000))}, 3, "w")
 	if err != nil || len(front) > mostDeadLetter {
 		t.Fatalf("%d bytes, %v", len(front), err)
 	}
@@ -492,8 +493,8 @@ type memoryJournal struct {
 func (m *memoryJournal) Begin(j *Job) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.open[j.Slot()] = j.Unique()
-	return m.kills[j.Unique()]
+	m.open[j.Slot()] = string(j.Key())
+	return m.kills[string(j.Key())]
 }
 
 func (m *memoryJournal) End(j *Job) {
@@ -505,7 +506,7 @@ func (m *memoryJournal) End(j *Job) {
 func (m *memoryJournal) Settle(j *Job) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.kills, j.Unique())
+	delete(m.kills, string(j.Key()))
 }
 
 // Runs that killed their worker count, in the number of the next attempt, and a job that has had all of them is not run.

@@ -44,7 +44,7 @@ func TestTwoServersShareASlot(t *testing.T) {
 		return nil, nil
 	}})
 	<-finished
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}

@@ -92,7 +92,7 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err error) {
 	p := job.fn.retry
 	runs := job.attempt - 1 + kills
-	e := &JobError{Reason: "killed", Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true}
+	e := &gearman.JobError{Reason: gearman.ReasonKilled, Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true}
 	waits := s.clientsWait(l, job)
 	switch {
 	case runs >= p.limit(e) && !waits && p.DeadLetter != "":
@@ -125,7 +125,7 @@ func (s *slot) resubmit(l *link, job *Job, n int, delay time.Duration) error {
 }
 
 // bury submits a job to the dead letter function.
-func (s *slot) bury(l *link, job *Job, e *JobError, runs int) error {
+func (s *slot) bury(l *link, job *Job, e *gearman.JobError, runs int) error {
 	id := ""
 	if s.w.o.ClientID != nil {
 		id = s.w.o.ClientID(s.id)

@@ -88,7 +88,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		time.Sleep(rand.N(12 * time.Millisecond))
 		feed(rand.IntN(3))
-		w.Stop()
+		w.beginStop()
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		return true
 	})
-	w.Stop()
+	w.beginStop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,54 @@
 package worker
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
+
+// Stop stops the worker softly: it takes no more jobs, and finishes those that run. Stop returns nil when Run has returned, or
+// context.Cause(ctx) when ctx ends first; the worker then goes on stopping. Call StopAndCancel after it for a stop in two stages. It
+// may be called several times, and before Run, which then stops as soon as it has begun; Stop doesn't wait for a Run that was
+// not called.
+//
+// A handler that stops its own worker passes the context that it was given (or one made of it): Stop then returns nil at
+// once, since the worker can't end before the handler does. Hooks, which have no context, call it in a goroutine.
+func (w *Worker) Stop(ctx context.Context) error {
+	w.beginStop()
+	return w.waitEnded(ctx, "a soft stop")
+}
+
+// StopAndCancel stops the worker hard: handlers' contexts end with the cause ErrStopped, and the connections are dropped, so that the
+// servers give the jobs to other workers. Otherwise it is as Stop: it waits for Run, and so for the handlers, until ctx ends.
+func (w *Worker) StopAndCancel(ctx context.Context) error {
+	w.beginStopAndCancel()
+	return w.waitEnded(ctx, "a hard stop")
+}
+
+func (w *Worker) beginStop()          { w.once.soft.Do(func() { close(w.soft) }) }
+func (w *Worker) beginStopAndCancel() { w.once.hard.Do(func() { close(w.hard) }) }
+
+// ownKey is the key of the worker in the contexts of its handlers.
+type ownKey struct{}
+
+func (w *Worker) waitEnded(ctx context.Context, what string) error {
+	if !w.started.Load() || ctx.Value(ownKey{}) == w {
+		return nil
+	}
+	select {
+	case <-w.returned:
+		return nil
+	default:
+	}
+	select {
+	case <-w.returned:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s of the worker, %d jobs still run: %w", what, w.running.Load(), context.Cause(ctx))
+	}
+}
 
 func appendReset(dst []byte) []byte {
 	return proto.AppendEmpty(dst, proto.Request, proto.TypeResetAbilities)

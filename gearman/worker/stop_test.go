@@ -28,7 +28,7 @@ func TestSoftStopFinishesTheJob(t *testing.T) {
 	c2 := newClient(t, addr)
 	c2.submit(proto.TypeSubmitJobBG, "g", "", "x")
 	c2.submit(proto.TypeSubmitJobBG, "f", "", "x")
-	w.Stop()
+	w.beginStop()
 	eventually(t, "g is unregistered while f runs", func() bool { return status(t, addr, "g").Workers == 0 })
 	if st := status(t, addr, "f"); st.Running != 1 || st.Workers != 1 || st.Total != 2 {
 		t.Errorf("while stopping: %+v", st)
@@ -62,7 +62,7 @@ func TestHardStopHandsTheJobBack(t *testing.T) {
 	c := newClient(t, addr)
 	c.submit(proto.TypeSubmitJobBG, "f", "", "x")
 	<-started
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); !errors.Is(err, ErrStopped) {
 		t.Errorf("Run: %v", err)
 	}

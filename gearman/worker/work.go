@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -150,8 +151,8 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		}
 		return job.next, err
 	}
-	var exception *ExceptionError
-	isException := errors.As(err, &exception)
+	var failure *gearman.JobError
+	isException := errors.As(err, &failure) && failure.Exception != nil
 	var sendErr error
 	outcome := Complete
 	switch {
@@ -171,7 +172,7 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		return Requeued, err
 	case isException:
 		outcome = Excepted
-		sendErr = job.stage(proto.TypeWorkException, exception.Data)
+		sendErr = job.stage(proto.TypeWorkException, failure.Exception)
 		if job.version.Dialect == proto.Perl { // where an exception is a message, and ends nothing
 			sendErr = errors.Join(sendErr, s.fail(l, job))
 		}

@@ -27,11 +27,12 @@ type Worker struct {
 	admissions atomic.Uint64 // calls of Admit
 	slots      []*slot
 
-	started atomic.Bool
-	soft    chan struct{} // closed by a soft stop
-	hard    chan struct{} // closed by a hard stop
-	ready   chan struct{} // closed at the first registration
-	once    struct{ soft, hard, ready sync.Once }
+	started  atomic.Bool
+	soft     chan struct{} // closed by a soft stop
+	hard     chan struct{} // closed by a hard stop
+	ready    chan struct{} // closed at the first registration
+	returned chan struct{} // closed when Run has returned
+	once     struct{ soft, hard, ready sync.Once }
 
 	jobs      context.Context // of handlers, ends with a hard stop
 	stopJobs  context.CancelCauseFunc
@@ -69,6 +70,7 @@ func New(o Options) (*Worker, error) {
 		soft:      make(chan struct{}),
 		hard:      make(chan struct{}),
 		ready:     make(chan struct{}),
+		returned:  make(chan struct{}),
 		servers:   make(map[gearman.Endpoint]*server),
 		sides:     make(map[gearman.Endpoint]*side),
 	}
@@ -121,7 +123,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.started.Swap(true) {
 		return ErrStarted
 	}
-	w.jobs, w.stopJobs = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer close(w.returned)
+	w.jobs, w.stopJobs = context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, w))
 	defer w.stopJobs(nil)
 	w.conns, w.stopConns = context.WithCancel(context.WithoutCancel(ctx))
 	defer w.stopConns()
@@ -138,10 +141,10 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
-		w.Stop()
+		w.beginStop()
 	case <-w.soft:
 	case <-w.hard:
-		w.Stop()
+		w.beginStop()
 	}
 	stopFollowing()
 	w.drain(idle)
@@ -176,7 +179,7 @@ func (w *Worker) drain(idle <-chan struct{}) {
 	case <-idle:
 	case <-deadline:
 		w.o.Logger.Warn("Drain time is up, stopping hard", "drainTimeout", w.o.DrainTimeout, "running", w.running.Load())
-		w.StopNow()
+		w.beginStopAndCancel()
 	case <-w.hard:
 	}
 	select {
@@ -199,12 +202,6 @@ func (w *Worker) drain(idle <-chan struct{}) {
 	}
 	w.slots[0].leave()
 }
-
-// Stop begins a soft stop and returns at once.
-func (w *Worker) Stop() { w.once.soft.Do(func() { close(w.soft) }) }
-
-// StopNow begins a hard stop and returns at once. Handlers' contexts end with the cause ErrStopped.
-func (w *Worker) StopNow() { w.once.hard.Do(func() { close(w.hard) }) }
 
 // Ready is closed when the worker has registered at a first server. It stays closed, whatever comes of the connection.
 func (w *Worker) Ready() <-chan struct{} { return w.ready }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -106,7 +107,7 @@ func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option)
 	}
 	r := &running{Worker: w, done: make(chan error, 1)}
 	go func() { r.done <- w.Run(context.WithoutCancel(t.Context())) }() // wait joins it
-	t.Cleanup(func() { w.StopNow(); _ = r.wait() })
+	t.Cleanup(func() { w.beginStopAndCancel(); _ = r.wait() })
 	return r
 }
 
@@ -171,7 +172,7 @@ func TestOutcomes(t *testing.T) {
 		"fail":    func(context.Context, *Job) ([]byte, error) { return nil, errors.New("no") },
 		"panic":   func(context.Context, *Job) ([]byte, error) { panic("oops") },
 		"except": func(context.Context, *Job) ([]byte, error) {
-			return nil, fmt.Errorf("x: %w", Exception([]byte("boom")))
+			return nil, fmt.Errorf("x: %w", &gearman.JobError{Exception: []byte("boom")})
 		},
 		"reader": func(_ context.Context, j *Job) ([]byte, error) {
 			return nil, j.ResultFrom(strings.NewReader("from a reader"), 13)
@@ -229,7 +230,7 @@ func TestOutcomes(t *testing.T) {
 					}
 				})
 			}
-			w.Stop()
+			w.beginStop()
 			if err := w.wait(); err != nil {
 				t.Error(err)
 			}
@@ -263,7 +264,7 @@ func TestRequeue(t *testing.T) {
 	if got := c.next(); got != "WORK_COMPLETE|"+h+"|x" {
 		t.Error(got)
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -303,7 +304,7 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 		}
 	}
 	close(release)
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -339,7 +340,7 @@ func TestSpooledPayload(t *testing.T) {
 			}
 		}
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
@@ -360,7 +361,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 			t.Errorf("%d bytes are kept, and spool %v", len(j.Payload()), j.Spool())
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return Exception([]byte("decided"))
+			return &gearman.JobError{Exception: []byte("decided")}
 		}
 		return err
 	}
@@ -386,7 +387,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 		t.Errorf("%d connections were lost", n)
 	}
 	for _, w := range []*running{plain, decided} {
-		w.Stop()
+		w.beginStop()
 		if err := w.wait(); err != nil {
 			t.Error(err)
 		}
@@ -423,7 +424,7 @@ func TestMistakes(t *testing.T) {
 	if err := w.Handle("f", reverse); err == nil {
 		t.Error("a function was registered twice")
 	}
-	w.Stop()
+	w.beginStop()
 	if err := w.Run(t.Context()); err != nil {
 		t.Error(err)
 	}

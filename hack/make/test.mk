@@ -19,6 +19,7 @@ test: test-notice deps envtest-assets $(HELM) ## all Go tests, with the race det
 	go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $$(go list $(PACKAGES) | grep -vE '/($(subst $() ,|,$(ALONE)))$$'); \
 	go test -p 1 $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(addprefix ./,$(ALONE)); \
 	unset CGO_ENABLED; \
+	$(TEST_PORTABLE); \
 	(cd hack/image && GOWORK=off go test ./...); \
 	$(TEST_LIBRARY); \
 	echo "test: passed in $$((SECONDS - begin)) s"
@@ -28,6 +29,15 @@ test: test-notice deps envtest-assets $(HELM) ## all Go tests, with the race det
 test-notice:
 	@echo "test: installs the Debian packages that are missing (make deps), builds a kube-apiserver from Go modules the first time"
 	@echo "test: (that takes minutes, and is kept in $(CACHE)), then runs all tests with the race detector."
+
+# The backend for systems other than Linux, which can be run here by its build tag.
+TEST_PORTABLE = echo "test: the portable backend"; \
+	go test -tags portable ./internal/workerruntime/process ./internal/workerruntime/spool ./internal/workerruntime/execmode \
+	./internal/workerruntime/streammode ./internal/workerruntime/journal ./internal/localworker
+
+.PHONY: test-portable
+test-portable: ## processes and spool files as on systems other than Linux, by the build tag "portable"
+	@$(TEST_PORTABLE)
 
 # Not by $(MAKE): make runs such a recipe even with -n.
 TEST_LIBRARY = echo "test: gearman/ alone, with $(LIBRARY_GO)"; (cd gearman && GOWORK=off GOTOOLCHAIN=$(LIBRARY_GO) go vet ./... && GOWORK=off GOTOOLCHAIN=$(LIBRARY_GO) go test ./...)

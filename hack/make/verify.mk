@@ -1,6 +1,6 @@
 # What must hold before a change is merged, without running the tests. Each part can be run by itself.
 .PHONY: verify
-verify: tools-check verify-generated verify-format lint vet fix-check modules shellcheck lint-chart links ## generated code, format, lint, modern Go, modules, chart, shell scripts, links
+verify: tools-check verify-generated verify-format lint vet portable fix-check modules shellcheck lint-chart links ## generated code, format, lint, macOS builds, modern Go, modules, chart, shell scripts, links
 	@echo "verify: all good"
 
 GENERATED := api docs/api.md config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
@@ -30,6 +30,13 @@ vet:
 	@echo "verify: go vet"
 	@go vet $(PACKAGES)
 	@cd hack/image && GOWORK=off go vet ./...
+
+# What runs workers on one machine is for macOS too. Nothing of it can be run here; its portable backend is tested on Linux (test-portable).
+.PHONY: portable
+portable: ## gearmanctl and gearman-worker build for macOS; the portable backend passes go vet
+	@echo "verify: gearmanctl and gearman-worker build for macOS"
+	@for arch in amd64 arm64; do for cmd in gearmanctl worker; do GOOS=darwin GOARCH=$$arch go build -o /dev/null ./cmd/$$cmd || exit 1; done; done
+	@go vet -tags portable ./internal/workerruntime/... ./internal/localworker
 
 .PHONY: fix-check
 fix-check:

@@ -33,7 +33,8 @@ type Pool struct {
 	evidence  evidence // that the last decision was taken on
 	plans     scaling.PlanState
 	plannedAt time.Time
-	lostOne   bool // a job server was taken out of the spec since the last decision
+	lostOne   bool      // a job server was taken out of the spec since the last decision
+	heldAt    time.Time // when fewer replicas were last ordered than wanted because pods can't start
 
 	divergedAt time.Time // when the sample came since which replicas differ from the decision; zero while they don't
 	divergedUp bool      // the decision asks for more
@@ -179,6 +180,19 @@ func (p *Pool) Failed(now time.Time) time.Duration {
 
 // Succeeded notes that a reconcile did not fail.
 func (p *Pool) Succeeded() { p.failingSince = time.Time{} }
+
+// HeldBack notes whether fewer replicas are ordered than wanted because pods can't start, and returns what the conditions are
+// to say, and for how long that holds at least. They go on for a while: a container that crashes again and again runs in between.
+func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.Duration) {
+	if limited {
+		p.heldAt = now
+	}
+	if p.heldAt.IsZero() {
+		return false, 0
+	}
+	remaining = p.heldAt.Add(poolstatus.Calm).Sub(now)
+	return remaining > 0, remaining
+}
 
 // Trouble is what the conditions show to keep pods from starting.
 func (p *Pool) Trouble() workload.Trouble { return p.trouble }

@@ -1,12 +1,9 @@
 package backlog
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
 // endpoint is what makes a link: an address, and with TLS the name that its certificate must have.
@@ -37,11 +34,8 @@ func (w *Watcher) relink(p *pool) {
 	wanted := p.candidates()
 	if most := w.opts.MaxPoolServers; len(wanted) > most {
 		p.excess.Pool = true
-		// Until each name has been looked up, it is their order that counts, as it does in workers that
-		// start now.
-		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
+		wanted = firstOf(wanted, most, func(c candidate) bool { return former[c.endpoint] != nil })
 	}
-	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
 	links := make([]*link, 0, len(wanted))
 	kept := make(map[*link]bool, len(wanted))
 	for _, c := range wanted {
@@ -91,13 +85,10 @@ type candidate struct {
 }
 
 // candidates are the job servers that the pool's names lead to, each once: a queue must not count twice.
-// Addresses come before names, as they do in resolve.Resolver.
 func (p *pool) candidates() []candidate {
 	var all []candidate
 	seen := make(map[endpoint]bool)
-	targets := slices.Clone(p.targets)
-	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(placeOf(a), placeOf(b)) })
-	for _, t := range targets {
+	for _, t := range p.targets {
 		p.excess.Addresses = p.excess.Addresses || t.excess
 		p.excess.Namespace = p.excess.Namespace || t.paused
 		for _, ip := range t.addrs {
@@ -111,12 +102,26 @@ func (p *pool) candidates() []candidate {
 	return all
 }
 
-// placeOf orders targets: those that are addresses come first.
-func placeOf(t *target) int {
-	if t.literal {
-		return 0
+// firstOf returns most of the items in their order: those that are preferred, and of the others the first.
+func firstOf[T any](items []T, most int, preferred func(T) bool) []T {
+	others := most
+	for _, item := range items {
+		if preferred(item) {
+			others--
+		}
 	}
-	return 1
+	out := make([]T, 0, most)
+	for _, item := range items {
+		switch {
+		case len(out) == most:
+		case preferred(item):
+			out = append(out, item)
+		case others > 0:
+			others--
+			out = append(out, item)
+		}
+	}
+	return out
 }
 
 // droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,

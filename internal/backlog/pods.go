@@ -28,8 +28,9 @@ type podState struct {
 	busySince      time.Time
 	firstSeen      time.Time
 	lastSeen       time.Time
-	verified       time.Time // when a report last came from the pod's own address
-	trusted        bool      // start was confirmed from there
+	verified       time.Time    // when a report last came from the pod's own address
+	trusted        bool         // start was confirmed from there
+	terminating    *termination // nil: nobody has told it to stop
 
 	// old says that this life began before the pool was watched: what its counters show at first was counted by nobody knows whom.
 	old      bool
@@ -179,6 +180,9 @@ func (p *podState) merge(r *podReport, now time.Time) {
 		p.busySince = now
 	}
 	p.busy, p.capacity, p.lastSeen = r.busy, r.capacity, now
+	if p.terminating != nil {
+		p.terminating.noteReport(p, now)
+	}
 }
 
 // trouble is why the pod takes no jobs of any function that it reports on; 0 if it takes some.
@@ -252,6 +256,7 @@ func (w *Watcher) setPods(p *pool, refs []PodRef) {
 			q.ip, q.verified = ip, time.Time{}
 		}
 		q.ref = ref
+		w.noteTermination(q, ref.Terminating, time.Now())
 		pods = append(pods, q)
 	}
 	for _, q := range known {
@@ -262,6 +267,7 @@ func (w *Watcher) setPods(p *pool, refs []PodRef) {
 
 // dropPod takes a pod out of the index.
 func (w *Watcher) dropPod(q *podState) {
+	delete(w.terminating, q)
 	first := w.podsByUID[q.uid]
 	if first == q {
 		if q.next == nil {

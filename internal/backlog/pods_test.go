@@ -46,7 +46,7 @@ func testTelemetry(t *testing.T, f func(*telemetryTest)) {
 		tt := &telemetryTest{t: t, one: n.server("10.0.0.1:4730"), two: n.server("10.0.0.2:4730")}
 		tt.w = watch(t, n, Options{})
 		set(t, tt.w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f", "g"}})
-		tt.pods(PodRef{uidOne, "pool-a-1", "10.1.0.1"}, PodRef{uidTwo, "pool-a-2", "10.1.0.2"})
+		tt.pods(PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1"}, PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"})
 		time.Sleep(time.Minute)
 		f(tt)
 	})
@@ -138,7 +138,7 @@ func TestCountersAddUp(t *testing.T) {
 		if since := time.Since(s.Pods[1].BusySince); s.Pods[1].Busy != 0 || since > 12*time.Second {
 			t.Errorf("the second pod became idle: %+v", s.Pods[1])
 		}
-		tt.pods(PodRef{uidTwo, "pool-a-2", "10.1.0.2"})
+		tt.pods(PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"})
 		tt.show(tt.one, at(uidOne, 0, "f", ended(100)), at(uidTwo, 0, "g", ended(14)))
 		s = tt.expect("what a pod that is gone had counted stays, what it says is ignored", ended(3), ended(15))
 		if len(s.Pods) != 1 {

@@ -25,6 +25,8 @@ type Sample struct {
 	PossibleRestart time.Time
 	// Excess says what was left out because there is more than is allowed. It counts for nothing else here.
 	Excess Excess
+	// TerminatingTakeJobs names the pods that have been told to stop and still take jobs, sorted.
+	TerminatingTakeJobs []string
 	// LoadBalanced says that one address was seen to lead to different job servers: the figures are those of one of them.
 	LoadBalanced bool
 }
@@ -185,6 +187,9 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		out.Partial, out.NoAnswerSince = true, lastAnswer
 	}
 	for _, q := range p.pods {
+		if q.takesJobs(now) {
+			out.TerminatingTakeJobs = append(out.TerminatingTakeJobs, q.ref.Name)
+		}
 		if q.start != 0 {
 			out.Pods = append(out.Pods, PodSample{
 				UID: q.ref.UID, Name: q.ref.Name, Busy: q.busy, Capacity: q.capacity, BusySince: q.busySince,
@@ -192,6 +197,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 			})
 		}
 	}
+	slices.Sort(out.TerminatingTakeJobs)
 	return out, true
 }
 

@@ -95,6 +95,8 @@ type PodRef struct {
 	UID  string
 	Name string
 	IP   string // empty while it has none
+	// Terminating: Kubernetes has told the pod to stop, and what comes from IP is its own.
+	Terminating bool
 }
 
 // Watcher polls job servers. All its methods may be called at any time, from any goroutine, also while it doesn't run.
@@ -109,18 +111,19 @@ type Watcher struct {
 
 	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows, or while a name's
 	// new addresses reach the pools, never over I/O.
-	mu        sync.Mutex
-	running   bool
-	stopped   bool
-	waiting   []func() // goroutines to start with Run
-	pools     map[PoolKey]*pool
-	targets   map[targetKey]*target
-	servers   map[serverKey]*server
-	podsByUID map[telemetry.UID]*podState
-	tenants   map[string]*tenant // by namespace
-	paused    int                // targets that are not looked up
-	due       []PoolKey          // pools to decide on
-	first     []PoolKey          // pools to decide on first
+	mu          sync.Mutex
+	running     bool
+	stopped     bool
+	waiting     []func() // goroutines to start with Run
+	pools       map[PoolKey]*pool
+	targets     map[targetKey]*target
+	servers     map[serverKey]*server
+	podsByUID   map[telemetry.UID]*podState
+	terminating map[*podState]struct{} // pods that have been told to stop
+	tenants     map[string]*tenant     // by namespace
+	paused      int                    // targets that are not looked up
+	due         []PoolKey              // pools to decide on
+	first       []PoolKey              // pools to decide on first
 
 	foreignBytes int // what is kept of functions that no pool wants
 }
@@ -143,7 +146,7 @@ func New(o Options) *Watcher {
 		o.MaxAddresses = resolve.MaxAddresses
 	}
 	if o.MaxPoolServers <= 0 {
-		o.MaxPoolServers = resolve.MaxServers
+		o.MaxPoolServers = 256
 	}
 	if o.MaxNamespaceServers <= 0 {
 		o.MaxNamespaceServers = 512
@@ -166,7 +169,7 @@ func New(o Options) *Watcher {
 	return &Watcher{
 		opts: o, log: o.Logger, ctx: ctx, stop: stop, news: make(chan struct{}, 1),
 		pools: make(map[PoolKey]*pool), targets: make(map[targetKey]*target), servers: make(map[serverKey]*server),
-		podsByUID: make(map[telemetry.UID]*podState), tenants: make(map[string]*tenant),
+		podsByUID: make(map[telemetry.UID]*podState), terminating: make(map[*podState]struct{}), tenants: make(map[string]*tenant),
 	}
 }
 

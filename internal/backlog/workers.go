@@ -18,11 +18,17 @@ func (p *poller) workers() error {
 	}()
 	began := time.Now()
 	nowMillis := began.UnixMilli()
+	p.w.mu.Lock()
+	registered := p.w.terminatingAt(p.server, began)
+	p.w.mu.Unlock()
 	_, err := p.ask("workers\n", func(batch []byte) {
 		reports.rows = reports.rows[:0]
 		for len(batch) > 0 {
 			var line []byte
 			line, batch = nextLine(batch)
+			if registered != nil {
+				registered.add(line)
+			}
 			if row, ok := parseReport(line, nowMillis); ok {
 				reports.rows = append(reports.rows, row)
 			}
@@ -46,6 +52,7 @@ func (p *poller) workers() error {
 	defer p.w.mu.Unlock()
 	period := max(p.podPeriod, min(workersShare*now.Sub(began), maxWorkersPeriod))
 	p.w.merge(reports.list, now, 3*period)
+	p.w.noteRegistrations(p.server, registered, now)
 	p.nextWorkers = began.Add(period)
 	return nil
 }

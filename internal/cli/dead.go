@@ -197,7 +197,7 @@ func (d *deadLetters) keep(l *letter) []byte {
 
 // requeue submits a letter's job to its own function, as a new one.
 func (d *deadLetters) requeue(l *letter) []byte {
-	return proto.AppendSubmit(nil, proto.TypeSubmitJobBG, l.about.Function, l.about.Key(), l.payload)
+	return proto.AppendSubmit(nil, proto.TypeSubmitJobBG, l.about.Function, string(l.about.Key()), l.payload)
 }
 
 func (c *Commands) printLetter(l *letter) error {
@@ -209,7 +209,7 @@ func (c *Commands) printLetter(l *letter) error {
 	_, err := fmt.Fprintf(c.Out, "%s  %s  attempts %d  %s: %s\n", a.FailedAt.Format("2006-01-02 15:04:05"), Printable(a.Function), a.Attempts,
 		Printable(a.Reason), Printable(a.Message))
 	if key := a.Key(); err == nil && key != "" {
-		_, err = fmt.Fprintf(c.Out, "    key       %s\n", Printable(key))
+		_, err = fmt.Fprintf(c.Out, "    key       %s\n", Printable(string(key)))
 	}
 	for line := range strings.Lines(a.Stderr) {
 		if err == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
@@ -19,7 +20,7 @@ func bury(t *testing.T, addr string, payloads ...string) {
 		t.Fatal(err)
 	}
 	if err := w.Handle("resize", func(context.Context, *worker.Job) ([]byte, error) {
-		return nil, &worker.JobError{Reason: "exit_code", Message: "exit code 4", Detail: []byte("no such image\n")}
+		return nil, &gearman.JobError{Reason: "exit_code", Message: "exit code 4", Detail: []byte("no such image\n")}
 	}, worker.Retry(worker.RetryPolicy{DeadLetter: "resize.dead"})); err != nil {
 		t.Fatal(err)
 	}

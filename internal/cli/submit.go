@@ -119,7 +119,7 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	defer func() { err = errors.Join(err, client.Close()) }()
 
 	// A job server with a persistent queue keeps one background job for each function and key: without keys, a job replaces the one before.
-	options := []gearmanclient.Option{gearmanclient.WithPriority(priority), gearmanclient.WithUnique(cmp.Or(o.unique, rand.Text()))}
+	options := []gearmanclient.Option{gearmanclient.WithPriority(priority), gearmanclient.WithKey(gearman.Key(cmp.Or(o.unique, rand.Text())))}
 	if o.after > 0 {
 		options = append(options, gearmanclient.At(time.Now().Add(o.after)))
 	}

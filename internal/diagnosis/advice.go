@@ -21,26 +21,28 @@ type key struct{ condition, reason string }
 
 // unhealthy is the status in which a condition reports a problem. Conditions that are not listed report none.
 var unhealthy = map[string]metav1.ConditionStatus{
-	v1alpha1.ConditionReady:                 metav1.ConditionFalse,
-	v1alpha1.ConditionStalled:               metav1.ConditionTrue,
-	v1alpha1.ConditionJobServersReachable:   metav1.ConditionFalse,
-	v1alpha1.ConditionScalingActive:         metav1.ConditionFalse,
-	v1alpha1.ConditionScalingLimited:        metav1.ConditionTrue,
-	v1alpha1.ConditionBacklogNotRunnable:    metav1.ConditionTrue,
-	v1alpha1.ConditionBacklogNotProgressing: metav1.ConditionTrue,
-	v1alpha1.ConditionScaleDownBlocked:      metav1.ConditionTrue,
-	v1alpha1.ConditionForeignPods:           metav1.ConditionTrue,
-	v1alpha1.ConditionFunctionShared:        metav1.ConditionTrue,
-	v1alpha1.ConditionTooManyJobServers:     metav1.ConditionTrue,
-	v1alpha1.ConditionJobsFailing:           metav1.ConditionTrue,
-	v1alpha1.ConditionTargetBelowStartTime:  metav1.ConditionTrue,
-	v1alpha1.ConditionWorkersUnfit:          metav1.ConditionTrue,
+	v1alpha1.ConditionReady:                   metav1.ConditionFalse,
+	v1alpha1.ConditionStalled:                 metav1.ConditionTrue,
+	v1alpha1.ConditionJobServersReachable:     metav1.ConditionFalse,
+	v1alpha1.ConditionScalingActive:           metav1.ConditionFalse,
+	v1alpha1.ConditionScalingLimited:          metav1.ConditionTrue,
+	v1alpha1.ConditionBacklogNotRunnable:      metav1.ConditionTrue,
+	v1alpha1.ConditionBacklogNotProgressing:   metav1.ConditionTrue,
+	v1alpha1.ConditionScaleDownBlocked:        metav1.ConditionTrue,
+	v1alpha1.ConditionForeignPods:             metav1.ConditionTrue,
+	v1alpha1.ConditionFunctionShared:          metav1.ConditionTrue,
+	v1alpha1.ConditionTooManyJobServers:       metav1.ConditionTrue,
+	v1alpha1.ConditionJobsFailing:             metav1.ConditionTrue,
+	v1alpha1.ConditionTargetBelowStartTime:    metav1.ConditionTrue,
+	v1alpha1.ConditionWorkersUnfit:            metav1.ConditionTrue,
+	v1alpha1.ConditionTerminatingPodsTakeJobs: metav1.ConditionTrue,
 }
 
 const (
 	describePods = "kubectl describe pods -l gearman.dev/pool=POOL -n NAMESPACE"
 	editPool     = "kubectl edit gwp POOL -n NAMESPACE"
 	askServers   = "kubectl gearman status pool/POOL -n NAMESPACE"
+	operatorLogs = "kubectl logs -A -l app.kubernetes.io/name=gearman-operator --tail 50"
 	workerLogs   = "kubectl logs -l gearman.dev/pool=POOL -n NAMESPACE -c worker --tail 50"
 )
 
@@ -104,6 +106,13 @@ var adviceTable = map[key]advice{
 		severity: Critical, title: "The pool's pods don't start.",
 		try: []string{describePods, workerLogs},
 	},
+	{v1alpha1.ConditionReady, "Retrying"}: {
+		severity: Critical, title: "The operator can't apply the pool and keeps trying.",
+		try: []string{
+			"Check what the API server answered: an outage, a missing right, an admission policy or a quota.", operatorLogs,
+			"kubectl get events -n NAMESPACE --field-selector involvedObject.name=POOL",
+		},
+	},
 	{v1alpha1.ConditionScalingActive, "Contested"}: {
 		severity: Critical, title: "Somebody else keeps changing the replicas, so the operator paused scaling.",
 		try: []string{
@@ -123,6 +132,10 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionScalingLimited, "TooManyReplicas"}: {
 		severity: Warning, title: "The pool is at its maximum and jobs are queued.", only: hasQueue,
 		try: []string{"Raise spec.maxReplicas (or the schedule that lowers it), or accept a longer scaling.targetWaitSeconds.", editPool},
+	},
+	{v1alpha1.ConditionScalingLimited, "PodsBlocked"}: {
+		severity: Warning, title: "More pods are needed, but the last ones can't start, so no more are ordered.",
+		try: []string{describePods, "kubectl describe resourcequota -n NAMESPACE"},
 	},
 	{v1alpha1.ConditionScalingLimited, "ScaleUpLimit"}: {
 		severity: Warning, title: "scaling.behavior.scaleUp limits how fast the pool scales up.", only: hasQueue, try: []string{editPool},
@@ -154,6 +167,13 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionWorkersUnfit, "ServiceUnreachable"}: {
 		severity: Critical, title: "The HTTP service that runs the jobs can't be reached.",
 		try: []string{"Check that the service of runtime.http runs and answers.", workerLogs},
+	},
+	{v1alpha1.ConditionTerminatingPodsTakeJobs, ""}: {
+		severity: Warning, title: "Pods that were told to stop still take jobs, and will be killed while they run them.",
+		try: []string{
+			"Have the image handle SIGTERM: a process that runs as PID 1 without a handler ignores it. An init such as tini passes it on.",
+			"Lower spec.drainSeconds, so that such pods are gone sooner.", describePods,
+		},
 	},
 	{v1alpha1.ConditionTargetBelowStartTime, ""}: {
 		severity: Warning, title: "Pods take longer to start than a job should wait.",

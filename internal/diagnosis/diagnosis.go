@@ -81,12 +81,17 @@ func Worst(pool *v1alpha1.GearmanWorkerPool) (Problem, bool) {
 	return problems[0], true
 }
 
-// withoutEchoes drops conditions that repeat the reason of an earlier one: Ready, Stalled and ScalingActive often share it.
+// withoutEchoes drops conditions that repeat the reason of another one: Ready, Stalled and ScalingActive often share it.
+// Ready repeats the others' reasons, so it goes before them.
 func withoutEchoes(problems []Problem) []Problem {
-	seen := map[string]bool{}
+	byOthers := map[string]bool{}
+	for _, p := range problems {
+		byOthers[p.Reason] = byOthers[p.Reason] || p.Condition != v1alpha1.ConditionReady
+	}
+	told := map[string]bool{}
 	return slices.DeleteFunc(problems, func(p Problem) bool {
-		echo := seen[p.Reason]
-		seen[p.Reason] = true
+		echo := told[p.Reason] || p.Condition == v1alpha1.ConditionReady && byOthers[p.Reason]
+		told[p.Reason] = told[p.Reason] || !echo
 		return echo
 	})
 }

@@ -32,6 +32,24 @@ func TestOf(t *testing.T) {
 			},
 			want: []string{"critical Stalled InvalidScaling", "warning FunctionShared SharedWithPools", "info ScalingActive Paused"},
 		},
+		"in the order of a status, Ready gives way to what explains it": {
+			conditions: []metav1.Condition{
+				condition("JobServersReachable", metav1.ConditionFalse, "NoneAnswers"), condition("Ready", metav1.ConditionFalse, "NoneAnswers"),
+				condition("WorkersUnfit", metav1.ConditionTrue, "ServiceUnreachable"), condition("Ready", metav1.ConditionFalse, "ServiceUnreachable"),
+			},
+			want: []string{"critical JobServersReachable NoneAnswers", "critical WorkersUnfit ServiceUnreachable"},
+		},
+		"growth that is held back": {
+			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "PodsNotStarting"), condition("ScalingLimited", metav1.ConditionTrue, "PodsBlocked")},
+			want:       []string{"critical Ready PodsNotStarting", "warning ScalingLimited PodsBlocked"},
+		},
+		"writes that fail": {
+			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Retrying")}, want: []string{"critical Ready Retrying"},
+		},
+		"pods that don't stop": {
+			conditions: []metav1.Condition{condition("TerminatingPodsTakeJobs", metav1.ConditionTrue, "NotStopping")},
+			want:       []string{"warning TerminatingPodsTakeJobs NotStopping"},
+		},
 		"a maximum that nobody waits at":    {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}},
 		"a maximum with a queue":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}, queued: 1, want: []string{"warning ScalingLimited TooManyReplicas"}},
 		"the user's own minimum":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooFewReplicas")}, queued: 1},
@@ -106,9 +124,20 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("%v: needs a title and something to try", k)
 		}
 		for _, line := range fill(a.try, pool) {
-			if strings.Contains(line, "POOL") || strings.Contains(line, "NAMESPACE") || strings.HasPrefix(line, "kubectl") && !strings.Contains(line, "-n jobs") {
+			if strings.Contains(line, "POOL") || strings.Contains(line, "NAMESPACE") || strings.HasPrefix(line, "kubectl") && !strings.Contains(line, "-n jobs") && !strings.Contains(line, " -A ") {
 				t.Errorf("%v: %q", k, line)
 			}
 		}
+	}
+}
+
+// A condition whose reason has advice of its own never falls back to the condition's words.
+func TestAdviceOfRetrying(t *testing.T) {
+	t.Parallel()
+	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}
+	pool.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Retrying", Message: "forbidden"}}
+	worst, ok := Worst(pool)
+	if !ok || worst.Title == "forbidden" || worst.Why != "forbidden" || len(worst.Try) < 2 {
+		t.Errorf("%+v, %v", worst, ok)
 	}
 }

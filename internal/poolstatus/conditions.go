@@ -41,6 +41,8 @@ const (
 	ReasonSlowStart          = "PodsStartSlowly"
 	ReasonJobsNotStarting    = "JobsNotStarting"
 	ReasonServiceUnreachable = "ServiceUnreachable"
+	ReasonPodsBlocked        = "PodsBlocked"
+	ReasonNotStopping        = "NotStopping"
 )
 
 // setConditions sets every condition that the operator owns. Messages hold no counts and no times,
@@ -98,7 +100,8 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		set(v1alpha1.ConditionScalingActive, metav1.ConditionTrue, ReasonAsExpected, "")
 	}
 
-	flag(v1alpha1.ConditionScalingLimited, f.View.Decision.Limited != "", string(f.View.Decision.Limited), limitMessage(f.View.Decision.Limited))
+	limited, whyLimited := limitation(f)
+	flag(v1alpha1.ConditionScalingLimited, limited != "", limited, whyLimited)
 	flag(v1alpha1.ConditionBacklogNotRunnable, f.View.Decision.NotRunnable, ReasonNotRunnable,
 		"jobs are queued that the job server gives to no free worker: they are delayed or canceled, or their clients left")
 	flag(v1alpha1.ConditionBacklogNotProgressing, f.View.Decision.NotProgressing, ReasonNoJobCompletes,
@@ -115,6 +118,10 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	flag(v1alpha1.ConditionTargetBelowStartTime, f.View.SlowStart, ReasonSlowStart,
 		"a pod takes longer to start than scaling.targetWaitSeconds, so jobs that wait for a new pod start late: "+
 			"raise the target or minReplicas, or make the pods start faster")
+	unstopped := f.View.Sample.TerminatingTakeJobs
+	flag(v1alpha1.ConditionTerminatingPodsTakeJobs, len(unstopped) > 0, ReasonNotStopping,
+		"pods that were told to stop still take jobs, which end unfinished when the grace period is over: "+
+			"have the image handle SIGTERM. Pods: "+some(unstopped))
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
 		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))
 }
@@ -198,6 +205,14 @@ func Failing(before *v1alpha1.GearmanWorkerPoolStatus, message string) (status *
 // cut shortens a message to what the schema takes, at the end of a letter.
 func cut(message string) string {
 	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
+}
+
+// limitation is what keeps the replicas from the number that the decision wants: pods that can't start, before a bound.
+func limitation(f *Facts) (reason, message string) {
+	if f.HeldBack {
+		return ReasonPodsBlocked, "more replicas are needed, but the pods that were ordered last can't start, so no more are ordered until they do"
+	}
+	return string(f.View.Decision.Limited), limitMessage(f.View.Decision.Limited)
 }
 
 func limitMessage(l scaling.Limit) string {

@@ -35,7 +35,7 @@ func TestConditions(t *testing.T) {
 		"ScalingActive": "True AsExpected", "ScalingLimited": "False AsExpected", "BacklogNotRunnable": "False AsExpected",
 		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected", "ScaleDownBlocked": "False AsExpected", "ForeignPods": "False AsExpected",
 		"TooManyJobServers": "False AsExpected", "JobsFailing": "False AsExpected", "TargetBelowStartTime": "False AsExpected",
-		"WorkersUnfit": "False AsExpected",
+		"WorkersUnfit": "False AsExpected", "TerminatingPodsTakeJobs": "False AsExpected",
 	}
 	tests := map[string]struct {
 		facts Facts
@@ -64,6 +64,13 @@ func TestConditions(t *testing.T) {
 		"paused":    {with(auto(ok), func(f *Facts) { f.Mode = v1alpha1.ModePaused }), map[string]string{"ScalingActive": "False Paused"}},
 		"contested": {with(auto(ok), func(f *Facts) { f.Contested = true }), map[string]string{"ScalingActive": "False Contested"}},
 		"limited":   {with(auto(ok), func(f *Facts) { f.View.Decision.Limited = scaling.LimitMaximum }), map[string]string{"ScalingLimited": "True TooManyReplicas"}},
+		"held back": {with(auto(ok), func(f *Facts) { f.HeldBack = true }), map[string]string{"ScalingLimited": "True PodsBlocked"}},
+		"held back before the maximum": {with(auto(ok), func(f *Facts) { f.HeldBack, f.View.Decision.Limited = true, scaling.LimitMaximum }), map[string]string{
+			"ScalingLimited": "True PodsBlocked",
+		}},
+		"pods that don't stop": {with(auto(ok), func(f *Facts) { f.View.Sample.TerminatingTakeJobs = []string{"a"} }), map[string]string{
+			"TerminatingPodsTakeJobs": "True NotStopping",
+		}},
 		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
 			"BacklogNotRunnable": "True NotRunnable", "BacklogNotProgressing": "True NoJobCompletes",
 		}},

@@ -38,6 +38,7 @@ type Facts struct {
 	NoWorker  bool             // and no other is ready
 	Contested bool
 	Removal   scaling.Removal // why the pods that are too many stay
+	HeldBack  bool            // fewer replicas are ordered than wanted, since those ordered last can't start
 	IsTarget  bool            // the pods are those of a target
 	Unowned   bool            // pods carry the pool's labels that are not its workload's
 	Shared    []string        // other pools that serve one of this pool's functions

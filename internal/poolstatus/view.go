@@ -53,6 +53,7 @@ type Mark struct {
 	failing, slowStart          bool
 	excess                      backlog.Excess
 	broken                      uint64 // a hash of the pods that take no jobs
+	unstopped                   uint64 // a hash of the terminating pods that take some
 	servers                     uint64 // a hash of their states
 }
 
@@ -63,12 +64,8 @@ func MarkOf(v *View) Mark {
 		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing,
 		failing: v.Failing, slowStart: v.SlowStart, excess: v.Sample.Excess,
 	}
+	m.broken, m.unstopped = hashOf(podsWithoutJobs(&v.Sample)), hashOf(v.Sample.TerminatingTakeJobs)
 	h := fnv.New64a()
-	for _, name := range podsWithoutJobs(&v.Sample) {
-		_, _ = h.Write(append([]byte(name), 0)) // a hash takes whatever it is given
-	}
-	m.broken = h.Sum64()
-	h.Reset()
 	var buffer [128]byte
 	for i := range v.Sample.Servers {
 		s := &v.Sample.Servers[i]
@@ -82,6 +79,15 @@ func MarkOf(v *View) Mark {
 	}
 	m.servers = h.Sum64()
 	return m
+}
+
+// hashOf is a hash of a list of names; the same for each empty list.
+func hashOf(names []string) uint64 {
+	h := fnv.New64a()
+	for _, name := range names {
+		_, _ = h.Write(append([]byte(name), 0)) // a hash takes whatever it is given
+	}
+	return h.Sum64()
 }
 
 // serverName is how a job server is shown: as written, and as resolved if that says more.

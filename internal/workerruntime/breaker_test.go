@@ -243,7 +243,8 @@ func TestBreakerDrain(t *testing.T) {
 	if code := w.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if total, running := queued(t, server.Addr, "f"); total != 1 || running != 0 {
-		t.Errorf("%d jobs, %d running: the job is to wait for another worker", total, running)
-	}
+	eventually(t, "the job waits for another worker", func() bool {
+		total, running := queued(t, server.Addr, "f")
+		return total == 1 && running == 0
+	})
 }

@@ -43,7 +43,7 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 		run, err = execmode.New(execmode.Options{
 			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput, Result: limits,
 			KillAfter: h.KillAfter, OutputGrace: outputGrace, Log: log, LogLimit: output, Table: table,
-			Probe: []string{"/proc/self/exe", "version"},
+			Probe: []string{process.Self(), "version"},
 		})
 	case options.Stream:
 		run, err = streammode.New(streammode.Options{

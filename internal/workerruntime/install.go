@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
 // installedName is the program's name where it is installed.
@@ -13,8 +15,7 @@ const installedName = "gearman-worker"
 // install copies the running program into dir: under another name first, so that nobody ever sees a part of it, and readable for any
 // user, since the container that runs it chooses its own.
 func install(dir string) error {
-	// Not os.Executable: its name is gone if the file was replaced while running, this link still leads to it.
-	src, err := os.Open("/proc/self/exe")
+	src, err := os.Open(process.Self())
 	if err != nil {
 		return err
 	}

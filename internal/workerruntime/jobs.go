@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
@@ -53,7 +54,7 @@ func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs 
 func (js *jobs) handle(h *handler) worker.Handler {
 	return func(ctx context.Context, wj *worker.Job) ([]byte, error) {
 		j := &job.Job{
-			Function: wj.Function(), Handle: wj.Handle(), Unique: wj.Unique(), Attempt: wj.Attempt(),
+			Function: wj.Function(), Handle: wj.Handle(), Unique: string(wj.Key()), Attempt: wj.Attempt(),
 			Body: wj.Payload(), File: wj.Spool(), Size: wj.Size(), Reporter: wj, Draining: js.draining,
 		}
 		runCtx := ctx
@@ -115,12 +116,12 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 	case job.Requeued:
 		return nil, fmt.Errorf("%w: %s", worker.ErrRequeue, o.Message)
 	}
-	failure := &worker.JobError{
+	failure := &gearman.JobError{
 		Reason: string(o.Reason), Message: o.Message, Detail: o.Detail,
 		Permanent: o.Permanent, Crashed: o.Crashed, TimedOut: o.Reason == job.TimedOut,
 	}
 	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
-		return nil, errors.Join(worker.Exception(exceptionText(o)), failure)
+		failure.Exception = exceptionText(o)
 	}
 	return nil, failure
 }
@@ -249,8 +250,6 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	if js.isDraining() && (d.Outcome == worker.Lost || d.Outcome == worker.Requeued && !s.neverRan) {
 		js.undone++
 	}
-	js.busy--
-	last := js.busy == 0
 	js.mu.Unlock()
 	if errors.Is(d.Err, proto.ErrTooLarge) { // its handler was not asked
 		s.reason = job.Rejected
@@ -262,15 +261,19 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	}
 	result, counted := resultOf(d.Outcome)
 	js.metrics.ended(wj.Function(), result, s.reason, now.Sub(s.started))
+	if d.Outcome == worker.Retried {
+		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
+	}
+	js.mu.Lock()
+	js.busy-- // after it is counted: whoever sees that no job runs finds all of them in the metrics
+	last := js.busy == 0
+	js.mu.Unlock()
 	js.announcer.ended(wj.Function(), s.started, now, counted, last)
 	switch d.Outcome {
-	case worker.Retried:
-		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
 	case worker.Buried:
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job has failed for good and went to the dead letter function",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
-	}
-	if d.Outcome == worker.Lost {
+	case worker.Lost:
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job's outcome could not be sent, the job server runs it again",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Any("error", d.Err))
 	}

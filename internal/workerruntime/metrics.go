@@ -17,6 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/version"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
 // The results of a job, as a label.
@@ -220,16 +221,8 @@ func number(b bool) float64 {
 
 // residentBytes reads the process's resident memory.
 func residentBytes() (float64, bool) {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, false
-	}
-	fields := bytes.Fields(b)
-	if len(fields) < 2 {
-		return 0, false
-	}
-	pages, err := strconv.ParseFloat(string(fields[1]), 64)
-	return pages * float64(os.Getpagesize()), err == nil
+	size, err := process.Resident(os.Getpid())
+	return float64(size), err == nil
 }
 
 // exposition builds Prometheus' text format.

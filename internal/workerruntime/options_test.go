@@ -1,6 +1,7 @@
 package workerruntime_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,36 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
-	"github.com/gearman-operator/gearman-operator/internal/resolve"
-	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
-
-// Beyond the bound no job server is used: the operator doesn't count it either.
-func TestMaxJobServers(t *testing.T) {
-	t.Parallel()
-	used, left := jobserver.Gearmand(t), jobserver.Gearmand(t)
-	for _, server := range []*jobserver.Server{used, left} {
-		newSubmitter(t, server.Addr).background("f", "x")
-	}
-	w := startWorker(t, nil, "exec", "--server", used.Addr, "--server", left.Addr, "--max-job-servers", "1", "--function", "f", "--until-empty", "--", "true")
-	if code := w.exit(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	if total, _ := queued(t, used.Addr, "f"); total != 0 {
-		t.Errorf("%d jobs are left at the first job server", total)
-	}
-	if total, _ := queued(t, left.Addr, "f"); total != 1 {
-		t.Errorf("%d jobs are left at the second job server, want 1: the worker is to use one", total)
-	}
-	for _, o := range options.Table {
-		if o.Name == "max-job-servers" && o.Default != fmt.Sprint(resolve.MaxServers) {
-			t.Errorf("workers use %s job servers by themselves, the operator counts %d", o.Default, resolve.MaxServers)
-		}
-	}
-}
 
 func TestUntilEmpty(t *testing.T) {
 	t.Parallel()
@@ -83,36 +57,14 @@ func TestFunctionConcurrency(t *testing.T) {
 	if err := os.WriteFile(file, []byte("concurrency: 5\nhandlers:\n- function: one\n  exec: [cat]\n  function-concurrency: 1\n- function: all\n  exec: [cat]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startWorker(t, nil, "run", "--server", server.Addr, "--config", file).waitReady()
-	eventually(t, "5 slots have registered", func() bool { return registrations(t, server.Addr, "all") == 5 })
-	if n := registrations(t, server.Addr, "one"); n != 1 {
-		t.Errorf("%d registrations of the limited function", n)
-	}
-}
-
-// Two signals at once are one, as timeout sends them; a later second one stops at once.
-func TestTwoSignalsAtOnce(t *testing.T) {
-	t.Parallel()
-	server := jobserver.Gearmand(t)
-	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
-	s := newSubmitter(t, server.Addr)
-	gate := filepath.Join(t.TempDir(), "gate")
-	s.send(submitJob, "slow", "", gate)
-	w.waitBusy(1)
-	begin := time.Now()
-	w.signal(syscall.SIGTERM)
-	w.signal(syscall.SIGTERM)
-	if time.Since(begin) > time.Millisecond {
-		t.Skip("the machine is too busy to send two signals at once")
-	}
-	eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
-	touch(t, gate)
-	if a, err := s.wait(); err != nil || a.Result != "done" {
-		t.Errorf("%+v, %v", a, err)
-	}
-	if code := w.exit(); code != 0 {
-		t.Errorf("exit code %d", code)
+	w := startWorker(t, nil, "run", "--server", server.Addr, "--config", file).waitReady()
+	eventually(t, "the job server has confirmed the registrations of 5 slots", func() bool {
+		_, body := w.get("/statusz")
+		var s struct{ Servers []struct{ Connections int } }
+		return json.Unmarshal([]byte(body), &s) == nil && len(s.Servers) == 1 && s.Servers[0].Connections == 5
+	})
+	if all, one := registrations(t, server.Addr, "all"), registrations(t, server.Addr, "one"); all != 5 || one != 1 {
+		t.Errorf("%d registrations, %d of the limited function; want 5 and 1", all, one)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
@@ -98,10 +97,7 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		roomForThreads(o.Concurrency)
 		dial = dialThread
 	}
-	resolver, err := newResolver(o, tlsConfig != nil)
-	if err != nil {
-		return nil, err
-	}
+	domain, namespace := resolve.Cluster("/etc/resolv.conf")
 	var book worker.Journal
 	if o.JournalDir != "" {
 		if r.journal, err = journal.Open(o.JournalDir, o.Concurrency); err != nil {
@@ -112,11 +108,11 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 	r.worker, err = worker.New(worker.Options{
 		MaxPayload: maxPayload(o.MaxWorkload),
 		Journal:    book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
-		Servers: resolve.Within(o.Servers, o.MaxServers), Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
+		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
 		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
-		Resolver: resolver,
+		Resolver: &resolve.Resolver{Domain: domain, Namespace: namespace},
 		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
 	})
 	if err != nil {
@@ -136,20 +132,6 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 				return nil, err
 			}
 		}
-	}
-	return r, nil
-}
-
-// newResolver returns the resolver by which a worker uses the same job servers as the operator counts.
-func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
-	r := &resolve.Resolver{MaxServers: o.MaxServers, ByName: byName}
-	r.Domain, r.Namespace = resolve.Cluster("/etc/resolv.conf")
-	for _, s := range o.Servers {
-		a, err := gearman.ParseAddress(s)
-		if err != nil {
-			return nil, fmt.Errorf("--server: %w", err)
-		}
-		r.Servers = append(r.Servers, a)
 	}
 	return r, nil
 }
@@ -178,7 +160,9 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		}
 	}()
 
-	if err := process.Seclude(); err != nil {
+	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
+		r.log.LogAttrs(all, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system", slog.Any("error", err))
+	} else if err != nil {
 		r.log.LogAttrs(all, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
 	}
 	if err := process.AdoptOrphans(); err != nil {
@@ -293,7 +277,7 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 			default:
 				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()))
-				r.worker.StopNow()
+				_ = r.worker.StopAndCancel(ctx) // Run returns why the worker stopped
 			}
 		}
 	}

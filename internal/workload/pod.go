@@ -38,6 +38,8 @@ type PodMarks struct {
 	Unassigned, Gated bool
 	// Stopped: its worker container is certainly not running. WasReady: it is not ready, but was since its container started.
 	Stopped, WasReady bool
+	// HostNetwork: its address is its node's, which other pods may share.
+	HostNetwork bool
 }
 
 // podMarks names the marks, for the cache to keep them as one text.
@@ -50,6 +52,7 @@ var podMarks = []struct {
 	{"gated", func(m *PodMarks) *bool { return &m.Gated }},
 	{"stopped", func(m *PodMarks) *bool { return &m.Stopped }},
 	{"was-ready", func(m *PodMarks) *bool { return &m.WasReady }},
+	{"host-network", func(m *PodMarks) *bool { return &m.HostNetwork }},
 }
 
 // String names the marks; empty if there are none.
@@ -80,7 +83,7 @@ func MarksOf(p *corev1.Pod, owner string) PodMarks {
 	c := metav1.GetControllerOfNoCopy(p)
 	m := PodMarks{
 		Unowned:    c == nil || c.Kind == "ReplicaSet" && c.Name != owner+"-"+p.Labels["pod-template-hash"],
-		Unassigned: p.Spec.NodeName == "",
+		Unassigned: p.Spec.NodeName == "", HostNetwork: p.Spec.HostNetwork,
 	}
 	ready := time.Time{}
 	isReady := false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 )
@@ -31,7 +32,7 @@ func (j Job) workload() []byte { return fmt.Appendf(nil, "%s %.3f %s", j.ID, j.L
 func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
 	return s.client(ctx, func(c *client.Client) error {
 		for _, j := range jobs {
-			c.Produce(ctx, &client.Task{Function: PoolName, Payload: j.workload(), Unique: j.ID}, nil)
+			c.Produce(ctx, &client.Task{Function: PoolName, Payload: j.workload(), Key: gearman.Key(j.ID)}, nil)
 		}
 		return c.Flush(ctx)
 	})

@@ -107,9 +107,11 @@ var libraryRows = []row{
 		}
 	}},
 	{group: "library", name: "an exception, for who asks and for who doesn't", run: func(c *check) {
-		c.serve(map[string]worker.Handler{"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) }})
+		c.serve(map[string]worker.Handler{"f": func(context.Context, *worker.Job) ([]byte, error) {
+			return nil, &gearman.JobError{Exception: []byte("boom")}
+		}})
 		_, err := c.do(c.newClient(client.Options{Exceptions: true}), "f", "x")
-		if e, ok := errors.AsType[*client.ExceptionError](err); !ok || string(e.Data) != "boom" {
+		if e, ok := errors.AsType[*gearman.JobError](err); !ok || string(e.Exception) != "boom" {
 			c.failf("with exceptions: got %v, want the exception boom", err)
 		}
 		if _, err := c.do(c.newClient(client.Options{}), "f", "x"); !errors.Is(err, client.ErrFailed) {
@@ -182,17 +184,17 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "a job's status by its unique key", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		_, err := cl.Background(c.ctx, "f", nil, client.WithUnique("key"))
+		_, err := cl.Background(c.ctx, "f", nil, client.WithKey("key"))
 		c.must("background", err)
-		st, err := cl.StatusByUnique(c.ctx, "key")
+		st, err := cl.StatusByKey(c.ctx, "key")
 		c.must("status", err)
 		c.equal("status", st, client.JobStatus{Known: true})
 	}},
 	{group: "library", name: "equal jobs coalesce", run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		a, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByPayload())
+		a, err := cl.Background(c.ctx, "f", []byte("same"), client.WithPayloadKey())
 		c.must("background", err)
-		b, err := cl.Background(c.ctx, "f", []byte("same"), client.UniqueByPayload())
+		b, err := cl.Background(c.ctx, "f", []byte("same"), client.WithPayloadKey())
 		c.must("background", err)
 		c.equal("the second job", b, a)
 	}},
@@ -281,7 +283,7 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "admin: jobs, keys and cancelling", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		id, err := cl.Background(c.ctx, "f", nil, client.WithUnique("key"))
+		id, err := cl.Background(c.ctx, "f", nil, client.WithKey("key"))
 		c.must("background", err)
 		a := c.newAdmin()
 		keys, err := a.UniqueJobs(c.ctx)

@@ -81,14 +81,14 @@ func TestForeignWorker(t *testing.T) {
 				t.Parallel()
 				l.need(t, throws)
 				_, err := c.Do(ctx, "except", []byte("x"))
-				if e, ok := errors.AsType[*client.ExceptionError](err); !ok || string(e.Data) != "boom" {
+				if e, ok := errors.AsType[*gearman.JobError](err); !ok || string(e.Exception) != "boom" {
 					t.Errorf("got %v, want the exception boom", err)
 				}
 			})
 			t.Run("unique key", func(t *testing.T) {
 				t.Parallel()
 				l.need(t, uniqueTold)
-				if got, err := c.Do(ctx, "unique", []byte("x"), client.WithUnique("my-key")); err != nil || string(got) != "my-key" {
+				if got, err := c.Do(ctx, "unique", []byte("x"), client.WithKey("my-key")); err != nil || string(got) != "my-key" {
 					t.Errorf("the worker was told %q, %v; want my-key", got, err)
 				}
 			})
@@ -134,7 +134,7 @@ func TestForeignWorkerQueue(t *testing.T) {
 				case "low":
 					task.Priority = gearman.Low
 				case "normal":
-					task.Unique = "key"
+					task.Key = "key"
 				case "high":
 					task.Priority = gearman.High
 				}

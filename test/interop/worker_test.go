@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
@@ -51,8 +52,10 @@ func TestForeignClient(t *testing.T) {
 			startWorker(t, s, map[string]worker.Handler{
 				"reverse": func(_ context.Context, j *worker.Job) ([]byte, error) { return reversed(j.Payload()), nil },
 				"fail":    func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
-				"except":  func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.Exception([]byte("boom")) },
-				"unique":  func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Unique()), nil },
+				"except": func(context.Context, *worker.Job) ([]byte, error) {
+					return nil, &gearman.JobError{Exception: []byte("boom")}
+				},
+				"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Key()), nil },
 				"progress": func(_ context.Context, j *worker.Job) ([]byte, error) {
 					return []byte("done"), errors.Join(j.Status(1, 3), j.Data([]byte("part\x00of")), j.Warning([]byte("careful")))
 				},

@@ -133,7 +133,7 @@ func (p *process) run(ctx context.Context) {
 	wg.Go(func() { // SIGKILL: nothing that is under way arrives
 		select {
 		case <-p.dying.Done():
-			p.worker.StopNow()
+			_ = p.worker.StopAndCancel(announcing) // until Run has returned
 		case <-announcing.Done():
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
@@ -13,8 +14,8 @@ import (
 
 // Job is what the handler is given.
 type Job struct {
-	Function string // default "test"
-	Unique   string // default: none
+	Function string      // default "test"
+	Key      gearman.Key // default: none
 	Payload  []byte
 	// Options are those of the worker's function, such as worker.Timeout.
 	Options []worker.Option
@@ -30,8 +31,8 @@ type Record struct {
 	// Outcome is how the job ended, HandlerErr the error of the handler that led to it.
 	Outcome    worker.Outcome
 	HandlerErr error
-	// Result is what a client got, Err the error it got instead: nil, or one that is client.ErrFailed, and a client.ExceptionError if the handler
-	// gave a reason by worker.Exception. For a job that was requeued both are empty.
+	// Result is what a client got, Err the error it got instead: nil, or a *gearman.JobError, with the Exception of the one that
+	// the handler returned. For a job that was requeued both are empty.
 	Result []byte
 	Err    error
 	// Parts, Warnings and Progress are what the handler sent while it ran, in order.
@@ -84,7 +85,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 			close(ended)
 		})
 	})
-	stop := context.AfterFunc(ctx, w.StopNow)
+	stop := context.AfterFunc(ctx, func() { _ = w.StopAndCancel(ctx) }) // ctx has ended, so it doesn't wait
 	defer stop()
 	seen, leave := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() {
@@ -94,14 +95,14 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 		}
 	})
 	results, _ := c.RunSet(seen, &client.Task{
-		Function: job.Function, Unique: job.Unique, Payload: job.Payload,
+		Function: job.Function, Key: job.Key, Payload: job.Payload,
 		OnStatus:  func(n, d uint64) { rec.Progress = append(rec.Progress, Progress{n, d}) },
 		OnData:    func(b []byte) { rec.Parts = append(rec.Parts, b) },
 		OnWarning: func(b []byte) { rec.Warnings = append(rec.Warnings, b) },
 	})
 	<-ended
 	leave()
-	w.StopNow()
+	_ = w.StopAndCancel(context.WithoutCancel(ctx)) // it waits for as long as the handler takes
 	running.Wait()
 	if rec.Outcome < worker.Requeued {
 		rec.Result, rec.Err = results[0].Data, results[0].Err

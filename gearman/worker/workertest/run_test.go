@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { check.Main(m) }
 
 var (
 	errBroken = errors.New("broken")
-	errReason = worker.Exception([]byte("why"))
+	errReason = &gearman.JobError{Exception: []byte("why")}
 )
 
 func TestRun(t *testing.T) {
@@ -33,9 +34,9 @@ func TestRun(t *testing.T) {
 	}{
 		"completes": {
 			handler: func(_ context.Context, j *worker.Job) ([]byte, error) {
-				return fmt.Appendf(nil, "%s %s %s", j.Function(), j.Unique(), j.Payload()), nil
+				return fmt.Appendf(nil, "%s %s %s", j.Function(), j.Key(), j.Payload()), nil
 			},
-			job:  workertest.Job{Function: "f", Unique: "k", Payload: []byte("p")},
+			job:  workertest.Job{Function: "f", Key: "k", Payload: []byte("p")},
 			want: workertest.Record{Result: []byte("f k p")},
 		},
 		"talks": {

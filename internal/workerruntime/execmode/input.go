@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
 // input is a command's standard input. It is a pipe whatever the workload's size: programs look at what kind of
@@ -25,26 +26,26 @@ type input struct {
 
 // open makes the pipe, writes what it takes, and returns its read end.
 func (in *input) open(j *job.Job, size int64) (readEnd int, err error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return -1, os.NewSyscallError("pipe2", err)
+	readEnd, writeEnd, err := process.Pipe()
+	if err != nil {
+		return -1, err
 	}
-	in.fd, in.job, in.sent = fds[1], j, 0
+	in.fd, in.job, in.sent = writeEnd, j, 0
 	if size == 0 {
 		in.close()
-		return fds[0], nil
+		return readEnd, nil
 	}
-	if err := unix.SetNonblock(fds[1], true); err != nil {
+	if err := unix.SetNonblock(writeEnd, true); err != nil {
 		in.close()
-		unix.Close(fds[0])
+		unix.Close(readEnd)
 		return -1, os.NewSyscallError("fcntl", err)
 	}
 	if err := in.write(); err != nil {
 		in.close()
-		unix.Close(fds[0])
+		unix.Close(readEnd)
 		return -1, fmt.Errorf("read the workload: %w", err)
 	}
-	return fds[0], nil
+	return readEnd, nil
 }
 
 // write writes what the pipe takes now, and closes it after the last byte or when nobody reads any more. The error is

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -132,11 +131,9 @@ func (r *run) startProcess(path string, args, env []string, size int64) (*proces
 	}
 	defer unix.Close(stdin)
 	for i := range r.pipes {
-		var fds [2]int
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			return nil, os.NewSyscallError("pipe2", err)
+		if r.pipes[i], r.writers[i], err = process.Pipe(); err != nil {
+			return nil, err
 		}
-		r.pipes[i], r.writers[i] = fds[0], fds[1]
 	}
 	return r.h.opts.Table.Start(&process.Spec{
 		Path: path, Args: args, Dir: r.h.opts.Dir, Env: env,

@@ -20,7 +20,6 @@ const (
 // Options is what one worker process does, checked and complete.
 type Options struct {
 	Servers     []string
-	MaxServers  int
 	Concurrency int
 
 	ExitAfterJobs int  // 0: no limit

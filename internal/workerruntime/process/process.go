@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"syscall"
 
@@ -43,8 +42,8 @@ func (s Status) String() string {
 type Process struct {
 	Pid int
 
-	table  *Table
-	exitFD int // readable once the process has ended
+	table *Table
+	watcher
 
 	mu     sync.Mutex
 	reaped bool
@@ -53,12 +52,7 @@ type Process struct {
 // Start runs a command. The table knows it from its first moment, so that nobody reaps it in its owner's place.
 func (t *Table) Start(s *Spec) (*Process, error) {
 	pidfd := -1
-	attr := &syscall.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: s.Files,
-		// The group makes the whole family reachable by one signal; Pdeathsig ends the child should this process be killed: its
-		// job goes to another worker then, and must not run on here as well. (Go never ends the thread that started it.)
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
-	}
+	attr := &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Files: s.Files, Sys: attributes(&pidfd)}
 	t.starting.RLock()
 	pid, err := syscall.ForkExec(s.Path, s.Args, attr)
 	if err == nil {
@@ -68,57 +62,17 @@ func (t *Table) Start(s *Spec) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Path, err)
 	}
-	p := &Process{Pid: pid, table: t, exitFD: pidfd}
-	if pidfd < 0 || t.noPidfd {
-		if err := p.watchWithoutPidfd(pidfd); err != nil {
-			p.Signal(syscall.SIGKILL)
-			p.Reap()
-			return nil, fmt.Errorf("start %s: %w", s.Path, err)
-		}
+	p := &Process{Pid: pid, table: t, watcher: watcher{exitFD: -1}}
+	if err := p.watch(pidfd); err != nil {
+		p.Signal(syscall.SIGKILL)
+		p.Reap()
+		return nil, fmt.Errorf("start %s: %w", s.Path, err)
 	}
 	return p, nil
 }
 
-// watchWithoutPidfd gives old kernels (before 5.4) and sandboxes without pidfds an exit descriptor: a pipe that a blocked thread
-// closes at the process's end. The goroutine ends with the process, which Reap waits for.
-func (p *Process) watchWithoutPidfd(pidfd int) error {
-	if pidfd >= 0 {
-		unix.Close(pidfd)
-	}
-	p.exitFD = -1
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return os.NewSyscallError("pipe2", err)
-	}
-	p.exitFD = fds[0]
-	go func() {
-		p.peek(0)
-		unix.Close(fds[1])
-	}()
-	return nil
-}
-
 // ExitFD is a descriptor that polls readable once the process has ended. It belongs to the process and is closed by Reap.
 func (p *Process) ExitFD() int { return p.exitFD }
-
-// peek waits for the end of the process and leaves it a zombie, so that its number and its group's stay taken.
-func (p *Process) peek(flags int) (exited bool) {
-	for {
-		var info unix.Siginfo
-		err := unix.Waitid(unix.P_PID, p.Pid, &info, unix.WEXITED|unix.WNOWAIT|flags, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		// With WNOHANG a running child leaves info zeroed.
-		return err != nil || info.Signo != 0
-	}
-}
-
-// Exited tells whether the process has ended, without waiting.
-func (p *Process) Exited() bool { return p.peek(unix.WNOHANG) }
-
-// AwaitExit blocks a thread until the process has ended.
-func (p *Process) AwaitExit() { p.peek(0) }
 
 // Signal sends sig to the whole process group. It does nothing after Reap.
 func (p *Process) Signal(sig syscall.Signal) {
@@ -133,7 +87,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 // Reap waits for the process's end, kills what is left of its group, and takes its status. The group is killed while its leader is
 // still a zombie: until then nobody else can have its number. Call it once.
 func (p *Process) Reap() Status {
-	p.peek(0)
+	p.AwaitExit()
 	p.mu.Lock()
 	_ = unix.Kill(-p.Pid, unix.SIGKILL)
 	var ws unix.WaitStatus

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrTooLarge is returned for a result that is larger than its limit.
@@ -27,11 +25,10 @@ type Limits struct {
 
 // NewFile opens a file without a name in dir.
 func NewFile(dir string) (*os.File, error) {
-	fd, err := unix.Open(dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		return os.NewFile(uintptr(fd), dir+"/(spool)"), nil
+	if f, err := unnamed(dir); err == nil {
+		return f, nil
 	}
-	// File systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose name goes at once.
+	// Systems and file systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose name goes at once.
 	f, err := os.CreateTemp(dir, "gearman-worker-")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDisk, err)

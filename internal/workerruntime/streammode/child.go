@@ -70,12 +70,11 @@ func (p *Pool) start() (*child, error) {
 		return nil, err
 	}
 	pipe := func() (r, w int) {
-		var fds [2]int
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			return -1, -1
+		r, w, err := process.Pipe()
+		if err == nil {
+			opened = append(opened, r, w)
 		}
-		opened = append(opened, fds[0], fds[1])
-		return fds[0], fds[1]
+		return r, w
 	}
 	inR, inW := pipe()
 	outR, outW := pipe()

@@ -1,20 +1,17 @@
 package streammode
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/frame"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
@@ -76,7 +73,7 @@ func (c *child) hasSpoken() bool {
 		return false
 	}
 	unread := 0
-	_ = raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	_ = raw.Control(func(fd uintptr) { unread, err = process.Unread(fd) })
 	return err == nil && unread > 0
 }
 
@@ -88,7 +85,7 @@ func (c *child) untouched() bool {
 		return false
 	}
 	unread := -1
-	if raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) != nil || err != nil {
+	if raw.Control(func(fd uintptr) { unread, err = process.Unread(fd) }) != nil || err != nil {
 		return false
 	}
 	return int64(unread) == c.written
@@ -114,19 +111,11 @@ func (p *Pool) release(c *child) {
 
 // memory is the resident memory of the process in bytes, 0 if it has ended.
 func (c *child) memory() int64 {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(c.proc.Pid) + "/statm")
+	size, err := process.Resident(c.proc.Pid)
 	if err != nil {
 		return 0
 	}
-	fields := bytes.Fields(b)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	return size
 }
 
 // inPipe is how much a process's empty pipe holds in any case; more is written beside the reading, since the process may answer

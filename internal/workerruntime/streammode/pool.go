@@ -66,11 +66,12 @@ func New(opts Options) (*Pool, error) {
 func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if len(p.opts.Watch) > 0 {
+		loaded := fingerprint(p.opts.Watch) // before a process reads them
+		p.wg.Go(func() { p.watch(ctx, loaded) })
+	}
 	for range p.opts.Size {
 		p.wg.Go(func() { p.keep(ctx, cancel) })
-	}
-	if len(p.opts.Watch) > 0 {
-		p.wg.Go(func() { p.watch(ctx) })
 	}
 	p.wg.Wait()
 	_ = p.null.Close()

@@ -175,9 +175,7 @@ func TestHandle(t *testing.T) {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			for _, want := range tc.wantLog {
-				if !strings.Contains(log.String(), want) {
-					t.Errorf("log has no %q:\n%s", want, log.String())
-				}
+				eventually(t, fmt.Sprintf("the log has %q", want), func() bool { return strings.Contains(log.String(), want) })
 			}
 			// Whatever happened, the next job finds a process.
 			if o := do(t.Context(), p, "again", &rec); o.Kind != job.Completed || resultOf(t, o) != "AGAIN" {
@@ -349,7 +347,6 @@ func TestReplacement(t *testing.T) {
 		"a changed file": {
 			"well", func(o *Options) { o.Watch = []string{filepath.Dir(file)}; o.Timing.WatchEvery = 10 * time.Millisecond },
 			func(*Pool) {
-				time.Sleep(50 * time.Millisecond)
 				if err := os.WriteFile(file, []byte("22"), 0o644); err != nil {
 					panic(err)
 				}
@@ -357,7 +354,7 @@ func TestReplacement(t *testing.T) {
 		},
 		"no answer to a ping": {
 			"deaf", func(o *Options) { o.PingEvery = 20 * time.Millisecond; o.Timing.Pong = 100 * time.Millisecond },
-			func(*Pool) { time.Sleep(300 * time.Millisecond) },
+			func(*Pool) {},
 		},
 		"no regard to the end of descriptor 3": {"ignores the end", func(o *Options) { o.KillAfter = 50 * time.Millisecond }, func(p *Pool) { p.Reload() }},
 	}

@@ -103,7 +103,7 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
-			w.StopNow()
+			_ = w.StopAndCancel(context.Background()) // which never ends
 			if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
 				t.Error(err)
 			}

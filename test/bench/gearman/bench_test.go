@@ -68,7 +68,7 @@ func TestBench(t *testing.T) {
 				f.add(fmt.Sprint("raw_submit_", window), rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
 			}
 			ours := func() {
-				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoUnique: true, Background: true}, s.submit, window)))
+				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoKey: true, Background: true}, s.submit, window)))
 			}
 			inTurn(round, raw, ours)
 		}
@@ -175,7 +175,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	var start time.Time
 	var before, after runtime.MemStats
 	var end time.Duration
-	err = w.Handle(function, func(context.Context, *worker.Job) ([]byte, error) {
+	err = w.Handle(function, func(ctx context.Context, _ *worker.Job) ([]byte, error) {
 		switch count.Add(1) {
 		case 1:
 			runtime.ReadMemStats(&before)
@@ -183,7 +183,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 		case int64(n):
 			end = time.Since(start)
 			runtime.ReadMemStats(&after)
-			w.Stop()
+			return nil, w.Stop(ctx) // of its own handler: it doesn't wait
 		}
 		return nil, nil
 	})

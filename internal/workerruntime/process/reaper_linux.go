@@ -1,57 +1,15 @@
+//go:build linux && !portable
+
 package process
 
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// Table knows the processes that this worker started, to tell them from orphans: processes that lost their parent and were handed to
-// this one, because it is process 1 of its container or a subreaper.
-type Table struct {
-	// starting is held for reading from fork until the child is in pids: an orphan is reaped only while no child is half known.
-	starting sync.RWMutex
-
-	mu   sync.Mutex
-	pids map[int]struct{}
-
-	noPidfd bool // tests the way without pidfds
-}
-
-// NewTable returns an empty table.
-func NewTable() *Table {
-	return &Table{pids: make(map[int]struct{})}
-}
-
-func (t *Table) add(pid int) {
-	t.mu.Lock()
-	t.pids[pid] = struct{}{}
-	t.mu.Unlock()
-}
-
-func (t *Table) remove(pid int) {
-	t.mu.Lock()
-	delete(t.pids, pid)
-	t.mu.Unlock()
-}
-
-func (t *Table) owns(pid int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.pids[pid]
-	return ok
-}
-
-// Len is the number of processes that are running or not yet reaped by their owners.
-func (t *Table) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.pids)
-}
 
 // AdoptOrphans makes this process the parent of its descendants' orphans, so that none of them stays a zombie or escapes notice when
 // the worker is not process 1 itself.
@@ -113,11 +71,4 @@ func endedChild() int {
 		offset := 3*4 + unsafe.Sizeof(uintptr(0)) - 4
 		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
 	}
-}
-
-// NewTableWithoutPidfd returns a table whose processes are watched as on a kernel without pidfds, for tests.
-func NewTableWithoutPidfd() *Table {
-	t := NewTable()
-	t.noPidfd = true
-	return t
 }

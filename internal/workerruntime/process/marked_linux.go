@@ -1,0 +1,48 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// mostDying is for how long a killed process is waited for, in milliseconds: one that hangs in the kernel may take long.
+const mostDying = 5000
+
+func killMarkedOnce(mark string) (killed int) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && pid != os.Getpid() && killIfMarked(pid, mark) {
+			killed++
+		}
+	}
+	return killed
+}
+
+// killIfMarked holds the process by a descriptor, so that nobody else is meant when its number is used again.
+func killIfMarked(pid int, mark string) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00"+mark+"\x00")) {
+		return false // a zombie has no environment
+	}
+	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		return false
+	}
+	// It is gone when its descriptor can be read.
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, mostDying)
+		if !errors.Is(err, unix.EINTR) {
+			return true
+		}
+	}
+}

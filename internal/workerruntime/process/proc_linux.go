@@ -1,0 +1,30 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+const unreadRequest = unix.TIOCINQ
+
+// Self is the program of this process. Not os.Executable: its name is gone if the file was replaced while it runs, and
+// this link still leads to it.
+func Self() string { return "/proc/self/exe" }
+
+// Resident is the resident memory of a process in bytes.
+func Resident(pid int) (int64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/%d/statm: %q has no second field", pid, b)
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}

@@ -1,0 +1,13 @@
+//go:build !linux || portable
+
+package workerruntime
+
+import (
+	"context"
+	"net"
+)
+
+// dialThread is nil: slots wait in the Go runtime's poller.
+var dialThread func(context.Context, string, string) (net.Conn, error)
+
+func roomForThreads(int) {}
