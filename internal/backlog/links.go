@@ -1,9 +1,12 @@
 package backlog
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
 // endpoint is what makes a link: an address, and with TLS the name that its certificate must have.
@@ -34,7 +37,10 @@ func (w *Watcher) relink(p *pool) {
 	wanted := p.candidates()
 	if most := w.opts.MaxPoolServers; len(wanted) > most {
 		p.excess.Pool = true
-		wanted = firstOf(wanted, most, func(c candidate) bool { return former[c.endpoint] != nil })
+		// While names are looked up for the first time, it is their order that counts, as it does in
+		// workers that start now.
+		settled := p.settled()
+		wanted = resolve.First(wanted, most, func(c candidate) bool { return settled && former[c.endpoint] != nil })
 	}
 	links := make([]*link, 0, len(wanted))
 	kept := make(map[*link]bool, len(wanted))
@@ -84,11 +90,19 @@ type candidate struct {
 	target *target
 }
 
+// settled reports whether each of the pool's names has been looked up.
+func (p *pool) settled() bool {
+	return !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
+}
+
 // candidates are the job servers that the pool's names lead to, each once: a queue must not count twice.
+// Addresses come before names, as they do in resolve.Resolver.
 func (p *pool) candidates() []candidate {
 	var all []candidate
 	seen := make(map[endpoint]bool)
-	for _, t := range p.targets {
+	targets := slices.Clone(p.targets)
+	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(placeOf(a), placeOf(b)) })
+	for _, t := range targets {
 		p.excess.Addresses = p.excess.Addresses || t.excess
 		p.excess.Namespace = p.excess.Namespace || t.paused
 		for _, ip := range t.addrs {
@@ -102,26 +116,12 @@ func (p *pool) candidates() []candidate {
 	return all
 }
 
-// firstOf returns most of the items in their order: those that are preferred, and of the others the first.
-func firstOf[T any](items []T, most int, preferred func(T) bool) []T {
-	others := most
-	for _, item := range items {
-		if preferred(item) {
-			others--
-		}
+// placeOf orders targets: those that are addresses come first.
+func placeOf(t *target) int {
+	if t.literal {
+		return 0
 	}
-	out := make([]T, 0, most)
-	for _, item := range items {
-		switch {
-		case len(out) == most:
-		case preferred(item):
-			out = append(out, item)
-		case others > 0:
-			others--
-			out = append(out, item)
-		}
-	}
-	return out
+	return 1
 }
 
 // droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,

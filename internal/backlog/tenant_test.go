@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime"
@@ -16,6 +17,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
 func addrs(format string, n int) (out []netip.Addr) {
@@ -83,6 +87,82 @@ func TestTooManyJobServers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The operator counts the job servers that the workers of a pool with too many of them use: both take
+// the first, however long the look-up of each name takes.
+func TestWorkersUseTheSameJobServers(t *testing.T) {
+	t.Parallel()
+	for slow := range 7 {
+		t.Run(fmt.Sprint(slow), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				servers := make([]string, 0, 9)
+				for i := range 7 {
+					servers = append(servers, fmt.Sprintf("name-%d", i))
+					n.name(servers[i], texts(addrs(fmt.Sprintf("10.%d.%%d.%%d", i), 50))...)
+				}
+				servers = append(servers, "10.9.0.1", "10.9.0.2:4731")
+				look := func(ctx context.Context, host string) ([]netip.Addr, error) {
+					if host == servers[slow] {
+						time.Sleep(2 * time.Second)
+					}
+					return n.lookup(ctx, host)
+				}
+				w := watch(t, n, Options{LookupHost: look})
+				set(t, w, poolA, Subscription{Servers: servers, Functions: []string{"f"}})
+				time.Sleep(30 * time.Second)
+				counted := make(map[string]bool)
+				for _, s := range sample(t, w, poolA).Servers {
+					counted[s.Resolved.String()] = true
+				}
+				if used := usedByWorker(t, servers, look); len(used) != 256 || !maps.Equal(used, counted) {
+					t.Errorf("the worker uses %d job servers, the operator counts %d others", len(used), len(counted))
+				}
+			})
+		})
+	}
+}
+
+// usedByWorker are the job servers that a worker connects to.
+func usedByWorker(t *testing.T, servers []string, look func(context.Context, string) ([]netip.Addr, error)) map[string]bool {
+	t.Helper()
+	r := &resolve.Resolver{MaxServers: resolve.MaxServers, LookupNetIPWith: func(ctx context.Context, _, host string) ([]netip.Addr, error) {
+		return look(ctx, host)
+	}}
+	for _, s := range servers {
+		a, err := gearman.ParseAddress(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Servers = append(r.Servers, a)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	used := make(map[string]bool)
+	for _, a := range r.Servers {
+		wg.Go(func() {
+			found, err := gearman.Resolve(t.Context(), r, a)
+			if err != nil {
+				return // it has no place
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range found.First {
+				used[e.Addr] = true
+			}
+		})
+	}
+	wg.Wait()
+	return used
+}
+
+func texts(addrs []netip.Addr) (out []string) {
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 // When another pool of the namespace goes, its place is taken.

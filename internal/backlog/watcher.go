@@ -146,7 +146,7 @@ func New(o Options) *Watcher {
 		o.MaxAddresses = resolve.MaxAddresses
 	}
 	if o.MaxPoolServers <= 0 {
-		o.MaxPoolServers = 256
+		o.MaxPoolServers = resolve.MaxServers
 	}
 	if o.MaxNamespaceServers <= 0 {
 		o.MaxNamespaceServers = 512

@@ -7,31 +7,40 @@ import (
 	"strings"
 )
 
-// cgroupLimit is where the memory limit of the container stands (cgroup v2).
-const cgroupLimit = "/sys/fs/cgroup/memory.max"
+// cgroupLimits are the files with the memory limit of the container: of cgroup version 2, and of
+// version 1.
+var cgroupLimits = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 
-// limitPercent is the part of the container's limit that Go's memory may take before garbage is
-// collected all the time; the rest is for what Go doesn't count.
-const limitPercent = 90
+const (
+	// limitPercent is the part of the container's limit that Go's memory may take before garbage is
+	// collected all the time; the rest is for what Go doesn't count.
+	limitPercent = 90
+	// noLimit is more than any machine has: version 1 writes the largest multiple of a page if there is
+	// no limit.
+	noLimit = 1 << 60
+)
 
-// memoryLimit returns the soft limit of Go's memory for a container whose limit stands in the file at
-// path; 0 if it has none.
-func memoryLimit(path string) int64 {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0
+// memoryLimit returns the soft limit of Go's memory for a container whose limit is in the first of
+// the files that exists; 0 if it has none.
+func memoryLimit(paths []string) int64 {
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		if err != nil || n <= 0 || n >= noLimit { // "max": no limit
+			return 0
+		}
+		return n / 100 * limitPercent
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil || n <= 0 { // "max": no limit
-		return 0
-	}
-	return n / 100 * limitPercent
+	return 0
 }
 
 // limitMemory sets the soft limit by the container's, unless the environment's GOMEMLIMIT has set one:
 // rather than being killed for a burst of garbage, the operator collects it in time.
 func limitMemory() {
-	if n := memoryLimit(cgroupLimit); n > 0 && os.Getenv("GOMEMLIMIT") == "" {
+	if n := memoryLimit(cgroupLimits); n > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(n)
 	}
 }

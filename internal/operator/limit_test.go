@@ -8,16 +8,37 @@ import (
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int64{"536870912\n": 536870912 / 100 * 90, "max\n": 0, "": 0, "-1": 0, "x": 0} {
-		path := filepath.Join(t.TempDir(), "memory.max")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := memoryLimit(path); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
+	const half, missing = 536870912, "missing"
+	tests := map[string]struct {
+		v2, v1 string
+		want   int64
+	}{
+		"version 2":           {"536870912\n", missing, half / 100 * 90},
+		"no limit":            {"max\n", missing, 0},
+		"empty":               {"", missing, 0},
+		"negative":            {"-1", missing, 0},
+		"no number":           {"x", missing, 0},
+		"version 1":           {missing, "536870912\n", half / 100 * 90},
+		"version 1, no limit": {missing, "9223372036854771712\n", 0},
+		"both":                {"max\n", "536870912\n", 0},
+		"none":                {missing, missing, 0},
 	}
-	if got := memoryLimit(filepath.Join(t.TempDir(), "none")); got != 0 {
-		t.Errorf("%d without a file", got)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			paths := []string{filepath.Join(dir, "memory.max"), filepath.Join(dir, "memory.limit_in_bytes")}
+			for i, text := range []string{tt.v2, tt.v1} {
+				if text == missing {
+					continue
+				}
+				if err := os.WriteFile(paths[i], []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := memoryLimit(paths); got != tt.want {
+				t.Errorf("%d, want %d", got, tt.want)
+			}
+		})
 	}
 }

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gearman-operator/gearman-operator/internal/access"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 // Options are the manager's flags, checked.
@@ -56,7 +58,7 @@ func Parse(name string, args []string) (Options, error) {
 	rollout := fs.String("runtime-rollout", "OnTemplateChange", "when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)")
 	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
 	fs.IntVar(&o.ForeignFunctions, "foreign-functions", 0, "show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool")
-	fs.IntVar(&o.MaxPoolServers, "max-job-servers-per-pool", 256, "how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers")
+	fs.IntVar(&o.MaxPoolServers, "max-job-servers-per-pool", resolve.MaxServers, "how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers. Pods get a changed number with their pool's next rollout")
 	fs.IntVar(&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512, "how many job servers, and how many names, all pools of a namespace may have together")
 	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
@@ -103,6 +105,16 @@ func Parse(name string, args []string) (Options, error) {
 		errs = append(errs, fmt.Errorf("--allowed-job-servers: %w", err))
 	}
 	return o, errors.Join(errs...)
+}
+
+// runtime is the worker runtime of generated pods. Pods whose workers use as many job servers by
+// themselves are not told how many.
+func (o *Options) runtime() workload.RuntimeImage {
+	rt := workload.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets}
+	if o.MaxPoolServers != resolve.MaxServers {
+		rt.MaxServers = o.MaxPoolServers
+	}
+	return rt
 }
 
 func commaList(s string) []string {

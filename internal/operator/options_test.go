@@ -52,3 +52,18 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestRuntimeOfPods: pods are told how many job servers to use only if that differs from the runtime's
+// own number.
+func TestRuntimeOfPods(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]int{"--max-job-servers-per-pool=256": 0, "--max-job-servers-per-pool=9": 9} {
+		o, err := Parse("manager", []string{"--runtime-image=r", flag})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rt := o.runtime(); rt.MaxServers != want || rt.Image != "r" {
+			t.Errorf("%s: %+v", flag, rt)
+		}
+	}
+}

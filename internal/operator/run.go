@@ -30,7 +30,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
-	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
 // workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
@@ -63,7 +62,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"), pools,
 		controllers.Options{
-			Runtime:        workload.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets},
+			Runtime:        o.runtime(),
 			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: workers, Scale: scale,
 		})
 	if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -1,17 +1,19 @@
 package resolve
 
 import (
-	"context"
-	"net"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// MaxAddresses is how many addresses of a name are used.
-const MaxAddresses = 64
+// MaxAddresses is how many addresses of a name are used, and MaxServers how many job servers of a pool
+// are, unless the operator's --max-job-servers-per-pool and the worker's --max-job-servers say
+// otherwise.
+const (
+	MaxAddresses = 64
+	MaxServers   = 256
+)
 
 // Sorted returns the addresses of one family, sorted, each once. In a dual-stack cluster each job server has an address of both, and
 // counting it twice would double its queue.
@@ -41,33 +43,28 @@ func Choose(found, used []netip.Addr, most int) []netip.Addr {
 	return chosen
 }
 
-// Resolver looks names up for a worker as the operator does for the pool. The zero value is for use
-// outside a cluster.
-type Resolver struct {
-	Domain, Namespace string // as Cluster returns them
-	// LookupNetIPWith replaces the system's resolver in tests.
-	LookupNetIPWith func(ctx context.Context, network, host string) ([]netip.Addr, error)
-
-	mu   sync.Mutex
-	used map[string][]netip.Addr // by host
-}
-
-// LookupNetIP returns the addresses of host that are used: those that were, and of others the first.
-func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	look := r.LookupNetIPWith
-	if look == nil {
-		look = net.DefaultResolver.LookupNetIP
+// First returns at most most of the items, in their order: those that are preferred, and of the
+// others the first.
+func First[T any](items []T, most int, preferred func(T) bool) []T {
+	if len(items) <= most {
+		return items
 	}
-	found, err := look(ctx, network, Name(host, r.Namespace, r.Domain))
-	if err != nil || len(found) == 0 {
-		return nil, err
+	others := most
+	for _, item := range items {
+		if preferred(item) {
+			others--
+		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.used == nil {
-		r.used = make(map[string][]netip.Addr)
+	out := make([]T, 0, most)
+	for _, item := range items {
+		switch {
+		case len(out) == most:
+		case preferred(item):
+			out = append(out, item)
+		case others > 0:
+			others--
+			out = append(out, item)
+		}
 	}
-	chosen := Choose(Sorted(found), r.used[host], MaxAddresses)
-	r.used[host] = chosen
-	return slices.Clone(chosen), nil
+	return out
 }

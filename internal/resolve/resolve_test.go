@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -89,42 +87,6 @@ func TestCluster(t *testing.T) {
 	}
 	if domain, namespace := Cluster(filepath.Join(t.TempDir(), "none")); domain != "" || namespace != "" {
 		t.Errorf("%q, %q without a file", domain, namespace)
-	}
-}
-
-// A worker uses the same addresses as the operator, whatever order they come in, and keeps them while they are there.
-func TestResolver(t *testing.T) {
-	t.Parallel()
-	var asked string
-	answer, fail := addrs(100), error(nil)
-	r := &Resolver{Domain: "cluster.local", Namespace: "shop", LookupNetIPWith: func(_ context.Context, _, host string) ([]netip.Addr, error) {
-		asked = host
-		return answer, fail
-	}}
-	equal := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-	look := func(want []netip.Addr) {
-		t.Helper()
-		got, err := r.LookupNetIP(t.Context(), "ip", "gearmand")
-		if diff := cmp.Diff(want, got, equal); err != nil || diff != "" {
-			t.Error(err, diff)
-		}
-	}
-	answer = append(addrs(100)[50:], addrs(100)[:50]...)
-	look(addrs(64))
-	if asked != "gearmand.shop.svc.cluster.local." {
-		t.Errorf("asked for %q", asked)
-	}
-	answer = addrs(100)[10:] // the first ten are gone
-	look(addrs(74)[10:])
-	answer = addrs(100) // and back: others have their place
-	look(addrs(74)[10:])
-	fail = errors.New("no answer")
-	if _, err := r.LookupNetIP(t.Context(), "ip", "gearmand"); !errors.Is(err, fail) {
-		t.Error(err)
-	}
-	fail, answer = nil, nil
-	if got, err := r.LookupNetIP(t.Context(), "ip", "gearmand"); len(got) != 0 || err != nil {
-		t.Errorf("%v, %v", got, err)
 	}
 }
 

@@ -11,7 +11,33 @@ import (
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
+
+// Beyond the bound no job server is used: the operator doesn't count it either.
+func TestMaxJobServers(t *testing.T) {
+	t.Parallel()
+	used, left := jobserver.Gearmand(t), jobserver.Gearmand(t)
+	for _, server := range []*jobserver.Server{used, left} {
+		newSubmitter(t, server.Addr).background("f", "x")
+	}
+	w := startWorker(t, nil, "exec", "--server", used.Addr, "--server", left.Addr, "--max-job-servers", "1", "--function", "f", "--until-empty", "--", "true")
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if total, _ := queued(t, used.Addr, "f"); total != 0 {
+		t.Errorf("%d jobs are left at the first job server", total)
+	}
+	if total, _ := queued(t, left.Addr, "f"); total != 1 {
+		t.Errorf("%d jobs are left at the second job server, want 1: the worker is to use one", total)
+	}
+	for _, o := range options.Table {
+		if o.Name == "max-job-servers" && o.Default != fmt.Sprint(resolve.MaxServers) {
+			t.Errorf("workers use %s job servers by themselves, the operator counts %d", o.Default, resolve.MaxServers)
+		}
+	}
+}
 
 func TestUntilEmpty(t *testing.T) {
 	t.Parallel()

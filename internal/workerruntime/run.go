@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/version"
@@ -97,7 +98,10 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		roomForThreads(o.Concurrency)
 		dial = dialThread
 	}
-	domain, namespace := resolve.Cluster("/etc/resolv.conf")
+	resolver, err := newResolver(o, tlsConfig != nil)
+	if err != nil {
+		return nil, err
+	}
 	var book worker.Journal
 	if o.JournalDir != "" {
 		if r.journal, err = journal.Open(o.JournalDir, o.Concurrency); err != nil {
@@ -108,11 +112,11 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 	r.worker, err = worker.New(worker.Options{
 		MaxPayload: maxPayload(o.MaxWorkload),
 		Journal:    book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
-		Servers: o.Servers, Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
+		Servers: resolve.Within(o.Servers, o.MaxServers), Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
 		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
-		Resolver: &resolve.Resolver{Domain: domain, Namespace: namespace},
+		Resolver: resolver,
 		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
 	})
 	if err != nil {
@@ -132,6 +136,20 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 				return nil, err
 			}
 		}
+	}
+	return r, nil
+}
+
+// newResolver returns the resolver by which a worker uses the same job servers as the operator counts.
+func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
+	r := &resolve.Resolver{MaxServers: o.MaxServers, ByName: byName}
+	r.Domain, r.Namespace = resolve.Cluster("/etc/resolv.conf")
+	for _, s := range o.Servers {
+		a, err := gearman.ParseAddress(s)
+		if err != nil {
+			return nil, fmt.Errorf("--server: %w", err)
+		}
+		r.Servers = append(r.Servers, a)
 	}
 	return r, nil
 }

@@ -41,6 +41,9 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	}})
 	w.VolumeMounts = append(w.VolumeMounts, mount, corev1.VolumeMount{Name: journalVolume, MountPath: journalDir})
 	w.Command, w.Args = runtimeCommand(pool)
+	if rt.MaxServers != 0 {
+		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_WORKER_MAX_JOB_SERVERS", Value: strconv.Itoa(rt.MaxServers)})
+	}
 	w.Ports = append(w.Ports, corev1.ContainerPort{Name: "gearman-worker", ContainerPort: runtimePort, Protocol: corev1.ProtocolTCP})
 	if w.ReadinessProbe == nil {
 		w.ReadinessProbe = &corev1.Probe{

@@ -43,6 +43,9 @@ type RuntimeImage struct {
 	Image       string
 	PullPolicy  corev1.PullPolicy
 	PullSecrets []string
+	// MaxServers is how many job servers of a pool the operator uses, and so must the workers; 0: as
+	// many as they do by themselves.
+	MaxServers int
 }
 
 // ErrInvalidPodTemplate marks a podTemplate that cannot be used; its text is shown to the user.

@@ -134,6 +134,28 @@ func TestPodTemplate(t *testing.T) {
 }
 
 // A preStop hook of the user's takes the place of the operator's.
+// TestMaxJobServersOfWorkers: workers use as many job servers as the operator counts.
+func TestMaxJobServersOfWorkers(t *testing.T) {
+	t.Parallel()
+	for servers, want := range map[int]string{0: "", 9: "9"} {
+		rt := testRuntime
+		rt.MaxServers = servers
+		got, err := podTemplate(testPool(), rt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := ""
+		for _, e := range got.Spec.Containers[0].Env {
+			if e.Name == "GEARMAN_WORKER_MAX_JOB_SERVERS" {
+				value = e.Value
+			}
+		}
+		if value != want {
+			t.Errorf("%d job servers: %q, want %q", servers, value, want)
+		}
+	}
+}
+
 func TestPodTemplateKeepsHooks(t *testing.T) {
 	t.Parallel()
 	got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {

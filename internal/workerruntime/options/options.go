@@ -20,6 +20,7 @@ const (
 // Options is what one worker process does, checked and complete.
 type Options struct {
 	Servers     []string
+	MaxServers  int
 	Concurrency int
 
 	ExitAfterJobs int  // 0: no limit

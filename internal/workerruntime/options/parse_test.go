@@ -121,7 +121,7 @@ handlers:
 				t.Fatal(err)
 			}
 			want := tc.want
-			want.LogFormat, want.LogRate, want.MaxWorkload = "json", 200, 1<<30
+			want.LogFormat, want.LogRate, want.MaxWorkload, want.MaxServers = "json", 200, 1<<30, 256
 			if !strings.Contains(tc.args, "spool") {
 				want.SpoolAbove, want.SpoolDir = 1<<20, got.SpoolDir
 			}

@@ -52,6 +52,11 @@ var Table = []Option{
 		set:  func(o *Options, v value) error { return v.servers(&o.Servers) },
 	},
 	{
+		Name: "max-job-servers", Kind: Int, Default: "256", Group: "Jobs",
+		Help: "job servers that are used: addresses first, then names in their order, and up to 64 addresses of a name. The operator counts the same ones",
+		set:  func(o *Options, v value) error { return v.number(&o.MaxServers, 1, 10000) },
+	},
+	{
 		Name: "function", Kind: Words, Group: "Jobs",
 		Help:       "function whose jobs this worker takes",
 		setHandler: func(h *Handler, v value) error { return v.functions(&h.Functions) },

@@ -1,0 +1,226 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
+)
+
+// firstWait is how long the first answer for a name waits for the other names of a pool with too many
+// job servers: those that stand before it have the first right to a place.
+const firstWait = 3 * time.Second
+
+// Resolver looks names up for a worker as the operator does for the pool. The zero value is for use
+// outside a cluster, and bounds the addresses of each name only.
+type Resolver struct {
+	Domain, Namespace string // as Cluster returns them
+	// Servers are the pool's job servers in their order, MaxServers how many of them are used (256), and
+	// ByName says that one address counts once for each name, as it does with TLS.
+	Servers    []gearman.Address
+	MaxServers int
+	ByName     bool
+	// LookupNetIPWith replaces the system's resolver in tests.
+	LookupNetIPWith func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	mu    sync.Mutex
+	names map[string]*name // by host
+	used  map[server]bool  // once all names have been looked up
+	again chan struct{}    // closed with the next outcome of a look-up
+}
+
+// name is what is known of a host: its addresses of the last answer, of which nothing is known before
+// the first.
+type name struct{ addrs []netip.Addr }
+
+// server is one job server. Its host is empty unless it counts for each name.
+type server struct {
+	addr netip.AddrPort
+	host string
+}
+
+// LookupNetIP returns the addresses of host that are used: those that were, and of others the first.
+func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	look := r.LookupNetIPWith
+	if look == nil {
+		look = net.DefaultResolver.LookupNetIP
+	}
+	found, err := look(ctx, network, Name(host, r.Namespace, r.Domain))
+	r.note(host, found)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	r.await(ctx, host)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.within(host)
+}
+
+// note takes the outcome of a look-up. No answer is not an empty answer: what is known stays.
+func (r *Resolver) note(host string, found []netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.names == nil {
+		r.names = make(map[string]*name)
+	}
+	n := r.names[host]
+	if n == nil {
+		n = &name{}
+		r.names[host] = n
+		if r.again != nil {
+			close(r.again)
+			r.again = nil
+		}
+	}
+	if len(found) > 0 {
+		n.addrs = Choose(Sorted(found), n.addrs, MaxAddresses)
+	}
+}
+
+// await waits until it is known which addresses of a host are among the first, but not for long.
+func (r *Resolver) await(ctx context.Context, host string) {
+	limit := time.NewTimer(firstWait)
+	defer limit.Stop()
+	for {
+		r.mu.Lock()
+		ready := r.decidable(host)
+		if r.again == nil {
+			r.again = make(chan struct{})
+		}
+		again := r.again
+		r.mu.Unlock()
+		if ready {
+			return
+		}
+		select {
+		case <-again:
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// decidable reports whether no name that has not been looked up yet can take a place from host.
+func (r *Resolver) decidable(host string) bool {
+	most, unknown, limit := 0, false, cmp.Or(r.MaxServers, MaxServers)
+	for _, a := range ordered(r.Servers) {
+		switch n := r.names[a.Host]; {
+		case isLiteral(a):
+			most++
+		case n != nil:
+			most += len(n.addrs)
+		default:
+			most += MaxAddresses
+			unknown = true
+		}
+		if most > limit {
+			return !unknown
+		}
+		if a.Host == host && !slices.ContainsFunc(r.Servers, func(b gearman.Address) bool { return b.Host == host && b != a }) {
+			return true
+		}
+	}
+	return true
+}
+
+// within returns the addresses of host that are within the bound of the pool.
+func (r *Resolver) within(host string) ([]netip.Addr, error) {
+	mine := r.names[host].addrs
+	if len(r.Servers) == 0 {
+		return slices.Clone(mine), nil
+	}
+	all, complete := r.all()
+	limit := cmp.Or(r.MaxServers, MaxServers)
+	first := First(all, limit, func(s server) bool { return r.used[s] })
+	chosen := make(map[server]bool, len(first))
+	for _, s := range first {
+		chosen[s] = true
+	}
+	if complete {
+		r.used = chosen
+	}
+	var out []netip.Addr
+	for _, a := range mine {
+		if slices.ContainsFunc(r.Servers, func(s gearman.Address) bool { return s.Host == host && chosen[r.server(s, a)] }) {
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s has no place among the first %d job servers: raise --max-job-servers, or name fewer", host, limit)
+	}
+	return out, nil
+}
+
+// all returns the job servers that are known, each once, and whether all names have been looked up.
+func (r *Resolver) all() (all []server, complete bool) {
+	complete = true
+	seen := make(map[server]bool)
+	for _, s := range ordered(r.Servers) {
+		var addrs []netip.Addr
+		if a, err := netip.ParseAddr(s.Host); err == nil {
+			addrs = []netip.Addr{a}
+		} else if n := r.names[s.Host]; n != nil {
+			addrs = n.addrs
+		} else {
+			complete = false
+		}
+		for _, a := range addrs {
+			if one := r.server(s, a); !seen[one] {
+				seen[one] = true
+				all = append(all, one)
+			}
+		}
+	}
+	return all, complete
+}
+
+func (r *Resolver) server(s gearman.Address, a netip.Addr) server {
+	one := server{addr: netip.AddrPortFrom(a, s.Port)}
+	if r.ByName {
+		one.host = s.Host
+	}
+	return one
+}
+
+// ordered returns job servers in the order in which they get a place: addresses, which need no
+// look-up, before names.
+func ordered(servers []gearman.Address) []gearman.Address {
+	servers = slices.Clone(servers)
+	slices.SortStableFunc(servers, func(a, b gearman.Address) int {
+		switch first := isLiteral(a); {
+		case first == isLiteral(b):
+			return 0
+		case first:
+			return -1
+		}
+		return 1
+	})
+	return servers
+}
+
+func isLiteral(a gearman.Address) bool {
+	_, err := netip.ParseAddr(a.Host)
+	return err == nil
+}
+
+// Within leaves out the addresses in servers beyond the first most (256), which a worker would connect
+// to without asking a Resolver. Names stay, and so does what can't be read.
+func Within(servers []string, most int) []string {
+	literals, most := 0, cmp.Or(most, MaxServers)
+	return slices.DeleteFunc(slices.Clone(servers), func(s string) bool {
+		a, err := gearman.ParseAddress(s)
+		if err != nil || !isLiteral(a) {
+			return false
+		}
+		literals++
+		return literals > most
+	})
+}
