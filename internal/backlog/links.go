@@ -37,11 +37,11 @@ func (w *Watcher) relink(p *pool) {
 	wanted := p.candidates()
 	if most := w.opts.MaxPoolServers; len(wanted) > most {
 		p.excess.Pool = true
-		// While names are looked up for the first time, it is their order that counts, as it does in
-		// workers that start now.
-		settled := p.settled()
-		wanted = resolve.First(wanted, most, func(c candidate) bool { return settled && former[c.endpoint] != nil })
+		// Until each name has been looked up, it is their order that counts, as it does in workers that
+		// start now.
+		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
 	}
+	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
 	links := make([]*link, 0, len(wanted))
 	kept := make(map[*link]bool, len(wanted))
 	for _, c := range wanted {
@@ -88,11 +88,6 @@ func (w *Watcher) relink(p *pool) {
 type candidate struct {
 	endpoint
 	target *target
-}
-
-// settled reports whether each of the pool's names has been looked up.
-func (p *pool) settled() bool {
-	return !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
 }
 
 // candidates are the job servers that the pool's names lead to, each once: a queue must not count twice.

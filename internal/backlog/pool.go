@@ -27,6 +27,7 @@ type pool struct {
 	pods      []*podState
 
 	excess   Excess
+	settled  bool // each of the names had been looked up when links were last made
 	nextTick time.Time
 	known    bool // a first sample without gaps has been delivered
 	queued   bool // waits in Watcher.due

@@ -97,23 +97,24 @@ func (t *target) update(addrs []netip.Addr, err error) {
 
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	before := t.state
+	before, changed := t.state, t.state == StateConnecting
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
 		t.excess = len(addrs) > t.w.opts.MaxAddresses
 		addrs = resolve.Choose(addrs, t.addrs, t.w.opts.MaxAddresses)
-		if !slices.Equal(addrs, t.addrs) {
-			t.addrs = addrs
-			for p := range t.pools {
-				t.w.relink(p)
-			}
-		}
+		changed = !slices.Equal(addrs, t.addrs)
+		t.addrs = addrs
 	} else if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		t.state = StateNameNotFound
 	} else if err == nil {
 		t.state = StateNoAddress
 	} else if t.failed++; t.failed >= unresolvedAfter || len(t.addrs) == 0 {
 		t.state = StateUnresolved
+	}
+	if changed {
+		for p := range t.pools {
+			t.w.relink(p)
+		}
 	}
 	if t.state != before && t.tenant.messages.take(time.Now()) {
 		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", len(t.addrs))
