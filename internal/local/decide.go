@@ -9,6 +9,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -30,6 +31,7 @@ func (p *pool) decide(now time.Time) {
 	policy := p.plan.compiled.At(now)
 	before := p.last
 	p.sample, p.last, p.min, p.max = sample, now, policy.MinReplicas, policy.MaxReplicas
+	p.noteOutcomes(now)
 	in := p.join(now)
 	in.PossibleRestart = sample.PossibleRestart.After(before)
 	p.probe(&in, now)
@@ -40,6 +42,16 @@ func (p *pool) decide(now time.Time) {
 	p.order, p.ordering = scaling.Grow(p.orderingInput(in, now), p.ordering)
 	p.apply(now)
 	p.explain()
+}
+
+// noteOutcomes notes what became of jobs since the last sample.
+func (p *pool) noteOutcomes(now time.Time) {
+	var sum outcome.Counts
+	for i := range p.sample.Functions {
+		c := &p.sample.Functions[i].Counters
+		sum = sum.Add(outcome.Counts{Completed: c.OK, Failed: c.Failed, Requeued: c.Requeued})
+	}
+	p.outcomes.Observe(now, sum)
 }
 
 // apply makes the decision's replicas the pool's. Growing happens at once; shrinking goes as far as there are workers that may go.

@@ -1,16 +1,24 @@
 package local
 
 import (
+	"bufio"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
 )
@@ -126,26 +134,74 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Dashboards and alerts made for a cluster work for a machine: the metrics have the names that docs/metrics.md lists.
+// Dashboards and alerts made for a cluster work for a machine: each metric of pools, job servers and functions that
+// docs/metrics.md lists is served here under that name, but for those that only a cluster has, and no other is.
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	docs, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out strings.Builder
-	writeMetrics(&out, []page.Pool{{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3}, {Name: "undecided"}})
-	for _, m := range metrics {
-		if !strings.Contains(string(docs), "`"+m.name+"`") {
-			t.Errorf("%s is not in docs/metrics.md", m.name)
-		}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(gearman_(?:pool|server|function|series)_[a-z_]+)` \\|").FindAllSubmatch(docs, -1) {
+		listed[string(m[1])] = true
 	}
-	for _, want := range []string{`gearman_pool_queued_jobs{namespace="n",pool="p"} 3`, `gearman_pool_decision{namespace="n",pool="p",reason="Steady"} 1`} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%s is not in\n%s", want, out.String())
-		}
+	out := serveMetrics(t, page.Pool{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3}, page.Pool{Name: "undecided"})
+	served := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE ([a-z_]+) (?:gauge|counter)$`).FindAllStringSubmatch(out, -1) {
+		served[m[1]] = true
 	}
-	if strings.Contains(out.String(), "undecided") {
+	for _, name := range onlyInACluster {
+		delete(listed, name)
+	}
+	if diff := cmp.Diff(listed, served); diff != "" || len(served) < 25 {
+		t.Errorf("%d metrics; those of docs/metrics.md (-), those that are served (+):\n%s", len(served), diff)
+	}
+	if strings.Contains(out, "undecided") {
 		t.Error("a pool without a decision has metrics")
+	}
+}
+
+func serveMetrics(t *testing.T, pools ...page.Pool) string {
+	t.Helper()
+	f := &Fleet{watcher: backlog.New(backlog.Options{Logger: slog.New(slog.DiscardHandler)})}
+	f.snapshot.Store(&page.Snapshot{Pools: pools})
+	w := httptest.NewRecorder()
+	f.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+// The text is what Prometheus reads, whatever a job server calls its functions.
+func TestMetricsText(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	out := &exposition{out: bufio.NewWriter(&b)}
+	writePools(out, []page.Pool{{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3, Completed: 5, Failed: 1, Mode: "Auto", Runtime: "exec"}})
+	now := time.Now()
+	writeServers(out,
+		[]backlog.ServerStats{{Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "n", Name: "jobs:4730"}}, State: "OK", Up: true, Polls: 7, LastGood: now.Add(-2 * time.Second)}},
+		[]backlog.FunctionStats{{Name: "a\"b\\c\nd\x00é", Server: "10.0.0.1:4730", Queued: 2, Running: 1, Workers: 4, Pools: 1}, {Name: "\xff", Server: "10.0.0.1:4730"}}, now)
+	if err := out.out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	parsed, err := parser.TextToMetricFamilies(strings.NewReader(b.String()))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	if got := parsed["gearman_function_jobs"].GetMetric()[0].GetLabel()[0].GetValue(); got != "a\"b\\c\nd\x00é" {
+		t.Errorf("the function's name is read as %q", got)
+	}
+	for _, want := range []string{
+		`gearman_pool_queued_jobs{namespace="n",pool="p"} 3`, `gearman_pool_decision{namespace="n",pool="p",reason="Steady"} 1`,
+		`gearman_pool_jobs_total{namespace="n",pool="p",result="failed"} 1`,
+		`gearman_pool_info{namespace="n",pool="p",mode="Auto",runtime="exec",workload="Process"} 1`,
+		`gearman_server_info{server="10.0.0.1:4730",namespace="n",name="jobs:4730"} 1`, `gearman_server_up{server="10.0.0.1:4730"} 1`,
+		`gearman_server_polls_total{server="10.0.0.1:4730",result="answered"} 7`, `gearman_server_answer_age_seconds{server="10.0.0.1:4730"} 2`,
+		`gearman_function_jobs{function="\"\\xff\"",server="10.0.0.1:4730",state="queued"} 0`,
+	} {
+		if !strings.Contains(b.String(), want+"\n") {
+			t.Errorf("%s is not in\n%s", want, b.String())
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/localworker"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -34,6 +35,7 @@ type pool struct {
 	order     scaling.Order
 	min, max  int32
 	probes    map[string]*probe
+	outcomes  outcome.Window
 	announced string // the last decision that was logged
 
 	crashes   int       // in a row
@@ -108,6 +110,8 @@ func (p *pool) use(plan plan) error {
 	first := p.plan.hash == ""
 	if first {
 		p.state = scaling.NewState(scaling.Learnt{}, time.Now())
+		// The counters begin with the watch over the pool, so all that they show is new.
+		p.outcomes.Observe(time.Now(), outcome.Counts{})
 	}
 	if skipped := strings.Join(plan.skipped, ", "); skipped != strings.Join(p.plan.skipped, ", ") && skipped != "" {
 		p.fleet.log.Info("These fields mean nothing without a cluster and are skipped", "pool", p.key.String(), "fields", skipped)

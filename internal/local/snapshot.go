@@ -10,6 +10,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/page"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -29,12 +30,34 @@ func (f *Fleet) publish() {
 	for _, server := range servers {
 		s.Servers = append(s.Servers, server)
 	}
+	s.Functions = f.functions(s.At)
 	slices.SortFunc(s.Pools, func(a, b page.Pool) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(s.Servers, func(a, b page.Server) int { return strings.Compare(a.Address, b.Address) })
 	f.snapshot.Store(&s)
 }
+
+// functions are the figures of the pools' functions, summed over the job servers.
+func (f *Fleet) functions(now time.Time) []page.Function {
+	var all []page.Function
+	found, _ := f.watcher.Functions(functionsShown, now)
+	slices.SortFunc(found, func(a, b backlog.FunctionStats) int { return strings.Compare(a.Name, b.Name) })
+	for i := range found {
+		g := &found[i]
+		if len(all) == 0 || all[len(all)-1].Name != g.Name {
+			all = append(all, page.Function{Name: g.Name})
+		}
+		sum := &all[len(all)-1]
+		sum.Queued += g.Queued
+		sum.Running += max(0, g.Running)
+		sum.Workers += int32(g.Workers)
+	}
+	return all
+}
+
+// functionsShown bounds the functions of the page, on each job server.
+const functionsShown = 2000
 
 func serverName(s *backlog.ServerSample) string {
 	if !s.Resolved.IsValid() || strings.Contains(s.Address, s.Resolved.Addr().String()) {
@@ -55,8 +78,12 @@ func (p *pool) show() page.Pool {
 	for _, f := range p.sample.Functions {
 		out.Queued += f.Queued
 		out.Running += max(0, f.Running)
-		out.Completed += f.Counters.OK
-		out.Failed += f.Counters.Failed
+	}
+	jobs := p.outcomes.Total()
+	out.Completed, out.Failed, out.Requeued = jobs.Completed, jobs.Failed, jobs.Requeued
+	out.Mode, out.Runtime = string(policy.Mode(&p.plan.spec)), p.plan.mode
+	if p.plan.spec.Runtime == nil {
+		out.Runtime = "none"
 	}
 	for _, w := range p.processes {
 		shown := p.showWorker(w)
@@ -103,6 +130,9 @@ func (p *pool) problems(shown *page.Pool) []string {
 	}
 	if p.decision.NotProgressing {
 		all = append(all, "Jobs are running but none has completed for a long time: look at the workers' log for a job that always fails.")
+	}
+	if p.outcomes.Failing() {
+		all = append(all, "Many more jobs fail than usual: look at the workers' log.")
 	}
 	if p.decision.Limited == scaling.LimitMaximum && shown.TargetSeconds > 0 && shown.WaitSeconds > shown.TargetSeconds {
 		all = append(all, "Jobs wait for longer than the target, and the pool is at its maximum: raise maxReplicas.")

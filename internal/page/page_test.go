@@ -65,6 +65,33 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
+// Readers are told when only the queue of a function has changed, as on a page about job servers alone.
+func TestFunctionsAreLive(t *testing.T) {
+	t.Parallel()
+	source := &played{s: Snapshot{Functions: []Function{{Name: "resize", Queued: 1}}}}
+	h := New(source, Options{})
+	told := func() bool {
+		_, changed, _ := h.now()
+		h.Look(t.Context())
+		select {
+		case <-changed:
+			return true
+		default:
+			return false
+		}
+	}
+	if !told() {
+		t.Error("the first figures are no change")
+	}
+	if told() {
+		t.Error("the same figures are a change")
+	}
+	source.set(Snapshot{Functions: []Function{{Name: "resize", Queued: 2}}}, nil)
+	if !told() {
+		t.Error("another queue is no change")
+	}
+}
+
 func TestPages(t *testing.T) {
 	t.Parallel()
 	source := &played{s: somePools()}

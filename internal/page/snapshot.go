@@ -34,12 +34,16 @@ type Pool struct {
 	StartSeconds  float64 `json:"startSeconds"`
 	Completed     int64   `json:"completed"`
 	Failed        int64   `json:"failed"`
+	Requeued      int64   `json:"requeued"`
 
 	Replicas int32 `json:"replicas"`
 	Desired  int32 `json:"desired"`
 	Ready    int32 `json:"ready"`
 	Min      int32 `json:"min"`
 	Max      int32 `json:"max"`
+
+	Mode    string `json:"mode,omitempty"`    // Auto, Manual, DryRun or Paused
+	Runtime string `json:"runtime,omitempty"` // exec, stream, http, or none
 
 	Reason   string           `json:"reason"`
 	Message  string           `json:"message"`

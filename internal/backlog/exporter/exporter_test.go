@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
 )
 
 type source struct {
@@ -63,7 +64,7 @@ gearman_series_dropped 0
 # TYPE gearman_server_info gauge
 gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.1:4730"} 1
 gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.2:4730"} 1
-# HELP gearman_server_load_balanced 1 where the address was seen to lead to different job servers.
+# HELP gearman_server_load_balanced 1 if the address was seen to lead to different job servers.
 # TYPE gearman_server_load_balanced gauge
 gearman_server_load_balanced{server="10.0.0.1:4730"} 0
 gearman_server_load_balanced{server="10.0.0.2:4730"} 1
@@ -123,14 +124,14 @@ func TestSeriesAreBounded(t *testing.T) {
 		src.functions = append(src.functions, backlog.FunctionStats{Name: fmt.Sprint(i), Server: "s"})
 	}
 	c := New(src, Options{MaxSeries: 60})
-	series, dropped := gather(t, c)
-	if series > 120 || series < 80 || dropped != 95*seriesPerServer+85*seriesPerFunction {
-		t.Errorf("%d series, %v dropped", series, dropped)
+	shown, dropped := gather(t, c)
+	if shown > 120 || shown < 80 || dropped != 95*series.PerServer+85*series.PerFunction {
+		t.Errorf("%d series, %v dropped", shown, dropped)
 	}
 }
 
 // gather scrapes as /metrics does, where an error is an answer 500, and counts the series.
-func gather(t *testing.T, c *Collector) (series int, dropped float64) {
+func gather(t *testing.T, c *Collector) (shown int, dropped float64) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(c)
@@ -143,9 +144,9 @@ func gather(t *testing.T, c *Collector) (series int, dropped float64) {
 			dropped = f.GetMetric()[0].GetGauge().GetValue()
 			continue
 		}
-		series += len(f.GetMetric())
+		shown += len(f.GetMetric())
 	}
-	return series, dropped
+	return shown, dropped
 }
 
 // Names that look alike have series of their own.
@@ -156,8 +157,8 @@ func TestLabelsDiffer(t *testing.T) {
 	for _, n := range names {
 		src.functions = append(src.functions, backlog.FunctionStats{Name: n, Server: "s"})
 	}
-	if series, dropped := gather(t, New(src, Options{})); series != len(names)*seriesPerFunction || dropped != 0 {
-		t.Errorf("%d series of %d functions, %v dropped", series, len(names), dropped)
+	if shown, dropped := gather(t, New(src, Options{})); shown != len(names)*series.PerFunction || dropped != 0 {
+		t.Errorf("%d series of %d functions, %v dropped", shown, len(names), dropped)
 	}
 }
 
@@ -168,7 +169,7 @@ func TestOneBadSeries(t *testing.T) {
 		servers:   []backlog.ServerStats{{Address: "a:1"}, {Address: "a:1"}, {Address: "\xff"}},
 		functions: []backlog.FunctionStats{{Name: "f", Server: "a:1"}, {Name: "f", Server: "a:1"}, {Name: "g", Server: "\xff"}},
 	}
-	if series, dropped := gather(t, New(src, Options{})); series != 9+4 || dropped != 2*9+2*4 {
-		t.Errorf("%d series, %v dropped", series, dropped)
+	if shown, dropped := gather(t, New(src, Options{})); shown != 9+4 || dropped != 2*9+2*4 {
+		t.Errorf("%d series, %v dropped", shown, dropped)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
 )
 
 // Whatever a job server answers, a scrape succeeds, shows the pool's function if the server's state
@@ -47,9 +48,9 @@ func FuzzPollAndScrape(f *testing.F) {
 			})
 			time.Sleep(3500 * time.Millisecond)
 			s, _ := w.Sample(key, time.Now())
-			series, _ := gather(t, New(w, Options{MaxSeries: 1000}))
-			if fresh := s.Servers[0].Fresh; fresh && series < seriesPerServer+seriesPerFunction {
-				t.Errorf("%d series of a server that answers", series)
+			shown, _ := gather(t, New(w, Options{MaxSeries: 1000}))
+			if fresh := s.Servers[0].Fresh; fresh && shown < series.PerServer+series.PerFunction {
+				t.Errorf("%d series of a server that answers", shown)
 			}
 			if held := w.Bytes(); held > 1<<20 {
 				t.Errorf("%d bytes are held", held)
