@@ -67,6 +67,6 @@ func newCommand(s streams) *cobra.Command {
 	}
 	add("pools", upCommand(s), demoCommand(s), importer.NewCommand(), servers.Simulate())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(),
-		servers.Record(), serveCommand(s), uiCommand(s))
+		servers.Record(), serveCommand(s), servers.UI(nil))
 	return root
 }

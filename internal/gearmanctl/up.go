@@ -12,12 +12,11 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/local"
-	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
 type upOptions struct {
@@ -61,9 +60,9 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.fleet.SecretsDir, "secrets-dir", "", "directory that stands for Secrets and ConfigMaps: DIR/OBJECT/KEY")
 	flags.StringVar(&o.fleet.User, "user", "", "user that runs the workers; empty: the one that runs this command")
 	flags.StringVar(&o.listen, "listen", "", "address for /metrics, /healthz and /pools, as in 127.0.0.1:9090; empty: off")
-	flags.StringVar(&o.ui, "ui", "", "serve a page about the pools, at "+defaultUI+" or --ui=ADDRESS")
-	flags.Lookup("ui").NoOptDefVal = defaultUI
-	addActionsFlag(cmd, &o.uiActions)
+	flags.StringVar(&o.ui, "ui", "", "serve a page about the pools, at "+cli.DefaultPage+" or --ui=ADDRESS")
+	flags.Lookup("ui").NoOptDefVal = cli.DefaultPage
+	cli.AddActionsFlag(cmd, &o.uiActions)
 	flags.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	// The flag exists: it was defined above.
 	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -109,21 +108,21 @@ func up(ctx context.Context, s streams, o *upOptions) error {
 			return fmt.Errorf("--listen: %w", err)
 		}
 		log.Info("Listening", "address", l.Addr().String())
-		server := httpServer(fleetHandler(fleet))
+		server := cli.NewHTTPServer(fleetHandler(fleet))
 		wg.Go(func() { _ = server.Serve(l) }) // it ends with Close, below
 		defer server.Close()
 	}
 	if o.ui != "" {
-		options := page.Options{}
+		p := cli.Page{Listen: o.ui, Source: fleet}
 		if o.uiActions {
-			options.Submit = submitTo(poolServers(fleet))
+			p.Options.Submit = cli.SubmitTo(poolServers(fleet), nil)
 		}
-		stopPage, addr, err := servePage(context.WithoutCancel(ctx), o.ui, fleet, options)
+		stopPage, url, err := p.Serve(context.WithoutCancel(ctx))
 		if err != nil {
 			return err
 		}
 		defer stopPage()
-		log.Info("The page is served", "url", "http://"+addr+"/")
+		log.Info("The page is served", "url", url)
 	}
 	return fleet.Run(ctx, reload, now)
 }
@@ -167,10 +166,6 @@ func fleetHandler(fleet *local.Fleet) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /pools", jsonHandler(fleet.Snapshot))
 	return mux
-}
-
-func httpServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 }
 
 // lockedWriter lets several goroutines write whole lines.

@@ -5,13 +5,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
@@ -58,29 +62,42 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 	}
 	add("pools", c.topCommand(), c.explainCommand(), c.historyCommand(), c.doctorCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(),
-		c.checkCommand(), importer.NewCommand(), servers.Simulate())
+		servers.UI(c.uiPools(name)), c.checkCommand(), importer.NewCommand(), servers.Simulate())
 	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(), servers.Record())
 	return root
 }
 
-// client returns a client of the cluster that the flags select, and the namespace to work in.
-func (c *plugin) client() (client.Client, string, error) {
+// quiet keeps controller-runtime from complaining that nobody has set a logger: what goes wrong is an error of the command.
+var quiet = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
+
+// connect calls f with what the flags select: a cluster, and the namespace to work in.
+func (c *plugin) connect(f func(config *rest.Config, scheme *runtime.Scheme, namespace string) error) error {
+	quiet()
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, "", err
+		return err
 	}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, "", err
+		return err
 	}
-	api, err := client.New(config, client.Options{Scheme: scheme})
+	return f(config, scheme, namespace)
+}
+
+// client returns a client of the cluster that the flags select, and the namespace to work in.
+func (c *plugin) client() (api client.Client, namespace string, err error) {
+	err = c.connect(func(config *rest.Config, scheme *runtime.Scheme, in string) (err error) {
+		namespace = in
+		api, err = client.New(config, client.Options{Scheme: scheme})
+		return err
+	})
 	return api, namespace, err
 }
 

@@ -107,6 +107,7 @@ func TestPools(t *testing.T) {
 	if out, err := plugin("top", "--once"); err != nil || !strings.Contains(out, "resize") {
 		t.Errorf("top: %v\n%s", err, out)
 	}
+	checkPage(t, api, "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig))
 	for name, args := range map[string][]string{
 		"pause of no pool": {"pause", "gone"}, "explain of no pool": {"explain", "gone"}, "status of no pool": {"status", "pool/gone"},
 		"status of no Service": {"status", "svc/gone"},

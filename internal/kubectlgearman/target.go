@@ -46,6 +46,11 @@ func (c *plugin) find(ctx context.Context, target string) ([]cli.Endpoint, error
 	if err != nil {
 		return nil, err
 	}
+	return c.reach(found), nil
+}
+
+// reach adds the way to job servers.
+func (c *plugin) reach(found []endpoint) []cli.Endpoint {
 	all := make([]cli.Endpoint, len(found))
 	for i, e := range found {
 		all[i] = cli.Endpoint{Name: e.name, Addr: e.addr}
@@ -53,7 +58,7 @@ func (c *plugin) find(ctx context.Context, target string) ([]cli.Endpoint, error
 			all[i].Open = func(ctx context.Context) (string, func(), error) { return c.forward(ctx, *e.pod) }
 		}
 	}
-	return all, nil
+	return all
 }
 
 // endpoints finds the job servers that a command's argument names.

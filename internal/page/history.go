@@ -59,9 +59,13 @@ func (h *history) add(s *Snapshot) {
 			h.pools[key] = of
 		}
 		of.seen = true
+		completed, failed := p.Completed, p.Failed
+		if p.LastHour {
+			completed, failed = 0, 0 // these go down, too: there is no rate in them
+		}
 		of.add(point{
 			at: s.At.Unix(), queued: float32(p.Queued), running: float32(p.Running), wait: float32(p.WaitSeconds),
-			desired: float32(p.Desired), ready: float32(p.Ready), max: float32(p.Max), completed: p.Completed, failed: p.Failed,
+			desired: float32(p.Desired), ready: float32(p.Ready), max: float32(p.Max), completed: completed, failed: failed,
 		})
 	}
 	for key, of := range h.pools {

@@ -9,6 +9,8 @@ type Snapshot struct {
 	Servers []Server  `json:"servers"`
 	// Functions are those that job servers list, where the source knows them.
 	Functions []Function `json:"functions,omitempty"`
+	// Note says what a reader should know of the figures.
+	Note string `json:"note,omitempty"`
 }
 
 // Function is one function, summed over the job servers.
@@ -35,6 +37,8 @@ type Pool struct {
 	Completed     int64   `json:"completed"`
 	Failed        int64   `json:"failed"`
 	Requeued      int64   `json:"requeued"`
+	// LastHour: Completed, Failed and Requeued are those of the last hour. Otherwise they are counted since the source was started.
+	LastHour bool `json:"lastHour,omitempty"`
 
 	Replicas int32 `json:"replicas"`
 	Desired  int32 `json:"desired"`
@@ -69,4 +73,6 @@ type Server struct {
 	Address string    `json:"address"`
 	State   string    `json:"state"`
 	Answer  time.Time `json:"answer"` // of the last good answer; zero: none yet
+	// AnswerUnknown: the source does not know when that was.
+	AnswerUnknown bool `json:"answerUnknown,omitempty"`
 }

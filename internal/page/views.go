@@ -20,7 +20,7 @@ type view struct {
 	Title, Path, Base string
 	Nav               []link
 	Now               time.Time
-	At, Error         string
+	At, Error, Note   string
 	CanSubmit         bool
 
 	Problems     []problem
@@ -53,6 +53,7 @@ type function struct {
 	Workers         int32
 	Pools           []string
 	Orphaned        bool
+	Known           bool // there are figures of it
 }
 
 type tried struct {
@@ -67,7 +68,7 @@ var nav = []link{{"", "Overview"}, {"servers", "Job servers"}, {"functions", "Fu
 // view returns what all pages share. Base is the way from the page to the root, so that the page works under any prefix.
 func (h *Handler) view(title, path, base string) (*view, Snapshot) {
 	s, _, err := h.now()
-	v := &view{Title: title, Path: path, Base: base, Nav: nav, Now: s.At, CanSubmit: h.o.Submit != nil}
+	v := &view{Title: title, Path: path, Base: base, Nav: nav, Now: s.At, Note: s.Note, CanSubmit: h.o.Submit != nil}
 	if err != nil {
 		v.Error = err.Error()
 	}
@@ -178,7 +179,7 @@ func functionsOf(s *Snapshot) []function {
 	}
 	for _, known := range s.Functions {
 		f := get(known.Name)
-		f.Queued, f.Running, f.Workers = known.Queued, known.Running, known.Workers
+		f.Queued, f.Running, f.Workers, f.Known = known.Queued, known.Running, known.Workers, true
 	}
 	for i := range s.Pools {
 		for _, name := range s.Pools[i].Functions {

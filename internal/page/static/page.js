@@ -44,6 +44,7 @@
     const axis = () => ({ stroke: color("--soft"), grid: { stroke: color("--line") }, ticks: { stroke: color("--line") } });
     const make = (id, series) => {
       const el = document.getElementById(id);
+      if (!el) return () => {};
       const build = (data) => new uPlot({
         width: el.clientWidth, height: 200, axes: [axis(), axis()], scales: { y: { range: (_, lo, hi) => [0, Math.max(1, hi * 1.05)] } },
         series: [{}, ...series.map(([label, c, dash]) => ({ label, stroke: color(c), width: 1.5, dash, points: { show: false } }))],
