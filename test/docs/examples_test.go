@@ -1,10 +1,13 @@
 package docs
 
 import (
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,5 +125,44 @@ func TestCronJobExample(t *testing.T) {
 	status, err := exec.CommandContext(t.Context(), "gearadmin", "-h", host, "-p", port, "--status").Output()
 	if err != nil || !strings.Contains(string(status), "report\t1\t0\t0") {
 		t.Errorf("%v, the queue is\n%s", err, status)
+	}
+}
+
+// `make example` knows each example that has something to run, and the public images that it needs.
+func TestExampleCommand(t *testing.T) {
+	t.Parallel()
+	image := regexp.MustCompile(`(?m)^ *image: (\S+)`)
+	found := 0
+	for _, pattern := range []string{"examples/*.yaml", "examples/public/*.yaml"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			name := strings.TrimSuffix(strings.TrimPrefix(file, filepath.Join(root, "examples")+"/"), ".yaml")
+			if strings.HasPrefix(name, "gearmand") { // the job servers that the others use
+				continue
+			}
+			found++
+			public := map[string]bool{}
+			for _, match := range image.FindAllStringSubmatch(read(t, "examples/"+name+".yaml"), -1) {
+				if !strings.HasSuffix(match[1], ":demo") {
+					public[match[1]] = true
+				}
+			}
+			out, err := exec.CommandContext(t.Context(), filepath.Join(root, "hack/example"), name, "--public").Output()
+			if err != nil {
+				t.Errorf("make example NAME=%s: %v", name, err)
+			}
+			if got := strings.Fields(string(out)); len(got) != len(public) || len(got) == 1 && !public[got[0]] {
+				t.Errorf("make example NAME=%s loads %v, and the example has %v", name, got, slices.Collect(maps.Keys(public)))
+			}
+		}
+	}
+	if found < 14 {
+		t.Errorf("%d examples found only", found)
+	}
+	if err := exec.CommandContext(t.Context(), filepath.Join(root, "hack/example"), "nowhere", "--public").Run(); err == nil {
+		t.Error("an example that does not exist is no error")
 	}
 }
