@@ -33,6 +33,16 @@ type Job struct {
 	payloadErr error    // why there is neither
 	size       int64
 
+	epoch uint64 // of the server's connections when it came, see server
+	// See underway, which guards them.
+	settled   chan struct{} // closed when the run has ended; nil while nobody waits for it
+	heir      *Job          // the same job, given to another slot, which sends the outcome
+	joined    bool          // heir has the outcome
+	inherited struct {
+		result []byte
+		err    error
+	}
+
 	link *link
 	// Of the goroutine that runs the job alone.
 	done   Done

@@ -74,7 +74,8 @@ type Options struct {
 	// SpoolDir is where those files are made (default: the system's directory for temporary files).
 	SpoolDir string
 	// DropOnDisconnect cancels a job's context when its connection is lost. The server gives the job to another worker in any
-	// case; without this the handler goes on and its result is thrown away.
+	// case. Without this the handler goes on; its result is thrown away, unless the server gives the job to another slot
+	// of this worker, which then waits for the handler and sends its result.
 	DropOnDisconnect bool
 	// Journal, where set, remembers the jobs of functions with a RetryPolicy beyond the worker's death, so that runs which
 	// end with it count.
@@ -155,6 +156,9 @@ type Done struct {
 	Err error
 	// Timeout tells that the handler's time was up.
 	Timeout bool
+	// Joined: the handler did not run. The server gave the job while it still ran in another slot of this worker, over a
+	// connection that was lost. The outcome is that of the other run, whose own is Lost with ErrJoined.
+	Joined bool
 }
 
 // ErrOptions is a mistake in Options.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
@@ -18,6 +19,7 @@ type server struct {
 	gone       bool   // no longer among its name's addresses: connections that are lost aren't opened again
 	present    []bool // by slot: it has a connection's goroutine
 	registered int
+	epoch      atomic.Uint64 // counts the times at which the last connection was lost: the server may have restarted then
 	reconnects uint64
 	version    proto.Version
 	lastErr    error
@@ -176,7 +178,9 @@ func (w *Worker) connected(s *server, v proto.Version) {
 func (w *Worker) disconnected(s *server) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.registered--
+	if s.registered--; s.registered == 0 {
+		s.epoch.Add(1)
+	}
 }
 
 // retrying notes why a connection has to be opened again.

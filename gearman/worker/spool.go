@@ -30,6 +30,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	job := &Job{
 		handle: string(a.Handle), unique: string(a.Unique), fn: fn,
 		slot: c.slot.id, server: c.server.ep.Addr, version: l.version, link: l,
+		epoch: c.server.epoch.Load(),
 	}
 	job.attempt, job.key = splitKey(job.unique)
 	if err := in.Discard(len(front) - len(a.Data)); err != nil {

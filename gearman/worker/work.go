@@ -29,9 +29,13 @@ func (s *slot) work(l *link, job *Job) (err error) {
 	var result []byte
 	var failure error
 	defer func() { // deferred, since a handler may end the goroutine
-		job.done = Done{Duration: time.Since(start), BytesIn: job.size}
+		job.done.Duration, job.done.BytesIn = time.Since(start), job.size
 		job.done.Timeout = job.fn.timeout > 0 && errors.Is(context.Cause(ctx), ErrTimeout)
 		release()
+		if job.exited {
+			failure = errExited
+		}
+		w.runs.end(job, result, failure)
 		passed := l.endJob(job.exited)
 		s.done(l, job, result, failure)
 		unsent := l
@@ -42,15 +46,12 @@ func (s *slot) work(l *link, job *Job) (err error) {
 		}
 		s.goOn(unsent, job)
 	}()
-	result, failure = s.runJob(ctx, l, job)
+	result, failure = s.runOrJoin(l, job, func() ([]byte, error) { return s.runJob(ctx, l, job) })
 	return nil
 }
 
 // done stages a job's outcome and makes its link one to be asked again.
 func (s *slot) done(l *link, job *Job, result []byte, err error) {
-	if job.exited {
-		err = errExited
-	}
 	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
 	job.done.BytesOut = job.bytesOut()
 	job.removeSpool()
@@ -139,6 +140,10 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	case <-s.w.hard: // looked at first, since it takes the connections down
 		return Abandoned, err
 	default:
+	}
+	if job.joined {
+		s.drop(l, ErrJoined) // the server counts it as lost, if it isn't yet
+		return Lost, errors.Join(ErrJoined, err)
 	}
 	select {
 	case <-l.down:

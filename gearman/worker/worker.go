@@ -41,6 +41,7 @@ type Worker struct {
 	connWG    sync.WaitGroup // connections' goroutines
 
 	quota    quota
+	runs     underway
 	running  atomic.Int64
 	lastJob  atomic.Int64 // when the last job ended, Unix nanoseconds
 	mu       sync.Mutex
@@ -74,6 +75,7 @@ func New(o Options) (*Worker, error) {
 		servers:   make(map[gearman.Endpoint]*server),
 		sides:     make(map[gearman.Endpoint]*side),
 	}
+	w.runs.init()
 	w.quota.init(o.MaxJobs, o.StopWhenEmpty)
 	for i := range o.Concurrency {
 		w.slots = append(w.slots, newSlot(w, i))

@@ -1,9 +1,11 @@
 package workerruntime_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -383,5 +386,122 @@ func TestInstall(t *testing.T) {
 	}
 	if w := startWorker(t, nil, "install", filepath.Join(dir, "missing")); w.exit() != 1 {
 		t.Error("installed into a directory that does not exist")
+	}
+}
+
+// The connection of a running job is cut between worker and job server, which gives the job to the worker's other slot:
+// the command runs once, and the client gets its result.
+func TestCutConnectionRunsNoJobTwice(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t)
+	between := newCutter(t, server.Addr)
+	r := newRuns(t)
+	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", between.addr, "--function", "slow", "--concurrency", "2", "--", "sh", "-c", slowJob).waitReady()
+	s := newSubmitter(t, server.Addr)
+	gate := filepath.Join(t.TempDir(), "gate")
+	s.send(submitJob, "slow", "", gate)
+	w.waitBusy(1)
+	between.cut()
+	eventually(t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "its outcome is awaited") })
+	touch(t, gate)
+	if a, err := s.wait(); err != nil || a.Result != "done" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	w.waitBusy(0)
+	if diff := cmp.Diff([]string{"run"}, r.list()); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	for _, sample := range []string{`result="completed",reason="ok"`, `result="lost",reason="ok"`} {
+		if n := w.metric(`gearman_worker_jobs_total{function="slow",` + sample + `}`); n != "1" {
+			t.Errorf("%s jobs with %s, want 1", n, sample)
+		}
+	}
+	w.signal(syscall.SIGTERM)
+	if code := w.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// cutter passes connections on to a job server.
+type cutter struct {
+	addr string
+
+	mu    sync.Mutex
+	conns []*cutPair
+}
+
+type cutPair struct {
+	down, up net.Conn
+	hasJob   atomic.Bool // a job came over it
+}
+
+func newCutter(t *testing.T, server string) *cutter {
+	t.Helper()
+	l, err := net.Listen("tcp", freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			down, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = down.Close()
+				continue
+			}
+			p := &cutPair{down: down, up: up}
+			c.mu.Lock()
+			c.conns = append(c.conns, p)
+			c.mu.Unlock()
+			wg.Go(func() { p.pass(up, down, nil) })
+			wg.Go(func() { p.pass(down, up, []byte("\x00RES\x00\x00\x00\x1f")) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		c.mu.Lock()
+		for _, p := range c.conns {
+			p.close()
+		}
+		c.mu.Unlock()
+		wg.Wait()
+	})
+	return c
+}
+
+// pass copies one direction, and looks for the packet that gives a job.
+func (p *cutPair) pass(to, from net.Conn, job []byte) {
+	defer p.close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if job != nil && bytes.Contains(buf[:n], job) {
+			p.hasJob.Store(true)
+		}
+		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+func (p *cutPair) close() {
+	_ = p.down.Close()
+	_ = p.up.Close()
+}
+
+// cut closes the connection over which a job came.
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.conns {
+		if p.hasJob.Load() {
+			p.close()
+			return // the job goes to another at once
+		}
 	}
 }

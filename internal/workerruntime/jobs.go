@@ -247,7 +247,8 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	now := time.Now()
 	js.mu.Lock()
 	s := js.slots[wj.Slot()]
-	if js.isDraining() && (d.Outcome == worker.Lost || d.Outcome == worker.Requeued && !s.neverRan) {
+	joined := errors.Is(d.Err, worker.ErrJoined) // the outcome is another slot's, which sends it
+	if js.isDraining() && (d.Outcome == worker.Lost && !joined || d.Outcome == worker.Requeued && !s.neverRan) {
 		js.undone++
 	}
 	js.mu.Unlock()
@@ -255,6 +256,9 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 		s.reason = job.Rejected
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job failed: its workload is larger than --max-workload",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int64("bytes", d.BytesIn))
+	}
+	if d.Joined {
+		s.reason = joinedReason(d.Err)
 	}
 	if s.reason == "" { // a panic in a handler, or a job that was not run since it has killed workers
 		s.reason = job.Crashed
@@ -274,9 +278,25 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job has failed for good and went to the dead letter function",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
 	case worker.Lost:
+		if joined {
+			js.log.LogAttrs(context.Background(), slog.LevelInfo, "Job's connection was lost while it ran: its outcome is sent over another one",
+				slog.String("function", wj.Function()), slog.String("handle", wj.Handle()))
+			return
+		}
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job's outcome could not be sent, the job server runs it again",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Any("error", d.Err))
 	}
+}
+
+// joinedReason is the reason of a job that waited for its run in another slot.
+func joinedReason(err error) job.Reason {
+	if err == nil {
+		return job.OK
+	}
+	if failure, ok := errors.AsType[*gearman.JobError](err); ok {
+		return job.Reason(failure.Reason)
+	}
+	return job.Interrupting // a lost connection, or a job that goes back
 }
 
 // resultOf names an outcome for the metrics and says how the telemetry counts it.
