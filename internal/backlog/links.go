@@ -119,13 +119,13 @@ func placeOf(t *target) int {
 	return 1
 }
 
-// droppable says that a job server that no name leads to any more can go: it has no jobs for the pool, or doesn't answer,
-// and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
+// droppable says that a job server that no name leads to any more can go: it has never answered; or it has no jobs for the
+// pool, or doesn't answer, and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
 func (l *link) droppable(now time.Time) bool {
 	if l.gone.IsZero() {
 		return false
 	}
-	if l.srv == nil {
+	if l.srv == nil || l.srv.lastGood.IsZero() {
 		return true
 	}
 	since := l.gone

@@ -39,6 +39,8 @@ type target struct {
 	wake    chan struct{} // a look-up is wanted soon
 
 	addrs    []netip.Addr // sorted; those in use of the last answer that had any
+	other    bool         // they are of the family that is not used first
+	turned   time.Time    // when other was last changed
 	excess   bool         // that answer had more
 	state    State        // of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
 	failed   int          // look-ups in a row that got no answer
@@ -91,12 +93,40 @@ func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return t.w.opts.LookupHost(ctx, t.lookup)
 }
 
+// familyPatience is how long none of a family's addresses must have answered before those of the other are tried again.
+const familyPatience = time.Minute
+
+// family returns the addresses that are used: those of the other family if none of these can be reached, as workers do.
+func (t *target) family(found []netip.Addr, now time.Time) []netip.Addr {
+	first, other := resolve.Families(found)
+	if len(other) == 0 {
+		t.other, t.turned = false, time.Time{}
+		return first
+	}
+	if now.Sub(t.turned) >= familyPatience && t.noneAnswers(now) {
+		t.other, t.turned = !t.other, now
+	}
+	if t.other {
+		return other
+	}
+	return first
+}
+
+// noneAnswers reports whether all addresses in use were tried, and none has answered for a while.
+func (t *target) noneAnswers(now time.Time) bool {
+	return len(t.addrs) > 0 && !slices.ContainsFunc(t.addrs, func(ip netip.Addr) bool {
+		s := t.w.servers[serverKey(t.endpoint(netip.AddrPortFrom(ip, t.key.port)))]
+		return s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyPatience
+	})
+}
+
 // update takes the outcome of a look-up. An answer without addresses is not taken for "no job servers": what was known stays.
 func (t *target) update(addrs []netip.Addr, err error) {
-	addrs = resolve.Sorted(addrs)
-
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
+	if err == nil && len(addrs) > 0 {
+		addrs = t.family(addrs, time.Now())
+	}
 	before, changed := t.state, t.state == StateConnecting
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()

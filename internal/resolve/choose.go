@@ -15,12 +15,14 @@ const (
 	MaxServers   = 256
 )
 
-// Sorted returns the addresses of one family, sorted, each once. In a dual-stack cluster each job server has an address of both, and
-// counting it twice would double its queue.
-func Sorted(addrs []netip.Addr) []netip.Addr {
-	addrs, _ = gearman.OneFamily(addrs)
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	return slices.Compact(addrs)
+// Families returns the addresses of the family that is used first, and of the other one, which is used if none of the
+// first can be reached. Both are sorted, each address once. In a dual-stack cluster each job server has an address of both
+// families, and counting it twice would double its queue.
+func Families(addrs []netip.Addr) (first, other []netip.Addr) {
+	first, other = gearman.OneFamily(addrs)
+	slices.SortFunc(first, netip.Addr.Compare)
+	slices.SortFunc(other, netip.Addr.Compare)
+	return slices.Compact(first), slices.Compact(other)
 }
 
 // Choose returns at most most of the addresses: those that are in use, and of the others the first.

@@ -37,7 +37,7 @@ type Resolver struct {
 
 // name is what is known of a host: its addresses of the last answer, of which nothing is known before
 // the first.
-type name struct{ addrs []netip.Addr }
+type name struct{ addrs, other []netip.Addr }
 
 // server is one job server. Its host is empty unless it counts for each name.
 type server struct {
@@ -45,7 +45,8 @@ type server struct {
 	host string
 }
 
-// LookupNetIP returns the addresses of host that are used: those that were, and of others the first.
+// LookupNetIP returns the addresses of host that are used: those that were, and of others the first. Those of the other
+// family come after them, and are fewer or belong to IPv6, so that gearman.OneFamily tells them apart.
 func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	look := r.LookupNetIPWith
 	if look == nil {
@@ -79,7 +80,8 @@ func (r *Resolver) note(host string, found []netip.Addr) {
 		}
 	}
 	if len(found) > 0 {
-		n.addrs = Choose(Sorted(found), n.addrs, MaxAddresses)
+		first, other := Families(found)
+		n.addrs, n.other = Choose(first, n.addrs, MaxAddresses), Choose(other, n.other, MaxAddresses)
 	}
 }
 
@@ -135,7 +137,7 @@ func (r *Resolver) decidable(host string) bool {
 func (r *Resolver) within(host string) ([]netip.Addr, error) {
 	mine := r.names[host].addrs
 	if len(r.Servers) == 0 {
-		return slices.Clone(mine), nil
+		return r.names[host].withOther(mine), nil
 	}
 	all, complete := r.all()
 	limit := cmp.Or(r.MaxServers, MaxServers)
@@ -156,7 +158,16 @@ func (r *Resolver) within(host string) ([]netip.Addr, error) {
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%s has no place among the first %d job servers: raise --max-job-servers, or name fewer", host, limit)
 	}
-	return out, nil
+	return r.names[host].withOther(out), nil
+}
+
+// withOther returns the addresses that are used, and those of the other family after them.
+func (n *name) withOther(used []netip.Addr) []netip.Addr {
+	most := len(used)
+	if most > 0 && !used[0].Is4() {
+		most-- // of as many addresses IPv4 is the first
+	}
+	return slices.Concat(used, n.other[:min(most, len(n.other))])
 }
 
 // all returns the job servers that are known, each once, and whether all names have been looked up.

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
@@ -51,10 +52,13 @@ func check(ctx context.Context, o *options.Options, w io.Writer) int {
 	conf, err := tlsConfig(o)
 	if err != nil {
 		report("TLS", err, "")
+	} else if resolver, err := newResolver(o, conf != nil); err != nil {
+		report("job servers", err, "")
 	} else {
-		for _, server := range o.Servers {
-			version, err := tryServer(ctx, server, admin.Options{TLS: conf})
-			report("job server "+server, err, ": version "+version)
+		for _, server := range resolver.Servers {
+			for _, r := range tryServers(ctx, server, resolver, admin.Options{TLS: conf}) {
+				report("job server "+r.name, r.err, ": version "+r.version)
+			}
 		}
 	}
 	if !good {
@@ -63,10 +67,47 @@ func check(ctx context.Context, o *options.Options, w io.Writer) int {
 	return exitOK
 }
 
-func tryServer(ctx context.Context, server string, o admin.Options) (string, error) {
+// tried is what became of the try of one job server.
+type tried struct {
+	name, version string
+	err           error
+}
+
+// tryServers tries the job servers behind an address as a worker would: those of one family, or of the other if none of
+// the first can be reached.
+func tryServers(ctx context.Context, a gearman.Address, r gearman.Resolver, o admin.Options) []tried {
+	lookup, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	found, err := gearman.Resolve(lookup, r, a)
+	if err != nil {
+		return []tried{{name: a.String(), err: err}}
+	}
+	first, answered := tryAll(ctx, found.First, o)
+	if !answered && len(found.Other) > 0 {
+		if other, answered := tryAll(ctx, found.Other, o); answered {
+			return other
+		}
+	}
+	return first
+}
+
+// tryAll tries job servers, and reports whether any of them answered.
+func tryAll(ctx context.Context, servers []gearman.Endpoint, o admin.Options) (all []tried, answered bool) {
+	for _, e := range servers {
+		version, err := tryServer(ctx, e, o)
+		all = append(all, tried{e.String(), version, err})
+		answered = answered || err == nil
+	}
+	return all, answered
+}
+
+func tryServer(ctx context.Context, e gearman.Endpoint, o admin.Options) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	c, err := admin.Dial(ctx, server, o)
+	if o.ServerName == "" {
+		o.ServerName = e.Name
+	}
+	c, err := admin.Dial(ctx, e.Addr, o)
 	if err != nil {
 		return "", err
 	}
