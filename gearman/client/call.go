@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,8 @@ type event struct {
 	err    error
 }
 
-// mailbox carries events from connections' goroutines to the one that runs a call or a set. Posting never waits.
+// mailbox carries events from connections' goroutines to the one that runs a call or a set. Posting
+// never waits.
 type mailbox struct {
 	wake chan struct{}
 	left chan struct{} // closed when nobody takes any more
@@ -53,7 +55,8 @@ type mailbox struct {
 	room   chan struct{} // closed by the next take; nil: nobody waits for it
 }
 
-// heldParts is how many bytes of parts may wait for a caller before its connection is read no further.
+// heldParts is how many bytes of parts may wait for a caller before its connection is read no
+// further.
 const heldParts = 1 << 20
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1), left: make(chan struct{})} }
@@ -98,7 +101,8 @@ type call struct {
 	number int    // in its set
 	chunk  *chunk // of a large payload
 	result Result
-	boom   []byte // a worker's exception, nil if there was none; on Perl's server it ends nothing
+	done   func(*Result) // of Options.Middleware, or nil
+	boom   []byte        // a worker's exception, nil if there was none; on Perl's server it ends nothing
 	ended  bool
 	left   bool
 }
@@ -127,7 +131,7 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	}
 	err := c.choose(ctx, t.Key, c.routeOf(t, k.box), func(x *conn) (bool, error) {
 		ticket := &ticket{call: k, background: t.Background, alone: t.Key == ""}
-		chunk, err := c.stageTask(ctx, x, request{ticket: ticket}, t)
+		chunk, err := c.stageTask(ctx, x, request{ticket: ticket, from: k.source(x)}, t)
 		if err != nil {
 			return ctx.Err() != nil, err // not sent, for certain: the next server may have it
 		}
@@ -140,9 +144,28 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	return nil
 }
 
+// source is where the payload is read from, or nil.
+func (k *call) source(x *conn) *source {
+	t := k.task
+	if t.PayloadFrom == nil {
+		return nil
+	}
+	return &source{r: t.PayloadFrom, left: t.PayloadSize, fail: func(err error) {
+		k.post(event{kind: failed, err: fmt.Errorf("read the payload: %w: %w", errNotSent, err)})
+		x.giveUp() // half of a packet was sent; the connection is the caller's own
+	}}
+}
+
 // stageTask puts the packet that submits t into a connection's queue.
 func (c *Client) stageTask(ctx context.Context, x *conn, r request, t *Task) (*chunk, error) {
 	typ := t.packetType()
+	if t.PayloadFrom != nil {
+		return x.stage(ctx, r, func(dst []byte) []byte {
+			mark := len(dst)
+			dst = c.appendTask(dst, typ, t, nil)
+			return proto.GrowSize(dst, mark, int(t.PayloadSize))
+		}, nil)
+	}
 	if len(t.Payload) > copyLimit {
 		return x.stage(ctx, r, func(dst []byte) []byte {
 			mark := len(dst)
@@ -180,10 +203,15 @@ func (k *keyMaker) next() string {
 }
 
 // runOne runs a single task.
-func (c *Client) runOne(ctx context.Context, t *Task) Result {
-	k := &call{task: t, function: t.Function, box: newMailbox(), result: Result{Task: t}}
+func (c *Client) runOne(ctx context.Context, given *Task) Result {
+	k := &call{task: given, function: given.Function, box: newMailbox(), result: Result{Task: given}}
 	defer c.release(k.box)
 	defer k.forget()
+	if err := k.begin(ctx, c.o.Middleware); err != nil {
+		k.end(err)
+		return k.result
+	}
+	t := k.task
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.Timeout, errTaskTime(t))
@@ -227,12 +255,17 @@ func (k *call) abandon(cause error) {
 	}
 }
 
-// forget ends the use of the task: however the call has ended, its payload may still be on its way, and is the caller's again.
+// forget ends the use of the task: however the call has ended, its payload may still be on its way,
+// and is the caller's again.
 func (k *call) forget() {
 	k.leave()
+	if c, ok := k.task.PayloadFrom.(io.Closer); ok {
+		_ = c.Close() // which also ends a Read that still waits
+	}
 }
 
-// leave forgets what the call has at its connection, once. It reports whether any of the submission may have been sent.
+// leave forgets what the call has at its connection, once. It reports whether any of the submission
+// may have been sent.
 func (k *call) leave() (sent bool) {
 	if k.conn == nil || k.left {
 		return true
@@ -277,6 +310,12 @@ func (k *call) handle(ev event) {
 			k.end(k.wrap(k.failure()))
 		}
 	case completed:
+		if t.ResultTo != nil {
+			if k.part(ev.data); k.ended {
+				return
+			}
+			ev.data = nil
+		}
 		if k.result.Data == nil {
 			k.result.Data = ev.data
 		} else {
@@ -299,6 +338,13 @@ func (k *call) handle(ev event) {
 func (k *call) part(data []byte) {
 	if k.task.OnData != nil {
 		k.task.OnData(data)
+		return
+	}
+	if w := k.task.ResultTo; w != nil {
+		if _, err := w.Write(data); err != nil {
+			k.leave()
+			k.end(k.wrap(fmt.Errorf("write the result: %w", err)))
+		}
 		return
 	}
 	limit := k.conn.c.o.MaxResult
@@ -334,8 +380,11 @@ func (k *call) end(err error) {
 	k.ended = true
 	if err != nil {
 		k.result.Err, k.result.Data = err, nil
-		if k.task.OnFail != nil {
-			k.task.OnFail(err)
-		}
+	}
+	if k.done != nil {
+		k.done(&k.result)
+	}
+	if err := k.result.Err; err != nil && k.task.OnFail != nil {
+		k.task.OnFail(err)
 	}
 }

@@ -23,11 +23,12 @@ type route struct {
 	box  *mailbox // of own
 }
 
-// routeOf chooses the way: what is large, or was so the last time, on a connection beside that of small things; parts that a caller takes one
-// after the other on one of its own, which then can wait for the caller.
+// routeOf chooses the way: what is large, or was so the last time, on a connection beside that of
+// small things; what a caller gives or takes piece by piece on one of its own, which then can wait
+// for the caller.
 func (c *Client) routeOf(t *Task, box *mailbox) route {
 	switch {
-	case box != nil && t.OnData != nil && !t.Background:
+	case box != nil && (t.PayloadFrom != nil || !t.Background && (t.OnData != nil || t.ResultTo != nil)):
 		return route{lane: own, box: box}
 	case len(t.Payload) > bulk, !t.Background && c.large.has(t.Function):
 		return route{lane: bulks}
@@ -61,8 +62,8 @@ func (f *functionSet) add(name string) {
 	}
 }
 
-// choose calls try with the servers for a job, best first, until it takes one: those in quarantine only if all others have failed.
-// try's errors are collected; stop ends the search with its error.
+// choose calls try with the servers for a job, best first, until it takes one: those in quarantine
+// only if all others have failed. try's errors are collected; stop ends the search with its error.
 func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(*conn) (stop bool, err error)) error {
 	for again := false; ; again = true {
 		servers, err := c.resolved(ctx)
@@ -112,7 +113,8 @@ type search struct {
 // patience is how long a server may take to be connected to before the next is tried beside it.
 const patience = 250 * time.Millisecond
 
-// run tries the servers: first those that are open or can be expected to open, then those in quarantine.
+// run tries the servers: first those that are open or can be expected to open, then those in
+// quarantine.
 func (s *search) run(ctx context.Context, order []*server) (done bool, err error) {
 	s.tried = make(map[*server]bool, len(order))
 	for _, last := range []bool{false, true} {
@@ -149,7 +151,8 @@ func (s *search) failed(at *server, err error) {
 // errPassedOver: another server is to be tried first.
 var errPassedOver = errors.New("passed over")
 
-// conn gives a connection to a server. One that isn't connected is waited for only as long as there is nothing better among the rest.
+// conn gives a connection to a server. One that isn't connected is waited for only as long as there
+// is nothing better among the rest.
 func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server) (*conn, error) {
 	if s.r.lane == own {
 		if !last && s.c.inQuarantine(at) {
@@ -190,7 +193,8 @@ func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server
 	}
 }
 
-// rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that comes or goes moves only its own keys.
+// rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that
+// comes or goes moves only its own keys.
 func rank(servers []*server, key gearman.Key) []*server {
 	type scored struct {
 		s     *server
@@ -212,7 +216,8 @@ func rank(servers []*server, key gearman.Key) []*server {
 	return out
 }
 
-// mix spreads the bits of an FNV hash, whose high ones depend little on the last bytes (the finalizer of MurmurHash3, in the public domain).
+// mix spreads the bits of an FNV hash, whose high ones depend little on the last bytes (the
+// finalizer of MurmurHash3, in the public domain).
 func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd

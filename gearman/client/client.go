@@ -140,8 +140,11 @@ func (c *Client) check(t *Task) error {
 	if err := proto.CheckUnique(string(t.Key)); err != nil {
 		return err
 	}
+	if err := t.checkStreams(); err != nil {
+		return err
+	}
 	switch {
-	case int64(len(t.Payload)) > proto.MaxData-proto.MaxFunction-proto.MaxUnique-32:
+	case int64(len(t.Payload)) > maxPayload:
 		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, len(t.Payload))
 	case t.Priority < gearman.Normal || t.Priority > gearman.Low:
 		return fmt.Errorf("%w: priority %d", ErrTask, t.Priority)

@@ -24,6 +24,7 @@ type conn struct {
 	in    *proto.Conn
 	out   *writer
 	ended chan struct{} // closed when the connection has ended
+	took  time.Duration // to open it
 	// holding: the reader waits for the caller that the connection belongs to, to take what came.
 	holding atomic.Bool
 
@@ -50,6 +51,7 @@ type request struct {
 	reply    chan<- reply
 	text     textKind // a command that is answered by a line of text
 	void     bool     // taken back before it was sent
+	from     *source  // of a submission's payload, or nil
 }
 
 type textKind int
@@ -158,7 +160,7 @@ func (x *conn) watch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.progress()
-	still := now == x.seen && !x.holding.Load()
+	still := now == x.seen && !x.holding.Load() && !x.out.reading.Load()
 	x.seen = now
 	switch {
 	case x.err != nil || x.requests.n == 0 && len(x.jobs) == 0:

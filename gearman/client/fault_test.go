@@ -82,7 +82,7 @@ func TestQuarantine(t *testing.T) {
 		var downs atomic.Int64
 		c, err := client.New(client.Options{
 			Servers: []string{bad.Addr(), good.Addr()}, Select: client.InOrder, Dialer: gearmantest.Dialer(bad, good),
-			Hooks: client.Hooks{ConnDown: func(_ string, err error) {
+			Hooks: client.Hooks{ConnDown: func(_ client.Conn, err error) {
 				if err != nil {
 					downs.Add(1)
 				}

@@ -2,7 +2,6 @@ package client
 
 import (
 	"sync"
-	"time"
 )
 
 // hookQueue calls hooks one after the other, in a goroutine that lives only while there is something to call. No lock of the client is held, and
@@ -13,15 +12,15 @@ type hookQueue struct {
 	running bool // there is a goroutine
 }
 
-func (q *hookQueue) up(h Hooks, server string, took time.Duration) {
+func (q *hookQueue) up(h Hooks, c Conn) {
 	if f := h.ConnUp; f != nil {
-		q.add(func() { f(server, took) })
+		q.add(func() { f(c) })
 	}
 }
 
-func (q *hookQueue) down(h Hooks, server string, err error) {
+func (q *hookQueue) down(h Hooks, c Conn, err error) {
 	if f := h.ConnDown; f != nil {
-		q.add(func() { f(server, err) })
+		q.add(func() { f(c, err) })
 	}
 }
 

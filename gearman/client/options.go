@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -14,12 +15,13 @@ import (
 
 // Options of a client. Only Servers is needed.
 type Options struct {
-	// Servers are the job servers: host, host:port or [IPv6]:port, 4730 being the default port. A name with several addresses is several
-	// job servers.
+	// Servers are the job servers: host, host:port or [IPv6]:port, 4730 being the default port. A
+	// name with several addresses is several job servers.
 	Servers []string
 	// Select says which server a job goes to (default RoundRobin).
 	Select Selection
-	// TLS, where set, encrypts the connections; ServerName defaults to the host that a server was given by.
+	// TLS, where set, encrypts the connections; ServerName defaults to the host that a server was
+	// given by.
 	TLS *tls.Config
 	// Logger takes what the client has to tell about its connections (default: nothing).
 	Logger *slog.Logger
@@ -31,26 +33,34 @@ type Options struct {
 	ResolveInterval time.Duration
 	// ConnectTimeout bounds connecting and the TLS handshake (default 1 s, since a caller waits).
 	ConnectTimeout time.Duration
-	// ReplyTimeout is how long a server that owes an answer (that a job is accepted, not that it has run), or the rest of a packet, may neither
-	// send nor take a byte (default 30 s). Then its connection is dropped with all that waits on it.
+	// ReplyTimeout is how long a server that owes an answer (that a job is accepted, not that it
+	// has run), or the rest of a packet, may neither send nor take a byte (default 30 s). Then its
+	// connection is dropped with all that waits on it.
 	ReplyTimeout time.Duration
-	// KeepAlive is how long a connection on which only results are waited for may be silent before the server is asked for an echo (default 1
-	// min): that shows whether it is still there, and keeps what lies between from giving the connection up.
+	// KeepAlive is how long a connection on which only results are waited for may be silent before
+	// the server is asked for an echo (default 1 min): that shows whether it is still there, and
+	// keeps what lies between from giving the connection up.
 	KeepAlive time.Duration
-	// MaxResult is the largest result, and the largest part of one, in bytes (default 256 MiB). A call whose result is larger fails with
-	// [proto.ErrTooLarge]; others go on.
+	// MaxResult is the largest result, and the largest part of one, in bytes (default 256 MiB). A
+	// call whose result is larger fails with [proto.ErrTooLarge]; others go on.
 	MaxResult int
-	// MaxPending is how many jobs given to Produce may be under way, neither accepted nor refused (default 1,000).
+	// MaxPending is how many jobs given to Produce may be under way, neither accepted nor refused
+	// (default 1,000).
 	MaxPending int
 	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
 	WriteTimeout time.Duration
-	// QuarantineMin and QuarantineMax bound how long a server that couldn't be reached is passed over: doubled with each failure, jittered
-	// (defaults 1 s, 30 s). If all are in quarantine, each is tried after a second at most; until then calls fail at once with the last error.
+	// QuarantineMin and QuarantineMax bound how long a server that couldn't be reached is passed
+	// over: doubled with each failure, jittered (defaults 1 s, 30 s). If all are in quarantine,
+	// each is tried after a second at most; until then calls fail at once with the last error.
 	QuarantineMin, QuarantineMax time.Duration
 	// Prefix is put before the name of each function.
 	Prefix string
-	// Exceptions asks the servers for the data of exceptions; without it a job that ends with one just fails.
+	// Exceptions asks the servers for the data of exceptions; without it a job that ends with one
+	// just fails.
 	Exceptions bool
+	// Middleware is called for each job that is submitted, by whatever method, the first one
+	// outermost: for tracing, metrics, or defaults of one's own. See [Middleware].
+	Middleware []Middleware
 	// Hooks are told about connections.
 	Hooks Hooks
 }
@@ -58,12 +68,21 @@ type Options struct {
 // Resolver looks names up. *net.Resolver is one.
 type Resolver = gearman.Resolver
 
-// Hooks are called one after the other, by a goroutine of their own, and may call the client's methods. Nil ones are skipped.
+// Hooks are called one after the other, by a goroutine of their own, and may call the client's
+// methods. Nil ones are skipped.
 type Hooks struct {
-	// ConnUp is called when a connection to a job server is open, with the time that took.
-	ConnUp func(server string, took time.Duration)
-	// ConnDown is called when a connection has ended or could not be opened. err is nil if Close ended it.
-	ConnDown func(server string, err error)
+	// ConnUp is called when a connection to a job server is open.
+	ConnUp func(Conn)
+	// ConnDown is called when a connection has ended or could not be opened. err is nil if Close
+	// ended it, or its caller had no more use for it.
+	ConnDown func(c Conn, err error)
+}
+
+// Conn names a connection in hooks.
+type Conn struct {
+	Server string        // ip:port
+	Host   string        // the name that the server was given by
+	Took   time.Duration // how long it took to open the connection, or to fail to
 }
 
 // Selection is a way to choose the server of a job.
@@ -75,8 +94,8 @@ const (
 	RoundRobin Selection = iota
 	// Random takes any.
 	Random
-	// ByKey sends equal unique keys to the same server, so that it can coalesce them, by rendezvous hashing: when a server
-	// comes or goes only its own keys move. Jobs without a key go round.
+	// ByKey sends equal unique keys to the same server, so that it can coalesce them, by rendezvous
+	// hashing: when a server comes or goes only its own keys move. Jobs without a key go round.
 	ByKey
 	// InOrder takes the first that can be reached, in the order of Options.Servers.
 	InOrder
@@ -94,17 +113,21 @@ type JobStatus struct {
 
 // Errors that callers tell apart.
 var (
-	// ErrFailed: the worker failed the job. The error is a *[gearman.JobError], which has what is known of it.
+	// ErrFailed: the worker failed the job. The error is a *[gearman.JobError], which has what is
+	// known of it.
 	ErrFailed = gearman.ErrJobFailed
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("the client is closed")
-	// ErrUncertain: the connection was lost when a job had been sent and not yet accepted, so it may run or not.
+	// ErrUncertain: the connection was lost when a job had been sent and not yet accepted, so it
+	// may run or not.
 	ErrUncertain = errors.New("the job may or may not have been accepted")
-	// ErrDisconnected: the connection was lost while a job ran. Foreground jobs are dropped by the server then.
+	// ErrDisconnected: the connection was lost while a job ran. Foreground jobs are dropped by the
+	// server then.
 	ErrDisconnected = errors.New("the connection to the job server was lost")
 	// ErrNoServer: no job server could be reached. The error that wraps it tells each server tried.
 	ErrNoServer = errors.New("no job server can be reached")
-	// ErrQueueFull: the server has as many jobs of the function as its administrator lets it have (admin.Conn.SetMaxQueue).
+	// ErrQueueFull: the server has as many jobs of the function as its administrator lets it have
+	// (admin.Conn.SetMaxQueue).
 	ErrQueueFull = errors.New("the function's queue is full")
 	// ErrTask: a mistake in a task.
 	ErrTask = errors.New("invalid task")
@@ -118,23 +141,31 @@ type Option func(*Task)
 // WithPriority sets the priority.
 func WithPriority(p gearman.Priority) Option { return func(t *Task) { t.Priority = p } }
 
-// WithKey gives the job a unique key of at most 63 bytes: while the server has a job of the same function and key, others join it instead of
-// being queued, with the payload and priority of the first.
+// WithKey gives the job a unique key of at most 63 bytes: while the server has a job of the same
+// function and key, others join it instead of being queued, with the payload and priority of the
+// first.
 func WithKey(key gearman.Key) Option { return func(t *Task) { t.Key = key } }
 
-// WithoutKey sends a background job without any key, rather than with one of its own. gearmand 1.1.20 takes jobs without keys at the same speed
-// however many wait, and jobs with keys the slower the more wait (its `--hashtable-buckets`, 991 by default,
-// can be raised). But with a persistent queue it keeps only the last of such jobs for each function: after a restart the others are lost (seen with gearmand 1.1.20 and libsqlite3).
+// WithoutKey sends a background job without any key, rather than with one of its own. gearmand
+// 1.1.20 takes jobs without keys at the same speed however many wait, and jobs with keys the slower
+// the more wait (its `--hashtable-buckets`, 991 by default, can be raised). But with a persistent
+// queue it keeps only the last of such jobs for each function: after a restart the others are lost
+// (seen with gearmand 1.1.20 and libsqlite3).
 func WithoutKey() Option { return func(t *Task) { t.NoKey = true } }
 
-// WithPayloadKey gives the job a key made of its payload ([gearman.KeyOf]), so that equal jobs join.
-func WithPayloadKey() Option { return func(t *Task) { t.Key = gearman.KeyOf(t.Payload) } }
+// WithPayloadKey gives the job a key made of its payload ([gearman.KeyOf]), so that equal jobs
+// join.
+func WithPayloadKey() Option {
+	return func(t *Task) { t.Key, t.payloadKey = gearman.KeyOf(t.Payload), true }
+}
 
-// At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority). Perl's server doesn't know it.
+// At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority).
+// Perl's server doesn't know it.
 func At(t time.Time) Option { return func(task *Task) { task.At = t } }
 
-// OnData is called for each part of the result that the worker sends while the job runs. It turns the result into a stream: what
-// it was given is not part of what Do returns. Without it the parts are put before the rest.
+// OnData is called for each part of the result that the worker sends while the job runs. It turns
+// the result into a stream: what it was given is not part of what Do returns. Without it the parts
+// are put before the rest.
 func OnData(f func(data []byte)) Option { return func(t *Task) { t.OnData = f } }
 
 // OnWarning is called for each warning.
@@ -146,16 +177,37 @@ func OnStatus(f func(numerator, denominator uint64)) Option { return func(t *Tas
 // OnCreated is called when a server has accepted the job.
 func OnCreated(f func(gearman.JobID)) Option { return func(t *Task) { t.OnCreated = f } }
 
-// Task is a job to submit: Do and Background make one of their arguments, RunSet and Produce take them.
+// PayloadFrom makes the job's payload the next size bytes of r, which are read while they are sent,
+// over a connection of the call's own, and never held in memory. If r gives fewer, the call fails,
+// and no server has the job. r may still be read for a moment after a call that has ended early, as
+// with a request of net/http; if it is an io.Closer it is closed when the call has ended. Produce
+// doesn't take it.
+func PayloadFrom(r io.Reader, size int64) Option {
+	return func(t *Task) { t.PayloadFrom, t.PayloadSize = r, size }
+}
+
+// ResultTo writes the result of a foreground job to w as it comes, parts first, over a connection
+// of the call's own: about 1 MiB of it is in memory at most, the job server waits while w does, and
+// Options.MaxResult is no limit. Do then returns no result. If the job fails at the end, w has what
+// came before. An error of w ends the call.
+func ResultTo(w io.Writer) Option { return func(t *Task) { t.ResultTo = w } }
+
+// Task is a job to submit: Do and Background make one of their arguments, RunSet and Produce take
+// them.
 type Task struct {
-	Function   string
-	Payload    []byte      // not copied: don't change it until the task has ended
-	Key        gearman.Key // empty: a foreground job has none, a background job a random one of its own
-	NoKey      bool        // see WithoutKey
-	Priority   gearman.Priority
-	Background bool
-	At         time.Time     // background only; zero: now
-	Timeout    time.Duration // for this task, within its context; 0: none
+	Function string
+	Payload  []byte // not copied: don't change it until the task has ended
+	// PayloadFrom, where set, is read for PayloadSize bytes in the place of Payload, and ResultTo
+	// takes the result: see the options of these names.
+	PayloadFrom io.Reader
+	PayloadSize int64
+	ResultTo    io.Writer
+	Key         gearman.Key // empty: a foreground job has none, a background job a random one of its own
+	NoKey       bool        // see WithoutKey
+	Priority    gearman.Priority
+	Background  bool
+	At          time.Time     // background only; zero: now
+	Timeout     time.Duration // for this task, within its context; 0: none
 
 	OnCreated   func(gearman.JobID)
 	OnStatus    func(numerator, denominator uint64)
@@ -164,6 +216,8 @@ type Task struct {
 	OnComplete  func(result []byte)
 	OnFail      func(err error)   // WORK_FAIL, and any other error
 	OnException func(data []byte) // before OnFail
+
+	payloadKey bool // Key is that of Payload
 }
 
 // packetType gives the packet that submits t.

@@ -197,8 +197,9 @@ func TestHooks(t *testing.T) {
 		seen = append(seen, fmt.Sprintf(format, a...))
 	}
 	servers, c := memory(t, 1, client.Options{QuarantineMin: time.Nanosecond, QuarantineMax: time.Nanosecond, Hooks: client.Hooks{
-		ConnUp: func(server string, took time.Duration) { note("up %s %v", server, took >= 0) },
-		ConnDown: func(server string, err error) {
+		ConnUp: func(c client.Conn) { note("up %s %v", c.Server, c.Took >= 0) },
+		ConnDown: func(c client.Conn, err error) {
+			server := c.Server
 			note("down %s %v", server, err != nil)
 		},
 	}})

@@ -27,6 +27,14 @@ type producer struct {
 //
 // t.Background is taken for granted and t's callbacks aren't called. t and its payload may be changed once Produce has returned.
 func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, error)) {
+	t, done, err := c.beginProduce(ctx, t, done)
+	if err == nil && (t.PayloadFrom != nil || t.ResultTo != nil) {
+		err = fmt.Errorf("%w: Produce takes the payload in Task.Payload; PayloadFrom and ResultTo are for Do, Background and sets", ErrTask)
+	}
+	if err != nil {
+		c.producer.refuse(done, err)
+		return
+	}
 	large := len(t.Payload) > copyLimit
 	if large || !t.Background {
 		own := *t
@@ -44,7 +52,7 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	if large {
 		t.Payload = bytes.Clone(t.Payload) // it is written later
 	}
-	err := c.choose(ctx, t.Key, c.routeOf(t, nil), func(x *conn) (bool, error) {
+	err = c.choose(ctx, t.Key, c.routeOf(t, nil), func(x *conn) (bool, error) {
 		if _, err := c.stageTask(ctx, x, request{produced: true, done: done}, t); err != nil {
 			return ctx.Err() != nil, err
 		}

@@ -130,6 +130,11 @@ func (x *conn) readPacket() error {
 	default:
 		return fmt.Errorf("%s %s to a client: %w", h.Dir, h.Type, proto.ErrType)
 	}
+	if h.Size > streamPiece && (h.Type == proto.TypeWorkComplete || h.Type == proto.TypeWorkData) {
+		if streamed, err := x.streamResult(h); streamed || err != nil {
+			return err
+		}
+	}
 	p := proto.Packet{Dir: h.Dir, Type: h.Type}
 	var tooLarge error
 	n := int(h.Size)

@@ -43,6 +43,10 @@ type attempt struct {
 	err   error
 }
 
+func (s *server) hookConn(took time.Duration) Conn {
+	return Conn{Server: s.ep.Addr, Host: s.ep.Name, Took: took}
+}
+
 func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.lanes[bulks].conn != nil }
 
 // lastResort is how long a server that failed is left alone at most while no other can be reached: calls then end with its last error.
@@ -124,10 +128,11 @@ func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 		a.err = err
 		close(a.done)
 		c.o.Logger.Warn("Job server can't be reached", "server", s.ep.String(), "error", err)
-		c.hooks.down(c.o.Hooks, s.ep.Addr, err)
+		c.hooks.down(c.o.Hooks, s.hookConn(time.Since(start)), err)
 		return
 	}
-	c.hooks.up(c.o.Hooks, s.ep.Addr, time.Since(start))
+	conn.took = time.Since(start)
+	c.hooks.up(c.o.Hooks, s.hookConn(conn.took))
 	a.conn = conn
 	close(a.done)
 	c.serve(s, l, conn)
@@ -158,9 +163,9 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 		c.otherFamilyLocked()
 	}
 	if planned { // told before another connection can take this one's place
-		c.hooks.down(c.o.Hooks, s.ep.Addr, nil)
+		c.hooks.down(c.o.Hooks, s.hookConn(x.took), nil)
 	} else {
-		c.hooks.down(c.o.Hooks, s.ep.Addr, err)
+		c.hooks.down(c.o.Hooks, s.hookConn(x.took), err)
 	}
 	c.mu.Unlock()
 	x.fail(err)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -38,6 +39,9 @@ func (c *Client) RunEach(ctx context.Context, tasks ...*Task) iter.Seq2[int, Res
 	}
 }
 
+// errLeft is what becomes of the tasks of a loop that was left, for middleware.
+var errLeft = errors.New("the caller has left the loop over its results")
+
 // set is tasks that run side by side.
 type set struct {
 	c     *Client
@@ -65,7 +69,11 @@ func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Resu
 		if s.left {
 			return nil
 		}
-		if err := c.submitTo(ctx, k); err != nil {
+		err := k.begin(ctx, c.o.Middleware)
+		if err == nil {
+			err = c.submitTo(ctx, k)
+		}
+		if err != nil {
 			k.end(err)
 			s.ended(k)
 			continue
@@ -88,6 +96,9 @@ func (s *set) release() {
 		}
 		if !k.ended { // the caller has left the loop
 			k.ended = true
+			if k.done != nil {
+				k.done(&Result{Task: k.result.Task, ID: k.result.ID, Err: errLeft})
+			}
 		}
 		k.forget()
 	}

@@ -3,7 +3,9 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ type writer struct {
 	nc      net.Conn
 	timeout time.Duration // for each piece of at most writePiece bytes
 	wrote   atomic.Int64  // bytes
+	reading atomic.Bool   // it waits for a source
 	wake    chan struct{}
 	ended   chan struct{} // closed when the connection has ended
 
@@ -32,9 +35,20 @@ type writer struct {
 type chunk struct {
 	own     []byte
 	body    []byte
-	request *request // of body's packet; nil: the chunk takes in more of its own
+	from    *source  // instead of body, or nil
+	request *request // of the packet of body or from; nil: the chunk takes in more of its own
 	begun   bool     // some of it was written
 }
+
+// source is a payload that is read while it is written.
+type source struct {
+	r    io.Reader
+	left int64
+	fail func(error) // called if r gives no more, before the connection ends
+}
+
+// isWritten reports whether nothing is left behind the chunk's own bytes.
+func (c *chunk) isWritten() bool { return len(c.body) == 0 && (c.from == nil || c.from.left == 0) }
 
 const (
 	writePiece = 16 << 10 // what is taken of a piece shows when all of it is: this is a TLS record, and 500 B/s within WriteTimeout
@@ -85,11 +99,14 @@ func (w *writer) stage(ctx context.Context, encode func(dst []byte) ([]byte, *re
 	}
 	at.own = own
 	w.staged += len(own) - before
-	if body == nil {
+	if body == nil && (r == nil || r.from == nil) {
 		return nil, nil
 	}
 	// What is staged before belongs to others: the caller's packet is a chunk of its own, which can be taken back.
 	c := &chunk{own: bytes.Clone(own[before:]), body: body, request: r}
+	if r != nil {
+		c.from = r.from
+	}
 	at.own = own[:before]
 	w.queue = append(w.queue, c)
 	return c, nil
@@ -125,7 +142,15 @@ func (w *writer) detach(c *chunk, void func(*request)) {
 // run writes until the connection ends.
 func (w *writer) run() {
 	for {
-		b := w.take()
+		b, from := w.take()
+		if from != nil {
+			var err error
+			if b, err = w.read(from); err != nil {
+				from.fail(err)
+				w.fail(err)
+				return
+			}
+		}
 		if b == nil {
 			select {
 			case <-w.wake:
@@ -142,8 +167,32 @@ func (w *writer) run() {
 	}
 }
 
-// take gives what is to be written next, or nil.
-func (w *writer) take() []byte {
+// read reads the next bytes of a source, whatever it has.
+func (w *writer) read(from *source) ([]byte, error) {
+	w.reading.Store(true)
+	defer w.reading.Store(false)
+	n := int(min(from.left, copyPiece))
+	if cap(w.piece) < n {
+		w.piece = make([]byte, n)
+	}
+	n, err := io.ReadAtLeast(from.r, w.piece[:n], 1)
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%d bytes are missing of what was announced: %w", from.left, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if from.left -= int64(n); from.left == 0 && len(w.queue) > 0 {
+		w.pop()
+	}
+	w.piece = w.piece[:n]
+	return w.piece, nil
+}
+
+// take gives what is to be written next, or the source from which that is to be read, or neither.
+func (w *writer) take() ([]byte, *source) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.queue) > 0 {
@@ -155,10 +204,13 @@ func (w *writer) take() []byte {
 			w.staged -= len(b)
 			close(w.room)
 			w.room = make(chan struct{})
-			if len(c.body) == 0 {
+			if c.isWritten() {
 				w.pop()
 			}
-			return b
+			return b, nil
+		}
+		if c.from != nil && c.from.left > 0 {
+			return nil, c.from
 		}
 		if n := min(len(c.body), copyPiece); n > 0 {
 			// Copied, since the caller may leave while it is written.
@@ -167,12 +219,12 @@ func (w *writer) take() []byte {
 			if len(c.body) == 0 {
 				w.pop()
 			}
-			return w.piece
+			return w.piece, nil
 		}
 		w.pop()
 	}
 	w.piece = nil // an idle connection keeps no memory for it
-	return nil
+	return nil, nil
 }
 
 func (w *writer) pop() {

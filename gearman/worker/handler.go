@@ -18,13 +18,14 @@ import (
 //     client's call in the handler is one, too, if the job that was called has failed.
 //   - Any other error fails the job.
 //
-// ctx ends when the job's time is up (Timeout), on a hard stop, and, with Options.DropOnDisconnect, when the connection is lost; context.Cause
-// says which.
+// ctx ends when the job's time is up (Timeout), on a hard stop, and, with Options.DropOnDisconnect,
+// when the connection is lost; context.Cause says which.
 type Handler func(ctx context.Context, job *Job) ([]byte, error)
 
-// ErrRequeue makes the server give the job to another worker, or to this one again, by dropping the connection that it came over. On gearmand
-// the job goes to the tail of its queue and its retries count up; Perl's server fails the jobs of lost connections, so there
-// the job is failed without dropping anything.
+// ErrRequeue makes the server give the job to another worker, or to this one again, by dropping the
+// connection that it came over. On gearmand the job goes to the tail of its queue and its retries
+// count up; Perl's server fails the jobs of lost connections, so there the job is failed without
+// dropping anything.
 var ErrRequeue = errors.New("requeue the job")
 
 // Causes of a handler's context.
@@ -33,7 +34,8 @@ var (
 	ErrTimeout = errors.New("the job's time is up")
 	// ErrStopped: the worker was stopped hard.
 	ErrStopped = errors.New("the worker was stopped")
-	// ErrDisconnected: the connection to the job server was lost, so the server gives the job to another worker.
+	// ErrDisconnected: the connection to the job server was lost, so the server gives the job to
+	// another worker.
 	ErrDisconnected = errors.New("the connection to the job server was lost")
 )
 
@@ -49,11 +51,13 @@ func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v",
 // Option is an option of a function.
 type Option func(*function)
 
-// Timeout gives each job of the function d to run. Then its context ends. The handler decides what comes of the job by what it
-// returns, which is a failure if it returns the context's error; if it hasn't returned within grace (5 s if 0), the job is failed in its
-// place, and what it returns later is thrown away. Its slot is free again only when it returns.
+// Timeout gives each job of the function d to run. Then its context ends. The handler decides what
+// comes of the job by what it returns, which is a failure if it returns the context's error; if it
+// hasn't returned within grace (5 s if 0), the job is failed in its place, and what it returns
+// later is thrown away. Its slot is free again only when it returns.
 //
-// The server isn't told: CAN_DO_TIMEOUT would requeue the job behind the worker's back and can hang gearmand 1.1.20.
+// The server isn't told: CAN_DO_TIMEOUT would requeue the job behind the worker's back and can hang
+// gearmand 1.1.20.
 func Timeout(d, grace time.Duration) Option {
 	return func(f *function) {
 		f.timeout, f.grace = d, grace
@@ -63,18 +67,20 @@ func Timeout(d, grace time.Duration) Option {
 	}
 }
 
-// ServerTimeout registers the function with CAN_DO_TIMEOUT: the server gives a job to another worker after d (at least 1 s; servers
-// before 1.1.19 read seconds for milliseconds). For servers that need it; see Timeout.
+// ServerTimeout registers the function with CAN_DO_TIMEOUT: the server gives a job to another
+// worker after d (at least 1 s; servers before 1.1.19 read seconds for milliseconds). For servers
+// that need it; see Timeout.
 func ServerTimeout(d time.Duration) Option { return func(f *function) { f.serverTimeout = d } }
 
-// OnPanic decides what comes of a job whose handler panics: the outcome is that of the error which decide returns, as if the handler
-// had returned it. Without it a panic fails the job.
+// OnPanic decides what comes of a job whose handler panics: the outcome is that of the error which
+// decide returns, as if the handler had returned it. Without it a panic fails the job.
 func OnPanic(decide func(*PanicError) error) Option {
 	return func(f *function) { f.onPanic = decide }
 }
 
-// OnSpoolError decides in the handler's place what comes of a job whose payload could not be written to Options.SpoolDir, for which err says
-// why: it is called as a handler is, but has no payload to read. Without it such a job fails, and JobDone is told err.
+// OnSpoolError decides in the handler's place what comes of a job whose payload could not be
+// written to Options.SpoolDir, for which err says why: it is called as a handler is, but has no
+// payload to read. Without it such a job fails, and JobDone is told err.
 func OnSpoolError(decide func(ctx context.Context, job *Job, err error) error) Option {
 	return func(f *function) { f.onSpoolError = decide }
 }

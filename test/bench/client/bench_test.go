@@ -292,7 +292,7 @@ func refused(t *testing.T, report io.Writer, s size) float64 {
 	srv := jobserver.Gearmand(t)
 	srv.Stop()
 	var connects, calls atomic.Int64
-	c := newClient(t, srv.Addr, client.Options{Hooks: client.Hooks{ConnDown: func(string, error) { connects.Add(1) }}})
+	c := newClient(t, srv.Addr, client.Options{Hooks: client.Hooks{ConnDown: func(client.Conn, error) { connects.Add(1) }}})
 	ctx, cancel := context.WithTimeout(t.Context(), s.refused)
 	defer cancel()
 	var wg sync.WaitGroup

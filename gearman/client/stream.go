@@ -1,0 +1,118 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
+)
+
+// maxPayload is what a packet can carry beside its other fields.
+const maxPayload = proto.MaxData - proto.MaxFunction - proto.MaxUnique - 32
+
+// streamPiece is how much of a result is read at once for a writer.
+const streamPiece = 128 << 10
+
+// checkStreams looks for mistakes in how a task's payload is given and its result is taken.
+func (t *Task) checkStreams() error {
+	switch {
+	case t.PayloadFrom == nil && t.PayloadSize != 0:
+		return fmt.Errorf("%w: PayloadSize is the size of PayloadFrom, which isn't set", ErrTask)
+	case t.PayloadFrom != nil && (t.PayloadSize < 0 || t.PayloadSize > maxPayload || int64(int(t.PayloadSize)) != t.PayloadSize):
+		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, t.PayloadSize)
+	case t.PayloadFrom != nil && len(t.Payload) > 0:
+		return fmt.Errorf("%w: there are two payloads, set either Payload or PayloadFrom", ErrTask)
+	case t.PayloadFrom != nil && t.payloadKey:
+		return fmt.Errorf("%w: no key can be made of a payload that is read while it is sent, use WithKey", ErrTask)
+	case t.ResultTo != nil && t.OnData != nil:
+		return fmt.Errorf("%w: the parts of a result go either to OnData or to ResultTo", ErrTask)
+	case t.ResultTo != nil && t.Background:
+		return fmt.Errorf("%w: a job in the background has no result to write", ErrTask)
+	}
+	return nil
+}
+
+// Parts runs a job in the foreground and gives the parts of its result as they come, then the rest
+// of it if there is one. An error comes last. Leaving the loop leaves the job, as the end of ctx
+// does. A part is the caller's to keep. The job server waits while the loop's body does.
+func (c *Client) Parts(ctx context.Context, function string, payload []byte, opts ...Option) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		left := false
+		part := OnData(func(b []byte) {
+			if !left && !yield(b, nil) {
+				left = true
+				cancel()
+			}
+		})
+		rest, err := c.Do(ctx, function, payload, append(slices.Clip(opts), part)...)
+		switch {
+		case left:
+		case err != nil:
+			yield(nil, err)
+		case len(rest) > 0:
+			yield(rest, nil)
+		}
+	}
+}
+
+// streamResult gives a large part of a result, or the end of one, to a call that takes it piece by
+// piece. It reports whether it was for such a call; else nothing has been read.
+func (x *conn) streamResult(h proto.Header) (bool, error) {
+	front, err := x.in.Peek(proto.MaxHandle + 1)
+	if err != nil {
+		return false, err
+	}
+	name, _, ok := bytes.Cut(front, []byte{0})
+	if !ok || x.streamedTo(name) == nil {
+		return false, nil
+	}
+	handle := bytes.Clone(name)
+	if err := x.in.Discard(len(handle) + 1); err != nil {
+		return true, err
+	}
+	for x.in.Rest() > 0 {
+		call := x.streamedTo(handle)
+		if call == nil { // it has left
+			if err := x.in.Discard(int(min(x.in.Rest(), streamPiece))); err != nil {
+				return true, err
+			}
+			continue
+		}
+		piece := make([]byte, min(x.in.Rest(), streamPiece))
+		if _, err := io.ReadFull(x.in, piece); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return true, err
+		}
+		call.post(event{kind: data, data: piece})
+		x.hold(call)
+	}
+	// Only now: until its end the job is one that the connection's end would lose.
+	if call, _, final := x.takesLocked(handle, h.Type); call != nil && final {
+		call.post(event{kind: completed})
+	}
+	return true, nil
+}
+
+// streamedTo gives the call that gets the next packet about a job, if it takes results piece by
+// piece, else nil.
+func (x *conn) streamedTo(handle []byte) *call {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	w := x.jobs[string(handle)]
+	if w == nil {
+		return nil
+	}
+	if k := w.tickets[w.at].call; k != nil && k.task.ResultTo != nil {
+		return k
+	}
+	return nil
+}
