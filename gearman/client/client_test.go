@@ -166,16 +166,22 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 			runs := 0
 			var tasks []*client.Task
 			statuses := make([]int, 3)
+			joined := make(chan struct{}, 3)
 			for i := range 3 {
-				tasks = append(tasks, &client.Task{Function: "joined", Key: "k", OnStatus: func(_, _ uint64) { statuses[i]++ }})
+				tasks = append(tasks, &client.Task{
+					Function: "joined", Key: "k", OnCreated: func(gearman.JobID) { joined <- struct{}{} }, OnStatus: func(_, _ uint64) { statuses[i]++ },
+				})
 			}
 			done := make(chan struct{})
 			var results []client.Result
 			var err error
 			go func() { defer close(done); results, err = c.RunSet(ctx, tasks...) }()
-			// The worker comes when all three have joined.
-			if st, err := c.Do(ctx, "nobody", nil, func(t *client.Task) { t.Timeout = 50 * time.Millisecond }); err == nil {
-				t.Fatal(st)
+			for range 3 { // the worker comes when all three have joined
+				select {
+				case <-joined:
+				case <-ctx.Done():
+					t.Fatal("not all have joined")
+				}
 			}
 			startWorker(t, 1, map[string]worker.Handler{"joined": func(_ context.Context, j *worker.Job) ([]byte, error) {
 				mu.Lock()

