@@ -6,6 +6,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -23,7 +24,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	if p.used == nil {
 		return false, 0
 	}
-	polled := answered(&sample)
+	polled := sampling.Answered(&sample)
 	if !polled {
 		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
 	}
@@ -31,17 +32,16 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	if waiting := p.used.takeRetries(&sample); waiting > 0 && scales(&law) {
 		law.MinReplicas = min(max(law.MinReplicas, 1), law.MaxReplicas)
 	}
-	in := scalingSample(&p.observed, p.used.kind, sample, law.Tick, p.view.At, now)
+	in := scalingSample(&p.observed, p.used.kind, &sample, law.Tick, p.view.At, now)
 	in.PossibleRestart = in.PossibleRestart || p.lostOne // its workers may still process jobs, unseen
 	p.lostOne = false
-	seen := newestAnswer(&sample)
-	p.probe(law, in, seen.After(newestAnswer(&p.view.Sample)), now, ask)
-	for i := range in.Functions {
-		in.Functions[i].NotRunnable = p.notRunnable(in.Functions[i].Name, in.Replicas > 0, seen)
-		in.Functions[i].Runnable = p.runnable(in.Functions[i].Name, now)
+	seen := sampling.NewestAnswer(&sample)
+	if law.Mode != scaling.ModePaused {
+		p.verdicts.Probe(&in, seen.After(sampling.NewestAnswer(&p.view.Sample)), now, ask)
 	}
-	if polled && in.Replicas == 0 && p.verdictPending(now) {
-		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or verdictWait's end, has the pool decided on again.
+	p.verdicts.Fill(&in, seen, now)
+	if polled && in.Replicas == 0 && p.verdicts.Pending(now) {
+		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or the end of sampling.VerdictWait, has the pool decided on again.
 		if p.divergedAt.IsZero() {
 			p.divergedAt, p.divergedUp = seen, true
 		}
@@ -85,7 +85,7 @@ func (p *Pool) noteDivergence() {
 		return
 	}
 	if up := v.Decision.Replicas > present; p.divergedAt.IsZero() || p.divergedUp != up {
-		p.divergedAt, p.divergedUp = newestAnswer(&v.Sample), up
+		p.divergedAt, p.divergedUp = sampling.NewestAnswer(&v.Sample), up
 	}
 }
 
@@ -114,23 +114,4 @@ func (p *Pool) scaled(now time.Time) (delay time.Duration, up, known bool) {
 	delay = now.Sub(p.divergedAt)
 	p.divergedAt = time.Time{}
 	return delay, p.divergedUp, true
-}
-
-// newestAnswer is when the newest figures of a sample came, or when it was taken if there are none.
-func newestAnswer(s *backlog.Sample) time.Time {
-	var at time.Time
-	for i := range s.Servers {
-		if t := s.Servers[i].LastGood; t.After(at) {
-			at = t
-		}
-	}
-	if at.IsZero() {
-		return s.Time
-	}
-	return at
-}
-
-// answered reports whether any job server has ever given an answer.
-func answered(s *backlog.Sample) bool {
-	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
 }

@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 	if write, _ := p.Decide(sample, now, ask); write || asked != 1 || !p.view.At.IsZero() {
 		t.Errorf("write %v, asked %d times; want the verdict on the backlog to be waited for", write, asked)
 	}
-	p.answerVerdict("f", backlog.Runnable, now)
+	p.verdicts.Answer("f", backlog.Runnable, now)
 	write, priority := p.Decide(sample, now.Add(time.Second), ask)
 	if !write || priority != priorityScale || p.view.Decision.Replicas < 1 || p.view.Queued != 1 {
 		t.Errorf("write %v, priority %d, %+v; want replicas for the job", write, priority, p.view)
@@ -155,7 +155,7 @@ func TestWaitingRetriesKeepAPod(t *testing.T) {
 				t.Errorf("polled functions (-want +got):\n%s", diff)
 			}
 			p := &Pool{used: spec, state: scaling.NewState(scaling.Learnt{}, now)}
-			p.answerVerdict("f.retry", backlog.Runnable, now)
+			p.verdicts.Answer("f.retry", backlog.Runnable, now)
 			sample := backlog.Sample{
 				Time:    now,
 				Servers: []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -37,7 +38,7 @@ type evidence struct {
 
 // evidenceOf reads what a sample says of jobs and job servers.
 func evidenceOf(law scaling.Policy, in *scaling.Sample, sample *backlog.Sample) evidence {
-	e := evidence{policy: law, complete: !in.Partial && in.NoAnswer == 0 && answered(sample), newest: newestAnswer(sample)}
+	e := evidence{policy: law, complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample)}
 	for i := range in.Functions {
 		f := &in.Functions[i]
 		e.unexplained += max(0, f.Running-f.Busy-f.Draining)

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 )
 
 const (
@@ -41,7 +42,7 @@ func (a *Autoscaler) runProbes(ctx context.Context) {
 // answer asks a job server for a verdict, and has the pool decided on again: with the verdict, and
 // before that if it takes longer than the pool waits for it.
 func (a *Autoscaler) answer(ctx context.Context, q probe) {
-	late := time.AfterFunc(verdictWait, func() { a.notify(true, q.pool) })
+	late := time.AfterFunc(sampling.VerdictWait, func() { a.notify(true, q.pool) })
 	defer late.Stop()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -49,7 +50,7 @@ func (a *Autoscaler) answer(ctx context.Context, q probe) {
 	if err != nil {
 		v = backlog.Unknown // which counts as runnable: a worker too many does no harm, one too few does
 	}
-	a.known(q.pool, func(p *Pool) { p.answerVerdict(q.function, v, a.clock.Now()) })
+	a.known(q.pool, func(p *Pool) { p.verdicts.Answer(q.function, v, a.clock.Now()) })
 	a.notify(true, q.pool)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -24,8 +25,7 @@ type Pool struct {
 	observed   Observed
 	targetPods *TargetPods // of a pool with a target
 	claims     []claim     // the functions that it serves, and where
-	verdicts   map[string]verdict
-	stuck      map[string]int // ticks for which free slots were not given a function's backlog
+	verdicts   sampling.Verdicts
 
 	state scaling.State
 	view  poolstatus.View // of the last decision

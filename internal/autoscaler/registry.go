@@ -131,7 +131,7 @@ func (r *Registry) Counts() map[string]int {
 	for _, p := range r.pools {
 		count("pools", p.used != nil)
 		count("wholeSamples", !p.view.At.IsZero() && !p.view.Sample.Partial)
-		count("verdicts", p.verdicts != nil)
+		count("verdicts", !p.verdicts.Empty())
 		count("statusWrites", !p.statusTurn.IsZero())
 		count("replicas", p.scale != nil)
 		count("drifts", p.drift != nil)

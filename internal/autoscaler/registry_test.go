@@ -12,6 +12,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
 // TestOneRecord: a pool's record holds no lock of its own and no map keyed by pools, so that one
@@ -65,7 +66,7 @@ func TestForget(t *testing.T) {
 			p.WroteTemplate(Applied{UID: "1"}, true, false, time.Now())
 			p.ObserveReplicas(&p.observed.Workload, v1alpha1.ModeAuto, time.Now())
 			p.SetTargetPods(TargetPods{Version: "1"})
-			p.verdicts = map[string]verdict{"f": {}}
+			p.verdicts.Probe(&scaling.Sample{Functions: []scaling.FunctionSample{{Name: "f", Total: 1}}}, true, time.Now(), func(string) bool { return true })
 			p.statusTurn = time.Now()
 		})
 	}

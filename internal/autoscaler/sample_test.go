@@ -112,7 +112,7 @@ func TestScalingSample(t *testing.T) {
 			t.Parallel()
 			tc.want.Functions = append([]scaling.FunctionSample{}, tc.want.Functions...)
 			tc.want.Pods = append([]scaling.PodSample{}, tc.want.Pods...)
-			if diff := cmp.Diff(tc.want, scalingSample(&tc.o, tc.kind, tc.sample, 5*time.Second, tc.last, now)); diff != "" {
+			if diff := cmp.Diff(tc.want, scalingSample(&tc.o, tc.kind, &tc.sample, 5*time.Second, tc.last, now)); diff != "" {
 				t.Errorf("sample (-want +got):\n%s", diff)
 			}
 		})
@@ -141,7 +141,7 @@ func TestASpikeBehindASilentServer(t *testing.T) {
 			if i > 0 {
 				s.Functions[0] = backlog.FunctionSample{Name: "f", Total: 200, Queued: 200, LongestQueue: 200}
 			}
-			d, state = scaling.Decide(scaling.Policy{MaxReplicas: 100}, state, scalingSample(o, scaling.KindOwned, s, 5*time.Second, now.Add(-5*time.Second), now), now)
+			d, state = scaling.Decide(scaling.Policy{MaxReplicas: 100}, state, scalingSample(o, scaling.KindOwned, &s, 5*time.Second, now.Add(-5*time.Second), now), now)
 		}
 		return d.Replicas
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -21,27 +21,51 @@ func (p *pool) decide(now time.Time) {
 		return
 	}
 	sample, ok := p.fleet.watcher.Sample(p.key, now)
-	if !ok {
+	if !ok || !p.decideOn(&sample, now, p.ask) {
 		return
 	}
-	answered := slices.ContainsFunc(sample.Servers, func(s backlog.ServerSample) bool { return !s.LastGood.IsZero() })
+	p.apply(now)
+	p.explain()
+}
+
+// decideOn takes a decision on a sample, and reports whether there is one: at zero replicas the verdict on the backlog comes
+// first. ask has the job servers asked whether a function's backlog is runnable, and reports whether the answer will come.
+func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function string) bool) bool {
+	answered := sampling.Answered(sample)
 	if !answered {
 		sample.Partial = true // nothing is known yet: only the bounds count
 	}
 	policy := p.plan.compiled.At(now)
-	before := p.last
-	p.sample, p.last, p.min, p.max = sample, now, policy.MinReplicas, policy.MaxReplicas
+	last, before := p.last, sampling.NewestAnswer(&p.sample)
+	p.sample, p.last, p.min, p.max = *sample, now, policy.MinReplicas, policy.MaxReplicas
 	p.noteOutcomes(now)
-	in := p.join(now)
-	in.PossibleRestart = sample.PossibleRestart.After(before)
-	p.probe(&in, now)
-	if answered && p.replicas == 0 && p.probing() {
-		return // the answer comes in a few milliseconds, and with it the next decision
+	in := sampling.Join(&sampling.Input{
+		Servers: &p.sample, Replicas: p.replicas, Rollout: p.replacing(), Pods: p.samplingPods(), Tick: policy.Tick, Last: last, Now: now,
+	})
+	seen := sampling.NewestAnswer(&p.sample)
+	if policy.Mode != scaling.ModePaused {
+		p.verdicts.Probe(&in, seen.After(before), now, ask)
+	}
+	p.verdicts.Fill(&in, seen, now)
+	if answered && p.replicas == 0 && p.verdicts.Pending(now) {
+		return false // the answer comes in a few milliseconds, and with it the next decision
 	}
 	p.decision, p.state = scaling.Decide(policy, p.state, in, now)
 	p.order, p.ordering = scaling.Grow(p.orderingInput(in, now), p.ordering)
-	p.apply(now)
-	p.explain()
+	return true
+}
+
+// samplingPods are the processes as the law sees them.
+func (p *pool) samplingPods() []sampling.Pod {
+	pods := make([]sampling.Pod, len(p.processes))
+	for i, w := range p.processes {
+		ready := !w.readyAt.IsZero()
+		pods[i] = sampling.Pod{
+			Name: w.name, UID: w.uid, Created: w.created, ReadySince: w.readyAt, Ready: ready, WasReady: ready,
+			Broken: !ready && p.crashes > 1, Terminating: w.stopping,
+		}
+	}
+	return pods
 }
 
 // noteOutcomes notes what became of jobs since the last sample.
@@ -88,7 +112,7 @@ func (p *pool) shrink(want int32) {
 func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.OrderingInput {
 	o := &scaling.OrderingInput{
 		Now: now, Replicas: p.replicas, Want: p.decision.Replicas, Floor: p.decision.Floor, Maximum: p.plan.spec.MaxReplicas, Template: p.plan.hash,
-		Start: p.decision.Start, Answer: newestAnswer(&p.sample),
+		Start: p.decision.Start, Answer: sampling.NewestAnswer(&p.sample),
 	}
 	for _, w := range p.processes {
 		pod := scaling.Pod{
@@ -113,65 +137,6 @@ func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.Ordering
 		})
 	}
 	return o
-}
-
-// newestAnswer is when a job server last answered.
-func newestAnswer(s *backlog.Sample) time.Time {
-	var at time.Time
-	for i := range s.Servers {
-		if t := s.Servers[i].LastGood; t.After(at) {
-			at = t
-		}
-	}
-	return at
-}
-
-// join puts together what the job servers and the processes say.
-func (p *pool) join(now time.Time) scaling.Sample {
-	s := &p.sample
-	in := scaling.Sample{Replicas: p.replicas, Partial: s.Partial, Rollout: p.replacing()}
-	if !s.NoAnswerSince.IsZero() {
-		in.NoAnswer = max(0, now.Sub(s.NoAnswerSince))
-	}
-	for _, server := range s.Servers {
-		switch {
-		case server.Fresh:
-			in.Answering++
-		case !server.LeftOut && server.Resolved.IsValid() && !server.LastGood.IsZero() && server.State != backlog.StateRefused:
-			in.Silent++
-		}
-	}
-	var busy, draining int64
-	for _, w := range p.processes {
-		pod := scaling.PodSample{Name: w.name, Created: w.created, Registered: w.readyAt, Ready: !w.readyAt.IsZero(), Terminating: w.stopping}
-		pod.Broken = !pod.Ready && p.crashes > 1
-		if t := p.telemetry(w); !t.LastSeen.IsZero() {
-			pod.Telemetry, pod.Busy, pod.Capacity, pod.TakesNoJobs = true, int32(t.Busy), int32(t.Capacity), t.TakesNoJobs()
-		}
-		if w.stopping {
-			draining += int64(pod.Busy)
-		} else {
-			busy += int64(pod.Busy)
-		}
-		in.Pods = append(in.Pods, pod)
-	}
-	running := make([]int64, 0, len(s.Functions))
-	for _, f := range s.Functions {
-		c := f.Counters
-		in.Functions = append(in.Functions, scaling.FunctionSample{
-			Name: f.Name, Total: f.Queued + f.Running, Running: f.Running, SilentQueued: f.SilentQueued, LongestQueue: f.LongestQueue,
-			Ended: c.OK, EndedSeconds: float64(c.OKMillis) / 1000, Failed: c.Failed, Requeued: c.Requeued, BusySeconds: float64(c.BusyMillis) / 1000,
-		})
-		running = append(running, f.Running)
-	}
-	for i, n := range backlog.Apportion(busy, running) {
-		in.Functions[i].Busy = n
-	}
-	for i, n := range backlog.Apportion(draining, running) {
-		in.Functions[i].Draining = n
-	}
-	slices.SortFunc(in.Functions, func(a, b scaling.FunctionSample) int { return strings.Compare(a.Name, b.Name) })
-	return in
 }
 
 // replacing reports whether workers of an older plan still take jobs.
@@ -203,72 +168,26 @@ func (p *pool) explain() {
 	p.fleet.log.Info("Decision", attrs...)
 }
 
-// probe is what is known about whether a function's backlog can be handed to a worker.
-type probe struct {
-	asked       bool
-	at          time.Time
-	notRunnable bool
-	stuck       int // decisions in a row in which free workers were not given the backlog
-}
+// probeTimeout bounds one probe.
+const probeTimeout = 2 * time.Second
 
-const (
-	probeEvery   = 5 * time.Second
-	probeTimeout = 2 * time.Second
-	stuckTicks   = 3
-)
-
-// probe asks the job servers about backlogs that may not be runnable: at zero replicas, and those that free workers aren't given.
-func (p *pool) probe(in *scaling.Sample, now time.Time) {
-	free := int32(0)
-	for _, pod := range in.Pods {
-		if pod.Ready && !pod.Terminating && pod.Telemetry && !pod.TakesNoJobs {
-			free += max(0, max(pod.Capacity, 1)-pod.Busy)
-		}
-	}
-	for i := range in.Functions {
-		f := &in.Functions[i]
-		state := p.probes[f.Name]
-		if state == nil {
-			state = &probe{}
-			p.probes[f.Name] = state
-		}
-		switch {
-		case f.Total <= f.Running || in.Replicas > 0 && free == 0:
-			if !state.asked {
-				*state = probe{}
-			}
-			continue
-		case in.Replicas > 0:
-			state.stuck++
-		}
-		f.NotRunnable = state.notRunnable
-		if !state.asked && now.Sub(state.at) >= probeEvery && (in.Replicas == 0 || state.stuck >= stuckTicks) {
-			p.ask(f.Name, state)
-		}
-	}
-}
-
-// ask sends a probe. Without an answer the backlog counts as runnable: a worker too many does no harm, one too few does.
-func (p *pool) ask(function string, state *probe) {
-	state.asked = true
+// ask sends a probe, and decides again with its verdict, or before that if it takes longer than a pool waits for it. Without an
+// answer the backlog counts as runnable: a worker too many does no harm, one too few does.
+func (p *pool) ask(function string) bool {
+	late := time.AfterFunc(sampling.VerdictWait, func() { p.fleet.post(func() { p.decide(time.Now()) }) })
 	go func() { // it ends after probeTimeout at the latest
+		defer late.Stop()
 		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 		defer cancel()
 		verdict, err := p.fleet.watcher.Runnable(ctx, p.key, function)
+		if err != nil {
+			verdict = backlog.Unknown
+		}
 		p.fleet.post(func() {
-			state.asked, state.at = false, time.Now()
-			state.notRunnable = err == nil && verdict == backlog.NotRunnable
-			p.decide(state.at)
+			now := time.Now()
+			p.verdicts.Answer(function, verdict, now)
+			p.decide(now)
 		})
 	}()
-}
-
-// probing reports whether the first answer about a backlog is on its way.
-func (p *pool) probing() bool {
-	for _, state := range p.probes {
-		if state.asked && state.at.IsZero() {
-			return true
-		}
-	}
-	return false
+	return true
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/localworker"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -34,7 +35,7 @@ type pool struct {
 	decision  scaling.Decision
 	order     scaling.Order
 	min, max  int32
-	probes    map[string]*probe
+	verdicts  sampling.Verdicts
 	outcomes  outcome.Window
 	announced string // the last decision that was logged
 
@@ -48,7 +49,7 @@ const provenAfter = 30 * time.Second
 
 // newPool takes a pool into ownership.
 func (f *Fleet) newPool(key backlog.PoolKey) (*pool, error) {
-	p := &pool{fleet: f, key: key, probes: map[string]*probe{}}
+	p := &pool{fleet: f, key: key}
 	path := p.path("owner")
 	var err error
 	p.owner, err = localworker.Lock(path, localworker.State{PID: os.Getpid(), Name: key.String(), Started: time.Now()})

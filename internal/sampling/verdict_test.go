@@ -1,4 +1,4 @@
-package autoscaler
+package sampling
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func TestVerdictIsConfirmed(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := &Pool{verdicts: map[string]verdict{"f": tt.verdict}}
+			p := &Verdicts{of: map[string]verdict{"f": tt.verdict}}
 			if got := p.notRunnable("f", tt.workers, tt.seen); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
@@ -39,29 +39,29 @@ func TestVerdictIsConfirmed(t *testing.T) {
 func TestVerdictOfAnother(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	p := &Pool{}
-	p.answerVerdict("f", backlog.NotRunnable, now)
-	if p.verdicts != nil {
-		t.Errorf("kept: %v", p.verdicts)
+	p := &Verdicts{}
+	p.Answer("f", backlog.NotRunnable, now)
+	if p.of != nil {
+		t.Errorf("kept: %v", p.of)
 	}
 	refuse := func(string) bool { return false }
-	p.askVerdict("f", now, refuse)
-	if p.verdictPending(now) {
+	p.ask("f", now, refuse)
+	if p.Pending(now) {
 		t.Error("a probe that found no place in line is waited for")
 	}
 	accept := func(string) bool { return true }
-	p.askVerdict("f", now, accept)
-	p.dropVerdict("f") // under way: it stays
-	p.answerVerdict("f", backlog.NotRunnable, now)
-	p.askVerdict("f", now.Add(verdictFor), accept)
-	p.answerVerdict("f", backlog.NotRunnable, now.Add(verdictFor))
-	if v := p.verdicts["f"]; v.since != now || p.verdictPending(now) {
+	p.ask("f", now, accept)
+	p.drop("f") // under way: it stays
+	p.Answer("f", backlog.NotRunnable, now)
+	p.ask("f", now.Add(verdictFor), accept)
+	p.Answer("f", backlog.NotRunnable, now.Add(verdictFor))
+	if v := p.of["f"]; v.since != now || p.Pending(now) {
 		t.Errorf("%+v; want the same run of verdicts", v)
 	}
-	p.askVerdict("f", now.Add(verdictFor), func(string) bool { t.Error("a fresh verdict is asked for again"); return true })
-	p.dropVerdict("f")
-	if len(p.verdicts) != 0 {
-		t.Errorf("kept: %v", p.verdicts)
+	p.ask("f", now.Add(verdictFor), func(string) bool { t.Error("a fresh verdict is asked for again"); return true })
+	p.drop("f")
+	if len(p.of) != 0 {
+		t.Errorf("kept: %v", p.of)
 	}
 }
 
@@ -69,14 +69,14 @@ func TestVerdictOfAnother(t *testing.T) {
 func TestVerdictIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	p := &Pool{}
-	p.askVerdict("f", now, func(string) bool { return true })
-	if !p.verdictPending(now.Add(verdictWait-time.Millisecond)) || p.verdictPending(now.Add(verdictWait)) {
-		t.Error("a first verdict is to be waited for, and not for longer than verdictWait")
+	p := &Verdicts{}
+	p.ask("f", now, func(string) bool { return true })
+	if !p.Pending(now.Add(VerdictWait-time.Millisecond)) || p.Pending(now.Add(VerdictWait)) {
+		t.Error("a first verdict is to be waited for, and not for longer than VerdictWait")
 	}
-	p.answerVerdict("f", backlog.Unknown, now.Add(time.Second))
-	p.askVerdict("f", now.Add(time.Second+verdictFor), func(string) bool { return true })
-	if p.verdictPending(now.Add(time.Second + verdictFor)) {
+	p.Answer("f", backlog.Unknown, now.Add(time.Second))
+	p.ask("f", now.Add(time.Second+verdictFor), func(string) bool { return true })
+	if p.Pending(now.Add(time.Second + verdictFor)) {
 		t.Error("a second verdict is waited for")
 	}
 }
@@ -85,15 +85,15 @@ func TestVerdictIsNotWaitedForLong(t *testing.T) {
 func TestProbesOfPool(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	p, asked := &Pool{}, 0
+	p, asked := &Verdicts{}, 0
 	for i := range 64 {
-		p.askVerdict(fmt.Sprint(i), now, func(string) bool { asked++; return true })
+		p.ask(fmt.Sprint(i), now, func(string) bool { asked++; return true })
 	}
 	if asked != probesOfPool {
 		t.Errorf("%d probes, want %d", asked, probesOfPool)
 	}
-	p.answerVerdict("0", backlog.Runnable, now)
-	p.askVerdict("63", now, func(string) bool { asked++; return true })
+	p.Answer("0", backlog.Runnable, now)
+	p.ask("63", now, func(string) bool { asked++; return true })
 	if asked != probesOfPool+1 {
 		t.Errorf("%d probes after one has come back", asked)
 	}
@@ -104,8 +104,8 @@ func TestPositiveVerdict(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	for answer, want := range map[backlog.Verdict]bool{backlog.Runnable: true, backlog.NotRunnable: false, backlog.Unknown: false} {
-		p := &Pool{verdicts: map[string]verdict{"f": {askedAt: now}}}
-		p.answerVerdict("f", answer, now)
+		p := &Verdicts{of: map[string]verdict{"f": {askedAt: now}}}
+		p.Answer("f", answer, now)
 		if got := p.runnable("f", now.Add(verdictFor)); got != want {
 			t.Errorf("%v: %t, want %t", answer, got, want)
 		}
