@@ -1,15 +1,14 @@
 package kubectlgearman
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
+	"github.com/spf13/cobra"
 )
 
 func (c *plugin) checkCommand() *cobra.Command {
@@ -21,7 +20,9 @@ func (c *plugin) checkCommand() *cobra.Command {
 		Long: `Check pools in YAML files before they are applied: unknown fields, bounds, rules between fields, durations and
 schedules, with the messages that "kubectl apply" would show. It needs no cluster.
 
-With --server the cluster's API server checks the pools too (a dry run: nothing is created or changed).`,
+With --server the cluster is asked too, without changing anything: whether the API server accepts the pools (a dry run), whether you
+have the rights that a pool needs, whether the Secrets and targets exist that they name, and whether the job servers answer. The
+last is asked from this machine, through port-forwards for names of the cluster, so it says nothing of NetworkPolicies.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pools, err := checkFiles(c.Out, files)
@@ -32,22 +33,26 @@ With --server the cluster's API server checks the pools too (a dry run: nothing 
 			if err != nil {
 				return err
 			}
-			var errs []error
+			checks := serverChecks{api: api, reach: func(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress) error {
+				return c.reachServer(ctx, api, pool, server)
+			}}
+			var failed error
 			for i := range pools {
 				pool := &pools[i]
 				if pool.Namespace == poolfile.DefaultNamespace {
 					pool.Namespace = namespace
 				}
-				err := api.Create(cmd.Context(), pool, client.DryRunAll, client.FieldOwner("kubectl-gearman"))
-				if client.IgnoreAlreadyExists(err) != nil {
-					errs = append(errs, fmt.Errorf("pool %s/%s: %w", pool.Namespace, pool.Name, err))
+				if err := checks.check(cmd.Context(), c.Out, pool); errors.Is(err, errChecks) {
+					failed = err
+				} else if err != nil {
+					return err
 				}
 			}
-			return errors.Join(errs...)
+			return failed
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "YAML file with pools; may be repeated")
-	cmd.Flags().BoolVar(&server, "server", false, "also let the cluster's API server check the pools, without changing anything")
+	cmd.Flags().BoolVar(&server, "server", false, "also ask the cluster about the pools, without changing anything")
 	// The flag exists: it was defined above.
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd

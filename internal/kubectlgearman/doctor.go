@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
+	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
 // errCritical makes doctor's exit status non-zero.
@@ -51,6 +53,7 @@ them. The exit status is 1 if a problem is critical.`,
 // examination is what doctor has found.
 type examination struct {
 	operator []corev1.Pod
+	leader   string // name of the pod that holds the lease; empty if that is not known
 	pools    []v1alpha1.GearmanWorkerPool
 }
 
@@ -63,7 +66,22 @@ func examine(ctx context.Context, api client.Reader, operatorNamespace string) (
 	if err := api.List(ctx, &pools); err != nil {
 		return examination{}, fmt.Errorf("list the pools of all namespaces: %w", err)
 	}
-	return examination{operator: pods.Items, pools: pools.Items}, nil
+	return examination{operator: pods.Items, leader: leaderOf(ctx, api, pods.Items), pools: pools.Items}, nil
+}
+
+// leaderOf is the operator's pod that holds the lease; empty if none does or the user may not read it.
+func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string {
+	for i := range pods {
+		var lease coordinationv1.Lease
+		if err := api.Get(ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease); err != nil || lease.Spec.HolderIdentity == nil {
+			continue
+		}
+		// The identity is the pod's name, an underscore and a random part.
+		if name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_"); name == pods[i].Name {
+			return name
+		}
+	}
+	return ""
 }
 
 // write reports on the operator, the job servers and the pools, in this order: a problem of one is often the cause of the
@@ -79,7 +97,7 @@ func (e *examination) write(out io.Writer) error {
 }
 
 func (e *examination) writeOperator(p *printer) (critical bool) {
-	ready := 0
+	ready, images := 0, map[string]bool{}
 	p.line("Operator:")
 	for i := range e.operator {
 		pod := &e.operator[i]
@@ -87,7 +105,16 @@ func (e *examination) writeOperator(p *printer) (critical bool) {
 		if podReady(pod) {
 			state, ready = "ready", ready+1
 		}
+		if pod.Name == e.leader {
+			state += ", leader"
+		}
+		images[image(pod)] = true
 		p.line("  %s/%s: %s, %s", pod.Namespace, pod.Name, state, cli.Printable(image(pod)))
+	}
+	p.line("  this plugin: %s", version.Version)
+	if len(images) > 1 {
+		p.line("  WARNING: the operator's pods run different images. An upgrade is under way, or it is stuck.")
+		p.line("    Try: kubectl get pods -A -l app.kubernetes.io/name=gearman-operator")
 	}
 	if ready > 0 {
 		return false

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -40,6 +42,7 @@ func TestDoctor(t *testing.T) {
 	}{
 		"all is well": {examination{operator: []corev1.Pod{pod(corev1.ConditionTrue)}}, `Operator:
   gearman-system/gearman-operator-1: ready, example.com/gearman-operator:0.1.0
+  this plugin: dev
 
 Pools: 0, problems: 0
 `, nil},
@@ -49,6 +52,7 @@ Pools: 0, problems: 0
 				pools:    []v1alpha1.GearmanWorkerPool{pool("a", paused), pool("b", failing)},
 			}, `Operator:
   gearman-system/gearman-operator-1: ready, example.com/gearman-operator:0.1.0
+  this plugin: dev
 
 Job servers, as the operator sees them:
   b:4730   Refused   2 pools
@@ -66,6 +70,7 @@ Pools: 2, problems: 2
 		},
 		"no operator": {examination{operator: []corev1.Pod{pod(corev1.ConditionFalse)}}, `Operator:
   gearman-system/gearman-operator-1: not ready, example.com/gearman-operator:0.1.0
+  this plugin: dev
   CRITICAL: no ready pod of the operator was found. Nothing is scaled.
     Try: kubectl get pods -A -l app.kubernetes.io/name=gearman-operator
 
@@ -83,5 +88,35 @@ Pools: 0, problems: 0
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The leader is the pod whose name the lease begins with, and pods of two versions are pointed out.
+func TestDoctorNamesTheLeader(t *testing.T) {
+	t.Parallel()
+	pod := func(name, image string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: name, Labels: operatorLabels},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Image: image}}},
+			Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+		}
+	}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: leaseName}}
+	lease.Spec.HolderIdentity = new("operator-b_1234")
+	found, err := examine(t.Context(), played(t, pod("operator-a", "i:1"), pod("operator-b", "i:2"), lease).Build(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := found.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"operator-a: ready, i:1\n", "operator-b: ready, leader, i:2\n", "WARNING: the operator's pods run different images"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, out.String())
+		}
+	}
+	if found, err := examine(t.Context(), played(t, pod("operator-a", "i:1")).Build(), ""); err != nil || found.leader != "" {
+		t.Errorf("without a lease: %q, %v", found.leader, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
 func TestListRows(t *testing.T) {
@@ -30,7 +31,7 @@ func TestListRows(t *testing.T) {
 	busy := v1alpha1.GearmanWorkerPoolStatus{
 		Queue:    v1alpha1.QueueStatus{Queued: 12, Running: 3, OldestWaitSeconds: 2, JobMilliseconds: 250},
 		Replicas: 2, ReadyReplicas: 1, DesiredReplicas: 4, Decision: v1alpha1.DecisionStatus{Reason: "TargetWait"},
-		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse}},
+		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse, Reason: "SomeDoNotAnswer"}},
 	}
 	stalled := v1alpha1.GearmanWorkerPoolStatus{
 		Decision:   v1alpha1.DecisionStatus{Reason: "Steady"},
@@ -43,12 +44,12 @@ func TestListRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []poolRow{
+	want := []poolrow.Row{
 		{
 			Namespace: "jobs", Pool: "a", Queued: 12, Running: 3, WaitSeconds: 2, JobSeconds: 0.25, Replicas: 2, Desired: 4, Ready: 1, Min: 1, Max: 10,
-			Partial: true, Reason: "TargetWait",
+			Partial: true, Reason: "TargetWait", Severity: "warning", Problem: "A job server doesn't answer. The pool may scale up but not down.", Rank: 2,
 		},
-		{Namespace: "jobs", Pool: "b", Min: 1, Max: 10, Reason: "InvalidTLS"},
+		{Namespace: "jobs", Pool: "b", Min: 1, Max: 10, Reason: "InvalidTLS", Severity: "critical", Problem: "The TLS Secrets can't be used.", Rank: 3},
 	}
 	if diff := cmp.Diff(want, arrange(rows, "queued")); diff != "" {
 		t.Error(diff)
@@ -66,12 +67,12 @@ func TestListRows(t *testing.T) {
 
 func TestArrange(t *testing.T) {
 	t.Parallel()
-	rows := []poolRow{
-		{Namespace: "b", Pool: "x", Queued: 1, Running: 5, WaitSeconds: 2, Replicas: 1},
+	rows := []poolrow.Row{
+		{Namespace: "b", Pool: "x", Queued: 1, Running: 5, WaitSeconds: 2, Replicas: 1, Rank: 3},
 		{Namespace: "a", Pool: "z", Queued: 1, Running: 6, WaitSeconds: 1, Replicas: 2},
 		{Namespace: "a", Pool: "y", Queued: 9, Running: 1, WaitSeconds: 3, Replicas: 3},
 	}
-	for order, want := range map[string]string{"queued": "y z x", "running": "z x y", "wait": "y x z", "replicas": "y z x", "name": "y z x"} {
+	for order, want := range map[string]string{"problem": "x y z", "queued": "y z x", "running": "z x y", "wait": "y x z", "replicas": "y z x", "name": "y z x"} {
 		var pools []string
 		for _, row := range arrange(rows, order) {
 			pools = append(pools, row.Pool)

@@ -152,20 +152,26 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 	}
 	var all []endpoint
 	for _, server := range pool.Spec.Servers {
-		host, port, err := cli.SplitPort(string(server))
-		if err != nil {
-			return nil, err
-		}
-		found, err := inCluster(ctx, api, pool.Namespace, host, port)
-		if err == nil && found == nil {
-			found, err = outside(ctx, string(server))
-		}
+		found, err := specEndpoints(ctx, api, pool.Namespace, server)
 		if err != nil {
 			return nil, fmt.Errorf("job server %s: %w", server, err)
 		}
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// specEndpoints are the job servers that one name in a pool's spec leads to.
+func specEndpoints(ctx context.Context, api client.Client, namespace string, server v1alpha1.ServerAddress) ([]endpoint, error) {
+	host, port, err := cli.SplitPort(string(server))
+	if err != nil {
+		return nil, err
+	}
+	found, err := inCluster(ctx, api, namespace, host, port)
+	if err == nil && found == nil {
+		return outside(ctx, string(server))
+	}
+	return found, err
 }
 
 // outside finds job servers that a pool's spec names and that are not in the cluster. Whoever may write a pool chooses them, so

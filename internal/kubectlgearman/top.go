@@ -15,21 +15,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gearman-operator/gearman-operator/internal/cli"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
 type topOptions struct {
 	sort, format        string
+	operatorNamespace   string
 	allNamespaces, once bool
 	interval            time.Duration
 }
 
-// orders are what --sort takes. Figures sort the greatest first.
-var orders = map[string]func(a, b poolRow) int{
-	"name":     func(_, _ poolRow) int { return 0 },
-	"queued":   func(a, b poolRow) int { return cmp.Compare(b.Queued, a.Queued) },
-	"running":  func(a, b poolRow) int { return cmp.Compare(b.Running, a.Running) },
-	"wait":     func(a, b poolRow) int { return cmp.Compare(b.WaitSeconds, a.WaitSeconds) },
-	"replicas": func(a, b poolRow) int { return cmp.Compare(b.Replicas, a.Replicas) },
+// orders are what --sort takes. Figures sort the greatest first, problems the most severe.
+var orders = map[string]func(a, b poolrow.Row) int{
+	"name": func(_, _ poolrow.Row) int { return 0 },
+	"problem": func(a, b poolrow.Row) int {
+		return cmp.Or(cmp.Compare(b.Rank, a.Rank), cmp.Compare(b.Queued, a.Queued))
+	},
+	"queued":   func(a, b poolrow.Row) int { return cmp.Compare(b.Queued, a.Queued) },
+	"running":  func(a, b poolrow.Row) int { return cmp.Compare(b.Running, a.Running) },
+	"wait":     func(a, b poolrow.Row) int { return cmp.Compare(b.WaitSeconds, a.WaitSeconds) },
+	"replicas": func(a, b poolrow.Row) int { return cmp.Compare(b.Replicas, a.Replicas) },
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
@@ -38,23 +43,29 @@ func seconds(v float64) string {
 	return time.Duration(v * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
-var topColumns = []cli.Column[poolRow]{
-	{Title: "NAMESPACE", Text: func(r poolRow) string { return r.Namespace }},
-	{Title: "POOL", Text: func(r poolRow) string { return r.Pool }},
-	{Title: "QUEUED", Text: func(r poolRow) string { return number(r.Queued) }},
-	{Title: "RUNNING", Text: func(r poolRow) string { return number(r.Running) }},
-	{Title: "WAIT", Text: func(r poolRow) string { return seconds(r.WaitSeconds) }},
-	{Title: "REPLICAS", Text: func(r poolRow) string { return number(r.Replicas) }},
-	{Title: "DESIRED", Text: func(r poolRow) string { return number(r.Desired) }},
-	{Title: "READY", Text: func(r poolRow) string { return number(r.Ready) }},
-	{Title: "MIN", Wide: true, Text: func(r poolRow) string { return number(r.Min) }},
-	{Title: "MAX", Text: func(r poolRow) string { return number(r.Max) }},
-	{Title: "JOB", Wide: true, Text: func(r poolRow) string { return seconds(r.JobSeconds) }},
-	{Title: "REASON", Text: func(r poolRow) string {
+var topColumns = []cli.Column[poolrow.Row]{
+	{Title: "NAMESPACE", Text: func(r poolrow.Row) string { return r.Namespace }},
+	{Title: "POOL", Text: func(r poolrow.Row) string { return r.Pool }},
+	{Title: "QUEUED", Text: func(r poolrow.Row) string { return number(r.Queued) }},
+	{Title: "RUNNING", Text: func(r poolrow.Row) string { return number(r.Running) }},
+	{Title: "WAIT", Text: func(r poolrow.Row) string { return seconds(r.WaitSeconds) }},
+	{Title: "REPLICAS", Text: func(r poolrow.Row) string { return number(r.Replicas) }},
+	{Title: "DESIRED", Text: func(r poolrow.Row) string { return number(r.Desired) }},
+	{Title: "READY", Text: func(r poolrow.Row) string { return number(r.Ready) }},
+	{Title: "MIN", Wide: true, Text: func(r poolrow.Row) string { return number(r.Min) }},
+	{Title: "MAX", Text: func(r poolrow.Row) string { return number(r.Max) }},
+	{Title: "JOB", Wide: true, Text: func(r poolrow.Row) string { return seconds(r.JobSeconds) }},
+	{Title: "REASON", Text: func(r poolrow.Row) string {
 		if r.Partial {
 			return r.Reason + " (a job server does not answer)"
 		}
 		return r.Reason
+	}},
+	{Title: "PROBLEM", Text: func(r poolrow.Row) string {
+		if r.Problem == "" {
+			return ""
+		}
+		return strings.ToUpper(r.Severity) + ": " + r.Problem
 	}},
 }
 
@@ -62,19 +73,24 @@ func (c *plugin) topCommand() *cobra.Command {
 	var o topOptions
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Show pools live: their queues, replicas and why",
-		Long: `Show pools live: their queues, replicas and why.
+		Short: "Show pools live: problems first, then their queues, replicas and why",
+		Long: `Show pools live: problems first, then their queues, replicas and why.
 
 The figures come from the pools' status, so whoever may list pools can use it. The operator writes changes of replicas and reasons
-at once; the figures of the queue may be up to a minute old.`,
+at once; the figures of the queue may be up to a minute old.
+
+With --operator-namespace the figures are those of the last poll, from the operator itself, for whoever may get its path /pools
+(the ClusterRole NAME-metrics-reader) and forward a port to its pod. The pod is sent your token, so name only the namespace in which
+the operator was installed. If that fails, the figures come from the status.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.top(cmd.Context(), &o) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")
-	flags.StringVar(&o.sort, "sort", "queued", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
+	flags.StringVar(&o.sort, "sort", "problem", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
 	flags.BoolVar(&o.once, "once", false, "print once and end")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
+	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator, to take the figures of the last poll from it")
 	cli.AddOutputFlag(cmd, &o.format)
 	// The flag exists: it was defined above.
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp))
@@ -105,10 +121,12 @@ func (c *plugin) top(ctx context.Context, o *topOptions) error {
 	if o.allNamespaces {
 		namespace = ""
 	}
+	source, done := c.rowSource(ctx, api, o.operatorNamespace, namespace)
+	defer done()
 	ticker := time.NewTicker(o.interval)
 	defer ticker.Stop()
 	for {
-		rows, err := listRows(ctx, api, namespace)
+		rows, err := source(ctx)
 		if err != nil {
 			return err
 		}
@@ -137,9 +155,9 @@ func (c *plugin) top(ctx context.Context, o *topOptions) error {
 }
 
 // arrange sorts pools, equal ones by name.
-func arrange(rows []poolRow, order string) []poolRow {
+func arrange(rows []poolrow.Row, order string) []poolrow.Row {
 	rows = slices.Clone(rows)
-	slices.SortFunc(rows, func(a, b poolRow) int {
+	slices.SortFunc(rows, func(a, b poolrow.Row) int {
 		return cmp.Or(orders[order](a, b), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pool, b.Pool))
 	})
 	return rows

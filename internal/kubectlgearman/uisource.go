@@ -22,6 +22,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
 // poolSource is the cluster's pools for the page, kept up to date by watches. Run owns its goroutines.
@@ -188,7 +189,7 @@ func addWorker(workers map[client.ObjectKey][]page.Worker, pod *corev1.Pod) {
 
 // shownPool is a pool as its status shows it.
 func shownPool(pool *v1alpha1.GearmanWorkerPool, now time.Time) page.Pool {
-	row, status := rowOf(pool), &pool.Status
+	row, status := poolrow.Of(pool), &pool.Status
 	out := page.Pool{
 		Namespace: pool.Namespace, Name: pool.Name, Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec),
 		Queued: status.Queue.Queued, Running: status.Queue.Running, WaitSeconds: row.WaitSeconds, JobSeconds: row.JobSeconds,

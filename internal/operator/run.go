@@ -72,6 +72,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
 		return fmt.Errorf("serve /statusz: %w", err)
 	}
+	if err := mgr.AddMetricsServerExtraHandler("/pools", poolList{elected: mgr.Elected(), rows: pools.Rows}); err != nil {
+		return fmt.Errorf("serve /pools: %w", err)
+	}
 	for _, c := range []prometheus.Collector{pools, exporter.New(watcher, exporter.Options{}), kept} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register the metrics: %w", err)

@@ -1,0 +1,39 @@
+package autoscaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
+	"github.com/gearman-operator/gearman-operator/internal/workload"
+)
+
+// TestRows: a row has the figures of the last decision and the most severe problem.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	a := New(newPlayedServers(), Options{})
+	a.pools[types.NamespacedName{Namespace: "jobs", Name: "resize"}] = &Pool{
+		conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}, {"Ready", "True", "AsExpected"}},
+		observed:   Observed{Workload: workload.State{Replicas: 3, Ready: 2}},
+		view: poolstatus.View{
+			At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5,
+			Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond},
+		},
+	}
+	a.pools[types.NamespacedName{Namespace: "apps", Name: "undecided"}] = &Pool{}
+	want := []poolrow.Row{
+		{Namespace: "apps", Pool: "undecided"},
+		{
+			Namespace: "jobs", Pool: "resize", Queued: 12, Running: 5, WaitSeconds: 90, JobSeconds: 0.25, Replicas: 3, Desired: 4, Ready: 2, Min: 1, Max: 9,
+			Reason: "Idle", Severity: "critical", Problem: "Jobs fail.", Rank: 3,
+		},
+	}
+	if diff := cmp.Diff(want, a.Rows()); diff != "" {
+		t.Error(diff)
+	}
+}
