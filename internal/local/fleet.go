@@ -46,6 +46,7 @@ type Fleet struct {
 	log     *slog.Logger
 	watcher *backlog.Watcher
 	output  *lines
+	launch  func(*process) error // starts the program of a process
 	user    *account
 
 	mu     sync.Mutex
@@ -77,6 +78,7 @@ func New(o Options) (*Fleet, error) {
 		AddressPolicy: func(string, netip.AddrPort, string) error { return nil },
 		OnTick:        f.onTick,
 	})
+	f.launch = f.exec
 	f.snapshot.Store(&page.Snapshot{At: time.Now()})
 	var err error
 	if f.user, err = lookUpAccount(o.User); err != nil {

@@ -28,19 +28,42 @@ type process struct {
 	stopping  bool
 	leftover  string // the state file of a worker that an earlier fleet started
 	input     io.Closer
+	program   program
 	kill      *time.Timer
 }
+
+// program is what a process runs.
+type program interface {
+	signal(s syscall.Signal)
+	kill() // it, and what it has started
+}
+
+// osProgram is a program of the operating system, by its process id. It has not been waited for, so that the id is its own.
+type osProgram int
+
+func (pid osProgram) signal(s syscall.Signal) { _ = syscall.Kill(int(pid), s) }
+func (pid osProgram) kill()                   { _ = syscall.Kill(-int(pid), syscall.SIGKILL) }
 
 // killMargin is added to the drain, after which a worker is killed: it stops by itself before that.
 const killMargin = 10 * time.Second
 
 // start starts a worker process.
 func (p *pool) start(now time.Time) (*process, error) {
-	f := p.fleet
 	uid := strings.ToLower(rand.Text()[:8])
 	w := &process{pool: p, uid: uid, name: p.key.Name + "-" + uid[:5], hash: p.plan.hash, created: now}
-	state := p.path(uid + ".worker")
-	args := slices.Concat([]string{"worker", "--state=" + state, "--uid=" + uid, "--name=" + w.name}, p.plan.flags, []string{p.plan.mode}, p.plan.args)
+	if err := p.fleet.launch(w); err != nil {
+		return nil, err
+	}
+	p.processes = append(p.processes, w)
+	p.tellProcesses()
+	return w, nil
+}
+
+// exec starts the program of a worker process.
+func (f *Fleet) exec(w *process) error {
+	p := w.pool
+	state := p.path(w.uid + ".worker")
+	args := slices.Concat([]string{"worker", "--state=" + state, "--uid=" + w.uid, "--name=" + w.name}, p.plan.flags, []string{p.plan.mode}, p.plan.args)
 	cmd := exec.Command(f.o.Program, args...)
 	cmd.Env = slices.Concat(os.Environ(), f.o.ProgramEnv, p.plan.env)
 	// A process group of its own: what a terminal sends to the fleet doesn't reach the workers.
@@ -48,24 +71,22 @@ func (p *pool) start(now time.Time) (*process, error) {
 	cmd.WaitDelay = 2 * time.Second
 	input, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd.Stdout = &readyWriter{ready: sync.OnceFunc(func() { f.post(func() { w.ready() }) })}
 	log := f.output.from(w.name)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", f.o.Program, err)
+		return fmt.Errorf("start %s: %w", f.o.Program, err)
 	}
-	w.input, w.pid = input, cmd.Process.Pid
-	p.processes = append(p.processes, w)
-	p.tellProcesses()
+	w.input, w.pid, w.program = input, cmd.Process.Pid, osProgram(cmd.Process.Pid)
 	f.waiting.Go(func() {
 		err := cmd.Wait()
 		log.flush()
 		_ = os.Remove(state)
 		f.post(func() { w.ended(err) })
 	})
-	return w, nil
+	return nil
 }
 
 // ready notes that the worker has said so.
@@ -88,20 +109,16 @@ func (w *process) stop() {
 		return
 	}
 	w.stopping = true
-	w.signal(syscall.SIGTERM)
-	pid := w.pid
-	w.kill = time.AfterFunc(w.pool.plan.drain+killMargin, func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
+	w.program.signal(syscall.SIGTERM)
+	w.kill = time.AfterFunc(w.pool.plan.drain+killMargin, w.program.kill)
 }
 
 // signalAgain makes a stopping worker requeue its jobs. One of an earlier fleet is left alone.
 func (w *process) signalAgain() {
 	if w.leftover == "" {
-		w.signal(syscall.SIGTERM)
+		w.program.signal(syscall.SIGTERM)
 	}
 }
-
-// signal sends a signal to the worker. It has not been waited for, so that its process id is still its own.
-func (w *process) signal(s syscall.Signal) { _ = syscall.Kill(w.pid, s) }
 
 // readyWriter calls ready when a worker has written that it is.
 type readyWriter struct {
