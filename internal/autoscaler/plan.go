@@ -33,6 +33,7 @@ type evidence struct {
 	policy         scaling.Policy
 	complete       bool // every job server answered
 	answer, newest time.Time
+	running        int64 // jobs
 	unexplained    int64 // running jobs that no pod's telemetry explains
 }
 
@@ -41,6 +42,7 @@ func evidenceOf(law scaling.Policy, in *scaling.Sample, sample *backlog.Sample) 
 	e := evidence{policy: law, complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample)}
 	for i := range in.Functions {
 		f := &in.Functions[i]
+		e.running += f.Running
 		e.unexplained += max(0, f.Running-f.Busy-f.Draining)
 	}
 	for i := range sample.Servers {
@@ -60,7 +62,7 @@ func (p *Pool) PlanReplicas(w *workload.State, pods []workload.Pod, kind scaling
 	e := &p.evidence
 	facts := scaling.Facts{
 		Now: now, Kind: kind, Replicas: w.Replicas, Complete: e.complete && !cacheLacks(w, pods),
-		Answer: e.answer, Newest: e.newest, Unexplained: e.unexplained,
+		Answer: e.answer, Newest: e.newest, Running: e.running, Unexplained: e.unexplained,
 		Template: w.Inputs + w.RuntimeImage, Refused: w.Failure != "", Pods: rulePods(pods, &v.Sample),
 	}
 	plan, state := scaling.PlanPods(&e.policy, &v.Decision, &facts, p.plans)

@@ -12,6 +12,7 @@ type Facts struct {
 	Complete       bool
 	Answer, Newest time.Time
 	Unexplained    int64
+	Running        int64 // jobs, as the job servers count them
 	// Template is a hash of the pod template; Refused: the API server refuses pods.
 	Template string
 	Refused  bool
@@ -43,7 +44,7 @@ func PlanPods(p *Policy, d *Decision, f *Facts, s PlanState) (Plan, PlanState) {
 	want := out.Order.Replicas
 	out.Removal, s.Removal = Remove(&RemovalInput{
 		Now: f.Now, Poll: q.Tick, Kind: f.Kind, Replicas: f.Replicas, Want: want, Ceiling: max(d.Ceiling, want),
-		Complete: f.Complete && d.Held == "", Answer: f.Answer, Unexplained: f.Unexplained,
+		Complete: f.Complete && d.Held == "", Answer: f.Answer, Running: f.Running, Unexplained: f.Unexplained,
 		Graceful: q.ScaleDown == ScaleDownGraceful, Drains: d.Drains, Pods: f.Pods,
 	}, s.Removal)
 	out.Replicas, out.Patches = max(want, out.Removal.Replicas), out.Removal.Patches

@@ -49,8 +49,8 @@ type RemovalInput struct {
 	Complete bool
 	// Answer is the oldest of the newest answers of all job servers.
 	Answer time.Time
-	// Unexplained is how many running jobs no pod's telemetry explains.
-	Unexplained int64
+	// Running is how many jobs run, Unexplained how many of them no pod's telemetry explains.
+	Running, Unexplained int64
 	// Graceful: every pod is trusted to finish its jobs. Drains: so are pods with several slots, since their jobs end well within the time to drain.
 	Graceful, Drains bool
 	Pods             []Pod
@@ -137,6 +137,8 @@ type remover struct {
 	s     *RemovalState
 	out   Removal
 	order []place // of the pods that are there and not about to end, as Kubernetes removes them
+
+	unheard int64 // jobs that may run in pods whose telemetry is too old to tell
 }
 
 // place is a pod's place in the order of deletion.
@@ -220,6 +222,7 @@ func (s *RemovalState) drop(pods []Pod) {
 // sort puts the pods in the order in which Kubernetes removes them.
 func (r *remover) sort() {
 	in := r.in
+	r.unheard = r.runningUnheard()
 	r.order = make([]place, 0, len(in.Pods))
 	for i := range in.Pods {
 		p := &in.Pods[i]
@@ -258,7 +261,7 @@ func class(p *Pod) int {
 // mayGo reports whether it does no harm if the pod at this place goes.
 func (r *remover) mayGo(at *place) bool {
 	p, in := at.pod, r.in
-	heard := !p.Heard.IsZero() && in.Now.Sub(p.Heard) <= heardPolls*in.Poll
+	heard := r.heard(p)
 	switch {
 	case !at.settled:
 		return false
@@ -267,13 +270,29 @@ func (r *remover) mayGo(at *place) bool {
 	case !p.Ready && !p.WasReady:
 		return !heard || p.Busy == 0
 	case !p.Ready:
-		return heard && p.Busy == 0 || in.Unexplained == 0 && (!heard || p.Busy == 0)
+		return heard && p.Busy == 0 || r.unheard == 0 && (!heard || p.Busy == 0)
 	case !r.answered(p):
 		return false
 	case !heard:
-		return in.Graceful || in.Unexplained == 0
+		return in.Graceful || r.unheard == 0
 	}
 	return p.Busy == 0 || r.marked(p) && (in.Graceful || in.Drains) || in.Graceful && in.Kind != KindOwned
+}
+
+// heard reports whether a pod's telemetry is young enough to tell that it is idle.
+func (r *remover) heard(p *Pod) bool {
+	return !p.Heard.IsZero() && r.in.Now.Sub(p.Heard) <= heardPolls*r.in.Poll
+}
+
+// runningUnheard is how many jobs may run in pods whose telemetry is too old to tell: it explains none.
+func (r *remover) runningUnheard() int64 {
+	left := r.in.Running
+	for i := range r.in.Pods {
+		if p := &r.in.Pods[i]; r.heard(p) {
+			left -= int64(p.Busy)
+		}
+	}
+	return max(left, r.in.Unexplained)
 }
 
 // answered reports whether every job server has answered since the pod got its place, and since replicas were last lowered.
@@ -382,8 +401,7 @@ func (r *remover) busyForLong(p *Pod) bool {
 
 // mayMark reports whether a ready pod can be chosen to go.
 func (r *remover) mayMark(p *Pod, forced bool) bool {
-	heard := !p.Heard.IsZero() && r.in.Now.Sub(p.Heard) <= heardPolls*r.in.Poll
-	return forced || heard && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
+	return forced || r.heard(p) && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
 }
 
 // compareMarks puts first the pod that is to go first: those known to be idle, for longest; then the least busy; then those that nothing is known of.

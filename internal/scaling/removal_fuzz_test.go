@@ -84,6 +84,12 @@ func (g *fuzzPool) evolve() {
 	for i := range g.in.Pods {
 		g.evolvePod(&g.in.Pods[i], polled)
 	}
+	if polled {
+		g.in.Running = g.in.Unexplained
+		for i := range g.in.Pods {
+			g.in.Running += int64(g.in.Pods[i].Busy)
+		}
+	}
 	if rng.IntN(2) == 0 {
 		g.remove()
 	}
@@ -171,7 +177,7 @@ func (g *fuzzPool) checkTies(t *testing.T, replicas int32) {
 
 // harmless says whether a pod may go, in words of its own: it can't be working, as far as anybody knows, or it finishes its jobs.
 func (g *fuzzPool) harmless(p *Pod) bool {
-	known := !p.Heard.IsZero() && g.in.Now.Sub(p.Heard) <= 3*removalPoll
+	known := g.known(p)
 	switch {
 	case p.Stopped || g.in.Graceful:
 		return true
@@ -180,7 +186,21 @@ func (g *fuzzPool) harmless(p *Pod) bool {
 	case known, !p.Ready && !p.WasReady:
 		return true
 	}
-	return g.in.Unexplained == 0
+	if g.in.Unexplained > 0 {
+		return false
+	}
+	elsewhere := int64(0)
+	for i := range g.in.Pods {
+		if q := &g.in.Pods[i]; g.known(q) {
+			elsewhere += int64(q.Busy)
+		}
+	}
+	return elsewhere >= g.in.Running // else this pod may have a job that it reported long ago, or one that it took since
+}
+
+// known says whether it is known what a pod does.
+func (g *fuzzPool) known(p *Pod) bool {
+	return !p.Heard.IsZero() && g.in.Now.Sub(p.Heard) <= 3*removalPoll
 }
 
 // remove is the ReplicaSet controller.

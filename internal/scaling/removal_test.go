@@ -196,6 +196,22 @@ func TestRemove(t *testing.T) {
 			h.in.Replicas, h.in.Want = 10, 5
 			return h.decide()
 		}, outcome{10, 0, RemovalUnknown}},
+		"a busy pod whose telemetry is late does not go because its own report explains the job": {10, 5, func(h *herd) Removal {
+			h.in.Kind, h.in.Running = KindTargetStatefulSet, 1
+			h.busy(9)
+			h.round()
+			h.in.Now = h.in.Now.Add(4 * removalPoll)
+			h.in.Answer = h.in.Now
+			return h.decide()
+		}, outcome{10, 0, RemovalBusy}},
+		"it goes once nothing runs at the job servers": {10, 5, func(h *herd) Removal {
+			h.in.Kind = KindTargetStatefulSet
+			h.busy(9)
+			h.round()
+			h.in.Now = h.in.Now.Add(4 * removalPoll)
+			h.in.Answer = h.in.Now
+			return h.decide()
+		}, outcome{5, 0, ""}},
 		"pods that only carry the labels are not counted": {10, 9, func(h *herd) Removal {
 			h.in.Pods[0].Owned = false
 			h.in.Replicas, h.in.Want = 9, 8

@@ -165,8 +165,9 @@ func (o *Ours) plan(s *Simulator) {
 	in := &o.sample
 	f := &o.facts
 	f.Now, f.Replicas, f.Complete = at(s.now), s.spec, !in.Partial && in.NoAnswer == 0
-	f.Unexplained = 0
+	f.Running, f.Unexplained = 0, 0
 	for i := range in.Functions {
+		f.Running += in.Functions[i].Running
 		f.Unexplained += max(0, in.Functions[i].Running-in.Functions[i].Busy-in.Functions[i].Draining)
 	}
 	f.Answer, f.Newest = at(slices.Min(o.answered)), at(slices.Max(o.answered))
