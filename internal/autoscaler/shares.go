@@ -21,8 +21,8 @@ const reported = 11
 // share a function, each costs the same: it knows only the first of the others.
 type claimIndex map[claim]sharers
 
-// sharers is the names of the pools that share something, sorted, by namespace.
-type sharers map[string][]string
+// sharers are the pools that share something, sorted by namespace and name.
+type sharers []types.NamespacedName
 
 // set notes what a pool serves: nothing, for a pool that is gone. It returns the pools for which
 // those that they share a function with may have changed.
@@ -61,56 +61,59 @@ func sameClaims(claims []claim, servers, functions []string) bool {
 
 func (x claimIndex) add(c claim, key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
 	s := x[c]
-	if s == nil {
-		s = sharers{}
-		x[c] = s
-	}
-	names := s[key.Namespace]
-	i, found := slices.BinarySearch(names, key.Name)
+	i, found := slices.BinarySearchFunc(s, key, byName)
 	if found {
 		return // a server may be named twice
 	}
-	if len(names) == 0 {
+	if len(s.of(key.Namespace)) == 0 {
 		s.onlyOne(affected) // it learns of another namespace
 	}
-	s[key.Namespace] = slices.Insert(names, i, key.Name)
-	s.shifted(key.Namespace, i, affected)
+	s = slices.Insert(s, i, key)
+	x[c] = s
+	s.shifted(key, affected)
 }
 
 func (x claimIndex) remove(c claim, key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
 	s := x[c]
-	names := s[key.Namespace]
-	i, found := slices.BinarySearch(names, key.Name)
+	i, found := slices.BinarySearchFunc(s, key, byName)
 	if !found {
 		return
 	}
-	s.shifted(key.Namespace, i, affected)
-	if s[key.Namespace] = slices.Delete(names, i, i+1); len(s[key.Namespace]) > 0 {
-		return
-	}
-	if delete(s, key.Namespace); len(s) == 0 {
+	s.shifted(key, affected)
+	s = slices.Delete(s, i, i+1)
+	if x[c] = s; len(s) == 0 {
 		delete(x, c)
 	}
-	s.onlyOne(affected) // there is no other namespace any more
+	if len(s.of(key.Namespace)) == 0 {
+		s.onlyOne(affected) // there is no other namespace any more
+	}
 }
 
-// shifted adds the pools of a namespace for which a name at place i counts.
-func (s sharers) shifted(namespace string, i int, affected sets.Set[types.NamespacedName]) {
-	if i > reported {
-		return
+// of returns the pools of a namespace.
+func (s sharers) of(namespace string) sharers {
+	byNamespace := func(k types.NamespacedName, namespace string) int { return cmp.Compare(k.Namespace, namespace) }
+	first, found := slices.BinarySearchFunc(s, namespace, byNamespace)
+	if !found {
+		return nil
 	}
-	for _, name := range s[namespace] {
-		affected.Insert(types.NamespacedName{Namespace: namespace, Name: name})
+	after, _ := slices.BinarySearchFunc(s[first:], namespace, func(k types.NamespacedName, namespace string) int {
+		return cmp.Or(byNamespace(k, namespace), -1)
+	})
+	return s[first : first+after]
+}
+
+// shifted adds the pools of the key's namespace for which the key's place among them counts.
+func (s sharers) shifted(key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
+	own := s.of(key.Namespace)
+	if i, _ := slices.BinarySearchFunc(own, key, byName); i <= reported {
+		affected.Insert(own...)
 	}
 }
 
 // onlyOne adds the pools of the only namespace, if there is one.
 func (s sharers) onlyOne(affected sets.Set[types.NamespacedName]) {
-	if len(s) != 1 {
-		return
-	}
-	for namespace := range s {
-		s.shifted(namespace, 0, affected)
+	if len(s) > 0 && s[0].Namespace == s[len(s)-1].Namespace {
+		affected.Insert(s...)
 	}
 }
 
@@ -119,14 +122,14 @@ func (s sharers) onlyOne(affected sets.Set[types.NamespacedName]) {
 func (x claimIndex) sharing(key types.NamespacedName, p *Pool) (names []string, elsewhere bool) {
 	for _, c := range p.claims {
 		s := x[c]
-		own := s[key.Namespace]
+		own := s.of(key.Namespace)
 		for i, n := 0, 0; i < len(own) && n < reported; i++ {
-			if own[i] != key.Name {
-				names = append(names, own[i])
+			if own[i] != key {
+				names = append(names, own[i].Name)
 				n++
 			}
 		}
-		elsewhere = elsewhere || len(s) > 1
+		elsewhere = elsewhere || len(s) > len(own)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
