@@ -50,8 +50,8 @@ func cachedMarks(p *corev1.Pod) workload.PodMarks {
 func cachedOwnedFields(d *appsv1.Deployment) string { return d.Annotations[string(noteOwnedFields)] }
 
 // CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods, Deployments and StatefulSets only what is looked at (a Deployment
-// takes 10.6 kB, most of it its template), of the pools all but what nobody reads again. What is kept of all kinds but the pools is read and never changed, so
-// that it needs no copy for each reader.
+// takes 10.6 kB, most of it its template), of the pools all but what nobody reads again. Pods and StatefulSets are read and never changed, so that they need no copy
+// for each reader.
 func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	ofPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
 	if err != nil {
@@ -60,7 +60,7 @@ func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	return map[client.Object]cache.ByObject{
 		&v1alpha1.GearmanWorkerPool{}: {Transform: stripPool},
 		&corev1.Pod{}:                 {Label: labels.NewSelector().Add(*ofPool), Transform: stripPod, UnsafeDisableDeepCopy: new(true)},
-		&appsv1.Deployment{}:          {Transform: stripDeployment, UnsafeDisableDeepCopy: new(true)},
+		&appsv1.Deployment{}:          {Transform: stripDeployment},
 		&appsv1.StatefulSet{}:         {Transform: stripStatefulSet, UnsafeDisableDeepCopy: new(true)},
 	}, nil
 }
@@ -98,37 +98,6 @@ func stripPool(obj any) (any, error) {
 		one(&c.Message)
 	}
 	return p, nil
-}
-
-// stripDeployment keeps what gatherWorkload reads.
-func stripDeployment(obj any) (any, error) {
-	d, ok := obj.(*appsv1.Deployment)
-	if !ok || len(d.Spec.Template.Spec.Containers) == 0 { // stripped before: an informer may do it twice
-		return obj, nil
-	}
-	out := &appsv1.Deployment{ObjectMeta: stripMeta(&d.ObjectMeta)}
-	out.Annotations = map[string]string{}
-	for _, key := range []string{workload.InputsAnnotation, workload.RuntimeImageAnnotation, workload.FieldsAnnotation} {
-		if value, ok := d.Annotations[key]; ok {
-			one(&value)
-			out.Annotations[key] = value
-		}
-	}
-	fields := workload.OwnedFields(d.ManagedFields, string(OwnerMain))
-	one(&fields)
-	noteOwnedFields.put(out.Annotations, fields)
-	out.Spec.Replicas = d.Spec.Replicas
-	if owner := metav1.GetControllerOfNoCopy(d); owner == nil || owner.Kind != "GearmanWorkerPool" {
-		out.Spec.Selector = d.Spec.Selector // of a pool's own it is known
-	}
-	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentReplicaFailure {
-			out.Status.Conditions = []appsv1.DeploymentCondition{{Type: c.Type, Status: c.Status, Message: c.Message}}
-		}
-	}
-	s := &d.Status
-	out.Status.ObservedGeneration, out.Status.Replicas, out.Status.ReadyReplicas, out.Status.UpdatedReplicas = s.ObservedGeneration, s.Replicas, s.ReadyReplicas, s.UpdatedReplicas
-	return out, nil
 }
 
 // stripMeta keeps which object it is and whose.
