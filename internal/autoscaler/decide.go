@@ -47,7 +47,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		}
 		return false, 0
 	}
-	p.evidence = evidenceOf(law, &in, &sample)
+	p.evidence = evidenceOf(&in, &sample)
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())

@@ -31,7 +31,7 @@ func TestWorthWriting(t *testing.T) {
 		"figures moved, too soon": {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-59 * time.Second) }, false, priorityStatus},
 		"long not looked at":      {func(p *Pool) { p.refreshAt = now }, true, priorityStatus},
 		"marks that may be to clear": {func(p *Pool) {
-			p.plans.Removal.Costs = map[string]scaling.PodCost{"a": {Cost: -1}}
+			p.plans = &scaling.PlanState{Removal: scaling.RemovalState{Costs: map[string]scaling.PodCost{"a": {Cost: -1}}}}
 			p.plannedAt = now.Add(-clearMarksAfter)
 		}, true, priorityStatus},
 		"figures moved": {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-time.Minute) }, true, priorityStatus},

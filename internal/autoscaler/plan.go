@@ -30,7 +30,6 @@ type PodCost struct {
 
 // evidence is what a decision knew of jobs and job servers.
 type evidence struct {
-	policy         scaling.Policy
 	complete       bool // every job server answered
 	answer, newest time.Time
 	running        int64 // jobs
@@ -38,8 +37,8 @@ type evidence struct {
 }
 
 // evidenceOf reads what a sample says of jobs and job servers.
-func evidenceOf(law scaling.Policy, in *scaling.Sample, sample *backlog.Sample) evidence {
-	e := evidence{policy: law, complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample)}
+func evidenceOf(in *scaling.Sample, sample *backlog.Sample) evidence {
+	e := evidence{complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample)}
 	for i := range in.Functions {
 		f := &in.Functions[i]
 		e.running += f.Running
@@ -65,8 +64,19 @@ func (p *Pool) PlanReplicas(w *workload.State, pods []workload.Pod, kind scaling
 		Answer: e.answer, Newest: e.newest, Running: e.running, Unexplained: e.unexplained,
 		Template: w.Inputs + w.RuntimeImage, Refused: w.Failure != "", Pods: rulePods(pods, &v.Sample),
 	}
-	plan, state := scaling.PlanPods(&e.policy, &v.Decision, &facts, p.plans)
-	p.plans, p.plannedAt = state, now
+	var law scaling.Policy
+	if p.used != nil {
+		law = p.used.Policy.At(v.At)
+	}
+	before := scaling.PlanState{}
+	if p.plans != nil {
+		before = *p.plans
+	}
+	plan, after := scaling.PlanPods(&law, &v.Decision, &facts, before)
+	p.plans, p.plannedAt = nil, now
+	if !after.Idle(&facts) || plan.Replicas > 0 {
+		p.plans = &after
+	}
 	out := Plan{Replicas: plan.Replicas, Removal: plan.Removal, Order: plan.Order}
 	for _, c := range plan.Patches {
 		for i := range pods {
@@ -147,5 +157,5 @@ func ruleTrouble(p *workload.Pod) scaling.Trouble {
 
 // marksToClear reports whether marks may have to be taken off that are no longer needed.
 func (p *Pool) marksToClear(now time.Time) bool {
-	return len(p.plans.Removal.Costs) > 0 && now.Sub(p.plannedAt) >= clearMarksAfter
+	return p.plans != nil && len(p.plans.Removal.Costs) > 0 && now.Sub(p.plannedAt) >= clearMarksAfter
 }

@@ -28,6 +28,7 @@ type flock struct {
 
 func newFlock(n int, wanted int32) *flock {
 	f := &flock{now: time.Unix(1_700_000_000, 0)}
+	f.pool.used, _ = NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{Function: "f", MaxReplicas: 100}})
 	f.w = workload.State{UID: "u", Replicas: int32(n), Current: int32(n), Inputs: "a"}
 	for i := range n {
 		name := fmt.Sprint("p-", i)
@@ -47,7 +48,7 @@ func (f *flock) round(kind scaling.WorkloadKind) Plan {
 		f.view.Sample.Pods[i].LastSeen = f.now
 	}
 	f.view.Sample.Servers = []backlog.ServerSample{{State: backlog.StateOK, Fresh: true, LastGood: f.now}}
-	f.pool.evidence = evidenceOf(scaling.Policy{MaxReplicas: 100}, &f.sample, &f.view.Sample)
+	f.pool.evidence = evidenceOf(&f.sample, &f.view.Sample)
 	plan := f.pool.PlanReplicas(&f.w, f.pods, kind, &f.view, f.now)
 	for _, c := range plan.Costs {
 		for i := range f.pods {

@@ -30,8 +30,8 @@ type Pool struct {
 	state scaling.State
 	view  poolstatus.View // of the last decision
 
-	evidence  evidence // that the last decision was taken on
-	plans     scaling.PlanState
+	evidence  evidence           // that the last decision was taken on
+	plans     *scaling.PlanState // nil if there is nothing to remember
 	plannedAt time.Time
 	lostOne   bool      // a job server was taken out of the spec since the last decision
 	heldAt    time.Time // when fewer replicas were last ordered than wanted because pods can't start

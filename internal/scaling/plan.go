@@ -25,6 +25,11 @@ type PlanState struct {
 	Ordering OrderingState
 }
 
+// Idle reports whether the rules need not remember anything: there are no pods, and none were ordered since the last poll.
+func (s *PlanState) Idle(f *Facts) bool {
+	return f.Replicas == 0 && len(f.Pods) == 0 && f.Newest.After(s.Ordering.Grown)
+}
+
 // Plan is what to write: the patches, and then, whether they succeed or not, the replicas.
 type Plan struct {
 	Replicas int32
