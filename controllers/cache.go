@@ -68,38 +68,6 @@ func CacheByObject() (map[client.Object]cache.ByObject, error) {
 // one makes equal strings share their memory: thousands of pools have the same images, job servers, conditions and labels.
 func one[S ~string](s *S) { *s = S(unique.Make(string(*s)).Value()) }
 
-// stripPool leaves out who set which field and the terms of the last decision, which are the largest part of a status and only ever written.
-func stripPool(obj any) (any, error) {
-	p, ok := obj.(*v1alpha1.GearmanWorkerPool)
-	if !ok {
-		return obj, nil
-	}
-	p.ManagedFields = nil
-	delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
-	p.Status.Decision.Terms = nil
-	// Decoding leaves room for more.
-	p.Spec.Servers, p.Status.Servers, p.Status.Conditions = slices.Clone(p.Spec.Servers), slices.Clone(p.Status.Servers), slices.Clone(p.Status.Conditions)
-	one(&p.Namespace)
-	one(&p.Spec.Image)
-	for i := range p.Spec.Servers {
-		one(&p.Spec.Servers[i])
-	}
-	one(&p.Status.Decision.Reason)
-	one(&p.Status.Decision.Message)
-	for i := range p.Status.Servers {
-		one(&p.Status.Servers[i].Address)
-		one(&p.Status.Servers[i].State)
-	}
-	for i := range p.Status.Conditions {
-		c := &p.Status.Conditions[i]
-		one(&c.Type)
-		one(&c.Status)
-		one(&c.Reason)
-		one(&c.Message)
-	}
-	return p, nil
-}
-
 // stripMeta keeps which object it is and whose.
 func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	out := metav1.ObjectMeta{

@@ -18,7 +18,7 @@ func indexPool(o client.Object) []string { return []string{o.GetLabels()[v1alpha
 const targetIndex = "spec.targetRef"
 
 func indexTarget(o client.Object) []string {
-	p, ok := o.(*v1alpha1.GearmanWorkerPool)
+	p, ok := asPool(o)
 	if !ok || p.Spec.TargetRef == nil {
 		return nil
 	}

@@ -104,7 +104,7 @@ func ofLabel(_ context.Context, o client.Object) []reconcile.Request {
 func (r *PoolReconciler) ofTarget(kind string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		target := targetKey(kind, o.GetName())
-		if p, ok := o.(*v1alpha1.GearmanWorkerPool); ok {
+		if p, ok := asPool(o); ok {
 			if p.Spec.TargetRef == nil {
 				return nil
 			}
