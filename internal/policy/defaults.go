@@ -1,11 +1,10 @@
 package policy
 
 import (
-	"net"
-	"strings"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // Defaults of the fields that the CRD leaves empty.
@@ -21,8 +20,6 @@ const (
 	DefaultDrainWithoutRuntime = 300
 	// DrainMargin is added to a job timeout to make the default drain, in seconds.
 	DrainMargin = 30
-	// DefaultPort is Gearman's port.
-	DefaultPort = "4730"
 )
 
 // Functions returns the names of the pool's functions.
@@ -46,11 +43,13 @@ func Servers(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	return addrs
 }
 
+// withPort adds the default port. An address that cannot be read, which the API server refuses, stays as it is.
 func withPort(addr string) string {
-	if _, _, err := net.SplitHostPort(addr); err == nil {
+	a, err := gearman.ParseAddress(addr)
+	if err != nil {
 		return addr
 	}
-	return net.JoinHostPort(strings.Trim(addr, "[]"), DefaultPort)
+	return a.String()
 }
 
 // DrainSeconds is how long a stopping pod may finish its jobs.
