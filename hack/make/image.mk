@@ -16,6 +16,9 @@ REGISTRY ?=
 publish: image $(HELM) ## push the image (amd64, arm64) and the chart to a registry: REGISTRY=registry.example.com/team
 	@REGISTRY="$(REGISTRY)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" hack/publish
 
+# The node of the local cluster needs one architecture; set it to amd64,arm64 to push both.
+PUBLISH_ARCHES ?= $(shell go env GOARCH)
+
 DEMO_ARCHIVES := $(ROOT)/build/image/gearmand.tar $(ROOT)/build/image/demo.tar
 
 .PHONY: demo-images
@@ -25,7 +28,7 @@ demo-images: ## images of gearmand and of the demo's job, from Debian's packages
 
 .PHONY: publish-check
 publish-check: cluster-up $(HELM) demo-images plugin ## publish to a registry of its own, install from it with Helm and with Kustomize, and run a pool
-	@eval "$$($(MAKE) --no-print-directory -s cluster-env)"; VERSION="$(VERSION)" DEMO_ARCHIVES="$(DEMO_ARCHIVES)" HELM="$(HELM)" CLUSTER_DIR="$(CLUSTER_DIR)" hack/publish-check
+	@eval "$$($(MAKE) --no-print-directory -s cluster-env)"; VERSION="$(VERSION)" ARCHES="$(PUBLISH_ARCHES)" DEMO_ARCHIVES="$(DEMO_ARCHIVES)" HELM="$(HELM)" CLUSTER_DIR="$(CLUSTER_DIR)" hack/publish-check
 
 EXAMPLES := php python shell http
 EXAMPLE_ARCHIVES := $(EXAMPLES:%=$(ROOT)/build/image/%-worker.tar)

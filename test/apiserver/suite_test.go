@@ -31,6 +31,7 @@ var (
 	binaries   string // where the project's programs are built
 	// For operators that are processes: with rights in the whole cluster, and in the namespace soloUpgrade only.
 	clusterKubeconfig, namespacedKubeconfig string
+	adminKubeconfig                         string // of somebody who may do everything
 )
 
 func TestMain(m *testing.M) {
@@ -75,7 +76,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	restConfig = plane.Config
+	restConfig, adminKubeconfig = plane.Config, plane.Kubeconfig
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {

@@ -1,0 +1,155 @@
+package apiserver
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gearman-operator/gearman-operator/test/controlplane"
+)
+
+// commandBlock is a block of commands of a page; the second form is indented.
+var commandBlock = regexp.MustCompile("(?ms)^```(?:sh|console)\n(.*?)^```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
+
+// apiCommands are those commands of a page that an API server can answer: plain kubectl, `kubectl gearman import` and what prepares it, and
+// an explanation of the pool that is there. Each string is a script of one block.
+func apiCommands(page string) (scripts []string) {
+	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-z]|get )|php )`)
+	for _, block := range commandBlock.FindAllStringSubmatch(page, -1) {
+		text := block[1]
+		if text == "" {
+			text = block[0]
+		}
+		var script strings.Builder
+		for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+			line, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "$ "), "  #")
+			line = strings.TrimSuffix(strings.TrimSpace(line), " -w") // a watch has no end
+			if wanted.MatchString(line) {
+				script.WriteString(line + "\n")
+			}
+		}
+		if script.Len() > 0 {
+			scripts = append(scripts, script.String())
+		}
+	}
+	return scripts
+}
+
+// What changes something is tried with --dry-run=server; namespaces are made, since what follows needs them. What waits for pods is left to
+// make quickstart and make publish-check, which have a kubelet.
+const kubectlFunction = `set -euo pipefail
+kubectl() {
+	case $1 in
+		create) if [[ $2 == namespace ]]; then command kubectl get namespace "$3" >/dev/null 2>&1 || command kubectl create namespace "$3"; return; fi ;;
+		rollout | wait | logs) return ;;
+	esac
+	case $1 in
+		create | apply | delete | patch) [[ " $* " == *" --dry-run=server "* ]] || set -- "$@" --dry-run=server ;;
+	esac
+	command kubectl "$@"
+}
+`
+
+// TestKubectlCommandsOfTheDocs runs the commands of the pages that only need an API server, as they are, in the order of each block. The
+// pools of the pages that they name are there.
+func TestKubectlCommandsOfTheDocs(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("php"); err != nil && os.Getenv("GEARMAN_TEST_ALL_LANGUAGES") == "" {
+		t.Skip("php is not installed: apt-get install php-cli")
+	}
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "kubectl-gearman"), root+"/cmd/kubectl-gearman").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	home := commandsHome(t)
+	ran := 0
+	for _, part := range []string{"README.md", "docs", "examples/README.md", "charts/gearman-operator/README.md"} {
+		err := filepath.WalkDir(filepath.Join(root, part), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
+				return err
+			}
+			page, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, script := range apiCommands(string(page)) {
+				ran += strings.Count(script, "\n")
+				cmd := exec.CommandContext(t.Context(), "bash", "-c", kubectlFunction+script)
+				cmd.Dir = commandsDir(t, root)
+				cmd.Env = append(os.Environ(), "HOME="+home, "KUBECONFIG="+filepath.Join(home, "config"),
+					"PATH="+bin+":"+os.Getenv(controlplane.Assets)+":"+os.Getenv("PATH"))
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s: %v in\n%s\n%s", strings.TrimPrefix(path, root+"/"), err, script, out)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ran < 25 {
+		t.Errorf("%d commands run only", ran)
+	}
+}
+
+// commandsHome is a home directory with a kubeconfig whose namespace holds the pool that the README's commands name.
+func commandsHome(t *testing.T) string {
+	t.Helper()
+	home, ns := t.TempDir(), namespace(t)
+	data, err := os.ReadFile(adminKubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(home, "config")
+	if err := os.WriteFile(config, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl := filepath.Join(os.Getenv(controlplane.Assets), "kubectl")
+	for _, args := range [][]string{
+		{"config", "set-context", "--current", "--namespace=" + ns},
+		{"create", "namespace", "gearman-demo"},
+		{"create", "namespace", "jobs"},
+	} {
+		if out, err := exec.CommandContext(t.Context(), kubectl, append([]string{"--kubeconfig=" + config}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
+		}
+	}
+	p := pool(ns)
+	p.Name = "thumbnails"
+	if err := k8s.Create(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+// commandsDir is a directory with what the pages' commands read: parts of the repository, and the files of a reader who moves.
+func commandsDir(t *testing.T, root string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, part := range []string{"examples", "charts", "config"} {
+		if err := os.Symlink(filepath.Join(root, part), filepath.Join(dir, part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range map[string]string{
+		"manager.ini": "[GearmanManager]\nhost=old.example.com\ncount=4\nmax_worker_lifetime=1800\n\n[resize]\ndedicated_count=2\n\n[send_mail]\n",
+		"config.php": `<?php
+$gearman_config = ['GearmanManager' => ['host' => 'old.example.com', 'count' => 4], 'resize' => ['dedicated_count' => 2]];
+`,
+		"supervisord.conf": "[program:mailer]\ncommand=php /app/mailer.php\nnumprocs=4\nstopwaitsecs=60\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

@@ -1,0 +1,124 @@
+package docs
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// goPrelude is what the Go code of the pages takes for granted: names that a reader's program has, and imports.
+const goPrelude = `package snippet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
+	"github.com/gearman-operator/gearman-operator/gearman/client"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/gearman/worker/workertest"
+)
+
+var (
+	ctx   = context.Background()
+	image []byte
+	_     = []any{errors.Is, io.ReadAll, log.Printf, http.Error, os.Interrupt, signal.Notify, syscall.SIGTERM, synctest.Test, time.Second,
+		prometheus.NewCounter, trace.SpanFromContext, gearman.Low, client.New, gearmantest.NewServer, worker.New, workertest.Run}
+)
+
+func shrink(context.Context, []byte) ([]byte, error) { return nil, nil }
+`
+
+// handlerPrelude and shrinkPrelude are what the name resize is, by the page.
+const (
+	handlerPrelude = "func resize(context.Context, *worker.Job) ([]byte, error) { return nil, nil }\n"
+	shrinkPrelude  = "func resize(context.Context, []byte) ([]byte, error) { return nil, nil }\n"
+)
+
+// goPages are the pages with Go code.
+var goPages = map[string]string{"docs/go.md": handlerPrelude, "docs/testing.md": handlerPrelude, "gearman/README.md": shrinkPrelude}
+
+// Every block of Go in the pages compiles, as the body of a function or as a declaration, beside what a reader's program has. Only values
+// that it does not use are allowed, since a page shows how to get them.
+func TestGoBlocks(t *testing.T) {
+	t.Parallel()
+	for name, page := range pages(t) {
+		if _, ok := goPages[name]; !ok && strings.Contains(page, "\n```go\n") {
+			t.Errorf("%s has Go code: say in goPages what it takes for granted", name)
+		}
+	}
+	work, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := map[string]map[string]string{"Replace": {}}
+	var packages []string
+	where := map[string]string{} // by package
+	dir := t.TempDir()
+	for name, prelude := range goPages {
+		for i, block := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(read(t, name), -1) {
+			code := regexp.MustCompile(`(?m)^\s*\.\.\.$`).ReplaceAllString(block[1], "")
+			if !regexp.MustCompile(`(?m)^func \w`).MatchString(code) {
+				code = "func snippet(t *testing.T) (err error) {\n" + code + "\nreturn err\n}\n"
+			} else {
+				code += "\nvar _ *testing.T\n"
+			}
+			pkg := fmt.Sprintf("snippet%d", len(packages))
+			file := filepath.Join(dir, pkg+".go")
+			if err := os.WriteFile(file, []byte(goPrelude+prelude+code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			overlay["Replace"][filepath.Join(work, "test/docs", pkg, pkg+".go")] = file
+			packages = append(packages, "./test/docs/"+pkg)
+			where[pkg] = fmt.Sprintf("%s, block %d of Go:\n%s", name, i+1, block[1])
+		}
+	}
+	data, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// -e shows all errors, so that none hides behind unused variables.
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-gcflags=-e", "-overlay=" + filepath.Join(dir, "overlay.json")}, packages...)...)
+	cmd.Dir = work
+	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath", "CGO_ENABLED=0") // as make builds: what it needs has been compiled
+	out, err := cmd.CombinedOutput()
+	problem := regexp.MustCompile(`(snippet\d+)\.go:(\d+:\d+: .*)`)
+	found := false
+	for line := range strings.Lines(string(out)) {
+		match := problem.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		found = true
+		if !strings.Contains(match[2], "declared and not used") {
+			t.Errorf("%s: %s", where[match[1]], match[2])
+		}
+	}
+	if err != nil && !found {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(packages) < 9 {
+		t.Errorf("%d blocks only", len(packages))
+	}
+}
