@@ -12,13 +12,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
-// commandBlock is a block of commands of a page; the second form is indented.
-var commandBlock = regexp.MustCompile("(?ms)^```(?:sh|console)\n(.*?)^```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
+// commandBlock is a block of commands of a page, also within a list; the second form is indented.
+var commandBlock = regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
 
 // apiCommands are those commands of a page that an API server can answer: plain kubectl, `kubectl gearman import` and what prepares it, and
 // an explanation of the pool that is there. Each string is a script of one block.
 func apiCommands(page string) (scripts []string) {
-	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-z]|get )|php )`)
+	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-z]|get )|php |cd certificates$|examples/gearmand-tls-certificates\.sh )`)
 	for _, block := range commandBlock.FindAllStringSubmatch(page, -1) {
 		text := block[1]
 		if text == "" {
@@ -80,10 +80,11 @@ func TestKubectlCommandsOfTheDocs(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for _, script := range apiCommands(string(page)) {
+			scripts, dir := apiCommands(string(page)), commandsDir(t, root)
+			for _, script := range scripts {
 				ran += strings.Count(script, "\n")
 				cmd := exec.CommandContext(t.Context(), "bash", "-c", kubectlFunction+script)
-				cmd.Dir = commandsDir(t, root)
+				cmd.Dir = dir
 				cmd.Env = append(os.Environ(), "HOME="+home, "KUBECONFIG="+filepath.Join(home, "config"),
 					"PATH="+bin+":"+os.Getenv(controlplane.Assets)+":"+os.Getenv("PATH"))
 				if out, err := cmd.CombinedOutput(); err != nil {

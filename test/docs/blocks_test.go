@@ -26,7 +26,7 @@ var programsOfThePages = []struct{ page, holds, test string }{
 	{"docs/howto/python.md", "import django", "TestDjangoSnippet"},
 	{"docs/telemetry.md", "GearmanWorker", "TestWorkersOfTheDocs"},
 	{"docs/telemetry.md", "Gearman::Worker", "TestWorkersOfTheDocs"},
-	{"docs/telemetry.md", "import socket", "TestWorkersOfTheDocs"},
+	{"docs/telemetry.md", "import os, socket, struct", "TestWorkersOfTheDocs"},
 }
 
 // Every block of every page is run, applied, compiled or parsed by a test that exists.

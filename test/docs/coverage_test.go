@@ -78,6 +78,7 @@ var checks = []check{
 	{nil, regexp.MustCompile(`^go get \S+/gearman$`), []string{"make modules"}},
 	{regexp.MustCompile(`^docs/releasing\.md$`), regexp.MustCompile(`^make modules`), []string{"make modules"}},
 	{regexp.MustCompile(`^examples/README\.md$`), regexp.MustCompile(`gearman-worker (stream|exec) `), []string{"TestStream", "TestThumbnailsExample"}},
+	{regexp.MustCompile(`^docs/howto/tls\.md$`), regexp.MustCompile(`^(examples/gearmand-tls-certificates\.sh|cd certificates$)`), []string{"TestKubectlCommandsOfTheDocs"}},
 	{regexp.MustCompile(`^docs/php\.md$`), regexp.MustCompile(`^gearman-worker stream `), []string{"TestNetGearman"}},
 	{nil, regexp.MustCompile(`^go build -o \S+ \./cmd/worker$`), []string{"TestNewPHPCode"}},
 	{nil, regexp.MustCompile(`^gearman-worker exec `), []string{"TestWorkerCommandsOfThePages"}},
