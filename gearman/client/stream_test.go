@@ -99,7 +99,7 @@ func TestStreams(t *testing.T) {
 				if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || got != nil {
 					t.Errorf("%d bytes, %v, want %v", len(got), err, tc.want)
 				}
-				if tc.want != client.ErrDisconnected && out.String() != tc.written {
+				if !errors.Is(tc.want, client.ErrDisconnected) && out.String() != tc.written {
 					t.Errorf("%d bytes were written, want %d", out.Len(), len(tc.written))
 				}
 			})

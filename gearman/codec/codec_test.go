@@ -209,7 +209,7 @@ func TestAgreesWithPHP(t *testing.T) {
 	for i, v := range values {
 		sum, text, _ := strings.Cut(lines[i], " ")
 		key, err := NetGearmanKey("f", v, NetGearmanBackground)
-		if err != nil || string(key) != sum {
+		if err != nil || key != sum {
 			t.Errorf("%#v: key %s, %v, PHP says %s", v, key, err, sum)
 		}
 		if text == "-" {

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // NetGearmanArg is how Net_Gearman hands arguments to a worker: scalars as their text, anything else as JSON. Its worker reads JSON if it
@@ -153,17 +151,17 @@ const (
 	NetGearmanLowBackground  = 6
 )
 
-// NetGearmanKey is the unique key that Net_Gearman gives a task by default, so that equal tasks of Go and PHP clients are one job: the MD5
+// NetGearmanKey is the unique key (a gearman.Key) that Net_Gearman gives a task by default, so that equal tasks of Go and PHP clients are one job: the MD5
 // of the function, PHP's serialize() of the argument and the job type. Strings, byte slices, integers, floats, booleans, nil, slices and
 // maps are known; maps count with their keys sorted, so a PHP array must have them in that order to be equal.
-func NetGearmanKey(function string, arg any, jobType int) (gearman.Key, error) {
+func NetGearmanKey(function string, arg any, jobType int) (string, error) {
 	b := []byte(function)
 	b, err := appendPHP(b, reflect.ValueOf(arg))
 	if err != nil {
 		return "", err
 	}
 	sum := md5.Sum(strconv.AppendInt(b, int64(jobType), 10))
-	return gearman.Key(hex.EncodeToString(sum[:])), nil
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // appendPHP appends what PHP's serialize() makes of v.

@@ -96,7 +96,7 @@ func ExampleHooks() {
 		JobDone: func(job *worker.Job, done worker.Done) {
 			fmt.Printf("%s: %s, timeout: %v\n", job.Payload(), done.Outcome, done.Timeout)
 			if left--; left == 0 {
-				go w.Stop(context.Background()) // it waits for Run, and so for this hook
+				go func() { _ = w.Stop(context.Background()) }() // it waits for Run, and so for this hook
 			}
 		},
 	}})

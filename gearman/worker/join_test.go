@@ -162,7 +162,7 @@ func TestJobRunsOnceThoughItsConnectionIsCut(t *testing.T) {
 					return []byte("result"), tc.failure
 				}
 				o := Options{Dialer: c.dialContext, Concurrency: 3, Hooks: Hooks{JobDone: done.add}}
-				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": h}, func(w *Worker) {
+				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": h}, func(*Worker) {
 					end := foreground(t, s.DialContext, tc.key)
 					time.Sleep(time.Second)
 					for range max(1, tc.cuts) {

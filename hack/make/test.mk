@@ -21,6 +21,7 @@ test: test-notice deps envtest-assets $(HELM) ## all Go tests, with the race det
 	unset CGO_ENABLED; \
 	$(TEST_PORTABLE); \
 	(cd hack/image && GOWORK=off go test ./...); \
+	(cd examples/library && GOWORK=off go test ./...); \
 	$(TEST_LIBRARY); \
 	echo "test: passed in $$((SECONDS - begin)) s"
 

@@ -24,12 +24,14 @@ lint: $(GOLANGCI_LINT) ## lint the Go code, with the import walls of docs/archit
 	@echo "verify: golangci-lint"
 	@$(GOLANGCI_LINT) run $(PACKAGES)
 	@cd hack/image && GOWORK=off $(GOLANGCI_LINT) run
+	@cd examples/library && GOWORK=off $(GOLANGCI_LINT) run
 
 .PHONY: vet
 vet:
 	@echo "verify: go vet"
 	@go vet $(PACKAGES)
 	@cd hack/image && GOWORK=off go vet ./...
+	@cd examples/library && GOWORK=off go vet ./...
 
 # What runs workers on one machine is for macOS too. Nothing of it can be run here; its portable backend is tested on Linux (test-portable).
 .PHONY: portable
