@@ -263,8 +263,8 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, ReasonAllAnswer, ""
 	case len(bad) == len(servers):
-		return metav1.ConditionFalse, ReasonNoneAnswers, "nothing shrinks while no job server answers: " + some(bad)
+		return metav1.ConditionFalse, ReasonNoneAnswers, "the pool does not scale while no job server answers: " + some(bad)
 	default:
-		return metav1.ConditionFalse, ReasonSomeSilent, "nothing shrinks while a job server is silent: " + some(bad)
+		return metav1.ConditionFalse, ReasonSomeSilent, "the pool does not scale down while a job server is silent: " + some(bad)
 	}
 }

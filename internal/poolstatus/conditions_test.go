@@ -122,7 +122,7 @@ func TestReachabilityNamesTheSilent(t *testing.T) {
 		{Address: "b:1", State: backlog.StateRefused, Resolved: netip.MustParseAddrPort("10.0.0.1:1")},
 		{Address: "ok:1", State: backlog.StateOK},
 	}}})
-	if want := "nothing shrinks while a job server is silent: b:1 (10.0.0.1:1): Refused, z:1: TimedOut"; message != want {
+	if want := "the pool does not scale down while a job server is silent: b:1 (10.0.0.1:1): Refused, z:1: TimedOut"; message != want {
 		t.Errorf("got %q, want %q", message, want)
 	}
 }
