@@ -136,7 +136,8 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 	if pool.Spec.Runtime != nil {
 		injectRuntime(pool, spec, w, rt)
 	} else {
-		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_SERVERS", Value: joinServers(pool.Spec.Servers)})
+		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_SERVERS", Value: joinServers(pool.Spec.Servers)},
+			corev1.EnvVar{Name: "GEARMAN_FUNCTIONS", Value: strings.Join(policy.Functions(&pool.Spec), ",")})
 	}
 	// For the client id, by which a worker reports which pod it is (docs/telemetry.md).
 	prependEnv(w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"))

@@ -191,7 +191,7 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 			env[e.Name] = e.ValueFrom.FieldRef.FieldPath
 		}
 	}
-	want := map[string]string{"GEARMAN_SERVERS": "a,b:1", "GEARMAN_WORKER_POD_UID": "metadata.uid", "GEARMAN_WORKER_POD_NAME": "metadata.name"}
+	want := map[string]string{"GEARMAN_SERVERS": "a,b:1", "GEARMAN_FUNCTIONS": "f", "GEARMAN_WORKER_POD_UID": "metadata.uid", "GEARMAN_WORKER_POD_NAME": "metadata.name"}
 	if diff := cmp.Diff(want, env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
@@ -231,7 +231,7 @@ func TestEnvOfTheUserWins(t *testing.T) {
 		"no runtime": func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil },
 	} {
 		got, err := podTemplate(testPool(mutate, func(s *v1alpha1.GearmanWorkerPoolSpec) {
-			s.Env = []corev1.EnvVar{{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_WORKER_POD_UID", Value: "mine"}}
+			s.Env = []corev1.EnvVar{{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_FUNCTIONS", Value: "mine"}, {Name: "GEARMAN_WORKER_POD_UID", Value: "mine"}}
 		}), testRuntime)
 		if err != nil {
 			t.Fatal(err)
@@ -243,7 +243,7 @@ func TestEnvOfTheUserWins(t *testing.T) {
 				t.Errorf("%s: %s is %q", name, e.Name, e.Value)
 			}
 		}
-		if diff := cmp.Diff(map[string]int{"GEARMAN_SERVERS": 1, "GEARMAN_WORKER_POD_UID": 1, "GEARMAN_WORKER_POD_NAME": 1}, count); diff != "" {
+		if diff := cmp.Diff(map[string]int{"GEARMAN_SERVERS": 1, "GEARMAN_FUNCTIONS": 1, "GEARMAN_WORKER_POD_UID": 1, "GEARMAN_WORKER_POD_NAME": 1}, count); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
