@@ -40,7 +40,7 @@ func apiCommands(page string) (scripts []string) {
 }
 
 // What changes something is tried with --dry-run=server; namespaces are made, since what follows needs them. What waits for pods is left to
-// make quickstart and make publish-check, which have a kubelet.
+// make quickstart, which has a kubelet.
 const kubectlFunction = `set -euo pipefail
 kubectl() {
 	case $1 in
