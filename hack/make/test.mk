@@ -9,7 +9,7 @@ TEST_FLAGS ?= -race
 TEST_TIMEOUT ?= 12m
 
 # Each of these starts an API server, an operator or a world of its own: one after the other, with the machine to itself.
-ALONE := test/apiserver test/bench/scale test/world test/world/mutants
+ALONE := test/apiserver test/bench/scale test/bench/hostile test/world test/world/mutants
 
 .PHONY: deps envtest-assets
 .PHONY: test

@@ -16,6 +16,10 @@ type claim struct{ server, function string }
 // are named, and one more says that there are others.
 const reported = 11
 
+// maxClaims is how many functions on job servers are noted of a pool: all of its functions, on the
+// first of its job servers. Pools that share functions name the same job servers.
+const maxClaims = 256
+
 // claimIndex finds the pools that serve a function on a job server, to report those that see one
 // backlog together. Each pool's own claims are in its record. Whatever the number of pools that
 // share a function, each costs the same: it knows only the first of the others.
@@ -27,6 +31,9 @@ type sharers []types.NamespacedName
 // set notes what a pool serves: nothing, for a pool that is gone. It returns the pools for which
 // those that they share a function with may have changed.
 func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []string) (changed []types.NamespacedName) {
+	if n := len(functions); n > 0 {
+		servers = servers[:min(len(servers), max(1, maxClaims/n))]
+	}
 	if len(functions) > 0 && sameClaims(p.claims, servers, functions) {
 		return nil
 	}

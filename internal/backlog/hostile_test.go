@@ -125,6 +125,65 @@ func TestHostileServersCostNoMemory(t *testing.T) {
 	}
 }
 
+// Functions cost memory on job servers that answer only: whoever names many silent ones takes none.
+func TestSilentServersCostNoCells(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.server("10.0.0.1:4730").set(func(s *fakeServer) { s.hang = true })
+		n.server("10.0.0.2:4730").set(func(s *fakeServer) { s.refuse = true })
+		answers := n.server("10.0.0.3:4730")
+		answers.set(func(s *fakeServer) { s.refuse = true })
+		w := watch(t, n, Options{})
+		sub := Subscription{Servers: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, Functions: []string{"f", "g", "h"}, AtZero: true}
+		set(t, w, poolA, sub)
+		time.Sleep(time.Minute)
+		if s := sample(t, w, poolA); w.Entries()["functions"] != 0 || !s.Partial {
+			t.Errorf("%d functions are kept, partial %v", w.Entries()["functions"], s.Partial)
+		}
+		sub.Functions = []string{"g", "f"} // while nothing has answered
+		set(t, w, poolA, sub)
+		answers.function("f", 3, 1, 2)
+		answers.set(func(s *fakeServer) { s.refuse = false })
+		time.Sleep(time.Minute)
+		s := sample(t, w, poolA)
+		if w.Entries()["functions"] != 2 || !s.Servers[2].Fresh || s.Functions[1].Total != 3 || s.Functions[1].Running != 1 {
+			t.Errorf("%d functions are kept: %+v", w.Entries()["functions"], s)
+		}
+		sub.Functions = []string{"f"}
+		set(t, w, poolA, sub)
+		if got := w.Entries()["functions"]; got != 1 {
+			t.Errorf("%d functions are kept, want 1", got)
+		}
+		w.Remove(poolA)
+		if held := w.Bytes(); held != 0 {
+			t.Errorf("%d bytes are left", held)
+		}
+	})
+}
+
+// A name with many addresses is looked up less often: Go's resolver opens a socket for each address.
+func TestManyAddressesAreLookedUpLessOften(t *testing.T) {
+	t.Parallel()
+	for addresses, most := range map[int]int{1: 130, 500: 5} { // in two minutes, in which connections are lost all the time
+		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				n.name("many", texts(addrs("10.0.%d.%d", addresses))...)
+				w := watch(t, n, Options{})
+				set(t, w, poolA, Subscription{Servers: []string{"many"}, Functions: []string{"f"}})
+				time.Sleep(2 * time.Minute)
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				if n.lookups < 2 || n.lookups > most {
+					t.Errorf("%d look-ups, want 2 to %d", n.lookups, most)
+				}
+			})
+		})
+	}
+}
+
 // A bound that no answer has earned yet, and that good ones raise.
 func TestAnswersEarnTheirLength(t *testing.T) {
 	t.Parallel()

@@ -94,9 +94,21 @@ func (c *countReader) Read(b []byte) (int, error) {
 func (p *poller) status(began time.Time) error {
 	p.w.mu.Lock()
 	p.answer++
-	a := p.newAnswer()
 	p.w.mu.Unlock()
-	size, err := p.ask("status\n", a.add)
+	var a *statusAnswer // once it has begun
+	begin := func() {
+		if a == nil {
+			p.w.mu.Lock()
+			p.open()
+			a = p.newAnswer()
+			p.w.mu.Unlock()
+		}
+	}
+	size, err := p.ask("status\n", func(rows []byte) { begin(); a.add(rows) })
+	if err != nil && a == nil {
+		return err
+	}
+	begin() // an empty answer is one
 	if a.good == 0 && a.malformed > 0 && (err == nil || !errors.Is(err, errBadAnswer)) {
 		// A job server that has a function has a row that can be read, whatever the function's name is.
 		return fmt.Errorf("%w: none of its %d rows is one of status", errBadAnswer, a.malformed)

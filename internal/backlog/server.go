@@ -60,6 +60,7 @@ type server struct {
 	balance loadBalance
 	stats   stats
 
+	opened     bool       // it has begun to answer, so there are cells
 	version    uint64     // of the set of cells
 	index      *cellIndex // of some version
 	foreign    *foreignRows
@@ -93,8 +94,25 @@ func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	return s
 }
 
+// blank are the cells of a link to a server that has not begun to answer: nothing is known of any
+// function. Cells of their own would let whoever names many silent servers take memory.
+var blank = func() []*cell {
+	cells := make([]*cell, blankCells)
+	for i := range cells {
+		cells[i] = &cell{}
+	}
+	return cells
+}()
+
+// blankCells is how many functions a pool may have.
+const blankCells = 64
+
 // acquire returns the cells of functions, which release gives back.
 func (s *server) acquire(functions []string) []*cell {
+	if !s.opened && len(functions) <= blankCells {
+		s.pollBy(s.w.opts.MinPeriod)
+		return blank[:len(functions)]
+	}
 	cells := make([]*cell, len(functions))
 	for i, f := range functions {
 		c := s.cells[f]
@@ -110,7 +128,23 @@ func (s *server) acquire(functions []string) []*cell {
 	return cells
 }
 
+// open gives the server's links cells of their own. Watcher.mu is held.
+func (s *server) open() {
+	if s.opened {
+		return
+	}
+	s.opened = true
+	for _, l := range s.links {
+		former := l.cells
+		l.cells = s.acquire(l.pool.functions)
+		s.release(former)
+	}
+}
+
 func (s *server) release(cells []*cell) {
+	if len(cells) > 0 && cells[0] == blank[0] {
+		return
+	}
 	for _, c := range cells {
 		if c.refs--; c.refs == 0 {
 			delete(s.cells, c.name)

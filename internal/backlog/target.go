@@ -74,10 +74,11 @@ func (t *target) run(ctx context.Context) {
 			_ = gearman.Sleep(ctx, lookupTime-time.Since(started)) // the loop sees the end of ctx
 		}
 		t.tenant.lookups.leave()
-		if gearman.Sleep(ctx, time.Second-time.Since(started)) != nil {
+		least := leastPause(len(addrs))
+		if gearman.Sleep(ctx, least-time.Since(started)) != nil {
 			return
 		}
-		pause := time.NewTimer(period - time.Since(started))
+		pause := time.NewTimer(max(period, least) - time.Since(started))
 		select {
 		case <-ctx.Done():
 		case <-t.wake:
@@ -86,6 +87,15 @@ func (t *target) run(ctx context.Context) {
 		pause.Stop()
 	}
 }
+
+// leastPause is how long a look-up that found so many addresses is good for: Go's resolver opens
+// a socket for each of them, to sort them.
+func leastPause(addrs int) time.Duration {
+	return time.Second * time.Duration(max(1, addrs/leastPauseAddresses))
+}
+
+// leastPauseAddresses is how many addresses may be found in a second.
+const leastPauseAddresses = 16
 
 func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.w.opts.Timeout)

@@ -40,7 +40,10 @@ func Choose(found, used []netip.Addr, most int) []netip.Addr {
 			others = append(others, a)
 		}
 	}
-	chosen = append(chosen, others...)[:most]
+	if len(chosen) > most {
+		chosen = chosen[:most]
+	}
+	chosen = append(chosen, others[:most-len(chosen)]...) // and no room for more: the rest would be kept
 	slices.SortFunc(chosen, netip.Addr.Compare)
 	return chosen
 }

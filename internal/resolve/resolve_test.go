@@ -40,6 +40,17 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// What is chosen of many addresses doesn't keep the others.
+func TestChooseKeepsNoMore(t *testing.T) {
+	t.Parallel()
+	if got := Choose(addrs(500), nil, 64); len(got) != 64 || cap(got) > 64 {
+		t.Errorf("%d addresses in room for %d", len(got), cap(got))
+	}
+	if got := Choose(addrs(500), addrs(500), 64); len(got) != 64 {
+		t.Errorf("%d addresses", len(got))
+	}
+}
+
 func TestName(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ host, domain, want string }{
