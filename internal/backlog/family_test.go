@@ -44,7 +44,7 @@ func TestOtherFamily(t *testing.T) {
 				s.cut()
 				time.Sleep(10 * time.Minute)
 				s.set(func(s *fakeServer) { s.refuse = false })
-				time.Sleep(3 * time.Minute)
+				time.Sleep(5 * time.Minute)
 				check("after a long outage")
 			})
 		})

@@ -103,8 +103,9 @@ func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return t.w.opts.LookupHost(ctx, t.lookup)
 }
 
-// familyPatience is how long none of a family's addresses must have answered before those of the other are tried again.
-const familyPatience = time.Minute
+// familyPatience is how long none of a family's addresses must have answered before those of the other are tried again:
+// longer than a restart of a job server and the wait before it is dialed again.
+const familyPatience = 2 * time.Minute
 
 // family returns the addresses that are used: those of the other family if none of these can be reached, as workers do.
 func (t *target) family(found []netip.Addr, now time.Time) []netip.Addr {
@@ -113,19 +114,31 @@ func (t *target) family(found []netip.Addr, now time.Time) []netip.Addr {
 		t.other, t.turned = false, time.Time{}
 		return first
 	}
-	if now.Sub(t.turned) >= familyPatience && t.noneAnswers(now) {
-		t.other, t.turned = !t.other, now
-	}
+	used, reserve := first, other
 	if t.other {
-		return other
+		used, reserve = other, first
 	}
-	return first
+	if now.Sub(t.turned) >= familyPatience && t.noneAnswers(now) || !t.isConnected(used) && t.isConnected(reserve) {
+		t.other, t.turned = !t.other, now
+		return reserve
+	}
+	return used
+}
+
+// serverAt returns the job server at an address of the name, nil if none is polled there.
+func (t *target) serverAt(ip netip.Addr) *server {
+	return t.w.servers[serverKey(t.endpoint(netip.AddrPortFrom(ip, t.key.port)))]
+}
+
+// isConnected reports whether any of the addresses answers. One that the name led to before is still polled for a while.
+func (t *target) isConnected(addrs []netip.Addr) bool {
+	return slices.ContainsFunc(addrs, func(ip netip.Addr) bool { s := t.serverAt(ip); return s != nil && s.connected })
 }
 
 // noneAnswers reports whether all addresses in use were tried, and none has answered for a while.
 func (t *target) noneAnswers(now time.Time) bool {
 	return len(t.addrs) > 0 && !slices.ContainsFunc(t.addrs, func(ip netip.Addr) bool {
-		s := t.w.servers[serverKey(t.endpoint(netip.AddrPortFrom(ip, t.key.port)))]
+		s := t.serverAt(ip)
 		return s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyPatience
 	})
 }
