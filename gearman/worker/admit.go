@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -80,6 +81,34 @@ func (w *Worker) registrationOf(slot int) ([]*function, uint64) {
 		}
 	}
 	return fns, w.admissions.Load()
+}
+
+// turnAfter is how long a connection that runs jobs keeps the order of its functions.
+const turnAfter = time.Second
+
+// turn changes the order of a connection's functions from time to time, in a worker with fewer slots than functions: the
+// function that the server prefers would else be the only one that is served while it has jobs. The caller drives the slot
+// and is about to ask for a job, so none is in flight.
+func (s *slot) turn(l *link) {
+	if len(s.w.slots) >= len(s.w.order) || slices.ContainsFunc(s.w.order, func(f *function) bool { return f.serverTimeout > 0 }) {
+		return // CAN_DO_TIMEOUT must not be sent twice over a connection
+	}
+	now := time.Now()
+	s.mu.Lock()
+	if l.turnedAt.IsZero() {
+		l.turnedAt = now
+	}
+	n := len(l.registered)
+	if n < 2 || now.Sub(l.turnedAt) < turnAfter || s.stopping {
+		s.mu.Unlock()
+		return
+	}
+	l.turnedAt = now
+	fns := slices.Concat(l.registered[1:], l.registered[:1])
+	l.registered = fns
+	s.mu.Unlock()
+	// A failure ends the connection, of which its reader tells.
+	_ = l.out.Stage(func(dst []byte) []byte { return appendRegistration(appendReset(dst), fns) })
 }
 
 func appendRegistration(dst []byte, fns []*function) []byte {

@@ -194,6 +194,44 @@ func TestLastingLoadStarvesNoFunction(t *testing.T) {
 	})
 }
 
+// A worker with fewer slots than functions changes their order from time to time, with no job in flight: each job runs once.
+func TestLastingLoadStarvesNoFunctionOfOneSlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		var ran [3]atomic.Int64
+		handlers := map[string]Handler{}
+		for i, f := range []string{"a", "b", "c"} {
+			handlers[f] = func(context.Context, *Job) ([]byte, error) {
+				ran[i].Add(1)
+				time.Sleep(100 * time.Millisecond)
+				return nil, nil
+			}
+			for range 1000 {
+				s.Submit(f, "", nil)
+			}
+		}
+		inBubble(t, Options{}, []*gearmantest.Server{s}, handlers, func(*Worker) {
+			time.Sleep(100 * time.Second)
+			all := 0
+			for i := range ran {
+				n := int(ran[i].Load())
+				all += n
+				if n < 250 {
+					t.Errorf("%d jobs of function %d ran in the time of 1,000", n, i)
+				}
+			}
+			if n := requests(s, proto.TypeResetAbilities); n < 90 || n > 101 {
+				t.Errorf("the order was changed %d times in 100 s", n)
+			}
+			if left := s.Function("a").Total + s.Function("b").Total + s.Function("c").Total; all+int(left) < 3000 || all+int(left) > 3001 {
+				t.Errorf("%d jobs ran and %d are left, of 3000", all, left)
+			}
+			s.Refuse() // the rest would take minutes
+		})
+	})
+}
+
 func TestMaxJobs(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

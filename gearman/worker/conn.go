@@ -70,6 +70,12 @@ type link struct {
 	trimmed    bool        // the other functions were unregistered
 	cancelJob  context.CancelCauseFunc
 	sayBye     bool // closed by a stop: not an error
+
+	turnedAt time.Time // when last
+
+	// Guarded by server.sleepers.mu.
+	idle  int // notIdle, sleeping or dozing
+	dozer int // its place among the dozing
 }
 
 // Reasons for closing a connection ourselves.

@@ -18,6 +18,7 @@ type server struct {
 	ep         gearman.Endpoint
 	gone       bool   // no longer among its name's addresses: connections that are lost aren't opened again
 	present    []bool // by slot: it has a connection's goroutine
+	sleepers   sleepers
 	registered int
 	epoch      atomic.Uint64 // counts the times at which the last connection was lost: the server may have restarted then
 	reconnects uint64

@@ -86,6 +86,8 @@ func (s *slot) linkUp(c *conn, l *link) {
 
 // linkDown takes the link away and gives the reason for its end: ours, if it was us.
 func (s *slot) linkDown(c *conn, l *link, err error) error {
+	c.server.sleepers.leave(l)
+	c.server.sleepers.rouse()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.link = nil
@@ -141,6 +143,7 @@ func (s *slot) gotJob(l *link, job *Job) error {
 		job.removeSpool()
 		return err
 	}
+	l.c.server.sleepers.rouse()
 	return s.work(l, job)
 }
 
@@ -186,9 +189,11 @@ func (s *slot) wakeUp(l *link) {
 	take := !s.busy && !l.notBefore.After(now)
 	s.busy = s.busy || take
 	s.mu.Unlock()
+	l.c.server.sleepers.leave(l)
 	if take {
 		s.goOn(nil, nil)
 	} else {
+		l.c.server.sleepers.rouse() // the job is not for us
 		s.ping()
 	}
 }
@@ -345,6 +350,8 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 		if l == nil {
 			return true, wait
 		}
+		l.c.server.sleepers.leave(l)
+		s.turn(l)
 		grab := proto.TypeGrabJobUniq
 		if l.plainGrab { // set before the link is used, or by its own answer
 			grab = proto.TypeGrabJob
@@ -389,7 +396,11 @@ func (s *slot) sleep(l *link) {
 	}
 	now := time.Now()
 	l.sleptAt, l.regrabAt = now, s.w.regrab(now)
+	all := len(l.registered) == len(s.w.order)
 	s.mu.Unlock()
+	if !l.c.server.sleepers.enter(l, all) {
+		return
+	}
 	// A failure ends the connection, of which its reader tells.
 	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypePreSleep) })
 }
