@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
@@ -45,7 +43,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// Alerts, dashboard and docs speak of metrics that exist, and no metric is left out of the docs.
+// Alerts and docs speak of metrics that exist, and no metric is left out of the docs.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	known := operatorMetrics()
@@ -53,7 +51,7 @@ func TestMetricsExist(t *testing.T) {
 		t.Fatalf("only %d metrics found: %v", len(known), known)
 	}
 	for _, file := range []string{
-		"charts/gearman-operator/files/alerts.yaml", "charts/gearman-operator/files/dashboard.json", "docs/metrics.md", "docs/alerts.md",
+		"charts/gearman-operator/files/alerts.yaml", "docs/metrics.md", "docs/alerts.md",
 	} {
 		used := metricName.FindAllString(read(t, file), -1)
 		if len(used) == 0 {
@@ -110,60 +108,6 @@ func TestRunbooks(t *testing.T) {
 	for runbook := range runbooks {
 		if !alerts[runbook] {
 			t.Errorf("docs/alerts.md tells about %s, which is no alert", runbook)
-		}
-	}
-}
-
-// The dashboard arrives in the ConfigMap as it is, and its queries go to the data source and the pools that are chosen.
-func TestDashboard(t *testing.T) {
-	t.Parallel()
-	source := read(t, "charts/gearman-operator/files/dashboard.json")
-	config := find[corev1.ConfigMap](t, render(t, "--set", "dashboard.enabled=true"), "ConfigMap", "")
-	var inChart, inTree any
-	if err := json.Unmarshal([]byte(config.Data["gearman-operator.json"]), &inChart); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal([]byte(source), &inTree); err != nil {
-		t.Fatal(err)
-	}
-	if config.Labels["grafana_dashboard"] != "1" {
-		t.Errorf("labels = %v", config.Labels)
-	}
-
-	var dashboard struct {
-		Panels []struct {
-			ID      int    `json:"id"`
-			Type    string `json:"type"`
-			Title   string `json:"title"`
-			Targets []struct {
-				Expr       string `json:"expr"`
-				Datasource struct {
-					UID string `json:"uid"`
-				} `json:"datasource"`
-			} `json:"targets"`
-		} `json:"panels"`
-	}
-	if err := json.Unmarshal([]byte(config.Data["gearman-operator.json"]), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	ids := map[int]string{}
-	for _, panel := range dashboard.Panels {
-		if other, taken := ids[panel.ID]; taken {
-			t.Errorf("panels %q and %q have one id", other, panel.Title)
-		}
-		ids[panel.ID] = panel.Title
-		if panel.Type != "row" && len(panel.Targets) == 0 {
-			t.Errorf("panel %q has no query", panel.Title)
-		}
-		for _, target := range panel.Targets {
-			if target.Datasource.UID != "${datasource}" {
-				t.Errorf("panel %q has a data source of its own: %s", panel.Title, target.Datasource.UID)
-			}
-			for _, name := range metricName.FindAllString(target.Expr, -1) {
-				if strings.HasPrefix(name, "gearman_pool_") && !strings.Contains(target.Expr, name+`{namespace=~"$namespace",pool=~"$pool"}`) {
-					t.Errorf("panel %q: %s is not held to the chosen pools", panel.Title, name)
-				}
-			}
 		}
 	}
 }
