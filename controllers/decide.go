@@ -84,6 +84,7 @@ func (r *PoolReconciler) watchJobServers(_ context.Context, x *run) (ctrl.Result
 func (r *PoolReconciler) decide(_ context.Context, x *run) (ctrl.Result, error) {
 	f := &x.facts
 	observed := autoscaler.Observed{Workload: x.workload, Pods: x.pods, RollingOut: f.RollingOut}
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Remember(poolstatus.OldestWait(&x.pool.Status)) })
 	f.View = r.pools.Observe(x.key, x.spec, observed, poolstatus.Learnt(&x.pool.Status))
 	f.Shared = poolstatus.SharedNames(r.pools.Share(x.key, x.spec.Poll.Servers, x.spec.Poll.Functions))
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {

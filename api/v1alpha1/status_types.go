@@ -48,7 +48,7 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	Queue QueueStatus `json:"queue,omitempty"`
 
-	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry.
+	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry, since the operator started.
 	// +optional
 	LastHour *OutcomeStatus `json:"lastHour,omitempty"`
 
@@ -106,6 +106,24 @@ type OutcomeStatus struct {
 
 	// Requeued is the number of jobs that a worker returned to the job server.
 	Requeued int64 `json:"requeued"`
+
+	// Started is the number of jobs that started, estimated from polls and telemetry. Unset if the pool scales by
+	// jobsPerReplica alone.
+	// +optional
+	Started int64 `json:"started,omitempty"`
+
+	// Late is the number of them that started later than targetWaitSeconds after their arrival, estimated.
+	// +optional
+	Late int64 `json:"late,omitempty"`
+
+	// LateAtLeast and LateAtMost bound Late: the operator sees neither the arrival nor the start of a job, only how many
+	// there were between two polls. They hold for jobs of one priority.
+	// +optional
+	LateAtLeast int64 `json:"lateAtLeast,omitempty"`
+
+	// LateAtMost is the upper bound of Late.
+	// +optional
+	LateAtMost int64 `json:"lateAtMost,omitempty"`
 }
 
 // ServerStatus reports the state of one job server.

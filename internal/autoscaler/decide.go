@@ -48,10 +48,12 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		return false, 0
 	}
 	p.evidence = evidenceOf(&in, &sample)
+	before := p.view.At
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
 	p.noteOutcomes(sample.Functions, &law, now)
+	p.noteWaits(&sample, in.Functions, before)
 	p.noteDivergence()
 	return p.worthWriting(now)
 }

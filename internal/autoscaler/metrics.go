@@ -93,6 +93,28 @@ var poolMetrics = []poolMetric{
 		},
 	},
 	{
+		desc: poolDesc("jobs_started_total",
+			"Jobs that started within the target wait (in_time) or later (late), estimated from polls and telemetry.", "wait"),
+		labels: []string{"wait"}, counter: true,
+		values: func(p *shown, emit func(float64, ...string)) {
+			if s := p.view.Starts; s != nil {
+				emit(s.Total.InTime, "in_time")
+				emit(s.Total.Late, "late")
+			}
+		},
+	},
+	{
+		desc: poolDesc("jobs_late_bound_total",
+			"Bounds of the late jobs in gearman_pool_jobs_started_total: at_least and at_most.", "bound"),
+		labels: []string{"bound"}, counter: true,
+		values: func(p *shown, emit func(float64, ...string)) {
+			if s := p.view.Starts; s != nil {
+				emit(s.Total.LateMin, "at_least")
+				emit(s.Total.LateMax, "at_most")
+			}
+		},
+	},
+	{
 		desc: poolDesc("condition", "1 for the pool's Ready condition and each condition that reports a problem.",
 			"reason", "status", "type"),
 		labels: []string{"reason", "status", "type"},

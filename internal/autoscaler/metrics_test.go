@@ -29,6 +29,7 @@ func TestPoolMetrics(t *testing.T) {
 		Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond, NotRunnable: true},
 		Learnt:   scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,
 		JobsTotal: outcome.Counts{Completed: 20, Failed: 4, Requeued: 1},
+		Starts:    &poolstatus.Starts{Total: outcome.Started{InTime: 21, Late: 3, LateMin: 2, LateMax: 5}},
 	}}
 	a.pools[key] = e
 	a.pools[types.NamespacedName{Namespace: "jobs", Name: "undecided"}] = &Pool{}
@@ -38,6 +39,8 @@ func TestPoolMetrics(t *testing.T) {
 		"desired_replicas": 4, "replicas": 3, "ready_replicas": 2, "min_replicas": 1, "max_replicas": 9, "queued_jobs": 12, "running_jobs": 5,
 		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1, "backlog_not_runnable": 1, "target_wait_seconds": 30,
 		"decision reason=Idle": 1, "jobs_total result=completed": 20, "jobs_total result=failed": 4, "jobs_total result=requeued": 1,
+		"jobs_started_total wait=in_time": 21, "jobs_started_total wait=late": 3,
+		"jobs_late_bound_total bound=at_least": 2, "jobs_late_bound_total bound=at_most": 5,
 		"condition reason=MostJobsFail status=True type=JobsFailing": 1, "info mode=Auto runtime=exec workload=Deployment": 1,
 	}
 	registry := prometheus.NewPedanticRegistry()

@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -9,12 +10,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
 // slowStartEnds is the part of the target wait below which the start time must fall before TargetBelowStartTime ends. The
 // gap keeps the condition from flapping while the measured start time moves.
 const slowStartEnds = 0.8
+
+// startupWaits is for how long after its start a new operator may find queues whose age only the status tells.
+const startupWaits = time.Minute
 
 // noteOutcomes adds to the view what became of jobs since the last sample, and whether pods start in time.
 func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Policy, now time.Time) {
@@ -39,6 +44,48 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	}
 	p.outcomes.Observe(now, sum)
 	v.LastHour, v.JobsTotal, v.Failing = p.outcomes.LastHour(), p.outcomes.Total(), p.outcomes.Failing()
+}
+
+// noteWaits adds to the view how many jobs started in time and how many late. before is when the decision before was taken.
+func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, before time.Time) {
+	v := &p.view
+	if p.waits == nil {
+		jobs := func(q backlog.QueueSample) bool { return q.Total > 0 }
+		if v.TargetWait <= 0 || !slices.ContainsFunc(sample.Queues, jobs) {
+			return // nothing to follow yet
+		}
+		p.waits = &outcome.Waits{}
+		if p.state.Age(v.At) > startupWaits {
+			p.oldest = v.At.Sub(before) // then all queues were empty
+		}
+	}
+	in := make([]outcome.FunctionQueues, 0, len(sample.Functions))
+	for i := range sample.Functions {
+		f := &sample.Functions[i]
+		q := outcome.FunctionQueues{Name: f.Name, Ended: f.Counters.OK + f.Counters.Failed}
+		for k := range law {
+			if law[k].Name == f.Name {
+				q.Busy = float64(law[k].Busy + law[k].Draining)
+			}
+		}
+		q.Stuck, q.JobSeconds = p.state.Waiting(f.Name)
+		for k := range sample.Queues {
+			if s := &sample.Queues[k]; s.Function == f.Name {
+				q.Queues = append(q.Queues, outcome.Queue{
+					Server: s.Server, AsOf: s.AsOf, Total: s.Total, Running: s.Running, LostAt: s.LostAt,
+				})
+			}
+		}
+		in = append(in, q)
+	}
+	p.waits.Observe(v.At, v.TargetWait, p.oldest, in)
+	if p.outcomes == nil {
+		return // without telemetry the estimate is worth nothing
+	}
+	p.outcomes.ObserveStarted(v.At, p.waits.Started())
+	if total := p.outcomes.StartedTotal(); total != (outcome.Started{}) {
+		v.Starts = &poolstatus.Starts{LastHour: p.outcomes.StartedLastHour(), Total: total}
+	}
 }
 
 // Condition is a condition of the pool's status, as metrics report it.

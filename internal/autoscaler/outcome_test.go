@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -37,6 +38,71 @@ func TestNoteOutcomes(t *testing.T) {
 	want.Failed = 9
 	if diff := cmp.Diff(want, p.view.JobsTotal); diff != "" || !p.view.Failing {
 		t.Errorf("nine of twelve failed (failing %v; -want +got):\n%s", p.view.Failing, diff)
+	}
+}
+
+// TestNoteWaits: starts are followed from the first queued job on, and shown once telemetry has counted a job.
+func TestNoteWaits(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_700_000_000, 0)
+	server := netip.MustParseAddrPort("192.0.2.1:4730")
+	law := &scaling.Policy{TargetWait: 10 * time.Second}
+	p := &Pool{state: scaling.NewState(scaling.Learnt{}, at)}
+	p.Remember(time.Hour)
+	// step is a decision on what a job server and telemetry report.
+	step := func(total, running, ended int64) {
+		before := p.view.At
+		at = at.Add(time.Second)
+		p.view = poolstatus.View{At: at}
+		s := backlog.Sample{
+			Functions: []backlog.FunctionSample{{Name: "f", Counters: telemetry.Counters{OK: ended}}},
+			Queues:    []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: total, Running: running}},
+		}
+		p.noteOutcomes(s.Functions, law, at)
+		p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: running}}, before)
+	}
+	for range 100 {
+		step(0, 0, 0)
+	}
+	if p.waits != nil {
+		t.Error("an idle pool needs no memory for waits")
+	}
+	for range 20 {
+		step(8, 0, 0) // they arrived a second ago, whatever the status said when the operator started
+	}
+	step(8, 4, 0)
+	if p.waits == nil || p.view.Starts != nil {
+		t.Errorf("before telemetry has counted a job: %+v", p.view.Starts)
+	}
+	step(4, 4, 4)
+	step(0, 0, 8)
+	got := p.view.Starts
+	if got == nil || got.Total.Total() != 8 || got.Total.Late != 8 || got.LastHour != got.Total {
+		t.Errorf("eight jobs waited for 20 s or more: %+v", got)
+	}
+	for range 2 * 3600 {
+		step(0, 0, 8)
+	}
+	if got := p.view.Starts; got == nil || got.LastHour.Total() != 0 || got.Total.Late != 8 {
+		t.Errorf("two hours later: %+v", got)
+	}
+	q := &Pool{}
+	q.view = poolstatus.View{At: at}
+	q.noteWaits(&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, at)
+	if q.waits != nil {
+		t.Error("a pool without a target wait has no late jobs")
+	}
+}
+
+// TestRemember: only a new operator goes by what the status says of the queue.
+func TestRemember(t *testing.T) {
+	t.Parallel()
+	p := &Pool{}
+	p.Remember(time.Minute)
+	p.used = &Spec{}
+	p.Remember(time.Hour)
+	if p.oldest != time.Minute {
+		t.Errorf("oldest %v, want 1m", p.oldest)
 	}
 }
 

@@ -46,6 +46,8 @@ type Pool struct {
 	failingSince time.Time // when the current run of failed reconciles began; zero if the last one succeeded
 
 	outcomes  *outcome.Window // what became of jobs; nil until telemetry has counted one
+	waits     *outcome.Waits  // which jobs started late; nil until one was queued or running
+	oldest    time.Duration   // how long jobs may have waited that are queued when waits begins
 	slowStart bool            // pods take longer to start than a job may wait
 
 	conditions []Condition      // that the status shows, as far as metrics report them
@@ -192,6 +194,14 @@ func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.
 	}
 	remaining = p.heldAt.Add(poolstatus.Calm).Sub(now)
 	return remaining > 0, remaining
+}
+
+// Remember notes how long the oldest queued job had waited by the pool's status, unless the pool has been decided on: a new
+// operator knows of the queue's past only that.
+func (p *Pool) Remember(oldest time.Duration) {
+	if p.used == nil {
+		p.oldest = oldest
+	}
 }
 
 // Trouble is what the conditions show to keep pods from starting.

@@ -3,6 +3,7 @@ package backlog
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,22 @@ func TestFunctionsAndServers(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" || left != 0 {
 					t.Error(left, diff)
 				}
+				sample, _ := w.Sample(poolA, time.Now())
+				var queues []QueueSample
+				for _, q := range sample.Queues {
+					if q.AsOf.IsZero() || !q.LostAt.IsZero() {
+						t.Errorf("times of %+v", q)
+					}
+					q.AsOf = time.Time{}
+					queues = append(queues, q)
+				}
+				wantQueues := []QueueSample{
+					{Function: "f", Server: netip.MustParseAddrPort(addrOne), Total: 5, Running: 2},
+					{Function: "f", Server: netip.MustParseAddrPort(addrTwo), Total: 1},
+				}
+				if diff := cmp.Diff(wantQueues, queues, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+					t.Errorf("queues of the sample (-want +got):\n%s", diff)
+				}
 				two.set(func(s *fakeServer) { s.refuse = true })
 				two.cut()
 				one.set(func(s *fakeServer) { delete(s.functions, "other") })
@@ -52,6 +69,10 @@ func TestFunctionsAndServers(t *testing.T) {
 					if f.Server != addrOne || f.Name == "other" {
 						t.Errorf("after a server fell silent and a function vanished: %+v", got)
 					}
+				}
+				sample, _ = w.Sample(poolA, time.Now())
+				if len(sample.Queues) != 2 || sample.Queues[1].LostAt.IsZero() {
+					t.Errorf("the lost connection is not noted: %+v", sample.Queues)
 				}
 				servers, left := w.Servers(100)
 				if len(servers) != 2 || left != 0 || !servers[0].Up || servers[1].Up || servers[1].State != StateRefused {

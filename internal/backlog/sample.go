@@ -12,6 +12,7 @@ import (
 type Sample struct {
 	Time      time.Time
 	Functions []FunctionSample // in the order of the subscription
+	Queues    []QueueSample    // of each function at each job server that has answered and isn't left out
 	Pods      []PodSample      // the pods of SetPods that telemetry came from, in that order
 	Servers   []ServerSample   // in the order of the subscription, then by address
 
@@ -54,6 +55,16 @@ type FunctionSample struct {
 	// Counters are what the pool's pods did for this function by telemetry. They never go back while the pool is watched: what a pod had counted before the
 	// pool was watched isn't in them, what an ended pod counted stays.
 	Counters telemetry.Counters
+}
+
+// QueueSample is the last good answer of one job server on one function.
+type QueueSample struct {
+	Function       string
+	Server         netip.AddrPort
+	AsOf           time.Time
+	Total, Running int64
+	// LostAt is when the connection to the job server was last lost, zero if never.
+	LostAt time.Time
 }
 
 // PodSample is what telemetry says of one pod.
@@ -147,6 +158,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		Time: now, Excess: p.excess,
 		Functions: make([]FunctionSample, len(p.functions)),
 		Servers:   make([]ServerSample, 0, max(len(p.targets), len(p.links))),
+		Queues:    make([]QueueSample, 0, len(p.links)*len(p.functions)),
 	}
 	for i, f := range p.functions {
 		out.Functions[i] = FunctionSample{Name: f, Counters: p.sums[i]}
@@ -173,6 +185,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 			}
 			if !s.LeftOut {
 				l.addTo(out.Functions, s.Fresh)
+				out.Queues = l.appendTo(out.Queues)
 			}
 		}
 		if t.state == StateOK || t.paused {
@@ -264,6 +277,20 @@ func (l *link) addTo(functions []FunctionSample, fresh bool) {
 		}
 		f.Workers += int64(c.workers)
 	}
+}
+
+// appendTo appends the last good figures, if there are any.
+func (l *link) appendTo(queues []QueueSample) []QueueSample {
+	for _, c := range l.cells {
+		if !c.known {
+			continue
+		}
+		queues = append(queues, QueueSample{
+			Function: c.name, Server: l.addr, AsOf: c.asOf, LostAt: l.srv.lostAt,
+			Total: int64(c.total), Running: int64(min(c.running, c.total)),
+		})
+	}
+	return queues
 }
 
 // Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's busy slots work on which function, by the job servers' count of

@@ -174,11 +174,25 @@ func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
 	row("Mode", "%s", policy.Mode(&pool.Spec))
 	row("Queue", "%d queued, %d running, the oldest has waited for %s (target %s)", status.Queue.Queued, status.Queue.Running,
 		time.Duration(status.Queue.OldestWaitSeconds)*time.Second, targetWait(&pool.Spec))
+	if h := status.LastHour; h != nil {
+		row("Last hour", "%s", lastHour(h))
+	}
 	row("Decision", "%s: %s", cli.Printable(status.Decision.Reason), cli.Printable(status.Decision.Message))
 	if status.LastScaleTime != nil {
 		row("Last scaled", "%s (%s ago)", status.LastScaleTime.UTC().Format(time.RFC3339), duration.HumanDuration(o.now.Sub(status.LastScaleTime.Time)))
 	}
 	p.keep(table.Flush())
+}
+
+// lastHour describes what became of the jobs of the last hour.
+func lastHour(h *v1alpha1.OutcomeStatus) string {
+	text := fmt.Sprintf("%d completed, %d failed, %d requeued", h.Completed, h.Failed, h.Requeued)
+	if h.Started > 0 {
+		percent := func(n int64) float64 { return 100 * float64(n) / float64(h.Started) }
+		text += fmt.Sprintf("; %d started, %.1f%% late (%.1f%% to %.1f%%)",
+			h.Started, percent(h.Late), percent(h.LateAtLeast), percent(h.LateAtMost))
+	}
+	return text
 }
 
 // bounds describes the bounds in force, with the schedules that set them.

@@ -21,7 +21,8 @@ func TestExplain(t *testing.T) {
 		Spec:       v1alpha1.GearmanWorkerPoolSpec{Function: "resize", Servers: []v1alpha1.ServerAddress{"gearmand", "other:4731"}, MaxReplicas: 50},
 		Status: v1alpha1.GearmanWorkerPoolStatus{
 			ObservedGeneration: 3, Functions: "resize", Replicas: 4, ReadyReplicas: 3, DesiredReplicas: 7,
-			Queue: v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
+			Queue:    v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
+			LastHour: &v1alpha1.OutcomeStatus{Completed: 990, Failed: 10, Requeued: 1, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36},
 			Decision: v1alpha1.DecisionStatus{
 				Reason: "TargetWait", Message: "queued jobs would start later than the target wait",
 				Terms: map[string]int64{"queued": 120, "missingMilliSlots": 2750, "jobMilliseconds": 1500, "futureTerm": 9},
@@ -56,6 +57,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        0 to 50
 Mode:          Auto
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 30s)
+Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 `},
@@ -75,6 +77,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        2 to 8 (schedule night; the spec says 0 to 50)
 Mode:          DryRun
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 5 queued jobs for each replica)
+Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 `},
@@ -86,6 +89,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        0 to 50
 Mode:          Auto
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 30s)
+Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 

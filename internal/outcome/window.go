@@ -54,6 +54,13 @@ type Window struct {
 	slots   [buckets]Counts
 	current int64 // number of the newest bucket since 1970
 	failing bool
+	starts  *starts // nil until a job has started
+}
+
+// starts are the jobs that started, as Window keeps its counts.
+type starts struct {
+	total Started
+	slots [buckets]Started
 }
 
 // Observe takes the counters' present state. What they showed at first was counted before the window was started.
@@ -79,6 +86,9 @@ func (w *Window) advance(now time.Time) {
 	}
 	for i := max(w.current+1, n-buckets+1); i <= n; i++ {
 		w.slots[i%buckets] = Counts{}
+		if w.starts != nil {
+			w.starts.slots[i%buckets] = Started{}
+		}
 	}
 	w.current = n
 }
@@ -121,6 +131,39 @@ func (w *Window) usual() Counts {
 
 // Total is what was counted since the window was started. It never goes back.
 func (w *Window) Total() Counts { return w.total }
+
+// ObserveStarted takes the present state of what Waits counts.
+func (w *Window) ObserveStarted(now time.Time, total Started) {
+	if w.starts == nil {
+		if total == (Started{}) {
+			return
+		}
+		w.starts = &starts{}
+	}
+	w.advance(now)
+	s := w.starts
+	at := &s.slots[w.current%buckets]
+	*at = at.Add(total.Sub(s.total))
+	s.total = total
+}
+
+// StartedLastHour are the jobs that started in the last 55 to 60 minutes.
+func (w *Window) StartedLastHour() (sum Started) {
+	if w.starts != nil {
+		for _, s := range w.starts.slots {
+			sum = sum.Add(s)
+		}
+	}
+	return sum
+}
+
+// StartedTotal are the jobs that started since the window was started.
+func (w *Window) StartedTotal() Started {
+	if w.starts == nil {
+		return Started{}
+	}
+	return w.starts.total
+}
 
 // LastHour is what was counted in the last 55 to 60 minutes.
 func (w *Window) LastHour() Counts { return w.recent().Add(w.usual()) }

@@ -1,6 +1,7 @@
 package poolstatus
 
 import (
+	"math"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -15,11 +16,15 @@ type Figures struct {
 	Boot            int64 // ms
 	Jobs            int64 // ms, summed over the functions
 	Ended, Failed   int64 // jobs of the last hour
+	Late            int64 // jobs of the last hour that started late
 }
 
 // FiguresOf returns the figures of a view.
 func FiguresOf(v *View) Figures {
 	f := Figures{Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds(), Ended: v.LastHour.Completed, Failed: v.LastHour.Failed}
+	if v.Starts != nil {
+		f.Late = int64(math.Round(v.Starts.LastHour.Late))
+	}
 	for _, jt := range v.Learnt.JobTimes {
 		f.Jobs += jt.Time.Milliseconds()
 	}
@@ -30,7 +35,7 @@ func FiguresOf(v *View) Figures {
 func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 	f := Figures{Queued: s.Queue.Queued, Running: s.Queue.Running}
 	if s.LastHour != nil {
-		f.Ended, f.Failed = s.LastHour.Completed, s.LastHour.Failed
+		f.Ended, f.Failed, f.Late = s.LastHour.Completed, s.LastHour.Failed, s.LastHour.Late
 	}
 	if s.Measured != nil {
 		f.Boot = s.Measured.BootMilliseconds
@@ -44,7 +49,7 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 // Moved reports whether any figure has changed enough to be written.
 func (f Figures) Moved(to Figures) bool {
 	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs) ||
-		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed)
+		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed) || moved(f.Late, to.Late)
 }
 
 // moved reports a change of more than a tenth, or from or to zero.

@@ -76,6 +76,9 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 	}
 	if h := v.LastHour; v.JobsTotal != (outcome.Counts{}) {
 		status.LastHour = &v1alpha1.OutcomeStatus{Completed: h.Completed, Failed: h.Failed, Requeued: h.Requeued}
+		if v.Starts != nil {
+			fillStarts(status.LastHour, v.Starts.LastHour)
+		}
 	}
 	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.Sample.Servers))
 	for i := range v.Sample.Servers {
@@ -95,6 +98,18 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 		}
 		status.Measured = l
 	}
+}
+
+// fillStarts rounds so that the bounds stay bounds.
+func fillStarts(out *v1alpha1.OutcomeStatus, s outcome.Started) {
+	out.Started, out.Late = int64(math.Round(s.Total())), int64(math.Round(s.Late))
+	out.LateAtLeast = min(int64(math.Floor(s.LateMin)), out.Late)
+	out.LateAtMost = min(max(int64(math.Ceil(s.LateMax)), out.Late), max(out.Started, out.Late))
+}
+
+// OldestWait reads back how long the oldest queued job had waited when the status was written.
+func OldestWait(s *v1alpha1.GearmanWorkerPoolStatus) time.Duration {
+	return time.Duration(max(0, s.Queue.OldestWaitSeconds)) * time.Second
 }
 
 // Learnt reads back what a status keeps for the next operator.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -52,6 +53,9 @@ func TestBuild(t *testing.T) {
 	if terms["loadMilliSlots"] != 1500 {
 		t.Errorf("terms: %v", terms)
 	}
+	if old := OldestWait(got); old != 90*time.Second {
+		t.Errorf("the oldest wait that the next operator reads back: %v", old)
+	}
 	got.Conditions, got.Decision.Terms = nil, nil
 	want := &v1alpha1.GearmanWorkerPoolStatus{
 		ObservedGeneration: 3, Functions: "f,g", Mode: v1alpha1.ModeAuto, Pods: "4/4", Replicas: 5, ReadyReplicas: 4, Selector: "s=1", DesiredReplicas: 4,
@@ -72,6 +76,33 @@ func TestBuild(t *testing.T) {
 	}
 	if got := Build(got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
+	}
+}
+
+// TestLastHour: the bounds of late jobs stay bounds when they are rounded.
+func TestLastHour(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		started outcome.Started
+		want    v1alpha1.OutcomeStatus
+	}{
+		"outwards":             {outcome.Started{InTime: 90.4, Late: 10.1, LateMin: 8.9, LateMax: 12.1}, v1alpha1.OutcomeStatus{Started: 101, Late: 10, LateAtLeast: 8, LateAtMost: 13}},
+		"no more than started": {outcome.Started{InTime: 0.2, Late: 9.7, LateMin: 9.7, LateMax: 9.9}, v1alpha1.OutcomeStatus{Started: 10, Late: 10, LateAtLeast: 9, LateAtMost: 10}},
+		"none":                 {outcome.Started{InTime: 7}, v1alpha1.OutcomeStatus{Started: 7}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := someFacts()
+			f.View.JobsTotal, f.View.Starts = outcome.Counts{Completed: 1}, &Starts{LastHour: tt.started}
+			got := Build(&v1alpha1.GearmanWorkerPoolStatus{}, f)
+			if diff := cmp.Diff(&tt.want, got.LastHour); diff != "" {
+				t.Errorf("last hour (-want +got):\n%s", diff)
+			}
+			if FiguresOf(&f.View) != FiguresIn(got) {
+				t.Errorf("figures of the view %+v, of the status %+v", FiguresOf(&f.View), FiguresIn(got))
+			}
+		})
 	}
 }
 

@@ -17,14 +17,20 @@ type View struct {
 	At                       time.Time
 	Decision                 scaling.Decision
 	MinReplicas, MaxReplicas int32          // of the policy then
-	Sample                   backlog.Sample // without its functions
+	Sample                   backlog.Sample // without its functions and queues
 	Queued, Running          int64          // summed over them
 	Learnt                   scaling.Learnt
 
 	LastHour, JobsTotal outcome.Counts // what became of jobs in the last hour, and since the pool is watched
 	Failing             bool           // more jobs fail than usual
 	TargetWait          time.Duration  // of the policy then; 0 if the pool scales by jobsPerReplica alone
+	Starts              *Starts        // nil if no job has started that telemetry tells of
 	SlowStart           bool           // pods take longer to start than TargetWait
+}
+
+// Starts are the jobs that started in the last hour, and since the pool is watched. They are never changed.
+type Starts struct {
+	LastHour, Total outcome.Started
 }
 
 // NewView is the view of a decision that was taken on a sample.
@@ -34,7 +40,7 @@ func NewView(at time.Time, d scaling.Decision, p scaling.Policy, sample backlog.
 		v.Queued += f.Queued
 		v.Running += max(0, f.Running)
 	}
-	sample.Functions = nil
+	sample.Functions, sample.Queues = nil, nil
 	v.Sample = sample
 	return v
 }

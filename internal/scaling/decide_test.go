@@ -8,6 +8,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestStateOfAFunction: what others read of the state.
+func TestStateOfAFunction(t *testing.T) {
+	t.Parallel()
+	s := NewState(Learnt{}, time.Unix(1_700_000_000, 0))
+	s.Functions = []Function{{Name: "f", Stuck: 3, Mean: 1.5}}
+	if stuck, seconds := s.Waiting("f"); stuck != 3 || seconds != 1.5 {
+		t.Errorf("waiting of f: %d stuck, %v s", stuck, seconds)
+	}
+	if stuck, seconds := s.Waiting("g"); stuck != 0 || seconds != 0 {
+		t.Errorf("waiting of an unknown function: %d stuck, %v s", stuck, seconds)
+	}
+	if age := s.Age(time.Unix(1_700_000_000, 0).Add(time.Minute)); age != time.Minute {
+		t.Errorf("age %v", age)
+	}
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

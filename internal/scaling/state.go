@@ -131,6 +131,19 @@ func (s *State) Learnt() Learnt {
 	return l
 }
 
+// Age is for how long the state has been kept at a time.
+func (s *State) Age(now time.Time) time.Duration { return now.Sub(s.Epoch) }
+
+// Waiting returns how many queued jobs of a function free slots were not given, and the mean time of its jobs in seconds.
+func (s *State) Waiting(function string) (stuck int64, jobSeconds float64) {
+	for i := range s.Functions {
+		if f := &s.Functions[i]; f.Name == function {
+			return f.Stuck, f.Mean
+		}
+	}
+	return 0, 0
+}
+
 // Clone returns a copy that shares no memory with s.
 func (s *State) Clone() State {
 	t := *s

@@ -13,6 +13,9 @@ type Ours struct {
 	Policy scaling.Policy // TargetWait, JobTimeHint and what else a user would set; the simulator adds the rest
 	// At gives the policy of the moment instead, where it changes (schedules).
 	At func(time.Time) scaling.Policy
+	// Measure has the operator's own estimate of late jobs follow the run, see Estimate.
+	Measure bool
+	waits   waits
 
 	state    scaling.State
 	decision scaling.Decision
@@ -53,12 +56,14 @@ func (o *Ours) start(s *Simulator) {
 	o.answers, o.answered, o.silent, o.told = make([]bool, s.w.Servers), make([]float64, s.w.Servers), make([]bool, s.w.Servers), -1e9
 	o.total, o.running = make([]int, len(s.total)), make([]int, len(s.total))
 	o.plans, o.index, o.wantLess = scaling.PlanState{}, map[string]int32{}, -1
+	o.waits = waits{}
 }
 
 // restart is what happens when the operator starts anew: it knows what it wrote to the status, and every pod.
 func (o *Ours) restart(s *Simulator) {
 	o.state = scaling.NewState(o.state.Learnt(), at(s.now))
 	o.plans = scaling.PlanState{}
+	o.waits.restart()
 }
 
 func (o *Ours) step(s *Simulator) float64 {
@@ -76,6 +81,9 @@ func (o *Ours) step(s *Simulator) float64 {
 	o.policy.Tick = time.Duration(tick * float64(time.Second))
 	o.look(s)
 	o.decision, o.state = scaling.Decide(o.policy, o.state, o.sample, at(s.now))
+	if o.Measure {
+		o.waits.observe(s, o)
+	}
 	o.plan(s)
 	if s.spec == 0 {
 		return s.now + 1

@@ -272,7 +272,19 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: failed
       type:
         scalar: numeric
+    - name: late
+      type:
+        scalar: numeric
+    - name: lateAtLeast
+      type:
+        scalar: numeric
+    - name: lateAtMost
+      type:
+        scalar: numeric
     - name: requeued
+      type:
+        scalar: numeric
+    - name: started
       type:
         scalar: numeric
 - name: com.github.gearman-operator.gearman-operator.api.v1alpha1.PodRemovalPolicy

@@ -13,6 +13,16 @@ type OutcomeStatusApplyConfiguration struct {
 	Failed *int64 `json:"failed,omitempty"`
 	// Requeued is the number of jobs that a worker returned to the job server.
 	Requeued *int64 `json:"requeued,omitempty"`
+	// Started is the number of jobs that started, estimated from polls and telemetry. Unset if the pool scales by
+	// jobsPerReplica alone.
+	Started *int64 `json:"started,omitempty"`
+	// Late is the number of them that started later than targetWaitSeconds after their arrival, estimated.
+	Late *int64 `json:"late,omitempty"`
+	// LateAtLeast and LateAtMost bound Late: the operator sees neither the arrival nor the start of a job, only how many
+	// there were between two polls. They hold for jobs of one priority.
+	LateAtLeast *int64 `json:"lateAtLeast,omitempty"`
+	// LateAtMost is the upper bound of Late.
+	LateAtMost *int64 `json:"lateAtMost,omitempty"`
 }
 
 // OutcomeStatusApplyConfiguration constructs a declarative configuration of the OutcomeStatus type for use with
@@ -42,5 +52,37 @@ func (b *OutcomeStatusApplyConfiguration) WithFailed(value int64) *OutcomeStatus
 // If called multiple times, the Requeued field is set to the value of the last call.
 func (b *OutcomeStatusApplyConfiguration) WithRequeued(value int64) *OutcomeStatusApplyConfiguration {
 	b.Requeued = &value
+	return b
+}
+
+// WithStarted sets the Started field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Started field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithStarted(value int64) *OutcomeStatusApplyConfiguration {
+	b.Started = &value
+	return b
+}
+
+// WithLate sets the Late field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Late field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithLate(value int64) *OutcomeStatusApplyConfiguration {
+	b.Late = &value
+	return b
+}
+
+// WithLateAtLeast sets the LateAtLeast field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LateAtLeast field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithLateAtLeast(value int64) *OutcomeStatusApplyConfiguration {
+	b.LateAtLeast = &value
+	return b
+}
+
+// WithLateAtMost sets the LateAtMost field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LateAtMost field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithLateAtMost(value int64) *OutcomeStatusApplyConfiguration {
+	b.LateAtMost = &value
 	return b
 }

@@ -1,0 +1,199 @@
+package outcome
+
+import (
+	"math"
+	"net/netip"
+)
+
+const (
+	// lateTelemetry is by how many seconds telemetry may be behind the job servers' figures.
+	lateTelemetry = 20
+	// settled is after how many seconds jobs that telemetry has not reported will not be reported.
+	settled = 120
+	// smoothing is over how many seconds the running jobs of a queue are averaged, ratePeriod the same
+	// for the rate at which jobs end.
+	smoothing  = 30
+	ratePeriod = 5
+	// heldBack is for how many seconds jobs that ended may be of one that another figure shows soon.
+	heldBack = 0.5
+)
+
+// function is what is known of one function over all job servers.
+type function struct {
+	name   string
+	gone   bool
+	at     float64 // of the last sample
+	ended  int64   // as telemetry reported then
+	lately float64 // jobs that ended before it, since the sample before
+	rate   float64 // jobs that end in a second
+	queues []queue
+
+	// Jobs that have ended by the job servers' figures and not yet by telemetry (older ones, and those
+	// since lentAt), and the reverse.
+	borrowed [2]float64
+	lentAt   float64
+	reserve  float64
+
+	// Running jobs that telemetry does not report: the fewest since turnedAt, and of the time before.
+	running  float64 // in the last sample
+	untold   [2]float64
+	turnedAt float64
+}
+
+func (f *function) find(server netip.AddrPort) *queue {
+	for i := range f.queues {
+		if q := &f.queues[i]; q.server == server {
+			return q
+		}
+	}
+	return nil
+}
+
+// claim is one queue's share of the jobs that ended.
+type claim struct {
+	q        *queue
+	answered bool
+	lost     bool    // the connection was lost since the last report
+	must     float64 // ended, since there are fewer jobs
+	should   float64 // ended, since fewer run
+	weight   float64
+	expect   float64
+}
+
+// share divides the jobs that ended since the last sample among the queues. Telemetry counts them
+// over all job servers, and not at the same moment as these report. So each queue first gets what its
+// own figures show, then those whose server has not answered get their usual share. What is left
+// belongs to jobs that arrived and ended between two polls.
+func (f *function) share(in *FunctionQueues, reports []report, at float64) {
+	left, lately := f.news(in, reports, at)
+	claims, weights := f.claims(reports, at)
+	if len(claims) == 0 {
+		return
+	}
+	pool := left + f.reserve
+	needs, soft, vanished := 0., 0., 0.
+	for i := range claims {
+		c := &claims[i]
+		if c.answered {
+			pool += c.expect // what it was given before it answered
+		}
+		c.expect += left * c.weight / weights
+		needs += c.must
+		soft += c.should
+		if c.lost {
+			vanished += c.must
+		}
+	}
+	if needs > pool {
+		pool += f.borrow(needs-pool-vanished, lately, in.JobSeconds)
+	}
+	pMust, pool := take(pool, needs)
+	pShould, pool := take(pool, soft)
+	silent, above := 0., 0.
+	for i := range claims {
+		c := &claims[i]
+		if c.answered {
+			c.q.ended = pMust*c.must + pShould*c.should
+			c.expect = max(0, c.expect-c.q.ended)
+			above += c.expect
+		} else {
+			silent += c.expect
+		}
+	}
+	pSilent, pool := take(pool, silent)
+	f.reserve = min(pool, f.rate*heldBack+1+math.Sqrt(silent))
+	pool -= f.reserve
+	for i := range claims {
+		switch c := &claims[i]; {
+		case !c.answered:
+			c.q.ended += pSilent * c.expect
+		case above > 0:
+			c.q.ended += pool * c.expect / above
+		default:
+			c.q.ended += pool * c.weight / weights
+		}
+	}
+}
+
+// take takes as much of n out of the pool as it has, and returns which part of n that is.
+func take(pool, n float64) (part, left float64) {
+	if n <= pool {
+		return 1, pool - n
+	}
+	return pool / n, 0
+}
+
+// news returns how many jobs ended since the last sample that the job servers' figures have not shown
+// before, and how many ended between the two samples before.
+func (f *function) news(in *FunctionQueues, reports []report, at float64) (left, lately float64) {
+	dt := at - f.at
+	left, lately = max(0, float64(in.Ended-f.ended)), f.lately
+	f.ended, f.lately = in.Ended, left
+	left += f.foreign(in, reports, at) * dt / max(in.JobSeconds, 1e-3)
+	if dt > 0 {
+		f.rate += min(1, dt/ratePeriod) * (left/dt - f.rate)
+	}
+	if at-f.lentAt > settled {
+		f.borrowed, f.lentAt = [2]float64{f.borrowed[1], 0}, at
+	}
+	for i := range f.borrowed {
+		paid := min(left, f.borrowed[i])
+		f.borrowed[i] -= paid
+		left -= paid
+	}
+	return left, lately
+}
+
+// foreign is how many jobs other workers run: those that telemetry has not reported for a while.
+func (f *function) foreign(in *FunctionQueues, reports []report, at float64) float64 {
+	running := 0.
+	for i := range reports {
+		running += reports[i].running
+	}
+	// A job that began a moment ago is not in telemetry yet.
+	untold := max(0, min(running, f.running)-in.Busy)
+	f.running = running
+	if at-f.turnedAt > lateTelemetry {
+		f.untold, f.turnedAt = [2]float64{f.untold[1], untold}, at
+	}
+	f.untold[1] = min(f.untold[1], untold)
+	return min(f.untold[0], f.untold[1])
+}
+
+// claims returns what each queue's own figures show, and the sum of the weights.
+func (f *function) claims(reports []report, at float64) (claims []claim, weights float64) {
+	claims = make([]claim, 0, len(reports))
+	for i := range reports {
+		r := &reports[i]
+		q := f.find(r.server)
+		if q == nil {
+			continue
+		}
+		c := claim{q: q, answered: r.at > q.at}
+		if c.answered {
+			c.must = max(0, q.total-r.total)
+			c.should = max(0, q.running-r.running-c.must)
+			q.usual += min(1, (at-f.at)/smoothing) * (r.running - q.usual)
+			c.expect = q.ended
+			c.lost = r.lostAt > q.at
+			q.ended = 0
+		}
+		c.weight = q.usual + 1e-3
+		weights += c.weight
+		claims = append(claims, c)
+	}
+	return claims, weights
+}
+
+// borrow counts jobs as ended that telemetry has not reported: it is late, or another worker ran
+// them. No more than can have ended.
+func (f *function) borrow(n, lately, jobSeconds float64) float64 {
+	runs := 0.
+	for i := range f.queues {
+		runs += f.queues[i].running
+	}
+	most := runs*(1+lateTelemetry/max(jobSeconds, 0.1)) + lately
+	n = max(0, min(n, most-f.borrowed[0]-f.borrowed[1]))
+	f.borrowed[1] += n
+	return n
+}

@@ -1,0 +1,153 @@
+package outcome
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Started are numbers of jobs that started, by their wait.
+type Started struct {
+	// InTime waited no longer than the target, Late longer, by the best estimate.
+	InTime, Late float64
+	// LateMin and LateMax bound Late: polls see neither the arrival nor the start of a job, only how
+	// many there were between two of them. The bounds hold if a job server hands out the jobs of a
+	// function in the order of their arrival.
+	LateMin, LateMax float64
+}
+
+// Add returns the sum.
+func (s Started) Add(o Started) Started {
+	return Started{
+		InTime: s.InTime + o.InTime, Late: s.Late + o.Late,
+		LateMin: s.LateMin + o.LateMin, LateMax: s.LateMax + o.LateMax,
+	}
+}
+
+// Sub returns what was counted since an earlier state of the same counts.
+func (s Started) Sub(earlier Started) Started {
+	return Started{
+		InTime: s.InTime - earlier.InTime, Late: s.Late - earlier.Late,
+		LateMin: s.LateMin - earlier.LateMin, LateMax: s.LateMax - earlier.LateMax,
+	}
+}
+
+// Total is the number of jobs that started.
+func (s Started) Total() float64 { return s.InTime + s.Late }
+
+// LateShare is the share of late jobs among those that started, from 0 to 1. It is 0 if none started.
+func (s Started) LateShare() float64 {
+	if total := s.Total(); total > 0 {
+		return s.Late / total
+	}
+	return 0
+}
+
+// Queue is what one job server reported last of one function.
+type Queue struct {
+	Server         netip.AddrPort
+	AsOf           time.Time // of the report
+	Total, Running int64     // jobs queued or running, and running
+	// LostAt is when the connection was last lost, zero if never: jobs that are missing after that may
+	// be lost, and did not end.
+	LostAt time.Time
+}
+
+// FunctionQueues are the queues of one function.
+type FunctionQueues struct {
+	Name string
+	// Ended is how many jobs completed or failed so far on all job servers together, by telemetry.
+	Ended int64
+	// Busy is how many jobs run by telemetry, JobSeconds the mean time of a job.
+	Busy, JobSeconds float64
+	// Stuck is how many queued jobs cannot start yet, such as those whose time has not come. They do
+	// not wait.
+	Stuck  int64
+	Queues []Queue
+}
+
+// Waits estimates how many jobs start in time and how many late. It follows each queue by cohorts,
+// jobs that arrived between two polls. Arrivals are the change of a queue's jobs and those that ended
+// (telemetry counts them); starts are what the queue is shorter than with these arrivals. The oldest
+// jobs start first. The zero value is ready to use.
+type Waits struct {
+	epoch     time.Time
+	last      float64 // time of the last observation
+	started   Started
+	functions []function
+}
+
+// startup is for how many seconds a queue that is seen for the first time may be older than that.
+const startup = 60
+
+// Started is what was counted since the first observation. It never goes back.
+func (w *Waits) Started() Started { return w.started }
+
+// Observe takes what the job servers reported last. oldest is how long jobs may have waited that are
+// queued when a job server first reports.
+func (w *Waits) Observe(now time.Time, target, oldest time.Duration, functions []FunctionQueues) {
+	if w.epoch.IsZero() {
+		w.epoch = now
+	}
+	at := max(w.last, now.Sub(w.epoch).Seconds())
+	for i := range w.functions {
+		w.functions[i].gone = true
+	}
+	for i := range functions {
+		w.observe(&functions[i], at, target.Seconds(), oldest.Seconds())
+	}
+	w.functions = slices.DeleteFunc(w.functions, func(f function) bool { return f.gone })
+	w.last = at
+}
+
+func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64) {
+	i := slices.IndexFunc(w.functions, func(f function) bool { return f.name == in.Name })
+	if i < 0 {
+		i = len(w.functions)
+		w.functions = append(w.functions, function{name: in.Name, ended: in.Ended, at: at})
+	}
+	f := &w.functions[i]
+	f.gone = false
+	queued := int64(0)
+	for k := range in.Queues {
+		queued += in.Queues[k].queued()
+	}
+	for k := range f.queues {
+		f.queues[k].gone = true
+	}
+	reports := make([]report, 0, len(in.Queues))
+	for k := range in.Queues {
+		q := &in.Queues[k]
+		known := slices.ContainsFunc(reports, func(r report) bool { return r.server == q.Server })
+		if known || !q.Server.IsValid() || q.AsOf.IsZero() {
+			continue
+		}
+		r := report{
+			server: q.Server, at: q.AsOf.Sub(w.epoch).Seconds(), lostAt: q.LostAt.Sub(w.epoch).Seconds(),
+			total: float64(max(0, q.Total)), running: float64(max(0, min(q.Running, q.Total))),
+		}
+		if queued > 0 {
+			r.stuck = float64(in.Stuck) * float64(q.queued()) / float64(queued)
+		}
+		reports = append(reports, r)
+	}
+	f.share(in, reports, at)
+	for k := range reports {
+		r := &reports[k]
+		switch q := f.find(r.server); {
+		case q == nil && at <= startup:
+			f.queues = append(f.queues, newQueue(r, r.at-oldest))
+		case q == nil:
+			f.queues = append(f.queues, newQueue(r, w.last))
+		default:
+			q.gone = false
+			if r.at > q.at {
+				w.started = w.started.Add(q.take(r, target))
+			}
+		}
+	}
+	f.queues = slices.DeleteFunc(f.queues, func(q queue) bool { return q.gone })
+	f.at = at
+}
+
+func (q *Queue) queued() int64 { return max(0, q.Total-max(0, q.Running)) }

@@ -1,0 +1,196 @@
+package outcome
+
+import (
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+var servers = []netip.AddrPort{
+	netip.MustParseAddrPort("192.0.2.1:4730"), netip.MustParseAddrPort("192.0.2.2:4730"), netip.MustParseAddrPort("192.0.2.3:4730"),
+}
+
+// poll is what one job server and telemetry report, a second after the poll before.
+type poll struct {
+	total, running int64
+	ended          int64 // since the poll before
+	stuck          int64
+	busy           float64 // by telemetry; negative: as many as run
+	lost, silent   bool
+	times          int // how often the same comes in a row; 0: once
+}
+
+// follow plays polls of one job server and returns what was counted. The target wait is 10 s, a job takes 2 s.
+func follow(oldest time.Duration, polls []poll) (w Waits) {
+	now, asOf, ended := start, start, int64(0)
+	for _, p := range polls {
+		for range max(1, p.times) {
+			now = now.Add(time.Second)
+			if !p.silent {
+				asOf = now
+			}
+			ended += p.ended
+			lostAt := time.Time{}
+			if p.lost {
+				lostAt = now.Add(-time.Millisecond)
+			}
+			busy := p.busy
+			if busy < 0 {
+				busy = float64(p.running)
+			}
+			w.Observe(now, 10*time.Second, oldest, []FunctionQueues{{
+				Name: "f", Ended: ended, Busy: busy, JobSeconds: 2, Stuck: p.stuck,
+				Queues: []Queue{{Server: servers[0], AsOf: asOf, Total: p.total, Running: p.running, LostAt: lostAt}},
+			}})
+		}
+	}
+	return w
+}
+
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	idle := poll{times: 100}
+	tests := map[string]struct {
+		oldest       time.Duration
+		polls        []poll
+		inTime, late float64
+		tolerance    float64 // for what is held back or spread
+	}{
+		"nothing": {polls: []poll{idle}},
+		"jobs wait too long": {
+			polls:  []poll{idle, {total: 8, times: 20}, {total: 8, running: 8, busy: -1}, {total: 8, running: 8, busy: -1, times: 2}, {ended: 8}, idle},
+			inTime: 0, late: 8,
+		},
+		"jobs start in time": {
+			polls:  []poll{idle, {total: 8, times: 5}, {total: 8, running: 8, busy: -1}, {ended: 8}, idle},
+			inTime: 8,
+		},
+		"the oldest first": { // 4 jobs, 9 s later 4 more; then one slot ends a job in 2 s
+			polls: []poll{
+				idle, {total: 4, times: 9}, {total: 8}, {total: 8, running: 4, busy: -1, times: 2}, {total: 4, running: 4, ended: 4, busy: -1},
+				{ended: 4}, idle,
+			},
+			inTime: 4 + 3.5, late: 0.5, tolerance: 0.6,
+		},
+		"short jobs that no poll sees": {
+			polls:  []poll{idle, {ended: 5, times: 20}, idle},
+			inTime: 100, tolerance: 4,
+		},
+		"telemetry comes three polls late": {
+			polls: []poll{
+				idle, {total: 9, times: 20}, {total: 9, running: 3, busy: -1}, {total: 6, running: 3}, {total: 3, running: 3},
+				{}, {ended: 9}, idle,
+			},
+			late: 9,
+		},
+		"a requeued job counts once": {
+			polls: []poll{
+				idle, {total: 2, times: 5}, {total: 2, running: 2, busy: -1}, {total: 2, running: 1, busy: -1, times: 20},
+				{total: 2, running: 2, busy: -1}, {ended: 2}, idle,
+			},
+			inTime: 2,
+		},
+		"the job server lost its queue": {
+			polls: []poll{idle, {total: 50, times: 20}, {lost: true}, idle},
+		},
+		"somebody drops a queue without a worker": {
+			polls: []poll{idle, {total: 50, times: 20}, {}, idle},
+		},
+		"other workers' jobs count": {
+			polls: []poll{idle, {total: 4, running: 4, times: 200}, idle},
+			// 4 slots, 2 s a job: 2 jobs in a second.
+			inTime: 4 + 2*200, tolerance: 60,
+		},
+		"jobs whose time has not come do not wait": {
+			polls: []poll{
+				idle, {total: 9, stuck: 9, times: 60}, {total: 9, stuck: 6}, {total: 9, running: 3, stuck: 6, busy: -1},
+				{total: 6, stuck: 6, ended: 3}, {total: 6, stuck: 6, times: 100},
+			},
+			inTime: 3,
+		},
+		"jobs that waited before the operator came": {
+			oldest: 40 * time.Second,
+			// Those that arrived in the last 40 s start all at once: a quarter of them is younger than 10 s.
+			polls:  []poll{{total: 40}, {total: 40, running: 40, busy: -1}, {ended: 40}, idle},
+			inTime: 9.5, late: 30.5, tolerance: 0.6,
+		},
+		"a silent job server": {
+			polls: []poll{
+				idle, {total: 8, times: 20}, {total: 8, running: 0, silent: true, times: 30}, {total: 8, running: 8, busy: -1},
+				{ended: 8}, idle,
+			},
+			late: 8,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := follow(tt.oldest, tt.polls)
+			got := w.Started()
+			if math.Abs(got.InTime-tt.inTime) > tt.tolerance+1e-6 || math.Abs(got.Late-tt.late) > tt.tolerance+1e-6 {
+				t.Errorf("in time %.2f, late %.2f; want %.2f and %.2f (give or take %.2f)", got.InTime, got.Late, tt.inTime, tt.late, tt.tolerance)
+			}
+			if got.LateMin > got.Late || got.Late > got.LateMax {
+				t.Errorf("late %.2f is outside its bounds %.2f to %.2f", got.Late, got.LateMin, got.LateMax)
+			}
+		})
+	}
+}
+
+func TestStarted(t *testing.T) {
+	t.Parallel()
+	a := Started{InTime: 3, Late: 1, LateMin: 0.5, LateMax: 2}
+	if a.LateShare() != 0.25 || a.Total() != 4 || (Started{}).LateShare() != 0 {
+		t.Errorf("share %v, total %v; without a job %v", a.LateShare(), a.Total(), Started{}.LateShare())
+	}
+	if a.Add(a).Sub(a) != a {
+		t.Errorf("added and taken off again: %+v, want %+v", a.Add(a).Sub(a), a)
+	}
+}
+
+// TestWaitsOfAnything feeds figures without sense: counts go on, never back, and stay within their bounds.
+func TestWaitsOfAnything(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var w Waits
+		now, ended := start, int64(0)
+		before := w.Started()
+		for range 300 {
+			now = now.Add(time.Duration(rng.IntN(9000)-1000) * time.Millisecond) // a clock may be set back
+			ended += int64(rng.IntN(20)) - 2
+			var in []FunctionQueues
+			for _, name := range []string{"f", "g"}[:1+rng.IntN(2)] {
+				f := FunctionQueues{Name: name, Ended: ended, Busy: float64(rng.IntN(9)), JobSeconds: float64(rng.IntN(4)), Stuck: int64(rng.IntN(30))}
+				for _, s := range servers[:1+rng.IntN(3)] {
+					f.Queues = append(f.Queues, Queue{
+						Server: s, AsOf: now.Add(-time.Duration(rng.IntN(5)) * time.Second), Total: int64(rng.IntN(500) * rng.IntN(2)),
+						Running: int64(rng.IntN(20) - 1), LostAt: now.Add(-time.Duration(rng.IntN(40)) * time.Second),
+					})
+				}
+				f.Queues = append(f.Queues, Queue{}) // a job server that has not answered yet
+				in = append(in, f)
+			}
+			w.Observe(now, 10*time.Second, time.Minute, in)
+			got := w.Started()
+			d := got.Sub(before)
+			if min(d.InTime, d.Late, d.LateMin, d.LateMax) < 0 {
+				t.Fatalf("seed %d: counts went back, from %+v to %+v", seed, before, got)
+			}
+			within := got.LateMin <= got.Late+1e-6 && got.Late <= got.LateMax+1e-6
+			if !within || math.IsNaN(got.InTime) || math.IsInf(got.Total(), 0) {
+				t.Fatalf("seed %d: not within bounds: %+v", seed, got)
+			}
+			before = got
+		}
+		for _, f := range w.functions {
+			for _, q := range f.queues {
+				if len(q.cohorts) > maxCohorts {
+					t.Fatalf("seed %d: %d cohorts", seed, len(q.cohorts))
+				}
+			}
+		}
+	}
+}
