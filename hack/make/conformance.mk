@@ -9,9 +9,11 @@ test-conformance: ## job servers x features: gearmantest, gearmand, Perl's Gearm
 	exit $$status
 
 .PHONY: test-interop
-test-interop: ## our clients and workers with libgearman's CLI, php-gearman and Perl's Gearman::Client (report in build/reports)
-	@mkdir -p $(REPORTS)
-	@status=0; go test ./test/interop -count=1 -v >$(REPORTS)/interop.log 2>&1 || status=$$?; \
+test-interop: ## our clients and workers with libgearman's CLI, php-gearman, Perl's Gearman::Client and npm's clients (report in build/reports)
+	@mkdir -p $(REPORTS) "$(CACHE)/interop-npm"
+	@cp test/interop/testdata/npm/package.json test/interop/testdata/npm/package-lock.json "$(CACHE)/interop-npm"
+	@cd "$(CACHE)/interop-npm" && npm ci --silent --ignore-scripts --no-audit --no-fund || { echo "test-interop: npm could not install test/interop/testdata/npm (Debian: nodejs, npm)" >&2; exit 1; }
+	@status=0; INTEROP_NPM="$(CACHE)/interop-npm" go test ./test/interop -count=1 -v >$(REPORTS)/interop.log 2>&1 || status=$$?; \
 	if [ $$status -ne 0 ]; then cat $(REPORTS)/interop.log >&2; else grep -E '^ *--- |not in ' $(REPORTS)/interop.log; fi; \
 	exit $$status
 

@@ -29,6 +29,7 @@ const (
 	events     feature = "events"     // the client shows status, data and warnings
 	exceptions feature = "exceptions" // the client gets the data of exceptions
 	background feature = "background" // the client tells the handle
+	submits    feature = "submits"    // the client submits background jobs as they were given
 	progress   feature = "progress"   // the worker sends status, data and warnings
 	throws     feature = "throws"     // the worker sends exceptions
 	uniqueTold feature = "uniqueTold" // the worker tells a job its unique key
@@ -62,7 +63,7 @@ func libraries() []library {
 			return []string{interpreter, "testdata/" + file, h, p}
 		}
 	}
-	return []library{
+	return append([]library{
 		{
 			name: "libgearman's CLI",
 			client: func(s *jobserver.Server, kind, function, unique string) []string {
@@ -111,7 +112,7 @@ func libraries() []library {
 				nothing:    "Gearman::Worker sends an empty result without the NUL behind the handle: gearmand waits for more, and takes nothing from it again",
 			},
 		},
-	}
+	}, npmLibraries()...)
 }
 
 // need skips a test for which the library has no means.

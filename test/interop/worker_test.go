@@ -144,6 +144,7 @@ func TestForeignBackgroundAndPriorities(t *testing.T) {
 	for _, l := range libraries() {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
+			l.need(t, submits)
 			s := jobserver.Gearmand(t)
 			want := []string{"high-background", "background", "low-background"}
 			for i := range want { // the last first

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
@@ -48,8 +50,10 @@ func TestBench(t *testing.T) {
 	apart := outage(t, &report, s, "a client for each call", true)
 	result["recovery_s"], result["goodput_after_vs_before_ratio"] = shared.recovery, shared.ratio
 	result["recovery_s_connection_for_each_call"] = apart.recovery
-	alone, beside := besideLarge(t, &report, s)
-	result["p99_ms_alone"], result["p99_ms_beside_large_result"] = alone, beside
+	q := besideLarge(t, &report, s)
+	result["p99_ms_alone"], result["p99_ms_beside_large_result"], result["p99_ms_beside_large_result_written"] = q.alone, q.beside, q.streamed
+	result["p99_ms_raw_alone"], result["p99_ms_raw_beside_large_result"] = q.rawAlone, q.rawBeside
+	result["p99_beside_large_result_vs_raw_ratio"] = round(q.beside / max(q.rawBeside, 0.01))
 	result["heap_mib_slow_consumer"] = slowConsumer(t, &report, s)
 	result["connects_per_s_refused"] = refused(t, &report, s)
 	line, err := json.Marshal(result)
@@ -200,8 +204,15 @@ func judge(report io.Writer, title string, answers []atomic.Int64, s size, back,
 	return recovered{recovery: round(recovery), ratio: round(after / max(before, 1))}
 }
 
-// besideLarge measures small calls alone, and beside large results of another function.
-func besideLarge(t *testing.T, report io.Writer, s size) (alone, beside float64) {
+// quantiles are the 99% of how long small calls take, in ms.
+type quantiles struct {
+	alone, beside, streamed float64 // by the client: alone, beside large results, and beside large ones that are written as they come
+	rawAlone, rawBeside     float64 // by a socket each for small and large calls, which keeps nothing and does nothing else
+}
+
+// besideLarge measures small calls alone, and beside large results of another function; and the same by raw sockets: what is left then is the
+// job server's, the workers' and the machine's.
+func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	startWorker(t, addr, 2, map[string]worker.Handler{
 		"large": func(_ context.Context, j *worker.Job) ([]byte, error) {
@@ -211,26 +222,47 @@ func besideLarge(t *testing.T, report io.Writer, s size) (alone, beside float64)
 	})
 	startWorker(t, addr, 2, map[string]worker.Handler{"small": func(context.Context, *worker.Job) ([]byte, error) { return []byte("x"), nil }})
 	c := newClient(t, addr, client.Options{})
-	p99 := func() float64 {
-		var took []time.Duration
-		for range s.calls {
-			begin := time.Now()
-			if _, err := c.Do(t.Context(), "small", nil); err != nil {
-				t.Fatal(err)
-			}
-			took = append(took, time.Since(begin))
-			time.Sleep(time.Millisecond)
-		}
-		slices.Sort(took)
-		return round(float64(took[len(took)*99/100].Microseconds()) / 1000)
-	}
-	large := func() {
-		if _, err := c.Do(t.Context(), "large", nil); err != nil {
-			t.Error(err)
+	by := func(options ...client.Option) func(string) error {
+		return func(function string) error {
+			_, err := c.Do(t.Context(), function, nil, options...)
+			return err
 		}
 	}
-	large() // from its first large result on the function is known for them
-	alone = p99()
+	if err := by()("large"); err != nil { // from its first large result on the function is known for them
+		t.Fatal(err)
+	}
+	var q quantiles
+	var n, m, k int64
+	q.alone = p99(t, s, by())
+	q.beside, n = besides(t, s, by(), by())
+	q.streamed, m = besides(t, s, by(), by(client.ResultTo(io.Discard)))
+	q.rawAlone = p99(t, s, rawCalls(t, addr))
+	q.rawBeside, k = besides(t, s, rawCalls(t, addr), rawCalls(t, addr))
+	fmt.Fprintf(report, "\nOf %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
+		s.calls, q.alone, n, s.large, q.beside, m, q.streamed)
+	fmt.Fprintf(report, "By raw sockets: %.1f ms, and %.1f ms beside %d large results.\n", q.rawAlone, q.rawBeside, k)
+	return q
+}
+
+// p99 is the 99% of how long small calls take.
+func p99(t *testing.T, s size, call func(function string) error) float64 {
+	t.Helper()
+	took := make([]time.Duration, 0, s.calls)
+	for range s.calls {
+		begin := time.Now()
+		if err := call("small"); err != nil {
+			t.Fatal(err)
+		}
+		took = append(took, time.Since(begin))
+		time.Sleep(time.Millisecond)
+	}
+	slices.Sort(took)
+	return round(float64(took[len(took)*99/100].Microseconds()) / 1000)
+}
+
+// besides is p99 while large calls follow each other, and how many these were.
+func besides(t *testing.T, s size, small, large func(function string) error) (float64, int64) {
+	t.Helper()
 	end := make(chan struct{})
 	var n atomic.Int64
 	var wg sync.WaitGroup
@@ -240,16 +272,52 @@ func besideLarge(t *testing.T, report io.Writer, s size) (alone, beside float64)
 			case <-end:
 				return
 			default:
-				large()
+				if err := large("large"); err != nil {
+					t.Error(err)
+					return
+				}
 				n.Add(1)
 			}
 		}
 	})
-	beside = p99()
+	q := p99(t, s, small)
 	close(end)
 	wg.Wait()
-	fmt.Fprintf(report, "\nOf %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms.\n", s.calls, alone, n.Load(), s.large, beside)
-	return alone, beside
+	return q, n.Load()
+}
+
+// rawCalls runs foreground jobs over a connection of its own.
+func rawCalls(t *testing.T, addr string) func(function string) error {
+	t.Helper()
+	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	in := proto.NewReader(nc, proto.Limits{})
+	return func(function string) error {
+		if _, err := nc.Write(proto.AppendSubmit(nil, proto.TypeSubmitJob, function, "", "")); err != nil {
+			return err
+		}
+		for {
+			h, err := in.ReadHeader()
+			if err != nil {
+				return err
+			}
+			for in.Rest() > 0 {
+				if err := in.Discard(int(in.Rest())); err != nil {
+					return err
+				}
+			}
+			switch h.Type {
+			case proto.TypeJobCreated:
+			case proto.TypeWorkComplete:
+				return nil
+			default:
+				return fmt.Errorf("%s came back", h.Type)
+			}
+		}
+	}
 }
 
 type zeros struct{}
