@@ -22,6 +22,9 @@ type JobError struct {
 	// Exception is sent to the clients that asked for exceptions (client.Options.Exceptions); the others are told that the
 	// job failed. If it is nil, all of them are. It may be empty and not nil.
 	Exception []byte
+	// Warning is sent as a warning before a failure without an exception, to clients that wait: it tells those why the job
+	// failed that don't ask for exceptions. Clients that know no warnings break on it, as Net_Gearman's do.
+	Warning []byte
 	// Permanent says that no further attempt would do better.
 	Permanent bool
 	// Crashed says that the job's process died: worker.RetryPolicy.CrashAttempts counts.

@@ -59,13 +59,38 @@ func (c *cuts) cut() {
 // foreground submits a job and returns what its client is told at its end.
 func foreground(t *testing.T, dial gearman.DialFunc, key string, addr ...string) <-chan string {
 	t.Helper()
+	told := submitForeground(t, dial, key, addr...)
+	end := make(chan string, 1)
+	go func() {
+		last := ""
+		for packet := range told {
+			last = packet
+		}
+		end <- last
+	}()
+	return end
+}
+
+// toEnd submits a job and returns all that its client is told.
+func toEnd(t *testing.T, dial gearman.DialFunc) (all []string) {
+	t.Helper()
+	for packet := range submitForeground(t, dial, "") {
+		all = append(all, packet)
+	}
+	return all
+}
+
+// submitForeground submits a job and returns what its client is told until its end, or an error as the last.
+func submitForeground(t *testing.T, dial gearman.DialFunc, key string, addr ...string) <-chan string {
+	t.Helper()
 	nc, err := dial(t.Context(), "tcp", strings.Join(addr, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := proto.NewConn(nc, proto.Limits{})
-	end := make(chan string, 1)
+	told := make(chan string)
 	go func() {
+		defer close(told)
 		defer client.Close()
 		err := client.Exchange(context.Background(), proto.AppendSubmit(nil, proto.TypeSubmitJob, "f", key, "x"), func(c *proto.Conn) error {
 			for {
@@ -73,18 +98,21 @@ func foreground(t *testing.T, dial gearman.DialFunc, key string, addr ...string)
 				if err != nil {
 					return err
 				}
-				if p.Type != proto.TypeJobCreated {
-					_, result, _ := strings.Cut(string(p.Data), "\x00")
-					end <- p.Type.String() + " " + result
+				if p.Type == proto.TypeJobCreated {
+					continue
+				}
+				_, result, _ := strings.Cut(string(p.Data), "\x00")
+				told <- p.Type.String() + " " + result
+				if p.Type != proto.TypeWorkWarning {
 					return nil
 				}
 			}
 		})
 		if err != nil {
-			end <- err.Error()
+			told <- err.Error()
 		}
 	}()
-	return end
+	return told
 }
 
 // logged notices a line of a log.

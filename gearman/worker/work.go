@@ -183,7 +183,10 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		}
 	default:
 		outcome = Fail
-		sendErr = s.fail(l, job)
+		if failure != nil && len(failure.Warning) > 0 {
+			sendErr = job.stage(proto.TypeWorkWarning, failure.Warning)
+		}
+		sendErr = errors.Join(sendErr, s.fail(l, job))
 	}
 	if sendErr != nil {
 		return Lost, errors.Join(err, sendErr)

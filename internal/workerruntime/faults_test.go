@@ -169,9 +169,41 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended || ctx.Err() != nil {
 		t.Errorf("the client ended with %v: %s", err, out)
 	}
+	// With warnings its standard error has the reason.
+	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "warns", "--failure-warnings", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	out, err = exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "warns", "x").CombinedOutput()
+	if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(string(out), "command ended with exit code 4\nbroken\n") {
+		t.Errorf("the client ended with %v: %s", err, out)
+	}
+	want := answer{End: fail, Progress: []string{"warning command ended with exit code 4\nbroken\n"}}
+	if a, err := newSubmitter(t, server.Addr).do("warns", "x"); err != nil || cmp.Diff(want, a) != "" {
+		t.Errorf("%+v, %v; want the reason before the failure", a, err)
+	}
 	// A client that asked for exceptions hears the same.
 	if a, err := newSubmitter(t, server.Addr).exceptions().do("f", "x"); err != nil || a.End != fail {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// PHP's extension gives the reason to the callback for warnings, and a plain call ends with the failure.
+func TestFailureWarningsReachPHP(t *testing.T) {
+	t.Parallel()
+	if out, err := exec.Command("php", "-r", `exit(extension_loaded("gearman") ? 0 : 1);`).CombinedOutput(); err != nil {
+		t.Skipf("PHP with its gearman extension is not installed: apt-get install php-cli php-gearman (%v %s)", err, out)
+	}
+	server := jobserver.Gearmand(t)
+	host, port, _ := strings.Cut(server.Addr, ":")
+	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--failure-warnings", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	const script = `$c = new GearmanClient(); $c->addServer($argv[1], (int)$argv[2]);
+		@$c->doNormal("f", "x"); echo $c->returnCode() === GEARMAN_WORK_FAIL ? "failed\n" : "code ".$c->returnCode()."\n";
+		$c->setWarningCallback(function ($t) { echo "warning ", $t->data(); });
+		$c->setFailCallback(function ($t) { echo "failed\n"; });
+		$c->addTask("f", "x"); $c->runTasks();`
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "php", "-r", script, "--", host, port).CombinedOutput()
+	if diff := cmp.Diff("failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out)); err != nil || diff != "" {
+		t.Errorf("PHP ended with %v (-want +got):\n%s", err, diff)
 	}
 }
 

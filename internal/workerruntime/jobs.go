@@ -120,8 +120,12 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 		Reason: string(o.Reason), Message: o.Message, Detail: o.Detail,
 		Permanent: o.Permanent, Crashed: o.Crashed, TimedOut: o.Reason == job.TimedOut,
 	}
-	if h.Exceptions && (o.Message != "" || len(o.Detail) > 0) {
-		failure.Exception = exceptionText(o)
+	if o.Message != "" || len(o.Detail) > 0 {
+		if h.Exceptions {
+			failure.Exception = reasonText(o)
+		} else if h.FailureWarnings {
+			failure.Warning = reasonText(o)
+		}
 	}
 	return nil, failure
 }
@@ -172,7 +176,8 @@ type fileSection struct {
 
 func (f fileSection) Close() error { return f.file.Close() }
 
-func exceptionText(o *job.Outcome) []byte {
+// reasonText says to clients why a job failed.
+func reasonText(o *job.Outcome) []byte {
 	text := []byte(o.Message)
 	if len(o.Detail) > 0 {
 		if len(text) > 0 {

@@ -68,10 +68,12 @@ type Handler struct {
 
 	JobTimeout time.Duration // 0: none
 	OnCrash    job.CrashPolicy
-	Exceptions bool  // a failed job ends with WORK_EXCEPTION
-	MaxResult  int64 // bytes
-	KillAfter  time.Duration
-	Dir        string
+	Exceptions bool // a failed job ends with WORK_EXCEPTION
+	// FailureWarnings sends the reason of a failure as WORK_WARNING before WORK_FAIL.
+	FailureWarnings bool
+	MaxResult       int64 // bytes
+	KillAfter       time.Duration
+	Dir             string
 
 	FunctionConcurrency int // jobs of one function at once; 0: no limit but Options.Concurrency
 

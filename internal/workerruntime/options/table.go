@@ -134,6 +134,12 @@ var Table = []Option{
 			"didn't ask waits for such a job: gearmand 1.1.20 garbles that packet, and the client waits forever",
 		setHandler: func(h *Handler, v value) error { return v.boolean(&h.Exceptions) },
 	},
+	{
+		Name: "failure-warnings", Kind: Bool, Default: "false", Group: "Jobs",
+		Help: "send the reason of a failure as a warning before the failure, to clients that wait. Safe with libgearman's clients " +
+			"(the gearman command, PHP's extension), not with Net_Gearman, which knows no warnings. --exceptions takes precedence",
+		setHandler: func(h *Handler, v value) error { return v.boolean(&h.FailureWarnings) },
+	},
 
 	{
 		Name: "drain-timeout", Kind: Duration, Default: "0s", Group: "Stopping",
