@@ -52,6 +52,7 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 		x.facts.RollingOut = p.RollingOut(&x.workload, reported)
 	})
 	x.facts.Workload = x.workload
+	x.facts.Sidecars = workload.SidecarsThatStopFirst(&x.pool.Spec)
 	return result, nil
 }
 

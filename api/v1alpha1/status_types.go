@@ -72,7 +72,7 @@ type GearmanWorkerPoolStatus struct {
 
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
 	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
-	// TooManyJobServers, WorkersUnfit, TerminatingPodsTakeJobs.
+	// TooManyJobServers, WorkersUnfit, TerminatingPodsTakeJobs, SidecarsStopFirst.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -192,6 +192,7 @@ const (
 	ConditionTooManyJobServers       = "TooManyJobServers"
 	ConditionWorkersUnfit            = "WorkersUnfit"
 	ConditionTerminatingPodsTakeJobs = "TerminatingPodsTakeJobs"
+	ConditionSidecarsStopFirst       = "SidecarsStopFirst"
 )
 
 // LabelPool is the label on a pool's pods. Its value is the pool's name.

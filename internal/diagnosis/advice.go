@@ -36,6 +36,7 @@ var unhealthy = map[string]metav1.ConditionStatus{
 	v1alpha1.ConditionTargetBelowStartTime:    metav1.ConditionTrue,
 	v1alpha1.ConditionWorkersUnfit:            metav1.ConditionTrue,
 	v1alpha1.ConditionTerminatingPodsTakeJobs: metav1.ConditionTrue,
+	v1alpha1.ConditionSidecarsStopFirst:       metav1.ConditionTrue,
 }
 
 const (
@@ -174,6 +175,10 @@ var adviceTable = map[key]advice{
 			"Have the image handle SIGTERM: a process that runs as PID 1 without a handler ignores it. An init such as tini passes it on.",
 			"Lower spec.drainSeconds, so that such pods are gone sooner.", describePods,
 		},
+	},
+	{v1alpha1.ConditionSidecarsStopFirst, ""}: {
+		severity: Warning, title: "Containers beside the worker stop before its last jobs have ended.",
+		try: []string{"Move them to podTemplate.spec.initContainers with restartPolicy: Always: such sidecars stop after the worker.", editPool},
 	},
 	{v1alpha1.ConditionTargetBelowStartTime, ""}: {
 		severity: Warning, title: "Pods take longer to start than a job should wait.",

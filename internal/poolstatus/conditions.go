@@ -43,6 +43,7 @@ const (
 	ReasonServiceUnreachable = "ServiceUnreachable"
 	ReasonPodsBlocked        = "PodsBlocked"
 	ReasonNotStopping        = "NotStopping"
+	ReasonStopWithWorker     = "StopWithWorker"
 )
 
 // setConditions sets every condition that the operator owns. Messages hold no counts and no times,
@@ -115,6 +116,9 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
 		"at least half of the jobs that ended in the last minutes failed, more than usual: check the worker logs")
 	flag(v1alpha1.ConditionWorkersUnfit, len(broken) > 0, why, unfitMessage(why)+some(broken))
+	flag(v1alpha1.ConditionSidecarsStopFirst, len(f.Sidecars) > 0, ReasonStopWithWorker,
+		"when a pod stops, its last jobs lose these containers, which get SIGTERM together with the worker: move them to "+
+			"initContainers with restartPolicy Always, so that they stop after it: "+some(f.Sidecars))
 	flag(v1alpha1.ConditionTargetBelowStartTime, f.View.SlowStart, ReasonSlowStart,
 		"a pod takes longer to start than scaling.targetWaitSeconds, so jobs that wait for a new pod start late: "+
 			"raise the target or minReplicas, or make the pods start faster")

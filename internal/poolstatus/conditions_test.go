@@ -36,6 +36,7 @@ func TestConditions(t *testing.T) {
 		"BacklogNotProgressing": "False AsExpected", "FunctionShared": "False AsExpected", "ScaleDownBlocked": "False AsExpected", "ForeignPods": "False AsExpected",
 		"TooManyJobServers": "False AsExpected", "JobsFailing": "False AsExpected", "TargetBelowStartTime": "False AsExpected",
 		"WorkersUnfit": "False AsExpected", "TerminatingPodsTakeJobs": "False AsExpected",
+		"SidecarsStopFirst": "False AsExpected",
 	}
 	tests := map[string]struct {
 		facts Facts
@@ -70,6 +71,9 @@ func TestConditions(t *testing.T) {
 		}},
 		"pods that don't stop": {with(auto(ok), func(f *Facts) { f.View.Sample.TerminatingTakeJobs = []string{"a"} }), map[string]string{
 			"TerminatingPodsTakeJobs": "True NotStopping",
+		}},
+		"plain sidecars": {with(auto(ok), func(f *Facts) { f.Sidecars = []string{"proxy"} }), map[string]string{
+			"SidecarsStopFirst": "True StopWithWorker",
 		}},
 		"stuck": {with(auto(ok), func(f *Facts) { f.View.Decision.NotRunnable, f.View.Decision.NotProgressing = true, true }), map[string]string{
 			"BacklogNotRunnable": "True NotRunnable", "BacklogNotProgressing": "True NoJobCompletes",

@@ -41,6 +41,7 @@ type Facts struct {
 	HeldBack  bool            // fewer replicas are ordered than wanted, since those ordered last can't start
 	IsTarget  bool            // the pods are those of a target
 	Unowned   bool            // pods carry the pool's labels that are not its workload's
+	Sidecars  []string        // containers that stop before the worker's last jobs have ended
 	Shared    []string        // other pools that serve one of this pool's functions
 }
 

@@ -46,7 +46,7 @@ func TestBuild(t *testing.T) {
 	if before.Replicas != 1 || before.Conditions != nil {
 		t.Errorf("the status before was changed: %+v", before)
 	}
-	if !slices.IsSortedFunc(got.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) }) || len(got.Conditions) != 16 {
+	if !slices.IsSortedFunc(got.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) }) || len(got.Conditions) != 17 {
 		t.Errorf("conditions: %+v", got.Conditions)
 	}
 	terms := got.Decision.Terms

@@ -46,7 +46,7 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	LastScaleTime *v1.Time `json:"lastScaleTime,omitempty"`
 	// Conditions: Ready, Reconciling, Stalled, JobServersReachable, ScalingActive, ScalingLimited, BacklogNotRunnable,
 	// BacklogNotProgressing, ScaleDownBlocked, ForeignPods, FunctionShared, JobsFailing, TargetBelowStartTime,
-	// TooManyJobServers, WorkersUnfit, TerminatingPodsTakeJobs.
+	// TooManyJobServers, WorkersUnfit, TerminatingPodsTakeJobs, SidecarsStopFirst.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

@@ -1,0 +1,38 @@
+package workload
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+)
+
+// defaultGraceSeconds is Kubernetes' own termination grace period. Whoever asks for more expects jobs that run when a pod
+// stops.
+const defaultGraceSeconds = 30
+
+// SidecarsThatStopFirst names the plain containers beside the worker, sorted, in a pool that asks for a long drain: they get
+// SIGTERM together with the worker, whose last jobs lose them.
+func SidecarsThatStopFirst(s *v1alpha1.GearmanWorkerPoolSpec) (names []string) {
+	if s.PodTemplate == nil || policy.ChosenDrainSeconds(s) <= defaultGraceSeconds {
+		return nil
+	}
+	var t struct {
+		Spec struct {
+			Containers []struct {
+				Name string `json:"name"`
+			} `json:"containers"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(s.PodTemplate.Raw, &t) != nil {
+		return nil // the template can't be used, which is reported elsewhere
+	}
+	for _, c := range t.Spec.Containers {
+		if c.Name != workerContainer {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
