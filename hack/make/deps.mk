@@ -2,7 +2,7 @@
 # the examples (with what three of them need), that of Argo CD's health checks, curl for the scripts,
 # and what the job server that checks certificates consists of.
 DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman python3 nodejs ruby lua5.1 \
-	imagemagick esbuild python3-django php-symfony-messenger php-symfony-framework-bundle php-laravel-framework curl haproxy openssl
+	imagemagick esbuild python3-django php-symfony-console php-symfony-messenger php-symfony-framework-bundle php-laravel-framework curl haproxy openssl
 
 .PHONY: deps
 deps: ## install the Debian packages that tests need (only what is missing)

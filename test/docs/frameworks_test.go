@@ -15,7 +15,7 @@ import (
 // frameworks are the examples that need a framework of PHP: how to know that it is installed, its Debian package, and the class that
 // docs/php.md shows.
 var frameworks = map[string]struct{ probe, deb, class string }{
-	"symfony": {"Symfony/Component/Messenger/autoload.php", "php-symfony-messenger php-symfony-framework-bundle", "src/Command/GearmanCommand.php"},
+	"symfony": {"Symfony/Component/Messenger/autoload.php", "php-symfony-console php-symfony-messenger php-symfony-framework-bundle", "src/Command/GearmanCommand.php"},
 	"laravel": {"Illuminate/autoload.php", "php-laravel-framework", "app/Console/Commands/Gearman.php"},
 }
 

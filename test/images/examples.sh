@@ -48,9 +48,13 @@ framework() {
   extensions=$(find "$root/usr/lib/php" -regextype egrep -regex '.*/(ctype|dom|fileinfo|iconv|mbstring|phar|posix|tokenizer|xml)\.so' | sort)
   mapfile -t extensions <<<"$extensions"
   libs=$(libraries "$root" "$program" "${extensions[@]}")
-  for file in "${extensions[@]}"; do echo "extension=$(basename "$file")"; done >"$ini"
+  {
+    echo "display_errors=stderr" # a warning is no part of a result
+    for file in "${extensions[@]}"; do echo "extension=$(basename "$file")"; done
+  } >"$ini"
   files=$(
-    printf '%s\n' "${BASE[@]}" "$libs" "$program:/usr/bin/php:755" "$root/usr/share/zoneinfo/Etc/UTC:/usr/share/zoneinfo/UTC"
+    busybox_files sh stty # with which a console looks for its width
+    printf '%s\n' "$libs" "$program:/usr/bin/php:755" "$root/usr/share/zoneinfo/Etc/UTC:/usr/share/zoneinfo/UTC"
     for file in "${extensions[@]}"; do echo "$file:${file#"$root"}"; done
     echo "$ini:/etc/php/$(basename "$program" | tr -d '[:lower:]')/cli/conf.d/20-extensions.ini"
     tree "$root/usr/share/php" /usr/share/php
@@ -62,10 +66,10 @@ framework() {
     echo "$ROOT/examples/php/GearmanStream.php:/app/GearmanStream.php"
   )
   mapfile -t classes <<<"$classes"
-  pack "$out/$name-worker.tar" -name "$name-worker:demo" -entrypoint /usr/bin/php -env PATH=/usr/bin "${files[@]}" -- "${classes[@]}"
+  pack "$out/$name-worker.tar" -name "$name-worker:demo" -entrypoint /usr/bin/php -env PATH=/usr/bin:/bin "${files[@]}" -- "${classes[@]}"
 }
 
-symfony() { framework symfony php-symfony-messenger php-symfony-framework-bundle; }
+symfony() { framework symfony php-symfony-console php-symfony-messenger php-symfony-framework-bundle; }
 laravel() { framework laravel php-laravel-framework; }
 
 (($# > 0)) || set -- php python shell
