@@ -24,7 +24,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 		DefaultServer: "127.0.0.1:1", Targets: DirectTargets, Find: Direct,
 	}
 	root := &cobra.Command{Use: "gearmanctl", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(c.Status(), c.Workers(), c.Version(), c.Submit(), c.Cancel(), c.Drop(), c.Dead(), c.Record(), c.Simulate())
+	root.AddCommand(c.Status(), c.Jobs(), c.Workers(), c.Version(), c.Submit(), c.Cancel(), c.Drop(), c.Dead(), c.Record(), c.Simulate())
 	root.SetArgs(args)
 	err = root.ExecuteContext(t.Context())
 	return out.String(), errs.String(), err

@@ -66,7 +66,7 @@ func newCommand(s streams) *cobra.Command {
 		Targets: cli.DirectTargets + "\nWithout one, it is 127.0.0.1:4730.", Find: cli.Direct,
 	}
 	add("pools", upCommand(s), demoCommand(s), importer.NewCommand(), servers.Simulate())
-	add("servers", servers.Status(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(),
+	add("servers", servers.Status(), servers.Jobs(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(),
 		servers.Record(), serveCommand(s), servers.UI(nil))
 	return root
 }
