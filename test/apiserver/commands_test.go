@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
@@ -115,13 +119,14 @@ func commandsHome(t *testing.T) string {
 		t.Fatal(err)
 	}
 	kubectl := filepath.Join(os.Getenv(controlplane.Assets), "kubectl")
-	for _, args := range [][]string{
-		{"config", "set-context", "--current", "--namespace=" + ns},
-		{"create", "namespace", "gearman-demo"},
-		{"create", "namespace", "jobs"},
-	} {
-		if out, err := exec.CommandContext(t.Context(), kubectl, append([]string{"--kubeconfig=" + config}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
+	args := []string{"--kubeconfig=" + config, "config", "set-context", "--current", "--namespace=" + ns}
+	if out, err := exec.CommandContext(t.Context(), kubectl, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"gearman-demo", "jobs"} {
+		err := k8s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		if client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err)
 		}
 	}
 	p := pool(ns)
