@@ -167,9 +167,13 @@ func init() { // the table's functions find their own entries in it
 		})},
 		{"edit-paused", ofUser, 30 * s, 120 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, _ int) { s.Scaling.Mode = v1alpha1.ModePaused })},
 		{"edit-template", ofUser | ofPods, 60 * s, 120 * s, 60 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.Image = fmt.Sprintf("worker:%d", n+2) })},
-		{"kubectl-scale", ofUser, s, s, 60 * s, func(w *World, f Fault) func() {
-			w.kube.UserEdit(kube.KindDeployment, w.key(f.Pool), "kubectl", func(o client.Object) { o.(*appsv1.Deployment).Spec.Replicas = new(int32(f.N % 12)) })
-			return func() {}
+		{"kubectl-scale", ofUser, s, 40 * s, 60 * s, func(w *World, f Fault) func() {
+			w.scaleByHand(f.Pool, int32(f.N%12))
+			return func() {
+				if f.N%2 == 0 { // whoever it is insists
+					w.scaleByHand(f.Pool, int32(f.N/2%12))
+				}
+			}
 		}},
 		{"kubectl-edit", ofUser | ofPods, s, s, 60 * s, func(w *World, f Fault) func() {
 			w.kube.UserEdit(kube.KindDeployment, w.key(f.Pool), "kubectl-edit", func(o client.Object) {
@@ -245,6 +249,18 @@ func (w *World) specOf(pool int) v1alpha1.GearmanWorkerPoolSpec {
 		e.change(&spec, e.n)
 	}
 	return spec
+}
+
+// scaleByHand is what a user does with kubectl scale, on a pool's Deployment.
+func (w *World) scaleByHand(pool int, to int32) {
+	changed := false
+	taken := w.kube.UserEdit(kube.KindDeployment, w.key(pool), "kubectl", func(o client.Object) {
+		d := o.(*appsv1.Deployment)
+		changed, d.Spec.Replicas = *d.Spec.Replicas != to, &to
+	})
+	if taken && changed {
+		w.monitor.scaled(pool)
+	}
 }
 
 // nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead; later the node is removed and its pods with it.

@@ -2,21 +2,23 @@ package world
 
 import (
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as long as none becomes
-// ready, no more pods are ordered than those that were then, or a few beside those that work: the rules of
-// internal/scaling.
+// evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as long
+// as no other pod becomes ready or gets the node that it waited for, no more pods are ordered than
+// those that were then, or a few beside those that work: the rules of internal/scaling.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 30*time.Second + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
-		ready, reported := 0, false
+		ready, placed, reported := 0, 0, false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
-			better := s.ready > ready
-			ready = s.ready
+			better := s.ready > ready || s.placed > placed
+			ready, placed = s.ready, s.placed
 			if !s.exists || !s.auto || s.blocked == 0 || s.rollout || better {
 				since, reported = time.Time{}, false
 				continue
@@ -41,9 +43,10 @@ func (j *judge) evidence() {
 // rule allows for pods that no node takes, and one that is tried after a while.
 func tries(ready int) int { return max(5, (ready+1)/2) + 1 }
 
-// truth: a job server that can't be reached for a minute is in the pool's condition; a condition that says so has a reason.
+// truth: what the pool's conditions say is so, and what they have to say is said within a minute.
 func (j *judge) truth() {
 	for pool := range j.w.plan.Pools {
+		j.truthOfContest(pool)
 		said := false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
@@ -63,6 +66,71 @@ func (j *judge) truth() {
 			}
 		}
 	}
+}
+
+// truthOfContest: the operator says that the replicas are contested within a minute of their second
+// change by somebody else within ten minutes, and never without: its own writes whose answer was lost
+// are its own.
+func (j *judge) truthOfContest(pool int) {
+	reported := false
+	var since time.Time // start of the current run of snapshots with two changes by others
+	for i := range j.m.samples[pool] {
+		s := &j.m.samples[pool][i]
+		if s.foreign < 2 || !s.exists {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = s.at
+		}
+		if !s.exists || reported {
+			continue
+		}
+		j.checked()
+		late := time.Minute + j.m.delays(pool, ofAPI|ofLeader, s.at.Add(-contestWindow), s.at)
+		switch lasts := s.at.Sub(since); {
+		case s.saysContested && j.foreignWithin(pool, s.at.Add(-contestWindow-late)) < 2:
+			reported = true
+			j.violated(s.at, "ScalingActive of pool %d is False for Contested, and nobody else changed its replicas twice", pool)
+		case !since.IsZero() && !s.saysContested && lasts > time.Minute && lasts < contestWindow-time.Minute && j.contestIsSeen(pool, since, s.at):
+			reported = true
+			j.violated(s.at, "somebody else changed the replicas of pool %d twice, and ScalingActive doesn't say so after a minute", pool)
+		}
+	}
+}
+
+// foreignWithin counts the changes by somebody else of a pool's replicas or template since a time.
+func (j *judge) foreignWithin(pool int, from time.Time) (n int) {
+	for _, t := range j.m.foreign[pool] {
+		if t.After(from) {
+			n++
+		}
+	}
+	for _, f := range j.m.faults {
+		if f.Kind == "kubectl-edit" && f.Pool == pool && j.w.trace.began.Add(f.At).After(from) {
+			n++
+		}
+	}
+	return n
+}
+
+// contestIsSeen reports whether nothing keeps the operator from counting each change of replicas by
+// somebody else: it was there, could read, wasn't told to leave them, and no two came at once.
+func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
+	from := since.Add(-contestWindow)
+	if j.m.delays(pool, ofAPI|ofLeader, from, at) > 0 || j.m.delays(pool, ofServer, at.Add(-time.Minute), at) > 0 {
+		return false
+	}
+	for _, s := range j.between(pool, from, at) {
+		if s.mode != v1alpha1.ModeAuto {
+			return false
+		}
+	}
+	changes := j.m.foreign[pool]
+	for i := 1; i < len(changes); i++ {
+		if changes[i].Sub(changes[i-1]) < 2*time.Second {
+			return false
+		}
+	}
+	return true
 }
 
 // unreachable reports whether a job server of a pool could not be reached all through a time.

@@ -32,6 +32,8 @@ type monitor struct {
 	removed  map[int]int           // pods that were deleted, by pool
 	marks    map[int][]markWrite   // changes of deletion costs that the API server took, by pool
 	statuses map[int][]statusWrite // changes of statuses, by pool
+	foreign  map[int][]time.Time   // when somebody else changed replicas, by pool
+	placed   map[int]int           // pods that had waited for a node and got one, by pool
 	busy     int                   // of them, those that were removed while other jobs ran
 	most     int                   // pods at once
 }
@@ -40,7 +42,8 @@ type monitor struct {
 type snapshot struct {
 	at       time.Time
 	exists   bool
-	auto     bool // the law decides
+	mode     v1alpha1.ScalingMode
+	auto     bool // the law decides, and nobody contests it
 	min, max int32
 	replicas int32
 	rollout  bool
@@ -50,11 +53,26 @@ type snapshot struct {
 	open     int  // the most jobs that were not done at once since the last snapshot
 	runs     int  // jobs that run
 	starting int  // pods that are neither ready nor blocked
+	placed   int  // pods that had waited for a node and got one, up to now
+	foreign  int  // how often somebody else changed replicas within the last contestWindow
 	answers  bool // the operator says that all job servers answer, or doesn't know
+
+	saysContested bool // the operator says that somebody else keeps changing replicas
 }
 
+const (
+	// contestWindow is the time in which the second change of replicas by somebody else stops the
+	// operator from setting them (docs/howto/replicas.md), and contestSlack is how soon afterwards
+	// it has to set them again: a poll and its first decision.
+	contestWindow = 10 * time.Minute
+	contestSlack  = 20 * time.Second
+)
+
 func newMonitor(w *World) *monitor {
-	return &monitor{w: w, samples: map[int][]snapshot{}, removed: map[int]int{}, marks: map[int][]markWrite{}, statuses: map[int][]statusWrite{}}
+	return &monitor{
+		w: w, samples: map[int][]snapshot{}, removed: map[int]int{}, marks: map[int][]markWrite{},
+		statuses: map[int][]statusWrite{}, foreign: map[int][]time.Time{}, placed: map[int]int{},
+	}
 }
 
 func (m *monitor) fault(f Fault) {
@@ -102,14 +120,21 @@ func (w *World) snapshot(pool int) snapshot {
 	if p == nil || d == nil {
 		return s
 	}
+	s.placed, s.foreign = w.monitor.placedOf(pool), w.monitor.foreignChanges(pool, s.at)
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionScalingActive); c != nil {
+		s.saysContested = c.Status == metav1.ConditionFalse && c.Reason == "Contested"
+	}
 	s.answers = !meta.IsStatusConditionFalse(p.Status.Conditions, v1alpha1.ConditionJobServersReachable)
 	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
-	s.auto = policy.Mode(&p.Spec) == v1alpha1.ModeAuto
-	if policy.Mode(&p.Spec) == v1alpha1.ModeManual {
+	s.mode = policy.Mode(&p.Spec)
+	s.auto = s.mode == v1alpha1.ModeAuto
+	if s.mode == v1alpha1.ModeManual {
 		n := min(max(*p.Spec.Scaling.ManualReplicas, s.min), s.max) // the bounds win
 		s.min, s.max = n, n
 	}
-	if m := policy.Mode(&p.Spec); m == v1alpha1.ModePaused || m == v1alpha1.ModeDryRun {
+	contested := s.foreign >= 2 // the operator leaves the replicas to whoever insists on them
+	s.auto = s.auto && !contested
+	if s.mode == v1alpha1.ModePaused || s.mode == v1alpha1.ModeDryRun || contested {
 		s.min, s.max = 0, 1<<30
 	}
 	s.rollout = d.Status.UpdatedReplicas < d.Status.Replicas || d.Status.ObservedGeneration < d.Generation
@@ -211,12 +236,47 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		w.trace.add("pod %s ready: %t", p.Name, ready(p))
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
+		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); old.Spec.NodeName == "" && p.Spec.NodeName != "" && pool >= 0 {
+			w.monitor.podPlaced(pool)
+		}
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
 		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
 			w.monitor.marked(pool, p.Name, p.Annotations[costAnnotation] != "")
 		}
 		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])
 	}
+}
+
+// podPlaced notes that a pod which had waited for a node got one.
+func (m *monitor) podPlaced(pool int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.placed[pool]++
+}
+
+func (m *monitor) placedOf(pool int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.placed[pool]
+}
+
+// scaled notes that somebody else changed a pool's replicas.
+func (m *monitor) scaled(pool int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.foreign[pool] = append(m.foreign[pool], time.Now())
+}
+
+// foreignChanges counts the changes of a pool's replicas by somebody else that still count at a time.
+func (m *monitor) foreignChanges(pool int, at time.Time) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.foreign[pool] {
+		if at.Sub(t) <= contestWindow+contestSlack {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *monitor) podRemoved(pool int, busy bool) {

@@ -88,7 +88,7 @@ func shows(product, mutant *fleet, seed uint64, invariant string) (bool, error) 
 		if err != nil {
 			return false, err
 		}
-		return slices.ContainsFunc(p.Failing(), func(v Violation) bool { return v.Invariant == invariant }), nil
+		return slices.ContainsFunc(p.Violations, func(v Violation) bool { return v.Invariant == invariant }), nil
 	}
 	if bad, err := violates(mutant); err != nil || !bad {
 		return false, err

@@ -64,7 +64,7 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 		s.add(nil, false, false)
 		return
 	}
-	failing := p.Failing()
+	failing := p.Violations
 	again := seed%20 == 0 || len(failing) > 0
 	same := true
 	if again {
@@ -184,7 +184,7 @@ func setOf[T comparable](list []T) map[T]bool {
 // write prints the line that sums the run up and leaves a report for people.
 func (s *summary) write(t *testing.T) {
 	hours, cpu, jobs, faults, lost, cut, failing := 0.0, 0.0, 0, 0, 0, 0, 0
-	known, kindsSeen := map[string]int{}, map[FaultKind]int{}
+	kindsSeen := map[FaultKind]int{}
 	for _, p := range s.played {
 		hours += p.Virtual.Hours()
 		cpu += p.cpu.Seconds()
@@ -192,12 +192,7 @@ func (s *summary) write(t *testing.T) {
 		faults += len(p.Faults)
 		lost += p.Lost
 		cut += p.Interrupted
-		failing += len(p.Failing())
-		for _, v := range p.Violations {
-			if _, ok := Known[v.Invariant]; ok {
-				known[v.Invariant]++
-			}
-		}
+		failing += len(p.Violations)
 		for _, k := range p.Faults {
 			kindsSeen[k]++
 		}
@@ -210,12 +205,8 @@ func (s *summary) write(t *testing.T) {
 		}
 		excusedMax = max(excusedMax, 100*float64(excused[in.name])/float64(max(1, checked[in.name]+excused[in.name])))
 	}
-	knownAll := 0
-	for _, n := range known {
-		knownAll += n
-	}
 	line, err := json.Marshal(map[string]any{
-		"seeds": len(s.played), "seeds_broken": s.broken, "virtual_hours": round(hours), "jobs": jobs, "faults_injected": faults, "violations": failing, "violations_known": knownAll,
+		"seeds": len(s.played), "seeds_broken": s.broken, "virtual_hours": round(hours), "jobs": jobs, "faults_injected": faults, "violations": failing,
 		"jobs_lost": lost, "jobs_interrupted": cut, "checked_min": checkedMin, "excused_percent_max": round(excusedMax),
 		"replay_mismatch_percent": round(100 * float64(s.mismatches) / float64(max(1, s.again))), "core_s_per_seed": round(cpu / float64(max(1, len(s.played)))),
 	})
@@ -224,17 +215,17 @@ func (s *summary) write(t *testing.T) {
 	}
 	fmt.Printf("RESULT %s\n", line)
 	if dir := os.Getenv("WORLD_REPORT"); dir != "" {
-		s.report(t, dir, line, checked, excused, known, kindsSeen)
+		s.report(t, dir, line, checked, excused, kindsSeen)
 	}
 }
 
 func round(x float64) float64 { return float64(int(x*100+0.5)) / 100 }
 
-func (s *summary) report(t *testing.T, dir string, line []byte, checked, excused, known map[string]int, kindsSeen map[FaultKind]int) {
+func (s *summary) report(t *testing.T, dir string, line []byte, checked, excused map[string]int, kindsSeen map[FaultKind]int) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# World\n\n%s\n\n| invariant | checked | excused | known violations |\n|---|--:|--:|--:|\n", line)
+	fmt.Fprintf(&b, "# World\n\n%s\n\n| invariant | checked | excused |\n|---|--:|--:|\n", line)
 	for _, in := range invariants {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", in.name, checked[in.name], excused[in.name], known[in.name])
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", in.name, checked[in.name], excused[in.name])
 	}
 	b.WriteString("\n| fault | injected |\n|---|--:|\n")
 	for _, k := range kinds {

@@ -3,7 +3,6 @@ package world
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -103,23 +102,15 @@ func (w *World) result() *Result {
 	return r
 }
 
-// Timeline is what happened around the first violation of an invariant that fails the run, for people.
+// Timeline is what happened around the first violation, for people.
 func (r *Result) Timeline() string {
-	for _, v := range r.Violations {
-		if _, known := Known[v.Invariant]; !known {
-			var b strings.Builder
-			fmt.Fprintf(&b, "seed %d: %s at %s: %s\n", r.Seed, v.Invariant, v.At.Round(time.Millisecond), v.Message)
-			b.WriteString(r.trace.timeline(v.At-3*time.Minute, v.At+20*time.Second, v.Invariant == "no-loss" || v.Invariant == "no-interruption"))
-			return b.String()
-		}
+	if len(r.Violations) == 0 {
+		return ""
 	}
-	return ""
+	v := r.Violations[0]
+	of := r.trace.timeline(v.At-3*time.Minute, v.At+20*time.Second, v.Invariant == "no-loss" || v.Invariant == "no-interruption")
+	return fmt.Sprintf("seed %d: %s at %s: %s\n%s", r.Seed, v.Invariant, v.At.Round(time.Millisecond), v.Message, of)
 }
 
 // Trace is all that happened, single jobs included.
 func (r *Result) Trace() string { return r.trace.timeline(0, 1<<62, true) }
-
-// Failing are the violations of invariants that fail the run.
-func (r *Result) Failing() []Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v Violation) bool { _, known := Known[v.Invariant]; return known })
-}

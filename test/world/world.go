@@ -21,8 +21,9 @@ import (
 
 const (
 	namespace = "jobs"
-	// noProgress is when a world whose faults have ended gives up waiting for a job.
-	noProgress = 10 * time.Minute
+	// noProgress is when a world whose faults have ended gives up waiting for a job. A pool without
+	// pods whose replicas are contested isn't scaled for ten minutes.
+	noProgress = 12 * time.Minute
 	// forgotten is when an operator without pools has let go of all of them, their job servers' addresses included.
 	forgotten = time.Minute
 )
