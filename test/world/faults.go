@@ -166,7 +166,11 @@ func init() { // the table's functions find their own entries in it
 			s.Scaling.Mode, s.Scaling.ManualReplicas = v1alpha1.ModeManual, new(int32(n%6))
 		})},
 		{"edit-paused", ofUser, 30 * s, 120 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, _ int) { s.Scaling.Mode = v1alpha1.ModePaused })},
-		{"edit-template", ofUser | ofPods, 60 * s, 120 * s, 60 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.Image = fmt.Sprintf("worker:%d", n+2) })},
+		{"edit-template", ofUser | ofPods, 60 * s, 120 * s, 60 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) {
+			if s.TargetRef == nil {
+				s.Image = fmt.Sprintf("worker:%d", n+2)
+			}
+		})},
 		{"kubectl-scale", ofUser, s, 40 * s, 60 * s, func(w *World, f Fault) func() {
 			w.scaleByHand(f.Pool, int32(f.N%12))
 			return func() {
@@ -202,6 +206,19 @@ func init() { // the table's functions find their own entries in it
 		{"operator-restarts", ofLeader, s, 30 * s, 150 * s, func(w *World, _ Fault) func() {
 			w.product.end()
 			return func() { w.lead() }
+		}},
+		{"leader-changes", ofLeader, 2 * s, 40 * s, 150 * s, func(w *World, _ Fault) func() {
+			next := w.newProduct() // it waits for the lease with its cache filled
+			return func() {
+				if next == nil {
+					return // it has failed the run
+				}
+				old := w.product
+				w.product = next
+				old.kill()
+				w.wg.Go(old.wg.Wait) // what it has sent may still arrive
+				next.lead()
+			}
 		}},
 	}
 }
@@ -309,7 +326,7 @@ func nodeName(i int) string { return fmt.Sprintf("node-%d", i) }
 func (w *World) podsOf(pool int) []*corev1.Pod {
 	var out []*corev1.Pod
 	for _, o := range w.kube.Objects(kube.KindPod) {
-		if p := o.(*corev1.Pod); p.DeletionTimestamp == nil && p.Labels[v1alpha1.LabelPool] == w.plan.Pools[pool].Name {
+		if p := o.(*corev1.Pod); p.DeletionTimestamp == nil && p.Labels[kube.DeploymentLabel] == w.plan.Pools[pool].Name {
 			out = append(out, p)
 		}
 	}

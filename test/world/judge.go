@@ -143,6 +143,9 @@ func (j *judge) up() {
 
 // couldGrow reports whether a pool had room for more pods all through a time.
 func (j *judge) couldGrow(pool int, from, to time.Time) bool {
+	if r := j.w.plan.Pools[pool].Rates; r != nil && r.Up > 0 {
+		return false // as fast as its behavior lets it
+	}
 	for _, s := range j.between(pool, from, to.Add(time.Second)) {
 		if !s.exists || !s.auto || s.replicas >= s.max {
 			return false
@@ -163,6 +166,9 @@ func (j *judge) between(pool int, from, to time.Time) []snapshot {
 func (j *judge) down() {
 	for pool := range j.w.plan.Pools {
 		p := &j.w.plan.Pools[pool]
+		if p.Rates != nil && p.Rates.Down > 0 {
+			continue // as fast as its behavior lets it
+		}
 		var longest time.Duration
 		for _, s := range p.Streams {
 			longest = max(longest, s.Mean)
@@ -181,6 +187,9 @@ func (j *judge) down() {
 			most := s.open
 			for k := range past {
 				most = max(most, past[k].open)
+			}
+			if p.Target && most > 0 {
+				continue // nothing says which pods of a target go: they go when no job runs
 			}
 			n := (most + int(p.Concurrency) - 1) / int(p.Concurrency)
 			limit := max(int(s.min), n) + max(1, n/10)

@@ -119,7 +119,7 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 	if j.m.delays(pool, ofAPI|ofLeader, from, at) > 0 || j.m.delays(pool, ofServer, at.Add(-time.Minute), at) > 0 {
 		return false
 	}
-	for _, s := range j.between(pool, from, at) {
+	for _, s := range j.between(pool, from, at.Add(time.Millisecond)) { // this snapshot too
 		if s.mode != v1alpha1.ModeAuto {
 			return false
 		}

@@ -126,6 +126,9 @@ func (w *World) snapshot(pool int) snapshot {
 	}
 	s.answers = !meta.IsStatusConditionFalse(p.Status.Conditions, v1alpha1.ConditionJobServersReachable)
 	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
+	if schedule := w.plan.Pools[pool].Schedule; schedule != nil {
+		s.min, s.max = schedule.bounds(s.min, s.max, s.at.Sub(w.trace.began))
+	}
 	s.mode = policy.Mode(&p.Spec)
 	s.auto = s.mode == v1alpha1.ModeAuto
 	if s.mode == v1alpha1.ModeManual {
@@ -228,7 +231,7 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		w.trace.add("pod %s %s", p.Name, e.Type)
 	case old.DeletionTimestamp == nil && p.DeletionTimestamp != nil:
 		w.trace.add("pod %s is terminating", p.Name)
-		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
+		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); w.monitor != nil && pool >= 0 {
 			runs := w.ledger.running(pool)
 			w.monitor.podRemoved(pool, runs > 0)
 		}
@@ -236,11 +239,11 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		w.trace.add("pod %s ready: %t", p.Name, ready(p))
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
-		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); old.Spec.NodeName == "" && p.Spec.NodeName != "" && pool >= 0 {
+		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); old.Spec.NodeName == "" && p.Spec.NodeName != "" && pool >= 0 {
 			w.monitor.podPlaced(pool)
 		}
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
-		if pool := w.poolNamed(p.Labels[v1alpha1.LabelPool]); w.monitor != nil && pool >= 0 {
+		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); w.monitor != nil && pool >= 0 {
 			w.monitor.marked(pool, p.Name, p.Annotations[costAnnotation] != "")
 		}
 		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])

@@ -102,3 +102,41 @@ func TestShrink(t *testing.T) {
 		})
 	}
 }
+
+// TestStrides: the first faults of successive seeds go through all kinds.
+func TestStrides(t *testing.T) {
+	t.Parallel()
+	for _, stride := range strides {
+		seen := map[uint64]bool{}
+		for seed := range uint64(len(kinds)) {
+			seen[seed*stride%uint64(len(kinds))] = true
+		}
+		if len(seen) != len(kinds) {
+			t.Errorf("stride %d meets %d of %d kinds: take a number without a common divisor", stride, len(seen), len(kinds))
+		}
+	}
+}
+
+// TestScheduleBounds: a schedule raises the minimum or lowers the maximum for its time alone.
+func TestScheduleBounds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		plan   SchedulePlan
+		at     time.Duration
+		lo, hi int32
+	}{
+		"before":                   {SchedulePlan{Minute: 3, For: time.Minute, Min: 6}, 3*time.Minute - 1, 2, 9},
+		"from its start":           {SchedulePlan{Minute: 3, For: time.Minute, Min: 6}, 3 * time.Minute, 6, 9},
+		"until its end":            {SchedulePlan{Minute: 3, For: time.Minute, Min: 6}, 4 * time.Minute, 2, 9},
+		"a maximum":                {SchedulePlan{Minute: 3, For: time.Minute, Max: 4}, 3 * time.Minute, 2, 4},
+		"they cross":               {SchedulePlan{Minute: 3, For: time.Minute, Max: 1}, 3 * time.Minute, 1, 1},
+		"below the pool's minimum": {SchedulePlan{Minute: 3, For: time.Minute, Min: 1}, 3 * time.Minute, 2, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if lo, hi := tt.plan.bounds(2, 9, tt.at); lo != tt.lo || hi != tt.hi {
+				t.Errorf("got %d to %d, want %d to %d", lo, hi, tt.lo, tt.hi)
+			}
+		})
+	}
+}

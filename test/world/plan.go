@@ -16,6 +16,7 @@ type Plan struct {
 	PerNode int // pods that one node takes
 	Pools   []PoolPlan
 	Faults  []Fault
+	Skews   Skews
 }
 
 // PoolPlan is a pool and its jobs.
@@ -30,6 +31,9 @@ type PoolPlan struct {
 	Poll        int32 // seconds; 0: the default
 	Named       bool  // its job servers are given by name
 	Streams     []Stream
+	Schedule    *SchedulePlan
+	Rates       *RatesPlan
+	Target      bool // the pool scales a Deployment that its users made
 }
 
 // Stream is jobs of one function that come at a rate for a while.
@@ -75,18 +79,22 @@ func NewPlan(seed uint64) *Plan {
 	if len(p.Pools) == 2 && g.chance(0.6) {
 		g.separate(p)
 	}
+	p.addFeatures()
 	// Room for all pools at their maximum, a rollout, and one node that is gone.
 	p.PerNode = 2 + int(most)*5/4/(p.Nodes-1) + g.IntN(6)
 	for i := range []int{0, 1, 2, 2, 3, 3, 3, 4, 4, 5}[g.IntN(10)] {
 		f := g.fault(p)
-		if i < 2 { // so that each kind comes in its share of any run of seeds
-			f = g.faultOf(p, &kinds[(seed*uint64(1+6*i)+uint64(13*i))%uint64(len(kinds))])
+		if i < len(strides) { // so that each kind comes in its share of any run of seeds
+			f = g.faultOf(p, &kinds[(seed*strides[i]+uint64(13*i))%uint64(len(kinds))])
 		}
 		p.Faults = append(p.Faults, f)
 	}
 	slices.SortFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return p
 }
+
+// strides walk through all kinds of faults from seed to seed: primes that don't divide their number.
+var strides = [...]uint64{1, 11, 17}
 
 // separate gives each of two pools job servers of its own: what goes wrong with one tenant's is nothing to the other.
 func (g generator) separate(p *Plan) {

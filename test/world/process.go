@@ -27,6 +27,7 @@ type process struct {
 	pod      string
 	pool     int
 	drain    time.Duration // what the user allows a job to finish: not what the pod says, which the product wrote
+	skew     time.Duration // by how much its machine's clock is ahead
 	host     *wire.Host
 	worker   *worker.Worker
 	reporter *telemetry.Reporter
@@ -52,7 +53,8 @@ const (
 // start is the kubelet's.
 func (w *World) start(pod *corev1.Pod) kube.Process {
 	p := &process{w: w, pod: pod.Name, edge: make(chan struct{}, 1), done: make(chan struct{}), started: map[int]time.Time{}}
-	p.pool = w.poolNamed(pod.Labels["gearman.dev/pool"])
+	p.pool = w.poolNamed(pod.Labels[kube.DeploymentLabel])
+	p.skew = w.plan.skewOf(pod.Spec.NodeName)
 	p.drain = time.Duration(w.plan.Pools[p.pool].Drain) * time.Second
 	w.mu.Lock()
 	w.lives++
@@ -98,8 +100,11 @@ func podOptions(pod *corev1.Pod) (*options.Options, error) {
 	})
 }
 
+// now is its machine's clock.
+func (p *process) now() time.Time { return time.Now().Add(p.skew) }
+
 func (p *process) make(pod *corev1.Pod, o *options.Options) (err error) {
-	p.reporter, err = telemetry.NewReporter(string(pod.UID), pod.Name, time.Now(), o.Concurrency, o.FunctionNames())
+	p.reporter, err = telemetry.NewReporter(string(pod.UID), pod.Name, p.now(), o.Concurrency, o.FunctionNames())
 	if err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (p *process) make(pod *corev1.Pod, o *options.Options) (err error) {
 			if slot > 0 {
 				return p.reporter.Brief()
 			}
-			id, _ := p.reporter.Next(time.Now())
+			id, _ := p.reporter.Next(p.now())
 			return id
 		},
 		Hooks: worker.Hooks{JobStart: p.jobStarts, JobDone: p.jobDone},
@@ -195,7 +200,7 @@ func (p *process) jobStarts(j *worker.Job) {
 	p.mu.Lock()
 	p.started[jobID(j)] = now
 	p.mu.Unlock()
-	p.reporter.Start(j.Function(), now)
+	p.reporter.Start(j.Function(), now.Add(p.skew))
 	p.w.ledger.start(jobID(j), p.pod, now)
 	p.w.trace.fine("job %d starts on %s", jobID(j), p.pod)
 	p.signal()
@@ -211,7 +216,7 @@ func (p *process) jobDone(j *worker.Job, d worker.Done) {
 	if d.Outcome == worker.Complete {
 		outcome = telemetry.OK
 	}
-	p.reporter.End(j.Function(), began, now, outcome)
+	p.reporter.End(j.Function(), began.Add(p.skew), now.Add(p.skew), outcome)
 	p.w.ledger.end(id, p.pod, d.Outcome.String(), d.Outcome == worker.Complete, now)
 	p.w.trace.fine("job %d on %s: %s", id, p.pod, d.Outcome)
 	p.signal()

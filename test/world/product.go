@@ -24,6 +24,7 @@ import (
 type product struct {
 	host    *wire.Host
 	stop    context.CancelFunc
+	lead    func() // ends the wait for the lease
 	wg      sync.WaitGroup
 	entries []func() map[string]int
 }
@@ -33,11 +34,11 @@ type run func(context.Context) error
 
 func (r run) Start(ctx context.Context) error { return r(ctx) }
 
-// startProduct starts an operator.
-func (w *World) startProduct(life int) error {
+// startProduct starts an operator: its cache at once, the rest once it leads.
+func (w *World) startProduct(life int) (*product, error) {
 	byObject, err := controllers.CacheByObject()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := &product{host: w.net.Host(fmt.Sprintf("operator/%d", life))}
 	cache := kube.NewCache(w.kube, byObject, w.kube.Weather.WatchLag)
@@ -54,29 +55,33 @@ func (w *World) startProduct(life int) error {
 	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), &recorder{w}, pools,
 		controllers.Options{Runtime: workload.RuntimeImage{Image: "operator:1"}, Workers: 4})
 	if err := reconciler.SetupWithManager(mgr); err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range []manager.Runnable{pools, run(watcher.Run)} {
 		if err := mgr.Add(r); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	p.entries = []func() map[string]int{pools.Counts, watcher.Entries}
 	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
+	p.stop, p.lead = stop, mgr.Lead
 	p.wg.Go(func() {
 		if err := mgr.Start(ctx); err != nil {
 			w.fail("the operator ended: %v", err)
 		}
 	})
-	w.product = p
-	return nil
+	return p, nil
+}
+
+// kill ends the operator at once, as one does that has lost its lease.
+func (p *product) kill() {
+	p.stop()
+	p.host.Kill()
 }
 
 // end stops the operator; nothing of it remains.
 func (p *product) end() {
-	p.stop()
-	p.host.Kill()
+	p.kill()
 	p.wg.Wait()
 }
 

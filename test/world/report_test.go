@@ -158,6 +158,17 @@ func (s *summary) coverage(t *testing.T) {
 			t.Errorf("the fault %s is injected in %d of %d seeds, want 5%%", k.name, kinds10[k.name], n)
 		}
 	}
+	with := map[string]int{}
+	for _, p := range s.played {
+		for _, f := range p.Features {
+			with[f]++
+		}
+	}
+	for _, f := range features {
+		if 100*with[f] < 5*n {
+			t.Errorf("%d of %d seeds have a %s, want 5%%", with[f], n, f)
+		}
+	}
 	if 100*pods10 < 30*n || 100*busy < 30*n {
 		t.Errorf("%d of %d seeds have 10 pods or more and %d remove pods while jobs run, want 30%% each", pods10, n, busy)
 	}

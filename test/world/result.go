@@ -27,6 +27,7 @@ type Result struct {
 	Lost        int              `json:"lost"`
 	Interrupted int              `json:"interrupted"`
 	Faults      []FaultKind      `json:"faults,omitempty"`
+	Features    []string         `json:"features,omitempty"`
 	MaxPods     int              `json:"maxPods"`
 	BusyRemoved int              `json:"busyRemoved"` // pods removed while jobs of their pool ran
 	Violations  []Violation      `json:"violations,omitempty"`
@@ -52,6 +53,7 @@ var invariants = []struct {
 	{"truth", false, (*judge).truth},
 	{"isolation", false, (*judge).isolation},
 	{"quiet", false, (*judge).quiet},
+	{"rates", false, (*judge).rates},
 	{"memory", true, (*judge).memory},
 }
 
@@ -82,6 +84,7 @@ func (w *World) result() *Result {
 	for _, f := range w.plan.Faults {
 		r.Faults = append(r.Faults, f.Kind)
 	}
+	r.Features = w.plan.features()
 	for _, in := range invariants {
 		var c Count
 		in.judge(&judge{w: w, m: w.monitor, name: in.name, out: &c})

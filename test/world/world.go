@@ -89,10 +89,11 @@ func (w *World) build() {
 		w.servers = append(w.servers, s)
 		w.net.Add(serverAddr(i), s.DialContext)
 	}
+	w.kube.Skew = w.plan.Skews.API
 	w.workloads = kube.NewWorkloads(w.kube, w.plan.Seed)
 	nodes := make([]*kube.Node, 0, w.plan.Nodes)
 	for i := range w.plan.Nodes {
-		nodes = append(nodes, &kube.Node{Name: nodeName(i), Capacity: w.plan.PerNode})
+		nodes = append(nodes, &kube.Node{Name: nodeName(i), Capacity: w.plan.PerNode, Skew: w.plan.Skews.Nodes[i]})
 	}
 	w.nodes = kube.NewNodes(w.kube, w.plan.Seed, nodes, w.start, w.trace.add)
 	w.kube.Observe(w.observe)
@@ -109,6 +110,11 @@ func (w *World) poolNamed(name string) int {
 func (w *World) createPools() {
 	for i := range w.plan.Pools {
 		time.Sleep(time.Duration(1+i) * 1234567)
+		if w.plan.Pools[i].Target {
+			if err := w.createTarget(i); err != nil {
+				w.fail("create the target: %v", err)
+			}
+		}
 		if err := w.kube.UserCreate(poolOf(&w.plan.Pools[i])); err != nil {
 			w.fail("create pool: %v", err)
 		}
@@ -128,9 +134,14 @@ func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
 	for _, f := range plan.Functions {
 		s.Functions = append(s.Functions, v1alpha1.FunctionName(f))
 	}
-	s.Image, s.Runtime = "worker:1", &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
+	if plan.Target {
+		s.TargetRef = &v1alpha1.TargetRef{Kind: "Deployment", Name: plan.Name}
+	} else {
+		s.Image, s.Runtime = "worker:1", &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
+	}
 	s.MinReplicas, s.MaxReplicas, s.Concurrency, s.DrainSeconds = plan.Min, plan.Max, plan.Concurrency, &plan.Drain
 	s.Scaling = &v1alpha1.ScalingSpec{}
+	plan.scalingOf(s.Scaling)
 	if plan.Poll > 0 {
 		s.Scaling.PollSeconds = &plan.Poll
 	}
@@ -140,16 +151,30 @@ func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
 	return p
 }
 
-// lead starts an operator.
+// lead starts an operator that leads at once.
 func (w *World) lead() {
+	if w.product != nil {
+		w.product.end() // two faults that overlap: there is one leader
+	}
+	if p := w.newProduct(); p != nil {
+		w.product = p
+		p.lead()
+	}
+}
+
+// newProduct starts an operator that waits to lead.
+func (w *World) newProduct() *product {
 	w.mu.Lock()
 	w.operators++
 	n := w.operators
 	w.mu.Unlock()
 	w.trace.add("operator %d starts", n)
-	if err := w.startProduct(n); err != nil {
+	p, err := w.startProduct(n)
+	if err != nil {
 		w.fail("start the operator: %v", err)
+		return nil
 	}
+	return p
 }
 
 // play submits the jobs and brings the faults, until the plan's time is over and all faults have ended.

@@ -285,7 +285,7 @@ func (s *Server) delete(kind string, key types.NamespacedName) error {
 		if p.DeletionTimestamp != nil && seconds >= *p.DeletionGracePeriodSeconds {
 			return p, nil // a second deletion can only shorten the first
 		}
-		p.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Duration(seconds) * time.Second)}
+		p.DeletionTimestamp = &metav1.Time{Time: s.now().Add(time.Duration(seconds) * time.Second)}
 		p.DeletionGracePeriodSeconds = &seconds
 		return p, nil
 	})

@@ -60,7 +60,7 @@ func (n *Nodes) wait(ctx context.Context, st *podState, d time.Duration) bool {
 func (n *Nodes) waiting(st *podState, reason string, restarts int32) {
 	n.report(st, func(p *corev1.Pod) {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", RestartCount: restarts, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}}
-		setCondition(p, corev1.PodReady, corev1.ConditionFalse, "ContainersNotReady")
+		setCondition(p, st.node.now(), corev1.PodReady, corev1.ConditionFalse, "ContainersNotReady")
 	})
 }
 
@@ -113,7 +113,7 @@ func (n *Nodes) live(ctx context.Context, st *podState, life int32) bool {
 	st.process = n.start(o.(*corev1.Pod))
 	n.report(st, func(p *corev1.Pod) {
 		p.Status.Phase, p.Status.PodIP = corev1.PodRunning, "10.1.0.1"
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", RestartCount: life, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", RestartCount: life, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(st.node.now())}}}}
 	})
 	ready := false
 	for {
@@ -145,7 +145,7 @@ func (n *Nodes) setReady(st *podState, ready bool) {
 	if ready {
 		status = corev1.ConditionTrue
 	}
-	n.report(st, func(p *corev1.Pod) { setCondition(p, corev1.PodReady, status, "") })
+	n.report(st, func(p *corev1.Pod) { setCondition(p, st.node.now(), corev1.PodReady, status, "") })
 }
 
 // terminate ends the container: SIGTERM, the grace period, SIGKILL. A silent node hears of the deletion when it is back.

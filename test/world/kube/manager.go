@@ -20,12 +20,17 @@ type Manager struct {
 	cache           *Cache
 	client          *Client
 
+	led  chan struct{} // closed when the operator leads
+	lead sync.Once
+
 	mu        sync.Mutex
 	runnables []manager.Runnable
 }
 
 // NewManager returns a manager of the API server.
-func NewManager(s *Server, c *Cache) *Manager { return &Manager{cache: c, client: NewClient(s, c)} }
+func NewManager(s *Server, c *Cache) *Manager {
+	return &Manager{cache: c, client: NewClient(s, c), led: make(chan struct{})}
+}
 
 // GetClient is part of manager.Manager.
 func (m *Manager) GetClient() client.Client { return m.client }
@@ -55,10 +60,11 @@ func (m *Manager) GetControllerOptions() config.Controller {
 
 // Elected is part of manager.Manager.
 func (m *Manager) Elected() <-chan struct{} {
-	led := make(chan struct{})
-	close(led)
-	return led
+	return m.led
 }
+
+// Lead ends the wait for the lease.
+func (m *Manager) Lead() { m.lead.Do(func() { close(m.led) }) }
 
 // Add is part of manager.Manager.
 func (m *Manager) Add(r manager.Runnable) error {
@@ -68,7 +74,8 @@ func (m *Manager) Add(r manager.Runnable) error {
 	return nil
 }
 
-// Start is part of manager.Manager: it runs the cache and all that was added until ctx ends.
+// Start is part of manager.Manager: it runs the cache, and once the operator leads all that was
+// added, until ctx ends.
 func (m *Manager) Start(ctx context.Context) error {
 	var wg sync.WaitGroup
 	m.mu.Lock()
@@ -77,7 +84,14 @@ func (m *Manager) Start(ctx context.Context) error {
 	errs := make(chan error, len(runnables)+1)
 	wg.Go(func() { errs <- m.cache.Start(ctx) })
 	for _, r := range runnables {
-		wg.Go(func() { errs <- r.Start(ctx) })
+		wg.Go(func() {
+			select {
+			case <-ctx.Done():
+				errs <- nil
+			case <-m.led:
+				errs <- r.Start(ctx)
+			}
+		})
 	}
 	wg.Wait()
 	close(errs)

@@ -31,7 +31,8 @@ type Start func(pod *corev1.Pod) Process
 // Node is a machine that runs pods.
 type Node struct {
 	Name     string
-	Capacity int // pods
+	Capacity int           // pods
+	Skew     time.Duration // by how much its clock is ahead
 
 	// What is wrong with it. Guarded by Nodes.mu.
 	badImages bool // it can't pull
@@ -39,6 +40,9 @@ type Node struct {
 	since     time.Time
 	used      int
 }
+
+// now is the node's clock.
+func (n *Node) now() time.Time { return time.Now().Add(n.Skew) }
 
 // Nodes plays the scheduler, the kubelets and the node controller.
 type Nodes struct {
@@ -146,7 +150,7 @@ func (n *Nodes) place(ctx context.Context, p *corev1.Pod) {
 	node := n.choose(p)
 	if node == nil {
 		n.status(keyOf(p), p.UID, func(p *corev1.Pod) {
-			setCondition(p, corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable)
+			setCondition(p, n.server.now(), corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable)
 		})
 		return
 	}
@@ -161,7 +165,7 @@ func (n *Nodes) place(ctx context.Context, p *corev1.Pod) {
 			return nil, fmt.Errorf("another pod %s", p.Name)
 		}
 		pod.Spec.NodeName = node.Name
-		setCondition(pod, corev1.PodScheduled, corev1.ConditionTrue, "")
+		setCondition(pod, n.server.now(), corev1.PodScheduled, corev1.ConditionTrue, "")
 		return pod, nil
 	})
 	if err != nil { // deleted meanwhile
@@ -273,7 +277,9 @@ func (n *Nodes) controlNodes(ctx context.Context) {
 		slices.SortFunc(unready, byUID)
 		slices.SortFunc(evict, byUID)
 		for _, st := range unready {
-			n.status(st.key, st.uid, func(p *corev1.Pod) { setCondition(p, corev1.PodReady, corev1.ConditionFalse, "NodeStatusUnknown") })
+			n.status(st.key, st.uid, func(p *corev1.Pod) {
+				setCondition(p, n.server.now(), corev1.PodReady, corev1.ConditionFalse, "NodeStatusUnknown")
+			})
 		}
 		for _, st := range evict {
 			_ = n.server.delete(KindPod, st.key) // gone already

@@ -103,11 +103,11 @@ func (w *Workloads) newPod(d *appsv1.Deployment, rs *replicaSet) *corev1.Pod {
 	if p.Labels == nil {
 		p.Labels = map[string]string{}
 	}
-	p.Labels["pod-template-hash"], p.Labels[deploymentLabel] = rs.hash, d.Name
+	p.Labels["pod-template-hash"], p.Labels[DeploymentLabel] = rs.hash, d.Name
 	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: rs.name, UID: rs.uid, Controller: new(true), BlockOwnerDeletion: new(true)}}
 	p.Status.Phase = corev1.PodPending
 	if len(p.Spec.SchedulingGates) > 0 {
-		setCondition(p, corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonSchedulingGated)
+		setCondition(p, w.server.now(), corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonSchedulingGated)
 	}
 	return p
 }
@@ -195,8 +195,8 @@ func restarts(p *corev1.Pod) (n int32) {
 	return n
 }
 
-func setCondition(p *corev1.Pod, kind corev1.PodConditionType, status corev1.ConditionStatus, reason string) {
-	next := corev1.PodCondition{Type: kind, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(time.Now()).Rfc3339Copy()}
+func setCondition(p *corev1.Pod, now time.Time, kind corev1.PodConditionType, status corev1.ConditionStatus, reason string) {
+	next := corev1.PodCondition{Type: kind, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(now).Rfc3339Copy()}
 	for i, c := range p.Status.Conditions {
 		if c.Type == kind {
 			if c.Status == status {

@@ -80,8 +80,8 @@ func (w *Workloads) Run(ctx context.Context) {
 		}
 	}
 	ofPod := func(o any) {
-		if p, ok := o.(*corev1.Pod); ok && p.Labels[deploymentLabel] != "" {
-			w.mark(types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[deploymentLabel]}, 0)
+		if p, ok := o.(*corev1.Pod); ok && p.Labels[DeploymentLabel] != "" {
+			w.mark(types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[DeploymentLabel]}, 0)
 		}
 	}
 	for kind, f := range map[string]func(any){KindDeployment: ofDeployment, KindPod: ofPod} {
@@ -118,8 +118,8 @@ func (w *Workloads) between(name string, least, most time.Duration) time.Duratio
 	return w.dice.Between(name, least, most)
 }
 
-// deploymentLabel is the world's own: which Deployment a pod was made for.
-const deploymentLabel = "world/deployment"
+// DeploymentLabel is the world's own: which Deployment a pod was made for.
+const DeploymentLabel = "world/deployment"
 
 // mark has a Deployment looked at after a while.
 func (w *Workloads) mark(key types.NamespacedName, after time.Duration) {

@@ -1,0 +1,190 @@
+package world
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
+)
+
+// A feature is something that a seed's pools or machines have, rather than a fault that begins and
+// ends. Each comes in a twentieth of the seeds at least.
+const (
+	featureSchedule = "schedule"
+	featureRates    = "behavior"
+	featureTarget   = "targetRef"
+	featureSkew     = "clock-skew"
+)
+
+var features = []string{featureSchedule, featureRates, featureTarget, featureSkew}
+
+// SchedulePlan changes a pool's bounds from the world's nth minute on.
+type SchedulePlan struct {
+	Minute   int
+	For      time.Duration
+	Min, Max int32 // 0: the pool's own
+}
+
+// RatesPlan is how many pods a pool's behavior lets it gain and lose in a time; 0: any number.
+type RatesPlan struct {
+	Up, Down int32
+	Per      time.Duration
+}
+
+// Skews are by how much the clocks of the world's machines are ahead of the operator's.
+type Skews struct {
+	API   time.Duration
+	Nodes []time.Duration
+}
+
+const mostSkew = 20 * time.Second
+
+// addFeatures draws from a source of its own, so that a new one leaves a seed's pools and jobs as they are.
+func (p *Plan) addFeatures() {
+	g := generator{rand.New(rand.NewPCG(p.Seed, 0xfea7))}
+	for i := range p.Pools {
+		pool := &p.Pools[i]
+		if g.chance(0.12) {
+			s := &SchedulePlan{Minute: 2 + g.IntN(6), For: g.between(time.Minute, 4*time.Minute).Truncate(time.Second)}
+			if g.chance(0.6) {
+				s.Min = min(pool.Max, pool.Min+1+int32(g.IntN(6)))
+			} else {
+				s.Max = max(1, pool.Max/int32(2+g.IntN(4)))
+			}
+			pool.Schedule = s
+		}
+		if g.chance(0.12) {
+			r := &RatesPlan{Per: g.between(15*time.Second, 90*time.Second).Truncate(time.Second)}
+			switch g.IntN(3) {
+			case 0:
+				r.Up = int32(1 + g.IntN(5))
+			case 1:
+				r.Down = int32(1 + g.IntN(5))
+			default:
+				r.Up, r.Down = int32(1+g.IntN(5)), int32(1+g.IntN(5))
+			}
+			pool.Rates = r
+		}
+		pool.Target = g.chance(0.1)
+	}
+	p.Skews.Nodes = make([]time.Duration, p.Nodes)
+	if g.chance(0.12) {
+		skew := func() time.Duration { return g.between(-mostSkew, mostSkew) }
+		p.Skews.API = skew()
+		for i := range p.Skews.Nodes {
+			p.Skews.Nodes[i] = skew()
+		}
+	}
+}
+
+// skewOf is by how much a node's clock is ahead.
+func (p *Plan) skewOf(node string) time.Duration {
+	for i, skew := range p.Skews.Nodes {
+		if nodeName(i) == node {
+			return skew
+		}
+	}
+	return 0
+}
+
+// features lists what a plan has.
+func (p *Plan) features() (out []string) {
+	for _, f := range features {
+		if p.has(f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (p *Plan) has(feature string) bool {
+	if feature == featureSkew {
+		return p.Skews.API != 0
+	}
+	for i := range p.Pools {
+		pool := &p.Pools[i]
+		switch {
+		case feature == featureSchedule && pool.Schedule != nil,
+			feature == featureRates && pool.Rates != nil,
+			feature == featureTarget && pool.Target:
+			return true
+		}
+	}
+	return false
+}
+
+// scalingOf adds a pool's schedule and behavior to its spec.
+func (p *PoolPlan) scalingOf(s *v1alpha1.ScalingSpec) {
+	if plan := p.Schedule; plan != nil {
+		of := v1alpha1.Schedule{
+			Name: "busy", Start: fmt.Sprintf("%d 0 * * *", plan.Minute), DurationSeconds: int32(plan.For.Seconds()),
+		}
+		if plan.Min > 0 {
+			of.MinReplicas = &plan.Min
+		}
+		if plan.Max > 0 {
+			of.MaxReplicas = &plan.Max
+		}
+		s.Schedules = []v1alpha1.Schedule{of}
+	}
+	if plan := p.Rates; plan != nil {
+		rules := func(n int32) *autoscalingv2.HPAScalingRules {
+			if n == 0 {
+				return nil
+			}
+			return &autoscalingv2.HPAScalingRules{Policies: []autoscalingv2.HPAScalingPolicy{
+				{Type: autoscalingv2.PodsScalingPolicy, Value: n, PeriodSeconds: int32(plan.Per.Seconds())},
+			}}
+		}
+		s.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: rules(plan.Up), ScaleDown: rules(plan.Down)}
+	}
+}
+
+// bounds are a pool's least and greatest number of pods at a time since the world began, which is
+// at midnight. Where they cross, the maximum wins.
+func (s *SchedulePlan) bounds(least, most int32, at time.Duration) (lo, hi int32) {
+	lo, hi = least, most
+	begin := time.Duration(s.Minute) * time.Minute
+	if at < begin || at >= begin+s.For {
+		return lo, hi
+	}
+	if s.Min > 0 {
+		lo = max(lo, s.Min)
+	}
+	if s.Max > 0 {
+		hi = min(hi, s.Max)
+	}
+	return min(lo, hi), hi
+}
+
+// createTarget makes the Deployment that a pool with a target scales: its pods run the runtime too.
+func (w *World) createTarget(pool int) error {
+	spec := poolOf(&w.plan.Pools[pool]).Spec
+	spec.Runtime = &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
+	mode, flags, rest := policy.RuntimeArgs(&spec, "")
+	grace := int64(w.plan.Pools[pool].Drain) + 5
+	labels := map[string]string{"app": w.plan.Pools[pool].Name}
+	return w.kube.UserCreate(&appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: w.plan.Pools[pool].Name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(max(1, w.plan.Pools[pool].Min)),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					TerminationGracePeriodSeconds: &grace,
+					Containers: []corev1.Container{{
+						Name: "worker", Image: "worker:1", Command: []string{"/gearman-worker", mode}, Args: append(flags, rest...),
+					}},
+				},
+			},
+		},
+	})
+}

@@ -1,0 +1,38 @@
+package world
+
+import "time"
+
+// rates: a pool whose behavior bounds how many pods it gains or loses in a time keeps to that whenever
+// its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, and a new operator or
+// Deployment begins anew.
+func (j *judge) rates() {
+	for pool := range j.w.plan.Pools {
+		r := j.w.plan.Pools[pool].Rates
+		if r == nil {
+			continue
+		}
+		reported := false
+		all := j.m.samples[pool]
+		for i := range all {
+			s := &all[i]
+			from := s.at.Add(-r.Per + 2*time.Second) // a snapshot is up to a second late at either end
+			past := j.between(pool, from, s.at.Add(time.Millisecond))
+			if s.at.Sub(j.w.trace.began) < r.Per || !calm(past) ||
+				j.m.delays(pool, ofAPI|ofLeader|ofUser, s.at.Add(-2*r.Per), s.at) > 0 {
+				continue
+			}
+			j.checked()
+			first := past[0].replicas
+			gained, lost := s.replicas-first, first-s.replicas
+			switch {
+			case reported || i == 0 || s.replicas == all[i-1].replicas:
+			case r.Up > 0 && s.replicas > all[i-1].replicas && gained > r.Up && first > 0 && s.replicas > s.min:
+				reported = true
+				j.violated(s.at, "pool %d gained %d pods within %s, behavior allows %d", pool, gained, r.Per, r.Up)
+			case r.Down > 0 && s.replicas < all[i-1].replicas && lost > r.Down && s.replicas < s.max:
+				reported = true
+				j.violated(s.at, "pool %d lost %d pods within %s, behavior allows %d", pool, lost, r.Per, r.Down)
+			}
+		}
+	}
+}
