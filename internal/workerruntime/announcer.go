@@ -32,6 +32,8 @@ type announcer struct {
 	plain    string              // the id without telemetry
 	edge     chan struct{}
 	more     atomic.Bool // some function's news are not told yet
+
+	skew time.Duration // by how much a played machine's clock is ahead
 }
 
 func newAnnouncer(uid, pod string, start time.Time, capacity int, functions []string) (*announcer, error) {
@@ -58,7 +60,7 @@ func (a *announcer) clientID(slot int) string {
 	case a.reporter == nil:
 		return a.plain
 	case slot == 0:
-		id, more := a.reporter.Next(time.Now())
+		id, more := a.reporter.Next(time.Now().Add(a.skew))
 		a.more.Store(more)
 		return id
 	}
@@ -67,14 +69,14 @@ func (a *announcer) clientID(slot int) string {
 
 func (a *announcer) started(function string, now time.Time, edge bool) {
 	if a.reporter != nil {
-		a.reporter.Start(function, now)
+		a.reporter.Start(function, now.Add(a.skew))
 		a.signal(edge)
 	}
 }
 
 func (a *announcer) ended(function string, started, now time.Time, o telemetry.Outcome, edge bool) {
 	if a.reporter != nil {
-		a.reporter.End(function, started, now, o)
+		a.reporter.End(function, started.Add(a.skew), now.Add(a.skew), o)
 		a.signal(edge)
 	}
 }

@@ -64,6 +64,14 @@ func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output 
 	return &handler{Handler: h, run: run, guard: newGuard(run, h.FailingAfter, log.With(functions))}, nil
 }
 
+// newHandler is the handler with its guard, on this machine or the played one.
+func (r *run) newHandler(h options.Handler) (*handler, error) {
+	if r.machine == nil {
+		return newHandler(r.opts, h, r.log, r.output, r.table)
+	}
+	return &handler{Handler: h, run: r.machine.Handler, guard: newGuard(r.machine.Handler, h.FailingAfter, r.log)}, nil
+}
+
 // reload replaces the processes of stream handlers.
 func (h *handler) reload() {
 	if p, ok := h.run.(*streammode.Pool); ok {

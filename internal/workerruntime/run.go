@@ -39,12 +39,13 @@ type run struct {
 	output   *logs.Limit // of the commands' lines
 	draining atomic.Bool
 	journal  *journal.Journal // nil: none
+	machine  *Machine         // nil: this one
 }
 
 // Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done, and returns the exit code. A second
 // one, or the drain timeout, hands running jobs back. SIGHUP replaces stream processes.
 func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-chan os.Signal) int {
-	r, err := newRun(o, log)
+	r, err := newRun(o, log, nil)
 	if err == nil {
 		err = r.main(ctx, signals)
 	}
@@ -67,38 +68,32 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 	return exitFailed
 }
 
-func newRun(o *options.Options, log *slog.Logger) (*run, error) {
-	r := &run{opts: o, log: log, table: process.NewTable(), metrics: newMetrics(o.FunctionNames())}
-	if err := trySpool(o); err != nil {
-		log.Warn("Large workloads and results are kept in memory: files can't be made in the spool directory; give --spool-dir another one",
-			"error", err, "spoolDir", o.SpoolDir)
-		kept := *o
-		kept.SpoolAbove = math.MaxInt64
-		o, r.opts = &kept, &kept
+func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
+	r := &run{opts: o, log: log, machine: m, table: process.NewTable(), metrics: newMetrics(o.FunctionNames())}
+	if m == nil { // a played machine has no files
+		r.opts = spooling(o, log)
+		o = r.opts
 	}
 	r.output = logs.NewLimit(o.LogRate, int(o.LogRate*10), time.Now)
 	for _, h := range o.Handlers {
-		made, err := newHandler(o, h, log, r.output, r.table)
+		made, err := r.newHandler(h)
 		if err != nil {
 			return nil, err
 		}
 		r.handlers = append(r.handlers, made)
 	}
 	var err error
-	if r.announce, err = newAnnouncer(o.PodUID, o.PodName, time.Now(), o.Concurrency, o.FunctionNames()); err != nil {
+	skew := m.skew()
+	if r.announce, err = newAnnouncer(o.PodUID, o.PodName, time.Now().Add(skew), o.Concurrency, o.FunctionNames()); err != nil {
 		return nil, err
 	}
+	r.announce.skew = skew
 	r.jobs = newJobs(o.Concurrency, log, r.metrics, r.announce)
 	tlsConfig, err := tlsConfig(o)
 	if err != nil {
 		return nil, err
 	}
-	var dial func(context.Context, string, string) (net.Conn, error) // nil: the library's own
-	if slices.ContainsFunc(o.Handlers, func(h options.Handler) bool { return h.Mode == options.Exec }) {
-		roomForThreads(o.Concurrency)
-		dial = dialThread
-	}
-	resolver, err := newResolver(o, tlsConfig != nil)
+	dial, names, err := r.network(tlsConfig != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +111,8 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
 		ClientID: r.announce.clientID, Linger: r.announce.linger(),
 		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
-		Resolver: resolver,
-		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobs.done},
+		Resolver: names,
+		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobDone},
 	})
 	if err != nil {
 		return nil, err
@@ -142,8 +137,17 @@ func newRun(o *options.Options, log *slog.Logger) (*run, error) {
 
 // newResolver returns the resolver by which a worker uses the same job servers as the operator counts.
 func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
-	r := &resolve.Resolver{MaxServers: o.MaxServers, ByName: byName}
+	r, err := resolverOf(o, byName)
+	if err != nil {
+		return nil, err
+	}
 	r.Domain, r.Namespace = resolve.Cluster("/etc/resolv.conf")
+	return r, nil
+}
+
+// resolverOf is that resolver without what this machine says of its cluster.
+func resolverOf(o *options.Options, byName bool) (*resolve.Resolver, error) {
+	r := &resolve.Resolver{MaxServers: o.MaxServers, ByName: byName}
 	for _, s := range o.Servers {
 		a, err := gearman.ParseAddress(s)
 		if err != nil {
@@ -152,6 +156,61 @@ func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
 		r.Servers = append(r.Servers, a)
 	}
 	return r, nil
+}
+
+// spooling returns the options as they can be kept: without a spool directory, workloads and results
+// stay in memory.
+func spooling(o *options.Options, log *slog.Logger) *options.Options {
+	err := trySpool(o)
+	if err == nil {
+		return o
+	}
+	log.Warn("Large workloads and results are kept in memory: files can't be made in the spool directory; give --spool-dir another one",
+		"error", err, "spoolDir", o.SpoolDir)
+	kept := *o
+	kept.SpoolAbove = math.MaxInt64
+	return &kept
+}
+
+// network is how job servers are reached and their names looked up. A nil dial is the library's own.
+func (r *run) network(byName bool) (dial func(context.Context, string, string) (net.Conn, error), names gearman.Resolver, err error) {
+	if r.machine != nil {
+		of, err := resolverOf(r.opts, byName)
+		if err != nil {
+			return nil, nil, err
+		}
+		of.LookupNetIPWith = r.machine.LookupIP
+		return r.machine.Dial, of, nil
+	}
+	of, err := newResolver(r.opts, byName)
+	if err != nil {
+		return nil, nil, err
+	}
+	if slices.ContainsFunc(r.opts.Handlers, func(h options.Handler) bool { return h.Mode == options.Exec }) {
+		roomForThreads(r.opts.Concurrency)
+		dial = dialThread
+	}
+	return dial, of, nil
+}
+
+// jobDone is the hook at a job's end.
+func (r *run) jobDone(j *worker.Job, d worker.Done) {
+	r.jobs.done(j, d)
+	if r.machine != nil && r.machine.Done != nil {
+		r.machine.Done(j, d)
+	}
+}
+
+// ownProcesses keeps this process's secrets from the jobs' and takes in the orphans that they leave.
+func (r *run) ownProcesses(ctx context.Context) {
+	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
+		r.log.LogAttrs(ctx, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system", slog.Any("error", err))
+	} else if err != nil {
+		r.log.LogAttrs(ctx, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
+	}
+	if err := process.AdoptOrphans(); err != nil {
+		r.log.LogAttrs(ctx, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
+	}
 }
 
 func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
@@ -178,15 +237,10 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 		}
 	}()
 
-	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
-		r.log.LogAttrs(all, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system", slog.Any("error", err))
-	} else if err != nil {
-		r.log.LogAttrs(all, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
+	if r.machine == nil {
+		r.ownProcesses(all)
+		wg.Go(func() { r.table.ReapOrphans(all) })
 	}
-	if err := process.AdoptOrphans(); err != nil {
-		r.log.LogAttrs(all, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
-	}
-	wg.Go(func() { r.table.ReapOrphans(all) })
 	wg.Go(func() { r.sayLeftOut(all) })
 	wg.Go(func() { r.onSignals(all, signals, stopSoft) })
 	wg.Go(func() { r.announce.run(all, r.worker.RenewClientID, r.log) })

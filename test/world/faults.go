@@ -43,6 +43,8 @@ func (p *Plan) concerns(f *Fault, pool int) bool {
 	switch {
 	case f.Kind == "dns-down":
 		return p.Pools[pool].Named
+	case f.Kind == commandBroken:
+		return f.Pool == pool
 	case class&ofServer != 0:
 		return slices.Contains(p.Pools[pool].Servers, f.Server)
 	case class&ofUser != 0:
@@ -52,12 +54,18 @@ func (p *Plan) concerns(f *Fault, pool int) bool {
 }
 
 // early reports whether the fault begins before the first pods start, so that none of them works while all are blocked.
-func (k *kind) early() bool { return k.name == "registry-down" || k.name == "no-room" }
+func (k *kind) early() bool {
+	return k.name == "registry-down" || k.name == "no-room" || k.name == commandBroken
+}
 
 func kindNamed(name FaultKind) *kind {
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 	return &kinds[i]
 }
+
+// commandBroken is the fault of a pool whose image lacks the command: its workers start and register,
+// and no job can run.
+const commandBroken = "command-broken"
 
 // kinds is the table of all faults.
 var kinds []kind
@@ -146,6 +154,10 @@ func init() { // the table's functions find their own entries in it
 		{"quota", ofPods, 60 * s, 180 * s, 320 * s, func(w *World, f Fault) func() {
 			w.workloads.SetQuota(1 + f.N%6)
 			return func() { w.workloads.SetQuota(0) }
+		}},
+		{commandBroken, ofPods, 120 * s, 240 * s, 320 * s, func(w *World, f Fault) func() {
+			w.broken[f.Pool].Store(true)
+			return func() { w.broken[f.Pool].Store(false) }
 		}},
 		{"pod-killed", ofPods, s, s, 30 * s, func(w *World, f Fault) func() {
 			if p := w.anyProcess(f.N); p != nil {

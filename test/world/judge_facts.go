@@ -14,11 +14,11 @@ func (j *judge) evidence() {
 		known := 30*time.Second + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
-		ready, placed, reported := 0, 0, false
+		working, placed, reported := 0, 0, false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
-			better := s.ready > ready || s.placed > placed
-			ready, placed = s.ready, s.placed
+			better := s.working > working || s.placed > placed
+			working, placed = s.working, s.placed
 			if !s.exists || !s.auto || s.blocked == 0 || s.rollout || better {
 				since, reported = time.Time{}, false
 				continue
@@ -31,9 +31,9 @@ func (j *judge) evidence() {
 				continue
 			}
 			j.checked()
-			if limit := max(then, s.min, int32(s.ready+tries(s.ready))); s.replicas > limit && !reported {
+			if limit := max(then, s.min, int32(s.working+tries(s.working))); s.replicas > limit && !reported {
 				reported = true
-				j.violated(s.at, "pool %d orders %d pods while %d are blocked and %d work; %d had been ordered, %d would do", pool, s.replicas, s.blocked, s.ready, then, limit)
+				j.violated(s.at, "pool %d orders %d pods while %d are blocked and %d work; %d had been ordered, %d would do", pool, s.replicas, s.blocked, s.working, then, limit)
 			}
 		}
 	}
@@ -47,6 +47,7 @@ func tries(ready int) int { return max(5, (ready+1)/2) + 1 }
 func (j *judge) truth() {
 	for pool := range j.w.plan.Pools {
 		j.truthOfContest(pool)
+		j.truthOfFitness(pool)
 		said := false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
@@ -93,6 +94,40 @@ func (j *judge) truthOfContest(pool int) {
 		case !since.IsZero() && !s.saysContested && lasts > time.Minute && lasts < contestWindow-time.Minute && j.contestIsSeen(pool, since, s.at):
 			reported = true
 			j.violated(s.at, "somebody else changed the replicas of pool %d twice, and ScalingActive doesn't say so after a minute", pool)
+		}
+	}
+}
+
+// truthOfFitness: workers that can't run jobs and say so are in the pool's condition within a minute,
+// and the condition has such workers.
+func (j *judge) truthOfFitness(pool int) {
+	var fit, unfit time.Time // start of the current run of snapshots without and with such workers
+	reported := false
+	for i := range j.m.samples[pool] {
+		s := &j.m.samples[pool][i]
+		if s.unfit == 0 || !s.exists {
+			unfit = time.Time{}
+		} else if unfit.IsZero() {
+			unfit = s.at
+		}
+		if s.unfit > 0 || !s.exists {
+			fit = time.Time{}
+		} else if fit.IsZero() {
+			fit = s.at
+		}
+		late := s.at.Add(-2 * time.Minute)
+		if !s.exists || reported || j.m.delays(pool, ofAPI|ofServer|ofLeader|ofUser, late, s.at) > 0 ||
+			j.m.sum(ofPods, late, s.at, func(f *Fault) bool { return f.Kind != commandBroken }) > 0 {
+			continue
+		}
+		j.checked()
+		switch {
+		case !unfit.IsZero() && s.at.Sub(unfit) > time.Minute && !s.saysUnfit:
+			reported = true
+			j.violated(s.at, "%d workers of pool %d have not been able to run jobs for a minute, and WorkersUnfit doesn't say so", s.unfit, pool)
+		case !fit.IsZero() && s.at.Sub(fit) > time.Minute && s.saysUnfit:
+			reported = true
+			j.violated(s.at, "WorkersUnfit of pool %d is True, and for a minute each worker could run jobs", pool)
 		}
 	}
 }

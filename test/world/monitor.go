@@ -52,12 +52,15 @@ type snapshot struct {
 	blocked  int  // pods that can't start for a reason that Kubernetes gives
 	open     int  // the most jobs that were not done at once since the last snapshot
 	runs     int  // jobs that run
+	unfit    int  // pods whose worker takes no jobs since none can run
+	working  int  // ready pods whose command is there
 	starting int  // pods that are neither ready nor blocked
 	placed   int  // pods that had waited for a node and got one, up to now
 	foreign  int  // how often somebody else changed replicas within the last contestWindow
 	answers  bool // the operator says that all job servers answer, or doesn't know
 
 	saysContested bool // the operator says that somebody else keeps changing replicas
+	saysUnfit     bool // the operator says that workers can't run jobs
 }
 
 const (
@@ -124,6 +127,7 @@ func (w *World) snapshot(pool int) snapshot {
 	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionScalingActive); c != nil {
 		s.saysContested = c.Status == metav1.ConditionFalse && c.Reason == "Contested"
 	}
+	s.saysUnfit = meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionWorkersUnfit)
 	s.answers = !meta.IsStatusConditionFalse(p.Status.Conditions, v1alpha1.ConditionJobServersReachable)
 	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
 	if schedule := w.plan.Pools[pool].Schedule; schedule != nil {
@@ -149,12 +153,25 @@ func (w *World) snapshot(pool int) snapshot {
 		if ready(pod) {
 			s.ready++
 		}
-		if blocked(pod) {
+		unfit := w.unfit(pod)
+		if unfit {
+			s.unfit++
+		}
+		if blocked(pod) || unfit {
 			s.blocked++
 		}
 	}
+	if s.working = s.ready; w.commandBroken(pool) {
+		s.working = 0
+	}
 	s.starting = max(0, s.live-s.ready-s.blocked)
 	return s
+}
+
+// unfit reports whether a pod's worker takes no jobs since none can run there.
+func (w *World) unfit(pod *corev1.Pod) bool {
+	p := w.processOf(string(pod.UID))
+	return p != nil && p.worker != nil && !p.ended() && p.worker.Unfit()
 }
 
 func ready(p *corev1.Pod) bool {

@@ -1,0 +1,88 @@
+package workerruntime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
+)
+
+// Machine stands for the machine that a worker runs on. With one, the job loop, the breaker and the
+// telemetry run under virtual time: no process is started, no signal is caught, nothing listens, and
+// no file is written.
+type Machine struct {
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	LookupIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	Handler  job.Handler                    // runs the jobs of all functions
+	Skew     time.Duration                  // by how much its clock is ahead
+	Done     func(*worker.Job, worker.Done) // is called when a job's outcome has been sent, or can't be
+}
+
+// skew is by how much the machine's clock is ahead; this machine's is right.
+func (m *Machine) skew() time.Duration {
+	if m == nil {
+		return 0
+	}
+	return m.Skew
+}
+
+// Played is a worker on such a machine.
+type Played struct {
+	run     *run
+	signals chan os.Signal
+}
+
+// NewPlayed returns a worker that has not started.
+func NewPlayed(o *options.Options, m *Machine) (*Played, error) {
+	if m.Dial == nil || m.LookupIP == nil || m.Handler == nil {
+		return nil, fmt.Errorf("give the played machine Dial, LookupIP and Handler")
+	}
+	kept := *o
+	kept.Listen, kept.JournalDir, kept.SpoolAbove = "", "", math.MaxInt64
+	r, err := newRun(&kept, slog.New(slog.DiscardHandler), m)
+	if err != nil {
+		return nil, err
+	}
+	return &Played{r, make(chan os.Signal, 2)}, nil
+}
+
+// Run works until SIGTERM and until running jobs are done, or until Kill.
+func (p *Played) Run(ctx context.Context) error { return p.run.main(ctx, p.signals) }
+
+// Terminate is SIGTERM. A second one ends running jobs; more do nothing.
+func (p *Played) Terminate() {
+	select {
+	case p.signals <- syscall.SIGTERM:
+	default:
+	}
+}
+
+// Kill ends the worker at once and waits for that until ctx ends. What it still sends is the machine's
+// to lose.
+func (p *Played) Kill(ctx context.Context) { _ = p.run.worker.StopAndCancel(ctx) }
+
+// Ready is what the readiness probe answers.
+func (p *Played) Ready() bool {
+	ok, _ := p.run.ready()
+	return ok
+}
+
+// Unfit reports whether a breaker keeps the worker from taking jobs of some function.
+func (p *Played) Unfit() bool {
+	for _, h := range p.run.handlers {
+		if state, _, _ := h.guard.view(); state == breaker.Open || state == breaker.Half {
+			return true
+		}
+	}
+	return false
+}
