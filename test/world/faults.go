@@ -156,8 +156,8 @@ func init() { // the table's functions find their own entries in it
 			return func() { w.workloads.SetQuota(0) }
 		}},
 		{commandBroken, ofPods, 120 * s, 240 * s, 320 * s, func(w *World, f Fault) func() {
-			w.broken[f.Pool].Store(true)
-			return func() { w.broken[f.Pool].Store(false) }
+			w.broken[f.Pool].Add(1)
+			return func() { w.broken[f.Pool].Add(-1) }
 		}},
 		{"pod-killed", ofPods, s, s, 30 * s, func(w *World, f Fault) func() {
 			if p := w.anyProcess(f.N); p != nil {

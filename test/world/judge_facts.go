@@ -31,7 +31,7 @@ func (j *judge) evidence() {
 				continue
 			}
 			j.checked()
-			if limit := max(then, s.min, int32(s.working+tries(s.working))); s.replicas > limit && !reported {
+			if limit := max(then, s.min, int32(s.working+s.tries())); s.replicas > limit && !reported {
 				reported = true
 				j.violated(s.at, "pool %d orders %d pods while %d are blocked and %d work; %d had been ordered, %d would do", pool, s.replicas, s.blocked, s.working, then, limit)
 			}
@@ -39,9 +39,15 @@ func (j *judge) evidence() {
 	}
 }
 
-// tries is how many pods may be ordered beside those that work without evidence that one can start: what the ordering
-// rule allows for pods that no node takes, and one that is tried after a while.
-func tries(ready int) int { return max(5, (ready+1)/2) + 1 }
+// tries is how many pods may be ordered beside those that work without evidence that one can start:
+// what the ordering rule allows for pods that no node takes, or for workers that can't run jobs, and
+// one that is tried after a while.
+func (s *snapshot) tries() int {
+	if s.working == 0 && s.unfit > 0 && s.unfit == s.blocked {
+		return 2 + 1
+	}
+	return max(5, (s.working+1)/2) + 1
+}
 
 // truth: what the pool's conditions say is so, and what they have to say is said within a minute.
 func (j *judge) truth() {

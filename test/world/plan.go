@@ -187,7 +187,7 @@ func (g generator) faultOf(p *Plan, k *kind) Fault {
 	if last := p.Pools[len(p.Pools)-1].Servers; k.class&ofServer != 0 && len(last) == 1 && len(p.Pools) == 2 && g.chance(0.4) {
 		f.Server = last[0] // that of one tenant
 	}
-	if k.early() {
+	if k.early() && (k.name != commandBroken || f.N%2 == 0) {
 		f.At = g.between(0, 40*time.Second) // before the first pods start
 	}
 	return f

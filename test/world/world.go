@@ -42,7 +42,7 @@ type World struct {
 	product   *product        // used by the faults' goroutine, and before and after it
 	edits     map[int][]*edit // of pools; used by the faults' goroutine
 	dnsDown   atomic.Bool
-	broken    []atomic.Bool // by pool: its command isn't there
+	broken    []atomic.Int32 // by pool: the faults due to which its command isn't there
 	monitor   *monitor
 	kept      map[string]int // what the operator still counted once all pools were gone
 	wg        sync.WaitGroup // what has to end before the servers do
@@ -58,7 +58,7 @@ type World struct {
 func Run(plan *Plan) *Result {
 	w := &World{plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed), processes: map[string]*process{}, edits: map[int][]*edit{}}
 	w.names = &names{w}
-	w.broken = make([]atomic.Bool, len(plan.Pools))
+	w.broken = make([]atomic.Int32, len(plan.Pools))
 	w.build()
 	ctx, stop := context.WithCancel(context.Background())
 	var cluster sync.WaitGroup
@@ -105,7 +105,7 @@ func (w *World) key(pool int) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: w.plan.Pools[pool].Name}
 }
 
-func (w *World) commandBroken(pool int) bool { return w.broken[pool].Load() }
+func (w *World) commandBroken(pool int) bool { return w.broken[pool].Load() > 0 }
 
 func (w *World) poolNamed(name string) int {
 	return slices.IndexFunc(w.plan.Pools, func(p PoolPlan) bool { return p.Name == name })
