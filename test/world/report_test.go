@@ -133,7 +133,7 @@ func (s *summary) counts() (checked, excused map[string]int) {
 }
 
 // enoughSeeds is how many it takes until what was covered says something.
-const enoughSeeds = 100
+const enoughSeeds = 200
 
 // coverage fails a large run that didn't look at enough.
 func (s *summary) coverage(t *testing.T) {
