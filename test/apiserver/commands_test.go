@@ -43,18 +43,28 @@ func apiCommands(page string) (scripts []string) {
 	return scripts
 }
 
-// What changes something is tried with --dry-run=server; namespaces are made, since what follows needs them. What waits for pods is left to
-// make quickstart, which has a kubelet.
+// What changes something is tried with --dry-run=server; namespaces are made, since what follows needs them. Objects that only the reader's
+// cluster has may be missing, but their kind must be one that the API server knows. What waits for pods, or reads from them, is left to make
+// quickstart, which has a kubelet.
 const kubectlFunction = `set -euo pipefail
+export EDITOR=true
 kubectl() {
+	local out code=0
 	case $1 in
 		create) if [[ $2 == namespace ]]; then command kubectl get namespace "$3" >/dev/null 2>&1 || command kubectl create namespace "$3"; return; fi ;;
-		rollout | wait | logs) return ;;
+		rollout | wait | logs | exec | port-forward | top | cp | debug | drain | cordon | uncordon) return ;;
 	esac
 	case $1 in
-		create | apply | delete | patch) [[ " $* " == *" --dry-run=server "* ]] || set -- "$@" --dry-run=server ;;
+		create | apply | delete | patch | scale | annotate | label) [[ " $* " == *" --dry-run=server "* ]] || set -- "$@" --dry-run=server ;;
 	esac
-	command kubectl "$@"
+	case $1 in
+		get | describe | edit | delete | patch | scale | annotate | label)
+			out=$(command kubectl "$@" 2>&1) || code=$?
+			echo "$out"
+			[[ $out == *"(NotFound)"* ]] || return "$code"
+			;;
+		*) command kubectl "$@" ;;
+	esac
 }
 `
 
