@@ -9,6 +9,8 @@ import (
 )
 
 const (
+	// firstRead is how much is held while nothing has come, which is for seconds if a job server hangs.
+	firstRead = 512
 	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a row
 	// needs it and not longChunks of them are in use. What a slow job server sends stays there for seconds.
 	chunkSize     = 16 << 10
@@ -24,6 +26,7 @@ const (
 var errBadAnswer = errors.New("not an answer of a job server")
 
 var (
+	firsts   = sync.Pool{New: func() any { return new([firstRead]byte) }}
 	chunks   = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 	longRows = make(lane, longChunks)
 )
@@ -33,6 +36,14 @@ var (
 // start. end must not contain a line feed, and nobody but the peer may know it: a row that happens
 // to look like the end of an answer is then a row like any other. The answer may have limit bytes.
 func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) error {
+	first := firsts.Get().(*[firstRead]byte)
+	defer firsts.Put(first)
+	n, err := r.Read(first[:])
+	if n > 0 {
+		r = &begun{start: first[:n], err: err, Reader: r}
+	} else if err != nil {
+		r = &begun{err: err, Reader: r}
+	}
 	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
 	buf := chunk[:]
@@ -87,6 +98,24 @@ func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) erro
 			cut, held = true, 0
 		}
 	}
+}
+
+// begun is a reader of which a start, and perhaps an error, has been read.
+type begun struct {
+	io.Reader
+	start []byte
+	err   error
+}
+
+func (b *begun) Read(p []byte) (n int, err error) {
+	if len(b.start) == 0 && b.err == nil {
+		return b.Reader.Read(p)
+	}
+	n = copy(p, b.start)
+	if b.start = b.start[n:]; len(b.start) == 0 {
+		err, b.err = b.err, nil
+	}
+	return n, err
 }
 
 // endsInDot reports whether the last of these whole lines is ".".

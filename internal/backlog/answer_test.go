@@ -124,3 +124,42 @@ func (p *piecewise) Read(b []byte) (int, error) {
 	p.left = p.left[n:]
 	return n, nil
 }
+
+// sized is a reader that notes for how much it was asked first.
+type sized struct {
+	io.Reader
+	first int
+}
+
+func (s *sized) Read(p []byte) (int, error) {
+	if s.first == 0 {
+		s.first = len(p)
+	}
+	return s.Reader.Read(p)
+}
+
+// Until a job server answers, little memory waits for it.
+func TestAnswerThatIsAwaited(t *testing.T) {
+	t.Parallel()
+	end := []byte("\x00RES the end")
+	long := strings.Repeat("f\t1\t0\t0\n", 1000) + ".\n"
+	for name, text := range map[string]string{"short": ".\n", "long": long} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &sized{Reader: strings.NewReader(text + string(end))}
+			var got strings.Builder
+			if err := readAnswer(r, end, 1<<20, func(rows []byte) { got.Write(rows) }); err != nil || got.String() != text {
+				t.Errorf("%d bytes of %d: %v", got.Len(), len(text), err)
+			}
+			if r.first > 512 {
+				t.Errorf("%d bytes wait for an answer, want 512 at most", r.first)
+			}
+		})
+	}
+	if err := readAnswer(iotest.ErrReader(io.ErrClosedPipe), end, 1<<20, func([]byte) {}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v, want the reader's error", err)
+	}
+	if err := readAnswer(iotest.DataErrReader(strings.NewReader(".\n"+string(end))), end, 1<<20, func([]byte) {}); err != nil {
+		t.Errorf("an end that comes with the last bytes: %v", err)
+	}
+}

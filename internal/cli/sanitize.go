@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // Sanitized returns a writer to out that lets nothing through by which a terminal could be driven:
 // control characters but line feed and tab, and what changes the direction of text. They are written
-// as \u and four digits, which JSON reads as the same character again. Whatever comes from a job
+// as \u and four digits, or as two of these, which JSON reads as the same character again. Whatever comes from a job
 // server, a pool or a job can be written to it.
 func Sanitized(out io.Writer) io.Writer { return &sanitizer{out: out} }
 
@@ -27,7 +28,8 @@ func (s *sanitizer) Write(p []byte) (int, error) {
 		case r == utf8.RuneError && size == 1:
 			out = fmt.Appendf(out, `\x%02x`, in[0])
 		case drivesTerminal(r) && r > 0xffff:
-			out = fmt.Appendf(out, `\U%08x`, r)
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 		case drivesTerminal(r):
 			out = fmt.Appendf(out, `\u%04x`, r)
 		default:

@@ -21,7 +21,7 @@ func TestSanitized(t *testing.T) {
 		"C1 as a byte":    {"\x9b2J", `\x9b2J`},
 		"direction":       {"\u202egnp.exe\u2066", `\u202egnp.exe\u2066`},
 		"invisible":       {"a\u200bb\ufeff", `a\u200bb\ufeff`},
-		"tags":            {"a\U000e0041", `a\U000e0041`},
+		"tags":            {"a\U000e0041", `a\udb40\udc41`},
 		"not UTF-8":       {"\xff\xfe", `\xff\xfe`},
 		"the real U+FFFD": {"\ufffd", "\ufffd"},
 	}
@@ -49,7 +49,7 @@ func TestSanitized(t *testing.T) {
 func TestSanitizedJSON(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	hostile := "a\x1b\u009b\x7f\u202e\u2066\n\"\\ü"
+	hostile := "a\x1b\u009b\x7f\u202e\u2066\U000e0041\n\"\\ü"
 	if err := WriteRows(Sanitized(&b), "json", []Column[string]{}, []string{hostile}); err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func FuzzAnswerAndTerminal(f *testing.F) {
 	f.Add([]byte("30 \x1b]0;t\x07 - : \x1bc\x7f\n.\n"), byte(4))
 	f.Add([]byte("30 10.0.0.1 \xf3\xa0\x81\x81 : f g\n.\n"), byte(5))
 	f.Add([]byte("OK \x1b[31m1.1.20\r\n"), byte(6))
+	f.Add([]byte("OK \xf3\xa0\x81\x81\r\n"), byte(7))
 	f.Add([]byte("ERR unknown_command \x1b[31mUnknown+server+command\r\n"), byte(7))
 	f.Fuzz(func(t *testing.T, answer []byte, which byte) {
 		command := fuzzedCommands[int(which)%len(fuzzedCommands)]
