@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
-	"github.com/spf13/cobra"
 )
 
 func (c *plugin) checkCommand() *cobra.Command {

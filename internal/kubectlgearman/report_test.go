@@ -70,8 +70,8 @@ func TestReport(t *testing.T) {
 		t.Error("the report holds a secret")
 	}
 	for document := range strings.SplitSeq(out.String(), "---\n") {
-		var any any
-		if err := yaml.Unmarshal([]byte(document), &any); err != nil {
+		var content any
+		if err := yaml.Unmarshal([]byte(document), &content); err != nil {
 			t.Errorf("%v in\n%s", err, document)
 		}
 	}
