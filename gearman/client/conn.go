@@ -27,6 +27,7 @@ type conn struct {
 	took  time.Duration // to open it
 	// holding: the reader waits for the caller that the connection belongs to, to take what came.
 	holding atomic.Bool
+	holds   atomic.Int64 // that have ended: progress, before anything more is read
 
 	mu       sync.Mutex
 	requests ring             // not answered yet
@@ -151,16 +152,20 @@ func (x *conn) patience() time.Duration {
 	return x.c.o.KeepAlive
 }
 
-// progress counts the bytes in both directions.
-func (x *conn) progress() int64 { return x.mid.read.Load() + x.out.wrote.Load() }
+// progress counts the bytes in both directions, and the waits for a caller that have ended.
+func (x *conn) progress() int64 {
+	return x.mid.read.Load() + x.out.wrote.Load() + x.holds.Load() + x.out.reads.Load()
+}
 
 // watch closes the connection of a server from which and to which nothing went for too long while it owed an answer. Where only jobs are waited for,
 // it asks the server for an echo, which also keeps what lies between (proxies, address translation) from giving the connection up.
 func (x *conn) watch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	// The flags come first: a wait that ends between the two is in the count.
+	waits := x.holding.Load() || x.out.reading.Load()
 	now := x.progress()
-	still := now == x.seen && !x.holding.Load() && !x.out.reading.Load()
+	still := now == x.seen && !waits
 	x.seen = now
 	switch {
 	case x.err != nil || x.requests.n == 0 && len(x.jobs) == 0:

@@ -353,6 +353,7 @@ func (x *conn) hold(call *call) {
 	}
 	x.holding.Store(true)
 	defer x.holding.Store(false)
+	defer x.holds.Add(1) // before holding is cleared, so that the watchdog sees one of them
 	select {
 	case <-room:
 	case <-call.box.left:

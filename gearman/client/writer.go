@@ -19,6 +19,7 @@ type writer struct {
 	timeout time.Duration // for each piece of at most writePiece bytes
 	wrote   atomic.Int64  // bytes
 	reading atomic.Bool   // it waits for a source
+	reads   atomic.Int64  // that a source has ended: progress, before what was read is written
 	wake    chan struct{}
 	ended   chan struct{} // closed when the connection has ended
 
@@ -171,6 +172,7 @@ func (w *writer) run() {
 func (w *writer) read(from *source) ([]byte, error) {
 	w.reading.Store(true)
 	defer w.reading.Store(false)
+	defer w.reads.Add(1) // before reading is cleared, so that the watchdog sees one of them
 	n := int(min(from.left, copyPiece))
 	if cap(w.piece) < n {
 		w.piece = make([]byte, n)
