@@ -11,3 +11,9 @@ try: ## see a pool work on this machine: no cluster, root or Docker; about a min
 	@echo "try: it needs no root, Docker or cluster, installs nothing, and leaves nothing running."
 	@start=$$(date +%s); $(MAKE) --no-print-directory -s gearmanctl; \
 	$(GEARMANCTL) demo --result --build-time "$$(($$(date +%s) - start))s"
+
+MINUTES ?= 60
+
+.PHONY: soak-up
+soak-up: ## gearmanctl up is killed again and again while jobs run, for MINUTES: none may be lost, interrupted or run twice
+	@SOAK_UP_MINUTES=$(MINUTES) go test -count 1 -v -timeout $$(($(MINUTES) + 10))m -run 'TestSoakUp$$' ./internal/gearmanctl
