@@ -4,9 +4,9 @@ TAG_VERSION = $(patsubst v%,%,$(shell git describe --tags --exact-match --match 
 RELEASE_VERSION = $(if $(filter command line environment,$(origin VERSION)),$(VERSION),$(or $(TAG_VERSION),$(VERSION)))
 
 .PHONY: release
-release: $(HELM) $(CYCLONEDX) ## binaries, image, chart, manifest, SBOMs, krew manifest and checksums in build/release; VERSION is the commit's tag
+release: $(HELM) $(CYCLONEDX) $(NFPM) ## binaries, Debian packages, image, chart, manifest, SBOMs, krew manifest and checksums in build/release; VERSION is the commit's tag
 	@VERSION="$(RELEASE_VERSION)" hack/release $(ROOT)/build/release
 
 .PHONY: release-check
-release-check: cluster-up $(HELM) $(CYCLONEDX) ## make a release twice, compare, and install from it on the real cluster
+release-check: cluster-up $(HELM) $(CYCLONEDX) $(NFPM) ## make a release twice, compare, and install from it on the real cluster
 	@eval "$$($(MAKE) --no-print-directory -s cluster-env)"; VERSION="$(RELEASE_VERSION)" CLUSTER_DIR="$(CLUSTER_DIR)" hack/release-check

@@ -12,7 +12,8 @@ HELM := $(call tool-path,helm,helm)
 KUBECONFORM := $(call tool-path,kubeconform,kubeconform)
 CYCLONEDX := $(call tool-path,cyclonedx-gomod,cyclonedx-gomod)
 GOVULNCHECK := $(call tool-path,govulncheck,govulncheck)
-export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX GOVULNCHECK
+NFPM := $(call tool-path,nfpm,nfpm)
+export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX GOVULNCHECK NFPM
 
 $(CONTROLLER_GEN):
 	@$(ROOT)/hack/tools/build controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen $@
@@ -24,6 +25,8 @@ $(KUBECONFORM):
 	@$(ROOT)/hack/tools/build kubeconform github.com/yannh/kubeconform/cmd/kubeconform $@
 $(CYCLONEDX):
 	@$(ROOT)/hack/tools/build cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod $@
+$(NFPM):
+	@$(ROOT)/hack/tools/build nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm $@
 $(GOVULNCHECK):
 	@$(ROOT)/hack/tools/build govulncheck golang.org/x/vuln/cmd/govulncheck $@
 

@@ -1,0 +1,2 @@
+// Package deb has no code: its test builds the Debian package of gearmanctl and gearman-worker and looks into it.
+package deb
