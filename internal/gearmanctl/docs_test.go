@@ -21,14 +21,14 @@ import (
 func TestCallsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	var files []string
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/howto/*.md", "examples/*.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/howto/*.md", "examples/*.md", "examples/*/README.md"} {
 		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, found...)
 	}
-	call := regexp.MustCompile("(?m)(?:^|`)gearmanctl ([^`\n#]+)")
+	call := regexp.MustCompile("(?m)(?:^ *|`)gearmanctl ([^`\n#]+)")
 	total := 0
 	for _, file := range files {
 		page, err := os.ReadFile(file)

@@ -72,7 +72,7 @@ var checks = []check{
 	{nil, regexp.MustCompile(`^(kubectl|php -r) `), []string{"TestKubectlCommandsOfTheDocs"}},
 	{nil, regexp.MustCompile(`^helm (install|upgrade) `), []string{"TestHelmCallsOfTheDocs"}},
 	{nil, regexp.MustCompile(`^helm (test|uninstall) `), []string{"make quickstart"}},
-	{nil, regexp.MustCompile(`^gearmanctl (up|ui) `), []string{"TestCallsOfTheDocs"}},
+	{nil, regexp.MustCompile(`^gearmanctl (up|ui|submit) `), []string{"TestCallsOfTheDocs"}},
 	{nil, regexp.MustCompile(`^make publish `), []string{"TestPublish"}},
 	{regexp.MustCompile(`^examples/README\.md$`), regexp.MustCompile(`^gearman -f `), []string{"TestNewPHPCode", "TestThumbnailsExample"}},
 	{nil, regexp.MustCompile(`^go get \S+/gearman$`), []string{"make modules"}},
