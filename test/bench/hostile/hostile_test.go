@@ -103,8 +103,9 @@ func (b *bench) start(t *testing.T) {
 	b.hostile = startServers(t, behaviors(b.functions))
 	nameserver := ""
 	if canHideResolvConf(t) {
-		b.names = startNameserver(t)
-		nameserver = b.names.addr
+		if b.names = startNameserver(t); b.names != nil {
+			nameserver = b.names.addr
+		}
 	}
 	b.wakes = watchWakes(t, b.k8s)
 	b.operator = startOperator(t, plane.Kubeconfig, nameserver, b.flags()...)
