@@ -33,7 +33,8 @@ type announcer struct {
 	edge     chan struct{}
 	more     atomic.Bool // some function's news are not told yet
 
-	skew time.Duration // by how much a played machine's clock is ahead
+	skew   time.Duration // by how much a played machine's clock is ahead
+	settle time.Duration // on a played machine: the id is renewed so long after the job's own packets
 }
 
 func newAnnouncer(uid, pod string, start time.Time, capacity int, functions []string) (*announcer, error) {
@@ -137,7 +138,7 @@ func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *sl
 		case <-ctx.Done():
 			return
 		case <-a.edge:
-			if wait := edgeEvery - time.Since(last); wait > 0 {
+			if wait := max(edgeEvery-time.Since(last), a.settle); wait > 0 {
 				timer := time.NewTimer(wait)
 				select {
 				case <-ctx.Done():

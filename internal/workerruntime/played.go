@@ -28,6 +28,10 @@ type Machine struct {
 	Done     func(*worker.Job, worker.Done) // is called when a job's outcome has been sent, or can't be
 }
 
+// playedSettle keeps what a slot and the announcer send at one moment apart. Under virtual time that is
+// one instant, and which of the two comes first would be the scheduler's choice.
+const playedSettle = time.Millisecond
+
 // skew is by how much the machine's clock is ahead; this machine's is right.
 func (m *Machine) skew() time.Duration {
 	if m == nil {

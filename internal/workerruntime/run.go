@@ -84,6 +84,9 @@ func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 		return nil, err
 	}
 	r.announce.skew = skew
+	if m != nil {
+		r.announce.settle = playedSettle
+	}
 	r.jobs = newJobs(o.Concurrency, log, r.metrics, r.announce)
 	tlsConfig, err := tlsConfig(o)
 	if err != nil {
