@@ -91,6 +91,7 @@ func startPatience(start time.Duration) time.Duration { return 4*start + time.Mi
 type census struct {
 	working, starting, unschedulable, failing, refused, excused int32
 
+	proven      int32 // of those that work, the ones that have done so for a while
 	unreachable int32 // of those that fail, the ones whose service can't be reached
 }
 
@@ -152,6 +153,9 @@ func (s *OrderingState) count(in *OrderingInput) census {
 			}
 		case p.Ready:
 			c.working++
+			if p.proven(in.Now) {
+				c.proven++
+			}
 		default:
 			c.starting++
 		}
@@ -205,7 +209,7 @@ func (s *OrderingState) remember(in *OrderingInput, c *census) {
 // allowance is how many pods that don't start may be there at a time.
 func (s *OrderingState) allowance(c *census) int32 {
 	if c.failing+c.refused > 0 {
-		if c.working == 0 {
+		if c.proven == 0 { // a pod that has just become ready may be about to fail like the others
 			return 2
 		}
 		return max(3, (c.working+4)/5) // one bad node in ten must not starve those that work
@@ -226,7 +230,7 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 	if c.blocked() == 0 {
 		return
 	}
-	if c.working == 0 && c.unreachable > 0 {
+	if c.proven == 0 && c.unreachable > 0 {
 		o.Replicas, o.Limited = in.Replicas, true // no pod reaches the service
 		return
 	}
@@ -234,16 +238,20 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 		allowed++ // all that are allowed may have met bad nodes: one more is tried, until it is given up
 	}
 	growth := max(0, missing-c.blocked()+min(c.failing, s.tries(in, c, allowed)))
-	most := max(in.Replicas, c.working+c.starting+c.excused+allowed)
+	others := c.working + c.starting + c.excused
+	if c.failing+c.refused > 0 && c.proven == 0 {
+		others = c.excused // those that start are the tries
+	}
+	most := max(in.Replicas, others+allowed)
 	if n := min(in.Replicas+growth, most); n < in.Want {
 		o.Replicas, o.Limited = n, true
 	}
 }
 
-// tries is how many pods are tried beside those that fail: another node may do. Where others work, as many as may be blocked; else one, and one more after a
-// while.
+// tries is how many pods are tried beside those that fail: another node may do. If others have worked for a while, as
+// many as may be blocked; otherwise one, and one more after a while.
 func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32 {
-	if c.working > 0 {
+	if c.proven > 0 {
 		return allowed
 	}
 	if in.Now.Sub(s.FailingSince) >= anotherTry {

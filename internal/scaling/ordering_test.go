@@ -17,6 +17,7 @@ type crowd struct {
 	slots int32 // as the law asks for
 	next  int
 	fate  func(i int) Trouble // of the i-th pod that is made
+	found Trouble             // of each pod, a round after it has become ready
 	most  int32
 	last  Order
 }
@@ -60,6 +61,8 @@ func (c *crowd) run(d time.Duration) *crowd {
 			p := &c.in.Pods[i]
 			if p.Trouble == TroubleNone && !p.Ready && c.in.Now.Sub(p.Created) >= startOfTest {
 				p.Assigned, p.Phase, p.Ready, p.WasReady, p.ReadySince = true, PhaseRunning, true, true, c.in.Now
+			} else if p.Ready && c.found != TroubleNone {
+				p.Trouble = c.found
 			}
 			if p.Trouble == TroubleNone || p.Trouble == TroubleGated {
 				usable++
@@ -114,6 +117,14 @@ func TestGrow(t *testing.T) {
 		},
 		"sixty jobs and a command that no pod has: three pods at most": {
 			newCrowd(1, all(TroubleTakesNoJobs)), func(c *crowd) {
+				c.run(time.Minute)
+				c.slots = 60
+				c.run(time.Hour)
+			}, outcome{3, 3, true},
+		},
+		"and pods that are ready until they find that out order no others": {
+			newCrowd(1, all(TroubleNone)), func(c *crowd) {
+				c.found = TroubleTakesNoJobs
 				c.run(time.Minute)
 				c.slots = 60
 				c.run(time.Hour)

@@ -150,7 +150,7 @@ func (g *guard) check(ctx context.Context) {
 			m.CheckFailed(now, err.Error())
 			return
 		}
-		m.CheckPassed()
+		m.CheckPassed(now)
 	})
 }
 

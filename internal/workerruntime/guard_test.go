@@ -120,18 +120,40 @@ func TestGuardOpensAndRecovers(t *testing.T) {
 		if admitted() != "0" {
 			t.Errorf("admissions %q: no job is to be taken", admitted())
 		}
+		half := func() {
+			for state := breaker.Open; state != breaker.Half; state, _, _ = g.view() {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
 		p.set(neverRan, nil)
-		time.Sleep(time.Minute) // the check passes
+		half()
 		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Requeued || admitted() != "0 1 0" {
 			t.Errorf("a trial that fails: %+v, admissions %q", o, admitted())
 		}
 		p.set(job.Done(nil), nil)
-		time.Sleep(time.Minute)
+		half()
 		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Completed || admitted() != "0 1 0 1 0 -1" {
 			t.Errorf("a trial that starts: %+v, admissions %q", o, admitted())
 		}
 		if state, _, unready := g.view(); state != breaker.Closed || unready {
 			t.Errorf("%v, unready %v", state, unready)
+		}
+	})
+}
+
+// A worker to which no job comes is well again once a check passes.
+func TestGuardRecoversWithoutAJob(t *testing.T) {
+	t.Parallel()
+	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
+		p.set(neverRan, errors.New("still no such file"))
+		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Requeued {
+			t.Fatalf("outcome %+v", o)
+		}
+		time.Sleep(20 * time.Second)
+		p.set(neverRan, nil)
+		time.Sleep(2 * time.Minute)
+		if state, _, unready := g.view(); state != breaker.Closed || unready || admitted() != "0 1 -1" {
+			t.Errorf("%v, unready %v, admissions %q", state, unready, admitted())
 		}
 	})
 }

@@ -20,26 +20,34 @@ import (
 // workerBinary builds the worker runtime once.
 var workerBinary = sync.OnceValues(func() (string, error) { return build("worker") })
 
-// kubelet plays one for the pods of a pool: each is a process of the real worker runtime on this machine, whose jobs sleep for the seconds that are their
-// workload. It is told to stop, and waited for, as a kubelet does.
+// kubelet plays one for the pods of a pool: each is a process of the real worker runtime on this machine. It is told to
+// stop, and waited for, as a kubelet does.
 type kubelet struct {
 	t      *testing.T
 	pool   *v1alpha1.GearmanWorkerPool
 	server string
 	binary string
+	mode   string   // of the runtime
+	args   []string // of the runtime, after those that every pod has
 
 	processes sync.WaitGroup
 	pods      map[types.UID]*exec.Cmd
 }
 
-// startKubelet runs one until the test ends.
+// startKubelet runs one until the test ends, whose jobs sleep for the seconds that are their workload.
 func startKubelet(t *testing.T, p *v1alpha1.GearmanWorkerPool, server string) {
+	t.Helper()
+	startKubeletOf(t, p, server, "exec", "--", "/bin/sh", "-c", "read -r seconds; sleep $seconds")
+}
+
+// startKubeletOf runs one until the test ends, whose pods have the runtime's mode and arguments.
+func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode string, args ...string) {
 	t.Helper()
 	binary, err := workerBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kubelet{t: t, pool: p, server: server, binary: binary, pods: map[types.UID]*exec.Cmd{}}
+	k := &kubelet{t: t, pool: p, server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{}}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -93,8 +101,8 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) error {
 	if err := k8s.SubResource("binding").Create(ctx, pod, binding); err != nil {
 		return err
 	}
-	cmd := exec.Command(k.binary, "exec", "--server="+k.server, "--function="+string(k.pool.Spec.Function), "--listen=127.0.0.1:0", "--drain-timeout=60s",
-		"--", "/bin/sh", "-c", "read -r seconds; sleep $seconds")
+	common := []string{k.mode, "--server=" + k.server, "--function=" + string(k.pool.Spec.Function), "--listen=127.0.0.1:0", "--drain-timeout=60s"}
+	cmd := exec.Command(k.binary, append(common, k.args...)...)
 	cmd.Env = append(cmd.Environ(), "GEARMAN_WORKER_POD_UID="+string(pod.UID), "GEARMAN_WORKER_POD_NAME="+pod.Name)
 	if err := cmd.Start(); err != nil {
 		return err

@@ -43,6 +43,7 @@ const (
 	lastCheck    = time.Minute      // bound of that wait
 	unreadyAfter = 10 * time.Second // how long trouble lasts before the worker counts as unready
 	failingPace  = time.Second      // between two jobs in Failing
+	trialFor     = 10 * time.Second // how long Half waits for a job
 )
 
 // retryWaits are the waits of a held job before it is tried again in its slot. Most causes that heal by themselves (no
@@ -62,6 +63,7 @@ type Machine struct {
 	checks   int       // failed checks and trials in a row
 	next     time.Time // Open: of the next check; Failing: of the next job
 	taken    time.Time // when Half or Failing last took a job; zero while none was taken
+	trial    time.Time // end of Half's wait for a job
 }
 
 // New returns a machine that counts as Failing after so many failed jobs in a row (0: never). jitter spreads the waits
@@ -199,7 +201,7 @@ func (m *Machine) Released(now time.Time) {
 	switch {
 	case m.taken.IsZero():
 	case m.state == Half:
-		m.taken = time.Time{}
+		m.taken, m.trial = time.Time{}, now.Add(trialFor)
 	case m.state == Failing:
 		m.next, m.taken = now.Add(failingPace), time.Time{}
 	}
@@ -212,7 +214,11 @@ func (m *Machine) Wake() time.Time {
 		return m.since.Add(singleFor)
 	case Open, Failing:
 		return m.next
-	case Closed, Half:
+	case Half:
+		if m.taken.IsZero() {
+			return m.trial
+		}
+	case Closed:
 	}
 	return time.Time{}
 }
@@ -231,15 +237,18 @@ func (m *Machine) Tick(now time.Time) (check bool) {
 		return true
 	case Failing:
 		m.next = time.Time{}
-	case Closed, Half:
+	case Half: // no job came that could say more than the check
+		m.close()
+	case Closed:
 	}
 	return false
 }
 
-// CheckPassed records that a check without a job passed: one job is taken as a trial.
-func (m *Machine) CheckPassed() {
+// CheckPassed records that a check without a job passed: one job is taken as a trial. If none comes for a while, the check
+// is enough.
+func (m *Machine) CheckPassed(now time.Time) {
 	if m.state == Open {
-		m.state, m.next, m.taken = Half, time.Time{}, time.Time{}
+		m.state, m.next, m.taken, m.trial = Half, time.Time{}, time.Time{}, now.Add(trialFor)
 	}
 }
 

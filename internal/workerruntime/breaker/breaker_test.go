@@ -39,7 +39,7 @@ func TestMachine(t *testing.T) {
 	failed := func(m *Machine, now time.Time) { m.Failed(now, "exit code 1") }
 	notFound := func(m *Machine, now time.Time) { m.NotFound(now, "exit code 127") }
 	took := func(m *Machine, now time.Time) { m.Took(now) }
-	passed := func(m *Machine, _ time.Time) { m.CheckPassed() }
+	passed := func(m *Machine, now time.Time) { m.CheckPassed(now) }
 	checkFailed := func(m *Machine, now time.Time) { m.CheckFailed(now, "still none") }
 	released := func(m *Machine, now time.Time) { m.Released(now) }
 	const s = time.Second
@@ -52,6 +52,18 @@ func TestMachine(t *testing.T) {
 			{0, neverRan(1, true), Single, 0},
 			{s / 5, neverRan(2, true), Single, 0},
 			{s, neverRan(3, false), Open, 0},
+		},
+		"a check that passed is enough if no job comes": {
+			{0, neverRan(3, false), Open, 0},
+			{s, passed, Half, 1},
+			{10 * s, tick(false), Half, 1},
+			{11 * s, tick(false), Closed, AllSlots},
+		},
+		"not while the trial runs": {
+			{0, neverRan(3, false), Open, 0},
+			{s, passed, Half, 1},
+			{2 * s, took, Half, 0},
+			{time.Hour, tick(false), Half, 0},
 		},
 		"many slots at once do not open it": {
 			{0, neverRan(1, true), Single, 0},
@@ -100,6 +112,8 @@ func TestMachine(t *testing.T) {
 			{s, passed, Half, 1},
 			{s, took, Half, 0},
 			{2 * s, released, Half, 1},
+			{11 * s, tick(false), Half, 1},
+			{12 * s, tick(false), Closed, AllSlots},
 		},
 		"a shell that does not find the program": {
 			{0, notFound, Closed, AllSlots},
@@ -204,7 +218,7 @@ func TestUnreadyAfterTenSeconds(t *testing.T) {
 		t.Errorf("ready after 10 s without a start; reason %q", m.Reason())
 	}
 	m.Tick(now.Add(11 * time.Second))
-	m.CheckPassed()
+	m.CheckPassed(now.Add(11 * time.Second))
 	m.Started()
 	if m.Unready(now.Add(time.Hour)) || m.Reason() != "" {
 		t.Error("unready after a job has started")
