@@ -1,7 +1,6 @@
 package autoscaler
 
 import (
-	"slices"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
@@ -29,9 +28,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
 	}
 	law := p.used.Policy.At(now)
-	if waiting := p.used.takeRetries(&sample); waiting > 0 && scales(&law) {
-		law.MinReplicas = min(max(law.MinReplicas, 1), law.MaxReplicas)
-	}
+	sampling.TakeRetries(&sample, p.used.retries, &law)
 	in := scalingSample(&p.observed, p.used.kind, &sample, law.Tick, p.view.At, now)
 	in.PossibleRestart = in.PossibleRestart || p.lostOne // its workers may still process jobs, unseen
 	p.lostOne = false
@@ -56,27 +53,6 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	p.noteWaits(&sample, in.Functions, before)
 	p.noteDivergence()
 	return p.worthWriting(now)
-}
-
-// takeRetries takes the functions in which jobs wait for another attempt out of a sample, and returns how many jobs wait.
-// They are no backlog: only the workers can move them back when their time has come, so while there are any, one pod stays.
-func (s *Spec) takeRetries(sample *backlog.Sample) (waiting int64) {
-	if len(s.retries) == 0 {
-		return 0
-	}
-	sample.Functions = slices.DeleteFunc(sample.Functions, func(f backlog.FunctionSample) bool {
-		waits := slices.Contains(s.retries, f.Name)
-		if waits {
-			waiting += f.Total
-		}
-		return waits
-	})
-	return waiting
-}
-
-// scales reports whether the queue sets the number of pods, or would.
-func scales(law *scaling.Policy) bool {
-	return law.Mode != scaling.ModeManual && law.Mode != scaling.ModePaused
 }
 
 // noteDivergence notes since which sample the replicas differ from the decision.

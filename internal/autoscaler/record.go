@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
@@ -87,21 +86,12 @@ func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	}, err
 }
 
-// maxFunctionName is the longest name of a function, in bytes.
-const maxFunctionName = 255
-
 // retryFunctions are the functions in which failed jobs of a pool wait for their next attempt.
 func retryFunctions(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	if s.Runtime == nil || s.Runtime.Retry == nil {
 		return nil
 	}
-	var out []string
-	for _, f := range policy.Functions(s) {
-		if name := f + worker.RetrySuffix; len(name) <= maxFunctionName {
-			out = append(out, name)
-		}
-	}
-	return out
+	return sampling.RetryFunctions(policy.Functions(s))
 }
 
 // runtimeOf names the mode of a pool's runtime.

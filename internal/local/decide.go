@@ -36,6 +36,7 @@ func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function
 		sample.Partial = true // nothing is known yet: only the bounds count
 	}
 	policy := p.plan.compiled.At(now)
+	sampling.TakeRetries(sample, p.plan.retries, &policy)
 	last, before := p.last, sampling.NewestAnswer(&p.sample)
 	p.sample, p.last, p.min, p.max = *sample, now, policy.MinReplicas, policy.MaxReplicas
 	p.noteOutcomes(now)

@@ -18,6 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/localworker"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 )
 
 // plan is what a pool's spec means on this machine.
@@ -26,6 +27,7 @@ type plan struct {
 	spec     v1alpha1.GearmanWorkerPoolSpec
 	compiled policy.Compiled
 	sub      backlog.Subscription
+	retries  []string // those of the polled functions in which failed jobs wait for their next attempt
 
 	mode  string   // of the worker process
 	flags []string // of the worker process, before the mode
@@ -53,6 +55,10 @@ func (f *Fleet) planFor(pool *v1alpha1.GearmanWorkerPool) (plan, error) {
 	files := secrets{dir: f.o.SecretsDir}
 	if p.sub, err = subscription(pool, files); err != nil {
 		return p, err
+	}
+	if s.Runtime != nil && s.Runtime.Retry != nil {
+		p.retries = sampling.RetryFunctions(p.sub.Functions)
+		p.sub.Functions = slices.Concat(p.sub.Functions, p.retries)
 	}
 	if p.env, err = environment(pool, files); err != nil {
 		return p, err

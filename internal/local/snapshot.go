@@ -69,7 +69,7 @@ func serverName(s *backlog.ServerSample) string {
 func (p *pool) show() page.Pool {
 	d := &p.decision
 	out := page.Pool{
-		Namespace: p.key.Namespace, Name: p.key.Name, Functions: p.plan.sub.Functions, Servers: p.plan.sub.Servers,
+		Namespace: p.key.Namespace, Name: p.key.Name, Functions: policy.Functions(&p.plan.spec), Servers: p.plan.sub.Servers,
 		WaitSeconds: d.OldestWait.Seconds(), TargetSeconds: d.Terms.Target, JobSeconds: d.JobTime.Seconds(), StartSeconds: d.Terms.Boot,
 		Replicas: p.replicas, Desired: d.Replicas, Min: p.min, Max: p.max,
 		Reason: string(d.Reason), Message: d.Message, Limited: string(d.Limited), Partial: p.sample.Partial, Stuck: d.NotRunnable,
