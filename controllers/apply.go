@@ -54,7 +54,10 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	}
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteTemplate(a, t.create, t.restore, r.clock.Now()) })
 	if t.restore {
-		r.event(x.pool, corev1.EventTypeNormal, "TemplateRestored", "Update", "somebody changed the Deployment; what the pool says was put back")
+		r.event(
+			x.pool, corev1.EventTypeNormal, "TemplateRestored", "Update",
+			"somebody changed the Deployment; what the pool says was put back",
+		)
 	}
 	if t.create {
 		x.workload = workload.State{Exists: true, Inputs: t.inputs, RuntimeImage: t.image}
@@ -86,7 +89,8 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		}
 	}
 	if failed != nil {
-		// The rule writes them again; nothing but the choice of pods suffers, and replicas wait for no pod.
+		// The rule writes them again; nothing but the choice of pods suffers, and replicas wait for
+		// no pod.
 		log.FromContext(ctx).Error(failed, "Pods could not be marked for removal", "pods", len(plan.Costs))
 	}
 	if plan.Replicas == x.workload.Replicas {
@@ -95,7 +99,8 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 	return ctrl.Result{}, r.writeReplicas(ctx, x, plan.Replicas)
 }
 
-// noteHeldBack notes whether growth is held back because pods can't start, and has the pool reconciled when that is over.
+// noteHeldBack notes whether growth is held back because pods can't start, and has the pool
+// reconciled when that is over.
 func (r *PoolReconciler) noteHeldBack(x *run, limited bool) {
 	var remaining time.Duration
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { x.facts.HeldBack, remaining = p.HeldBack(limited, r.clock.Now()) })
@@ -130,7 +135,10 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 	// The log and the event use the words of the status.
 	d := &x.facts.View.Decision
 	log.FromContext(ctx).Info("Scaled", "from", from, "to", to, "reason", d.Reason, "message", d.Message)
-	r.event(x.pool, corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("from %d to %d replicas: %s", from, to, d.Message))
+	r.event(
+		x.pool, corev1.EventTypeNormal, "Scaled", "Scale",
+		fmt.Sprintf("from %d to %d replicas: %s", from, to, d.Message),
+	)
 	return nil
 }
 

@@ -17,8 +17,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// cacheNote is something that a transform computed from parts of an object that the cache then drops. An informer keeps only the object, so the note travels as
-// an annotation that exists nowhere else: transforms keep none of the user's annotations of that name.
+// cacheNote is something that a transform computed from parts of an object that the cache then
+// drops. An informer keeps only the object, so the note travels as an annotation that exists
+// nowhere else: transforms keep none of the user's annotations of that name.
 type cacheNote string
 
 const (
@@ -49,9 +50,10 @@ func cachedMarks(p *corev1.Pod) workload.PodMarks {
 // cachedOwnedFields is the hash of the fields that the operator owns of a Deployment of the cache.
 func cachedOwnedFields(d *appsv1.Deployment) string { return d.Annotations[string(noteOwnedFields)] }
 
-// CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods, Deployments and StatefulSets only what is looked at (a Deployment
-// takes 10.6 kB, most of it its template), of the pools all but what nobody reads again. Pods and StatefulSets are read and never changed, so that they need no copy
-// for each reader.
+// CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods,
+// Deployments and StatefulSets only what is looked at (a Deployment takes 10.6 kB, most of it its
+// template), of the pools all but what nobody reads again. Pods and StatefulSets are read and never
+// changed, so that they need no copy for each reader.
 func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	ofPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
 	if err != nil {
@@ -59,19 +61,23 @@ func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	}
 	return map[client.Object]cache.ByObject{
 		&v1alpha1.GearmanWorkerPool{}: {Transform: stripPool},
-		&corev1.Pod{}:                 {Label: labels.NewSelector().Add(*ofPool), Transform: stripPod, UnsafeDisableDeepCopy: new(true)},
-		&appsv1.Deployment{}:          {Transform: stripDeployment},
-		&appsv1.StatefulSet{}:         {Transform: stripStatefulSet, UnsafeDisableDeepCopy: new(true)},
+		&corev1.Pod{}: {
+			Label: labels.NewSelector().Add(*ofPool), Transform: stripPod, UnsafeDisableDeepCopy: new(true),
+		},
+		&appsv1.Deployment{}:  {Transform: stripDeployment},
+		&appsv1.StatefulSet{}: {Transform: stripStatefulSet, UnsafeDisableDeepCopy: new(true)},
 	}, nil
 }
 
-// one makes equal strings share their memory: thousands of pools have the same images, job servers, conditions and labels.
+// one makes equal strings share their memory: thousands of pools have the same images, job servers,
+// conditions and labels.
 func one[S ~string](s *S) { *s = S(unique.Make(string(*s)).Value()) }
 
 // stripMeta keeps which object it is and whose.
 func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	out := metav1.ObjectMeta{
-		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation, CreationTimestamp: m.CreationTimestamp,
+		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
+		CreationTimestamp: m.CreationTimestamp,
 		DeletionTimestamp: m.DeletionTimestamp, OwnerReferences: slices.Clone(m.OwnerReferences),
 	}
 	one(&out.Namespace)
@@ -96,8 +102,8 @@ func stripStatefulSet(obj any) (any, error) {
 	return out, nil
 }
 
-// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost, what keeps it from starting and what its removal
-// goes by.
+// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost,
+// what keeps it from starting and what its removal goes by.
 func stripPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
 	if !ok || len(p.Spec.Containers) == 0 { // stripped before
@@ -119,7 +125,9 @@ func stripPod(obj any) (any, error) {
 	var conditions []corev1.PodCondition
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady {
-			conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+			conditions = []corev1.PodCondition{
+				{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime},
+			}
 		}
 	}
 	out := &corev1.Pod{TypeMeta: p.TypeMeta}

@@ -17,37 +17,54 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestCacheKeepsWhatIsRead: of a workload as the cache keeps it the same is gathered as of the whole one.
+// TestCacheKeepsWhatIsRead: of a workload as the cache keeps it the same is gathered as of the
+// whole one.
 func TestCacheKeepsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	meta := metav1.ObjectMeta{
 		Namespace: "ns", Name: "pool", UID: "u", Generation: 7,
-		Annotations:     map[string]string{workload.InputsAnnotation: "i", workload.RuntimeImageAnnotation: "r", workload.FieldsAnnotation: "f", corev1.LastAppliedConfigAnnotation: "{}", "other": "x"},
-		Labels:          map[string]string{"a": "b"},
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: "pool", UID: "p", Controller: new(true)}},
+		Annotations: map[string]string{
+			workload.InputsAnnotation: "i", workload.RuntimeImageAnnotation: "r", workload.FieldsAnnotation: "f",
+			corev1.LastAppliedConfigAnnotation: "{}", "other": "x",
+		},
+		Labels: map[string]string{"a": "b"},
+		OwnerReferences: []metav1.OwnerReference{
+			{
+				APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: "pool", UID: "p",
+				Controller: new(true),
+			},
+		},
 	}
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPool: "pool"}}
-	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "i"}}}}
+	template := corev1.PodTemplateSpec{
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "i"}}},
+	}
 	tests := map[string]struct {
 		object client.Object
 		strip  func(any) (any, error)
 		target *v1alpha1.TargetRef
 	}{
 		"Deployment": {&appsv1.Deployment{
-			ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
+			ObjectMeta: meta,
+			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
 			Status: appsv1.DeploymentStatus{
 				ObservedGeneration: 6, Replicas: 3, ReadyReplicas: 2, UpdatedReplicas: 1,
 				Conditions: []appsv1.DeploymentCondition{
-					{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}, {Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "quota"},
+					{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue},
+					{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "quota"},
 				},
 			},
 		}, stripDeployment, nil},
 		"Deployment that is a target": {&appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "pool", UID: "u"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "pool", UID: "u"},
+			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
 		}, stripDeployment, &v1alpha1.TargetRef{Kind: "Deployment", Name: "pool"}},
 		"StatefulSet": {&appsv1.StatefulSet{
-			ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Selector: selector, Template: template},
-			Status: appsv1.StatefulSetStatus{ObservedGeneration: 7, Replicas: 2, ReadyReplicas: 1, CurrentRevision: "a", UpdateRevision: "b"},
+			ObjectMeta: meta,
+			Spec:       appsv1.StatefulSetSpec{Replicas: new(int32(2)), Selector: selector, Template: template},
+			Status: appsv1.StatefulSetStatus{
+				ObservedGeneration: 7, Replicas: 2, ReadyReplicas: 1, CurrentRevision: "a", UpdateRevision: "b",
+			},
 		}, stripStatefulSet, &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "pool"}},
 	}
 	scheme := runtime.NewScheme()
@@ -79,7 +96,9 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 			selectors := cmp.Comparer(func(a, b labels.Selector) bool {
 				return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
 			})
-			if diff := cmp.Diff(whole, gather(stripped.(client.Object).DeepCopyObject().(client.Object)), selectors); diff != "" {
+			if diff := cmp.Diff(
+				whole, gather(stripped.(client.Object).DeepCopyObject().(client.Object)), selectors,
+			); diff != "" {
 				t.Error(diff)
 			}
 			if !whole.Exists || whole.Foreign {
@@ -93,12 +112,19 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 func TestStripPool(t *testing.T) {
 	t.Parallel()
 	p := &v1alpha1.GearmanWorkerPool{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "a": "b"}},
-		Spec:       v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", Image: "i"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "p", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}},
+			Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "a": "b"},
+		},
+		Spec: v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", Image: "i"},
 		Status: v1alpha1.GearmanWorkerPoolStatus{
-			Decision: v1alpha1.DecisionStatus{Reason: "r", Message: "m", Terms: map[string]int64{"queued": 1}}, Servers: []v1alpha1.ServerStatus{{Address: "s:1", State: "OK"}},
+			Decision: v1alpha1.DecisionStatus{Reason: "r", Message: "m", Terms: map[string]int64{"queued": 1}},
+			Servers:  []v1alpha1.ServerStatus{{Address: "s:1", State: "OK"}},
 			Conditions: []metav1.Condition{
-				{Type: "Ready", Status: "True", Reason: "AsExpected", Message: "m", LastTransitionTime: metav1.Unix(1_700_000_000, 0), ObservedGeneration: 3},
+				{
+					Type: "Ready", Status: "True", Reason: "AsExpected", Message: "m",
+					LastTransitionTime: metav1.Unix(1_700_000_000, 0), ObservedGeneration: 3,
+				},
 				{Type: "Stalled", Status: "False", Reason: "AsExpected"},
 			},
 		},
@@ -117,7 +143,8 @@ func TestStripPool(t *testing.T) {
 	}
 }
 
-// TestStripTwice: an informer that lists may transform an object more than once, and what was worked out of the whole one must not get lost by that.
+// TestStripTwice: an informer that lists may transform an object more than once, and what was
+// worked out of the whole one must not get lost by that.
 func TestStripTwice(t *testing.T) {
 	t.Parallel()
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d", ManagedFields: []metav1.ManagedFieldsEntry{{
@@ -131,13 +158,16 @@ func TestStripTwice(t *testing.T) {
 		if o, err = stripDeployment(o); err != nil {
 			t.Fatal(err)
 		}
-		if got := cachedOwnedFields(o.(runtime.Object).DeepCopyObject().(*appsv1.Deployment)); got != want || want == "" {
+		if got := cachedOwnedFields(
+			o.(runtime.Object).DeepCopyObject().(*appsv1.Deployment),
+		); got != want || want == "" {
 			t.Errorf("the cache has the owned fields %q, want %q", got, want)
 		}
 	}
 }
 
-// TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no annotation of the user's that could be taken for either.
+// TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no
+// annotation of the user's that could be taken for either.
 func TestStripPod(t *testing.T) {
 	t.Parallel()
 	bare := workload.PodMarks{Unowned: true, Unassigned: true} // by nobody, and no node has it
@@ -148,18 +178,35 @@ func TestStripPod(t *testing.T) {
 		waiting     string
 		want        workload.Pod
 	}{
-		"all well":        {want: workload.Pod{Pending: true, Marks: bare}},
-		"crashes":         {waiting: "CrashLoopBackOff", want: workload.Pod{Pending: true, Trouble: workload.TroubleCrash, Marks: stopped}},
-		"marked":          {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, want: workload.Pod{Pending: true, Cost: -7, Marks: bare}},
-		"marked, crashes": {annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, waiting: "CrashLoopBackOff", want: workload.Pod{Pending: true, Cost: -7, Trouble: workload.TroubleCrash, Marks: stopped}},
-		"the user's":      {annotations: map[string]string{string(noteTrouble): "CrashLoop", string(noteMarks): "gated"}, want: workload.Pod{Pending: true, Marks: bare}},
+		"all well": {want: workload.Pod{Pending: true, Marks: bare}},
+		"crashes": {
+			waiting: "CrashLoopBackOff",
+			want:    workload.Pod{Pending: true, Trouble: workload.TroubleCrash, Marks: stopped},
+		},
+		"marked": {
+			annotations: map[string]string{workload.DeletionCostAnnotation: "-7"},
+			want:        workload.Pod{Pending: true, Cost: -7, Marks: bare},
+		},
+		"marked, crashes": {
+			annotations: map[string]string{workload.DeletionCostAnnotation: "-7"}, waiting: "CrashLoopBackOff",
+			want: workload.Pod{Pending: true, Cost: -7, Trouble: workload.TroubleCrash, Marks: stopped},
+		},
+		"the user's": {
+			annotations: map[string]string{string(noteTrouble): "CrashLoop", string(noteMarks): "gated"},
+			want:        workload.Pod{Pending: true, Marks: bare},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: tt.annotations}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker"}}}}
+			p := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Annotations: tt.annotations},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "worker"}}},
+			}
 			if tt.waiting != "" {
-				p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: tt.waiting}}}}
+				p.Status.ContainerStatuses = []corev1.ContainerStatus{
+					{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: tt.waiting}}},
+				}
 			}
 			var o any = p
 			for range 2 { // as informers do at times
@@ -169,7 +216,9 @@ func TestStripPod(t *testing.T) {
 				}
 			}
 			stripped := o.(*corev1.Pod)
-			if diff := cmp.Diff(tt.want, workload.OfPod(stripped, cachedTrouble(stripped), cachedMarks(stripped))); diff != "" {
+			if diff := cmp.Diff(
+				tt.want, workload.OfPod(stripped, cachedTrouble(stripped), cachedMarks(stripped)),
+			); diff != "" {
 				t.Error(diff)
 			}
 		})

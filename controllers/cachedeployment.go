@@ -9,8 +9,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// cachedDeployment is how the cache keeps a Deployment: less than a third of one, whose pod template takes its room even
-// if it is empty. Nothing else needs to know of it: the copy that the cache gives its readers is a Deployment.
+// cachedDeployment is how the cache keeps a Deployment: less than a third of one, whose pod
+// template takes its room even if it is empty. Nothing else needs to know of it: the copy that the
+// cache gives its readers is a Deployment.
 type cachedDeployment struct {
 	metav1.ObjectMeta
 
@@ -32,8 +33,9 @@ func (c *cachedDeployment) DeepCopyObject() runtime.Object {
 	d := &appsv1.Deployment{ObjectMeta: *c.ObjectMeta.DeepCopy()}
 	d.Annotations = map[string]string{}
 	for key, value := range map[string]string{
-		workload.InputsAnnotation: c.inputs, workload.RuntimeImageAnnotation: c.runtimeImage, workload.FieldsAnnotation: c.appliedFields,
-		string(noteOwnedFields): c.ownedFields,
+		workload.InputsAnnotation: c.inputs, workload.RuntimeImageAnnotation: c.runtimeImage,
+		workload.FieldsAnnotation: c.appliedFields,
+		string(noteOwnedFields):   c.ownedFields,
 	} {
 		if value != "" {
 			d.Annotations[key] = value
@@ -44,7 +46,8 @@ func (c *cachedDeployment) DeepCopyObject() runtime.Object {
 	}
 	d.Spec.Selector = c.selector.DeepCopy()
 	d.Status = appsv1.DeploymentStatus{
-		ObservedGeneration: c.observedGeneration, Replicas: c.statusReplicas, ReadyReplicas: c.readyReplicas, UpdatedReplicas: c.updatedReplicas,
+		ObservedGeneration: c.observedGeneration, Replicas: c.statusReplicas, ReadyReplicas: c.readyReplicas,
+		UpdatedReplicas: c.updatedReplicas,
 	}
 	if c.failure != nil {
 		d.Status.Conditions = []appsv1.DeploymentCondition{*c.failure.DeepCopy()}
@@ -60,11 +63,14 @@ func stripDeployment(obj any) (any, error) {
 	}
 	s := &d.Status
 	out := &cachedDeployment{
-		ObjectMeta: stripMeta(&d.ObjectMeta),
-		inputs:     d.Annotations[workload.InputsAnnotation], runtimeImage: d.Annotations[workload.RuntimeImageAnnotation],
-		appliedFields: d.Annotations[workload.FieldsAnnotation], ownedFields: workload.OwnedFields(d.ManagedFields, string(OwnerMain)),
+		ObjectMeta:         stripMeta(&d.ObjectMeta),
+		inputs:             d.Annotations[workload.InputsAnnotation],
+		runtimeImage:       d.Annotations[workload.RuntimeImageAnnotation],
+		appliedFields:      d.Annotations[workload.FieldsAnnotation],
+		ownedFields:        workload.OwnedFields(d.ManagedFields, string(OwnerMain)),
 		replicas:           d.Spec.Replicas,
-		observedGeneration: s.ObservedGeneration, statusReplicas: s.Replicas, readyReplicas: s.ReadyReplicas, updatedReplicas: s.UpdatedReplicas,
+		observedGeneration: s.ObservedGeneration, statusReplicas: s.Replicas, readyReplicas: s.ReadyReplicas,
+		updatedReplicas: s.UpdatedReplicas,
 	}
 	one(&out.runtimeImage)
 	one(&out.appliedFields)

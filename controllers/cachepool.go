@@ -12,8 +12,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// cachedPool is how the cache keeps a pool. Its conditions, which would take as much memory as all the rest, share what
-// the conditions of many pools say. The copy that the cache gives its readers is a pool with its conditions.
+// cachedPool is how the cache keeps a pool. Its conditions, which would take as much memory as all
+// the rest, share what the conditions of many pools say. The copy that the cache gives its readers
+// is a pool with its conditions.
 type cachedPool struct {
 	v1alpha1.GearmanWorkerPool // without conditions
 
@@ -56,7 +57,8 @@ func asPool(o client.Object) (*v1alpha1.GearmanWorkerPool, bool) {
 	return nil, false
 }
 
-// stripPool leaves out who set which field and the terms of the last decision, which are the largest part of a status and only ever written.
+// stripPool leaves out who set which field and the terms of the last decision, which are the
+// largest part of a status and only ever written.
 func stripPool(obj any) (any, error) {
 	p, ok := obj.(*v1alpha1.GearmanWorkerPool)
 	if !ok { // stripped before: an informer may do it twice

@@ -27,9 +27,11 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 		return ctrl.Result{}, err
 	}
 	w, rt := &x.workload, r.options.Runtime
-	// A new operator alone rolls no pods. The image in use is taken from the status, which only operators write: whoever may edit the
-	// Deployment's annotations must not have the operator roll another image out.
-	if applied := x.pool.Status.RuntimeImage; w.Exists && w.Inputs == inputs && applied != "" && !r.options.RolloutRuntime {
+	// A new operator alone rolls no pods. The image in use is taken from the status, which only
+	// operators write: whoever may edit the Deployment's annotations must not have the operator
+	// roll another image out.
+	if applied := x.pool.Status.RuntimeImage; w.Exists && w.Inputs == inputs && applied != "" &&
+		!r.options.RolloutRuntime {
 		rt.Image = applied
 	}
 	x.facts.RuntimeImage = rt.Image
@@ -44,7 +46,8 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 	}
 	if contested {
 		x.facts.Stall = poolstatus.Stall{
-			Reason: poolstatus.ReasonContested, Message: "somebody else keeps changing the Deployment: stop them, or make the change in the pool",
+			Reason:  poolstatus.ReasonContested,
+			Message: "somebody else keeps changing the Deployment: stop them, or make the change in the pool",
 		}
 		return ctrl.Result{}, nil
 	}
@@ -55,7 +58,9 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	x.template = template{deployment: d, inputs: inputs, image: rt.Image, create: !w.Exists, restore: drifted && current}
+	x.template = template{
+		deployment: d, inputs: inputs, image: rt.Image, create: !w.Exists, restore: drifted && current,
+	}
 	return ctrl.Result{}, nil
 }
 

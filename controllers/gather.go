@@ -28,8 +28,9 @@ const (
 	// unseenAgain is how soon a Deployment that was created is read again, should its event not
 	// bring the pool back.
 	unseenAgain = time.Second
-	// targetPodsFloor is the least time between two lists of a target's pods. A rollout of many pods
-	// changes the target's status several times a second, and each list may be of a thousand pods.
+	// targetPodsFloor is the least time between two lists of a target's pods. A rollout of many
+	// pods changes the target's status several times a second, and each list may be of a thousand
+	// pods.
 	targetPodsFloor = 2 * time.Second
 	// refreshMovingEvery is how old the list of a target's pods may be while some of them start or
 	// end, which the target's status does not always show.
@@ -61,7 +62,9 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Result, err error) {
 	if x.pool.Spec.TargetRef == nil {
 		x.pods, err = gatherPods(ctx, r.client, x.pool)
-		x.facts.Unowned = slices.ContainsFunc(x.pods, func(p workload.Pod) bool { return p.Marks.Unowned && !p.Terminating })
+		x.facts.Unowned = slices.ContainsFunc(
+			x.pods, func(p workload.Pod) bool { return p.Marks.Unowned && !p.Terminating },
+		)
 		return ctrl.Result{}, err
 	}
 	x.facts.IsTarget = true
@@ -123,7 +126,8 @@ func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (ctrl.Resu
 		return cfg, err
 	}}
 	if err != nil {
-		x.spec.Poll.TLS.Identity = pool.Namespace + "/unusable/" + pool.Name // a connection of its own, which isn't made before there is something to make it with
+		// a connection of its own, which isn't made before there is something to make it with
+		x.spec.Poll.TLS.Identity = pool.Namespace + "/unusable/" + pool.Name
 		x.pollAsBefore()
 		return x.unusable(reason, err.Error())
 	}
@@ -137,18 +141,27 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 	switch {
 	case ref == nil && x.workload.Foreign:
 		return x.stalled(poolstatus.ReasonNameTaken,
-			fmt.Sprintf("a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment", x.pool.Name))
+			fmt.Sprintf(
+				"a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment",
+				x.pool.Name,
+			))
 	case ref == nil:
 		return ctrl.Result{}, nil
 	case !x.workload.Exists:
 		return x.stalled(poolstatus.ReasonTargetNotFound,
-			fmt.Sprintf("there is no %s %s in namespace %s: create it, or correct targetRef", ref.Kind, ref.Name, x.pool.Namespace))
+			fmt.Sprintf(
+				"there is no %s %s in namespace %s: create it, or correct targetRef", ref.Kind, ref.Name,
+				x.pool.Namespace,
+			))
 	}
 	other, err := r.otherPool(ctx, x)
 	if err != nil || other == "" {
 		return ctrl.Result{}, err
 	}
-	return x.stalled(poolstatus.ReasonTargetTaken, fmt.Sprintf("pool %s scales %s %s already: delete one of the two pools", other, ref.Kind, ref.Name))
+	return x.stalled(
+		poolstatus.ReasonTargetTaken,
+		fmt.Sprintf("pool %s scales %s %s already: delete one of the two pools", other, ref.Kind, ref.Name),
+	)
 }
 
 // otherPool names the pool to which the target belongs, or an older one that scales it. Of two
@@ -166,7 +179,9 @@ func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) 
 		if other.UID == x.pool.UID || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if cmp.Or(other.CreationTimestamp.Compare(x.pool.CreationTimestamp.Time), strings.Compare(other.Name, x.pool.Name)) < 0 {
+		if cmp.Or(
+			other.CreationTimestamp.Compare(x.pool.CreationTimestamp.Time), strings.Compare(other.Name, x.pool.Name),
+		) < 0 {
 			return other.Name, nil
 		}
 	}
@@ -192,7 +207,9 @@ func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscal
 		return known, nil
 	}
 	var list corev1.PodList
-	if err := r.live.List(ctx, &list, client.InNamespace(x.pool.Namespace), client.MatchingLabelsSelector{Selector: w.PodSelector}); err != nil {
+	if err := r.live.List(
+		ctx, &list, client.InNamespace(x.pool.Namespace), client.MatchingLabelsSelector{Selector: w.PodSelector},
+	); err != nil {
 		return autoscaler.TargetPods{}, fmt.Errorf("list the pods of %s's target: %w", x.key, err)
 	}
 	read := autoscaler.TargetPods{Version: w.Version, At: now}
@@ -213,7 +230,9 @@ func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscal
 // gatherPods reads the pool's pods, oldest first, except for those that have ended.
 func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) ([]workload.Pod, error) {
 	var list corev1.PodList
-	if err := c.List(ctx, &list, client.InNamespace(pool.Namespace), client.MatchingFields{poolIndex: pool.Name}); err != nil {
+	if err := c.List(
+		ctx, &list, client.InNamespace(pool.Namespace), client.MatchingFields{poolIndex: pool.Name},
+	); err != nil {
 		return nil, fmt.Errorf("list the pods of %s: %w", client.ObjectKeyFromObject(pool), err)
 	}
 	pods := make([]workload.Pod, 0, len(list.Items))

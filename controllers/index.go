@@ -30,7 +30,9 @@ func targetKey(kind, name string) string { return kind + "/" + name }
 // poolsOf are the pools that scale a target.
 func (r *PoolReconciler) poolsOf(ctx context.Context, namespace, target string) ([]v1alpha1.GearmanWorkerPool, error) {
 	var list v1alpha1.GearmanWorkerPoolList
-	if err := r.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{targetIndex: target}); err != nil {
+	if err := r.client.List(
+		ctx, &list, client.InNamespace(namespace), client.MatchingFields{targetIndex: target},
+	); err != nil {
 		return nil, fmt.Errorf("list the pools that scale %s in namespace %s: %w", target, namespace, err)
 	}
 	return list.Items, nil

@@ -75,29 +75,39 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 	t.Helper()
 	w := &world{
 		t:       t,
-		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100), fail: map[string]error{}, tried: map[string]int{},
+		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100),
+		fail: map[string]error{}, tried: map[string]int{},
 	}
 	w.api = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}).
 		WithIndex(&v1alpha1.GearmanWorkerPool{}, targetIndex, indexTarget).
 		WithIndex(&corev1.Pod{}, poolIndex, indexPool).
 		WithInterceptorFuncs(interceptor.Funcs{
-			Apply: func(ctx context.Context, c client.WithWatch, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			Apply: func(
+				ctx context.Context, c client.WithWatch, obj runtime.ApplyConfiguration, opts ...client.ApplyOption,
+			) error {
 				if err := w.failure("apply"); err != nil {
 					return err
 				}
-				if o := (&client.ApplyOptions{}).ApplyOptions(opts); o.FieldManager == string(OwnerMain) && w.failTemplate != nil {
+				if o := (&client.ApplyOptions{}).ApplyOptions(opts); o.FieldManager == string(OwnerMain) &&
+					w.failTemplate != nil {
 					return w.failTemplate
 				}
 				return c.Apply(ctx, obj, opts...)
 			},
-			SubResourceApply: func(ctx context.Context, c client.Client, sub string, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+			SubResourceApply: func(
+				ctx context.Context, c client.Client, sub string, obj runtime.ApplyConfiguration,
+				opts ...client.SubResourceApplyOption,
+			) error {
 				if err := w.failure(sub); err != nil {
 					return err
 				}
 				return c.SubResource(sub).Apply(ctx, obj, opts...)
 			},
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			SubResourcePatch: func(
+				ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch,
+				opts ...client.SubResourcePatchOption,
+			) error {
 				if err := w.failure(sub); err != nil {
 					return err
 				}
@@ -117,13 +127,19 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 				}
 				return nil
 			},
-			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			Patch: func(
+				ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch,
+				opts ...client.PatchOption,
+			) error {
 				if err := w.failure("patch"); err != nil {
 					return err
 				}
 				return c.Patch(ctx, obj, patch, opts...)
 			},
-			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			Get: func(
+				ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object,
+				opts ...client.GetOption,
+			) error {
 				if _, ok := obj.(*corev1.Secret); ok {
 					if err := w.failure("get secret"); err != nil {
 						return err
@@ -135,7 +151,9 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 				}
 				return c.Get(ctx, key, obj, opts...)
 			},
-			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			List: func(
+				ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption,
+			) error {
 				if err := w.failure("list"); err != nil {
 					return err
 				}
@@ -143,7 +161,9 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 			},
 		}).Build()
 	a := autoscaler.New(w.servers, autoscaler.Options{Clock: ck, Random: func() float64 { return 0.5 }})
-	w.PoolReconciler = NewPoolReconciler(w.api, w.api, w.events, a, Options{Runtime: workload.RuntimeImage{Image: "op:1"}, Clock: ck})
+	w.PoolReconciler = NewPoolReconciler(
+		w.api, w.api, w.events, a, Options{Runtime: workload.RuntimeImage{Image: "op:1"}, Clock: ck},
+	)
 	return w
 }
 
@@ -183,7 +203,9 @@ func (w *world) get(name string, o client.Object) {
 // reconcile runs all steps.
 func (w *world) reconcile(name string) ctrl.Result {
 	w.t.Helper()
-	result, err := w.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "ns", Name: name}})
+	result, err := w.Reconcile(
+		w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "ns", Name: name}},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -214,7 +236,8 @@ func (w *world) backlogOf(name string, queued int64) {
 func newPool(name string, mutate ...func(*v1alpha1.GearmanWorkerPool)) *v1alpha1.GearmanWorkerPool {
 	p := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", Name: name, UID: "p", Generation: 1, CreationTimestamp: metav1.NewTime(time.Unix(1_650_000_000, 0)),
+			Namespace: "ns", Name: name, UID: "p", Generation: 1,
+			CreationTimestamp: metav1.NewTime(time.Unix(1_650_000_000, 0)),
 		},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
 			Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", Image: "i:1", MaxReplicas: 10, MinReplicas: 2,
@@ -237,11 +260,23 @@ func ownedBy(t *testing.T, p *v1alpha1.GearmanWorkerPool, replicas int32) *appsv
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "ns", Name: p.Name, UID: "d", Generation: 1,
-			Annotations:     map[string]string{workload.InputsAnnotation: inputs, workload.RuntimeImageAnnotation: "op:1"},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: p.Name, UID: p.UID, Controller: new(true)}},
+			Annotations: map[string]string{
+				workload.InputsAnnotation: inputs, workload.RuntimeImageAnnotation: "op:1",
+			},
+			OwnerReferences: []metav1.OwnerReference{
+				{
+					APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "GearmanWorkerPool", Name: p.Name,
+					UID: p.UID, Controller: new(true),
+				},
+			},
 		},
-		Spec:   appsv1.DeploymentSpec{Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPool: p.Name}}},
-		Status: appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: replicas, ReadyReplicas: replicas, UpdatedReplicas: replicas},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas,
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPool: p.Name}},
+		},
+		Status: appsv1.DeploymentStatus{
+			ObservedGeneration: 1, Replicas: replicas, ReadyReplicas: replicas, UpdatedReplicas: replicas,
+		},
 	}
 }
 
@@ -309,7 +344,9 @@ func testCA(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

@@ -49,11 +49,17 @@ func badSpecs() map[string]badSpec {
 			want: poolstatus.ReasonInvalidPodTemplate, polled: []string{"f"}, polledAfterRestart: []string{"g"},
 		},
 		"a Secret that isn't there": {
-			mutate: both(g, func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "none"} }),
-			want:   poolstatus.ReasonInvalidTLS, polled: []string{"f"}, polledAfterRestart: []string{"g"},
+			mutate: both(
+				g,
+				func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "none"} },
+			),
+			want: poolstatus.ReasonInvalidTLS, polled: []string{"f"}, polledAfterRestart: []string{"g"},
 		},
 		"a Secret that may not be read": {
-			mutate: both(g, func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "none"} }),
+			mutate: both(
+				g,
+				func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "none"} },
+			),
 			spoil: func(w *world) {
 				w.live = forbidden{w.api}
 			},
@@ -157,7 +163,9 @@ func TestTemplateTriedAgain(t *testing.T) {
 	var d appsv1.Deployment
 	w.get("p", &d)
 	if *d.Spec.Replicas != 4 || d.Spec.Template.Spec.Containers[0].Image != "i:1" {
-		t.Errorf("%d replicas of %s, want 4 of the old template", *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].Image)
+		t.Errorf(
+			"%d replicas of %s, want 4 of the old template", *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].Image,
+		)
 	}
 	for range 3 {
 		w.clock.SetTime(w.clock.Now().Add(failingFor))
@@ -183,7 +191,9 @@ func TestTemplateTriedAgain(t *testing.T) {
 // dials.
 func TestLastGoodCertificate(t *testing.T) {
 	t.Parallel()
-	ca := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}, Data: map[string][]byte{"ca.crt": testCA(t)}}
+	ca := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}, Data: map[string][]byte{"ca.crt": testCA(t)},
+	}
 	w := newWorld(t, newPool("p", func(p *v1alpha1.GearmanWorkerPool) {
 		p.Spec.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}}
 	}), ca)

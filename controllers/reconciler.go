@@ -66,7 +66,9 @@ type PoolReconciler struct {
 }
 
 // NewPoolReconciler returns a reconciler; live reads without a cache.
-func NewPoolReconciler(c client.Client, live client.Reader, rec events.EventRecorder, a *autoscaler.Autoscaler, o Options) *PoolReconciler {
+func NewPoolReconciler(
+	c client.Client, live client.Reader, rec events.EventRecorder, a *autoscaler.Autoscaler, o Options,
+) *PoolReconciler {
 	r := &PoolReconciler{client: c, live: live, scale: o.Scale, events: rec, clock: o.Clock, pools: a, options: o}
 	if r.scale == nil {
 		r.scale = c
@@ -172,8 +174,8 @@ func (r *PoolReconciler) reportFailure(ctx context.Context, x *run, failure erro
 	return r.applyStatus(ctx, x, status)
 }
 
-// applyStatus writes the status, and remembers it until the cache shows it: what was written before would be written
-// again otherwise.
+// applyStatus writes the status, and remembers it until the cache shows it: what was written before
+// would be written again otherwise.
 func (r *PoolReconciler) applyStatus(ctx context.Context, x *run, status *v1alpha1.GearmanWorkerPoolStatus) error {
 	version, err := applyStatus(ctx, r.client, x.pool, status)
 	if err != nil {

@@ -63,7 +63,10 @@ func TestStalls(t *testing.T) {
 	target := func(p *v1alpha1.GearmanWorkerPool) {
 		p.Spec.Runtime, p.Spec.Image, p.Spec.TargetRef = nil, "", &v1alpha1.TargetRef{Kind: "Deployment", Name: "web"}
 	}
-	web := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "w"}, Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{}}}
+	web := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "w"},
+		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{}},
+	}
 	older := newPool("older", target, func(p *v1alpha1.GearmanWorkerPool) {
 		p.UID, p.CreationTimestamp = "o", metav1.NewTime(time.Unix(1_600_000_000, 0))
 	})
@@ -76,19 +79,33 @@ func TestStalls(t *testing.T) {
 		secrets error // of reading a Secret
 		want    string
 	}{
-		"schedule":  {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.Scaling = badSchedule() }, want: poolstatus.ReasonInvalidScaling},
-		"no Secret": {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"} }, want: poolstatus.ReasonInvalidTLS},
+		"schedule": {
+			mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.Scaling = badSchedule() },
+			want:   poolstatus.ReasonInvalidScaling,
+		},
+		"no Secret": {
+			mutate: func(p *v1alpha1.GearmanWorkerPool) {
+				p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"}
+			},
+			want: poolstatus.ReasonInvalidTLS,
+		},
 		"no right to read Secrets": {
-			mutate:  func(p *v1alpha1.GearmanWorkerPool) { p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"} },
-			secrets: apierrors.NewForbidden(corev1.Resource("secrets"), "c", nil), want: poolstatus.ReasonSecretsNotReadable,
+			mutate: func(p *v1alpha1.GearmanWorkerPool) {
+				p.Spec.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "c"}
+			},
+			secrets: apierrors.NewForbidden(corev1.Resource("secrets"), "c", nil),
+			want:    poolstatus.ReasonSecretsNotReadable,
 		},
 		"name taken": {
-			objects: []client.Object{&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}}}, want: poolstatus.ReasonNameTaken,
+			objects: []client.Object{&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}}},
+			want:    poolstatus.ReasonNameTaken,
 		},
-		"no target":       {mutate: target, want: poolstatus.ReasonTargetNotFound},
-		"target of older": {mutate: target, objects: []client.Object{web.DeepCopy(), older}, want: poolstatus.ReasonTargetTaken},
-		"pod template":    {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`) }, want: poolstatus.ReasonInvalidPodTemplate},
-		"job servers":     {refuse: errors.New("no such address"), want: poolstatus.ReasonInvalidServers},
+		"no target": {mutate: target, want: poolstatus.ReasonTargetNotFound},
+		"target of older": {
+			mutate: target, objects: []client.Object{web.DeepCopy(), older}, want: poolstatus.ReasonTargetTaken,
+		},
+		"pod template": {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`) }, want: poolstatus.ReasonInvalidPodTemplate},
+		"job servers":  {refuse: errors.New("no such address"), want: poolstatus.ReasonInvalidServers},
 		"refused by the API server": {
 			fail: invalid, want: poolstatus.ReasonInvalidPodTemplate,
 		},
@@ -131,7 +148,9 @@ func TestReconcileFails(t *testing.T) {
 	for _, kind := range []string{"list", "apply", "status"} {
 		w := newWorld(t, newPool("p"))
 		w.fail[kind] = errors.New("unavailable")
-		if _, err := w.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: "p"}}); err == nil {
+		if _, err := w.Reconcile(
+			t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: "p"}},
+		); err == nil {
 			t.Errorf("%s: no error", kind)
 		}
 	}

@@ -48,7 +48,9 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 		return fmt.Errorf("index the pods by their pools: %w", err)
 	}
 	o := controller.Options{Reconciler: r, MaxConcurrentReconciles: max(1, r.options.Workers), Logger: mgr.GetLogger()}
-	o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, retryEvery)
+	o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+		5*time.Millisecond, retryEvery,
+	)
 	o.DefaultFromConfig(mgr.GetControllerOptions())
 	ctl, err := controller.NewUnmanaged("gearmanworkerpool", o)
 	if err != nil {
@@ -72,9 +74,11 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 	return mgr.Add(ctl)
 }
 
-// seen tells the record of a pool what the cache shows. A change of the status alone, as the operator's own writes are,
-// enqueues nothing.
-func (r *PoolReconciler) seen(_ context.Context, e event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+// seen tells the record of a pool what the cache shows. A change of the status alone, as the
+// operator's own writes are, enqueues nothing.
+func (r *PoolReconciler) seen(
+	_ context.Context, e event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request],
+) {
 	r.pools.Seen(client.ObjectKeyFromObject(e.ObjectNew), e.ObjectNew.GetResourceVersion())
 }
 
@@ -84,7 +88,8 @@ func ofOwner(_ context.Context, o client.Object) []reconcile.Request {
 	if owner == nil || owner.Kind != "GearmanWorkerPool" {
 		return nil
 	}
-	if gv, err := schema.ParseGroupVersion(owner.APIVersion); err != nil || gv.Group != v1alpha1.SchemeGroupVersion.Group {
+	if gv, err := schema.ParseGroupVersion(owner.APIVersion); err != nil ||
+		gv.Group != v1alpha1.SchemeGroupVersion.Group {
 		return nil // somebody else's kind of the same name
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}}}

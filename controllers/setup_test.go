@@ -41,7 +41,9 @@ type playedInformer struct {
 	mu sync.Mutex
 }
 
-func (i *playedInformer) AddEventHandlerWithOptions(h toolscache.ResourceEventHandler, o toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+func (i *playedInformer) AddEventHandlerWithOptions(
+	h toolscache.ResourceEventHandler, o toolscache.HandlerOptions,
+) (toolscache.ResourceEventHandlerRegistration, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.FakeInformer.AddEventHandlerWithOptions(h, o)
@@ -51,9 +53,13 @@ func newPlayedManager(t *testing.T) *playedManager {
 	t.Helper()
 	m := &playedManager{
 		t: t, informers: map[schema.GroupVersionKind]*playedInformer{},
-		cache: &informertest.FakeInformers{Scheme: testScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{}},
+		cache: &informertest.FakeInformers{
+			Scheme: testScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{},
+		},
 	}
-	for _, o := range []client.Object{&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &corev1.Pod{}} {
+	for _, o := range []client.Object{
+		&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &corev1.Pod{},
+	} {
 		i := &playedInformer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced)}
 		m.informers[m.kind(o)], m.cache.InformersByGVK[m.kind(o)] = i, i
 	}
@@ -97,12 +103,15 @@ func (m *playedManager) GetControllerOptions() config.Controller {
 }
 func (m *playedManager) Add(r manager.Runnable) error { m.runnable = r; return nil }
 
-// TestSetup: on a played cache, in virtual time, each kind of event brings the right pools, and the Autoscaler's own requests too.
+// TestSetup: on a played cache, in virtual time, each kind of event brings the right pools, and the
+// Autoscaler's own requests too.
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		target := newPool("target", func(p *v1alpha1.GearmanWorkerPool) {
-			p.UID, p.Spec.Runtime, p.Spec.Image, p.Spec.TargetRef = "t", nil, "", &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "web"}
+			p.UID, p.Spec.Runtime, p.Spec.Image, p.Spec.TargetRef = "t", nil, "", &v1alpha1.TargetRef{
+				Kind: "StatefulSet", Name: "web",
+			}
 		})
 		w := newWorldAt(t, clock.RealClock{}, newPool("p"), target) // the bubble's time
 		w.backlogOf("p", 0)
@@ -119,7 +128,8 @@ func TestSetup(t *testing.T) {
 		if *d.Spec.Replicas != 2 {
 			t.Errorf("%d replicas", *d.Spec.Replicas)
 		}
-		// What is told apart below is how often a pool is reconciled, by what each reconcile subscribes to.
+		// What is told apart below is how often a pool is reconciled, by what each reconcile
+		// subscribes to.
 		reconciled := func(name string) bool {
 			t.Helper()
 			settle()
@@ -147,8 +157,10 @@ func TestSetup(t *testing.T) {
 		same := w.pool("p")
 		for name, play := range map[string]func(){
 			"somebody else's Deployment": func() { deployments.Update(foreign, foreign) },
-			"a pod without a pool":       func() { pods.Add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "y"}}) },
-			"the pool's own status":      func() { pools.Update(same, same) },
+			"a pod without a pool": func() {
+				pods.Add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "y"}})
+			},
+			"the pool's own status": func() { pools.Update(same, same) },
 		} {
 			if play(); reconciled("p") {
 				t.Errorf("%s brought the pool", name)

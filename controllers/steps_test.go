@@ -56,7 +56,9 @@ func TestReadWorkloadWaitsForTheCache(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
 	x := w.run("p")
-	w.pools.Do(x.key, func(p *autoscaler.Pool) { p.WroteTemplate(autoscaler.Applied{UID: "d"}, true, false, w.clock.Now()) })
+	w.pools.Do(
+		x.key, func(p *autoscaler.Pool) { p.WroteTemplate(autoscaler.Applied{UID: "d"}, true, false, w.clock.Now()) },
+	)
 	if result, err := w.readWorkload(t.Context(), x); err != nil || result.RequeueAfter != unseenAgain {
 		t.Errorf("got %v, %v; want to wait for the Deployment that was created", result, err)
 	}
@@ -65,7 +67,11 @@ func TestReadWorkloadWaitsForTheCache(t *testing.T) {
 func TestReadPods(t *testing.T) {
 	t.Parallel()
 	pod := func(name string, mutate func(*corev1.Pod)) client.Object {
-		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Labels: map[string]string{v1alpha1.LabelPool: "p", "app": "web"}}}
+		p := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ns", Name: name, Labels: map[string]string{v1alpha1.LabelPool: "p", "app": "web"},
+			},
+		}
 		mutate(p)
 		return p
 	}
@@ -99,14 +105,19 @@ func TestReadTargetPods(t *testing.T) {
 		p.Spec.TargetRef = &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "web"}
 	})
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "ns", Name: "web-0", Labels: map[string]string{"app": "web"}, Annotations: map[string]string{workload.DeletionCostAnnotation: "5"},
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "web", UID: "s", Controller: new(true)}},
+		Namespace: "ns", Name: "web-0", Labels: map[string]string{"app": "web"},
+		Annotations: map[string]string{workload.DeletionCostAnnotation: "5"},
+		OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "web", UID: "s", Controller: new(true)},
+		},
 	}}
 	stranger := pod.DeepCopy()
 	stranger.Name, stranger.OwnerReferences = "stranger", nil
 	set := &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "s"},
-		Spec:       appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, Replicas: new(int32(1))},
+		Spec: appsv1.StatefulSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, Replicas: new(int32(1)),
+		},
 	}
 	w := newWorld(t, p, set, pod, stranger)
 	read := func() *run {
@@ -164,21 +175,33 @@ func TestPlanTemplate(t *testing.T) {
 	}{
 		"new":      {want: template{create: true}, wantWrite: true},
 		"as it is": {w: stateOf(t, current, pool, "f", "f")},
-		"changed":  {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Inputs = "other" }), wantWrite: true},
+		"changed": {
+			w:         with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Inputs = "other" }),
+			wantWrite: true,
+		},
 		"older runtime": {
-			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }), applied: "op:0",
+			w:       with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }),
+			applied: "op:0",
 		},
 		"somebody edited the annotation": {
-			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }), applied: "op:0", wantWrite: true, wantImage: "op:0",
+			w:       with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }),
+			applied: "op:0", wantWrite: true, wantImage: "op:0",
 		},
 		"and there is no status yet": {
-			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }), wantWrite: true, wantImage: "op:1",
+			w:         with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "evil:1" }),
+			wantWrite: true, wantImage: "op:1",
 		},
-		"older, roll at once": {w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }), applied: "op:0", rollout: true, wantWrite: true},
-		"edited":              {w: stateOf(t, current, pool, "f", "g"), want: template{restore: true}, wantWrite: true},
-		"edited once more":    {w: stateOf(t, current, pool, "f", "g"), edits: 3, wantStall: poolstatus.ReasonContested},
+		"older, roll at once": {
+			w:       with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.RuntimeImage = "op:0" }),
+			applied: "op:0", rollout: true, wantWrite: true,
+		},
+		"edited": {w: stateOf(t, current, pool, "f", "g"), want: template{restore: true}, wantWrite: true},
+		"edited once more": {
+			w: stateOf(t, current, pool, "f", "g"), edits: 3, wantStall: poolstatus.ReasonContested,
+		},
 		"pods refused": {
-			w: with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Failure = "quota" }), wantStall: poolstatus.ReasonPodsRefused,
+			w:         with(stateOf(t, current, pool, "f", "f"), func(w *workload.State) { w.Failure = "quota" }),
+			wantStall: poolstatus.ReasonPodsRefused,
 		},
 	}
 	for name, tt := range tests {
@@ -202,7 +225,10 @@ func TestPlanTemplate(t *testing.T) {
 			}
 			got := x.template
 			if tt.wantImage != "" && got.deployment.Annotations[workload.RuntimeImageAnnotation] != tt.wantImage {
-				t.Errorf("the runtime comes from %s, want %s", got.deployment.Annotations[workload.RuntimeImageAnnotation], tt.wantImage)
+				t.Errorf(
+					"the runtime comes from %s, want %s", got.deployment.Annotations[workload.RuntimeImageAnnotation],
+					tt.wantImage,
+				)
 			}
 			if tt.wantImage != "" && x.facts.RuntimeImage != tt.wantImage {
 				t.Errorf("the status says %s", x.facts.RuntimeImage)
@@ -256,7 +282,10 @@ func TestWatchJobServers(t *testing.T) {
 		t.Errorf("TLS: %+v, %v", cfg, err)
 	}
 	sub.TLS = nil
-	want := backlog.Subscription{Servers: []string{"s:1"}, Functions: []string{"f"}, Period: 7 * time.Second, AtZero: true, StaleAfter: time.Hour, Doorbell: true}
+	want := backlog.Subscription{
+		Servers: []string{"s:1"}, Functions: []string{"f"}, Period: 7 * time.Second, AtZero: true,
+		StaleAfter: time.Hour, Doorbell: true,
+	}
 	if diff := cmp.Diff(want, sub); diff != "" {
 		t.Error(diff)
 	}
@@ -287,7 +316,9 @@ func TestDecideStep(t *testing.T) {
 	if _, err := w.writeStatus(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	if x := decide("p", workload.Pod{Ready: true, ReadySince: w.clock.Now()}); x.facts.Trouble != workload.TroubleCrash {
+	if x := decide(
+		"p", workload.Pod{Ready: true, ReadySince: w.clock.Now()},
+	); x.facts.Trouble != workload.TroubleCrash {
 		t.Errorf("between two crashes: %+v", x.facts)
 	}
 	if x := decide("q"); len(x.facts.Shared) != 1 || x.facts.Shared[0] != "p" {
@@ -304,9 +335,12 @@ func TestApplyTemplate(t *testing.T) {
 		wantStall string
 		wantErr   bool
 	}{
-		"created":          {},
-		"namespace ends":   {fail: ending, wantStall: poolstatus.ReasonNamespaceEnds},
-		"not allowed":      {fail: apierrors.NewForbidden(schema.GroupResource{}, "p", errors.New("policy")), wantStall: poolstatus.ReasonInvalidPodTemplate},
+		"created":        {},
+		"namespace ends": {fail: ending, wantStall: poolstatus.ReasonNamespaceEnds},
+		"not allowed": {
+			fail:      apierrors.NewForbidden(schema.GroupResource{}, "p", errors.New("policy")),
+			wantStall: poolstatus.ReasonInvalidPodTemplate,
+		},
 		"server not there": {fail: apierrors.NewServiceUnavailable("later"), wantErr: true},
 	}
 	for name, tt := range tests {
@@ -344,13 +378,17 @@ func TestApplyReplicas(t *testing.T) {
 		t.Helper()
 		pods := []workload.Pod{{Name: "a", UID: "1", Ready: true}, {Name: "b", UID: "2", Ready: true}}
 		w := newWorld(t, p.DeepCopy(), ownedBy(t, p, 2),
-			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a"}}, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "b"}})
+			&corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a"},
+			}, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "b"}})
 		x := w.run("p")
 		if _, err := w.readWorkload(t.Context(), x); err != nil {
 			t.Fatal(err)
 		}
 		x.pods = pods
-		x.facts.View = poolstatus.View{At: w.clock.Now(), Decision: scaling.Decision{Apply: true, Replicas: 5, Message: "m"}}
+		x.facts.View = poolstatus.View{
+			At: w.clock.Now(), Decision: scaling.Decision{Apply: true, Replicas: 5, Message: "m"},
+		}
 		return w, x
 	}
 	replicas := func(w *world) int32 {
@@ -380,7 +418,8 @@ func TestApplyReplicas(t *testing.T) {
 		if a.Annotations[workload.DeletionCostAnnotation] != "-1000000" {
 			t.Errorf("annotations: %v", a.Annotations)
 		}
-		w.clock.SetTime(w.clock.Now().Add(12 * time.Second)) // the cache shows no mark; it is written again, and that fails
+		// the cache shows no mark; it is written again, and that fails
+		w.clock.SetTime(w.clock.Now().Add(12 * time.Second))
 		w.fail["patch"] = errors.New("unavailable")
 		if _, err := w.applyReplicas(t.Context(), x); err != nil || replicas(w) != 1 {
 			t.Errorf("%v, %d replicas", err, replicas(w))
@@ -423,8 +462,8 @@ func TestApplyReplicas(t *testing.T) {
 	})
 }
 
-// TestGrowthHeldBack: while pods that were ordered can't start, fewer are ordered than wanted, and the conditions say so until
-// none has failed for a while.
+// TestGrowthHeldBack: while pods that were ordered can't start, fewer are ordered than wanted, and
+// the conditions say so until none has failed for a while.
 func TestGrowthHeldBack(t *testing.T) {
 	t.Parallel()
 	p := newPool("p")
@@ -436,7 +475,9 @@ func TestGrowthHeldBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		x.pods = pods
-		x.facts.View = poolstatus.View{At: w.clock.Now(), Decision: scaling.Decision{Apply: true, Replicas: 9, Ceiling: 9}}
+		x.facts.View = poolstatus.View{
+			At: w.clock.Now(), Decision: scaling.Decision{Apply: true, Replicas: 9, Ceiling: 9},
+		}
 		if _, err := w.applyReplicas(t.Context(), x); err != nil {
 			t.Fatal(err)
 		}
@@ -448,7 +489,10 @@ func TestGrowthHeldBack(t *testing.T) {
 		t.Fatalf("no pod starts: held back %v, reconciled again after %s", x.facts.HeldBack, x.refresh)
 	}
 	ready := func(name string) workload.Pod {
-		return workload.Pod{Name: name, UID: name, Ready: true, ReadySince: w.clock.Now().Add(-time.Hour), Created: w.clock.Now().Add(-time.Hour)}
+		return workload.Pod{
+			Name: name, UID: name, Ready: true, ReadySince: w.clock.Now().Add(-time.Hour),
+			Created: w.clock.Now().Add(-time.Hour),
+		}
 	}
 	w.clock.SetTime(w.clock.Now().Add(poolstatus.Calm / 2))
 	if x := apply(ready("a"), ready("b")); !x.facts.HeldBack {
@@ -462,7 +506,11 @@ func TestGrowthHeldBack(t *testing.T) {
 
 // polled is facts of a pool whose job server answers.
 func polled(w *world, x *run) {
-	x.facts.View = poolstatus.View{Sample: backlog.Sample{Servers: []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, LastGood: w.clock.Now()}}}}
+	x.facts.View = poolstatus.View{
+		Sample: backlog.Sample{
+			Servers: []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, LastGood: w.clock.Now()}},
+		},
+	}
 }
 
 // drain takes so many turns to write a status that the next must wait for a second at most.
@@ -498,10 +546,16 @@ func TestStatusGap(t *testing.T) {
 		want            time.Duration // at most
 		inLine          int
 	}{
-		"just written":              {written: 500 * time.Millisecond, scaled: time.Second, want: 1500 * time.Millisecond},
-		"long ago":                  {written: statusGap, scaled: time.Minute, want: time.Second, inLine: 1},
-		"just written, a new spec":  {written: 500 * time.Millisecond, scaled: time.Minute, newSpec: true, want: time.Second, inLine: 1},
-		"just written, then scaled": {written: 500 * time.Millisecond, scaled: time.Millisecond, want: time.Second, inLine: 1},
+		"just written": {
+			written: 500 * time.Millisecond, scaled: time.Second, want: 1500 * time.Millisecond,
+		},
+		"long ago": {written: statusGap, scaled: time.Minute, want: time.Second, inLine: 1},
+		"just written, a new spec": {
+			written: 500 * time.Millisecond, scaled: time.Minute, newSpec: true, want: time.Second, inLine: 1,
+		},
+		"just written, then scaled": {
+			written: 500 * time.Millisecond, scaled: time.Millisecond, want: time.Second, inLine: 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -520,16 +574,20 @@ func TestStatusGap(t *testing.T) {
 			w.clock.SetTime(now.Add(-tt.scaled))
 			w.pools.Scaled(x.key)
 			w.clock.SetTime(now)
-			w.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&x.facts.View, poolstatus.Figures{}, now.Add(-tt.written)) })
+			w.pools.Do(
+				x.key, func(p *autoscaler.Pool) { p.Noted(&x.facts.View, poolstatus.Figures{}, now.Add(-tt.written)) },
+			)
 			turn, err := w.writeStatus(t.Context(), x)
-			if inLine := w.pools.Counts()["statusWrites"] - 1; turn <= 0 || turn > tt.want || tt.inLine == 0 && turn != tt.want || err != nil || inLine != tt.inLine {
+			if inLine := w.pools.Counts()["statusWrites"] - 1; turn <= 0 || turn > tt.want || tt.inLine == 0 &&
+				turn != tt.want || err != nil || inLine != tt.inLine {
 				t.Errorf("turn %v, %v, %d in line; want %v, %d", turn, err, inLine, tt.want, tt.inLine)
 			}
 		})
 	}
 }
 
-// TestStatusUnseen: a status that was written is not written again because the cache doesn't show it yet.
+// TestStatusUnseen: a status that was written is not written again because the cache doesn't show
+// it yet.
 func TestStatusUnseen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
@@ -563,7 +621,9 @@ func TestScaleTarget(t *testing.T) {
 	t.Parallel()
 	web := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "w", Generation: 3},
-		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, Replicas: new(int32(1))},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, Replicas: new(int32(1)),
+		},
 	}
 	w := newWorld(t, newPool("p", func(p *v1alpha1.GearmanWorkerPool) {
 		p.Spec.Runtime, p.Spec.Image, p.Spec.TargetRef = nil, "", &v1alpha1.TargetRef{Kind: "Deployment", Name: "web"}

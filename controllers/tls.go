@@ -24,9 +24,10 @@ type invalidTLSError struct{ message string }
 
 func (e invalidTLSError) Error() string { return e.message }
 
-// readTLS makes the TLS configuration of a pool from its Secrets, which are read anew each time. The identity differs wherever a
-// connection may not be shared: it holds the namespace and a digest of all that went in, with the uid and the version of each Secret: another
-// pool that is given the same certificate but not the key gets no part in a connection.
+// readTLS makes the TLS configuration of a pool from its Secrets, which are read anew each time.
+// The identity differs wherever a connection may not be shared: it holds the namespace and a digest
+// of all that went in, with the uid and the version of each Secret: another pool that is given the
+// same certificate but not the key gets no part in a connection.
 func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWorkerPool) (*tls.Config, string, error) {
 	t := pool.Spec.TLS
 	if t == nil {
@@ -42,11 +43,15 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 		}
 		pem, ok := secret.Data[policy.CAKey(ca)]
 		if !ok {
-			return nil, "", invalidTLSError{fmt.Sprintf("tls.caSecret: Secret %s has no key %s", ca.Name, policy.CAKey(ca))}
+			return nil, "", invalidTLSError{
+				fmt.Sprintf("tls.caSecret: Secret %s has no key %s", ca.Name, policy.CAKey(ca)),
+			}
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, "", invalidTLSError{fmt.Sprintf("tls.caSecret: key %s of Secret %s holds no PEM certificate", policy.CAKey(ca), ca.Name)}
+			return nil, "", invalidTLSError{
+				fmt.Sprintf("tls.caSecret: key %s of Secret %s holds no PEM certificate", policy.CAKey(ca), ca.Name),
+			}
 		}
 		sum.add("ca", string(secret.UID), secret.ResourceVersion, string(pem))
 	}
@@ -57,7 +62,12 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 		}
 		pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 		if err != nil {
-			return nil, "", invalidTLSError{fmt.Sprintf("tls.clientCertificateSecret: tls.crt and tls.key of Secret %s are no certificate with its key: %v", name, err)}
+			return nil, "", invalidTLSError{
+				fmt.Sprintf(
+					"tls.clientCertificateSecret: tls.crt and tls.key of Secret %s are no certificate with its key: %v",
+					name, err,
+				),
+			}
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 		sum.add("clientCertificate", string(secret.UID), secret.ResourceVersion, string(secret.Data[corev1.TLSCertKey]))
@@ -85,13 +95,17 @@ func (h identity) add(tag string, values ...string) {
 }
 
 // errSecretsNotReadable says that the operator has no right to read Secrets.
-var errSecretsNotReadable = errors.New("the operator may not read Secrets in this namespace: set rbac.readSecrets=true in the values of its chart, or remove tls")
+var errSecretsNotReadable = errors.New(
+	"the operator may not read Secrets in this namespace: set rbac.readSecrets=true in the values of its chart, or remove tls",
+)
 
 func readSecret(ctx context.Context, live client.Reader, namespace, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
 	err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &s)
 	if apierrors.IsNotFound(err) {
-		return nil, invalidTLSError{fmt.Sprintf("there is no Secret %s in namespace %s: create it, or correct tls", name, namespace)}
+		return nil, invalidTLSError{
+			fmt.Sprintf("there is no Secret %s in namespace %s: create it, or correct tls", name, namespace),
+		}
 	}
 	if apierrors.IsForbidden(err) {
 		return nil, errSecretsNotReadable

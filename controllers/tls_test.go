@@ -46,8 +46,9 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestTLSIdentity: a pool shares connections only with pools that name the same Secrets in the same version. The certificate alone, which is no secret, is not
-// enough to get a part in a connection that somebody with its key has made.
+// TestTLSIdentity: a pool shares connections only with pools that name the same Secrets in the same
+// version. The certificate alone, which is no secret, is not enough to get a part in a connection
+// that somebody with its key has made.
 func TestTLSIdentity(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t)
@@ -102,7 +103,10 @@ func certificate(t *testing.T) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0), IsCA: true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -111,5 +115,7 @@ func certificate(t *testing.T) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(
+		&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8},
+	)
 }

@@ -32,7 +32,9 @@ const (
 
 // createDeployment creates the pool's Deployment with no replicas, and gives these to their own
 // field owner.
-func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration) (autoscaler.Applied, error) {
+func createDeployment(
+	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration,
+) (autoscaler.Applied, error) {
 	d.Spec.WithReplicas(0)
 	a, err := patchTemplate(ctx, c, d, "")
 	if err != nil {
@@ -45,7 +47,9 @@ func createDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 // updateDeployment applies the pool's template. The scale owner first applies the replicas as they
 // are, so that a template without them takes them from nobody. fields is the hash of what the
 // operator is expected to own then; where that turns out otherwise it is written in a second step.
-func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string) (autoscaler.Applied, error) {
+func updateDeployment(
+	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string,
+) (autoscaler.Applied, error) {
 	if _, _, err := patchReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
 		return autoscaler.Applied{}, err
 	}
@@ -56,7 +60,9 @@ func updateDeployment(ctx context.Context, c client.Client, d *appsv1ac.Deployme
 	return a, err
 }
 
-func patchTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string) (autoscaler.Applied, error) {
+func patchTemplate(
+	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string,
+) (autoscaler.Applied, error) {
 	d.WithAnnotations(map[string]string{workload.FieldsAnnotation: fields})
 	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
 	u := &unstructured.Unstructured{}
@@ -71,7 +77,8 @@ func patchTemplate(ctx context.Context, c client.Client, d *appsv1ac.DeploymentA
 		return autoscaler.Applied{}, fmt.Errorf("apply Deployment %s/%s: %w", *d.Namespace, *d.Name, err)
 	}
 	return autoscaler.Applied{
-		UID: string(u.GetUID()), Generation: u.GetGeneration(), Fields: workload.OwnedFields(u.GetManagedFields(), string(OwnerMain)),
+		UID: string(u.GetUID()), Generation: u.GetGeneration(),
+		Fields: workload.OwnedFields(u.GetManagedFields(), string(OwnerMain)),
 	}, nil
 }
 
@@ -94,14 +101,18 @@ func patchReplicas(ctx context.Context, c client.Client, namespace, name string,
 
 // scaleTarget sets the replicas of a workload that the pool does not own, through its scale
 // subresource, and returns those that the API server answered.
-func scaleTarget(ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32) (int32, error) {
+func scaleTarget(
+	ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32,
+) (int32, error) {
 	var obj client.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
 	if ref.Kind == "StatefulSet" {
 		obj = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ref.Name}}
 	}
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
 	var answer autoscalingv1.Scale
-	err := c.SubResource("scale").Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale, client.WithSubResourceBody(&answer))
+	err := c.SubResource("scale").Patch(
+		ctx, obj, client.RawPatch(types.MergePatchType, patch), OwnerScale, client.WithSubResourceBody(&answer),
+	)
 	if err != nil {
 		return 0, fmt.Errorf("scale %s %s/%s to %d: %w", ref.Kind, namespace, ref.Name, replicas, err)
 	}
@@ -117,15 +128,19 @@ func applyDeletionCost(ctx context.Context, c client.Client, namespace, name str
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, workload.DeletionCostAnnotation, value)
-	if err := c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch), OwnerScale); client.IgnoreNotFound(err) != nil {
+	if err := c.Patch(
+		ctx, pod, client.RawPatch(types.MergePatchType, patch), OwnerScale,
+	); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("set the deletion cost of pod %s/%s: %w", namespace, name, err)
 	}
 	return nil
 }
 
-// applyStatus writes the whole status of a pool, and returns the resource version that this made. A pool that is gone
-// needs none.
-func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus) (version string, err error) {
+// applyStatus writes the whole status of a pool, and returns the resource version that this made. A
+// pool that is gone needs none.
+func applyStatus(
+	ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus,
+) (version string, err error) {
 	raw, err := json.Marshal(status)
 	if err != nil {
 		return "", fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
@@ -134,8 +149,8 @@ func applyStatus(ctx context.Context, c client.Client, pool *v1alpha1.GearmanWor
 	if err := json.Unmarshal(raw, &ac); err != nil {
 		return "", fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
-	// The API server does not check the uid here: a pool that was deleted and made anew may get its predecessor's status
-	// for a moment, until its own reconcile replaces it.
+	// The API server does not check the uid here: a pool that was deleted and made anew may get its
+	// predecessor's status for a moment, until its own reconcile replaces it.
 	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
 	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
 		return "", fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)

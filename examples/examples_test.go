@@ -95,9 +95,11 @@ func (w logWriter) Write(p []byte) (int, error) {
 func stream(t *testing.T, command ...string) *streammode.Pool {
 	t.Helper()
 	p, err := streammode.New(streammode.Options{
-		Command: command, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
+		Command: command, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},
+		KillAfter: 30 * time.Second,
 		PingEvery: 10 * time.Millisecond, // each of them answers pings all the time
-		Log:       slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Log:       slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(0, 0, time.Now),
+		Table: process.NewTable(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +168,9 @@ func TestStream(t *testing.T) {
 // The loader runs job classes as Net_Gearman's worker would.
 func TestNetGearman(t *testing.T) { // one process, one case after the other
 	need(t, "php", "php-cli")
-	p := stream(t, "php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs", "--init", "php/netgearman/init.php")
+	p := stream(
+		t, "php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs", "--init", "php/netgearman/init.php",
+	)
 	for name, tc := range map[string]struct {
 		function, workload string
 		want               job.Outcome
@@ -190,7 +194,13 @@ func TestNetGearman(t *testing.T) { // one process, one case after the other
 	} {
 		t.Run(name, func(t *testing.T) {
 			var rec recorder
-			got := p.Handle(t.Context(), &job.Job{Function: tc.function, Handle: "H:x:1", Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &rec})
+			got := p.Handle(
+				t.Context(),
+				&job.Job{
+					Function: tc.function, Handle: "H:x:1", Body: []byte(tc.workload), Size: int64(len(tc.workload)),
+					Reporter: &rec,
+				},
+			)
 			got.ResultSize = 0
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
@@ -202,7 +212,8 @@ func TestNetGearman(t *testing.T) { // one process, one case after the other
 	}
 }
 
-// A prefix of one's own, files that something else loads, and the constants that Net_Gearman's users define.
+// A prefix of one's own, files that something else loads, and the constants that Net_Gearman's
+// users define.
 func TestNetGearmanOptions(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")
@@ -240,8 +251,10 @@ func TestNetGearmanMissingClass(t *testing.T) {
 	need(t, "php", "php-cli")
 	var log bytes.Buffer
 	p, err := streammode.New(streammode.Options{
-		Command: []string{"php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs"}, Functions: []string{"Sum", "Nowhere"}, Size: 1,
-		KillAfter: 30 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Command:   []string{"php", "php/netgearman/loader.php", "--path", "php/netgearman/jobs"},
+		Functions: []string{"Sum", "Nowhere"}, Size: 1,
+		KillAfter: 30 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
 		Timing: streammode.Timing{Starts: 1},
 	})
 	if err != nil {
@@ -250,7 +263,9 @@ func TestNetGearmanMissingClass(t *testing.T) {
 	if err := p.Run(t.Context()); err == nil {
 		t.Error("the pool came up")
 	}
-	if want := "function Nowhere: there is no file php/netgearman/jobs/Nowhere.php"; !strings.Contains(log.String(), want) {
+	if want := "function Nowhere: there is no file php/netgearman/jobs/Nowhere.php"; !strings.Contains(
+		log.String(), want,
+	) {
 		t.Errorf("log has no %q:\n%s", want, log.String())
 	}
 }
@@ -312,8 +327,9 @@ func TestHTTP(t *testing.T) {
 		_ = service.Wait()
 	})
 	h, err := httpmode.New(httpmode.Options{
-		URL: "http://127.0.0.1:" + port + "/reverse", Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},
-		Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(1, 1, time.Now),
+		URL: "http://127.0.0.1:" + port + "/reverse", Size: 1,
+		Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24},
+		Log:    slog.New(slog.NewTextHandler(logWriter{t}, nil)), LogLimit: logs.NewLimit(1, 1, time.Now),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +342,10 @@ func TestHTTP(t *testing.T) {
 func TestGearmanManager(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")
-	p := stream(t, "php", "php/gearmanmanager/loader.php", "--path", "/no/such/dir,php/gearmanmanager/workers", "--exclude", "other")
+	p := stream(
+		t, "php", "php/gearmanmanager/loader.php", "--path", "/no/such/dir,php/gearmanmanager/workers", "--exclude",
+		"other",
+	)
 	for workload, want := range map[string]struct {
 		function, result, message string
 		kind                      job.Kind
@@ -339,7 +358,13 @@ func TestGearmanManager(t *testing.T) {
 		"exception": {function: "Everything", kind: job.Failed, message: "no such image"},
 	} {
 		var rec recorder
-		o := p.Handle(t.Context(), &job.Job{Function: want.function, Handle: "H:x:1", Unique: "u", Body: []byte(workload), Size: int64(len(workload)), Reporter: &rec})
+		o := p.Handle(
+			t.Context(),
+			&job.Job{
+				Function: want.function, Handle: "H:x:1", Unique: "u", Body: []byte(workload),
+				Size: int64(len(workload)), Reporter: &rec,
+			},
+		)
 		if o.Kind != want.kind || string(o.Result) != want.result || o.Message != want.message || o.Crashed {
 			t.Errorf("%s: %+v", workload, o)
 		}
@@ -348,13 +373,23 @@ func TestGearmanManager(t *testing.T) {
 		}
 	}
 	who := func() string {
-		return string(p.Handle(t.Context(), &job.Job{Function: "Everything", Handle: "H:x:1", Unique: "u", Body: []byte("who"), Size: 3, Reporter: &recorder{}}).Result)
+		return string(
+			p.Handle(
+				t.Context(),
+				&job.Job{
+					Function: "Everything", Handle: "H:x:1", Unique: "u", Body: []byte("who"), Size: 3,
+					Reporter: &recorder{},
+				},
+			).Result,
+		)
 	}
 	if got := who(); !strings.HasPrefix(got, "Everything H:x:1 u ") {
 		t.Errorf("a worker sees %q", got)
 	}
 	// An exception ends the process, and the next job has a new one.
-	if o := p.Handle(t.Context(), &job.Job{Function: "Everything", Body: []byte("throw"), Size: 5, Reporter: &recorder{}}); !o.Crashed {
+	if o := p.Handle(
+		t.Context(), &job.Job{Function: "Everything", Body: []byte("throw"), Size: 5, Reporter: &recorder{}},
+	); !o.Crashed {
 		t.Errorf("an exception: %+v", o)
 	}
 	if got := who(); got != "Everything H:x:1 u 1" {
@@ -371,14 +406,26 @@ func TestGearmanManagerStart(t *testing.T) {
 		args     []string
 		want     string
 	}{
-		"no file":   {"nowhere", nil, "function nowhere: there is no nowhere.php in php/gearmanmanager/workers"},
-		"excluded":  {"reverse_string", []string{"--exclude", "x,reverse_string"}, "left out by --include or --exclude"},
+		"no file": {"nowhere", nil, "function nowhere: there is no nowhere.php in php/gearmanmanager/workers"},
+		"excluded": {
+			"reverse_string", []string{"--exclude", "x,reverse_string"}, "left out by --include or --exclude",
+		},
 		"not among": {"reverse_string", []string{"--include", "Everything"}, "left out by --include or --exclude"},
-		"prefix":    {"reverse_string", []string{"--prefix", "my_"}, "neither a function my_reverse_string nor a class my_reverse_string with run()"},
+		"prefix": {
+			"reverse_string", []string{"--prefix", "my_"},
+			"neither a function my_reverse_string nor a class my_reverse_string with run()",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := runLoader(t, append([]string{"php", "php/gearmanmanager/loader.php", "--path", "php/gearmanmanager/workers"}, tc.args...), tc.function)
+			out, err := runLoader(
+				t,
+				append(
+					[]string{"php", "php/gearmanmanager/loader.php", "--path", "php/gearmanmanager/workers"},
+					tc.args...,
+				),
+				tc.function,
+			)
 			if err == nil || !strings.Contains(out, tc.want) {
 				t.Errorf("%v, %s", err, out)
 			}
@@ -391,8 +438,10 @@ func runLoader(t *testing.T, command []string, function string) (log string, err
 	t.Helper()
 	var buf bytes.Buffer
 	p, err := streammode.New(streammode.Options{
-		Command: command, Functions: []string{function}, Size: 1, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
-		Log: slog.New(slog.NewTextHandler(&buf, nil)), LogLimit: logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
+		Command: command, Functions: []string{function}, Size: 1,
+		Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 1 << 24}, KillAfter: 30 * time.Second,
+		Log: slog.New(slog.NewTextHandler(&buf, nil)), LogLimit: logs.NewLimit(0, 0, time.Now),
+		Table:  process.NewTable(),
 		Timing: streammode.Timing{Backoff: time.Millisecond, Starts: 1},
 	})
 	if err != nil {

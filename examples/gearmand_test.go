@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestGearmandYAML: the job servers of the examples are what Kubernetes reads, and a NetworkPolicy that
-// selects the pods of each lets nobody in but by the port that clients use.
+// TestGearmandYAML: the job servers of the examples are what Kubernetes reads, and a NetworkPolicy
+// that selects the pods of each lets nobody in but by the port that clients use.
 func TestGearmandYAML(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -52,7 +52,8 @@ func TestGearmandYAML(t *testing.T) {
 			if err != nil || len(pods) == 0 || selector.Empty() || !selector.Matches(labels.Set(pods)) {
 				t.Errorf("the policy selects %v, the pods have %v: %v", selector, pods, err)
 			}
-			if len(policy.Spec.PolicyTypes) != 1 || policy.Spec.PolicyTypes[0] != networkingv1.PolicyTypeIngress || len(policy.Spec.Ingress) != 1 {
+			if len(policy.Spec.PolicyTypes) != 1 || policy.Spec.PolicyTypes[0] != networkingv1.PolicyTypeIngress ||
+				len(policy.Spec.Ingress) != 1 {
 				t.Fatalf("%+v", policy.Spec)
 			}
 			if ports := policy.Spec.Ingress[0].Ports; len(ports) != 1 || ports[0].Port.IntVal != tt.port {

@@ -75,14 +75,16 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Families are the job servers behind an address. A name with addresses of both families stands for the same job servers twice, so only
-// one family is used at a time: First, and Other where none of First can be reached. Both are sorted and without duplicates.
+// Families are the job servers behind an address. A name with addresses of both families stands for
+// the same job servers twice, so only one family is used at a time: First, and Other where none of
+// First can be reached. Both are sorted and without duplicates.
 type Families struct {
 	First, Other []Endpoint
 }
 
-// OneFamily splits addresses by family, for whoever may count each job server only once. First is the family with more addresses, IPv4 if both have as many: whatever
-// order a resolver gives them, all who ask choose alike.
+// OneFamily splits addresses by family, for whoever may count each job server only once. First is
+// the family with more addresses, IPv4 if both have as many: whatever order a resolver gives them,
+// all who ask choose alike.
 func OneFamily(addrs []netip.Addr) (first, other []netip.Addr) {
 	for _, a := range addrs {
 		if a = a.Unmap(); a.Is4() {
@@ -97,8 +99,8 @@ func OneFamily(addrs []netip.Addr) (first, other []netip.Addr) {
 	return first, other
 }
 
-// Resolve gives the job servers behind an address: each IP address of a name is a job server of its own. A nil resolver is the system's.
-// First is never empty without an error.
+// Resolve gives the job servers behind an address: each IP address of a name is a job server of its
+// own. A nil resolver is the system's. First is never empty without an error.
 func Resolve(ctx context.Context, r Resolver, a Address) (Families, error) {
 	if _, err := netip.ParseAddr(a.Host); err == nil {
 		return Families{First: []Endpoint{{Addr: a.String(), Name: a.Host}}}, nil

@@ -10,8 +10,9 @@ type Backoff struct {
 	Min, Max time.Duration // defaults 100 ms and 30 s
 }
 
-// Delay gives the wait after the given number of failures in a row (1 or more): the doubled time, less up to half of it at random,
-// so that clients of a server that came back don't all arrive together.
+// Delay gives the wait after the given number of failures in a row (1 or more): the doubled time,
+// less up to half of it at random, so that clients of a server that came back don't all arrive
+// together.
 func (b Backoff) Delay(failures int) time.Duration {
 	low, high := b.Min, b.Max
 	if low <= 0 {

@@ -84,11 +84,17 @@ func TestResolve(t *testing.T) {
 		want, other []string
 		bad         bool
 	}{
-		"address":        {host: "10.0.0.9", r: broken, want: []string{"10.0.0.9:1"}},
-		"several":        {host: "h", r: addrs("10.0.0.2", "10.0.0.1", "10.0.0.2"), want: []string{"10.0.0.1:1", "10.0.0.2:1"}},
-		"four in six":    {host: "h", r: addrs("::ffff:10.0.0.1", "10.0.0.1"), want: []string{"10.0.0.1:1"}},
-		"both, four 1st": {host: "h", r: addrs("10.0.0.1", "fd00::1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"}},
-		"both, six 1st":  {host: "h", r: addrs("fd00::1", "10.0.0.1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"}},
+		"address": {host: "10.0.0.9", r: broken, want: []string{"10.0.0.9:1"}},
+		"several": {
+			host: "h", r: addrs("10.0.0.2", "10.0.0.1", "10.0.0.2"), want: []string{"10.0.0.1:1", "10.0.0.2:1"},
+		},
+		"four in six": {host: "h", r: addrs("::ffff:10.0.0.1", "10.0.0.1"), want: []string{"10.0.0.1:1"}},
+		"both, four 1st": {
+			host: "h", r: addrs("10.0.0.1", "fd00::1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"},
+		},
+		"both, six 1st": {
+			host: "h", r: addrs("fd00::1", "10.0.0.1"), want: []string{"10.0.0.1:1"}, other: []string{"[fd00::1]:1"},
+		},
 		"more of six": {
 			host: "h", r: addrs("10.0.0.1", "fd00::2", "fd00::1"),
 			want: []string{"[fd00::1]:1", "[fd00::2]:1"}, other: []string{"10.0.0.1:1"},
@@ -118,7 +124,9 @@ func TestResolve(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	for failures, want := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 5: 1600 * time.Millisecond, 100: 30 * time.Second} {
+	for failures, want := range map[int]time.Duration{
+		1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 5: 1600 * time.Millisecond, 100: 30 * time.Second,
+	} {
 		for range 100 {
 			if d := (Backoff{}).Delay(failures); d > want || d < want/2 {
 				t.Errorf("after %d failures: %v, want %v to %v", failures, d, want/2, want)
@@ -166,7 +174,9 @@ func TestTLS(t *testing.T) {
 	}
 	_ = l.Close()
 	wg.Wait()
-	if _, err := d.Connect(t.Context(), Endpoint{Addr: l.Addr().String()}); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+	if _, err := d.Connect(
+		t.Context(), Endpoint{Addr: l.Addr().String()},
+	); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("nobody listens: %v", err)
 	}
 }
@@ -199,7 +209,8 @@ func TestPEM(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || config.MinVersion != tls.VersionTLS12 || (config.RootCAs != nil) != (tt.pem.CA != nil) || (len(config.Certificates) == 1) != (tt.pem.Cert != nil) {
+		if err != nil || config.MinVersion != tls.VersionTLS12 || (config.RootCAs != nil) != (tt.pem.CA != nil) ||
+			(len(config.Certificates) == 1) != (tt.pem.Cert != nil) {
 			t.Errorf("%s: %+v, %v", name, config, err)
 		}
 	}
@@ -232,7 +243,8 @@ func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -15,10 +15,12 @@ func TestJobError(t *testing.T) {
 		err  gearman.JobError
 		want string
 	}{
-		"nothing is known":   {gearman.JobError{Reason: gearman.ReasonFailed}, "the job failed"},
-		"no reason":          {gearman.JobError{}, "the job failed"},
-		"a reason":           {gearman.JobError{Reason: "exit_code"}, "the job failed: exit_code"},
-		"a message":          {gearman.JobError{Reason: "exit_code", Message: "exit code 4", Exception: []byte("x")}, "exit code 4"},
+		"nothing is known": {gearman.JobError{Reason: gearman.ReasonFailed}, "the job failed"},
+		"no reason":        {gearman.JobError{}, "the job failed"},
+		"a reason":         {gearman.JobError{Reason: "exit_code"}, "the job failed: exit_code"},
+		"a message": {
+			gearman.JobError{Reason: "exit_code", Message: "exit code 4", Exception: []byte("x")}, "exit code 4",
+		},
 		"an exception":       {gearman.JobError{Reason: gearman.ReasonException, Exception: []byte("boom")}, `the job failed with exception "boom"`},
 		"an empty exception": {gearman.JobError{Exception: []byte{}}, `the job failed with exception ""`},
 		"a long exception": {
@@ -32,7 +34,9 @@ func TestJobError(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 			err := fmt.Errorf("job: %w", &tc.err)
-			if got := new(gearman.JobError); !errors.As(err, &got) || got != &tc.err || !errors.Is(err, gearman.ErrJobFailed) {
+			if got := new(gearman.JobError); !errors.As(err, &got) || got != &tc.err || !errors.Is(
+				err, gearman.ErrJobFailed,
+			) {
 				t.Errorf("%v isn't found as what it is", err)
 			}
 		})
@@ -46,7 +50,9 @@ func TestKeyOf(t *testing.T) {
 	if a == b || a != gearman.KeyOf([]byte("a")) || len(a) != 43 {
 		t.Errorf("got %q and %q", a, b)
 	}
-	if want := gearman.Key("47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"); gearman.KeyOf(nil) != want { // of any version
+	if want := gearman.Key(
+		"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
+	); gearman.KeyOf(nil) != want { // of any version
 		t.Errorf("got %q, want %q", gearman.KeyOf(nil), want)
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d, or until ctx ends: then it returns the reason (context.Cause). A d of 0 or less doesn't wait.
+// Sleep waits for d, or until ctx ends: then it returns the reason (context.Cause). A d of 0 or
+// less doesn't wait.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil || d <= 0 {
 		return context.Cause(ctx)

@@ -1,4 +1,5 @@
-// Command gearmanctl runs pools of Gearman workers on this machine without a cluster, and talks to job servers.
+// Command gearmanctl runs pools of Gearman workers on this machine without a cluster, and talks to
+// job servers.
 package main
 
 import (

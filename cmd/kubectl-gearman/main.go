@@ -1,5 +1,5 @@
-// Command kubectl-gearman is a kubectl plugin for Gearman's job servers and for the pools of gearman-operator: put it into the
-// path and call `kubectl gearman`.
+// Command kubectl-gearman is a kubectl plugin for Gearman's job servers and for the pools of
+// gearman-operator: put it into the path and call `kubectl gearman`.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command gearman-worker turns any command, long-lived process or HTTP service into a Gearman worker.
+// Command gearman-worker turns any command, long-lived process or HTTP service into a Gearman
+// worker.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Package crd holds the CustomResourceDefinition, for programs that read pools without an API server.
+// Package crd holds the CustomResourceDefinition, for programs that read pools without an API
+// server.
 package crd
 
 import _ "embed" // for YAML

@@ -24,13 +24,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		jobs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gearman_job_duration_seconds", Help: "How long jobs ran, by outcome.",
 		}, []string{"function", "outcome"}),
-		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "gearman_jobs_running", Help: "Jobs that run now."}, []string{"function"}),
+		running: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{Name: "gearman_jobs_running", Help: "Jobs that run now."}, []string{"function"},
+		),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gearman_call_duration_seconds",
 			Help: "How long calls took: of background jobs until they were accepted, of others until their result.",
 		}, []string{"function", "result"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gearman_connections_lost_total", Help: "Connections of the client that were lost or could not be opened.",
+			Name: "gearman_connections_lost_total",
+			Help: "Connections of the client that were lost or could not be opened.",
 		}, []string{"server"}),
 	}
 	r.MustRegister(m.jobs, m.running, m.calls, m.lost)

@@ -42,7 +42,8 @@ type Options struct {
 	ServerName string
 }
 
-// Conn is a connection to a job server. It is safe for concurrent use; requests wait for each other.
+// Conn is a connection to a job server. It is safe for concurrent use; requests wait for each
+// other.
 type Conn struct {
 	addr    string
 	conn    *proto.Conn
@@ -55,7 +56,8 @@ type Conn struct {
 	closed error // why
 }
 
-// Dial connects to the job server at address: host, host:port or [IPv6]:port, with 4730 as the default port.
+// Dial connects to the job server at address: host, host:port or [IPv6]:port, with 4730 as the
+// default port.
 func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
 	a, err := gearman.ParseAddress(address)
 	if err != nil {
@@ -83,9 +85,9 @@ func NewConn(address string, nc net.Conn, o Options) *Conn {
 	return c
 }
 
-// Resolve gives the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port, sorted: each address of a name is a
-// job server. Of a name with addresses of both families only those of one family are taken (gearman.OneFamily).
-// A nil resolver means the system's.
+// Resolve gives the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port,
+// sorted: each address of a name is a job server. Of a name with addresses of both families only
+// those of one family are taken (gearman.OneFamily). A nil resolver means the system's.
 func Resolve(ctx context.Context, r Resolver, address string) ([]string, error) {
 	a, err := gearman.ParseAddress(address)
 	if err != nil {
@@ -129,16 +131,18 @@ func (c *Conn) Err() error {
 	return c.closed
 }
 
-// Exchange sends raw bytes, packets or lines, and calls read to read what the server answers to them. It is the way to what the package
-// has no call for. If read returns an error, or reads less than all of the answer, the connection is of no more use; in the first case it
-// is closed.
+// Exchange sends raw bytes, packets or lines, and calls read to read what the server answers to
+// them. It is the way to what the package has no call for. If read returns an error, or reads less
+// than all of the answer, the connection is of no more use; in the first case it is closed.
 func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*proto.Conn) error) error {
 	return c.exchange(ctx, "exchange", request, read)
 }
 
 // exchange runs one request. Errors that read marks as answered leave the connection open.
 func (c *Conn) exchange(ctx context.Context, command string, request []byte, read func(*proto.Conn) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v: %w", c.timeout, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx, c.timeout, fmt.Errorf("no answer within %v: %w", c.timeout, context.DeadlineExceeded),
+	)
 	defer cancel()
 	select {
 	case <-c.turn:
@@ -222,10 +226,12 @@ func (c *Conn) ok(ctx context.Context, command, end string) (string, error) {
 	return r.Value, nil
 }
 
-// barrier is echoed by the server behind a list of rows. Names can hold no NUL, so no row can hold the packet.
+// barrier is echoed by the server behind a list of rows. Names can hold no NUL, so no row can hold
+// the packet.
 const barrier = "end of rows"
 
-// rows sends a command that is answered by rows and a "." line, and gives the rows as one string with the ends of each.
+// rows sends a command that is answered by rows and a "." line, and gives the rows as one string
+// with the ends of each.
 func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) error) error {
 	request := proto.AppendEcho([]byte(command+"\n"), proto.Request, barrier)
 	return c.exchange(ctx, command, request, func(conn *proto.Conn) error {
@@ -277,7 +283,8 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 	})
 }
 
-// Version asks for the server's version and dialect: gearmand says "1.1.20+ds" or "2.0.0", Perl's Gearman::Server "v1.130.1".
+// Version asks for the server's version and dialect: gearmand says "1.1.20+ds" or "2.0.0", Perl's
+// Gearman::Server "v1.130.1".
 func (c *Conn) Version(ctx context.Context) (Version, error) {
 	line, err := c.line(ctx, "version", "\n")
 	if err != nil {

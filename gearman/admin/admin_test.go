@@ -26,7 +26,9 @@ func dial(t *testing.T, addr string) *Conn {
 func submit(t *testing.T, c *Conn, function, unique string) string {
 	t.Helper()
 	var handle string
-	err := c.Exchange(t.Context(), proto.AppendSubmit(nil, proto.TypeSubmitJobBG, function, unique, "x"), func(conn *proto.Conn) error {
+	err := c.Exchange(t.Context(), proto.AppendSubmit(
+		nil, proto.TypeSubmitJobBG, function, unique, "x",
+	), func(conn *proto.Conn) error {
 		p, err := conn.Next()
 		if err != nil {
 			return err
@@ -165,7 +167,8 @@ func TestPerl(t *testing.T) {
 	}
 }
 
-// Names that fake rows or the closing "." must give an error, and must not shift the answers of what follows.
+// Names that fake rows or the closing "." must give an error, and must not shift the answers of
+// what follows.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

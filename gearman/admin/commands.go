@@ -9,8 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// CancelJob cancels a job. A queued job is skipped by the next worker that comes across it, and counted until then; the worker of a
-// running one is not told. Unknown handles are an error.
+// CancelJob cancels a job. A queued job is skipped by the next worker that comes across it, and
+// counted until then; the worker of a running one is not told. Unknown handles are an error.
 func (c *Conn) CancelJob(ctx context.Context, handle string) error {
 	if err := checkWord("the job handle", handle); err != nil {
 		return fmt.Errorf("job server %s: cancel job: %w", c.addr, err)
@@ -29,7 +29,8 @@ func (c *Conn) CreateFunction(ctx context.Context, name string) error {
 	return err
 }
 
-// DropFunction removes a function. gearmand does so even while it has queued jobs, which then dangle: don't.
+// DropFunction removes a function. gearmand does so even while it has queued jobs, which then
+// dangle: don't.
 func (c *Conn) DropFunction(ctx context.Context, name string) error {
 	if err := checkWord("the function name", name); err != nil {
 		return fmt.Errorf("job server %s: drop function: %w", c.addr, err)
@@ -41,8 +42,9 @@ func (c *Conn) DropFunction(ctx context.Context, name string) error {
 // NoLimit takes a limit off in SetMaxQueue.
 const NoLimit = -1
 
-// SetMaxQueue limits how many jobs of a function may be queued and running: one limit for all priorities. gearmand forgets it if the
-// function isn't known yet, and says OK all the same: CreateFunction first.
+// SetMaxQueue limits how many jobs of a function may be queued and running: one limit for all
+// priorities. gearmand forgets it if the function isn't known yet, and says OK all the same:
+// CreateFunction first.
 func (c *Conn) SetMaxQueue(ctx context.Context, name string, limit int) error {
 	return c.setMaxQueue(ctx, name, limit)
 }
@@ -65,8 +67,9 @@ func (c *Conn) setMaxQueue(ctx context.Context, name string, limits ...int) erro
 	return err
 }
 
-// Shutdown ends the server: at once, or (graceful) when its running jobs are done. gearmand has lost the command (ErrUnsupported; send
-// it SIGTERM or SIGUSR1); Perl's server takes it and may close the connection instead of answering.
+// Shutdown ends the server: at once, or (graceful) when its running jobs are done. gearmand has
+// lost the command (ErrUnsupported; send it SIGTERM or SIGUSR1); Perl's server takes it and may
+// close the connection instead of answering.
 func (c *Conn) Shutdown(ctx context.Context, graceful bool) error {
 	command := "shutdown"
 	if graceful {
@@ -82,14 +85,17 @@ func checkWord(what, word string) error {
 		return fmt.Errorf("%w: %s is empty", proto.ErrName, what)
 	}
 	if strings.ContainsAny(word, " \t\r\n\x00") {
-		return fmt.Errorf("%w: %s %.80q holds white space, which the text protocol can't carry", proto.ErrName, what, word)
+		return fmt.Errorf(
+			"%w: %s %.80q holds white space, which the text protocol can't carry", proto.ErrName, what, word,
+		)
 	}
 	return nil
 }
 
-// Runnable says whether the server would hand out a job of function now: it registers it on this connection, goes to sleep and looks
-// if that rings at once, which it doesn't for jobs that are delayed. On gearmand it also clears jobs that were cancelled or left
-// by their clients. It needs a connection of its own, to be closed after it: the connection counts as a worker of the function.
+// Runnable says whether the server would hand out a job of function now: it registers it on this
+// connection, goes to sleep and looks if that rings at once, which it doesn't for jobs that are
+// delayed. On gearmand it also clears jobs that were cancelled or left by their clients. It needs a
+// connection of its own, to be closed after it: the connection counts as a worker of the function.
 func (c *Conn) Runnable(ctx context.Context, function string) (bool, error) {
 	if err := proto.CheckFunction(function); err != nil {
 		return false, fmt.Errorf("job server %s: probe: %w", c.addr, err)

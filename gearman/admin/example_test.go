@@ -32,7 +32,8 @@ func ExampleConn_Status() {
 	// Output: resize 1 0 0
 }
 
-// Every call says what it was doing and where when it fails; what the server doesn't know can be told from the rest.
+// Every call says what it was doing and where when it fails; what the server doesn't know can be
+// told from the rest.
 func ExampleConn_Version() {
 	perl := gearmantest.NewServer(gearmantest.WithDialect(gearmantest.Perl)) // Perl's Gearman::Server
 	defer perl.Close()

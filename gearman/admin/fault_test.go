@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// An answer that is late, cut or garbled is an error that names server and command, and closes the connection.
+// An answer that is late, cut or garbled is an error that names server and command, and closes the
+// connection.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -21,20 +22,56 @@ func TestFaults(t *testing.T) {
 		want  error
 		open  bool // the connection can still be used
 	}{
-		"hang":                      {fault: gearmantest.Fault{Hang: true}, want: context.DeadlineExceeded},
-		"cut in a row":              {fault: gearmantest.Fault{CutAfter: 3}, want: io.ErrUnexpectedEOF},
-		"cut behind a row":          {fault: gearmantest.Fault{CutAfter: 6}, want: io.ErrUnexpectedEOF},
-		"cut before the echo":       {fault: gearmantest.Fault{CutAfter: 8}, want: io.ErrUnexpectedEOF},
-		"no answer":                 {fault: gearmantest.Fault{DropOnText: "status"}, want: io.ErrUnexpectedEOF},
-		"rows of something else":    {fault: gearmantest.Fault{Garbage: append([]byte("H:x:1\t0\n.\n"), proto.AppendEcho(nil, proto.Response, barrier)...)}, want: ErrAnswer, open: true},
-		"no end":                    {fault: gearmantest.Fault{Garbage: append([]byte("f\t0\t0\t0\n"), proto.AppendEcho(nil, proto.Response, barrier)...)}, want: ErrAnswer, open: true},
-		"rows behind the end":       {fault: gearmantest.Fault{Garbage: append([]byte(".\nf\t0\t0\t0\n"), proto.AppendEcho(nil, proto.Response, barrier)...)}, want: ErrAnswer, open: true},
-		"another echo":              {fault: gearmantest.Fault{Garbage: append([]byte(".\n"), proto.AppendEcho(nil, proto.Response, "x")...)}, want: ErrAnswer},
-		"a packet instead of rows":  {fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoop)}, want: ErrAnswer},
-		"a line without an end":     {fault: gearmantest.Fault{Garbage: []byte(strings.Repeat("x", 2<<20))}, want: proto.ErrTooLarge},
-		"bytes that are no packet":  {fault: gearmantest.Fault{Garbage: []byte("\x00XXXgarbage garbage")}, want: proto.ErrMagic},
-		"an error instead of rows":  {fault: gearmantest.Fault{Garbage: append([]byte("ERR UNKNOWN_COMMAND no\r\n"), proto.AppendEcho(nil, proto.Response, barrier)...)}, want: ErrUnsupported, open: true},
-		"an error behind an answer": {fault: gearmantest.Fault{Garbage: append([]byte(".\nERR X y\r\n"), proto.AppendEcho(nil, proto.Response, barrier)...)}, want: ErrAnswer, open: true},
+		"hang":                {fault: gearmantest.Fault{Hang: true}, want: context.DeadlineExceeded},
+		"cut in a row":        {fault: gearmantest.Fault{CutAfter: 3}, want: io.ErrUnexpectedEOF},
+		"cut behind a row":    {fault: gearmantest.Fault{CutAfter: 6}, want: io.ErrUnexpectedEOF},
+		"cut before the echo": {fault: gearmantest.Fault{CutAfter: 8}, want: io.ErrUnexpectedEOF},
+		"no answer":           {fault: gearmantest.Fault{DropOnText: "status"}, want: io.ErrUnexpectedEOF},
+		"rows of something else": {
+			fault: gearmantest.Fault{
+				Garbage: append([]byte("H:x:1\t0\n.\n"), proto.AppendEcho(nil, proto.Response, barrier)...),
+			},
+			want: ErrAnswer, open: true,
+		},
+		"no end": {
+			fault: gearmantest.Fault{
+				Garbage: append([]byte("f\t0\t0\t0\n"), proto.AppendEcho(nil, proto.Response, barrier)...),
+			},
+			want: ErrAnswer, open: true,
+		},
+		"rows behind the end": {
+			fault: gearmantest.Fault{
+				Garbage: append([]byte(".\nf\t0\t0\t0\n"), proto.AppendEcho(nil, proto.Response, barrier)...),
+			},
+			want: ErrAnswer, open: true,
+		},
+		"another echo": {
+			fault: gearmantest.Fault{Garbage: append([]byte(".\n"), proto.AppendEcho(nil, proto.Response, "x")...)},
+			want:  ErrAnswer,
+		},
+		"a packet instead of rows": {
+			fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoop)}, want: ErrAnswer,
+		},
+		"a line without an end": {
+			fault: gearmantest.Fault{Garbage: []byte(strings.Repeat("x", 2<<20))}, want: proto.ErrTooLarge,
+		},
+		"bytes that are no packet": {
+			fault: gearmantest.Fault{Garbage: []byte("\x00XXXgarbage garbage")}, want: proto.ErrMagic,
+		},
+		"an error instead of rows": {
+			fault: gearmantest.Fault{
+				Garbage: append(
+					[]byte("ERR UNKNOWN_COMMAND no\r\n"), proto.AppendEcho(nil, proto.Response, barrier)...,
+				),
+			},
+			want: ErrUnsupported, open: true,
+		},
+		"an error behind an answer": {
+			fault: gearmantest.Fault{
+				Garbage: append([]byte(".\nERR X y\r\n"), proto.AppendEcho(nil, proto.Response, barrier)...),
+			},
+			want: ErrAnswer, open: true,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +96,9 @@ func TestFaults(t *testing.T) {
 				if !errors.Is(err, tt.want) || rows != nil {
 					t.Errorf("%v, %v, want %v", rows, err, tt.want)
 				}
-				if err != nil && (!strings.Contains(err.Error(), "10.0.0.1:4730") || !strings.Contains(err.Error(), "status")) {
+				if err != nil && (!strings.Contains(
+					err.Error(), "10.0.0.1:4730",
+				) || !strings.Contains(err.Error(), "status")) {
 					t.Errorf("%q names not both server and command", err)
 				}
 				if d := time.Since(start); d > 10*time.Second {

@@ -10,8 +10,8 @@ import (
 // FunctionStatus is the state of a function's queue.
 type FunctionStatus struct {
 	Function string
-	// Total is how many jobs the server holds: queued, running, delayed until their time, and those cancelled or left by their client
-	// that no worker has come across yet.
+	// Total is how many jobs the server holds: queued, running, delayed until their time, and those
+	// cancelled or left by their client that no worker has come across yet.
 	Total uint64
 	// Running is how many of them a worker works on. gearmand has been seen to tell -1.
 	Running int64
@@ -25,8 +25,9 @@ func (s FunctionStatus) Queued() uint64 {
 	return s.Total - min(running, s.Total)
 }
 
-// Status lists the functions that the server knows. gearmand lists what it ever knew, Perl's server only what has jobs or workers.
-// On gearmand it costs time in proportion to the functions (0.2 ms for 1,000), not to the jobs.
+// Status lists the functions that the server knows. gearmand lists what it ever knew, Perl's server
+// only what has jobs or workers. On gearmand it costs time in proportion to the functions (0.2 ms
+// for 1,000), not to the jobs.
 func (c *Conn) Status(ctx context.Context) ([]FunctionStatus, error) {
 	var names arena
 	var out []FunctionStatus
@@ -54,8 +55,9 @@ type PriorityStatus struct {
 	High, Normal, Low, Workers uint64
 }
 
-// PriorityStatus lists queued jobs by priority. On gearmand it costs time in proportion to the jobs, in which nothing else is served
-// (22 ms for a million), and 1.1.20 can hang for good in it after two expiries of CAN_DO_TIMEOUT on one connection: don't poll it.
+// PriorityStatus lists queued jobs by priority. On gearmand it costs time in proportion to the
+// jobs, in which nothing else is served (22 ms for a million), and 1.1.20 can hang for good in it
+// after two expiries of CAN_DO_TIMEOUT on one connection: don't poll it.
 func (c *Conn) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
 	var out []PriorityStatus
 	err := c.rows(ctx, "prioritystatus", func(line []byte) error {
@@ -73,7 +75,9 @@ func (c *Conn) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
 
 // Connection is a connection that the server knows: a worker, a client, or the one that asks.
 type Connection struct {
-	FD        int64    // its file descriptor in the server, which tells connections of one moment apart; -1 while gearmand closes it
+	// its file descriptor in the server, which tells connections of one moment apart; -1 while
+	// gearmand closes it
+	FD        int64
 	IP        string   // where it comes from
 	ID        string   // what SET_CLIENT_ID set, "-" if nothing
 	Functions []string // as registered, with repetitions; a name with a blank in it comes as several
@@ -109,8 +113,8 @@ type Job struct {
 	Persisted bool   // a background job
 }
 
-// Jobs lists all jobs (gearmand's "show jobs"). It costs time in proportion to the jobs, in which nothing else is served (588 ms for 1.1
-// million): don't poll it.
+// Jobs lists all jobs (gearmand's "show jobs"). It costs time in proportion to the jobs, in which
+// nothing else is served (588 ms for 1.1 million): don't poll it.
 func (c *Conn) Jobs(ctx context.Context) ([]Job, error) {
 	var out []Job
 	err := c.rows(ctx, "show jobs", func(line []byte) error {
@@ -132,8 +136,9 @@ type UniqueJob struct {
 	Unique string // empty for a job without a key
 }
 
-// UniqueJobs lists the unique keys of all jobs (gearmand's "show unique jobs"). The server's form of it depends on its version, which the
-// connection asks for the first time. It costs time in proportion to the jobs, in which nothing else is served: don't poll it.
+// UniqueJobs lists the unique keys of all jobs (gearmand's "show unique jobs"). The server's form
+// of it depends on its version, which the connection asks for the first time. It costs time in
+// proportion to the jobs, in which nothing else is served: don't poll it.
 func (c *Conn) UniqueJobs(ctx context.Context) ([]UniqueJob, error) {
 	v := c.version.Load()
 	if v == nil {

@@ -13,8 +13,10 @@ import (
 // ErrUnsupported is a request that the job server doesn't know.
 var ErrUnsupported = errors.New("not supported by this job server")
 
-// Cancel takes a job back, and reports whether its server had it. A queued job is then never given to a worker; one that runs isn't stopped, but a lost
-// one isn't run again. Clients that wait for the job are told that it failed. gearmand knows this from 1.1.13 on; Perl's server doesn't (ErrUnsupported).
+// Cancel takes a job back, and reports whether its server had it. A queued job is then never given
+// to a worker; one that runs isn't stopped, but a lost one isn't run again. Clients that wait for
+// the job are told that it failed. gearmand knows this from 1.1.13 on; Perl's server doesn't
+// (ErrUnsupported).
 func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err error) {
 	command := "cancel job " + id.Handle
 	if err := errors.Join(proto.CheckHandle(id.Handle), proto.CheckCommand(command)); err != nil {
@@ -24,7 +26,9 @@ func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err er
 	if err != nil {
 		return false, err
 	}
-	p, err := c.askText(ctx, s, "cancel a job", cancelText, func(dst []byte) []byte { return append(append(dst, command...), '\n') })
+	p, err := c.askText(
+		ctx, s, "cancel a job", cancelText, func(dst []byte) []byte { return append(append(dst, command...), '\n') },
+	)
 	if err != nil {
 		return false, err
 	}
@@ -44,9 +48,10 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// Wait waits until a job's server no longer has it: it was done, failed, or canceled, which servers don't keep apart; nor do they keep
-// results. It asks after 50 ms, then less and less often, and every 2 s in the end. A server that can't be reached is asked again, so only the end
-// of ctx is an error; it says what the server answered last.
+// Wait waits until a job's server no longer has it: it was done, failed, or canceled, which servers
+// don't keep apart; nor do they keep results. It asks after 50 ms, then less and less often, and
+// every 2 s in the end. A server that can't be reached is asked again, so only the end of ctx is an
+// error; it says what the server answered last.
 func (c *Client) Wait(ctx context.Context, id gearman.JobID) error {
 	if err := proto.CheckHandle(id.Handle); err != nil {
 		return err

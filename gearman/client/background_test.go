@@ -37,7 +37,9 @@ func TestCancel(t *testing.T) {
 	if _, err := c.Cancel(ctx, gearman.JobID{Server: addr, Handle: "a\nshutdown"}); !errors.Is(err, proto.ErrName) {
 		t.Errorf("a handle that can't be sent: %v", err)
 	}
-	if _, err := c.Cancel(ctx, gearman.JobID{Server: "192.0.2.7:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+	if _, err := c.Cancel(
+		ctx, gearman.JobID{Server: "192.0.2.7:4730", Handle: "h"},
+	); !errors.Is(err, client.ErrNoServer) {
 		t.Errorf("a foreign server: %v", err)
 	}
 	got := make(chan string, 2)
@@ -61,7 +63,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// Wait lasts until the job is gone, also while its server is away for a while, and never longer than its context.
+// Wait lasts until the job is gone, also while its server is away for a while, and never longer
+// than its context.
 func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +98,9 @@ func TestWait(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if err := c.Wait(t.Context(), gearman.JobID{Server: "192.0.2.9:4730", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
+		if err := c.Wait(
+			t.Context(), gearman.JobID{Server: "192.0.2.9:4730", Handle: "h"},
+		); !errors.Is(err, client.ErrNoServer) {
 			t.Errorf("a foreign server: %v", err)
 		}
 		if err := c.Wait(t.Context(), gearman.JobID{}); !errors.Is(err, proto.ErrName) {

@@ -249,9 +249,19 @@ func (k *call) abandon(cause error) {
 	case k.result.ID.Handle != "":
 		k.end(fmt.Errorf("job %s of function %s: wait for its result: %w", k.result.ID, k.task.Function, cause))
 	case sent:
-		k.end(fmt.Errorf("submit %s: wait for job server %s to accept the job: %w: %w", k.task.Function, k.conn.s.ep, ErrUncertain, cause))
+		k.end(
+			fmt.Errorf(
+				"submit %s: wait for job server %s to accept the job: %w: %w", k.task.Function, k.conn.s.ep,
+				ErrUncertain, cause,
+			),
+		)
 	default:
-		k.end(fmt.Errorf("submit %s: wait for job server %s to take what was sent before: %w: %w", k.task.Function, k.conn.s.ep, errNotSent, cause))
+		k.end(
+			fmt.Errorf(
+				"submit %s: wait for job server %s to take what was sent before: %w: %w", k.task.Function, k.conn.s.ep,
+				errNotSent, cause,
+			),
+		)
 	}
 }
 
@@ -350,7 +360,14 @@ func (k *call) part(data []byte) {
 	limit := k.conn.c.o.MaxResult
 	if len(k.result.Data)+len(data) > limit {
 		k.leave()
-		k.end(k.wrap(fmt.Errorf("the parts of the result are over the limit of %d bytes (Options.MaxResult): %w", limit, proto.ErrTooLarge)))
+		k.end(
+			k.wrap(
+				fmt.Errorf(
+					"the parts of the result are over the limit of %d bytes (Options.MaxResult): %w", limit,
+					proto.ErrTooLarge,
+				),
+			),
+		)
 		return
 	}
 	k.result.Data = append(k.result.Data, data...)

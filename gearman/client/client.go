@@ -73,7 +73,9 @@ func New(o Options) (*Client, error) {
 		}
 	}
 	if o.MaxResult < 0 {
-		return nil, fmt.Errorf("%w: MaxResult is %d, want a number of bytes or 0 for the default", ErrOptions, o.MaxResult)
+		return nil, fmt.Errorf(
+			"%w: MaxResult is %d, want a number of bytes or 0 for the default", ErrOptions, o.MaxResult,
+		)
 	}
 	if o.MaxPending <= 0 {
 		o.MaxPending = 1000
@@ -97,8 +99,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed. Closing twice is fine. It doesn't wait for hooks, so that
-// hooks can call it: those of the last connections may still be called when it has returned.
+// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed.
+// Closing twice is fine. It doesn't wait for hooks, so that hooks can call it: those of the last
+// connections may still be called when it has returned.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -108,8 +111,9 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Do runs a job in the foreground and returns its result. The error is a *[gearman.JobError] (which is ErrFailed) if the worker failed the job, else it
-// tells the server and the step that went wrong. What the server itself refused is a [proto.ServerError].
+// Do runs a job in the foreground and returns its result. The error is a *[gearman.JobError] (which
+// is ErrFailed) if the worker failed the job, else it tells the server and the step that went
+// wrong. What the server itself refused is a [proto.ServerError].
 func (c *Client) Do(ctx context.Context, function string, payload []byte, opts ...Option) ([]byte, error) {
 	t := &Task{Function: function, Payload: payload}
 	for _, opt := range opts {
@@ -123,7 +127,9 @@ func (c *Client) Do(ctx context.Context, function string, payload []byte, opts .
 }
 
 // Background queues a job and returns when a server has accepted it.
-func (c *Client) Background(ctx context.Context, function string, payload []byte, opts ...Option) (gearman.JobID, error) {
+func (c *Client) Background(
+	ctx context.Context, function string, payload []byte, opts ...Option,
+) (gearman.JobID, error) {
 	t := &Task{Function: function, Payload: payload, Background: true}
 	for _, opt := range opts {
 		opt(t)
@@ -168,9 +174,10 @@ func (c *Client) Status(ctx context.Context, id gearman.JobID) (JobStatus, error
 	return c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatus(dst, id.Handle) })
 }
 
-// StatusByKey asks for the job with a unique key, one server after the other until one knows it: with ByKey the one that is chosen for the
-// key first, since a job can have gone to the next one while that was away. A server that can't be asked is an error only if no
-// other knows the job. Perl's server doesn't know the question.
+// StatusByKey asks for the job with a unique key, one server after the other until one knows it:
+// with ByKey the one that is chosen for the key first, since a job can have gone to the next one
+// while that was away. A server that can't be asked is an error only if no other knows the job.
+// Perl's server doesn't know the question.
 func (c *Client) StatusByKey(ctx context.Context, key gearman.Key) (JobStatus, error) {
 	if err := proto.CheckUnique(string(key)); err != nil {
 		return JobStatus{}, err
@@ -202,10 +209,13 @@ func (c *Client) status(ctx context.Context, s *server, encode func([]byte) []by
 	if err != nil {
 		return JobStatus{}, fmt.Errorf("ask job server %s for a job's status: %w", s.ep, err)
 	}
-	return JobStatus{Known: st.Known, Running: st.Running, Numerator: st.Numerator, Denominator: st.Denominator, Clients: st.Clients}, nil
+	return JobStatus{
+		Known: st.Known, Running: st.Running, Numerator: st.Numerator, Denominator: st.Denominator, Clients: st.Clients,
+	}, nil
 }
 
-// Echo sends data to every server and waits for it to come back. The error names the servers that failed.
+// Echo sends data to every server and waits for it to come back. The error names the servers that
+// failed.
 func (c *Client) Echo(ctx context.Context, data []byte) error {
 	servers, err := c.resolved(ctx)
 	if err != nil {
@@ -228,7 +238,9 @@ func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]
 }
 
 // askText is ask of what may be answered by a line of text instead, as a packet without a type.
-func (c *Client) askText(ctx context.Context, s *server, step string, text textKind, encode func([]byte) []byte) (proto.Packet, error) {
+func (c *Client) askText(
+	ctx context.Context, s *server, step string, text textKind, encode func([]byte) []byte,
+) (proto.Packet, error) {
 	conn, err := c.connect(ctx, s, calls)
 	if err != nil {
 		return proto.Packet{}, err

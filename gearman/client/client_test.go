@@ -82,7 +82,9 @@ var handlers = map[string]worker.Handler{
 		return nil, &gearman.JobError{Exception: []byte("boom")}
 	},
 	"talk": func(_ context.Context, j *worker.Job) ([]byte, error) {
-		return []byte("end"), errors.Join(j.Status(1, 3), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")))
+		return []byte("end"), errors.Join(
+			j.Status(1, 3), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")),
+		)
 	},
 	"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Key()), nil },
 	"stuck": func(ctx context.Context, _ *worker.Job) ([]byte, error) {
@@ -93,7 +95,9 @@ var handlers = map[string]worker.Handler{
 
 func TestForeground(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB, ...string) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
+	for name, start := range map[string]func(
+		testing.TB, ...string,
+	) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := start(t).Addr
@@ -107,7 +111,9 @@ func TestForeground(t *testing.T) {
 					t.Errorf("Do: %.40q, %v", got, err)
 				}
 			}
-			if got, err := plain.Do(ctx, "unique", nil, client.WithKey("key"), client.WithPriority(gearman.High)); err != nil ||
+			if got, err := plain.Do(
+				ctx, "unique", nil, client.WithKey("key"), client.WithPriority(gearman.High),
+			); err != nil ||
 				string(got) != "key" && name != "perl" {
 				t.Errorf("unique key: %q, %v", got, err)
 			}
@@ -117,7 +123,12 @@ func TestForeground(t *testing.T) {
 			}
 			var ee *gearman.JobError
 			_, err = plain.Do(ctx, "except", nil)
-			if !errors.Is(err, client.ErrFailed) || !errors.As(err, &ee) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed || ee.Function != "except" || ee.ID.Server != addr {
+			if !errors.Is(
+				err, client.ErrFailed,
+			) || !errors.As(
+				err, &ee,
+			) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed || ee.Function != "except" ||
+				ee.ID.Server != addr {
 				t.Errorf("exception that was not asked for: %v", err)
 			}
 			var told string
@@ -125,8 +136,14 @@ func TestForeground(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			res, err := excepting.RunSet(ctx, &client.Task{Function: "except", OnException: func(b []byte) { told = string(b) }})
-			if err != nil || !errors.As(res[0].Err, &ee) || string(ee.Exception) != "boom" || ee.Reason != gearman.ReasonException || told != "boom" || !errors.Is(res[0].Err, client.ErrFailed) {
+			res, err := excepting.RunSet(
+				ctx, &client.Task{Function: "except", OnException: func(b []byte) { told = string(b) }},
+			)
+			if err != nil || !errors.As(
+				res[0].Err, &ee,
+			) || string(ee.Exception) != "boom" || ee.Reason != gearman.ReasonException || told != "boom" || !errors.Is(
+				res[0].Err, client.ErrFailed,
+			) {
 				t.Errorf("exception: %v, %v, %q", err, res[0].Err, told)
 			}
 			if err := plain.Echo(ctx, []byte("x\x00y")); err != nil {
@@ -153,10 +170,13 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// A connection that joins a job more than once gets everything as often: each call must see its own copy only.
+// A connection that joins a job more than once gets everything as often: each call must see its own
+// copy only.
 func TestJoinedJobsOnOneConnection(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB, ...string) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
+	for name, start := range map[string]func(
+		testing.TB, ...string,
+	) *jobserver.Server{"gearmand": jobserver.Gearmand, "perl": jobserver.Perl} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := start(t).Addr
@@ -169,7 +189,8 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 			joined := make(chan struct{}, 3)
 			for i := range 3 {
 				tasks = append(tasks, &client.Task{
-					Function: "joined", Key: "k", OnCreated: func(gearman.JobID) { joined <- struct{}{} }, OnStatus: func(_, _ uint64) { statuses[i]++ },
+					Function: "joined", Key: "k", OnCreated: func(gearman.JobID) { joined <- struct{}{} },
+					OnStatus: func(_, _ uint64) { statuses[i]++ },
 				})
 			}
 			done := make(chan struct{})
@@ -183,7 +204,9 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 					t.Fatal("not all have joined")
 				}
 			}
-			startWorker(t, 1, map[string]worker.Handler{"joined": func(_ context.Context, j *worker.Job) ([]byte, error) {
+			startWorker(t, 1, map[string]worker.Handler{"joined": func(
+				_ context.Context, j *worker.Job,
+			) ([]byte, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				runs++
@@ -243,7 +266,9 @@ func TestBackgroundAndStatus(t *testing.T) {
 	if st, err := c.Status(ctx, gearman.JobID{Server: addr, Handle: "H:x:99"}); err != nil || st.Known {
 		t.Errorf("Status of nothing: %+v, %v", st, err)
 	}
-	if _, err := c.Status(ctx, gearman.JobID{Server: addr, Handle: strings.Repeat("h", 64)}); !errors.Is(err, proto.ErrName) {
+	if _, err := c.Status(
+		ctx, gearman.JobID{Server: addr, Handle: strings.Repeat("h", 64)},
+	); !errors.Is(err, proto.ErrName) {
 		t.Errorf("Status of a handle that gets no answer: %v", err)
 	}
 	if _, err := c.Status(ctx, gearman.JobID{Server: "127.0.0.1:9", Handle: "h"}); !errors.Is(err, client.ErrNoServer) {
@@ -266,7 +291,8 @@ func TestBackgroundAndStatus(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]client.Options{
-		"no servers": {}, "bad address": {Servers: []string{"a:b"}}, "bad selection": {Servers: []string{"h"}, Select: 9},
+		"no servers": {}, "bad address": {Servers: []string{"a:b"}},
+		"bad selection": {Servers: []string{"h"}, Select: 9},
 	} {
 		if _, err := client.New(o); !errors.Is(err, client.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
@@ -278,11 +304,13 @@ func TestMistakes(t *testing.T) {
 		task client.Task
 		want error
 	}{
-		"name":           {client.Task{Function: "a b"}, proto.ErrName},
-		"unique":         {client.Task{Function: "f", Key: gearman.Key(strings.Repeat("u", 64))}, proto.ErrName},
-		"priority":       {client.Task{Function: "f", Priority: 7}, client.ErrTask},
-		"delayed":        {client.Task{Function: "f", At: time.Now()}, client.ErrTask},
-		"delayed high":   {client.Task{Function: "f", Background: true, At: time.Now(), Priority: gearman.High}, client.ErrTask},
+		"name":     {client.Task{Function: "a b"}, proto.ErrName},
+		"unique":   {client.Task{Function: "f", Key: gearman.Key(strings.Repeat("u", 64))}, proto.ErrName},
+		"priority": {client.Task{Function: "f", Priority: 7}, client.ErrTask},
+		"delayed":  {client.Task{Function: "f", At: time.Now()}, client.ErrTask},
+		"delayed high": {
+			client.Task{Function: "f", Background: true, At: time.Now(), Priority: gearman.High}, client.ErrTask,
+		},
 		"nobody listens": {client.Task{Function: "f"}, client.ErrNoServer},
 	} {
 		res, err := c.RunSet(ctx, &tt.task)
@@ -316,7 +344,9 @@ func TestDeadlines(t *testing.T) {
 	res, err := c.RunSet(within(t),
 		&client.Task{Function: "stuck", Timeout: 20 * time.Millisecond, OnFail: func(err error) { failed = err }},
 		&client.Task{Function: "echo", Payload: []byte("x")})
-	if err != nil || !errors.Is(res[0].Err, context.DeadlineExceeded) || failed == nil || res[1].Err != nil || string(res[1].Data) != "x" {
+	if err != nil || !errors.Is(
+		res[0].Err, context.DeadlineExceeded,
+	) || failed == nil || res[1].Err != nil || string(res[1].Data) != "x" {
 		t.Errorf("a task's own deadline: %v, %v, %v", err, res, failed)
 	}
 	set, end := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -337,7 +367,9 @@ func TestEndedContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
+		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(
+			err, client.ErrUncertain,
+		) {
 			t.Errorf("background: %v", err)
 		}
 		if _, err := c.Do(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
@@ -380,7 +412,9 @@ func TestRunEach(t *testing.T) {
 		var got []string
 		begin := time.Now()
 		for i, r := range c.RunEach(t.Context(),
-			&client.Task{Function: "first"}, &client.Task{Function: "second"}, &client.Task{Function: "a b"}, &client.Task{Function: "never"}) {
+			&client.Task{Function: "first"}, &client.Task{
+				Function: "second",
+			}, &client.Task{Function: "a b"}, &client.Task{Function: "never"}) {
 			got = append(got, fmt.Sprint(i, " ", string(r.Data), " ", r.Err != nil, " ", time.Since(begin)))
 			if i == 0 {
 				break

@@ -14,8 +14,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is an open connection. Any goroutine stages requests; one writes them, and one reads and gives each answer to the request that it belongs
-// to: servers answer the requests of a connection in their order.
+// conn is an open connection. Any goroutine stages requests; one writes them, and one reads and
+// gives each answer to the request that it belongs to: servers answer the requests of a connection
+// in their order.
 type conn struct {
 	c     *Client
 	s     *server
@@ -76,8 +77,9 @@ type ticket struct {
 	alone      bool // the job has no key by which others could have joined it
 }
 
-// wait is who waits for a foreground job. Jobs with equal unique keys are one job to the server, which then sends everything once for each
-// submission, one after the other: so each copy goes to the next in turn, also if nobody waits for that one any more.
+// wait is who waits for a foreground job. Jobs with equal unique keys are one job to the server,
+// which then sends everything once for each submission, one after the other: so each copy goes to
+// the next in turn, also if nobody waits for that one any more.
 type wait struct {
 	tickets []*ticket
 	at      int
@@ -98,18 +100,24 @@ func newConn(c *Client, s *server, nc net.Conn) *conn {
 	return x
 }
 
-// greet asks for the version, to know the server's dialect, and for exceptions. A failure shows in the connection's end.
+// greet asks for the version, to know the server's dialect, and for exceptions. A failure shows in
+// the connection's end.
 func (x *conn) greet() {
-	_, _ = x.stage(context.Background(), request{text: versionText}, func(dst []byte) []byte { return append(dst, "version\n"...) }, nil)
+	_, _ = x.stage(
+		context.Background(), request{text: versionText},
+		func(dst []byte) []byte { return append(dst, "version\n"...) }, nil,
+	)
 	if x.c.o.Exceptions {
-		_, _ = x.stage(context.Background(), request{reply: make(chan reply, 1)}, func(dst []byte) []byte { // nobody waits
+		_, _ = x.stage(context.Background(), request{
+			reply: make(chan reply, 1),
+		}, func(dst []byte) []byte { // nobody waits
 			return proto.AppendOption(dst, proto.Request, "exceptions")
 		}, nil)
 	}
 }
 
-// stage enters a request and queues its packet, both in one step, so that answers find their requests. body is what encode's packet ends with, if
-// it is too large to copy.
+// stage enters a request and queues its packet, both in one step, so that answers find their
+// requests. body is what encode's packet ends with, if it is too large to copy.
 func (x *conn) stage(ctx context.Context, r request, encode func([]byte) []byte, body []byte) (*chunk, error) {
 	c, err := x.out.stage(ctx, func(dst []byte) ([]byte, *request, error) {
 		entered, err := x.enter(r)
@@ -157,8 +165,9 @@ func (x *conn) progress() int64 {
 	return x.mid.read.Load() + x.out.wrote.Load() + x.holds.Load() + x.out.reads.Load()
 }
 
-// watch closes the connection of a server from which and to which nothing went for too long while it owed an answer. Where only jobs are waited for,
-// it asks the server for an echo, which also keeps what lies between (proxies, address translation) from giving the connection up.
+// watch closes the connection of a server from which and to which nothing went for too long while
+// it owed an answer. Where only jobs are waited for, it asks the server for an echo, which also
+// keeps what lies between (proxies, address translation) from giving the connection up.
 func (x *conn) watch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -183,12 +192,16 @@ func (x *conn) watch() {
 
 func (x *conn) keepAlive() {
 	// A failure ends the connection.
-	_, _ = x.stage(x.c.ctx, request{reply: make(chan reply, 1)}, func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "") }, nil)
+	_, _ = x.stage(
+		x.c.ctx, request{reply: make(chan reply, 1)},
+		func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "") }, nil,
+	)
 	x.out.flush()
 }
 
-// leave forgets a submission for which nobody waits any more: what comes of its job is dropped, and the job is taken back at the server if that
-// harms nobody else. It reports whether any of the submission may have been sent.
+// leave forgets a submission for which nobody waits any more: what comes of its job is dropped, and
+// the job is taken back at the server if that harms nobody else. It reports whether any of the
+// submission may have been sent.
 func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
 	sent = true
 	if c != nil {
@@ -210,7 +223,8 @@ func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
 	return sent
 }
 
-// cancelableLocked reports whether the server is to be told that nobody waits for an accepted job: it knows the command, and the job is the caller's alone.
+// cancelableLocked reports whether the server is to be told that nobody waits for an accepted job:
+// it knows the command, and the job is the caller's alone.
 func (x *conn) cancelableLocked(t *ticket) bool {
 	return t.call == nil && t.handle != "" && t.alone && !t.background && x.err == nil && x.jobs[t.handle] != nil &&
 		x.version.Dialect == proto.Gearmand && !x.noCancel && proto.CheckCommand("cancel job "+t.handle) == nil
@@ -228,7 +242,8 @@ func (x *conn) cancel(handle string) {
 	}
 }
 
-// reason is why the connection has ended: what the watchdog found, if it was that; else what the reader did.
+// reason is why the connection has ended: what the watchdog found, if it was that; else what the
+// reader did.
 func (x *conn) reason(read error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -319,7 +334,8 @@ func (x *conn) isGivenUp() bool {
 	return x.givenUp
 }
 
-// cause is why the connection ended: a failed write says more than the end of the reads that follows from it.
+// cause is why the connection ended: a failed write says more than the end of the reads that
+// follows from it.
 func (x *conn) cause(read error) error { return cmp.Or(x.out.failure(), read) }
 
 // ring is a queue that keeps its memory.

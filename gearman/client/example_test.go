@@ -26,7 +26,9 @@ func ExampleClient_Background() {
 	defer c.Close()
 
 	ctx := context.Background()
-	first, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"), client.WithPriority(gearman.High))
+	first, err := c.Background(
+		ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"), client.WithPriority(gearman.High),
+	)
 	if err != nil {
 		log.Fatal(err)
 	}

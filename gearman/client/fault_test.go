@@ -14,21 +14,26 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Each way a server can fail ends a call with an error that names the server, within the call's bounds, and heals with the server.
+// Each way a server can fail ends a call with an error that names the server, within the call's
+// bounds, and heals with the server.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault gearmantest.Fault
 		want  error
 	}{
-		"hang":              {gearmantest.Fault{Hang: true}, client.ErrUncertain},
-		"cut in a packet":   {gearmantest.Fault{CutAfter: 14}, client.ErrUncertain},
-		"garbage":           {gearmantest.Fault{Garbage: []byte("\x00XXXgarbage garbage")}, client.ErrUncertain},
-		"text":              {gearmantest.Fault{Garbage: []byte("hello\n")}, client.ErrUncertain},
-		"another's answer":  {gearmantest.Fault{Garbage: proto.AppendEcho(nil, proto.Response, "x")}, client.ErrUncertain},
-		"a worker's packet": {gearmantest.Fault{Garbage: proto.AppendJobAssign(nil, "h", "f", "x")}, client.ErrUncertain},
-		"drop":              {gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, client.ErrUncertain},
-		"slow":              {gearmantest.Fault{Delay: time.Second, BytesPerSecond: 10}, nil},
+		"hang":            {gearmantest.Fault{Hang: true}, client.ErrUncertain},
+		"cut in a packet": {gearmantest.Fault{CutAfter: 14}, client.ErrUncertain},
+		"garbage":         {gearmantest.Fault{Garbage: []byte("\x00XXXgarbage garbage")}, client.ErrUncertain},
+		"text":            {gearmantest.Fault{Garbage: []byte("hello\n")}, client.ErrUncertain},
+		"another's answer": {
+			gearmantest.Fault{Garbage: proto.AppendEcho(nil, proto.Response, "x")}, client.ErrUncertain,
+		},
+		"a worker's packet": {
+			gearmantest.Fault{Garbage: proto.AppendJobAssign(nil, "h", "f", "x")}, client.ErrUncertain,
+		},
+		"drop": {gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, client.ErrUncertain},
+		"slow": {gearmantest.Fault{Delay: time.Second, BytesPerSecond: 10}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +61,9 @@ func TestFaults(t *testing.T) {
 					c.Produce(ctx, &client.Task{Function: "f"}, nil)
 				}
 				// A server that answers only nonsense is left alone for a moment.
-				if err := c.Flush(ctx); tt.want == nil && err != nil || tt.want != nil && !errors.Is(err, tt.want) && !errors.Is(err, client.ErrNoServer) {
+				if err := c.Flush(ctx); tt.want == nil && err != nil || tt.want != nil && !errors.Is(
+					err, tt.want,
+				) && !errors.Is(err, client.ErrNoServer) {
 					t.Errorf("produced: %v", err)
 				}
 				s.SetFault(gearmantest.Fault{})
@@ -109,7 +116,8 @@ func TestQuarantine(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(31 * time.Second)
-		// Nobody waits for a server that failed while another is open: it is tried beside. If it opens at once the job may go there.
+		// Nobody waits for a server that failed while another is open: it is tried beside. If it
+		// opens at once the job may go there.
 		if _, err := c.Background(context.Background(), "f", nil); err != nil {
 			t.Error(err)
 		}

@@ -4,8 +4,9 @@ import (
 	"sync"
 )
 
-// hookQueue calls hooks one after the other, in a goroutine that lives only while there is something to call. No lock of the client is held, and
-// nothing waits for a hook, so hooks may call all of the client's methods.
+// hookQueue calls hooks one after the other, in a goroutine that lives only while there is
+// something to call. No lock of the client is held, and nothing waits for a hook, so hooks may call
+// all of the client's methods.
 type hookQueue struct {
 	mu      sync.Mutex
 	queue   []func()

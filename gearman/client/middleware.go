@@ -51,7 +51,9 @@ func beginAll(ctx context.Context, all []Middleware, t *Task) (done func(*Result
 }
 
 // beginProduce is begin of a job that is produced.
-func (c *Client) beginProduce(ctx context.Context, given *Task, told func(gearman.JobID, error)) (*Task, func(gearman.JobID, error), error) {
+func (c *Client) beginProduce(
+	ctx context.Context, given *Task, told func(gearman.JobID, error),
+) (*Task, func(gearman.JobID, error), error) {
 	if len(c.o.Middleware) == 0 {
 		return given, told, nil
 	}

@@ -53,7 +53,9 @@ func TestMiddleware(t *testing.T) {
 			}
 			log = nil
 		}
-		if got, err := c.Do(t.Context(), "changed", []byte("x")); err != nil || string(got) != "by middleware both ways" {
+		if got, err := c.Do(
+			t.Context(), "changed", []byte("x"),
+		); err != nil || string(got) != "by middleware both ways" {
 			t.Errorf("%q, %v", got, err)
 		}
 		want("Do", "begin changed", `end changed "by middleware both ways" false`)
@@ -69,13 +71,17 @@ func TestMiddleware(t *testing.T) {
 		failed := 0
 		task := &client.Task{Function: "refused", OnFail: func(error) { failed++ }}
 		results, err := c.RunSet(t.Context(), &client.Task{Function: "changed"}, task)
-		if err != nil || results[0].Err != nil || !errors.Is(results[1].Err, refused) || results[1].Task != task || failed != 1 {
+		if err != nil || results[0].Err != nil || !errors.Is(
+			results[1].Err, refused,
+		) || results[1].Task != task || failed != 1 {
 			t.Errorf("%+v, %v", results, err)
 		}
 		slices.Sort(log)
 		want("RunSet", "begin changed", "begin refused", `end changed "by middleware both ways" false`, `end refused "" true`)
 
-		for range c.RunEach(t.Context(), &client.Task{Function: "echo", Payload: []byte("1")}, &client.Task{Function: "never"}) {
+		for range c.RunEach(
+			t.Context(), &client.Task{Function: "echo", Payload: []byte("1")}, &client.Task{Function: "never"},
+		) {
 			break
 		}
 		want("RunEach that is left", "begin echo", "begin never", `end echo "1" false`, `end never "" true`)

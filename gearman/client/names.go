@@ -48,10 +48,12 @@ const (
 	lookupGrace = 250 * time.Millisecond
 )
 
-// resolved gives the job servers, in the order of Options.Servers. Each name is looked up once in a while, beside the others and by one caller for all.
-// If that fails, or takes long, what was known of it before is used on.
+// resolved gives the job servers, in the order of Options.Servers. Each name is looked up once in a
+// while, beside the others and by one caller for all. If that fails, or takes long, what was known
+// of it before is used on.
 func (c *Client) resolved(ctx context.Context) ([]*server, error) {
-	if snap := c.snap.Load(); snap != nil && len(snap.servers) > 0 && (snap.due.IsZero() || time.Now().Before(snap.due)) {
+	if snap := c.snap.Load(); snap != nil && len(snap.servers) > 0 && (snap.due.IsZero() ||
+		time.Now().Before(snap.due)) {
 		return snap.servers, nil
 	}
 	var grace <-chan time.Time
@@ -90,7 +92,8 @@ func (c *Client) resolved(ctx context.Context) ([]*server, error) {
 	}
 }
 
-// lookUpLocked starts the look-ups that are due, and counts those under way of names that have never been resolved.
+// lookUpLocked starts the look-ups that are due, and counts those under way of names that have
+// never been resolved.
 func (c *Client) lookUpLocked() (first int) {
 	now := time.Now()
 	for _, n := range c.names {
@@ -118,7 +121,9 @@ func (c *Client) lookUp(n *name) {
 		n.failures++
 		wait = min(wait, c.backoff.Delay(n.failures))
 		if !c.closed {
-			c.o.Logger.Warn("Job server name does not resolve", "server", n.address.String(), "error", err, "retryIn", wait)
+			c.o.Logger.Warn(
+				"Job server name does not resolve", "server", n.address.String(), "error", err, "retryIn", wait,
+			)
 		}
 	} else {
 		n.failures, n.found = 0, n.keepFamily(found)
@@ -129,7 +134,8 @@ func (c *Client) lookUp(n *name) {
 	c.changed = make(chan struct{})
 }
 
-// keepFamily puts the family first that was first before: resolvers change the order at will, and each change would be another set of servers.
+// keepFamily puts the family first that was first before: resolvers change the order at will, and
+// each change would be another set of servers.
 func (n *name) keepFamily(found gearman.Families) gearman.Families {
 	isFour := func(e []gearman.Endpoint) bool {
 		ap, err := netip.ParseAddrPort(e[0].Addr)
@@ -162,11 +168,14 @@ func (c *Client) rebuildLocked() {
 	c.snap.Store(snap)
 }
 
-// otherFamilyLocked turns to the other family's addresses of each name whose job servers can't be reached by those in use, not even one.
+// otherFamilyLocked turns to the other family's addresses of each name whose job servers can't be
+// reached by those in use, not even one.
 func (c *Client) otherFamilyLocked() {
 	turned := false
 	for _, n := range c.names {
-		if len(n.found.Other) == 0 || !slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil }) {
+		if len(n.found.Other) == 0 || !slices.ContainsFunc(
+			n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil },
+		) {
 			continue
 		}
 		if slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool {

@@ -22,7 +22,8 @@ type scripted struct {
 	n  int // jobs created
 }
 
-// script makes a client in whose dialer's place a scripted server answers; each connection is handed to serve in a goroutine of its own.
+// script makes a client in whose dialer's place a scripted server answers; each connection is
+// handed to serve in a goroutine of its own.
 func script(t *testing.T, o client.Options, serve func(*scripted)) *client.Client {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -48,8 +49,8 @@ func script(t *testing.T, o client.Options, serve func(*scripted)) *client.Clien
 	return c
 }
 
-// next answers what every client asks, and gives the next other packet, or false at the connection's end. Lines of text are given as packets of
-// type 0.
+// next answers what every client asks, and gives the next other packet, or false at the
+// connection's end. Lines of text are given as packets of type 0.
 func (s *scripted) next() (proto.Packet, bool) {
 	for {
 		text, err := s.in.IsText()
@@ -93,7 +94,8 @@ func response(t proto.Type, handle, data string) []byte {
 	return proto.AppendWork(nil, proto.Response, t, handle, data)
 }
 
-// What a worker sends can be odd in many ways; each costs the call that waits for that job, and no other one on the connection.
+// What a worker sends can be odd in many ways; each costs the call that waits for that job, and no
+// other one on the connection.
 func TestOddPacketCostsItsCall(t *testing.T) {
 	t.Parallel()
 	raw := func(typ proto.Type, data string) []byte {
@@ -103,16 +105,31 @@ func TestOddPacketCostsItsCall(t *testing.T) {
 		odd  func(handle string) []byte
 		want error
 	}{
-		"too large a result": {func(h string) []byte { return response(proto.TypeWorkComplete, h, strings.Repeat("x", 2000)) }, proto.ErrTooLarge},
-		"too large a part":   {func(h string) []byte { return response(proto.TypeWorkData, h, strings.Repeat("x", 2000)) }, proto.ErrTooLarge},
+		"too large a result": {
+			func(h string) []byte { return response(proto.TypeWorkComplete, h, strings.Repeat("x", 2000)) },
+			proto.ErrTooLarge,
+		},
+		"too large a part": {
+			func(h string) []byte { return response(proto.TypeWorkData, h, strings.Repeat("x", 2000)) },
+			proto.ErrTooLarge,
+		},
 		"parts that are too large together": {func(h string) []byte {
 			part := response(proto.TypeWorkData, h, strings.Repeat("x", 600))
 			return append(part, part...)
 		}, proto.ErrTooLarge},
-		"too large an exception":           {func(h string) []byte { return response(proto.TypeWorkException, h, strings.Repeat("x", 2000)) }, proto.ErrTooLarge},
-		"a failure with bytes behind it":   {func(h string) []byte { return raw(proto.TypeWorkFail, h+"\x00because") }, client.ErrFailed},
-		"a result without a separator":     {func(h string) []byte { return raw(proto.TypeWorkComplete, h) }, proto.ErrArguments},
-		"a status without its denominator": {func(h string) []byte { return raw(proto.TypeWorkStatus, h+"\x001") }, proto.ErrArguments},
+		"too large an exception": {
+			func(h string) []byte { return response(proto.TypeWorkException, h, strings.Repeat("x", 2000)) },
+			proto.ErrTooLarge,
+		},
+		"a failure with bytes behind it": {
+			func(h string) []byte { return raw(proto.TypeWorkFail, h+"\x00because") }, client.ErrFailed,
+		},
+		"a result without a separator": {
+			func(h string) []byte { return raw(proto.TypeWorkComplete, h) }, proto.ErrArguments,
+		},
+		"a status without its denominator": {
+			func(h string) []byte { return raw(proto.TypeWorkStatus, h+"\x001") }, proto.ErrArguments,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +182,8 @@ func TestOddPacketCostsItsCall(t *testing.T) {
 	}
 }
 
-// A call that nobody waits for any more is taken back at the server, whether the job had been accepted by then or not, unless others may share it.
+// A call that nobody waits for any more is taken back at the server, whether the job had been
+// accepted by then or not, unless others may share it.
 func TestAbandonedCallIsTakenBack(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -194,7 +212,8 @@ func TestAbandonedCallIsTakenBack(t *testing.T) {
 						if p.Type == 0 {
 							lines = append(lines, string(p.Data))
 							s.send([]byte("OK\r\n"))
-							s.send(proto.AppendPacket(nil, proto.Response, proto.TypeWorkFail, []byte("H:x:1"))) // what gearmand tells those who wait
+							// what gearmand tells those who wait
+							s.send(proto.AppendPacket(nil, proto.Response, proto.TypeWorkFail, []byte("H:x:1")))
 							continue
 						}
 						if tt.late {

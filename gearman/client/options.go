@@ -226,7 +226,12 @@ func (t *Task) packetType() proto.Type {
 	case !t.At.IsZero():
 		return proto.TypeSubmitJobEpoch
 	case t.Background:
-		return [...]proto.Type{gearman.Normal: proto.TypeSubmitJobBG, gearman.High: proto.TypeSubmitJobHighBG, gearman.Low: proto.TypeSubmitJobLowBG}[t.Priority]
+		return [...]proto.Type{
+			gearman.Normal: proto.TypeSubmitJobBG, gearman.High: proto.TypeSubmitJobHighBG,
+			gearman.Low: proto.TypeSubmitJobLowBG,
+		}[t.Priority]
 	}
-	return [...]proto.Type{gearman.Normal: proto.TypeSubmitJob, gearman.High: proto.TypeSubmitJobHigh, gearman.Low: proto.TypeSubmitJobLow}[t.Priority]
+	return [...]proto.Type{
+		gearman.Normal: proto.TypeSubmitJob, gearman.High: proto.TypeSubmitJobHigh, gearman.Low: proto.TypeSubmitJobLow,
+	}[t.Priority]
 }

@@ -56,12 +56,14 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// A server that leaves takes only its own keys with it, and one that comes takes keys only to itself.
+// A server that leaves takes only its own keys with it, and one that comes takes keys only to
+// itself.
 func TestRendezvousMovesFewKeys(t *testing.T) {
 	t.Parallel()
 	servers, three := memory(t, 3, client.Options{Select: client.ByKey})
 	two := newClient(t, client.Options{
-		Servers: []string{servers[0].Addr(), servers[2].Addr()}, Select: client.ByKey, Dialer: gearmantest.Dialer(servers...),
+		Servers: []string{servers[0].Addr(), servers[2].Addr()}, Select: client.ByKey,
+		Dialer: gearmantest.Dialer(servers...),
 	})
 	gone, moved := 0, 0
 	for i := range 300 {
@@ -84,11 +86,13 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	if moved != 0 || gone < 50 || gone > 150 {
 		t.Errorf("%d keys moved without need, of 300 %d were the lost server's; want none, and about 100", moved, gone)
 	}
-	// Where the server of a key can't be reached it goes to the one that is next for that key, whoever asks.
+	// Where the server of a key can't be reached it goes to the one that is next for that key,
+	// whoever asks.
 	servers[1].Refuse()
 	servers[1].CloseConnections()
 	fresh := newClient(t, client.Options{
-		Servers: []string{servers[2].Addr(), servers[1].Addr(), servers[0].Addr()}, Select: client.ByKey, Dialer: gearmantest.Dialer(servers...),
+		Servers: []string{servers[2].Addr(), servers[1].Addr(), servers[0].Addr()}, Select: client.ByKey,
+		Dialer: gearmantest.Dialer(servers...),
 	})
 	for i := range 50 {
 		key := client.WithKey(gearman.Key(fmt.Sprint("key", i)))
@@ -102,7 +106,8 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	}
 }
 
-// A server that takes nothing of what it is sent is given up after WriteTimeout, though it was asked for nothing that it hasn't answered.
+// A server that takes nothing of what it is sent is given up after WriteTimeout, though it was
+// asked for nothing that it hasn't answered.
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -149,12 +154,15 @@ func (r *table) set(err error, ips ...string) {
 	r.ips, r.err = ips, err
 }
 
-// A name is looked up again after ResolveInterval, by then its new addresses get jobs; while the look-up fails, the old ones do.
+// A name is looked up again after ResolveInterval, by then its new addresses get jobs; while the
+// look-up fails, the old ones do.
 func TestNamesAreLookedUpAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		names := &table{ips: []string{"192.0.2.1"}}
-		_, c := memory(t, 2, client.Options{Servers: []string{"jobs.example"}, Resolver: names, ResolveInterval: time.Minute})
+		_, c := memory(
+			t, 2, client.Options{Servers: []string{"jobs.example"}, Resolver: names, ResolveInterval: time.Minute},
+		)
 		where := func() string {
 			t.Helper()
 			id, err := c.Background(context.Background(), "f", nil)
@@ -177,7 +185,9 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		where()
 		got = append(got, where())
-		want := []string{"192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.2:4730"}
+		want := []string{
+			"192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.2:4730",
+		}
 		if diff := check.Diff(want, got); diff != "" {
 			t.Errorf("servers (-want +got):\n%s", diff)
 		}
@@ -217,7 +227,9 @@ func TestHooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := servers[0].Addr()
-	want := []string{"up " + addr + " true", "down " + addr + " true", "up " + addr + " true", "down " + addr + " false"}
+	want := []string{
+		"up " + addr + " true", "down " + addr + " true", "up " + addr + " true", "down " + addr + " false",
+	}
 	for { // Close doesn't wait for hooks
 		mu.Lock()
 		got := slices.Clone(seen)

@@ -18,18 +18,25 @@ type producer struct {
 	err     error         // the first since the last Flush
 }
 
-// Produce submits a background job without waiting for a server to accept it. done is told the job's id, or the error, which names the server; it may be
-// nil: Flush returns the first error in any case. Of jobs for one server done is called in their order, by a connection's goroutine, so it must neither block nor
-// call Produce or Flush; an error before anything was sent it is told by Produce itself.
+// Produce submits a background job without waiting for a server to accept it. done is told the
+// job's id, or the error, which names the server; it may be nil: Flush returns the first error in
+// any case. Of jobs for one server done is called in their order, by a connection's goroutine, so
+// it must neither block nor call Produce or Flush; an error before anything was sent it is told by
+// Produce itself.
 //
-// Any number of goroutines may call Produce. It waits for a connection, and while Options.MaxPending submissions are under way; ctx bounds that wait, not the job. What
-// is produced is sent at once, in common writes where it comes faster than it is written.
+// Any number of goroutines may call Produce. It waits for a connection, and while
+// Options.MaxPending submissions are under way; ctx bounds that wait, not the job. What is produced
+// is sent at once, in common writes where it comes faster than it is written.
 //
-// t.Background is taken for granted and t's callbacks aren't called. t and its payload may be changed once Produce has returned.
+// t.Background is taken for granted and t's callbacks aren't called. t and its payload may be
+// changed once Produce has returned.
 func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, error)) {
 	t, done, err := c.beginProduce(ctx, t, done)
 	if err == nil && (t.PayloadFrom != nil || t.ResultTo != nil) {
-		err = fmt.Errorf("%w: Produce takes the payload in Task.Payload; PayloadFrom and ResultTo are for Do, Background and sets", ErrTask)
+		err = fmt.Errorf(
+			"%w: Produce takes the payload in Task.Payload; PayloadFrom and ResultTo are for Do, Background and sets",
+			ErrTask,
+		)
 	}
 	if err != nil {
 		c.producer.refuse(done, err)
@@ -69,8 +76,8 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	}
 }
 
-// Flush waits until every job that was given to Produce before is accepted or refused. It returns the first error of any since the last Flush, or why ctx has
-// ended.
+// Flush waits until every job that was given to Produce before is accepted or refused. It returns
+// the first error of any since the last Flush, or why ctx has ended.
 func (c *Client) Flush(ctx context.Context) error {
 	if err := c.producer.wait(ctx, 0); err != nil {
 		return err
@@ -147,7 +154,8 @@ func (p *producer) refuse(done func(gearman.JobID, error), err error) {
 	}
 }
 
-// answered tells of an answer to a produced submission, in a connection's goroutine. err names the server.
+// answered tells of an answer to a produced submission, in a connection's goroutine. err names the
+// server.
 func (x *conn) answered(r *request, p proto.Packet, err error) {
 	if r.done != nil {
 		id := gearman.JobID{Server: x.s.ep.Addr}

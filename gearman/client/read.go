@@ -17,7 +17,8 @@ import (
 // longestVersion is the longest line that is taken for a server's version.
 const longestVersion = 4 << 10
 
-// midConn bounds how long a server may be silent in the middle of something. Its fields are the reading goroutine's but for read.
+// midConn bounds how long a server may be silent in the middle of something. Its fields are the
+// reading goroutine's but for read.
 type midConn struct {
 	net.Conn
 	patience time.Duration
@@ -61,7 +62,8 @@ func (x *conn) readAll() error {
 			err = errors.New("the server closed the connection")
 		}
 		if x.toWake && (err != nil || !x.in.HasPacket()) {
-			// While more answers are in memory those who wait needn't wake: they then fill the room in one write.
+			// While more answers are in memory those who wait needn't wake: they then fill the room
+			// in one write.
 			x.toWake = false
 			x.c.producer.wake()
 		}
@@ -139,7 +141,10 @@ func (x *conn) readPacket() error {
 	var tooLarge error
 	n := int(h.Size)
 	if int64(h.Size) > int64(x.c.o.MaxResult) {
-		tooLarge = fmt.Errorf("%s of %d bytes is over the limit of %d (Options.MaxResult): %w", h.Type, h.Size, x.c.o.MaxResult, proto.ErrTooLarge)
+		tooLarge = fmt.Errorf(
+			"%s of %d bytes is over the limit of %d (Options.MaxResult): %w", h.Type, h.Size, x.c.o.MaxResult,
+			proto.ErrTooLarge,
+		)
 		n = min(proto.MaxHandle+1, x.c.o.MaxResult) // enough to know whose it is; the rest is skipped
 	}
 	owned := about && tooLarge == nil && n > bulk
@@ -164,8 +169,8 @@ func (x *conn) readPacket() error {
 	return nil
 }
 
-// readLarge reads the data of a large packet about a job into memory of its own, which is taken as the bytes come. If nobody waits for the job it
-// reads no more than whose it is.
+// readLarge reads the data of a large packet about a job into memory of its own, which is taken as
+// the bytes come. If nobody waits for the job it reads no more than whose it is.
 func (x *conn) readLarge(size int) ([]byte, error) {
 	front, err := x.in.Peek(proto.MaxHandle + 1)
 	if err != nil {
@@ -201,7 +206,8 @@ func (x *conn) isWaitedFor(handle []byte) bool {
 	return w != nil && w.tickets[w.at].call != nil
 }
 
-// answer gives an answer to the oldest request. An answer that doesn't fit it ends the connection: others would get the wrong ones.
+// answer gives an answer to the oldest request. An answer that doesn't fit it ends the connection:
+// others would get the wrong ones.
 func (x *conn) answer(p proto.Packet, odd error) error {
 	refused := odd
 	if p.Type == proto.TypeError && odd == nil {
@@ -254,7 +260,8 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	return nil
 }
 
-// acceptedLocked enters an accepted foreground job, and reports whether it is to be taken back, since nobody waits for it any more.
+// acceptedLocked enters an accepted foreground job, and reports whether it is to be taken back,
+// since nobody waits for it any more.
 func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel bool) {
 	if refused != nil || t.background {
 		t.call = nil
@@ -271,7 +278,8 @@ func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel 
 	return x.cancelableLocked(t)
 }
 
-// work gives what a worker sent to the call that waits for it. What is odd about it costs that call only. owned data may be kept.
+// work gives what a worker sent to the call that waits for it. What is odd about it costs that call
+// only. owned data may be kept.
 func (x *conn) work(p proto.Packet, odd error, owned bool) {
 	w, err := p.Work()
 	if odd == nil && err != nil {
@@ -345,7 +353,8 @@ func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool)
 	return call, t, final
 }
 
-// hold waits, on a connection that belongs to one caller, until that has taken what came: the server is then made to wait, rather than memory filled.
+// hold waits, on a connection that belongs to one caller, until that has taken what came: the
+// server is then made to wait, rather than memory filled.
 func (x *conn) hold(call *call) {
 	room := call.box.full()
 	if room == nil {

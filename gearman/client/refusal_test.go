@@ -46,7 +46,9 @@ func TestQueueFull(t *testing.T) {
 	check("background", err)
 	_, err = c.Do(ctx, "f", nil)
 	check("foreground", err)
-	results, err := c.RunSet(ctx, &client.Task{Function: "f", Background: true}, &client.Task{Function: "g", Background: true})
+	results, err := c.RunSet(
+		ctx, &client.Task{Function: "f", Background: true}, &client.Task{Function: "g", Background: true},
+	)
 	if err != nil || results[1].Err != nil {
 		t.Errorf("set: %v, %v", err, results)
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 )
 
-// halfDead is a connection whose writes fail, as after a TLS alert of the peer, before its reads have noticed.
+// halfDead is a connection whose writes fail, as after a TLS alert of the peer, before its reads
+// have noticed.
 type halfDead struct {
 	net.Conn
 	noticed chan struct{}
@@ -31,21 +32,33 @@ func (c *halfDead) Read([]byte) (int, error) {
 
 func (c *halfDead) end() { c.once.Do(func() { close(c.noticed) }) }
 
-// Between a failed write and the end of its connection, calls are refused before anything of them is sent. Each names the server and
-// what failed, however it was made.
+// Between a failed write and the end of its connection, calls are refused before anything of them
+// is sent. Each names the server and what failed, however it was made.
 func TestRefusedWhileWriting(t *testing.T) {
 	t.Parallel()
 	large := make([]byte, 1<<20)
 	tests := map[string]func(context.Context, *client.Client) error{
-		"background":       func(ctx context.Context, c *client.Client) error { _, err := c.Background(ctx, "f", nil); return err },
-		"foreground":       func(ctx context.Context, c *client.Client) error { _, err := c.Do(ctx, "f", nil); return err },
-		"large background": func(ctx context.Context, c *client.Client) error { _, err := c.Background(ctx, "f", large); return err },
-		"echo":             func(ctx context.Context, c *client.Client) error { return c.Echo(ctx, nil) },
+		"background": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Background(ctx, "f", nil)
+			return err
+		},
+		"foreground": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Do(ctx, "f", nil)
+			return err
+		},
+		"large background": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Background(ctx, "f", large)
+			return err
+		},
+		"echo": func(ctx context.Context, c *client.Client) error { return c.Echo(ctx, nil) },
 		"status": func(ctx context.Context, c *client.Client) error {
 			_, err := c.Status(ctx, gearman.JobID{Server: "192.0.2.1:4730", Handle: "H:x:1"})
 			return err
 		},
-		"status by unique key": func(ctx context.Context, c *client.Client) error { _, err := c.StatusByKey(ctx, "k"); return err },
+		"status by unique key": func(ctx context.Context, c *client.Client) error {
+			_, err := c.StatusByKey(ctx, "k")
+			return err
+		},
 		"set": func(ctx context.Context, c *client.Client) error {
 			results, err := c.RunSet(ctx, &client.Task{Function: "f"})
 			return errors.Join(err, results[0].Err)
@@ -74,7 +87,9 @@ func TestRefusedWhileWriting(t *testing.T) {
 				}
 				says := func(when string, err error) {
 					t.Helper()
-					if !errors.Is(err, errAlert) || strings.Count(err.Error(), "job server 192.0.2.1:4730") != 1 || !strings.Contains(err.Error(), "write: ") {
+					if !errors.Is(err, errAlert) || strings.Count(
+						err.Error(), "job server 192.0.2.1:4730",
+					) != 1 || !strings.Contains(err.Error(), "write: ") {
 						t.Errorf("%s: %v, want the server once, the step and %q", when, err, errAlert)
 					}
 				}

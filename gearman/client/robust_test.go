@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A caller leaves a server that takes nothing when its own time is up, however much is to be sent before.
+// A caller leaves a server that takes nothing when its own time is up, however much is to be sent
+// before.
 func TestCallersLeaveABlockedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +87,9 @@ func TestReplyTimeoutCountsProgress(t *testing.T) {
 				})
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					if got, err := c.Do(t.Context(), "large", make([]byte, 240_000)); err != nil || len(got) != 100_000 {
+					if got, err := c.Do(
+						t.Context(), "large", make([]byte, 240_000),
+					); err != nil || len(got) != 100_000 {
 						t.Errorf("the large call: %d bytes, %v", len(got), err)
 					}
 				})
@@ -133,7 +136,8 @@ func (c *slowWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// A caller that takes the parts of a result slowly makes the server wait, not memory fill, and holds up nobody else.
+// A caller that takes the parts of a result slowly makes the server wait, not memory fill, and
+// holds up nobody else.
 func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,7 +176,9 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 		time.Sleep(time.Minute)
 		for range 5 {
 			begin := time.Now()
-			if got, err := c.Do(t.Context(), "small", nil); err != nil || string(got) != "end" || time.Since(begin) > 0 {
+			if got, err := c.Do(
+				t.Context(), "small", nil,
+			); err != nil || string(got) != "end" || time.Since(begin) > 0 {
 				t.Errorf("a call beside it: %q, %v after %v", got, err, time.Since(begin))
 			}
 		}
@@ -189,7 +195,8 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 	})
 }
 
-// A caller that leaves in the middle of parts takes its job back or gives its connection up, by which the server forgets the job.
+// A caller that leaves in the middle of parts takes its job back or gives its connection up, by
+// which the server forgets the job.
 func TestCallerLeavesParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -200,7 +207,8 @@ func TestCallerLeavesParts(t *testing.T) {
 			t.Errorf("%v, want the deadline", err)
 		}
 		synctest.Wait()
-		// If the server confirms that the job was taken back before the caller has left, the connection is kept.
+		// If the server confirms that the job was taken back before the caller has left, the
+		// connection is kept.
 		if st := servers[0].Stats(); st.Open != 0 && st.Commands["cancel"] == 0 {
 			t.Errorf("%d connections are open, want none or that the job was taken back", st.Open)
 		}
@@ -214,7 +222,8 @@ func TestCallerLeavesParts(t *testing.T) {
 	})
 }
 
-// While a function's large result comes in, small calls don't wait behind it, once the function is known for it. A large payload is known at once.
+// While a function's large result comes in, small calls don't wait behind it, once the function is
+// known for it. A large payload is known at once.
 func TestLargeTravelsApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,7 +265,8 @@ func TestLargeTravelsApart(t *testing.T) {
 	})
 }
 
-// While the only server refuses, calls end at once with its last error, and it is tried about once a second.
+// While the only server refuses, calls end at once with its last error, and it is tried about once
+// a second.
 func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -264,14 +274,18 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 		defer c.Close()
 		var connects atomic.Int64
 		servers[0].Refuse()
-		counted := newClient(t, client.Options{Servers: []string{servers[0].Addr()}, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		counted := newClient(t, client.Options{Servers: []string{servers[0].Addr()}, Dialer: func(
+			ctx context.Context, network, addr string,
+		) (net.Conn, error) {
 			connects.Add(1)
 			return servers[0].DialContext(ctx, network, addr)
 		}})
 		begin := time.Now()
 		for range 1000 {
 			_, err := counted.Background(t.Context(), "f", nil)
-			if !errors.Is(err, client.ErrNoServer) || !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), servers[0].Addr()) {
+			if !errors.Is(err, client.ErrNoServer) || !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(
+				err.Error(), servers[0].Addr(),
+			) {
 				t.Fatalf("%v, want the refusal and the server", err)
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -292,13 +306,16 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 	})
 }
 
-// Nobody waits for a server that swallows connections while another is open, and only a moment if none is yet.
+// Nobody waits for a server that swallows connections while another is open, and only a moment if
+// none is yet.
 func TestBlackHoleBesideAnOpenServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		good := gearmantest.NewServer(gearmantest.InMemory("192.0.2.2:4730"))
 		defer good.Close()
-		c := newClient(t, client.Options{Servers: []string{"192.0.2.1", "192.0.2.2"}, ConnectTimeout: 10 * time.Second, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c := newClient(t, client.Options{Servers: []string{
+			"192.0.2.1", "192.0.2.2",
+		}, ConnectTimeout: 10 * time.Second, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if addr == "192.0.2.1:4730" {
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -343,7 +360,8 @@ func (r names) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 	return out, nil
 }
 
-// A name that doesn't resolve, or hangs, costs its own servers only; those of other names come and go as they should.
+// A name that doesn't resolve, or hangs, costs its own servers only; those of other names come and
+// go as they should.
 func TestEachNameForItself(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]func(names){
@@ -362,7 +380,10 @@ func TestEachNameForItself(t *testing.T) {
 					}
 					return all.LookupNetIP(ctx, network, host)
 				})
-				_, c := memory(t, 2, client.Options{Servers: []string{"bad", "good"}, Resolver: r, ResolveInterval: 10 * time.Second})
+				_, c := memory(
+					t, 2,
+					client.Options{Servers: []string{"bad", "good"}, Resolver: r, ResolveInterval: 10 * time.Second},
+				)
 				begin := time.Now()
 				where := func() string {
 					t.Helper()
@@ -401,7 +422,8 @@ func (f resolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]
 	return f(ctx, network, host)
 }
 
-// A name with addresses of both families stands for the same job servers twice: those of the other family are used where none of the first can be reached.
+// A name with addresses of both families stands for the same job servers twice: those of the other
+// family are used where none of the first can be reached.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -437,7 +459,9 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 		own.Refuse()
 		own.CloseConnections()
 		synctest.Wait()
-		if id, err := c.Background(t.Context(), "g", nil, client.WithKey("probe")); err != nil || id.Server == first.Server {
+		if id, err := c.Background(
+			t.Context(), "g", nil, client.WithKey("probe"),
+		); err != nil || id.Server == first.Server {
 			t.Fatalf("%v, %v, want the other server", id, err)
 		}
 		if st, err := c.StatusByKey(t.Context(), "probe"); err != nil || !st.Known {
@@ -488,7 +512,8 @@ func TestHooksCallTheClient(t *testing.T) {
 	})
 }
 
-// A connection on which a job is waited for is not silent for longer than KeepAlive, and a server that has vanished is noticed.
+// A connection on which a job is waited for is not silent for longer than KeepAlive, and a server
+// that has vanished is noticed.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -49,7 +49,8 @@ func (s *server) hookConn(took time.Duration) Conn {
 
 func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.lanes[bulks].conn != nil }
 
-// lastResort is how long a server that failed is left alone at most while no other can be reached: calls then end with its last error.
+// lastResort is how long a server that failed is left alone at most while no other can be reached:
+// calls then end with its last error.
 const lastResort = time.Second
 
 // failedLocked notes a failure, and for how long the server is to be passed over.
@@ -61,7 +62,8 @@ func (s *server) failedLocked(err error, backoff gearman.Backoff) {
 	s.retry = time.Now().Add(min(d, lastResort))
 }
 
-// connect gives the server's connection of a lane, opened if need be by one caller for all. Shortly after a failure it fails at once, for the same reason.
+// connect gives the server's connection of a lane, opened if need be by one caller for all. Shortly
+// after a failure it fails at once, for the same reason.
 func (c *Client) connect(ctx context.Context, s *server, in int) (*conn, error) {
 	a, conn, err := c.attempt(s, in)
 	if a == nil {
@@ -103,7 +105,8 @@ func (c *Client) attempt(s *server, in int) (*attempt, *conn, error) {
 	return a, nil, nil
 }
 
-// dialAndServe opens a connection and reads from it until it ends. It is the connection's goroutine.
+// dialAndServe opens a connection and reads from it until it ends. It is the connection's
+// goroutine.
 func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 	start := time.Now()
 	nc, err := c.dialer.Connect(c.ctx, s.ep)
@@ -209,8 +212,8 @@ func (c *Client) ownConn(ctx context.Context, s *server, box *mailbox) (*conn, e
 	return x, nil
 }
 
-// release ends the use of a mailbox: its own connections are kept for others if nothing is waited for on them, else closed, by which the
-// server forgets their jobs.
+// release ends the use of a mailbox: its own connections are kept for others if nothing is waited
+// for on them, else closed, by which the server forgets their jobs.
 func (c *Client) release(box *mailbox) {
 	if box.own == nil {
 		return

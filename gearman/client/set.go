@@ -13,15 +13,18 @@ import (
 type Result struct {
 	Task *Task
 	ID   gearman.JobID // empty if no server accepted it
-	Data []byte        // the result of a foreground task, with the parts that the worker sent before it unless OnData took them
-	Err  error         // nil if it completed (foreground) or was accepted (background)
+	// the result of a foreground task, with the parts that the worker sent before it unless OnData
+	// took them
+	Data []byte
+	Err  error // nil if it completed (foreground) or was accepted (background)
 }
 
 // setBatch is how many tasks of a set are written together.
 const setBatch = 64
 
-// RunSet runs tasks side by side and returns when all have ended, or ctx has. It gives a result for each task, in their order; the error is that of
-// ctx if it ended first, else nil: what became of each task is in its result. Callbacks run in the caller's goroutine, one at a time.
+// RunSet runs tasks side by side and returns when all have ended, or ctx has. It gives a result for
+// each task, in their order; the error is that of ctx if it ended first, else nil: what became of
+// each task is in its result. Callbacks run in the caller's goroutine, one at a time.
 func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	results := make([]Result, len(tasks))
 	err := c.runSet(ctx, tasks, func(i int, r Result) bool {
@@ -31,8 +34,8 @@ func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	return results, err
 }
 
-// RunEach is RunSet that gives each task's number and result as soon as it has ended. Leaving the loop leaves the tasks that are still under way, as the end
-// of ctx does.
+// RunEach is RunSet that gives each task's number and result as soon as it has ended. Leaving the
+// loop leaves the tasks that are still under way, as the end of ctx does.
 func (c *Client) RunEach(ctx context.Context, tasks ...*Task) iter.Seq2[int, Result] {
 	return func(yield func(int, Result) bool) {
 		_ = c.runSet(ctx, tasks, yield) // each result has its own error
@@ -55,7 +58,8 @@ type set struct {
 
 func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Result) bool) error {
 	s := &set{
-		c: c, box: newMailbox(), calls: make([]*call, len(tasks)), open: len(tasks), yield: yield, dirty: make(map[*conn]struct{}),
+		c: c, box: newMailbox(), calls: make([]*call, len(tasks)), open: len(tasks), yield: yield,
+		dirty: make(map[*conn]struct{}),
 	}
 	defer s.release()
 	for i, t := range tasks {

@@ -95,7 +95,10 @@ func TestStreams(t *testing.T) {
 				if len(tc.payload) > 100 {
 					from = strings.NewReader(tc.payload + "more than was announced")
 				}
-				got, err := c.Do(t.Context(), tc.function, nil, client.PayloadFrom(from, int64(len(tc.payload))), client.ResultTo(&out))
+				got, err := c.Do(
+					t.Context(), tc.function, nil, client.PayloadFrom(from, int64(len(tc.payload))),
+					client.ResultTo(&out),
+				)
 				if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || got != nil {
 					t.Errorf("%d bytes, %v, want %v", len(got), err, tc.want)
 				}
@@ -119,10 +122,15 @@ func TestStreamedBackground(t *testing.T) {
 				s.accept()
 			}
 		})
-		if id, err := c.Background(t.Context(), "f", nil, client.PayloadFrom(strings.NewReader("alone"), 5)); err != nil || id.Handle == "" {
+		if id, err := c.Background(
+			t.Context(), "f", nil, client.PayloadFrom(strings.NewReader("alone"), 5),
+		); err != nil || id.Handle == "" {
 			t.Errorf("%v, %v", id, err)
 		}
-		r, err := c.RunSet(t.Context(), &client.Task{Function: "f", PayloadFrom: strings.NewReader("in a set"), PayloadSize: 8, Background: true})
+		r, err := c.RunSet(
+			t.Context(),
+			&client.Task{Function: "f", PayloadFrom: strings.NewReader("in a set"), PayloadSize: 8, Background: true},
+		)
 		if err != nil || r[0].Err != nil {
 			t.Errorf("%v, %v", r, err)
 		}
@@ -180,7 +188,9 @@ func TestWriterFails(t *testing.T) {
 			_, err := c.Do(t.Context(), "parts", []byte("beside it"))
 			other <- err
 		}()
-		_, err := c.Do(t.Context(), "echo", long, client.ResultTo(writerFunc(func([]byte) (int, error) { return 0, full })))
+		_, err := c.Do(
+			t.Context(), "echo", long, client.ResultTo(writerFunc(func([]byte) (int, error) { return 0, full })),
+		)
 		if !errors.Is(err, full) {
 			t.Errorf("%v, want %v", err, full)
 		}
@@ -211,14 +221,22 @@ func TestPayloadFallsShort(t *testing.T) {
 		want error
 	}{
 		"too short": {strings.NewReader("abc"), io.ErrUnexpectedEOF},
-		"fails":     {io.MultiReader(strings.NewReader(strings.Repeat("x", 600<<10)), iotest.ErrReader(broken)), broken},
+		"fails": {
+			io.MultiReader(strings.NewReader(strings.Repeat("x", 600<<10)), iotest.ErrReader(broken)), broken,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var downs []error
-				c := script(t, client.Options{Hooks: client.Hooks{ConnDown: func(_ client.Conn, err error) { downs = append(downs, err) }}}, echoing)
+				c := script(
+					t,
+					client.Options{
+						Hooks: client.Hooks{ConnDown: func(_ client.Conn, err error) { downs = append(downs, err) }},
+					},
+					echoing,
+				)
 				_, err := c.Do(t.Context(), "echo", nil, client.PayloadFrom(tc.from, 1<<20))
 				if !errors.Is(err, tc.want) || errors.Is(err, client.ErrUncertain) {
 					t.Errorf("%v, want %v and nothing uncertain", err, tc.want)
@@ -318,7 +336,9 @@ func TestStreamMistakes(t *testing.T) {
 		"parts to two places": {[]client.Option{client.ResultTo(io.Discard), client.OnData(func([]byte) {})}, "either"},
 	}
 	for name, tc := range tests {
-		if _, err := c.Do(t.Context(), "f", nil, tc.options...); !errors.Is(err, client.ErrTask) || !strings.Contains(err.Error(), tc.want) {
+		if _, err := c.Do(
+			t.Context(), "f", nil, tc.options...,
+		); !errors.Is(err, client.ErrTask) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -329,7 +349,10 @@ func TestStreamMistakes(t *testing.T) {
 		t.Errorf("a result of a background job: %v", err)
 	}
 	var got error
-	c.Produce(t.Context(), &client.Task{Function: "f", PayloadFrom: from(), PayloadSize: 3}, func(_ gearman.JobID, err error) { got = err })
+	c.Produce(
+		t.Context(), &client.Task{Function: "f", PayloadFrom: from(), PayloadSize: 3},
+		func(_ gearman.JobID, err error) { got = err },
+	)
 	if !errors.Is(got, client.ErrTask) || !errors.Is(c.Flush(t.Context()), client.ErrTask) {
 		t.Errorf("Produce: %v", got)
 	}

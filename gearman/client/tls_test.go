@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Client, worker and admin connection meet over TLS with certificates on both sides; one without is refused with an error that names the server.
+// Client, worker and admin connection meet over TLS with certificates on both sides; one without is
+// refused with an error that names the server.
 func TestTLSEverywhere(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -40,7 +41,11 @@ func TestTLSEverywhere(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(parsed)
 	pair := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
-	s := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{Certificates: pair, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}))
+	s := gearmantest.NewServer(
+		gearmantest.WithTLS(
+			&tls.Config{Certificates: pair, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
+		),
+	)
 	defer s.Close()
 	conf := &tls.Config{RootCAs: pool, Certificates: pair, ServerName: "gearmand.example"}
 
@@ -75,7 +80,9 @@ func TestTLSEverywhere(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	plain := newClient(t, client.Options{Servers: []string{s.Addr()}, TLS: &tls.Config{RootCAs: pool, ServerName: "gearmand.example"}})
+	plain := newClient(
+		t, client.Options{Servers: []string{s.Addr()}, TLS: &tls.Config{RootCAs: pool, ServerName: "gearmand.example"}},
+	)
 	if _, err := plain.Background(within(t), "echo", nil); err == nil || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("without a client certificate: %v", err)
 	}

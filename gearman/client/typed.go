@@ -6,8 +6,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// Call runs a job in the foreground whose argument and result are values: p encodes the one and decodes the other.
-func Call[Out any](ctx context.Context, c *Client, p codec.Pair, function string, arg any, opts ...Option) (Out, error) {
+// Call runs a job in the foreground whose argument and result are values: p encodes the one and
+// decodes the other.
+func Call[Out any](
+	ctx context.Context, c *Client, p codec.Pair, function string, arg any, opts ...Option,
+) (Out, error) {
 	var out Out
 	payload, err := p.Arg.Encode(arg)
 	if err != nil {

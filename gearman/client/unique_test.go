@@ -10,8 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// A persistent queue keeps one background job for each function and key: jobs that were given none must not replace each other there, however
-// they were submitted.
+// A persistent queue keeps one background job for each function and key: jobs that were given none
+// must not replace each other there, however they were submitted.
 func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 	t.Parallel()
 	ctx := within(t)

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// writer writes what many goroutines have for one connection, in a goroutine of its own, so that none of them has to wait for a server that
-// takes nothing. What is staged while it writes goes into its next write, so a busy connection sees few large writes.
+// writer writes what many goroutines have for one connection, in a goroutine of its own, so that
+// none of them has to wait for a server that takes nothing. What is staged while it writes goes
+// into its next write, so a busy connection sees few large writes.
 type writer struct {
 	nc      net.Conn
 	timeout time.Duration // for each piece of at most writePiece bytes
@@ -32,7 +33,8 @@ type writer struct {
 	err    error
 }
 
-// chunk is a part of the queue: bytes of the writer's own, then bytes of a caller, which are too many to copy.
+// chunk is a part of the queue: bytes of the writer's own, then bytes of a caller, which are too
+// many to copy.
 type chunk struct {
 	own     []byte
 	body    []byte
@@ -52,7 +54,9 @@ type source struct {
 func (c *chunk) isWritten() bool { return len(c.body) == 0 && (c.from == nil || c.from.left == 0) }
 
 const (
-	writePiece = 16 << 10 // what is taken of a piece shows when all of it is: this is a TLS record, and 500 B/s within WriteTimeout
+	// what is taken of a piece shows when all of it is: this is a TLS record, and 500 B/s within
+	// WriteTimeout
+	writePiece = 16 << 10
 	copyPiece  = 256 << 10
 	stageLimit = 1 << 20   // above this, those who stage wait for the writer
 	keepStaged = 256 << 10 // a larger buffer isn't kept for the next
@@ -60,12 +64,17 @@ const (
 )
 
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
-	return &writer{nc: nc, timeout: timeout, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{})}
+	return &writer{
+		nc: nc, timeout: timeout, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{}),
+	}
 }
 
-// stage queues what encode appends, and body behind it, which stays the caller's: it isn't changed, and must not change, until it is written or
-// detached. It is written after the next flush at the latest. While much is queued stage waits, as long as ctx. encode may refuse.
-func (w *writer) stage(ctx context.Context, encode func(dst []byte) ([]byte, *request, error), body []byte) (*chunk, error) {
+// stage queues what encode appends, and body behind it, which stays the caller's: it isn't changed,
+// and must not change, until it is written or detached. It is written after the next flush at the
+// latest. While much is queued stage waits, as long as ctx. encode may refuse.
+func (w *writer) stage(
+	ctx context.Context, encode func(dst []byte) ([]byte, *request, error), body []byte,
+) (*chunk, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.staged > stageLimit && w.err == nil {
@@ -103,7 +112,8 @@ func (w *writer) stage(ctx context.Context, encode func(dst []byte) ([]byte, *re
 	if body == nil && (r == nil || r.from == nil) {
 		return nil, nil
 	}
-	// What is staged before belongs to others: the caller's packet is a chunk of its own, which can be taken back.
+	// What is staged before belongs to others: the caller's packet is a chunk of its own, which can
+	// be taken back.
 	c := &chunk{own: bytes.Clone(own[before:]), body: body, request: r}
 	if r != nil {
 		c.from = r.from
@@ -121,8 +131,8 @@ func (w *writer) flush() {
 	}
 }
 
-// detach ends the use of a caller's bytes. If none of their packet was written it is taken back, and void told of its request; else what is left is
-// copied.
+// detach ends the use of a caller's bytes. If none of their packet was written it is taken back,
+// and void told of its request; else what is left is copied.
 func (w *writer) detach(c *chunk, void func(*request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -260,7 +270,8 @@ func (w *writer) write(b []byte) error {
 	return nil
 }
 
-// fail ends all writing. Half of something may have been written, so the connection is closed; err says why.
+// fail ends all writing. Half of something may have been written, so the connection is closed; err
+// says why.
 func (w *writer) fail(err error) {
 	w.mu.Lock()
 	if w.err == nil {

@@ -60,7 +60,8 @@ type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Decode leaves v as it is if there is no data: a worker of any language completes a job without a result so.
+// Decode leaves v as it is if there is no data: a worker of any language completes a job without a
+// result so.
 func (jsonCodec) Decode(data []byte, v any) error {
 	if len(data) == 0 {
 		return nil

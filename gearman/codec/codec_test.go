@@ -137,7 +137,9 @@ func TestRawAndJSON(t *testing.T) {
 	var b []byte
 	var s string
 	var a any
-	if err := errors.Join(Raw.Arg.Decode([]byte("x"), &b), Raw.Arg.Decode([]byte("x"), &s), Raw.Arg.Decode([]byte("x"), &a)); err != nil ||
+	if err := errors.Join(
+		Raw.Arg.Decode([]byte("x"), &b), Raw.Arg.Decode([]byte("x"), &s), Raw.Arg.Decode([]byte("x"), &a),
+	); err != nil ||
 		string(b) != "x" || s != "x" || a == nil {
 		t.Error(b, s, a, err)
 	}
@@ -176,7 +178,8 @@ func TestAgreesWithPHP(t *testing.T) {
 		t.Fatal("php is not installed: run `make deps`, or `apt-get install php-cli`")
 	}
 	values := []any{
-		nil, true, false, 0, -12, math.MaxInt64, 1.5, 0.1, 1e14, 1e15, 1e16, 1e17, 1e-4, 1e-5, 1.0 / 3, 123456789012345678.0, -2.5, 1e100,
+		nil, true, false, 0, -12, math.MaxInt64, 1.5, 0.1, 1e14, 1e15, 1e16, 1e17, 1e-4, 1e-5, 1.0 / 3,
+		123456789012345678.0, -2.5, 1e100,
 		"", "abc", "größe", "a\"b",
 		[]int{1, 2, 3},
 		[]string{},
@@ -220,7 +223,9 @@ func TestAgreesWithPHP(t *testing.T) {
 			t.Errorf("%#v: %q, %v, PHP says %s", v, wire, err, text)
 		}
 	}
-	for _, v := range []any{struct{}{}, map[int]int{1: 1}, uint64(math.MaxUint64), []any{func() {}}, map[string]any{"a": struct{}{}}} {
+	for _, v := range []any{
+		struct{}{}, map[int]int{1: 1}, uint64(math.MaxUint64), []any{func() {}}, map[string]any{"a": struct{}{}},
+	} {
 		if _, err := NetGearmanKey("f", v, 1); !errors.Is(err, ErrType) {
 			t.Errorf("%#v: %v", v, err)
 		}
@@ -235,7 +240,8 @@ func hexOf(b []byte) string {
 	return out.String()
 }
 
-// FuzzNetGearman asserts that what a worker reads of any bytes, sent back as a result, is read as the same by a client.
+// FuzzNetGearman asserts that what a worker reads of any bytes, sent back as a result, is read as
+// the same by a client.
 func FuzzNetGearman(f *testing.F) {
 	for _, s := range []string{"", "abc", "12", `"x"`, `{"result":1}`, `{"a":[1,2.5,null]}`, "null", "[", "\xff", `{"result":{"result":2}}`} {
 		f.Add([]byte(s))

@@ -13,11 +13,13 @@ import (
 	"strings"
 )
 
-// NetGearmanArg is how Net_Gearman hands arguments to a worker: scalars as their text, anything else as JSON. Its worker reads JSON if it
-// can, and takes the bytes as a string if it can't or if they say null.
+// NetGearmanArg is how Net_Gearman hands arguments to a worker: scalars as their text, anything
+// else as JSON. Its worker reads JSON if it can, and takes the bytes as a string if it can't or if
+// they say null.
 type NetGearmanArg struct{}
 
-// Encode gives strings, byte slices, numbers and booleans as PHP would print them (true is 1, false is empty), anything else as JSON.
+// Encode gives strings, byte slices, numbers and booleans as PHP would print them (true is 1, false
+// is empty), anything else as JSON.
 func (NetGearmanArg) Encode(v any) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	switch rv.Kind() {
@@ -41,13 +43,15 @@ func (NetGearmanArg) Encode(v any) ([]byte, error) {
 	return phpJSON(v)
 }
 
-// Decode fills v as Net_Gearman's worker would read data. A *[]byte gets the bytes as they are. A *string gets the text of a JSON string,
-// and of anything else the bytes: PHP doesn't tell "12" from 12.
+// Decode fills v as Net_Gearman's worker would read data. A *[]byte gets the bytes as they are. A
+// *string gets the text of a JSON string, and of anything else the bytes: PHP doesn't tell "12"
+// from 12.
 func (NetGearmanArg) Decode(data []byte, v any) error {
 	return decodeLoosely(data, v)
 }
 
-// NetGearmanResult is how Net_Gearman hands results back: as JSON, what is no array wrapped as {"result": ...}. Its client always reads JSON.
+// NetGearmanResult is how Net_Gearman hands results back: as JSON, what is no array wrapped as
+// {"result": ...}. Its client always reads JSON.
 type NetGearmanResult struct{}
 
 // Encode gives JSON, wrapped if it is neither an array nor an object.
@@ -65,8 +69,9 @@ func (NetGearmanResult) Encode(v any) ([]byte, error) {
 	return slices.Concat([]byte(`{"result":`), out, []byte{'}'}), nil
 }
 
-// Decode fills v. The wrapping is taken off for whatever is not a map, a struct or an any, which see it as PHP does. What is no JSON, of which
-// Net_Gearman makes null, is given to a *string or *[]byte as it is, and an error for others.
+// Decode fills v. The wrapping is taken off for whatever is not a map, a struct or an any, which
+// see it as PHP does. What is no JSON, of which Net_Gearman makes null, is given to a *string or
+// *[]byte as it is, and an error for others.
 func (NetGearmanResult) Decode(data []byte, v any) error {
 	if wrapsPlain(v) {
 		var wrapper map[string]json.RawMessage
@@ -151,9 +156,11 @@ const (
 	NetGearmanLowBackground  = 6
 )
 
-// NetGearmanKey is the unique key (a gearman.Key) that Net_Gearman gives a task by default, so that equal tasks of Go and PHP clients are one job: the MD5
-// of the function, PHP's serialize() of the argument and the job type. Strings, byte slices, integers, floats, booleans, nil, slices and
-// maps are known; maps count with their keys sorted, so a PHP array must have them in that order to be equal.
+// NetGearmanKey is the unique key (a gearman.Key) that Net_Gearman gives a task by default, so that
+// equal tasks of Go and PHP clients are one job: the MD5 of the function, PHP's serialize() of the
+// argument and the job type. Strings, byte slices, integers, floats, booleans, nil, slices and maps
+// are known; maps count with their keys sorted, so a PHP array must have them in that order to be
+// equal.
 func NetGearmanKey(function string, arg any, jobType int) (string, error) {
 	b := []byte(function)
 	b, err := appendPHP(b, reflect.ValueOf(arg))
@@ -229,7 +236,8 @@ func appendPHPMap(dst []byte, v reflect.Value) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// phpFloat prints a number as PHP does with the given precision; -1 means as many digits as it needs (serialize_precision).
+// phpFloat prints a number as PHP does with the given precision; -1 means as many digits as it
+// needs (serialize_precision).
 func phpFloat(f float64, precision int) string {
 	switch {
 	case math.IsNaN(f):

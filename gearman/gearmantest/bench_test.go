@@ -62,7 +62,9 @@ func BenchmarkWork(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		request = append(proto.AppendWork(request[:0], proto.Request, proto.TypeWorkComplete, a.Handle, a.Data), grab...)
+		request = append(
+			proto.AppendWork(request[:0], proto.Request, proto.TypeWorkComplete, a.Handle, a.Data), grab...,
+		)
 	}
 }
 

@@ -90,7 +90,8 @@ func (q *queue) handle(p *peer, r *request) {
 	case proto.TypeEchoReq:
 		p.out = proto.AppendPacket(p.out, proto.Response, proto.TypeEchoRes, r.data)
 		q.touch(p)
-	case proto.TypeSubmitJob, proto.TypeSubmitJobBG, proto.TypeSubmitJobHigh, proto.TypeSubmitJobHighBG, proto.TypeSubmitJobLow,
+	case proto.TypeSubmitJob, proto.TypeSubmitJobBG, proto.TypeSubmitJobHigh, proto.TypeSubmitJobHighBG,
+		proto.TypeSubmitJobLow,
 		proto.TypeSubmitJobLowBG, proto.TypeSubmitJobEpoch, proto.TypeSubmitReduceJob, proto.TypeSubmitReduceBG:
 		q.handleSubmit(p, r)
 	case proto.TypeGetStatus:
@@ -188,10 +189,14 @@ func (q *queue) handleStatusUnique(p *peer, arg []byte) {
 		q.put(p, proto.TypeStatusResUnique, unique, "0", "0", "0", "0", "0")
 		return
 	}
-	q.put(p, proto.TypeStatusResUnique, unique, "1", flag(j.worker != nil), decimal(j.numerator), decimal(j.denom), strconv.Itoa(j.waiters.n))
+	q.put(
+		p, proto.TypeStatusResUnique, unique, "1", flag(j.worker != nil), decimal(j.numerator), decimal(j.denom),
+		strconv.Itoa(j.waiters.n),
+	)
 }
 
-// longestTimeout is the longest number that gearmand reads in CAN_DO_TIMEOUT; it passes over longer ones in silence.
+// longestTimeout is the longest number that gearmand reads in CAN_DO_TIMEOUT; it passes over longer
+// ones in silence.
 const longestTimeout = 23
 
 func (q *queue) handleCanDoTimeout(p *peer, r *request) {
@@ -235,7 +240,10 @@ func (q *queue) handleGrab(p *peer, t proto.Type) {
 func (q *queue) handleWork(p *peer, r *request) {
 	handle := r.args[0]
 	if r.typ == proto.TypeWorkFail && len(handle) > maxHandle {
-		q.refuse(p, proto.CodeArgumentTooLarge, "Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf")
+		q.refuse(
+			p, proto.CodeArgumentTooLarge,
+			"Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf",
+		)
 		return
 	}
 	if i := bytes.IndexByte(handle, 0); i >= 0 {
@@ -276,7 +284,8 @@ func (q *queue) handleWork(p *peer, r *request) {
 	}
 }
 
-// handleProgress keeps the numbers as 32 bits of what C's atoi reads, and passes the text on as it is.
+// handleProgress keeps the numbers as 32 bits of what C's atoi reads, and passes the text on as it
+// is.
 func (q *queue) handleProgress(p *peer, j *job, r *request) {
 	const kept = 10 // bytes of the denominator that are read
 	j.numerator = atoi(r.args[1])
@@ -328,7 +337,8 @@ func parseLong(b []byte) (int64, error) {
 	return n, nil
 }
 
-// atoi reads as glibc's atoi does: a number that is too long for 64 bits is the largest, and 32 bits of it are kept.
+// atoi reads as glibc's atoi does: a number that is too long for 64 bits is the largest, and 32
+// bits of it are kept.
 func atoi(b []byte) uint32 {
 	n, _ := strconv.ParseInt(number(b), 10, 64)
 	return uint32(n)

@@ -13,8 +13,8 @@ const (
 	keptBuffer  = 512 << 10 // of answers; larger ones are let go once written
 )
 
-// A conn is one connection. Its reader is a goroutine of the server; its writer is one too, but only while there is something to
-// write, so that an idle connection costs one goroutine.
+// A conn is one connection. Its reader is a goroutine of the server; its writer is one too, but
+// only while there is something to write, so that an idle connection costs one goroutine.
 type conn struct {
 	s  *Server
 	nc net.Conn
@@ -64,8 +64,9 @@ func (c *conn) read() {
 	}
 }
 
-// run carries out the complete requests in buf, in one go under the lock. It returns how many bytes it used, how many there must be
-// before it is worth calling again, and whether the connection goes on.
+// run carries out the complete requests in buf, in one go under the lock. It returns how many bytes
+// it used, how many there must be before it is worth calling again, and whether the connection goes
+// on.
 func (s *Server) run(c *conn, buf []byte) (used, want int, ok bool) {
 	s.mu.Lock()
 	defer s.unlock()

@@ -6,26 +6,30 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A Fault is what is wrong with a server. The zero Fault is nothing; the fields combine. See Server.SetFault.
+// A Fault is what is wrong with a server. The zero Fault is nothing; the fields combine. See
+// Server.SetFault.
 type Fault struct {
-	// Hang makes the server accept connections, read nothing more and answer nothing, as a stopped process does. What it has not
-	// read is served when the fault is taken away.
+	// Hang makes the server accept connections, read nothing more and answer nothing, as a stopped
+	// process does. What it has not read is served when the fault is taken away.
 	Hang bool
 	// Delay passes before each answer is written.
 	Delay time.Duration
 	// BytesPerSecond is how fast answers are written on each connection; 0 is at once.
 	BytesPerSecond int
-	// CutAfter closes a connection once that many bytes were written on it since the fault was set. A small number cuts the next
-	// answer in the middle: a binary packet has a header of 12 bytes. 0 cuts nothing.
+	// CutAfter closes a connection once that many bytes were written on it since the fault was set.
+	// A small number cuts the next answer in the middle: a binary packet has a header of 12 bytes.
+	// 0 cuts nothing.
 	CutAfter int
 	// Garbage is written in place of every answer.
 	Garbage []byte
-	// DropOn closes the connection that sends a packet of this type; DropOnText one that sends a line that starts with this word.
-	// DropNth says at which of them, counted over all connections since the fault was set: n > 0 at the nth only, 0 at each.
+	// DropOn closes the connection that sends a packet of this type; DropOnText one that sends a
+	// line that starts with this word. DropNth says at which of them, counted over all connections
+	// since the fault was set: n > 0 at the nth only, 0 at each.
 	DropOn     proto.Type
 	DropOnText string
 	DropNth    int
-	// DropHandled carries the request out before the connection is closed, so that only its answer is lost.
+	// DropHandled carries the request out before the connection is closed, so that only its answer
+	// is lost.
 	DropHandled bool
 }
 
@@ -50,7 +54,8 @@ func (s *Server) dropsOn(hit bool) bool {
 	return s.fault.DropNth == 0 || s.hits == s.fault.DropNth
 }
 
-// send writes an answer the way the fault has it, and returns false when the connection is to be closed.
+// send writes an answer the way the fault has it, and returns false when the connection is to be
+// closed.
 func (c *conn) send(out []byte, f Fault) bool {
 	if f.Delay > 0 && !c.pause(f.Delay) {
 		return false

@@ -7,7 +7,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// gearmand receives into a buffer of this many bytes, into which a line of text and all arguments but the data must fit.
+// gearmand receives into a buffer of this many bytes, into which a line of text and all arguments
+// but the data must fit.
 const receiveBuffer = 8192
 
 // What is next in a stream of requests.
@@ -29,8 +30,8 @@ func (q *queue) next(b []byte, r *request) (kind frameKind, size, want int) {
 	return nextFrame(b, r)
 }
 
-// nextFrame finds the first request in b, which is not empty, and how many bytes it takes. want is how many bytes b must have before it
-// is worth looking again (frameNone).
+// nextFrame finds the first request in b, which is not empty, and how many bytes it takes. want is
+// how many bytes b must have before it is worth looking again (frameNone).
 func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	if b[0] != 0 {
 		i := bytes.IndexByte(b[:min(len(b), receiveBuffer)], '\n')
@@ -66,8 +67,8 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	return kind, end, 0
 }
 
-// parse takes the arguments from what has come of a packet's body. A packet that hasn't all come is frameNone, or frameClose when it
-// can't fit.
+// parse takes the arguments from what has come of a packet's body. A packet that hasn't all come is
+// frameNone, or frameClose when it can't fit.
 func (r *request) parse(body []byte, length int) frameKind {
 	n := r.typ.NumArgs()
 	open := hasData(r.typ)
@@ -107,7 +108,8 @@ func (r *request) parse(body []byte, length int) frameKind {
 	return framePacket
 }
 
-// hasData says whether a type's last argument is data, which gearmand receives apart from the arguments.
+// hasData says whether a type's last argument is data, which gearmand receives apart from the
+// arguments.
 func hasData(t proto.Type) bool {
 	switch t {
 	case proto.TypeEchoReq, proto.TypeEchoRes, proto.TypeJobAssign, proto.TypeJobAssignUniq, proto.TypeJobAssignAll,

@@ -7,15 +7,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// FuzzRequests feeds a server's framing and queue with whatever bytes: nothing panics, no request takes more bytes than there are,
-// the counts stay right, and what is answered is well formed.
+// FuzzRequests feeds a server's framing and queue with whatever bytes: nothing panics, no request
+// takes more bytes than there are, the counts stay right, and what is answered is well formed.
 func FuzzRequests(f *testing.F) {
 	job := proto.AppendSubmit(nil, proto.TypeSubmitJob, "f", "u", "data")
 	job = proto.AppendCanDo(job, "f")
 	job = proto.AppendEmpty(job, proto.Request, proto.TypeGrabJobAll)
 	f.Add(proto.AppendWork(job, proto.Request, proto.TypeWorkException, "H:t:1", "out"))
 	f.Add(proto.AppendEmpty(job, proto.Request, proto.TypePreSleep))
-	f.Add([]byte("status\nshow unique jobs\r\nmaxqueue f 1 2 3\ncancel job H:t:1\ndrop function f\ncreate function  \r\n"))
+	f.Add([]byte(
+		"status\nshow unique jobs\r\nmaxqueue f 1 2 3\ncancel job H:t:1\ndrop function f\ncreate function  \r\n",
+	))
 	f.Add([]byte("\x00REQ\x00\x00\x00\x17\x00\x00\x00\x03f\x00-\x00REQ\x00\x00\x00\x07\x00\x00\x00\x01f"))
 	f.Add([]byte("\x00RES\x00\x00\x00\x10\xff\xff\xff\xffx"))
 	delayed := proto.AppendCanDo(proto.AppendCanDo(nil, "f"), "g")
@@ -33,7 +35,8 @@ func FuzzRequests(f *testing.F) {
 
 func fuzz(t *testing.T, b []byte, rules rules) {
 	t.Helper()
-	// The answer to "show jobs" on each request would be quadratic; a few kilobytes say as much as many.
+	// The answer to "show jobs" on each request would be quadratic; a few kilobytes say as much as
+	// many.
 	b = b[:min(len(b), 16<<10)]
 	bench := newBench(t, rules)
 	p := bench.peer("p")

@@ -16,7 +16,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// The order in which one connection is given jobs of several functions and priorities tells the dialects apart.
+// The order in which one connection is given jobs of several functions and priorities tells the
+// dialects apart.
 func TestOrderOfDialects(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -54,8 +55,8 @@ func TestOrderOfDialects(t *testing.T) {
 	}
 }
 
-// gearmand 2 gives high jobs of any function before normal ones of a function that has its turn; a function whose turn comes with nothing of
-// that priority keeps it.
+// gearmand 2 gives high jobs of any function before normal ones of a function that has its turn; a
+// function whose turn comes with nothing of that priority keeps it.
 func TestGlobalPriority(t *testing.T) {
 	t.Parallel()
 	c := dial(t, start(t, gearmantest.WithDialect(gearmantest.Gearmand2)))
@@ -108,7 +109,8 @@ func (c *conn) grabAll() []string {
 	}
 }
 
-// With gearmand 2 a delayed job is run as soon as it is due, without the worker's asking again; with gearmand 1 it waits for that.
+// With gearmand 2 a delayed job is run as soon as it is due, without the worker's asking again;
+// with gearmand 1 it waits for that.
 func TestDelayedJobsWake(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -126,9 +128,11 @@ func TestDelayedJobsWake(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory(""), gearmantest.WithDialect(tt.dialect))
 				defer s.Close()
 				ctx, cancel := context.WithCancel(context.Background())
-				// Asking again after 25 s meets neither the times at which the jobs fall due nor those at which it was told of them.
+				// Asking again after 25 s meets neither the times at which the jobs fall due nor
+				// those at which it was told of them.
 				w, err := worker.New(worker.Options{
-					Servers: []string{"192.0.2.1"}, Dialer: s.DialContext, RegrabMin: 25 * time.Second, RegrabMax: 25 * time.Second,
+					Servers: []string{"192.0.2.1"}, Dialer: s.DialContext, RegrabMin: 25 * time.Second,
+					RegrabMax: 25 * time.Second,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -180,8 +184,9 @@ func TestDelayedJobsWake(t *testing.T) {
 	}
 }
 
-// A delayed job hides jobs of lower priority from workers on gearmand 1, and not on gearmand 2. Two functions with delayed jobs only, which as its source
-// reads gearmand 2.0.0 never comes back from, get an answer here.
+// A delayed job hides jobs of lower priority from workers on gearmand 1, and not on gearmand 2. Two
+// functions with delayed jobs only, which as its source reads gearmand 2.0.0 never comes back from,
+// get an answer here.
 func TestDelayedJobsHide(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -193,7 +198,13 @@ func TestDelayedJobsHide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := dial(t, start(t, gearmantest.WithDialect(tt.dialect), gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) })))
+			c := dial(
+				t,
+				start(
+					t, gearmantest.WithDialect(tt.dialect),
+					gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) }),
+				),
+			)
 			for _, f := range []string{"f", "g"} {
 				c.send(proto.TypeCanDo, f)
 				c.send(proto.TypeSubmitJobEpoch, f, "", "1000", "later")
@@ -239,7 +250,8 @@ func TestUniqueJobsOfVersions(t *testing.T) {
 				t.Errorf("the version was asked for %d times, want once", n)
 			}
 			v, err := c.Version(t.Context())
-			if wantDialect := version[0] == '2'; err != nil || (v.Dialect == admin.Gearmand2) != wantDialect || v.Text != version {
+			if wantDialect := version[0] == '2'; err != nil || (v.Dialect == admin.Gearmand2) != wantDialect ||
+				v.Text != version {
 				t.Errorf("version %+v, %v", v, err)
 			}
 		})
@@ -252,8 +264,9 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 		text    string
 		dialect admin.Dialect
 	}{
-		gearmantest.Gearmand: {gearmantest.Version, admin.Gearmand}, gearmantest.Gearmand2: {gearmantest.Gearmand2Version, admin.Gearmand2},
-		gearmantest.Perl: {gearmantest.PerlVersion, admin.Perl},
+		gearmantest.Gearmand:  {gearmantest.Version, admin.Gearmand},
+		gearmantest.Gearmand2: {gearmantest.Gearmand2Version, admin.Gearmand2},
+		gearmantest.Perl:      {gearmantest.PerlVersion, admin.Perl},
 	} {
 		s := start(t, gearmantest.WithDialect(d))
 		c, err := admin.Dial(t.Context(), s.Addr(), admin.Options{})
@@ -268,7 +281,9 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if versions := []string{gearmantest.Version, gearmantest.Gearmand2Version, gearmantest.PerlVersion}; len(slices.Compact(slices.Sorted(slices.Values(versions)))) != 3 {
+	if versions := []string{
+		gearmantest.Version, gearmantest.Gearmand2Version, gearmantest.PerlVersion,
+	}; len(slices.Compact(slices.Sorted(slices.Values(versions)))) != 3 {
 		t.Error("versions are not told apart")
 	}
 }

@@ -41,7 +41,8 @@ type function struct {
 	next *registration
 }
 
-// A dueTimer goes off when the first delayed job of a function falls due; at is 0 while it isn't set.
+// A dueTimer goes off when the first delayed job of a function falls due; at is 0 while it isn't
+// set.
 type dueTimer struct {
 	at   int64 // seconds since 1970
 	stop func()
@@ -78,7 +79,8 @@ type job struct {
 	held       heldJob   // in worker.held
 }
 
-// A waiter is a foreground submission whose connection waits for the job. One connection can wait for a job several times.
+// A waiter is a foreground submission whose connection waits for the job. One connection can wait
+// for a job several times.
 type waiter struct {
 	peer   *peer
 	job    *job

@@ -10,12 +10,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// This file is the dialect of Perl's Gearman::Server 1.130. It uses the same lists as gearmand's, but hardly one of its rules: a lost worker's job
-// fails, CANT_DO leaves running jobs alone, functions take turns, and most of the younger requests are unknown to it.
+// This file is the dialect of Perl's Gearman::Server 1.130. It uses the same lists as gearmand's,
+// but hardly one of its rules: a lost worker's job fails, CANT_DO leaves running jobs alone,
+// functions take turns, and most of the younger requests are unknown to it.
 //
-// A job of this dialect waits in its function's normal line only, and job.queuedOn says that it was submitted in the background.
+// A job of this dialect waits in its function's normal line only, and job.queuedOn says that it was
+// submitted in the background.
 
-// perlWakeup is how many workers its option --wakeup wakes for a job if it is not given. The rest is woken perlWakeupDelay later.
+// perlWakeup is how many workers its option --wakeup wakes for a job if it is not given. The rest
+// is woken perlWakeupDelay later.
 const (
 	perlWakeup        = 3
 	perlWakeupDelayMS = 100
@@ -72,9 +75,12 @@ func (q *queue) perlHandle(p *peer, r *request) {
 
 // perlNames are the types whose name its library knows though the server has no method for them.
 var perlNames = map[proto.Type]bool{
-	proto.TypeNoop: true, proto.TypeJobCreated: true, proto.TypeNoJob: true, proto.TypeJobAssign: true, proto.TypeEchoRes: true,
-	proto.TypeError: true, proto.TypeStatusRes: true, proto.TypeOptionRes: true, proto.TypeAllYours: true, proto.TypeWorkData: true,
-	proto.TypeWorkWarning: true, proto.TypeSubmitJobHighBG: true, proto.TypeSubmitJobLow: true, proto.TypeSubmitJobLowBG: true,
+	proto.TypeNoop: true, proto.TypeJobCreated: true, proto.TypeNoJob: true, proto.TypeJobAssign: true,
+	proto.TypeEchoRes: true,
+	proto.TypeError:   true, proto.TypeStatusRes: true, proto.TypeOptionRes: true, proto.TypeAllYours: true,
+	proto.TypeWorkData:    true,
+	proto.TypeWorkWarning: true, proto.TypeSubmitJobHighBG: true, proto.TypeSubmitJobLow: true,
+	proto.TypeSubmitJobLowBG: true,
 }
 
 func (q *queue) perlSubmit(p *peer, r *request) {
@@ -183,7 +189,10 @@ func (q *queue) perlStatus(p *peer, handle []byte) {
 	if j != nil && j.progress != nil {
 		progress = *j.progress
 	}
-	q.put(p, proto.TypeStatusRes, string(handle), flag(j != nil), flag(j != nil && j.worker != nil), progress[0], progress[1])
+	q.put(
+		p, proto.TypeStatusRes, string(handle), flag(j != nil), flag(j != nil && j.worker != nil), progress[0],
+		progress[1],
+	)
 }
 
 func (q *queue) perlCantDo(p *peer, name []byte) {
@@ -195,7 +204,8 @@ func (q *queue) perlCantDo(p *peer, name []byte) {
 	}
 }
 
-// forget removes a registration, and leaves its running jobs to a registration of their own that nobody else knows.
+// forget removes a registration, and leaves its running jobs to a registration of their own that
+// nobody else knows.
 func (q *queue) forget(r *registration) {
 	rest := &registration{peer: r.peer, fn: r.fn, held: r.held}
 	for j := r.held; j != nil; j = j.held.next {
@@ -211,7 +221,8 @@ func (q *queue) forgetAll(p *peer) {
 	}
 }
 
-// perlSleep rings at once when one of the functions has a queue, also one that was emptied since and not asked again.
+// perlSleep rings at once when one of the functions has a queue, also one that was emptied since
+// and not asked again.
 func (q *queue) perlSleep(p *peer) {
 	p.sleeping = true
 	for n := p.regs.front; n != nil; n = n.next {
@@ -312,7 +323,8 @@ func (q *queue) perlWork(p *peer, r *request) {
 	}
 }
 
-// perlDisconnect fails what the peer worked on. What it waited for is dropped when a worker asks for it, unless others wait too.
+// perlDisconnect fails what the peer worked on. What it waited for is dropped when a worker asks
+// for it, unless others wait too.
 func (q *queue) perlDisconnect(p *peer) {
 	p.sleeping = false
 	q.clearAlarm(p)
@@ -340,8 +352,8 @@ func (q *queue) perlExpired(p *peer, j *job) {
 	}
 }
 
-// perlFrame is nextFrame of this dialect: there are no limits, what it can't make sense of is kept for good, and a request may have any number
-// of arguments.
+// perlFrame is nextFrame of this dialect: there are no limits, what it can't make sense of is kept
+// for good, and a request may have any number of arguments.
 func perlFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	if b[0] != 0 {
 		i := bytes.IndexByte(b, '\n')

@@ -58,9 +58,14 @@ func (q *queue) perlText(p *peer, line []byte, me identity) {
 }
 
 func (q *queue) perlTextStatus(p *peer) {
-	for _, f := range slices.SortedFunc(slices.Values(q.functions), func(a, b *function) int { return strings.Compare(a.name, b.name) }) {
+	for _, f := range slices.SortedFunc(
+		slices.Values(q.functions), func(a, b *function) int { return strings.Compare(a.name, b.name) },
+	) {
 		if f.total > 0 || f.workers > 0 {
-			p.out = append(p.out, f.name+"\t"+strconv.Itoa(f.total)+"\t"+strconv.Itoa(f.running)+"\t"+strconv.Itoa(f.workers)+"\n"...)
+			p.out = append(
+				p.out,
+				f.name+"\t"+strconv.Itoa(f.total)+"\t"+strconv.Itoa(f.running)+"\t"+strconv.Itoa(f.workers)+"\n"...,
+			)
 		}
 	}
 	p.out = append(p.out, ".\n"...)
@@ -75,7 +80,8 @@ func perlWorker(j *job) string {
 
 func (p *peer) perlAddr() string { return p.ip + ":" + strconv.Itoa(p.fd) }
 
-// cutWord splits a line into its command, made of letters, digits and underscores, and its arguments.
+// cutWord splits a line into its command, made of letters, digits and underscores, and its
+// arguments.
 func cutWord(line string) (word, rest string) {
 	i := strings.IndexFunc(line, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')

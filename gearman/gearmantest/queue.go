@@ -2,9 +2,11 @@ package gearmantest
 
 import "strconv"
 
-// The queue is the state of a job server as gearmand 1.1.20 keeps it (other dialects: gearmand2.go, perl.go): functions, jobs, and what each connection has registered.
-// It knows no sockets and no locks: whoever calls it holds the server's lock, and what it has to say lies in each peer's out
-// buffer afterwards. Where gearmand does something surprising, so does this code, and a comment says so.
+// The queue is the state of a job server as gearmand 1.1.20 keeps it (other dialects: gearmand2.go,
+// perl.go): functions, jobs, and what each connection has registered. It knows no sockets and no
+// locks: whoever calls it holds the server's lock, and what it has to say lies in each peer's out
+// buffer afterwards. Where gearmand does something surprising, so does this code, and a comment
+// says so.
 type queue struct {
 	rules rules
 	now   func() int64 // seconds since 1970, for delayed jobs
@@ -27,7 +29,8 @@ type queue struct {
 func newQueue(r rules, now func() int64) *queue {
 	return &queue{
 		rules: r, now: now,
-		byName: map[string]*function{}, byHandle: map[string]*job{}, byUnique: map[string]*job{}, byLoad: map[loadKey]*job{},
+		byName: map[string]*function{}, byHandle: map[string]*job{}, byUnique: map[string]*job{},
+		byLoad: map[loadKey]*job{},
 	}
 }
 
@@ -53,7 +56,8 @@ func (q *queue) disconnect(p *peer) {
 	q.peers.remove(&p.node)
 }
 
-// function finds a function by name, or creates it: whatever names a function makes gearmand list it for good.
+// function finds a function by name, or creates it: whatever names a function makes gearmand list
+// it for good.
 func (q *queue) function(name []byte) *function {
 	if f := q.byName[string(name)]; f != nil {
 		return f
@@ -71,8 +75,8 @@ type submission struct {
 	when                            int64
 }
 
-// submit finds the job that the submission coalesces with, or creates one; nil when the function's queue is full. A peer that is
-// not nil waits for the job.
+// submit finds the job that the submission coalesces with, or creates one; nil when the function's
+// queue is full. A peer that is not nil waits for the job.
 func (q *queue) submit(s submission, client *peer) *job {
 	if q.rules.perl {
 		return q.perlAdd(s, client)
@@ -96,7 +100,8 @@ func (q *queue) submit(s submission, client *peer) *job {
 	return j
 }
 
-// maxKept is how much of a unique key gearmand keeps. It takes keys of 64 bytes, but then neither coalesces by them nor finds them.
+// maxKept is how much of a unique key gearmand keeps. It takes keys of 64 bytes, but then neither
+// coalesces by them nor finds them.
 const maxKept = 63
 
 func (q *queue) coalesce(f *function, s submission) *job {
@@ -121,8 +126,9 @@ func (q *queue) create(f *function, s submission) *job {
 	q.created++
 	j := &job{
 		handle: q.rules.handlePrefix + ":" + strconv.FormatUint(q.created, 10),
-		fn:     f, unique: string(s.unique[:min(len(s.unique), maxKept)]), uniqueLen: len(s.unique), reducer: string(s.reducer),
-		data: append([]byte(nil), s.data...), prio: s.prio, when: s.when,
+		fn:     f, unique: string(s.unique[:min(len(s.unique), maxKept)]), uniqueLen: len(s.unique),
+		reducer: string(s.reducer),
+		data:    append([]byte(nil), s.data...), prio: s.prio, when: s.when,
 	}
 	j.node.v = j
 	q.jobs.pushBack(&j.node)
@@ -142,7 +148,8 @@ func (q *queue) create(f *function, s submission) *job {
 	return j
 }
 
-// enqueue puts a job at the end of its line and rings sleepers. A job that was running has one retry more; at the limit it fails.
+// enqueue puts a job at the end of its line and rings sleepers. A job that was running has one
+// retry more; at the limit it fails.
 func (q *queue) enqueue(j *job) {
 	if j.worker != nil {
 		j.retries++
@@ -193,8 +200,8 @@ func (q *queue) free(j *job) {
 	}
 }
 
-// leave ends a foreground client's wait. When it was the last one the job is abandoned, also one that was submitted in the
-// background and joined by the client.
+// leave ends a foreground client's wait. When it was the last one the job is abandoned, also one
+// that was submitted in the background and joined by the client.
 func (q *queue) leave(w *waiter) {
 	w.peer.waits.remove(&w.byPeer)
 	w.job.waiters.remove(&w.byJob)
@@ -203,7 +210,8 @@ func (q *queue) leave(w *waiter) {
 	}
 }
 
-// cancel fails a job for those who wait for it. It stays counted until a worker comes across it; a running one runs on.
+// cancel fails a job for those who wait for it. It stays counted until a worker comes across it; a
+// running one runs on.
 func (q *queue) cancel(handle string) bool {
 	j := q.byHandle[handle]
 	if j == nil {
@@ -223,7 +231,8 @@ func (q *queue) running(p *peer, handle []byte) *job {
 	return j
 }
 
-// drop removes a function without workers and running jobs. Its queued jobs dangle: `show jobs` lists them, no worker gets them.
+// drop removes a function without workers and running jobs. Its queued jobs dangle: `show jobs`
+// lists them, no worker gets them.
 func (q *queue) drop(f *function) {
 	delete(q.byName, f.name)
 	for i, g := range q.functions {

@@ -43,7 +43,8 @@ func (b *bench) peer(name string) *peer {
 	return p
 }
 
-// do carries out steps like "w: CAN_DO f" and "c: gone", and returns what each peer was sent meanwhile, in order of the steps.
+// do carries out steps like "w: CAN_DO f" and "c: gone", and returns what each peer was sent
+// meanwhile, in order of the steps.
 func (b *bench) do(steps ...string) []string {
 	b.t.Helper()
 	var sent []string
@@ -59,12 +60,16 @@ func (b *bench) do(steps ...string) []string {
 			b.q.disconnect(p)
 			delete(b.peers, who)
 		case "text":
-			if !b.q.text(p, []byte(strings.TrimPrefix(what, "text ")+"\r\n"), identity{version: "1", pid: 2, verbose: "INFO"}) {
+			if !b.q.text(
+				p, []byte(strings.TrimPrefix(what, "text ")+"\r\n"), identity{version: "1", pid: 2, verbose: "INFO"},
+			) {
 				sent = append(sent, who+" closed")
 			}
 		default:
 			var r request
-			data := proto.AppendPacket(nil, proto.Request, typeNamed(b.t, words[0]), []byte(strings.Join(words[1:], "\x00")))
+			data := proto.AppendPacket(
+				nil, proto.Request, typeNamed(b.t, words[0]), []byte(strings.Join(words[1:], "\x00")),
+			)
 			if kind, _, _ := b.q.next(data, &r); kind != framePacket {
 				b.t.Fatalf("step %q is frame %d", s, kind)
 			}
@@ -133,64 +138,92 @@ func TestQueue(t *testing.T) {
 		want  []string
 	}{
 		"foreground": {
-			steps: []string{"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "in"), "w: GRAB_JOB", "w: WORK_STATUS H:t:1 1 2", "w: WORK_COMPLETE H:t:1 out"},
-			want:  []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f in", "c WORK_STATUS H:t:1 1 2", "c WORK_COMPLETE H:t:1 out"},
+			steps: []string{
+				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "in"), "w: GRAB_JOB", "w: WORK_STATUS H:t:1 1 2",
+				"w: WORK_COMPLETE H:t:1 out",
+			},
+			want: []string{
+				"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f in", "c WORK_STATUS H:t:1 1 2",
+				"c WORK_COMPLETE H:t:1 out",
+			},
 		},
 		"requeued at the end, the last taken first": {
 			steps: []string{
-				"w: CAN_DO f", "v: CAN_DO f", submit("SUBMIT_JOB_BG", "f", "", "1"), submit("SUBMIT_JOB_BG", "f", "", "2"), submit("SUBMIT_JOB_BG", "f", "", "3"),
+				"w: CAN_DO f", "v: CAN_DO f", submit("SUBMIT_JOB_BG", "f", "", "1"),
+				submit("SUBMIT_JOB_BG", "f", "", "2"), submit("SUBMIT_JOB_BG", "f", "", "3"),
 				"w: GRAB_JOB", "w: GRAB_JOB", "w: gone", "v: GRAB_JOB", "v: GRAB_JOB", "v: GRAB_JOB", "v: GRAB_JOB",
 			},
 			want: []string{
-				"c JOB_CREATED H:t:1", "c JOB_CREATED H:t:2", "c JOB_CREATED H:t:3", "w JOB_ASSIGN H:t:1 f 1", "w JOB_ASSIGN H:t:2 f 2",
+				"c JOB_CREATED H:t:1", "c JOB_CREATED H:t:2", "c JOB_CREATED H:t:3", "w JOB_ASSIGN H:t:1 f 1",
+				"w JOB_ASSIGN H:t:2 f 2",
 				"v JOB_ASSIGN H:t:3 f 3", "v JOB_ASSIGN H:t:2 f 2", "v JOB_ASSIGN H:t:1 f 1", "v NO_JOB",
 			},
 		},
 		"job retries": {
 			rules: rules{jobRetries: 1},
-			steps: []string{"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: gone", "a: text status"},
-			want:  []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c WORK_FAIL H:t:1", "a f 0 0 0", "a ."},
+			steps: []string{
+				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: gone", "a: text status",
+			},
+			want: []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c WORK_FAIL H:t:1", "a f 0 0 0", "a ."},
 		},
 		"an abandoned job is dropped when it would be requeued at its last retry": {
 			rules: rules{jobRetries: 2},
 			steps: []string{
-				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "c: gone", "w: gone", "a: text show jobs",
+				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "c: gone", "w: gone",
+				"a: text show jobs",
 				"v: CAN_DO f", "v: GRAB_JOB", "a: text status",
 			},
-			want: []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "a H:t:1 1 1 0", "a .", "v NO_JOB", "a f 0 0 1", "a ."},
+			want: []string{
+				"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "a H:t:1 1 1 0", "a .", "v NO_JOB", "a f 0 0 1", "a .",
+			},
 		},
 		"wake one": {
 			rules: rules{wakeup: 1},
-			steps: []string{"w: CAN_DO f", "w: PRE_SLEEP", "v: CAN_DO f", "v: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"), submit("SUBMIT_JOB_BG", "f", "", "2")},
-			want:  []string{"c JOB_CREATED H:t:1", "w NOOP", "c JOB_CREATED H:t:2", "v NOOP"},
+			steps: []string{
+				"w: CAN_DO f", "w: PRE_SLEEP", "v: CAN_DO f", "v: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"),
+				submit("SUBMIT_JOB_BG", "f", "", "2"),
+			},
+			want: []string{"c JOB_CREATED H:t:1", "w NOOP", "c JOB_CREATED H:t:2", "v NOOP"},
 		},
 		"wake all": {
-			steps: []string{"w: CAN_DO f", "w: PRE_SLEEP", "v: CAN_DO f", "v: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"), submit("SUBMIT_JOB_BG", "f", "", "2")},
-			want:  []string{"c JOB_CREATED H:t:1", "v NOOP", "w NOOP", "c JOB_CREATED H:t:2"},
+			steps: []string{
+				"w: CAN_DO f", "w: PRE_SLEEP", "v: CAN_DO f", "v: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"),
+				submit("SUBMIT_JOB_BG", "f", "", "2"),
+			},
+			want: []string{"c JOB_CREATED H:t:1", "v NOOP", "w NOOP", "c JOB_CREATED H:t:2"},
 		},
 		"a sleeper of two functions is rung once": {
-			steps: []string{"w: CAN_DO f", "w: CAN_DO g", "w: CAN_DO f", "w: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"), submit("SUBMIT_JOB_BG", "g", "", "2")},
-			want:  []string{"c JOB_CREATED H:t:1", "w NOOP", "c JOB_CREATED H:t:2"},
+			steps: []string{
+				"w: CAN_DO f", "w: CAN_DO g", "w: CAN_DO f", "w: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"),
+				submit("SUBMIT_JOB_BG", "g", "", "2"),
+			},
+			want: []string{"c JOB_CREATED H:t:1", "w NOOP", "c JOB_CREATED H:t:2"},
 		},
 		"unregistering the ring's start": {
 			steps: []string{
-				"w: CAN_DO f", "v: CAN_DO f", "u: CAN_DO f", "w: CANT_DO f", "v: PRE_SLEEP", "u: PRE_SLEEP", submit("SUBMIT_JOB_BG", "f", "", "1"),
+				"w: CAN_DO f", "v: CAN_DO f", "u: CAN_DO f", "w: CANT_DO f", "v: PRE_SLEEP", "u: PRE_SLEEP",
+				submit("SUBMIT_JOB_BG", "f", "", "1"),
 				"v: RESET_ABILITIES", "u: gone", "a: text status",
 			},
 			want: []string{"c JOB_CREATED H:t:1", "u NOOP", "v NOOP", "a f 1 0 0", "a ."},
 		},
 		"coalescing by workload ends with the job": {
 			steps: []string{
-				submit("SUBMIT_JOB_BG", "f", "-", "x"), submit("SUBMIT_JOB_BG", "f", "-", "x"), "w: CAN_DO f", "w: GRAB_JOB", "w: WORK_COMPLETE H:t:1 ",
+				submit("SUBMIT_JOB_BG", "f", "-", "x"), submit("SUBMIT_JOB_BG", "f", "-", "x"), "w: CAN_DO f",
+				"w: GRAB_JOB", "w: WORK_COMPLETE H:t:1 ",
 				submit("SUBMIT_JOB_BG", "f", "-", "x"),
 			},
-			want: []string{"c JOB_CREATED H:t:1", "c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c JOB_CREATED H:t:2"},
+			want: []string{
+				"c JOB_CREATED H:t:1", "c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c JOB_CREATED H:t:2",
+			},
 		},
 		"one key in three functions, the middle one ends": {
 			steps: []string{
-				submit("SUBMIT_JOB_BG", "f", "k", "1"), submit("SUBMIT_JOB_BG", "g", "k", "2"), submit("SUBMIT_JOB_BG", "h", "k", "3"),
+				submit("SUBMIT_JOB_BG", "f", "k", "1"), submit("SUBMIT_JOB_BG", "g", "k", "2"),
+				submit("SUBMIT_JOB_BG", "h", "k", "3"),
 				"w: CAN_DO g", "w: GRAB_JOB", "w: WORK_COMPLETE H:t:2 ",
-				submit("SUBMIT_JOB_BG", "f", "k", "1"), submit("SUBMIT_JOB_BG", "g", "k", "2"), submit("SUBMIT_JOB_BG", "h", "k", "3"),
+				submit("SUBMIT_JOB_BG", "f", "k", "1"), submit("SUBMIT_JOB_BG", "g", "k", "2"),
+				submit("SUBMIT_JOB_BG", "h", "k", "3"),
 			},
 			want: []string{
 				"c JOB_CREATED H:t:1", "c JOB_CREATED H:t:2", "c JOB_CREATED H:t:3", "w JOB_ASSIGN H:t:2 g 2",
@@ -198,21 +231,28 @@ func TestQueue(t *testing.T) {
 			},
 		},
 		"a long denominator closes at the next packet": {
-			steps: []string{"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: WORK_STATUS H:t:1 5 123456789012", "c: GET_STATUS H:t:1"},
-			want:  []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c STATUS_RES H:t:1 1 1 5 0"},
+			steps: []string{
+				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: WORK_STATUS H:t:1 5 123456789012",
+				"c: GET_STATUS H:t:1",
+			},
+			want: []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c STATUS_RES H:t:1 1 1 5 0"},
 		},
 		"numbers of a status as C reads them": {
 			steps: []string{
 				"w: CAN_DO f", submit("SUBMIT_JOB_BG", "f", "", "x"), "w: GRAB_JOB",
-				"w: WORK_STATUS H:t:1 9999999999999999999999 12345678901", "c: GET_STATUS H:t:1", "w: WORK_STATUS H:t:1 -1 +7x", "c: GET_STATUS H:t:1",
+				"w: WORK_STATUS H:t:1 9999999999999999999999 12345678901", "c: GET_STATUS H:t:1",
+				"w: WORK_STATUS H:t:1 -1 +7x", "c: GET_STATUS H:t:1",
 			},
 			want: []string{
-				"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c STATUS_RES H:t:1 1 1 4294967295 1234567890", "c STATUS_RES H:t:1 1 1 4294967295 7",
+				"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c STATUS_RES H:t:1 1 1 4294967295 1234567890",
+				"c STATUS_RES H:t:1 1 1 4294967295 7",
 			},
 		},
 		"a failure keeps what stands behind its handle": {
-			steps: []string{"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: WORK_FAIL H:t:1 more"},
-			want:  []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c WORK_FAIL H:t:1 more"},
+			steps: []string{
+				"w: CAN_DO f", submit("SUBMIT_JOB", "f", "", "x"), "w: GRAB_JOB", "w: WORK_FAIL H:t:1 more",
+			},
+			want: []string{"c JOB_CREATED H:t:1", "w JOB_ASSIGN H:t:1 f x", "c WORK_FAIL H:t:1 more"},
 		},
 		"create function needs its carriage return": {
 			steps: []string{"a: text create function ", "a: text create function x", "a: text status"},
@@ -238,7 +278,9 @@ func TestQueueDelayed(t *testing.T) {
 		t.Errorf("before it is due (-want +got):\n%s", diff)
 	}
 	b.now += 10
-	if diff := check.Diff([]string{"w NOOP", "w JOB_ASSIGN H:t:1 f x"}, b.do("w: PRE_SLEEP", "w: GRAB_JOB")); diff != "" {
+	if diff := check.Diff(
+		[]string{"w NOOP", "w JOB_ASSIGN H:t:1 f x"}, b.do("w: PRE_SLEEP", "w: GRAB_JOB"),
+	); diff != "" {
 		t.Errorf("when it is due (-want +got):\n%s", diff)
 	}
 }
@@ -250,11 +292,13 @@ func TestQueueTimeout(t *testing.T) {
 		set   bool     // is the timer still set?
 		want  string   // the row of status after it has gone off
 	}{
-		"expires":             {set: true, want: "a f 1 0 1"},
-		"completed in time":   {steps: []string{"w: WORK_COMPLETE H:t:1 "}, want: "a f 0 0 1"},
-		"asleep":              {steps: []string{"w: PRE_SLEEP"}, want: "a f 1 1 1"},
-		"connection gone":     {steps: []string{"w: gone"}, want: "a f 1 0 0"},
-		"job without timeout": {steps: []string{"c: SUBMIT_JOB_BG g  y", "w: CAN_DO g", "w: GRAB_JOB"}, want: "a f 1 1 1"},
+		"expires":           {set: true, want: "a f 1 0 1"},
+		"completed in time": {steps: []string{"w: WORK_COMPLETE H:t:1 "}, want: "a f 0 0 1"},
+		"asleep":            {steps: []string{"w: PRE_SLEEP"}, want: "a f 1 1 1"},
+		"connection gone":   {steps: []string{"w: gone"}, want: "a f 1 0 0"},
+		"job without timeout": {
+			steps: []string{"c: SUBMIT_JOB_BG g  y", "w: CAN_DO g", "w: GRAB_JOB"}, want: "a f 1 1 1",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -281,10 +325,14 @@ func TestQueueCounts(t *testing.T) {
 	b := newBench(t, rules{jobRetries: 2})
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 4000 {
-		who, f, recent := fmt.Sprint("p", random.IntN(5)), string(rune('f'+random.IntN(3))), b.q.created-uint64(random.IntN(6))
+		who, f, recent := fmt.Sprint("p", random.IntN(5)), string(
+			rune('f'+random.IntN(3)),
+		), b.q.created-uint64(random.IntN(6))
 		steps := []string{
-			who + ": CAN_DO " + f, who + ": SUBMIT_JOB " + f + "  x", who + ": SUBMIT_JOB_LOW_BG " + f + fmt.Sprintf(" u%d x", random.IntN(4)), who + ": GRAB_JOB",
-			who + ": PRE_SLEEP", who + ": CANT_DO " + f, who + fmt.Sprintf(": WORK_COMPLETE H:t:%d ", recent), who + ": gone", who + ": GRAB_JOB",
+			who + ": CAN_DO " + f, who + ": SUBMIT_JOB " + f + "  x",
+			who + ": SUBMIT_JOB_LOW_BG " + f + fmt.Sprintf(" u%d x", random.IntN(4)), who + ": GRAB_JOB",
+			who + ": PRE_SLEEP", who + ": CANT_DO " + f, who + fmt.Sprintf(": WORK_COMPLETE H:t:%d ", recent),
+			who + ": gone", who + ": GRAB_JOB",
 			who + fmt.Sprintf(": text cancel job H:t:%d", recent),
 		}
 		b.do(steps[random.IntN(len(steps))])

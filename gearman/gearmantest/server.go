@@ -55,8 +55,8 @@ const (
 	closed
 )
 
-// NewServer starts a job server on a loopback port. The caller ends it with Close. Like httptest.NewServer it panics when it can't
-// listen.
+// NewServer starts a job server on a loopback port. The caller ends it with Close. Like
+// httptest.NewServer it panics when it can't listen.
 func NewServer(opts ...Option) *Server {
 	s := NewUnstarted(opts...)
 	s.Start()
@@ -65,7 +65,8 @@ func NewServer(opts ...Option) *Server {
 
 var memoryServers atomic.Uint64
 
-// NewUnstarted makes a server that refuses connections until Start. Jobs can be put in with Submit, and faults set.
+// NewUnstarted makes a server that refuses connections until Start. Jobs can be put in with Submit,
+// and faults set.
 func NewUnstarted(opts ...Option) *Server {
 	cfg := config{
 		rules: rules{handlePrefix: "H:gearmantest"},
@@ -77,10 +78,12 @@ func NewUnstarted(opts ...Option) *Server {
 	}
 	cfg.rules.handles = proto.ParseVersion("OK " + cfg.me.version).UniqueWithHandle()
 	s := &Server{
-		cfg: cfg, conns: map[*conn]struct{}{}, lastFD: 35, faultChanged: make(chan struct{}), lines: map[string]*uint64{},
+		cfg: cfg, conns: map[*conn]struct{}{}, lastFD: 35, faultChanged: make(chan struct{}),
+		lines: map[string]*uint64{},
 	}
 	for _, word := range []string{
-		"status", "prioritystatus", "workers", "show", "cancel", "create", "drop", "maxqueue", "getpid", "verbose", "version",
+		"status", "prioritystatus", "workers", "show", "cancel", "create", "drop", "maxqueue", "getpid", "verbose",
+		"version",
 	} {
 		s.lines[word] = new(uint64)
 	}
@@ -149,7 +152,8 @@ func (s *Server) listen(l net.Listener) {
 	})
 }
 
-// Addr is where the server listens, "host:port". An in-memory server is reached only by DialContext or Dialer.
+// Addr is where the server listens, "host:port". An in-memory server is reached only by DialContext
+// or Dialer.
 func (s *Server) Addr() string {
 	s.mu.Lock()
 	defer s.unlock()
@@ -201,8 +205,8 @@ func (s *Server) drop(c *conn) {
 	s.closing = append(s.closing, c.nc)
 }
 
-// unlock lets go of the lock; before, it sees to it that what the queue had to say gets written, and after, that dropped connections
-// get closed.
+// unlock lets go of the lock; before, it sees to it that what the queue had to say gets written,
+// and after, that dropped connections get closed.
 func (s *Server) unlock() {
 	for i, p := range s.q.dirty {
 		p.dirty = false
@@ -221,7 +225,8 @@ func (s *Server) unlock() {
 	}
 }
 
-// Close ends the server and all its connections, and waits for its goroutines. It may be called more than once.
+// Close ends the server and all its connections, and waits for its goroutines. It may be called
+// more than once.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.state = closed
@@ -236,20 +241,25 @@ func (s *Server) Close() {
 }
 
 func (s *Server) dropAll() {
-	// In the order in which they came, so that a test that repeats has them requeue their jobs in the same order.
-	for _, c := range slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.p.fd, b.p.fd) }) {
+	// In the order in which they came, so that a test that repeats has them requeue their jobs in
+	// the same order.
+	for _, c := range slices.SortedFunc(
+		maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.p.fd, b.p.fd) },
+	) {
 		s.drop(c)
 	}
 }
 
-// CloseConnections closes every connection and lets the server go on: what they worked on is requeued.
+// CloseConnections closes every connection and lets the server go on: what they worked on is
+// requeued.
 func (s *Server) CloseConnections() {
 	s.mu.Lock()
 	defer s.unlock()
 	s.dropAll()
 }
 
-// Refuse makes the server refuse new connections, as if its process were gone; those that it has stay. Accept ends it.
+// Refuse makes the server refuse new connections, as if its process were gone; those that it has
+// stay. Accept ends it.
 func (s *Server) Refuse() {
 	s.mu.Lock()
 	s.refusing = true
@@ -261,7 +271,8 @@ func (s *Server) Refuse() {
 	}
 }
 
-// Accept takes connections again after Refuse, at the same address. It fails when something else has taken the port meanwhile.
+// Accept takes connections again after Refuse, at the same address. It fails when something else
+// has taken the port meanwhile.
 func (s *Server) Accept() error {
 	s.mu.Lock()
 	addr, again := s.addr, s.state == running && s.refusing
@@ -291,8 +302,9 @@ func (s *Server) Accept() error {
 	return nil
 }
 
-// Restart acts as if the process had ended and started again: every connection is closed, the functions are forgotten, foreground jobs
-// are lost. With keepQueue background jobs come back as from a persistent queue: in their order, with new handles and no retries.
+// Restart acts as if the process had ended and started again: every connection is closed, the
+// functions are forgotten, foreground jobs are lost. With keepQueue background jobs come back as
+// from a persistent queue: in their order, with new handles and no retries.
 func (s *Server) Restart(keepQueue bool) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -316,13 +328,14 @@ func (s *Server) Restart(keepQueue bool) {
 
 type clientIP struct{}
 
-// WithClientIP gives a context with which DialContext makes an in-memory connection that the server lists under this address.
+// WithClientIP gives a context with which DialContext makes an in-memory connection that the server
+// lists under this address.
 func WithClientIP(ctx context.Context, ip string) context.Context {
 	return context.WithValue(ctx, clientIP{}, ip)
 }
 
-// DialContext connects to the server, whatever the address says. It has the signature of net.Dialer's method, for the dialer
-// options of the client, worker and admin packages.
+// DialContext connects to the server, whatever the address says. It has the signature of
+// net.Dialer's method, for the dialer options of the client, worker and admin packages.
 func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
 	if !s.cfg.memory {
 		var d net.Dialer
@@ -354,7 +367,9 @@ func Dialer(servers ...*Server) func(ctx context.Context, network, address strin
 		s := byAddr[address]
 		if s == nil {
 			host, _, _ := net.SplitHostPort(address)
-			return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+			return nil, &net.OpError{
+				Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true},
+			}
 		}
 		return s.DialContext(ctx, network, address)
 	}

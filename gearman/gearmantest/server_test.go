@@ -44,7 +44,9 @@ func dial(t testing.TB, s *gearmantest.Server) *conn {
 
 func (c *conn) send(typ proto.Type, args ...string) {
 	c.t.Helper()
-	if _, err := c.nc.Write(proto.AppendPacket(nil, proto.Request, typ, []byte(strings.Join(args, "\x00")))); err != nil {
+	if _, err := c.nc.Write(
+		proto.AppendPacket(nil, proto.Request, typ, []byte(strings.Join(args, "\x00"))),
+	); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -111,7 +113,9 @@ func TestJob(t *testing.T) {
 		worker.want("NOOP ")
 		worker.send(proto.TypeGrabJob)
 		worker.want("JOB_ASSIGN H:gearmantest:1 f " + data)
-		if diff := check.Diff(gearmantest.FunctionStatus{Name: "f", Total: 1, Running: 1, Workers: 1}, s.Function("f")); diff != "" {
+		if diff := check.Diff(
+			gearmantest.FunctionStatus{Name: "f", Total: 1, Running: 1, Workers: 1}, s.Function("f"),
+		); diff != "" {
 			t.Errorf("function (-want +got):\n%s", diff)
 		}
 		worker.send(proto.TypeWorkComplete, "H:gearmantest:1", data)
@@ -173,7 +177,9 @@ func TestFaults(t *testing.T) {
 		"cut in the header": {fault: gearmantest.Fault{CutAfter: 5}, wantErr: io.ErrUnexpectedEOF},
 		"cut in the data":   {fault: gearmantest.Fault{CutAfter: 14}, wantErr: io.ErrUnexpectedEOF},
 		"cut at the end":    {fault: gearmantest.Fault{CutAfter: 17}, want: "ECHO_RES hello"},
-		"garbage":           {fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH rubbish")}, wantErr: proto.ErrMagic},
+		"garbage": {
+			fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH rubbish")}, wantErr: proto.ErrMagic,
+		},
 		"slow":              {fault: gearmantest.Fault{BytesPerSecond: 1000}, want: "ECHO_RES hello"},
 		"late":              {fault: gearmantest.Fault{Delay: time.Millisecond}, want: "ECHO_RES hello"},
 		"dropped":           {fault: gearmantest.Fault{DropOn: proto.TypeEchoReq}, wantErr: io.EOF},
@@ -233,7 +239,8 @@ func TestDropOnText(t *testing.T) {
 	}
 }
 
-// A hung server takes connections and says nothing; when it goes on, it does what it was asked meanwhile.
+// A hung server takes connections and says nothing; when it goes on, it does what it was asked
+// meanwhile.
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -395,7 +402,10 @@ func TestUnstarted(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	s := start(t, gearmantest.WithVersion("2.0.0"), gearmantest.WithHandlePrefix("H:x"), gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) }))
+	s := start(
+		t, gearmantest.WithVersion("2.0.0"), gearmantest.WithHandlePrefix("H:x"),
+		gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) }),
+	)
 	c := dial(t, s)
 	if _, err := io.WriteString(c.nc, "version\n"); err != nil {
 		t.Fatal(err)
@@ -424,7 +434,9 @@ func TestDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if got := fmt.Sprint(nc.RemoteAddr(), " ", nc.LocalAddr(), " ", nc.LocalAddr().Network()); got != "b:4730 10.1.2.3:0 memory" {
+	if got := fmt.Sprint(
+		nc.RemoteAddr(), " ", nc.LocalAddr(), " ", nc.LocalAddr().Network(),
+	); got != "b:4730 10.1.2.3:0 memory" {
 		t.Errorf("addresses: got %q", got)
 	}
 	if _, err := io.WriteString(nc, "workers\n"); err != nil {
@@ -571,7 +583,8 @@ func TestConcurrent(t *testing.T) {
 	})
 }
 
-// A server with a listener of the caller's is found at that address, also after it refused connections for a while.
+// A server with a listener of the caller's is found at that address, also after it refused
+// connections for a while.
 func TestListener(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -72,8 +72,8 @@ func (s *Server) Function(name string) FunctionStatus {
 	return FunctionStatus{Name: f.name, Total: f.total, Running: f.running, Workers: f.workers}
 }
 
-// Submit adds a background job, as SUBMIT_JOB_BG does but without a connection, and returns its handle. It is empty when the
-// function's queue is full.
+// Submit adds a background job, as SUBMIT_JOB_BG does but without a connection, and returns its
+// handle. It is empty when the function's queue is full.
 func (s *Server) Submit(function, unique string, data []byte) string {
 	s.mu.Lock()
 	defer s.unlock()

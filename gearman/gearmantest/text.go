@@ -24,8 +24,8 @@ type identity struct {
 	verbose string
 }
 
-// text carries out one line of the text protocol, given with its line end, and appends the answer to p.out. It returns false where
-// the server closes the connection instead.
+// text carries out one line of the text protocol, given with its line end, and appends the answer
+// to p.out. It returns false where the server closes the connection instead.
 func (q *queue) text(p *peer, line []byte, me identity) bool {
 	if q.rules.perl {
 		q.perlText(p, line, me)
@@ -69,7 +69,8 @@ func (q *queue) text(p *peer, line []byte, me identity) bool {
 	return true
 }
 
-// split cuts a line at its runs of blanks. Blanks at the start make the command empty, blanks at the end an empty last word.
+// split cuts a line at its runs of blanks. Blanks at the start make the command empty, blanks at
+// the end an empty last word.
 func split(line string) []string {
 	words := make([]string, 0, maxWords+1)
 	for {
@@ -181,7 +182,8 @@ func (q *queue) textCreate(p *peer, words []string, line []byte) bool {
 		p.out = append(p.out, tooFewWords+words[0]+"\r\n"...)
 		return true
 	}
-	// gearmand counts the name with its line end, and takes two bytes off: a bare newline costs the name its last byte.
+	// gearmand counts the name with its line end, and takes two bytes off: a bare newline costs the
+	// name its last byte.
 	name := words[2]
 	if !bytes.HasSuffix(line, []byte("\r\n")) {
 		if name == "" {

@@ -31,8 +31,9 @@ func (q *queue) resetAbilities(p *peer) {
 	}
 }
 
-// unregister requeues the jobs that run under the registration, the last taken first, and removes it. It stays on the function's
-// ring until they are requeued, so that its own connection, when it sleeps, is rung for them.
+// unregister requeues the jobs that run under the registration, the last taken first, and removes
+// it. It stays on the function's ring until they are requeued, so that its own connection, when it
+// sleeps, is rung for them.
 func (q *queue) unregister(r *registration) {
 	for r.held != nil {
 		q.enqueue(r.held)
@@ -67,7 +68,8 @@ func (q *queue) release(j *job) {
 	}
 }
 
-// ring sends NOOP to the function's sleepers, or to as many as the server wakes, and starts after them the next time.
+// ring sends NOOP to the function's sleepers, or to as many as the server wakes, and starts after
+// them the next time.
 func (q *queue) ring(f *function) {
 	if f.next == nil {
 		return
@@ -88,8 +90,8 @@ func (q *queue) ring(f *function) {
 	f.next = r
 }
 
-// take gives the peer its next job, or nil. A line whose jobs are all delayed hides the lines of lower priority behind it, and
-// abandoned jobs that come up are dropped.
+// take gives the peer its next job, or nil. A line whose jobs are all delayed hides the lines of
+// lower priority behind it, and abandoned jobs that come up are dropped.
 func (q *queue) take(p *peer) *job {
 	if q.rules.two {
 		return q.take2(p)
@@ -102,8 +104,9 @@ func (q *queue) take(p *peer) *job {
 			continue
 		}
 		if q.rules.roundRobin {
-			// gearmand moves the function to the end before it looks, and so looks at nothing behind it: when all its jobs are
-			// delayed, the answer is NO_JOB whatever the other functions hold.
+			// gearmand moves the function to the end before it looks, and so looks at nothing
+			// behind it: when all its jobs are delayed, the answer is NO_JOB whatever the other
+			// functions hold.
 			p.regs.remove(n)
 			p.regs.pushBack(n)
 		}
@@ -142,9 +145,10 @@ func (q *queue) assign(r *registration, j *job) {
 	r.fn.running++
 }
 
-// runnable says whether PRE_SLEEP must ring at once. It looks into every line, also those that take does not reach, and drops
-// abandoned jobs that it meets; because it drops what take gives, it can drop the wrong one: with a delayed job and an abandoned
-// LOW job on one function, a job of another function. gearmand does the same.
+// runnable says whether PRE_SLEEP must ring at once. It looks into every line, also those that take
+// does not reach, and drops abandoned jobs that it meets; because it drops what take gives, it can
+// drop the wrong one: with a delayed job and an abandoned LOW job on one function, a job of another
+// function. gearmand does the same.
 func (q *queue) runnable(p *peer) bool {
 	for {
 		j := q.peek(p)
@@ -173,7 +177,8 @@ func (q *queue) peek(p *peer) *job {
 	return nil
 }
 
-// startAlarm sets the connection's timer for a job that it just took; a job without a timeout takes the timer away.
+// startAlarm sets the connection's timer for a job that it just took; a job without a timeout takes
+// the timer away.
 func (q *queue) startAlarm(p *peer, j *job) {
 	q.clearAlarm(p)
 	if ms := j.worker.timeoutMS; ms > 0 {

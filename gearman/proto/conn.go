@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Conn is a connection on which packets and lines of text travel in both directions. It adds nothing to the order of
-// things: one goroutine may read while another writes, like on a net.Conn.
+// Conn is a connection on which packets and lines of text travel in both directions. It adds
+// nothing to the order of things: one goroutine may read while another writes, like on a net.Conn.
 type Conn struct {
 	nc net.Conn
 	*Reader
@@ -29,10 +29,12 @@ func (c *Conn) Close() error { return c.nc.Close() }
 // SetDeadline bounds all reads and writes to come.
 func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
 
-// Exchange writes request and calls read, which reads what the server answers; all within ctx: when it ends, so do they. After an error the state of the conversation is
-// unknown, so the connection must be closed.
+// Exchange writes request and calls read, which reads what the server answers; all within ctx: when
+// it ends, so do they. After an error the state of the conversation is unknown, so the connection
+// must be closed.
 func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*Conn) error) error {
-	// The connection's own deadline could pass a moment before the context's, and then not be told from a failure.
+	// The connection's own deadline could pass a moment before the context's, and then not be told
+	// from a failure.
 	if err := c.nc.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
@@ -42,7 +44,8 @@ func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*Conn) er
 		err = read(c)
 	}
 	if !stop() && err == nil {
-		// The context ended when all was read: the deadline that it set, or is about to set, would meet the next request.
+		// The context ended when all was read: the deadline that it set, or is about to set, would
+		// meet the next request.
 		err = ctx.Err()
 	}
 	if err != nil && ctx.Err() != nil {

@@ -8,8 +8,8 @@ const HeaderSize = 12
 // Bytes is what arguments are given as: a string, or a slice of what was read.
 type Bytes interface{ ~string | ~[]byte }
 
-// AppendHeader appends a header for a packet whose data has size bytes. With it a packet can be written whose data comes from
-// elsewhere, as from a file.
+// AppendHeader appends a header for a packet whose data has size bytes. With it a packet can be
+// written whose data comes from elsewhere, as from a file.
 func AppendHeader(dst []byte, d Direction, t Type, size uint32) []byte {
 	if d == Response {
 		dst = append(dst, 0, 'R', 'E', 'S')
@@ -26,8 +26,8 @@ func AppendPacket(dst []byte, d Direction, t Type, data []byte) []byte {
 	return append(dst, data...)
 }
 
-// AppendEmpty appends a packet without arguments: RESET_ABILITIES, PRE_SLEEP, GRAB_JOB, GRAB_JOB_UNIQ, GRAB_JOB_ALL, ALL_YOURS
-// as requests, NOOP and NO_JOB as responses.
+// AppendEmpty appends a packet without arguments: RESET_ABILITIES, PRE_SLEEP, GRAB_JOB,
+// GRAB_JOB_UNIQ, GRAB_JOB_ALL, ALL_YOURS as requests, NOOP and NO_JOB as responses.
 func AppendEmpty(dst []byte, d Direction, t Type) []byte { return AppendHeader(dst, d, t, 0) }
 
 func append1[A Bytes](dst []byte, d Direction, t Type, a A) []byte {
@@ -48,7 +48,8 @@ func setSize(dst []byte, mark int) []byte {
 	return dst
 }
 
-// GrowSize raises the size in the header of the packet that starts at mark by n bytes, which are written behind the packet separately.
+// GrowSize raises the size in the header of the packet that starts at mark by n bytes, which are
+// written behind the packet separately.
 func GrowSize(dst []byte, mark, n int) []byte {
 	size := binary.BigEndian.Uint32(dst[mark+8:])
 	binary.BigEndian.PutUint32(dst[mark+8:], size+uint32(n))

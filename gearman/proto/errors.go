@@ -8,7 +8,8 @@ import (
 
 // Errors of the format. All are wrapped with what was read.
 var (
-	// ErrMagic: the stream holds neither a packet of this protocol nor, where one is allowed, a line of text.
+	// ErrMagic: the stream holds neither a packet of this protocol nor, where one is allowed, a
+	// line of text.
 	ErrMagic = errors.New("bad packet magic")
 	// ErrType: the packet's type is not one of the protocol, or not one for its direction.
 	ErrType = errors.New("unexpected packet type")
@@ -24,26 +25,33 @@ var (
 
 // Limits of gearmand 1.1.20, in bytes.
 const (
-	MaxFunction = 8000      // a CAN_DO must fit the server's 8,192-byte buffer, or it closes the connection
-	MaxUnique   = 63        // 64: accepted, but never joined, and the worker's payload is shifted by a NUL; longer: ERROR ARGUMENT_TOO_LARGE
+	MaxFunction = 8000 // a CAN_DO must fit the server's 8,192-byte buffer, or it closes the connection
+	// 64: accepted, but never joined, and the worker's payload is shifted by a NUL; longer: ERROR
+	// ARGUMENT_TOO_LARGE
+	MaxUnique   = 63
 	MaxHandle   = 63        // longer ones get no answer at all
 	MaxClientID = 127       // the server cuts the rest
 	MaxTextLine = 8191      // with its newline; longer closes the connection
 	MaxData     = 1<<32 - 1 // by format
 )
 
-// CheckFunction says whether a name can be used for a function. White space and control bytes are refused: a NUL would end the
-// argument, a newline would fake rows of the server's status, and blanks make its list of workers ambiguous.
+// CheckFunction says whether a name can be used for a function. White space and control bytes are
+// refused: a NUL would end the argument, a newline would fake rows of the server's status, and
+// blanks make its list of workers ambiguous.
 func CheckFunction(name string) error {
 	if name == "" {
 		return fmt.Errorf("%w: the function name is empty", ErrName)
 	}
 	if len(name) > MaxFunction {
-		return fmt.Errorf("%w: the function name has %d bytes, the server takes at most %d", ErrName, len(name), MaxFunction)
+		return fmt.Errorf(
+			"%w: the function name has %d bytes, the server takes at most %d", ErrName, len(name), MaxFunction,
+		)
 	}
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c == 0x7f {
-			return fmt.Errorf("%w: function name %.80q holds white space or a control byte at offset %d", ErrName, name, i)
+			return fmt.Errorf(
+				"%w: function name %.80q holds white space or a control byte at offset %d", ErrName, name, i,
+			)
 		}
 	}
 	return nil
@@ -52,7 +60,10 @@ func CheckFunction(name string) error {
 // CheckUnique says whether a key can be used as the unique key of a job. The empty key means none.
 func CheckUnique(unique string) error {
 	if len(unique) > MaxUnique {
-		return fmt.Errorf("%w: the unique key has %d bytes, the server takes at most %d (hash longer keys)", ErrName, len(unique), MaxUnique)
+		return fmt.Errorf(
+			"%w: the unique key has %d bytes, the server takes at most %d (hash longer keys)", ErrName, len(unique),
+			MaxUnique,
+		)
 	}
 	if i := strings.IndexByte(unique, 0); i >= 0 {
 		return fmt.Errorf("%w: the unique key holds a NUL byte at offset %d", ErrName, i)
@@ -74,7 +85,8 @@ func CheckHandle(handle string) error {
 	return nil
 }
 
-// CheckClientID says whether an id can be set: white space in it would break the rows of the server's list of workers.
+// CheckClientID says whether an id can be set: white space in it would break the rows of the
+// server's list of workers.
 func CheckClientID(id string) error {
 	if id == "" {
 		return fmt.Errorf("%w: the client id is empty", ErrName)

@@ -8,8 +8,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReader reads whatever comes as packets and lines, in two ways that must agree, and asserts that what was read is what was there,
-// and that what decodes encodes to the same bytes.
+// FuzzReader reads whatever comes as packets and lines, in two ways that must agree, and asserts
+// that what was read is what was there, and that what decodes encodes to the same bytes.
 func FuzzReader(f *testing.F) {
 	var all []byte
 	for _, wire := range packets() {
@@ -21,7 +21,9 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("\x00REQ\x00\x00\x00\x10\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		limits := Limits{Packet: 1 << 16, Line: 1 << 10}
-		fast, slow := NewReader(bytes.NewReader(in), limits), NewReader(iotest.OneByteReader(bytes.NewReader(in)), limits)
+		fast, slow := NewReader(bytes.NewReader(in), limits), NewReader(
+			iotest.OneByteReader(bytes.NewReader(in)), limits,
+		)
 		var wire []byte // what was read, encoded again
 		for {
 			text, err := fast.IsText()
@@ -100,8 +102,8 @@ func checkPacket(t *testing.T, p Packet) {
 		}
 		return
 	}
-	// Encoding is canonical where the wire isn't: numbers lose leading zeros, ERROR gains a separator, a stray NUL goes. What it gives
-	// must then be stable.
+	// Encoding is canonical where the wire isn't: numbers lose leading zeros, ERROR gains a
+	// separator, a stray NUL goes. What it gives must then be stable.
 	second, err := NewReader(bytes.NewReader(again), Limits{}).Next()
 	if err != nil {
 		t.Fatalf("%s %q: own encoding does not parse: %v", p, p.Data, err)
@@ -127,11 +129,14 @@ func numeric(t Type) bool {
 	return t.NumArgs() == 1 && t != TypeEchoReq && t != TypeEchoRes
 }
 
-// FuzzRows parses a line as each kind of row, and asserts that a row which parses says what the line says.
+// FuzzRows parses a line as each kind of row, and asserts that a row which parses says what the
+// line says.
 func FuzzRows(f *testing.F) {
 	for _, line := range []string{
-		"alpha\t5\t1\t1", "tab\tname\t0\t0\t1", "f\t1\t2\t3\t4", "H:vm:1\t0\t1\t0", "38 127.0.0.1 my id : f g", "6 127.0.0.1 - : ",
-		"OK 1.1.20+ds", "OK 2.2.0", "v1.130.1", "ERR UNKNOWN_COMMAND Unknown+server+command", ".", "f\t0\t-1\t0", "H:vm:1\tkey\t2",
+		"alpha\t5\t1\t1", "tab\tname\t0\t0\t1", "f\t1\t2\t3\t4", "H:vm:1\t0\t1\t0", "38 127.0.0.1 my id : f g",
+		"6 127.0.0.1 - : ",
+		"OK 1.1.20+ds", "OK 2.2.0", "v1.130.1", "ERR UNKNOWN_COMMAND Unknown+server+command", ".", "f\t0\t-1\t0",
+		"H:vm:1\tkey\t2",
 	} {
 		f.Add([]byte(line))
 	}
@@ -157,10 +162,14 @@ func FuzzRows(f *testing.F) {
 				t.Fatalf("%q: functions lose bytes of %q", line, row.List())
 			}
 		}
-		if row, err := ParseUniqueRow(line, true); err == nil && string(row.Handle)+"\t"+string(row.Unique) != string(line) {
+		if row, err := ParseUniqueRow(
+			line, true,
+		); err == nil && string(row.Handle)+"\t"+string(row.Unique) != string(line) {
 			t.Fatalf("%q gave %+v", line, row)
 		}
-		if v := ParseVersion(string(line)); v.Dialect == Unknown && v.AtLeast(0, 0, 0) || !bytes.HasSuffix(line, []byte(v.Text)) {
+		if v := ParseVersion(string(line)); v.Dialect == Unknown && v.AtLeast(0, 0, 0) || !bytes.HasSuffix(
+			line, []byte(v.Text),
+		) {
 			t.Fatalf("%q gave %+v", line, v)
 		}
 		if r, ok := ParseReply(line); ok == (r == Reply{}) {

@@ -1,6 +1,7 @@
 package proto
 
-// AppendOption appends OPTION_REQ (as a request) or OPTION_RES (as a response). The one known option is "exceptions".
+// AppendOption appends OPTION_REQ (as a request) or OPTION_RES (as a response). The one known
+// option is "exceptions".
 func AppendOption[O Bytes](dst []byte, d Direction, option O) []byte {
 	if d == Response {
 		return append1(dst, d, TypeOptionRes, option)

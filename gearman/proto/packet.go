@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Packet is one packet of the binary protocol. Data is a slice of what was read: it is valid until the reader's next call.
+// Packet is one packet of the binary protocol. Data is a slice of what was read: it is valid until
+// the reader's next call.
 type Packet struct {
 	Dir  Direction
 	Type Type
@@ -18,8 +19,8 @@ func (p Packet) Append(dst []byte) []byte { return AppendPacket(dst, p.Dir, p.Ty
 // String names the packet for logs: its type and size, never its content.
 func (p Packet) String() string { return fmt.Sprintf("%s %s (%d bytes)", p.Dir, p.Type, len(p.Data)) }
 
-// Args appends the packet's arguments to dst, the data of types that carry any last, and says if there are too few. With a dst of
-// capacity 8 nothing is allocated.
+// Args appends the packet's arguments to dst, the data of types that carry any last, and says if
+// there are too few. With a dst of capacity 8 nothing is allocated.
 func (p Packet) Args(dst [][]byte) ([][]byte, error) {
 	n := p.Type.NumArgs()
 	rest := p.Data
@@ -60,9 +61,9 @@ func cut(rest *[]byte, ok *bool) []byte {
 	return arg
 }
 
-// Arg gives the single argument of CAN_DO, CANT_DO, SET_CLIENT_ID, GET_STATUS, GET_STATUS_UNIQUE, JOB_CREATED, WORK_FAIL, OPTION_REQ,
-// OPTION_RES, ECHO_REQ and ECHO_RES. A NUL at the end is taken off, except off echoed data: gearmand sends one in the WORK_FAIL that
-// it makes of an exception.
+// Arg gives the single argument of CAN_DO, CANT_DO, SET_CLIENT_ID, GET_STATUS, GET_STATUS_UNIQUE,
+// JOB_CREATED, WORK_FAIL, OPTION_REQ, OPTION_RES, ECHO_REQ and ECHO_RES. A NUL at the end is taken
+// off, except off echoed data: gearmand sends one in the WORK_FAIL that it makes of an exception.
 func (p Packet) Arg() ([]byte, error) {
 	if p.Type.NumArgs() != 1 {
 		return nil, p.errType("a packet with one argument")
@@ -77,8 +78,8 @@ func (p Packet) Arg() ([]byte, error) {
 	return arg, nil
 }
 
-// leadingUint reads the digits that b starts with: Perl's server leaves the progress of a job empty until there is one, and passes on
-// what a worker wrote.
+// leadingUint reads the digits that b starts with: Perl's server leaves the progress of a job empty
+// until there is one, and passes on what a worker wrote.
 func leadingUint(b []byte) uint64 {
 	end := 0
 	for end < len(b) && b[end] >= '0' && b[end] <= '9' {

@@ -225,15 +225,17 @@ func TestMalformedPackets(t *testing.T) {
 		limits Limits
 		want   error
 	}{
-		"nothing":                 {in: nil, want: io.EOF},
-		"half a header":           {in: header(Request, TypeCanDo, 1)[:7], want: io.ErrUnexpectedEOF},
-		"header without data":     {in: header(Request, TypeCanDo, 1), want: io.ErrUnexpectedEOF},
-		"cut in data":             {in: AppendCanDo(nil, "resize")[:15], want: io.ErrUnexpectedEOF},
-		"bad magic":               {in: []byte("\x00XXX\x00\x00\x00\x01\x00\x00\x00\x00"), want: ErrMagic},
-		"text":                    {in: []byte("ERR UNKNOWN_COMMAND x\r\n"), want: ErrMagic},
-		"type 0":                  {in: header(Response, 0, 0), want: ErrType},
-		"type 43":                 {in: header(Response, 43, 0), want: ErrType},
-		"larger than limit":       {in: header(Request, TypeEchoReq, 11), limits: Limits{Packet: 10}, want: ErrTooLarge},
+		"nothing":             {in: nil, want: io.EOF},
+		"half a header":       {in: header(Request, TypeCanDo, 1)[:7], want: io.ErrUnexpectedEOF},
+		"header without data": {in: header(Request, TypeCanDo, 1), want: io.ErrUnexpectedEOF},
+		"cut in data":         {in: AppendCanDo(nil, "resize")[:15], want: io.ErrUnexpectedEOF},
+		"bad magic":           {in: []byte("\x00XXX\x00\x00\x00\x01\x00\x00\x00\x00"), want: ErrMagic},
+		"text":                {in: []byte("ERR UNKNOWN_COMMAND x\r\n"), want: ErrMagic},
+		"type 0":              {in: header(Response, 0, 0), want: ErrType},
+		"type 43":             {in: header(Response, 43, 0), want: ErrType},
+		"larger than limit": {
+			in: header(Request, TypeEchoReq, 11), limits: Limits{Packet: 10}, want: ErrTooLarge,
+		},
 		"4 GiB announced, 1 came": {in: append(header(Request, TypeEchoReq, 200<<20), 'x'), want: io.ErrUnexpectedEOF},
 	}
 	for name, tt := range tests {

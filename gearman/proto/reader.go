@@ -10,10 +10,11 @@ import (
 
 // Limits bound what a Reader takes from its peer. Zero fields mean the defaults.
 type Limits struct {
-	// Packet is the largest data of a packet in bytes that Next and Peek keep in memory (default 256 MiB).
-	// What is streamed with Read has no limit.
+	// Packet is the largest data of a packet in bytes that Next and Peek keep in memory (default
+	// 256 MiB). What is streamed with Read has no limit.
 	Packet int
-	// Line is the longest line of text in bytes, with its newline (default 1 MiB: a worker's row lists its functions).
+	// Line is the longest line of text in bytes, with its newline (default 1 MiB: a worker's row
+	// lists its functions).
 	Line int
 }
 
@@ -51,7 +52,8 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 // Buffered is the number of bytes that were read from the stream and not yet handed out.
 func (r *Reader) Buffered() int { return r.w - r.r }
 
-// HasPacket says whether the next packet is complete in memory, so that Next returns it without waiting.
+// HasPacket says whether the next packet is complete in memory, so that Next returns it without
+// waiting.
 func (r *Reader) HasPacket() bool {
 	have := r.w - r.r - int(r.rest)
 	if have < HeaderSize {
@@ -61,7 +63,8 @@ func (r *Reader) HasPacket() bool {
 	return uint64(have-HeaderSize) >= uint64(size)
 }
 
-// IsText waits for the next byte and says whether it starts a line of text; packets start with a NUL.
+// IsText waits for the next byte and says whether it starts a line of text; packets start with a
+// NUL.
 func (r *Reader) IsText() (bool, error) {
 	if err := r.skipRest(); err != nil {
 		return false, err
@@ -103,8 +106,8 @@ type Header struct {
 	Size uint32 // of the data, in bytes
 }
 
-// ReadHeader reads a packet's header only. The data can then be looked at with Peek, read in pieces with Read, or skipped by
-// calling ReadHeader or Next again.
+// ReadHeader reads a packet's header only. The data can then be looked at with Peek, read in pieces
+// with Read, or skipped by calling ReadHeader or Next again.
 func (r *Reader) ReadHeader() (Header, error) {
 	if err := r.skipRest(); err != nil {
 		return Header{}, err
@@ -121,8 +124,9 @@ func (r *Reader) ReadHeader() (Header, error) {
 	return h, nil
 }
 
-// DecodeHeader decodes the first HeaderSize bytes of b. A type that is not one of the protocol is an error, since what follows can't
-// be trusted either; whether it may travel in the packet's direction is for the caller to see ([Type.SentBy]).
+// DecodeHeader decodes the first HeaderSize bytes of b. A type that is not one of the protocol is
+// an error, since what follows can't be trusted either; whether it may travel in the packet's
+// direction is for the caller to see ([Type.SentBy]).
 func DecodeHeader(b []byte) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, io.ErrUnexpectedEOF
@@ -144,7 +148,8 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// typeUnused is numbered in the protocol and has no meaning; gearmand answers it with an ERROR and reads on.
+// typeUnused is numbered in the protocol and has no meaning; gearmand answers it with an ERROR and
+// reads on.
 const typeUnused Type = 5
 
 // Next reads the next packet as a whole. Data of the packet before that was left unread is skipped.
@@ -169,7 +174,8 @@ func (r *Reader) Next() (Packet, error) {
 // Rest is how many bytes of the current packet's data are still unread.
 func (r *Reader) Rest() int64 { return int64(r.rest) }
 
-// Peek returns the next n bytes of the current packet's data, or all of them if there are fewer, without taking them.
+// Peek returns the next n bytes of the current packet's data, or all of them if there are fewer,
+// without taking them.
 func (r *Reader) Peek(n int) ([]byte, error) {
 	n = int(min(int64(n), int64(r.rest)))
 	if n > r.limits.Packet {
@@ -230,8 +236,8 @@ func (r *Reader) skipRest() error {
 	return nil
 }
 
-// need fills the buffer until it holds n unread bytes. first tells that none of the current packet or line was read: there an end of
-// the stream is no accident.
+// need fills the buffer until it holds n unread bytes. first tells that none of the current packet
+// or line was read: there an end of the stream is no accident.
 func (r *Reader) need(n int, first bool) error {
 	for r.w-r.r < n {
 		if r.err != nil {

@@ -14,7 +14,8 @@ import (
 func TestTextAndBinaryMixed(t *testing.T) {
 	t.Parallel()
 	in := bytes.Join([][]byte{
-		[]byte("OK 1.1.20+ds\n"), AppendEcho(nil, Response, "hi"), []byte("OK\r\n.\n"), AppendEmpty(nil, Response, TypeNoop),
+		[]byte("OK 1.1.20+ds\n"), AppendEcho(nil, Response, "hi"), []byte("OK\r\n.\n"),
+		AppendEmpty(nil, Response, TypeNoop),
 	}, nil)
 	r := NewReader(iotest.HalfReader(bytes.NewReader(in)), Limits{})
 	var got []string
@@ -78,7 +79,9 @@ func TestStreamedData(t *testing.T) {
 	payload := bytes.Repeat([]byte("0123456789"), 30_000)
 	in := AppendJobAssignUniq(nil, "H:h:1", "f", "u", payload)
 	in = AppendEmpty(in, Response, TypeNoJob)
-	for name, src := range map[string]io.Reader{"all": bytes.NewReader(in), "bytes": iotest.OneByteReader(bytes.NewReader(in))} {
+	for name, src := range map[string]io.Reader{
+		"all": bytes.NewReader(in), "bytes": iotest.OneByteReader(bytes.NewReader(in)),
+	} {
 		r := NewReader(src, Limits{Packet: 100})
 		h, err := r.ReadHeader()
 		if err != nil || h.Type != TypeJobAssignUniq {

@@ -10,8 +10,9 @@ func AppendCanDo[F Bytes](dst []byte, function F) []byte {
 	return append1(dst, Request, TypeCanDo, function)
 }
 
-// AppendCanDoTimeout appends CAN_DO_TIMEOUT. Servers since 1.1.19 read milliseconds, older ones seconds; gearmand raises what is
-// below a second, and hands the job to another worker on expiry without telling anybody.
+// AppendCanDoTimeout appends CAN_DO_TIMEOUT. Servers since 1.1.19 read milliseconds, older ones
+// seconds; gearmand raises what is below a second, and hands the job to another worker on expiry
+// without telling anybody.
 func AppendCanDoTimeout[F Bytes](dst []byte, function F, timeout time.Duration) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeCanDoTimeout, 0)
@@ -21,7 +22,8 @@ func AppendCanDoTimeout[F Bytes](dst []byte, function F, timeout time.Duration) 
 	return setSize(dst, mark)
 }
 
-// AppendCantDo appends CANT_DO. The server requeues at once any job of the function that the connection works on.
+// AppendCantDo appends CANT_DO. The server requeues at once any job of the function that the
+// connection works on.
 func AppendCantDo[F Bytes](dst []byte, function F) []byte {
 	return append1(dst, Request, TypeCantDo, function)
 }

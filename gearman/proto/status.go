@@ -19,7 +19,8 @@ func AppendStatusRes(dst []byte, s Status) []byte {
 	return setSize(appendStatus(dst, s), mark)
 }
 
-// AppendStatusResUnique appends STATUS_RES_UNIQUE: the status of a unique key and how many clients wait for it.
+// AppendStatusResUnique appends STATUS_RES_UNIQUE: the status of a unique key and how many clients
+// wait for it.
 func AppendStatusResUnique(dst []byte, s Status) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Response, TypeStatusResUnique, 0)

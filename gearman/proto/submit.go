@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// AppendSubmit appends SUBMIT_JOB or one of its kin with the same arguments (background, high, low). An empty unique means none;
-// "-" means that the server takes the data for the key.
+// AppendSubmit appends SUBMIT_JOB or one of its kin with the same arguments (background, high,
+// low). An empty unique means none; "-" means that the server takes the data for the key.
 func AppendSubmit[F, U, D Bytes](dst []byte, t Type, function F, unique U, data D) []byte {
 	dst = AppendHeader(dst, Request, t, uint32(len(function)+len(unique)+len(data)+2))
 	dst = append(dst, function...)
@@ -30,9 +30,11 @@ func AppendSubmitEpoch[F, U, D Bytes](dst []byte, function F, unique U, at time.
 	return setSize(dst, mark)
 }
 
-// AppendSubmitReduce appends SUBMIT_REDUCE_JOB or SUBMIT_REDUCE_JOB_BACKGROUND. The aggregate field is not in the protocol's
-// documentation, but gearmand waits for it.
-func AppendSubmitReduce[F, U, R, A, D Bytes](dst []byte, t Type, function F, unique U, reducer R, aggregate A, data D) []byte {
+// AppendSubmitReduce appends SUBMIT_REDUCE_JOB or SUBMIT_REDUCE_JOB_BACKGROUND. The aggregate field
+// is not in the protocol's documentation, but gearmand waits for it.
+func AppendSubmitReduce[F, U, R, A, D Bytes](
+	dst []byte, t Type, function F, unique U, reducer R, aggregate A, data D,
+) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, t, 0)
 	dst = append(dst, function...)
@@ -50,7 +52,8 @@ func AppendSubmitReduce[F, U, R, A, D Bytes](dst []byte, t Type, function F, uni
 // Schedule is the cron-like time of SUBMIT_JOB_SCHED, each field in decimal or empty.
 type Schedule[A Bytes] struct{ Minute, Hour, Day, Month, Weekday A }
 
-// AppendSubmitSched appends SUBMIT_JOB_SCHED, which the protocol documents and no known server takes.
+// AppendSubmitSched appends SUBMIT_JOB_SCHED, which the protocol documents and no known server
+// takes.
 func AppendSubmitSched[F, U, A, D Bytes](dst []byte, function F, unique U, s Schedule[A], data D) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeSubmitJobSched, 0)
@@ -107,7 +110,8 @@ func (p Packet) Submission() (Submission, error) {
 		s.Reducer, s.Aggregate = cut(&rest, &ok), cut(&rest, &ok)
 	case TypeSubmitJobSched:
 		s.Schedule = Schedule[[]byte]{
-			Minute: cut(&rest, &ok), Hour: cut(&rest, &ok), Day: cut(&rest, &ok), Month: cut(&rest, &ok), Weekday: cut(&rest, &ok),
+			Minute: cut(&rest, &ok), Hour: cut(&rest, &ok), Day: cut(&rest, &ok), Month: cut(&rest, &ok),
+			Weekday: cut(&rest, &ok),
 		}
 	}
 	if !ok {

@@ -9,7 +9,8 @@ import (
 // EndOfRows is the line that ends an answer of several rows.
 const EndOfRows = "."
 
-// StatusRow is a row of the answer to "status". Names may hold tabs and blanks, so rows are read from the right.
+// StatusRow is a row of the answer to "status". Names may hold tabs and blanks, so rows are read
+// from the right.
 type StatusRow struct {
 	Function []byte
 	Total    uint64 // queued, running, delayed, and cancelled jobs that no worker has come across yet
@@ -77,8 +78,9 @@ type UniqueRow struct {
 	Unique []byte // may be empty, and hold tabs
 }
 
-// ParseUniqueRow reads a row of "show unique jobs" without its newline. Until gearmand 2.2.0 it is the key alone, from there on the job's
-// handle and a tab come first ([Version.UniqueWithHandle]); the row doesn't say which, and a key can look like the other form.
+// ParseUniqueRow reads a row of "show unique jobs" without its newline. Until gearmand 2.2.0 it is
+// the key alone, from there on the job's handle and a tab come first ([Version.UniqueWithHandle]);
+// the row doesn't say which, and a key can look like the other form.
 func ParseUniqueRow(line []byte, withHandle bool) (UniqueRow, error) {
 	if !withHandle {
 		return UniqueRow{Unique: line}, nil
@@ -98,8 +100,8 @@ type WorkerRow struct {
 	list []byte // the functions, divided by blanks
 }
 
-// ParseWorkerRow reads a row of "workers" without its newline. The id ends at the first " :", so that an id without blanks is
-// always read right, whatever the functions are called.
+// ParseWorkerRow reads a row of "workers" without its newline. The id ends at the first " :", so
+// that an id without blanks is always read right, whatever the functions are called.
 func ParseWorkerRow(line []byte) (WorkerRow, error) {
 	fd, rest, ok := bytes.Cut(line, space)
 	n, numeric := parseInt(fd)
@@ -132,8 +134,8 @@ var (
 	idEnd = []byte(" :")
 )
 
-// Functions calls yield for each registered function, in the server's order, more than once if it was registered more than once. A
-// name with a blank in it comes as several.
+// Functions calls yield for each registered function, in the server's order, more than once if it
+// was registered more than once. A name with a blank in it comes as several.
 func (w WorkerRow) Functions(yield func(function []byte) bool) {
 	for rest := w.list; len(rest) > 0; {
 		name, tail, _ := bytes.Cut(rest, space)
@@ -147,7 +149,8 @@ func (w WorkerRow) Functions(yield func(function []byte) bool) {
 // List is the row's list of functions as the server sent it.
 func (w WorkerRow) List() []byte { return w.list }
 
-// cutRight takes the last tab-separated field off line; ok turns false for good once one is missing.
+// cutRight takes the last tab-separated field off line; ok turns false for good once one is
+// missing.
 func cutRight(line *[]byte, ok *bool) []byte {
 	i := bytes.LastIndexByte(*line, '\t')
 	if i < 0 {
@@ -174,8 +177,8 @@ type Reply struct {
 	Err   *ServerError
 }
 
-// ParseReply reads a one-line answer without its line end; ok is false where it is neither OK nor ERR, as Perl's server answers
-// "version".
+// ParseReply reads a one-line answer without its line end; ok is false where it is neither OK nor
+// ERR, as Perl's server answers "version".
 func ParseReply(line []byte) (r Reply, ok bool) {
 	word, rest, _ := bytes.Cut(line, space)
 	switch string(word) {
@@ -183,7 +186,9 @@ func ParseReply(line []byte) (r Reply, ok bool) {
 		return Reply{OK: true, Value: string(rest)}, true
 	case "ERR":
 		code, text, _ := bytes.Cut(rest, space)
-		return Reply{Err: &ServerError{Code: string(code), Text: string(bytes.ReplaceAll(text, []byte{'+'}, space))}}, true
+		return Reply{
+			Err: &ServerError{Code: string(code), Text: string(bytes.ReplaceAll(text, []byte{'+'}, space))},
+		}, true
 	}
 	return Reply{}, false
 }
@@ -191,11 +196,14 @@ func ParseReply(line []byte) (r Reply, ok bool) {
 // maxWords is how many words gearmand takes in a line of text.
 const maxWords = 5
 
-// CheckCommand says whether a text command can be sent: gearmand closes the connection on lines of MaxTextLine bytes or more and on more than
-// five words, and a line end would start another command. line is without its own.
+// CheckCommand says whether a text command can be sent: gearmand closes the connection on lines of
+// MaxTextLine bytes or more and on more than five words, and a line end would start another
+// command. line is without its own.
 func CheckCommand(line string) error {
 	if len(line) > MaxTextLine-2 {
-		return fmt.Errorf("%w: the command has %d bytes, the server takes at most %d", ErrName, len(line), MaxTextLine-2)
+		return fmt.Errorf(
+			"%w: the command has %d bytes, the server takes at most %d", ErrName, len(line), MaxTextLine-2,
+		)
 	}
 	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
 		return fmt.Errorf("%w: the command holds a line end or NUL at offset %d", ErrName, i)

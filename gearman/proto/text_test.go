@@ -14,9 +14,13 @@ func TestStatusRows(t *testing.T) {
 		want StatusRow
 		bad  bool
 	}{
-		"resize\t5\t1\t2":               {want: StatusRow{Function: []byte("resize"), Total: 5, Running: 1, Workers: 2}},
-		"tab\tname\t0\t0\t1":            {want: StatusRow{Function: []byte("tab\tname"), Workers: 1}},
-		"name with space\t0\t-1\t1":     {want: StatusRow{Function: []byte("name with space"), Running: -1, Workers: 1}},
+		"resize\t5\t1\t2": {
+			want: StatusRow{Function: []byte("resize"), Total: 5, Running: 1, Workers: 2},
+		},
+		"tab\tname\t0\t0\t1": {want: StatusRow{Function: []byte("tab\tname"), Workers: 1}},
+		"name with space\t0\t-1\t1": {
+			want: StatusRow{Function: []byte("name with space"), Running: -1, Workers: 1},
+		},
 		"\t0\t0\t1":                     {want: StatusRow{Function: []byte{}, Workers: 1}},
 		"\xff\xfe\x01\t0\t0\t1":         {want: StatusRow{Function: []byte("\xff\xfe\x01"), Workers: 1}},
 		".\t0\t0\t0":                    {want: StatusRow{Function: []byte(".")}},
@@ -42,7 +46,9 @@ func TestStatusRows(t *testing.T) {
 func TestOtherRows(t *testing.T) {
 	t.Parallel()
 	prio, err := ParsePriorityRow([]byte("al\tpha\t1\t2\t3\t4"))
-	if diff := check.Diff(PriorityRow{Function: []byte("al\tpha"), High: 1, Normal: 2, Low: 3, Workers: 4}, prio); diff != "" || err != nil {
+	if diff := check.Diff(
+		PriorityRow{Function: []byte("al\tpha"), High: 1, Normal: 2, Low: 3, Workers: 4}, prio,
+	); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	job, err := ParseJobRow([]byte("H:vm:2\t3\t1\t0"))

@@ -5,8 +5,8 @@ import "strconv"
 // Type is the type of a binary packet.
 type Type uint32
 
-// The packet types. The comment gives the direction (C client, W worker, S server) and the arguments; "+ data" is an
-// opaque last argument that may hold any byte.
+// The packet types. The comment gives the direction (C client, W worker, S server) and the
+// arguments; "+ data" is an opaque last argument that may hold any byte.
 const (
 	TypeCanDo           Type = 1  // W->S: function
 	TypeCantDo          Type = 2  // W->S: function
@@ -41,7 +41,8 @@ const (
 	TypeSubmitJobHighBG Type = 32 // C->S: function, unique + data
 	TypeSubmitJobLow    Type = 33 // C->S: function, unique + data
 	TypeSubmitJobLowBG  Type = 34 // C->S: function, unique + data
-	TypeSubmitJobSched  Type = 35 // C->S: function, unique, minute, hour, day, month, weekday + data (no known server takes it)
+	// C->S: function, unique, minute, hour, day, month, weekday + data (no known server takes it)
+	TypeSubmitJobSched  Type = 35
 	TypeSubmitJobEpoch  Type = 36 // C->S: function, unique, epoch + data
 	TypeSubmitReduceJob Type = 37 // C->S: function, unique, reducer, aggregate + data
 	TypeSubmitReduceBG  Type = 38 // C->S: function, unique, reducer, aggregate + data
@@ -53,7 +54,8 @@ const (
 	maxArgs                  = 8
 )
 
-// A spec says how the data of a packet is divided: args NUL-separated arguments, of which the last runs to the end.
+// A spec says how the data of a packet is divided: args NUL-separated arguments, of which the last
+// runs to the end.
 type spec struct {
 	name string
 	args int
@@ -154,7 +156,8 @@ func (t Type) IsBackground() bool {
 	return false
 }
 
-// IsFinal says whether t ends a job (for WORK_EXCEPTION this is gearmand's rule; Perl's server waits for a WORK_FAIL).
+// IsFinal says whether t ends a job (for WORK_EXCEPTION this is gearmand's rule; Perl's server
+// waits for a WORK_FAIL).
 func (t Type) IsFinal() bool {
 	return t == TypeWorkComplete || t == TypeWorkFail || t == TypeWorkException
 }

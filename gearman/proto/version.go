@@ -38,8 +38,9 @@ type Version struct {
 	numbers [3]int // the first three of Text
 }
 
-// ParseVersion reads the answer to "version". gearmand says "OK 1.1.20", Perl's server "v1.130.1"; packagers add what they like behind the
-// numbers ("OK 1.1.20+ds"). Whatever starts otherwise is of an Unknown dialect.
+// ParseVersion reads the answer to "version". gearmand says "OK 1.1.20", Perl's server "v1.130.1";
+// packagers add what they like behind the numbers ("OK 1.1.20+ds"). Whatever starts otherwise is of
+// an Unknown dialect.
 func ParseVersion(line string) Version {
 	text, d := line, Perl
 	if r, ok := ParseReply([]byte(line)); ok && r.OK {
@@ -57,7 +58,8 @@ func ParseVersion(line string) Version {
 	return Version{Text: text, Dialect: d, numbers: numbers}
 }
 
-// versionNumbers reads up to three numbers with dots between them off the start of s; there must be two at least.
+// versionNumbers reads up to three numbers with dots between them off the start of s; there must be
+// two at least.
 func versionNumbers(s string) (n [3]int, ok bool) {
 	for i := range n {
 		end := 0
@@ -77,8 +79,8 @@ func versionNumbers(s string) (n [3]int, ok bool) {
 	return n, true
 }
 
-// AtLeast says whether the server's version is major.minor.patch or later, by its numbers alone: 1.1.20+ds is 1.1.20. It is false for an
-// Unknown dialect.
+// AtLeast says whether the server's version is major.minor.patch or later, by its numbers alone:
+// 1.1.20+ds is 1.1.20. It is false for an Unknown dialect.
 func (v Version) AtLeast(major, minor, patch int) bool {
 	if v.Dialect == Unknown {
 		return false
@@ -86,8 +88,10 @@ func (v Version) AtLeast(major, minor, patch int) bool {
 	return slices.CompareFunc(v.numbers[:], []int{major, minor, patch}, cmp.Compare[int]) >= 0
 }
 
-// UniqueWithHandle says whether the rows of "show unique jobs" start with the job's handle, as they do from gearmand 2.2.0 on.
+// UniqueWithHandle says whether the rows of "show unique jobs" start with the job's handle, as they
+// do from gearmand 2.2.0 on.
 func (v Version) UniqueWithHandle() bool { return v.Dialect == Gearmand2 && v.AtLeast(2, 2, 0) }
 
-// Requeues says whether the server gives the job of a lost connection to another worker. Perl's server fails it instead.
+// Requeues says whether the server gives the job of a lost connection to another worker. Perl's
+// server fails it instead.
 func (d Dialect) Requeues() bool { return d != Perl }

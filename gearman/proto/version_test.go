@@ -86,7 +86,8 @@ func TestDialects(t *testing.T) {
 		name     string
 		requeues bool
 	}{
-		Unknown: {"unknown", true}, Gearmand: {"gearmand", true}, Gearmand2: {"gearmand 2", true}, Perl: {"Gearman::Server", false},
+		Unknown: {"unknown", true}, Gearmand: {"gearmand", true}, Gearmand2: {"gearmand 2", true},
+		Perl: {"Gearman::Server", false},
 	} {
 		if d.String() != want.name || d.Requeues() != want.requeues {
 			t.Errorf("%d: %q, requeues: %v, want %+v", d, d, d.Requeues(), want)

@@ -10,8 +10,8 @@ func AppendWork[H, D Bytes](dst []byte, d Direction, t Type, handle H, data D) [
 	return append2(dst, d, t, handle, data)
 }
 
-// AppendWorkHeader appends the start of what AppendWork appends, up to data of size bytes that follow from elsewhere.
-// The handle and size must stay within 4 GiB - 1 together.
+// AppendWorkHeader appends the start of what AppendWork appends, up to data of size bytes that
+// follow from elsewhere. The handle and size must stay within 4 GiB - 1 together.
 func AppendWorkHeader[H Bytes](dst []byte, d Direction, t Type, handle H, size int64) []byte {
 	dst = AppendHeader(dst, d, t, uint32(int64(len(handle))+1+size))
 	dst = append(dst, handle...)
@@ -23,7 +23,8 @@ func AppendWorkFail[H Bytes](dst []byte, d Direction, handle H) []byte {
 	return append1(dst, d, TypeWorkFail, handle)
 }
 
-// AppendWorkStatus appends WORK_STATUS. Servers pass the two on as they are and keep them as 32-bit numbers.
+// AppendWorkStatus appends WORK_STATUS. Servers pass the two on as they are and keep them as 32-bit
+// numbers.
 func AppendWorkStatus[H Bytes](dst []byte, d Direction, handle H, numerator, denominator uint64) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, d, TypeWorkStatus, 0)
@@ -40,7 +41,8 @@ type Work struct {
 	Type   Type
 	Handle []byte
 	Data   []byte // none for WORK_FAIL and WORK_STATUS
-	// Numerator and Denominator are the text of WORK_STATUS, as the worker wrote it: servers pass on what is no number, too.
+	// Numerator and Denominator are the text of WORK_STATUS, as the worker wrote it: servers pass
+	// on what is no number, too.
 	Numerator, Denominator []byte
 }
 
@@ -67,7 +69,8 @@ func (p Packet) Work() (Work, error) {
 	return w, nil
 }
 
-// Progress reads the numbers of a WORK_STATUS; ok is false where the worker didn't send whole numbers.
+// Progress reads the numbers of a WORK_STATUS; ok is false where the worker didn't send whole
+// numbers.
 func (w Work) Progress() (numerator, denominator uint64, ok bool) {
 	n, ok1 := parseUint(w.Numerator)
 	d, ok2 := parseUint(w.Denominator)

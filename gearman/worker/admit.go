@@ -8,18 +8,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Slots lets at most n jobs of the function run at once: only n of the worker's slots register it. n of 0 or less, or
-// above Options.Concurrency, means all of them.
+// Slots lets at most n jobs of the function run at once: only n of the worker's slots register it.
+// n of 0 or less, or above Options.Concurrency, means all of them.
 func Slots(n int) Option { return func(f *function) { f.slots = n } }
 
 // AllSlots puts a function back on all its slots: see Admit.
 const AllSlots = -1
 
-// Admit sets on how many slots functions are registered from now on: AllSlots, or a number, of which 0 takes the
-// functions off the job servers. Which slots these are is chosen anew at each call, idle ones first. Connections stay
-// open, a job that runs is not touched, and a job that a server is handing out at the moment still comes.
+// Admit sets on how many slots functions are registered from now on: AllSlots, or a number, of
+// which 0 takes the functions off the job servers. Which slots these are is chosen anew at each
+// call, idle ones first. Connections stay open, a job that runs is not touched, and a job that a
+// server is handing out at the moment still comes.
 //
-// A worker that can't run a function's jobs for the moment takes itself off, so that the jobs go to workers that can.
+// A worker that can't run a function's jobs for the moment takes itself off, so that the jobs go to
+// workers that can.
 func (w *Worker) Admit(slots int, names ...string) error {
 	for _, name := range names {
 		if w.functions[w.o.Prefix+name] == nil {
@@ -60,16 +62,16 @@ func (w *Worker) choose(f *function, n int) []int {
 	return all[:min(n, len(all))]
 }
 
-// allows tells whether a slot is one of those that f may have by its limit. The limits of several functions use
-// different slots as far as there are enough.
+// allows tells whether a slot is one of those that f may have by its limit. The limits of several
+// functions use different slots as far as there are enough.
 func (w *Worker) allows(f *function, slot int) bool {
 	n := len(w.slots)
 	return f.slots <= 0 || f.slots >= n || (slot-f.firstSlot%n+n)%n < f.slots
 }
 
-// registrationOf lists the functions that a slot registers, in order, and the number of the admission that says so.
-// gearmand 1.1 serves the function that was registered last, as long as it has jobs; so that none of them starves,
-// each slot begins with another one.
+// registrationOf lists the functions that a slot registers, in order, and the number of the
+// admission that says so. gearmand 1.1 serves the function that was registered last, as long as it
+// has jobs; so that none of them starves, each slot begins with another one.
 func (w *Worker) registrationOf(slot int) ([]*function, uint64) {
 	w.admission.Lock()
 	defer w.admission.Unlock()
@@ -86,11 +88,14 @@ func (w *Worker) registrationOf(slot int) ([]*function, uint64) {
 // turnAfter is how long a connection that runs jobs keeps the order of its functions.
 const turnAfter = time.Second
 
-// turn changes the order of a connection's functions from time to time, in a worker with fewer slots than functions: the
-// function that the server prefers would else be the only one that is served while it has jobs. The caller drives the slot
-// and is about to ask for a job, so none is in flight.
+// turn changes the order of a connection's functions from time to time, in a worker with fewer
+// slots than functions: the function that the server prefers would else be the only one that is
+// served while it has jobs. The caller drives the slot and is about to ask for a job, so none is in
+// flight.
 func (s *slot) turn(l *link) {
-	if len(s.w.slots) >= len(s.w.order) || slices.ContainsFunc(s.w.order, func(f *function) bool { return f.serverTimeout > 0 }) {
+	if len(s.w.slots) >= len(s.w.order) || slices.ContainsFunc(
+		s.w.order, func(f *function) bool { return f.serverTimeout > 0 },
+	) {
 		return // CAN_DO_TIMEOUT must not be sent twice over a connection
 	}
 	now := time.Now()
@@ -129,8 +134,9 @@ func (s *slot) hasJob() bool {
 	return slices.ContainsFunc(s.conns, func(c *conn) bool { return c.link != nil && c.link.state == working })
 }
 
-// reregister brings the registrations of the slot's connections up to date. Its caller drives the slot, so no request
-// for a job is outstanding and no job is in flight: RESET_ABILITIES would requeue one.
+// reregister brings the registrations of the slot's connections up to date. Its caller drives the
+// slot, so no request for a job is outstanding and no job is in flight: RESET_ABILITIES would
+// requeue one.
 func (s *slot) reregister() {
 	fns, admission := s.w.registrationOf(s.id)
 	var stale []*link
@@ -138,7 +144,8 @@ func (s *slot) reregister() {
 	s.admission = admission
 	for _, c := range s.conns {
 		l := c.link
-		if l == nil || l.admission == admission || l.state == working || l.state == grabbing || l.state == parked || l.state == broken {
+		if l == nil || l.admission == admission || l.state == working || l.state == grabbing || l.state == parked ||
+			l.state == broken {
 			continue
 		}
 		l.admission, l.registered = admission, fns

@@ -32,7 +32,9 @@ func TestAdmit(t *testing.T) {
 			ran.Add(1)
 			return nil, nil
 		}
-		inBubble(t, Options{Concurrency: 4}, []*gearmantest.Server{s}, map[string]Handler{"f": slow, "other": reverse}, func(w *Worker) {
+		inBubble(t, Options{Concurrency: 4}, []*gearmantest.Server{s}, map[string]Handler{
+			"f": slow, "other": reverse,
+		}, func(w *Worker) {
 			time.Sleep(time.Second)
 			s.Submit("f", "", nil)
 			time.Sleep(time.Second)
@@ -76,7 +78,9 @@ func TestAdmitOutlivesConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
-		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": reverse}, func(w *Worker) {
+		inBubble(t, Options{
+			Concurrency: 2,
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": reverse}, func(w *Worker) {
 			time.Sleep(time.Second)
 			admit(t, w, 0, "f")
 			s.CloseConnections()
@@ -170,21 +174,27 @@ func TestSlotsLimitAFunction(t *testing.T) {
 	})
 }
 
-// gearmand 1.1 serves the function that a connection registered last for as long as it has jobs. Each slot begins with
-// another one, so that none starves.
+// gearmand 1.1 serves the function that a connection registered last for as long as it has jobs.
+// Each slot begins with another one, so that none starves.
 func TestLastingLoadStarvesNoFunction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 		var ran [2]atomic.Int64
 		count := func(i int) Handler {
-			return func(context.Context, *Job) ([]byte, error) { ran[i].Add(1); time.Sleep(time.Second); return nil, nil }
+			return func(context.Context, *Job) ([]byte, error) {
+				ran[i].Add(1)
+				time.Sleep(time.Second)
+				return nil, nil
+			}
 		}
 		for range 1000 {
 			s.Submit("a", "", nil)
 			s.Submit("b", "", nil)
 		}
-		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"a": count(0), "b": count(1)}, func(*Worker) {
+		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{
+			"a": count(0), "b": count(1),
+		}, func(*Worker) {
 			time.Sleep(100 * time.Second)
 			if a, b := ran[0].Load(), ran[1].Load(); a < 50 || b < 50 {
 				t.Errorf("%d jobs of a and %d of b ran", a, b)
@@ -194,7 +204,8 @@ func TestLastingLoadStarvesNoFunction(t *testing.T) {
 	})
 }
 
-// A worker with fewer slots than functions changes their order from time to time, with no job in flight: each job runs once.
+// A worker with fewer slots than functions changes their order from time to time, with no job in
+// flight: each job runs once.
 func TestLastingLoadStarvesNoFunctionOfOneSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +235,9 @@ func TestLastingLoadStarvesNoFunctionOfOneSlot(t *testing.T) {
 			if n := requests(s, proto.TypeResetAbilities); n < 90 || n > 101 {
 				t.Errorf("the order was changed %d times in 100 s", n)
 			}
-			if left := s.Function("a").Total + s.Function("b").Total + s.Function("c").Total; all+int(left) < 3000 || all+int(left) > 3001 {
+			if left := s.Function(
+				"a",
+			).Total + s.Function("b").Total + s.Function("c").Total; all+int(left) < 3000 || all+int(left) > 3001 {
 				t.Errorf("%d jobs ran and %d are left, of 3000", all, left)
 			}
 			s.Refuse() // the rest would take minutes
@@ -241,9 +254,12 @@ func TestMaxJobs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, other := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730")), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
+				s, other := gearmantest.NewServer(
+					gearmantest.InMemory("10.0.0.1:4730"),
+				), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
 				w, err := New(Options{
-					Servers: []string{s.Addr(), other.Addr()}, Dialer: gearmantest.Dialer(s, other), Concurrency: tc.concurrency, MaxJobs: 5,
+					Servers: []string{s.Addr(), other.Addr()}, Dialer: gearmantest.Dialer(s, other),
+					Concurrency: tc.concurrency, MaxJobs: 5,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -268,7 +284,9 @@ func TestMaxJobs(t *testing.T) {
 				if err := w.Run(context.Background()); err != nil {
 					t.Error(err)
 				}
-				if left := s.Function("f").Total + other.Function("f").Total; ran.Load() != int64(5+tc.requeue) || left != 15 {
+				if left := s.Function(
+					"f",
+				).Total + other.Function("f").Total; ran.Load() != int64(5+tc.requeue) || left != 15 {
 					t.Errorf("%d jobs ran and %d are left, want %d and 15", ran.Load(), left, 5+tc.requeue)
 				}
 				s.Close()
@@ -281,10 +299,13 @@ func TestMaxJobs(t *testing.T) {
 func TestStopWhenEmpty(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, other := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730")), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
+		s, other := gearmantest.NewServer(
+			gearmantest.InMemory("10.0.0.1:4730"),
+		), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
 		other.Refuse()
 		w, err := New(Options{
-			Servers: []string{s.Addr(), other.Addr()}, Dialer: gearmantest.Dialer(s, other), Concurrency: 3, StopWhenEmpty: true,
+			Servers: []string{s.Addr(), other.Addr()}, Dialer: gearmantest.Dialer(s, other), Concurrency: 3,
+			StopWhenEmpty: true,
 		})
 		if err != nil {
 			t.Fatal(err)

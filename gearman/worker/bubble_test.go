@@ -17,7 +17,10 @@ import (
 )
 
 // inBubble runs a worker against in-memory servers, where time passes only when all wait.
-func inBubble(t *testing.T, o Options, servers []*gearmantest.Server, handlers map[string]Handler, f func(w *Worker), opts ...Option) {
+func inBubble(
+	t *testing.T, o Options, servers []*gearmantest.Server, handlers map[string]Handler, f func(w *Worker),
+	opts ...Option,
+) {
 	t.Helper()
 	if o.Dialer == nil {
 		o.Dialer = gearmantest.Dialer(servers...)
@@ -70,7 +73,8 @@ func TestSleepingConnectionAsksAgain(t *testing.T) {
 	})
 }
 
-// A delayed job with a LOW job of its function behind it makes the server ring at once for what it doesn't give out.
+// A delayed job with a LOW job of its function behind it makes the server ring at once for what it
+// doesn't give out.
 func TestWakeUpsForNothingAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,12 +146,15 @@ func TestBackOffWhileTheServerIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
-		inBubble(t, Options{Concurrency: 4}, []*gearmantest.Server{s}, map[string]Handler{"f": reverse}, func(w *Worker) {
+		inBubble(t, Options{
+			Concurrency: 4,
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": reverse}, func(w *Worker) {
 			time.Sleep(time.Second)
 			s.Refuse()
 			s.CloseConnections()
 			time.Sleep(10 * time.Minute)
-			// From 100 ms, doubled up to 30 s, less up to half: 9 attempts to the cap, then one in 15 to 30 s.
+			// From 100 ms, doubled up to 30 s, less up to half: 9 attempts to the cap, then one in
+			// 15 to 30 s.
 			if n := w.Status().Servers[0].Reconnects; n < 4*20 || n > 4*60 {
 				t.Errorf("%d attempts of 4 slots in 10 minutes", n)
 			}
@@ -185,7 +192,9 @@ func TestFaultsEndInAReconnectAndNoLostJob(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 				var ran atomic.Int64
 				count := func(context.Context, *Job) ([]byte, error) { ran.Add(1); return nil, nil }
-				inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": count}, func(*Worker) {
+				inBubble(t, Options{
+					Concurrency: 2,
+				}, []*gearmantest.Server{s}, map[string]Handler{"f": count}, func(*Worker) {
 					time.Sleep(time.Second)
 					s.SetFault(fault)
 					if name == "drop on registration" || name == "drop on version" || name == "error to registration" {
@@ -210,12 +219,22 @@ func TestLingerAndClientID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
-		o := Options{Concurrency: 3, Linger: 5 * time.Second, ClientID: func(slot int) string { return fmt.Sprint("slot", slot) }}
-		w, err := New(Options{Servers: []string{s.Addr()}, Dialer: s.DialContext, Concurrency: o.Concurrency, Linger: o.Linger, ClientID: o.ClientID})
+		o := Options{
+			Concurrency: 3, Linger: 5 * time.Second,
+			ClientID: func(slot int) string { return fmt.Sprint("slot", slot) },
+		}
+		w, err := New(
+			Options{
+				Servers: []string{s.Addr()}, Dialer: s.DialContext, Concurrency: o.Concurrency, Linger: o.Linger,
+				ClientID: o.ClientID,
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Handle("f", func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Minute); return nil, nil }); err != nil {
+		if err := w.Handle(
+			"f", func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Minute); return nil, nil },
+		); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)
@@ -243,7 +262,8 @@ func TestLingerAndClientID(t *testing.T) {
 	})
 }
 
-// Something is sent over the connection of a job that takes long, and the stop after it still waits for its own echo.
+// Something is sent over the connection of a job that takes long, and the stop after it still waits
+// for its own echo.
 func TestKeepAliveWhileAJobRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -272,9 +292,14 @@ func TestDropOnDisconnect(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 		var outcome atomic.Value
 		var cause atomic.Value
-		o := Options{DropOnDisconnect: true, Hooks: Hooks{JobDone: func(_ *Job, d Done) { outcome.CompareAndSwap(nil, d.Outcome) }}}
+		o := Options{
+			DropOnDisconnect: true,
+			Hooks:            Hooks{JobDone: func(_ *Job, d Done) { outcome.CompareAndSwap(nil, d.Outcome) }},
+		}
 		first := true
-		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, _ *Job) ([]byte, error) {
+		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(
+			ctx context.Context, _ *Job,
+		) ([]byte, error) {
 			if !first {
 				return nil, nil
 			}
@@ -304,7 +329,8 @@ func TestDropOnDisconnect(t *testing.T) {
 	})
 }
 
-// A handler that ends its goroutine fails its job and costs the worker nothing; also when the reading was passed on, in a long job.
+// A handler that ends its goroutine fails its job and costs the worker nothing; also when the
+// reading was passed on, in a long job.
 func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

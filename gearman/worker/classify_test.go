@@ -21,14 +21,19 @@ func TestClassify(t *testing.T) {
 		err  error
 		want gearman.JobError
 	}{
-		"an error":   {t.Context(), errors.New("broken"), gearman.JobError{Reason: "failed", Message: "broken"}},
-		"a panic":    {t.Context(), &PanicError{Value: 1}, gearman.JobError{Reason: "panic", Message: "handler panicked: 1", Crashed: true}},
+		"an error": {t.Context(), errors.New("broken"), gearman.JobError{Reason: "failed", Message: "broken"}},
+		"a panic": {
+			t.Context(), &PanicError{Value: 1},
+			gearman.JobError{Reason: "panic", Message: "handler panicked: 1", Crashed: true},
+		},
 		"a time-out": {late, errors.New("cut"), gearman.JobError{Reason: "timeout", Message: "cut", TimedOut: true}},
 		"one that says all": {
-			late, &gearman.JobError{Reason: "r", Message: "m", Permanent: true}, gearman.JobError{Reason: "r", Message: "m", Permanent: true},
+			late, &gearman.JobError{Reason: "r", Message: "m", Permanent: true},
+			gearman.JobError{Reason: "r", Message: "m", Permanent: true},
 		},
 		"one that says nothing": {
-			t.Context(), fmt.Errorf("resize: %w", &gearman.JobError{}), gearman.JobError{Reason: "failed", Message: "resize: the job failed"},
+			t.Context(), fmt.Errorf("resize: %w", &gearman.JobError{}),
+			gearman.JobError{Reason: "failed", Message: "resize: the job failed"},
 		},
 		"an exception": {
 			t.Context(), &gearman.JobError{Exception: boom},

@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is a slot's way to one server, over as many connections after each other as it takes. run is its goroutine.
+// conn is a slot's way to one server, over as many connections after each other as it takes. run is
+// its goroutine.
 type conn struct {
 	w      *Worker
 	slot   *slot
@@ -124,7 +125,8 @@ func (c *conn) run() {
 	}
 }
 
-// open connects, registers and waits for the server to answer, so that a hung server never counts as one to be asked.
+// open connects, registers and waits for the server to answer, so that a hung server never counts
+// as one to be asked.
 func (c *conn) open(ctx context.Context) (*link, error) {
 	nc, err := c.w.dialer.Connect(ctx, c.server.ep)
 	if err != nil {
@@ -138,7 +140,9 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	}
 	l.pass = time.AfterFunc(time.Hour, l.look)
 	l.pass.Stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout),
+	)
 	defer cancel()
 	l.registered, l.admission = c.w.registrationOf(c.slot.id)
 	if err := l.in.Exchange(ctx, c.registration(l.registered), l.readRegistration); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// DeadLetter describes a job that has failed for good. The payload of a job of a dead letter function is this as one
-// line of JSON, a newline, and the payload of the job that failed.
+// DeadLetter describes a job that has failed for good. The payload of a job of a dead letter
+// function is this as one line of JSON, a newline, and the payload of the job that failed.
 type DeadLetter struct {
 	Version      int       `json:"v"` // 1
 	Function     string    `json:"function"`
@@ -97,8 +97,8 @@ func lastOf(s string, n int) string {
 	return s[at:]
 }
 
-// deadLetter describes a job that has failed for good, and is the key under which that is submitted: the same for the
-// same job, so that one that is submitted twice is there once.
+// deadLetter describes a job that has failed for good, and is the key under which that is
+// submitted: the same for the same job, so that one that is submitted twice is there once.
 func (j *Job) deadLetter(e *gearman.JobError, runs int, worker string) (front []byte, key string, err error) {
 	ident, err := j.ident()
 	if err != nil {
@@ -106,7 +106,8 @@ func (j *Job) deadLetter(e *gearman.JobError, runs int, worker string) (front []
 	}
 	d := DeadLetter{
 		Version: 1, Function: j.fn.name, Attempts: runs, Reason: e.Reason, Message: firstOf(e.Message, mostMessage),
-		Stderr: lastOf(string(bytes.ToValidUTF8(e.Detail, []byte("\uFFFD"))), mostDetail), Server: j.server, Handle: j.handle,
+		Stderr: lastOf(string(bytes.ToValidUTF8(e.Detail, []byte("\uFFFD"))), mostDetail), Server: j.server,
+		Handle:   j.handle,
 		FailedAt: time.Now().UTC().Truncate(time.Second), Worker: worker,
 	}
 	if unique := string(j.Key()); utf8.ValidString(unique) {

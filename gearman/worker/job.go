@@ -16,7 +16,8 @@ import (
 // ErrJobDone is returned by calls on a job that has ended.
 var ErrJobDone = errors.New("the job has ended")
 
-// Job is a job in work. Its methods may be called from several goroutines until the handler has returned.
+// Job is a job in work. Its methods may be called from several goroutines until the handler has
+// returned.
 type Job struct {
 	handle     string
 	unique     string  // as the server has it
@@ -62,8 +63,9 @@ func (j *Job) ID() gearman.JobID { return gearman.JobID{Server: j.server, Handle
 // Handle is the server's name for the job, unique on that server.
 func (j *Job) Handle() string { return j.handle }
 
-// Key is the unique key that the client gave the job. It is empty if there is none, or if the server doesn't tell (Perl's).
-// At later attempts than the first a key of more than some 50 bytes is a hash of it.
+// Key is the unique key that the client gave the job. It is empty if there is none, or if the
+// server doesn't tell (Perl's). At later attempts than the first a key of more than some 50 bytes
+// is a hash of it.
 func (j *Job) Key() gearman.Key {
 	if strings.HasPrefix(j.key, madeIdent) && j.attempt > 1 {
 		return ""
@@ -71,8 +73,8 @@ func (j *Job) Key() gearman.Key {
 	return gearman.Key(j.key)
 }
 
-// Identity is what the attempts of a job have in common, from the second one on also of a job without a key. It is empty
-// for the first attempt of a job without a key.
+// Identity is what the attempts of a job have in common, from the second one on also of a job
+// without a key. It is empty for the first attempt of a job without a key.
 func (j *Job) Identity() string {
 	if j.key == "-" {
 		return ""
@@ -95,14 +97,17 @@ func (j *Job) Slot() int { return j.slot }
 // Size is the size of the payload in bytes.
 func (j *Job) Size() int64 { return j.size }
 
-// Payload is what the client sent with the job, which the handler may keep and change. It is nil if it was spooled.
+// Payload is what the client sent with the job, which the handler may keep and change. It is nil if
+// it was spooled.
 func (j *Job) Payload() []byte { return j.payload }
 
-// Spool is the file that the payload was written to, at its start and open for reading, or nil if the payload is in memory. The worker
-// removes it when the job has ended; its name may be gone already, so pass the file, not the name.
+// Spool is the file that the payload was written to, at its start and open for reading, or nil if
+// the payload is in memory. The worker removes it when the job has ended; its name may be gone
+// already, so pass the file, not the name.
 func (j *Job) Spool() *os.File { return j.spool }
 
-// Reader reads the payload from its start, wherever it is. Readers of one job are independent of each other and of Spool's position.
+// Reader reads the payload from its start, wherever it is. Readers of one job are independent of
+// each other and of Spool's position.
 func (j *Job) Reader() *io.SectionReader {
 	if j.spool != nil {
 		return io.NewSectionReader(j.spool, 0, j.size)
@@ -113,9 +118,10 @@ func (j *Job) Reader() *io.SectionReader {
 // CanRequeue says whether ErrRequeue makes this job's server give it to another worker.
 func (j *Job) CanRequeue() bool { return j.version.Dialect.Requeues() }
 
-// ResultFrom makes the job's result what r gives, size bytes, instead of what the handler returns. It is sent when the handler has returned a
-// nil error, without being held in memory, and closed then if it is an io.Closer. A result that falls short drops the
-// connection, which requeues the job.
+// ResultFrom makes the job's result what r gives, size bytes, instead of what the handler returns.
+// It is sent when the handler has returned a nil error, without being held in memory, and closed
+// then if it is an io.Closer. A result that falls short drops the connection, which requeues the
+// job.
 func (j *Job) ResultFrom(r io.Reader, size int64) error {
 	if err := checkSize(size); err != nil {
 		return err

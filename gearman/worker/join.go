@@ -7,12 +7,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// ErrJoined is in Done.Err of a run whose connection was lost and whose job the server then gave to another slot of this
-// worker. That slot did not run the job again: it waited for this run, and sent its outcome.
+// ErrJoined is in Done.Err of a run whose connection was lost and whose job the server then gave to
+// another slot of this worker. That slot did not run the job again: it waited for this run, and
+// sent its outcome.
 var ErrJoined = errors.New("the outcome of the job is sent by the slot to which the server gave the job again")
 
-// underway are the jobs that run in a worker. A server that loses the connection of a running job gives the job to somebody
-// else, which may be another slot of the same worker. A job must not run twice at once in one process.
+// underway are the jobs that run in a worker. A server that loses the connection of a running job
+// gives the job to somebody else, which may be another slot of the same worker. A job must not run
+// twice at once in one process.
 type underway struct {
 	mu sync.Mutex
 	by map[gearman.JobID]*Job
@@ -20,8 +22,8 @@ type underway struct {
 
 func (r *underway) init() { r.by = make(map[gearman.JobID]*Job) }
 
-// enter records that a job is about to run, or returns the run of the same job that is under way. If takes is set, the
-// outcome of that run becomes the job's.
+// enter records that a job is about to run, or returns the run of the same job that is under way.
+// If takes is set, the outcome of that run becomes the job's.
 func (r *underway) enter(job *Job, takes bool) (other *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,11 +44,13 @@ func (r *underway) enter(job *Job, takes bool) (other *Job) {
 	return other
 }
 
-// isSame reports whether two jobs with the same handle are one. A server that was restarted may give a handle anew. It was
-// not if some connection to it has been open all the time; and jobs with the same key are one to the server, too. Where the
-// server watches over the time, it gives the job again because this run takes too long.
+// isSame reports whether two jobs with the same handle are one. A server that was restarted may
+// give a handle anew. It was not if some connection to it has been open all the time; and jobs with
+// the same key are one to the server, too. Where the server watches over the time, it gives the job
+// again because this run takes too long.
 func (j *Job) isSame(other *Job) bool {
-	return j.fn == other.fn && j.fn.serverTimeout == 0 && j.unique == other.unique && j.size == other.size && (j.hasKey() || j.epoch == other.epoch)
+	return j.fn == other.fn && j.fn.serverTimeout == 0 && j.unique == other.unique && j.size == other.size &&
+		(j.hasKey() || j.epoch == other.epoch)
 }
 
 // end hands the outcome of a job that has run to the job that waits for it.
@@ -81,7 +85,8 @@ func (r *underway) leave(job, other *Job) {
 	}
 }
 
-// runOrJoin runs a job, unless it runs in another slot already: then it waits for that run and returns its outcome.
+// runOrJoin runs a job, unless it runs in another slot already: then it waits for that run and
+// returns its outcome.
 func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte, error) {
 	r := &s.w.runs
 	takes := !s.w.o.DropOnDisconnect // with it the other run is being canceled
@@ -90,7 +95,10 @@ func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte,
 		if other == nil {
 			return run()
 		}
-		s.w.o.Logger.Info("The job server gave a job again that still runs here: its outcome is awaited", "job", job.ID().String(), "slot", s.id)
+		s.w.o.Logger.Info(
+			"The job server gave a job again that still runs here: its outcome is awaited", "job", job.ID().String(),
+			"slot", s.id,
+		)
 		select {
 		case <-other.settled:
 		case <-l.down:

@@ -80,7 +80,8 @@ func toEnd(t *testing.T, dial gearman.DialFunc) (all []string) {
 	return all
 }
 
-// submitForeground submits a job and returns what its client is told until its end, or an error as the last.
+// submitForeground submits a job and returns what its client is told until its end, or an error as
+// the last.
 func submitForeground(t *testing.T, dial gearman.DialFunc, key string, addr ...string) <-chan string {
 	t.Helper()
 	nc, err := dial(t.Context(), "tcp", strings.Join(addr, ""))
@@ -92,7 +93,9 @@ func submitForeground(t *testing.T, dial gearman.DialFunc, key string, addr ...s
 	go func() {
 		defer close(told)
 		defer client.Close()
-		err := client.Exchange(context.Background(), proto.AppendSubmit(nil, proto.TypeSubmitJob, "f", key, "x"), func(c *proto.Conn) error {
+		err := client.Exchange(context.Background(), proto.AppendSubmit(
+			nil, proto.TypeSubmitJob, "f", key, "x",
+		), func(c *proto.Conn) error {
 			for {
 				p, err := c.Next()
 				if err != nil {
@@ -154,8 +157,8 @@ func (e *ends) count(joined bool, o Outcome) (n int) {
 	return n
 }
 
-// A job whose connection is cut while it runs, and which the server gives to another slot of the same worker, runs once;
-// its client gets the outcome of that run.
+// A job whose connection is cut while it runs, and which the server gives to another slot of the
+// same worker, runs once; its client gets the outcome of that run.
 func TestJobRunsOnceThoughItsConnectionIsCut(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -223,7 +226,9 @@ func TestJobRunsOnceThoughGearmandLostIt(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	joined := make(chan struct{})
 	awaited := logged{"its outcome is awaited", make(chan struct{}, 1)}
-	w, err := New(Options{Servers: []string{server.Addr}, Concurrency: 2, Dialer: c.dialContext, Logger: slog.New(slog.NewTextHandler(awaited, nil)), Hooks: Hooks{
+	w, err := New(Options{Servers: []string{server.Addr}, Concurrency: 2, Dialer: c.dialContext, Logger: slog.New(
+		slog.NewTextHandler(awaited, nil),
+	), Hooks: Hooks{
 		JobDone: func(_ *Job, d Done) {
 			if d.Joined && d.Outcome == Complete {
 				close(joined)
@@ -273,12 +278,14 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 		change func(first, second *Job)
 		want   bool
 	}{
-		"the same":                          {func(_, _ *Job) {}, true},
-		"another handle":                    {func(_, b *Job) { b.handle = "H:a:2" }, false},
-		"another server":                    {func(_, b *Job) { b.server = "t" }, false},
-		"another function":                  {func(_, b *Job) { b.fn = g }, false},
-		"another size":                      {func(_, b *Job) { b.size = 4 }, false},
-		"the server gave its time up":       {func(a, b *Job) { a.fn = &function{serverTimeout: time.Second}; b.fn = a.fn }, false},
+		"the same":         {func(_, _ *Job) {}, true},
+		"another handle":   {func(_, b *Job) { b.handle = "H:a:2" }, false},
+		"another server":   {func(_, b *Job) { b.server = "t" }, false},
+		"another function": {func(_, b *Job) { b.fn = g }, false},
+		"another size":     {func(_, b *Job) { b.size = 4 }, false},
+		"the server gave its time up": {
+			func(a, b *Job) { a.fn = &function{serverTimeout: time.Second}; b.fn = a.fn }, false,
+		},
 		"the server may have restarted":     {func(_, b *Job) { b.epoch = 2 }, false},
 		"it may, but the key is the same":   {func(a, b *Job) { a.unique, b.unique, b.epoch = "k", "k", 2 }, true},
 		"another key":                       {func(a, b *Job) { a.unique, b.unique = "k", "l" }, false},
@@ -305,7 +312,8 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 	}
 }
 
-// A worker that drops jobs whose connection is lost runs them again, but only when the first run has ended.
+// A worker that drops jobs whose connection is lost runs them again, but only when the first run
+// has ended.
 func TestDroppedJobsRunOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -328,7 +336,10 @@ func TestDroppedJobsRunOneAfterTheOther(t *testing.T) {
 			c.cut()
 			time.Sleep(time.Minute)
 			if got := <-end; got != "WORK_COMPLETE result" || ran.Load() != 2 || most.Load() != 1 {
-				t.Errorf("the client is told %q after %d runs, %d at once; want 2 one after the other", got, ran.Load(), most.Load())
+				t.Errorf(
+					"the client is told %q after %d runs, %d at once; want 2 one after the other", got, ran.Load(),
+					most.Load(),
+				)
 			}
 		})
 	})

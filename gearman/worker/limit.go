@@ -2,9 +2,9 @@ package worker
 
 import "sync"
 
-// quota counts the jobs of a worker that ends by itself: after a number of jobs (Options.MaxJobs), or when the job
-// servers have no more (Options.StopWhenEmpty). For the first, each request for a job needs a ticket, so that no more
-// jobs are taken than are to be run.
+// quota counts the jobs of a worker that ends by itself: after a number of jobs (Options.MaxJobs),
+// or when the job servers have no more (Options.StopWhenEmpty). For the first, each request for a
+// job needs a ticket, so that no more jobs are taken than are to be run.
 type quota struct {
 	mu       sync.Mutex
 	limited  bool
@@ -85,8 +85,8 @@ func (l *quota) addDone() (last bool) {
 	return l.done >= l.max
 }
 
-// hadNone records that a server had no job, and stops the worker if that now holds for each server and no job runs:
-// one that ended meanwhile may have submitted others.
+// hadNone records that a server had no job, and stops the worker if that now holds for each server
+// and no job runs: one that ended meanwhile may have submitted others.
 func (w *Worker) hadNone(s *server) {
 	if w.quota.empty == nil {
 		return

@@ -17,9 +17,10 @@ const (
 	mostPerLook = 100                    // so that many jobs of one function don't hold the others up
 )
 
-// mover brings the jobs of one server whose time has come from the function in which they wait to their own. It has a
-// connection of its own and registers one function at a time, only while it asks: two functions with nothing but
-// delayed jobs on one connection can hang gearmand 2, and a worker that sleeps on such a function is woken for nothing.
+// mover brings the jobs of one server whose time has come from the function in which they wait to
+// their own. It has a connection of its own and registers one function at a time, only while it
+// asks: two functions with nothing but delayed jobs on one connection can hang gearmand 2, and a
+// worker that sleeps on such a function is woken for nothing.
 type mover struct {
 	w      *Worker
 	server *server
@@ -184,10 +185,14 @@ func (m *mover) grab(request []byte) (job *waiter, err error) {
 	return job, err
 }
 
-// move submits a job to its own function, and completes it where it waited once that is confirmed. A server that takes
-// no more jobs of the function now is asked again, with the job in hand: giving it back would count as an attempt.
+// move submits a job to its own function, and completes it where it waited once that is confirmed.
+// A server that takes no more jobs of the function now is asked again, with the job in hand: giving
+// it back would count as an attempt.
 func (m *mover) move(f *function, job *waiter) error {
-	sub := &submission{function: f.wire, key: job.unique, body: io.NewSectionReader(bytes.NewReader(job.data), 0, int64(len(job.data)))}
+	sub := &submission{
+		function: f.wire, key: job.unique,
+		body: io.NewSectionReader(bytes.NewReader(job.data), 0, int64(len(job.data))),
+	}
 	for {
 		err := m.w.side(m.server.ep).submit(m.w.conns, sub)
 		if err == nil {

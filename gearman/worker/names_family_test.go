@@ -36,7 +36,8 @@ func (h *hosts) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, 
 	return out, nil
 }
 
-// A name with addresses of both families stands for one job server: the other family is used where the first refuses, and the server is met once.
+// A name with addresses of both families stands for one job server: the other family is used where
+// the first refuses, and the server is met once.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]string{"four": "192.0.2.1:4730", "six": "[2001:db8::1]:4730"} {
@@ -47,8 +48,13 @@ func TestOtherFamily(t *testing.T) {
 				defer s.Close()
 				s.Submit("f", "", nil)
 				ran := make(chan string, 10)
-				o := Options{Servers: []string{"localhost"}, Resolver: &hosts{of: map[string][]string{"localhost": {"2001:db8::1", "192.0.2.1"}}}}
-				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
+				o := Options{
+					Servers:  []string{"localhost"},
+					Resolver: &hosts{of: map[string][]string{"localhost": {"2001:db8::1", "192.0.2.1"}}},
+				}
+				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(
+					_ context.Context, j *Job,
+				) ([]byte, error) {
 					ran <- j.Server()
 					return nil, nil
 				}}, func(w *Worker) {
@@ -79,9 +85,14 @@ func TestEachNameForItself(t *testing.T) {
 		defer a.Close()
 		defer b.Close()
 		names := &hosts{of: map[string][]string{"good": {"192.0.2.1"}, "unknown": nil}}
-		o := Options{Servers: []string{"hangs", "unknown", "good"}, Resolver: names, ResolveInterval: 3 * time.Second, ConnectTimeout: time.Minute}
+		o := Options{
+			Servers: []string{"hangs", "unknown", "good"}, Resolver: names, ResolveInterval: 3 * time.Second,
+			ConnectTimeout: time.Minute,
+		}
 		ran := make(chan string, 10)
-		inBubble(t, o, []*gearmantest.Server{a, b}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
+		inBubble(t, o, []*gearmantest.Server{
+			a, b,
+		}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
 			ran <- j.Server()
 			return nil, nil
 		}}, func(*Worker) {
@@ -93,7 +104,10 @@ func TestEachNameForItself(t *testing.T) {
 			names.mu.Unlock()
 			b.Submit("f", "", nil)
 			if got := <-ran; got != b.Addr() || time.Since(begin) > 10*time.Second {
-				t.Errorf("the second job ran from %s after %v, want the good name's new address after 3 s", got, time.Since(begin))
+				t.Errorf(
+					"the second job ran from %s after %v, want the good name's new address after 3 s", got,
+					time.Since(begin),
+				)
 			}
 		})
 	})

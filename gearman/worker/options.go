@@ -15,14 +15,16 @@ import (
 
 // Options of a worker. Only Servers is needed.
 type Options struct {
-	// Servers are the job servers: host, host:port or [IPv6]:port, 4730 being the default port. A name with several addresses is several
-	// job servers, and followed as its addresses change.
+	// Servers are the job servers: host, host:port or [IPv6]:port, 4730 being the default port. A
+	// name with several addresses is several job servers, and followed as its addresses change.
 	Servers []string
 	// Concurrency is how many jobs run at once (default 1).
 	Concurrency int
-	// TLS, where set, encrypts the connections; ServerName defaults to the host that a server was given by.
+	// TLS, where set, encrypts the connections; ServerName defaults to the host that a server was
+	// given by.
 	TLS *tls.Config
-	// Logger takes what the worker has to tell about its connections (default: nothing is logged). Jobs are not logged: see Hooks.
+	// Logger takes what the worker has to tell about its connections (default: nothing is logged).
+	// Jobs are not logged: see Hooks.
 	Logger *slog.Logger
 	// Dialer opens connections (default: TCP with keep-alive probes).
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -30,55 +32,67 @@ type Options struct {
 	Resolver Resolver
 	// ResolveInterval is how often names are looked up again (default 30 s).
 	ResolveInterval time.Duration
-	// ConnectTimeout bounds connecting, the TLS handshake, and the registration that follows (default 5 s each).
+	// ConnectTimeout bounds connecting, the TLS handshake, and the registration that follows
+	// (default 5 s each).
 	ConnectTimeout time.Duration
-	// GrabTimeout is how long a server may be silent when it was asked for a job or is sending one (default 30 s). Then the
-	// connection is dropped, so that a hung server can't keep a slot from the others.
+	// GrabTimeout is how long a server may be silent when it was asked for a job or is sending one
+	// (default 30 s). Then the connection is dropped, so that a hung server can't keep a slot from
+	// the others.
 	GrabTimeout time.Duration
 	// WriteTimeout is how long a server may take nothing of what it is sent (default 30 s).
 	WriteTimeout time.Duration
-	// ReconnectMin and ReconnectMax bound the wait before a lost connection is opened again: doubled with each failure, jittered, and
-	// from the start again once the server has given a job or half a minute has gone well (defaults 100 ms, 30 s).
+	// ReconnectMin and ReconnectMax bound the wait before a lost connection is opened again:
+	// doubled with each failure, jittered, and from the start again once the server has given a job
+	// or half a minute has gone well (defaults 100 ms, 30 s).
 	ReconnectMin, ReconnectMax time.Duration
-	// RegrabMin and RegrabMax bound how long a sleeping connection waits before it asks for a job all the same (defaults 10 s, 30 s): it heals
-	// lost wake-ups, and gearmand doesn't ring when a delayed job falls due.
+	// RegrabMin and RegrabMax bound how long a sleeping connection waits before it asks for a job
+	// all the same (defaults 10 s, 30 s): it heals lost wake-ups, and gearmand doesn't ring when a
+	// delayed job falls due.
 	RegrabMin, RegrabMax time.Duration
-	// KeepAlive is how often something is sent over a connection while its job runs (default 1 min): what lies between cuts
-	// connections on which nothing is sent for long.
+	// KeepAlive is how often something is sent over a connection while its job runs (default 1
+	// min): what lies between cuts connections on which nothing is sent for long.
 	KeepAlive time.Duration
-	// DrainTimeout is how long a soft stop may take before it turns hard (default: as long as it takes).
+	// DrainTimeout is how long a soft stop may take before it turns hard (default: as long as it
+	// takes).
 	DrainTimeout time.Duration
-	// Linger keeps slot 0's connections open for so long after the worker's last job when it stops, so that whoever reads
-	// client ids from the servers sees the last one (default: not at all).
+	// Linger keeps slot 0's connections open for so long after the worker's last job when it stops,
+	// so that whoever reads client ids from the servers sees the last one (default: not at all).
 	Linger time.Duration
-	// MaxJobs, where above 0, stops the worker softly after so many jobs. No more than these are taken from the servers. A
-	// job that goes back to its server, or whose outcome could not be sent, doesn't count.
+	// MaxJobs, where above 0, stops the worker softly after so many jobs. No more than these are
+	// taken from the servers. A job that goes back to its server, or whose outcome could not be
+	// sent, doesn't count.
 	MaxJobs int
-	// StopWhenEmpty stops the worker softly once no job runs and each of its servers has none for it. Delayed jobs that are
-	// not due don't count. A server that can't be reached is waited for.
+	// StopWhenEmpty stops the worker softly once no job runs and each of its servers has none for
+	// it. Delayed jobs that are not due don't count. A server that can't be reached is waited for.
 	StopWhenEmpty bool
-	// ClientID gives the id that a slot's connections show in the servers' lists of workers (default: none). It is asked at each
-	// connect and by RenewClientID, from several goroutines. Ids are at most 127 bytes without white space.
+	// ClientID gives the id that a slot's connections show in the servers' lists of workers
+	// (default: none). It is asked at each connect and by RenewClientID, from several goroutines.
+	// Ids are at most 127 bytes without white space.
 	ClientID func(slot int) string
-	// Prefix is put before the name of each function towards the servers, and taken off for handlers.
+	// Prefix is put before the name of each function towards the servers, and taken off for
+	// handlers.
 	Prefix string
-	// Middleware goes around each handler, the first one outermost: for tracing, logging, or limits of one's own.
+	// Middleware goes around each handler, the first one outermost: for tracing, logging, or limits
+	// of one's own.
 	Middleware []func(Handler) Handler
-	// MaxPayload is the largest payload of a job in bytes. A job with a larger one fails, and is told of by Hooks.JobDone as [proto.ErrTooLarge];
-	// neither its handler nor a RetryPolicy sees it. The default is 256 MiB where payloads are kept in memory, and no limit with
-	// SpoolAbove, which is set for large ones. Below 0 there is no limit.
+	// MaxPayload is the largest payload of a job in bytes. A job with a larger one fails, and is
+	// told of by Hooks.JobDone as [proto.ErrTooLarge]; neither its handler nor a RetryPolicy sees
+	// it. The default is 256 MiB where payloads are kept in memory, and no limit with SpoolAbove,
+	// which is set for large ones. Below 0 there is no limit.
 	MaxPayload int64
-	// SpoolAbove is the payload size in bytes above which a job's payload is written to a file while it is received, instead of being kept in
-	// memory (default: never). What comes of a job whose payload the file can't take, OnSpoolError says.
+	// SpoolAbove is the payload size in bytes above which a job's payload is written to a file
+	// while it is received, instead of being kept in memory (default: never). What comes of a job
+	// whose payload the file can't take, OnSpoolError says.
 	SpoolAbove int64
 	// SpoolDir is where those files are made (default: the system's directory for temporary files).
 	SpoolDir string
-	// DropOnDisconnect cancels a job's context when its connection is lost. The server gives the job to another worker in any
-	// case. Without this the handler goes on; its result is thrown away, unless the server gives the job to another slot
-	// of this worker, which then waits for the handler and sends its result.
+	// DropOnDisconnect cancels a job's context when its connection is lost. The server gives the
+	// job to another worker in any case. Without this the handler goes on; its result is thrown
+	// away, unless the server gives the job to another slot of this worker, which then waits for
+	// the handler and sends its result.
 	DropOnDisconnect bool
-	// Journal, where set, remembers the jobs of functions with a RetryPolicy beyond the worker's death, so that runs which
-	// end with it count.
+	// Journal, where set, remembers the jobs of functions with a RetryPolicy beyond the worker's
+	// death, so that runs which end with it count.
 	Journal Journal
 	// Hooks are told what happens.
 	Hooks Hooks
@@ -87,7 +101,8 @@ type Options struct {
 // Resolver looks names up. *net.Resolver is one.
 type Resolver = gearman.Resolver
 
-// Hooks are called by the worker's goroutines, several at a time; a hook that blocks holds its slot or connection up. Nil ones are skipped.
+// Hooks are called by the worker's goroutines, several at a time; a hook that blocks holds its slot
+// or connection up. Nil ones are skipped.
 type Hooks struct {
 	// JobStart is called before the handler.
 	JobStart func(*Job)
@@ -95,7 +110,8 @@ type Hooks struct {
 	JobDone func(*Job, Done)
 	// ConnUp is called when a connection has registered its functions and the server has answered.
 	ConnUp func(Conn)
-	// ConnDown is called when a connection that was up has ended. err is nil if the worker closed it on purpose.
+	// ConnDown is called when a connection that was up has ended. err is nil if the worker closed
+	// it on purpose.
 	ConnDown func(Conn, error)
 }
 
@@ -150,14 +166,17 @@ func (o Outcome) String() string {
 type Done struct {
 	Outcome  Outcome
 	Duration time.Duration // of the handler
-	// BytesIn is the size of the payload, BytesOut that of the result and of the data and warnings sent before it.
+	// BytesIn is the size of the payload, BytesOut that of the result and of the data and warnings
+	// sent before it.
 	BytesIn, BytesOut int64
-	// Err is what the handler returned, a panic that was recovered, or why the outcome could not be sent.
+	// Err is what the handler returned, a panic that was recovered, or why the outcome could not be
+	// sent.
 	Err error
 	// Timeout tells that the handler's time was up.
 	Timeout bool
-	// Joined: the handler did not run. The server gave the job while it still ran in another slot of this worker, over a
-	// connection that was lost. The outcome is that of the other run, whose own is Lost with ErrJoined.
+	// Joined: the handler did not run. The server gave the job while it still ran in another slot
+	// of this worker, over a connection that was lost. The outcome is that of the other run, whose
+	// own is Lost with ErrJoined.
 	Joined bool
 }
 

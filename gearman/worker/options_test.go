@@ -24,7 +24,9 @@ func TestPrefix(t *testing.T) {
 		s.Submit("staging/f", "", nil)
 		s.Submit("f", "", nil)
 		var seen []string
-		inBubble(t, Options{Prefix: "staging/"}, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+		inBubble(t, Options{
+			Prefix: "staging/",
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
 			seen = append(seen, job.Function())
 			return nil, nil
 		}}, func(*Worker) { time.Sleep(time.Minute) })
@@ -44,7 +46,8 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// With ServerTimeout it is the server that takes a job away, and tells nobody: another slot gets it while the first still runs.
+// With ServerTimeout it is the server that takes a job away, and tells nobody: another slot gets it
+// while the first still runs.
 func TestServerTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -54,7 +57,9 @@ func TestServerTimeout(t *testing.T) {
 		var mu sync.Mutex
 		var starts []time.Duration
 		goOn := make(chan struct{})
-		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": func(context.Context, *Job) ([]byte, error) {
+		inBubble(t, Options{
+			Concurrency: 2,
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": func(context.Context, *Job) ([]byte, error) {
 			mu.Lock()
 			starts = append(starts, time.Since(begin).Truncate(time.Second))
 			first := len(starts) == 1
@@ -80,7 +85,8 @@ func TestServerTimeout(t *testing.T) {
 	})
 }
 
-// JobStart comes before the handler, JobDone after it, with the sizes; both in the slot that runs the job.
+// JobStart comes before the handler, JobDone after it, with the sizes; both in the slot that runs
+// the job.
 func TestJobHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -89,18 +95,34 @@ func TestJobHooks(t *testing.T) {
 		var seen []string
 		o := Options{Hooks: Hooks{
 			JobStart: func(job *Job) {
-				seen = append(seen, fmt.Sprintf("start %s %s %s %d at %s, slot %d", job.Function(), job.Handle(), job.Key(), job.Size(), job.Server(), job.Slot()))
+				seen = append(
+					seen,
+					fmt.Sprintf(
+						"start %s %s %s %d at %s, slot %d", job.Function(), job.Handle(), job.Key(), job.Size(),
+						job.Server(), job.Slot(),
+					),
+				)
 			},
 			JobDone: func(_ *Job, d Done) {
-				seen = append(seen, fmt.Sprintf("done %s in %d out %d after %v: %v", d.Outcome, d.BytesIn, d.BytesOut, d.Duration, d.Err))
+				seen = append(
+					seen,
+					fmt.Sprintf(
+						"done %s in %d out %d after %v: %v", d.Outcome, d.BytesIn, d.BytesOut, d.Duration, d.Err,
+					),
+				)
 			},
 		}}
-		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(
+			_ context.Context, job *Job,
+		) ([]byte, error) {
 			seen = append(seen, "handler")
 			time.Sleep(time.Second)
 			return []byte("result"), job.Data([]byte("part"))
 		}}, func(*Worker) { time.Sleep(time.Minute) })
-		want := []string{"start f " + handle + " key 5 at 10.0.0.1:4730, slot 0", "handler", "done complete in 5 out 10 after 1s: <nil>"}
+		want := []string{
+			"start f " + handle + " key 5 at 10.0.0.1:4730, slot 0", "handler",
+			"done complete in 5 out 10 after 1s: <nil>",
+		}
 		if diff := check.Diff(want, seen); diff != "" {
 			t.Errorf("hooks (-want +got):\n%s", diff)
 		}
@@ -128,7 +150,9 @@ func TestCanRequeue(t *testing.T) {
 				runs := 0
 				var outcomes []Outcome
 				o := Options{Hooks: Hooks{JobDone: func(_ *Job, d Done) { outcomes = append(outcomes, d.Outcome) }}}
-				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": func(
+					_ context.Context, job *Job,
+				) ([]byte, error) {
 					if runs++; job.CanRequeue() != tt.can {
 						t.Errorf("CanRequeue is %v, want %v", job.CanRequeue(), tt.can)
 					}
@@ -145,16 +169,22 @@ func TestCanRequeue(t *testing.T) {
 	}
 }
 
-// A server that says nothing of its kind, and refuses GRAB_JOB_UNIQ, is asked by GRAB_JOB from then on.
+// A server that says nothing of its kind, and refuses GRAB_JOB_UNIQ, is asked by GRAB_JOB from then
+// on.
 func TestFallBackToPlainGrab(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl), gearmantest.WithVersion("a server of mine"))
+		s := gearmantest.NewServer(
+			gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl),
+			gearmantest.WithVersion("a server of mine"),
+		)
 		for range 3 {
 			s.Submit("f", "", nil)
 		}
 		runs := 0
-		inBubble(t, Options{}, []*gearmantest.Server{s}, map[string]Handler{"f": func(_ context.Context, job *Job) ([]byte, error) {
+		inBubble(t, Options{}, []*gearmantest.Server{s}, map[string]Handler{"f": func(
+			_ context.Context, job *Job,
+		) ([]byte, error) {
 			if v := job.ServerVersion(); v.Dialect != proto.Unknown || v.Text != "a server of mine" {
 				t.Errorf("the server's version is %+v", v)
 			}
@@ -175,7 +205,8 @@ func TestFallBackToPlainGrab(t *testing.T) {
 	})
 }
 
-// A payload that its codec can't read fails the job, and says which function's; so does a result that it can't write.
+// A payload that its codec can't read fails the job, and says which function's; so does a result
+// that it can't write.
 func TestFuncErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -185,8 +216,12 @@ func TestFuncErrors(t *testing.T) {
 		got := map[string]Done{}
 		o := Options{Hooks: Hooks{JobDone: func(job *Job, d Done) { got[job.Function()] = d }}}
 		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{
-			"in":  Func(codec.JSON, func(context.Context, *Job, int) (int, error) { return 0, errors.New("it was called") }),
-			"out": Func(codec.JSON, func(context.Context, *Job, string) (chan int, error) { return make(chan int), nil }),
+			"in": Func(
+				codec.JSON, func(context.Context, *Job, int) (int, error) { return 0, errors.New("it was called") },
+			),
+			"out": Func(
+				codec.JSON, func(context.Context, *Job, string) (chan int, error) { return make(chan int), nil },
+			),
 		}, func(*Worker) { time.Sleep(time.Minute) })
 		for _, f := range []string{"in", "out"} {
 			if d := got[f]; d.Outcome != Fail || d.Err == nil || strings.Contains(d.Err.Error(), "it was called") {

@@ -29,7 +29,9 @@ func TestMaxPayload(t *testing.T) {
 				var mu sync.Mutex
 				var ran []int
 				var done []Done
-				o := Options{MaxPayload: 1000, SpoolAbove: 500, SpoolDir: t.TempDir(), Hooks: Hooks{JobDone: func(_ *Job, d Done) {
+				o := Options{MaxPayload: 1000, SpoolAbove: 500, SpoolDir: t.TempDir(), Hooks: Hooks{JobDone: func(
+					_ *Job, d Done,
+				) {
 					mu.Lock()
 					defer mu.Unlock()
 					done = append(done, d)
@@ -53,7 +55,9 @@ func TestMaxPayload(t *testing.T) {
 					t.Fatalf("ran %v of %d jobs, want those of 1000 and 10 bytes of 4", ran, len(done))
 				}
 				for _, d := range done {
-					if tooLarge := d.BytesIn > 1000; tooLarge != errors.Is(d.Err, proto.ErrTooLarge) || tooLarge != (d.Outcome == Fail) {
+					if tooLarge := d.BytesIn > 1000; tooLarge != errors.Is(
+						d.Err, proto.ErrTooLarge,
+					) || tooLarge != (d.Outcome == Fail) {
 						t.Errorf("%d bytes: %v, %v", d.BytesIn, d.Outcome, d.Err)
 					}
 				}
@@ -70,7 +74,8 @@ func TestMaxPayload(t *testing.T) {
 		o    Options
 		want int64
 	}{
-		"default": {Options{}, 256 << 20}, "spooled": {Options{SpoolAbove: 1}, 0}, "none": {Options{MaxPayload: -1}, -1}, "given": {Options{MaxPayload: 7, SpoolAbove: 1}, 7},
+		"default": {Options{}, 256 << 20}, "spooled": {Options{SpoolAbove: 1}, 0},
+		"none": {Options{MaxPayload: -1}, -1}, "given": {Options{MaxPayload: 7, SpoolAbove: 1}, 7},
 	} {
 		tt.o.Servers = []string{"192.0.2.1"}
 		w, err := New(tt.o)

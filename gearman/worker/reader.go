@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// The goroutine that reads from a link also runs the job that it has read and asks for the next: a job then costs no switch between
-// goroutines. So that the connection is read while a job takes long, and its loss noticed, the reading is passed on to a second
-// goroutine after passAfter; the first waits for its turn when its job is done.
+// The goroutine that reads from a link also runs the job that it has read and asks for the next: a
+// job then costs no switch between goroutines. So that the connection is read while a job takes
+// long, and its loss noticed, the reading is passed on to a second goroutine after passAfter; the
+// first waits for its turn when its job is done.
 const passAfter = 10 * time.Millisecond
 
 // Values of link.role.
@@ -22,11 +23,13 @@ const (
 	rolePassed               // it was
 )
 
-// loop reads until the connection ends, or until another goroutine has taken the reading over and it has ended.
+// loop reads until the connection ends, or until another goroutine has taken the reading over and
+// it has ended.
 func (l *link) loop() {
 	returned := false
 	defer func() {
-		// A handler ended the goroutine, as testing.T.FailNow does: another takes its place, unless one reads already.
+		// A handler ended the goroutine, as testing.T.FailNow does: another takes its place, unless
+		// one reads already.
 		if !returned && !l.orphan.Swap(false) {
 			l.c.w.connWG.Go(l.loop)
 		}
@@ -80,8 +83,8 @@ func (l *link) startJob(now time.Time, atOnce bool) {
 	l.arm()
 }
 
-// arm sees to a look at the running job after passAfter. The timer isn't set for each job, which would cost as much as a switch of goroutines,
-// but goes on as long as it finds one running.
+// arm sees to a look at the running job after passAfter. The timer isn't set for each job, which
+// would cost as much as a switch of goroutines, but goes on as long as it finds one running.
 func (l *link) arm() {
 	if l.role.Load() == roleRunning && l.armed.CompareAndSwap(false, true) {
 		l.pass.Reset(passAfter)
@@ -114,7 +117,8 @@ func (l *link) passOn() {
 	l.c.w.connWG.Go(l.loop)
 }
 
-// endJob says whether the reading was passed on while the job ran. exited tells that this goroutine is about to end.
+// endJob says whether the reading was passed on while the job ran. exited tells that this goroutine
+// is about to end.
 func (l *link) endJob(exited bool) bool {
 	if l.role.CompareAndSwap(roleRunning, roleReading) {
 		return false

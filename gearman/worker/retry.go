@@ -17,25 +17,28 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// RetryPolicy says what becomes of jobs that fail. A job is tried again by submitting it anew, with the number of the
-// attempt in its unique key, and failing the present one once the server has confirmed that; a job for which clients
-// wait is not submitted anew, since they would hear of its failure. docs/adr/0013-retries.md tells why.
+// RetryPolicy says what becomes of jobs that fail. A job is tried again by submitting it anew, with
+// the number of the attempt in its unique key, and failing the present one once the server has
+// confirmed that; a job for which clients wait is not submitted anew, since they would hear of its
+// failure. docs/adr/0013-retries.md tells why.
 //
 // The handler must not change a job's payload.
 type RetryPolicy struct {
 	// Attempts is how often a job runs in all if it fails: 0 or 1, a failure is final; at most 20.
 	Attempts int
-	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a [gearman.JobError] that says so.
-	// A job for which clients wait runs again in its slot. 0 or 1: a crash is final; at most 20.
+	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a
+	// [gearman.JobError] that says so. A job for which clients wait runs again in its slot. 0 or 1:
+	// a crash is final; at most 20.
 	CrashAttempts int
 	// Timeouts counts a job that ran out of time as failed. Without it a timeout is final.
 	Timeouts bool
-	// Backoff is the wait before the second attempt, doubled with each further one up to MaxBackoff, a fifth more or less
-	// at random. 0: the next attempt comes at once. A job that waits lies in a function of its own, whose name is that of
-	// the job's function with RetrySuffix; workers with this policy move it back when its time has come.
+	// Backoff is the wait before the second attempt, doubled with each further one up to
+	// MaxBackoff, a fifth more or less at random. 0: the next attempt comes at once. A job that
+	// waits lies in a function of its own, whose name is that of the job's function with
+	// RetrySuffix; workers with this policy move it back when its time has come.
 	Backoff, MaxBackoff time.Duration
-	// DeadLetter is a function that gets the jobs which have failed for good, unless clients wait for them; empty: none.
-	// Their payload is that of DeadLetter, see ParseDeadLetter.
+	// DeadLetter is a function that gets the jobs which have failed for good, unless clients wait
+	// for them; empty: none. Their payload is that of DeadLetter, see ParseDeadLetter.
 	DeadLetter string
 }
 
@@ -79,7 +82,10 @@ func (p *RetryPolicy) check(f *function) error {
 	case p.Backoff < 0 || p.MaxBackoff < 0:
 		return fmt.Errorf("function %s: a back-off can't be negative", f.name)
 	case p.Backoff > 0 && len(f.wire) > longestRetryName:
-		return fmt.Errorf("function %s: with retries its name can have %d bytes, since %s is put behind it", f.name, longestRetryName, RetrySuffix)
+		return fmt.Errorf(
+			"function %s: with retries its name can have %d bytes, since %s is put behind it", f.name, longestRetryName,
+			RetrySuffix,
+		)
 	case p.DeadLetter == f.name:
 		return fmt.Errorf("function %s: it can't be its own dead letter function", f.name)
 	case p.DeadLetter != "":
@@ -114,8 +120,8 @@ func (p *RetryPolicy) delay(n int) time.Duration {
 // retryKey begins the unique keys of second and later attempts.
 const retryKey = "gwr1."
 
-// splitKey takes the number of the attempt off a job's unique key. ident is what identifies the job through all its
-// attempts, empty for a first attempt without a key of its own.
+// splitKey takes the number of the attempt off a job's unique key. ident is what identifies the job
+// through all its attempts, empty for a first attempt without a key of its own.
 func splitKey(unique string) (attempt int, ident string) {
 	rest, ok := strings.CutPrefix(unique, retryKey)
 	if !ok {
@@ -135,8 +141,9 @@ const (
 	hashedIdent = "~"
 )
 
-// ident identifies a job through all its attempts. It is made of nothing random, so that an attempt that is submitted
-// twice is one job; and for jobs without a key of the job's handle, so that jobs with equal payloads stay apart.
+// ident identifies a job through all its attempts. It is made of nothing random, so that an attempt
+// that is submitted twice is one job; and for jobs without a key of the job's handle, so that jobs
+// with equal payloads stay apart.
 func (j *Job) ident() (string, error) {
 	if j.attempt > 1 {
 		return j.key, nil
@@ -149,7 +156,9 @@ func (j *Job) ident() (string, error) {
 			return "", fmt.Errorf("read the payload: %w", err)
 		}
 		return madeIdent + hex.EncodeToString(h.Sum(nil)[:16]), nil
-	case len(j.unique) > proto.MaxUnique-len(retryKey)-len("1000."), strings.HasPrefix(j.unique, madeIdent), strings.HasPrefix(j.unique, hashedIdent):
+	case len(j.unique) > proto.MaxUnique-len(retryKey)-len("1000."), strings.HasPrefix(
+		j.unique, madeIdent,
+	), strings.HasPrefix(j.unique, hashedIdent):
 		sum := sha256.Sum256([]byte(j.unique))
 		return hashedIdent + hex.EncodeToString(sum[:16]), nil
 	}
@@ -159,8 +168,9 @@ func (j *Job) ident() (string, error) {
 // attemptKey is the unique key of the nth attempt.
 func attemptKey(n int, ident string) string { return retryKey + strconv.Itoa(n) + "." + ident }
 
-// Attempt is the number of this run of the job, from 1, over all workers with a RetryPolicy. Runs that end with the
-// worker's death count only with Options.Journal, those that are handed back do not.
+// Attempt is the number of this run of the job, from 1, over all workers with a RetryPolicy. Runs
+// that end with the worker's death count only with Options.Journal, those that are handed back do
+// not.
 func (j *Job) Attempt() int { return j.attempt + j.again }
 
 // as is errors.AsType, which Go 1.25 has not yet.

@@ -77,7 +77,8 @@ func submitRaw(t *testing.T, addr string, typ proto.Type, key, payload string) (
 	return last
 }
 
-// Retries on a real gearmand, whatever it does with jobs that come back, and over a kill of it where its queue is kept.
+// Retries on a real gearmand, whatever it does with jobs that come back, and over a kill of it
+// where its queue is kept.
 func TestRetryOnGearmand(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]func(t *testing.T) []string{
@@ -92,7 +93,12 @@ func TestRetryOnGearmand(t *testing.T) {
 			t.Parallel()
 			s := jobserver.Gearmand(t, options(t)...)
 			r := newRuns()
-			w, err := New(Options{Servers: []string{s.Addr}, Concurrency: 3, Hooks: Hooks{JobDone: r.done}, RegrabMin: time.Second, RegrabMax: time.Second})
+			w, err := New(
+				Options{
+					Servers: []string{s.Addr}, Concurrency: 3, Hooks: Hooks{JobDone: r.done}, RegrabMin: time.Second,
+					RegrabMax: time.Second,
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +113,10 @@ func TestRetryOnGearmand(t *testing.T) {
 
 			var payloads []string
 			for i := range 4 {
-				payloads = append(payloads, fmt.Sprint("1 a", i), fmt.Sprint("2 b", i), fmt.Sprint("3 c", i), fmt.Sprint("crash 3 d", i), fmt.Sprint("poison e", i), fmt.Sprint("permanent f", i))
+				payloads = append(
+					payloads, fmt.Sprint("1 a", i), fmt.Sprint("2 b", i), fmt.Sprint("3 c", i),
+					fmt.Sprint("crash 3 d", i), fmt.Sprint("poison e", i), fmt.Sprint("permanent f", i),
+				)
 			}
 			for i, p := range payloads {
 				key := ""
@@ -117,7 +126,12 @@ func TestRetryOnGearmand(t *testing.T) {
 				submitRaw(t, s.Addr, proto.TypeSubmitJobBG, key, p)
 			}
 			if name == "sqlite" {
-				until(t, "all jobs have run once", func() bool { return totals(t, s.Addr, "f")["f"] == 0 && totals(t, s.Addr, "f.retry")["f.retry"] > 0 })
+				until(
+					t, "all jobs have run once",
+					func() bool {
+						return totals(t, s.Addr, "f")["f"] == 0 && totals(t, s.Addr, "f.retry")["f.retry"] > 0
+					},
+				)
 				s.Restart(t) // kill -9: what waits must be there again
 			}
 			until(t, "all jobs have ended", func() bool {
@@ -154,7 +168,9 @@ func TestRetryClientsOnGearmand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("f", r.failing, Retry(RetryPolicy{Attempts: 5, CrashAttempts: 3, Backoff: time.Second, DeadLetter: "dead"})); err != nil {
+	if err := w.Handle(
+		"f", r.failing, Retry(RetryPolicy{Attempts: 5, CrashAttempts: 3, Backoff: time.Second, DeadLetter: "dead"}),
+	); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

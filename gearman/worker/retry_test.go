@@ -27,7 +27,10 @@ type runs struct {
 }
 
 func newRuns() *runs {
-	return &runs{attempts: map[string][]int{}, uniques: map[string]string{}, at: map[string][]time.Time{}, outcomes: map[string][]Outcome{}}
+	return &runs{
+		attempts: map[string][]int{}, uniques: map[string]string{}, at: map[string][]time.Time{},
+		outcomes: map[string][]Outcome{},
+	}
 }
 
 func (r *runs) add(j *Job) {
@@ -59,8 +62,8 @@ func (r *runs) of(payload string) (attempts []int, outcomes []Outcome) {
 	return slices.Clone(r.attempts[payload]), slices.Clone(r.outcomes[payload])
 }
 
-// failing makes a handler whose jobs fail until an attempt that their payload names: "3", "3 something". "poison" never
-// completes; "crash 3" crashes, "permanent" says that it always fails.
+// failing makes a handler whose jobs fail until an attempt that their payload names: "3", "3
+// something". "poison" never completes; "crash 3" crashes, "permanent" says that it always fails.
 func (r *runs) failing(_ context.Context, j *Job) ([]byte, error) {
 	r.add(j)
 	word, rest, _ := strings.Cut(string(j.Payload()), " ")
@@ -89,7 +92,9 @@ func (r *runs) failing(_ context.Context, j *Job) ([]byte, error) {
 
 func TestRetry(t *testing.T) {
 	t.Parallel()
-	policy := RetryPolicy{Attempts: 4, CrashAttempts: 3, Backoff: 10 * time.Second, MaxBackoff: 15 * time.Second, DeadLetter: "dead"}
+	policy := RetryPolicy{
+		Attempts: 4, CrashAttempts: 3, Backoff: 10 * time.Second, MaxBackoff: 15 * time.Second, DeadLetter: "dead",
+	}
 	for payload, tc := range map[string]struct {
 		key      string
 		policy   *RetryPolicy
@@ -131,13 +136,20 @@ func TestRetry(t *testing.T) {
 					s.Submit("f", tc.key, []byte(payload))
 					time.Sleep(5 * time.Minute)
 					attempts, outcomes := r.of(payload)
-					if !slices.Equal(attempts, tc.attempts) || len(outcomes) != len(attempts) || outcomes[len(outcomes)-1] != tc.last {
-						t.Errorf("attempts %v with outcomes %v, want %v with %v in the end", attempts, outcomes, tc.attempts, tc.last)
+					if !slices.Equal(
+						attempts, tc.attempts,
+					) || len(outcomes) != len(attempts) || outcomes[len(outcomes)-1] != tc.last {
+						t.Errorf(
+							"attempts %v with outcomes %v, want %v with %v in the end", attempts, outcomes, tc.attempts,
+							tc.last,
+						)
 					}
 					if n := s.Function("f").Total + s.Function("f"+RetrySuffix).Total; n != 0 {
 						t.Errorf("%d jobs are left", n)
 					}
-					if got := r.uniques[payload]; got != tc.key && !strings.HasPrefix(got, hashedIdent) && (tc.key != "-" || got != "") {
+					if got := r.uniques[payload]; got != tc.key && !strings.HasPrefix(
+						got, hashedIdent,
+					) && (tc.key != "-" || got != "") {
 						t.Errorf("the handler sees the key %q, the client gave %q", got, tc.key)
 					}
 					letters = takeAll(t, s, "dead")
@@ -147,8 +159,11 @@ func TestRetry(t *testing.T) {
 				}
 				for _, l := range letters {
 					d, body, err := ParseDeadLetter(l)
-					if err != nil || string(body) != payload || d.Reason != tc.reason || d.Attempts != len(tc.attempts) || d.Function != "f" ||
-						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() || string(d.Key()) != tc.key {
+					if err != nil || string(body) != payload || d.Reason != tc.reason ||
+						d.Attempts != len(tc.attempts) || d.Function != "f" ||
+						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() || string(
+						d.Key(),
+					) != tc.key {
 						t.Errorf("dead letter %+v, payload %q, %v", d, body, err)
 					}
 				}
@@ -187,7 +202,10 @@ func TestRetryBackoff(t *testing.T) {
 			s.Submit("f", "k", []byte("9"))
 			time.Sleep(time.Second)
 			if st, w := s.Function("f"), s.Function("f"+RetrySuffix); st.Total != 0 || w.Total != 1 {
-				t.Errorf("%+v, %+v: the job must wait outside of its own function, where it would count as work to do", st, w)
+				t.Errorf(
+					"%+v, %+v: the job must wait outside of its own function, where it would count as work to do", st,
+					w,
+				)
 			}
 			time.Sleep(10 * time.Minute)
 			at := r.times("9")
@@ -228,8 +246,8 @@ func TestRetriesOfTwins(t *testing.T) {
 	}
 }
 
-// A client that waits for a job with a key hears of the first failure; of a crash only when it has happened three times
-// in the slot.
+// A client that waits for a job with a key hears of the first failure; of a crash only when it has
+// happened three times in the slot.
 func TestRetryWithWaitingClients(t *testing.T) {
 	t.Parallel()
 	for payload, tc := range map[string]struct {
@@ -254,7 +272,9 @@ func TestRetryWithWaitingClients(t *testing.T) {
 					}
 					var end proto.Type
 					c := proto.NewConn(nc, proto.Limits{})
-					if err := c.Exchange(t.Context(), proto.AppendSubmit(nil, proto.TypeSubmitJob, "f", "k", payload), func(c *proto.Conn) error {
+					if err := c.Exchange(t.Context(), proto.AppendSubmit(
+						nil, proto.TypeSubmitJob, "f", "k", payload,
+					), func(c *proto.Conn) error {
 						for end != proto.TypeWorkComplete && end != proto.TypeWorkFail {
 							p, err := c.Next()
 							if err != nil {
@@ -280,7 +300,8 @@ func TestRetryWithWaitingClients(t *testing.T) {
 	}
 }
 
-// While its server confirms nothing a failed job is held, and goes back when the worker stops: it is never lost.
+// While its server confirms nothing a failed job is held, and goes back when the worker stops: it
+// is never lost.
 func TestRetryWithoutConfirmation(t *testing.T) {
 	t.Parallel()
 	for name, heals := range map[string]bool{"until it heals": true, "until the worker stops": false} {
@@ -289,7 +310,9 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 				r := newRuns()
-				inBubble(t, Options{Hooks: Hooks{JobDone: r.done}}, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
+				inBubble(t, Options{
+					Hooks: Hooks{JobDone: r.done},
+				}, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
 					if j.Attempt() == 1 {
 						s.SetFault(gearmantest.Fault{DropOn: proto.TypeSubmitJobEpoch})
 					}
@@ -326,29 +349,38 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 func TestRetryOnAnotherServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, other := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730")), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
+		s, other := gearmantest.NewServer(
+			gearmantest.InMemory("10.0.0.1:4730"),
+		), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
 		r := newRuns()
-		inBubble(t, Options{Hooks: Hooks{JobDone: r.done}}, []*gearmantest.Server{s, other}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
+		inBubble(t, Options{
+			Hooks: Hooks{JobDone: r.done},
+		}, []*gearmantest.Server{s, other}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
 			s.SetFault(gearmantest.Fault{DropOn: proto.TypeSubmitJobEpoch})
 			return r.failing(ctx, j)
 		}}, func(*Worker) {
 			time.Sleep(time.Second)
 			s.Submit("f", "k", []byte("2"))
 			time.Sleep(time.Minute)
-			if _, outcomes := r.of("2"); !slices.Equal(outcomes, []Outcome{Retried, Complete}) || other.Stats().JobsAdded != 2 {
+			if _, outcomes := r.of("2"); !slices.Equal(
+				outcomes, []Outcome{Retried, Complete},
+			) || other.Stats().JobsAdded != 2 {
 				t.Errorf("outcomes %v, %d jobs on the other server", outcomes, other.Stats().JobsAdded)
 			}
 		}, Retry(RetryPolicy{Attempts: 2, Backoff: time.Second}))
 	})
 }
 
-// Perl's server knows neither delays nor waiting clients: a failure is final there, a crash runs again in its slot.
+// Perl's server knows neither delays nor waiting clients: a failure is final there, a crash runs
+// again in its slot.
 func TestRetryOnPerlsServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl))
 		r := newRuns()
-		inBubble(t, Options{Hooks: Hooks{JobDone: r.done}}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(*Worker) {
+		inBubble(t, Options{
+			Hooks: Hooks{JobDone: r.done},
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(*Worker) {
 			time.Sleep(time.Second)
 			s.Submit("f", "", []byte("2"))
 			s.Submit("f", "", []byte("crash 3"))
@@ -369,7 +401,11 @@ func TestRetryWithAFullQueue(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 		r := newRuns()
 		full := make(chan struct{})
-		inBubble(t, Options{Concurrency: 2}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing, "long": func(context.Context, *Job) ([]byte, error) {
+		inBubble(t, Options{
+			Concurrency: 2,
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing, "long": func(
+			context.Context, *Job,
+		) ([]byte, error) {
 			<-full
 			return nil, nil
 		}}, func(w *Worker) {
@@ -467,8 +503,16 @@ func TestSplitKey(t *testing.T) {
 
 func TestDeadLetterIsBounded(t *testing.T) {
 	t.Parallel()
-	j := &Job{fn: &function{name: strings.Repeat("f", 200), wire: "f"}, server: "10.0.0.1:4730", handle: "H:x:1", key: "\xff\xfe", unique: "\xff\xfe", attempt: 1}
-	front, _, err := j.deadLetter(&gearman.JobError{Reason: "r", Message: strings.Repeat("\x01", 5000), Detail: []byte(strings.Repeat("\x02", 90_000))}, 3, "w")
+	j := &Job{
+		fn: &function{name: strings.Repeat("f", 200), wire: "f"}, server: "10.0.0.1:4730", handle: "H:x:1",
+		key: "\xff\xfe", unique: "\xff\xfe", attempt: 1,
+	}
+	front, _, err := j.deadLetter(
+		&gearman.JobError{
+			Reason: "r", Message: strings.Repeat("\x01", 5000), Detail: []byte(strings.Repeat("\x02", 90_000)),
+		},
+		3, "w",
+	)
 	if err != nil || len(front) > mostDeadLetter {
 		t.Fatalf("%d bytes, %v", len(front), err)
 	}
@@ -509,7 +553,8 @@ func (m *memoryJournal) Settle(j *Job) {
 	delete(m.kills, string(j.Key()))
 }
 
-// Runs that killed their worker count, in the number of the next attempt, and a job that has had all of them is not run.
+// Runs that killed their worker count, in the number of the next attempt, and a job that has had
+// all of them is not run.
 func TestJournalCountsKills(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -529,7 +574,9 @@ func TestJournalCountsKills(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 				r := newRuns()
 				j := &memoryJournal{kills: map[string]int{"k": tc.kills}, open: map[int]string{}}
-				inBubble(t, Options{Journal: j}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(*Worker) {
+				inBubble(t, Options{Journal: j}, []*gearmantest.Server{s}, map[string]Handler{
+					"f": r.failing,
+				}, func(*Worker) {
 					s.Submit("f", "k", []byte("1"))
 					time.Sleep(time.Minute)
 					if attempts, _ := r.of("1"); !slices.Equal(attempts, tc.attempts) {
@@ -556,7 +603,10 @@ func TestNoRetryWithoutThePayload(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
 				r := newRuns()
-				o := Options{SpoolAbove: 10, SpoolDir: "/proc/self", Journal: &memoryJournal{kills: map[string]int{"k": kills}, open: map[int]string{}}}
+				o := Options{
+					SpoolAbove: 10, SpoolDir: "/proc/self",
+					Journal: &memoryJournal{kills: map[string]int{"k": kills}, open: map[int]string{}},
+				}
 				inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(*Worker) {
 					s.Submit("f", "k", []byte("a payload of more than ten bytes"))
 					time.Sleep(time.Minute)

@@ -20,7 +20,8 @@ type server struct {
 	present    []bool // by slot: it has a connection's goroutine
 	sleepers   sleepers
 	registered int
-	epoch      atomic.Uint64 // counts the times at which the last connection was lost: the server may have restarted then
+	// counts the times at which the last connection was lost: the server may have restarted then
+	epoch      atomic.Uint64
 	reconnects uint64
 	version    proto.Version
 	lastErr    error
@@ -33,8 +34,9 @@ func (s *server) status() ServerStatus {
 	}
 }
 
-// follow resolves the servers' names, each for itself, again and again, and opens connections to what is new. A server that leaves its name is kept as
-// long as its connections live: its queue may still hold jobs.
+// follow resolves the servers' names, each for itself, again and again, and opens connections to
+// what is new. A server that leaves its name is kept as long as its connections live: its queue may
+// still hold jobs.
 func (w *Worker) follow(ctx context.Context) {
 	var names sync.WaitGroup
 	for _, a := range w.addresses {
@@ -93,7 +95,9 @@ func (w *Worker) followName(ctx context.Context, a gearman.Address) {
 func (w *Worker) isReached(endpoints []gearman.Endpoint) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(endpoints, func(ep gearman.Endpoint) bool { return w.servers[ep] != nil && w.servers[ep].registered > 0 })
+	return slices.ContainsFunc(
+		endpoints, func(ep gearman.Endpoint) bool { return w.servers[ep] != nil && w.servers[ep].registered > 0 },
+	)
 }
 
 // noneReached reports whether all of these job servers were tried and none could be reached.
@@ -144,7 +148,8 @@ func samePort(addr string, a gearman.Address) bool {
 	return addr[strings.LastIndexByte(addr, ':'):] == own[strings.LastIndexByte(own, ':'):]
 }
 
-// leaving says whether a connection that has ended is not to be opened again, and takes it off its server and slot if so.
+// leaving says whether a connection that has ended is not to be opened again, and takes it off its
+// server and slot if so.
 func (w *Worker) leaving(c *conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -27,7 +27,9 @@ func TestTwoServersShareASlot(t *testing.T) {
 	var from []string
 	atOnce, most := 0, 0
 	finished := make(chan struct{})
-	w := start(t, Options{Servers: []string{a, b}}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
+	w := start(t, Options{
+		Servers: []string{a, b},
+	}, map[string]Handler{"f": func(_ context.Context, j *Job) ([]byte, error) {
 		mu.Lock()
 		atOnce++
 		most = max(most, atOnce)
@@ -51,7 +53,8 @@ func TestTwoServersShareASlot(t *testing.T) {
 	if most != 1 {
 		t.Errorf("%d jobs at once in one slot", most)
 	}
-	// From when both were connected they take turns: neither may be served twice in a row while the other still has jobs.
+	// From when both were connected they take turns: neither may be served twice in a row while the
+	// other still has jobs.
 	first := map[string]int{a: slices.Index(from, a), b: slices.Index(from, b)}
 	both := max(first[a], first[b])
 	for i := both; i+1 < len(from) && i < jobs; i++ {
@@ -92,14 +95,18 @@ func TestClientIDPerSlot(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	eventually(t, "both ids show", func() bool { return slices.Equal(ids(), []string{"slot=0;life=1", "slot=1;life=1"}) })
+	eventually(
+		t, "both ids show", func() bool { return slices.Equal(ids(), []string{"slot=0;life=1", "slot=1;life=1"}) },
+	)
 	mu.Lock()
 	life = 2
 	mu.Unlock()
 	if err := w.RenewClientID(0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "slot 0's id is new", func() bool { return slices.Equal(ids(), []string{"slot=0;life=2", "slot=1;life=1"}) })
+	eventually(
+		t, "slot 0's id is new", func() bool { return slices.Equal(ids(), []string{"slot=0;life=2", "slot=1;life=1"}) },
+	)
 	if err := w.RenewClientID(2); err == nil {
 		t.Error("RenewClientID of a slot that isn't there")
 	}

@@ -11,15 +11,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Journal remembers, beyond the worker's own death, which jobs it runs. A job that kills its worker would else be
-// handed out again and again: nobody is left to count its runs.
+// Journal remembers, beyond the worker's own death, which jobs it runs. A job that kills its worker
+// would else be handed out again and again: nobody is left to count its runs.
 type Journal interface {
-	// Begin notes that a slot runs a job. It returns how many earlier runs of the job ended with the death of a worker,
-	// and were not settled since.
+	// Begin notes that a slot runs a job. It returns how many earlier runs of the job ended with
+	// the death of a worker, and were not settled since.
 	Begin(job *Job) (kills int)
 	// End notes that a slot runs its job no more.
 	End(job *Job)
-	// Settle forgets the kills of a job: they are in the number of its next attempt, or it has ended.
+	// Settle forgets the kills of a job: they are in the number of its next attempt, or it has
+	// ended.
 	Settle(job *Job)
 }
 
@@ -29,11 +30,12 @@ const (
 	holdPause = time.Second            // between two tries to submit a job anew
 )
 
-// errHeld says that a failed job could be neither submitted anew nor kept any longer: it goes back to its server.
+// errHeld says that a failed job could be neither submitted anew nor kept any longer: it goes back
+// to its server.
 var errHeld = errors.New("the failed job could not be submitted anew")
 
-// runJob runs a job, and sees to its further attempts if it fails and its function's policy says so. What it returns is
-// what the server is to be told.
+// runJob runs a job, and sees to its further attempts if it fails and its function's policy says
+// so. What it returns is what the server is to be told.
 func (s *slot) runJob(ctx context.Context, l *link, job *Job) (result []byte, err error) {
 	if job.fn.retry == nil || job.payloadErr != nil { // without its payload it can't be submitted anew
 		return job.fn.call(ctx, job)
@@ -86,13 +88,16 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 	}
 }
 
-// settleKills decides about a job of which so many runs killed their worker. It goes on under a number of the attempt
-// that counts these, so that each worker that gets it knows of them. A job that has had all its attempts is not run
-// again.
+// settleKills decides about a job of which so many runs killed their worker. It goes on under a
+// number of the attempt that counts these, so that each worker that gets it knows of them. A job
+// that has had all its attempts is not run again.
 func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err error) {
 	p := job.fn.retry
 	runs := job.attempt - 1 + kills
-	e := &gearman.JobError{Reason: gearman.ReasonKilled, Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true}
+	e := &gearman.JobError{
+		Reason:  gearman.ReasonKilled,
+		Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true,
+	}
 	waits := s.clientsWait(l, job)
 	switch {
 	case runs >= p.limit(e) && !waits && p.DeadLetter != "":
@@ -142,9 +147,9 @@ func (s *slot) bury(l *link, job *Job, e *gearman.JobError, runs int) error {
 	return nil
 }
 
-// submitSurely submits a job to the server of l, or to another one if that takes none, again and again until one has
-// confirmed it. When the worker stops before that, or the connection of the present job is lost, it gives up, and the
-// present job goes back.
+// submitSurely submits a job to the server of l, or to another one if that takes none, again and
+// again until one has confirmed it. When the worker stops before that, or the connection of the
+// present job is lost, it gives up, and the present job goes back.
 func (s *slot) submitSurely(l *link, sub *submission) error {
 	for {
 		var err error
@@ -155,15 +160,17 @@ func (s *slot) submitSurely(l *link, sub *submission) error {
 			}
 			err = errors.Join(err, e)
 		}
-		s.w.o.Logger.Warn("A failed job is held until it can be submitted again", "function", sub.function, "error", err)
+		s.w.o.Logger.Warn(
+			"A failed job is held until it can be submitted again", "function", sub.function, "error", err,
+		)
 		if !s.pause(l, holdPause) {
 			return fmt.Errorf("%w: %w: %w", ErrRequeue, errHeld, err)
 		}
 	}
 }
 
-// clientsWait tells whether clients wait for a job, or it can't be known. Jobs without a key count as background jobs:
-// servers tell nothing of them.
+// clientsWait tells whether clients wait for a job, or it can't be known. Jobs without a key count
+// as background jobs: servers tell nothing of them.
 func (s *slot) clientsWait(l *link, job *Job) bool {
 	if job.version.Dialect == proto.Perl { // which has no delays and fails jobs that come back
 		return true

@@ -14,8 +14,8 @@ import (
 // confirmWithin is how long a server may take to confirm what the worker asks beside its jobs.
 const confirmWithin = 5 * time.Second
 
-// side is a connection to a server for the worker's own requests, beside those that bring jobs. It is opened when
-// first needed, and again after an error.
+// side is a connection to a server for the worker's own requests, beside those that bring jobs. It
+// is opened when first needed, and again after an error.
 type side struct {
 	w  *Worker
 	ep gearman.Endpoint
@@ -26,7 +26,9 @@ type side struct {
 
 // exchange sends a request, with size bytes of body behind it, and lets read take the answer.
 func (s *side) exchange(ctx context.Context, request []byte, body io.Reader, read func(*proto.Conn) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin),
+	)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()

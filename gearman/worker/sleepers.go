@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// fewSleepers is how many connections to a server, of all slots, are told to it as sleeping. gearmand wakes every sleeping
-// connection of a function for each job: with 1,000 idle slots a job costs it 43 ms. The other idle connections doze: the
-// server doesn't know that they wait, and each slot that gets a job rouses one of them, so that many jobs at once are taken
-// by twice as many slots with each round.
+// fewSleepers is how many connections to a server, of all slots, are told to it as sleeping.
+// gearmand wakes every sleeping connection of a function for each job: with 1,000 idle slots a job
+// costs it 43 ms. The other idle connections doze: the server doesn't know that they wait, and each
+// slot that gets a job rouses one of them, so that many jobs at once are taken by twice as many
+// slots with each round.
 const fewSleepers = 4
 
 // sleepers are the idle connections to one server.
@@ -28,8 +29,9 @@ const (
 	dozing
 )
 
-// enter takes in an idle link, and reports whether the server is to be told that it sleeps. A link that doesn't have all of
-// the worker's functions always sleeps: another one could not stand for it.
+// enter takes in an idle link, and reports whether the server is to be told that it sleeps. A link
+// that doesn't have all of the worker's functions always sleeps: another one could not stand for
+// it.
 func (p *sleepers) enter(l *link, all bool) (tell bool) {
 	if !all {
 		return true
@@ -85,8 +87,9 @@ func (p *sleepers) take() *link {
 	return l
 }
 
-// rouse has a dozing connection of a free slot ask its server for a job. It is called when one that the server knew of has
-// got a job, can't take one, or is lost: there may be more jobs, and somebody has to sleep in its place.
+// rouse has a dozing connection of a free slot ask its server for a job. It is called when one that
+// the server knew of has got a job, can't take one, or is lost: there may be more jobs, and
+// somebody has to sleep in its place.
 func (p *sleepers) rouse() {
 	for {
 		l := p.take()

@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A job costs a server little however many slots are idle, and many jobs at once get all of them at once.
+// A job costs a server little however many slots are idle, and many jobs at once get all of them at
+// once.
 func TestFewSlotsAreWoken(t *testing.T) {
 	t.Parallel()
 	const slots = 300
@@ -58,8 +59,8 @@ func TestFewSlotsAreWoken(t *testing.T) {
 	})
 }
 
-// Whatever keeps the sleeping slots from taking a job, others take it at once: jobs of another server, a lost connection,
-// functions that only some slots have.
+// Whatever keeps the sleeping slots from taking a job, others take it at once: jobs of another
+// server, a lost connection, functions that only some slots have.
 func TestOthersStandInForSleepers(t *testing.T) {
 	t.Parallel()
 	slow := func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Hour); return nil, nil }
@@ -93,11 +94,15 @@ func TestOthersStandInForSleepers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				a, b := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730")), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
+				a, b := gearmantest.NewServer(
+					gearmantest.InMemory("10.0.0.1:4730"),
+				), gearmantest.NewServer(gearmantest.InMemory("10.0.0.2:4730"))
 				ran := make(chan string, 100)
 				quick := func(_ context.Context, j *Job) ([]byte, error) { ran <- j.Server(); return nil, nil }
 				o := Options{Concurrency: 20, RegrabMin: 24 * time.Hour, RegrabMax: 24 * time.Hour}
-				inBubble(t, o, []*gearmantest.Server{a, b}, map[string]Handler{"f": quick, "slow": slow}, func(w *Worker) {
+				inBubble(t, o, []*gearmantest.Server{a, b}, map[string]Handler{
+					"f": quick, "slow": slow,
+				}, func(w *Worker) {
 					time.Sleep(time.Second)
 					disturb(t, a, b, w)
 					time.Sleep(time.Minute)
@@ -121,7 +126,12 @@ func TestLimitedFunctionsAreTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
-		w, err := New(Options{Servers: []string{s.Addr()}, Dialer: s.DialContext, Concurrency: 50, RegrabMin: 24 * time.Hour, RegrabMax: 24 * time.Hour})
+		w, err := New(
+			Options{
+				Servers: []string{s.Addr()}, Dialer: s.DialContext, Concurrency: 50, RegrabMin: 24 * time.Hour,
+				RegrabMax: 24 * time.Hour,
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

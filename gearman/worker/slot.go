@@ -10,8 +10,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// slot runs one job at a time. Whoever has made it busy drives it: asks for a job, runs it, asks for the next. That is the goroutine which reads
-// the answer; run's goroutine starts it when there is something to ask for, watches over silent servers, and sees to its end.
+// slot runs one job at a time. Whoever has made it busy drives it: asks for a job, runs it, asks
+// for the next. That is the goroutine which reads the answer; run's goroutine starts it when there
+// is something to ask for, watches over silent servers, and sees to its end.
 type slot struct {
 	w    *Worker
 	id   int
@@ -39,7 +40,8 @@ func (s *slot) ping() {
 	}
 }
 
-// add takes in a connection. Slots start their rounds at different servers, so that they don't move from server to server together.
+// add takes in a connection. Slots start their rounds at different servers, so that they don't move
+// from server to server together.
 func (s *slot) add(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +149,8 @@ func (s *slot) gotJob(l *link, job *Job) error {
 	return s.work(l, job)
 }
 
-// grabRefused says whether an ERROR was the answer to the first GRAB_JOB_UNIQ, of a server that doesn't know it, and asks again.
+// grabRefused says whether an ERROR was the answer to the first GRAB_JOB_UNIQ, of a server that
+// doesn't know it, and asks again.
 func (s *slot) grabRefused(l *link) bool {
 	s.mu.Lock()
 	if l.state != grabbing || s.asked != l || l.plainGrab || l.proven {
@@ -168,7 +171,8 @@ const (
 	longestDelay = time.Second
 )
 
-// wakeUp takes a NOOP. gearmand can ring at once for a job that it then doesn't give out, thousands of times a second.
+// wakeUp takes a NOOP. gearmand can ring at once for a job that it then doesn't give out, thousands
+// of times a second.
 func (s *slot) wakeUp(l *link) {
 	s.mu.Lock()
 	if l.state != asleep {
@@ -247,7 +251,8 @@ func (s *slot) run() {
 		case <-soft:
 		case <-timer.C:
 			s.mu.Lock()
-			hung := s.asked != nil && s.asked == watched.l && s.asks == watched.asks && watched.l.read.Load() == watched.read
+			hung := s.asked != nil && s.asked == watched.l && s.asks == watched.asks &&
+				watched.l.read.Load() == watched.read
 			s.mu.Unlock()
 			if hung {
 				s.drop(watched.l, errHung)
@@ -256,13 +261,15 @@ func (s *slot) run() {
 	}
 }
 
-// keepAlive sends something over the connection whose job runs: proxies, load balancers and address translators cut
-// connections on which nothing is sent for long, and the job would run twice.
+// keepAlive sends something over the connection whose job runs: proxies, load balancers and address
+// translators cut connections on which nothing is sent for long, and the job would run twice.
 func (s *slot) keepAlive(now time.Time) {
 	var silent *link
 	s.mu.Lock()
 	for _, c := range s.conns {
-		if l := c.link; l != nil && l.state == working && now.Sub(time.Unix(0, max(l.started.Load(), l.alive))) >= s.w.o.KeepAlive {
+		if l := c.link; l != nil && l.state == working && now.Sub(
+			time.Unix(0, max(l.started.Load(), l.alive)),
+		) >= s.w.o.KeepAlive {
 			silent, l.alive = l, now.UnixNano()
 		}
 	}
@@ -286,8 +293,9 @@ func (s *slot) isStopping() bool {
 	return true
 }
 
-// pick chooses the next connection to ask, in turn, and reserves it. If it is another than unsent, whose job's outcome still has to be
-// flushed, nothing is reserved. If there is none to ask, the slot is given free.
+// pick chooses the next connection to ask, in turn, and reserves it. If it is another than unsent,
+// whose job's outcome still has to be flushed, nothing is reserved. If there is none to ask, the
+// slot is given free.
 func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 	stopping := s.isStopping()
 	s.mu.Lock()
@@ -337,8 +345,9 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 	return nil, wait
 }
 
-// drive asks the next connection for a job, whose answer goes on from there, or gives the slot free and says how long there is nothing to ask for. The
-// caller has made the slot busy. A job whose outcome is staged at unsent is told of as done before another can start.
+// drive asks the next connection for a job, whose answer goes on from there, or gives the slot free
+// and says how long there is nothing to ask for. The caller has made the slot busy. A job whose
+// outcome is staged at unsent is told of as done before another can start.
 func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 	for {
 		l, wait := s.pick(unsent)

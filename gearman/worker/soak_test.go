@@ -28,8 +28,9 @@ func (l *ledger) ran(id uint32) {
 	l.runs[id]++
 }
 
-// TestDrainUnderLoad stops a worker softly, over and over, at any moment of its life, while jobs wait and come in; the next worker goes on. In the end
-// each job must have run exactly once. SOAK_RUNS says how many stops (20); `make soak-drain` makes many.
+// TestDrainUnderLoad stops a worker softly, over and over, at any moment of its life, while jobs
+// wait and come in; the next worker goes on. In the end each job must have run exactly once.
+// SOAK_RUNS says how many stops (20); `make soak-drain` makes many.
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
 	stops := 20
@@ -63,7 +64,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		return nil, nil
 	}
 	newWorker := func() *Worker {
-		w, err := New(Options{Servers: addrs, Concurrency: 1 + rand.IntN(4), Hooks: Hooks{JobDone: func(_ *Job, d Done) {
+		w, err := New(Options{Servers: addrs, Concurrency: 1 + rand.IntN(4), Hooks: Hooks{JobDone: func(
+			_ *Job, d Done,
+		) {
 			led.mu.Lock()
 			defer led.mu.Unlock()
 			led.outcomes[d.Outcome]++
@@ -124,5 +127,8 @@ func TestDrainUnderLoad(t *testing.T) {
 	if led.outcomes[Complete] != submitted {
 		t.Errorf("outcomes %v of %d jobs", led.outcomes, submitted)
 	}
-	fmt.Printf("RESULT {\"soft_stops\":%d,\"jobs\":%d,\"jobs_lost\":%d,\"jobs_run_twice\":%d}\n", stops, submitted, lost, twice)
+	fmt.Printf(
+		"RESULT {\"soft_stops\":%d,\"jobs\":%d,\"jobs_lost\":%d,\"jobs_run_twice\":%d}\n", stops, submitted, lost,
+		twice,
+	)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// longestArgs is how much of an assignment its arguments can take. A server that wrote more would have taken more than it takes.
+// longestArgs is how much of an assignment its arguments can take. A server that wrote more would
+// have taken more than it takes.
 const longestArgs = proto.MaxHandle + proto.MaxFunction + 8 + 2*proto.MaxUnique
 
 // readJob reads the rest of an assignment: its payload into memory of its own, or into a file.
@@ -38,7 +39,10 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	}
 	job.size = in.Rest()
 	if limit := c.w.o.MaxPayload; limit > 0 && job.size > limit {
-		job.payloadErr = fmt.Errorf("a payload of %d bytes, where at most %d are taken (Options.MaxPayload): %w", job.size, limit, proto.ErrTooLarge)
+		job.payloadErr = fmt.Errorf(
+			"a payload of %d bytes, where at most %d are taken (Options.MaxPayload): %w", job.size, limit,
+			proto.ErrTooLarge,
+		)
 		_, err := io.Copy(io.Discard, in) // read all the same, for the connection's other jobs
 		if err == nil && in.Rest() > 0 {
 			err = io.ErrUnexpectedEOF
@@ -52,7 +56,8 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	return job, err
 }
 
-// readExactly reads size bytes. Memory for them is taken as they come, so that a size alone costs nothing.
+// readExactly reads size bytes. Memory for them is taken as they come, so that a size alone costs
+// nothing.
 func readExactly(in io.Reader, size int64) ([]byte, error) {
 	const step = 1 << 20
 	buf := make([]byte, min(size, step))
@@ -78,9 +83,10 @@ func unexpected(err error) error {
 	return err
 }
 
-// readSpool writes the payload to a file that has no name any more: nothing is left of it however the process ends. Where the file can't take
-// it, the rest of the payload is read all the same, since the connection is good for other jobs and a lost one would only bring this job to
-// the next worker: the job ends by OnSpoolError then.
+// readSpool writes the payload to a file that has no name any more: nothing is left of it however
+// the process ends. Where the file can't take it, the rest of the payload is read all the same,
+// since the connection is good for other jobs and a lost one would only bring this job to the next
+// worker: the job ends by OnSpoolError then.
 func (l *link) readSpool(job *Job) error {
 	w := &spoolWriter{}
 	f, err := os.CreateTemp(l.c.w.o.SpoolDir, "gearman-job-*")
@@ -126,7 +132,8 @@ func (j *Job) removeSpool() {
 	if j.spool == nil {
 		return
 	}
-	// Closing frees the file, whose name is gone; that it was closed before, as by a handler that passed it on, is fine.
+	// Closing frees the file, whose name is gone; that it was closed before, as by a handler that
+	// passed it on, is fine.
 	if err := j.spool.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		j.link.c.w.o.Logger.Warn("Spool file could not be closed", "error", err)
 	}

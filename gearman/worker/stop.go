@@ -8,20 +8,23 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Stop stops the worker softly: it takes no more jobs, and finishes those that run. Stop returns nil when Run has returned, or
-// context.Cause(ctx) when ctx ends first; the worker then goes on stopping. Call StopAndCancel after it for a stop in two stages. It
-// may be called several times, and before Run, which then stops as soon as it has begun; Stop doesn't wait for a Run that was
+// Stop stops the worker softly: it takes no more jobs, and finishes those that run. Stop returns
+// nil when Run has returned, or context.Cause(ctx) when ctx ends first; the worker then goes on
+// stopping. Call StopAndCancel after it for a stop in two stages. It may be called several times,
+// and before Run, which then stops as soon as it has begun; Stop doesn't wait for a Run that was
 // not called.
 //
-// A handler that stops its own worker passes the context that it was given (or one made of it): Stop then returns nil at
-// once, since the worker can't end before the handler does. Hooks, which have no context, call it in a goroutine.
+// A handler that stops its own worker passes the context that it was given (or one made of it):
+// Stop then returns nil at once, since the worker can't end before the handler does. Hooks, which
+// have no context, call it in a goroutine.
 func (w *Worker) Stop(ctx context.Context) error {
 	w.beginStop()
 	return w.waitEnded(ctx, "a soft stop")
 }
 
-// StopAndCancel stops the worker hard: handlers' contexts end with the cause ErrStopped, and the connections are dropped, so that the
-// servers give the jobs to other workers. Otherwise it is as Stop: it waits for Run, and so for the handlers, until ctx ends.
+// StopAndCancel stops the worker hard: handlers' contexts end with the cause ErrStopped, and the
+// connections are dropped, so that the servers give the jobs to other workers. Otherwise it is as
+// Stop: it waits for Run, and so for the handlers, until ctx ends.
 func (w *Worker) StopAndCancel(ctx context.Context) error {
 	w.beginStopAndCancel()
 	return w.waitEnded(ctx, "a hard stop")
@@ -46,7 +49,9 @@ func (w *Worker) waitEnded(ctx context.Context, what string) error {
 	case <-w.returned:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for %s of the worker, %d jobs still run: %w", what, w.running.Load(), context.Cause(ctx))
+		return fmt.Errorf(
+			"wait for %s of the worker, %d jobs still run: %w", what, w.running.Load(), context.Cause(ctx),
+		)
 	}
 }
 
@@ -54,9 +59,10 @@ func appendReset(dst []byte) []byte {
 	return proto.AppendEmpty(dst, proto.Request, proto.TypeResetAbilities)
 }
 
-// unregister tells the servers that the slot takes no more jobs, without touching a job in flight: CANT_DO or RESET_ABILITIES would
-// requeue it at once, and it would run twice. A connection that was asked for a job is left alone, since one may be on its way; idle says
-// that the slot's own goroutine calls and no answer is outstanding any more.
+// unregister tells the servers that the slot takes no more jobs, without touching a job in flight:
+// CANT_DO or RESET_ABILITIES would requeue it at once, and it would run twice. A connection that
+// was asked for a job is left alone, since one may be on its way; idle says that the slot's own
+// goroutine calls and no answer is outstanding any more.
 func (s *slot) unregister(idle bool) {
 	type order struct {
 		l     *link
@@ -104,8 +110,9 @@ const (
 	aliveEcho = "alive"
 )
 
-// leave closes the slot's connections. Nothing is in flight on them; what was sent is known to have been taken when its echo is
-// back, so that nothing is lost to the reset with which a close may end a connection.
+// leave closes the slot's connections. Nothing is in flight on them; what was sent is known to have
+// been taken when its echo is back, so that nothing is lost to the reset with which a close may end
+// a connection.
 func (s *slot) leave() {
 	links := s.links()
 	for _, l := range links {

@@ -53,7 +53,10 @@ func TestHardStopHandsTheJobBack(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	started := make(chan struct{})
 	var done Done
-	w := start(t, Options{Servers: []string{addr}, DrainTimeout: 10 * time.Millisecond, Hooks: Hooks{JobDone: func(_ *Job, d Done) { done = d }}},
+	w := start(t, Options{
+		Servers: []string{addr}, DrainTimeout: 10 * time.Millisecond,
+		Hooks: Hooks{JobDone: func(_ *Job, d Done) { done = d }},
+	},
 		map[string]Handler{"f": func(ctx context.Context, _ *Job) ([]byte, error) {
 			close(started)
 			<-ctx.Done()
@@ -69,5 +72,8 @@ func TestHardStopHandsTheJobBack(t *testing.T) {
 	if done.Outcome != Abandoned || !errors.Is(done.Err, ErrStopped) {
 		t.Errorf("%+v", done)
 	}
-	eventually(t, "the job is queued again", func() bool { st := status(t, addr, "f"); return st.Total == 1 && st.Running == 0 })
+	eventually(
+		t, "the job is queued again",
+		func() bool { st := status(t, addr, "f"); return st.Total == 1 && st.Running == 0 },
+	)
 }

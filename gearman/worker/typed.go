@@ -6,8 +6,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// Func makes a Handler of a function on values: c decodes the payload for it and encodes what it returns. A payload that doesn't decode
-// fails the job. Spooled payloads are read into memory.
+// Func makes a Handler of a function on values: c decodes the payload for it and encodes what it
+// returns. A payload that doesn't decode fails the job. Spooled payloads are read into memory.
 func Func[In, Out any](c codec.Pair, f func(ctx context.Context, job *Job, in In) (Out, error)) Handler {
 	return func(ctx context.Context, job *Job) ([]byte, error) {
 		payload := job.Payload()

@@ -10,17 +10,22 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// The reason of a failure reaches clients that don't ask for exceptions, as a warning before the failure.
+// The reason of a failure reaches clients that don't ask for exceptions, as a warning before the
+// failure.
 func TestWarningBeforeFailure(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		err  error
 		want []string
 	}{
-		"a warning":              {&gearman.JobError{Warning: []byte("why")}, []string{"WORK_WARNING why", "WORK_FAIL "}},
-		"none":                   {&gearman.JobError{Message: "why"}, []string{"WORK_FAIL "}},
-		"not before a result":    {nil, []string{"WORK_COMPLETE "}},
-		"not before a exception": {&gearman.JobError{Warning: []byte("why"), Exception: []byte("e")}, []string{"WORK_FAIL "}},
+		"a warning": {
+			&gearman.JobError{Warning: []byte("why")}, []string{"WORK_WARNING why", "WORK_FAIL "},
+		},
+		"none":                {&gearman.JobError{Message: "why"}, []string{"WORK_FAIL "}},
+		"not before a result": {nil, []string{"WORK_COMPLETE "}},
+		"not before a exception": {
+			&gearman.JobError{Warning: []byte("why"), Exception: []byte("e")}, []string{"WORK_FAIL "},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// work runs a job, stages its outcome, which travels with the next request if that goes to the same server, and drives the slot on. It returns
-// errPassed if another goroutine reads from the link now.
+// work runs a job, stages its outcome, which travels with the next request if that goes to the same
+// server, and drives the slot on. It returns errPassed if another goroutine reads from the link
+// now.
 func (s *slot) work(l *link, job *Job) (err error) {
 	w := s.w
 	w.running.Add(1)
@@ -84,7 +85,8 @@ func (s *slot) sent(job *Job, err error) {
 
 func nothing() {}
 
-// jobContext makes the handler's context: the worker's own, where nothing can end it but a hard stop.
+// jobContext makes the handler's context: the worker's own, where nothing can end it but a hard
+// stop.
 func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func()) {
 	ctx, release = s.w.jobs, nothing
 	if s.w.o.DropOnDisconnect {
@@ -230,7 +232,8 @@ func (j *Job) alive() error {
 	return nil
 }
 
-// Status tells clients how far the job is: numerator of denominator. Servers keep both as 32-bit numbers.
+// Status tells clients how far the job is: numerator of denominator. Servers keep both as 32-bit
+// numbers.
 func (j *Job) Status(numerator, denominator uint64) error {
 	if err := j.alive(); err != nil {
 		return err
@@ -240,7 +243,8 @@ func (j *Job) Status(numerator, denominator uint64) error {
 	})
 }
 
-// Data sends a part of the result to the clients that wait. Perl's server doesn't know it and drops it.
+// Data sends a part of the result to the clients that wait. Perl's server doesn't know it and drops
+// it.
 func (j *Job) Data(data []byte) error { return j.tell(proto.TypeWorkData, data) }
 
 // Warning sends a warning to the clients that wait. Perl's server doesn't know it and drops it.
@@ -256,8 +260,8 @@ func (j *Job) tell(t proto.Type, data []byte) error {
 	return j.link.out.Flush()
 }
 
-// DataFrom sends size bytes of r as one part of the result, without holding them in memory. If r falls short the connection is dropped,
-// which requeues the job.
+// DataFrom sends size bytes of r as one part of the result, without holding them in memory. If r
+// falls short the connection is dropped, which requeues the job.
 func (j *Job) DataFrom(r io.Reader, size int64) error {
 	if err := errors.Join(j.alive(), checkSize(size)); err != nil {
 		return err

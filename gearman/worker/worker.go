@@ -83,7 +83,8 @@ func New(o Options) (*Worker, error) {
 	return w, nil
 }
 
-// Handle registers a handler for a function. It must be called before Run; a name can be registered once.
+// Handle registers a handler for a function. It must be called before Run; a name can be registered
+// once.
 func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
 	f := &function{name: name, wire: w.o.Prefix + name, handler: h}
 	switch err := proto.CheckFunction(f.wire); {
@@ -116,8 +117,9 @@ func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
 	return nil
 }
 
-// Run connects, works, and returns when the worker has stopped: nil after a soft stop in which all jobs were finished, ErrStopped after a
-// hard one. The end of ctx is a soft stop; handlers see ctx's values, not its end. A worker runs once.
+// Run connects, works, and returns when the worker has stopped: nil after a soft stop in which all
+// jobs were finished, ErrStopped after a hard one. The end of ctx is a soft stop; handlers see
+// ctx's values, not its end. A worker runs once.
 func (w *Worker) Run(ctx context.Context) error {
 	if len(w.functions) == 0 {
 		return ErrNoHandlers
@@ -163,7 +165,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// drain sees the worker through its stop, until all slots have finished and nothing keeps the connections.
+// drain sees the worker through its stop, until all slots have finished and nothing keeps the
+// connections.
 func (w *Worker) drain(idle <-chan struct{}) {
 	w.mu.Lock()
 	w.stopping = true
@@ -180,7 +183,9 @@ func (w *Worker) drain(idle <-chan struct{}) {
 	select {
 	case <-idle:
 	case <-deadline:
-		w.o.Logger.Warn("Drain time is up, stopping hard", "drainTimeout", w.o.DrainTimeout, "running", w.running.Load())
+		w.o.Logger.Warn(
+			"Drain time is up, stopping hard", "drainTimeout", w.o.DrainTimeout, "running", w.running.Load(),
+		)
 		w.beginStopAndCancel()
 	case <-w.hard:
 	}
@@ -205,11 +210,12 @@ func (w *Worker) drain(idle <-chan struct{}) {
 	w.slots[0].leave()
 }
 
-// Ready is closed when the worker has registered at a first server. It stays closed, whatever comes of the connection.
+// Ready is closed when the worker has registered at a first server. It stays closed, whatever comes
+// of the connection.
 func (w *Worker) Ready() <-chan struct{} { return w.ready }
 
-// WaitReady waits until the worker is registered at each of its servers over one connection at least, and names those that are missing if ctx
-// ends first.
+// WaitReady waits until the worker is registered at each of its servers over one connection at
+// least, and names those that are missing if ctx ends first.
 func (w *Worker) WaitReady(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -232,7 +238,8 @@ func (w *Worker) WaitReady(ctx context.Context) error {
 	}
 }
 
-// RenewClientID asks Options.ClientID for the id of a slot and sends it over the slot's connections, whether a job runs or not.
+// RenewClientID asks Options.ClientID for the id of a slot and sends it over the slot's
+// connections, whether a job runs or not.
 func (w *Worker) RenewClientID(slot int) error {
 	if slot < 0 || slot >= len(w.slots) {
 		return fmt.Errorf("slot %d of %d", slot, len(w.slots))

@@ -179,7 +179,9 @@ func TestOutcomes(t *testing.T) {
 		},
 		"status": func(_ context.Context, j *Job) ([]byte, error) { return []byte("r"), j.Status(1, 2) },
 		"stream": func(_ context.Context, j *Job) ([]byte, error) {
-			return []byte("end"), errors.Join(j.Data([]byte("part")), j.Warning([]byte("careful")), j.DataFrom(strings.NewReader("more"), 4))
+			return []byte("end"), errors.Join(
+				j.Data([]byte("part")), j.Warning([]byte("careful")), j.DataFrom(strings.NewReader("more"), 4),
+			)
 		},
 	}
 	tests := map[string]struct {
@@ -188,14 +190,19 @@ func TestOutcomes(t *testing.T) {
 		noPerl         bool
 		want           []string
 	}{
-		"complete":               {function: "reverse", data: "abc", want: []string{"WORK_COMPLETE|H|cba"}},
-		"empty":                  {function: "reverse", data: "", want: []string{"WORK_COMPLETE|H|"}},
-		"nul":                    {function: "reverse", data: "a\x00b", want: []string{"WORK_COMPLETE|H|b\x00a"}},
-		"large":                  {function: "reverse", data: strings.Repeat("ab", 500_000), want: []string{"WORK_COMPLETE|H|" + strings.Repeat("ba", 500_000)}},
-		"fail":                   {function: "fail", want: []string{"WORK_FAIL|H"}},
-		"panic":                  {function: "panic", want: []string{"WORK_FAIL|H"}},
-		"exception, not asked":   {function: "except", want: []string{"WORK_FAIL|H"}},
-		"exception, asked":       {function: "except", exceptions: true, noPerl: true, want: []string{"WORK_EXCEPTION|H|boom"}},
+		"complete": {function: "reverse", data: "abc", want: []string{"WORK_COMPLETE|H|cba"}},
+		"empty":    {function: "reverse", data: "", want: []string{"WORK_COMPLETE|H|"}},
+		"nul":      {function: "reverse", data: "a\x00b", want: []string{"WORK_COMPLETE|H|b\x00a"}},
+		"large": {
+			function: "reverse", data: strings.Repeat("ab", 500_000),
+			want: []string{"WORK_COMPLETE|H|" + strings.Repeat("ba", 500_000)},
+		},
+		"fail":                 {function: "fail", want: []string{"WORK_FAIL|H"}},
+		"panic":                {function: "panic", want: []string{"WORK_FAIL|H"}},
+		"exception, not asked": {function: "except", want: []string{"WORK_FAIL|H"}},
+		"exception, asked": {
+			function: "except", exceptions: true, noPerl: true, want: []string{"WORK_EXCEPTION|H|boom"},
+		},
 		"exception, asked, perl": {function: "except", exceptions: true, want: []string{"WORK_EXCEPTION|H|boom"}},
 		"reader":                 {function: "reader", want: []string{"WORK_COMPLETE|H|from a reader"}},
 		"status":                 {function: "status", want: []string{"WORK_STATUS|H|1|2", "WORK_COMPLETE|H|r"}},
@@ -279,7 +286,9 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	release := make(chan struct{})
 	results := make(chan Done, 2)
-	w := start(t, Options{Servers: []string{addr}, Hooks: Hooks{JobDone: func(_ *Job, d Done) { results <- d }}}, map[string]Handler{
+	w := start(t, Options{
+		Servers: []string{addr}, Hooks: Hooks{JobDone: func(_ *Job, d Done) { results <- d }},
+	}, map[string]Handler{
 		"stuck": func(ctx context.Context, j *Job) ([]byte, error) {
 			<-ctx.Done()
 			if !errors.Is(context.Cause(ctx), ErrTimeout) {
@@ -346,7 +355,8 @@ func TestSpooledPayload(t *testing.T) {
 	}
 }
 
-// A payload that can't be kept ends its own job, by what the function says of that, and costs no connection.
+// A payload that can't be kept ends its own job, by what the function says of that, and costs no
+// connection.
 func TestPayloadThatCannotBeSpooled(t *testing.T) {
 	t.Parallel()
 	addr := jobserver.Gearmand(t).Addr

@@ -1,5 +1,5 @@
-// Command apidocs writes the reference of the API in Markdown, out of the generated CustomResourceDefinition, which has every
-// field's description, bounds and rules.
+// Command apidocs writes the reference of the API in Markdown, out of the generated
+// CustomResourceDefinition, which has every field's description, bounds and rules.
 //
 //	apidocs CRD.yaml >docs/api.md
 package main

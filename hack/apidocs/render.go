@@ -49,7 +49,9 @@ func render(crdYAML []byte) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n| field | type | meaning |\n|---|---|---|\n", section, text(schema.Description))
+		fmt.Fprintf(
+			&out, "\n## %s\n\n%s\n\n| field | type | meaning |\n|---|---|---|\n", section, text(schema.Description),
+		)
 		fields(&out, section, &schema)
 		refusals(&out, validations(section, &schema))
 	}

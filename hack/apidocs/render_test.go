@@ -87,7 +87,9 @@ How it is.
 
 func TestRenderErrors(t *testing.T) {
 	t.Parallel()
-	for name, crd := range map[string]string{"no YAML": "a: [", "no version": "spec: {}", "no schema": "spec: {versions: [{name: v1}]}"} {
+	for name, crd := range map[string]string{
+		"no YAML": "a: [", "no version": "spec: {}", "no schema": "spec: {versions: [{name: v1}]}",
+	} {
 		if _, err := render([]byte(crd)); err == nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -19,8 +19,9 @@ type value struct {
 	path, kind, def, meaning string
 }
 
-// generate returns the schema and the README with the comments of values.yaml in them. Every value must have a comment and
-// be known to the schema, and every value of the schema must stand in values.yaml.
+// generate returns the schema and the README with the comments of values.yaml in them. Every value
+// must have a comment and be known to the schema, and every value of the schema must stand in
+// values.yaml.
 func generate(values, schema, readme []byte) (newSchema, newReadme []byte, err error) {
 	var valuesDoc, schemaDoc yaml.Node
 	if err := yaml.Unmarshal(values, &valuesDoc); err != nil {
@@ -63,7 +64,8 @@ func generate(values, schema, readme []byte) (newSchema, newReadme []byte, err e
 	return indented.Bytes(), out.Bytes(), nil
 }
 
-// walk visits the values under a mapping beside their schema, fills in the schema's descriptions, and appends the leaves.
+// walk visits the values under a mapping beside their schema, fills in the schema's descriptions,
+// and appends the leaves.
 func walk(prefix string, values, schema *yaml.Node, table *[]value) error {
 	properties := get(schema, "properties")
 	if properties == nil {
@@ -93,11 +95,16 @@ func walk(prefix string, values, schema *yaml.Node, table *[]value) error {
 		if err != nil {
 			return err
 		}
-		*table = append(*table, value{path: path, kind: kindOf(property), def: def, meaning: strings.ReplaceAll(comment, "|", "\\|")})
+		*table = append(
+			*table,
+			value{path: path, kind: kindOf(property), def: def, meaning: strings.ReplaceAll(comment, "|", "\\|")},
+		)
 	}
 	for i := 0; i+1 < len(properties.Content); i += 2 {
 		if key := properties.Content[i].Value; !seen[key] && key != "global" { // Helm adds global by itself
-			return fmt.Errorf("values.yaml lacks %s, which values.schema.json has", strings.TrimPrefix(prefix+"."+key, "."))
+			return fmt.Errorf(
+				"values.yaml lacks %s, which values.schema.json has", strings.TrimPrefix(prefix+"."+key, "."),
+			)
 		}
 	}
 	return nil

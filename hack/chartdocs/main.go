@@ -1,5 +1,6 @@
-// Command chartdocs keeps the chart's documentation in one place: the comments of values.yaml. It writes them into the table
-// of the chart's README.md and into the descriptions of values.schema.json, which editors show.
+// Command chartdocs keeps the chart's documentation in one place: the comments of values.yaml. It
+// writes them into the table of the chart's README.md and into the descriptions of
+// values.schema.json, which editors show.
 //
 //	chartdocs CHART_DIRECTORY
 package main

@@ -45,7 +45,9 @@ func TestCheck(t *testing.T) {
 			links: 1,
 		},
 		"hidden and generated directories": {
-			files: map[string]string{"build/a.md": "[x](gone.md)", ".cache/a.md": "[x](gone.md)", "testdata/a.md": "[x](gone.md)"},
+			files: map[string]string{
+				"build/a.md": "[x](gone.md)", ".cache/a.md": "[x](gone.md)", "testdata/a.md": "[x](gone.md)",
+			},
 		},
 	}
 	for name, tt := range tests {

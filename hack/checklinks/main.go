@@ -1,5 +1,6 @@
-// Command checklinks fails if a Markdown file under a directory links to a file or a heading that does not exist. Links to
-// other sites are not followed: a check that needs the network fails for reasons that have nothing to do with a change.
+// Command checklinks fails if a Markdown file under a directory links to a file or a heading that
+// does not exist. Links to other sites are not followed: a check that needs the network fails for
+// reasons that have nothing to do with a change.
 package main
 
 import (

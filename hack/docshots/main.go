@@ -1,5 +1,5 @@
-// Command docshots puts what a command printed into a Markdown page, between <!-- shot NAME --> and <!-- /shot -->: docs show what a real
-// run looked like, and nobody copies it by hand.
+// Command docshots puts what a command printed into a Markdown page, between <!-- shot NAME --> and
+// <!-- /shot -->: docs show what a real run looked like, and nobody copies it by hand.
 //
 //	docshots PAGE NAME COMMAND <OUTPUT
 package main

@@ -1,9 +1,11 @@
-// Command image packs files into an OCI image FROM scratch and writes it as an archive, without a registry and without Docker.
+// Command image packs files into an OCI image FROM scratch and writes it as an archive, without a
+// registry and without Docker.
 //
 //	image -output app.tar -name app:1.0 -arch amd64,arm64 -entrypoint /app build/{arch}/app:/app :/tmp:1777 -- config:/etc/app.conf
 //
-// "--" begins another layer. With -tree the files are written below a folder instead, for a Dockerfile to copy; with -list it prints what an
-// archive holds; with -push it pushes an archive to a registry, with the credentials of `docker login`.
+// "--" begins another layer. With -tree the files are written below a folder instead, for a
+// Dockerfile to copy; with -list it prints what an archive holds; with -push it pushes an archive
+// to a registry, with the credentials of `docker login`.
 package main
 
 import (
@@ -24,7 +26,9 @@ func main() {
 	o := oci.Options{Labels: map[string]string{}}
 	output := flag.String("output", "image.tar", "the archive to write")
 	tree := flag.String("tree", "", "the folder to write the files to, instead of an archive")
-	list := flag.String("list", "", "an OCI archive, whose files and settings for -arch are printed; nothing is written")
+	list := flag.String(
+		"list", "", "an OCI archive, whose files and settings for -arch are printed; nothing is written",
+	)
 	push := flag.String("push", "", "an OCI archive, which is pushed as -name; nothing is written")
 	flag.StringVar(&o.Name, "name", "", "image name with its tag")
 	arch := flag.String("arch", runtime.GOARCH, "architectures, separated by commas")

@@ -119,7 +119,10 @@ func describe(name, version string, files map[string]string, programs []string) 
 		b.Components = append(b.Components, c)
 		contents.DependsOn = append(contents.DependsOn, c.Ref)
 	}
-	b.Components = append(b.Components, slices.SortedFunc(maps.Values(modules), func(a, b component) int { return cmp.Compare(a.Ref, b.Ref) })...)
+	b.Components = append(
+		b.Components,
+		slices.SortedFunc(maps.Values(modules), func(a, b component) int { return cmp.Compare(a.Ref, b.Ref) })...,
+	)
 	b.Dependencies = append([]dependency{contents}, b.Dependencies...)
 	return b, nil
 }
@@ -148,5 +151,7 @@ func file(prefix, name, path string) (component, error) {
 		return component{}, err
 	}
 	sum := sha256.Sum256(content)
-	return component{Ref: prefix + name, Type: "file", Name: name, Hashes: []hash{{"SHA-256", hex.EncodeToString(sum[:])}}}, nil
+	return component{
+		Ref: prefix + name, Type: "file", Name: name, Hashes: []hash{{"SHA-256", hex.EncodeToString(sum[:])}},
+	}, nil
 }

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// The bill names each module that the program's own build information names, and each file by its digest.
+// The bill names each module that the program's own build information names, and each file by its
+// digest.
 func TestBillOfAnImage(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
@@ -21,7 +22,9 @@ func TestBillOfAnImage(t *testing.T) {
 	if err := os.WriteFile(roots, []byte("abc"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-name", "image", "-version", "1.2.3", "-file", "/etc/ssl/certs/ca-certificates.crt=" + roots, self}
+	args := []string{
+		"-name", "image", "-version", "1.2.3", "-file", "/etc/ssl/certs/ca-certificates.crt=" + roots, self,
+	}
 	var first, second bytes.Buffer
 	for _, out := range []*bytes.Buffer{&first, &second} {
 		if err := run(args, out); err != nil {

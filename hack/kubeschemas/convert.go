@@ -14,8 +14,9 @@ type object = map[string]any
 
 const definitionPrefix = "#/definitions/"
 
-// fileName is what kubeconform is told to look for: {{.ResourceKind}}-{{.Group}}-{{.ResourceAPIVersion}}.json, in lower case.
-// kubeconform takes the core group's version for its group.
+// fileName is what kubeconform is told to look for:
+// {{.ResourceKind}}-{{.Group}}-{{.ResourceAPIVersion}}.json, in lower case. kubeconform takes the
+// core group's version for its group.
 func fileName(group, version, kind string) string {
 	if group == "" {
 		group = version
@@ -127,8 +128,8 @@ func fromCRDs(data []byte) (map[string][]byte, error) {
 	return schemas, nil
 }
 
-// tighten refuses unknown fields wherever a schema lists the known ones, and turns Kubernetes' own schema extensions into
-// plain JSON schema.
+// tighten refuses unknown fields wherever a schema lists the known ones, and turns Kubernetes' own
+// schema extensions into plain JSON schema.
 func tighten(schema object) {
 	if preserve, _ := schema["x-kubernetes-preserve-unknown-fields"].(bool); !preserve {
 		if schema["properties"] != nil && schema["additionalProperties"] == nil {

@@ -44,7 +44,9 @@ func TestFromSwagger(t *testing.T) {
 					"port": object{"$ref": "#/definitions/io.k8s.IntOrString"},
 					"self": object{"$ref": "#/definitions/io.k8s.Thing"},
 				},
-				"x-kubernetes-group-version-kind": []any{object{"group": "Things.io", "version": "v1", "kind": "Thing"}},
+				"x-kubernetes-group-version-kind": []any{
+					object{"group": "Things.io", "version": "v1", "kind": "Thing"},
+				},
 			},
 			"io.k8s.IntOrString": object{"type": []any{"integer", "string"}},
 		},

@@ -1,9 +1,11 @@
-// Command kubeschemas writes JSON schemas for kubeconform, so that manifests are checked without a network. Its sources are
-// the OpenAPI description that every Kubernetes release carries in its Go module, and CustomResourceDefinitions.
+// Command kubeschemas writes JSON schemas for kubeconform, so that manifests are checked without a
+// network. Its sources are the OpenAPI description that every Kubernetes release carries in its Go
+// module, and CustomResourceDefinitions.
 //
 //	kubeschemas -out DIR swagger.json crd.yaml ...
 //
-// The schemas are strict: an unknown field is an error, as it is for `kubectl apply --validate=strict`.
+// The schemas are strict: an unknown field is an error, as it is for `kubectl apply
+// --validate=strict`.
 package main
 
 import (

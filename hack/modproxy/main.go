@@ -1,5 +1,6 @@
-// Command modproxy writes the modules of this repository into a directory that go takes as a module proxy (GOPROXY=file://DIR), as the tags
-// gearman/VERSION and VERSION would publish them. What a consumer gets can so be checked before there is a tag.
+// Command modproxy writes the modules of this repository into a directory that go takes as a module
+// proxy (GOPROXY=file://DIR), as the tags gearman/VERSION and VERSION would publish them. What a
+// consumer gets can so be checked before there is a tag.
 //
 //	go run ./hack/modproxy -out DIR -version v1.2.3
 package main
@@ -68,7 +69,8 @@ func publish(out, version, dir string, files []string, nested map[string]bool) e
 		return err
 	}
 	for name, data := range map[string]string{
-		"list": version + "\n", version + ".mod": string(mod), version + ".info": fmt.Sprintf("{%q: %q}\n", "Version", version),
+		"list": version + "\n", version + ".mod": string(mod),
+		version + ".info": fmt.Sprintf("{%q: %q}\n", "Version", version),
 	} {
 		if err := os.WriteFile(filepath.Join(at, name), []byte(data), 0o644); err != nil {
 			return err

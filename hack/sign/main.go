@@ -1,8 +1,9 @@
-// Command sign signs a release, or checks it: `sign -key KEY -version V -commit C DIRECTORY` signs the
-// directory's SHA256SUMS and writes the provenance of the files in it; `sign -verify -key KEY DIRECTORY`
-// checks both, and each file. The key is an ECDSA P-256 key as PEM, as `openssl ecparam -name
-// prime256v1 -genkey` makes it. The formats are those of others: the signature is what cosign's
-// sign-blob makes and its verify-blob reads, the provenance is a SLSA statement in a DSSE envelope.
+// Command sign signs a release, or checks it: `sign -key KEY -version V -commit C DIRECTORY` signs
+// the directory's SHA256SUMS and writes the provenance of the files in it; `sign -verify -key KEY
+// DIRECTORY` checks both, and each file. The key is an ECDSA P-256 key as PEM, as `openssl ecparam
+// -name prime256v1 -genkey` makes it. The formats are those of others: the signature is what
+// cosign's sign-blob makes and its verify-blob reads, the provenance is a SLSA statement in a DSSE
+// envelope.
 package main
 
 import (
@@ -40,8 +41,12 @@ func main() {
 
 func run(args []string) error {
 	flags := flag.NewFlagSet("sign", flag.ContinueOnError)
-	key, check := flags.String("key", "", "file with the key, the public one for -verify"), flags.Bool("verify", false, "check instead of signing")
-	version, commit := flags.String("version", "", "version of the release"), flags.String("commit", "", "commit that it was made from")
+	key, check := flags.String(
+		"key", "", "file with the key, the public one for -verify",
+	), flags.Bool("verify", false, "check instead of signing")
+	version, commit := flags.String("version", "", "version of the release"), flags.String(
+		"commit", "", "commit that it was made from",
+	)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -82,7 +87,9 @@ func privateKey(block *pem.Block) (*ecdsa.PrivateKey, error) {
 	if ec, ok := key.(*ecdsa.PrivateKey); err == nil && ok {
 		return ec, nil
 	}
-	return nil, errors.New("the key is no private ECDSA key: make one by openssl ecparam -name prime256v1 -genkey -noout")
+	return nil, errors.New(
+		"the key is no private ECDSA key: make one by openssl ecparam -name prime256v1 -genkey -noout",
+	)
 }
 
 func sign(block *pem.Block, dir, version, commit string) error {
@@ -110,7 +117,9 @@ func sign(block *pem.Block, dir, version, commit string) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(envelope{payload, base64.StdEncoding.EncodeToString(body), []envelopeSignature{{bodySig}}})
+	text, err := json.Marshal(
+		envelope{payload, base64.StdEncoding.EncodeToString(body), []envelopeSignature{{bodySig}}},
+	)
 	if err != nil {
 		return err
 	}
@@ -135,7 +144,8 @@ type subject struct {
 func parse(sums []byte) (all []subject, err error) {
 	for line := range strings.Lines(string(sums)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
-		if raw, err := hex.DecodeString(sum); !ok || err != nil || len(raw) != sha256.Size || name == "" || name != filepath.Base(name) {
+		if raw, err := hex.DecodeString(sum); !ok || err != nil || len(raw) != sha256.Size || name == "" ||
+			name != filepath.Base(name) {
 			return nil, fmt.Errorf("%s has a line that sha256sum does not write: %q", sumsFile, line)
 		}
 		all = append(all, subject{name, map[string]string{"sha256": sum}})
@@ -157,11 +167,15 @@ type statement struct {
 func statementOf(subjects []subject, version, commit string) statement {
 	return statement{"https://in-toto.io/Statement/v1", subjects, "https://slsa.dev/provenance/v1", map[string]any{
 		"buildDefinition": map[string]any{
-			"buildType":            "https://" + module + "/blob/main/docs/releasing.md",
-			"externalParameters":   map[string]string{"version": version},
-			"resolvedDependencies": []any{map[string]any{"uri": "git+https://" + module, "digest": map[string]string{"gitCommit": commit}}},
+			"buildType":          "https://" + module + "/blob/main/docs/releasing.md",
+			"externalParameters": map[string]string{"version": version},
+			"resolvedDependencies": []any{
+				map[string]any{"uri": "git+https://" + module, "digest": map[string]string{"gitCommit": commit}},
+			},
 		},
-		"runDetails": map[string]any{"builder": map[string]string{"id": "https://" + module + "/blob/main/hack/release"}},
+		"runDetails": map[string]any{
+			"builder": map[string]string{"id": "https://" + module + "/blob/main/hack/release"},
+		},
 	}}
 }
 
@@ -224,7 +238,9 @@ func verifyProvenance(key *ecdsa.PublicKey, dir string, subjects []subject) erro
 		return fmt.Errorf("%s: %w", provenance, err)
 	}
 	body, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil || e.PayloadType != payload || len(e.Signatures) != 1 || !valid(key, preAuthentication(body), e.Signatures[0].Sig) {
+	if err != nil || e.PayloadType != payload || len(e.Signatures) != 1 || !valid(
+		key, preAuthentication(body), e.Signatures[0].Sig,
+	) {
 		return fmt.Errorf("%s is not what was signed", provenance)
 	}
 	var s statement

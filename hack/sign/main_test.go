@@ -50,14 +50,26 @@ func TestSignAndVerify(t *testing.T) {
 	}{
 		"nothing changed": {func(*testing.T, string) {}, "", ""},
 		"another key":     {func(*testing.T, string) {}, otherPublic, "SHA256SUMS is not what was signed"},
-		"a changed file":  {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "b"), "x") }, "", "b is not what was signed"},
-		"a missing file":  {func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, "a")) }, "", "no such file"},
-		"changed sums":    {func(t *testing.T, dir string) { replace(t, filepath.Join(dir, sumsFile), "  b", "  c") }, "", "SHA256SUMS is not what was signed"},
+		"a changed file": {
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "b"), "x") }, "", "b is not what was signed",
+		},
+		"a missing file": {
+			func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, "a")) }, "", "no such file",
+		},
+		"changed sums": {
+			func(t *testing.T, dir string) { replace(t, filepath.Join(dir, sumsFile), "  b", "  c") }, "",
+			"SHA256SUMS is not what was signed",
+		},
 		"changed provenance": {func(t *testing.T, dir string) {
 			replace(t, filepath.Join(dir, provenance), `"payload":"`, `"payload":"AAAA`)
 		}, "", "provenance.intoto.jsonl is not what was signed"},
-		"no signature":         {func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, signature)) }, "", "no such file"},
-		"provenance of others": {func(t *testing.T, dir string) { write(t, filepath.Join(dir, provenance), "{}") }, "", "provenance.intoto.jsonl is not what was signed"},
+		"no signature": {
+			func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, signature)) }, "", "no such file",
+		},
+		"provenance of others": {
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, provenance), "{}") }, "",
+			"provenance.intoto.jsonl is not what was signed",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +106,9 @@ func TestOpenSSLVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "raw"), string(raw))
-	openssl(t, "dgst", "-sha256", "-verify", public, "-signature", filepath.Join(dir, "raw"), filepath.Join(dir, sumsFile))
+	openssl(
+		t, "dgst", "-sha256", "-verify", public, "-signature", filepath.Join(dir, "raw"), filepath.Join(dir, sumsFile),
+	)
 }
 
 func replace(t *testing.T, path, old, now string) {
@@ -120,13 +134,17 @@ func TestErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nothing":            {nil, "give -key, the directory"},
-		"no version":         {[]string{"-key", private, dir}, "give -key, the directory"},
-		"no key":             {[]string{"-key", filepath.Join(dir, "a"), "-version", "1", "-commit", "c", dir}, "holds no PEM key"},
-		"a public key":       {[]string{"-key", public, "-version", "1", "-commit", "c", dir}, "no private ECDSA key"},
-		"a private key":      {[]string{"-verify", "-key", private, dir}, "no public ECDSA key"},
-		"no sums":            {[]string{"-key", private, "-version", "1", "-commit", "c", t.TempDir()}, "no such file"},
-		"empty sums":         {[]string{"-key", private, "-version", "1", "-commit", "c", empty}, "SHA256SUMS is empty"},
+		"nothing":    {nil, "give -key, the directory"},
+		"no version": {[]string{"-key", private, dir}, "give -key, the directory"},
+		"no key": {
+			[]string{"-key", filepath.Join(dir, "a"), "-version", "1", "-commit", "c", dir}, "holds no PEM key",
+		},
+		"a public key":  {[]string{"-key", public, "-version", "1", "-commit", "c", dir}, "no private ECDSA key"},
+		"a private key": {[]string{"-verify", "-key", private, dir}, "no public ECDSA key"},
+		"no sums":       {[]string{"-key", private, "-version", "1", "-commit", "c", t.TempDir()}, "no such file"},
+		"empty sums": {
+			[]string{"-key", private, "-version", "1", "-commit", "c", empty}, "SHA256SUMS is empty",
+		},
 		"a path in the sums": {[]string{"-key", private, "-version", "1", "-commit", "c", odd}, "does not write"},
 	} {
 		if err := run(tt.args); err == nil || !strings.Contains(err.Error(), tt.want) {

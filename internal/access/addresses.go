@@ -30,7 +30,8 @@ func (p *Policy) guardOf(addr netip.Addr) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// embeddings are networks of IPv6 addresses that hold an IPv4 address, with the places of its bytes.
+// embeddings are networks of IPv6 addresses that hold an IPv4 address, with the places of its
+// bytes.
 var embeddings = []struct {
 	prefix netip.Prefix
 	at     [4]int

@@ -27,8 +27,8 @@ const ownNamespace = "$NAMESPACE"
 
 // Parse reads a comma-separated list of rules: CIDRs, addresses, host names and *.domains, each
 // followed by :PORT or not, for all namespaces or as NAMESPACE=RULE. IPv6 with a port stands in
-// brackets: [fd00::/8]:4730. A name may contain $NAMESPACE, the namespace of the pool; a name without
-// a dot is a Service there.
+// brackets: [fd00::/8]:4730. A name may contain $NAMESPACE, the namespace of the pool; a name
+// without a dot is a Service there.
 func Parse(list string) (*Policy, error) {
 	p := &Policy{}
 	for part := range strings.SplitSeq(list, ",") {
@@ -119,7 +119,9 @@ func (p *Policy) Check(namespace string, addr netip.AddrPort, host string) error
 	if len(p.rules) == 0 || p.Listed(namespace, addr, host) {
 		return nil
 	}
-	return fmt.Errorf("%s (%s) is not among the job servers that --allowed-job-servers allows namespace %s", host, addr, namespace)
+	return fmt.Errorf(
+		"%s (%s) is not among the job servers that --allowed-job-servers allows namespace %s", host, addr, namespace,
+	)
 }
 
 // Listed reports whether a rule lists the job server. What is allowed only because there are no
@@ -140,7 +142,9 @@ func (p *Policy) Listed(namespace string, addr netip.AddrPort, host string) bool
 // named reports whether a rule names the guarded address: its network lies within the guarded one.
 func (p *Policy) named(namespace string, addr netip.Addr, port uint16, guard netip.Prefix) bool {
 	return slices.ContainsFunc(p.rules, func(r rule) bool {
-		return r.applies(namespace, port) && r.prefix.IsValid() && r.prefix.Bits() >= guard.Bits() && r.prefix.Contains(addr)
+		return r.applies(
+			namespace, port,
+		) && r.prefix.IsValid() && r.prefix.Bits() >= guard.Bits() && r.prefix.Contains(addr)
 	})
 }
 
@@ -153,7 +157,8 @@ func (r *rule) matches(host, namespace string) bool {
 	return host == name || strings.HasPrefix(name, ".") && strings.HasSuffix(host, name)
 }
 
-// canonical returns a host's name as rules have it: a name without a dot is a Service of the namespace.
+// canonical returns a host's name as rules have it: a name without a dot is a Service of the
+// namespace.
 func canonical(host, namespace string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host != "" && !strings.ContainsAny(host, ".:") {

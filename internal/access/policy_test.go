@@ -81,7 +81,9 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.Guard(netip.MustParseAddr("10.96.0.1"))
-			if err := p.Check(tt.namespace, netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 4730), tt.name); (err == nil) != tt.allowed {
+			if err := p.Check(
+				tt.namespace, netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 4730), tt.name,
+			); (err == nil) != tt.allowed {
 				t.Errorf("got %v; want allowed = %v", err, tt.allowed)
 			}
 		})
@@ -90,7 +92,10 @@ func TestCheck(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for _, rules := range []string{"=10.0.0.0/8", "a=", "10.0.0.0/99", "http://x", "two names", "10.0.0.1:0", "10.0.0.1:x", "fd00::/8:70000", "a.*.b", "$OTHER.svc", "[g]", "[fd00::1"} {
+	for _, rules := range []string{
+		"=10.0.0.0/8", "a=", "10.0.0.0/99", "http://x", "two names", "10.0.0.1:0", "10.0.0.1:x", "fd00::/8:70000",
+		"a.*.b", "$OTHER.svc", "[g]", "[fd00::1",
+	} {
 		if _, err := Parse(rules); err == nil || !strings.Contains(err.Error(), "names no namespace") &&
 			!strings.Contains(err.Error(), "is no CIDR") && !strings.Contains(err.Error(), "the port must be") {
 			t.Errorf("Parse(%q) = %v; want an error that says what is wrong", rules, err)
@@ -115,7 +120,9 @@ func TestListed(t *testing.T) {
 
 // However an address is written as IPv6, no form of a guarded IPv4 address is allowed.
 func FuzzNoFormIsAllowed(f *testing.F) {
-	for _, a := range []string{"::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:a9fe:a9fe::", "2001:0:7f00:1::", "::7f00:1"} {
+	for _, a := range []string{
+		"::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:a9fe:a9fe::", "2001:0:7f00:1::", "::7f00:1",
+	} {
 		b := netip.MustParseAddr(a).As16()
 		f.Add(b[:])
 	}

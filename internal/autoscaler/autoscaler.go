@@ -98,7 +98,9 @@ func (a *Autoscaler) Watch(key types.NamespacedName, sub backlog.Subscription, p
 // Observe has a pool go by a spec, brings what a reconcile gathered, and decides anew. A pool seen
 // for the first time starts with what was learnt of it before, and with a hold: nothing is scaled
 // down until a full window was seen.
-func (a *Autoscaler) Observe(key types.NamespacedName, spec *Spec, o Observed, learnt scaling.Learnt) (v poolstatus.View) {
+func (a *Autoscaler) Observe(
+	key types.NamespacedName, spec *Spec, o Observed, learnt scaling.Learnt,
+) (v poolstatus.View) {
 	now := a.clock.Now()
 	refreshAt := now.Add(a.Jitter(RefreshEvery))
 	a.Do(key, func(p *Pool) {
@@ -119,9 +121,9 @@ func lostOne(before, after []string) bool {
 	return slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(after, name) })
 }
 
-// Share notes what a pool serves, and has those reconciled for which that may have changed. It names
-// the first of the pools of its namespace that serve one of its functions too, and says whether any
-// elsewhere does.
+// Share notes what a pool serves, and has those reconciled for which that may have changed. It
+// names the first of the pools of its namespace that serve one of its functions too, and says
+// whether any elsewhere does.
 func (a *Autoscaler) Share(key types.NamespacedName, servers, functions []string) (names []string, elsewhere bool) {
 	names, elsewhere, changed := a.share(key, servers, functions)
 	a.enqueue(priorityStatus, changed...)

@@ -63,21 +63,25 @@ func (s *playedServers) Runnable(context.Context, backlog.PoolKey, string) (back
 	return backlog.Runnable, nil
 }
 
-// TestStart: pools are decided on at ticks, from the beginning too, those with news first; one that asks for replicas is enqueued; a forgotten one is not
-// decided on.
+// TestStart: pools are decided on at ticks, from the beginning too, those with news first; one that
+// asks for replicas is enqueued; a forgotten one is not decided on.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		servers := newPlayedServers()
 		a := New(servers, Options{})
-		busy, idle, gone := types.NamespacedName{Name: "busy"}, types.NamespacedName{Name: "idle"}, types.NamespacedName{Name: "gone"}
+		busy, idle, gone := types.NamespacedName{
+			Name: "busy",
+		}, types.NamespacedName{Name: "idle"}, types.NamespacedName{Name: "gone"}
 		for _, key := range []types.NamespacedName{busy, idle, gone} {
 			a.Observe(key, testSpec(t), Observed{}, noLearnt)
 		}
 		a.OnTick([]backlog.PoolKey{backlog.PoolKey(busy)}, true) // before Start: nothing is lost
 		a.Forget(gone)
 		servers.samples[backlog.PoolKey(busy)] = backlog.Sample{
-			Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: time.Now()}},
+			Servers: []backlog.ServerSample{
+				{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: time.Now()},
+			},
 			Functions: []backlog.FunctionSample{{Name: "f", Total: 5, Queued: 5, LongestQueue: 5}},
 		}
 		requests := priorityqueue.New[reconcile.Request]("requests")

@@ -7,14 +7,16 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A pool with many job servers and functions costs a bounded number of claims, and still learns of a
-// pool that has the same.
+// A pool with many job servers and functions costs a bounded number of claims, and still learns of
+// a pool that has the same.
 func TestClaimsAreBounded(t *testing.T) {
 	t.Parallel()
 	x := claimIndex{}
 	var servers, functions []string
 	for i := range 64 {
-		servers, functions = append(servers, fmt.Sprintf("server-%d", i)), append(functions, fmt.Sprintf("function-%d", i))
+		servers, functions = append(servers, fmt.Sprintf("server-%d", i)), append(
+			functions, fmt.Sprintf("function-%d", i),
+		)
 	}
 	a, b := &Pool{}, &Pool{}
 	nameA, nameB := types.NamespacedName{Namespace: "ns", Name: "a"}, types.NamespacedName{Namespace: "ns", Name: "b"}

@@ -38,7 +38,8 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	}
 	p.verdicts.Fill(&in, seen, now)
 	if polled && in.Replicas == 0 && p.verdicts.Pending(now) {
-		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or the end of sampling.VerdictWait, has the pool decided on again.
+		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or the end of
+		// sampling.VerdictWait, has the pool decided on again.
 		if p.divergedAt.IsZero() {
 			p.divergedAt, p.divergedUp = seen, true
 		}

@@ -24,17 +24,28 @@ func TestWorthWriting(t *testing.T) {
 		write    bool
 		priority int
 	}{
-		"nothing new":             {func(*Pool) {}, false, priorityStatus},
-		"other replicas":          {func(p *Pool) { p.view.Decision.Replicas = 3 }, true, priorityScale},
-		"other replicas, dry run": {func(p *Pool) { p.view.Decision.Replicas, p.view.Decision.Apply = 3, false }, true, priorityStatus},
-		"another reason":          {func(p *Pool) { p.view.Decision.Reason = scaling.ReasonPaused }, true, priorityStatus},
-		"figures moved, too soon": {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-59 * time.Second) }, false, priorityStatus},
-		"long not looked at":      {func(p *Pool) { p.refreshAt = now }, true, priorityStatus},
+		"nothing new":    {func(*Pool) {}, false, priorityStatus},
+		"other replicas": {func(p *Pool) { p.view.Decision.Replicas = 3 }, true, priorityScale},
+		"other replicas, dry run": {
+			func(p *Pool) { p.view.Decision.Replicas, p.view.Decision.Apply = 3, false }, true, priorityStatus,
+		},
+		"another reason": {
+			func(p *Pool) { p.view.Decision.Reason = scaling.ReasonPaused }, true, priorityStatus,
+		},
+		"figures moved, too soon": {
+			func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-59 * time.Second) }, false,
+			priorityStatus,
+		},
+		"long not looked at": {func(p *Pool) { p.refreshAt = now }, true, priorityStatus},
 		"marks that may be to clear": {func(p *Pool) {
-			p.plans = &scaling.PlanState{Removal: scaling.RemovalState{Costs: map[string]scaling.PodCost{"a": {Cost: -1}}}}
+			p.plans = &scaling.PlanState{
+				Removal: scaling.RemovalState{Costs: map[string]scaling.PodCost{"a": {Cost: -1}}},
+			}
 			p.plannedAt = now.Add(-clearMarksAfter)
 		}, true, priorityStatus},
-		"figures moved": {func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-time.Minute) }, true, priorityStatus},
+		"figures moved": {
+			func(p *Pool) { p.written.figures.Queued = 5; p.written.at = now.Add(-time.Minute) }, true, priorityStatus,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -99,15 +110,22 @@ func BenchmarkDecide(b *testing.B) {
 		b.Fatal(err)
 	}
 	now := time.Unix(1_700_000_000, 0)
-	p := &Pool{used: spec, observed: Observed{Workload: workload.State{Exists: true, Replicas: 20, Current: 20, Ready: 20}}, state: scaling.NewState(scaling.Learnt{}, now)}
+	p := &Pool{
+		used: spec, observed: Observed{Workload: workload.State{Exists: true, Replicas: 20, Current: 20, Ready: 20}},
+		state: scaling.NewState(scaling.Learnt{}, now),
+	}
 	sample := backlog.Sample{
 		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
 		Functions: []backlog.FunctionSample{{Name: "f", Total: 30, Running: 15, Queued: 15, LongestQueue: 15}},
 	}
 	for i := range 20 {
 		uid := string(rune('a' + i))
-		p.observed.Pods = append(p.observed.Pods, workload.Pod{Name: uid, UID: uid, Created: now, Ready: true, ReadySince: now})
-		sample.Pods = append(sample.Pods, backlog.PodSample{UID: uid, Busy: i % 2, Capacity: 1, FirstSeen: now, LastSeen: now})
+		p.observed.Pods = append(
+			p.observed.Pods, workload.Pod{Name: uid, UID: uid, Created: now, Ready: true, ReadySince: now},
+		)
+		sample.Pods = append(
+			sample.Pods, backlog.PodSample{UID: uid, Busy: i % 2, Capacity: 1, FirstSeen: now, LastSeen: now},
+		)
 	}
 	ask := func(string) bool { return true }
 	b.ReportAllocs()
@@ -118,8 +136,8 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// TestWaitingRetriesKeepAPod: only workers can move a job back when its next attempt is due, so one pod stays for it. It is no
-// backlog, and it does not override what the user set by hand.
+// TestWaitingRetriesKeepAPod: only workers can move a job back when its next attempt is due, so one
+// pod stays for it. It is no backlog, and it does not override what the user set by hand.
 func TestWaitingRetriesKeepAPod(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -130,17 +148,21 @@ func TestWaitingRetriesKeepAPod(t *testing.T) {
 		waiting int64
 		want    int32
 	}{
-		"a job waits":             {max: 10, retry: true, waiting: 3, want: 1},
-		"none waits":              {max: 10, retry: true},
-		"the maximum is zero":     {max: 0, retry: true, waiting: 3},
-		"held at zero by hand":    {scaling: &v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))}, max: 10, retry: true, waiting: 3},
+		"a job waits":         {max: 10, retry: true, waiting: 3, want: 1},
+		"none waits":          {max: 10, retry: true},
+		"the maximum is zero": {max: 0, retry: true, waiting: 3},
+		"held at zero by hand": {
+			scaling: &v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))}, max: 10,
+			retry: true, waiting: 3,
+		},
 		"a function of this name": {max: 10, want: 3, waiting: 3}, // without retries it is a function like any other
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := &v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
-				Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", MaxReplicas: tt.max, Scaling: tt.scaling, Runtime: &v1alpha1.RuntimeSpec{},
+				Servers: []v1alpha1.ServerAddress{"s:1"}, Function: "f", MaxReplicas: tt.max, Scaling: tt.scaling,
+				Runtime: &v1alpha1.RuntimeSpec{},
 			}}
 			if tt.retry {
 				pool.Spec.Runtime.Retry = &v1alpha1.RetrySpec{}

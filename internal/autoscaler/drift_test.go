@@ -113,14 +113,31 @@ func TestContestCountsOthersOnly(t *testing.T) {
 	}
 	auto, paused, dryRun := v1alpha1.ModeAuto, v1alpha1.ModePaused, v1alpha1.ModeDryRun
 	tests := map[string][]step{
-		"lost answers":                    {{auto, 0, 1, false}, {auto, 5, 5, false}, {auto, 9, 9, false}, {auto, 3, 3, false}},
-		"an answer lost twice":            {{auto, 0, 1, false}, {auto, 5, 1, false}, {auto, 6, 5, false}, {auto, 7, 7, false}},
-		"others too":                      {{auto, 0, 1, false}, {auto, 5, 4, false}, {auto, 6, 3, true}},
-		"changed while paused":            {{paused, 0, 1, false}, {paused, 0, 2, false}, {paused, 0, 3, false}, {auto, 0, 3, false}, {auto, 0, 4, false}},
-		"changed in a dry run":            {{dryRun, 0, 1, false}, {dryRun, 0, 2, false}, {dryRun, 0, 3, false}, {auto, 0, 4, false}},
-		"a change of mode begins anew":    {{auto, 0, 1, false}, {auto, 0, 2, false}, {auto, 0, 3, true}, {paused, 0, 3, false}, {auto, 0, 3, false}},
-		"Manual sets replicas too":        {{v1alpha1.ModeManual, 0, 1, false}, {v1alpha1.ModeManual, 0, 2, false}, {v1alpha1.ModeManual, 0, 3, true}},
-		"more writes than are remembered": {{auto, 0, 1, false}, {auto, 2, 1, false}, {auto, 3, 1, false}, {auto, 4, 1, false}, {auto, 5, 1, false}, {auto, 6, 1, false}, {auto, 7, 1, false}, {auto, 8, 1, false}, {auto, 9, 1, false}, {auto, 10, 10, false}, {auto, 0, 9, false}},
+		"lost answers": {
+			{auto, 0, 1, false}, {auto, 5, 5, false}, {auto, 9, 9, false}, {auto, 3, 3, false},
+		},
+		"an answer lost twice": {
+			{auto, 0, 1, false}, {auto, 5, 1, false}, {auto, 6, 5, false}, {auto, 7, 7, false},
+		},
+		"others too": {{auto, 0, 1, false}, {auto, 5, 4, false}, {auto, 6, 3, true}},
+		"changed while paused": {
+			{paused, 0, 1, false}, {paused, 0, 2, false}, {paused, 0, 3, false}, {auto, 0, 3, false},
+			{auto, 0, 4, false},
+		},
+		"changed in a dry run": {
+			{dryRun, 0, 1, false}, {dryRun, 0, 2, false}, {dryRun, 0, 3, false}, {auto, 0, 4, false},
+		},
+		"a change of mode begins anew": {
+			{auto, 0, 1, false}, {auto, 0, 2, false}, {auto, 0, 3, true}, {paused, 0, 3, false}, {auto, 0, 3, false},
+		},
+		"Manual sets replicas too": {
+			{v1alpha1.ModeManual, 0, 1, false}, {v1alpha1.ModeManual, 0, 2, false}, {v1alpha1.ModeManual, 0, 3, true},
+		},
+		"more writes than are remembered": {
+			{auto, 0, 1, false}, {auto, 2, 1, false}, {auto, 3, 1, false}, {auto, 4, 1, false}, {auto, 5, 1, false},
+			{auto, 6, 1, false}, {auto, 7, 1, false}, {auto, 8, 1, false}, {auto, 9, 1, false}, {auto, 10, 10, false},
+			{auto, 0, 9, false},
+		},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {

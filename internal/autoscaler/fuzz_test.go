@@ -28,7 +28,10 @@ const fuzzRounds = 10
 func FuzzPollAndDecide(f *testing.F) {
 	f.Add([]byte("f\t5\t2\t1\n.\n"), []byte(".\n"))
 	f.Add([]byte("f\t0\t0\t0\n.\n"), []byte("1 10.0.9.1 gwp1;u=0a1b2c3d;s=7;b=1;c=4;n=9;t=700;p=pool-1 : f\n.\n"))
-	f.Add([]byte("f\t9223372036854775807\t9223372036854775807\t4294967295\n.\n"), []byte("1 10.0.9.1 gwp1;u=0a1b2c3d;s=7;b=4294967295;c=1 : f\n.\n"))
+	f.Add(
+		[]byte("f\t9223372036854775807\t9223372036854775807\t4294967295\n.\n"),
+		[]byte("1 10.0.9.1 gwp1;u=0a1b2c3d;s=7;b=4294967295;c=1 : f\n.\n"),
+	)
 	f.Add([]byte("f\t-1\t-9\t0\nf\t1\t1\t1\n.\n"), []byte("x\n.\n"))
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), []byte(""))
 	f.Add([]byte("f\t1\t0\t0\nf\xff\t9\t0\t0\n"), []byte(".\n.\n"))
@@ -80,7 +83,8 @@ func newFuzzRun(t *testing.T, status, workers []byte) *fuzzRun {
 	for pool, server := range map[*fuzzPool]string{&r.hostile: "10.0.0.1", &r.good: "10.0.0.2"} {
 		pool.key = backlog.PoolKey{Namespace: "ns", Name: server}
 		spec, err := NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
-			Servers: []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)}, Function: "f", MinReplicas: 1, MaxReplicas: 10, Concurrency: 1,
+			Servers: []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)}, Function: "f", MinReplicas: 1,
+			MaxReplicas: 10, Concurrency: 1,
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +92,9 @@ func newFuzzRun(t *testing.T, status, workers []byte) *fuzzRun {
 		pool.pool.used, pool.pool.state = spec, scaling.NewState(scaling.Learnt{}, now)
 		pod := workload.Pod{Name: "pool-1", UID: "0a1b2c3d-0000", Created: now, Ready: true, ReadySince: now}
 		pool.pool.observed = Observed{Workload: workload.State{Exists: true, Replicas: 2}, Pods: []workload.Pod{pod}}
-		if err := w.Set(pool.key, backlog.Subscription{Servers: []string{server}, Functions: []string{"f"}, Period: time.Second}); err != nil {
+		if err := w.Set(
+			pool.key, backlog.Subscription{Servers: []string{server}, Functions: []string{"f"}, Period: time.Second},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

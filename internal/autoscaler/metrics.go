@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// poolMetric is a metric of each pool: a table entry for each. values emits its series for one pool.
+// poolMetric is a metric of each pool: a table entry for each. values emits its series for one
+// pool.
 type poolMetric struct {
 	desc    *prometheus.Desc
 	labels  []string // beside the pool's own
@@ -81,7 +82,10 @@ var poolMetrics = []poolMetric{
 		},
 	},
 	{
-		desc:    poolDesc("jobs_total", "Jobs that ended or were requeued since this operator watches the pool, by telemetry.", "result"),
+		desc: poolDesc(
+			"jobs_total", "Jobs that ended or were requeued since this operator watches the pool, by telemetry.",
+			"result",
+		),
 		labels:  []string{"result"},
 		counter: true,
 		values: func(p *shown, emit func(float64, ...string)) {
@@ -94,7 +98,8 @@ var poolMetrics = []poolMetric{
 	},
 	{
 		desc: poolDesc("jobs_started_total",
-			"Jobs that started within the target wait (in_time) or later (late), estimated from polls and telemetry.", "wait"),
+			"Jobs that started within the target wait (in_time) or later (late), estimated from polls and telemetry.",
+			"wait"),
 		labels: []string{"wait"}, counter: true,
 		values: func(p *shown, emit func(float64, ...string)) {
 			if s := p.view.Starts; s != nil {
@@ -125,7 +130,10 @@ var poolMetrics = []poolMetric{
 		},
 	},
 	{
-		desc:   poolDesc("info", "1, with the pool's scaling mode, kind of workload and kind of runtime.", "mode", "runtime", "workload"),
+		desc: poolDesc(
+			"info", "1, with the pool's scaling mode, kind of workload and kind of runtime.", "mode", "runtime",
+			"workload",
+		),
 		labels: []string{"mode", "runtime", "workload"},
 		values: func(p *shown, emit func(float64, ...string)) {
 			if p.spec != nil {
@@ -169,7 +177,9 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 				s.spec = p.offered
 			}
 		})
-		pairs := []*dto.LabelPair{{Name: new("namespace"), Value: &key.Namespace}, {Name: new("pool"), Value: &key.Name}}
+		pairs := []*dto.LabelPair{
+			{Name: new("namespace"), Value: &key.Namespace}, {Name: new("pool"), Value: &key.Name},
+		}
 		for i := range poolMetrics {
 			m := &poolMetrics[i]
 			m.values(&s, func(value float64, labels ...string) { ch <- newSeries(m, pairs, value, labels) })
@@ -177,8 +187,8 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// series is one series of a pool. The library's own would make the labels anew for each of a pool's metrics, and there are
-// many of both.
+// series is one series of a pool. The library's own would make the labels anew for each of a pool's
+// metrics, and there are many of both.
 type series struct {
 	desc    *prometheus.Desc
 	labels  []*dto.LabelPair // sorted by name

@@ -17,17 +17,24 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestPoolMetrics: each of a pool's metrics tells what its name says, and a pool that is gone leaves none.
+// TestPoolMetrics: each of a pool's metrics tells what its name says, and a pool that is gone
+// leaves none.
 func TestPoolMetrics(t *testing.T) {
 	t.Parallel()
 	a := New(newPlayedServers(), Options{})
 	key := types.NamespacedName{Namespace: "jobs", Name: "resize"}
 	spec := testSpec(t)
 	spec.Mode, spec.Runtime, spec.Workload = "Auto", "exec", "Deployment"
-	e := &Pool{used: spec, conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}}, observed: Observed{Workload: workload.State{Replicas: 3, Ready: 2}}, view: poolstatus.View{
-		At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5, Sample: backlog.Sample{Partial: true},
-		Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond, NotRunnable: true},
-		Learnt:   scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,
+	e := &Pool{used: spec, conditions: []Condition{{"JobsFailing", "True", "MostJobsFail"}}, observed: Observed{
+		Workload: workload.State{Replicas: 3, Ready: 2},
+	}, view: poolstatus.View{
+		At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5,
+		Sample: backlog.Sample{Partial: true},
+		Decision: scaling.Decision{
+			Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond,
+			NotRunnable: true,
+		},
+		Learnt: scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,
 		JobsTotal: outcome.Counts{Completed: 20, Failed: 4, Requeued: 1},
 		Starts:    &poolstatus.Starts{Total: outcome.Started{InTime: 21, Late: 3, LateMin: 2, LateMax: 5}},
 	}}
@@ -36,12 +43,16 @@ func TestPoolMetrics(t *testing.T) {
 	e.divergedAt, e.divergedUp = a.clock.Now(), true
 	a.Scaled(key)
 	want := map[string]float64{
-		"desired_replicas": 4, "replicas": 3, "ready_replicas": 2, "min_replicas": 1, "max_replicas": 9, "queued_jobs": 12, "running_jobs": 5,
-		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1, "backlog_not_runnable": 1, "target_wait_seconds": 30,
-		"decision reason=Idle": 1, "jobs_total result=completed": 20, "jobs_total result=failed": 4, "jobs_total result=requeued": 1,
+		"desired_replicas": 4, "replicas": 3, "ready_replicas": 2, "min_replicas": 1, "max_replicas": 9,
+		"queued_jobs": 12, "running_jobs": 5,
+		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1,
+		"backlog_not_runnable": 1, "target_wait_seconds": 30,
+		"decision reason=Idle": 1, "jobs_total result=completed": 20, "jobs_total result=failed": 4,
+		"jobs_total result=requeued":      1,
 		"jobs_started_total wait=in_time": 21, "jobs_started_total wait=late": 3,
 		"jobs_late_bound_total bound=at_least": 2, "jobs_late_bound_total bound=at_most": 5,
-		"condition reason=MostJobsFail status=True type=JobsFailing": 1, "info mode=Auto runtime=exec workload=Deployment": 1,
+		"condition reason=MostJobsFail status=True type=JobsFailing": 1,
+		"info mode=Auto runtime=exec workload=Deployment":            1,
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(a)

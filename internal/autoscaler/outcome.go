@@ -14,14 +14,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// slowStartEnds is the part of the target wait below which the start time must fall before TargetBelowStartTime ends. The
-// gap keeps the condition from flapping while the measured start time moves.
+// slowStartEnds is the part of the target wait below which the start time must fall before
+// TargetBelowStartTime ends. The gap keeps the condition from flapping while the measured start
+// time moves.
 const slowStartEnds = 0.8
 
-// startupWaits is for how long after its start a new operator may find queues whose age only the status tells.
+// startupWaits is for how long after its start a new operator may find queues whose age only the
+// status tells.
 const startupWaits = time.Minute
 
-// noteOutcomes adds to the view what became of jobs since the last sample, and whether pods start in time.
+// noteOutcomes adds to the view what became of jobs since the last sample, and whether pods start
+// in time.
 func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Policy, now time.Time) {
 	v := &p.view
 	v.TargetWait = law.TargetWait
@@ -46,7 +49,8 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	v.LastHour, v.JobsTotal, v.Failing = p.outcomes.LastHour(), p.outcomes.Total(), p.outcomes.Failing()
 }
 
-// noteWaits adds to the view how many jobs started in time and how many late. before is when the decision before was taken.
+// noteWaits adds to the view how many jobs started in time and how many late. before is when the
+// decision before was taken.
 func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, before time.Time) {
 	v := &p.view
 	if p.waits == nil {
@@ -91,8 +95,8 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, b
 // Condition is a condition of the pool's status, as metrics report it.
 type Condition struct{ Type, Status, Reason string }
 
-// SetConditions notes the conditions of the pool's status for the metrics: Ready, and those that report a problem. A
-// healthy pool has one series.
+// SetConditions notes the conditions of the pool's status for the metrics: Ready, and those that
+// report a problem. A healthy pool has one series.
 func (p *Pool) SetConditions(all []metav1.Condition) {
 	p.conditions = p.conditions[:0]
 	for i := range all {

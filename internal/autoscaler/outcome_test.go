@@ -21,7 +21,8 @@ func TestNoteOutcomes(t *testing.T) {
 	law := &scaling.Policy{TargetWait: 30 * time.Second}
 	functions := func(ok, failed int64) []backlog.FunctionSample {
 		return []backlog.FunctionSample{
-			{Name: "f", Counters: telemetry.Counters{OK: ok, Failed: failed}}, {Name: "g", Counters: telemetry.Counters{Requeued: 1}},
+			{Name: "f", Counters: telemetry.Counters{OK: ok, Failed: failed}},
+			{Name: "g", Counters: telemetry.Counters{Requeued: 1}},
 		}
 	}
 	p := &Pool{}
@@ -41,7 +42,8 @@ func TestNoteOutcomes(t *testing.T) {
 	}
 }
 
-// TestNoteWaits: starts are followed from the first queued job on, and shown once telemetry has counted a job.
+// TestNoteWaits: starts are followed from the first queued job on, and shown once telemetry has
+// counted a job.
 func TestNoteWaits(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1_700_000_000, 0)
@@ -88,7 +90,9 @@ func TestNoteWaits(t *testing.T) {
 	}
 	q := &Pool{}
 	q.view = poolstatus.View{At: at}
-	q.noteWaits(&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, at)
+	q.noteWaits(
+		&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, at,
+	)
 	if q.waits != nil {
 		t.Error("a pool without a target wait has no late jobs")
 	}

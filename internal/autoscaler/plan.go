@@ -10,10 +10,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// clearMarksAfter is how often a pool is reconciled that wants no fewer replicas, while pods of it are still marked.
+// clearMarksAfter is how often a pool is reconciled that wants no fewer replicas, while pods of it
+// are still marked.
 const clearMarksAfter = time.Minute
 
-// Plan is what is to be written now: the deletion costs, and then the replicas, whether the costs could be written or not.
+// Plan is what is to be written now: the deletion costs, and then the replicas, whether the costs
+// could be written or not.
 type Plan struct {
 	Costs    []PodCost
 	Replicas int32
@@ -38,7 +40,9 @@ type evidence struct {
 
 // evidenceOf reads what a sample says of jobs and job servers.
 func evidenceOf(in *scaling.Sample, sample *backlog.Sample) evidence {
-	e := evidence{complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample)}
+	e := evidence{
+		complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample),
+	}
 	for i := range in.Functions {
 		f := &in.Functions[i]
 		e.running += f.Running
@@ -52,9 +56,11 @@ func evidenceOf(in *scaling.Sample, sample *backlog.Sample) evidence {
 	return e
 }
 
-// PlanReplicas says how far the replicas and the deletion costs follow a decision now: as many replicas more as may help, as many fewer as may be removed. What it
-// returns is to be written.
-func (p *Pool) PlanReplicas(w *workload.State, pods []workload.Pod, kind scaling.WorkloadKind, v *poolstatus.View, now time.Time) Plan {
+// PlanReplicas says how far the replicas and the deletion costs follow a decision now: as many
+// replicas more as may help, as many fewer as may be removed. What it returns is to be written.
+func (p *Pool) PlanReplicas(
+	w *workload.State, pods []workload.Pod, kind scaling.WorkloadKind, v *poolstatus.View, now time.Time,
+) Plan {
 	if p.cacheBehind(w) {
 		return Plan{Replicas: w.Replicas} // its event is on the way
 	}
@@ -88,7 +94,8 @@ func (p *Pool) PlanReplicas(w *workload.State, pods []workload.Pod, kind scaling
 	return out
 }
 
-// cacheLacks reports whether pods exist that have not been seen: those would not be thought of when some are removed.
+// cacheLacks reports whether pods exist that have not been seen: those would not be thought of when
+// some are removed.
 func cacheLacks(w *workload.State, pods []workload.Pod) bool {
 	live := int32(0)
 	for i := range pods {
@@ -109,8 +116,10 @@ func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
 	for i := range pods {
 		p := &pods[i]
 		q := scaling.Pod{
-			UID: p.UID, Owned: !p.Marks.Unowned, Terminating: p.Terminating, Assigned: !p.Marks.Unassigned, Phase: phaseOf(p),
-			Ready: p.Ready, WasReady: p.Ready || p.Marks.WasReady, ReadySince: p.ReadySince, Stopped: p.Marks.Stopped && !p.Ready, Created: p.Created,
+			UID: p.UID, Owned: !p.Marks.Unowned, Terminating: p.Terminating, Assigned: !p.Marks.Unassigned,
+			Phase: phaseOf(p),
+			Ready: p.Ready, WasReady: p.Ready || p.Marks.WasReady, ReadySince: p.ReadySince,
+			Stopped: p.Marks.Stopped && !p.Ready, Created: p.Created,
 			Ordinal: int32(ordinal(p.Name, i)), Cost: p.Cost, Trouble: ruleTrouble(p),
 		}
 		if t := heard[p.UID]; t != nil {

@@ -28,11 +28,19 @@ type flock struct {
 
 func newFlock(n int, wanted int32) *flock {
 	f := &flock{now: time.Unix(1_700_000_000, 0)}
-	f.pool.used, _ = NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{Function: "f", MaxReplicas: 100}})
+	f.pool.used, _ = NewSpec(
+		&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{Function: "f", MaxReplicas: 100}},
+	)
 	f.w = workload.State{UID: "u", Replicas: int32(n), Current: int32(n), Inputs: "a"}
 	for i := range n {
 		name := fmt.Sprint("p-", i)
-		f.pods = append(f.pods, workload.Pod{Name: name, UID: "uid-" + name, Ready: true, Created: f.now.Add(-time.Hour), ReadySince: f.now.Add(-time.Hour)})
+		f.pods = append(
+			f.pods,
+			workload.Pod{
+				Name: name, UID: "uid-" + name, Ready: true, Created: f.now.Add(-time.Hour),
+				ReadySince: f.now.Add(-time.Hour),
+			},
+		)
 		f.view.Sample.Pods = append(f.view.Sample.Pods, backlog.PodSample{UID: "uid-" + name, Capacity: 1})
 	}
 	f.view.Decision = scaling.Decision{Replicas: int32(n), Ceiling: 100, Apply: true}
@@ -59,7 +67,10 @@ func (f *flock) round(kind scaling.WorkloadKind) Plan {
 	}
 	f.w.Replicas = plan.Replicas
 	// The cache shows the costs a second later.
-	f.pool.PlanReplicas(&f.w, f.pods, kind, &poolstatus.View{Decision: scaling.Decision{Replicas: plan.Replicas, Ceiling: 100}}, f.now.Add(time.Second))
+	f.pool.PlanReplicas(
+		&f.w, f.pods, kind, &poolstatus.View{Decision: scaling.Decision{Replicas: plan.Replicas, Ceiling: 100}},
+		f.now.Add(time.Second),
+	)
 	return plan
 }
 
@@ -169,13 +180,17 @@ func TestPlanReplicas(t *testing.T) {
 	}
 }
 
-// TestAJobServerTakenOut: its workers may still process jobs that nobody sees any more, so that the pool is held.
+// TestAJobServerTakenOut: its workers may still process jobs that nobody sees any more, so that the
+// pool is held.
 func TestAJobServerTakenOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		after []string
 		want  bool
-	}{"taken out": {[]string{"b"}, true}, "added": {[]string{"a", "b", "c"}, false}, "the same": {[]string{"b", "a"}, false}} {
+	}{
+		"taken out": {[]string{"b"}, true}, "added": {[]string{"a", "b", "c"}, false},
+		"the same": {[]string{"b", "a"}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := lostOne([]string{"a", "b"}, tt.after); got != tt.want {
@@ -185,8 +200,8 @@ func TestAJobServerTakenOut(t *testing.T) {
 	}
 }
 
-// TestAJobServerTakenOutHoldsThePool: the pool is held as after a restart of the job server, not as long as it was held
-// anyway.
+// TestAJobServerTakenOutHoldsThePool: the pool is held as after a restart of the job server, not as
+// long as it was held anyway.
 func TestAJobServerTakenOutHoldsThePool(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -25,7 +25,8 @@ type probe struct {
 }
 
 // runProbes starts the probes that wait until ctx ends. None waits for another one: a pool has some
-// at once, and the poller has lanes for each job server, so one that hangs delays only its own pools.
+// at once, and the poller has lanes for each job server, so one that hangs delays only its own
+// pools.
 func (a *Autoscaler) runProbes(ctx context.Context) {
 	var started sync.WaitGroup
 	defer started.Wait()

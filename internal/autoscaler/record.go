@@ -64,8 +64,8 @@ type Spec struct {
 	kind   scaling.WorkloadKind
 	// retries are those of the polled functions in which failed jobs wait for their next attempt.
 	retries []string
-	// Mode, Runtime and Workload are what gearman_pool_info shows: the scaling mode; exec, stream, http or none; Deployment
-	// or StatefulSet.
+	// Mode, Runtime and Workload are what gearman_pool_info shows: the scaling mode; exec, stream,
+	// http or none; Deployment or StatefulSet.
 	Mode, Runtime, Workload string
 }
 
@@ -82,7 +82,8 @@ func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 			Period: policy.Poll(&pool.Spec), StaleAfter: policy.StaleAfter(&pool.Spec),
 			Doorbell: s != nil && s.Wake == v1alpha1.WakeNotify,
 		},
-		Mode: string(policy.Mode(&pool.Spec)), Runtime: runtimeOf(pool.Spec.Runtime), Workload: workloadOf(pool.Spec.TargetRef),
+		Mode: string(policy.Mode(&pool.Spec)), Runtime: runtimeOf(pool.Spec.Runtime),
+		Workload: workloadOf(pool.Spec.TargetRef),
 	}, err
 }
 
@@ -173,8 +174,9 @@ func (p *Pool) Failed(now time.Time) time.Duration {
 // Succeeded notes that a reconcile did not fail.
 func (p *Pool) Succeeded() { p.failingSince = time.Time{} }
 
-// HeldBack notes whether fewer replicas are ordered than wanted because pods can't start, and returns what the conditions are
-// to say, and for how long that holds at least. They go on for a while: a container that crashes again and again runs in between.
+// HeldBack notes whether fewer replicas are ordered than wanted because pods can't start, and
+// returns what the conditions are to say, and for how long that holds at least. They go on for a
+// while: a container that crashes again and again runs in between.
 func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.Duration) {
 	if limited {
 		p.heldAt = now
@@ -186,8 +188,8 @@ func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.
 	return remaining > 0, remaining
 }
 
-// Remember notes how long the oldest queued job had waited by the pool's status, unless the pool has been decided on: a new
-// operator knows of the queue's past only that.
+// Remember notes how long the oldest queued job had waited by the pool's status, unless the pool
+// has been decided on: a new operator knows of the queue's past only that.
 func (p *Pool) Remember(oldest time.Duration) {
 	if p.used == nil {
 		p.oldest = oldest
@@ -215,14 +217,15 @@ func (p *Pool) WroteStatus(version string, status *v1alpha1.GearmanWorkerPoolSta
 	p.unseen = unseenStatus{version, status}
 }
 
-// UnseenStatus returns a copy of the status that was written last if the cache, which shows the pool at this version,
-// is behind it; nil if it isn't, or if that can't be known.
+// UnseenStatus returns a copy of the status that was written last if the cache, which shows the
+// pool at this version, is behind it; nil if it isn't, or if that can't be known.
 func (p *Pool) UnseenStatus(version string) *v1alpha1.GearmanWorkerPoolStatus {
 	p.seen(version)
 	return p.unseen.status.DeepCopy() // nil if it was seen
 }
 
-// seen forgets the status that was written last, unless the cache, which shows the pool at this version, is behind it.
+// seen forgets the status that was written last, unless the cache, which shows the pool at this
+// version, is behind it.
 func (p *Pool) seen(version string) {
 	if p.unseen.status == nil {
 		return

@@ -55,8 +55,8 @@ func (r *Registry) known(key types.NamespacedName, fn func(*Pool)) {
 	}
 }
 
-// Seen notes that the cache shows a pool at this resource version: a status that was written before need not be
-// remembered any more.
+// Seen notes that the cache shows a pool at this resource version: a status that was written before
+// need not be remembered any more.
 func (r *Registry) Seen(key types.NamespacedName, version string) {
 	r.known(key, func(p *Pool) { p.seen(version) })
 }
@@ -79,8 +79,8 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 	return changed
 }
 
-// suspend deletes what is known of a pool that cannot be scaled, except for what metrics report and its turn to write a
-// status. It returns the pools that shared a function with it.
+// suspend deletes what is known of a pool that cannot be scaled, except for what metrics report and
+// its turn to write a status. It returns the pools that shared a function with it.
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
 		changed = r.claims.set(key, p, nil, nil)
@@ -92,7 +92,9 @@ func (r *Registry) suspend(key types.NamespacedName) (changed []types.Namespaced
 // share notes what a pool serves. It names the first of the pools of its namespace that serve one
 // of its functions too, says whether any elsewhere does, and returns the pools for which that may
 // have changed.
-func (r *Registry) share(key types.NamespacedName, servers, functions []string) (names []string, elsewhere bool, changed []types.NamespacedName) {
+func (r *Registry) share(key types.NamespacedName, servers, functions []string) (
+	names []string, elsewhere bool, changed []types.NamespacedName,
+) {
 	r.Do(key, func(p *Pool) {
 		changed = r.claims.set(key, p, servers, functions)
 		names, elsewhere = r.claims.sharing(key, p)
@@ -121,7 +123,8 @@ func (r *Registry) Counts() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]int{
-		"pools": 0, "wholeSamples": 0, "verdicts": 0, "statusWrites": 0, "replicas": 0, "drifts": 0, "targets": 0, "claims": len(r.claims),
+		"pools": 0, "wholeSamples": 0, "verdicts": 0, "statusWrites": 0, "replicas": 0, "drifts": 0, "targets": 0,
+		"claims": len(r.claims),
 	}
 	count := func(kind string, is bool) {
 		if is {

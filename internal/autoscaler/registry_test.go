@@ -34,7 +34,8 @@ func TestOneRecord(t *testing.T) {
 		}
 		switch typ.Kind() {
 		case reflect.Map:
-			if key := typ.Key(); key == reflect.TypeFor[types.NamespacedName]() || key == reflect.TypeFor[backlog.PoolKey]() {
+			if key := typ.Key(); key == reflect.TypeFor[types.NamespacedName]() ||
+				key == reflect.TypeFor[backlog.PoolKey]() {
 				t.Errorf("%s is a map keyed by a pool: the registry has one", path)
 			}
 			walk(path+"[key]", typ.Key())
@@ -66,7 +67,10 @@ func TestForget(t *testing.T) {
 			p.WroteTemplate(Applied{UID: "1"}, true, false, time.Now())
 			p.ObserveReplicas(&p.observed.Workload, v1alpha1.ModeAuto, time.Now())
 			p.SetTargetPods(TargetPods{Version: "1"})
-			p.verdicts.Probe(&scaling.Sample{Functions: []scaling.FunctionSample{{Name: "f", Total: 1}}}, true, time.Now(), func(string) bool { return true })
+			p.verdicts.Probe(
+				&scaling.Sample{Functions: []scaling.FunctionSample{{Name: "f", Total: 1}}}, true, time.Now(),
+				func(string) bool { return true },
+			)
 			p.statusTurn = time.Now()
 		})
 	}

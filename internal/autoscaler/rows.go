@@ -34,12 +34,15 @@ func (p *Pool) shortStatus() v1alpha1.GearmanWorkerPoolStatus {
 	s := v1alpha1.GearmanWorkerPoolStatus{
 		Replicas: w.Replicas, ReadyReplicas: w.Ready, DesiredReplicas: v.Decision.Replicas,
 		Queue: v1alpha1.QueueStatus{
-			Queued: v.Queued, Running: v.Running, OldestWaitSeconds: int64(v.Decision.OldestWait.Seconds()), JobMilliseconds: v.Decision.JobTime.Milliseconds(),
+			Queued: v.Queued, Running: v.Running, OldestWaitSeconds: int64(v.Decision.OldestWait.Seconds()),
+			JobMilliseconds: v.Decision.JobTime.Milliseconds(),
 		},
 		Decision: v1alpha1.DecisionStatus{Reason: string(v.Decision.Reason)},
 	}
 	for _, c := range p.conditions {
-		s.Conditions = append(s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason})
+		s.Conditions = append(
+			s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason},
+		)
 	}
 	return s
 }

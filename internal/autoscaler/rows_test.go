@@ -22,14 +22,17 @@ func TestRows(t *testing.T) {
 		observed:   Observed{Workload: workload.State{Replicas: 3, Ready: 2}},
 		view: poolstatus.View{
 			At: time.Unix(1_700_000_000, 0), MinReplicas: 1, MaxReplicas: 9, Queued: 12, Running: 5,
-			Decision: scaling.Decision{Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond},
+			Decision: scaling.Decision{
+				Replicas: 4, Reason: scaling.ReasonIdle, OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond,
+			},
 		},
 	}
 	a.pools[types.NamespacedName{Namespace: "apps", Name: "undecided"}] = &Pool{}
 	want := []poolrow.Row{
 		{Namespace: "apps", Pool: "undecided"},
 		{
-			Namespace: "jobs", Pool: "resize", Queued: 12, Running: 5, WaitSeconds: 90, JobSeconds: 0.25, Replicas: 3, Desired: 4, Ready: 2, Min: 1, Max: 9,
+			Namespace: "jobs", Pool: "resize", Queued: 12, Running: 5, WaitSeconds: 90, JobSeconds: 0.25, Replicas: 3,
+			Desired: 4, Ready: 2, Min: 1, Max: 9,
 			Reason: "Idle", Severity: "critical", Problem: "Jobs fail.", Rank: 3,
 		},
 	}

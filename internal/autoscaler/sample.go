@@ -8,11 +8,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// scalingSample joins what the job servers say with what the API server says. last is when the previous decision was taken,
-// tick the time between two.
-func scalingSample(o *Observed, kind scaling.WorkloadKind, s *backlog.Sample, tick time.Duration, last, now time.Time) scaling.Sample {
+// scalingSample joins what the job servers say with what the API server says. last is when the
+// previous decision was taken, tick the time between two.
+func scalingSample(
+	o *Observed, kind scaling.WorkloadKind, s *backlog.Sample, tick time.Duration, last, now time.Time,
+) scaling.Sample {
 	return sampling.Join(&sampling.Input{
-		Servers: s, Replicas: o.Workload.Replicas, Rollout: o.Workload.Unsettled, Pods: samplingPods(o, kind), Tick: tick, Last: last, Now: now,
+		Servers: s, Replicas: o.Workload.Replicas, Rollout: o.Workload.Unsettled, Pods: samplingPods(o, kind),
+		Tick: tick, Last: last, Now: now,
 	})
 }
 
@@ -29,8 +32,9 @@ func samplingPods(o *Observed, kind scaling.WorkloadKind) []sampling.Pod {
 	for i := range o.Pods {
 		p := &o.Pods[i]
 		pods[i] = sampling.Pod{
-			Name: p.Name, UID: p.UID, Created: p.Created, ReadySince: p.ReadySince, Ready: p.Ready, WasReady: p.Ready || p.Marks.WasReady,
-			Broken: p.Trouble != "", Gated: p.Marks.Gated, Terminating: p.Terminating || p.Marks.Unowned,
+			Name: p.Name, UID: p.UID, Created: p.Created, ReadySince: p.ReadySince, Ready: p.Ready,
+			WasReady: p.Ready || p.Marks.WasReady,
+			Broken:   p.Trouble != "", Gated: p.Marks.Gated, Terminating: p.Terminating || p.Marks.Unowned,
 		}
 	}
 	return pods

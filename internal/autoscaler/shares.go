@@ -30,7 +30,9 @@ type sharers []types.NamespacedName
 
 // set notes what a pool serves: nothing, for a pool that is gone. It returns the pools for which
 // those that they share a function with may have changed.
-func (x claimIndex) set(key types.NamespacedName, p *Pool, servers, functions []string) (changed []types.NamespacedName) {
+func (x claimIndex) set(
+	key types.NamespacedName, p *Pool, servers, functions []string,
+) (changed []types.NamespacedName) {
 	if n := len(functions); n > 0 {
 		servers = servers[:min(len(servers), max(1, maxClaims/n))]
 	}

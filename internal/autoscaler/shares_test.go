@@ -14,10 +14,15 @@ import (
 
 func TestShares(t *testing.T) {
 	t.Parallel()
-	a, b, c := types.NamespacedName{Namespace: "x", Name: "a"}, types.NamespacedName{Namespace: "x", Name: "b"}, types.NamespacedName{Namespace: "y", Name: "c"}
+	a, b, c := types.NamespacedName{
+		Namespace: "x", Name: "a",
+	}, types.NamespacedName{Namespace: "x", Name: "b"}, types.NamespacedName{Namespace: "y", Name: "c"}
 	r := newRegistry()
 	const elsewhere = "pools of other namespaces"
-	check := func(step string, key types.NamespacedName, servers, functions, wantWith []string, wantChanged []types.NamespacedName) {
+	check := func(
+		step string, key types.NamespacedName, servers, functions, wantWith []string,
+		wantChanged []types.NamespacedName,
+	) {
 		t.Helper()
 		names, others, changed := r.share(key, servers, functions)
 		if diff := cmp.Diff(wantWith, poolstatus.SharedNames(names, others)); diff != "" {
@@ -93,7 +98,8 @@ func TestSharesOfMany(t *testing.T) {
 	}
 }
 
-// TestSharesOfSeveralFunctions: the names are bounded, whatever number of functions they are shared by.
+// TestSharesOfSeveralFunctions: the names are bounded, whatever number of functions they are shared
+// by.
 func TestSharesOfSeveralFunctions(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

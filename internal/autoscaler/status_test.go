@@ -46,7 +46,8 @@ func TestUnseenStatus(t *testing.T) {
 	}
 }
 
-// TestSeen: nothing of a status is kept once the cache has it, though the pool is not reconciled for long.
+// TestSeen: nothing of a status is kept once the cache has it, though the pool is not reconciled
+// for long.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

@@ -9,17 +9,20 @@ import (
 )
 
 const (
-	// firstRead is how much is held while nothing has come, which is for seconds if a job server hangs.
+	// firstRead is how much is held while nothing has come, which is for seconds if a job server
+	// hangs.
 	firstRead = 512
-	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a row
-	// needs it and not longChunks of them are in use. What a slow job server sends stays there for seconds.
+	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a
+	// row needs it and not longChunks of them are in use. What a slow job server sends stays there
+	// for seconds.
 	chunkSize     = 16 << 10
 	longChunkSize = 64 << 10
 	longChunks    = 64
-	// maxAnswer bounds one answer, in bytes: 18,000 connections that serve 64 functions each fit twice.
+	// maxAnswer bounds one answer, in bytes: 18,000 connections that serve 64 functions each fit
+	// twice.
 	maxAnswer = 64 << 20
-	// firstAnswer bounds the answers of a job server that has not answered yet. The bound doubles with
-	// each accepted `status`, up to maxAnswer.
+	// firstAnswer bounds the answers of a job server that has not answered yet. The bound doubles
+	// with each accepted `status`, up to maxAnswer.
 	firstAnswer = 4 << 20
 )
 
@@ -31,10 +34,11 @@ var (
 	longRows = make(lane, longChunks)
 )
 
-// readAnswer reads rows up to the line "." that is directly followed by the bytes of end, and passes
-// them to each, a batch of whole lines at a time. Of a row that is longer than a chunk it passes the
-// start. end must not contain a line feed, and nobody but the peer may know it: a row that happens
-// to look like the end of an answer is then a row like any other. The answer may have limit bytes.
+// readAnswer reads rows up to the line "." that is directly followed by the bytes of end, and
+// passes them to each, a batch of whole lines at a time. Of a row that is longer than a chunk it
+// passes the start. end must not contain a line feed, and nobody but the peer may know it: a row
+// that happens to look like the end of an answer is then a row like any other. The answer may have
+// limit bytes.
 func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) error {
 	first := firsts.Get().(*[firstRead]byte)
 	defer firsts.Put(first)

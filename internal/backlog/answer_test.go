@@ -20,31 +20,36 @@ func TestReadAnswer(t *testing.T) {
 		want []string
 		err  error
 	}{
-		"empty":                       {in: ".\n" + end, want: []string{"."}},
-		"empty, CRLF":                 {in: ".\r\n" + end, want: []string{"."}},
-		"rows":                        {in: "a\t1\nb\t2\n.\n" + end, want: []string{"a\t1", "b\t2", "."}},
-		"rows, CRLF":                  {in: "a\t1\r\nb\t2\r\n.\r\n" + end, want: []string{"a\t1", "b\t2", "."}},
-		"a function called .":         {in: ".\t0\t0\t1\n.\n" + end, want: []string{".\t0\t0\t1", "."}},
-		"a name that ends with .":     {in: "a.\t0\t0\t1\n.\n" + end, want: []string{"a.\t0\t0\t1", "."}},
-		"empty row":                   {in: "\n.\n" + end, want: []string{"", "."}},
-		"what looks like the end":     {in: ".\na\t1\n.\n" + end, want: []string{".", "a\t1", "."}},
-		"it and half the real end":    {in: ".\n" + end[:4] + "\n.\n" + end, want: []string{".", end[:4], "."}},
-		"after the end, half a row":   {in: "a\t1\n.\n" + end + "b", err: errBadAnswer},
-		"the end without a dot":       {in: "a\t1\n" + end, err: errBadAnswer},
-		"no end":                      {in: "a\t1\n.\n", want: []string{"a\t1", "."}, err: io.ErrUnexpectedEOF},
-		"end in mid-row":              {in: "a\t1\nb", want: []string{"a\t1"}, err: io.ErrUnexpectedEOF},
-		"nothing":                     {in: "", err: io.ErrUnexpectedEOF},
-		"row of more than a chunk":    {in: "a\n" + long + "\nb\n.\n" + end, want: []string{"a", long[:longChunkSize], "b", "."}},
+		"empty":                     {in: ".\n" + end, want: []string{"."}},
+		"empty, CRLF":               {in: ".\r\n" + end, want: []string{"."}},
+		"rows":                      {in: "a\t1\nb\t2\n.\n" + end, want: []string{"a\t1", "b\t2", "."}},
+		"rows, CRLF":                {in: "a\t1\r\nb\t2\r\n.\r\n" + end, want: []string{"a\t1", "b\t2", "."}},
+		"a function called .":       {in: ".\t0\t0\t1\n.\n" + end, want: []string{".\t0\t0\t1", "."}},
+		"a name that ends with .":   {in: "a.\t0\t0\t1\n.\n" + end, want: []string{"a.\t0\t0\t1", "."}},
+		"empty row":                 {in: "\n.\n" + end, want: []string{"", "."}},
+		"what looks like the end":   {in: ".\na\t1\n.\n" + end, want: []string{".", "a\t1", "."}},
+		"it and half the real end":  {in: ".\n" + end[:4] + "\n.\n" + end, want: []string{".", end[:4], "."}},
+		"after the end, half a row": {in: "a\t1\n.\n" + end + "b", err: errBadAnswer},
+		"the end without a dot":     {in: "a\t1\n" + end, err: errBadAnswer},
+		"no end":                    {in: "a\t1\n.\n", want: []string{"a\t1", "."}, err: io.ErrUnexpectedEOF},
+		"end in mid-row":            {in: "a\t1\nb", want: []string{"a\t1"}, err: io.ErrUnexpectedEOF},
+		"nothing":                   {in: "", err: io.ErrUnexpectedEOF},
+		"row of more than a chunk": {
+			in: "a\n" + long + "\nb\n.\n" + end, want: []string{"a", long[:longChunkSize], "b", "."},
+		},
 		"the same at the end of rows": {in: long + long + "\n.\n" + end, want: []string{long[:longChunkSize], "."}},
 		"the end in a long row":       {in: long + end + "\n.\n" + end, want: []string{long[:longChunkSize], "."}},
-		"a long row that ends in .":   {in: long[:longChunkSize] + ".\n" + end, want: []string{long[:longChunkSize]}, err: errBadAnswer},
+		"a long row that ends in .": {
+			in: long[:longChunkSize] + ".\n" + end, want: []string{long[:longChunkSize]}, err: errBadAnswer,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for how, reader := range map[string]io.Reader{
 				"at once": strings.NewReader(tt.in), "byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
-				"halves": iotest.HalfReader(strings.NewReader(tt.in)), "end with data": iotest.DataErrReader(strings.NewReader(tt.in)),
+				"halves":        iotest.HalfReader(strings.NewReader(tt.in)),
+				"end with data": iotest.DataErrReader(strings.NewReader(tt.in)),
 			} {
 				if how != "at once" && strings.HasPrefix(name, "after the end") {
 					continue // it may have returned when they come, see server.rest
@@ -100,7 +105,9 @@ func FuzzReadAnswer(f *testing.F) {
 		if (err == nil) != (errPieces == nil) || !bytes.Equal(whole, pieces) {
 			t.Fatalf("at once %q and %v, in pieces %q and %v", whole, err, pieces, errPieces)
 		}
-		ends := bytes.HasSuffix(answer, []byte("\n.\n")) || bytes.HasSuffix(answer, []byte("\n.\r\n")) || string(answer) == ".\n" || string(answer) == ".\r\n"
+		ends := bytes.HasSuffix(answer, []byte("\n.\n")) || bytes.HasSuffix(
+			answer, []byte("\n.\r\n"),
+		) || string(answer) == ".\n" || string(answer) == ".\r\n"
 		if ends != (err == nil) {
 			t.Fatalf("%q: %v", answer, err)
 		}
@@ -148,7 +155,9 @@ func TestAnswerThatIsAwaited(t *testing.T) {
 			t.Parallel()
 			r := &sized{Reader: strings.NewReader(text + string(end))}
 			var got strings.Builder
-			if err := readAnswer(r, end, 1<<20, func(rows []byte) { got.Write(rows) }); err != nil || got.String() != text {
+			if err := readAnswer(
+				r, end, 1<<20, func(rows []byte) { got.Write(rows) },
+			); err != nil || got.String() != text {
 				t.Errorf("%d bytes of %d: %v", got.Len(), len(text), err)
 			}
 			if r.first > 512 {
@@ -156,10 +165,14 @@ func TestAnswerThatIsAwaited(t *testing.T) {
 			}
 		})
 	}
-	if err := readAnswer(iotest.ErrReader(io.ErrClosedPipe), end, 1<<20, func([]byte) {}); !errors.Is(err, io.ErrClosedPipe) {
+	if err := readAnswer(
+		iotest.ErrReader(io.ErrClosedPipe), end, 1<<20, func([]byte) {},
+	); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v, want the reader's error", err)
 	}
-	if err := readAnswer(iotest.DataErrReader(strings.NewReader(".\n"+string(end))), end, 1<<20, func([]byte) {}); err != nil {
+	if err := readAnswer(
+		iotest.DataErrReader(strings.NewReader(".\n"+string(end))), end, 1<<20, func([]byte) {},
+	); err != nil {
 		t.Errorf("an end that comes with the last bytes: %v", err)
 	}
 }

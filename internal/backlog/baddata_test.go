@@ -20,18 +20,22 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 		fault func(*fakeServer)
 		state State
 	}{
-		"hung":                {func(s *fakeServer) { s.hang = true }, StateTimedOut},
-		"no end":              {status("resize\t0\t0\t0\n"), StateBadAnswer},
-		"end cut":             {status("resize\t0\t0\t0\n."), StateTimedOut},
-		"no row of status":    {status("resize\t0\t0\n.\n"), StateBadAnswer},
-		"error":               {status("ERR UNKNOWN_COMMAND\r\n.\n"), StateBadAnswer},
-		"another protocol":    {status("HTTP/1.1 400 Bad Request\r\n\r\n"), StateBadAnswer},
-		"only a long row":     {status(strings.Repeat("x", 70<<10) + "\t0\t0\t0\n.\n"), StateBadAnswer},
-		"no echo":             {func(s *fakeServer) { s.echoes = func([]byte) []byte { return nil } }, StateTimedOut},
-		"another echo":        {func(s *fakeServer) { s.echoes = func(b []byte) []byte { b[len(b)-1] ^= 1; return b } }, StateTimedOut},
-		"bytes after the end": {func(s *fakeServer) { s.echoes = func(b []byte) []byte { return append(b, '.') } }, StateBadAnswer},
-		"connection refused":  {func(s *fakeServer) { s.refuse = true }, StateRefused},
-		"black hole":          {func(s *fakeServer) { s.blackHole = true }, StateUnreachable},
+		"hung":             {func(s *fakeServer) { s.hang = true }, StateTimedOut},
+		"no end":           {status("resize\t0\t0\t0\n"), StateBadAnswer},
+		"end cut":          {status("resize\t0\t0\t0\n."), StateTimedOut},
+		"no row of status": {status("resize\t0\t0\n.\n"), StateBadAnswer},
+		"error":            {status("ERR UNKNOWN_COMMAND\r\n.\n"), StateBadAnswer},
+		"another protocol": {status("HTTP/1.1 400 Bad Request\r\n\r\n"), StateBadAnswer},
+		"only a long row":  {status(strings.Repeat("x", 70<<10) + "\t0\t0\t0\n.\n"), StateBadAnswer},
+		"no echo":          {func(s *fakeServer) { s.echoes = func([]byte) []byte { return nil } }, StateTimedOut},
+		"another echo": {
+			func(s *fakeServer) { s.echoes = func(b []byte) []byte { b[len(b)-1] ^= 1; return b } }, StateTimedOut,
+		},
+		"bytes after the end": {
+			func(s *fakeServer) { s.echoes = func(b []byte) []byte { return append(b, '.') } }, StateBadAnswer,
+		},
+		"connection refused": {func(s *fakeServer) { s.refuse = true }, StateRefused},
+		"black hole":         {func(s *fakeServer) { s.blackHole = true }, StateUnreachable},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -66,17 +70,23 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				s = sample(t, w, poolA)
-				if s.Functions[0].Total != 5 || !s.Partial || s.Servers[0].Fresh || s.Servers[0].LeftOut || s.Servers[0].State != tt.state {
+				if s.Functions[0].Total != 5 || !s.Partial || s.Servers[0].Fresh || s.Servers[0].LeftOut ||
+					s.Servers[0].State != tt.state {
 					t.Errorf("under a long fault: %+v", s)
 				}
 				if d := good.Sub(s.NoAnswerSince); d < 0 || d > time.Second {
 					t.Errorf("no answer since %v, last good one before %v", s.NoAnswerSince, good)
 				}
-				srv.set(func(s *fakeServer) { s.answer, s.echoes, s.hang, s.blackHole, s.refuse = nil, nil, false, false, false })
+				srv.set(
+					func(s *fakeServer) {
+						s.answer, s.echoes, s.hang, s.blackHole, s.refuse = nil, nil, false, false, false
+					},
+				)
 				srv.function("resize", 1, 0, 0)
 				time.Sleep(time.Minute)
 				s = sample(t, w, poolA)
-				if s.Partial || s.Functions[0].Total != 1 || s.Servers[0].State != StateOK || !s.NoAnswerSince.IsZero() {
+				if s.Partial || s.Functions[0].Total != 1 || s.Servers[0].State != StateOK ||
+					!s.NoAnswerSince.IsZero() {
 					t.Errorf("after the fault: %+v", s)
 				}
 				if !s.PossibleRestart.After(good.Add(time.Minute)) {
@@ -87,7 +97,8 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 	}
 }
 
-// A fault that shows on a connection that was good: nothing is due to come, and something does or the end.
+// A fault that shows on a connection that was good: nothing is due to come, and something does or
+// the end.
 func TestIdleConnection(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -104,7 +115,10 @@ func TestIdleConnection(t *testing.T) {
 				n := newNetwork(t)
 				srv := n.server("10.0.0.1:4730")
 				w := watch(t, n, Options{})
-				set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Minute})
+				set(
+					t, w, poolA,
+					Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Minute},
+				)
 				time.Sleep(10 * time.Second)
 				tt.do(srv)
 				time.Sleep(time.Millisecond)
@@ -141,28 +155,31 @@ func TestFakedEnd(t *testing.T) {
 	})
 }
 
-// Whatever the names and counts of other functions are, and however often a name comes, the pool's figures are right.
+// Whatever the names and counts of other functions are, and however often a name comes, the pool's
+// figures are right.
 func TestRowsOfAnyShape(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		rows           string
 		total, running int64
 	}{
-		"equal rows":              {"resize\t5\t2\t1\nresize\t3\t0\t1\n", 8, 2},
-		"-1 running":              {"resize\t5\t-1\t1\n", 5, 0},
-		"-1 running, unsigned":    {"resize\t5\t4294967295\t1\n", 5, 0},
-		"-1 in all":               {"resize\t4294967295\t4294967295\t4294967295\n", 0, 0},
-		"-1 of another":           {"other\t5\t4294967295\t1\nresize\t5\t2\t1\n", 5, 2},
-		"silly counts of another": {"other\t99999999999\t1\t1\nx\t1\t1\t99999999999999999999999\nresize\t5\t2\t1\n", 5, 2},
-		"silly and right":         {"resize\t99999999999\t0\t0\nresize\t5\t2\t1\n", 5, 2},
-		"a row cut and right":     {"resize\t1\nresize\t5\t2\t1\n", 5, 2},
-		"no tabs":                 {"resize\nother\nresize\t5\t2\t1\n", 5, 2},
-		"an empty row":            {"\n\nresize\t5\t2\t1\n\n", 5, 2},
-		"an empty name":           {"\t5\t2\t1\nresize\t5\t2\t1\n", 5, 2},
-		"not UTF-8":               {"\xff\xfe\t5\t2\t1\nresize\t5\t2\t1\n", 5, 2},
-		"a dot":                   {".\nresize\t5\t2\t1\n.\n.\r\n", 5, 2},
-		"a long name":             {strings.Repeat("x", 200<<10) + "\t1\t1\t1\nresize\t5\t2\t1\n", 5, 2},
-		"sums beyond the bound":   {strings.Repeat("resize\t1000000000\t0\t0\n", 9), maxCount, 0},
+		"equal rows":           {"resize\t5\t2\t1\nresize\t3\t0\t1\n", 8, 2},
+		"-1 running":           {"resize\t5\t-1\t1\n", 5, 0},
+		"-1 running, unsigned": {"resize\t5\t4294967295\t1\n", 5, 0},
+		"-1 in all":            {"resize\t4294967295\t4294967295\t4294967295\n", 0, 0},
+		"-1 of another":        {"other\t5\t4294967295\t1\nresize\t5\t2\t1\n", 5, 2},
+		"silly counts of another": {
+			"other\t99999999999\t1\t1\nx\t1\t1\t99999999999999999999999\nresize\t5\t2\t1\n", 5, 2,
+		},
+		"silly and right":       {"resize\t99999999999\t0\t0\nresize\t5\t2\t1\n", 5, 2},
+		"a row cut and right":   {"resize\t1\nresize\t5\t2\t1\n", 5, 2},
+		"no tabs":               {"resize\nother\nresize\t5\t2\t1\n", 5, 2},
+		"an empty row":          {"\n\nresize\t5\t2\t1\n\n", 5, 2},
+		"an empty name":         {"\t5\t2\t1\nresize\t5\t2\t1\n", 5, 2},
+		"not UTF-8":             {"\xff\xfe\t5\t2\t1\nresize\t5\t2\t1\n", 5, 2},
+		"a dot":                 {".\nresize\t5\t2\t1\n.\n.\r\n", 5, 2},
+		"a long name":           {strings.Repeat("x", 200<<10) + "\t1\t1\t1\nresize\t5\t2\t1\n", 5, 2},
+		"sums beyond the bound": {strings.Repeat("resize\t1000000000\t0\t0\n", 9), maxCount, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +194,8 @@ func TestRowsOfAnyShape(t *testing.T) {
 				set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}})
 				time.Sleep(time.Minute)
 				s := sample(t, w, poolA)
-				if f := s.Functions[0]; s.Partial || f.Total != tt.total || f.Running != tt.running || s.Servers[0].State != StateOK {
+				if f := s.Functions[0]; s.Partial || f.Total != tt.total || f.Running != tt.running ||
+					s.Servers[0].State != StateOK {
 					t.Errorf("%+v", s)
 				}
 				if srv.dialled() > 4 { // the poller and three checks for a balancer
@@ -188,10 +206,13 @@ func TestRowsOfAnyShape(t *testing.T) {
 	}
 }
 
-// A row that cannot be right holds its own function; that of another pool on the same server is as fresh as ever.
+// A row that cannot be right holds its own function; that of another pool on the same server is as
+// fresh as ever.
 func TestABadRowCostsItsFunction(t *testing.T) {
 	t.Parallel()
-	for name, row := range map[string]string{"an impossible count": "resize\t9999999999\t0\t0\n", "a row cut": "resize\t0\n"} {
+	for name, row := range map[string]string{
+		"an impossible count": "resize\t9999999999\t0\t0\n", "a row cut": "resize\t0\n",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -205,10 +226,14 @@ func TestABadRowCostsItsFunction(t *testing.T) {
 				set(t, w, poolB, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"mail"}})
 				time.Sleep(time.Second)
 				srv.set(func(s *fakeServer) {
-					s.answer = func(command string) (string, bool) { return row + "mail\t7\t0\t0\n.\n", command == "status" }
+					s.answer = func(command string) (string, bool) {
+						return row + "mail\t7\t0\t0\n.\n", command == "status"
+					}
 				})
 				time.Sleep(time.Minute)
-				if s := sample(t, w, poolA); !s.Partial || s.Functions[0].Total != 5 || s.Servers[0].State != StateStale {
+				if s := sample(
+					t, w, poolA,
+				); !s.Partial || s.Functions[0].Total != 5 || s.Servers[0].State != StateStale {
 					t.Errorf("the pool of the row: %+v", s)
 				}
 				if s := sample(t, w, poolB); s.Partial || s.Functions[0].Total != 7 || s.Servers[0].State != StateOK {
@@ -251,7 +276,12 @@ func TestLeftOut(t *testing.T) {
 		one.function("resize", 5, 0, 0)
 		two.function("resize", 3, 0, 0)
 		w := watch(t, n, Options{})
-		set(t, w, poolA, Subscription{Servers: []string{"jobs", "typo"}, Functions: []string{"resize"}, StaleAfter: 10 * time.Minute})
+		set(
+			t, w, poolA,
+			Subscription{
+				Servers: []string{"jobs", "typo"}, Functions: []string{"resize"}, StaleAfter: 10 * time.Minute,
+			},
+		)
 		time.Sleep(time.Minute)
 		s := sample(t, w, poolA)
 		if !s.Partial || s.Functions[0].Total != 8 || len(s.Servers) != 3 || s.Servers[2].State != StateNameNotFound {
@@ -317,7 +347,8 @@ func TestNamesThatFail(t *testing.T) {
 				}
 				time.Sleep(time.Hour / 2)
 				s := sample(t, w, poolA)
-				if !s.Partial || s.Functions[0].Total != 5 || len(s.Servers) != 2 || s.Servers[0].State != StateOK || s.Servers[1].State != tt.state {
+				if !s.Partial || s.Functions[0].Total != 5 || len(s.Servers) != 2 || s.Servers[0].State != StateOK ||
+					s.Servers[1].State != tt.state {
 					t.Errorf("%+v", s)
 				}
 				n.name("jobs", "10.0.0.1")
@@ -346,8 +377,12 @@ func TestHeadlessService(t *testing.T) {
 		}
 		expect := func(what string, wantTotal int64, wantServers int, wantPartial bool) {
 			t.Helper()
-			if total, servers, partial := total(); total != wantTotal || servers != wantServers || partial != wantPartial {
-				t.Errorf("%s: %d jobs on %d servers, partial %v; want %d, %d, %v", what, total, servers, partial, wantTotal, wantServers, wantPartial)
+			if total, servers, partial := total(); total != wantTotal || servers != wantServers ||
+				partial != wantPartial {
+				t.Errorf(
+					"%s: %d jobs on %d servers, partial %v; want %d, %d, %v", what, total, servers, partial, wantTotal,
+					wantServers, wantPartial,
+				)
 			}
 		}
 		time.Sleep(time.Second)
@@ -380,7 +415,8 @@ func TestHeadlessService(t *testing.T) {
 	})
 }
 
-// A function that is added while an answer comes in may stand in the part that has been read already.
+// A function that is added while an answer comes in may stand in the part that has been read
+// already.
 func TestFunctionAddedDuringAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

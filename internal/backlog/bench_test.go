@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// canned is a connection whose every request is answered with the same bytes at once, so that a benchmark shows our own cost alone.
+// canned is a connection whose every request is answered with the same bytes at once, so that a
+// benchmark shows our own cost alone.
 type canned struct {
 	net.Conn
 	answer []byte
@@ -37,13 +38,21 @@ func benchServer(b *testing.B, pools, podsPerPool int, answer []byte) *poller {
 	w := New(Options{})
 	for i := range pools {
 		key := PoolKey{"ns", fmt.Sprintf("pool-%d", i)}
-		if err := w.Set(key, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{fmt.Sprintf("function-%d", i)}}); err != nil {
+		if err := w.Set(
+			key, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{fmt.Sprintf("function-%d", i)}},
+		); err != nil {
 			b.Fatal(err)
 		}
 		var pods []PodRef
 		for j := range podsPerPool {
 			n := i*podsPerPool + j
-			pods = append(pods, PodRef{UID: fmt.Sprintf("%08x-0000", n), Name: fmt.Sprintf("pool-%d-pod-%d", i, j), IP: fmt.Sprintf("10.1.%d.%d", n/250, n%250)})
+			pods = append(
+				pods,
+				PodRef{
+					UID: fmt.Sprintf("%08x-0000", n), Name: fmt.Sprintf("pool-%d-pod-%d", i, j),
+					IP: fmt.Sprintf("10.1.%d.%d", n/250, n%250),
+				},
+			)
 		}
 		w.SetPods(key, pods)
 	}
@@ -86,7 +95,8 @@ func BenchmarkWorkers5000Connections(b *testing.B) {
 				if ours {
 					r := telemetry.Report{
 						Start: start.UnixMilli(), Full: true, Busy: i % 2, Capacity: 1, HasFunction: true,
-						Function: telemetry.FunctionHash(fmt.Sprintf("function-%d", i/50)), Pod: fmt.Appendf(nil, "pool-%d-pod-%d", i/50, i%50),
+						Function: telemetry.FunctionHash(fmt.Sprintf("function-%d", i/50)),
+						Pod:      fmt.Appendf(nil, "pool-%d-pod-%d", i/50, i%50),
 					}
 					r.UID, _ = telemetry.ParseUID(fmt.Sprintf("%08x", i))
 					id = r.Append(nil)
@@ -130,7 +140,9 @@ func BenchmarkMemory10000Pools(b *testing.B) {
 		before := heap()
 		for i := range 10_000 {
 			key := PoolKey{fmt.Sprintf("ns-%d", i%100), fmt.Sprintf("pool-%d", i)}
-			sub := Subscription{Servers: []string{fmt.Sprintf("10.0.0.%d", i%10)}, Functions: []string{fmt.Sprintf("function-%d", i)}}
+			sub := Subscription{
+				Servers: []string{fmt.Sprintf("10.0.0.%d", i%10)}, Functions: []string{fmt.Sprintf("function-%d", i)},
+			}
 			if err := w.Set(key, sub); err != nil {
 				b.Fatal(err)
 			}

@@ -13,20 +13,26 @@ import (
 
 const (
 	doorbellID = "gearman-operator;doorbell"
-	// armPause is the least time between two arms of a doorbell: a runnable job makes PRE_SLEEP ring at once, so without a pause it could ring in a loop.
+	// armPause is the least time between two arms of a doorbell: a runnable job makes PRE_SLEEP
+	// ring at once, so without a pause it could ring in a loop.
 	armPause = time.Second
-	// armFor is how long a doorbell listens before it is armed anew, which shows whether its connection still lives.
+	// armFor is how long a doorbell listens before it is armed anew, which shows whether its
+	// connection still lives.
 	armFor = 30 * time.Second
-	// leaveTimeout is how long a server has to let the doorbell go before its connection is closed all the same.
+	// leaveTimeout is how long a server has to let the doorbell go before its connection is closed
+	// all the same.
 	leaveTimeout = time.Second
 )
 
-// doorbell is a worker connection that registers functions, sleeps, and never takes a job: the server wakes it when a job comes. Guarded by Watcher.mu.
+// doorbell is a worker connection that registers functions, sleeps, and never takes a job: the
+// server wakes it when a job comes. Guarded by Watcher.mu.
 //
-// It must not stand in a real worker's way. A server may wake one worker only for a job (gearmand --worker-wakeup, Perl's server), and nobody tells us which do. So it
-// listens for a function only while the pool asked for it and is at zero, nobody else has registered the function, and no job of it waits; it leaves at the first ring and
-// as soon as one of these ends. Functions with jobs are left out for another reason too: PRE_SLEEP on a function with a delayed and an abandoned job can
-// make gearmand 1.1.20 free a job of another function of the same connection.
+// It must not stand in a real worker's way. A server may wake one worker only for a job (gearmand
+// --worker-wakeup, Perl's server), and nobody tells us which do. So it listens for a function only
+// while the pool asked for it and is at zero, nobody else has registered the function, and no job
+// of it waits; it leaves at the first ring and as soon as one of these ends. Functions with jobs
+// are left out for another reason too: PRE_SLEEP on a function with a delayed and an abandoned job
+// can make gearmand 1.1.20 free a job of another function of the same connection.
 type doorbell struct {
 	changed chan struct{} // what it should listen for may have changed
 	cells   []*cell       // what it listens for
@@ -107,8 +113,9 @@ func (s *server) watchDoor(ctx context.Context) {
 	}
 }
 
-// listen arms the doorbell and waits until it rings or should listen for something else. The poller tells what is wrong with the server, so an error says only that
-// it makes no sense to try again at once.
+// listen arms the doorbell and waits until it rings or should listen for something else. The poller
+// tells what is wrong with the server, so an error says only that it makes no sense to try again at
+// once.
 func (s *server) listen(ctx context.Context) (rung bool, err error) {
 	began := time.Now()
 	nc, err := s.dial(ctx)
@@ -155,15 +162,20 @@ func (s *server) arm(nc net.Conn, cells []*cell, heard <-chan sound) (rung bool,
 	return rung, nc.SetDeadline(time.Time{})
 }
 
-// leave takes the abilities back and waits until the server has done so, so that a poll after it doesn't count us as a worker. The connection must be closed
-// afterwards: Perl's server goes on to wake who slept on it.
+// leave takes the abilities back and waits until the server has done so, so that a poll after it
+// doesn't count us as a worker. The connection must be closed afterwards: Perl's server goes on to
+// wake who slept on it.
 func (s *server) leave(nc net.Conn, heard <-chan sound) error {
-	_, err := s.exchange(nc, proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities), min(leaveTimeout, s.w.opts.Timeout), heard)
+	_, err := s.exchange(
+		nc, proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities), min(leaveTimeout, s.w.opts.Timeout), heard,
+	)
 	return err
 }
 
 // exchange sends packets and an echo, and waits for the echo.
-func (s *server) exchange(nc net.Conn, request []byte, timeout time.Duration, heard <-chan sound) (rung bool, err error) {
+func (s *server) exchange(
+	nc net.Conn, request []byte, timeout time.Duration, heard <-chan sound,
+) (rung bool, err error) {
 	if err := nc.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return false, err
 	}
@@ -206,9 +218,12 @@ func hear(conn *proto.Conn, heard chan<- sound) {
 	}
 }
 
-// attend waits for a ring, or until it should no longer listen for one of the functions, or for armFor. Where it should listen for more of them it stays until it
-// may be armed again, armPause after began.
-func (s *server) attend(ctx context.Context, cells []*cell, heard <-chan sound, began time.Time) (rung bool, err error) {
+// attend waits for a ring, or until it should no longer listen for one of the functions, or for
+// armFor. Where it should listen for more of them it stays until it may be armed again, armPause
+// after began.
+func (s *server) attend(
+	ctx context.Context, cells []*cell, heard <-chan sound, began time.Time,
+) (rung bool, err error) {
 	armed := time.NewTimer(armFor)
 	defer armed.Stop()
 	for {

@@ -81,7 +81,8 @@ func TestDoorbellRings(t *testing.T) {
 	})
 }
 
-// It listens only for what a pool at zero asked for, that nobody else works on, and that has no jobs.
+// It listens only for what a pool at zero asked for, that nobody else works on, and that has no
+// jobs.
 func TestDoorbellKeepsOut(t *testing.T) {
 	t.Parallel()
 	testDoor(t, func(t *testing.T, d *door) {
@@ -126,12 +127,15 @@ func TestDoorbellKeepsOut(t *testing.T) {
 	})
 }
 
-// On a server that wakes one worker only, a real worker gets its wake-up though the doorbell was there before.
+// On a server that wakes one worker only, a real worker gets its wake-up though the doorbell was
+// there before.
 func TestDoorbellTakesNoWakeUp(t *testing.T) {
 	t.Parallel()
 	testDoor(t, func(t *testing.T, d *door) {
 		worker := connect(t, d.srv)
-		if got := worker.do(proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob)); got != proto.TypeNoJob {
+		if got := worker.do(
+			proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob),
+		); got != proto.TypeNoJob {
 			t.Fatal(got)
 		}
 		worker.send(proto.AppendEmpty(nil, proto.Request, proto.TypePreSleep))
@@ -164,7 +168,10 @@ func TestDoorbellIsBounded(t *testing.T) {
 			if _, ok := d.w.Sample(key, time.Now()); ok {
 				d.w.Remove(key)
 			} else {
-				set(d.t, d.w, key, Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"h"}, AtZero: true, Doorbell: true})
+				set(
+					d.t, d.w, key,
+					Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"h"}, AtZero: true, Doorbell: true},
+				)
 			}
 		}, most: 110},
 		"jobs come and are gone": {upset: func(d *door) {
@@ -172,10 +179,12 @@ func TestDoorbellIsBounded(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			d.srv.Restart(false)
 		}, most: 110},
-		"rings all the time": {fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoop)}, most: 110},
-		"garbage":            {fault: gearmantest.Fault{Garbage: []byte("garbage")}, most: 40},
-		"hangs":              {fault: gearmantest.Fault{Hang: true}, most: 40},
-		"closes":             {fault: gearmantest.Fault{DropOn: proto.TypePreSleep}, most: 40},
+		"rings all the time": {
+			fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoop)}, most: 110,
+		},
+		"garbage": {fault: gearmantest.Fault{Garbage: []byte("garbage")}, most: 40},
+		"hangs":   {fault: gearmantest.Fault{Hang: true}, most: 40},
+		"closes":  {fault: gearmantest.Fault{DropOn: proto.TypePreSleep}, most: 40},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -203,13 +212,16 @@ func TestDoorbellIsBounded(t *testing.T) {
 	}
 }
 
-// The doorbell on real job servers: it rings, keeps nothing, and leaves the wake-up to a real worker.
+// The doorbell on real job servers: it rings, keeps nothing, and leaves the wake-up to a real
+// worker.
 func TestRealDoorbell(t *testing.T) {
 	t.Parallel()
 	servers := map[string]func(*testing.T) *jobserver.Server{
-		"gearmand":                   func(t *testing.T) *jobserver.Server { return jobserver.Gearmand(t) },
-		"gearmand --worker-wakeup=1": func(t *testing.T) *jobserver.Server { return jobserver.Gearmand(t, "--worker-wakeup=1") },
-		"Perl":                       func(t *testing.T) *jobserver.Server { return jobserver.Perl(t) },
+		"gearmand": func(t *testing.T) *jobserver.Server { return jobserver.Gearmand(t) },
+		"gearmand --worker-wakeup=1": func(t *testing.T) *jobserver.Server {
+			return jobserver.Gearmand(t, "--worker-wakeup=1")
+		},
+		"Perl": func(t *testing.T) *jobserver.Server { return jobserver.Perl(t) },
 	}
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -217,12 +229,17 @@ func TestRealDoorbell(t *testing.T) {
 			srv := start(t)
 			rung := make(chan time.Time, 100)
 			var w *Watcher
-			w = watchReal(t, Options{MinPeriod: 10 * time.Second, OnTick: func([]PoolKey, bool) { // polls alone would take 10 s to see a job
+			w = watchReal(t, Options{MinPeriod: 10 * time.Second, OnTick: func(
+				[]PoolKey, bool,
+			) { // polls alone would take 10 s to see a job
 				if s, ok := w.Sample(poolA, time.Now()); ok && s.Functions[0].Total > 0 {
 					rung <- time.Now()
 				}
 			}})
-			sub := Subscription{Servers: []string{srv.Addr}, Functions: []string{"f"}, AtZero: true, Doorbell: true, Period: 20 * time.Second}
+			sub := Subscription{
+				Servers: []string{srv.Addr}, Functions: []string{"f"}, AtZero: true, Doorbell: true,
+				Period: 20 * time.Second,
+			}
 			set(t, w, poolA, sub)
 			workers := func() int {
 				for _, s := range dialReal(t, srv.Addr).status() {
@@ -257,7 +274,9 @@ func TestRealDoorbell(t *testing.T) {
 
 			// The worker that comes takes the job, sleeps, and is woken for the next one.
 			worker := dialReal(t, srv.Addr)
-			if got := worker.do(proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob)); got != proto.TypeJobAssign {
+			if got := worker.do(
+				proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob),
+			); got != proto.TypeJobAssign {
 				t.Fatal(got)
 			}
 			worker.send(proto.AppendEmpty(nil, proto.Request, proto.TypePreSleep))
@@ -267,7 +286,9 @@ func TestRealDoorbell(t *testing.T) {
 				if p, err := worker.conn.Next(); err != nil || p.Type != proto.TypeNoop {
 					t.Fatalf("%v, %v", p, err)
 				}
-				if got := worker.do(proto.AppendEmpty(nil, proto.Request, proto.TypeGrabJob)); got != proto.TypeJobAssign {
+				if got := worker.do(
+					proto.AppendEmpty(nil, proto.Request, proto.TypeGrabJob),
+				); got != proto.TypeJobAssign {
 					t.Fatal(got)
 				}
 				worker.send(proto.AppendEmpty(nil, proto.Request, proto.TypePreSleep))

@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// network is what a watcher in a synctest bubble sees of the world: names and job servers, connected by pipes.
+// network is what a watcher in a synctest bubble sees of the world: names and job servers,
+// connected by pipes.
 type network struct {
 	mu      sync.Mutex
 	names   map[string][]netip.Addr
@@ -29,7 +30,9 @@ type network struct {
 }
 
 func newNetwork(t *testing.T) *network {
-	n := &network{names: map[string][]netip.Addr{}, errors: map[string]error{}, servers: map[netip.AddrPort]*fakeServer{}}
+	n := &network{
+		names: map[string][]netip.Addr{}, errors: map[string]error{}, servers: map[netip.AddrPort]*fakeServer{},
+	}
 	t.Cleanup(n.wg.Wait)
 	return n
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A name with addresses of both families stands for one job server: the operator uses the family that its workers use,
-// which is the other one if the first can't be reached.
+// A name with addresses of both families stands for one job server: the operator uses the family
+// that its workers use, which is the other one if the first can't be reached.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]string{"four": "192.0.2.1:4730", "six": "[2001:db8::1]:4730"} {
@@ -23,8 +23,12 @@ func TestOtherFamily(t *testing.T) {
 				check := func(when string) {
 					t.Helper()
 					got := sample(t, w, poolA)
-					if got.Functions[0].Total != 7 || got.Partial || len(got.Servers) != 1 || got.Servers[0].State != StateOK {
-						t.Errorf("%s: %d jobs, partial %v, job servers %+v; want 7 of one job server", when, got.Functions[0].Total, got.Partial, got.Servers)
+					if got.Functions[0].Total != 7 || got.Partial || len(got.Servers) != 1 ||
+						got.Servers[0].State != StateOK {
+						t.Errorf(
+							"%s: %d jobs, partial %v, job servers %+v; want 7 of one job server", when,
+							got.Functions[0].Total, got.Partial, got.Servers,
+						)
 					}
 				}
 				time.Sleep(10 * time.Second)

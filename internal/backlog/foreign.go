@@ -1,11 +1,13 @@
 package backlog
 
 const (
-	// maxForeignName is how long the name of a function may be that no pool wants; longer ones are skipped.
+	// maxForeignName is how long the name of a function may be that no pool wants; longer ones are
+	// skipped.
 	maxForeignName = 255
 	// foreignRowBytes is what one such function costs in memory beside its name.
 	foreignRowBytes = 128
-	// serverForeignBytes and totalForeignBytes bound what is kept of such functions, for each job server and in all.
+	// serverForeignBytes and totalForeignBytes bound what is kept of such functions, for each job
+	// server and in all.
 	serverForeignBytes = 256 << 10
 	totalForeignBytes  = 16 << 20
 )
@@ -23,7 +25,8 @@ type foreignRow struct {
 	figures
 }
 
-// newForeign returns an empty set to fill, nil if foreign functions are not kept. Watcher.mu is held.
+// newForeign returns an empty set to fill, nil if foreign functions are not kept. Watcher.mu is
+// held.
 func (s *server) newForeign() *foreignRows {
 	if s.w.opts.ForeignFunctions <= 0 {
 		return nil

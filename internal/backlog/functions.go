@@ -43,9 +43,11 @@ func (w *Watcher) Servers(most int) (shown []ServerStats, left int) {
 		addr := s.key.addr.String()
 		if n := len(all); n == 0 || all[n-1].Address != addr {
 			all = append(all, ServerStats{
-				Address: addr, State: s.state, Up: s.connected, LastGood: s.lastGood, LastPollTime: s.stats.lastPollTime,
-				Polls: s.stats.polls, Failures: s.stats.failures, PollTime: s.stats.pollTime, Requests: s.stats.requests,
-				Bytes: s.stats.bytes, LoadBalanced: s.balance.found,
+				Address: addr, State: s.state, Up: s.connected, LastGood: s.lastGood,
+				LastPollTime: s.stats.lastPollTime,
+				Polls:        s.stats.polls, Failures: s.stats.failures, PollTime: s.stats.pollTime,
+				Requests: s.stats.requests,
+				Bytes:    s.stats.bytes, LoadBalanced: s.balance.found,
 			})
 		}
 		st := &all[len(all)-1]
@@ -84,7 +86,10 @@ func (w *Watcher) sortedServers() []*server {
 			}
 			return 1
 		}
-		return cmp.Or(a.key.addr.Compare(b.key.addr), cmp.Compare(up(a), up(b)), cmp.Compare(a.key.tls, b.key.tls), cmp.Compare(a.key.host, b.key.host))
+		return cmp.Or(
+			a.key.addr.Compare(b.key.addr), cmp.Compare(up(a), up(b)), cmp.Compare(a.key.tls, b.key.tls),
+			cmp.Compare(a.key.host, b.key.host),
+		)
 	})
 	return all
 }
@@ -100,8 +105,8 @@ type FunctionStats struct {
 // shownFor is how long the figures of a job server that doesn't answer are still shown.
 const shownFor = time.Minute
 
-// Functions returns the figures of the functions that pools want, and with ForeignFunctions those of
-// others, on each job server, and how many were left out because there are more than most. The
+// Functions returns the figures of the functions that pools want, and with ForeignFunctions those
+// of others, on each job server, and how many were left out because there are more than most. The
 // pools' functions come before others; no namespace, and of the others no job server, gets less for
 // what another one has. Job servers that have been silent for a minute are left out.
 func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, left int) {
@@ -117,7 +122,9 @@ func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, lef
 		spaces          = make(map[string][]int)
 		servers         = make(map[string][]int)
 	)
-	all := slices.DeleteFunc(w.sortedServers(), func(s *server) bool { return !s.connected && now.Sub(s.lastGood) > shownFor })
+	all := slices.DeleteFunc(
+		w.sortedServers(), func(s *server) bool { return !s.connected && now.Sub(s.lastGood) > shownFor },
+	)
 	for _, s := range all {
 		addr := s.key.addr.String()
 		for _, c := range s.cells {
@@ -126,7 +133,10 @@ func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, lef
 			if !ok && c.known {
 				i = len(wanted)
 				index[k] = i
-				wanted = append(wanted, functionStats(addr, c.name, figures{total: c.total, running: c.running, workers: c.workers}))
+				wanted = append(
+					wanted,
+					functionStats(addr, c.name, figures{total: c.total, running: c.running, workers: c.workers}),
+				)
 			}
 			if ok || c.known {
 				wanted[i].Pools += c.refs
@@ -179,7 +189,8 @@ func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, lef
 func functionStats(server, name string, f figures) FunctionStats {
 	running := min(f.running, f.total)
 	return FunctionStats{
-		Name: name, Server: server, Total: int64(f.total), Running: int64(running), Queued: int64(f.total - running), Workers: int64(f.workers),
+		Name: name, Server: server, Total: int64(f.total), Running: int64(running), Queued: int64(f.total - running),
+		Workers: int64(f.workers),
 	}
 }
 

@@ -52,7 +52,9 @@ func TestFunctionsAndServers(t *testing.T) {
 					{Function: "f", Server: netip.MustParseAddrPort(addrOne), Total: 5, Running: 2},
 					{Function: "f", Server: netip.MustParseAddrPort(addrTwo), Total: 1},
 				}
-				if diff := cmp.Diff(wantQueues, queues, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+				if diff := cmp.Diff(
+					wantQueues, queues, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+				); diff != "" {
 					t.Errorf("queues of the sample (-want +got):\n%s", diff)
 				}
 				two.set(func(s *fakeServer) { s.refuse = true })
@@ -75,13 +77,15 @@ func TestFunctionsAndServers(t *testing.T) {
 					t.Errorf("the lost connection is not noted: %+v", sample.Queues)
 				}
 				servers, left := w.Servers(100)
-				if len(servers) != 2 || left != 0 || !servers[0].Up || servers[1].Up || servers[1].State != StateRefused {
+				if len(servers) != 2 || left != 0 || !servers[0].Up || servers[1].Up ||
+					servers[1].State != StateRefused {
 					t.Fatalf("%+v", servers)
 				}
 				if diff := cmp.Diff([]ServerName{{"ns", "jobs:4730"}}, servers[0].Names); diff != "" {
 					t.Error(diff)
 				}
-				if s := servers[0]; s.Polls < 15 || s.Requests < s.Polls || s.Bytes == 0 || s.LastGood.IsZero() || servers[1].Failures == 0 {
+				if s := servers[0]; s.Polls < 15 || s.Requests < s.Polls || s.Bytes == 0 || s.LastGood.IsZero() ||
+					servers[1].Failures == 0 {
 					t.Errorf("%+v", s)
 				}
 				// A function that a pool comes to want is no foreign one any more.
@@ -177,7 +181,9 @@ func TestEntries(t *testing.T) {
 		set(t, w, poolB, Subscription{Servers: []string{"jobs", "10.0.0.1"}, Functions: []string{"f", "g"}})
 		w.SetPods(poolA, []PodRef{{UID: uidOne, Name: "pool-a-1"}})
 		time.Sleep(10 * time.Second)
-		want := map[string]int{"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 4, "foreignFunctions": 1, "pods": 1}
+		want := map[string]int{
+			"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 4, "foreignFunctions": 1, "pods": 1,
+		}
 		if diff := cmp.Diff(want, w.Entries()); diff != "" {
 			t.Error(diff)
 		}

@@ -26,19 +26,28 @@ var hostile = map[string]func(r *rand.Rand) func(command string) (string, bool){
 	"huge names": func(r *rand.Rand) func(string) (string, bool) {
 		return func(string) (string, bool) {
 			seed := r.Uint64()
-			return rows(3<<20, func(i int) string { return fmt.Sprintf("%x-%d%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 60_000)) }) + ".\n", true
+			return rows(
+				3<<20,
+				func(i int) string { return fmt.Sprintf("%x-%d%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 60_000)) },
+			) + ".\n", true
 		}
 	},
 	"many names": func(r *rand.Rand) func(string) (string, bool) {
 		return func(string) (string, bool) {
 			seed := r.Uint64()
-			return rows(1<<20, func(i int) string { return fmt.Sprintf("%x-%d-%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 200)) }) + ".\n", true
+			return rows(
+				1<<20,
+				func(i int) string { return fmt.Sprintf("%x-%d-%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 200)) },
+			) + ".\n", true
 		}
 	},
 	"bad answers": func(r *rand.Rand) func(string) (string, bool) {
 		return func(string) (string, bool) {
 			seed := r.Uint64()
-			return rows(1<<20, func(i int) string { return fmt.Sprintf("%x-%d-%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 200)) }), true
+			return rows(
+				1<<20,
+				func(i int) string { return fmt.Sprintf("%x-%d-%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 200)) },
+			), true
 		}
 	},
 	"no end of rows": func(*rand.Rand) func(string) (string, bool) {
@@ -57,7 +66,8 @@ var hostile = map[string]func(r *rand.Rand) func(command string) (string, bool){
 			return rows(3<<20, func(i int) string {
 				report := telemetry.Report{
 					Start: time.Now().Add(-time.Hour).UnixMilli(), Full: true, Busy: 1, Capacity: 1, HasFunction: true,
-					Function: telemetry.FunctionHash(fmt.Sprintf("f%d", r.IntN(64))), Counters: telemetry.Counters{OK: int64(i)},
+					Function: telemetry.FunctionHash(fmt.Sprintf("f%d", r.IntN(64))),
+					Counters: telemetry.Counters{OK: int64(i)},
 				}
 				report.UID, _ = telemetry.ParseUID(uidOne)
 				return fmt.Sprintf("%d 10.0.0.%d %s : f\n", i, i%250, report.Append(nil))
@@ -105,7 +115,9 @@ func TestHostileServersCostNoMemory(t *testing.T) {
 					}
 				}
 				for _, a := range addrs { // what they are sending is not ours
-					n.servers[netip.MustParseAddrPort(a+":4730")].set(func(s *fakeServer) { s.refuse, s.answer = true, nil })
+					n.servers[netip.MustParseAddrPort(a+":4730")].set(
+						func(s *fakeServer) { s.refuse, s.answer = true, nil },
+					)
 					n.servers[netip.MustParseAddrPort(a+":4730")].cut()
 				}
 				time.Sleep(time.Second)
@@ -135,7 +147,9 @@ func TestSilentServersCostNoCells(t *testing.T) {
 		answers := n.server("10.0.0.3:4730")
 		answers.set(func(s *fakeServer) { s.refuse = true })
 		w := watch(t, n, Options{})
-		sub := Subscription{Servers: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, Functions: []string{"f", "g", "h"}, AtZero: true}
+		sub := Subscription{
+			Servers: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, Functions: []string{"f", "g", "h"}, AtZero: true,
+		}
 		set(t, w, poolA, sub)
 		time.Sleep(time.Minute)
 		if s := sample(t, w, poolA); w.Entries()["functions"] != 0 || !s.Partial {
@@ -147,7 +161,8 @@ func TestSilentServersCostNoCells(t *testing.T) {
 		answers.set(func(s *fakeServer) { s.refuse = false })
 		time.Sleep(time.Minute)
 		s := sample(t, w, poolA)
-		if w.Entries()["functions"] != 2 || !s.Servers[2].Fresh || s.Functions[1].Total != 3 || s.Functions[1].Running != 1 {
+		if w.Entries()["functions"] != 2 || !s.Servers[2].Fresh || s.Functions[1].Total != 3 ||
+			s.Functions[1].Running != 1 {
 			t.Errorf("%d functions are kept: %+v", w.Entries()["functions"], s)
 		}
 		sub.Functions = []string{"f"}
@@ -162,10 +177,13 @@ func TestSilentServersCostNoCells(t *testing.T) {
 	})
 }
 
-// A name with many addresses is looked up less often: Go's resolver opens a socket for each address.
+// A name with many addresses is looked up less often: Go's resolver opens a socket for each
+// address.
 func TestManyAddressesAreLookedUpLessOften(t *testing.T) {
 	t.Parallel()
-	for addresses, most := range map[int]int{1: 130, 500: 5} { // in two minutes, in which connections are lost all the time
+	for addresses, most := range map[int]int{
+		1: 130, 500: 5,
+	} { // in two minutes, in which connections are lost all the time
 		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -194,7 +212,10 @@ func TestAnswersEarnTheirLength(t *testing.T) {
 		one.set(func(s *fakeServer) { s.answer = func(string) (string, bool) { return long, true } })
 		two.function("f7", 1, 0, 0)
 		w := watch(t, n, Options{})
-		set(t, w, poolA, Subscription{Servers: []string{"10.0.0.1", "10.0.0.2"}, Functions: []string{"f7"}, AtZero: true})
+		set(
+			t, w, poolA,
+			Subscription{Servers: []string{"10.0.0.1", "10.0.0.2"}, Functions: []string{"f7"}, AtZero: true},
+		)
 		time.Sleep(10 * time.Second)
 		s := sample(t, w, poolA)
 		if s.Servers[0].State != StateBadAnswer || s.Servers[1].State != StateOK {

@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// These tests run on real job servers over real sockets: they poll for what they expect, with deadlines that a busy machine keeps.
+// These tests run on real job servers over real sockets: they poll for what they expect, with
+// deadlines that a busy machine keeps.
 
 const patience = 30 * time.Second
 
@@ -73,7 +74,9 @@ func (c *client) send(packets []byte) {
 	}
 }
 
-var realServers = map[string]func(testing.TB, ...string) *jobserver.Server{"gearmand": jobserver.Gearmand, "Perl": jobserver.Perl}
+var realServers = map[string]func(
+	testing.TB, ...string,
+) *jobserver.Server{"gearmand": jobserver.Gearmand, "Perl": jobserver.Perl}
 
 func TestRealJobServer(t *testing.T) {
 	t.Parallel()
@@ -82,13 +85,19 @@ func TestRealJobServer(t *testing.T) {
 			t.Parallel()
 			srv := start(t)
 			w := watchReal(t, Options{})
-			set(t, w, poolA, Subscription{Servers: []string{srv.Addr}, Functions: []string{"f"}, Period: 50 * time.Millisecond})
+			set(
+				t, w, poolA,
+				Subscription{Servers: []string{srv.Addr}, Functions: []string{"f"}, Period: 50 * time.Millisecond},
+			)
 			w.SetPods(poolA, []PodRef{{UID: uidOne, Name: "pool-a-1", IP: "127.0.0.1"}})
 			eventually(t, w, poolA, "an empty queue", func(s Sample) bool { return !s.Partial })
 			c := dialReal(t, srv.Addr)
 			c.submit("f")
 			c.submit("f")
-			eventually(t, w, poolA, "two jobs", func(s Sample) bool { return s.Functions[0].Queued == 2 && s.Functions[0].Total == 2 })
+			eventually(
+				t, w, poolA, "two jobs",
+				func(s Sample) bool { return s.Functions[0].Queued == 2 && s.Functions[0].Total == 2 },
+			)
 			if v, err := w.Runnable(t.Context(), poolA, "f"); v != Runnable || err != nil {
 				t.Errorf("%v, %v", v, err)
 			}
@@ -124,20 +133,29 @@ func TestRealJobServer(t *testing.T) {
 
 			lost := time.Now()
 			srv.Restart(t)
-			s = eventually(t, w, poolA, "an empty queue after the restart", func(s Sample) bool { return s.Functions[0].Total == 0 && !s.Partial })
+			s = eventually(
+				t, w, poolA, "an empty queue after the restart",
+				func(s Sample) bool { return s.Functions[0].Total == 0 && !s.Partial },
+			)
 			if !s.PossibleRestart.After(lost) {
 				t.Errorf("restarted after %v, noticed at %v", lost, s.PossibleRestart)
 			}
 			if err := srv.Pause(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, w, poolA, "a server that hangs", func(s Sample) bool { return s.Partial && s.Servers[0].State == StateTimedOut })
+			eventually(
+				t, w, poolA, "a server that hangs",
+				func(s Sample) bool { return s.Partial && s.Servers[0].State == StateTimedOut },
+			)
 			if err := srv.Resume(); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, w, poolA, "a server that goes on", func(s Sample) bool { return !s.Partial })
 			srv.Stop()
-			eventually(t, w, poolA, "a server that is gone", func(s Sample) bool { return s.Partial && s.Servers[0].State == StateRefused })
+			eventually(
+				t, w, poolA, "a server that is gone",
+				func(s Sample) bool { return s.Partial && s.Servers[0].State == StateRefused },
+			)
 		})
 	}
 }
@@ -146,21 +164,34 @@ func TestRealBacklogThatIsNotRunnable(t *testing.T) {
 	t.Parallel()
 	srv := jobserver.Gearmand(t)
 	w := watchReal(t, Options{})
-	set(t, w, poolA, Subscription{Servers: []string{srv.Addr}, Functions: []string{"delayed", "abandoned"}, Period: 50 * time.Millisecond})
+	set(
+		t, w, poolA,
+		Subscription{
+			Servers: []string{srv.Addr}, Functions: []string{"delayed", "abandoned"}, Period: 50 * time.Millisecond,
+		},
+	)
 	c := dialReal(t, srv.Addr)
-	if got := c.do(proto.AppendSubmitEpoch(nil, "delayed", "", time.Now().Add(time.Hour), "x")); got != proto.TypeJobCreated {
+	if got := c.do(
+		proto.AppendSubmitEpoch(nil, "delayed", "", time.Now().Add(time.Hour), "x"),
+	); got != proto.TypeJobCreated {
 		t.Fatal(got)
 	}
 	gone := dialReal(t, srv.Addr)
 	gone.do(proto.AppendSubmit(nil, proto.TypeSubmitJob, "abandoned", "", "x"))
 	gone.conn.Close()
-	eventually(t, w, poolA, "two jobs", func(s Sample) bool { return s.Functions[0].Queued == 1 && s.Functions[1].Queued == 1 })
+	eventually(
+		t, w, poolA, "two jobs",
+		func(s Sample) bool { return s.Functions[0].Queued == 1 && s.Functions[1].Queued == 1 },
+	)
 	for _, f := range []string{"delayed", "abandoned"} {
 		if v, err := w.Runnable(t.Context(), poolA, f); v != NotRunnable || err != nil {
 			t.Errorf("%s: %v, %v", f, v, err)
 		}
 	}
-	eventually(t, w, poolA, "the abandoned job cleared", func(s Sample) bool { return s.Functions[0].Queued == 1 && s.Functions[1].Total == 0 })
+	eventually(
+		t, w, poolA, "the abandoned job cleared",
+		func(s Sample) bool { return s.Functions[0].Queued == 1 && s.Functions[1].Total == 0 },
+	)
 }
 
 func TestRealServerIsNotLoadBalanced(t *testing.T) {

@@ -37,8 +37,8 @@ func (w *Watcher) relink(p *pool) {
 	wanted := p.candidates()
 	if most := w.opts.MaxPoolServers; len(wanted) > most {
 		p.excess.Pool = true
-		// Until each name has been looked up, it is their order that counts, as it does in workers that
-		// start now.
+		// Until each name has been looked up, it is their order that counts, as it does in workers
+		// that start now.
 		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
 	}
 	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
@@ -90,8 +90,8 @@ type candidate struct {
 	target *target
 }
 
-// candidates are the job servers that the pool's names lead to, each once: a queue must not count twice.
-// Addresses come before names, as they do in resolve.Resolver.
+// candidates are the job servers that the pool's names lead to, each once: a queue must not count
+// twice. Addresses come before names, as they do in resolve.Resolver.
 func (p *pool) candidates() []candidate {
 	var all []candidate
 	seen := make(map[endpoint]bool)
@@ -119,8 +119,9 @@ func placeOf(t *target) int {
 	return 1
 }
 
-// droppable says that a job server that no name leads to any more can go: it has never answered; or it has no jobs for the
-// pool, or doesn't answer, and Hold is over. Pods may come and go in a name's answer while they live and hold jobs.
+// droppable says that a job server that no name leads to any more can go: it has never answered; or
+// it has no jobs for the pool, or doesn't answer, and Hold is over. Pods may come and go in a
+// name's answer while they live and hold jobs.
 func (l *link) droppable(now time.Time) bool {
 	if l.gone.IsZero() {
 		return false

@@ -12,8 +12,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// loadBalance is what is known of whether one address leads to several job servers, as a ClusterIP in front of several gearmands does. Then the workers and we
-// see different queues, and nothing fits. Guarded by Watcher.mu.
+// loadBalance is what is known of whether one address leads to several job servers, as a ClusterIP
+// in front of several gearmands does. Then the workers and we see different queues, and nothing
+// fits. Guarded by Watcher.mu.
 type loadBalance struct {
 	found bool
 	same  int // checks in a row that ended at one server
@@ -23,11 +24,14 @@ type loadBalance struct {
 	stop   context.CancelFunc // of the one under way
 }
 
-// clearAfter is how many checks in a row must end at one server before a finding is taken back: with two servers behind an address, every other check does.
+// clearAfter is how many checks in a row must end at one server before a finding is taken back:
+// with two servers behind an address, every other check does.
 const clearAfter = 8
 
 // balanceChecks are the pauses between checks; the last one repeats.
-var balanceChecks = []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
+var balanceChecks = []time.Duration{
+	2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute,
+}
 
 // checkBalance starts a check when one is due, after a poll that was answered. Watcher.mu is held.
 func (s *server) checkBalance(now time.Time) {
@@ -67,7 +71,10 @@ func (s *server) checked(different bool, err error) {
 	case err != nil:
 	case different:
 		if !b.found {
-			s.w.log.Warn("One address leads to several job servers: name them one by one, or by a headless Service", "server", s.key.addr)
+			s.w.log.Warn(
+				"One address leads to several job servers: name them one by one, or by a headless Service", "server",
+				s.key.addr,
+			)
 		}
 		b.found, b.same = true, 0
 	default:
@@ -77,10 +84,12 @@ func (s *server) checked(different bool, err error) {
 	}
 }
 
-// twoServers makes two connections and says whether they ended at two different servers: the first takes an id that nobody else has, and a server lists the ids of
-// all its connections. The id must be seen from the first connection before and after it is not seen from the second one, so a server that restarts, lists
-// less than it has or knows no ids gives an error or false, never a false alarm. Two connections that end at one server by chance, or because the
-// balancer holds on to clients, prove nothing; hence the repetitions.
+// twoServers makes two connections and says whether they ended at two different servers: the first
+// takes an id that nobody else has, and a server lists the ids of all its connections. The id must
+// be seen from the first connection before and after it is not seen from the second one, so a
+// server that restarts, lists less than it has or knows no ids gives an error or false, never a
+// false alarm. Two connections that end at one server by chance, or because the balancer holds on
+// to clients, prove nothing; hence the repetitions.
 func (s *server) twoServers(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.w.opts.Timeout)
 	defer cancel()

@@ -29,8 +29,8 @@ func (w *Watcher) Entries() map[string]int {
 	}
 }
 
-// Bytes estimates how much memory the watcher holds between polls. It depends on what pools ask for,
-// and on no job server's answers but for the budget of ForeignFunctions.
+// Bytes estimates how much memory the watcher holds between polls. It depends on what pools ask
+// for, and on no job server's answers but for the budget of ForeignFunctions.
 func (w *Watcher) Bytes() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

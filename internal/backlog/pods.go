@@ -11,8 +11,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// clockSkew is how far the clock of a pod's node may be ahead of ours. A process that claims to have started later than that is not believed: newest start wins, so
-// such a claim would silence the pod's true reports.
+// clockSkew is how far the clock of a pod's node may be ahead of ours. A process that claims to
+// have started later than that is not believed: newest start wins, so such a claim would silence
+// the pod's true reports.
 const clockSkew = 5 * time.Minute
 
 // podState is what telemetry has said of one pod. Guarded by Watcher.mu.
@@ -32,7 +33,8 @@ type podState struct {
 	trusted        bool         // start was confirmed from there
 	terminating    *termination // nil: nobody has told it to stop
 
-	// old says that this life began before the pool was watched: what its counters show at first was counted by nobody knows whom.
+	// old says that this life began before the pool was watched: what its counters show at first
+	// was counted by nobody knows whom.
 	old      bool
 	counters []podCounters // by function of the pool
 }
@@ -87,12 +89,15 @@ func (s *reportSet) add(r podReport) {
 		s.list = append(s.list, r)
 		return
 	}
-	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start && !less(r.counters, old.counters) {
+	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start && !less(
+		r.counters, old.counters,
+	) {
 		*old = r
 	}
 }
 
-// reportRow is a row of `workers` that holds telemetry, of whatever pod. Its bytes are those of the batch.
+// reportRow is a row of `workers` that holds telemetry, of whatever pod. Its bytes are those of the
+// batch.
 type reportRow struct {
 	ip []byte
 	telemetry.Report
@@ -126,15 +131,16 @@ func (w *Watcher) report(s *server, r *reportRow) (podReport, bool) {
 			continue
 		}
 		return podReport{
-			pod: p, verified: p.ip != "" && string(r.ip) == p.ip, function: p.pool.functionOf(r.Report), version: p.pool.version,
-			start: r.Start, busy: r.Busy, capacity: r.Capacity, trouble: r.Trouble, counters: r.Counters,
+			pod: p, verified: p.ip != "" && string(r.ip) == p.ip, function: p.pool.functionOf(r.Report),
+			version: p.pool.version,
+			start:   r.Start, busy: r.Busy, capacity: r.Capacity, trouble: r.Trouble, counters: r.Counters,
 		}, true
 	}
 	return podReport{}, false
 }
 
-// merge adds the reports of one answer. Where a pod's own address vouches for one of them, in this answer or lately in another, reports for that pod from
-// elsewhere are ignored.
+// merge adds the reports of one answer. Where a pod's own address vouches for one of them, in this
+// answer or lately in another, reports for that pod from elsewhere are ignored.
 func (w *Watcher) merge(reports []podReport, now time.Time, lately time.Duration) {
 	for i := range reports {
 		if r := &reports[i]; r.verified {
@@ -148,10 +154,11 @@ func (w *Watcher) merge(reports []podReport, now time.Time, lately time.Duration
 	}
 }
 
-// merge adds one report. Reports come from several job servers and connections, so an older one may come after a newer one: the newest life counts, and in it
-// the largest counters.
+// merge adds one report. Reports come from several job servers and connections, so an older one may
+// come after a newer one: the newest life counts, and in it the largest counters.
 func (p *podState) merge(r *podReport, now time.Time) {
-	// The first report from the pod's own address is right where it contradicts what came from elsewhere before.
+	// The first report from the pod's own address is right where it contradicts what came from
+	// elsewhere before.
 	if overrules := r.verified && !p.trusted; r.start < p.start && !overrules {
 		return
 	}
@@ -216,7 +223,8 @@ func canonicalIP(s string) string {
 
 // less says that a is an older state of the counters than b.
 func less(a, b telemetry.Counters) bool {
-	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis || a.BusyMillis < b.BusyMillis
+	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis ||
+		a.BusyMillis < b.BusyMillis
 }
 
 // progress is what has been counted from one state of the counters to the next, never negative.
@@ -285,7 +293,8 @@ func (w *Watcher) dropPod(q *podState) {
 	}
 }
 
-// remap rearranges what is kept by function after the pool's functions changed: to[i] is the former index of function i, or -1.
+// remap rearranges what is kept by function after the pool's functions changed: to[i] is the former
+// index of function i, or -1.
 func (p *podState) remap(to []int) {
 	counters := make([]podCounters, len(to))
 	for i, from := range to {

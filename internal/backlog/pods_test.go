@@ -18,7 +18,9 @@ const (
 
 // row is a row of `workers` for a report of a process that started startedAgo before now.
 func row(ip, uid string, startedAgo time.Duration, busy int, function string, c telemetry.Counters) string {
-	r := telemetry.Report{Start: time.Now().Add(-startedAgo).UnixMilli(), Full: true, Busy: busy, Capacity: 2, Counters: c}
+	r := telemetry.Report{
+		Start: time.Now().Add(-startedAgo).UnixMilli(), Full: true, Busy: busy, Capacity: 2, Counters: c,
+	}
 	copy(r.UID[:], uid)
 	if function != "" {
 		r.HasFunction, r.Function = true, telemetry.FunctionHash(function)
@@ -46,7 +48,10 @@ func testTelemetry(t *testing.T, f func(*telemetryTest)) {
 		tt := &telemetryTest{t: t, one: n.server("10.0.0.1:4730"), two: n.server("10.0.0.2:4730")}
 		tt.w = watch(t, n, Options{})
 		set(t, tt.w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f", "g"}})
-		tt.pods(PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1"}, PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"})
+		tt.pods(
+			PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1"},
+			PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"},
+		)
 		time.Sleep(time.Minute)
 		f(tt)
 	})
@@ -63,7 +68,9 @@ func (tt *telemetryTest) show(s *fakeServer, rows ...string) {
 func (tt *telemetryTest) expect(what string, f, g telemetry.Counters) Sample {
 	tt.t.Helper()
 	s := sample(tt.t, tt.w, poolA)
-	if diff := cmp.Diff([]telemetry.Counters{f, g}, []telemetry.Counters{s.Functions[0].Counters, s.Functions[1].Counters}); diff != "" {
+	if diff := cmp.Diff(
+		[]telemetry.Counters{f, g}, []telemetry.Counters{s.Functions[0].Counters, s.Functions[1].Counters},
+	); diff != "" {
 		tt.t.Errorf("%s: %s", what, diff)
 	}
 	return s
@@ -75,7 +82,8 @@ func TestCountersOfNewPods(t *testing.T) {
 		none := telemetry.Counters{}
 		tt.show(tt.one, "10.1.0.9 - :", row("10.1.0.1", uidOne, 0, 1, "f", ended(3)))
 		s := tt.expect("a pod that started since", ended(3), none)
-		if len(s.Pods) != 1 || s.Pods[0].UID != uidOne || s.Pods[0].Name != "pool-a-1" || s.Pods[0].Busy != 1 || s.Pods[0].Capacity != 2 {
+		if len(s.Pods) != 1 || s.Pods[0].UID != uidOne || s.Pods[0].Name != "pool-a-1" || s.Pods[0].Busy != 1 ||
+			s.Pods[0].Capacity != 2 {
 			t.Errorf("%+v", s.Pods)
 		}
 		if seen := s.Pods[0].FirstSeen; seen.IsZero() || seen.After(s.Pods[0].LastSeen) || s.Pods[0].BusySince != seen {
@@ -86,8 +94,8 @@ func TestCountersOfNewPods(t *testing.T) {
 	})
 }
 
-// A pod takes no jobs if it says so of every function that it reports on. A report of 'f' (jobs fail one after the other) or of a letter that is
-// not known yet is no such report.
+// A pod takes no jobs if it says so of every function that it reports on. A report of 'f' (jobs
+// fail one after the other) or of a letter that is not known yet is no such report.
 func TestPodsThatTakeNoJobs(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -107,7 +115,10 @@ func TestPodsThatTakeNoJobs(t *testing.T) {
 		}{
 			{"both", telemetry.TroubleStart, telemetry.TroubleStart, telemetry.TroubleStart},
 			{"one of two", telemetry.TroubleStart, 0, 0},
-			{"the other one too", telemetry.TroubleUnreachable, telemetry.TroubleUnreachable, telemetry.TroubleUnreachable},
+			{
+				"the other one too", telemetry.TroubleUnreachable, telemetry.TroubleUnreachable,
+				telemetry.TroubleUnreachable,
+			},
 			{"jobs fail", telemetry.TroubleFailing, telemetry.TroubleFailing, 0},
 			{"a letter of a newer worker", 'q', 'q', 0},
 			{"no process is ready", telemetry.TroubleProcess, telemetry.TroubleProcess, telemetry.TroubleProcess},
@@ -199,7 +210,9 @@ func TestForgedTelemetry(t *testing.T) {
 		"busier than can be":     func() string { return row("10.1.0.1", uidOne, 0, 2, "f", ended(1_000_000)) },
 		"unknown uid":            func() string { return row("10.1.0.1", "33333333", 0, 2, "f", ended(7)) },
 		"another pod's name": func() string {
-			return row("10.1.0.1", uidOne, 0, 2, "f", ended(7))[:len(row("10.1.0.1", uidOne, 0, 2, "f", ended(7)))-4] + ";p=x : f"
+			return row(
+				"10.1.0.1", uidOne, 0, 2, "f", ended(7),
+			)[:len(row("10.1.0.1", uidOne, 0, 2, "f", ended(7)))-4] + ";p=x : f"
 		},
 		"garbled":                 func() string { return "10.1.0.1 gwp1;u=11111111;s=1;b=x;c=1 : f" },
 		"id with a line end":      func() string { return "10.1.0.1 a : f\nb :" },
@@ -234,7 +247,8 @@ var longRow = func() (s string) {
 	return s
 }()
 
-// Where no row comes from the pod's own address (the network translates addresses) those that come are believed, until one does.
+// Where no row comes from the pod's own address (the network translates addresses) those that come
+// are believed, until one does.
 func TestTranslatedAddresses(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -276,11 +290,15 @@ func TestPodsWithOneStartOfUID(t *testing.T) {
 	})
 }
 
-// `workers` is asked for as often as the pools with pods want, and less often where answering takes the server long.
+// `workers` is asked for as often as the pools with pods want, and less often where answering takes
+// the server long.
 func TestWorkersPeriod(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
-		set(t, tt.w, PoolKey{"ns", "zero"}, Subscription{Servers: []string{"jobs"}, Functions: []string{"z"}, AtZero: true})
+		set(
+			t, tt.w, PoolKey{"ns", "zero"},
+			Subscription{Servers: []string{"jobs"}, Functions: []string{"z"}, AtZero: true},
+		)
 		time.Sleep(10 * time.Second)
 		before := tt.one.count("workers")
 		time.Sleep(100 * time.Second)

@@ -110,7 +110,8 @@ func (p *poller) status(began time.Time) error {
 	}
 	begin() // an empty answer is one
 	if a.good == 0 && a.malformed > 0 && (err == nil || !errors.Is(err, errBadAnswer)) {
-		// A job server that has a function has a row that can be read, whatever the function's name is.
+		// A job server that has a function has a row that can be read, whatever the function's name
+		// is.
 		return fmt.Errorf("%w: none of its %d rows is one of status", errBadAnswer, a.malformed)
 	}
 	if err != nil {
@@ -159,8 +160,8 @@ const (
 	maxStatusPause = time.Minute
 )
 
-// plan sets the time of the next poll: the smallest period that a pool wants, from the start of this
-// one, or a little sooner so that pollers don't go in step. Long answers come less often.
+// plan sets the time of the next poll: the smallest period that a pool wants, from the start of
+// this one, or a little sooner so that pollers don't go in step. Long answers come less often.
 func (s *server) plan(began time.Time) {
 	s.period, s.podPeriod = math.MaxInt64, 0
 	for _, l := range s.links {

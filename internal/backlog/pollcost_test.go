@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// TestPollCost measures on a real gearmand what a poll costs both sides, and how soon a pool at zero learns of a job. It is `make bench-poll`.
+// TestPollCost measures on a real gearmand what a poll costs both sides, and how soon a pool at
+// zero learns of a job. It is `make bench-poll`.
 func TestPollCost(t *testing.T) {
 	report := os.Getenv("BENCH_POLL_REPORT")
 	if report == "" {
@@ -36,7 +37,9 @@ func TestPollCost(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	text.WriteString("# What a poll costs\n\nOn gearmand over loopback, both on one machine.\n\n| figure | value |\n|---|--:|\n")
+	text.WriteString(
+		"# What a poll costs\n\nOn gearmand over loopback, both on one machine.\n\n| figure | value |\n|---|--:|\n",
+	)
 	for _, k := range slices.Sorted(func(yield func(string) bool) {
 		for k := range result {
 			if !yield(k) {
@@ -62,7 +65,9 @@ const (
 )
 
 // polled measures f, run benchPolls times, on a poller of the only server.
-func measurePolls(t *testing.T, result map[string]float64, name string, srv *jobserver.Server, p *poller, f func() error) {
+func measurePolls(
+	t *testing.T, result map[string]float64, name string, srv *jobserver.Server, p *poller, f func() error,
+) {
 	t.Helper()
 	if err := f(); err != nil { // not counted: buffers, first sight of pods
 		t.Fatal(err)
@@ -116,8 +121,10 @@ func measureWorkers(t *testing.T, result map[string]float64) {
 			w.SetPods(key, pods)
 		}
 		r := telemetry.Report{
-			Start: now.UnixMilli(), Full: true, Busy: i % 2, Capacity: 1, HasFunction: true, Function: telemetry.FunctionHash(function),
-			Counters: telemetry.Counters{OK: 123, OKMillis: 456789, BusyMillis: 456789}, Pod: fmt.Appendf(nil, "%s-pod-%d", key.Name, i%50),
+			Start: now.UnixMilli(), Full: true, Busy: i % 2, Capacity: 1, HasFunction: true,
+			Function: telemetry.FunctionHash(function),
+			Counters: telemetry.Counters{OK: 123, OKMillis: 456789, BusyMillis: 456789},
+			Pod:      fmt.Appendf(nil, "%s-pod-%d", key.Name, i%50),
 		}
 		r.UID, _ = telemetry.ParseUID(uid)
 		c := dialReal(t, srv.Addr)
@@ -159,7 +166,8 @@ func measureStatus(t *testing.T, result map[string]float64) {
 	}
 }
 
-// measureRest measures 10,000 pools at rest on ten gearmands: nine of ten pools at zero, the others with two pods each that tell how they are.
+// measureRest measures 10,000 pools at rest on ten gearmands: nine of ten pools at zero, the others
+// with two pods each that tell how they are.
 func measureRest(t *testing.T, result map[string]float64) {
 	t.Helper()
 	const pools, servers, during = 10_000, 10, 30 * time.Second
@@ -189,10 +197,14 @@ func measureRest(t *testing.T, result map[string]float64) {
 		}
 		var pods []PodRef
 		for j := range 2 {
-			pods = append(pods, PodRef{UID: fmt.Sprintf("%08x", 2*i+j), Name: fmt.Sprintf("%s-pod-%d", key.Name, j), IP: "127.0.0.1"})
+			pods = append(
+				pods,
+				PodRef{UID: fmt.Sprintf("%08x", 2*i+j), Name: fmt.Sprintf("%s-pod-%d", key.Name, j), IP: "127.0.0.1"},
+			)
 			r := telemetry.Report{
-				Start: now.UnixMilli(), Full: true, Capacity: 1, HasFunction: true, Function: telemetry.FunctionHash(function),
-				Pod: fmt.Appendf(nil, "%s-pod-%d", key.Name, j),
+				Start: now.UnixMilli(), Full: true, Capacity: 1, HasFunction: true,
+				Function: telemetry.FunctionHash(function),
+				Pod:      fmt.Appendf(nil, "%s-pod-%d", key.Name, j),
 			}
 			r.UID, _ = telemetry.ParseUID(pods[j].UID)
 			dialReal(t, addr).send(proto.AppendCanDo(proto.AppendSetClientID(nil, r.Append(nil)), function))
@@ -217,7 +229,8 @@ func measureRest(t *testing.T, result map[string]float64) {
 	}
 }
 
-// measureNews submits jobs for pools at zero, one after the other, and measures until OnTick brings the pool with the job in its sample.
+// measureNews submits jobs for pools at zero, one after the other, and measures until OnTick brings
+// the pool with the job in its sample.
 func measureNews(t *testing.T, result map[string]float64, name string, bell bool, n int) {
 	t.Helper()
 	srv := jobserver.Gearmand(t)
@@ -236,12 +249,25 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 	c := dialReal(t, srv.Addr)
 	addr := netip.MustParseAddrPort(srv.Addr)
 	times := make([]float64, n)
-	set(t, w, poolA, Subscription{Servers: []string{srv.Addr}, Functions: []string{"another"}, AtZero: true, Doorbell: bell, Period: time.Minute})
+	set(
+		t, w, poolA,
+		Subscription{
+			Servers: []string{srv.Addr}, Functions: []string{"another"}, AtZero: true, Doorbell: bell,
+			Period: time.Minute,
+		},
+	)
 	for i := range times {
 		key := PoolKey{"ns", strconv.Itoa(i)}
 		f := fmt.Sprintf("function-%d", i)
-		set(t, w, key, Subscription{Servers: []string{addr.String()}, Functions: []string{f}, AtZero: true, Doorbell: bell, Period: time.Minute})
-		// The doorbell needs a poll to know the function, and is armed at most once a second. Then: at all phases of the polls.
+		set(
+			t, w, key,
+			Subscription{
+				Servers: []string{addr.String()}, Functions: []string{f}, AtZero: true, Doorbell: bell,
+				Period: time.Minute,
+			},
+		)
+		// The doorbell needs a poll to know the function, and is armed at most once a second. Then:
+		// at all phases of the polls.
 		time.Sleep(2500*time.Millisecond + time.Duration(i%10)*100*time.Millisecond)
 		select {
 		case <-arrived: // of the pool before
@@ -260,7 +286,9 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 		}
 		w.Remove(key)
 	}
-	result["submit_to_tick_"+name+"_p50_ms"], result["submit_to_tick_"+name+"_p99_ms"] = quantile(times, 0.5), quantile(times, 0.99)
+	result["submit_to_tick_"+name+"_p50_ms"], result["submit_to_tick_"+name+"_p99_ms"] = quantile(times, 0.5), quantile(
+		times, 0.99,
+	)
 }
 
 func quantile(v []float64, q float64) float64 {
@@ -268,7 +296,8 @@ func quantile(v []float64, q float64) float64 {
 	return v[min(len(v)-1, int(q*float64(len(v))))]
 }
 
-// cpu is the processor time that a process has used, in ms; the kernel counts it in hundredths of a second.
+// cpu is the processor time that a process has used, in ms; the kernel counts it in hundredths of a
+// second.
 func cpu(t *testing.T, pid int) float64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

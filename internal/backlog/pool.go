@@ -132,8 +132,9 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 	return sub, keys, errors.Join(errs...)
 }
 
-// Set begins to watch for a pool, or changes what is watched for it. Calling it again with what is known already costs little. The error says which part of the
-// subscription is wrong; what was watched before stays then.
+// Set begins to watch for a pool, or changes what is watched for it. Calling it again with what is
+// known already costs little. The error says which part of the subscription is wrong; what was
+// watched before stays then.
 func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 	sub, keys, err := normalise(sub)
 	if err != nil {
@@ -184,7 +185,8 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 	return nil
 }
 
-// setFunctions changes the functions of a pool, and keeps what was counted for those that stay. The links are made anew by relink.
+// setFunctions changes the functions of a pool, and keeps what was counted for those that stay. The
+// links are made anew by relink.
 func (w *Watcher) setFunctions(p *pool, functions []string) {
 	to := make([]int, len(functions))
 	sums := make([]telemetry.Counters, len(functions))
@@ -209,7 +211,8 @@ func (w *Watcher) setFunctions(p *pool, functions []string) {
 	}
 }
 
-// setTargets makes the pool refer to the targets of these keys, and reports whether that was a change.
+// setTargets makes the pool refer to the targets of these keys, and reports whether that was a
+// change.
 func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 	former := p.targets
 	same := len(former) == len(keys)
@@ -299,7 +302,8 @@ func (w *Watcher) Remove(key PoolKey) {
 	w.leave(key.Namespace)
 }
 
-// SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone have counted stays in the pool's sums.
+// SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone
+// have counted stays in the pool's sums.
 func (w *Watcher) SetPods(key PoolKey, pods []PodRef) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -21,10 +21,13 @@ const (
 
 func (v Verdict) String() string { return [...]string{"Unknown", "Runnable", "NotRunnable"}[v] }
 
-// Runnable asks the pool's job servers whether a worker that comes now would get a job of the function: on a connection of its own it says that it can do it
-// (and only it), goes to sleep and sends an echo. The server wakes it before it echoes where a job is runnable. No job is taken. Asking also makes the
-// server drop the jobs of that function that were cancelled or abandoned. Job servers whose last answer had no waiting job of the function are
-// not asked, nor are those whose last poll was not answered: they make the verdict Unknown unless another has a job. The error joins what went wrong per server; it is nil unless the verdict is Unknown.
+// Runnable asks the pool's job servers whether a worker that comes now would get a job of the
+// function: on a connection of its own it says that it can do it (and only it), goes to sleep and
+// sends an echo. The server wakes it before it echoes where a job is runnable. No job is taken.
+// Asking also makes the server drop the jobs of that function that were cancelled or abandoned. Job
+// servers whose last answer had no waiting job of the function are not asked, nor are those whose
+// last poll was not answered: they make the verdict Unknown unless another has a job. The error
+// joins what went wrong per server; it is nil unless the verdict is Unknown.
 func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (Verdict, error) {
 	servers, silent, err := w.serversWith(key, function)
 	if err != nil {
@@ -93,8 +96,9 @@ var errSilent = errors.New("its last poll was not answered")
 
 const probeID = "gearman-operator;probe"
 
-// runnable asks one server. All goes out in one piece, so that the connection sleeps for as little as the server needs to come to the next packet: a job that
-// is submitted meanwhile might ring here and, on a server that wakes one worker only, nowhere else.
+// runnable asks one server. All goes out in one piece, so that the connection sleeps for as little
+// as the server needs to come to the next packet: a job that is submitted meanwhile might ring here
+// and, on a server that wakes one worker only, nowhere else.
 func (s *server) runnable(ctx context.Context, function string) (bool, error) {
 	if !s.probes.enter(ctx) {
 		return false, ctx.Err()

@@ -127,11 +127,15 @@ func TestRunnable(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			one.SetFault(gearmantest.Fault{Garbage: []byte("\x00RES\x00\x00\x00\x0a\x00\x00\x00\x00")})
 		}, Unknown},
-		"another function": {func(t *testing.T, one, _ *gearmantest.Server) { connect(t, one).submit("g") }, NotRunnable},
+		"another function": {
+			func(t *testing.T, one, _ *gearmantest.Server) { connect(t, one).submit("g") }, NotRunnable,
+		},
 		"running": {func(t *testing.T, one, _ *gearmantest.Server) {
 			c := connect(t, one)
 			c.submit("f")
-			if got := c.do(proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob)); got != proto.TypeJobAssign {
+			if got := c.do(
+				proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob),
+			); got != proto.TypeJobAssign {
 				t.Fatal(got)
 			}
 		}, NotRunnable},

@@ -16,19 +16,24 @@ type Sample struct {
 	Pods      []PodSample      // the pods of SetPods that telemetry came from, in that order
 	Servers   []ServerSample   // in the order of the subscription, then by address
 
-	// Partial says that the sums lack something: a job server that never answered or whose answer is stale, a name that doesn't resolve. The sums are no
-	// upper bound then, so nothing may shrink. A job server that has been silent for StaleAfter no longer counts, unless all have.
+	// Partial says that the sums lack something: a job server that never answered or whose answer
+	// is stale, a name that doesn't resolve. The sums are no upper bound then, so nothing may
+	// shrink. A job server that has been silent for StaleAfter no longer counts, unless all have.
 	Partial bool
-	// NoAnswerSince is since when not a single job server has given a fresh answer; zero while at least one has.
+	// NoAnswerSince is since when not a single job server has given a fresh answer; zero while at
+	// least one has.
 	NoAnswerSince time.Time
-	// PossibleRestart is when a connection to a job server was last lost, or made again after that; zero where that never happened. The server may have lost
-	// its queue and forgotten the jobs that its workers still work on.
+	// PossibleRestart is when a connection to a job server was last lost, or made again after that;
+	// zero where that never happened. The server may have lost its queue and forgotten the jobs
+	// that its workers still work on.
 	PossibleRestart time.Time
-	// Excess says what was left out because there is more than is allowed. It counts for nothing else here.
+	// Excess says what was left out because there is more than is allowed. It counts for nothing
+	// else here.
 	Excess Excess
 	// TerminatingTakeJobs names the pods that have been told to stop and still take jobs, sorted.
 	TerminatingTakeJobs []string
-	// LoadBalanced says that one address was seen to lead to different job servers: the figures are those of one of them.
+	// LoadBalanced says that one address was seen to lead to different job servers: the figures are
+	// those of one of them.
 	LoadBalanced bool
 }
 
@@ -42,18 +47,22 @@ type Excess struct {
 // Any reports whether anything was left out.
 func (e Excess) Any() bool { return e != Excess{} }
 
-// FunctionSample is one function of a pool, summed over its job servers: the last good answer of each that isn't left out.
+// FunctionSample is one function of a pool, summed over its job servers: the last good answer of
+// each that isn't left out.
 type FunctionSample struct {
 	Name string
-	// Total counts queued and running jobs, and also delayed, cancelled and abandoned ones. Queued is Total - Running, per job server at least 0.
+	// Total counts queued and running jobs, and also delayed, cancelled and abandoned ones. Queued
+	// is Total - Running, per job server at least 0.
 	Total, Running, Queued int64
-	// SilentQueued is the part of Queued that stands in last answers that are no longer fresh, LongestQueue the largest queue at a job server with a fresh one.
+	// SilentQueued is the part of Queued that stands in last answers that are no longer fresh,
+	// LongestQueue the largest queue at a job server with a fresh one.
 	SilentQueued, LongestQueue int64
 	// Workers counts registrations, once on every job server: say it, never compute with it.
 	Workers int64
 
-	// Counters are what the pool's pods did for this function by telemetry. They never go back while the pool is watched: what a pod had counted before the
-	// pool was watched isn't in them, what an ended pod counted stays.
+	// Counters are what the pool's pods did for this function by telemetry. They never go back
+	// while the pool is watched: what a pod had counted before the pool was watched isn't in them,
+	// what an ended pod counted stays.
 	Counters telemetry.Counters
 }
 
@@ -76,8 +85,8 @@ type PodSample struct {
 	Started        time.Time // of the process, by the pod's own clock
 	FirstSeen      time.Time // at a job server, first answer with this pod
 	LastSeen       time.Time
-	// Trouble is why the pod takes no jobs, by its worker's own report: telemetry.TroubleStart, TroubleProcess or
-	// TroubleUnreachable. 0: it takes jobs.
+	// Trouble is why the pod takes no jobs, by its worker's own report: telemetry.TroubleStart,
+	// TroubleProcess or TroubleUnreachable. 0: it takes jobs.
 	Trouble byte
 }
 
@@ -122,8 +131,10 @@ const (
 	StateTimedOut     State = "TimedOut"     // connected, and a request got no whole answer in time
 	StateClosed       State = "Closed"       // the server closed the connection
 	StateBadAnswer    State = "BadAnswer"    // the answer isn't one of a job server
-	StateNoAnswer     State = "NoAnswer"     // stands for those that tell what is at an address, see ServerSample.Reported
-	StateStale        State = "Stale"        // the last good answer is older than three periods, for no other reason known
+	// stands for those that tell what is at an address, see ServerSample.Reported
+	StateNoAnswer State = "NoAnswer"
+	// the last good answer is older than three periods, for no other reason known
+	StateStale State = "Stale"
 )
 
 // Reported is the state that users may see. Of a job server that no rule lists it doesn't tell
@@ -191,7 +202,9 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		if t.state == StateOK || t.paused {
 			continue
 		}
-		s := ServerSample{Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved}
+		s := ServerSample{
+			Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved,
+		}
 		s.LeftOut = now.Sub(latest(s.Since, t.resolved)) > p.sub.StaleAfter
 		out.Partial = out.Partial || !s.LeftOut
 		out.Servers = append(out.Servers, s)
@@ -293,8 +306,9 @@ func (l *link) appendTo(queues []QueueSample) []QueueSample {
 	return queues
 }
 
-// Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's busy slots work on which function, by the job servers' count of
-// running jobs. With all weights 0 it is shared out evenly, what doesn't divide to the first ones. Negative weights count as 0.
+// Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's
+// busy slots work on which function, by the job servers' count of running jobs. With all weights 0
+// it is shared out evenly, what doesn't divide to the first ones. Negative weights count as 0.
 func Apportion(n int64, weights []int64) []int64 {
 	if len(weights) == 0 {
 		return nil

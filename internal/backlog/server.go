@@ -27,7 +27,8 @@ type serverKey struct {
 	host string // with TLS, whose certificate depends on it
 }
 
-// server is one job server and the only connection over which it is polled. Guarded by Watcher.mu, but for what never changes.
+// server is one job server and the only connection over which it is polled. Guarded by Watcher.mu,
+// but for what never changes.
 type server struct {
 	w      *Watcher
 	key    serverKey
@@ -86,7 +87,8 @@ type stats struct {
 func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	s := &server{
 		w: w, key: key, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
-		bell: doorbell{changed: make(chan struct{}, 1)}, messages: bucket{burst: 4, every: time.Minute}, probes: make(lane, probesAtOnce),
+		bell: doorbell{changed: make(chan struct{}, 1)}, messages: bucket{burst: 4, every: time.Minute},
+		probes: make(lane, probesAtOnce),
 	}
 	if tls != nil {
 		s.tls = w.tlsSource(key.tls, tls)
@@ -245,7 +247,8 @@ func (s *server) due(now time.Time) (wait time.Duration, workers bool) {
 	return s.nextStatus.Sub(now), s.podPeriod > 0 && !s.nextWorkers.After(now.Add(s.period/2))
 }
 
-// rest waits on a connection on which nothing is due to come. So a connection that is lost is noticed at once, and so are bytes nobody asked for.
+// rest waits on a connection on which nothing is due to come. So a connection that is lost is
+// noticed at once, and so are bytes nobody asked for.
 func (s *server) rest(conn net.Conn, d time.Duration) error {
 	s.w.mu.Lock()
 	if s.kick {
@@ -295,8 +298,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// dial connects within Options.Timeout, the TLS handshake included, as soon as the namespaces of the
-// server's pools have not too many dials under way.
+// dial connects within Options.Timeout, the TLS handshake included, as soon as the namespaces of
+// the server's pools have not too many dials under way.
 func (s *server) dial(ctx context.Context) (net.Conn, error) {
 	lane, ok := s.enterLane(ctx)
 	if !ok {
@@ -350,7 +353,9 @@ func classify(err error) State {
 		return StateBadAnswer
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return StateTimedOut
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+	case errors.Is(err, io.EOF), errors.Is(
+		err, io.ErrUnexpectedEOF,
+	), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return StateClosed
 	}

@@ -81,7 +81,10 @@ func TestPoolsShareAConnection(t *testing.T) {
 			t.Errorf("%d polls in 100 s at a period of 5 s", polls)
 		}
 		if srv.open() != 1 || srv.count("workers") != 0 {
-			t.Errorf("%d connections, %d questions for the workers of pools that have no pods", srv.open(), srv.count("workers"))
+			t.Errorf(
+				"%d connections, %d questions for the workers of pools that have no pods", srv.open(),
+				srv.count("workers"),
+			)
 		}
 		for i := range pools {
 			if s := sample(t, w, key(i)); s.Functions[0].Total != int64(i) {
@@ -115,7 +118,9 @@ func TestPeriodFollowsThePools(t *testing.T) {
 		var k ticks
 		w := watch(t, n, Options{OnTick: k.onTick})
 		slow := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"slow"}, Period: 10 * time.Second}
-		fast := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"fast"}, Period: 5 * time.Second, AtZero: true}
+		fast := Subscription{
+			Servers: []string{"10.0.0.1"}, Functions: []string{"fast"}, Period: 5 * time.Second, AtZero: true,
+		}
 		polls := func(during time.Duration) int {
 			before := srv.count("status")
 			time.Sleep(during)
@@ -187,7 +192,8 @@ func TestPeriodFollowsThePools(t *testing.T) {
 	})
 }
 
-// While a pool waits on servers that never answer it still gets its turn, so that the fall-back can act.
+// While a pool waits on servers that never answer it still gets its turn, so that the fall-back can
+// act.
 func TestTicksWithoutAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,11 +230,13 @@ func TestAddressPolicy(t *testing.T) {
 		set(t, w, mean, sub)
 		time.Sleep(30 * time.Second)
 		s := sample(t, w, poolA)
-		if !s.Partial || s.Functions[0].Total != 3 || s.Servers[0].State != StateOK || s.Servers[1].State != StateNotAllowed {
+		if !s.Partial || s.Functions[0].Total != 3 || s.Servers[0].State != StateOK ||
+			s.Servers[1].State != StateNotAllowed {
 			t.Errorf("%+v", s)
 		}
 		s = sample(t, w, mean)
-		if !s.Partial || s.NoAnswerSince.IsZero() || s.Functions[0].Total != 0 || s.Servers[0].State != StateNotAllowed || s.Servers[0].Fresh {
+		if !s.Partial || s.NoAnswerSince.IsZero() || s.Functions[0].Total != 0 ||
+			s.Servers[0].State != StateNotAllowed || s.Servers[0].Fresh {
 			t.Errorf("%+v", s)
 		}
 		time.Sleep(time.Minute)
@@ -239,7 +247,10 @@ func TestAddressPolicy(t *testing.T) {
 			t.Error("a refused address was dialled")
 		}
 		slices.Sort(asked)
-		if diff := cmp.Diff([]string{"mean 10.0.0.1 jobs", "mean 169.254.169.254 jobs", "ns 10.0.0.1 jobs", "ns 169.254.169.254 jobs"}, slices.Compact(asked)); diff != "" {
+		if diff := cmp.Diff(
+			[]string{"mean 10.0.0.1 jobs", "mean 169.254.169.254 jobs", "ns 10.0.0.1 jobs", "ns 169.254.169.254 jobs"},
+			slices.Compact(asked),
+		); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -253,8 +264,13 @@ func TestStatesOfUnlistedServers(t *testing.T) {
 		list := []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"} // open, closed, silent, another protocol
 		n.server("10.0.0.1:4730")
 		n.server("10.0.0.3:4730").set(func(s *fakeServer) { s.blackHole = true })
-		n.server("10.0.0.4:4730").set(func(s *fakeServer) { s.answer = func(string) (string, bool) { return "HTTP/1.1 400\r\n", true } })
-		w := watch(t, n, Options{Listed: func(namespace string, _ netip.AddrPort, _ string) bool { return namespace == "listed" }})
+		n.server("10.0.0.4:4730").set(
+			func(s *fakeServer) { s.answer = func(string) (string, bool) { return "HTTP/1.1 400\r\n", true } },
+		)
+		w := watch(
+			t, n,
+			Options{Listed: func(namespace string, _ netip.AddrPort, _ string) bool { return namespace == "listed" }},
+		)
 		sub := Subscription{Servers: list, Functions: []string{"f"}}
 		listed := PoolKey{"listed", "a"}
 		set(t, w, poolA, sub)
@@ -270,7 +286,9 @@ func TestStatesOfUnlistedServers(t *testing.T) {
 		if diff := cmp.Diff([]State{StateOK, StateNoAnswer, StateNoAnswer, StateNoAnswer}, states(poolA)); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]State{StateOK, StateRefused, StateUnreachable, StateBadAnswer}, states(listed)); diff != "" {
+		if diff := cmp.Diff(
+			[]State{StateOK, StateRefused, StateUnreachable, StateBadAnswer}, states(listed),
+		); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -45,14 +45,18 @@ type figures struct {
 // newAnswer returns an empty answer to fill. Watcher.mu is held.
 func (s *server) newAnswer() *statusAnswer {
 	if s.index == nil || s.index.version != s.version {
-		index := &cellIndex{version: s.version, cells: make([]*cell, 0, len(s.cells)), byName: make(map[string]int32, len(s.cells))}
+		index := &cellIndex{
+			version: s.version, cells: make([]*cell, 0, len(s.cells)), byName: make(map[string]int32, len(s.cells)),
+		}
 		for name, c := range s.cells {
 			index.byName[name] = int32(len(index.cells))
 			index.cells = append(index.cells, c)
 		}
 		s.index = index
 	}
-	return &statusAnswer{number: s.answer, index: s.index, figures: make([]figures, len(s.index.cells)), foreign: s.newForeign()}
+	return &statusAnswer{
+		number: s.answer, index: s.index, figures: make([]figures, len(s.index.cells)), foreign: s.newForeign(),
+	}
 }
 
 // add takes in a batch of rows. A row that cannot be read, or whose counts cannot be right, costs

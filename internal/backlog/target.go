@@ -14,7 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
-// unresolvedAfter is how many look-ups in a row the name service may fail to answer before what is known of a name counts as incomplete.
+// unresolvedAfter is how many look-ups in a row the name service may fail to answer before what is
+// known of a name counts as incomplete.
 const unresolvedAfter = 3
 
 type targetKey struct {
@@ -26,7 +27,8 @@ type targetKey struct {
 
 func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Itoa(int(k.port))) }
 
-// target is one entry of pools' server lists: a name that is looked up again and again, or an address. Guarded by Watcher.mu, but for what never changes.
+// target is one entry of pools' server lists: a name that is looked up again and again, or an
+// address. Guarded by Watcher.mu, but for what never changes.
 type target struct {
 	w       *Watcher
 	key     targetKey
@@ -50,8 +52,9 @@ type target struct {
 
 func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 	t := &target{
-		w: w, key: key, lookup: resolve.Name(key.host, key.namespace, w.opts.ClusterDomain), pools: make(map[*pool]struct{}),
-		wake: make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {},
+		w: w, key: key, lookup: resolve.Name(key.host, key.namespace, w.opts.ClusterDomain),
+		pools: make(map[*pool]struct{}),
+		wake:  make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {},
 	}
 	if a, err := netip.ParseAddr(key.host); err == nil {
 		t.literal, t.addrs, t.state, t.resolved = true, []netip.Addr{a.Unmap()}, StateOK, now
@@ -103,11 +106,13 @@ func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return t.w.opts.LookupHost(ctx, t.lookup)
 }
 
-// familyPatience is how long none of a family's addresses must have answered before those of the other are tried again:
-// longer than a restart of a job server and the wait before it is dialed again.
+// familyPatience is how long none of a family's addresses must have answered before those of the
+// other are tried again: longer than a restart of a job server and the wait before it is dialed
+// again.
 const familyPatience = 2 * time.Minute
 
-// family returns the addresses that are used: those of the other family if none of these can be reached, as workers do.
+// family returns the addresses that are used: those of the other family if none of these can be
+// reached, as workers do.
 func (t *target) family(found []netip.Addr, now time.Time) []netip.Addr {
 	first, other := resolve.Families(found)
 	if len(other) == 0 {
@@ -130,7 +135,8 @@ func (t *target) serverAt(ip netip.Addr) *server {
 	return t.w.servers[serverKey(t.endpoint(netip.AddrPortFrom(ip, t.key.port)))]
 }
 
-// isConnected reports whether any of the addresses answers. One that the name led to before is still polled for a while.
+// isConnected reports whether any of the addresses answers. One that the name led to before is
+// still polled for a while.
 func (t *target) isConnected(addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(ip netip.Addr) bool { s := t.serverAt(ip); return s != nil && s.connected })
 }
@@ -143,7 +149,8 @@ func (t *target) noneAnswers(now time.Time) bool {
 	})
 }
 
-// update takes the outcome of a look-up. An answer without addresses is not taken for "no job servers": what was known stays.
+// update takes the outcome of a look-up. An answer without addresses is not taken for "no job
+// servers": what was known stays.
 func (t *target) update(addrs []netip.Addr, err error) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
@@ -182,7 +189,8 @@ func (t *target) lookUpSoon() {
 	}
 }
 
-// jitter moves a duration by up to a tenth to either side, so that pollers that started together drift apart.
+// jitter moves a duration by up to a tenth to either side, so that pollers that started together
+// drift apart.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// One job server of ten hangs, one swallows what is sent to it, one answers garbage: the others' figures stay as fresh as they were, what was known of the
-// bad ones stays, and each is named for what it is.
+// One job server of ten hangs, one swallows what is sent to it, one answers garbage: the others'
+// figures stay as fresh as they were, what was known of the bad ones stays, and each is named for
+// what it is.
 func TestThreeBadServersAmongTen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -34,7 +35,9 @@ func TestThreeBadServersAmongTen(t *testing.T) {
 		servers[2].set(func(s *fakeServer) { s.hang = true })
 		servers[5].set(func(s *fakeServer) { s.blackHole = true })
 		servers[5].cut()
-		servers[7].set(func(s *fakeServer) { s.answer = func(string) (string, bool) { return "\xff\x00garbage\n.\n", true } })
+		servers[7].set(
+			func(s *fakeServer) { s.answer = func(string) (string, bool) { return "\xff\x00garbage\n.\n", true } },
+		)
 		time.Sleep(30 * time.Second)
 		before := make([]int, len(servers))
 		for i, s := range servers {

@@ -6,21 +6,23 @@ import (
 )
 
 const (
-	// dialsAtOnce is how many dials of a namespace may be under way at the same time, and dialsToSilent
-	// how many more to job servers that did not answer the last time.
+	// dialsAtOnce is how many dials of a namespace may be under way at the same time, and
+	// dialsToSilent how many more to job servers that did not answer the last time.
 	dialsAtOnce   = 64
 	dialsToSilent = 32
 	// lookupsAtOnce is how many look-ups of a namespace may be under way at the same time, and
 	// lookupTime the least time that each takes its place for: 80 look-ups a second at most.
 	lookupsAtOnce = 4
 	lookupTime    = 50 * time.Millisecond
-	// checksAtOnce is how many checks for load balancers of a namespace may be under way at the same time.
+	// checksAtOnce is how many checks for load balancers of a namespace may be under way at the
+	// same time.
 	checksAtOnce = 4
 	// probesAtOnce is how many probes of one job server may be under way at the same time.
 	probesAtOnce = 4
 )
 
-// tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but for the lanes.
+// tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but
+// for the lanes.
 type tenant struct {
 	pools    int
 	servers  map[serverKey]int // by number of links
@@ -35,7 +37,8 @@ type tenant struct {
 func newTenant() *tenant {
 	return &tenant{
 		servers: make(map[serverKey]int), dials: make(lane, dialsAtOnce), silent: make(lane, dialsToSilent),
-		lookups: make(lane, lookupsAtOnce), checks: make(lane, checksAtOnce), messages: bucket{burst: 20, every: 5 * time.Second},
+		lookups: make(lane, lookupsAtOnce), checks: make(lane, checksAtOnce),
+		messages: bucket{burst: 20, every: 5 * time.Second},
 	}
 }
 
@@ -72,8 +75,8 @@ func (l lane) enter(ctx context.Context) bool {
 
 func (l lane) leave() { <-l }
 
-// enterLane waits for a place in a dial lane of one of the namespaces whose pools use the server, nil
-// if there are none, and returns false if ctx ends first.
+// enterLane waits for a place in a dial lane of one of the namespaces whose pools use the server,
+// nil if there are none, and returns false if ctx ends first.
 func (s *server) enterLane(ctx context.Context) (lane, bool) {
 	for {
 		best, linked := s.dialLane()

@@ -29,7 +29,8 @@ func addrs(format string, n int) (out []netip.Addr) {
 	return out
 }
 
-// A pool with too many addresses, job servers or names goes on with what fits, and its sample says so.
+// A pool with too many addresses, job servers or names goes on with what fits, and its sample says
+// so.
 func TestTooManyJobServers(t *testing.T) {
 	t.Parallel()
 	names := func(n int) (out []string) {
@@ -89,8 +90,8 @@ func TestTooManyJobServers(t *testing.T) {
 	}
 }
 
-// The operator counts the job servers that the workers of a pool with too many of them use: both take
-// the first, however long the look-up of each name takes.
+// The operator counts the job servers that the workers of a pool with too many of them use: both
+// take the first, however long the look-up of each name takes.
 func TestWorkersUseTheSameJobServers(t *testing.T) {
 	t.Parallel()
 	for slow := range 7 {
@@ -126,9 +127,13 @@ func TestWorkersUseTheSameJobServers(t *testing.T) {
 }
 
 // usedByWorker are the job servers that a worker connects to.
-func usedByWorker(t *testing.T, servers []string, look func(context.Context, string) ([]netip.Addr, error)) map[string]bool {
+func usedByWorker(
+	t *testing.T, servers []string, look func(context.Context, string) ([]netip.Addr, error),
+) map[string]bool {
 	t.Helper()
-	r := &resolve.Resolver{MaxServers: resolve.MaxServers, LookupNetIPWith: func(ctx context.Context, _, host string) ([]netip.Addr, error) {
+	r := &resolve.Resolver{MaxServers: resolve.MaxServers, LookupNetIPWith: func(
+		ctx context.Context, _, host string,
+	) ([]netip.Addr, error) {
 		return look(ctx, host)
 	}}
 	for _, s := range servers {
@@ -226,7 +231,8 @@ func TestChangingAddresses(t *testing.T) {
 	})
 }
 
-// Whatever the pools of one namespace name, another one's are looked up, dialed and asked as soon as without them.
+// Whatever the pools of one namespace name, another one's are looked up, dialed and asked as soon
+// as without them.
 func TestAnotherNamespaceIsNotDelayed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -272,7 +278,10 @@ func TestAnotherNamespaceIsNotDelayed(t *testing.T) {
 			names = append(names, fmt.Sprintf("hostile-%d", i))
 		}
 		for i := range 10 {
-			set(t, w, PoolKey{"hostile", fmt.Sprint(i)}, Subscription{Servers: names, Functions: []string{"f"}, AtZero: true})
+			set(
+				t, w, PoolKey{"hostile", fmt.Sprint(i)},
+				Subscription{Servers: names, Functions: []string{"f"}, AtZero: true},
+			)
 		}
 		time.Sleep(20 * time.Second)
 		began := time.Now()
@@ -327,7 +336,8 @@ func TestGoroutines(t *testing.T) {
 	})
 }
 
-// A job server that hangs on probes makes no probe of another wait, and one whose polls fail is not asked.
+// A job server that hangs on probes makes no probe of another wait, and one whose polls fail is not
+// asked.
 func TestProbesOfAHungServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -360,14 +370,17 @@ func TestProbesOfAHungServer(t *testing.T) {
 			t.Errorf("%d connections to a hung server", d)
 		}
 		began := time.Now()
-		if v, err := w.Runnable(t.Context(), poolB, "f"); v != Unknown || !errors.Is(err, errSilent) || time.Since(began) > 0 {
+		if v, err := w.Runnable(
+			t.Context(), poolB, "f",
+		); v != Unknown || !errors.Is(err, errSilent) || time.Since(began) > 0 {
 			t.Errorf("%v, %v after %v", v, err, time.Since(began))
 		}
 		wg.Wait()
 	})
 }
 
-// A job server that comes and goes, and one with a hostile certificate, fill no log, and no word of theirs stands in it.
+// A job server that comes and goes, and one with a hostile certificate, fill no log, and no word of
+// theirs stands in it.
 func TestLogOfAFlappingServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -410,7 +423,9 @@ func TestTLSCause(t *testing.T) {
 		tlsError{hostile}:              "the handshake broke off",
 		tlsError{tls.AlertError(42)}:   "the job server refused the handshake with alert 42",
 		setupError{errors.New("ours")}: "ours",
-		dialError{errors.New("dial tcp 10.0.0.1:4730: connect: connection refused")}: "dial tcp 10.0.0.1:4730: connect: connection refused",
+		dialError{
+			errors.New("dial tcp 10.0.0.1:4730: connect: connection refused"),
+		}: "dial tcp 10.0.0.1:4730: connect: connection refused",
 	} {
 		if got := cause(err); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -432,7 +447,10 @@ func TestTLSConfigIsKeptForSeconds(t *testing.T) {
 		w := watch(t, n, Options{})
 		var reads atomic.Int64
 		config := func(err error) *TLS {
-			return &TLS{Identity: "id", Config: func(context.Context) (*tls.Config, error) { reads.Add(1); return &tls.Config{}, err }}
+			return &TLS{
+				Identity: "id",
+				Config:   func(context.Context) (*tls.Config, error) { reads.Add(1); return &tls.Config{}, err },
+			}
 		}
 		set(t, w, poolA, Subscription{Servers: list, TLS: config(nil), Functions: []string{"f"}})
 		time.Sleep(time.Minute)

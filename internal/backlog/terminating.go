@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	// stopsWithin is the time in which the worker of a terminating pod unregisters its functions or disconnects, unless it
-	// runs a job. A worker that is idle and still registered after it takes the next job.
+	// stopsWithin is the time in which the worker of a terminating pod unregisters its functions or
+	// disconnects, unless it runs a job. A worker that is idle and still registered after it takes
+	// the next job.
 	stopsWithin = 30 * time.Second
-	// reportsWithin is the time after which a worker's telemetry shows all jobs that ended before its pod began to terminate.
+	// reportsWithin is the time after which a worker's telemetry shows all jobs that ended before
+	// its pod began to terminate.
 	reportsWithin = 10 * time.Second
 	// believedFor is how long the last report of a pod is evidence that its worker runs.
 	believedFor = time.Minute
@@ -21,10 +23,12 @@ const (
 // termination is what is known of a pod since it began to terminate. Guarded by Watcher.mu.
 type termination struct {
 	since time.Time
-	// idle is when each job server first listed the pod's worker as registered while there were fewer running jobs than
-	// such workers. A worker that a job server no longer lists has no entry.
+	// idle is when each job server first listed the pod's worker as registered while there were
+	// fewer running jobs than such workers. A worker that a job server no longer lists has no
+	// entry.
 	idle map[*server]time.Time
-	// ended is how many jobs the process that started at start had ended when its reports were complete; -1 before.
+	// ended is how many jobs the process that started at start had ended when its reports were
+	// complete; -1 before.
 	ended, start int64
 }
 
@@ -49,8 +53,8 @@ func (q *podState) jobsEnded() (n int64) {
 	return n
 }
 
-// noteReport compares a report of a terminating pod with the first complete one. A worker that stops ends at most one job
-// in each slot.
+// noteReport compares a report of a terminating pod with the first complete one. A worker that
+// stops ends at most one job in each slot.
 func (t *termination) noteReport(q *podState, now time.Time) {
 	if now.Sub(t.since) < reportsWithin || t.ended >= 0 && t.start == q.start {
 		return
@@ -64,7 +68,8 @@ func (q *podState) takesJobs(now time.Time) bool {
 	if t == nil {
 		return false
 	}
-	if t.ended >= 0 && t.start == q.start && q.jobsEnded()-t.ended > int64(q.capacity) && now.Sub(q.lastSeen) < believedFor {
+	if t.ended >= 0 && t.start == q.start && q.jobsEnded()-t.ended > int64(q.capacity) &&
+		now.Sub(q.lastSeen) < believedFor {
 		return true
 	}
 	for s, since := range t.idle {
@@ -75,8 +80,8 @@ func (q *podState) takesJobs(now time.Time) bool {
 	return false
 }
 
-// registrations counts how many workers of each terminating pod one job server lists as registered. It is nil if no pod has
-// been terminating for long.
+// registrations counts how many workers of each terminating pod one job server lists as registered.
+// It is nil if no pod has been terminating for long.
 type registrations map[string]*registered
 
 type registered struct {
@@ -85,7 +90,8 @@ type registered struct {
 	workers   int64
 }
 
-// terminatingAt lists the pods that have been terminating for long and use the job server, by address. Watcher.mu is held.
+// terminatingAt lists the pods that have been terminating for long and use the job server, by
+// address. Watcher.mu is held.
 func (w *Watcher) terminatingAt(s *server, now time.Time) registrations {
 	var out registrations
 	for q := range w.terminating {
@@ -100,7 +106,8 @@ func (w *Watcher) terminatingAt(s *server, now time.Time) registrations {
 	return out
 }
 
-// sharesAddress reports whether another pod of the pool has the same address: rows of that address tell nothing of this pod.
+// sharesAddress reports whether another pod of the pool has the same address: rows of that address
+// tell nothing of this pod.
 func (q *podState) sharesAddress() bool {
 	return slices.ContainsFunc(q.pool.pods, func(other *podState) bool { return other != q && other.ip == q.ip })
 }
@@ -123,8 +130,8 @@ func (r registrations) add(line []byte) {
 	}
 }
 
-// noteRegistrations adds what one answer lists. Of a pool with more registered workers in terminating pods than running
-// jobs, at least one such worker is idle. Watcher.mu is held.
+// noteRegistrations adds what one answer lists. Of a pool with more registered workers in
+// terminating pods than running jobs, at least one such worker is idle. Watcher.mu is held.
 func (w *Watcher) noteRegistrations(s *server, r registrations, now time.Time) {
 	workers := map[*pool]int64{}
 	for _, found := range r {

@@ -9,7 +9,10 @@ import (
 
 // terminate tells the first pod of the test to stop.
 func (tt *telemetryTest) terminate() {
-	tt.pods(PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1", Terminating: true}, PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"})
+	tt.pods(
+		PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1", Terminating: true},
+		PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.2"},
+	)
 }
 
 func (tt *telemetryTest) wantTakers(what string, want ...string) {
@@ -26,10 +29,12 @@ func TestTerminatingPodsThatStayRegistered(t *testing.T) {
 		running int // jobs of f
 		want    bool
 	}{
-		"idle and registered":              {rows: []string{"10.1.0.1 - : f"}, want: true},
-		"as an IPv6 socket shows it":       {rows: []string{"::ffff:10.1.0.1 - : x f"}, want: true},
-		"its last job runs":                {rows: []string{"10.1.0.1 - : f"}, running: 1},
-		"two workers, and one job runs":    {rows: []string{"10.1.0.1 - : f", "10.1.0.1 - : f"}, running: 1, want: true},
+		"idle and registered":        {rows: []string{"10.1.0.1 - : f"}, want: true},
+		"as an IPv6 socket shows it": {rows: []string{"::ffff:10.1.0.1 - : x f"}, want: true},
+		"its last job runs":          {rows: []string{"10.1.0.1 - : f"}, running: 1},
+		"two workers, and one job runs": {
+			rows: []string{"10.1.0.1 - : f", "10.1.0.1 - : f"}, running: 1, want: true,
+		},
 		"connected, but not registered":    {rows: []string{"10.1.0.1 - :"}},
 		"registered for others' functions": {rows: []string{"10.1.0.1 - : x"}},
 		"another pod is registered":        {rows: []string{"10.1.0.2 - : f"}},
@@ -59,7 +64,8 @@ func TestTerminatingPodsThatStayRegistered(t *testing.T) {
 	}
 }
 
-// A worker that runs a job for long is not accused in between, and one that was found idle stays found while it is busy.
+// A worker that runs a job for long is not accused in between, and one that was found idle stays
+// found while it is busy.
 func TestTerminatingPodThatTakesAnotherJob(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -89,14 +95,18 @@ func TestTerminatingPodThatTakesAnotherJob(t *testing.T) {
 func TestTerminatingPodThatSharesItsAddress(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
-		tt.pods(PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1", Terminating: true}, PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.1"})
+		tt.pods(
+			PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1", Terminating: true},
+			PodRef{UID: uidTwo, Name: "pool-a-2", IP: "10.1.0.1"},
+		)
 		tt.show(tt.one, "10.1.0.1 - : f")
 		time.Sleep(2 * time.Minute)
 		tt.wantTakers("shared")
 	})
 }
 
-// A process with two slots ends at most two jobs after it was told to stop, whatever its address looks like.
+// A process with two slots ends at most two jobs after it was told to stop, whatever its address
+// looks like.
 func TestTerminatingPodsWhoseTelemetryGoesOn(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {

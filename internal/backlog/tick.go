@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// tick hands the pools that have news to Options.OnTick, until the watcher stops. Pools whose job servers are all silent get their turn by the clock.
+// tick hands the pools that have news to Options.OnTick, until the watcher stops. Pools whose job
+// servers are all silent get their turn by the clock.
 func (w *Watcher) tick() {
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()
@@ -52,15 +53,20 @@ func (w *Watcher) polled(s *server, now time.Time) {
 		case !p.known && p.complete(now):
 			p.known = true
 			w.enqueue(p, now)
-		case p.sub.AtZero && s.connected && slices.ContainsFunc(l.cells, func(c *cell) bool { return c.changed == s.answer }):
+		case p.sub.AtZero && s.connected && slices.ContainsFunc(
+			l.cells, func(c *cell) bool { return c.changed == s.answer },
+		):
 			w.enqueueFirst(p, now)
-		case !now.Before(p.nextTick.Add(-p.sub.Period * 15 / 100)): // straight after the poll rather than a little later
+		case !now.Before(
+			p.nextTick.Add(-p.sub.Period * 15 / 100),
+		): // straight after the poll rather than a little later
 			w.enqueue(p, now)
 		}
 	}
 }
 
-// sweep queues the pools that no poll has queued in time, and drops the job servers that nothing leads to any more.
+// sweep queues the pools that no poll has queued in time, and drops the job servers that nothing
+// leads to any more.
 func (w *Watcher) sweep(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -20,7 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 )
 
-// certificate makes one for a name that is valid at the time of the caller's clock, and a pool that trusts it.
+// certificate makes one for a name that is valid at the time of the caller's clock, and a pool that
+// trusts it.
 func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -28,8 +29,10 @@ func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IsCA: true,
+		BasicConstraintsValid: true,
+		NotBefore:             time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -58,7 +61,10 @@ func TestTLS(t *testing.T) {
 		with := func(name string, config *tls.Config, err error) (PoolKey, Subscription) {
 			return PoolKey{"ns", name}, Subscription{
 				Servers: []string{"jobs.example"}, Functions: []string{"f"},
-				TLS: &TLS{Identity: name, Config: func(context.Context) (*tls.Config, error) { configs.Add(1); return config, err }},
+				TLS: &TLS{
+					Identity: name,
+					Config:   func(context.Context) (*tls.Config, error) { configs.Add(1); return config, err },
+				},
 			}
 		}
 		tests := map[string]struct {
@@ -107,7 +113,12 @@ func TestTLSHandshakeTimesOut(t *testing.T) {
 		w := watch(t, n, Options{})
 		set(t, w, poolA, Subscription{
 			Servers: []string{"10.0.0.1"}, Functions: []string{"f"},
-			TLS: &TLS{Identity: "x", Config: func(context.Context) (*tls.Config, error) { return &tls.Config{MinVersion: tls.VersionTLS12}, nil }},
+			TLS: &TLS{
+				Identity: "x",
+				Config: func(context.Context) (*tls.Config, error) {
+					return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+				},
+			},
 		})
 		time.Sleep(20 * time.Second)
 		if s := sample(t, w, poolA); s.Servers[0].State != StateTLSFailed {

@@ -22,38 +22,45 @@ func (k PoolKey) String() string { return k.Namespace + "/" + k.Name }
 
 // Options of a [Watcher]. All of them may be left out.
 //
-// There is no clock to inject: the pollers wait on connections, so a test that wants to hold the time runs in a synctest bubble, where time.Now and timers
-// are the bubble's, with in-memory connections from Dial.
+// There is no clock to inject: the pollers wait on connections, so a test that wants to hold the
+// time runs in a synctest bubble, where time.Now and timers are the bubble's, with in-memory
+// connections from Dial.
 type Options struct {
 	Logger *slog.Logger
 
-	// MinPeriod is the shortest time between two polls of a job server, whatever the pools ask for (1 s).
+	// MinPeriod is the shortest time between two polls of a job server, whatever the pools ask for
+	// (1 s).
 	MinPeriod time.Duration
-	// Timeout is how long one request may take, from the first byte out to the last byte in, and so may a dial (5 s).
+	// Timeout is how long one request may take, from the first byte out to the last byte in, and so
+	// may a dial (5 s).
 	Timeout time.Duration
-	// ResolvePeriod is how often a name is looked up again (10 s); at once, but at most once a second, when a connection to one of its addresses is lost.
+	// ResolvePeriod is how often a name is looked up again (10 s); at once, but at most once a
+	// second, when a connection to one of its addresses is lost.
 	ResolvePeriod time.Duration
 
-	// AddressPolicy says whether pools of a namespace may use a job server at that address, which name resolved to (the address itself where no name was
-	// given). It is asked after each resolution and nothing else is ever dialled. That of internal/access without rules if nil.
+	// AddressPolicy says whether pools of a namespace may use a job server at that address, which
+	// name resolved to (the address itself where no name was given). It is asked after each
+	// resolution and nothing else is ever dialled. That of internal/access without rules if nil.
 	AddressPolicy func(namespace string, addr netip.AddrPort, name string) error
 	// Listed says that the state of a job server may be shown in full. Of others a pool learns only
 	// whether they answer: an address is not a way to look around in the network. All are if nil.
 	Listed func(namespace string, addr netip.AddrPort, name string) bool
 
-	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what their sample says (news), each of the others once per its
-	// period, straight after a poll of one of its job servers where there is one. It is called from one goroutine, never twice at a time; a slow one delays
-	// ticks (they are merged), no poll. keys is valid during the call only.
+	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what
+	// their sample says (news), each of the others once per its period, straight after a poll of
+	// one of its job servers where there is one. It is called from one goroutine, never twice at a
+	// time; a slow one delays ticks (they are merged), no poll. keys is valid during the call only.
 	OnTick func(keys []PoolKey, news bool)
 
-	// ForeignFunctions is of how many functions that no pool wants the figures are kept for each job
-	// server, for [Watcher.Functions] (0). Byte budgets for each job server and in all hold beside it.
+	// ForeignFunctions is of how many functions that no pool wants the figures are kept for each
+	// job server, for [Watcher.Functions] (0). Byte budgets for each job server and in all hold
+	// beside it.
 	ForeignFunctions int
 
-	// MaxAddresses is how many addresses of a name are used (64), MaxPoolServers how many job servers a
-	// pool may have (256), and MaxNamespaceServers how many all pools of a namespace together (512),
-	// and as many names. Those that are in use stay; of others the first by address are taken.
-	// [Sample] reports the excess.
+	// MaxAddresses is how many addresses of a name are used (64), MaxPoolServers how many job
+	// servers a pool may have (256), and MaxNamespaceServers how many all pools of a namespace
+	// together (512), and as many names. Those that are in use stay; of others the first by address
+	// are taken. [Sample] reports the excess.
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
 	// ClusterDomain is the domain under which Services are found, see resolve.Name.
@@ -66,10 +73,12 @@ type Options struct {
 
 // TLS says how to speak TLS with the job servers of a pool.
 type TLS struct {
-	// Identity stands for the material that Config returns (the names of the Secrets, say). Within a namespace, pools of the same identity share
-	// connections; another identity is another connection.
+	// Identity stands for the material that Config returns (the names of the Secrets, say). Within
+	// a namespace, pools of the same identity share connections; another identity is another
+	// connection.
 	Identity string
-	// Config is called before each dial, so that it can read the Secrets anew. ServerName defaults to the host as it was written.
+	// Config is called before each dial, so that it can read the Secrets anew. ServerName defaults
+	// to the host as it was written.
 	Config func(ctx context.Context) (*tls.Config, error)
 }
 
@@ -79,12 +88,14 @@ type Subscription struct {
 	TLS       *TLS     // nil: plain
 	Functions []string // by name, without repetition
 
-	// Period is how fresh the figures should be (5 s). AtZero asks for a poll each second (or each MinPeriod): the pool has no pods, work may come any moment.
+	// Period is how fresh the figures should be (5 s). AtZero asks for a poll each second (or each
+	// MinPeriod): the pool has no pods, work may come any moment.
 	Period time.Duration
 	AtZero bool
 	// StaleAfter is when a silent job server is left out of the sums (1 h).
 	StaleAfter time.Duration
-	// Hold is for how long an address counts that the name no longer resolves to and that has no work for the pool, or can't be reached (10 min).
+	// Hold is for how long an address counts that the name no longer resolves to and that has no
+	// work for the pool, or can't be reached (10 min).
 	Hold time.Duration
 	// Doorbell asks the job server to ring when a job comes for a pool at zero.
 	Doorbell bool
@@ -99,7 +110,8 @@ type PodRef struct {
 	Terminating bool
 }
 
-// Watcher polls job servers. All its methods may be called at any time, from any goroutine, also while it doesn't run.
+// Watcher polls job servers. All its methods may be called at any time, from any goroutine, also
+// while it doesn't run.
 type Watcher struct {
 	opts Options
 	log  *slog.Logger
@@ -109,8 +121,8 @@ type Watcher struct {
 	wg   sync.WaitGroup
 	news chan struct{} // due or first isn't empty
 
-	// mu guards all that follows, and what the types of this package say that it guards. It is held for a batch of rows, or while a name's
-	// new addresses reach the pools, never over I/O.
+	// mu guards all that follows, and what the types of this package say that it guards. It is held
+	// for a batch of rows, or while a name's new addresses reach the pools, never over I/O.
 	mu          sync.Mutex
 	running     bool
 	stopped     bool
@@ -169,11 +181,13 @@ func New(o Options) *Watcher {
 	return &Watcher{
 		opts: o, log: o.Logger, ctx: ctx, stop: stop, news: make(chan struct{}, 1),
 		pools: make(map[PoolKey]*pool), targets: make(map[targetKey]*target), servers: make(map[serverKey]*server),
-		podsByUID: make(map[telemetry.UID]*podState), terminating: make(map[*podState]struct{}), tenants: make(map[string]*tenant),
+		podsByUID: make(map[telemetry.UID]*podState), terminating: make(map[*podState]struct{}),
+		tenants: make(map[string]*tenant),
 	}
 }
 
-// tlsSource returns the source of the configuration for an identity, and reads it by setup from now on.
+// tlsSource returns the source of the configuration for an identity, and reads it by setup from now
+// on.
 func (w *Watcher) tlsSource(identity string, setup *TLS) *tlsSource {
 	for k, s := range w.servers {
 		if k.tls == identity {
@@ -184,7 +198,8 @@ func (w *Watcher) tlsSource(identity string, setup *TLS) *tlsSource {
 	return newTLSSource(setup)
 }
 
-// Run polls until ctx is done, and returns nil when all goroutines have ended. It may be called once.
+// Run polls until ctx is done, and returns nil when all goroutines have ended. It may be called
+// once.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.mu.Lock()
 	if w.running || w.stopped {
@@ -208,8 +223,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// start runs fn in a goroutine of the watcher until the returned function is called. Before Run it waits for Run; a watcher that has stopped starts nothing.
-// Watcher.mu is held.
+// start runs fn in a goroutine of the watcher until the returned function is called. Before Run it
+// waits for Run; a watcher that has stopped starts nothing. Watcher.mu is held.
 func (w *Watcher) start(fn func(context.Context)) context.CancelFunc {
 	ctx, cancel := context.WithCancel(w.ctx)
 	switch {

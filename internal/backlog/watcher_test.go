@@ -19,7 +19,10 @@ func TestSumsOverServers(t *testing.T) {
 		one.function("others", 9, 9, 9)
 		two.function("resize", 2, -1, 1)
 		w := watch(t, n, Options{})
-		set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"resize", "tab\tand space", "absent"}})
+		set(
+			t, w, poolA,
+			Subscription{Servers: []string{"jobs"}, Functions: []string{"resize", "tab\tand space", "absent"}},
+		)
 		time.Sleep(10 * time.Millisecond)
 		s := sample(t, w, poolA)
 		want := []FunctionSample{

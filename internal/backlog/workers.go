@@ -3,7 +3,8 @@ package backlog
 import "time"
 
 const (
-	// workersShare is the part of its time that a job server may spend on `workers` for us: it does all it does in one thread.
+	// workersShare is the part of its time that a job server may spend on `workers` for us: it does
+	// all it does in one thread.
 	workersShare = 100
 	// maxWorkersPeriod bounds how rarely we ask however long the answers take.
 	maxWorkersPeriod = time.Minute

@@ -71,7 +71,9 @@ A function with jobs or workers is refused: gearmand would lose its jobs. --forc
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().BoolVar(&o.force, "force", false, "remove the function even if it has jobs or workers; its jobs are lost")
+	cmd.Flags().BoolVar(
+		&o.force, "force", false, "remove the function even if it has jobs or workers; its jobs are lost",
+	)
 	return cmd
 }
 
@@ -87,7 +89,10 @@ func (c *Commands) drop(ctx context.Context, name string, conn *admin.Conn, func
 		}
 		known = true
 		if !force && (f.Total > 0 || f.Workers > 0) {
-			return fmt.Errorf("%s has %d jobs and %d workers: stop them first, or drop it with --force and lose the jobs", Printable(function), f.Total, f.Workers)
+			return fmt.Errorf(
+				"%s has %d jobs and %d workers: stop them first, or drop it with --force and lose the jobs",
+				Printable(function), f.Total, f.Workers,
+			)
 		}
 	}
 	if !known {
@@ -130,7 +135,8 @@ func (c *Commands) change(ctx context.Context, o *changeOptions, f func(string, 
 		return err
 	}
 	dial := admin.Options{
-		TLS: tlsConfig, Timeout: o.connect.timeout, ConnectTimeout: o.connect.timeout, ServerName: o.connect.serverNameOf(server),
+		TLS: tlsConfig, Timeout: o.connect.timeout, ConnectTimeout: o.connect.timeout,
+		ServerName: o.connect.serverNameOf(server),
 	}
 	if err := oneServer(ctx, found[0], dial, f); err != nil {
 		return fmt.Errorf("%s: %w", found[0].Name, err)

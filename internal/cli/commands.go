@@ -101,9 +101,11 @@ func (c *Commands) examples(text string) string {
 	return strings.NewReplacer("PROGRAM", c.Program, "SERVER", c.Server).Replace(text)
 }
 
-// eachServer calls f with a connection to each named job server. A server that can't be reached, or that f fails for, doesn't
-// keep f from the others; the errors are joined.
-func (c *Commands) eachServer(ctx context.Context, named []string, o *connectOptions, f func(string, *admin.Conn) error) error {
+// eachServer calls f with a connection to each named job server. A server that can't be reached, or
+// that f fails for, doesn't keep f from the others; the errors are joined.
+func (c *Commands) eachServer(
+	ctx context.Context, named []string, o *connectOptions, f func(string, *admin.Conn) error,
+) error {
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
 		return err
@@ -120,7 +122,9 @@ func (c *Commands) eachServer(ctx context.Context, named []string, o *connectOpt
 			continue
 		}
 		for _, e := range found {
-			dial := admin.Options{TLS: tlsConfig, Timeout: o.timeout, ConnectTimeout: o.timeout, ServerName: o.serverNameOf(target)}
+			dial := admin.Options{
+				TLS: tlsConfig, Timeout: o.timeout, ConnectTimeout: o.timeout, ServerName: o.serverNameOf(target),
+			}
 			if err := oneServer(ctx, e, dial, f); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
 			}

@@ -36,7 +36,8 @@ func TestSplitPort(t *testing.T) {
 func TestServerNameOf(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{
-		"gearmand.example.com:4731": "gearmand.example.com", "svc/gearmand": "gearmand", "pod/gearmand-0:4731": "gearmand-0", "[::1]": "::1",
+		"gearmand.example.com:4731": "gearmand.example.com", "svc/gearmand": "gearmand",
+		"pod/gearmand-0:4731": "gearmand-0", "[::1]": "::1",
 	} {
 		if got := (&connectOptions{}).serverNameOf(target); got != want {
 			t.Errorf("serverNameOf(%s) = %s, want %s", target, got, want)

@@ -21,7 +21,8 @@ type connectOptions struct {
 	timeout                time.Duration
 }
 
-// The names differ from kubectl's own --tls-server-name and --client-certificate, which are about the API server.
+// The names differ from kubectl's own --tls-server-name and --client-certificate, which are about
+// the API server.
 func (o *connectOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.tls, "tls", false, "speak TLS to the job server")

@@ -17,7 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Dead is the command about jobs that have failed for good, in the function that a worker's dead letters go to.
+// Dead is the command about jobs that have failed for good, in the function that a worker's dead
+// letters go to.
 func (c *Commands) Dead() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
@@ -28,8 +29,13 @@ func (c *Commands) Dead() *cobra.Command {
 ` + c.Targets,
 	}
 	cmd.AddCommand(
-		c.deadCommand("show FUNCTION", "Show why jobs have failed; they stay where they are", "show", (*deadLetters).keep),
-		c.deadCommand("requeue FUNCTION", "Submit jobs to their own functions again, as new ones", "requeue", (*deadLetters).requeue),
+		c.deadCommand(
+			"show FUNCTION", "Show why jobs have failed; they stay where they are", "show", (*deadLetters).keep,
+		),
+		c.deadCommand(
+			"requeue FUNCTION", "Submit jobs to their own functions again, as new ones", "requeue",
+			(*deadLetters).requeue,
+		),
 		c.deadCommand("drop FUNCTION", "Remove jobs for good", "drop", nil),
 	)
 	return cmd
@@ -43,8 +49,8 @@ type deadLetters struct {
 	out      *Commands
 }
 
-// deadCommand makes a command that goes through a dead letter function. handle says where a job is to be submitted before
-// it is taken from there; nil: nowhere.
+// deadCommand makes a command that goes through a dead letter function. handle says where a job is
+// to be submitted before it is taken from there; nil: nowhere.
 func (c *Commands) deadCommand(use, short, verb string, handle func(*deadLetters, *letter) []byte) *cobra.Command {
 	var o changeOptions
 	var n int
@@ -85,8 +91,8 @@ type letter struct {
 	err         error // why it is no dead letter
 }
 
-// each goes through the jobs. A job is completed only when its copy, if there is to be one, is confirmed; it is never given
-// back by closing the connection, which gearmand counts as a retry.
+// each goes through the jobs. A job is completed only when its copy, if there is to be one, is
+// confirmed; it is never given back by closing the connection, which gearmand counts as a retry.
 func (d *deadLetters) each(ctx context.Context, handle func(*deadLetters, *letter) []byte) (done int, err error) {
 	seen := map[string]bool{}
 	err = d.conn.Exchange(ctx, proto.AppendCanDo(nil, d.function), func(in *proto.Conn) error {
@@ -109,7 +115,9 @@ func (d *deadLetters) each(ctx context.Context, handle func(*deadLetters, *lette
 			if err := submitCopy(in, copied); err != nil {
 				return err
 			}
-			if _, err := in.Write(proto.AppendWork(nil, proto.Request, proto.TypeWorkComplete, l.handle, "")); err != nil {
+			if _, err := in.Write(
+				proto.AppendWork(nil, proto.Request, proto.TypeWorkComplete, l.handle, ""),
+			); err != nil {
 				return err
 			}
 			if again {
@@ -124,7 +132,8 @@ func (d *deadLetters) each(ctx context.Context, handle func(*deadLetters, *lette
 	return done, err
 }
 
-// finish waits until the server has taken all that was sent: what is taken after a close counts as given back.
+// finish waits until the server has taken all that was sent: what is taken after a close counts as
+// given back.
 func finish(in *proto.Conn) error {
 	if _, err := in.Write(proto.AppendEcho(nil, proto.Request, "done")); err != nil {
 		return err
@@ -183,8 +192,8 @@ func (l *letter) name() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// keep submits a copy of a letter to its function, under the next number of its key: under the same one it would join the
-// job that is taken away.
+// keep submits a copy of a letter to its function, under the next number of its key: under the same
+// one it would join the job that is taken away.
 func (d *deadLetters) keep(l *letter) []byte {
 	generation := 0
 	if rest, ok := strings.CutPrefix(l.key, letterKey); ok {
@@ -206,7 +215,9 @@ func (c *Commands) printLetter(l *letter) error {
 		return err
 	}
 	a := &l.about
-	_, err := fmt.Fprintf(c.Out, "%s  %s  attempts %d  %s: %s\n", a.FailedAt.Format("2006-01-02 15:04:05"), Printable(a.Function), a.Attempts,
+	_, err := fmt.Fprintf(c.Out, "%s  %s  attempts %d  %s: %s\n", a.FailedAt.Format(
+		"2006-01-02 15:04:05",
+	), Printable(a.Function), a.Attempts,
 		Printable(a.Reason), Printable(a.Message))
 	if key := a.Key(); err == nil && key != "" {
 		_, err = fmt.Fprintf(c.Out, "    key       %s\n", Printable(string(key)))
@@ -218,7 +229,10 @@ func (c *Commands) printLetter(l *letter) error {
 	}
 	if err == nil {
 		const show = 200
-		_, err = fmt.Fprintf(c.Out, "    workload  %d bytes: %s\n", len(l.payload), Printable(string(l.payload[:min(show, len(l.payload))])))
+		_, err = fmt.Fprintf(
+			c.Out, "    workload  %d bytes: %s\n", len(l.payload),
+			Printable(string(l.payload[:min(show, len(l.payload))])),
+		)
 	}
 	return err
 }

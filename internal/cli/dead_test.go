@@ -39,7 +39,11 @@ func submitRaw(t *testing.T, addr, function, key, payload string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := proto.NewConn(nc, proto.Limits{}).Exchange(t.Context(), proto.AppendSubmit(nil, proto.TypeSubmitJobBG, function, key, payload), func(c *proto.Conn) error {
+	if err := proto.NewConn(
+		nc, proto.Limits{},
+	).Exchange(t.Context(), proto.AppendSubmit(
+		nil, proto.TypeSubmitJobBG, function, key, payload,
+	), func(c *proto.Conn) error {
 		_, err := c.Next()
 		return err
 	}); err != nil {
@@ -58,7 +62,10 @@ func TestDeadShow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range []string{"a.png", "b.png", "c.png", "key-a.png", "exit_code: exit code 4", "no such image", "9 bytes, not a dead letter", "show 4 of resize.dead"} {
+		for _, part := range []string{
+			"a.png", "b.png", "c.png", "key-a.png", "exit_code: exit code 4", "no such image",
+			"9 bytes, not a dead letter", "show 4 of resize.dead",
+		} {
 			if !strings.Contains(out, part) {
 				t.Errorf("%q is missing:\n%s", part, out)
 			}
@@ -67,7 +74,9 @@ func TestDeadShow(t *testing.T) {
 			t.Errorf("%d jobs are left, want 4", n)
 		}
 	}
-	if out, _, err := run(t, "", "dead", "show", "resize.dead", "--at", server.Addr, "--number", "2"); err != nil || !strings.Contains(out, "show 2 of") {
+	if out, _, err := run(
+		t, "", "dead", "show", "resize.dead", "--at", server.Addr, "--number", "2",
+	); err != nil || !strings.Contains(out, "show 2 of") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if n := functionsOf(t, server.Addr)["resize.dead"]; n != 4 {
@@ -92,13 +101,19 @@ func TestDeadDrop(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	bury(t, server.Addr, "a.png", "b.png")
-	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr); err == nil || !strings.Contains(err.Error(), "--yes") {
+	if _, _, err := run(
+		t, "", "dead", "drop", "resize.dead", "--at", server.Addr,
+	); err == nil || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("error = %v, want one that asks for --yes", err)
 	}
-	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "0"); err == nil {
+	if _, _, err := run(
+		t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "0",
+	); err == nil {
 		t.Error("--number 0 is accepted")
 	}
-	if out, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "1"); err != nil || !strings.Contains(out, "drop 1 of") {
+	if out, _, err := run(
+		t, "", "dead", "drop", "resize.dead", "--at", server.Addr, "--yes", "--number", "1",
+	); err != nil || !strings.Contains(out, "drop 1 of") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if got := functionsOf(t, server.Addr); got["resize"] != 0 || got["resize.dead"] != 1 {

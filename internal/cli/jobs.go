@@ -9,7 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 )
 
-// maxListedJobs is the queue length above which jobs are only listed if the user insists: the job server does nothing else meanwhile.
+// maxListedJobs is the queue length above which jobs are only listed if the user insists: the job
+// server does nothing else meanwhile.
 const maxListedJobs = 100_000
 
 type jobRow struct {
@@ -56,7 +57,10 @@ func (c *Commands) Jobs() *cobra.Command {
 				total += f.Total
 			}
 			if total > maxListedJobs && !force {
-				return nil, fmt.Errorf("%s holds %d jobs and would serve nobody while it lists them: use status for their number, or --force", server, total)
+				return nil, fmt.Errorf(
+					"%s holds %d jobs and would serve nobody while it lists them: use status for their number, or --force",
+					server, total,
+				)
 			}
 			jobs, err := conn.Jobs(cmd.Context())
 			if err != nil {
@@ -68,7 +72,8 @@ func (c *Commands) Jobs() *cobra.Command {
 			}
 			return rows, nil
 		})
-	cmd.Long = cmd.Short + ".\n\nOnly gearmand lists jobs, and it tells neither their functions nor which of them run.\n\n" + c.Targets
+	cmd.Long = cmd.Short +
+		".\n\nOnly gearmand lists jobs, and it tells neither their functions nor which of them run.\n\n" + c.Targets
 	cmd.Flags().BoolVar(&force, "force", false, fmt.Sprintf("also list more than %d jobs", maxListedJobs))
 	return cmd
 }

@@ -26,7 +26,9 @@ var formats = []string{"", "wide", "json", "yaml"}
 func AddOutputFlag(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVarP(format, "output", "o", "", "output format: wide, json or yaml")
 	// The flag exists: it was defined in the line above.
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats[1:], cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		"output", cobra.FixedCompletions(formats[1:], cobra.ShellCompDirectiveNoFileComp),
+	)
 }
 
 // CheckFormat checks the value of -o.
@@ -77,7 +79,8 @@ func WriteRows[T any](out io.Writer, format string, columns []Column[T], rows []
 // NewTable aligns the cells of tab-separated lines, as kubectl does.
 func NewTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 6, 4, 3, ' ', 0) }
 
-// Printable replaces what could move a terminal's cursor or break a table: names and client ids come from strangers.
+// Printable replaces what could move a terminal's cursor or break a table: names and client ids
+// come from strangers.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

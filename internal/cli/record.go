@@ -123,7 +123,8 @@ func watch(ctx context.Context, conns []*admin.Conn, t *tracer, duration, interv
 	}
 }
 
-// look asks every job server once. A partial answer would look like jobs that ended, so that one failure fails the look.
+// look asks every job server once. A partial answer would look like jobs that ended, so that one
+// failure fails the look.
 func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []telemetry.Report, error) {
 	now := map[string]backlogOf{}
 	var reports []telemetry.Report
@@ -149,8 +150,11 @@ func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []tel
 	return now, reports, nil
 }
 
-// dialAll connects to every job server that the targets name; done closes the connections and their port-forwards.
-func (c *Commands) dialAll(ctx context.Context, targets []string, o *connectOptions) (conns []*admin.Conn, done func(), err error) {
+// dialAll connects to every job server that the targets name; done closes the connections and their
+// port-forwards.
+func (c *Commands) dialAll(
+	ctx context.Context, targets []string, o *connectOptions,
+) (conns []*admin.Conn, done func(), err error) {
 	var closers []func()
 	done = func() {
 		for _, conn := range conns {

@@ -9,9 +9,9 @@ import (
 )
 
 // Sanitized returns a writer to out that lets nothing through by which a terminal could be driven:
-// control characters but line feed and tab, and what changes the direction of text. They are written
-// as \u and four digits, or as two of these, which JSON reads as the same character again. Whatever comes from a job
-// server, a pool or a job can be written to it.
+// control characters but line feed and tab, and what changes the direction of text. They are
+// written as \u and four digits, or as two of these, which JSON reads as the same character again.
+// Whatever comes from a job server, a pool or a job can be written to it.
 func Sanitized(out io.Writer) io.Writer { return &sanitizer{out: out} }
 
 type sanitizer struct {
@@ -51,9 +51,11 @@ func drivesTerminal(r rune) bool {
 		return false
 	case r < 0x20, r >= 0x7f && r <= 0x9f: // C0, DEL, C1
 		return true
-	case r == 0x061c, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f: // direction, invisible
+	case r == 0x061c, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 &&
+		r <= 0x206f: // direction, invisible
 		return true
-	case r == 0x2028, r == 0x2029, r == 0xfeff, r >= 0xfff9 && r <= 0xfffb, r >= 0xe0000 && r <= 0xe007f: // lines, marks, tags
+	case r == 0x2028, r == 0x2029, r == 0xfeff, r >= 0xfff9 && r <= 0xfffb, r >= 0xe0000 &&
+		r <= 0xe007f: // lines, marks, tags
 		return true
 	}
 	return false

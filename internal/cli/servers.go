@@ -14,7 +14,8 @@ import (
 
 // serverCommand is a command that asks job servers something and prints rows.
 func serverCommand[T any](
-	c *Commands, use, short string, columns []Column[T], ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error),
+	c *Commands, use, short string, columns []Column[T],
+	ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error),
 ) *cobra.Command {
 	var format string
 	var connect connectOptions

@@ -20,11 +20,15 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 	t.Helper()
 	var out, errs bytes.Buffer
 	c := &Commands{
-		In: strings.NewReader(stdin), Out: &out, ErrOut: &errs, Results: &out, Program: "gearmanctl", Server: "127.0.0.1",
+		In: strings.NewReader(stdin), Out: &out, ErrOut: &errs, Results: &out, Program: "gearmanctl",
+		Server:        "127.0.0.1",
 		DefaultServer: "127.0.0.1:1", Targets: DirectTargets, Find: Direct,
 	}
 	root := &cobra.Command{Use: "gearmanctl", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(c.Status(), c.Jobs(), c.Workers(), c.Version(), c.Submit(), c.Cancel(), c.Drop(), c.Dead(), c.Record(), c.Simulate())
+	root.AddCommand(
+		c.Status(), c.Jobs(), c.Workers(), c.Version(), c.Submit(), c.Cancel(), c.Drop(), c.Dead(), c.Record(),
+		c.Simulate(),
+	)
 	root.SetArgs(args)
 	err = root.ExecuteContext(t.Context())
 	return out.String(), errs.String(), err
@@ -58,7 +62,9 @@ func queue(t *testing.T, addr, function string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if _, err := nc.Write(proto.AppendPacket(nil, proto.Request, proto.TypeSubmitJobBG, []byte(function+"\x00\x00data"))); err != nil {
+	if _, err := nc.Write(
+		proto.AppendPacket(nil, proto.Request, proto.TypeSubmitJobBG, []byte(function+"\x00\x00data")),
+	); err != nil {
 		t.Fatal(err)
 	}
 	header := make([]byte, 12)
@@ -89,11 +95,13 @@ func TestServers(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"status as a table": {[]string{"status", server.Addr}, []string{"SERVER", "QUEUED", server.Addr + "   resize     1"}},
-		"status, wide":      {[]string{"status", server.Addr, "-o", "wide"}, []string{"TOTAL"}},
-		"workers":           {[]string{"workers", server.Addr}, []string{"worker-1", "resize"}},
-		"workers as YAML":   {[]string{"workers", server.Addr, "-o", "yaml"}, []string{"id: worker-1", "- resize"}},
-		"version":           {[]string{"version", server.Addr}, []string{"gearmand", "1."}},
+		"status as a table": {
+			[]string{"status", server.Addr}, []string{"SERVER", "QUEUED", server.Addr + "   resize     1"},
+		},
+		"status, wide":    {[]string{"status", server.Addr, "-o", "wide"}, []string{"TOTAL"}},
+		"workers":         {[]string{"workers", server.Addr}, []string{"worker-1", "resize"}},
+		"workers as YAML": {[]string{"workers", server.Addr, "-o", "yaml"}, []string{"id: worker-1", "- resize"}},
+		"version":         {[]string{"version", server.Addr}, []string{"gearmand", "1."}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -130,13 +138,17 @@ func TestWrongArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a format":            {[]string{"status", "h", "-o", "xml"}, "--output must be wide, json or yaml"},
-		"a kind":              {[]string{"status", "deploy/x"}, `invalid job server address "deploy/x"`},
-		"a port":              {[]string{"status", "x:99999"}, "from 1 to 65535"},
-		"a priority":          {[]string{"submit", "f", "--to", "h", "--priority", "urgent"}, "--priority must be high, normal or low"},
-		"after, foreground":   {[]string{"submit", "f", "--to", "h", "--after", "1h"}, "--after needs --background"},
-		"after, in the past":  {[]string{"submit", "f", "--to", "h", "-b", "--after", "-1h"}, "must not be negative"},
-		"data twice":          {[]string{"submit", "f", "--to", "h", "--data", "x", "--file", "y"}, "none of the others can be"},
+		"a format": {[]string{"status", "h", "-o", "xml"}, "--output must be wide, json or yaml"},
+		"a kind":   {[]string{"status", "deploy/x"}, `invalid job server address "deploy/x"`},
+		"a port":   {[]string{"status", "x:99999"}, "from 1 to 65535"},
+		"a priority": {
+			[]string{"submit", "f", "--to", "h", "--priority", "urgent"}, "--priority must be high, normal or low",
+		},
+		"after, foreground":  {[]string{"submit", "f", "--to", "h", "--after", "1h"}, "--after needs --background"},
+		"after, in the past": {[]string{"submit", "f", "--to", "h", "-b", "--after", "-1h"}, "must not be negative"},
+		"data twice": {
+			[]string{"submit", "f", "--to", "h", "--data", "x", "--file", "y"}, "none of the others can be",
+		},
 		"a missing file":      {[]string{"submit", "f", "--to", "h", "--file", "/does/not/exist"}, "no such file"},
 		"key, no certificate": {[]string{"version", "h", "--tls-key", "k"}, "--tls-key needs --tls-cert"},
 		"certificate, no key": {[]string{"version", "h", "--tls-cert", "c"}, "go together"},

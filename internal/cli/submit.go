@@ -55,7 +55,9 @@ nothing waits. The command fails if the job fails.
 	flags.StringVarP(&o.file, "file", "f", "", "file with the workload; - is standard input")
 	flags.BoolVarP(&o.background, "background", "b", false, "don't wait for the result")
 	flags.StringVar(&o.priority, "priority", "normal", "high, normal or low")
-	flags.StringVar(&o.unique, "unique", "", "unique key: jobs of one function with one key are one job; empty: a random one")
+	flags.StringVar(
+		&o.unique, "unique", "", "unique key: jobs of one function with one key are one job; empty: a random one",
+	)
 	flags.DurationVar(&o.after, "after", 0, "run the job after this time; needs --background")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	cmd.MarkFlagsMutuallyExclusive("data", "file")
@@ -111,15 +113,19 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 		}
 	}
 	client, err := gearmanclient.New(gearmanclient.Options{
-		Servers: addresses, Select: gearmanclient.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout, Exceptions: true,
+		Servers: addresses, Select: gearmanclient.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout,
+		Exceptions: true,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	// A job server with a persistent queue keeps one background job for each function and key: without keys, a job replaces the one before.
-	options := []gearmanclient.Option{gearmanclient.WithPriority(priority), gearmanclient.WithKey(gearman.Key(cmp.Or(o.unique, rand.Text())))}
+	// A job server with a persistent queue keeps one background job for each function and key:
+	// without keys, a job replaces the one before.
+	options := []gearmanclient.Option{
+		gearmanclient.WithPriority(priority), gearmanclient.WithKey(gearman.Key(cmp.Or(o.unique, rand.Text()))),
+	}
 	if o.after > 0 {
 		options = append(options, gearmanclient.At(time.Now().Add(o.after)))
 	}
@@ -134,7 +140,10 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	return c.foreground(ctx, client, function, workload, o.quiet, options)
 }
 
-func (c *Commands) foreground(ctx context.Context, client *gearmanclient.Client, function string, workload []byte, quiet bool, options []gearmanclient.Option) error {
+func (c *Commands) foreground(
+	ctx context.Context, client *gearmanclient.Client, function string, workload []byte, quiet bool,
+	options []gearmanclient.Option,
+) error {
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
 	out := c.Results
@@ -153,7 +162,9 @@ func (c *Commands) foreground(ctx context.Context, client *gearmanclient.Client,
 	}
 	options = append(options,
 		gearmanclient.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
-		gearmanclient.OnStatus(func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }),
+		gearmanclient.OnStatus(
+			func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) },
+		),
 		gearmanclient.OnWarning(func(data []byte) { note("warning: %s\n", Printable(string(data))) }),
 		gearmanclient.OnData(write),
 	)

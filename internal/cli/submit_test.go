@@ -7,12 +7,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// Each background job has a key of its own unless one is given: a persistent queue would keep but one of those without.
+// Each background job has a key of its own unless one is given: a persistent queue would keep but
+// one of those without.
 func TestSubmitKeys(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	for _, args := range [][]string{{}, {}, {"--unique", "mine"}, {"--unique", "mine"}} {
-		if _, _, err := run(t, "", append([]string{"submit", "resize", "--to", server.Addr, "--background"}, args...)...); err != nil {
+		if _, _, err := run(
+			t, "", append([]string{"submit", "resize", "--to", server.Addr, "--background"}, args...)...,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

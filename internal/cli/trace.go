@@ -22,9 +22,10 @@ type life struct {
 	function uint32
 }
 
-// tracer makes a trace of arriving jobs from what job servers show. A job server tells how many jobs it has, not how many
-// came: arrivals in an interval are the change of that number plus the jobs that ended meanwhile. How many ended, and how long
-// they took, workers with telemetry tell; without any it is estimated from the running jobs and the job time that is given.
+// tracer makes a trace of arriving jobs from what job servers show. A job server tells how many
+// jobs it has, not how many came: arrivals in an interval are the change of that number plus the
+// jobs that ended meanwhile. How many ended, and how long they took, workers with telemetry tell;
+// without any it is estimated from the running jobs and the job time that is given.
 type tracer struct {
 	functions  map[uint32]string
 	jobSeconds float64 // for functions without telemetry
@@ -34,8 +35,9 @@ type tracer struct {
 	seen    map[life]telemetry.Counters
 	took    map[string]telemetry.Counters // what ended while recording
 	guessed map[string]float64            // ended by estimate, less what was counted as whole jobs
-	ahead   map[string]int64              // jobs that left the queue before a worker told so: ends that are still to be told
-	rows    []arrival
+	// jobs that left the queue before a worker told so: ends that are still to be told
+	ahead map[string]int64
+	rows  []arrival
 }
 
 // arrival is a number of jobs that came up to a moment.
@@ -78,7 +80,8 @@ func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []t
 	t.last, t.before = at, now
 }
 
-// count returns how many jobs of each function ended since the last look. Functions without telemetry are absent.
+// count returns how many jobs of each function ended since the last look. Functions without
+// telemetry are absent.
 func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 {
 	newest := map[life]telemetry.Counters{}
 	for _, r := range reports {
@@ -104,7 +107,9 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 		if first {
 			old = c
 		}
-		delta := telemetry.Counters{OK: c.OK - old.OK, Failed: c.Failed - old.Failed, OKMillis: c.OKMillis - old.OKMillis}
+		delta := telemetry.Counters{
+			OK: c.OK - old.OK, Failed: c.Failed - old.Failed, OKMillis: c.OKMillis - old.OKMillis,
+		}
 		if delta.OK < 0 || delta.Failed < 0 || delta.OKMillis < 0 { // an older answer of another job server
 			ended[f] += 0
 			continue
@@ -116,7 +121,8 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 	return ended
 }
 
-// meanSeconds is how long a job of the function took, as measured, or as given where nothing ended well.
+// meanSeconds is how long a job of the function took, as measured, or as given where nothing ended
+// well.
 func (t *tracer) meanSeconds(function string) float64 {
 	if c := t.took[function]; c.OK > 0 && c.OKMillis > 0 {
 		return float64(c.OKMillis) / 1000 / float64(c.OK)

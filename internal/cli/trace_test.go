@@ -36,8 +36,10 @@ func TestTracer(t *testing.T) {
 		want       string
 	}{
 		"jobs come, nobody works": {
-			looks: []look{{now: backlogOf{5, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{9, 0}}},
-			want:  "1.000,resize,1.000,3\n3.000,resize,1.000,1\n",
+			looks: []look{
+				{now: backlogOf{5, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{9, 0}},
+			},
+			want: "1.000,resize,1.000,3\n3.000,resize,1.000,1\n",
 		},
 		"workers tell what ended, and how long it took": {
 			looks: []look{
@@ -59,8 +61,11 @@ func TestTracer(t *testing.T) {
 			looks: []look{{backlogOf{3, 0}, nil}, {backlogOf{1, 0}, []telemetry.Report{tells(9, 2, 0, 1000)}}},
 		},
 		"ids without counters tell nothing": {
-			looks: []look{{now: backlogOf{1, 0}}, {backlogOf{2, 0}, []telemetry.Report{{UID: telemetry.UID([]byte("0a1b2c3d")), Start: 1}}}},
-			want:  "1.000,resize,1.000,1\n",
+			looks: []look{
+				{now: backlogOf{1, 0}},
+				{backlogOf{2, 0}, []telemetry.Report{{UID: telemetry.UID([]byte("0a1b2c3d")), Start: 1}}},
+			},
+			want: "1.000,resize,1.000,1\n",
 		},
 		"no telemetry, but a job time": {
 			jobSeconds: 0.5,
@@ -73,7 +78,9 @@ func TestTracer(t *testing.T) {
 			t.Parallel()
 			tr := newTracer([]string{"resize"}, tt.jobSeconds)
 			for i, l := range tt.looks {
-				tr.observe(time.Duration(i)*time.Second, map[string]backlogOf{"resize": l.now, "other": {9, 9}}, l.reports)
+				tr.observe(
+					time.Duration(i)*time.Second, map[string]backlogOf{"resize": l.now, "other": {9, 9}}, l.reports,
+				)
 			}
 			var out strings.Builder
 			if err := tr.write(&out); err != nil {
@@ -124,7 +131,9 @@ func TestRecordAndSimulate(t *testing.T) {
 		t.Errorf("simulate: %v\n%s", err, out)
 	}
 
-	_, stderr, err := run(t, "", "record", server.Addr, "--function", "resize", "--duration", "300ms", "--interval", "100ms", "-f", file)
+	_, stderr, err := run(
+		t, "", "record", server.Addr, "--function", "resize", "--duration", "300ms", "--interval", "100ms", "-f", file,
+	)
 	if err != nil || stderr != "recorded 0 jobs\n" {
 		t.Errorf("record: %v, %s", err, stderr)
 	}
@@ -140,9 +149,13 @@ func TestRecordErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no function":     {[]string{"record", "h"}, `required flag(s) "function"`},
-		"interval":        {[]string{"record", "h", "--function", "f", "--interval", "1ms"}, "--interval must be at least"},
-		"short duration":  {[]string{"record", "h", "--function", "f", "--duration", "1s", "--interval", "2s"}, "must not be shorter"},
+		"no function": {[]string{"record", "h"}, `required flag(s) "function"`},
+		"interval": {
+			[]string{"record", "h", "--function", "f", "--interval", "1ms"}, "--interval must be at least",
+		},
+		"short duration": {
+			[]string{"record", "h", "--function", "f", "--duration", "1s", "--interval", "2s"}, "must not be shorter",
+		},
 		"long duration":   {[]string{"record", "h", "--function", "f", "--duration", "1000h"}, "at most 720h"},
 		"job time":        {[]string{"record", "h", "--function", "f", "--job-time", "-1s"}, "must not be negative"},
 		"no job server":   {[]string{"record", "127.0.0.1:1", "--function", "f"}, "127.0.0.1:1"},
@@ -168,7 +181,9 @@ func TestTracerToldLater(t *testing.T) {
 		total, ok int64
 	}{{10, 0}, {4, 2}, {4, 6}, {7, 8}, {7, 8}} {
 		report := telemetry.Report{Start: 1, Full: true, Counters: telemetry.Counters{OK: look.ok}}
-		tr.observe(time.Duration(i)*time.Second, map[string]backlogOf{"f": {total: look.total}}, []telemetry.Report{report})
+		tr.observe(
+			time.Duration(i)*time.Second, map[string]backlogOf{"f": {total: look.total}}, []telemetry.Report{report},
+		)
 	}
 	// 8 ended and 7 of the first 10 and the new ones are left: 5 came.
 	if got := tr.jobs(); got != 5 {

@@ -47,8 +47,9 @@ type uiOptions struct {
 	actions bool
 }
 
-// UI is the command that serves the page: about job servers, and about pools as well unless pools is nil. A page about pools shows
-// what its user may read in a cluster, so it listens on the loopback address only, and nobody finds it without its token.
+// UI is the command that serves the page: about job servers, and about pools as well unless pools
+// is nil. A page about pools shows what its user may read in a cluster, so it listens on the
+// loopback address only, and nobody finds it without its token.
 func (c *Commands) UI(pools *PoolPage) *cobra.Command {
 	var o uiOptions
 	cmd := &cobra.Command{
@@ -109,7 +110,10 @@ func (c *Commands) ui(ctx context.Context, o *uiOptions, pools *PoolPage) error 
 	find := servers.endpoints
 	if pools != nil {
 		if !isLoopback(o.listen) {
-			return fmt.Errorf("--listen %s: the page shows what you may read in the cluster, so use a loopback address, as in %s", o.listen, DefaultPage)
+			return fmt.Errorf(
+				"--listen %s: the page shows what you may read in the cluster, so use a loopback address, as in %s",
+				o.listen, DefaultPage,
+			)
 		}
 		source, err := pools.Open(ctx)
 		if err != nil {
@@ -148,7 +152,8 @@ type Page struct {
 	Listen  string
 	Source  page.Source
 	Options page.Options
-	// Token, unless it is empty, is the first part of the path: who does not know it does not see the page.
+	// Token, unless it is empty, is the first part of the path: who does not know it does not see
+	// the page.
 	Token string
 }
 
@@ -192,10 +197,14 @@ func underToken(token string, next http.Handler) http.Handler {
 
 // NewHTTPServer returns a server with limits that suit pages and metrics.
 func NewHTTPServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+	}
 }
 
-// SubmitTo returns what runs a job of the page's form, at the job servers that find returns for its function.
+// SubmitTo returns what runs a job of the page's form, at the job servers that find returns for its
+// function.
 func SubmitTo(
 	find func(ctx context.Context, function string) ([]Endpoint, error), tlsConfig *tls.Config,
 ) func(context.Context, string, []byte) ([]byte, error) {

@@ -50,7 +50,10 @@ func (a announced) Write(p []byte) (int, error) {
 func serveUI(t *testing.T, pools *PoolPage, args ...string) string {
 	t.Helper()
 	out := make(announced, 1)
-	c := &Commands{In: strings.NewReader(""), Out: out, ErrOut: io.Discard, Program: "p", Server: "s", Targets: DirectTargets, Find: Direct}
+	c := &Commands{
+		In: strings.NewReader(""), Out: out, ErrOut: io.Discard, Program: "p", Server: "s", Targets: DirectTargets,
+		Find: Direct,
+	}
 	cmd := c.UI(pools)
 	cmd.SetArgs(append([]string{"--listen", "127.0.0.1:0"}, args...))
 	ctx, stop := context.WithCancel(context.Background())
@@ -106,7 +109,8 @@ func awaitPage(t *testing.T, url string, want ...string) {
 	}
 }
 
-// The page shows pools and job servers, and runs jobs at the pool's job servers; without the token there is nothing to see.
+// The page shows pools and job servers, and runs jobs at the pool's job servers; without the token
+// there is nothing to see.
 func TestUIWithPools(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer()
@@ -135,7 +139,9 @@ func TestUIWithPools(t *testing.T) {
 	}
 	root := url[:strings.LastIndex(strings.TrimSuffix(url, "/"), "/")+1]
 	for _, wrong := range []string{root, root + "x/", strings.TrimSuffix(url, "/"), root + "static/page.css"} {
-		if status, body := fetch(t, wrong); status != http.StatusNotFound || strings.Contains(body, "resize") || !strings.Contains(body, "token") {
+		if status, body := fetch(t, wrong); status != http.StatusNotFound || strings.Contains(
+			body, "resize",
+		) || !strings.Contains(body, "token") {
 			t.Errorf("%s: status %d, %s", wrong, status, body)
 		}
 	}
@@ -172,7 +178,8 @@ func TestUIRefuses(t *testing.T) {
 	}
 }
 
-// A job server that is slow to be found delays nothing about the others, and is shown as soon as it answers.
+// A job server that is slow to be found delays nothing about the others, and is shown as soon as it
+// answers.
 func TestSlowServerDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	servers := map[string]*gearmantest.Server{"fast": gearmantest.NewServer(), "slow": gearmantest.NewServer()}
@@ -198,7 +205,9 @@ func TestSlowServerDelaysNoOther(t *testing.T) {
 		}
 		return []Endpoint{{Name: target, Addr: servers[target].Addr()}}, nil
 	}
-	s := newServerSource(context.Background(), find, &connectOptions{timeout: time.Minute}, nil, []string{"slow", "fast"})
+	s := newServerSource(
+		context.Background(), find, &connectOptions{timeout: time.Minute}, nil, []string{"slow", "fast"},
+	)
 	defer s.close()
 	await := func(want string) {
 		t.Helper()
@@ -228,7 +237,8 @@ func TestSlowServerDelaysNoOther(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(shown.Servers); n == 2 && shown.Servers[1].State == "Unreachable" && shown.Servers[0].State == "OK" {
+		if n := len(shown.Servers); n == 2 && shown.Servers[1].State == "Unreachable" &&
+			shown.Servers[0].State == "OK" {
 			break
 		}
 		if time.Now().After(deadline) {

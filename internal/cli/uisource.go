@@ -17,13 +17,15 @@ import (
 const (
 	// askTimeout is how long a job server may take to answer the page.
 	askTimeout = 3 * time.Second
-	// snapshotWait is how long a snapshot waits for job servers: one that is slow must not delay what is known of the others.
+	// snapshotWait is how long a snapshot waits for job servers: one that is slow must not delay
+	// what is known of the others.
 	snapshotWait = time.Second
 	// findEvery is how often the page looks again for the job servers that a name means.
 	findEvery = 10 * time.Second
 )
 
-// serverSource reads job servers for the page. Each of its targets has at most one goroutine at a time, which close waits for.
+// serverSource reads job servers for the page. Each of its targets has at most one goroutine at a
+// time, which close waits for.
 type serverSource struct {
 	ctx     context.Context // ends what is asked
 	cancel  context.CancelFunc
@@ -57,13 +59,16 @@ type uiConn struct {
 }
 
 func newServerSource(
-	ctx context.Context, find func(context.Context, string) ([]Endpoint, error), o *connectOptions, tlsConfig *tls.Config, names []string,
+	ctx context.Context, find func(context.Context, string) ([]Endpoint, error), o *connectOptions,
+	tlsConfig *tls.Config, names []string,
 ) *serverSource {
 	s := &serverSource{find: find}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	timeout := min(o.timeout, askTimeout)
 	s.dial = func(target string) admin.Options {
-		return admin.Options{TLS: tlsConfig, Timeout: timeout, ConnectTimeout: timeout, ServerName: o.serverNameOf(target)}
+		return admin.Options{
+			TLS: tlsConfig, Timeout: timeout, ConnectTimeout: timeout, ServerName: o.serverNameOf(target),
+		}
 	}
 	for _, name := range names {
 		s.targets = append(s.targets, &uiTarget{name: name})
@@ -163,7 +168,8 @@ func (s *serverSource) ask(t *uiTarget) {
 	t.busy, t.servers, t.functions = false, servers, slices.Concat(found...)
 }
 
-// refind finds the job servers of a target again when it is time. While they are not found, those of before are asked.
+// refind finds the job servers of a target again when it is time. While they are not found, those
+// of before are asked.
 func (s *serverSource) refind(ctx context.Context, t *uiTarget) error {
 	if time.Since(t.foundAt) < findEvery {
 		return nil

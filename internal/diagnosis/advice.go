@@ -8,7 +8,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// advice is what a person is told about a condition. In try, POOL and NAMESPACE stand for the pool's own.
+// advice is what a person is told about a condition. In try, POOL and NAMESPACE stand for the
+// pool's own.
 type advice struct {
 	severity Severity
 	title    string
@@ -19,7 +20,8 @@ type advice struct {
 // key is a condition and its reason; an empty reason stands for every reason that has no entry.
 type key struct{ condition, reason string }
 
-// unhealthy is the status in which a condition reports a problem. Conditions that are not listed report none.
+// unhealthy is the status in which a condition reports a problem. Conditions that are not listed
+// report none.
 var unhealthy = map[string]metav1.ConditionStatus{
 	v1alpha1.ConditionReady:                   metav1.ConditionFalse,
 	v1alpha1.ConditionStalled:                 metav1.ConditionTrue,
@@ -48,7 +50,9 @@ const (
 )
 
 var adviceTable = map[key]advice{
-	{v1alpha1.ConditionStalled, ""}: {severity: Critical, title: "The pool's spec can't be used.", try: []string{editPool}},
+	{v1alpha1.ConditionStalled, ""}: {
+		severity: Critical, title: "The pool's spec can't be used.", try: []string{editPool},
+	},
 	{v1alpha1.ConditionStalled, "InvalidScaling"}: {
 		severity: Critical, title: "A schedule or scaling.behavior is invalid.",
 		try: []string{"Fix the field that the message names.", editPool},
@@ -67,11 +71,16 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionStalled, "NameTaken"}: {
 		severity: Critical, title: "A Deployment of this name exists and belongs to somebody else.",
-		try: []string{"Rename the pool, or scale that Deployment with spec.targetRef.", "kubectl get deployment POOL -n NAMESPACE -o yaml"},
+		try: []string{
+			"Rename the pool, or scale that Deployment with spec.targetRef.",
+			"kubectl get deployment POOL -n NAMESPACE -o yaml",
+		},
 	},
 	{v1alpha1.ConditionStalled, "TargetNotFound"}: {
 		severity: Critical, title: "The target of the pool doesn't exist.",
-		try: []string{"Create the workload, or fix spec.targetRef.", "kubectl get deployments,statefulsets -n NAMESPACE"},
+		try: []string{
+			"Create the workload, or fix spec.targetRef.", "kubectl get deployments,statefulsets -n NAMESPACE",
+		},
 	},
 	{v1alpha1.ConditionStalled, "TargetTaken"}: {
 		severity: Critical, title: "Another pool scales the same target.",
@@ -80,7 +89,8 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionStalled, "PodsRefused"}: {
 		severity: Critical, title: "The API server refuses the pool's pods.",
 		try: []string{
-			"Check quotas, LimitRanges and admission policies.", "kubectl describe resourcequota,limitrange -n NAMESPACE",
+			"Check quotas, LimitRanges and admission policies.",
+			"kubectl describe resourcequota,limitrange -n NAMESPACE",
 			"kubectl get events -n NAMESPACE --field-selector reason=FailedCreate",
 		},
 	},
@@ -93,7 +103,9 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionJobServersReachable, "NoneAnswers"}: {
 		severity: Critical, title: "No job server answers. The number of pods stays as it is.",
-		try: []string{"Check that the job servers run and that a NetworkPolicy lets the operator reach them.", askServers},
+		try: []string{
+			"Check that the job servers run and that a NetworkPolicy lets the operator reach them.", askServers,
+		},
 	},
 	{v1alpha1.ConditionJobServersReachable, "SomeDoNotAnswer"}: {
 		severity: Warning, title: "A job server doesn't answer. The pool may scale up but not down.",
@@ -110,7 +122,8 @@ var adviceTable = map[key]advice{
 	{v1alpha1.ConditionReady, "Retrying"}: {
 		severity: Critical, title: "The operator can't apply the pool and keeps trying.",
 		try: []string{
-			"Check what the API server answered: an outage, a missing right, an admission policy or a quota.", operatorLogs,
+			"Check what the API server answered: an outage, a missing right, an admission policy or a quota.",
+			operatorLogs,
 			"kubectl get events -n NAMESPACE --field-selector involvedObject.name=POOL",
 		},
 	},
@@ -125,37 +138,52 @@ var adviceTable = map[key]advice{
 		severity: Info, title: "Scaling is paused.", try: []string{"kubectl gearman resume POOL -n NAMESPACE"},
 	},
 	{v1alpha1.ConditionScalingActive, "Manual"}: {
-		severity: Info, title: "The number of pods is set by hand.", try: []string{"kubectl gearman resume POOL -n NAMESPACE"},
+		severity: Info, title: "The number of pods is set by hand.",
+		try: []string{"kubectl gearman resume POOL -n NAMESPACE"},
 	},
 	{v1alpha1.ConditionScalingActive, "DryRun"}: {
-		severity: Info, title: "The pool only reports decisions (DryRun).", try: []string{"Set scaling.mode to Auto to let the operator scale.", editPool},
+		severity: Info, title: "The pool only reports decisions (DryRun).",
+		try: []string{"Set scaling.mode to Auto to let the operator scale.", editPool},
 	},
 	{v1alpha1.ConditionScalingLimited, "TooManyReplicas"}: {
 		severity: Warning, title: "The pool is at its maximum and jobs are queued.", only: hasQueue,
-		try: []string{"Raise spec.maxReplicas (or the schedule that lowers it), or accept a longer scaling.targetWaitSeconds.", editPool},
+		try: []string{
+			"Raise spec.maxReplicas (or the schedule that lowers it), or accept a longer scaling.targetWaitSeconds.",
+			editPool,
+		},
 	},
 	{v1alpha1.ConditionScalingLimited, "PodsBlocked"}: {
 		severity: Warning, title: "More pods are needed, but the last ones can't start, so no more are ordered.",
 		try: []string{describePods, "kubectl describe resourcequota -n NAMESPACE"},
 	},
 	{v1alpha1.ConditionScalingLimited, "ScaleUpLimit"}: {
-		severity: Warning, title: "scaling.behavior.scaleUp limits how fast the pool scales up.", only: hasQueue, try: []string{editPool},
+		severity: Warning, title: "scaling.behavior.scaleUp limits how fast the pool scales up.", only: hasQueue,
+		try: []string{editPool},
 	},
 	{v1alpha1.ConditionBacklogNotRunnable, ""}: {
 		severity: Warning, title: "Jobs are queued that the job server gives to no free worker.",
-		try: []string{"Delayed jobs run when they are due. Canceled jobs and jobs of clients that left stay in the count.", askServers},
+		try: []string{
+			"Delayed jobs run when they are due. Canceled jobs and jobs of clients that left stay in the count.",
+			askServers,
+		},
 	},
 	{v1alpha1.ConditionBacklogNotProgressing, ""}: {
 		severity: Critical, title: "Jobs run, but none has completed for a long time.",
 		try: []string{"Check the worker logs for a job that always fails.", workerLogs},
 	},
 	{v1alpha1.ConditionScaleDownBlocked, ""}: {
-		severity: Warning, title: "Fewer pods would do, but it is not known which can be removed without cutting off a job.",
-		try: []string{"If workers finish their jobs on SIGTERM, set scaling.podRemoval to Graceful.", describePods},
+		severity: Warning,
+		title:    "Fewer pods would do, but it is not known which can be removed without cutting off a job.",
+		try: []string{
+			"If workers finish their jobs on SIGTERM, set scaling.podRemoval to Graceful.", describePods,
+		},
 	},
 	{v1alpha1.ConditionForeignPods, ""}: {
 		severity: Warning, title: "Pods that the pool's Deployment does not control carry the pool's labels.",
-		try: []string{"Delete them, or take the label gearman.dev/pool off.", "kubectl get pods -l gearman.dev/pool=POOL -n NAMESPACE --show-labels"},
+		try: []string{
+			"Delete them, or take the label gearman.dev/pool off.",
+			"kubectl get pods -l gearman.dev/pool=POOL -n NAMESPACE --show-labels",
+		},
 	},
 	{v1alpha1.ConditionJobsFailing, ""}: {
 		severity: Critical, title: "Jobs fail.",
@@ -170,7 +198,8 @@ var adviceTable = map[key]advice{
 		try: []string{"Check that the service of runtime.http runs and answers.", workerLogs},
 	},
 	{v1alpha1.ConditionTerminatingPodsTakeJobs, ""}: {
-		severity: Warning, title: "Pods that were told to stop still take jobs, and will be killed while they run them.",
+		severity: Warning,
+		title:    "Pods that were told to stop still take jobs, and will be killed while they run them.",
 		try: []string{
 			"Have the image handle SIGTERM: a process that runs as PID 1 without a handler ignores it. An init such as tini passes it on.",
 			"Lower spec.drainSeconds, so that such pods are gone sooner.", describePods,
@@ -178,7 +207,10 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionSidecarsStopFirst, ""}: {
 		severity: Warning, title: "Containers beside the worker stop before its last jobs have ended.",
-		try: []string{"Move them to podTemplate.spec.initContainers with restartPolicy: Always: such sidecars stop after the worker.", editPool},
+		try: []string{
+			"Move them to podTemplate.spec.initContainers with restartPolicy: Always: such sidecars stop after the worker.",
+			editPool,
+		},
 	},
 	{v1alpha1.ConditionTargetBelowStartTime, ""}: {
 		severity: Warning, title: "Pods take longer to start than a job should wait.",

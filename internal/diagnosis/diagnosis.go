@@ -57,8 +57,8 @@ func Of(pool *v1alpha1.GearmanWorkerPool) []Problem {
 	return withoutEchoes(out)
 }
 
-// New returns the problems that conditions report after a change and did not report before: warnings and worse, each cause
-// once.
+// New returns the problems that conditions report after a change and did not report before:
+// warnings and worse, each cause once.
 func New(before, after []metav1.Condition) []Problem {
 	known := map[key]bool{}
 	for i := range before {
@@ -81,8 +81,8 @@ func Worst(pool *v1alpha1.GearmanWorkerPool) (Problem, bool) {
 	return problems[0], true
 }
 
-// withoutEchoes drops conditions that repeat the reason of another one: Ready, Stalled and ScalingActive often share it.
-// Ready repeats the others' reasons, so it goes before them.
+// withoutEchoes drops conditions that repeat the reason of another one: Ready, Stalled and
+// ScalingActive often share it. Ready repeats the others' reasons, so it goes before them.
 func withoutEchoes(problems []Problem) []Problem {
 	byOthers := map[string]bool{}
 	for _, p := range problems {

@@ -22,42 +22,78 @@ func TestOf(t *testing.T) {
 	}{
 		"a new pool": {},
 		"all is well": {conditions: []metav1.Condition{
-			condition("Ready", metav1.ConditionTrue, "AsExpected"), condition("Stalled", metav1.ConditionFalse, "AsExpected"),
-			condition("JobServersReachable", metav1.ConditionTrue, "AllAnswer"), condition("ScalingActive", metav1.ConditionTrue, "AsExpected"),
+			condition("Ready", metav1.ConditionTrue, "AsExpected"),
+			condition("Stalled", metav1.ConditionFalse, "AsExpected"),
+			condition("JobServersReachable", metav1.ConditionTrue, "AllAnswer"),
+			condition("ScalingActive", metav1.ConditionTrue, "AsExpected"),
 		}},
 		"one cause is reported once, the worst first": {
 			conditions: []metav1.Condition{
-				condition("ScalingActive", metav1.ConditionFalse, "Paused"), condition("FunctionShared", metav1.ConditionTrue, "SharedWithPools"),
-				condition("Stalled", metav1.ConditionTrue, "InvalidScaling"), condition("Ready", metav1.ConditionFalse, "InvalidScaling"),
+				condition("ScalingActive", metav1.ConditionFalse, "Paused"),
+				condition("FunctionShared", metav1.ConditionTrue, "SharedWithPools"),
+				condition("Stalled", metav1.ConditionTrue, "InvalidScaling"),
+				condition("Ready", metav1.ConditionFalse, "InvalidScaling"),
 			},
-			want: []string{"critical Stalled InvalidScaling", "warning FunctionShared SharedWithPools", "info ScalingActive Paused"},
+			want: []string{
+				"critical Stalled InvalidScaling", "warning FunctionShared SharedWithPools",
+				"info ScalingActive Paused",
+			},
 		},
 		"in the order of a status, Ready gives way to what explains it": {
 			conditions: []metav1.Condition{
-				condition("JobServersReachable", metav1.ConditionFalse, "NoneAnswers"), condition("Ready", metav1.ConditionFalse, "NoneAnswers"),
-				condition("WorkersUnfit", metav1.ConditionTrue, "ServiceUnreachable"), condition("Ready", metav1.ConditionFalse, "ServiceUnreachable"),
+				condition("JobServersReachable", metav1.ConditionFalse, "NoneAnswers"),
+				condition("Ready", metav1.ConditionFalse, "NoneAnswers"),
+				condition("WorkersUnfit", metav1.ConditionTrue, "ServiceUnreachable"),
+				condition("Ready", metav1.ConditionFalse, "ServiceUnreachable"),
 			},
 			want: []string{"critical JobServersReachable NoneAnswers", "critical WorkersUnfit ServiceUnreachable"},
 		},
 		"growth that is held back": {
-			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "PodsNotStarting"), condition("ScalingLimited", metav1.ConditionTrue, "PodsBlocked")},
-			want:       []string{"critical Ready PodsNotStarting", "warning ScalingLimited PodsBlocked"},
+			conditions: []metav1.Condition{
+				condition("Ready", metav1.ConditionFalse, "PodsNotStarting"),
+				condition("ScalingLimited", metav1.ConditionTrue, "PodsBlocked"),
+			},
+			want: []string{"critical Ready PodsNotStarting", "warning ScalingLimited PodsBlocked"},
 		},
 		"writes that fail": {
-			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Retrying")}, want: []string{"critical Ready Retrying"},
+			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Retrying")},
+			want:       []string{"critical Ready Retrying"},
 		},
 		"pods that don't stop": {
 			conditions: []metav1.Condition{condition("TerminatingPodsTakeJobs", metav1.ConditionTrue, "NotStopping")},
 			want:       []string{"warning TerminatingPodsTakeJobs NotStopping"},
 		},
-		"a maximum that nobody waits at":    {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}},
-		"a maximum with a queue":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")}, queued: 1, want: []string{"warning ScalingLimited TooManyReplicas"}},
-		"the user's own minimum":            {conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooFewReplicas")}, queued: 1},
-		"a rollout":                         {conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Rollout")}},
-		"an unknown reason":                 {conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "News")}, want: []string{"critical Ready News"}},
-		"an unknown condition":              {conditions: []metav1.Condition{condition("Odd", metav1.ConditionTrue, "News")}},
-		"stalled for an unknown reason":     {conditions: []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "News")}, want: []string{"critical Stalled News"}},
-		"not polled yet is not yet trouble": {conditions: []metav1.Condition{condition("JobServersReachable", metav1.ConditionUnknown, "NotYetPolled"), condition("ScalingActive", metav1.ConditionFalse, "NotYetPolled")}},
+		"a maximum that nobody waits at": {
+			conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")},
+		},
+		"a maximum with a queue": {
+			conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooManyReplicas")},
+			queued:     1, want: []string{"warning ScalingLimited TooManyReplicas"},
+		},
+		"the user's own minimum": {
+			conditions: []metav1.Condition{condition("ScalingLimited", metav1.ConditionTrue, "TooFewReplicas")},
+			queued:     1,
+		},
+		"a rollout": {
+			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "Rollout")},
+		},
+		"an unknown reason": {
+			conditions: []metav1.Condition{condition("Ready", metav1.ConditionFalse, "News")},
+			want:       []string{"critical Ready News"},
+		},
+		"an unknown condition": {
+			conditions: []metav1.Condition{condition("Odd", metav1.ConditionTrue, "News")},
+		},
+		"stalled for an unknown reason": {
+			conditions: []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "News")},
+			want:       []string{"critical Stalled News"},
+		},
+		"not polled yet is not yet trouble": {
+			conditions: []metav1.Condition{
+				condition("JobServersReachable", metav1.ConditionUnknown, "NotYetPolled"),
+				condition("ScalingActive", metav1.ConditionFalse, "NotYetPolled"),
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -87,16 +123,26 @@ func TestNew(t *testing.T) {
 	condition := func(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: status, Reason: reason}
 	}
-	stalled, ready := condition("Stalled", metav1.ConditionTrue, "InvalidTLS"), condition("Ready", metav1.ConditionFalse, "InvalidTLS")
+	stalled, ready := condition(
+		"Stalled", metav1.ConditionTrue, "InvalidTLS",
+	), condition("Ready", metav1.ConditionFalse, "InvalidTLS")
 	tests := map[string]struct {
 		before, after []metav1.Condition
 		want          []string
 	}{
-		"a new problem, once":      {nil, []metav1.Condition{ready, stalled}, []string{"InvalidTLS"}},
-		"the same problem":         {[]metav1.Condition{ready, stalled}, []metav1.Condition{ready, stalled}, nil},
-		"another reason":           {[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "TargetTaken")}, []string{"TargetTaken"}},
-		"fixed":                    {[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionFalse, "AsExpected")}, nil},
-		"a user's wish is no news": {nil, []metav1.Condition{condition("ScalingActive", metav1.ConditionFalse, "Paused")}, nil},
+		"a new problem, once": {nil, []metav1.Condition{ready, stalled}, []string{"InvalidTLS"}},
+		"the same problem":    {[]metav1.Condition{ready, stalled}, []metav1.Condition{ready, stalled}, nil},
+		"another reason": {
+			[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "TargetTaken")},
+			[]string{"TargetTaken"},
+		},
+		"fixed": {
+			[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionFalse, "AsExpected")},
+			nil,
+		},
+		"a user's wish is no news": {
+			nil, []metav1.Condition{condition("ScalingActive", metav1.ConditionFalse, "Paused")}, nil,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +158,8 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// Every entry belongs to a condition that can be unhealthy, has a title, and its commands name the pool.
+// Every entry belongs to a condition that can be unhealthy, has a title, and its commands name the
+// pool.
 func TestAdvice(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}
@@ -124,7 +171,11 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("%v: needs a title and something to try", k)
 		}
 		for _, line := range fill(a.try, pool) {
-			if strings.Contains(line, "POOL") || strings.Contains(line, "NAMESPACE") || strings.HasPrefix(line, "kubectl") && !strings.Contains(line, "-n jobs") && !strings.Contains(line, " -A ") {
+			if strings.Contains(line, "POOL") || strings.Contains(
+				line, "NAMESPACE",
+			) || strings.HasPrefix(
+				line, "kubectl",
+			) && !strings.Contains(line, "-n jobs") && !strings.Contains(line, " -A ") {
 				t.Errorf("%v: %q", k, line)
 			}
 		}
@@ -135,7 +186,9 @@ func TestAdvice(t *testing.T) {
 func TestAdviceOfRetrying(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}
-	pool.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Retrying", Message: "forbidden"}}
+	pool.Status.Conditions = []metav1.Condition{
+		{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Retrying", Message: "forbidden"},
+	}
 	worst, ok := Worst(pool)
 	if !ok || worst.Title == "forbidden" || worst.Why != "forbidden" || len(worst.Try) < 2 {
 		t.Errorf("%+v, %v", worst, ok)

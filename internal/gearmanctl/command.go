@@ -53,7 +53,9 @@ func newCommand(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools on this machine:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
+	root.AddGroup(
+		&cobra.Group{ID: "pools", Title: "Pools on this machine:"}, &cobra.Group{ID: "servers", Title: "Job servers:"},
+	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, command := range commands {
 			command.GroupID = group

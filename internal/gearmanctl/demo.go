@@ -22,7 +22,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
-// demoPool is the demo's pool. Each job says that it has started, takes 0.3 s, and reverses its line.
+// demoPool is the demo's pool. Each job says that it has started, takes 0.3 s, and reverses its
+// line.
 const demoPool = `apiVersion: gearman.dev/v1alpha1
 kind: GearmanWorkerPool
 metadata:
@@ -109,7 +110,10 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "A job server listens on %s, and a pool has no workers yet. %d jobs of 0.3 s come in three waves.\n\n", server.Addr(), o.jobs)
+	fmt.Fprintf(
+		out, "A job server listens on %s, and a pool has no workers yet. %d jobs of 0.3 s come in three waves.\n\n",
+		server.Addr(), o.jobs,
+	)
 	fmt.Fprintf(out, "%6s %8s %8s %8s %10s\n", "TIME", "QUEUED", "RUNNING", "WORKERS", "COMPLETED")
 	err = d.play(ctx)
 	err = errors.Join(err, stop())
@@ -158,7 +162,8 @@ func (d *demoRun) start(ctx context.Context, dir, manifest string) (stop func() 
 	}, nil
 }
 
-// play submits the jobs and shows what happens, until all jobs have ended and all workers have left.
+// play submits the jobs and shows what happens, until all jobs have ended and all workers have
+// left.
 func (d *demoRun) play(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { d.submit(ctx, &jobs) })
@@ -174,7 +179,9 @@ func (d *demoRun) play(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			<-ended
-			return fmt.Errorf("the demo was interrupted after %s: %w", time.Since(d.began).Round(time.Second), ctx.Err())
+			return fmt.Errorf(
+				"the demo was interrupted after %s: %w", time.Since(d.began).Round(time.Second), ctx.Err(),
+			)
 		case <-ended:
 			ended, over = nil, true
 		case <-tick.C:
@@ -288,7 +295,8 @@ func (d *demoRun) report() error {
 			return err
 		}
 		fmt.Fprintf(d.out, "RESULT {\"build_s\":%.1f,\"jobs\":%d,\"jobs_completed\":%d,\"jobs_lost\":%d,\"peak_processes\":%d,\"final_processes\":%d,\"wait_p99_s\":%.2f,\"total_s\":%.1f}\n",
-			d.o.build.Seconds(), d.o.jobs, d.done, d.o.jobs-d.done, d.peak, len(final.Workers), p99, (d.o.build + time.Since(d.began)).Seconds())
+			d.o.build.Seconds(), d.o.jobs, d.done, d.o.jobs-d.done, d.peak, len(final.Workers), p99, (d.o.build +
+				time.Since(d.began)).Seconds())
 	}
 	return errors.Join(d.failed...)
 }

@@ -41,7 +41,9 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s = %v, want a figure", key, result[key])
 		}
 	}
-	if !strings.Contains(out.String(), "kind: GearmanWorkerPool") || !strings.Contains(out.String(), "gearmanctl up pool.yaml") {
+	if !strings.Contains(
+		out.String(), "kind: GearmanWorkerPool",
+	) || !strings.Contains(out.String(), "gearmanctl up pool.yaml") {
 		t.Errorf("the YAML or what to do next is missing in\n%s", out.String())
 	}
 }
@@ -49,13 +51,16 @@ func TestDemo(t *testing.T) {
 func TestDemoRefusals(t *testing.T) {
 	t.Parallel()
 	var out logBuffer
-	if err := demo(t.Context(), &out, &demoOptions{jobs: 0, timeout: time.Second}); err == nil || !strings.Contains(err.Error(), "--jobs must be") {
+	if err := demo(
+		t.Context(), &out, &demoOptions{jobs: 0, timeout: time.Second},
+	); err == nil || !strings.Contains(err.Error(), "--jobs must be") {
 		t.Errorf("error = %v, want one about --jobs", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	o := demoOptions{
-		jobs: 3, timeout: time.Minute, fleet: local.Options{Program: os.Args[0], ProgramEnv: []string{"GEARMANCTL_TEST=1"}},
+		jobs: 3, timeout: time.Minute,
+		fleet: local.Options{Program: os.Args[0], ProgramEnv: []string{"GEARMANCTL_TEST=1"}},
 	}
 	if err := demo(ctx, &out, &o); err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("error = %v, want one that says that it was interrupted", err)

@@ -17,11 +17,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
 )
 
-// Every call of gearmanctl in the docs is one that it understands: its command, flags and number of arguments.
+// Every call of gearmanctl in the docs is one that it understands: its command, flags and number of
+// arguments.
 func TestCallsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	var files []string
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/howto/*.md", "examples/*.md", "examples/*/README.md"} {
+	for _, pattern := range []string{
+		"README.md", "docs/*.md", "docs/howto/*.md", "examples/*.md", "examples/*/README.md",
+	} {
 		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +82,8 @@ func parse(t *testing.T, words []string) {
 	}
 }
 
-// The compose file names files that are there, flags that gearmanctl has, and a time to stop in which workers can finish.
+// The compose file names files that are there, flags that gearmanctl has, and a time to stop in
+// which workers can finish.
 func TestComposeExample(t *testing.T) {
 	t.Parallel()
 	const dir = "../../examples/compose"
@@ -150,7 +154,8 @@ func TestComposeExample(t *testing.T) {
 	}
 }
 
-// The unit calls gearmanctl with flags that it has, and gives workers the time to finish that a pool has by default.
+// The unit calls gearmanctl with flags that it has, and gives workers the time to finish that a
+// pool has by default.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../examples/systemd/gearmanctl.service")
@@ -170,7 +175,9 @@ func TestSystemdUnit(t *testing.T) {
 		}
 		stop = int32(n)
 	}
-	if drain := policy.DrainSeconds(&v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}); stop < drain+15 {
+	if drain := policy.DrainSeconds(
+		&v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}},
+	); stop < drain+15 {
 		t.Errorf("TimeoutStopSec is %d, but workers may take %d s to stop", stop, drain)
 	}
 }

@@ -11,7 +11,10 @@ func TestImport(t *testing.T) {
 	t.Parallel()
 	config := "[program:mailer]\ncommand=/usr/bin/gearman -w -f mail -- /app/mail\n"
 	var out, errs bytes.Buffer
-	status := Main([]string{"import", "-", "--server", "jobs:4730", "--image", "example.com/mailer"}, strings.NewReader(config), &out, &errs)
+	status := Main(
+		[]string{"import", "-", "--server", "jobs:4730", "--image", "example.com/mailer"}, strings.NewReader(config),
+		&out, &errs,
+	)
 	if status != 0 || !strings.Contains(out.String(), "kind: GearmanWorkerPool") {
 		t.Errorf("exit status %d, %s%s", status, out.String(), errs.String())
 	}

@@ -87,8 +87,12 @@ It can play outages: write one of these words to its standard input ("heal" ends
 	flags.DurationVar(&o.after, "after", 0, "time until the outage begins")
 	flags.DurationVar(&o.lasts, "for", 10*time.Second, "how long the outage lasts")
 	// The flags exist: they were defined above.
-	_ = cmd.RegisterFlagCompletionFunc("outage", cobra.FixedCompletions(slices.Sorted(maps.Keys(outages)), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("dialect", cobra.FixedCompletions(slices.Sorted(maps.Keys(dialects)), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		"outage", cobra.FixedCompletions(slices.Sorted(maps.Keys(outages)), cobra.ShellCompDirectiveNoFileComp),
+	)
+	_ = cmd.RegisterFlagCompletionFunc(
+		"dialect", cobra.FixedCompletions(slices.Sorted(maps.Keys(dialects)), cobra.ShellCompDirectiveNoFileComp),
+	)
 	return cmd
 }
 
@@ -97,7 +101,9 @@ func (o *serveOptions) check() error {
 		return fmt.Errorf("--dialect must be gearmand, gearmand2 or perl, not %q", o.dialect)
 	}
 	if _, ok := outages[o.fault]; !ok && o.fault != "" {
-		return fmt.Errorf("--outage must be one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(outages)), ", "), o.fault)
+		return fmt.Errorf(
+			"--outage must be one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(outages)), ", "), o.fault,
+		)
 	}
 	if o.after < 0 || o.lasts <= 0 {
 		return errors.New("--after must not be negative, and --for must be greater than 0")
@@ -114,9 +120,15 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	server := gearmantest.NewServer(gearmantest.WithListener(l), gearmantest.WithDialect(dialects[o.dialect]), gearmantest.WithHandlePrefix("H:gearmanctl"))
+	server := gearmantest.NewServer(
+		gearmantest.WithListener(l), gearmantest.WithDialect(dialects[o.dialect]),
+		gearmantest.WithHandlePrefix("H:gearmanctl"),
+	)
 	defer server.Close()
-	fmt.Fprintf(s.out, "A job server for development listens on %s. It keeps nothing: its jobs are gone when it ends.\n", server.Addr())
+	fmt.Fprintf(
+		s.out, "A job server for development listens on %s. It keeps nothing: its jobs are gone when it ends.\n",
+		server.Addr(),
+	)
 
 	words := make(chan string)
 	go readWords(ctx, s.in, words) // ends with ctx or the input; a blocked read ends with the process

@@ -56,7 +56,9 @@ func startServe(t *testing.T, args ...string) *served {
 
 func (s *served) ask(t *testing.T) error {
 	t.Helper()
-	conn, err := admin.Dial(t.Context(), s.addr, admin.Options{Timeout: 2 * time.Second, ConnectTimeout: 2 * time.Second})
+	conn, err := admin.Dial(
+		t.Context(), s.addr, admin.Options{Timeout: 2 * time.Second, ConnectTimeout: 2 * time.Second},
+	)
 	if err != nil {
 		return err
 	}

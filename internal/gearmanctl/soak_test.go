@@ -82,8 +82,8 @@ func (s *soak) work(n int, until time.Time) {
 	}
 }
 
-// A fleet that is killed again and again, with jobs running, loses none, interrupts none, runs none twice and leaves no process
-// behind. `make soak-up` runs this for longer.
+// A fleet that is killed again and again, with jobs running, loses none, interrupts none, runs none
+// twice and leaves no process behind. `make soak-up` runs this for longer.
 func TestSoakUp(t *testing.T) {
 	t.Parallel()
 	minutes, _ := strconv.Atoi(os.Getenv("SOAK_UP_MINUTES")) // unset: a short one

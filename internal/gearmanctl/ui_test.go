@@ -47,7 +47,8 @@ func read(t *testing.T, url string) string {
 	return string(body)
 }
 
-// The page shows what waits at job servers, which of them is down, and runs a job where that is allowed.
+// The page shows what waits at job servers, which of them is down, and runs a job where that is
+// allowed.
 func TestUI(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer()
@@ -82,10 +83,14 @@ func TestUI(t *testing.T) {
 
 	page := startUI(t, "--server", server.Addr(), "--server", "127.0.0.1:1", "--ui-actions")
 	await(t, "the function", func() bool { return strings.Contains(read(t, page), "forgotten") })
-	if body := read(t, page+"servers"); !strings.Contains(body, server.Addr()) || !strings.Contains(body, "Unreachable") {
+	if body := read(t, page+"servers"); !strings.Contains(
+		body, server.Addr(),
+	) || !strings.Contains(body, "Unreachable") {
 		t.Errorf("the job servers are not shown:\n%s", body)
 	}
-	response, err := http.PostForm(page+"try", url.Values{"function": {"upper"}, "workload": {"hello"}, "confirm": {"yes"}})
+	response, err := http.PostForm(
+		page+"try", url.Values{"function": {"upper"}, "workload": {"hello"}, "confirm": {"yes"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

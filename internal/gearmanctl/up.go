@@ -56,16 +56,25 @@ dies, its workers finish their jobs and leave.`,
 
 func (o *upOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.fleet.StateDir, "state-dir", local.DefaultStateDir(), "directory that tells which workers still run and who owns a pool")
-	flags.StringVar(&o.fleet.SecretsDir, "secrets-dir", "", "directory that stands for Secrets and ConfigMaps: DIR/OBJECT/KEY")
+	flags.StringVar(
+		&o.fleet.StateDir, "state-dir", local.DefaultStateDir(),
+		"directory that tells which workers still run and who owns a pool",
+	)
+	flags.StringVar(
+		&o.fleet.SecretsDir, "secrets-dir", "", "directory that stands for Secrets and ConfigMaps: DIR/OBJECT/KEY",
+	)
 	flags.StringVar(&o.fleet.User, "user", "", "user that runs the workers; empty: the one that runs this command")
-	flags.StringVar(&o.listen, "listen", "", "address for /metrics, /healthz and /pools, as in 127.0.0.1:9090; empty: off")
+	flags.StringVar(
+		&o.listen, "listen", "", "address for /metrics, /healthz and /pools, as in 127.0.0.1:9090; empty: off",
+	)
 	flags.StringVar(&o.ui, "ui", "", "serve a page about the pools, at "+cli.DefaultPage+" or --ui=ADDRESS")
 	flags.Lookup("ui").NoOptDefVal = cli.DefaultPage
 	cli.AddActionsFlag(cmd, &o.uiActions)
 	flags.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	// The flag exists: it was defined above.
-	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		"log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp),
+	)
 }
 
 func (o *upOptions) logger(w io.Writer) (*slog.Logger, error) {
@@ -127,7 +136,8 @@ func up(ctx context.Context, s streams, o *upOptions) error {
 	return fleet.Run(ctx, reload, now)
 }
 
-// watchSignals turns SIGHUP into reload, and signals after ctx has ended into now. The returned function ends it.
+// watchSignals turns SIGHUP into reload, and signals after ctx has ended into now. The returned
+// function ends it.
 func watchSignals(ctx context.Context, reload, now chan<- struct{}) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)

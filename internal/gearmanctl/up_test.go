@@ -119,7 +119,8 @@ spec:
   scaling: {pollSeconds: 1}
 `
 
-// up is killed while a job runs: its worker finishes the job and leaves. The next one counts that worker until then and works on.
+// up is killed while a job runs: its worker finishes the job and leaves. The next one counts that
+// worker until then and works on.
 func TestUpIsKilled(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer()

@@ -52,10 +52,15 @@ FILE may be - for standard input.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&format, "format", "", "format of the file: gearmanmanager or supervisor (found out from the file by default)")
+	flags.StringVar(
+		&format, "format", "", "format of the file: gearmanmanager or supervisor (found out from the file by default)",
+	)
 	flags.StringVar(&o.Image, "image", "", "image of the pools")
 	flags.StringSliceVar(&o.Servers, "server", nil, "job servers of the pools, instead of those in the file")
-	flags.StringSliceVar(&o.Functions, "function", nil, "function that the file doesn't name: FUNCTION for GearmanManager, PROGRAM=FUNCTION for supervisord")
+	flags.StringSliceVar(
+		&o.Functions, "function", nil,
+		"function that the file doesn't name: FUNCTION for GearmanManager, PROGRAM=FUNCTION for supervisord",
+	)
 	flags.BoolVar(&o.PEAR, "pear", false, "GearmanManager's workers are classes Net_Gearman_Job_*")
 	flags.BoolVar(&noDirectory, "no-worker-dir", false, "don't look for worker files in GearmanManager's worker_dir")
 	return cmd
@@ -68,8 +73,8 @@ func readFile(stdin io.Reader, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// workerFiles returns the functions that GearmanManager would find in its worker directories, as far as they are on this machine. Like
-// GearmanManager it takes them from the names of the files.
+// workerFiles returns the functions that GearmanManager would find in its worker directories, as
+// far as they are on this machine. Like GearmanManager it takes them from the names of the files.
 func workerFiles(data []byte, file string) []string {
 	if format, err := detect(data); err != nil || format != GearmanManager {
 		return nil

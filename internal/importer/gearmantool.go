@@ -64,7 +64,10 @@ func (g *gearmanTool) option(letter byte, value string) {
 	case 'p':
 		g.port = value
 	case 'c':
-		g.lost = append(g.lost, fmt.Sprintf("-c %s. A pod goes on after so many jobs; each job has a process of its own anyway.", value))
+		g.lost = append(
+			g.lost,
+			fmt.Sprintf("-c %s. A pod goes on after so many jobs; each job has a process of its own anyway.", value),
+		)
 	case 't':
 		g.lost = append(g.lost, fmt.Sprintf("-t %s. The runtime waits for a job for as long as it takes.", value))
 	}
@@ -98,7 +101,8 @@ func (g *gearmanTool) fill(p *pool, o Options) {
 	}
 	p.spec.Runtime = &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: g.command}}
 	if g.lines {
-		p.spec.Env = append(p.spec.Env, corev1.EnvVar{Name: "GEARMAN_WORKER_STREAM_OUTPUT", Value: "true"}) // -n sends each line at once
+		// -n sends each line at once
+		p.spec.Env = append(p.spec.Env, corev1.EnvVar{Name: "GEARMAN_WORKER_STREAM_OUTPUT", Value: "true"})
 	}
 	p.lost = append(p.lost, g.lost...)
 }

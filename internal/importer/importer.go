@@ -30,10 +30,11 @@ type Options struct {
 	Image string
 	// Servers replace those in the file.
 	Servers []string
-	// Functions are those whose names the file doesn't tell: of GearmanManager all in its worker directory, of a
-	// supervisord program those after its name, as in "mailer=send_mail".
+	// Functions are those whose names the file doesn't tell: of GearmanManager all in its worker
+	// directory, of a supervisord program those after its name, as in "mailer=send_mail".
 	Functions []string
-	// PEAR says that GearmanManager's workers are classes Net_Gearman_Job_*, rather than plain functions and classes.
+	// PEAR says that GearmanManager's workers are classes Net_Gearman_Job_*, rather than plain
+	// functions and classes.
 	PEAR bool
 }
 
@@ -144,7 +145,10 @@ func detect(data []byte) (Format, error) {
 	case regexp.MustCompile(`(?mi)^\s*\[GearmanManager\]`).MatchString(text):
 		return GearmanManager, nil
 	}
-	return "", fmt.Errorf("it has neither a section [GearmanManager] nor a section [program:NAME]: name its format, %s or %s", GearmanManager, Supervisor)
+	return "", fmt.Errorf(
+		"it has neither a section [GearmanManager] nor a section [program:NAME]: name its format, %s or %s",
+		GearmanManager, Supervisor,
+	)
 }
 
 func functionsOf(p *pool) []string {
@@ -175,8 +179,8 @@ func checkFunction(name string) error {
 	return nil
 }
 
-// setServers sets the job servers: those of the options, else those of the file. An address that means the machine itself means the
-// pod itself in a cluster, and is replaced.
+// setServers sets the job servers: those of the options, else those of the file. An address that
+// means the machine itself means the pod itself in a cluster, and is replaced.
 func (p *pool) setServers(fromFile, fromOptions []string) {
 	var servers []string
 	for _, server := range fromFile {

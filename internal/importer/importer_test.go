@@ -14,7 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// golden are the files of testdata, each with what it becomes beside it. UPDATE_GOLDEN=1 writes the latter.
+// golden are the files of testdata, each with what it becomes beside it. UPDATE_GOLDEN=1 writes the
+// latter.
 func golden(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -100,7 +101,9 @@ func checkPools(t *testing.T, out []byte, pools int) {
 		t.Errorf("%d pools, want %d", len(names), pools)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "#") && len(line) > 101 && strings.Contains(line[2:], " ") && len(strings.Fields(line)) > 3 {
+		if strings.HasPrefix(line, "#") && len(line) > 101 && strings.Contains(line[2:], " ") && len(
+			strings.Fields(line),
+		) > 3 {
 			t.Errorf("a comment of %d columns: %s", len(line)-1, line)
 		}
 	}
@@ -113,34 +116,54 @@ func TestErrors(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"empty":                     {"\n", Options{}, "f: the file is empty"},
-		"PHP":                       {"<?php\n$gearman_config = [];", Options{}, "json_encode($gearman_config)"},
-		"neither":                   {"[a]\nb=1", Options{}, "neither a section [GearmanManager] nor a section [program:NAME]"},
-		"another format":            {"[a]\nb=1", Options{Format: "upstart"}, `must be gearmanmanager or supervisor, not "upstart"`},
-		"no INI":                    {"[GearmanManager]\nnonsense", Options{}, "no INI file"},
-		"no JSON":                   {"{\"a\": ", Options{}, "no JSON"},
-		"a list":                    {"{\"a\": [1]}", Options{}, "a must be an object"},
-		"an object within":          {"{\"a\": {\"b\": {\"c\": 1}}}", Options{}, "a.b must be a value or a list"},
-		"not a number":              {"[GearmanManager]\ncount=many\n[f]", Options{}, `[GearmanManager] count must be a whole number, not "many"`},
-		"negative":                  {"[GearmanManager]\n[f]\ncount=-1", Options{}, "[f] count must be a whole number"},
-		"a number of a function":    {"[GearmanManager]\n[f]\ndedicated_count=x", Options{}, "[f] dedicated_count must"},
-		"a number for all":          {"[GearmanManager]\ndedicated_count=x\n[f]", Options{}, "dedicated_count must"},
-		"a lifetime":                {"[GearmanManager]\nmax_worker_lifetime=1h\n[f]", Options{}, "max_worker_lifetime must"},
-		"runs":                      {"[GearmanManager]\nmax_runs_per_worker=x\n[f]\ncount=2", Options{}, "max_runs_per_worker must"},
-		"a wait":                    {"[GearmanManager]\ngraceful_shutdown_wait_time=x\n[f]", Options{}, "graceful_shutdown_wait_time must"},
-		"dedicated to nobody":       {"[GearmanManager]\n[f]\ndedicated_only=1", Options{}, "dedicated_only without dedicated_count"},
+		"empty": {"\n", Options{}, "f: the file is empty"},
+		"PHP":   {"<?php\n$gearman_config = [];", Options{}, "json_encode($gearman_config)"},
+		"neither": {
+			"[a]\nb=1", Options{}, "neither a section [GearmanManager] nor a section [program:NAME]",
+		},
+		"another format":   {"[a]\nb=1", Options{Format: "upstart"}, `must be gearmanmanager or supervisor, not "upstart"`},
+		"no INI":           {"[GearmanManager]\nnonsense", Options{}, "no INI file"},
+		"no JSON":          {"{\"a\": ", Options{}, "no JSON"},
+		"a list":           {"{\"a\": [1]}", Options{}, "a must be an object"},
+		"an object within": {"{\"a\": {\"b\": {\"c\": 1}}}", Options{}, "a.b must be a value or a list"},
+		"not a number":     {"[GearmanManager]\ncount=many\n[f]", Options{}, `[GearmanManager] count must be a whole number, not "many"`},
+		"negative":         {"[GearmanManager]\n[f]\ncount=-1", Options{}, "[f] count must be a whole number"},
+		"a number of a function": {
+			"[GearmanManager]\n[f]\ndedicated_count=x", Options{}, "[f] dedicated_count must",
+		},
+		"a number for all": {"[GearmanManager]\ndedicated_count=x\n[f]", Options{}, "dedicated_count must"},
+		"a lifetime": {
+			"[GearmanManager]\nmax_worker_lifetime=1h\n[f]", Options{}, "max_worker_lifetime must",
+		},
+		"runs": {
+			"[GearmanManager]\nmax_runs_per_worker=x\n[f]\ncount=2", Options{}, "max_runs_per_worker must",
+		},
+		"a wait": {
+			"[GearmanManager]\ngraceful_shutdown_wait_time=x\n[f]", Options{}, "graceful_shutdown_wait_time must",
+		},
+		"dedicated to nobody": {
+			"[GearmanManager]\n[f]\ndedicated_only=1", Options{}, "dedicated_only without dedicated_count",
+		},
 		"no function":               {"[GearmanManager]\ncount=3", Options{}, "names no function"},
 		"a function with a blank":   {"[GearmanManager]\n[a b]", Options{}, "can't be a Gearman function"},
 		"a key before all sections": {"a=1\n[GearmanManager]\n[f]", Options{}, "a stands before the first section"},
 		"no program":                {"[supervisord]\nnodaemon=true", Options{}, "no [program:NAME] section"},
 		"no command":                {"[program:a]\nnumprocs=2", Options{}, "[program:a] has no command"},
-		"an open quote":             {"[program:a]\ncommand=sh -c 'x", Options{}, "[program:a] command: a quote is not closed"},
-		"bad numprocs":              {"[program:a]\ncommand=a\nnumprocs=x", Options{}, "numprocs must"},
-		"bad stopwaitsecs":          {"[program:a]\ncommand=a\nstopwaitsecs=x", Options{}, "stopwaitsecs must"},
-		"bad environment":           {"[program:a]\ncommand=a\nenvironment=A", Options{}, "[program:a] environment: want KEY="},
-		"an open value":             {"[program:a]\ncommand=a\nenvironment=A=\"x", Options{}, "the value of A has no closing quote"},
-		"a function of no program":  {"[program:a]\ncommand=a", Options{Functions: []string{"b=f"}}, "there is no [program:b]"},
-		"a function without one":    {"[program:a]\ncommand=a", Options{Functions: []string{"f"}}, "PROGRAM=FUNCTION"},
+		"an open quote": {
+			"[program:a]\ncommand=sh -c 'x", Options{}, "[program:a] command: a quote is not closed",
+		},
+		"bad numprocs":     {"[program:a]\ncommand=a\nnumprocs=x", Options{}, "numprocs must"},
+		"bad stopwaitsecs": {"[program:a]\ncommand=a\nstopwaitsecs=x", Options{}, "stopwaitsecs must"},
+		"bad environment": {
+			"[program:a]\ncommand=a\nenvironment=A", Options{}, "[program:a] environment: want KEY=",
+		},
+		"an open value": {
+			"[program:a]\ncommand=a\nenvironment=A=\"x", Options{}, "the value of A has no closing quote",
+		},
+		"a function of no program": {
+			"[program:a]\ncommand=a", Options{Functions: []string{"b=f"}}, "there is no [program:b]",
+		},
+		"a function without one": {"[program:a]\ncommand=a", Options{Functions: []string{"f"}}, "PROGRAM=FUNCTION"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +237,9 @@ func TestCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out, "function: mail\n") || !strings.Contains(out, "function: resize\n") || strings.Contains(out, "draft") {
+	if !strings.Contains(out, "function: mail\n") || !strings.Contains(
+		out, "function: resize\n",
+	) || strings.Contains(out, "draft") {
 		t.Errorf("the worker directory's functions are missing:\n%s", out)
 	}
 	if want := "2 pools, 0 settings not carried over (see the comments).\n"; summary != want {
@@ -234,7 +259,9 @@ func TestCommand(t *testing.T) {
 
 // Whatever is read, the importer either refuses it or writes pools that decode strictly.
 func FuzzImport(f *testing.F) {
-	for _, pattern := range []string{"testdata/gearmanmanager/*.ini", "testdata/gearmanmanager/*.json", "testdata/supervisor/*.conf"} {
+	for _, pattern := range []string{
+		"testdata/gearmanmanager/*.ini", "testdata/gearmanmanager/*.json", "testdata/supervisor/*.conf",
+	} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)

@@ -23,7 +23,8 @@ type manager struct {
 	count, dedicated int32
 }
 
-// importManager makes a pool for each function that GearmanManager keeps processes for, and one for all the others.
+// importManager makes a pool for each function that GearmanManager keeps processes for, and one for
+// all the others.
 func importManager(data []byte, o Options) (*Result, error) {
 	m, err := readManager(data, o)
 	if err != nil {
@@ -44,7 +45,9 @@ func importManager(data []byte, o Options) (*Result, error) {
 		p := newPool(name, fmt.Sprintf("[%s] of %s", m.section(name).name, o.File))
 		p.setFunctions([]string{name})
 		p.say("GearmanManager kept %s for %s alone%s. The pool goes from 0 to %s as the queue needs; "+
-			"set minReplicas to keep some.", count(own, "process", "processes"), name, also(all), count(own+all, "pod", "pods"))
+			"set minReplicas to keep some.", count(
+			own, "process", "processes",
+		), name, also(all), count(own+all, "pod", "pods"))
 		p.spec.MaxReplicas = own + all
 		if err := m.fill(p, m.section(name)); err != nil {
 			return nil, err
@@ -55,7 +58,9 @@ func importManager(data []byte, o Options) (*Result, error) {
 		shared.setFunctions(sharedNames)
 		shared.spec.MaxReplicas = max(1, m.count)
 		shared.say("GearmanManager kept %s that served all these functions. The pool goes from 0 to %s as the queue needs; "+
-			"set minReplicas to keep some.", count(max(1, m.count), "process", "processes"), count(max(1, m.count), "pod", "pods"))
+			"set minReplicas to keep some.", count(
+			max(1, m.count), "process", "processes",
+		), count(max(1, m.count), "pod", "pods"))
 		if err := m.fill(shared, nil); err != nil {
 			return nil, err
 		}
@@ -65,7 +70,9 @@ func importManager(data []byte, o Options) (*Result, error) {
 		r.pools = append([]*pool{shared}, r.pools...)
 	}
 	if len(r.pools) == 0 {
-		return nil, errors.New("it names no function: list those in the worker directory with --functions, or let this command find the directory")
+		return nil, errors.New(
+			"it names no function: list those in the worker directory with --functions, or let this command find the directory",
+		)
 	}
 	return r, nil
 }
@@ -135,7 +142,8 @@ func (m *manager) section(name string) *section {
 	return s
 }
 
-// processes returns how many processes GearmanManager keeps for a function alone, and how many for it among all functions.
+// processes returns how many processes GearmanManager keeps for a function alone, and how many for
+// it among all functions.
 func (m *manager) processes(name string) (own, all int32, err error) {
 	s := m.section(name)
 	counted, err := s.number("count")
@@ -148,7 +156,9 @@ func (m *manager) processes(name string) (own, all int32, err error) {
 	}
 	if s.on("dedicated_only") {
 		if dedicated == 0 {
-			return 0, 0, fmt.Errorf("[%s] has dedicated_only without dedicated_count, which GearmanManager refuses too", name)
+			return 0, 0, fmt.Errorf(
+				"[%s] has dedicated_only without dedicated_count, which GearmanManager refuses too", name,
+			)
 		}
 		return dedicated, 0, nil
 	}
@@ -172,7 +182,9 @@ func (m *manager) fill(p *pool, s *section) error {
 	relative := slices.ContainsFunc(dirs, func(d string) bool { return !strings.HasPrefix(d, "/") })
 	switch {
 	case relative:
-		p.on["runtime"] = fmt.Sprintf("worker_dir was %s: set --path to where your image has it", strings.Join(dirs, ", "))
+		p.on["runtime"] = fmt.Sprintf(
+			"worker_dir was %s: set --path to where your image has it", strings.Join(dirs, ", "),
+		)
 	case len(dirs) > 0:
 		dir = strings.Join(dirs, ",")
 	}
@@ -187,7 +199,8 @@ func (m *manager) fill(p *pool, s *section) error {
 	p.spec.Concurrency = 1
 	p.spec.Runtime = &v1alpha1.RuntimeSpec{
 		Stream: &v1alpha1.StreamRuntime{Command: command},
-		// As in GearmanManager, where the job server gives the job of a process that died to another one.
+		// As in GearmanManager, where the job server gives the job of a process that died to
+		// another one.
 		OnCrash: v1alpha1.CrashRequeue,
 	}
 	if err := m.limits(p); err != nil {
@@ -265,7 +278,10 @@ func (m *manager) loseOfFunction(p *pool, s *section) {
 		loseTimeout(p, s)
 	}
 	if s.get("priority") != "" {
-		p.lose("priority=%s of %s. Each pool follows its own queue; give what is urgent a pool of its own.", s.get("priority"), s.name)
+		p.lose(
+			"priority=%s of %s. Each pool follows its own queue; give what is urgent a pool of its own.",
+			s.get("priority"), s.name,
+		)
 	}
 	for _, key := range s.rest() {
 		p.lose("%s=%s of %s: this setting is not known here.", key, s.get(key), s.name)

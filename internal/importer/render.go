@@ -85,7 +85,8 @@ func (p *pool) specNode() (*yaml.Node, error) {
 	return node, nil
 }
 
-// templateJSON is a pod template without the fields that Kubernetes' types write even if they are empty.
+// templateJSON is a pod template without the fields that Kubernetes' types write even if they are
+// empty.
 func templateJSON(template corev1.PodTemplateSpec) ([]byte, error) {
 	data, err := json.Marshal(template)
 	if err != nil {

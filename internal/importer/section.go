@@ -81,8 +81,9 @@ func (s *section) rest() []string {
 	return slices.DeleteFunc(slices.Clone(s.keys), func(key string) bool { return s.asked[key] })
 }
 
-// readINI reads a file's sections in order. A comment after a value begins with a semicolon; in Python's dialect, supervisord's, only
-// with a blank before it, and values go on in lines that are indented.
+// readINI reads a file's sections in order. A comment after a value begins with a semicolon; in
+// Python's dialect, supervisord's, only with a blank before it, and values go on in lines that are
+// indented.
 func readINI(data []byte, python bool) ([]*section, error) {
 	file, err := ini.LoadSources(ini.LoadOptions{
 		AllowShadows:               true, // key[] = a, again and again

@@ -36,7 +36,9 @@ func importSupervisor(data []byte, o Options) (*Result, error) {
 			delete(functions, name)
 			r.pools = append(r.pools, p)
 		case "group":
-			r.notes = append(r.notes, fmt.Sprintf("[%s]: pools have no groups; label them instead, as in metadata.labels.", s.name))
+			r.notes = append(
+				r.notes, fmt.Sprintf("[%s]: pools have no groups; label them instead, as in metadata.labels.", s.name),
+			)
 		case "include":
 			r.notes = append(r.notes, "[include] files="+s.get("files")+": import each of these files too.")
 		case "eventlistener", "fcgi-program":
@@ -138,7 +140,8 @@ func surroundings(p *pool, s *section, name string) error {
 	}
 	s.asked["autorestart"] = true
 	ignored := []string{ // a pod has its own way for each of these
-		"process_name", "numprocs_start", "priority", "startsecs", "startretries", "exitcodes", "stopasgroup", "killasgroup", "redirect_stderr",
+		"process_name", "numprocs_start", "priority", "startsecs", "startretries", "exitcodes", "stopasgroup",
+		"killasgroup", "redirect_stderr",
 	}
 	for _, key := range s.keys {
 		if slices.Contains(ignored, key) || strings.HasPrefix(key, "stdout_") || strings.HasPrefix(key, "stderr_") {

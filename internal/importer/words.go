@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// splitWords splits a command line as Python's shlex does for supervisord: quotes and backslashes count, nothing else of a shell.
+// splitWords splits a command line as Python's shlex does for supervisord: quotes and backslashes
+// count, nothing else of a shell.
 func splitWords(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

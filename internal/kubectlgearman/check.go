@@ -34,7 +34,9 @@ last is asked from this machine, through port-forwards for names of the cluster,
 			if err != nil {
 				return err
 			}
-			checks := serverChecks{api: api, reach: func(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress) error {
+			checks := serverChecks{api: api, reach: func(
+				ctx context.Context, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress,
+			) error {
 				return c.reachServer(ctx, api, pool, server)
 			}}
 			var failed error
@@ -59,7 +61,8 @@ last is asked from this machine, through port-forwards for names of the cluster,
 	return cmd
 }
 
-// checkFiles checks the pools of all files and writes a line for each valid one. The error has a line for each problem.
+// checkFiles checks the pools of all files and writes a line for each valid one. The error has a
+// line for each problem.
 func checkFiles(out io.Writer, files []string) ([]v1alpha1.GearmanWorkerPool, error) {
 	var pools []v1alpha1.GearmanWorkerPool
 	var errs []error

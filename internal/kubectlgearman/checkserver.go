@@ -83,7 +83,8 @@ func (s *serverChecks) check(ctx context.Context, out io.Writer, pool *v1alpha1.
 	return bad
 }
 
-// accepted has the API server check the pool as it would a new one, or a change of the one that exists.
+// accepted has the API server check the pool as it would a new one, or a change of the one that
+// exists.
 func (s *serverChecks) accepted(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) error {
 	owner := client.FieldOwner("kubectl-gearman")
 	err := s.api.Create(ctx, pool.DeepCopy(), client.DryRunAll, owner)
@@ -98,13 +99,16 @@ func (s *serverChecks) accepted(ctx context.Context, pool *v1alpha1.GearmanWorke
 	return s.api.Update(ctx, &present, client.DryRunAll, owner)
 }
 
-// rights asks whether the user may do what the admission policy of the chart wants of people who write pools.
+// rights asks whether the user may do what the admission policy of the chart wants of people who
+// write pools.
 func (s *serverChecks) rights(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) []finding {
 	type right struct{ verb, group, resource, subresource, name string }
 	wanted := []right{{verb: "create", group: v1alpha1.SchemeGroupVersion.Group, resource: "gearmanworkerpools"}}
 	if ref := pool.Spec.TargetRef; ref != nil {
 		resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets"}[ref.Kind]
-		wanted = append(wanted, right{verb: "update", group: "apps", resource: resource, subresource: "scale", name: ref.Name})
+		wanted = append(
+			wanted, right{verb: "update", group: "apps", resource: resource, subresource: "scale", name: ref.Name},
+		)
 	} else {
 		wanted = append(wanted, right{verb: "create", resource: "pods"})
 	}
@@ -123,7 +127,8 @@ func (s *serverChecks) rights(ctx context.Context, pool *v1alpha1.GearmanWorkerP
 		}
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: pool.Namespace, Verb: w.verb, Group: w.group, Resource: w.resource, Subresource: w.subresource, Name: w.name,
+				Namespace: pool.Namespace, Verb: w.verb, Group: w.group, Resource: w.resource,
+				Subresource: w.subresource, Name: w.name,
 			},
 		}}
 		if err := s.api.Create(ctx, review); err != nil {
@@ -155,7 +160,13 @@ func tlsSecrets(spec *v1alpha1.GearmanWorkerPoolSpec) (all []neededSecret) {
 		all = append(all, neededSecret{name: ca.Name, use: "tls.caSecret", keys: []string{key}})
 	}
 	if name := spec.TLS.ClientCertificateSecret; name != "" {
-		all = append(all, neededSecret{name: name, use: "tls.clientCertificateSecret", keys: []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}})
+		all = append(
+			all,
+			neededSecret{
+				name: name, use: "tls.clientCertificateSecret",
+				keys: []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey},
+			},
+		)
 	}
 	return all
 }
@@ -166,7 +177,13 @@ func envSecrets(spec *v1alpha1.GearmanWorkerPoolSpec) (all []neededSecret) {
 	for i := range spec.Env {
 		if from := spec.Env[i].ValueFrom; from != nil && from.SecretKeyRef != nil {
 			ref := from.SecretKeyRef
-			all = append(all, neededSecret{name: ref.Name, use: "env " + spec.Env[i].Name, keys: []string{ref.Key}, optional: optional(ref.Optional)})
+			all = append(
+				all,
+				neededSecret{
+					name: ref.Name, use: "env " + spec.Env[i].Name, keys: []string{ref.Key},
+					optional: optional(ref.Optional),
+				},
+			)
 		}
 	}
 	for i := range spec.EnvFrom {
@@ -219,7 +236,9 @@ func (s *serverChecks) target(ctx context.Context, pool *v1alpha1.GearmanWorkerP
 }
 
 // reachServer asks each job server that a name in a pool's spec leads to for its version.
-func (c *plugin) reachServer(ctx context.Context, api client.Client, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress) error {
+func (c *plugin) reachServer(
+	ctx context.Context, api client.Client, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress,
+) error {
 	found, err := specEndpoints(ctx, api, pool.Namespace, server)
 	if err != nil {
 		return err

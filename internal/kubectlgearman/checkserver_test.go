@@ -33,7 +33,12 @@ func TestServerChecks(t *testing.T) {
 		return s
 	}
 	pool := func(mutate func(*v1alpha1.GearmanWorkerPoolSpec)) *v1alpha1.GearmanWorkerPool {
-		p := &v1alpha1.GearmanWorkerPool{ObjectMeta: meta("resize"), Spec: v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"a"}, Function: "resize", Image: "i"}}
+		p := &v1alpha1.GearmanWorkerPool{
+			ObjectMeta: meta("resize"),
+			Spec: v1alpha1.GearmanWorkerPoolSpec{
+				Servers: []v1alpha1.ServerAddress{"a"}, Function: "resize", Image: "i",
+			},
+		}
 		if mutate != nil {
 			mutate(&p.Spec)
 		}
@@ -49,16 +54,26 @@ func TestServerChecks(t *testing.T) {
 		silent  bool   // the job server does not answer
 		want    []string
 	}{
-		"all is well": {pool: pool(nil), want: []string{"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods", "ok " + asked}},
+		"all is well": {
+			pool: pool(nil),
+			want: []string{
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods",
+				"ok " + asked,
+			},
+		},
 		"a pool that exists": {
 			pool: pool(nil), objects: []client.Object{pool(nil)},
-			want: []string{"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods", "ok " + asked},
+			want: []string{
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods",
+				"ok " + asked,
+			},
 		},
 		"refused, without rights, with a silent job server": {
 			pool: pool(nil), refuse: "pods", invalid: true, silent: true,
 			want: []string{
 				"PROBLEM the API server accepts the pool: invalid", "ok you may create gearmanworkerpools",
-				"PROBLEM you may create pods: no: have an administrator grant it in namespace jobs", "PROBLEM " + asked + ": refused",
+				"PROBLEM you may create pods: no: have an administrator grant it in namespace jobs",
+				"PROBLEM " + asked + ": refused",
 			},
 		},
 		"TLS and Secrets": {
@@ -68,16 +83,23 @@ func TestServerChecks(t *testing.T) {
 					LocalObjectReference: corev1.LocalObjectReference{Name: "app"}, Key: "key",
 				}}}}
 				s.EnvFrom = []corev1.EnvFromSource{
-					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}}},
-					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "perhaps"}, Optional: new(true)}},
+					{SecretRef: &corev1.SecretEnvSource{
+						LocalObjectReference: corev1.LocalObjectReference{Name: "none"},
+					}},
+					{SecretRef: &corev1.SecretEnvSource{
+						LocalObjectReference: corev1.LocalObjectReference{Name: "perhaps"}, Optional: new(true),
+					}},
 				}
 			}),
 			objects: []client.Object{secret("ca", "ca.crt"), secret("client", "tls.crt"), secret("app", "key")},
 			want: []string{
-				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods", "ok you may get secrets ca", "ok you may get secrets client",
-				"ok Secret ca of tls.caSecret exists", "PROBLEM Secret client of tls.clientCertificateSecret exists: it has no key tls.key",
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may create pods",
+				"ok you may get secrets ca", "ok you may get secrets client",
+				"ok Secret ca of tls.caSecret exists",
+				"PROBLEM Secret client of tls.clientCertificateSecret exists: it has no key tls.key",
 				"ok Secret app of env KEY exists", `PROBLEM Secret none of envFrom exists: secrets "none" not found`,
-				"unknown " + asked + ": it speaks TLS with the pool's Secrets; try kubectl gearman version with --tls-ca, --tls-cert and --tls-key",
+				"unknown " + asked +
+					": it speaks TLS with the pool's Secrets; try kubectl gearman version with --tls-ca, --tls-cert and --tls-key",
 			},
 		},
 		"a target": {
@@ -86,7 +108,8 @@ func TestServerChecks(t *testing.T) {
 			}),
 			objects: []client.Object{&appsv1.Deployment{ObjectMeta: meta("legacy")}},
 			want: []string{
-				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may update deployments/scale legacy", "ok the Deployment legacy exists", "ok " + asked,
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools",
+				"ok you may update deployments/scale legacy", "ok the Deployment legacy exists", "ok " + asked,
 			},
 		},
 		"a target that is missing": {
@@ -94,19 +117,26 @@ func TestServerChecks(t *testing.T) {
 				s.Image, s.TargetRef = "", &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "legacy"}
 			}),
 			want: []string{
-				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may update statefulsets/scale legacy",
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools",
+				"ok you may update statefulsets/scale legacy",
 				`PROBLEM the StatefulSet legacy exists: statefulsets.apps "legacy" not found`, "ok " + asked,
 			},
 		},
 		"what the user may not read": {
 			pool: pool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
 				s.TargetRef = &v1alpha1.TargetRef{Kind: "Deployment", Name: "legacy"}
-				s.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "app"}}}}
+				s.EnvFrom = []corev1.EnvFromSource{
+					{SecretRef: &corev1.SecretEnvSource{
+						LocalObjectReference: corev1.LocalObjectReference{Name: "app"},
+					}},
+				}
 			}),
 			unread: true,
 			want: []string{
-				"ok the API server accepts the pool", "ok you may create gearmanworkerpools", "ok you may update deployments/scale legacy",
-				"unknown Secret app of envFrom exists: you may not read it", "unknown the Deployment legacy exists: you may not read it", "ok " + asked,
+				"ok the API server accepts the pool", "ok you may create gearmanworkerpools",
+				"ok you may update deployments/scale legacy",
+				"unknown Secret app of envFrom exists: you may not read it",
+				"unknown the Deployment legacy exists: you may not read it", "ok " + asked,
 			},
 		},
 	}
@@ -114,7 +144,9 @@ func TestServerChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := played(t, tt.objects...).WithInterceptorFuncs(interceptor.Funcs{
-				Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				Create: func(
+					ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption,
+				) error {
 					if review, ok := obj.(*authorizationv1.SelfSubjectAccessReview); ok {
 						review.Status.Allowed = review.Spec.ResourceAttributes.Resource != tt.refuse
 						return nil
@@ -124,14 +156,19 @@ func TestServerChecks(t *testing.T) {
 					}
 					return c.Create(ctx, obj, opts...)
 				},
-				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+				Get: func(
+					ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object,
+					opts ...client.GetOption,
+				) error {
 					if _, pool := obj.(*v1alpha1.GearmanWorkerPool); tt.unread && !pool {
 						return apierrors.NewForbidden(schema.GroupResource{}, key.Name, errors.New("no"))
 					}
 					return c.Get(ctx, key, obj, opts...)
 				},
 			}).Build()
-			checks := serverChecks{api: api, reach: func(context.Context, *v1alpha1.GearmanWorkerPool, v1alpha1.ServerAddress) error {
+			checks := serverChecks{api: api, reach: func(
+				context.Context, *v1alpha1.GearmanWorkerPool, v1alpha1.ServerAddress,
+			) error {
 				if tt.silent {
 					return errors.New("refused")
 				}
@@ -139,7 +176,9 @@ func TestServerChecks(t *testing.T) {
 			}}
 			var out bytes.Buffer
 			err := checks.check(t.Context(), &out, tt.pool)
-			if bad := strings.Contains(out.String(), "PROBLEM"); bad != errors.Is(err, errChecks) || !bad && err != nil {
+			if bad := strings.Contains(
+				out.String(), "PROBLEM",
+			); bad != errors.Is(err, errChecks) || !bad && err != nil {
 				t.Errorf("the error is %v with\n%s", err, out.String())
 			}
 			title, rest, _ := strings.Cut(out.String(), "\n")
@@ -182,7 +221,9 @@ func TestAskVersion(t *testing.T) {
 	}
 	// A pool never sends whoever checks it to this machine's own services.
 	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs"}}
-	if err := new(plugin).reachServer(t.Context(), played(t).Build(), p, v1alpha1.ServerAddress(srv.Addr())); err == nil || !strings.Contains(err.Error(), "not to send anybody to") {
+	if err := new(plugin).reachServer(
+		t.Context(), played(t).Build(), p, v1alpha1.ServerAddress(srv.Addr()),
+	); err == nil || !strings.Contains(err.Error(), "not to send anybody to") {
 		t.Error(err)
 	}
 }

@@ -52,7 +52,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	c.config.AddFlags(root.PersistentFlags())
 
 	servers := &cli.Commands{
-		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Results: cli.Results(streams.Out), Program: name, Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
+		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Results: cli.Results(streams.Out), Program: name,
+		Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
 	}
 	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
 	add := func(group string, commands ...*cobra.Command) {
@@ -62,12 +63,18 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 	}
 	add("pools", c.topCommand(), c.explainCommand(), c.historyCommand(), c.doctorCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(),
-		servers.UI(c.uiPools(name)), c.checkCommand(), c.renderCommand(), c.logsCommand(), c.reportCommand(), importer.NewCommand(), servers.Simulate())
-	add("servers", servers.Status(), servers.Jobs(), servers.Workers(), servers.Version(), servers.Submit(), servers.Cancel(), servers.Drop(), servers.Dead(), servers.Record())
+		servers.UI(
+			c.uiPools(name),
+		), c.checkCommand(), c.renderCommand(), c.logsCommand(), c.reportCommand(), importer.NewCommand(), servers.Simulate())
+	add(
+		"servers", servers.Status(), servers.Jobs(), servers.Workers(), servers.Version(), servers.Submit(),
+		servers.Cancel(), servers.Drop(), servers.Dead(), servers.Record(),
+	)
 	return root
 }
 
-// quiet keeps controller-runtime from complaining that nobody has set a logger: what goes wrong is an error of the command.
+// quiet keeps controller-runtime from complaining that nobody has set a logger: what goes wrong is
+// an error of the command.
 var quiet = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 // connect calls f with what the flags select: a cluster, and the namespace to work in.

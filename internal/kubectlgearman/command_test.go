@@ -28,7 +28,9 @@ func TestWrongArguments(t *testing.T) {
 		"no server":         {[]string{"status"}, "requires at least 1 arg"},
 		"a kind":            {[]string{"status", "deploy/x"}, `"deploy/x" is no job server`},
 		"submit to nowhere": {[]string{"submit", "f"}, `required flag(s) "to"`},
-		"a sort order":      {[]string{"top", "--sort", "colour"}, "--sort must be one of name, problem, queued, replicas, running, wait"},
+		"a sort order": {
+			[]string{"top", "--sort", "colour"}, "--sort must be one of name, problem, queued, replicas, running, wait",
+		},
 		"a short interval":  {[]string{"top", "--interval", "1ms"}, "--interval must be at least"},
 		"negative replicas": {[]string{"scale", "p", "--replicas", "-1"}, "must not be negative"},
 		"no replicas":       {[]string{"scale", "p"}, `required flag(s) "replicas"`},

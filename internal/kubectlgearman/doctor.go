@@ -46,7 +46,9 @@ them. The exit status is 1 if a problem is critical.`,
 			return found.write(c.Out)
 		},
 	}
-	cmd.Flags().StringVar(&operatorNamespace, "operator-namespace", "", "namespace of the operator; if empty, all are searched")
+	cmd.Flags().StringVar(
+		&operatorNamespace, "operator-namespace", "", "namespace of the operator; if empty, all are searched",
+	)
 	return cmd
 }
 
@@ -60,7 +62,9 @@ type examination struct {
 func examine(ctx context.Context, api client.Reader, operatorNamespace string) (examination, error) {
 	var pods corev1.PodList
 	if err := api.List(ctx, &pods, client.InNamespace(operatorNamespace), operatorLabels); err != nil {
-		return examination{}, fmt.Errorf("list the operator's pods (name their namespace with --operator-namespace): %w", err)
+		return examination{}, fmt.Errorf(
+			"list the operator's pods (name their namespace with --operator-namespace): %w", err,
+		)
 	}
 	var pools v1alpha1.GearmanWorkerPoolList
 	if err := api.List(ctx, &pools); err != nil {
@@ -69,11 +73,14 @@ func examine(ctx context.Context, api client.Reader, operatorNamespace string) (
 	return examination{operator: pods.Items, leader: leaderOf(ctx, api, pods.Items), pools: pools.Items}, nil
 }
 
-// leaderOf is the operator's pod that holds the lease; empty if none does or the user may not read it.
+// leaderOf is the operator's pod that holds the lease; empty if none does or the user may not read
+// it.
 func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string {
 	for i := range pods {
 		var lease coordinationv1.Lease
-		if err := api.Get(ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease); err != nil || lease.Spec.HolderIdentity == nil {
+		if err := api.Get(
+			ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease,
+		); err != nil || lease.Spec.HolderIdentity == nil {
 			continue
 		}
 		// The identity is the pod's name, an underscore and a random part.
@@ -84,8 +91,8 @@ func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string 
 	return ""
 }
 
-// write reports on the operator, the job servers and the pools, in this order: a problem of one is often the cause of the
-// next one's.
+// write reports on the operator, the job servers and the pools, in this order: a problem of one is
+// often the cause of the next one's.
 func (e *examination) write(out io.Writer) error {
 	p := &printer{out: out}
 	critical := e.writeOperator(p)
@@ -137,7 +144,8 @@ func image(pod *corev1.Pod) string {
 	return pod.Spec.Containers[0].Image
 }
 
-// writeServers lists the job servers of all pools by the state that the operator saw them in, those that don't answer first.
+// writeServers lists the job servers of all pools by the state that the operator saw them in, those
+// that don't answer first.
 func (e *examination) writeServers(p *printer) {
 	pools := map[v1alpha1.ServerStatus]int{}
 	for i := range e.pools {
@@ -156,7 +164,9 @@ func (e *examination) writeServers(p *printer) {
 		return 0
 	}
 	servers := slices.SortedFunc(maps.Keys(pools), func(a, b v1alpha1.ServerStatus) int {
-		return cmp.Or(cmp.Compare(bad(a), bad(b)), strings.Compare(a.Address, b.Address), strings.Compare(a.State, b.State))
+		return cmp.Or(
+			cmp.Compare(bad(a), bad(b)), strings.Compare(a.Address, b.Address), strings.Compare(a.State, b.State),
+		)
 	})
 	table := cli.NewTable(p.out)
 	for _, s := range servers {

@@ -29,12 +29,16 @@ func TestDoctor(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: name},
 			Status: v1alpha1.GearmanWorkerPoolStatus{
 				Conditions: conditions,
-				Servers:    []v1alpha1.ServerStatus{{Address: "a:4730", State: "OK"}, {Address: "b:4730", State: "Refused"}},
+				Servers: []v1alpha1.ServerStatus{
+					{Address: "a:4730", State: "OK"}, {Address: "b:4730", State: "Refused"},
+				},
 			},
 		}
 	}
 	paused := metav1.Condition{Type: "ScalingActive", Status: metav1.ConditionFalse, Reason: "Paused"}
-	failing := metav1.Condition{Type: "JobsFailing", Status: metav1.ConditionTrue, Reason: "MostJobsFail", Message: "half fail"}
+	failing := metav1.Condition{
+		Type: "JobsFailing", Status: metav1.ConditionTrue, Reason: "MostJobsFail", Message: "half fail",
+	}
 	tests := map[string]struct {
 		found examination
 		want  string
@@ -98,7 +102,9 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 		return &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: name, Labels: operatorLabels},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Image: image}}},
-			Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+			Status: corev1.PodStatus{
+				Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+			},
 		}
 	}
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: leaseName}}
@@ -111,12 +117,17 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 	if err := found.write(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"operator-a: ready, i:1\n", "operator-b: ready, leader, i:2\n", "WARNING: the operator's pods run different images"} {
+	for _, want := range []string{
+		"operator-a: ready, i:1\n", "operator-b: ready, leader, i:2\n",
+		"WARNING: the operator's pods run different images",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
 		}
 	}
-	if found, err := examine(t.Context(), played(t, pod("operator-a", "i:1")).Build(), ""); err != nil || found.leader != "" {
+	if found, err := examine(
+		t.Context(), played(t, pod("operator-a", "i:1")).Build(), "",
+	); err != nil || found.leader != "" {
 		t.Errorf("without a lease: %q, %v", found.leader, err)
 	}
 }

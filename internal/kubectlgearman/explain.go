@@ -45,10 +45,15 @@ It reads the pool's status, which the operator writes on change and the queue's 
 			if err := api.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, &pool); err != nil {
 				return err
 			}
-			return writeExplanation(c.Out, explainOptions{format: format, numbers: numbers || format == "wide", now: time.Now()}, &pool)
+			return writeExplanation(
+				c.Out, explainOptions{format: format, numbers: numbers || format == "wide", now: time.Now()}, &pool,
+			)
 		},
 	}
-	cmd.Flags().BoolVar(&numbers, "numbers", false, "also show the numbers behind the decision, the job servers and all conditions (like -o wide)")
+	cmd.Flags().BoolVar(
+		&numbers, "numbers", false,
+		"also show the numbers behind the decision, the job servers and all conditions (like -o wide)",
+	)
 	cli.AddOutputFlag(cmd, &format)
 	return cmd
 }
@@ -109,7 +114,10 @@ var terms = []term{
 	{"keepMilliSlots", "slots are kept for that load", thousandths},
 	{"idleMilliSlots", "slots were idle during the whole idle window", thousandths},
 	{"jobMilliseconds", "mean job time (estimated until a job has completed)", milliseconds},
-	{"bootMilliseconds", "time from a pod's creation to its registration (estimated until a pod has started)", milliseconds},
+	{
+		"bootMilliseconds", "time from a pod's creation to its registration (estimated until a pod has started)",
+		milliseconds,
+	},
 	{"oldestWaitMilliseconds", "wait of the oldest queued job (estimated)", milliseconds},
 	{"targetWaitMilliseconds", "target wait", milliseconds},
 }
@@ -124,7 +132,9 @@ func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, 
 	p.line("Pool %s/%s serves %s on %s.", pool.Namespace, pool.Name,
 		cli.Printable(strings.Join(policy.Functions(&pool.Spec), ", ")), cli.Printable(servers(pool.Spec.Servers)))
 	if pool.Status.ObservedGeneration < pool.Generation {
-		p.line("The operator has not processed the latest change of the pool yet. What follows describes the state before it.")
+		p.line(
+			"The operator has not processed the latest change of the pool yet. What follows describes the state before it.",
+		)
 	}
 	p.problems(problems)
 	p.state(o, pool)
@@ -179,7 +189,10 @@ func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
 	}
 	row("Decision", "%s: %s", cli.Printable(status.Decision.Reason), cli.Printable(status.Decision.Message))
 	if status.LastScaleTime != nil {
-		row("Last scaled", "%s (%s ago)", status.LastScaleTime.UTC().Format(time.RFC3339), duration.HumanDuration(o.now.Sub(status.LastScaleTime.Time)))
+		row(
+			"Last scaled", "%s (%s ago)", status.LastScaleTime.UTC().Format(time.RFC3339),
+			duration.HumanDuration(o.now.Sub(status.LastScaleTime.Time)),
+		)
 	}
 	p.keep(table.Flush())
 }
@@ -204,7 +217,10 @@ func bounds(pool *v1alpha1.GearmanWorkerPool, now time.Time) string {
 	at := compiled.At(now)
 	text := fmt.Sprintf("%d to %d", at.MinReplicas, at.MaxReplicas)
 	if names := compiled.ActiveSchedules(now); len(names) > 0 {
-		text += fmt.Sprintf(" (schedule %s; the spec says %d to %d)", strings.Join(names, ", "), pool.Spec.MinReplicas, pool.Spec.MaxReplicas)
+		text += fmt.Sprintf(
+			" (schedule %s; the spec says %d to %d)", strings.Join(names, ", "), pool.Spec.MinReplicas,
+			pool.Spec.MaxReplicas,
+		)
 	}
 	return text
 }
@@ -269,7 +285,10 @@ func (p *printer) conditions(all []metav1.Condition) {
 	p.line("\nConditions:")
 	table := cli.NewTable(p.out)
 	for _, condition := range all {
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason, cli.Printable(condition.Message))
+		fmt.Fprintf(
+			table, "  %s\t%s\t%s\t%s\n", condition.Type, condition.Status, condition.Reason,
+			cli.Printable(condition.Message),
+		)
 	}
 	p.keep(table.Flush())
 }

@@ -18,14 +18,20 @@ func TestExplain(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 9, 5, 0, time.UTC)
 	decided := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "resize", Namespace: "jobs", Generation: 3},
-		Spec:       v1alpha1.GearmanWorkerPoolSpec{Function: "resize", Servers: []v1alpha1.ServerAddress{"gearmand", "other:4731"}, MaxReplicas: 50},
+		Spec: v1alpha1.GearmanWorkerPoolSpec{
+			Function: "resize", Servers: []v1alpha1.ServerAddress{"gearmand", "other:4731"}, MaxReplicas: 50,
+		},
 		Status: v1alpha1.GearmanWorkerPoolStatus{
 			ObservedGeneration: 3, Functions: "resize", Replicas: 4, ReadyReplicas: 3, DesiredReplicas: 7,
-			Queue:    v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
-			LastHour: &v1alpha1.OutcomeStatus{Completed: 990, Failed: 10, Requeued: 1, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36},
+			Queue: v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
+			LastHour: &v1alpha1.OutcomeStatus{
+				Completed: 990, Failed: 10, Requeued: 1, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36,
+			},
 			Decision: v1alpha1.DecisionStatus{
 				Reason: "TargetWait", Message: "queued jobs would start later than the target wait",
-				Terms: map[string]int64{"queued": 120, "missingMilliSlots": 2750, "jobMilliseconds": 1500, "futureTerm": 9},
+				Terms: map[string]int64{
+					"queued": 120, "missingMilliSlots": 2750, "jobMilliseconds": 1500, "futureTerm": 9,
+				},
 			},
 			Servers:    []v1alpha1.ServerStatus{{Address: "10.0.0.1:4730", State: "OK"}},
 			Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "AsExpected"}},
@@ -35,11 +41,19 @@ func TestExplain(t *testing.T) {
 	broken := decided.DeepCopy()
 	broken.Spec.Scaling = &v1alpha1.ScalingSpec{
 		Mode: v1alpha1.ModeDryRun, JobsPerReplica: new(int32(5)),
-		Schedules: []v1alpha1.Schedule{{Name: "night", Start: "0 3 * * *", DurationSeconds: 3600, MinReplicas: new(int32(2)), MaxReplicas: new(int32(8))}},
+		Schedules: []v1alpha1.Schedule{
+			{
+				Name: "night", Start: "0 3 * * *", DurationSeconds: 3600, MinReplicas: new(int32(2)),
+				MaxReplicas: new(int32(8)),
+			},
+		},
 	}
 	broken.Status.Conditions = []metav1.Condition{
 		{Type: "ScalingActive", Status: "False", Reason: "DryRun", Message: "scaling.mode is DryRun"},
-		{Type: "JobServersReachable", Status: "False", Reason: "SomeDoNotAnswer", Message: "10.0.0.2:4730: Refused\x1b[31m"},
+		{
+			Type: "JobServersReachable", Status: "False", Reason: "SomeDoNotAnswer",
+			Message: "10.0.0.2:4730: Refused\x1b[31m",
+		},
 	}
 	fresh := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Name: "new", Namespace: "jobs", Generation: 1}}
 	fresh.Spec.Function, fresh.Spec.Servers = "mail", []v1alpha1.ServerAddress{"gearmand"}

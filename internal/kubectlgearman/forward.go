@@ -15,7 +15,8 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// forward makes a port-forward from a free port of the loopback address to a pod. done ends it and waits for its goroutine.
+// forward makes a port-forward from a free port of the loopback address to a pod. done ends it and
+// waits for its goroutine.
 func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done func(), err error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
@@ -25,7 +26,9 @@ func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done fun
 	if err != nil {
 		return "", nil, err
 	}
-	url := clientset.CoreV1().RESTClient().Post().Resource("pods").Namespace(to.namespace).Name(to.pod).SubResource("portforward").URL()
+	url := clientset.CoreV1().RESTClient().Post().Resource("pods").Namespace(to.namespace).Name(to.pod).SubResource(
+		"portforward",
+	).URL()
 
 	// WebSockets first, as kubectl does, since some proxies know no SPDY.
 	transport, upgrader, err := spdy.RoundTripperFor(config)
@@ -42,7 +45,9 @@ func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done fun
 	})
 
 	stop, ready := make(chan struct{}), make(chan struct{})
-	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:" + strconv.Itoa(to.port)}, stop, ready, io.Discard, io.Discard)
+	forwarder, err := portforward.NewOnAddresses(
+		dialer, []string{"127.0.0.1"}, []string{"0:" + strconv.Itoa(to.port)}, stop, ready, io.Discard, io.Discard,
+	)
 	if err != nil {
 		return "", nil, err
 	}

@@ -57,7 +57,10 @@ func writeHistory(out io.Writer, pool string, events []eventsv1.Event, now time.
 	fmt.Fprintln(table, "AGE\tTYPE\tREASON\tMESSAGE")
 	for i := range events {
 		e := &events[i]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", duration.HumanDuration(now.Sub(lastSeen(e))), e.Type, cli.Printable(e.Reason), cli.Printable(e.Note))
+		fmt.Fprintf(
+			table, "%s\t%s\t%s\t%s\n", duration.HumanDuration(now.Sub(lastSeen(e))), e.Type, cli.Printable(e.Reason),
+			cli.Printable(e.Note),
+		)
 	}
 	return table.Flush()
 }

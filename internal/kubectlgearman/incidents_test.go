@@ -24,8 +24,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// incident is a pool in trouble. The law decides on it for an hour of equal samples, and the status is built from that and from
-// the facts, as in the operator.
+// incident is a pool in trouble. The law decides on it for an hour of equal samples, and the status
+// is built from that and from the facts, as in the operator.
 type incident struct {
 	name, heading string
 	title         string // of the problem that top and explain must name first
@@ -41,21 +41,25 @@ type incident struct {
 
 // scheduleTypo is the error of a schedule that can't be read, in the operator's words.
 func scheduleTypo() string {
-	_, err := policy.CompileSchedules([]v1alpha1.Schedule{{Name: "night", Start: "0 25 * * *", DurationSeconds: 3600, MinReplicas: new(int32(1))}})
+	_, err := policy.CompileSchedules([]v1alpha1.Schedule{
+		{Name: "night", Start: "0 25 * * *", DurationSeconds: 3600, MinReplicas: new(int32(1))},
+	})
 	return err.Error()
 }
 
 var incidents = []incident{
 	{
-		name: "mail", heading: "The job server is down", title: "No job server answers. The number of pods stays as it is.", queued: 40, running: 2, ready: 2,
+		name: "mail", heading: "The job server is down",
+		title: "No job server answers. The number of pods stays as it is.", queued: 40, running: 2, ready: 2,
 		sample: func(s *scaling.Sample) { s.Partial, s.Answering, s.Silent, s.NoAnswer = true, 0, 1, 10*time.Minute },
 		facts: func(f *poolstatus.Facts) {
 			f.View.Sample.Partial, f.View.Sample.Servers[0].State, f.View.Sample.Servers[0].Fresh = true, backlog.StateRefused, false
 		},
 	},
 	{
-		name: "thumbs", heading: "An image can't be pulled", title: "The pool's pods don't start.", queued: 120, broken: 2,
-		facts: func(f *poolstatus.Facts) { f.Trouble, f.NoWorker, f.HeldBack = workload.TroubleImage, true, true },
+		name: "thumbs", heading: "An image can't be pulled", title: "The pool's pods don't start.", queued: 120,
+		broken: 2,
+		facts:  func(f *poolstatus.Facts) { f.Trouble, f.NoWorker, f.HeldBack = workload.TroubleImage, true, true },
 	},
 	{
 		name: "resize", heading: "All jobs fail", title: "Jobs fail.", queued: 3, running: 2, ready: 2, completes: true,
@@ -65,7 +69,8 @@ var incidents = []incident{
 		},
 	},
 	{
-		name: "export", heading: "A quota refuses the pods", title: "The API server refuses the pool's pods.", queued: 60, running: 1, ready: 1, completes: true,
+		name: "export", heading: "A quota refuses the pods", title: "The API server refuses the pool's pods.",
+		queued: 60, running: 1, ready: 1, completes: true,
 		facts: func(f *poolstatus.Facts) {
 			f.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, GoesOn: true, Message: `pods "export-5d8f7c9b4-" is forbidden: exceeded quota: team, requested: cpu=1, used: cpu=8, limited: cpu=8`}
 		},
@@ -75,11 +80,15 @@ var incidents = []incident{
 		spec: func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Scaling = &v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused} },
 	},
 	{
-		name: "index", heading: "Somebody else changes the replicas", title: "Somebody else keeps changing the replicas, so the operator paused scaling.", queued: 8, running: 1, ready: 1, completes: true,
+		name: "index", heading: "Somebody else changes the replicas",
+		title: "Somebody else keeps changing the replicas, so the operator paused scaling.", queued: 8, running: 1,
+		ready: 1, completes: true,
 		facts: func(f *poolstatus.Facts) { f.Contested = true },
 	},
 	{
-		name: "video", heading: "Telemetry is late", title: "Fewer pods would do, but it is not known which can be removed without cutting off a job.", running: 1, ready: 6,
+		name: "video", heading: "Telemetry is late",
+		title: "Fewer pods would do, but it is not known which can be removed without cutting off a job.", running: 1,
+		ready: 6,
 		sample: func(s *scaling.Sample) {
 			for i := range s.Pods {
 				s.Pods[i].Telemetry = false
@@ -88,16 +97,19 @@ var incidents = []incident{
 		facts: func(f *poolstatus.Facts) { f.Removal = scaling.Removal{Blocked: true, Reason: scaling.RemovalUnknown} },
 	},
 	{
-		name: "parse", heading: "A job crashes every worker that runs it", title: "Jobs run, but none has completed for a long time.", queued: 5, running: 3, ready: 3, crashes: true,
+		name: "parse", heading: "A job crashes every worker that runs it",
+		title: "Jobs run, but none has completed for a long time.", queued: 5, running: 3, ready: 3, crashes: true,
 	},
 	{
-		name: "report", heading: "A typo in a schedule", title: "A schedule or scaling.behavior is invalid.", running: 1, ready: 1, completes: true,
+		name: "report", heading: "A typo in a schedule", title: "A schedule or scaling.behavior is invalid.",
+		running: 1, ready: 1, completes: true,
 		facts: func(f *poolstatus.Facts) {
 			f.Stall = poolstatus.Stall{Reason: poolstatus.ReasonInvalidScaling, GoesOn: true, Message: scheduleTypo()}
 		},
 	},
 	{
-		name: "notify", heading: "The target wait is below the start time", title: "Pods take longer to start than a job should wait.", running: 1, ready: 2, completes: true,
+		name: "notify", heading: "The target wait is below the start time",
+		title: "Pods take longer to start than a job should wait.", running: 1, ready: 2, completes: true,
 		spec: func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Scaling = &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(5))}
 		},
@@ -110,7 +122,8 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 	t.Helper()
 	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: i.name, Generation: 1}}
 	pool.Spec = v1alpha1.GearmanWorkerPoolSpec{
-		Servers: []v1alpha1.ServerAddress{"gearmand.jobs.svc:4730"}, Function: v1alpha1.FunctionName(i.name), Image: "example.com/" + i.name, MaxReplicas: 10, Concurrency: 1,
+		Servers: []v1alpha1.ServerAddress{"gearmand.jobs.svc:4730"}, Function: v1alpha1.FunctionName(i.name),
+		Image: "example.com/" + i.name, MaxReplicas: 10, Concurrency: 1,
 	}
 	if i.spec != nil {
 		i.spec(&pool.Spec)
@@ -122,7 +135,9 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 	begin := now.Add(-time.Hour)
 	in := scaling.Sample{
 		Answering: 1, Replicas: int32(i.ready + i.broken),
-		Functions: []scaling.FunctionSample{{Name: i.name, Total: i.queued + i.running, Running: i.running, Busy: i.running, Runnable: true}},
+		Functions: []scaling.FunctionSample{
+			{Name: i.name, Total: i.queued + i.running, Running: i.running, Busy: i.running, Runnable: true},
+		},
 	}
 	for n := range i.ready + i.broken {
 		p := scaling.PodSample{Name: fmt.Sprint(n), Created: begin.Add(-time.Hour), Broken: n >= i.ready}
@@ -151,7 +166,8 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 	sample := backlog.Sample{
 		Functions: []backlog.FunctionSample{{Name: i.name, Queued: i.queued, Running: i.running}},
 		Servers: []backlog.ServerSample{{
-			Address: "gearmand.jobs.svc:4730", Resolved: netip.MustParseAddrPort("10.96.0.7:4730"), State: backlog.StateOK, Fresh: true, LastGood: now,
+			Address: "gearmand.jobs.svc:4730", Resolved: netip.MustParseAddrPort("10.96.0.7:4730"),
+			State: backlog.StateOK, Fresh: true, LastGood: now,
 		}},
 	}
 	f := &poolstatus.Facts{
@@ -167,8 +183,8 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 	return pool
 }
 
-// One look at top and explain names what is wrong and what to try, for each of ten incidents. docs/incidents.md shows what they print;
-// UPDATE_GOLDEN=1 writes it anew.
+// One look at top and explain names what is wrong and what to try, for each of ten incidents.
+// docs/incidents.md shows what they print; UPDATE_GOLDEN=1 writes it anew.
 func TestIncidents(t *testing.T) {
 	t.Parallel()
 	const page = "../../docs/incidents.md"
@@ -185,7 +201,10 @@ func TestIncidents(t *testing.T) {
 		fmt.Fprintf(&explained, "\n## %s\n\n```console\n$ kubectl gearman explain %s -n jobs\n%s```\n", incidents[i].heading, pool.Name, trimmed(out.String()))
 		first := regexp.MustCompile(`(?m)^(?:CRITICAL|WARNING|INFO): (.*)$`).FindStringSubmatch(out.String())
 		if first == nil || first[1] != incidents[i].title || !strings.Contains(out.String(), "  Try: ") {
-			t.Errorf("%s: explain begins with the problem %q, want %q and what to try:\n%s", incidents[i].heading, first, incidents[i].title, out.String())
+			t.Errorf(
+				"%s: explain begins with the problem %q, want %q and what to try:\n%s", incidents[i].heading, first,
+				incidents[i].title, out.String(),
+			)
 		}
 	}
 	well := incident{name: "well", running: 1, ready: 1, completes: true}
@@ -200,7 +219,9 @@ func TestIncidents(t *testing.T) {
 	}
 	for i := range incidents {
 		if !regexp.MustCompile(`(?m)^jobs +` + incidents[i].name + ` .*: ` + regexp.QuoteMeta(incidents[i].title) + ` *$`).MatchString(table.String()) {
-			t.Errorf("%s: top does not name the problem %q:\n%s", incidents[i].heading, incidents[i].title, table.String())
+			t.Errorf(
+				"%s: top does not name the problem %q:\n%s", incidents[i].heading, incidents[i].title, table.String(),
+			)
 		}
 	}
 

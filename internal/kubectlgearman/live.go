@@ -27,9 +27,11 @@ const (
 // rows returns the pools of a namespace, of all if it is empty.
 type rows func(ctx context.Context) ([]poolrow.Row, error)
 
-// rowSource returns where top gets its rows: from the operator if its namespace is given and it answers, else from the pools'
-// status. done ends the port-forward.
-func (c *plugin) rowSource(ctx context.Context, api client.Client, operatorNamespace, namespace string) (source rows, done func()) {
+// rowSource returns where top gets its rows: from the operator if its namespace is given and it
+// answers, else from the pools' status. done ends the port-forward.
+func (c *plugin) rowSource(
+	ctx context.Context, api client.Client, operatorNamespace, namespace string,
+) (source rows, done func()) {
 	source = func(ctx context.Context) ([]poolrow.Row, error) { return listRows(ctx, api, namespace) }
 	if operatorNamespace == "" {
 		return source, func() {}
@@ -44,12 +46,16 @@ func (c *plugin) rowSource(ctx context.Context, api client.Client, operatorNames
 		if err != nil {
 			return source(ctx)
 		}
-		return slices.DeleteFunc(all, func(r poolrow.Row) bool { return namespace != "" && r.Namespace != namespace }), nil
+		return slices.DeleteFunc(
+			all, func(r poolrow.Row) bool { return namespace != "" && r.Namespace != namespace },
+		), nil
 	}, done
 }
 
 // operatorRows finds the operator's leader and returns how to ask it.
-func (c *plugin) operatorRows(ctx context.Context, api client.Client, namespace string) (live rows, done func(), err error) {
+func (c *plugin) operatorRows(
+	ctx context.Context, api client.Client, namespace string,
+) (live rows, done func(), err error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
 		return nil, nil, err
@@ -83,7 +89,8 @@ func (c *plugin) operatorRows(ctx context.Context, api client.Client, namespace 
 	return nil, nil, failed
 }
 
-// metricsPort is the port at which a pod of the operator serves metrics, and whether by HTTPS; 0 if there is none.
+// metricsPort is the port at which a pod of the operator serves metrics, and whether by HTTPS; 0 if
+// there is none.
 func metricsPort(pod *corev1.Pod) (port int, secure bool) {
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
@@ -102,19 +109,21 @@ type asker struct {
 	url    string
 }
 
-// newAsker makes an asker that authenticates with the token of a configuration. A client certificate is of no use: the operator
-// knows tokens only.
+// newAsker makes an asker that authenticates with the token of a configuration. A client
+// certificate is of no use: the operator knows tokens only.
 func newAsker(config *rest.Config, addr string, secure bool) (*asker, error) {
 	if !secure {
 		return &asker{client: &http.Client{Timeout: operatorTimeout}, url: "http://" + addr + "/pools"}, nil
 	}
-	if config.BearerToken == "" && config.BearerTokenFile == "" && config.ExecProvider == nil && config.AuthProvider == nil {
+	if config.BearerToken == "" && config.BearerTokenFile == "" && config.ExecProvider == nil &&
+		config.AuthProvider == nil {
 		return nil, errors.New("your kubeconfig has no token, which the operator needs to know you")
 	}
 	to := rest.AnonymousClientConfig(config)
 	to.BearerToken, to.BearerTokenFile, to.ExecProvider, to.AuthProvider = config.BearerToken, config.BearerTokenFile, config.ExecProvider, config.AuthProvider
 	to.Host, to.Proxy, to.Dial, to.Timeout = "https://"+addr, nil, nil, operatorTimeout
-	// The way leads through the API server to that very pod; its certificate is of its own making and names no address.
+	// The way leads through the API server to that very pod; its certificate is of its own making
+	// and names no address.
 	to.TLSClientConfig = rest.TLSClientConfig{Insecure: true}
 	httpClient, err := rest.HTTPClientFor(to)
 	if err != nil {
@@ -136,7 +145,9 @@ func (a *asker) rows(ctx context.Context) ([]poolrow.Row, error) {
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusForbidden, http.StatusUnauthorized:
-		return nil, errors.New("you may not get the operator's path /pools: have an administrator bind you to its ClusterRole for metrics")
+		return nil, errors.New(
+			"you may not get the operator's path /pools: have an administrator bind you to its ClusterRole for metrics",
+		)
 	default:
 		return nil, fmt.Errorf("it answers %s", response.Status)
 	}

@@ -35,7 +35,9 @@ func TestAsker(t *testing.T) {
 		}
 	}))
 	defer operator.Close()
-	for token, want := range map[string]string{"good": "", "bad": "you may not get", "odd": "read its answer", "standby": "503", "": "has no token"} {
+	for token, want := range map[string]string{
+		"good": "", "bad": "you may not get", "odd": "read its answer", "standby": "503", "": "has no token",
+	} {
 		config := &rest.Config{Host: "https://api.example.com", BearerToken: token}
 		a, err := newAsker(config, operator.Listener.Addr().String(), true)
 		if err == nil {

@@ -86,7 +86,9 @@ func podsOf(ctx context.Context, api client.Reader, key client.ObjectKey) ([]cor
 		return nil, err
 	}
 	var pods corev1.PodList
-	if err := api.List(ctx, &pods, client.InNamespace(key.Namespace), client.MatchingLabelsSelector{Selector: matches}); err != nil {
+	if err := api.List(
+		ctx, &pods, client.InNamespace(key.Namespace), client.MatchingLabelsSelector{Selector: matches},
+	); err != nil {
 		return nil, fmt.Errorf("list the pods of pool %s: %w", pool.Name, err)
 	}
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
@@ -114,7 +116,10 @@ func workerOf(pod *corev1.Pod) string {
 }
 
 // writeLogs copies the pods' logs line by line, those of several pods at the same time.
-func writeLogs(ctx context.Context, out io.Writer, pool string, pods []corev1.Pod, open func(context.Context, *corev1.Pod) (io.ReadCloser, error)) error {
+func writeLogs(
+	ctx context.Context, out io.Writer, pool string, pods []corev1.Pod,
+	open func(context.Context, *corev1.Pod) (io.ReadCloser, error),
+) error {
 	if len(pods) == 0 {
 		return fmt.Errorf("pool %s has no pods: kubectl gearman explain %s says why", pool, pool)
 	}

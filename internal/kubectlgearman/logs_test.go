@@ -51,8 +51,12 @@ func TestPodsOf(t *testing.T) {
 	}
 	legacy := &v1alpha1.TargetRef{Kind: "Deployment", Name: "legacy"}
 	api := played(t, pool("own", "", nil), pool("target", "app=legacy", legacy), pool("new", "", legacy),
-		at("own-1", v1alpha1.LabelPool, "own", 1), at("own-2", v1alpha1.LabelPool, "own", 2), at("legacy-1", "app", "legacy", 1)).Build()
-	for name, want := range map[string][]string{"own": {"own-2", "own-1"}, "target": {"legacy-1"}, "new": nil, "none": nil} {
+		at(
+			"own-1", v1alpha1.LabelPool, "own", 1,
+		), at("own-2", v1alpha1.LabelPool, "own", 2), at("legacy-1", "app", "legacy", 1)).Build()
+	for name, want := range map[string][]string{
+		"own": {"own-2", "own-1"}, "target": {"legacy-1"}, "new": nil, "none": nil,
+	} {
 		pods, err := podsOf(t.Context(), api, client.ObjectKey{Namespace: "jobs", Name: name})
 		var got []string
 		for i := range pods {
@@ -84,12 +88,19 @@ func TestWriteLogs(t *testing.T) {
 		return io.NopCloser(strings.NewReader("job failed \x1b[2J\nof " + workerOf(p))), nil
 	}
 	var out bytes.Buffer
-	err := writeLogs(t.Context(), cli.Sanitized(&out), "resize", []corev1.Pod{pod("a", "proxy", "worker"), pod("b", "app", "proxy"), pod("cut"), pod("starts")}, open)
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "pod starts: broken") || !strings.Contains(err.Error(), "log of pod cut: broken") {
+	err := writeLogs(
+		t.Context(), cli.Sanitized(&out), "resize",
+		[]corev1.Pod{pod("a", "proxy", "worker"), pod("b", "app", "proxy"), pod("cut"), pod("starts")}, open,
+	)
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "pod starts: broken") || !strings.Contains(
+		err.Error(), "log of pod cut: broken",
+	) {
 		t.Error(err)
 	}
 	got := slices.Sorted(strings.Lines(out.String()))
-	want := []string{"a: job failed \\u001b[2J\n", "a: of worker\n", "b: job failed \\u001b[2J\n", "b: of app\n", "cut: one\n"}
+	want := []string{
+		"a: job failed \\u001b[2J\n", "a: of worker\n", "b: job failed \\u001b[2J\n", "b: of app\n", "cut: one\n",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -99,10 +110,14 @@ func TestWriteLogs(t *testing.T) {
 		many = append(many, pod(fmt.Sprint(i)))
 	}
 	out.Reset()
-	if err := writeLogs(t.Context(), &out, "resize", many, open); err != nil || strings.Count(out.String(), ": of ") != maxLogStreams {
+	if err := writeLogs(
+		t.Context(), &out, "resize", many, open,
+	); err != nil || strings.Count(out.String(), ": of ") != maxLogStreams {
 		t.Errorf("%v, logs of %d pods", err, strings.Count(out.String(), ": of "))
 	}
-	if err := writeLogs(t.Context(), &out, "resize", nil, open); err == nil || !strings.Contains(err.Error(), "explain resize") {
+	if err := writeLogs(
+		t.Context(), &out, "resize", nil, open,
+	); err == nil || !strings.Contains(err.Error(), "explain resize") {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -6,4 +6,6 @@ import "sigs.k8s.io/controller-runtime/pkg/client"
 const leaseName = "gearman-operator"
 
 // operatorLabels are the labels that the chart and config/ give to the operator's pods.
-var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager"}
+var operatorLabels = client.MatchingLabels{
+	"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager",
+}

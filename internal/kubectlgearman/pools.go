@@ -61,7 +61,9 @@ first, within the pool's drainSeconds.`,
 }
 
 // setMode changes a pool's scaling.mode, and nothing else but the number that goes with Manual.
-func (c *plugin) setMode(cmd *cobra.Command, name string, mode v1alpha1.ScalingMode, replicas *int32, done string) error {
+func (c *plugin) setMode(
+	cmd *cobra.Command, name string, mode v1alpha1.ScalingMode, replicas *int32, done string,
+) error {
 	api, namespace, err := c.client()
 	if err != nil {
 		return err
@@ -74,7 +76,9 @@ func (c *plugin) setMode(cmd *cobra.Command, name string, mode v1alpha1.ScalingM
 	}
 	pool := &v1alpha1.GearmanWorkerPool{}
 	pool.Name, pool.Namespace = name, namespace
-	if err := api.Patch(cmd.Context(), pool, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("kubectl-gearman")); err != nil {
+	if err := api.Patch(
+		cmd.Context(), pool, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("kubectl-gearman"),
+	); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(c.Out, "gearmanworkerpool.gearman.dev/%s %s\n", name, done)

@@ -25,7 +25,9 @@ func TestPools(t *testing.T) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	environment := &envtest.Environment{
+		CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true,
+	}
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +61,9 @@ func TestPools(t *testing.T) {
 	pool := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "resize", Namespace: "default"},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
-			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "resize:1", Concurrency: 1, MaxReplicas: 5,
-			Scaling: &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(7))},
+			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "resize:1", Concurrency: 1,
+			MaxReplicas: 5,
+			Scaling:     &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(7))},
 		},
 	}
 	if err := api.Create(t.Context(), pool); err != nil {
@@ -73,8 +76,14 @@ func TestPools(t *testing.T) {
 		out  string
 		want v1alpha1.ScalingSpec
 	}{
-		{[]string{"scale", "resize", "--replicas", "3"}, "scaled to 3", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(3))}},
-		{[]string{"scale", "resize", "--replicas", "0"}, "scaled to 0", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))}},
+		{
+			[]string{"scale", "resize", "--replicas", "3"}, "scaled to 3",
+			v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(3))},
+		},
+		{
+			[]string{"scale", "resize", "--replicas", "0"}, "scaled to 0",
+			v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))},
+		},
 		{[]string{"pause", "resize"}, "paused", v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused}},
 		{[]string{"resume", "resize"}, "resumed", v1alpha1.ScalingSpec{Mode: v1alpha1.ModeAuto}},
 	}
@@ -99,7 +108,9 @@ func TestPools(t *testing.T) {
 	if err != nil || !strings.Contains(out, "Pool default/resize") {
 		t.Errorf("explain: %v\n%s", err, out)
 	}
-	out, _, err = run(t, "", "__complete", "explain", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig), "")
+	out, _, err = run(
+		t, "", "__complete", "explain", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig), "",
+	)
 	if err != nil || !strings.HasPrefix(out, "resize\n") {
 		t.Errorf("completion: %v\n%s", err, out)
 	}
@@ -109,7 +120,8 @@ func TestPools(t *testing.T) {
 	}
 	checkPage(t, api, "--kubeconfig", kubeconfig, "--cache-dir", filepath.Dir(kubeconfig))
 	for name, args := range map[string][]string{
-		"pause of no pool": {"pause", "gone"}, "explain of no pool": {"explain", "gone"}, "status of no pool": {"status", "pool/gone"},
+		"pause of no pool": {"pause", "gone"}, "explain of no pool": {"explain", "gone"},
+		"status of no pool":    {"status", "pool/gone"},
 		"status of no Service": {"status", "svc/gone"},
 	} {
 		if _, err := plugin(args...); err == nil {

@@ -7,8 +7,9 @@ import (
 
 const redacted = "REDACTED"
 
-// redact takes out of an object, as JSON has it, what may hold a secret: values of environment variables and headers, arguments
-// of commands, annotations, data of ConfigMaps and Secrets, users and queries of URLs. It changes the object.
+// redact takes out of an object, as JSON has it, what may hold a secret: values of environment
+// variables and headers, arguments of commands, annotations, data of ConfigMaps and Secrets, users
+// and queries of URLs. It changes the object.
 func redact(node any) any {
 	switch node := node.(type) {
 	case map[string]any:

@@ -34,7 +34,10 @@ spec.replicas is left out: the operator sets it by the queue.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "YAML file with pools; may be repeated")
-	cmd.Flags().StringVar(&image, "runtime-image", "gearman-operator:"+version.Version, "the operator's image, from which pods take the worker runtime")
+	cmd.Flags().StringVar(
+		&image, "runtime-image", "gearman-operator:"+version.Version,
+		"the operator's image, from which pods take the worker runtime",
+	)
 	// The flag exists: it was defined above.
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
@@ -46,7 +49,10 @@ func render(out io.Writer, pools []v1alpha1.GearmanWorkerPool, image string) err
 	for i := range pools {
 		pool := &pools[i]
 		if ref := pool.Spec.TargetRef; ref != nil {
-			if _, err := fmt.Fprintf(out, "---\n# Pool %s has no Deployment of its own: it scales the %s %s.\n", pool.Name, ref.Kind, ref.Name); err != nil {
+			if _, err := fmt.Fprintf(
+				out, "---\n# Pool %s has no Deployment of its own: it scales the %s %s.\n", pool.Name, ref.Kind,
+				ref.Name,
+			); err != nil {
 				return err
 			}
 			continue

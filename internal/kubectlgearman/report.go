@@ -56,14 +56,18 @@ What you may not read is left out, and the report says so.`,
 			}
 			r := reporter{api: api, namespace: namespace, operatorNamespace: operatorNamespace, now: time.Now()}
 			r.log = func(ctx context.Context, pod *corev1.Pod) (io.ReadCloser, error) {
-				return clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{TailLines: new(int64(reportLogLines))}).Stream(ctx)
+				return clientset.CoreV1().Pods(pod.Namespace).GetLogs(
+					pod.Name, &corev1.PodLogOptions{TailLines: new(int64(reportLogLines))},
+				).Stream(ctx)
 			}
 			return c.writeReport(cmd.Context(), &r, file)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "output-file", "o", "", "file to write; if empty, the report is printed")
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")
-	cmd.Flags().StringVar(&operatorNamespace, "operator-namespace", "", "namespace of the operator; if empty, all are searched")
+	cmd.Flags().StringVar(
+		&operatorNamespace, "operator-namespace", "", "namespace of the operator; if empty, all are searched",
+	)
 	return cmd
 }
 
@@ -202,7 +206,10 @@ func (r *reporter) events(ctx context.Context, p *printer) {
 	}
 	for i := range events.Items {
 		if e := &events.Items[i]; e.Regarding.Kind == poolKind {
-			p.line("- {at: %s, pool: %s/%s, type: %s, reason: %s, note: %q}", lastSeen(e).UTC().Format(time.RFC3339), e.Namespace, e.Regarding.Name, e.Type, e.Reason, e.Note)
+			p.line(
+				"- {at: %s, pool: %s/%s, type: %s, reason: %s, note: %q}", lastSeen(e).UTC().Format(time.RFC3339),
+				e.Namespace, e.Regarding.Name, e.Type, e.Reason, e.Note,
+			)
 		}
 	}
 }

@@ -27,21 +27,40 @@ import (
 func reported(t *testing.T) []client.Object {
 	t.Helper()
 	pool := &v1alpha1.GearmanWorkerPool{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize", Annotations: map[string]string{"last-applied": "hunter2"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "jobs", Name: "resize", Annotations: map[string]string{"last-applied": "hunter2"},
+		},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
-			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "example.com/resize", Command: []string{"resize", "hunter2"}, Args: []string{"--key=hunter2"},
-			Env:         []corev1.EnvVar{{Name: "PASSWORD", Value: "hunter2"}},
-			Runtime:     &v1alpha1.RuntimeSpec{HTTP: &v1alpha1.HTTPRuntime{URL: "http://u:hunter2@127.0.0.1:8080/run?key=hunter2"}},
+			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "example.com/resize",
+			Command: []string{"resize", "hunter2"}, Args: []string{"--key=hunter2"},
+			Env: []corev1.EnvVar{{Name: "PASSWORD", Value: "hunter2"}},
+			Runtime: &v1alpha1.RuntimeSpec{
+				HTTP: &v1alpha1.HTTPRuntime{URL: "http://u:hunter2@127.0.0.1:8080/run?key=hunter2"},
+			},
 			PodTemplate: &runtime.RawExtension{Raw: []byte(`{"spec":{"containers":[{"name":"side","env":[{"name":"A","value":"hunter2"}],"args":["hunter2"]}]}}`)},
 		},
 	}
-	pool.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "False", Reason: "PodsNotStarting", Message: "workers can't start"}}
-	operator := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: "operator-1", Labels: operatorLabels}}
+	pool.Status.Conditions = []metav1.Condition{
+		{Type: "Ready", Status: "False", Reason: "PodsNotStarting", Message: "workers can't start"},
+	}
+	operator := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: "operator-1", Labels: operatorLabels},
+	}
 	operator.Spec.Containers = []corev1.Container{{Name: "manager", Image: "example.com/operator:1"}}
-	worker := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize-1", Labels: map[string]string{v1alpha1.LabelPool: "resize"}}}
-	worker.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 3, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}}
+	worker := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "jobs", Name: "resize-1", Labels: map[string]string{v1alpha1.LabelPool: "resize"},
+		},
+	}
+	worker.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{
+			RestartCount: 3,
+			State:        corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}},
+		},
+	}
 	event := &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "e"}, EventTime: metav1.NewMicroTime(time.Unix(1_700_000_000, 0)), Type: "Warning",
+		ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "e"},
+		EventTime:  metav1.NewMicroTime(time.Unix(1_700_000_000, 0)), Type: "Warning",
 		Reason: "PodsNotStarting", Note: "no\nnode", Regarding: corev1.ObjectReference{Kind: poolKind, Name: "resize"},
 	}
 	return []client.Object{pool, operator, worker, event}
@@ -92,13 +111,18 @@ func TestReportOfWhatIsReadable(t *testing.T) {
 			return refused
 		},
 	}).Build()
-	r := reporter{api: api, namespace: "jobs", log: func(context.Context, *corev1.Pod) (io.ReadCloser, error) { return nil, refused }}
+	r := reporter{
+		api: api, namespace: "jobs",
+		log: func(context.Context, *corev1.Pod) (io.ReadCloser, error) { return nil, refused },
+	}
 	var out bytes.Buffer
 	if err := r.write(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"# the operator's pods: not readable: refused", "# its pods: not readable: list the pods of pool resize: refused", "# the events: not readable: refused", "image: example.com/resize",
+		"# the operator's pods: not readable: refused",
+		"# its pods: not readable: list the pods of pool resize: refused", "# the events: not readable: refused",
+		"image: example.com/resize",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
@@ -106,7 +130,9 @@ func TestReportOfWhatIsReadable(t *testing.T) {
 	}
 	r.api = played(t, reported(t)...).Build()
 	out.Reset()
-	if err := r.write(t.Context(), &out); err != nil || !strings.Contains(out.String(), "# the log: not readable: refused") {
+	if err := r.write(t.Context(), &out); err != nil || !strings.Contains(
+		out.String(), "# the log: not readable: refused",
+	) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	if err := r.write(t.Context(), failingWriter{}); err == nil {
@@ -134,11 +160,13 @@ func TestReportFile(t *testing.T) {
 func TestRedact(t *testing.T) {
 	t.Parallel()
 	in := map[string]any{
-		"command": []any{"run", "x"}, "args": []any{"a", "b"}, "annotations": map[string]any{"a": "x"}, "name": "n", "url": "odd://", "replicas": 3.0,
+		"command": []any{"run", "x"}, "args": []any{"a", "b"}, "annotations": map[string]any{"a": "x"}, "name": "n",
+		"url": "odd://", "replicas": 3.0,
 		"list": []any{"https://h/p", map[string]any{"value": 5.0}}, "data": map[string]any{"a": "x"},
 	}
 	want := map[string]any{
-		"command": []any{"run", redacted}, "args": []any{redacted, redacted}, "annotations": nil, "name": "n", "url": redacted, "replicas": 3.0,
+		"command": []any{"run", redacted}, "args": []any{redacted, redacted}, "annotations": nil, "name": "n",
+		"url": redacted, "replicas": 3.0,
 		"list": []any{"https://h/p", map[string]any{"value": redacted}}, "data": redacted,
 	}
 	if diff := cmp.Diff(want, redact(in)); diff != "" {

@@ -25,7 +25,9 @@ func listRows(ctx context.Context, api client.Client, namespace string) ([]poolr
 	var rows []poolrow.Row
 	for next := ""; ; {
 		var pools v1alpha1.GearmanWorkerPoolList
-		if err := api.List(ctx, &pools, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)); err != nil {
+		if err := api.List(
+			ctx, &pools, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next),
+		); err != nil {
 			return nil, fmt.Errorf("list pools: %w", err)
 		}
 		for i := range pools.Items {

@@ -25,20 +25,27 @@ func TestListRows(t *testing.T) {
 	}
 	pool := func(namespace, name string, status v1alpha1.GearmanWorkerPoolStatus) *v1alpha1.GearmanWorkerPool {
 		return &v1alpha1.GearmanWorkerPool{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: v1alpha1.GearmanWorkerPoolSpec{MinReplicas: 1, MaxReplicas: 10}, Status: status,
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec:       v1alpha1.GearmanWorkerPoolSpec{MinReplicas: 1, MaxReplicas: 10}, Status: status,
 		}
 	}
 	busy := v1alpha1.GearmanWorkerPoolStatus{
 		Queue:    v1alpha1.QueueStatus{Queued: 12, Running: 3, OldestWaitSeconds: 2, JobMilliseconds: 250},
 		Replicas: 2, ReadyReplicas: 1, DesiredReplicas: 4, Decision: v1alpha1.DecisionStatus{Reason: "TargetWait"},
-		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse, Reason: "SomeDoNotAnswer"}},
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse, Reason: "SomeDoNotAnswer"},
+		},
 	}
 	stalled := v1alpha1.GearmanWorkerPoolStatus{
-		Decision:   v1alpha1.DecisionStatus{Reason: "Steady"},
-		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: "InvalidTLS"}},
+		Decision: v1alpha1.DecisionStatus{Reason: "Steady"},
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: "InvalidTLS"},
+		},
 	}
 	builder := func() *fake.ClientBuilder {
-		return fake.NewClientBuilder().WithScheme(scheme).WithObjects(pool("jobs", "a", busy), pool("jobs", "b", stalled), pool("other", "c", busy))
+		return fake.NewClientBuilder().WithScheme(scheme).WithObjects(
+			pool("jobs", "a", busy), pool("jobs", "b", stalled), pool("other", "c", busy),
+		)
 	}
 	rows, err := listRows(t.Context(), builder().Build(), "jobs")
 	if err != nil {
@@ -46,10 +53,15 @@ func TestListRows(t *testing.T) {
 	}
 	want := []poolrow.Row{
 		{
-			Namespace: "jobs", Pool: "a", Queued: 12, Running: 3, WaitSeconds: 2, JobSeconds: 0.25, Replicas: 2, Desired: 4, Ready: 1, Min: 1, Max: 10,
-			Partial: true, Reason: "TargetWait", Severity: "warning", Problem: "A job server doesn't answer. The pool may scale up but not down.", Rank: 2,
+			Namespace: "jobs", Pool: "a", Queued: 12, Running: 3, WaitSeconds: 2, JobSeconds: 0.25, Replicas: 2,
+			Desired: 4, Ready: 1, Min: 1, Max: 10,
+			Partial: true, Reason: "TargetWait", Severity: "warning",
+			Problem: "A job server doesn't answer. The pool may scale up but not down.", Rank: 2,
 		},
-		{Namespace: "jobs", Pool: "b", Min: 1, Max: 10, Reason: "InvalidTLS", Severity: "critical", Problem: "The TLS Secrets can't be used.", Rank: 3},
+		{
+			Namespace: "jobs", Pool: "b", Min: 1, Max: 10, Reason: "InvalidTLS", Severity: "critical",
+			Problem: "The TLS Secrets can't be used.", Rank: 3,
+		},
 	}
 	if diff := cmp.Diff(want, arrange(rows, "queued")); diff != "" {
 		t.Error(diff)
@@ -57,10 +69,14 @@ func TestListRows(t *testing.T) {
 	if rows, err := listRows(t.Context(), builder().Build(), ""); err != nil || len(rows) != 3 {
 		t.Errorf("%d pools of all namespaces, %v", len(rows), err)
 	}
-	refused := builder().WithInterceptorFuncs(interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+	refused := builder().WithInterceptorFuncs(interceptor.Funcs{List: func(
+		context.Context, client.WithWatch, client.ObjectList, ...client.ListOption,
+	) error {
 		return errors.New("refused")
 	}}).Build()
-	if _, err := listRows(t.Context(), refused, ""); err == nil || !strings.Contains(err.Error(), "list pools: refused") {
+	if _, err := listRows(t.Context(), refused, ""); err == nil || !strings.Contains(
+		err.Error(), "list pools: refused",
+	) {
 		t.Error(err)
 	}
 }
@@ -72,7 +88,10 @@ func TestArrange(t *testing.T) {
 		{Namespace: "a", Pool: "z", Queued: 1, Running: 6, WaitSeconds: 1, Replicas: 2},
 		{Namespace: "a", Pool: "y", Queued: 9, Running: 1, WaitSeconds: 3, Replicas: 3},
 	}
-	for order, want := range map[string]string{"problem": "x y z", "queued": "y z x", "running": "z x y", "wait": "y x z", "replicas": "y z x", "name": "y z x"} {
+	for order, want := range map[string]string{
+		"problem": "x y z", "queued": "y z x", "running": "z x y", "wait": "y x z", "replicas": "y z x",
+		"name": "y z x",
+	} {
 		var pools []string
 		for _, row := range arrange(rows, order) {
 			pools = append(pools, row.Pool)

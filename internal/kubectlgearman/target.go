@@ -109,10 +109,13 @@ func serviceEndpoints(ctx context.Context, api client.Client, namespace, name st
 		return nil, err
 	}
 	var sliceList discoveryv1.EndpointSliceList
-	if err := api.List(ctx, &sliceList, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+	if err := api.List(
+		ctx, &sliceList, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name},
+	); err != nil {
 		return nil, err
 	}
-	// A Service may listen on another port than its pods; its slices tell the pods' port by the port's name.
+	// A Service may listen on another port than its pods; its slices tell the pods' port by the
+	// port's name.
 	portName, isService := "", false
 	for _, p := range service.Spec.Ports {
 		if int(p.Port) == port {
@@ -138,17 +141,23 @@ func serviceEndpoints(ctx context.Context, api client.Client, namespace, name st
 		return nil, fmt.Errorf("the Service %s in namespace %s has no ready pod", name, namespace)
 	}
 	slices.SortFunc(all, func(a, b endpoint) int { return strings.Compare(a.name, b.name) })
-	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.name == b.name && a.pod.port == b.pod.port }), nil
+	return slices.CompactFunc(
+		all, func(a, b endpoint) bool { return a.name == b.name && a.pod.port == b.pod.port },
+	), nil
 }
 
-// poolEndpoints are the job servers that a pool's spec names. Those inside the cluster are reached through it.
+// poolEndpoints are the job servers that a pool's spec names. Those inside the cluster are reached
+// through it.
 func poolEndpoints(ctx context.Context, api client.Client, namespace, name string) ([]endpoint, error) {
 	var pool v1alpha1.GearmanWorkerPool
 	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pool); err != nil {
 		return nil, err
 	}
 	if pool.Spec.TLS != nil {
-		return nil, fmt.Errorf("pool %s speaks TLS to its job servers, which the plugin can't with the pool's Secrets: name the job server and give --tls-ca, --tls-cert and --tls-key", name)
+		return nil, fmt.Errorf(
+			"pool %s speaks TLS to its job servers, which the plugin can't with the pool's Secrets: name the job server and give --tls-ca, --tls-cert and --tls-key",
+			name,
+		)
 	}
 	var all []endpoint
 	for _, server := range pool.Spec.Servers {
@@ -162,7 +171,9 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 }
 
 // specEndpoints are the job servers that one name in a pool's spec leads to.
-func specEndpoints(ctx context.Context, api client.Client, namespace string, server v1alpha1.ServerAddress) ([]endpoint, error) {
+func specEndpoints(
+	ctx context.Context, api client.Client, namespace string, server v1alpha1.ServerAddress,
+) ([]endpoint, error) {
 	host, port, err := cli.SplitPort(string(server))
 	if err != nil {
 		return nil, err
@@ -174,8 +185,8 @@ func specEndpoints(ctx context.Context, api client.Client, namespace string, ser
 	return found, err
 }
 
-// outside finds job servers that a pool's spec names and that are not in the cluster. Whoever may write a pool chooses them, so
-// an administrator is not sent to what is only on their own machine.
+// outside finds job servers that a pool's spec names and that are not in the cluster. Whoever may
+// write a pool chooses them, so an administrator is not sent to what is only on their own machine.
 func outside(ctx context.Context, server string) ([]endpoint, error) {
 	found, err := direct(ctx, server)
 	if err != nil {
@@ -187,14 +198,18 @@ func outside(ctx context.Context, server string) ([]endpoint, error) {
 			return nil, fmt.Errorf("%q is no address: %w", e.addr, err)
 		}
 		if err := new(access.Policy).Check("", addr, ""); err != nil {
-			return nil, fmt.Errorf("it leads to %s, which a pool is not to send anybody to: name the job server itself if you mean it", addr)
+			return nil, fmt.Errorf(
+				"it leads to %s, which a pool is not to send anybody to: name the job server itself if you mean it",
+				addr,
+			)
 		}
 	}
 	return found, nil
 }
 
-// inCluster finds what a cluster's DNS would find for a host as a pod of the namespace sees it: NAME, NAME.NAMESPACE,
-// NAME.NAMESPACE.svc..., or POD.SERVICE.NAMESPACE.svc... It returns nothing for any other host.
+// inCluster finds what a cluster's DNS would find for a host as a pod of the namespace sees it:
+// NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc..., or POD.SERVICE.NAMESPACE.svc... It returns nothing
+// for any other host.
 func inCluster(ctx context.Context, api client.Client, namespace, host string, port int) ([]endpoint, error) {
 	if net.ParseIP(host) != nil {
 		return nil, nil

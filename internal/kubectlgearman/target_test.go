@@ -16,7 +16,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// aCluster has a headless Service gearmand of two ready pods and one that isn't, and a Service whose port is not its pod's.
+// aCluster has a headless Service gearmand of two ready pods and one that isn't, and a Service
+// whose port is not its pod's.
 func aCluster(t *testing.T, more ...client.Object) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -37,14 +38,18 @@ func aCluster(t *testing.T, more ...client.Object) client.Client {
 		sliceMeta := *meta.DeepCopy()
 		sliceMeta.Labels = map[string]string{discoveryv1.LabelServiceName: name}
 		return []client.Object{
-			&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "gearman", Port: port}}}},
+			&corev1.Service{
+				ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "gearman", Port: port}}},
+			},
 			&discoveryv1.EndpointSlice{
 				ObjectMeta: sliceMeta, Endpoints: endpoints,
 				Ports: []discoveryv1.EndpointPort{{Name: new("gearman"), Port: new(targetPort)}},
 			},
 		}
 	}
-	objects := service("gearmand", 4730, 4730, pod("gearmand-1", true), pod("gearmand-0", true), pod("gearmand-2", false))
+	objects := service(
+		"gearmand", 4730, 4730, pod("gearmand-1", true), pod("gearmand-0", true), pod("gearmand-2", false),
+	)
 	objects = append(objects, service("mapped", 4730, 14730, pod("other-0", true))...)
 	objects = append(objects, service("empty", 4730, 4730)...)
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, more...)...).Build()
@@ -71,14 +76,24 @@ func TestInCluster(t *testing.T) {
 		want            []string // nil: not a name of the cluster
 		err             string
 	}{
-		"in the same namespace":       {namespace: "jobs", host: "gearmand", port: 4730, want: gearmand},
-		"unknown in this namespace":   {namespace: "default", host: "gearmand", port: 4730},
-		"with its namespace":          {namespace: "default", host: "gearmand.jobs", port: 4730, want: gearmand},
-		"the Service's name":          {namespace: "default", host: "gearmand.jobs.svc", port: 4730, want: gearmand},
-		"the whole name":              {namespace: "default", host: "gearmand.jobs.svc.cluster.local.", port: 4730, want: gearmand},
-		"another port than the pod's": {namespace: "jobs", host: "mapped", port: 4730, want: []string{"jobs/other-0:14730"}},
-		"a port that no Service has":  {namespace: "jobs", host: "gearmand", port: 5000, want: []string{"jobs/gearmand-0:5000", "jobs/gearmand-1:5000"}},
-		"a pod of a StatefulSet":      {namespace: "default", host: "gearmand-7.gearmand.jobs.svc", port: 4730, want: []string{"jobs/gearmand-7:4730"}},
+		"in the same namespace":     {namespace: "jobs", host: "gearmand", port: 4730, want: gearmand},
+		"unknown in this namespace": {namespace: "default", host: "gearmand", port: 4730},
+		"with its namespace":        {namespace: "default", host: "gearmand.jobs", port: 4730, want: gearmand},
+		"the Service's name":        {namespace: "default", host: "gearmand.jobs.svc", port: 4730, want: gearmand},
+		"the whole name": {
+			namespace: "default", host: "gearmand.jobs.svc.cluster.local.", port: 4730, want: gearmand,
+		},
+		"another port than the pod's": {
+			namespace: "jobs", host: "mapped", port: 4730, want: []string{"jobs/other-0:14730"},
+		},
+		"a port that no Service has": {
+			namespace: "jobs", host: "gearmand", port: 5000,
+			want: []string{"jobs/gearmand-0:5000", "jobs/gearmand-1:5000"},
+		},
+		"a pod of a StatefulSet": {
+			namespace: "default", host: "gearmand-7.gearmand.jobs.svc", port: 4730,
+			want: []string{"jobs/gearmand-7:4730"},
+		},
 		"a name of the world":         {namespace: "default", host: "gearmand.example.com", port: 4730},
 		"an address":                  {namespace: "default", host: "10.1.2.3", port: 4730},
 		"an IPv6 address":             {namespace: "default", host: "fd00::1", port: 4730},
@@ -109,7 +124,9 @@ func TestPoolEndpoints(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "resize", Namespace: "jobs"},
-		Spec:       v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"gearmand", "[2001:db8::1]:4731", "192.0.2.7"}},
+		Spec: v1alpha1.GearmanWorkerPoolSpec{
+			Servers: []v1alpha1.ServerAddress{"gearmand", "[2001:db8::1]:4731", "192.0.2.7"},
+		},
 	}
 	secret := pool.DeepCopy()
 	secret.Name = "secret"
@@ -124,13 +141,19 @@ func TestPoolEndpoints(t *testing.T) {
 	if diff := cmp.Diff(want, names(got)); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
-	if _, err := poolEndpoints(t.Context(), api, "jobs", "secret"); err == nil || !strings.Contains(err.Error(), "--tls-ca") {
+	if _, err := poolEndpoints(
+		t.Context(), api, "jobs", "secret",
+	); err == nil || !strings.Contains(err.Error(), "--tls-ca") {
 		t.Errorf("error = %v, want one that tells of --tls-ca", err)
 	}
-	for _, server := range []v1alpha1.ServerAddress{"127.0.0.1", "[::1]:4731", "169.254.169.254:80", "::ffff:127.0.0.1"} {
+	for _, server := range []v1alpha1.ServerAddress{
+		"127.0.0.1", "[::1]:4731", "169.254.169.254:80", "::ffff:127.0.0.1",
+	} {
 		hostile := pool.DeepCopy()
 		hostile.Spec.Servers = []v1alpha1.ServerAddress{server}
-		if _, err := poolEndpoints(t.Context(), aCluster(t, hostile), "jobs", "resize"); err == nil || !strings.Contains(err.Error(), "is not to send anybody to") {
+		if _, err := poolEndpoints(
+			t.Context(), aCluster(t, hostile), "jobs", "resize",
+		); err == nil || !strings.Contains(err.Error(), "is not to send anybody to") {
 			t.Errorf("%s: error = %v, want a refusal", server, err)
 		}
 	}

@@ -90,10 +90,15 @@ the operator was installed. If that fails, the figures come from the status.`,
 	flags.StringVar(&o.sort, "sort", "problem", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
 	flags.BoolVar(&o.once, "once", false, "print once and end")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
-	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator, to take the figures of the last poll from it")
+	flags.StringVar(
+		&o.operatorNamespace, "operator-namespace", "",
+		"namespace of the operator, to take the figures of the last poll from it",
+	)
 	cli.AddOutputFlag(cmd, &o.format)
 	// The flag exists: it was defined above.
-	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		"sort", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp),
+	)
 	return cmd
 }
 
@@ -102,7 +107,9 @@ func (o *topOptions) check() error {
 		return err
 	}
 	if orders[o.sort] == nil {
-		return fmt.Errorf("--sort must be one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(orders)), ", "), o.sort)
+		return fmt.Errorf(
+			"--sort must be one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(orders)), ", "), o.sort,
+		)
 	}
 	if o.interval < 100*time.Millisecond {
 		return fmt.Errorf("--interval must be at least 100ms, not %s", o.interval)

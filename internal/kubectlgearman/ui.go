@@ -57,13 +57,16 @@ func (c *plugin) watchingClient() (api client.WithWatch, namespace string, err e
 	return api, namespace, err
 }
 
-// openPoolSource checks what may be read. Pools must be; without the pods, the page shows no workers.
+// openPoolSource checks what may be read. Pools must be; without the pods, the page shows no
+// workers.
 func openPoolSource(
 	ctx context.Context, api client.WithWatch, namespace string, reach func([]endpoint) []cli.Endpoint,
 ) (cli.PoolSource, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	if err := api.List(ctx, &v1alpha1.GearmanWorkerPoolList{}, client.InNamespace(namespace), client.Limit(1)); err != nil {
+	if err := api.List(
+		ctx, &v1alpha1.GearmanWorkerPoolList{}, client.InNamespace(namespace), client.Limit(1),
+	); err != nil {
 		return nil, fmt.Errorf("list pools: %w", err)
 	}
 	s := newPoolSource(api, namespace, reach)

@@ -36,13 +36,19 @@ func pagePool() *v1alpha1.GearmanWorkerPool {
 			Scaling: &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(7))},
 		},
 		Status: v1alpha1.GearmanWorkerPoolStatus{
-			Replicas: 3, ReadyReplicas: 2, DesiredReplicas: 4, Queue: v1alpha1.QueueStatus{Queued: 12, Running: 2, OldestWaitSeconds: 5, JobMilliseconds: 250},
+			Replicas: 3, ReadyReplicas: 2, DesiredReplicas: 4,
+			Queue:    v1alpha1.QueueStatus{Queued: 12, Running: 2, OldestWaitSeconds: 5, JobMilliseconds: 250},
 			LastHour: &v1alpha1.OutcomeStatus{Completed: 50, Failed: 1, Requeued: 2},
 			Measured: &v1alpha1.MeasuredStatus{BootMilliseconds: 1500},
 			Servers:  []v1alpha1.ServerStatus{{Address: "192.0.2.1:4730", State: "Refused"}},
-			Decision: v1alpha1.DecisionStatus{Reason: "TargetWait", Message: "queued jobs would start late", Terms: map[string]int64{"queued": 12}},
+			Decision: v1alpha1.DecisionStatus{
+				Reason: "TargetWait", Message: "queued jobs would start late", Terms: map[string]int64{"queued": 12},
+			},
 			Conditions: []metav1.Condition{
-				{Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse, Reason: "NoneAnswers", Message: "192.0.2.1:4730 refuses connections"},
+				{
+					Type: v1alpha1.ConditionJobServersReachable, Status: metav1.ConditionFalse, Reason: "NoneAnswers",
+					Message: "192.0.2.1:4730 refuses connections",
+				},
 			},
 		},
 	}
@@ -54,8 +60,12 @@ func pagePod(name string, ready bool) *corev1.Pod {
 		status = corev1.ConditionTrue
 	}
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{v1alpha1.LabelPool: "resize"}},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: name, Labels: map[string]string{v1alpha1.LabelPool: "resize"},
+		},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: status}},
+		},
 	}
 }
 
@@ -67,7 +77,9 @@ func pageClient(t *testing.T, funcs interceptor.Funcs, objects ...client.Object)
 			t.Fatal(err)
 		}
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.GearmanWorkerPool{}).
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(
+		&v1alpha1.GearmanWorkerPool{},
+	).
 		WithInterceptorFuncs(funcs).Build()
 }
 
@@ -116,12 +128,17 @@ func TestPoolsOfThePage(t *testing.T) {
 	api := pageClient(t, interceptor.Funcs{}, pagePool(), pagePod("resize-a", true), pagePod("resize-b", false),
 		&v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "p"}})
 	s := runSource(t, api, "shop")
-	shown := awaitSnapshot(t, s, "the pool", func(s page.Snapshot, err error) bool { return err == nil && len(s.Pools) > 0 })
+	shown := awaitSnapshot(
+		t, s, "the pool", func(s page.Snapshot, err error) bool { return err == nil && len(s.Pools) > 0 },
+	)
 	want := page.Pool{
 		Namespace: "shop", Name: "resize", Functions: []string{"resize"}, Servers: []string{"192.0.2.1:4730"},
-		Queued: 12, Running: 2, WaitSeconds: 5, TargetSeconds: 7, JobSeconds: 0.25, StartSeconds: 1.5, Completed: 50, Failed: 1, Requeued: 2, LastHour: true,
-		Replicas: 3, Desired: 4, Ready: 2, Max: 9, Mode: "Auto", Reason: "TargetWait", Message: "queued jobs would start late", Partial: true,
-		Terms: map[string]int64{"queued": 12}, Workers: []page.Worker{{Name: "resize-a", State: "ready"}, {Name: "resize-b", State: "starting"}},
+		Queued: 12, Running: 2, WaitSeconds: 5, TargetSeconds: 7, JobSeconds: 0.25, StartSeconds: 1.5, Completed: 50,
+		Failed: 1, Requeued: 2, LastHour: true,
+		Replicas: 3, Desired: 4, Ready: 2, Max: 9, Mode: "Auto", Reason: "TargetWait",
+		Message: "queued jobs would start late", Partial: true,
+		Terms:   map[string]int64{"queued": 12},
+		Workers: []page.Worker{{Name: "resize-a", State: "ready"}, {Name: "resize-b", State: "starting"}},
 	}
 	got := shown.Pools[0]
 	if len(got.Problems) != 1 || !strings.Contains(got.Problems[0], "192.0.2.1:4730 refuses connections Try: ") {
@@ -131,7 +148,9 @@ func TestPoolsOfThePage(t *testing.T) {
 	if diff := cmp.Diff([]page.Pool{want}, []page.Pool{got}); diff != "" || len(shown.Pools) != 1 {
 		t.Errorf("%d pools (-want +got):\n%s", len(shown.Pools), diff)
 	}
-	if diff := cmp.Diff([]page.Server{{Address: "192.0.2.1:4730", State: "Refused", AnswerUnknown: true}}, shown.Servers); diff != "" {
+	if diff := cmp.Diff(
+		[]page.Server{{Address: "192.0.2.1:4730", State: "Refused", AnswerUnknown: true}}, shown.Servers,
+	); diff != "" {
 		t.Errorf("servers (-want +got):\n%s", diff)
 	}
 
@@ -156,11 +175,14 @@ func TestPoolsOfThePage(t *testing.T) {
 	}
 }
 
-// Without the right to list pods there are no workers to see, and the page says so; without the right to list pools no page.
+// Without the right to list pods there are no workers to see, and the page says so; without the
+// right to list pools no page.
 func TestPageWithFewerRights(t *testing.T) {
 	t.Parallel()
 	forbid := func(kind string) interceptor.Funcs {
-		return interceptor.Funcs{List: func(ctx context.Context, api client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+		return interceptor.Funcs{List: func(
+			ctx context.Context, api client.WithWatch, list client.ObjectList, o ...client.ListOption,
+		) error {
 			_, pods := list.(*corev1.PodList)
 			if pods == (kind == "pods") {
 				return apierrors.NewForbidden(schema.GroupResource{Resource: kind}, "", errors.New("not you"))
@@ -169,11 +191,15 @@ func TestPageWithFewerRights(t *testing.T) {
 		}}
 	}
 	s := runSource(t, pageClient(t, forbid("pods"), pagePool(), pagePod("resize-a", true)), "")
-	shown := awaitSnapshot(t, s, "the pool", func(s page.Snapshot, err error) bool { return err == nil && len(s.Pools) == 1 })
+	shown := awaitSnapshot(
+		t, s, "the pool", func(s page.Snapshot, err error) bool { return err == nil && len(s.Pools) == 1 },
+	)
 	if len(shown.Pools[0].Workers) > 0 || !strings.Contains(shown.Note, "you may not list pods") {
 		t.Errorf("workers %v, note %q", shown.Pools[0].Workers, shown.Note)
 	}
-	if _, err := openPoolSource(t.Context(), pageClient(t, forbid("pools")), "", reachDirectly); err == nil || !strings.Contains(err.Error(), "list pools") {
+	if _, err := openPoolSource(
+		t.Context(), pageClient(t, forbid("pools")), "", reachDirectly,
+	); err == nil || !strings.Contains(err.Error(), "list pools") {
 		t.Errorf("error = %v, want one about listing pools", err)
 	}
 }
@@ -182,7 +208,9 @@ func TestPageWithFewerRights(t *testing.T) {
 func TestPageWithoutAnAPIServer(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	api := pageClient(t, interceptor.Funcs{List: func(ctx context.Context, api client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+	api := pageClient(t, interceptor.Funcs{List: func(
+		ctx context.Context, api client.WithWatch, list client.ObjectList, o ...client.ListOption,
+	) error {
 		if asked.Add(1) > 2 { // what checks the rights is answered
 			return errors.New("connection refused")
 		}
@@ -207,7 +235,9 @@ func TestWorkersOfThePage(t *testing.T) {
 		addWorker(workers, pod)
 	}
 	want := map[client.ObjectKey][]page.Worker{
-		{Namespace: "shop", Name: "resize"}: {{Name: "a", State: "ready"}, {Name: "b", State: "starting"}, {Name: "c", State: "draining"}},
+		{Namespace: "shop", Name: "resize"}: {
+			{Name: "a", State: "ready"}, {Name: "b", State: "starting"}, {Name: "c", State: "draining"},
+		},
 	}
 	if diff := cmp.Diff(want, workers); diff != "" {
 		t.Errorf("workers (-want +got):\n%s", diff)
@@ -224,7 +254,8 @@ func (a address) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// checkPage runs the command with a real API server: a pool that is there, and one that comes, are on the page.
+// checkPage runs the command with a real API server: a pool that is there, and one that comes, are
+// on the page.
 func checkPage(t *testing.T, api client.Client, args ...string) {
 	t.Helper()
 	out := make(address, 1)

@@ -25,7 +25,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
-// poolSource is the cluster's pools for the page, kept up to date by watches. Run owns its goroutines.
+// poolSource is the cluster's pools for the page, kept up to date by watches. Run owns its
+// goroutines.
 type poolSource struct {
 	api   client.Client
 	pools *watched
@@ -36,7 +37,9 @@ type poolSource struct {
 func newPoolSource(api client.WithWatch, namespace string, reach func([]endpoint) []cli.Endpoint) *poolSource {
 	return &poolSource{
 		api: api, reach: reach,
-		pools: newWatched(api, &v1alpha1.GearmanWorkerPool{}, func() client.ObjectList { return &v1alpha1.GearmanWorkerPoolList{} },
+		pools: newWatched(api, &v1alpha1.GearmanWorkerPool{}, func() client.ObjectList {
+			return &v1alpha1.GearmanWorkerPoolList{}
+		},
 			client.InNamespace(namespace)),
 		pods: newWatched(api, &corev1.Pod{}, func() client.ObjectList { return &corev1.PodList{} },
 			client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelPool}),
@@ -62,7 +65,9 @@ type watched struct {
 	err error // of the last request; nil: it was answered
 }
 
-func newWatched(api client.WithWatch, kind runtime.Object, list func() client.ObjectList, scope ...client.ListOption) *watched {
+func newWatched(
+	api client.WithWatch, kind runtime.Object, list func() client.ObjectList, scope ...client.ListOption,
+) *watched {
 	w := &watched{}
 	options := func(raw metav1.ListOptions) *client.ListOptions {
 		o := &client.ListOptions{}
@@ -92,7 +97,8 @@ func newWatched(api client.WithWatch, kind runtime.Object, list func() client.Ob
 	return w
 }
 
-// listFirst has the objects listed before they are watched: an answer to a list is a sign of life, and every API server knows it.
+// listFirst has the objects listed before they are watched: an answer to a list is a sign of life,
+// and every API server knows it.
 type listFirst struct{}
 
 // IsWatchListSemanticsUnSupported is asked by client-go.
@@ -130,7 +136,9 @@ func (w *watched) all(what string) ([]any, error) {
 
 // Snapshot is part of page.Source.
 func (s *poolSource) Snapshot(context.Context) (page.Snapshot, error) {
-	out := page.Snapshot{At: time.Now(), Note: "The figures of queues are those of the pools' status, up to a minute old."}
+	out := page.Snapshot{
+		At: time.Now(), Note: "The figures of queues are those of the pools' status, up to a minute old.",
+	}
 	pools, err := s.pools.all("watch pools")
 	if err != nil {
 		return out, err
@@ -191,12 +199,15 @@ func addWorker(workers map[client.ObjectKey][]page.Worker, pod *corev1.Pod) {
 func shownPool(pool *v1alpha1.GearmanWorkerPool, now time.Time) page.Pool {
 	row, status := poolrow.Of(pool), &pool.Status
 	out := page.Pool{
-		Namespace: pool.Namespace, Name: pool.Name, Functions: policy.Functions(&pool.Spec), Servers: policy.Servers(&pool.Spec),
-		Queued: status.Queue.Queued, Running: status.Queue.Running, WaitSeconds: row.WaitSeconds, JobSeconds: row.JobSeconds,
+		Namespace: pool.Namespace, Name: pool.Name, Functions: policy.Functions(&pool.Spec),
+		Servers: policy.Servers(&pool.Spec),
+		Queued:  status.Queue.Queued, Running: status.Queue.Running, WaitSeconds: row.WaitSeconds,
+		JobSeconds:    row.JobSeconds,
 		TargetSeconds: float64(status.Decision.Terms["targetWaitMilliseconds"]) / 1000, LastHour: true,
 		Replicas: status.Replicas, Desired: status.DesiredReplicas, Ready: status.ReadyReplicas,
 		Min: pool.Spec.MinReplicas, Max: pool.Spec.MaxReplicas, Mode: string(policy.Mode(&pool.Spec)),
-		Reason: row.Reason, Message: status.Decision.Message, Partial: row.Partial, Terms: status.Decision.Terms, Workers: []page.Worker{},
+		Reason: row.Reason, Message: status.Decision.Message, Partial: row.Partial, Terms: status.Decision.Terms,
+		Workers: []page.Worker{},
 	}
 	if compiled, err := policy.Compile(&pool.Spec); err == nil {
 		at := compiled.At(now)

@@ -28,8 +28,9 @@ func (p *pool) decide(now time.Time) {
 	p.explain()
 }
 
-// decideOn takes a decision on a sample, and reports whether there is one: at zero replicas the verdict on the backlog comes
-// first. ask has the job servers asked whether a function's backlog is runnable, and reports whether the answer will come.
+// decideOn takes a decision on a sample, and reports whether there is one: at zero replicas the
+// verdict on the backlog comes first. ask has the job servers asked whether a function's backlog is
+// runnable, and reports whether the answer will come.
 func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function string) bool) bool {
 	answered := sampling.Answered(sample)
 	if !answered {
@@ -41,7 +42,8 @@ func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function
 	p.sample, p.last, p.min, p.max = *sample, now, policy.MinReplicas, policy.MaxReplicas
 	p.noteOutcomes(now)
 	in := sampling.Join(&sampling.Input{
-		Servers: &p.sample, Replicas: p.replicas, Rollout: p.replacing(), Pods: p.samplingPods(), Tick: policy.Tick, Last: last, Now: now,
+		Servers: &p.sample, Replicas: p.replicas, Rollout: p.replacing(), Pods: p.samplingPods(), Tick: policy.Tick,
+		Last: last, Now: now,
 	})
 	seen := sampling.NewestAnswer(&p.sample)
 	if policy.Mode != scaling.ModePaused {
@@ -79,7 +81,8 @@ func (p *pool) noteOutcomes(now time.Time) {
 	p.outcomes.Observe(now, sum)
 }
 
-// apply makes the decision's replicas the pool's. Growing happens at once; shrinking goes as far as there are workers that may go.
+// apply makes the decision's replicas the pool's. Growing happens at once; shrinking goes as far as
+// there are workers that may go.
 func (p *pool) apply(now time.Time) {
 	want := p.order.Replicas
 	if p.decision.Apply && want != p.replicas {
@@ -112,13 +115,15 @@ func (p *pool) shrink(want int32) {
 
 func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.OrderingInput {
 	o := &scaling.OrderingInput{
-		Now: now, Replicas: p.replicas, Want: p.decision.Replicas, Floor: p.decision.Floor, Maximum: p.plan.spec.MaxReplicas, Template: p.plan.hash,
+		Now: now, Replicas: p.replicas, Want: p.decision.Replicas, Floor: p.decision.Floor,
+		Maximum: p.plan.spec.MaxReplicas, Template: p.plan.hash,
 		Start: p.decision.Start, Answer: sampling.NewestAnswer(&p.sample),
 	}
 	for _, w := range p.processes {
 		pod := scaling.Pod{
-			UID: w.uid, Owned: true, Assigned: true, Terminating: w.stopping, Phase: scaling.PhaseRunning, Created: w.created,
-			Ready: !w.readyAt.IsZero(), WasReady: !w.readyAt.IsZero(), ReadySince: w.readyAt,
+			UID: w.uid, Owned: true, Assigned: true, Terminating: w.stopping, Phase: scaling.PhaseRunning,
+			Created: w.created,
+			Ready:   !w.readyAt.IsZero(), WasReady: !w.readyAt.IsZero(), ReadySince: w.readyAt,
 		}
 		if p.crashes > 1 && !pod.Ready {
 			pod.Trouble = scaling.TroubleFailing
@@ -134,7 +139,8 @@ func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.Ordering
 	// Workers that wait for their restart.
 	for i := len(p.live()); i < int(in.Replicas) && p.crashes > 1; i++ {
 		o.Pods = append(o.Pods, scaling.Pod{
-			UID: fmt.Sprintf("restart-%d", i), Owned: true, Assigned: true, Phase: scaling.PhasePending, Created: now, Trouble: scaling.TroubleFailing,
+			UID: fmt.Sprintf("restart-%d", i), Owned: true, Assigned: true, Phase: scaling.PhasePending, Created: now,
+			Trouble: scaling.TroubleFailing,
 		})
 	}
 	return o
@@ -145,7 +151,8 @@ func (p *pool) replacing() bool {
 	return slices.ContainsFunc(p.live(), func(w *process) bool { return w.hash != p.plan.hash })
 }
 
-// explain logs a decision that asks for another number of replicas than the last one, or that something else keeps from more.
+// explain logs a decision that asks for another number of replicas than the last one, or that
+// something else keeps from more.
 func (p *pool) explain() {
 	d := p.decision
 	text := fmt.Sprintf("%d %s %t %t", d.Replicas, d.Limited, d.NotRunnable, p.order.Limited)
@@ -172,8 +179,9 @@ func (p *pool) explain() {
 // probeTimeout bounds one probe.
 const probeTimeout = 2 * time.Second
 
-// ask sends a probe, and decides again with its verdict, or before that if it takes longer than a pool waits for it. Without an
-// answer the backlog counts as runnable: a worker too many does no harm, one too few does.
+// ask sends a probe, and decides again with its verdict, or before that if it takes longer than a
+// pool waits for it. Without an answer the backlog counts as runnable: a worker too many does no
+// harm, one too few does.
 func (p *pool) ask(function string) bool {
 	late := time.AfterFunc(sampling.VerdictWait, func() { p.fleet.post(func() { p.decide(time.Now()) }) })
 	go func() { // it ends after probeTimeout at the latest

@@ -37,7 +37,8 @@ func (f *Fleet) read() (files map[string]string, pools []v1alpha1.GearmanWorkerP
 	return files, pools, nil
 }
 
-// reload reads the files again if they have changed. While they can't be used, what was read before stays in use.
+// reload reads the files again if they have changed. While they can't be used, what was read before
+// stays in use.
 func (f *Fleet) reload(asked bool) {
 	if f.stopping || (!asked && !f.changed()) {
 		return

@@ -25,11 +25,13 @@ type Options struct {
 
 	// StateDir holds the state files. Fleets of one machine share it, so that a pool has one owner.
 	StateDir string
-	// SecretsDir stands for the cluster's Secrets and ConfigMaps: the key K of the object N is the file N/K. Empty: there are none.
+	// SecretsDir stands for the cluster's Secrets and ConfigMaps: the key K of the object N is the
+	// file N/K. Empty: there are none.
 	SecretsDir string
 	// User runs the workers. Empty: the user that runs the fleet.
 	User string
-	// Program is the program whose command "worker" is started, with the environment ProgramEnv added.
+	// Program is the program whose command "worker" is started, with the environment ProgramEnv
+	// added.
 	Program    string
 	ProgramEnv []string
 
@@ -104,8 +106,9 @@ func New(o Options) (*Fleet, error) {
 // Snapshot returns what is known of the pools. It may be called from any goroutine.
 func (f *Fleet) Snapshot(context.Context) (page.Snapshot, error) { return *f.snapshot.Load(), nil }
 
-// Run runs the pools until ctx ends, then drains the workers, and returns when the last of them has ended. What now brings after
-// that makes the workers requeue their jobs; reload brings requests to read the files at once.
+// Run runs the pools until ctx ends, then drains the workers, and returns when the last of them has
+// ended. What now brings after that makes the workers requeue their jobs; reload brings requests to
+// read the files at once.
 func (f *Fleet) Run(ctx context.Context, reload, now <-chan struct{}) error {
 	defer f.release()
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
@@ -183,8 +186,9 @@ func (f *Fleet) decideAll() {
 	}
 }
 
-// tick looks after what nobody reports: workers of an earlier fleet that end, and restarts whose time has come. A worker takes two
-// signals in quick succession for one, so that the second is repeated.
+// tick looks after what nobody reports: workers of an earlier fleet that end, and restarts whose
+// time has come. A worker takes two signals in quick succession for one, so that the second is
+// repeated.
 func (f *Fleet) tick() {
 	if f.hard {
 		f.requeue()
@@ -250,7 +254,9 @@ func (f *Fleet) prepareStateDir() error {
 		return err
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("state directory %s is writable for other users: name another one with --state-dir", f.o.StateDir)
+		return fmt.Errorf(
+			"state directory %s is writable for other users: name another one with --state-dir", f.o.StateDir,
+		)
 	}
 	return f.user.own(f.o.StateDir)
 }

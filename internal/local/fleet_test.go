@@ -69,7 +69,10 @@ type fixture struct {
 
 func newFixture(t *testing.T, spec string) *fixture {
 	t.Helper()
-	f := &fixture{t: t, server: gearmantest.NewServer(), dir: t.TempDir(), log: &logBuffer{}, reload: make(chan struct{}, 1), now: make(chan struct{}, 1)}
+	f := &fixture{
+		t: t, server: gearmantest.NewServer(), dir: t.TempDir(), log: &logBuffer{}, reload: make(chan struct{}, 1),
+		now: make(chan struct{}, 1),
+	}
 	t.Cleanup(f.server.Close)
 	f.file = filepath.Join(f.dir, "pool.yaml")
 	f.write(spec)
@@ -85,8 +88,9 @@ func (f *fixture) write(spec string) {
 
 func (f *fixture) options() Options {
 	return Options{
-		Files: []string{f.file}, StateDir: filepath.Join(f.dir, "state"), Program: os.Args[0], ProgramEnv: []string{"GEARMANCTL_TEST_WORKER=1"},
-		Log: slog.New(slog.NewTextHandler(f.log, nil)), Output: f.log, ReloadEvery: 50 * time.Millisecond,
+		Files: []string{f.file}, StateDir: filepath.Join(f.dir, "state"), Program: os.Args[0],
+		ProgramEnv: []string{"GEARMANCTL_TEST_WORKER=1"},
+		Log:        slog.New(slog.NewTextHandler(f.log, nil)), Output: f.log, ReloadEvery: 50 * time.Millisecond,
 	}
 }
 
@@ -172,7 +176,8 @@ func ready(n int32) func(page.Pool) bool {
 
 const catter = "  runtime: {exec: {command: [cat]}}\n"
 
-// A job for a pool without workers starts one, which runs it; the end of the fleet is the end of all workers.
+// A job for a pool without workers starts one, which runs it; the end of the fleet is the end of
+// all workers.
 func TestFromZero(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, catter+"  image: i\n")
@@ -190,11 +195,13 @@ func TestFromZero(t *testing.T) {
 	f.end()
 }
 
-// Bounds are followed at once, in both directions, and a running job is finished by the worker that has to go.
+// Bounds are followed at once, in both directions, and a running job is finished by the worker that
+// has to go.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	body := "  runtime: {exec: {command: [sh, -c, 'touch " + dir + "/started; while ! test -e " + dir + "/go; do sleep 0.02; done; echo done']}}\n"
+	body := "  runtime: {exec: {command: [sh, -c, 'touch " + dir + "/started; while ! test -e " + dir +
+		"/go; do sleep 0.02; done; echo done']}}\n"
 	f := newFixture(t, body+"  minReplicas: 3\n")
 	f.start()
 	f.await("three workers", ready(3))
@@ -208,7 +215,10 @@ func TestBounds(t *testing.T) {
 		return err == nil
 	})
 	f.write(body + "  maxReplicas: 0\n")
-	f.await("one draining worker", func(p page.Pool) bool { return len(p.Workers) == 1 && p.Workers[0].State == "draining" })
+	f.await(
+		"one draining worker",
+		func(p page.Pool) bool { return len(p.Workers) == 1 && p.Workers[0].State == "draining" },
+	)
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +238,10 @@ func TestReload(t *testing.T) {
 	f.write(catter + "  minReplicas: many\n")
 	f.awaitLog("the pools stay as they are")
 	f.reload <- struct{}{} // asked for, it is tried again
-	f.await("a second complaint", func(page.Pool) bool { return strings.Count(f.log.String(), "the pools stay as they are") >= 2 })
+	f.await(
+		"a second complaint",
+		func(page.Pool) bool { return strings.Count(f.log.String(), "the pools stay as they are") >= 2 },
+	)
 	if p := f.pool(); p.Ready != 2 || p.Workers[0].Name != before.Workers[0].Name {
 		t.Errorf("the pool is %+v, want it as it was", p)
 	}
@@ -257,7 +270,10 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "  command: [sh, -c, 'exit 9']\n  minReplicas: 1\n")
 	f.start()
-	p := f.await("a problem", func(p page.Pool) bool { return strings.Contains(strings.Join(p.Problems, " "), "2 times in a row") })
+	p := f.await(
+		"a problem",
+		func(p page.Pool) bool { return strings.Contains(strings.Join(p.Problems, " "), "2 times in a row") },
+	)
 	if !strings.Contains(p.Problems[0], "exit status 9") {
 		t.Errorf("problems = %q, want the exit code", p.Problems)
 	}
@@ -314,7 +330,9 @@ func TestOneOwner(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, catter)
 	f.start()
-	if _, err := New(f.options()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("already run by process %d", os.Getpid())) {
+	if _, err := New(f.options()); err == nil || !strings.Contains(
+		err.Error(), fmt.Sprintf("already run by process %d", os.Getpid()),
+	) {
 		t.Errorf("error = %v, want one that names the owner", err)
 	}
 	f.end()
@@ -334,7 +352,9 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(o.StateDir, "default_p.abcdefgh.worker")
-	lock, err := localworker.Lock(path, localworker.State{PID: os.Getpid(), UID: "abcdefgh", Name: "p-abcde", Started: time.Now()})
+	lock, err := localworker.Lock(
+		path, localworker.State{PID: os.Getpid(), UID: "abcdefgh", Name: "p-abcde", Started: time.Now()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

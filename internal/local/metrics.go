@@ -27,19 +27,50 @@ func gauge(name, help string, value func(*page.Pool) float64) metric {
 }
 
 var metrics = []metric{
-	gauge("gearman_pool_desired_replicas", "Replicas that the last decision asks for.", func(p *page.Pool) float64 { return float64(p.Desired) }),
-	gauge("gearman_pool_replicas", "Workers that are to run.", func(p *page.Pool) float64 { return float64(p.Replicas) }),
-	gauge("gearman_pool_ready_replicas", "Workers that are ready.", func(p *page.Pool) float64 { return float64(p.Ready) }),
-	gauge("gearman_pool_min_replicas", "Minimum number of replicas in force, including schedules.", func(p *page.Pool) float64 { return float64(p.Min) }),
-	gauge("gearman_pool_max_replicas", "Maximum number of replicas in force, including schedules.", func(p *page.Pool) float64 { return float64(p.Max) }),
-	gauge("gearman_pool_queued_jobs", "Queued jobs of the pool's functions.", func(p *page.Pool) float64 { return float64(p.Queued) }),
-	gauge("gearman_pool_running_jobs", "Running jobs of the pool's functions.", func(p *page.Pool) float64 { return float64(p.Running) }),
-	gauge("gearman_pool_oldest_wait_seconds", "Estimated wait of the oldest queued job.", func(p *page.Pool) float64 { return p.WaitSeconds }),
+	gauge(
+		"gearman_pool_desired_replicas", "Replicas that the last decision asks for.",
+		func(p *page.Pool) float64 { return float64(p.Desired) },
+	),
+	gauge(
+		"gearman_pool_replicas", "Workers that are to run.", func(p *page.Pool) float64 { return float64(p.Replicas) },
+	),
+	gauge(
+		"gearman_pool_ready_replicas", "Workers that are ready.",
+		func(p *page.Pool) float64 { return float64(p.Ready) },
+	),
+	gauge(
+		"gearman_pool_min_replicas", "Minimum number of replicas in force, including schedules.",
+		func(p *page.Pool) float64 { return float64(p.Min) },
+	),
+	gauge(
+		"gearman_pool_max_replicas", "Maximum number of replicas in force, including schedules.",
+		func(p *page.Pool) float64 { return float64(p.Max) },
+	),
+	gauge(
+		"gearman_pool_queued_jobs", "Queued jobs of the pool's functions.",
+		func(p *page.Pool) float64 { return float64(p.Queued) },
+	),
+	gauge(
+		"gearman_pool_running_jobs", "Running jobs of the pool's functions.",
+		func(p *page.Pool) float64 { return float64(p.Running) },
+	),
+	gauge(
+		"gearman_pool_oldest_wait_seconds", "Estimated wait of the oldest queued job.",
+		func(p *page.Pool) float64 { return p.WaitSeconds },
+	),
 	gauge("gearman_pool_target_wait_seconds", "Time within which a queued job should start; 0 if the pool scales by jobsPerReplica alone.",
 		func(p *page.Pool) float64 { return p.TargetSeconds }),
-	gauge("gearman_pool_job_seconds", "Measured mean time of a job.", func(p *page.Pool) float64 { return p.JobSeconds }),
-	gauge("gearman_pool_boot_seconds", "Measured time from a worker's start to its registration.", func(p *page.Pool) float64 { return p.StartSeconds }),
-	gauge("gearman_pool_sample_partial", "1 while a job server of the pool does not answer.", func(p *page.Pool) float64 { return one(p.Partial) }),
+	gauge(
+		"gearman_pool_job_seconds", "Measured mean time of a job.", func(p *page.Pool) float64 { return p.JobSeconds },
+	),
+	gauge(
+		"gearman_pool_boot_seconds", "Measured time from a worker's start to its registration.",
+		func(p *page.Pool) float64 { return p.StartSeconds },
+	),
+	gauge(
+		"gearman_pool_sample_partial", "1 while a job server of the pool does not answer.",
+		func(p *page.Pool) float64 { return one(p.Partial) },
+	),
 	gauge("gearman_pool_backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.",
 		func(p *page.Pool) float64 { return one(p.Stuck) }),
 	{
@@ -47,7 +78,8 @@ var metrics = []metric{
 		values: func(p *page.Pool, emit func(float64, ...string)) { emit(1, p.Reason) },
 	},
 	{
-		name: "gearman_pool_jobs_total", help: "Jobs that ended or were requeued since this process watches the pool, by telemetry.",
+		name:   "gearman_pool_jobs_total",
+		help:   "Jobs that ended or were requeued since this process watches the pool, by telemetry.",
 		labels: []string{"result"}, counter: true,
 		values: func(p *page.Pool, emit func(float64, ...string)) {
 			if p.Completed+p.Failed+p.Requeued > 0 {
@@ -64,7 +96,8 @@ var metrics = []metric{
 	},
 }
 
-// onlyInACluster are the metrics of pools that a machine has not: they come from the status of a Kubernetes object.
+// onlyInACluster are the metrics of pools that a machine has not: they come from the status of a
+// Kubernetes object.
 var onlyInACluster = []string{"gearman_pool_condition"}
 
 func one(b bool) float64 {
@@ -95,7 +128,8 @@ func (f *Fleet) Metrics() http.Handler {
 var poolLabels = []string{"namespace", "pool"}
 
 func writePools(out *exposition, pools []page.Pool) {
-	pools = slices.DeleteFunc(slices.Clone(pools), func(p page.Pool) bool { return p.Reason == "" }) // not decided on yet
+	// not decided on yet
+	pools = slices.DeleteFunc(slices.Clone(pools), func(p page.Pool) bool { return p.Reason == "" })
 	for i := range metrics {
 		m := &metrics[i]
 		out.family(m.name, m.help, m.counter)
@@ -114,7 +148,9 @@ func writeServers(out *exposition, servers []backlog.ServerStats, functions []ba
 	writeSeries(out, series.Functions, functions, series.FunctionLabels, series.FunctionNames, now)
 }
 
-func writeSeries[S any](out *exposition, metrics []series.Metric[S], all []S, labels []string, names func(*S) []string, now time.Time) {
+func writeSeries[S any](
+	out *exposition, metrics []series.Metric[S], all []S, labels []string, names func(*S) []string, now time.Time,
+) {
 	for i := range metrics {
 		m := &metrics[i]
 		out.family(m.Name, m.Help, m.Counter)
@@ -127,7 +163,8 @@ func writeSeries[S any](out *exposition, metrics []series.Metric[S], all []S, la
 	}
 }
 
-// exposition writes Prometheus' text format. An error ends up in its writer, which keeps it until Flush.
+// exposition writes Prometheus' text format. An error ends up in its writer, which keeps it until
+// Flush.
 type exposition struct{ out *bufio.Writer }
 
 func (e *exposition) family(name, help string, counter bool) {
@@ -138,7 +175,8 @@ func (e *exposition) family(name, help string, counter bool) {
 	e.write("# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n")
 }
 
-// escapes are what a label's value writes differently: backslash, quote and newline, and nothing else.
+// escapes are what a label's value writes differently: backslash, quote and newline, and nothing
+// else.
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func (e *exposition) sample(name string, labels, values []string, value float64) {

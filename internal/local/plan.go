@@ -97,7 +97,9 @@ func (p *plan) command(files secrets) error {
 	case s.TargetRef != nil:
 		return fmt.Errorf("targetRef names a workload of a cluster: there is nothing to run here; leave this pool out")
 	default:
-		return fmt.Errorf("it has neither runtime nor command, only an image: add runtime.exec.command (or command) with the program to run here")
+		return fmt.Errorf(
+			"it has neither runtime nor command, only an image: add runtime.exec.command (or command) with the program to run here",
+		)
 	}
 	return nil
 }
@@ -107,7 +109,8 @@ func skipped(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	var names []string
 	for name, set := range map[string]bool{
 		"image": s.Image != "", "imagePullPolicy": s.ImagePullPolicy != "", "podTemplate": s.PodTemplate != nil,
-		"resources, except for limits.memory": s.Resources != nil && (len(s.Resources.Requests) > 0 || len(s.Resources.Limits) > 1 ||
+		"resources, except for limits.memory": s.Resources != nil && (len(s.Resources.Requests) > 0 ||
+			len(s.Resources.Limits) > 1 ||
 			s.Resources.Limits.Memory().IsZero()),
 	} {
 		if set {
@@ -121,8 +124,9 @@ func skipped(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 func subscription(pool *v1alpha1.GearmanWorkerPool, files secrets) (backlog.Subscription, error) {
 	s := &pool.Spec
 	sub := backlog.Subscription{
-		Servers: policy.Servers(s), Functions: policy.Functions(s), Period: policy.Poll(s), StaleAfter: policy.StaleAfter(s),
-		Doorbell: s.Scaling != nil && s.Scaling.Wake != "" && s.Scaling.Wake != v1alpha1.WakePoll,
+		Servers: policy.Servers(s), Functions: policy.Functions(s), Period: policy.Poll(s),
+		StaleAfter: policy.StaleAfter(s),
+		Doorbell:   s.Scaling != nil && s.Scaling.Wake != "" && s.Scaling.Wake != v1alpha1.WakePoll,
 	}
 	if s.TLS != nil {
 		config, err := files.tls(s.TLS)
@@ -161,7 +165,8 @@ func environment(pool *v1alpha1.GearmanWorkerPool, files secrets) ([]string, err
 	return env, nil
 }
 
-// expand replaces $(NAME) by the variable's value, as Kubernetes does: unknown names stay, and $$ is one $.
+// expand replaces $(NAME) by the variable's value, as Kubernetes does: unknown names stay, and $$
+// is one $.
 func expand(text string, env []string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

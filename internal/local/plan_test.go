@@ -61,14 +61,20 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"S_LEVEL=9", "HOST=h", "URL=db://$(PASSWORD)@h", "PASSWORD=s3cret", "BOTH=h-s3cret", "SPACE=default"}
+	want := []string{
+		"S_LEVEL=9", "HOST=h", "URL=db://$(PASSWORD)@h", "PASSWORD=s3cret", "BOTH=h-s3cret", "SPACE=default",
+	}
 	if diff := cmp.Diff(want, p.env); diff != "" {
 		t.Errorf("env (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"run", "h", "$(HOST)", "$(NOBODY)"}, p.args[slices.Index(p.args, "--")+1:]); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"run", "h", "$(HOST)", "$(NOBODY)"}, p.args[slices.Index(p.args, "--")+1:],
+	); diff != "" {
 		t.Errorf("command (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"image", "podTemplate", "resources, except for limits.memory"}, p.skipped); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"image", "podTemplate", "resources, except for limits.memory"}, p.skipped,
+	); diff != "" {
 		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"--memory=67108864"}, p.flags); diff != "" {
@@ -84,13 +90,23 @@ func TestPlanRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, tt := range map[string]struct{ dir, spec, want string }{
-		"an image alone":      {"", "  image: i\n", "runtime.exec.command"},
-		"a target":            {"", "  targetRef: {kind: Deployment, name: d}\n", "leave this pool out"},
-		"a Secret, no dir":    {"", "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "--secrets-dir"},
-		"a Secret, no file":   {dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "no such file"},
-		"a Secret elsewhere":  {dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: ../../k}}}]\n", "can't be a file's name"},
-		"envFrom, no dir":     {"", "  command: [x]\n  envFrom: [{secretRef: {name: s}}]\n", "--secrets-dir"},
-		"a field of a pod":    {"", "  command: [x]\n  env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]\n", "means nothing on a machine"},
+		"an image alone": {"", "  image: i\n", "runtime.exec.command"},
+		"a target":       {"", "  targetRef: {kind: Deployment, name: d}\n", "leave this pool out"},
+		"a Secret, no dir": {
+			"", "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "--secrets-dir",
+		},
+		"a Secret, no file": {
+			dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "no such file",
+		},
+		"a Secret elsewhere": {
+			dir, "  command: [x]\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: ../../k}}}]\n",
+			"can't be a file's name",
+		},
+		"envFrom, no dir": {"", "  command: [x]\n  envFrom: [{secretRef: {name: s}}]\n", "--secrets-dir"},
+		"a field of a pod": {
+			"", "  command: [x]\n  env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]\n",
+			"means nothing on a machine",
+		},
 		"TLS without Secrets": {"", "  command: [x]\n  tls: {caSecret: {name: ca}}\n", "--secrets-dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,8 +137,12 @@ func TestNewRefuses(t *testing.T) {
 		"one for everybody":       {Options{StateDir: open}, "writable for other users"},
 		"a file that isn't there": {Options{StateDir: t.TempDir(), Files: []string{"nowhere.yaml"}}, "nowhere.yaml"},
 		"no pool":                 {Options{StateDir: t.TempDir(), Files: []string{empty}}, "no GearmanWorkerPool"},
-		"a pool twice":            {Options{StateDir: t.TempDir(), Files: []string{f.file, f.file}}, "give one of them another name"},
-		"an unknown user":         {Options{StateDir: t.TempDir(), Files: []string{f.file}, User: "nobody-of-that-name"}, "--user"},
+		"a pool twice": {
+			Options{StateDir: t.TempDir(), Files: []string{f.file, f.file}}, "give one of them another name",
+		},
+		"an unknown user": {
+			Options{StateDir: t.TempDir(), Files: []string{f.file}, User: "nobody-of-that-name"}, "--user",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,8 +154,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Dashboards and alerts made for a cluster work for a machine: each metric of pools, job servers and functions that
-// docs/metrics.md lists is served here under that name, but for those that only a cluster has, and no other is.
+// Dashboards and alerts made for a cluster work for a machine: each metric of pools, job servers
+// and functions that docs/metrics.md lists is served here under that name, but for those that only
+// a cluster has, and no other is.
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	docs, err := os.ReadFile("../../docs/metrics.md")
@@ -146,7 +167,9 @@ func TestMetricNames(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(gearman_(?:pool|server|function|series)_[a-z_]+)` \\|").FindAllSubmatch(docs, -1) {
 		listed[string(m[1])] = true
 	}
-	out := serveMetrics(t, page.Pool{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3}, page.Pool{Name: "undecided"})
+	out := serveMetrics(
+		t, page.Pool{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3}, page.Pool{Name: "undecided"},
+	)
 	served := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE ([a-z_]+) (?:gauge|counter)$`).FindAllStringSubmatch(out, -1) {
 		served[m[1]] = true
@@ -176,11 +199,27 @@ func TestMetricsText(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	out := &exposition{out: bufio.NewWriter(&b)}
-	writePools(out, []page.Pool{{Namespace: "n", Name: "p", Reason: "Steady", Queued: 3, Completed: 5, Failed: 1, Mode: "Auto", Runtime: "exec"}})
+	writePools(
+		out,
+		[]page.Pool{
+			{
+				Namespace: "n", Name: "p", Reason: "Steady", Queued: 3, Completed: 5, Failed: 1, Mode: "Auto",
+				Runtime: "exec",
+			},
+		},
+	)
 	now := time.Now()
 	writeServers(out,
-		[]backlog.ServerStats{{Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "n", Name: "jobs:4730"}}, State: "OK", Up: true, Polls: 7, LastGood: now.Add(-2 * time.Second)}},
-		[]backlog.FunctionStats{{Name: "a\"b\\c\nd\x00é", Server: "10.0.0.1:4730", Queued: 2, Running: 1, Workers: 4, Pools: 1}, {Name: "\xff", Server: "10.0.0.1:4730"}}, now)
+		[]backlog.ServerStats{
+			{
+				Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "n", Name: "jobs:4730"}}, State: "OK",
+				Up: true, Polls: 7, LastGood: now.Add(-2 * time.Second),
+			},
+		},
+		[]backlog.FunctionStats{
+			{Name: "a\"b\\c\nd\x00é", Server: "10.0.0.1:4730", Queued: 2, Running: 1, Workers: 4, Pools: 1},
+			{Name: "\xff", Server: "10.0.0.1:4730"},
+		}, now)
 	if err := out.out.Flush(); err != nil {
 		t.Fatal(err)
 	}

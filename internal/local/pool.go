@@ -44,7 +44,8 @@ type pool struct {
 	lastCrash string
 }
 
-// provenAfter is how long a worker must have been ready for its crash to count as the first in a row.
+// provenAfter is how long a worker must have been ready for its crash to count as the first in a
+// row.
 const provenAfter = 30 * time.Second
 
 // newPool takes a pool into ownership.
@@ -55,7 +56,10 @@ func (f *Fleet) newPool(key backlog.PoolKey) (*pool, error) {
 	p.owner, err = localworker.Lock(path, localworker.State{PID: os.Getpid(), Name: key.String(), Started: time.Now()})
 	if errors.Is(err, localworker.ErrLocked) {
 		other, _, _ := localworker.Read(path) // the process id only helps
-		return nil, fmt.Errorf("pool %s is already run by process %d: stop that one first, or give this pool another name or namespace", key, other.PID)
+		return nil, fmt.Errorf(
+			"pool %s is already run by process %d: stop that one first, or give this pool another name or namespace",
+			key, other.PID,
+		)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pool %s: %w", key, err)
@@ -69,7 +73,8 @@ func (p *pool) path(kind string) string {
 	return filepath.Join(p.fleet.o.StateDir, p.key.Namespace+"_"+p.key.Name+"."+kind)
 }
 
-// adopt counts workers of an earlier fleet that still run. They finish their jobs and leave by themselves.
+// adopt counts workers of an earlier fleet that still run. They finish their jobs and leave by
+// themselves.
 func (p *pool) adopt() {
 	paths, _ := filepath.Glob(p.path("*.worker")) // the pattern is a good one
 	for _, path := range paths {
@@ -79,11 +84,14 @@ func (p *pool) adopt() {
 			continue
 		}
 		if err != nil {
-			p.fleet.log.Warn("A worker of an earlier run can't be identified; it is left alone", "file", path, "error", err)
+			p.fleet.log.Warn(
+				"A worker of an earlier run can't be identified; it is left alone", "file", path, "error", err,
+			)
 			continue
 		}
 		p.processes = append(p.processes, &process{
-			pool: p, uid: s.UID, name: s.Name, pid: s.PID, created: s.Started, readyAt: s.Started, stopping: true, leftover: path,
+			pool: p, uid: s.UID, name: s.Name, pid: s.PID, created: s.Started, readyAt: s.Started, stopping: true,
+			leftover: path,
 		})
 	}
 	if n := len(p.processes); n > 0 {
@@ -115,7 +123,9 @@ func (p *pool) use(plan plan) error {
 		p.outcomes.Observe(time.Now(), outcome.Counts{})
 	}
 	if skipped := strings.Join(plan.skipped, ", "); skipped != strings.Join(p.plan.skipped, ", ") && skipped != "" {
-		p.fleet.log.Info("These fields mean nothing without a cluster and are skipped", "pool", p.key.String(), "fields", skipped)
+		p.fleet.log.Info(
+			"These fields mean nothing without a cluster and are skipped", "pool", p.key.String(), "fields", skipped,
+		)
 	}
 	if !first && plan.hash != p.plan.hash {
 		p.fleet.log.Info("What the workers run has changed: they are replaced one by one", "pool", p.key.String())
@@ -193,7 +203,8 @@ func (p *pool) act(now time.Time) {
 	p.replaceOld(live, fresh)
 }
 
-// replaceOld stops workers of an older plan, as many as there are ready ones of the new one to take their place.
+// replaceOld stops workers of an older plan, as many as there are ready ones of the new one to take
+// their place.
 func (p *pool) replaceOld(live, fresh []*process) {
 	ready := 0
 	for _, w := range fresh {
@@ -213,7 +224,8 @@ func (p *pool) replaceOld(live, fresh []*process) {
 	}
 }
 
-// sortForRemoval puts those first that do least harm when they go: not ready, then idle for longest, then least busy.
+// sortForRemoval puts those first that do least harm when they go: not ready, then idle for
+// longest, then least busy.
 func (p *pool) sortForRemoval(processes []*process) {
 	slices.SortStableFunc(processes, func(a, b *process) int {
 		x, y := p.telemetry(a), p.telemetry(b)
@@ -246,7 +258,8 @@ func (p *pool) telemetry(w *process) backlog.PodSample {
 func (p *pool) remove(n int, forced bool) int {
 	live := p.live()
 	p.sortForRemoval(live)
-	graceful := forced || p.plan.spec.Scaling != nil && p.plan.spec.Scaling.PodRemoval != "" && p.plan.spec.Scaling.PodRemoval != idleOnly
+	graceful := forced || p.plan.spec.Scaling != nil && p.plan.spec.Scaling.PodRemoval != "" &&
+		p.plan.spec.Scaling.PodRemoval != idleOnly
 	running := int64(0)
 	for _, f := range p.sample.Functions {
 		running += f.Running
@@ -289,12 +302,15 @@ func (p *pool) ended(w *process, err error) {
 	p.act(now)
 }
 
-// crashed delays the next start: 1 s after the first crash in a row, twice that after each further one, at most a minute.
+// crashed delays the next start: 1 s after the first crash in a row, twice that after each further
+// one, at most a minute.
 func (p *pool) crashed(now time.Time, why string) {
 	delay := min(time.Minute, time.Second<<min(p.crashes, 6))
 	p.crashes++
 	p.lastCrash, p.restartAt = why, now.Add(delay)
-	p.fleet.log.Warn("A worker ended", "pool", p.key.String(), "why", why, "crashesInARow", p.crashes, "nextStartIn", delay.String())
+	p.fleet.log.Warn(
+		"A worker ended", "pool", p.key.String(), "why", why, "crashesInARow", p.crashes, "nextStartIn", delay.String(),
+	)
 	time.AfterFunc(delay, func() {
 		p.fleet.post(func() {
 			if !p.leaving {

@@ -38,7 +38,8 @@ type program interface {
 	kill() // it, and what it has started
 }
 
-// osProgram is a program of the operating system, by its process id. It has not been waited for, so that the id is its own.
+// osProgram is a program of the operating system, by its process id. It has not been waited for, so
+// that the id is its own.
 type osProgram int
 
 func (pid osProgram) signal(s syscall.Signal) { _ = syscall.Kill(int(pid), s) }
@@ -63,7 +64,10 @@ func (p *pool) start(now time.Time) (*process, error) {
 func (f *Fleet) exec(w *process) error {
 	p := w.pool
 	state := p.path(w.uid + ".worker")
-	args := slices.Concat([]string{"worker", "--state=" + state, "--uid=" + w.uid, "--name=" + w.name}, p.plan.flags, []string{p.plan.mode}, p.plan.args)
+	args := slices.Concat(
+		[]string{"worker", "--state=" + state, "--uid=" + w.uid, "--name=" + w.name}, p.plan.flags,
+		[]string{p.plan.mode}, p.plan.args,
+	)
 	cmd := exec.Command(f.o.Program, args...)
 	cmd.Env = slices.Concat(os.Environ(), f.o.ProgramEnv, p.plan.env)
 	// A process group of its own: what a terminal sends to the fleet doesn't reach the workers.

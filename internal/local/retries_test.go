@@ -11,7 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// Only workers can move a job back when its next attempt is due, so one process stays for it, as a pod does in a cluster.
+// Only workers can move a job back when its next attempt is due, so one process stays for it, as a
+// pod does in a cluster.
 func TestWaitingRetriesKeepAProcess(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -31,8 +32,11 @@ func TestWaitingRetriesKeepAProcess(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				spec := &v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
-					Servers: []v1alpha1.ServerAddress{"127.0.0.1:1"}, Function: "f", MaxReplicas: tc.max, Concurrency: 1,
-					Runtime: &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"true"}}, Retry: tc.retry},
+					Servers: []v1alpha1.ServerAddress{"127.0.0.1:1"}, Function: "f", MaxReplicas: tc.max,
+					Concurrency: 1,
+					Runtime: &v1alpha1.RuntimeSpec{
+						Exec: &v1alpha1.ExecRuntime{Command: []string{"true"}}, Retry: tc.retry,
+					},
 				}}
 				m := newMachine(t, spec, &played{begin: time.Now()})
 				if diff := cmp.Diff(tc.polled, m.pool.plan.sub.Functions); diff != "" {
@@ -40,12 +44,19 @@ func TestWaitingRetriesKeepAProcess(t *testing.T) {
 				}
 				now := time.Now()
 				sample := backlog.Sample{
-					Time:      now,
-					Servers:   []backlog.ServerSample{{Address: "127.0.0.1:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
+					Time: now,
+					Servers: []backlog.ServerSample{
+						{Address: "127.0.0.1:1", State: backlog.StateOK, Fresh: true, LastGood: now},
+					},
 					Functions: []backlog.FunctionSample{{Name: "f"}},
 				}
 				if tc.retry != nil {
-					sample.Functions = append(sample.Functions, backlog.FunctionSample{Name: "f.retry", Total: tc.waiting, Queued: tc.waiting, LongestQueue: tc.waiting})
+					sample.Functions = append(
+						sample.Functions,
+						backlog.FunctionSample{
+							Name: "f.retry", Total: tc.waiting, Queued: tc.waiting, LongestQueue: tc.waiting,
+						},
+					)
 				}
 				m.pool.decideOn(&sample, now, func(string) bool { return false })
 				if got := m.pool.decision.Replicas; got != tc.want {

@@ -105,7 +105,8 @@ func (p *played) step(now time.Time) {
 // sample is what the poller would report.
 func (p *played) sample(now time.Time) backlog.Sample {
 	s := backlog.Sample{Time: now, Servers: []backlog.ServerSample{{
-		Address: "jobs.example.com:4730", Resolved: netip.MustParseAddrPort("192.0.2.1:4730"), State: backlog.StateOK, Fresh: true, LastGood: now, Since: p.begin,
+		Address: "jobs.example.com:4730", Resolved: netip.MustParseAddrPort("192.0.2.1:4730"), State: backlog.StateOK,
+		Fresh: true, LastGood: now, Since: p.begin,
 	}}}
 	for _, name := range p.function {
 		f := backlog.FunctionSample{Name: name, Counters: *p.counters[name]}
@@ -127,7 +128,8 @@ func (p *played) sample(now time.Time) backlog.Sample {
 	for _, w := range p.workers {
 		if !w.readyAt.IsZero() {
 			s.Pods = append(s.Pods, backlog.PodSample{
-				UID: w.uid, Name: w.uid, Busy: len(w.jobs), Capacity: p.slots, BusySince: w.busySince, FirstSeen: w.readyAt, LastSeen: now,
+				UID: w.uid, Name: w.uid, Busy: len(w.jobs), Capacity: p.slots, BusySince: w.busySince,
+				FirstSeen: w.readyAt, LastSeen: now,
 			})
 		}
 	}
@@ -173,7 +175,10 @@ func (p playedProgram) kill()                 { p.jobs = nil }
 
 func newMachine(t *testing.T, spec *v1alpha1.GearmanWorkerPool, p *played) *machine {
 	t.Helper()
-	f := &Fleet{o: Options{StateDir: t.TempDir()}, log: slog.New(slog.DiscardHandler), watcher: backlog.New(backlog.Options{Logger: slog.New(slog.DiscardHandler)})}
+	f := &Fleet{
+		o: Options{StateDir: t.TempDir()}, log: slog.New(slog.DiscardHandler),
+		watcher: backlog.New(backlog.Options{Logger: slog.New(slog.DiscardHandler)}),
+	}
 	f.launch = func(w *process) error {
 		played := p.add(w.created)
 		w.uid, w.name, w.program = played.uid, played.uid, playedProgram{played}
@@ -201,7 +206,10 @@ func (m *machine) judge(now time.Time) taken {
 		m.pool.decideOn(&sample, now, ask)
 	}
 	d := &m.pool.decision
-	return taken{decided: d.Replicas, ordered: max(d.Replicas, m.pool.order.Replicas), reason: d.Reason, limited: d.Limited, held: d.Held}
+	return taken{
+		decided: d.Replicas, ordered: max(d.Replicas, m.pool.order.Replicas), reason: d.Reason, limited: d.Limited,
+		held: d.Held,
+	}
 }
 
 func (m *machine) decide(now time.Time) taken {
@@ -230,12 +238,14 @@ func (m *machine) mirror(replicas int32) {
 	m.pool.replicas, m.pool.processes = replicas, nil
 	for _, w := range m.workers {
 		m.pool.processes = append(m.pool.processes, &process{
-			pool: m.pool, uid: w.uid, name: w.uid, hash: m.pool.plan.hash, created: w.created, readyAt: w.readyAt, stopping: w.stopping,
+			pool: m.pool, uid: w.uid, name: w.uid, hash: m.pool.plan.hash, created: w.created, readyAt: w.readyAt,
+			stopping: w.stopping,
 		})
 	}
 }
 
-// operator is the operator's record, with a played Deployment: its costs decide which pods its ReplicaSet removes.
+// operator is the operator's record, with a played Deployment: its costs decide which pods its
+// ReplicaSet removes.
 type operator struct {
 	*played
 	key   types.NamespacedName
@@ -260,7 +270,10 @@ func (o *operator) Runnable(context.Context, backlog.PoolKey, string) (backlog.V
 
 func newOperator(t *testing.T, pool *v1alpha1.GearmanWorkerPool, p *played) *operator {
 	t.Helper()
-	o := &operator{before: func(time.Time, int32) {}, played: p, key: types.NamespacedName{Namespace: pool.Namespace, Name: pool.Name}}
+	o := &operator{
+		before: func(time.Time, int32) {}, played: p,
+		key: types.NamespacedName{Namespace: pool.Namespace, Name: pool.Name},
+	}
 	var err error
 	if o.spec, err = autoscaler.NewSpec(pool); err != nil {
 		t.Fatal(err)
@@ -284,7 +297,9 @@ func (o *operator) decide(now time.Time) taken {
 	observed := autoscaler.Observed{Workload: workload.State{Exists: true, Replicas: o.want, Current: o.live()}}
 	for _, w := range o.workers {
 		ready := !w.readyAt.IsZero() && !w.stopping
-		pod := workload.Pod{Name: w.uid, UID: w.uid, Created: w.created, Ready: ready, Terminating: w.stopping, Cost: w.cost}
+		pod := workload.Pod{
+			Name: w.uid, UID: w.uid, Created: w.created, Ready: ready, Terminating: w.stopping, Cost: w.cost,
+		}
 		if ready {
 			pod.ReadySince = w.readyAt
 			observed.Workload.Ready++
@@ -310,17 +325,24 @@ func (o *operator) decide(now time.Time) taken {
 	o.want = plan.Replicas
 	o.replace(now)
 	d := &v.Decision
-	return taken{decided: d.Replicas, ordered: max(d.Replicas, plan.Order.Replicas), reason: d.Reason, limited: d.Limited, held: d.Held, replicas: plan.Replicas}
+	return taken{
+		decided: d.Replicas, ordered: max(d.Replicas, plan.Order.Replicas), reason: d.Reason, limited: d.Limited,
+		held: d.Held, replicas: plan.Replicas,
+	}
 }
 
-// replace is the ReplicaSet's part: pods that are not ready go first, then those with the lowest cost, then the newest.
+// replace is the ReplicaSet's part: pods that are not ready go first, then those with the lowest
+// cost, then the newest.
 func (o *operator) replace(now time.Time) {
 	for o.live() < o.want {
 		o.add(now)
 	}
 	live := slices.DeleteFunc(slices.Clone(o.workers), func(w *playedWorker) bool { return w.stopping })
 	slices.SortStableFunc(live, func(a, b *playedWorker) int {
-		return cmp.Or(cmp.Compare(rank(!a.readyAt.IsZero()), rank(!b.readyAt.IsZero())), cmp.Compare(a.cost, b.cost), b.created.Compare(a.created))
+		return cmp.Or(
+			cmp.Compare(rank(!a.readyAt.IsZero()), rank(!b.readyAt.IsZero())), cmp.Compare(a.cost, b.cost),
+			b.created.Compare(a.created),
+		)
 	})
 	for _, w := range live[:max(0, len(live)-int(o.want))] {
 		w.stopping = true
@@ -347,9 +369,10 @@ const length = 4200 * time.Second
 
 // The same file and the same load lead to the same decisions on a machine and in a cluster.
 //
-// What differs is how fewer replicas come about: in a cluster pods are marked first, and go one poll later at the earliest, since
-// Kubernetes chooses by the marks; a machine stops idle workers at once. So the decisions are compared twice: in the same state,
-// in which they must be equal, and each with its own workers, which may differ by what that delay makes.
+// What differs is how fewer replicas come about: in a cluster pods are marked first, and go one
+// poll later at the earliest, since Kubernetes chooses by the marks; a machine stops idle workers
+// at once. So the decisions are compared twice: in the same state, in which they must be equal, and
+// each with its own workers, which may differ by what that delay makes.
 func TestSameDecisionsAsTheOperator(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"target-wait", "ratio", "bounded"} {
@@ -397,7 +420,8 @@ func readSame(t *testing.T, name string) (*v1alpha1.GearmanWorkerPool, *sim.Work
 
 func newPlayed(pool *v1alpha1.GearmanWorkerPool, load *sim.Workload) *played {
 	p := &played{
-		begin: time.Now(), load: load, slots: int(max(1, pool.Spec.Concurrency)), function: policy.Functions(&pool.Spec),
+		begin: time.Now(), load: load, slots: int(max(1, pool.Spec.Concurrency)),
+		function: policy.Functions(&pool.Spec),
 		counters: map[string]*telemetry.Counters{},
 	}
 	for _, f := range p.function {
@@ -427,12 +451,16 @@ func testSameState(t *testing.T, pool *v1alpha1.GearmanWorkerPool, load *sim.Wor
 		}
 	}
 	if differ > 0 || most < 5 || p.next < len(load.Jobs) || len(p.queue) > 0 {
-		t.Errorf("%d of %d decisions differ; at most %d replicas, %d jobs of %d came, %d wait", differ, len(beside), most, p.next, len(load.Jobs), len(p.queue))
+		t.Errorf(
+			"%d of %d decisions differ; at most %d replicas, %d jobs of %d came, %d wait", differ, len(beside), most,
+			p.next, len(load.Jobs), len(p.queue),
+		)
 	}
 }
 
-// compareLoops compares decisions of sides that acted on them. The operator has as many replicas as the machine or more for a
-// while after it wants fewer, so that growth may come a little later, and smaller.
+// compareLoops compares decisions of sides that acted on them. The operator has as many replicas as
+// the machine or more for a while after it wants fewer, so that growth may come a little later, and
+// smaller.
 func compareLoops(t *testing.T, machine, cluster []taken) {
 	t.Helper()
 	differ, sum := 0, [2]int32{}

@@ -21,7 +21,9 @@ import (
 // secrets stands for a cluster's Secrets and ConfigMaps: the key K of the object N is the file N/K.
 type secrets struct{ dir string }
 
-var errNoSecrets = errors.New("it needs Secrets or ConfigMaps, which a machine doesn't have: put each key into a file DIR/OBJECT/KEY and use --secrets-dir DIR")
+var errNoSecrets = errors.New(
+	"it needs Secrets or ConfigMaps, which a machine doesn't have: put each key into a file DIR/OBJECT/KEY and use --secrets-dir DIR",
+)
 
 func (s secrets) path(object, key string) (string, error) {
 	if s.dir == "" {
@@ -46,7 +48,9 @@ func (s secrets) read(object, key string, optional *bool) (value string, set boo
 }
 
 // value resolves a variable's source.
-func (s secrets) value(pool *v1alpha1.GearmanWorkerPool, from *corev1.EnvVarSource) (value string, set bool, err error) {
+func (s secrets) value(
+	pool *v1alpha1.GearmanWorkerPool, from *corev1.EnvVarSource,
+) (value string, set bool, err error) {
 	switch {
 	case from.SecretKeyRef != nil:
 		return s.read(from.SecretKeyRef.Name, from.SecretKeyRef.Key, from.SecretKeyRef.Optional)
@@ -55,7 +59,9 @@ func (s secrets) value(pool *v1alpha1.GearmanWorkerPool, from *corev1.EnvVarSour
 	case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace":
 		return pool.Namespace, true, nil
 	}
-	return "", false, errors.New("its source means nothing on a machine: use value, secretKeyRef, configMapKeyRef or fieldRef metadata.namespace")
+	return "", false, errors.New(
+		"its source means nothing on a machine: use value, secretKeyRef, configMapKeyRef or fieldRef metadata.namespace",
+	)
 }
 
 // all returns all keys of an object as variables.
@@ -92,7 +98,8 @@ func (s secrets) all(from corev1.EnvFromSource) ([]string, error) {
 	return env, nil
 }
 
-// tlsDir returns a directory with the files that the runtime's flags name: those of a pool's Secrets.
+// tlsDir returns a directory with the files that the runtime's flags name: those of a pool's
+// Secrets.
 func (s secrets) tlsDir(t *v1alpha1.TLSSpec, key backlog.PoolKey) (string, error) {
 	if t == nil || t.CASecret == nil && t.ClientCertificateSecret == "" {
 		return "", nil
@@ -109,7 +116,9 @@ func (s secrets) tlsDir(t *v1alpha1.TLSSpec, key backlog.PoolKey) (string, error
 		links["ca.crt"] = [2]string{t.CASecret.Name, policy.CAKey(t.CASecret)}
 	}
 	if c := t.ClientCertificateSecret; c != "" {
-		links[corev1.TLSCertKey], links[corev1.TLSPrivateKeyKey] = [2]string{c, corev1.TLSCertKey}, [2]string{c, corev1.TLSPrivateKeyKey}
+		links[corev1.TLSCertKey], links[corev1.TLSPrivateKeyKey] = [2]string{c, corev1.TLSCertKey}, [2]string{
+			c, corev1.TLSPrivateKeyKey,
+		}
 	}
 	for name, of := range links {
 		path, err := s.path(of[0], of[1])

@@ -69,10 +69,13 @@ func serverName(s *backlog.ServerSample) string {
 func (p *pool) show() page.Pool {
 	d := &p.decision
 	out := page.Pool{
-		Namespace: p.key.Namespace, Name: p.key.Name, Functions: policy.Functions(&p.plan.spec), Servers: p.plan.sub.Servers,
-		WaitSeconds: d.OldestWait.Seconds(), TargetSeconds: d.Terms.Target, JobSeconds: d.JobTime.Seconds(), StartSeconds: d.Terms.Boot,
-		Replicas: p.replicas, Desired: d.Replicas, Min: p.min, Max: p.max,
-		Reason: string(d.Reason), Message: d.Message, Limited: string(d.Limited), Partial: p.sample.Partial, Stuck: d.NotRunnable,
+		Namespace: p.key.Namespace, Name: p.key.Name, Functions: policy.Functions(&p.plan.spec),
+		Servers:     p.plan.sub.Servers,
+		WaitSeconds: d.OldestWait.Seconds(), TargetSeconds: d.Terms.Target, JobSeconds: d.JobTime.Seconds(),
+		StartSeconds: d.Terms.Boot,
+		Replicas:     p.replicas, Desired: d.Replicas, Min: p.min, Max: p.max,
+		Reason: string(d.Reason), Message: d.Message, Limited: string(d.Limited), Partial: p.sample.Partial,
+		Stuck: d.NotRunnable,
 		Terms: terms(d.Terms), Workers: []page.Worker{},
 	}
 	for _, f := range p.sample.Functions {
@@ -119,22 +122,36 @@ func (p *pool) problems(shown *page.Pool) []string {
 	var all []string
 	for _, s := range p.sample.Servers {
 		if !s.Fresh && s.State != backlog.StateConnecting {
-			all = append(all, fmt.Sprintf("Job server %s does not answer (%s): start it, or fix spec.servers.", serverName(&s), s.State))
+			all = append(
+				all,
+				fmt.Sprintf(
+					"Job server %s does not answer (%s): start it, or fix spec.servers.", serverName(&s), s.State,
+				),
+			)
 		}
 	}
 	if p.lastCrash != "" && p.crashes > 0 {
-		all = append(all, fmt.Sprintf("Workers end by themselves (%d times in a row, last: %s): look at their log.", p.crashes, p.lastCrash))
+		all = append(
+			all,
+			fmt.Sprintf(
+				"Workers end by themselves (%d times in a row, last: %s): look at their log.", p.crashes, p.lastCrash,
+			),
+		)
 	}
 	if p.decision.NotRunnable {
 		all = append(all, "Jobs are queued that the job servers give to no worker: they are delayed or canceled.")
 	}
 	if p.decision.NotProgressing {
-		all = append(all, "Jobs are running but none has completed for a long time: look at the workers' log for a job that always fails.")
+		all = append(
+			all,
+			"Jobs are running but none has completed for a long time: look at the workers' log for a job that always fails.",
+		)
 	}
 	if p.outcomes.Failing() {
 		all = append(all, "Many more jobs fail than usual: look at the workers' log.")
 	}
-	if p.decision.Limited == scaling.LimitMaximum && shown.TargetSeconds > 0 && shown.WaitSeconds > shown.TargetSeconds {
+	if p.decision.Limited == scaling.LimitMaximum && shown.TargetSeconds > 0 &&
+		shown.WaitSeconds > shown.TargetSeconds {
 		all = append(all, "Jobs wait for longer than the target, and the pool is at its maximum: raise maxReplicas.")
 	}
 	return all
@@ -146,7 +163,8 @@ func terms(t scaling.Terms) map[string]int64 {
 	return map[string]int64{
 		"queued": int64(t.Queued), "stuck": int64(t.Stuck), "running": int64(t.Running), "foreign": int64(t.Foreign),
 		"slots": int64(t.Slots), "startingSlots": int64(t.Starting), "freeSlots": int64(t.Free),
-		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep), "idleMilliSlots": milli(t.Idle),
+		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep),
+		"idleMilliSlots":  milli(t.Idle),
 		"jobMilliseconds": milli(t.JobSeconds), "bootMilliseconds": milli(t.Boot),
 		"oldestWaitMilliseconds": milli(t.OldestWait), "targetWaitMilliseconds": milli(t.Target),
 	}

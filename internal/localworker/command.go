@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// runCommand runs a program that speaks Gearman itself. It is ready as soon as it runs, like a container without a readiness probe.
-// SIGTERM goes to all of its processes; what is left of them after the drain, or at the second signal, is killed.
+// runCommand runs a program that speaks Gearman itself. It is ready as soon as it runs, like a
+// container without a readiness probe. SIGTERM goes to all of its processes; what is left of them
+// after the drain, or at the second signal, is killed.
 func runCommand(args []string, drain time.Duration, signals <-chan os.Signal, ready func(), errs io.Writer) int {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = errs, errs

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// limitMemory limits the data of this process, and of each that it starts. The address space is not limited: many runtimes reserve
-// far more of it than they use.
+// limitMemory limits the data of this process, and of each that it starts. The address space is not
+// limited: many runtimes reserve far more of it than they use.
 func limitMemory(bytes int64) error {
 	if bytes <= 0 {
 		return nil

@@ -63,8 +63,8 @@ func parse(args []string) (worker, error) {
 
 // Main runs a worker process until it has drained, and returns its exit code.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
-	// Writing to a parent that is gone must not kill the worker: it still has jobs to finish. A handler, unlike an ignored signal,
-	// is not inherited by what the worker starts.
+	// Writing to a parent that is gone must not kill the worker: it still has jobs to finish. A
+	// handler, unlike an ignored signal, is not inherited by what the worker starts.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	errs = &lossy{out: errs}
 	w, err := parse(args)
@@ -109,8 +109,9 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// stopSignals passes on what asks the worker to stop. The end of the parent, seen as the end of standard input, counts as a SIGTERM
-// unless one has come before: a second one would requeue running jobs.
+// stopSignals passes on what asks the worker to stop. The end of the parent, seen as the end of
+// standard input, counts as a SIGTERM unless one has come before: a second one would requeue
+// running jobs.
 func stopSignals(in io.Reader) <-chan os.Signal {
 	caught := make(chan os.Signal, 4)
 	signal.Notify(caught, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)

@@ -106,7 +106,10 @@ func (p *process) wait(t *testing.T) int {
 // A program ends with the parent, and the lock on the state file with the program.
 func TestCommandEndsWithTheParent(t *testing.T) {
 	t.Parallel()
-	p := start(t, []string{"--drain=30s"}, Command, "sh", "-c", "trap 'echo got TERM >&2; exit 7' TERM; echo up >&2; while :; do sleep 0.05; done")
+	p := start(
+		t, []string{"--drain=30s"}, Command, "sh", "-c",
+		"trap 'echo got TERM >&2; exit 7' TERM; echo up >&2; while :; do sleep 0.05; done",
+	)
 	p.awaitReady(t)
 	for !strings.Contains(p.log.String(), "up") { // the trap is set
 		time.Sleep(5 * time.Millisecond)
@@ -135,7 +138,10 @@ func TestCommandThatDoesNotEndIsKilled(t *testing.T) {
 	}{"overdue": {"50ms", 1}, "second signal": {"1h", 2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, []string{"--drain=" + tt.drain}, Command, "sh", "-c", "trap 'echo no >&2' TERM; echo up >&2; while :; do sleep 0.05; done")
+			p := start(
+				t, []string{"--drain=" + tt.drain}, Command, "sh", "-c",
+				"trap 'echo no >&2' TERM; echo up >&2; while :; do sleep 0.05; done",
+			)
 			p.awaitReady(t)
 			for !strings.Contains(p.log.String(), "up") {
 				time.Sleep(5 * time.Millisecond)
@@ -186,7 +192,8 @@ func TestRuntimeFinishesItsJob(t *testing.T) {
 	for !strings.Contains(p.log.String(), "Draining") {
 		time.Sleep(5 * time.Millisecond)
 	}
-	// The end of the parent after a SIGTERM, or a SIGTERM after that end, must not requeue the job: only a second signal does.
+	// The end of the parent after a SIGTERM, or a SIGTERM after that end, must not requeue the job:
+	// only a second signal does.
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -221,18 +228,22 @@ func TestRefusals(t *testing.T) {
 		code int
 		want string
 	}{
-		"by hand":           {nil, exitUsage, "for gearmanctl up"},
-		"no state":          {[]string{"command", "true"}, exitUsage, "for gearmanctl up"},
-		"a flag":            {[]string{"--nonsense"}, exitUsage, "nonsense"},
-		"a mode":            {[]string{"--state=" + state, "dance", "x"}, exitUsage, "dance"},
-		"no such program":   {[]string{"--state=" + state + "1", "command", "/does/not/exist"}, exitFailed, "no such file"},
+		"by hand":  {nil, exitUsage, "for gearmanctl up"},
+		"no state": {[]string{"command", "true"}, exitUsage, "for gearmanctl up"},
+		"a flag":   {[]string{"--nonsense"}, exitUsage, "nonsense"},
+		"a mode":   {[]string{"--state=" + state, "dance", "x"}, exitUsage, "dance"},
+		"no such program": {
+			[]string{"--state=" + state + "1", "command", "/does/not/exist"}, exitFailed, "no such file",
+		},
 		"a directory":       {[]string{"--state=/", "command", "true"}, exitFailed, "lock the state file"},
 		"a state file used": {[]string{"--state=" + taken, "command", "true"}, exitFailed, "another process"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var errs bytes.Buffer
-			if code := Main(tt.args, strings.NewReader(""), io.Discard, &errs); code != tt.code || !strings.Contains(errs.String(), tt.want) {
+			if code := Main(
+				tt.args, strings.NewReader(""), io.Discard, &errs,
+			); code != tt.code || !strings.Contains(errs.String(), tt.want) {
 				t.Errorf("exit code %d, %q; want %d, %q", code, errs.String(), tt.code, tt.want)
 			}
 		})

@@ -17,8 +17,8 @@ type State struct {
 	Started time.Time `json:"started"`
 }
 
-// Lock creates or takes over a file and locks it for as long as the returned file is open. It fails with ErrLocked if another
-// process holds the lock.
+// Lock creates or takes over a file and locks it for as long as the returned file is open. It fails
+// with ErrLocked if another process holds the lock.
 func Lock(path string, content any) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -60,7 +60,8 @@ func Read(path string) (s State, alive bool, err error) {
 	if err != nil && !alive {
 		return s, false, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// A worker that was killed while it wrote leaves anything behind; that it is gone is all that counts then.
+	// A worker that was killed while it wrote leaves anything behind; that it is gone is all that
+	// counts then.
 	if err := json.NewDecoder(f).Decode(&s); err != nil && alive {
 		return s, true, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -8,10 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// entries shows how much the operator keeps in memory, as a metric and as JSON, so that a leak shows as what it is: when the last pool is deleted, all of it is 0.
+// entries shows how much the operator keeps in memory, as a metric and as JSON, so that a leak
+// shows as what it is: when the last pool is deleted, all of it is 0.
 type entries []func() map[string]int
 
-var descEntries = prometheus.NewDesc("gearman_operator_entries", "What the operator keeps in memory of pools, by kind; all are 0 without pools.", []string{"kind"}, nil)
+var descEntries = prometheus.NewDesc(
+	"gearman_operator_entries", "What the operator keeps in memory of pools, by kind; all are 0 without pools.",
+	[]string{"kind"}, nil,
+)
 
 func (e entries) count() map[string]int {
 	out := map[string]int{}

@@ -11,7 +11,10 @@ import (
 
 func TestEntries(t *testing.T) {
 	t.Parallel()
-	e := entries{func() map[string]int { return map[string]int{"pools": 3} }, func() map[string]int { return map[string]int{"names": 2} }}
+	e := entries{
+		func() map[string]int { return map[string]int{"pools": 3} },
+		func() map[string]int { return map[string]int{"names": 2} },
+	}
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/statusz", http.NoBody))
 	if got, want := strings.TrimSpace(w.Body.String()), `{"names":2,"pools":3}`; w.Code != http.StatusOK || got != want {

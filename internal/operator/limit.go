@@ -15,8 +15,8 @@ const (
 	// limitPercent is the part of the container's limit that Go's memory may take before garbage is
 	// collected all the time; the rest is for what Go doesn't count.
 	limitPercent = 90
-	// noLimit is more than any machine has: version 1 writes the largest multiple of a page if there is
-	// no limit.
+	// noLimit is more than any machine has: version 1 writes the largest multiple of a page if
+	// there is no limit.
 	noLimit = 1 << 60
 )
 
@@ -37,8 +37,8 @@ func memoryLimit(paths []string) int64 {
 	return 0
 }
 
-// limitMemory sets the soft limit by the container's, unless the environment's GOMEMLIMIT has set one:
-// rather than being killed for a burst of garbage, the operator collects it in time.
+// limitMemory sets the soft limit by the container's, unless the environment's GOMEMLIMIT has set
+// one: rather than being killed for a burst of garbage, the operator collects it in time.
 func limitMemory() {
 	if n := memoryLimit(cgroupLimits); n > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(n)

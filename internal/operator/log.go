@@ -12,8 +12,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are global, so it is called once, before anything else runs. Once ctx has
-// ended, what that cut off is no error.
+// SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are
+// global, so it is called once, before anything else runs. Once ctx has ended, what that cut off is
+// no error.
 func SetUpLogging(ctx context.Context, o Options) {
 	logger := slog.New(calmAtEnd{newHandler(o), ctx.Done()})
 	slog.SetDefault(logger)
@@ -31,7 +32,8 @@ func newHandler(o Options) slog.Handler {
 	return slog.NewJSONHandler(os.Stderr, opts)
 }
 
-// calmAtEnd logs as information what libraries log as errors because the process ends: requests that were cut off.
+// calmAtEnd logs as information what libraries log as errors because the process ends: requests
+// that were cut off.
 type calmAtEnd struct {
 	slog.Handler
 	ended <-chan struct{}
@@ -59,7 +61,8 @@ func (h calmAtEnd) WithGroup(name string) slog.Handler {
 	return calmAtEnd{h.Handler.WithGroup(name), h.ended}
 }
 
-// cutOff reports whether the record tells of a request whose context ended. Some libraries keep only the text of that error.
+// cutOff reports whether the record tells of a request whose context ended. Some libraries keep
+// only the text of that error.
 func cutOff(r slog.Record) bool {
 	text := context.Canceled.Error()
 	found := strings.Contains(r.Message, text)

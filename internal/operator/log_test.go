@@ -23,8 +23,14 @@ func TestCutOffAtTheEnd(t *testing.T) {
 		want    string
 	}{
 		{name: "cut off", err: canceled, ended: true, want: "level=INFO"},
-		{name: "only the text is kept", err: errors.New("client rate limiter: context canceled"), ended: true, want: "level=INFO"},
-		{name: "in the message", err: nil, message: "retrieving the lease: context canceled", ended: true, want: "level=INFO"},
+		{
+			name: "only the text is kept", err: errors.New("client rate limiter: context canceled"), ended: true,
+			want: "level=INFO",
+		},
+		{
+			name: "in the message", err: nil, message: "retrieving the lease: context canceled", ended: true,
+			want: "level=INFO",
+		},
 		{name: "below the level", err: canceled, ended: true, floor: slog.LevelWarn, want: ""},
 		{name: "another error at the end", err: errors.New("forbidden"), ended: true, want: "level=ERROR"},
 		{name: "a deadline at the end", err: context.DeadlineExceeded, ended: true, want: "level=ERROR"},
@@ -51,7 +57,9 @@ func TestCutOffInAGroup(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	slog.New(calmAtEnd{slog.NewTextHandler(&out, nil), ctx.Done()}).WithGroup("api").Error("list", "err", context.Canceled)
+	slog.New(
+		calmAtEnd{slog.NewTextHandler(&out, nil), ctx.Done()},
+	).WithGroup("api").Error("list", "err", context.Canceled)
 	if got := out.String(); !strings.Contains(got, "level=INFO") || !strings.Contains(got, "api.err=") {
 		t.Errorf("logged %q", got)
 	}

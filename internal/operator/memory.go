@@ -7,16 +7,20 @@ import (
 )
 
 const (
-	// restPercent is by how much the heap may grow over what is in use before garbage is collected: almost all memory is the caches, which hardly change, and the
-	// room that the default of 100 leaves for garbage would never be used.
+	// restPercent is by how much the heap may grow over what is in use before garbage is collected:
+	// almost all memory is the caches, which hardly change, and the room that the default of 100
+	// leaves for garbage would never be used.
 	restPercent = 15
-	// startPercent is the same during the first minute. A start makes so much garbage that with less room the collector would be most of the work.
+	// startPercent is the same during the first minute. A start makes so much garbage that with
+	// less room the collector would be most of the work.
 	startPercent = 50
-	// giveBackEvery is how often memory that isn't used is given back: by itself the Go runtime keeps a good part of what a start or a storm of changes has taken.
+	// giveBackEvery is how often memory that isn't used is given back: by itself the Go runtime
+	// keeps a good part of what a start or a storm of changes has taken.
 	giveBackEvery = time.Minute
 )
 
-// tendMemory keeps the process small once it has started, until ctx ends. set and giveBack are debug.SetGCPercent and debug.FreeOSMemory, but for tests.
+// tendMemory keeps the process small once it has started, until ctx ends. set and giveBack are
+// debug.SetGCPercent and debug.FreeOSMemory, but for tests.
 func tendMemory(ctx context.Context, set func(percent int) int, giveBack func()) error {
 	set(startPercent)
 	tick := time.NewTicker(giveBackEvery)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestMemory: room for garbage during the first minute, little from then on, and what isn't used is given back each minute.
+// TestMemory: room for garbage during the first minute, little from then on, and what isn't used is
+// given back each minute.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,10 +13,13 @@ import (
 // scrapeWait is how long a scrape waits for the one before it.
 const scrapeWait = 5 * time.Second
 
-// metricsOptions are those of the metrics' server. With MetricsSecure it speaks TLS, and asks the API
-// server who scrapes and whether they may get the path.
+// metricsOptions are those of the metrics' server. With MetricsSecure it speaks TLS, and asks the
+// API server who scrapes and whether they may get the path.
 func metricsOptions(o *Options) server.Options {
-	out := server.Options{BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir, FilterProvider: serially(nil)}
+	out := server.Options{
+		BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir,
+		FilterProvider: serially(nil),
+	}
 	if o.MetricsSecure {
 		out.FilterProvider = serially(filters.WithAuthenticationAndAuthorization)
 	}
@@ -25,8 +28,8 @@ func metricsOptions(o *Options) server.Options {
 
 type filterProvider = func(*rest.Config, *http.Client) (server.Filter, error)
 
-// serially puts a filter before the metrics that lets requests through one after the other: a scrape
-// takes memory for as long as it lasts. Who may not scrape at all, by auth, holds nobody up.
+// serially puts a filter before the metrics that lets requests through one after the other: a
+// scrape takes memory for as long as it lasts. Who may not scrape at all, by auth, holds nobody up.
 func serially(auth filterProvider) filterProvider {
 	return func(config *rest.Config, client *http.Client) (server.Filter, error) {
 		var authorize server.Filter
@@ -56,7 +59,9 @@ func oneAtATime(turn chan struct{}, handler http.Handler) http.Handler {
 			defer func() { <-turn }()
 			handler.ServeHTTP(w, r)
 		case <-late.C:
-			http.Error(w, "another scrape takes long: scrape less often, or from one place", http.StatusServiceUnavailable)
+			http.Error(
+				w, "another scrape takes long: scrape less often, or from one place", http.StatusServiceUnavailable,
+			)
 		case <-r.Context().Done():
 		}
 	})

@@ -77,13 +77,17 @@ func oneScrapeAtATime(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodGet, "/metrics", http.NoBody))
+	handler.ServeHTTP(
+		httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodGet, "/metrics", http.NoBody),
+	)
 }
 
 func TestAuthorizationThatCannotBeSetUp(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	if _, err := serially(func(*rest.Config, *http.Client) (server.Filter, error) { return nil, broken })(nil, nil); !errors.Is(err, broken) {
+	if _, err := serially(
+		func(*rest.Config, *http.Client) (server.Filter, error) { return nil, broken },
+	)(nil, nil); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }
@@ -111,18 +115,22 @@ func TestWhoMayScrape(t *testing.T) {
 	token := func(name string) string {
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
 		request := &authenticationv1.TokenRequest{}
-		if err := errors.Join(admin.Create(t.Context(), account), admin.SubResource("token").Create(t.Context(), account, request)); err != nil {
+		if err := errors.Join(
+			admin.Create(t.Context(), account), admin.SubResource("token").Create(t.Context(), account, request),
+		); err != nil {
 			t.Fatal(err)
 		}
 		return request.Status.Token
 	}
 	reader, nobody := token("reader"), token("nobody")
 	role := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"}, Rules: []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
+		ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
+		Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
 	}
 	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: "reader"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: "reader"}},
 	}
 	if err := errors.Join(admin.Create(t.Context(), role), admin.Create(t.Context(), binding)); err != nil {
 		t.Fatal(err)
@@ -154,14 +162,19 @@ func TestWhoMayScrape(t *testing.T) {
 		}
 	})
 	scrape := func(scheme, token string) (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+"://"+address+"/metrics", http.NoBody)
+		request, err := http.NewRequestWithContext(
+			t.Context(), http.MethodGet, scheme+"://"+address+"/metrics", http.NoBody,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
-		c := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // a certificate of its own making
+		c := http.Client{
+			Timeout:   30 * time.Second,
+			Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		} //nolint:gosec // a certificate of its own making
 		response, err := c.Do(request)
 		if err != nil {
 			return 0, err.Error()
@@ -188,7 +201,8 @@ func TestWhoMayScrape(t *testing.T) {
 		scheme, token string
 		want          int
 	}{
-		"no token": {"https", "", 401}, "a wrong token": {"https", "x.y.z", 500}, "no right": {"https", nobody, 403}, "plain HTTP": {"http", reader, 400},
+		"no token": {"https", "", 401}, "a wrong token": {"https", "x.y.z", 500}, "no right": {"https", nobody, 403},
+		"plain HTTP": {"http", reader, 400},
 	} {
 		if code, body := scrape(tt.scheme, tt.token); code != tt.want || strings.Contains(body, "go_goroutines") {
 			t.Errorf("%s: %d, want %d: %.200s", name, code, tt.want, body)

@@ -44,23 +44,67 @@ func Parse(name string, args []string) (Options, error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	var o Options
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
-	fs.BoolVar(&o.MetricsSecure, "metrics-secure", true, "serve /metrics by HTTPS, and only to those whom the API server lets get that path; false: plain HTTP, for everybody")
-	fs.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "directory with tls.crt and tls.key of /metrics; empty: a certificate of its own making")
-	fs.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns it off")
-	fs.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", "address of /debug/pprof, for profiles of the operator itself; 0 turns it off")
-	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the leader lease, so that several replicas may run")
-	fs.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the operator's own where empty")
+	fs.BoolVar(
+		&o.MetricsSecure, "metrics-secure", true,
+		"serve /metrics by HTTPS, and only to those whom the API server lets get that path; false: plain HTTP, for everybody",
+	)
+	fs.StringVar(
+		&o.MetricsCertDir, "metrics-cert-dir", "",
+		"directory with tls.crt and tls.key of /metrics; empty: a certificate of its own making",
+	)
+	fs.StringVar(
+		&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns it off",
+	)
+	fs.StringVar(
+		&o.ProfileAddress, "pprof-bind-address", "0",
+		"address of /debug/pprof, for profiles of the operator itself; 0 turns it off",
+	)
+	fs.BoolVar(
+		&o.LeaderElect, "leader-elect", false,
+		"work only while holding the leader lease, so that several replicas may run",
+	)
+	fs.StringVar(
+		&o.LeaderNamespace, "leader-election-namespace", "",
+		"namespace of the leader lease; the operator's own where empty",
+	)
 	namespaces := fs.String("watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")
-	excluded := fs.String("exclude-namespaces", "", "namespaces never to work in, separated by commas, beside kube-system and the operator's own")
-	fs.StringVar(&o.RuntimeImage, "runtime-image", os.Getenv("RUNTIME_IMAGE"), "image that the worker runtime is injected from: the operator's own (default: the environment's RUNTIME_IMAGE)")
-	pull := fs.String("runtime-image-pull-policy", "", "pull policy of the runtime's image: Always, IfNotPresent or Never; empty: Kubernetes' default")
-	secrets := fs.String("runtime-image-pull-secrets", "", "pull secrets of the runtime's image, separated by commas; they must exist in the pools' namespaces")
-	rollout := fs.String("runtime-rollout", "OnTemplateChange", "when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)")
+	excluded := fs.String(
+		"exclude-namespaces", "",
+		"namespaces never to work in, separated by commas, beside kube-system and the operator's own",
+	)
+	fs.StringVar(
+		&o.RuntimeImage, "runtime-image", os.Getenv("RUNTIME_IMAGE"),
+		"image that the worker runtime is injected from: the operator's own (default: the environment's RUNTIME_IMAGE)",
+	)
+	pull := fs.String(
+		"runtime-image-pull-policy", "",
+		"pull policy of the runtime's image: Always, IfNotPresent or Never; empty: Kubernetes' default",
+	)
+	secrets := fs.String(
+		"runtime-image-pull-secrets", "",
+		"pull secrets of the runtime's image, separated by commas; they must exist in the pools' namespaces",
+	)
+	rollout := fs.String(
+		"runtime-rollout", "OnTemplateChange",
+		"when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)",
+	)
 	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
-	fs.IntVar(&o.ForeignFunctions, "foreign-functions", 0, "show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool")
-	fs.IntVar(&o.MaxPoolServers, "max-job-servers-per-pool", resolve.MaxServers, "how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers. Pods get a changed number with their pool's next rollout")
-	fs.IntVar(&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512, "how many job servers, and how many names, all pools of a namespace may have together")
-	allowed := fs.String("allowed-job-servers", "", "job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server")
+	fs.IntVar(
+		&o.ForeignFunctions, "foreign-functions", 0,
+		"show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool",
+	)
+	fs.IntVar(
+		&o.MaxPoolServers, "max-job-servers-per-pool", resolve.MaxServers,
+		"how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers. Pods get a changed number with their pool's next rollout",
+	)
+	fs.IntVar(
+		&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512,
+		"how many job servers, and how many names, all pools of a namespace may have together",
+	)
+	allowed := fs.String(
+		"allowed-job-servers", "",
+		"job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server",
+	)
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
 	if err := fs.Parse(args); err != nil {
@@ -85,7 +129,9 @@ func Parse(name string, args []string) (Options, error) {
 	oneOf("log-format", o.LogFormat, "json", "text")
 	oneOf("log-level", o.LogLevel, "debug", "info", "warn", "error")
 	if o.RuntimeImage == "" {
-		errs = append(errs, errors.New("--runtime-image (or the environment's RUNTIME_IMAGE) must name the operator's own image"))
+		errs = append(
+			errs, errors.New("--runtime-image (or the environment's RUNTIME_IMAGE) must name the operator's own image"),
+		)
 	}
 	if *minPoll < 1 || *minPoll > 300 {
 		errs = append(errs, fmt.Errorf("--min-poll-seconds must be from 1 to 300, not %d", *minPoll))
@@ -110,7 +156,9 @@ func Parse(name string, args []string) (Options, error) {
 // runtime is the worker runtime of generated pods. Pods whose workers use as many job servers by
 // themselves are not told how many.
 func (o *Options) runtime() workload.RuntimeImage {
-	rt := workload.RuntimeImage{Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets}
+	rt := workload.RuntimeImage{
+		Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets,
+	}
 	if o.MaxPoolServers != resolve.MaxServers {
 		rt.MaxServers = o.MaxPoolServers
 	}

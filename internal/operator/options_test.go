@@ -11,7 +11,8 @@ import (
 func TestParse(t *testing.T) {
 	t.Parallel()
 	o, err := Parse("manager", []string{
-		"--runtime-image=r:1", "--watch-namespaces=a, b", "--min-poll-seconds=3", "--runtime-rollout=Immediate", "--runtime-image-pull-secrets=s",
+		"--runtime-image=r:1", "--watch-namespaces=a, b", "--min-poll-seconds=3", "--runtime-rollout=Immediate",
+		"--runtime-image-pull-secrets=s",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -19,7 +20,8 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b"}, o.Namespaces); diff != "" {
 		t.Error(diff)
 	}
-	if o.MinPoll != 3*time.Second || !o.RolloutRuntimeAtOnce || o.MetricsAddress != ":8080" || o.RuntimePullSecrets[0] != "s" {
+	if o.MinPoll != 3*time.Second || !o.RolloutRuntimeAtOnce || o.MetricsAddress != ":8080" ||
+		o.RuntimePullSecrets[0] != "s" {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -30,16 +32,32 @@ func TestParseRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no runtime image":   {nil, "--runtime-image"},
-		"pull policy":        {[]string{"--runtime-image=r", "--runtime-image-pull-policy=Sometimes"}, "must be one of"},
-		"rollout":            {[]string{"--runtime-image=r", "--runtime-rollout=Now"}, "--runtime-rollout must be one of"},
-		"log format":         {[]string{"--runtime-image=r", "--log-format=xml"}, "--log-format must be one of"},
-		"log level":          {[]string{"--runtime-image=r", "--log-level=loud"}, "--log-level must be one of"},
-		"servers of a pool":  {[]string{"--runtime-image=r", "--max-job-servers-per-pool=0"}, "--max-job-servers-per-pool must be from 1 to 10000"},
-		"of a namespace":     {[]string{"--runtime-image=r", "--max-job-servers-per-namespace=10001"}, "--max-job-servers-per-namespace must be from 1"},
-		"foreign functions":  {[]string{"--runtime-image=r", "--foreign-functions=-1"}, "--foreign-functions must be from 0 to 10000"},
-		"poll":               {[]string{"--runtime-image=r", "--min-poll-seconds=0"}, "--min-poll-seconds must be from 1 to 300"},
-		"job servers":        {[]string{"--runtime-image=r", "--allowed-job-servers=10.0.0.0/99"}, "--allowed-job-servers"},
+		"no runtime image": {nil, "--runtime-image"},
+		"pull policy": {
+			[]string{"--runtime-image=r", "--runtime-image-pull-policy=Sometimes"}, "must be one of",
+		},
+		"rollout": {
+			[]string{"--runtime-image=r", "--runtime-rollout=Now"}, "--runtime-rollout must be one of",
+		},
+		"log format": {[]string{"--runtime-image=r", "--log-format=xml"}, "--log-format must be one of"},
+		"log level":  {[]string{"--runtime-image=r", "--log-level=loud"}, "--log-level must be one of"},
+		"servers of a pool": {
+			[]string{"--runtime-image=r", "--max-job-servers-per-pool=0"},
+			"--max-job-servers-per-pool must be from 1 to 10000",
+		},
+		"of a namespace": {
+			[]string{"--runtime-image=r", "--max-job-servers-per-namespace=10001"},
+			"--max-job-servers-per-namespace must be from 1",
+		},
+		"foreign functions": {
+			[]string{"--runtime-image=r", "--foreign-functions=-1"}, "--foreign-functions must be from 0 to 10000",
+		},
+		"poll": {
+			[]string{"--runtime-image=r", "--min-poll-seconds=0"}, "--min-poll-seconds must be from 1 to 300",
+		},
+		"job servers": {
+			[]string{"--runtime-image=r", "--allowed-job-servers=10.0.0.0/99"}, "--allowed-job-servers",
+		},
 		"an argument":        {[]string{"--runtime-image=r", "serve"}, `unexpected argument "serve"`},
 		"a flag of no sense": {[]string{"--nonsense"}, "nonsense"},
 	}
@@ -53,8 +71,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestRuntimeOfPods: pods are told how many job servers to use only if that differs from the runtime's
-// own number.
+// TestRuntimeOfPods: pods are told how many job servers to use only if that differs from the
+// runtime's own number.
 func TestRuntimeOfPods(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]int{"--max-job-servers-per-pool=256": 0, "--max-job-servers-per-pool=9": 9} {

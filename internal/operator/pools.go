@@ -7,8 +7,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
-// poolList serves the pools as JSON to `kubectl gearman top`, which need not parse all metrics for them. Only the leader knows
-// pools; a standby replica answers 503.
+// poolList serves the pools as JSON to `kubectl gearman top`, which need not parse all metrics for
+// them. Only the leader knows pools; a standby replica answers 503.
 type poolList struct {
 	elected <-chan struct{}
 	rows    func() []poolrow.Row

@@ -12,7 +12,10 @@ import (
 func TestPoolList(t *testing.T) {
 	t.Parallel()
 	elected := make(chan struct{})
-	list := poolList{elected: elected, rows: func() []poolrow.Row { return []poolrow.Row{{Namespace: "jobs", Pool: "resize", Queued: 3}} }}
+	list := poolList{
+		elected: elected,
+		rows:    func() []poolrow.Row { return []poolrow.Row{{Namespace: "jobs", Pool: "resize", Queued: 3}} },
+	}
 	get := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		list.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/pools", http.NoBody))

@@ -32,7 +32,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
-// workers is how many pools are reconciled at the same time. They wait for the API server most of the time, and one that is slow must not hold up the others' replicas.
+// workers is how many pools are reconciled at the same time. They wait for the API server most of
+// the time, and one that is slow must not hold up the others' replicas.
 const workers = 32
 
 // Run works until ctx ends. It logs to slog's default logger and the libraries' own.
@@ -50,17 +51,21 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	domain, _ := resolve.Cluster("/etc/resolv.conf")
 	watcher := backlog.New(backlog.Options{
-		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check, Listed: o.JobServers.Listed,
-		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers, MaxNamespaceServers: o.MaxNamespaceServers,
-		ClusterDomain: domain,
-		OnTick:        func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
+		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
+		Listed:           o.JobServers.Listed,
+		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers,
+		MaxNamespaceServers: o.MaxNamespaceServers,
+		ClusterDomain:       domain,
+		OnTick:              func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
 	})
 	pools = autoscaler.New(watcher, autoscaler.Options{})
 	scale, err := scaleClient(cfg, mgr)
 	if err != nil {
 		return err
 	}
-	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("gearman-operator"), pools,
+	reconciler := controllers.NewPoolReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(
+		"gearman-operator",
+	), pools,
 		controllers.Options{
 			Runtime:        o.runtime(),
 			RolloutRuntime: o.RolloutRuntimeAtOnce, Workers: workers, Scale: scale,
@@ -72,7 +77,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
 		return fmt.Errorf("serve /statusz: %w", err)
 	}
-	if err := mgr.AddMetricsServerExtraHandler("/pools", poolList{elected: mgr.Elected(), rows: pools.Rows}); err != nil {
+	if err := mgr.AddMetricsServerExtraHandler(
+		"/pools", poolList{elected: mgr.Elected(), rows: pools.Rows},
+	); err != nil {
 		return fmt.Errorf("serve /pools: %w", err)
 	}
 	for _, c := range []prometheus.Collector{pools, exporter.New(watcher, exporter.Options{}), kept} {
@@ -97,7 +104,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 
 func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
-	// The API server's own priority and fairness bounds us; a limit here would only delay scale writes.
+	// The API server's own priority and fairness bounds us; a limit here would only delay scale
+	// writes.
 	cfg.QPS = -1
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
@@ -130,11 +138,14 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions,
-		Client:                 client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Client: client.Options{
+			Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}},
+		},
 		Metrics:                metricsOptions(&o),
 		HealthProbeBindAddress: o.ProbeAddress, PprofBindAddress: o.ProfileAddress,
 		LeaderElection: o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
-		// The lease is given up at the end, and the process ends right after that: another may lead at once.
+		// The lease is given up at the end, and the process ends right after that: another may lead
+		// at once.
 		LeaderElectionReleaseOnCancel: true,
 	})
 	if err != nil {
@@ -149,7 +160,8 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// scaleClient returns a client that has a connection of its own, so that a change of replicas waits for no other write.
+// scaleClient returns a client that has a connection of its own, so that a change of replicas waits
+// for no other write.
 func scaleClient(cfg *rest.Config, mgr ctrl.Manager) (client.Client, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1 // as the manager's
@@ -162,7 +174,8 @@ func scaleClient(cfg *rest.Config, mgr ctrl.Manager) (client.Client, error) {
 	return c, nil
 }
 
-// excluded are the namespaces that are never worked in: a pool there would run pods with the cluster's, or the operator's, own rights.
+// excluded are the namespaces that are never worked in: a pool there would run pods with the
+// cluster's, or the operator's, own rights.
 func (o *Options) excluded() []string {
 	out := append([]string{"kube-system"}, o.ExcludeNamespaces...)
 	if own := os.Getenv("POD_NAMESPACE"); own != "" {
@@ -178,7 +191,8 @@ func (r onLeader) Start(ctx context.Context) error { return r.run(ctx) }
 
 func (onLeader) NeedLeaderElection() bool { return true }
 
-// always is a runnable that runs on all replicas: those that wait for the lease have the caches too.
+// always is a runnable that runs on all replicas: those that wait for the lease have the caches
+// too.
 type always struct{ run func(context.Context) error }
 
 func (r always) Start(ctx context.Context) error { return r.run(ctx) }

@@ -8,8 +8,8 @@ import (
 // maxCohorts bounds the cohorts of one queue.
 const maxCohorts = 64
 
-// cohort is n jobs that arrived after from and until to, evenly spread; after bound for certain. All
-// times in this file are seconds since the first observation.
+// cohort is n jobs that arrived after from and until to, evenly spread; after bound for certain.
+// All times in this file are seconds since the first observation.
 type cohort struct{ bound, from, to, n float64 }
 
 // report is what one job server reported of one function. stuck jobs do not wait.
@@ -29,7 +29,8 @@ type queue struct {
 	cohorts []cohort
 }
 
-// newQueue starts to follow a queue whose jobs arrived after from. What runs already is not counted.
+// newQueue starts to follow a queue whose jobs arrived after from. What runs already is not
+// counted.
 func newQueue(r *report, from float64) queue {
 	q := queue{report: *r, usual: r.running}
 	if n := r.waiting(); n > 0 {
@@ -46,7 +47,8 @@ func (q *queue) take(r *report, target float64) Started {
 	}
 	arrived := r.total - q.total + q.ended
 	if arrived < 0 {
-		// Jobs have vanished that did not end: the job server has restarted, or someone dropped them.
+		// Jobs have vanished that did not end: the job server has restarted, or someone dropped
+		// them.
 		before -= q.drop(-arrived)
 		arrived = 0
 	}
@@ -85,8 +87,8 @@ func (q *queue) drop(n float64) (dropped float64) {
 	return dropped
 }
 
-// start takes begun jobs from the queue's head, which started evenly spread between two reports, and
-// judges their waits.
+// start takes begun jobs from the queue's head, which started evenly spread between two reports,
+// and judges their waits.
 func (q *queue) start(begun, from, to, target float64) (s Started) {
 	done := 0.
 	for len(q.cohorts) > 0 && begun-done > 1e-9 {

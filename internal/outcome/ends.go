@@ -10,11 +10,12 @@ const (
 	lateTelemetry = 20
 	// settled is after how many seconds jobs that telemetry has not reported will not be reported.
 	settled = 120
-	// smoothing is over how many seconds the running jobs of a queue are averaged, ratePeriod the same
-	// for the rate at which jobs end.
+	// smoothing is over how many seconds the running jobs of a queue are averaged, ratePeriod the
+	// same for the rate at which jobs end.
 	smoothing  = 30
 	ratePeriod = 5
-	// heldBack is for how many seconds jobs that ended may be of one that another figure shows soon.
+	// heldBack is for how many seconds jobs that ended may be of one that another figure shows
+	// soon.
 	heldBack = 0.5
 )
 
@@ -28,13 +29,14 @@ type function struct {
 	rate   float64 // jobs that end in a second
 	queues []queue
 
-	// Jobs that have ended by the job servers' figures and not yet by telemetry (older ones, and those
-	// since lentAt), and the reverse.
+	// Jobs that have ended by the job servers' figures and not yet by telemetry (older ones, and
+	// those since lentAt), and the reverse.
 	borrowed [2]float64
 	lentAt   float64
 	reserve  float64
 
-	// Running jobs that telemetry does not report: the fewest since turnedAt, and of the time before.
+	// Running jobs that telemetry does not report: the fewest since turnedAt, and of the time
+	// before.
 	running  float64 // in the last sample
 	untold   [2]float64
 	turnedAt float64
@@ -61,9 +63,9 @@ type claim struct {
 }
 
 // share divides the jobs that ended since the last sample among the queues. Telemetry counts them
-// over all job servers, and not at the same moment as these report. So each queue first gets what its
-// own figures show, then those whose server has not answered get their usual share. What is left
-// belongs to jobs that arrived and ended between two polls.
+// over all job servers, and not at the same moment as these report. So each queue first gets what
+// its own figures show, then those whose server has not answered get their usual share. What is
+// left belongs to jobs that arrived and ended between two polls.
 func (f *function) share(in *FunctionQueues, reports []report, at float64) {
 	left, lately := f.news(in, reports, at)
 	claims, weights := f.claims(reports, at)
@@ -123,8 +125,8 @@ func take(pool, n float64) (part, left float64) {
 	return pool / n, 0
 }
 
-// news returns how many jobs ended since the last sample that the job servers' figures have not shown
-// before, and how many ended between the two samples before.
+// news returns how many jobs ended since the last sample that the job servers' figures have not
+// shown before, and how many ended between the two samples before.
 func (f *function) news(in *FunctionQueues, reports []report, at float64) (left, lately float64) {
 	dt := at - f.at
 	left, lately = max(0, float64(in.Ended-f.ended)), f.lately

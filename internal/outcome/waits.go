@@ -10,9 +10,9 @@ import (
 type Started struct {
 	// InTime waited no longer than the target, Late longer, by the best estimate.
 	InTime, Late float64
-	// LateMin and LateMax bound Late: polls see neither the arrival nor the start of a job, only how
-	// many there were between two of them. The bounds hold if a job server hands out the jobs of a
-	// function in the order of their arrival.
+	// LateMin and LateMax bound Late: polls see neither the arrival nor the start of a job, only
+	// how many there were between two of them. The bounds hold if a job server hands out the jobs
+	// of a function in the order of their arrival.
 	LateMin, LateMax float64
 }
 
@@ -35,7 +35,8 @@ func (s Started) Sub(earlier Started) Started {
 // Total is the number of jobs that started.
 func (s Started) Total() float64 { return s.InTime + s.Late }
 
-// LateShare is the share of late jobs among those that started, from 0 to 1. It is 0 if none started.
+// LateShare is the share of late jobs among those that started, from 0 to 1. It is 0 if none
+// started.
 func (s Started) LateShare() float64 {
 	if total := s.Total(); total > 0 {
 		return s.Late / total
@@ -48,8 +49,8 @@ type Queue struct {
 	Server         netip.AddrPort
 	AsOf           time.Time // of the report
 	Total, Running int64     // jobs queued or running, and running
-	// LostAt is when the connection was last lost, zero if never: jobs that are missing after that may
-	// be lost, and did not end.
+	// LostAt is when the connection was last lost, zero if never: jobs that are missing after that
+	// may be lost, and did not end.
 	LostAt time.Time
 }
 
@@ -60,16 +61,16 @@ type FunctionQueues struct {
 	Ended int64
 	// Busy is how many jobs run by telemetry, JobSeconds the mean time of a job.
 	Busy, JobSeconds float64
-	// Stuck is how many queued jobs cannot start yet, such as those whose time has not come. They do
-	// not wait.
+	// Stuck is how many queued jobs cannot start yet, such as those whose time has not come. They
+	// do not wait.
 	Stuck  int64
 	Queues []Queue
 }
 
 // Waits estimates how many jobs start in time and how many late. It follows each queue by cohorts,
-// jobs that arrived between two polls. Arrivals are the change of a queue's jobs and those that ended
-// (telemetry counts them); starts are what the queue is shorter than with these arrivals. The oldest
-// jobs start first. The zero value is ready to use.
+// jobs that arrived between two polls. Arrivals are the change of a queue's jobs and those that
+// ended (telemetry counts them); starts are what the queue is shorter than with these arrivals. The
+// oldest jobs start first. The zero value is ready to use.
 type Waits struct {
 	epoch     time.Time
 	last      float64 // time of the last observation
@@ -83,8 +84,8 @@ const startup = 60
 // Started is what was counted since the first observation. It never goes back.
 func (w *Waits) Started() Started { return w.started }
 
-// Observe takes what the job servers reported last. oldest is how long jobs may have waited that are
-// queued when a job server first reports.
+// Observe takes what the job servers reported last. oldest is how long jobs may have waited that
+// are queued when a job server first reports.
 func (w *Waits) Observe(now time.Time, target, oldest time.Duration, functions []FunctionQueues) {
 	if w.epoch.IsZero() {
 		w.epoch = now

@@ -9,7 +9,8 @@ import (
 )
 
 var servers = []netip.AddrPort{
-	netip.MustParseAddrPort("192.0.2.1:4730"), netip.MustParseAddrPort("192.0.2.2:4730"), netip.MustParseAddrPort("192.0.2.3:4730"),
+	netip.MustParseAddrPort("192.0.2.1:4730"), netip.MustParseAddrPort("192.0.2.2:4730"),
+	netip.MustParseAddrPort("192.0.2.3:4730"),
 }
 
 // poll is what one job server and telemetry report, a second after the poll before.
@@ -22,7 +23,8 @@ type poll struct {
 	times          int // how often the same comes in a row; 0: once
 }
 
-// follow plays polls of one job server and returns what was counted. The target wait is 10 s, a job takes 2 s.
+// follow plays polls of one job server and returns what was counted. The target wait is 10 s, a job
+// takes 2 s.
 func follow(oldest time.Duration, polls []poll) (w Waits) {
 	now, asOf, ended := start, start, int64(0)
 	for _, p := range polls {
@@ -60,7 +62,10 @@ func TestWaits(t *testing.T) {
 	}{
 		"nothing": {polls: []poll{idle}},
 		"jobs wait too long": {
-			polls:  []poll{idle, {total: 8, times: 20}, {total: 8, running: 8, busy: -1}, {total: 8, running: 8, busy: -1, times: 2}, {ended: 8}, idle},
+			polls: []poll{
+				idle, {total: 8, times: 20}, {total: 8, running: 8, busy: -1},
+				{total: 8, running: 8, busy: -1, times: 2}, {ended: 8}, idle,
+			},
 			inTime: 0, late: 8,
 		},
 		"jobs start in time": {
@@ -69,7 +74,8 @@ func TestWaits(t *testing.T) {
 		},
 		"the oldest first": { // 4 jobs, 9 s later 4 more; then one slot ends a job in 2 s
 			polls: []poll{
-				idle, {total: 4, times: 9}, {total: 8}, {total: 8, running: 4, busy: -1, times: 2}, {total: 4, running: 4, ended: 4, busy: -1},
+				idle, {total: 4, times: 9}, {total: 8}, {total: 8, running: 4, busy: -1, times: 2},
+				{total: 4, running: 4, ended: 4, busy: -1},
 				{ended: 4}, idle,
 			},
 			inTime: 4 + 3.5, late: 0.5, tolerance: 0.6,
@@ -80,14 +86,16 @@ func TestWaits(t *testing.T) {
 		},
 		"telemetry comes three polls late": {
 			polls: []poll{
-				idle, {total: 9, times: 20}, {total: 9, running: 3, busy: -1}, {total: 6, running: 3}, {total: 3, running: 3},
+				idle, {total: 9, times: 20}, {total: 9, running: 3, busy: -1}, {total: 6, running: 3},
+				{total: 3, running: 3},
 				{}, {ended: 9}, idle,
 			},
 			late: 9,
 		},
 		"a requeued job counts once": {
 			polls: []poll{
-				idle, {total: 2, times: 5}, {total: 2, running: 2, busy: -1}, {total: 2, running: 1, busy: -1, times: 20},
+				idle, {total: 2, times: 5}, {total: 2, running: 2, busy: -1},
+				{total: 2, running: 1, busy: -1, times: 20},
 				{total: 2, running: 2, busy: -1}, {ended: 2}, idle,
 			},
 			inTime: 2,
@@ -112,13 +120,15 @@ func TestWaits(t *testing.T) {
 		},
 		"jobs that waited before the operator came": {
 			oldest: 40 * time.Second,
-			// Those that arrived in the last 40 s start all at once: a quarter of them is younger than 10 s.
+			// Those that arrived in the last 40 s start all at once: a quarter of them is younger
+			// than 10 s.
 			polls:  []poll{{total: 40}, {total: 40, running: 40, busy: -1}, {ended: 40}, idle},
 			inTime: 9.5, late: 30.5, tolerance: 0.6,
 		},
 		"a silent job server": {
 			polls: []poll{
-				idle, {total: 8, times: 20}, {total: 8, running: 0, silent: true, times: 30}, {total: 8, running: 8, busy: -1},
+				idle, {total: 8, times: 20}, {total: 8, running: 0, silent: true, times: 30},
+				{total: 8, running: 8, busy: -1},
 				{ended: 8}, idle,
 			},
 			late: 8,
@@ -130,7 +140,10 @@ func TestWaits(t *testing.T) {
 			w := follow(tt.oldest, tt.polls)
 			got := w.Started()
 			if math.Abs(got.InTime-tt.inTime) > tt.tolerance+1e-6 || math.Abs(got.Late-tt.late) > tt.tolerance+1e-6 {
-				t.Errorf("in time %.2f, late %.2f; want %.2f and %.2f (give or take %.2f)", got.InTime, got.Late, tt.inTime, tt.late, tt.tolerance)
+				t.Errorf(
+					"in time %.2f, late %.2f; want %.2f and %.2f (give or take %.2f)", got.InTime, got.Late, tt.inTime,
+					tt.late, tt.tolerance,
+				)
 			}
 			if got.LateMin > got.Late || got.Late > got.LateMax {
 				t.Errorf("late %.2f is outside its bounds %.2f to %.2f", got.Late, got.LateMin, got.LateMax)
@@ -150,7 +163,8 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// TestWaitsOfAnything feeds figures without sense: counts go on, never back, and stay within their bounds.
+// TestWaitsOfAnything feeds figures without sense: counts go on, never back, and stay within their
+// bounds.
 func TestWaitsOfAnything(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {
@@ -163,10 +177,14 @@ func TestWaitsOfAnything(t *testing.T) {
 			ended += int64(rng.IntN(20)) - 2
 			var in []FunctionQueues
 			for _, name := range []string{"f", "g"}[:1+rng.IntN(2)] {
-				f := FunctionQueues{Name: name, Ended: ended, Busy: float64(rng.IntN(9)), JobSeconds: float64(rng.IntN(4)), Stuck: int64(rng.IntN(30))}
+				f := FunctionQueues{
+					Name: name, Ended: ended, Busy: float64(rng.IntN(9)), JobSeconds: float64(rng.IntN(4)),
+					Stuck: int64(rng.IntN(30)),
+				}
 				for _, s := range servers[:1+rng.IntN(3)] {
 					f.Queues = append(f.Queues, Queue{
-						Server: s, AsOf: now.Add(-time.Duration(rng.IntN(5)) * time.Second), Total: int64(rng.IntN(500) * rng.IntN(2)),
+						Server: s, AsOf: now.Add(-time.Duration(rng.IntN(5)) * time.Second),
+						Total:   int64(rng.IntN(500) * rng.IntN(2)),
 						Running: int64(rng.IntN(20) - 1), LostAt: now.Add(-time.Duration(rng.IntN(40)) * time.Second),
 					})
 				}

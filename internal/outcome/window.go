@@ -3,17 +3,20 @@ package outcome
 import "time"
 
 const (
-	// buckets of bucketWidth make an hour. The hour that Window reports is up to one bucket too short.
+	// buckets of bucketWidth make an hour. The hour that Window reports is up to one bucket too
+	// short.
 	buckets     = 12
 	bucketWidth = 5 * time.Minute
 
-	// failedMin is how many jobs must have failed lately before JobsFailing is reported: a single bad job is no trend.
+	// failedMin is how many jobs must have failed lately before JobsFailing is reported: a single
+	// bad job is no trend.
 	failedMin = 5
-	// failingShare is the share of failed jobs from which on they count as failing, and calmShare the share below which
-	// they no longer do. The gap keeps the report from flapping.
+	// failingShare is the share of failed jobs from which on they count as failing, and calmShare
+	// the share below which they no longer do. The gap keeps the report from flapping.
 	failingShare = 0.5
 	calmShare    = 0.25
-	// usualFactor is how many times its usual share a pool must exceed: some functions fail by design, such as checks.
+	// usualFactor is how many times its usual share a pool must exceed: some functions fail by
+	// design, such as checks.
 	usualFactor = 3
 	// usualMin is how many jobs of the past hour make its share usual.
 	usualMin = 50
@@ -24,7 +27,8 @@ type Counts struct {
 	Completed, Failed, Requeued int64
 }
 
-// Sub returns what was counted since an earlier state. It is never negative: counters that went back have started anew.
+// Sub returns what was counted since an earlier state. It is never negative: counters that went
+// back have started anew.
 func (c Counts) Sub(earlier Counts) Counts {
 	return Counts{
 		Completed: max(0, c.Completed-earlier.Completed),
@@ -38,7 +42,8 @@ func (c Counts) Add(d Counts) Counts {
 	return Counts{Completed: c.Completed + d.Completed, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued}
 }
 
-// FailedShare is the share of failed jobs among those that ended, from 0 to 1. It is 0 if none ended.
+// FailedShare is the share of failed jobs among those that ended, from 0 to 1. It is 0 if none
+// ended.
 func (c Counts) FailedShare() float64 {
 	if ended := c.Completed + c.Failed; ended > 0 {
 		return float64(c.Failed) / float64(ended)
@@ -63,7 +68,8 @@ type starts struct {
 	slots [buckets]Started
 }
 
-// Observe takes the counters' present state. What they showed at first was counted before the window was started.
+// Observe takes the counters' present state. What they showed at first was counted before the
+// window was started.
 func (w *Window) Observe(now time.Time, counters Counts) {
 	w.advance(now)
 	if !w.started {
@@ -168,6 +174,7 @@ func (w *Window) StartedTotal() Started {
 // LastHour is what was counted in the last 55 to 60 minutes.
 func (w *Window) LastHour() Counts { return w.recent().Add(w.usual()) }
 
-// Failing reports whether jobs fail: at least half of those that ended in the last minutes, five or more, and more than
-// usual for this pool. It stays until less than a quarter fail, or none has ended for ten minutes.
+// Failing reports whether jobs fail: at least half of those that ended in the last minutes, five or
+// more, and more than usual for this pool. It stays until less than a quarter fail, or none has
+// ended for ten minutes.
 func (w *Window) Failing() bool { return w.failing }

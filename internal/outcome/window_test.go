@@ -42,15 +42,21 @@ func TestFailing(t *testing.T) {
 		steps []func(int, *Counts)
 		want  bool
 	}{
-		"all complete":                 {steps: []func(int, *Counts){completes, completes}},
-		"all fail from the start":      {steps: []func(int, *Counts){fails}, want: true},
-		"a bad image after a good one": {steps: []func(int, *Counts){completes, completes, completes, fails}, want: true},
-		"some always fail":             {steps: []func(int, *Counts){oneInFive, oneInFive, oneInFive}},
-		"most always fail, as usual":   {steps: []func(int, *Counts){mostFail, mostFail, mostFail, mostFail}, want: true}, // reported when it began
-		"a few failures are no trend":  {steps: []func(int, *Counts){oneFails, oneFails}},
-		"fixed":                        {steps: []func(int, *Counts){fails, completes}},
-		"half fixed is not fixed":      {steps: []func(int, *Counts){fails, func(_ int, c *Counts) { c.Completed += 6; c.Failed += 4 }}, want: true},
-		"nothing runs any more":        {steps: []func(int, *Counts){fails, rests}},
+		"all complete":            {steps: []func(int, *Counts){completes, completes}},
+		"all fail from the start": {steps: []func(int, *Counts){fails}, want: true},
+		"a bad image after a good one": {
+			steps: []func(int, *Counts){completes, completes, completes, fails}, want: true,
+		},
+		"some always fail": {steps: []func(int, *Counts){oneInFive, oneInFive, oneInFive}},
+		"most always fail, as usual": {
+			steps: []func(int, *Counts){mostFail, mostFail, mostFail, mostFail}, want: true,
+		}, // reported when it began
+		"a few failures are no trend": {steps: []func(int, *Counts){oneFails, oneFails}},
+		"fixed":                       {steps: []func(int, *Counts){fails, completes}},
+		"half fixed is not fixed": {
+			steps: []func(int, *Counts){fails, func(_ int, c *Counts) { c.Completed += 6; c.Failed += 4 }}, want: true,
+		},
+		"nothing runs any more": {steps: []func(int, *Counts){fails, rests}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

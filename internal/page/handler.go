@@ -26,8 +26,9 @@ type Source interface {
 type Options struct {
 	// Submit runs a job and returns its result. Nil: the page is read-only.
 	Submit func(ctx context.Context, function string, workload []byte) ([]byte, error)
-	// Hosts are further names that the page may be asked for by, besides localhost and IP addresses. Other names are refused, so
-	// that no foreign page reaches this one by a name of its own.
+	// Hosts are further names that the page may be asked for by, besides localhost and IP
+	// addresses. Other names are refused, so that no foreign page reaches this one by a name of its
+	// own.
 	Hosts []string
 }
 
@@ -80,7 +81,9 @@ var pages = func() map[string]*template.Template {
 	functions := template.FuncMap{"seconds": seconds, "age": age}
 	all := map[string]*template.Template{}
 	for _, name := range []string{"overview", "pool", "servers", "functions", "try"} {
-		all[name] = template.Must(template.New(name).Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/"+name+".html"))
+		all[name] = template.Must(
+			template.New(name).Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/"+name+".html"),
+		)
 	}
 	return all
 }()
@@ -100,7 +103,10 @@ func (h *Handler) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
 		if !h.ownHost(r.Host) {
-			http.Error(w, "This page is not served under that host name: use localhost or the address.", http.StatusMisdirectedRequest)
+			http.Error(
+				w, "This page is not served under that host name: use localhost or the address.",
+				http.StatusMisdirectedRequest,
+			)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -138,7 +144,8 @@ func (h *Handler) Run(ctx context.Context) {
 	}
 }
 
-// Look takes a snapshot, and tells all readers if it differs from the last. Run calls it every second.
+// Look takes a snapshot, and tells all readers if it differs from the last. Run calls it every
+// second.
 func (h *Handler) Look(ctx context.Context) {
 	s, err := h.source.Snapshot(ctx)
 	if err == nil {
@@ -160,7 +167,9 @@ func (h *Handler) Look(ctx context.Context) {
 
 // sameFigures reports whether two snapshots show the same but for the time.
 func sameFigures(a, b *Snapshot) bool {
-	return reflect.DeepEqual(a.Pools, b.Pools) && slices.Equal(a.Functions, b.Functions) && sameServers(a.Servers, b.Servers)
+	return reflect.DeepEqual(a.Pools, b.Pools) && slices.Equal(
+		a.Functions, b.Functions,
+	) && sameServers(a.Servers, b.Servers)
 }
 
 func sameServers(a, b []Server) bool {

@@ -65,7 +65,8 @@ func (h *history) add(s *Snapshot) {
 		}
 		of.add(point{
 			at: s.At.Unix(), queued: float32(p.Queued), running: float32(p.Running), wait: float32(p.WaitSeconds),
-			desired: float32(p.Desired), ready: float32(p.Ready), max: float32(p.Max), completed: completed, failed: failed,
+			desired: float32(p.Desired), ready: float32(p.Ready), max: float32(p.Max), completed: completed,
+			failed: failed,
 		})
 	}
 	for key, of := range h.pools {

@@ -44,10 +44,13 @@ func somePools() Snapshot {
 	return Snapshot{
 		Pools: []Pool{
 			{
-				Namespace: "shop", Name: "resize", Functions: []string{"resize", hostile}, Queued: 12, Running: 3, WaitSeconds: 4.2, TargetSeconds: 30,
-				Replicas: 3, Desired: 4, Ready: 3, Max: 10, Reason: "TargetWait", Message: "queued jobs would start later than the target wait",
+				Namespace: "shop", Name: "resize", Functions: []string{"resize", hostile}, Queued: 12, Running: 3,
+				WaitSeconds: 4.2, TargetSeconds: 30,
+				Replicas: 3, Desired: 4, Ready: 3, Max: 10, Reason: "TargetWait",
+				Message:  "queued jobs would start later than the target wait",
 				Workers:  []Worker{{Name: "resize-abcde", State: "busy", Busy: 1, Capacity: 1}},
-				Problems: []string{"Job server " + hostile + " does not answer."}, Terms: map[string]int64{"queued": 12},
+				Problems: []string{"Job server " + hostile + " does not answer."},
+				Terms:    map[string]int64{"queued": 12},
 			},
 			{Namespace: "shop", Name: "mail", Functions: []string{"mail"}, Reason: "Steady"},
 		},
@@ -65,7 +68,8 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// Readers are told when only the queue of a function has changed, as on a page about job servers alone.
+// Readers are told when only the queue of a function has changed, as on a page about job servers
+// alone.
 func TestFunctionsAreLive(t *testing.T) {
 	t.Parallel()
 	source := &played{s: Snapshot{Functions: []Function{{Name: "resize", Queued: 1}}}}
@@ -98,11 +102,13 @@ func TestPages(t *testing.T) {
 	h := New(source, Options{})
 	h.Look(t.Context())
 	for path, want := range map[string][]string{
-		"/":                     {"shop/resize", "shop/mail", "does not answer", "orphan", "4.2s", "TargetWait"},
-		"/?q=mail":              {"shop/mail"},
-		"/?q=nothing":           {"No pools match nothing"},
-		"/?sort=name":           {`<option value="name" selected>`},
-		"/pools/shop/resize":    {"resize-abcde", "1 of 1", "target 30s", "3 <small>of 4 wanted", "queued jobs would start later"},
+		"/":           {"shop/resize", "shop/mail", "does not answer", "orphan", "4.2s", "TargetWait"},
+		"/?q=mail":    {"shop/mail"},
+		"/?q=nothing": {"No pools match nothing"},
+		"/?sort=name": {`<option value="name" selected>`},
+		"/pools/shop/resize": {
+			"resize-abcde", "1 of 1", "target 30s", "3 <small>of 4 wanted", "queued jobs would start later",
+		},
 		"/servers":              {"10.0.0.1:4730", "Refused", "never"},
 		"/functions":            {"orphan", "jobs wait and nobody can run them", `href="./pools/shop/resize"`},
 		"/try":                  {"read-only", "--ui-actions"},
@@ -138,7 +144,8 @@ func TestGuard(t *testing.T) {
 	t.Parallel()
 	h := New(&played{}, Options{Hosts: []string{"pools.example.com"}})
 	for host, want := range map[string]int{
-		"localhost": 200, "127.0.0.1:8730": 200, "[::1]:8730": 200, "pools.example.com": 200, "evil.example.com:8730": 421, "": 421,
+		"localhost": 200, "127.0.0.1:8730": 200, "[::1]:8730": 200, "pools.example.com": 200,
+		"evil.example.com:8730": 421, "": 421,
 	} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -147,7 +154,9 @@ func TestGuard(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("host %q: %d, want %d", host, w.Code, want)
 		}
-		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(
+			policy, "default-src 'none'",
+		) || strings.Contains(policy, "unsafe") {
 			t.Errorf("host %q: the policy is %q", host, policy)
 		}
 	}
@@ -168,7 +177,9 @@ func post(h http.Handler, form url.Values, headers map[string]string) *httptest.
 func TestTry(t *testing.T) {
 	t.Parallel()
 	ran := 0
-	h := New(&played{s: somePools()}, Options{Submit: func(_ context.Context, function string, workload []byte) ([]byte, error) {
+	h := New(&played{
+		s: somePools(),
+	}, Options{Submit: func(_ context.Context, function string, workload []byte) ([]byte, error) {
 		ran++
 		if function == "bad" {
 			return nil, errors.New("it broke: " + hostile)
@@ -200,7 +211,9 @@ func TestTry(t *testing.T) {
 	} {
 		before := ran
 		w := post(h, tt.form, tt.headers)
-		if w.Code != tt.code || tt.want != "" && !strings.Contains(w.Body.String(), strings.ReplaceAll(tt.want, "&#39;", "'")) {
+		if w.Code != tt.code || tt.want != "" && !strings.Contains(
+			w.Body.String(), strings.ReplaceAll(tt.want, "&#39;", "'"),
+		) {
 			t.Errorf("%s: %d, want %d with %q:\n%s", name, w.Code, tt.code, tt.want, w.Body)
 		}
 		if strings.Contains(w.Body.String(), "<script>") {
@@ -210,7 +223,9 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: the job ran: %v, want %v", name, ran > before, tt.runs)
 		}
 	}
-	if w := post(New(&played{}, Options{}), yes, nil); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "read-only") {
+	if w := post(
+		New(&played{}, Options{}), yes, nil,
+	); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "read-only") {
 		t.Errorf("a read-only page takes the form: %d", w.Code)
 	}
 }
@@ -289,7 +304,10 @@ func TestHistory(t *testing.T) {
 	h := history{pools: map[string]*series{}}
 	at := time.Unix(1_000_000, 0)
 	for i := range historyPoints + 10 {
-		s := Snapshot{At: at.Add(time.Duration(i) * historyEvery), Pools: []Pool{{Namespace: "n", Name: "p", Queued: int64(i % 7), Completed: int64(20 * i)}}}
+		s := Snapshot{
+			At:    at.Add(time.Duration(i) * historyEvery),
+			Pools: []Pool{{Namespace: "n", Name: "p", Queued: int64(i % 7), Completed: int64(20 * i)}},
+		}
 		h.add(&s)
 		s.At = s.At.Add(time.Second)
 		h.add(&s) // too soon
@@ -326,7 +344,8 @@ func manyPools(n int) *played {
 	source := &played{}
 	for i := range n {
 		source.s.Pools = append(source.s.Pools, Pool{
-			Namespace: fmt.Sprintf("team-%d", i%100), Name: fmt.Sprintf("pool-%d", i), Functions: []string{fmt.Sprintf("f-%d", i)}, Queued: int64(i), Reason: "Steady",
+			Namespace: fmt.Sprintf("team-%d", i%100), Name: fmt.Sprintf("pool-%d", i),
+			Functions: []string{fmt.Sprintf("f-%d", i)}, Queued: int64(i), Reason: "Steady",
 		})
 	}
 	return source

@@ -37,7 +37,8 @@ type Pool struct {
 	Completed     int64   `json:"completed"`
 	Failed        int64   `json:"failed"`
 	Requeued      int64   `json:"requeued"`
-	// LastHour: Completed, Failed and Requeued are those of the last hour. Otherwise they are counted since the source was started.
+	// LastHour: Completed, Failed and Requeued are those of the last hour. Otherwise they are
+	// counted since the source was started.
 	LastHour bool `json:"lastHour,omitempty"`
 
 	Replicas int32 `json:"replicas"`

@@ -65,7 +65,8 @@ type tried struct {
 
 var nav = []link{{"", "Overview"}, {"servers", "Job servers"}, {"functions", "Functions"}, {"try", "Try a job"}}
 
-// view returns what all pages share. Base is the way from the page to the root, so that the page works under any prefix.
+// view returns what all pages share. Base is the way from the page to the root, so that the page
+// works under any prefix.
 func (h *Handler) view(title, path, base string) (*view, Snapshot) {
 	s, _, err := h.now()
 	v := &view{Title: title, Path: path, Base: base, Nav: nav, Now: s.At, Note: s.Note, CanSubmit: h.o.Submit != nil}

@@ -13,10 +13,11 @@ const (
 	DefaultPoll       = 5 * time.Second
 	DefaultIdle       = 30 * time.Second
 	DefaultStaleAfter = time.Hour
-	// DefaultDrain is the default drain of a pool with a runtime, in seconds: a ceiling, since the runtime ends as soon as its jobs have.
+	// DefaultDrain is the default drain of a pool with a runtime, in seconds: a ceiling, since the
+	// runtime ends as soon as its jobs have.
 	DefaultDrain = 3600
-	// DefaultDrainWithoutRuntime is the default drain of an image that speaks Gearman itself, in seconds: one that ignores SIGTERM goes on
-	// taking jobs for all of it.
+	// DefaultDrainWithoutRuntime is the default drain of an image that speaks Gearman itself, in
+	// seconds: one that ignores SIGTERM goes on taking jobs for all of it.
 	DefaultDrainWithoutRuntime = 300
 	// DrainMargin is added to a job timeout to make the default drain, in seconds.
 	DrainMargin = 30
@@ -43,7 +44,8 @@ func Servers(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	return addrs
 }
 
-// withPort adds the default port. An address that cannot be read, which the API server refuses, stays as it is.
+// withPort adds the default port. An address that cannot be read, which the API server refuses,
+// stays as it is.
 func withPort(addr string) string {
 	a, err := gearman.ParseAddress(addr)
 	if err != nil {
@@ -66,7 +68,8 @@ func DrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	return DefaultDrain
 }
 
-// ChosenDrainSeconds is the drain that the user asked for, by itself or with a job timeout; 0 if it is a default.
+// ChosenDrainSeconds is the drain that the user asked for, by itself or with a job timeout; 0 if it
+// is a default.
 func ChosenDrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	if s.DrainSeconds != nil || s.Runtime != nil && s.Runtime.JobTimeoutSeconds != nil {
 		return DrainSeconds(s)

@@ -52,7 +52,9 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 		p.ManualReplicas = *sc.ManualReplicas
 	}
 	if f := sc.Fallback; f != nil {
-		p.Fallback = &scaling.Fallback{After: time.Duration(f.AfterSeconds) * time.Second, Policy: scaling.FallbackPolicy(f.Policy)}
+		p.Fallback = &scaling.Fallback{
+			After: time.Duration(f.AfterSeconds) * time.Second, Policy: scaling.FallbackPolicy(f.Policy),
+		}
 		if f.Replicas != nil {
 			p.Fallback.Replicas = *f.Replicas
 		}
@@ -99,7 +101,9 @@ func rulesOf(r *autoscalingv2.HPAScalingRules) (*scaling.ScalingRules, error) {
 	}
 	out := &scaling.ScalingRules{Stabilization: secondsOr(r.StabilizationWindowSeconds, 0)}
 	if out.Stabilization < 0 || out.Stabilization > time.Hour {
-		return nil, fmt.Errorf("stabilizationWindowSeconds must be from 0 to 3600, not %d", *r.StabilizationWindowSeconds)
+		return nil, fmt.Errorf(
+			"stabilizationWindowSeconds must be from 0 to 3600, not %d", *r.StabilizationWindowSeconds,
+		)
 	}
 	if r.SelectPolicy != nil {
 		out.Select = scaling.SelectPolicy(*r.SelectPolicy)
@@ -126,7 +130,10 @@ func rulesOf(r *autoscalingv2.HPAScalingRules) (*scaling.ScalingRules, error) {
 		if p.PeriodSeconds <= 0 || p.PeriodSeconds > 1800 {
 			return nil, fmt.Errorf("a policy's periodSeconds must be from 1 to 1800, not %d", p.PeriodSeconds)
 		}
-		out.Policies = append(out.Policies, scaling.ScalingPolicy{Type: t, Value: p.Value, Period: time.Duration(p.PeriodSeconds) * time.Second})
+		out.Policies = append(
+			out.Policies,
+			scaling.ScalingPolicy{Type: t, Value: p.Value, Period: time.Duration(p.PeriodSeconds) * time.Second},
+		)
 	}
 	return out, nil
 }

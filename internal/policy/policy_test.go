@@ -15,7 +15,9 @@ import (
 
 func TestServersGetAPort(t *testing.T) {
 	t.Parallel()
-	spec := &v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"h", "h:1", "[::1]", "[::1]:2", "10.0.0.1"}}
+	spec := &v1alpha1.GearmanWorkerPoolSpec{
+		Servers: []v1alpha1.ServerAddress{"h", "h:1", "[::1]", "[::1]:2", "10.0.0.1"},
+	}
 	want := []string{"h:4730", "h:1", "[::1]:4730", "[::1]:2", "10.0.0.1:4730"}
 	if diff := cmp.Diff(want, Servers(spec)); diff != "" {
 		t.Error(diff)
@@ -28,11 +30,18 @@ func TestDrainSeconds(t *testing.T) {
 		spec v1alpha1.GearmanWorkerPoolSpec
 		want int32
 	}{
-		"no runtime":      {v1alpha1.GearmanWorkerPoolSpec{}, 300},
-		"a runtime":       {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 3600},
-		"said":            {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(7))}, 7},
-		"from the job":    {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))}}, 90},
-		"said beats both": {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(100)), Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))}}, 100},
+		"no runtime": {v1alpha1.GearmanWorkerPoolSpec{}, 300},
+		"a runtime":  {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 3600},
+		"said":       {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(7))}, 7},
+		"from the job": {
+			v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))}}, 90,
+		},
+		"said beats both": {
+			v1alpha1.GearmanWorkerPoolSpec{
+				DrainSeconds: new(int32(100)), Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(60))},
+			},
+			100,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -51,10 +60,12 @@ func TestChosenDrainSeconds(t *testing.T) {
 		spec v1alpha1.GearmanWorkerPoolSpec
 		want int32
 	}{
-		"no runtime":    {v1alpha1.GearmanWorkerPoolSpec{}, 0},
-		"a runtime":     {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 0},
-		"a drain":       {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(700))}, 700},
-		"a job timeout": {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(700))}}, 730},
+		"no runtime": {v1alpha1.GearmanWorkerPoolSpec{}, 0},
+		"a runtime":  {v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{}}, 0},
+		"a drain":    {v1alpha1.GearmanWorkerPoolSpec{DrainSeconds: new(int32(700))}, 700},
+		"a job timeout": {
+			v1alpha1.GearmanWorkerPoolSpec{Runtime: &v1alpha1.RuntimeSpec{JobTimeoutSeconds: new(int32(700))}}, 730,
+		},
 	}
 	for name, tt := range tests {
 		if got := ChosenDrainSeconds(&tt.spec); got != tt.want {
@@ -88,21 +99,31 @@ func TestCompile(t *testing.T) {
 			with(func(p *scaling.Policy) { p.Mode, p.ManualReplicas = scaling.ModeManual, 3 }),
 		},
 		"idle at once": {
-			&v1alpha1.ScalingSpec{IdleSeconds: new(int32(0)), PollSeconds: new(int32(2)), JobSeconds: new(int32(8)), PodRemoval: v1alpha1.PodRemovalGraceful},
+			&v1alpha1.ScalingSpec{
+				IdleSeconds: new(int32(0)), PollSeconds: new(int32(2)), JobSeconds: new(int32(8)),
+				PodRemoval: v1alpha1.PodRemovalGraceful,
+			},
 			with(func(p *scaling.Policy) {
 				p.Idle, p.Tick, p.JobTimeHint, p.ScaleDown = time.Millisecond, 2*time.Second, 8*time.Second, scaling.ScaleDownGraceful
 			}),
 		},
 		"fallback": {
-			&v1alpha1.ScalingSpec{Fallback: &v1alpha1.Fallback{AfterSeconds: 60, Policy: v1alpha1.FallbackAtLeast, Replicas: new(int32(2))}},
+			&v1alpha1.ScalingSpec{
+				Fallback: &v1alpha1.Fallback{
+					AfterSeconds: 60, Policy: v1alpha1.FallbackAtLeast, Replicas: new(int32(2)),
+				},
+			},
 			with(func(p *scaling.Policy) {
 				p.Fallback = &scaling.Fallback{After: time.Minute, Policy: scaling.FallbackAtLeast, Replicas: 2}
 			}),
 		},
 		"behavior": {
 			&v1alpha1.ScalingSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
-				StabilizationWindowSeconds: new(int32(7)), SelectPolicy: new(autoscalingv2.MinChangePolicySelect), Tolerance: new(resource.MustParse("0.2")),
-				Policies: []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PodsScalingPolicy, Value: 3, PeriodSeconds: 15}},
+				StabilizationWindowSeconds: new(int32(7)), SelectPolicy: new(autoscalingv2.MinChangePolicySelect),
+				Tolerance: new(resource.MustParse("0.2")),
+				Policies: []autoscalingv2.HPAScalingPolicy{
+					{Type: autoscalingv2.PodsScalingPolicy, Value: 3, PeriodSeconds: 15},
+				},
 			}}},
 			with(func(p *scaling.Policy) {
 				p.Behavior = &scaling.Behavior{ScaleUp: &scaling.ScalingRules{
@@ -141,16 +162,34 @@ func TestCompileRefuses(t *testing.T) {
 		scaling *v1alpha1.ScalingSpec
 		want    string
 	}{
-		"bad cron":       {schedule(v1alpha1.Schedule{Name: "a", Start: "at eight!!"}), `schedule "a": start "at eight!!" is not a cron expression`},
-		"zone in start":  {schedule(v1alpha1.Schedule{Name: "a", Start: "CRON_TZ=UTC 0 8 * * *"}), "put the time zone into timeZone"},
-		"bad zone":       {schedule(v1alpha1.Schedule{Name: "a", Start: "0 8 * * *", TimeZone: "Mars/Base"}), `timeZone "Mars/Base" is not a name`},
-		"local zone":     {schedule(v1alpha1.Schedule{Name: "a", Start: "0 8 * * *", TimeZone: "Local"}), "not Local"},
-		"window":         {rule(autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(3601))}), "from 0 to 3600"},
-		"select":         {rule(autoscalingv2.HPAScalingRules{SelectPolicy: new(autoscalingv2.ScalingPolicySelect("Odd"))}), "selectPolicy must be"},
-		"tolerance":      {rule(autoscalingv2.HPAScalingRules{Tolerance: new(resource.MustParse("-1"))}), "tolerance must not be negative"},
-		"policy type":    {policyOf(autoscalingv2.HPAScalingPolicy{Type: "Jobs", Value: 1, PeriodSeconds: 1}), "type must be Pods or Percent"},
-		"policy value":   {policyOf(autoscalingv2.HPAScalingPolicy{Type: "Pods", PeriodSeconds: 1}), "value must be greater than 0"},
-		"policy seconds": {policyOf(autoscalingv2.HPAScalingPolicy{Type: "Pods", Value: 1, PeriodSeconds: 1801}), "periodSeconds must be from 1 to 1800"},
+		"bad cron": {schedule(v1alpha1.Schedule{Name: "a", Start: "at eight!!"}), `schedule "a": start "at eight!!" is not a cron expression`},
+		"zone in start": {
+			schedule(v1alpha1.Schedule{Name: "a", Start: "CRON_TZ=UTC 0 8 * * *"}), "put the time zone into timeZone",
+		},
+		"bad zone":   {schedule(v1alpha1.Schedule{Name: "a", Start: "0 8 * * *", TimeZone: "Mars/Base"}), `timeZone "Mars/Base" is not a name`},
+		"local zone": {schedule(v1alpha1.Schedule{Name: "a", Start: "0 8 * * *", TimeZone: "Local"}), "not Local"},
+		"window": {
+			rule(autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(3601))}), "from 0 to 3600",
+		},
+		"select": {
+			rule(autoscalingv2.HPAScalingRules{SelectPolicy: new(autoscalingv2.ScalingPolicySelect("Odd"))}),
+			"selectPolicy must be",
+		},
+		"tolerance": {
+			rule(autoscalingv2.HPAScalingRules{Tolerance: new(resource.MustParse("-1"))}),
+			"tolerance must not be negative",
+		},
+		"policy type": {
+			policyOf(autoscalingv2.HPAScalingPolicy{Type: "Jobs", Value: 1, PeriodSeconds: 1}),
+			"type must be Pods or Percent",
+		},
+		"policy value": {
+			policyOf(autoscalingv2.HPAScalingPolicy{Type: "Pods", PeriodSeconds: 1}), "value must be greater than 0",
+		},
+		"policy seconds": {
+			policyOf(autoscalingv2.HPAScalingPolicy{Type: "Pods", Value: 1, PeriodSeconds: 1801}),
+			"periodSeconds must be from 1 to 1800",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,18 +204,46 @@ func TestCompileRefuses(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	berlin := []v1alpha1.Schedule{{Name: "day", Start: "0 8 * * *", DurationSeconds: 3600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
-	night := []v1alpha1.Schedule{{Name: "night", Start: "30 2 * * *", DurationSeconds: 4 * 3600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	berlin := []v1alpha1.Schedule{
+		{Name: "day", Start: "0 8 * * *", DurationSeconds: 3600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))},
+	}
+	night := []v1alpha1.Schedule{
+		{
+			Name: "night", Start: "30 2 * * *", DurationSeconds: 4 * 3600, TimeZone: "Europe/Berlin",
+			MinReplicas: new(int32(5)),
+		},
+	}
 	// Clocks in Beirut go from 00:00 to 01:00 on 2026-03-29.
-	midnight := []v1alpha1.Schedule{{Name: "midnight", Start: "0 0 * * *", DurationSeconds: 1800, TimeZone: "Asia/Beirut", MinReplicas: new(int32(5))}}
-	sundays := []v1alpha1.Schedule{{Name: "sundays", Start: "15 2 * * 0", DurationSeconds: 600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
-	mondays := []v1alpha1.Schedule{{Name: "mondays", Start: "15 2 * * 1", DurationSeconds: 600, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
-	long := []v1alpha1.Schedule{{Name: "long", Start: "30 2 29 3 *", DurationSeconds: 250 * 86400, TimeZone: "Europe/Berlin", MinReplicas: new(int32(5))}}
+	midnight := []v1alpha1.Schedule{
+		{
+			Name: "midnight", Start: "0 0 * * *", DurationSeconds: 1800, TimeZone: "Asia/Beirut",
+			MinReplicas: new(int32(5)),
+		},
+	}
+	sundays := []v1alpha1.Schedule{
+		{
+			Name: "sundays", Start: "15 2 * * 0", DurationSeconds: 600, TimeZone: "Europe/Berlin",
+			MinReplicas: new(int32(5)),
+		},
+	}
+	mondays := []v1alpha1.Schedule{
+		{
+			Name: "mondays", Start: "15 2 * * 1", DurationSeconds: 600, TimeZone: "Europe/Berlin",
+			MinReplicas: new(int32(5)),
+		},
+	}
+	long := []v1alpha1.Schedule{
+		{
+			Name: "long", Start: "30 2 29 3 *", DurationSeconds: 250 * 86400, TimeZone: "Europe/Berlin",
+			MinReplicas: new(int32(5)),
+		},
+	}
 	overlap := []v1alpha1.Schedule{
 		{Name: "up", Start: "0 0 * * *", DurationSeconds: 86400, MinReplicas: new(int32(8))},
 		{Name: "down", Start: "0 0 * * *", DurationSeconds: 86400, MaxReplicas: new(int32(3))},
 	}
-	// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29, and from 03:00 back to 02:00 on 2026-10-25.
+	// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29, and from 03:00 back to 02:00 on
+	// 2026-10-25.
 	tests := map[string]struct {
 		schedules []v1alpha1.Schedule
 		now       string

@@ -7,8 +7,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// RuntimeArgs are the arguments of the worker runtime for a pool with one: its command, the flags, and what it runs. The files of
-// the pool's Secrets are expected in tlsDir, as ca.crt, tls.crt and tls.key.
+// RuntimeArgs are the arguments of the worker runtime for a pool with one: its command, the flags,
+// and what it runs. The files of the pool's Secrets are expected in tlsDir, as ca.crt, tls.crt and
+// tls.key.
 func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string, flags, rest []string) {
 	r := s.Runtime
 	switch {
@@ -102,8 +103,8 @@ func tlsFlags(t *v1alpha1.TLSSpec, dir string) []string {
 	return flags
 }
 
-// softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that what does not finish is
-// requeued before the process is killed.
+// softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that
+// what does not finish is requeued before the process is killed.
 func softDrain(drain int32) int32 {
 	return max(1, drain-min(5, max(1, drain/5)))
 }

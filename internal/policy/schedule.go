@@ -19,7 +19,8 @@ type Schedule struct {
 	min, max *int32
 }
 
-// CompileSchedules parses a pool's schedules. The error names the schedule and what is wrong with it.
+// CompileSchedules parses a pool's schedules. The error names the schedule and what is wrong with
+// it.
 func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	out := make([]Schedule, 0, len(specs))
@@ -30,7 +31,9 @@ func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 		}
 		sched, err := parser.Parse(s.Start)
 		if err != nil {
-			return nil, fmt.Errorf("schedule %q: start %q is not a cron expression of five fields: %w", s.Name, s.Start, err)
+			return nil, fmt.Errorf(
+				"schedule %q: start %q is not a cron expression of five fields: %w", s.Name, s.Start, err,
+			)
 		}
 		zone := s.TimeZone
 		if zone == "" {
@@ -38,11 +41,16 @@ func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 		}
 		// "Local" would be the time zone of the operator's container.
 		if zone == "Local" {
-			return nil, fmt.Errorf("schedule %q: timeZone must be a name of the IANA database such as Europe/Berlin, not Local", s.Name)
+			return nil, fmt.Errorf(
+				"schedule %q: timeZone must be a name of the IANA database such as Europe/Berlin, not Local", s.Name,
+			)
 		}
 		loc, err := time.LoadLocation(zone)
 		if err != nil {
-			return nil, fmt.Errorf("schedule %q: timeZone %q is not a name of the IANA database such as Europe/Berlin: %w", s.Name, s.TimeZone, err)
+			return nil, fmt.Errorf(
+				"schedule %q: timeZone %q is not a name of the IANA database such as Europe/Berlin: %w", s.Name,
+				s.TimeZone, err,
+			)
 		}
 		out = append(out, Schedule{
 			name: s.Name, start: sched, location: loc, duration: time.Duration(s.DurationSeconds) * time.Second,
@@ -52,16 +60,17 @@ func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 	return out, nil
 }
 
-// Active reports whether the schedule is in force at now: whether one of its starts lies in (now-duration, now].
+// Active reports whether the schedule is in force at now: whether one of its starts lies in
+// (now-duration, now].
 func (s Schedule) Active(now time.Time) bool {
 	after := now.In(s.location).Add(-s.duration)
 	next := s.start.Next(after)
 	return !next.IsZero() && !next.After(now) || s.startSkipped(after, now)
 }
 
-// startSkipped reports whether a start falls into a time that the clocks skip in (after, now], as when daylight saving
-// begins. No such local time exists, so the cron expression never matches it; the schedule starts when the clocks have
-// moved, at the end of the gap.
+// startSkipped reports whether a start falls into a time that the clocks skip in (after, now], as
+// when daylight saving begins. No such local time exists, so the cron expression never matches it;
+// the schedule starts when the clocks have moved, at the end of the gap.
 func (s Schedule) startSkipped(after, now time.Time) bool {
 	for {
 		_, change := after.ZoneBounds()
@@ -81,8 +90,9 @@ func (s Schedule) startSkipped(after, now time.Time) bool {
 	}
 }
 
-// Bounds are the least and the greatest number of replicas at now: each active schedule raises the floor to its minReplicas and
-// lowers the ceiling to its maxReplicas; where they cross, the floor gives way.
+// Bounds are the least and the greatest number of replicas at now: each active schedule raises the
+// floor to its minReplicas and lowers the ceiling to its maxReplicas; where they cross, the floor
+// gives way.
 func Bounds(minReplicas, maxReplicas int32, schedules []Schedule, now time.Time) (lo, hi int32) {
 	lo, hi = minReplicas, maxReplicas
 	for _, s := range schedules {

@@ -70,7 +70,9 @@ func TestEveryRuleHasATwin(t *testing.T) {
 func TestParse(t *testing.T) {
 	t.Parallel()
 	content, err := Parse([]byte("# a comment\n---\napiVersion: v1\nkind: Service\n---\n"+head+"spec: {servers: [h], function: f, image: i}\n--- # another\n"+
-		strings.Replace(head, "name: p", "name: q, namespace: jobs", 1)+"spec: {servers: [h], functions: [f], image: i, maxReplicas: 3}\n"), Options{})
+		strings.Replace(
+			head, "name: p", "name: q, namespace: jobs", 1,
+		)+"spec: {servers: [h], functions: [f], image: i, maxReplicas: 3}\n"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,10 @@ func TestParse(t *testing.T) {
 	}
 	p, q := content.Pools[0], content.Pools[1]
 	if p.Namespace != "default" || p.Spec.MaxReplicas != 10 || p.Spec.Concurrency != 1 {
-		t.Errorf("namespace %q, maxReplicas %d, concurrency %d: want the CRD's defaults", p.Namespace, p.Spec.MaxReplicas, p.Spec.Concurrency)
+		t.Errorf(
+			"namespace %q, maxReplicas %d, concurrency %d: want the CRD's defaults", p.Namespace, p.Spec.MaxReplicas,
+			p.Spec.Concurrency,
+		)
 	}
 	if q.Namespace != "jobs" || q.Spec.MaxReplicas != 3 {
 		t.Errorf("namespace %q, maxReplicas %d: want what the file says", q.Namespace, q.Spec.MaxReplicas)
@@ -90,13 +95,29 @@ func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	with := func(spec string) string { return string(document(spec)) }
 	tests := map[string]struct{ text, want string }{
-		"a list":           {"- a\n- b\n", "not an object"},
-		"no kind":          {"metadata: {name: p}\n", "it has no kind"},
-		"another version":  {strings.Replace(head, "v1alpha1", "v9", 1), "write gearman.dev/v1alpha1"},
-		"no name":          {strings.Replace(head, "{name: p}", "{}", 1) + "spec: {servers: [h], function: f, image: i}\n", "give the pool a name"},
-		"a bad name":       {strings.Replace(head, "name: p", "name: A_b", 1) + "spec: {servers: [h], function: f, image: i}\n", "lower-case letters"},
-		"a bad namespace":  {strings.Replace(head, "name: p", "name: p, namespace: a.b", 1) + "spec: {servers: [h], function: f, image: i}\n", "metadata.namespace"},
-		"a long name":      {strings.Replace(head, "name: p", "name: "+strings.Repeat("n", 64), 1) + "spec: {servers: [h], function: f, image: i}\n", "use at most 63 characters"},
+		"a list":          {"- a\n- b\n", "not an object"},
+		"no kind":         {"metadata: {name: p}\n", "it has no kind"},
+		"another version": {strings.Replace(head, "v1alpha1", "v9", 1), "write gearman.dev/v1alpha1"},
+		"no name": {
+			strings.Replace(head, "{name: p}", "{}", 1) + "spec: {servers: [h], function: f, image: i}\n",
+			"give the pool a name",
+		},
+		"a bad name": {
+			strings.Replace(head, "name: p", "name: A_b", 1) + "spec: {servers: [h], function: f, image: i}\n",
+			"lower-case letters",
+		},
+		"a bad namespace": {
+			strings.Replace(
+				head, "name: p", "name: p, namespace: a.b", 1,
+			) + "spec: {servers: [h], function: f, image: i}\n",
+			"metadata.namespace",
+		},
+		"a long name": {
+			strings.Replace(
+				head, "name: p", "name: "+strings.Repeat("n", 64), 1,
+			) + "spec: {servers: [h], function: f, image: i}\n",
+			"use at most 63 characters",
+		},
 		"no spec":          {head, "spec: Required value"},
 		"a key twice":      {with("servers: [h]\nfunction: f\nfunction: g\nimage: i"), "already set"},
 		"a text for a n":   {with(pooldocs.Base + "maxReplicas: many"), `the text "many" must be of type integer`},
@@ -111,7 +132,13 @@ func TestParseRefuses(t *testing.T) {
 		"an empty image":   {with("servers: [h]\nfunction: f\nimage: ''"), "at least 1 chars"},
 		"env twice":        {with(pooldocs.Base + "env: [{name: A, value: b}, {name: A, value: c}]"), `Duplicate value: "A"`},
 		"too many servers": {with("servers: [" + strings.Repeat("h, ", 65) + "]\nfunction: f\nimage: i"), "Too many"},
-		"a bad schedule":   {with(pooldocs.Base + "scaling: {schedules: [{name: a, start: 'at eight!!', durationSeconds: 60, minReplicas: 1}]}"), "spec.scaling.schedules"},
+		"a bad schedule": {
+			with(
+				pooldocs.Base +
+					"scaling: {schedules: [{name: a, start: 'at eight!!', durationSeconds: 60, minReplicas: 1}]}",
+			),
+			"spec.scaling.schedules",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

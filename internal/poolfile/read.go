@@ -32,7 +32,8 @@ type Content struct {
 
 // Options say what is accepted.
 type Options struct {
-	// NoImage accepts a pool with neither image nor targetRef: without a cluster, nothing needs them.
+	// NoImage accepts a pool with neither image nor targetRef: without a cluster, nothing needs
+	// them.
 	NoImage bool
 }
 
@@ -51,7 +52,8 @@ func Read(name string, o Options) (Content, error) {
 
 var separator = regexp.MustCompile(`(?m)^---([ \t].*)?$`)
 
-// Parse reads the pools of YAML documents. All documents are checked before an error is returned; it has a line for each problem.
+// Parse reads the pools of YAML documents. All documents are checked before an error is returned;
+// it has a line for each problem.
 func Parse(data []byte, o Options) (Content, error) {
 	var content Content
 	var errs []error
@@ -141,10 +143,20 @@ func check(fields map[string]any, o Options) error {
 	case name == "":
 		errs = append(errs, errors.New("metadata.name: Required value: give the pool a name"))
 	case !nameForm.MatchString(name) || len(name) > 253:
-		errs = append(errs, fmt.Errorf("metadata.name: Invalid value: %q: use lower-case letters, digits, '-' and '.', and begin and end with a letter or digit", name))
+		errs = append(
+			errs,
+			fmt.Errorf(
+				"metadata.name: Invalid value: %q: use lower-case letters, digits, '-' and '.', and begin and end with a letter or digit",
+				name,
+			),
+		)
 	}
-	if space, _ := get(fields, "metadata", "namespace").(string); space != "" && (!namespace.MatchString(space) || len(space) > 63) {
-		errs = append(errs, fmt.Errorf("metadata.namespace: Invalid value: %q: use lower-case letters, digits and '-'", space))
+	if space, _ := get(
+		fields, "metadata", "namespace",
+	).(string); space != "" && (!namespace.MatchString(space) || len(space) > 63) {
+		errs = append(
+			errs, fmt.Errorf("metadata.namespace: Invalid value: %q: use lower-case letters, digits and '-'", space),
+		)
 	}
 	if get(fields, "spec") == nil {
 		errs = append(errs, errors.New("spec: Required value"))

@@ -77,7 +77,8 @@ var poolSchema = sync.OnceValues(func() (*schema, error) {
 	return definition.Spec.Versions[0].Schema.OpenAPI, nil
 })
 
-// setDefaults fills in the defaults of an object's fields. A null for a field with a default counts as unset.
+// setDefaults fills in the defaults of an object's fields. A null for a field with a default counts
+// as unset.
 func (s *schema) setDefaults(value any) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -98,7 +99,8 @@ func (s *schema) setDefaults(value any) {
 	}
 }
 
-// check returns what is wrong with a value. Rules are only tried on values that have the right shape.
+// check returns what is wrong with a value. Rules are only tried on values that have the right
+// shape.
 func (s *schema) check(path string, value any) []error {
 	var errs []error
 	switch {
@@ -138,14 +140,19 @@ func (s *schema) check(path string, value any) []error {
 		}
 	}
 	if len(s.Enum) > 0 && !slices.Contains(s.Enum, value) {
-		errs = append(errs, fmt.Errorf("%s: Unsupported value: %q: supported values: %s", path, fmt.Sprint(value), joinQuoted(s.Enum)))
+		errs = append(
+			errs,
+			fmt.Errorf("%s: Unsupported value: %q: supported values: %s", path, fmt.Sprint(value), joinQuoted(s.Enum)),
+		)
 	}
 	if len(errs) > 0 {
 		return errs
 	}
 	for _, r := range s.Rules {
 		if holds := twinOf(r.Rule); holds != nil && !holds(value) {
-			errs = append(errs, &ruleError{rule: r.Rule, path: strings.TrimPrefix(path+r.FieldPath, "."), message: r.Message})
+			errs = append(
+				errs, &ruleError{rule: r.Rule, path: strings.TrimPrefix(path+r.FieldPath, "."), message: r.Message},
+			)
 		}
 	}
 	return errs
@@ -177,7 +184,9 @@ func (s *schema) checkObject(path string, v map[string]any) []error {
 func (s *schema) checkArray(path string, v []any) []error {
 	var errs []error
 	if s.MinItems != nil && len(v) < *s.MinItems {
-		errs = append(errs, fmt.Errorf("%s: Invalid value: %d: should have at least %d items", path, len(v), *s.MinItems))
+		errs = append(
+			errs, fmt.Errorf("%s: Invalid value: %d: should have at least %d items", path, len(v), *s.MinItems),
+		)
 	}
 	if s.MaxItems != nil && len(v) > *s.MaxItems {
 		errs = append(errs, fmt.Errorf("%s: Too many: %d: must have at most %d items", path, len(v), *s.MaxItems))
@@ -218,7 +227,9 @@ func (s *schema) checkText(path, v string) []error {
 	var errs []error
 	length := utf8.RuneCountInString(v)
 	if s.MinLength != nil && length < *s.MinLength {
-		errs = append(errs, fmt.Errorf("%s: Invalid value: %q: should be at least %d chars long", path, v, *s.MinLength))
+		errs = append(
+			errs, fmt.Errorf("%s: Invalid value: %q: should be at least %d chars long", path, v, *s.MinLength),
+		)
 	}
 	if s.MaxLength != nil && length > *s.MaxLength {
 		errs = append(errs, fmt.Errorf("%s: Too long: may not be more than %d bytes", path, *s.MaxLength))
@@ -234,10 +245,14 @@ func (s *schema) checkText(path, v string) []error {
 func (s *schema) checkNumber(path string, v float64) []error {
 	var errs []error
 	if s.Minimum != nil && v < *s.Minimum {
-		errs = append(errs, fmt.Errorf("%s: Invalid value: %v: should be greater than or equal to %v", path, v, *s.Minimum))
+		errs = append(
+			errs, fmt.Errorf("%s: Invalid value: %v: should be greater than or equal to %v", path, v, *s.Minimum),
+		)
 	}
 	if s.Maximum != nil && v > *s.Maximum {
-		errs = append(errs, fmt.Errorf("%s: Invalid value: %v: should be less than or equal to %v", path, v, *s.Maximum))
+		errs = append(
+			errs, fmt.Errorf("%s: Invalid value: %v: should be less than or equal to %v", path, v, *s.Maximum),
+		)
 	}
 	if s.Format == "int32" && (v < math.MinInt32 || v > math.MaxInt32) {
 		errs = append(errs, fmt.Errorf("%s: Invalid value: %v: does not fit into 32 bits", path, v))

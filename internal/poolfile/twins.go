@@ -6,24 +6,31 @@ import (
 	"strings"
 )
 
-// twins are the CRD's rules in Go, by the text of the rule. Rules that are a single match need none, see twinOf.
+// twins are the CRD's rules in Go, by the text of the rule. Rules that are a single match need
+// none, see twinOf.
 var twins = map[string]func(self any) bool{
 	"size(self.metadata.name) <= 63": func(self any) bool {
 		name, _ := get(self, "metadata", "name").(string)
 		return len(name) <= 63
 	},
-	"has(self.function) != has(self.functions)": func(self any) bool { return has(self, "function") != has(self, "functions") },
+	"has(self.function) != has(self.functions)": func(self any) bool {
+		return has(self, "function") != has(self, "functions")
+	},
 	ruleImage: func(self any) bool { return has(self, "image") != has(self, "targetRef") },
 	// A file has no former state to be compared with.
 	"has(self.targetRef) == has(oldSelf.targetRef)": func(any) bool { return true },
 	"!has(self.targetRef) || !(has(self.runtime) || has(self.command) || has(self.args) || has(self.env) || has(self.envFrom) || " +
 		"has(self.resources) || has(self.imagePullPolicy) || has(self.podTemplate))": func(self any) bool {
-		return !has(self, "targetRef") || !hasAny(self, "runtime", "command", "args", "env", "envFrom", "resources", "imagePullPolicy", "podTemplate")
+		return !has(self, "targetRef") || !hasAny(
+			self, "runtime", "command", "args", "env", "envFrom", "resources", "imagePullPolicy", "podTemplate",
+		)
 	},
 	"!has(self.runtime) || !(has(self.command) || has(self.args))": func(self any) bool {
 		return !has(self, "runtime") || !hasAny(self, "command", "args")
 	},
-	"self.minReplicas <= self.maxReplicas": func(self any) bool { return number(self, "minReplicas") <= number(self, "maxReplicas") },
+	"self.minReplicas <= self.maxReplicas": func(self any) bool {
+		return number(self, "minReplicas") <= number(self, "maxReplicas")
+	},
 	"!has(self.runtime) || !has(self.runtime.jobTimeoutSeconds) || !has(self.drainSeconds) || " +
 		"self.runtime.jobTimeoutSeconds + 10 <= self.drainSeconds": func(self any) bool {
 		return !has(self, "runtime", "jobTimeoutSeconds") || !has(self, "drainSeconds") ||
@@ -45,10 +52,16 @@ var twins = map[string]func(self any) bool{
 	"(has(self.mode) && self.mode == 'Manual') == has(self.manualReplicas)": func(self any) bool {
 		return (get(self, "mode") == "Manual") == has(self, "manualReplicas")
 	},
-	"(self.policy == 'Hold') != has(self.replicas)":  func(self any) bool { return (get(self, "policy") == "Hold") != has(self, "replicas") },
-	"has(self.minReplicas) || has(self.maxReplicas)": func(self any) bool { return hasAny(self, "minReplicas", "maxReplicas") },
+	"(self.policy == 'Hold') != has(self.replicas)": func(self any) bool {
+		return (get(self, "policy") == "Hold") != has(self, "replicas")
+	},
+	"has(self.minReplicas) || has(self.maxReplicas)": func(self any) bool {
+		return hasAny(self, "minReplicas", "maxReplicas")
+	},
 	"!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas": func(self any) bool {
-		return !has(self, "minReplicas") || !has(self, "maxReplicas") || number(self, "minReplicas") <= number(self, "maxReplicas")
+		return !has(
+			self, "minReplicas",
+		) || !has(self, "maxReplicas") || number(self, "minReplicas") <= number(self, "maxReplicas")
 	},
 	"!self.matches(':[0-9]{1,5}$') || (int(self.substring(self.lastIndexOf(':') + 1)) >= 1 && " +
 		"int(self.substring(self.lastIndexOf(':') + 1)) <= 65535)": func(self any) bool {
@@ -63,10 +76,12 @@ var twins = map[string]func(self any) bool{
 
 var serverPort = regexp.MustCompile(":[0-9]{1,5}$")
 
-// ruleImage is the rule that a machine without a cluster does not need: there, neither field means anything.
+// ruleImage is the rule that a machine without a cluster does not need: there, neither field means
+// anything.
 const ruleImage = "has(self.image) != has(self.targetRef)"
 
-// twinOf returns the twin of a rule, or nil. A rule that is a single match needs no twin in the table.
+// twinOf returns the twin of a rule, or nil. A rule that is a single match needs no twin in the
+// table.
 func twinOf(rule string) func(self any) bool {
 	if twin, ok := twins[rule]; ok {
 		return twin

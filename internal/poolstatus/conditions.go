@@ -78,11 +78,20 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	case reason == ReasonNoneAnswers || reason == ReasonLoadBalanced:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 	case f.Trouble != "" && (f.NoWorker || f.RollingOut):
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonPodsNotStarting, "workers can't start: "+f.Trouble.Advice())
+		set(
+			v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonPodsNotStarting,
+			"workers can't start: "+f.Trouble.Advice(),
+		)
 	case len(broken) > 0 && len(broken) == len(f.View.Sample.Pods) && f.View.Decision.Replicas > 0:
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, why, "no pod can run jobs: see the condition "+v1alpha1.ConditionWorkersUnfit)
+		set(
+			v1alpha1.ConditionReady, metav1.ConditionFalse, why,
+			"no pod can run jobs: see the condition "+v1alpha1.ConditionWorkersUnfit,
+		)
 	case f.RollingOut:
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRollout, "pods of an older template are being replaced")
+		set(
+			v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRollout,
+			"pods of an older template are being replaced",
+		)
 	default:
 		set(v1alpha1.ConditionReady, metav1.ConditionTrue, ReasonAsExpected, "")
 	}
@@ -130,7 +139,8 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))
 }
 
-// podsWithoutJobs names the pods whose workers report that they cannot run jobs and take none, sorted.
+// podsWithoutJobs names the pods whose workers report that they cannot run jobs and take none,
+// sorted.
 func podsWithoutJobs(s *backlog.Sample) (names []string) {
 	for i := range s.Pods {
 		if p := &s.Pods[i]; p.TakesNoJobs() {
@@ -165,15 +175,21 @@ func excessMessage(e backlog.Excess) string {
 		of = append(of, "a name in servers has more addresses than are used")
 	}
 	if e.Pool {
-		of = append(of, "the pool has more job servers than one pool may have (the operator's --max-job-servers-per-pool)")
+		of = append(
+			of, "the pool has more job servers than one pool may have (the operator's --max-job-servers-per-pool)",
+		)
 	}
 	if e.Namespace {
-		of = append(of, "the namespace's pools together have more job servers or names than they may have (--max-job-servers-per-namespace)")
+		of = append(
+			of,
+			"the namespace's pools together have more job servers or names than they may have (--max-job-servers-per-namespace)",
+		)
 	}
 	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
 }
 
-// removalMessage says why pods that are too many stay; empty if they don't, or if another condition says so.
+// removalMessage says why pods that are too many stay; empty if they don't, or if another condition
+// says so.
 func removalMessage(f *Facts) string {
 	switch {
 	case !f.Removal.Blocked:
@@ -194,7 +210,9 @@ const maxMessage = 32768
 
 // Failing returns a status that says that the operator tries something again, and whether that is
 // new; with an empty message it is as before.
-func Failing(before *v1alpha1.GearmanWorkerPoolStatus, message string) (status *v1alpha1.GearmanWorkerPoolStatus, changed bool) {
+func Failing(
+	before *v1alpha1.GearmanWorkerPoolStatus, message string,
+) (status *v1alpha1.GearmanWorkerPoolStatus, changed bool) {
 	status = before.DeepCopy()
 	if message == "" {
 		return status, false
@@ -211,7 +229,8 @@ func cut(message string) string {
 	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
-// limitation is what keeps the replicas from the number that the decision wants: pods that can't start, before a bound.
+// limitation is what keeps the replicas from the number that the decision wants: pods that can't
+// start, before a bound.
 func limitation(f *Facts) (reason, message string) {
 	if f.HeldBack {
 		return ReasonPodsBlocked, "more replicas are needed, but the pods that were ordered last can't start, so no more are ordered until they do"
@@ -267,8 +286,10 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, ReasonAllAnswer, ""
 	case len(bad) == len(servers):
-		return metav1.ConditionFalse, ReasonNoneAnswers, "the pool does not scale while no job server answers: " + some(bad)
+		return metav1.ConditionFalse, ReasonNoneAnswers, "the pool does not scale while no job server answers: " +
+			some(bad)
 	default:
-		return metav1.ConditionFalse, ReasonSomeSilent, "the pool does not scale down while a job server is silent: " + some(bad)
+		return metav1.ConditionFalse, ReasonSomeSilent, "the pool does not scale down while a job server is silent: " +
+			some(bad)
 	}
 }

@@ -52,7 +52,9 @@ const Calm = 30 * time.Second
 // StartTrouble is what to report of pods that can't start: the trouble of one, and whether that
 // leaves no worker at all. If the pool's conditions report the latter already, it goes on until a
 // pod has been ready for a while; last is the trouble that was reported.
-func StartTrouble(pods []workload.Pod, conditions []metav1.Condition, last workload.Trouble, now time.Time) (t workload.Trouble, none bool) {
+func StartTrouble(
+	pods []workload.Pod, conditions []metav1.Condition, last workload.Trouble, now time.Time,
+) (t workload.Trouble, none bool) {
 	live := slices.DeleteFunc(slices.Clone(pods), func(p workload.Pod) bool { return p.Terminating })
 	if t = workload.WorstTrouble(live); t != "" {
 		return t, !slices.ContainsFunc(live, func(p workload.Pod) bool { return p.Ready })

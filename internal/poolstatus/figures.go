@@ -7,10 +7,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// FiguresEvery is how often the figures of a pool's status may be written if nothing else has changed.
+// FiguresEvery is how often the figures of a pool's status may be written if nothing else has
+// changed.
 const FiguresEvery = time.Minute
 
-// Figures are the numbers of a status that change all the time. The others (terms, waits) are written along with them.
+// Figures are the numbers of a status that change all the time. The others (terms, waits) are
+// written along with them.
 type Figures struct {
 	Queued, Running int64
 	Boot            int64 // ms
@@ -21,7 +23,10 @@ type Figures struct {
 
 // FiguresOf returns the figures of a view.
 func FiguresOf(v *View) Figures {
-	f := Figures{Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds(), Ended: v.LastHour.Completed, Failed: v.LastHour.Failed}
+	f := Figures{
+		Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds(), Ended: v.LastHour.Completed,
+		Failed: v.LastHour.Failed,
+	}
 	if v.Starts != nil {
 		f.Late = int64(math.Round(v.Starts.LastHour.Late))
 	}
@@ -48,7 +53,9 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 
 // Moved reports whether any figure has changed enough to be written.
 func (f Figures) Moved(to Figures) bool {
-	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs) ||
+	return moved(f.Queued, to.Queued) || moved(
+		f.Running, to.Running,
+	) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs) ||
 		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed) || moved(f.Late, to.Late)
 }
 

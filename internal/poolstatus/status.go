@@ -15,7 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Build returns the status that a pool should have: before with all that the facts say. before is left as it is.
+// Build returns the status that a pool should have: before with all that the facts say. before is
+// left as it is.
 func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.GearmanWorkerPoolStatus {
 	status := before.DeepCopy()
 	status.ObservedGeneration = f.Generation
@@ -36,8 +37,8 @@ func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.Gearman
 	return status
 }
 
-// WorthWriting reports whether the status after says enough that before does not; sinceWritten is the time since the last write. Figures alone wait until they are
-// due.
+// WorthWriting reports whether the status after says enough that before does not; sinceWritten is
+// the time since the last write. Figures alone wait until they are due.
 func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sinceWritten time.Duration) bool {
 	switch {
 	case equality.Semantic.DeepEqual(before, after):
@@ -45,7 +46,8 @@ func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sin
 	case onlyFigures(before, after) && (sinceWritten < FiguresEvery || !FiguresIn(before).Moved(FiguresIn(after))):
 		return false
 	case !f.View.Polled() && f.Stall.Reason == "" && before.ObservedGeneration == f.Generation:
-		// A new operator has nothing to say of the job servers yet, and what the last one said is better than that.
+		// A new operator has nothing to say of the job servers yet, and what the last one said is
+		// better than that.
 		return false
 	}
 	return true
@@ -83,9 +85,13 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 	status.Servers = make([]v1alpha1.ServerStatus, 0, len(v.Sample.Servers))
 	for i := range v.Sample.Servers {
 		s := &v.Sample.Servers[i]
-		status.Servers = append(status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.Reported())})
+		status.Servers = append(
+			status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.Reported())},
+		)
 	}
-	slices.SortFunc(status.Servers, func(a, b v1alpha1.ServerStatus) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortFunc(
+		status.Servers, func(a, b v1alpha1.ServerStatus) int { return strings.Compare(a.Address, b.Address) },
+	)
 	status.Servers = status.Servers[:min(len(status.Servers), maxServers)]
 	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: termsOf(d.Terms)}
 	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
@@ -94,7 +100,9 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 			if !slices.Contains(f.Functions, jt.Function) || len(l.Functions) == maxFunctions {
 				continue // of an earlier spec
 			}
-			l.Functions = append(l.Functions, v1alpha1.MeasuredFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()})
+			l.Functions = append(
+				l.Functions, v1alpha1.MeasuredFunction{Name: jt.Function, JobMilliseconds: jt.Time.Milliseconds()},
+			)
 		}
 		status.Measured = l
 	}
@@ -119,18 +127,22 @@ func Learnt(s *v1alpha1.GearmanWorkerPoolStatus) scaling.Learnt {
 	}
 	out := scaling.Learnt{Boot: time.Duration(s.Measured.BootMilliseconds) * time.Millisecond}
 	for _, f := range s.Measured.Functions {
-		out.JobTimes = append(out.JobTimes, scaling.JobTime{Function: f.Name, Time: time.Duration(f.JobMilliseconds) * time.Millisecond})
+		out.JobTimes = append(
+			out.JobTimes, scaling.JobTime{Function: f.Name, Time: time.Duration(f.JobMilliseconds) * time.Millisecond},
+		)
 	}
 	return out
 }
 
-// termsOf turns the law's terms into whole numbers, as an API has no fractions: slots and jobs in thousandths, times in milliseconds.
+// termsOf turns the law's terms into whole numbers, as an API has no fractions: slots and jobs in
+// thousandths, times in milliseconds.
 func termsOf(t scaling.Terms) map[string]int64 {
 	milli := func(x float64) int64 { return int64(math.Round(x * 1000)) }
 	return map[string]int64{
 		"queued": int64(t.Queued), "stuck": int64(t.Stuck), "running": int64(t.Running), "foreign": int64(t.Foreign),
 		"slots": int64(t.Slots), "startingSlots": int64(t.Starting), "freeSlots": int64(t.Free),
-		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep), "idleMilliSlots": milli(t.Idle),
+		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep),
+		"idleMilliSlots":  milli(t.Idle),
 		"jobMilliseconds": milli(t.JobSeconds), "bootMilliseconds": milli(t.Boot),
 		"oldestWaitMilliseconds": milli(t.OldestWait), "targetWaitMilliseconds": milli(t.Target),
 	}

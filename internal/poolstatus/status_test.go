@@ -22,12 +22,15 @@ import (
 func someFacts() *Facts {
 	at := time.Unix(1_700_000_000, 0)
 	sample := backlog.Sample{
-		Servers:   []backlog.ServerSample{{Address: "b:1", State: backlog.StateTimedOut}, {Address: "a:1", State: backlog.StateOK}},
+		Servers: []backlog.ServerSample{
+			{Address: "b:1", State: backlog.StateTimedOut}, {Address: "a:1", State: backlog.StateOK},
+		},
 		Functions: []backlog.FunctionSample{{Name: "f", Queued: 7, Running: 3}, {Name: "g", Queued: 1, Running: -1}},
 	}
 	decision := scaling.Decision{
-		Replicas: 4, Reason: scaling.ReasonIdle, Message: "m", OldestWait: 90 * time.Second, JobTime: 250 * time.Millisecond,
-		Terms: scaling.Terms{Load: 1.5, Boot: 2},
+		Replicas: 4, Reason: scaling.ReasonIdle, Message: "m", OldestWait: 90 * time.Second,
+		JobTime: 250 * time.Millisecond,
+		Terms:   scaling.Terms{Load: 1.5, Boot: 2},
 	}
 	learnt := scaling.Learnt{Boot: 7 * time.Second, JobTimes: []scaling.JobTime{{Function: "f", Time: time.Second}}}
 	return &Facts{
@@ -46,7 +49,9 @@ func TestBuild(t *testing.T) {
 	if before.Replicas != 1 || before.Conditions != nil {
 		t.Errorf("the status before was changed: %+v", before)
 	}
-	if !slices.IsSortedFunc(got.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) }) || len(got.Conditions) != 17 {
+	if !slices.IsSortedFunc(
+		got.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) },
+	) || len(got.Conditions) != 17 {
 		t.Errorf("conditions: %+v", got.Conditions)
 	}
 	terms := got.Decision.Terms
@@ -58,12 +63,15 @@ func TestBuild(t *testing.T) {
 	}
 	got.Conditions, got.Decision.Terms = nil, nil
 	want := &v1alpha1.GearmanWorkerPoolStatus{
-		ObservedGeneration: 3, Functions: "f,g", Mode: v1alpha1.ModeAuto, Pods: "4/4", Replicas: 5, ReadyReplicas: 4, Selector: "s=1", DesiredReplicas: 4,
+		ObservedGeneration: 3, Functions: "f,g", Mode: v1alpha1.ModeAuto, Pods: "4/4", Replicas: 5, ReadyReplicas: 4,
+		Selector: "s=1", DesiredReplicas: 4,
 		LastScaleTime: new(metav1.NewTime(time.Unix(1_700_000_000, 0)).Rfc3339Copy()),
 		Queue:         v1alpha1.QueueStatus{Queued: 8, Running: 3, OldestWaitSeconds: 90, JobMilliseconds: 250},
 		Servers:       []v1alpha1.ServerStatus{{Address: "a:1", State: "OK"}, {Address: "b:1", State: "TimedOut"}},
 		Decision:      v1alpha1.DecisionStatus{Reason: string(scaling.ReasonIdle), Message: "m"},
-		Measured:      &v1alpha1.MeasuredStatus{BootMilliseconds: 7000, Functions: []v1alpha1.MeasuredFunction{{Name: "f", JobMilliseconds: 1000}}},
+		Measured: &v1alpha1.MeasuredStatus{
+			BootMilliseconds: 7000, Functions: []v1alpha1.MeasuredFunction{{Name: "f", JobMilliseconds: 1000}},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -74,7 +82,9 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(scaling.Learnt{}, Learnt(before)); diff != "" {
 		t.Errorf("nothing to read back: %s", diff)
 	}
-	if got := Build(got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}}); got.DesiredReplicas != 4 || got.Measured == nil {
+	if got := Build(
+		got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}},
+	); got.DesiredReplicas != 4 || got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
 	}
 }
@@ -86,9 +96,15 @@ func TestLastHour(t *testing.T) {
 		started outcome.Started
 		want    v1alpha1.OutcomeStatus
 	}{
-		"outwards":             {outcome.Started{InTime: 90.4, Late: 10.1, LateMin: 8.9, LateMax: 12.1}, v1alpha1.OutcomeStatus{Started: 101, Late: 10, LateAtLeast: 8, LateAtMost: 13}},
-		"no more than started": {outcome.Started{InTime: 0.2, Late: 9.7, LateMin: 9.7, LateMax: 9.9}, v1alpha1.OutcomeStatus{Started: 10, Late: 10, LateAtLeast: 9, LateAtMost: 10}},
-		"none":                 {outcome.Started{InTime: 7}, v1alpha1.OutcomeStatus{Started: 7}},
+		"outwards": {
+			outcome.Started{InTime: 90.4, Late: 10.1, LateMin: 8.9, LateMax: 12.1},
+			v1alpha1.OutcomeStatus{Started: 101, Late: 10, LateAtLeast: 8, LateAtMost: 13},
+		},
+		"no more than started": {
+			outcome.Started{InTime: 0.2, Late: 9.7, LateMin: 9.7, LateMax: 9.9},
+			v1alpha1.OutcomeStatus{Started: 10, Late: 10, LateAtLeast: 9, LateAtMost: 10},
+		},
+		"none": {outcome.Started{InTime: 7}, v1alpha1.OutcomeStatus{Started: 7}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,8 +122,8 @@ func TestLastHour(t *testing.T) {
 	}
 }
 
-// TestStatusFitsTheSchema: lists are cut to what the API server takes, and what was learnt of functions that the
-// pool no longer has is left out.
+// TestStatusFitsTheSchema: lists are cut to what the API server takes, and what was learnt of
+// functions that the pool no longer has is left out.
 func TestStatusFitsTheSchema(t *testing.T) {
 	t.Parallel()
 	f := someFacts()
@@ -120,7 +136,9 @@ func TestStatusFitsTheSchema(t *testing.T) {
 		name := "f" + strconv.Itoa(i)
 		f.Functions = append(f.Functions, name)
 		f.View.Learnt.JobTimes = append(f.View.Learnt.JobTimes, scaling.JobTime{Function: name, Time: time.Second})
-		f.View.Sample.Servers = append(f.View.Sample.Servers, backlog.ServerSample{Address: name + ":1", State: backlog.StateTimedOut})
+		f.View.Sample.Servers = append(
+			f.View.Sample.Servers, backlog.ServerSample{Address: name + ":1", State: backlog.StateTimedOut},
+		)
 		f.Shared = append(f.Shared, strings.Repeat("n", 200)+name)
 	}
 	f.Stall = Stall{Reason: ReasonInvalidPodTemplate, Message: strings.Repeat("é", maxMessage)}
@@ -142,13 +160,17 @@ func TestWorthWriting(t *testing.T) {
 		since  time.Duration
 		want   bool
 	}{
-		"nothing new":             {func(*Facts) {}, time.Hour, false},
-		"figures, too soon":       {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery - 1, false},
-		"figures":                 {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery, true},
-		"figures, hardly":         {func(f *Facts) { f.View.Decision.OldestWait++; f.View.Decision.Terms.Load = 3 }, time.Hour, false},
-		"ready replicas":          {func(f *Facts) { f.Workload.Ready++ }, 0, true},
-		"nothing is known yet":    {func(f *Facts) { f.View = View{} }, time.Hour, false},
-		"nothing known, stalled":  {func(f *Facts) { f.View, f.Stall = View{}, Stall{Reason: ReasonInvalidTLS, Message: "m"} }, 0, true},
+		"nothing new":       {func(*Facts) {}, time.Hour, false},
+		"figures, too soon": {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery - 1, false},
+		"figures":           {func(f *Facts) { f.View.Queued = 99 }, FiguresEvery, true},
+		"figures, hardly": {
+			func(f *Facts) { f.View.Decision.OldestWait++; f.View.Decision.Terms.Load = 3 }, time.Hour, false,
+		},
+		"ready replicas":       {func(f *Facts) { f.Workload.Ready++ }, 0, true},
+		"nothing is known yet": {func(f *Facts) { f.View = View{} }, time.Hour, false},
+		"nothing known, stalled": {
+			func(f *Facts) { f.View, f.Stall = View{}, Stall{Reason: ReasonInvalidTLS, Message: "m"} }, 0, true,
+		},
 		"nothing known, new spec": {func(f *Facts) { f.View, f.Generation = View{}, 4 }, 0, true},
 	}
 	for name, tt := range tests {

@@ -11,8 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// View is the last decision on a pool and what led to it, as far as it is shown or written. There is one for each pool, so it keeps no more
-// than that.
+// View is the last decision on a pool and what led to it, as far as it is shown or written. There
+// is one for each pool, so it keeps no more than that.
 type View struct {
 	At                       time.Time
 	Decision                 scaling.Decision
@@ -28,7 +28,8 @@ type View struct {
 	SlowStart           bool           // pods take longer to start than TargetWait
 }
 
-// Starts are the jobs that started in the last hour, and since the pool is watched. They are never changed.
+// Starts are the jobs that started in the last hour, and since the pool is watched. They are never
+// changed.
 type Starts struct {
 	LastHour, Total outcome.Started
 }
@@ -47,7 +48,9 @@ func NewView(at time.Time, d scaling.Decision, p scaling.Policy, sample backlog.
 
 // Polled reports whether the outcome of polling any job server is known.
 func (v *View) Polled() bool {
-	return slices.ContainsFunc(v.Sample.Servers, func(s backlog.ServerSample) bool { return s.State != backlog.StateConnecting })
+	return slices.ContainsFunc(
+		v.Sample.Servers, func(s backlog.ServerSample) bool { return s.State != backlog.StateConnecting },
+	)
 }
 
 // Mark is the part of a view whose change is worth a reconcile.

@@ -8,10 +8,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// TestMarkOfServers: whatever of a job server shows in a pool's status or conditions makes another mark.
+// TestMarkOfServers: whatever of a job server shows in a pool's status or conditions makes another
+// mark.
 func TestMarkOfServers(t *testing.T) {
 	t.Parallel()
-	base := backlog.ServerSample{Address: "jobs:4730", Resolved: netip.MustParseAddrPort("10.0.0.1:4730"), State: backlog.StateOK}
+	base := backlog.ServerSample{
+		Address: "jobs:4730", Resolved: netip.MustParseAddrPort("10.0.0.1:4730"), State: backlog.StateOK,
+	}
 	of := func(mutate func(*backlog.ServerSample)) Mark {
 		s := base
 		mutate(&s)

@@ -7,17 +7,18 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// MaxAddresses is how many addresses of a name are used, and MaxServers how many job servers of a pool
-// are, unless the operator's --max-job-servers-per-pool and the worker's --max-job-servers say
+// MaxAddresses is how many addresses of a name are used, and MaxServers how many job servers of a
+// pool are, unless the operator's --max-job-servers-per-pool and the worker's --max-job-servers say
 // otherwise.
 const (
 	MaxAddresses = 64
 	MaxServers   = 256
 )
 
-// Families returns the addresses of the family that is used first, and of the other one, which is used if none of the
-// first can be reached. Both are sorted, each address once. In a dual-stack cluster each job server has an address of both
-// families, and counting it twice would double its queue.
+// Families returns the addresses of the family that is used first, and of the other one, which is
+// used if none of the first can be reached. Both are sorted, each address once. In a dual-stack
+// cluster each job server has an address of both families, and counting it twice would double its
+// queue.
 func Families(addrs []netip.Addr) (first, other []netip.Addr) {
 	first, other = gearman.OneFamily(addrs)
 	slices.SortFunc(first, netip.Addr.Compare)

@@ -20,8 +20,8 @@ func six(n int) (out []netip.Addr) {
 	return out
 }
 
-// What a worker's library makes of the resolver's answer is what the operator uses: the same family first, and the other
-// one in reserve, within the bounds.
+// What a worker's library makes of the resolver's answer is what the operator uses: the same family
+// first, and the other one in reserve, within the bounds.
 func TestWorkersAndOperatorUseTheSameFamily(t *testing.T) {
 	t.Parallel()
 	equal := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -32,7 +32,11 @@ func TestWorkersAndOperatorUseTheSameFamily(t *testing.T) {
 					continue
 				}
 				found := append(six(v6), addrs(four)...)
-				r := &Resolver{LookupNetIPWith: func(context.Context, string, string) ([]netip.Addr, error) { return slices.Clone(found), nil }}
+				r := &Resolver{
+					LookupNetIPWith: func(context.Context, string, string) ([]netip.Addr, error) {
+						return slices.Clone(found), nil
+					},
+				}
 				if bound > 0 {
 					r.Servers, r.MaxServers = []gearman.Address{{Host: "gearmand", Port: 4730}}, bound
 				}
@@ -51,7 +55,10 @@ func TestWorkersAndOperatorUseTheSameFamily(t *testing.T) {
 					t.Errorf("%d and %d addresses, bound %d: %s", four, v6, bound, diff)
 				}
 				if len(other) > len(first) || len(rest) > 1 && len(first) > 1 && len(other) == 0 {
-					t.Errorf("%d and %d addresses, bound %d: %d of the first family, %d of the other", four, v6, bound, len(first), len(other))
+					t.Errorf(
+						"%d and %d addresses, bound %d: %d of the first family, %d of the other", four, v6, bound,
+						len(first), len(other),
+					)
 				}
 			}
 		}

@@ -33,7 +33,9 @@ func TestChoose(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, Choose(tt.found, tt.used, tt.most), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(
+				tt.want, Choose(tt.found, tt.used, tt.most), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+			); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -54,11 +56,13 @@ func TestChooseKeepsNoMore(t *testing.T) {
 func TestName(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ host, domain, want string }{
-		"one label":                   {"gearmand", "cluster.local", "gearmand.shop.svc.cluster.local."},
-		"of the cluster":              {"gearmand.jobs.svc", "cluster.local", "gearmand.jobs.svc.cluster.local."},
-		"absolute":                    {"gearmand.example.com", "cluster.local", "gearmand.example.com."},
-		"two labels":                  {"gearmand.jobs", "cluster.local", "gearmand.jobs."},
-		"with the domain":             {"gearmand.jobs.svc.cluster.local", "cluster.local", "gearmand.jobs.svc.cluster.local."},
+		"one label":      {"gearmand", "cluster.local", "gearmand.shop.svc.cluster.local."},
+		"of the cluster": {"gearmand.jobs.svc", "cluster.local", "gearmand.jobs.svc.cluster.local."},
+		"absolute":       {"gearmand.example.com", "cluster.local", "gearmand.example.com."},
+		"two labels":     {"gearmand.jobs", "cluster.local", "gearmand.jobs."},
+		"with the domain": {
+			"gearmand.jobs.svc.cluster.local", "cluster.local", "gearmand.jobs.svc.cluster.local.",
+		},
 		"with a dot at the end":       {"gearmand.example.com.", "cluster.local", "gearmand.example.com."},
 		"an address":                  {"10.0.0.1", "cluster.local", "10.0.0.1"},
 		"no cluster, one label":       {"gearmand", "", "gearmand"},
@@ -78,8 +82,13 @@ func TestName(t *testing.T) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ file, domain, namespace string }{
-		"kubelet's":    {"search ops.svc.cluster.local svc.cluster.local cluster.local example.com\nnameserver 10.96.0.10\noptions ndots:5\n", "cluster.local", "ops"},
-		"another":      {"nameserver 10.96.0.10\nsearch ops.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example", "ops"},
+		"kubelet's": {
+			"search ops.svc.cluster.local svc.cluster.local cluster.local example.com\nnameserver 10.96.0.10\noptions ndots:5\n",
+			"cluster.local", "ops",
+		},
+		"another": {
+			"nameserver 10.96.0.10\nsearch ops.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example", "ops",
+		},
 		"no cluster":   {"search example.com\nnameserver 192.168.0.1\n", "", ""},
 		"none":         {"", "", ""},
 		"a later list": {"search svc.cluster.local\nsearch example.com\n", "", ""},

@@ -13,16 +13,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// firstWait is how long the first answer for a name waits for the other names of a pool with too many
-// job servers: those that stand before it have the first right to a place.
+// firstWait is how long the first answer for a name waits for the other names of a pool with too
+// many job servers: those that stand before it have the first right to a place.
 const firstWait = 3 * time.Second
 
 // Resolver looks names up for a worker as the operator does for the pool. The zero value is for use
 // outside a cluster, and bounds the addresses of each name only.
 type Resolver struct {
 	Domain, Namespace string // as Cluster returns them
-	// Servers are the pool's job servers in their order, MaxServers how many of them are used (256), and
-	// ByName says that one address counts once for each name, as it does with TLS.
+	// Servers are the pool's job servers in their order, MaxServers how many of them are used
+	// (256), and ByName says that one address counts once for each name, as it does with TLS.
 	Servers    []gearman.Address
 	MaxServers int
 	ByName     bool
@@ -35,8 +35,8 @@ type Resolver struct {
 	again chan struct{}    // closed with the next outcome of a look-up
 }
 
-// name is what is known of a host: its addresses of the last answer, of which nothing is known before
-// the first.
+// name is what is known of a host: its addresses of the last answer, of which nothing is known
+// before the first.
 type name struct{ addrs, other []netip.Addr }
 
 // server is one job server. Its host is empty unless it counts for each name.
@@ -45,8 +45,9 @@ type server struct {
 	host string
 }
 
-// LookupNetIP returns the addresses of host that are used: those that were, and of others the first. Those of the other
-// family come after them, and are fewer or belong to IPv6, so that gearman.OneFamily tells them apart.
+// LookupNetIP returns the addresses of host that are used: those that were, and of others the
+// first. Those of the other family come after them, and are fewer or belong to IPv6, so that
+// gearman.OneFamily tells them apart.
 func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	look := r.LookupNetIPWith
 	if look == nil {
@@ -126,7 +127,9 @@ func (r *Resolver) decidable(host string) bool {
 		if most > limit {
 			return !unknown
 		}
-		if a.Host == host && !slices.ContainsFunc(r.Servers, func(b gearman.Address) bool { return b.Host == host && b != a }) {
+		if a.Host == host && !slices.ContainsFunc(
+			r.Servers, func(b gearman.Address) bool { return b.Host == host && b != a },
+		) {
 			return true
 		}
 	}
@@ -151,12 +154,16 @@ func (r *Resolver) within(host string) ([]netip.Addr, error) {
 	}
 	var out []netip.Addr
 	for _, a := range mine {
-		if slices.ContainsFunc(r.Servers, func(s gearman.Address) bool { return s.Host == host && chosen[r.server(s, a)] }) {
+		if slices.ContainsFunc(
+			r.Servers, func(s gearman.Address) bool { return s.Host == host && chosen[r.server(s, a)] },
+		) {
 			out = append(out, a)
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s has no place among the first %d job servers: raise --max-job-servers, or name fewer", host, limit)
+		return nil, fmt.Errorf(
+			"%s has no place among the first %d job servers: raise --max-job-servers, or name fewer", host, limit,
+		)
 	}
 	return r.names[host].withOther(out), nil
 }
@@ -222,8 +229,8 @@ func isLiteral(a gearman.Address) bool {
 	return err == nil
 }
 
-// Within leaves out the addresses in servers beyond the first most (256), which a worker would connect
-// to without asking a Resolver. Names stay, and so does what can't be read.
+// Within leaves out the addresses in servers beyond the first most (256), which a worker would
+// connect to without asking a Resolver. Names stay, and so does what can't be read.
 func Within(servers []string, most int) []string {
 	literals, most := 0, cmp.Or(most, MaxServers)
 	return slices.DeleteFunc(slices.Clone(servers), func(s string) bool {

@@ -17,12 +17,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// A worker uses the same addresses as the operator, whatever order they come in, and keeps them while they are there.
+// A worker uses the same addresses as the operator, whatever order they come in, and keeps them
+// while they are there.
 func TestResolver(t *testing.T) {
 	t.Parallel()
 	var asked string
 	answer, fail := addrs(100), error(nil)
-	r := &Resolver{Domain: "cluster.local", Namespace: "shop", LookupNetIPWith: func(_ context.Context, _, host string) ([]netip.Addr, error) {
+	r := &Resolver{Domain: "cluster.local", Namespace: "shop", LookupNetIPWith: func(
+		_ context.Context, _, host string,
+	) ([]netip.Addr, error) {
 		asked = host
 		return answer, fail
 	}}
@@ -125,17 +128,38 @@ func TestResolverOfManyNames(t *testing.T) {
 		within  time.Duration
 		want    map[string]int
 	}{
-		"all fit":                    {servers("a", "b"), 100, false, nil, "", 0, map[string]int{"a": 50, "b": 50}},
-		"the first":                  {six, 120, false, nil, "", 0, map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1}},
-		"the first is slow":          {six, 120, false, map[string]time.Duration{"a": 2 * time.Second}, "", 2 * time.Second, map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1}},
-		"the first hangs":            {six, 120, false, map[string]time.Duration{"a": time.Hour}, "", 5 * time.Second, map[string]int{"a": 0, "b": 50, "c": 50, "d": 20, "e": -1, "f": -1}},
-		"the last is slow":           {six, 120, false, map[string]time.Duration{"f": 2 * time.Second}, "", 2 * time.Second, map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1}},
-		"one does not exist":         {six, 120, false, nil, "b", 0, map[string]int{"a": 50, "b": 0, "c": 50, "d": 20, "e": -1, "f": -1}},
-		"addresses first":            {append(servers("a", "b"), servers("192.0.2.1", "192.0.2.2")...), 60, false, nil, "", 0, map[string]int{"a": 50, "b": 8, "192.0.2.1": 1, "192.0.2.2": 1}},
-		"two names of the same":      {servers("a", "same", "b"), 100, false, nil, "", 0, map[string]int{"a": 50, "same": 50, "b": 50}},
-		"two names of them with TLS": {servers("a", "same", "b"), 100, true, nil, "", 0, map[string]int{"a": 50, "same": 50, "b": -1}},
+		"all fit": {servers("a", "b"), 100, false, nil, "", 0, map[string]int{"a": 50, "b": 50}},
+		"the first": {
+			six, 120, false, nil, "", 0, map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
+		},
+		"the first is slow": {
+			six, 120, false, map[string]time.Duration{"a": 2 * time.Second}, "", 2 * time.Second,
+			map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
+		},
+		"the first hangs": {
+			six, 120, false, map[string]time.Duration{"a": time.Hour}, "", 5 * time.Second,
+			map[string]int{"a": 0, "b": 50, "c": 50, "d": 20, "e": -1, "f": -1},
+		},
+		"the last is slow": {
+			six, 120, false, map[string]time.Duration{"f": 2 * time.Second}, "", 2 * time.Second,
+			map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
+		},
+		"one does not exist": {
+			six, 120, false, nil, "b", 0, map[string]int{"a": 50, "b": 0, "c": 50, "d": 20, "e": -1, "f": -1},
+		},
+		"addresses first": {
+			append(servers("a", "b"), servers("192.0.2.1", "192.0.2.2")...), 60, false, nil, "", 0,
+			map[string]int{"a": 50, "b": 8, "192.0.2.1": 1, "192.0.2.2": 1},
+		},
+		"two names of the same": {
+			servers("a", "same", "b"), 100, false, nil, "", 0, map[string]int{"a": 50, "same": 50, "b": 50},
+		},
+		"two names of them with TLS": {
+			servers("a", "same", "b"), 100, true, nil, "", 0, map[string]int{"a": 50, "same": 50, "b": -1},
+		},
 		"two ports": {
-			[]gearman.Address{{Host: "a", Port: 1}, {Host: "a", Port: 2}, {Host: "b", Port: 1}}, 110, false, nil, "", 0, map[string]int{"a": 50, "b": 10},
+			[]gearman.Address{{Host: "a", Port: 1}, {Host: "a", Port: 2}, {Host: "b", Port: 1}}, 110, false, nil, "", 0,
+			map[string]int{"a": 50, "b": 10},
 		},
 	}
 	for name, tt := range tests {
@@ -160,13 +184,15 @@ func TestResolverOfManyNames(t *testing.T) {
 	}
 }
 
-// A job server that is used keeps its place while it resolves; one that comes takes a free place only.
+// A job server that is used keeps its place while it resolves; one that comes takes a free place
+// only.
 func TestResolverKeepsPlaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{names: map[string][]netip.Addr{"a": someAddrs(0, 10), "b": someAddrs(1, 10)}}
 		r := &Resolver{
-			Servers: []gearman.Address{{Host: "a", Port: 1}, {Host: "b", Port: 1}}, MaxServers: 15, LookupNetIPWith: b.look,
+			Servers: []gearman.Address{{Host: "a", Port: 1}, {Host: "b", Port: 1}}, MaxServers: 15,
+			LookupNetIPWith: b.look,
 		}
 		for i, step := range []struct {
 			a, b []netip.Addr
@@ -181,7 +207,9 @@ func TestResolverKeepsPlaces(t *testing.T) {
 			b.names["a"], b.names["b"] = step.a, step.b
 			b.mu.Unlock()
 			lookAll(t, r)
-			if diff := cmp.Diff(step.want, lookAll(t, r)); diff != "" { // the second time what the first has freed is taken
+			if diff := cmp.Diff(
+				step.want, lookAll(t, r),
+			); diff != "" { // the second time what the first has freed is taken
 				t.Errorf("step %d: %s", i, diff)
 			}
 		}
@@ -213,7 +241,9 @@ func TestWithin(t *testing.T) {
 func TestFirst(t *testing.T) {
 	t.Parallel()
 	even := func(i int) bool { return i%2 == 0 }
-	for most, want := range map[int][]int{0: {}, 1: {0}, 3: {0, 2, 4}, 4: {0, 1, 2, 4}, 6: {0, 1, 2, 3, 4, 5}, 9: {0, 1, 2, 3, 4, 5}} {
+	for most, want := range map[int][]int{
+		0: {}, 1: {0}, 3: {0, 2, 4}, 4: {0, 1, 2, 4}, 6: {0, 1, 2, 3, 4, 5}, 9: {0, 1, 2, 3, 4, 5},
+	} {
 		if diff := cmp.Diff(want, First([]int{0, 1, 2, 3, 4, 5}, most, even)); diff != "" {
 			t.Errorf("%d: %s", most, diff)
 		}

@@ -67,8 +67,9 @@ func Join(i *Input) scaling.Sample {
 	return in
 }
 
-// answering counts the job servers with a fresh answer, and those whose answers are old though their workers and clients may
-// still reach them: one that refuses connections is gone, and one that never answered tells of no queue.
+// answering counts the job servers with a fresh answer, and those whose answers are old though
+// their workers and clients may still reach them: one that refuses connections is gone, and one
+// that never answered tells of no queue.
 func answering(servers []backlog.ServerSample) (fresh, silent int32) {
 	for _, s := range servers {
 		switch {
@@ -86,16 +87,19 @@ func joinFunctions(functions []backlog.FunctionSample) []scaling.FunctionSample 
 	for _, fn := range functions {
 		c := fn.Counters
 		out = append(out, scaling.FunctionSample{
-			Name: fn.Name, Total: fn.Queued + fn.Running, Running: fn.Running, SilentQueued: fn.SilentQueued, LongestQueue: fn.LongestQueue,
-			Ended: c.OK, EndedSeconds: float64(c.OKMillis) / 1000, Failed: c.Failed, Requeued: c.Requeued, BusySeconds: float64(c.BusyMillis) / 1000,
+			Name: fn.Name, Total: fn.Queued + fn.Running, Running: fn.Running, SilentQueued: fn.SilentQueued,
+			LongestQueue: fn.LongestQueue,
+			Ended:        c.OK, EndedSeconds: float64(c.OKMillis) / 1000, Failed: c.Failed, Requeued: c.Requeued,
+			BusySeconds: float64(c.BusyMillis) / 1000,
 		})
 	}
 	slices.SortFunc(out, func(a, b scaling.FunctionSample) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-// forgetTelemetry is for how many ticks a pod that isn't ready may be silent before what it told last no longer counts: its
-// container has ended, say, and the kubelet waits before it starts it again.
+// forgetTelemetry is for how many ticks a pod that isn't ready may be silent before what it told
+// last no longer counts: its container has ended, say, and the kubelet waits before it starts it
+// again.
 const (
 	forgetTelemetry = 3
 	forgetTick      = 5 * time.Second // of a shorter tick as many as make this
@@ -110,7 +114,8 @@ func joinPods(pods []Pod, s *backlog.Sample, toldSince time.Time) []scaling.PodS
 	for i := range pods {
 		p := &pods[i]
 		ps := scaling.PodSample{
-			Name: p.Name, Created: p.Created, Ready: p.Ready, WasReady: p.WasReady, Broken: p.Broken, Gated: p.Gated, Terminating: p.Terminating,
+			Name: p.Name, Created: p.Created, Ready: p.Ready, WasReady: p.WasReady, Broken: p.Broken, Gated: p.Gated,
+			Terminating: p.Terminating,
 		}
 		if p.Ready {
 			ps.Registered = p.ReadySince

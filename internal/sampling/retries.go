@@ -11,8 +11,8 @@ import (
 // maxFunctionName is the longest name of a function, in bytes.
 const maxFunctionName = 255
 
-// RetryFunctions returns the functions in which failed jobs of these functions wait for their next attempt, if the pool
-// retries jobs.
+// RetryFunctions returns the functions in which failed jobs of these functions wait for their next
+// attempt, if the pool retries jobs.
 func RetryFunctions(functions []string) (retries []string) {
 	for _, f := range functions {
 		if name := f + worker.RetrySuffix; len(name) <= maxFunctionName {
@@ -22,8 +22,9 @@ func RetryFunctions(functions []string) (retries []string) {
 	return retries
 }
 
-// TakeRetries takes the functions in which jobs wait for their next attempt out of a sample. They are no backlog: only the
-// workers can move them back when their time has come, so while there are any, law keeps one pod.
+// TakeRetries takes the functions in which jobs wait for their next attempt out of a sample. They
+// are no backlog: only the workers can move them back when their time has come, so while there are
+// any, law keeps one pod.
 func TakeRetries(sample *backlog.Sample, retries []string, law *scaling.Policy) {
 	if len(retries) == 0 {
 		return

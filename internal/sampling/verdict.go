@@ -8,17 +8,20 @@ import (
 )
 
 const (
-	// stuckTicks is for how many ticks free slots must have been left without a backlog's jobs before it is probed.
+	// stuckTicks is for how many ticks free slots must have been left without a backlog's jobs
+	// before it is probed.
 	stuckTicks = 3
 	// verdictFor is for how long a verdict counts.
 	verdictFor = 5 * time.Second
-	// VerdictWait is for how long a pool at zero waits for a first verdict; then it is decided on without one.
+	// VerdictWait is for how long a pool at zero waits for a first verdict; then it is decided on
+	// without one.
 	VerdictWait = 250 * time.Millisecond
 	// probesOfPool is how many probes of one pool may be under way at the same time.
 	probesOfPool = 8
 )
 
-// Verdicts are what job servers said of the backlogs of a pool's functions. The zero value is ready to use.
+// Verdicts are what job servers said of the backlogs of a pool's functions. The zero value is ready
+// to use.
 type Verdicts struct {
 	of    map[string]verdict
 	stuck map[string]int // ticks for which free slots were not given a function's backlog
@@ -33,8 +36,9 @@ type verdict struct {
 	askedAt time.Time // of the probe under way; zero if none is
 }
 
-// Probe asks for verdicts on backlogs that may not be runnable: any at zero replicas, and those that free slots were not given for
-// some ticks. fresh: the job servers have answered since the last decision. ask reports whether the answer will come.
+// Probe asks for verdicts on backlogs that may not be runnable: any at zero replicas, and those
+// that free slots were not given for some ticks. fresh: the job servers have answered since the
+// last decision. ask reports whether the answer will come.
 func (v *Verdicts) Probe(in *scaling.Sample, fresh bool, now time.Time, ask func(function string) bool) {
 	var free int32
 	for _, pod := range in.Pods {
@@ -98,7 +102,9 @@ func (v *Verdicts) Answer(function string, answer backlog.Verdict, now time.Time
 	if !ok {
 		return
 	}
-	next := verdict{runnable: answer == backlog.Runnable, notRunnable: answer == backlog.NotRunnable, at: now, since: now}
+	next := verdict{
+		runnable: answer == backlog.Runnable, notRunnable: answer == backlog.NotRunnable, at: now, since: now,
+	}
 	if last.notRunnable && next.notRunnable {
 		next.since = last.since
 	}
@@ -121,21 +127,23 @@ func (v *Verdicts) Fill(in *scaling.Sample, seen, now time.Time) {
 	}
 }
 
-// notRunnable reports whether the verdict on a function is so. If workers take jobs, the last of them may have gone just before
-// the probe, so that the job server had nothing to give: then the verdict counts once a later answer, that of seen, still shows
-// the backlog.
+// notRunnable reports whether the verdict on a function is so. If workers take jobs, the last of
+// them may have gone just before the probe, so that the job server had nothing to give: then the
+// verdict counts once a later answer, that of seen, still shows the backlog.
 func (v *Verdicts) notRunnable(function string, workers bool, seen time.Time) bool {
 	last := v.of[function]
 	return last.notRunnable && (!workers || seen.After(last.since))
 }
 
-// runnable reports whether the verdict on a function is so. A positive one is evidence for as long as a verdict counts.
+// runnable reports whether the verdict on a function is so. A positive one is evidence for as long
+// as a verdict counts.
 func (v *Verdicts) runnable(function string, now time.Time) bool {
 	last := v.of[function]
 	return last.runnable && now.Sub(last.at) < 2*verdictFor // until the next one has come
 }
 
-// Pending reports whether a first verdict on one of the pool's functions is under way and worth waiting for.
+// Pending reports whether a first verdict on one of the pool's functions is under way and worth
+// waiting for.
 func (v *Verdicts) Pending(now time.Time) bool {
 	for _, one := range v.of {
 		if !one.askedAt.IsZero() && one.at.IsZero() && now.Sub(one.askedAt) < VerdictWait {

@@ -8,7 +8,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// TestVerdictIsConfirmed: where workers take jobs, "not runnable" counts only once a later answer of the job server still shows the backlog.
+// TestVerdictIsConfirmed: where workers take jobs, "not runnable" counts only once a later answer
+// of the job server still shows the backlog.
 func TestVerdictIsConfirmed(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -18,11 +19,19 @@ func TestVerdictIsConfirmed(t *testing.T) {
 		seen    time.Time
 		want    bool
 	}{
-		"runnable":                        {verdict{at: now, since: now}, true, now.Add(time.Second), false},
-		"no workers: at once":             {verdict{notRunnable: true, at: now, since: now}, false, now.Add(-time.Second), true},
-		"workers: not by the old answer":  {verdict{notRunnable: true, at: now, since: now}, true, now.Add(-time.Second), false},
-		"workers: by a later answer":      {verdict{notRunnable: true, at: now, since: now}, true, now.Add(time.Second), true},
-		"workers: the like verdict again": {verdict{notRunnable: true, at: now, since: now.Add(-5 * time.Second)}, true, now.Add(-time.Second), true},
+		"runnable": {verdict{at: now, since: now}, true, now.Add(time.Second), false},
+		"no workers: at once": {
+			verdict{notRunnable: true, at: now, since: now}, false, now.Add(-time.Second), true,
+		},
+		"workers: not by the old answer": {
+			verdict{notRunnable: true, at: now, since: now}, true, now.Add(-time.Second), false,
+		},
+		"workers: by a later answer": {
+			verdict{notRunnable: true, at: now, since: now}, true, now.Add(time.Second), true,
+		},
+		"workers: the like verdict again": {
+			verdict{notRunnable: true, at: now, since: now.Add(-5 * time.Second)}, true, now.Add(-time.Second), true,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +74,8 @@ func TestVerdictOfAnother(t *testing.T) {
 	}
 }
 
-// TestVerdictIsNotWaitedForLong: a pool at zero waits for a first verdict for a moment, and never for one after that.
+// TestVerdictIsNotWaitedForLong: a pool at zero waits for a first verdict for a moment, and never
+// for one after that.
 func TestVerdictIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -99,11 +109,14 @@ func TestProbesOfPool(t *testing.T) {
 	}
 }
 
-// TestPositiveVerdict: it counts until the next one has come, and is none where the probe brought nothing.
+// TestPositiveVerdict: it counts until the next one has come, and is none where the probe brought
+// nothing.
 func TestPositiveVerdict(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	for answer, want := range map[backlog.Verdict]bool{backlog.Runnable: true, backlog.NotRunnable: false, backlog.Unknown: false} {
+	for answer, want := range map[backlog.Verdict]bool{
+		backlog.Runnable: true, backlog.NotRunnable: false, backlog.Unknown: false,
+	} {
 		p := &Verdicts{of: map[string]verdict{"f": {askedAt: now}}}
 		p.Answer("f", answer, now)
 		if got := p.runnable("f", now.Add(verdictFor)); got != want {

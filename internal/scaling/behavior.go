@@ -14,7 +14,8 @@ type Change struct {
 	By int32
 }
 
-// changed notes that replicas were added or taken. Where there are too many notes, the two oldest of them become one at the later time, which counts longer.
+// changed notes that replicas were added or taken. Where there are too many notes, the two oldest
+// of them become one at the later time, which counts longer.
 func (s *State) changed(now float64, by int32, longest float64) {
 	c := s.Changes
 	drop := 0
@@ -42,8 +43,8 @@ func (b *Behavior) longest() float64 {
 	return d.Seconds()
 }
 
-// behave applies behavior to the number wanted, as autoscaling/v2 does: stabilization, tolerance, then the policies. A pool's first
-// and last replica are never too small a change.
+// behave applies behavior to the number wanted, as autoscaling/v2 does: stabilization, tolerance,
+// then the policies. A pool's first and last replica are never too small a change.
 func (s *State) behave(b *Behavior, wanted, present int32, now float64) (int32, Limit) {
 	n, limit := wanted, Limit("")
 	if up := b.ScaleUp; up != nil {

@@ -7,15 +7,28 @@ import (
 	"time"
 )
 
-// busyPool plays an overloaded pool of that many functions until its queue has 100 cohorts, and returns the function that decides once more.
+// busyPool plays an overloaded pool of that many functions until its queue has 100 cohorts, and
+// returns the function that decides once more.
 func busyPool(functions, pods int) func() Decision {
 	p := Policy{MaxReplicas: int32(pods), TargetWait: 10 * time.Minute}
 	in := Sample{Replicas: int32(pods), Answering: 1}
 	for i := range pods {
-		in.Pods = append(in.Pods, PodSample{Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, Telemetry: true, Busy: 1, Capacity: 1})
+		in.Pods = append(
+			in.Pods,
+			PodSample{
+				Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour),
+				Ready: true, Telemetry: true, Busy: 1, Capacity: 1,
+			},
+		)
 	}
 	for i := range functions {
-		in.Functions = append(in.Functions, FunctionSample{Name: fmt.Sprintf("function-%d", i), Busy: int64(pods / functions), Running: int64(pods / functions), Total: int64(pods / functions)})
+		in.Functions = append(
+			in.Functions,
+			FunctionSample{
+				Name: fmt.Sprintf("function-%d", i), Busy: int64(pods / functions), Running: int64(pods / functions),
+				Total: int64(pods / functions),
+			},
+		)
 	}
 	state := NewState(Learnt{}, start)
 	now := start
@@ -86,7 +99,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// cpuTime is the processor time that this process has used, which a busy machine doesn't lengthen as it does the time on the clock.
+// cpuTime is the processor time that this process has used, which a busy machine doesn't lengthen
+// as it does the time on the clock.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -8,10 +8,11 @@ const (
 	defaultBoot = 15.  // seconds, until a start was seen
 )
 
-// BootTimes learns how long a pod takes from its creation to its registration at a job server: the median of the last bootCount starts, which a few slow image
-// pulls don't move.
+// BootTimes learns how long a pod takes from its creation to its registration at a job server: the
+// median of the last bootCount starts, which a few slow image pulls don't move.
 type BootTimes struct {
-	// Recent is a ring of start times in seconds, Next where the next one goes, Count how many there are.
+	// Recent is a ring of start times in seconds, Next where the next one goes, Count how many
+	// there are.
 	Recent      [bootCount]float32
 	Next, Count uint8
 	// Newest is the registration time of the newest start taken in.
@@ -20,7 +21,8 @@ type BootTimes struct {
 	Median float64
 }
 
-// learn takes in the pods that registered since the last sample. Pods created before Epoch are left out: when they registered is hearsay.
+// learn takes in the pods that registered since the last sample. Pods created before Epoch are left
+// out: when they registered is hearsay.
 func (s *State) learnBoot(pods []PodSample) {
 	b := &s.Boot
 	newest, changed := b.Newest, false

@@ -8,8 +8,9 @@ type Cohort struct {
 	At, N float64
 }
 
-// arrive notes n jobs that arrived around the time at, and makes the cohorts add up to the queue. Jobs are begun in the order of their arrival, so what the
-// queue has lost went from its old end; what it has beyond all known arrivals (given back by a worker that died, say) is counted as new.
+// arrive notes n jobs that arrived around the time at, and makes the cohorts add up to the queue.
+// Jobs are begun in the order of their arrival, so what the queue has lost went from its old end;
+// what it has beyond all known arrivals (given back by a worker that died, say) is counted as new.
 func (f *Function) arrive(at, n, queued, patience float64, limit int) {
 	c := f.Cohorts
 	if queued <= 0 {
@@ -47,8 +48,9 @@ func (f *Function) arrive(at, n, queued, patience float64, limit int) {
 	f.Cohorts = c
 }
 
-// coarsen makes two neighbours one, and returns the new number. Those who are both late already differ in nothing any more; else it takes the pair that lies
-// closest together for its age. The one that comes out counts as old as the older.
+// coarsen makes two neighbours one, and returns the new number. Those who are both late already
+// differ in nothing any more; else it takes the pair that lies closest together for its age. The
+// one that comes out counts as old as the older.
 func coarsen(c []Cohort, now, patience float64) int {
 	best, bestGap := 0, 2.
 	if now-c[1].At < patience {

@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Decide says how many replicas a pool should have, and returns the state for the next decision. The state given is used up, as the slice given to append is:
-// its memory lives on in the one returned (Clone it to keep it). Call it once each Policy.Tick; an empty pool may be asked more often.
+// Decide says how many replicas a pool should have, and returns the state for the next decision.
+// The state given is used up, as the slice given to append is: its memory lives on in the one
+// returned (Clone it to keep it). Call it once each Policy.Tick; an empty pool may be asked more
+// often.
 func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	p = p.withDefaults()
 	in.Replicas = max(0, in.Replicas)
@@ -68,7 +70,8 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// waitOrDefault is the target wait, or for pools without one the time that stands for it where a time is needed.
+// waitOrDefault is the target wait, or for pools without one the time that stands for it where a
+// time is needed.
 func (p *Policy) waitOrDefault() time.Duration {
 	if p.TargetWait > 0 {
 		return p.TargetWait
@@ -76,11 +79,13 @@ func (p *Policy) waitOrDefault() time.Duration {
 	return 30 * time.Second
 }
 
-// noteReplicas starts the idle window anew after every change of replicas, our own or not, but for a part of a scale-down, and remembers it for behavior.
+// noteReplicas starts the idle window anew after every change of replicas, our own or not, but for
+// a part of a scale-down, and remembers it for behavior.
 func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	if by := in.Replicas - s.Replicas; by != 0 {
 		if by < 0 && in.Replicas > s.Wanted {
-			// A part of what was to go has gone, idle as it was: the rest need not be idle for a window more.
+			// A part of what was to go has gone, idle as it was: the rest need not be idle for a
+			// window more.
 			s.IdleSlots.shift(float64(by) * float64(p.Concurrency))
 			s.SpareSlots.shift(float64(by) * float64(p.Concurrency))
 		} else {
@@ -93,7 +98,8 @@ func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	}
 }
 
-// noteRestart begins a hold where the operator has just started, or a job server may have: for as long as the windows and the longest jobs last.
+// noteRestart begins a hold where the operator has just started, or a job server may have: for as
+// long as the windows and the longest jobs last.
 func (s *State) noteRestart(p *Policy, in *Sample, now float64) {
 	window := clamp(max(s.idleWindow(), p.Idle.Seconds(), s.longestJob()), 30, 1800)
 	if s.HoldUntil < 0 && in.NoAnswer <= 0 {
@@ -101,7 +107,8 @@ func (s *State) noteRestart(p *Policy, in *Sample, now float64) {
 	}
 	if in.PossibleRestart {
 		if s.Dark {
-			// Only the job servers said what these pods work on. Until a job's time is over, it may go on unseen.
+			// Only the job servers said what these pods work on. Until a job's time is over, it may
+			// go on unseen.
 			window = max(window, p.Drain.Seconds())
 		}
 		s.HoldUntil, s.HoldWhy = max(s.HoldUntil, now+window), HoldRestart
@@ -120,7 +127,8 @@ func (s *State) hold(in *Sample, v *view, d *Decision) {
 	}
 }
 
-// unanswered decides while no job server answers: the fallback's number once its time has come, else nothing changes.
+// unanswered decides while no job server answers: the fallback's number once its time has come,
+// else nothing changes.
 func (s *State) unanswered(p *Policy, in *Sample, t time.Time, d *Decision) {
 	now := max(s.at(t), s.Last)
 	s.noteReplicas(p, in, now)
@@ -158,14 +166,17 @@ func (s *State) law(p *Policy, in *Sample, v *view, d *Decision) {
 	}
 }
 
-// While nothing is known about a pool's jobs and there is time to learn, it begins with a few scouts: 1.5 times the root of the replicas that it seems to need (between
-// one and all of them, where all would be far too many if the jobs are short, and one too late if they are long), three at least.
+// While nothing is known about a pool's jobs and there is time to learn, it begins with a few
+// scouts: 1.5 times the root of the replicas that it seems to need (between one and all of them,
+// where all would be far too many if the jobs are short, and one too late if they are long), three
+// at least.
 const (
 	scouts    = 3
 	scoutRoot = 1.5
 )
 
-// up asks for more replicas where the queue needs them. It returns the fewest replicas that the pool must keep.
+// up asks for more replicas where the queue needs them. It returns the fewest replicas that the
+// pool must keep.
 func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	d.Wanted, d.Reason = in.Replicas, ReasonSteady
 	replicas := float64(in.Replicas)
@@ -173,7 +184,9 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	if p.TargetWait > 0 {
 		target := p.TargetWait.Seconds()
 		s.Scarce = target <= v.boot+v.tick || (s.Scarce && target <= 1.2*(v.boot+v.tick))
-		present := capacity{free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce}
+		present := capacity{
+			free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce,
+		}
 		slots, urgent := s.missing(v.now, v.tick, present)
 		care := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target)
 		d.Terms.Missing = max(slots, care)
@@ -183,8 +196,9 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		}
 		pods := whole(slots / v.slotsPerPod)
 		if s.Telemetry || v.slots == 0 {
-			// How long a job takes is a guess until some have ended well. As long as there is time, a few scouts find out; and before the first has ended, nobody
-			// knows whether more replicas do any good.
+			// How long a job takes is a guess until some have ended well. As long as there is time,
+			// a few scouts find out; and before the first has ended, nobody knows whether more
+			// replicas do any good.
 			if v.unsure && !urgent {
 				present.sure = true
 				known, _ := s.missing(v.now, v.tick, present)

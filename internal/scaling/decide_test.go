@@ -141,25 +141,33 @@ func TestDecide(t *testing.T) {
 			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, false},
 		},
 		"fallback before its time": {
-			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			policy: Policy{
+				MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5},
+			},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = 59 * time.Second; return q.tick() },
 			want:     outcome{2, ReasonServersNoAnswer, "", HoldPartial, true, false},
 		},
 		"fallback at least": {
-			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			policy: Policy{
+				MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5},
+			},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
 			want:     outcome{5, ReasonFallback, "", HoldPartial, true, false},
 		},
 		"fallback at least is not at most": {
-			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5}},
+			policy: Policy{
+				MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackAtLeast, Replicas: 5},
+			},
 			replicas: 7,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
 			want:     outcome{7, ReasonFallback, "", HoldPartial, true, false},
 		},
 		"fallback static": {
-			policy:   Policy{MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackStatic, Replicas: 1}},
+			policy: Policy{
+				MaxReplicas: 10, Fallback: &Fallback{After: time.Minute, Policy: FallbackStatic, Replicas: 1},
+			},
 			replicas: 2,
 			play:     func(q *pool) Decision { q.tick(); q.sample.NoAnswer = time.Minute; return q.tick() },
 			want:     outcome{1, ReasonFallback, "", HoldPartial, true, false},
@@ -320,7 +328,10 @@ func TestDecide(t *testing.T) {
 			want: outcome{10, ReasonJobsPerReplica, "", HoldPartial, true, false},
 		},
 		"behavior limits the law": {
-			policy:   Policy{MaxReplicas: 50, JobsPerReplica: 1, Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 2, time.Minute}}}}},
+			policy: Policy{
+				MaxReplicas: 50, JobsPerReplica: 1,
+				Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 2, time.Minute}}}},
+			},
 			replicas: 1,
 			play:     func(q *pool) Decision { q.tick(); q.busy(1); q.queue(20); return q.tick() },
 			want:     outcome{3, ReasonJobsPerReplica, LimitScaleUp, HoldStart, true, false},
@@ -340,7 +351,9 @@ func TestDecide(t *testing.T) {
 			want: outcome{12, ReasonTargetWait, "", HoldStart, true, false},
 		},
 		"spare slots are kept where pods start too slowly": {
-			policy:   Policy{MinReplicas: 1, MaxReplicas: 100, TargetWait: 5 * time.Second, JobTimeHint: 10 * time.Second},
+			policy: Policy{
+				MinReplicas: 1, MaxReplicas: 100, TargetWait: 5 * time.Second, JobTimeHint: 10 * time.Second,
+			},
 			replicas: 4,
 			play:     func(q *pool) Decision { q.busy(4); return q.ticks(settle) },
 			want:     outcome{10, ReasonStaffing, "", "", true, false},
@@ -379,7 +392,8 @@ func TestPodsThatTakeNoJobsHaveNoSlots(t *testing.T) {
 		in := Sample{Replicas: 3, Answering: 1, Functions: []FunctionSample{{Name: "f", Total: 40, LongestQueue: 40}}}
 		for i := range 3 {
 			in.Pods = append(in.Pods, PodSample{
-				Name: fmt.Sprint(i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, WasReady: true, Telemetry: true, Capacity: 4,
+				Name: fmt.Sprint(i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true,
+				WasReady: true, Telemetry: true, Capacity: 4,
 				TakesNoJobs: i < unfit,
 			})
 		}

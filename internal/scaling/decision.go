@@ -4,18 +4,23 @@ import "time"
 
 // Decision is how many replicas there should be, and why.
 type Decision struct {
-	// Replicas is the number wanted, within behavior and bounds. PlanPods says how far it may be followed now: which pods may go, and whether more would start. Floor is
-	// the part of it that is ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods beyond it go whatever they do.
+	// Replicas is the number wanted, within behavior and bounds. PlanPods says how far it may be
+	// followed now: which pods may go, and whether more would start. Floor is the part of it that
+	// is ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods
+	// beyond it go whatever they do.
 	Replicas, Floor, Ceiling int32
-	// Drains: pods with several slots finish their jobs well within the time to drain, so they may be told to stop while they work.
+	// Drains: pods with several slots finish their jobs well within the time to drain, so they may
+	// be told to stop while they work.
 	Drains bool
 	// Start is how long a pod takes to start.
 	Start time.Duration
 	// Apply is false where nothing may be written (ModeDryRun, ModePaused).
 	Apply bool
-	// Forced is true where a bound, the user's own number or a static fallback asks for fewer replicas.
+	// Forced is true where a bound, the user's own number or a static fallback asks for fewer
+	// replicas.
 	Forced bool
-	// Reason is one of the Reason constants, Message a fixed sentence for it (for ReasonSteady one of several).
+	// Reason is one of the Reason constants, Message a fixed sentence for it (for ReasonSteady one
+	// of several).
 	Reason  Reason
 	Message string
 	// Wanted is the law's answer before behavior and bounds.
@@ -24,9 +29,11 @@ type Decision struct {
 	Limited Limit
 	// Held says why the pool may not get smaller now, "" if it may.
 	Held Hold
-	// NotRunnable: a backlog is there that free workers aren't given. NotProgressing: jobs run, but for long none has ended well.
+	// NotRunnable: a backlog is there that free workers aren't given. NotProgressing: jobs run, but
+	// for long none has ended well.
 	NotRunnable, NotProgressing bool
-	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the learnt mean over the pool's functions, by their share of the jobs.
+	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the
+	// learnt mean over the pool's functions, by their share of the jobs.
 	OldestWait, JobTime time.Duration
 	// Terms are the numbers that led here.
 	Terms Terms
@@ -36,18 +43,23 @@ type Decision struct {
 type Reason string
 
 const (
-	ReasonSteady          Reason = "Steady"          // the present replicas are right
-	ReasonFromZero        Reason = "FromZero"        // a job came while there were no replicas
-	ReasonTargetWait      Reason = "TargetWait"      // up: jobs would start later than the target wait
-	ReasonJobsPerReplica  Reason = "JobsPerReplica"  // up: more queued jobs for each replica than wanted
-	ReasonStaffing        Reason = "Staffing"        // up: a pod starts too slowly for the target wait, so spare ones are kept
-	ReasonIdle            Reason = "Idle"            // down: slots were idle for as long as a start takes
-	ReasonEmpty           Reason = "Empty"           // down to the minimum: nothing queued, running or finished for the idle time
-	ReasonBelowMinimum    Reason = "BelowMinimum"    // up to the minimum
-	ReasonAboveMaximum    Reason = "AboveMaximum"    // down to the maximum
-	ReasonJustStarted     Reason = "JustStarted"     // it would get smaller, but the operator hasn't watched for long enough (HoldStart)
-	ReasonRestart         Reason = "PossibleRestart" // it would get smaller, but a job server may have lost its queue (HoldRestart)
-	ReasonPartialSample   Reason = "PartialSample"   // a job server doesn't answer, so it may not get smaller (HoldPartial)
+	ReasonSteady         Reason = "Steady"         // the present replicas are right
+	ReasonFromZero       Reason = "FromZero"       // a job came while there were no replicas
+	ReasonTargetWait     Reason = "TargetWait"     // up: jobs would start later than the target wait
+	ReasonJobsPerReplica Reason = "JobsPerReplica" // up: more queued jobs for each replica than wanted
+	// up: a pod starts too slowly for the target wait, so spare ones are kept
+	ReasonStaffing Reason = "Staffing"
+	ReasonIdle     Reason = "Idle" // down: slots were idle for as long as a start takes
+	// down to the minimum: nothing queued, running or finished for the idle time
+	ReasonEmpty        Reason = "Empty"
+	ReasonBelowMinimum Reason = "BelowMinimum" // up to the minimum
+	ReasonAboveMaximum Reason = "AboveMaximum" // down to the maximum
+	// it would get smaller, but the operator hasn't watched for long enough (HoldStart)
+	ReasonJustStarted Reason = "JustStarted"
+	// it would get smaller, but a job server may have lost its queue (HoldRestart)
+	ReasonRestart Reason = "PossibleRestart"
+	// a job server doesn't answer, so it may not get smaller (HoldPartial)
+	ReasonPartialSample   Reason = "PartialSample"
 	ReasonRollout         Reason = "Rollout"         // it would get smaller, but pods are being exchanged (HoldRollout)
 	ReasonNotRunnable     Reason = "NotRunnable"     // a backlog is there, but free workers aren't given it
 	ReasonManual          Reason = "Manual"          // the user's own number
@@ -56,7 +68,8 @@ const (
 	ReasonServersNoAnswer Reason = "ServersNoAnswer" // no job server answers: left as it is
 )
 
-// What a steady pool says of itself. These are no reasons of their own, since they come and go with each job.
+// What a steady pool says of itself. These are no reasons of their own, since they come and go with
+// each job.
 const (
 	steadyMessage = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
 	waitsMessage  = "nothing is queued or running, but not for the idle time yet"
@@ -104,7 +117,8 @@ const (
 	HoldRollout Hold = Hold(ReasonRollout)       // pods are being exchanged
 )
 
-// Terms are the numbers behind a decision, flat, for status, metrics and the plugin. Times are in seconds; slots are jobs that can be worked on at once.
+// Terms are the numbers behind a decision, flat, for status, metrics and the plugin. Times are in
+// seconds; slots are jobs that can be worked on at once.
 type Terms struct {
 	Queued     float64 `json:"queued"`            // jobs that wait and can be handed to a worker
 	Stuck      float64 `json:"stuck"`             // jobs in the queue that free slots weren't given

@@ -2,11 +2,13 @@ package scaling
 
 import "math"
 
-// idleWindow is for how long a slot must have been idle to be let go, in seconds: 0.7 times what starting it anew would take (with a tick). A pod kept idle for
-// longer costs more than the one start it may save; let go much earlier, it is often ordered again at once.
+// idleWindow is for how long a slot must have been idle to be let go, in seconds: 0.7 times what
+// starting it anew would take (with a tick). A pod kept idle for longer costs more than the one
+// start it may save; let go much earlier, it is often ordered again at once.
 func (s *State) idleWindow() float64 { return max(10, 0.7*s.boot()) }
 
-// down lets replicas go that were idle over the whole window, and the last ones of a pool that was empty for the idle time; never below floor but for the latter.
+// down lets replicas go that were idle over the whole window, and the last ones of a pool that was
+// empty for the idle time; never below floor but for the latter.
 func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	idle := 0.
 	if v.queued == 0 && v.starting == 0 && (p.ScaleDown == ScaleDownGraceful || v.dark == 0 || v.running < 0.5) {
@@ -25,7 +27,8 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	}
 	n := max(in.Replicas-count(math.Floor(least/v.slotsPerPod)), floor, 1)
 	why := ReasonIdle
-	// A backlog that can't be begun now may be at any time, unless a probe has said otherwise: one replica waits for it.
+	// A backlog that can't be begun now may be at any time, unless a probe has said otherwise: one
+	// replica waits for it.
 	if s.Quiet >= 0 && v.now-s.Quiet >= s.emptyTime(p) && v.doubtful == 0 {
 		n, why = 0, ReasonEmpty
 	}
@@ -70,12 +73,14 @@ func (s *State) noteActivity(v *view, d *Decision) {
 	}
 }
 
-// spare is how many slots were more than the load all through the window. A slot need not have been idle for long to be spare: where jobs are short beside the
-// target wait and hardly any queue has built up, the queue may take up what varies. Jobs that last longer than a quarter of the target wait, and queues that fill
-// more than a fifth of it, leave no slot to spare.
+// spare is how many slots were more than the load all through the window. A slot need not have been
+// idle for long to be spare: where jobs are short beside the target wait and hardly any queue has
+// built up, the queue may take up what varies. Jobs that last longer than a quarter of the target
+// wait, and queues that fill more than a fifth of it, leave no slot to spare.
 func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known bool) {
 	target := p.TargetWait.Seconds()
-	if target > 0 && !s.Scarce && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 && v.backlog <= target/5*v.slots {
+	if target > 0 && !s.Scarce && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 &&
+		v.backlog <= target/5*v.slots {
 		slots = v.slots + v.broken - v.load
 	}
 	s.SpareSlots.Since = s.IdleSlots.Since
@@ -83,8 +88,9 @@ func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known 
 	return s.SpareSlots.least(v.now, window)
 }
 
-// emptyTime is for how long a pool must have been empty before its last replicas go, in seconds. Without telemetry short jobs pass unseen between two polls:
-// where a job came soon after the last replica had gone, the time is doubled.
+// emptyTime is for how long a pool must have been empty before its last replicas go, in seconds.
+// Without telemetry short jobs pass unseen between two polls: where a job came soon after the last
+// replica had gone, the time is doubled.
 func (s *State) emptyTime(p *Policy) float64 {
 	return max(p.Idle.Seconds(), s.idleWindow()) * clamp(s.Patience, 1, maxPatience)
 }
@@ -107,10 +113,12 @@ func (s *State) woke(p *Policy, in *Sample, v *view) {
 	s.Emptied = -1
 }
 
-// drainMargin is the part of the time to drain, in seconds, that is not left to jobs: the runtime gives back what still runs a little before the kubelet ends it.
+// drainMargin is the part of the time to drain, in seconds, that is not left to jobs: the runtime
+// gives back what still runs a little before the kubelet ends it.
 const drainMargin = 10
 
-// drains tells whether a pod with more slots than one may be told to stop while it works: it drains, where its jobs end within the time for it.
+// drains tells whether a pod with more slots than one may be told to stop while it works: it
+// drains, where its jobs end within the time for it.
 func (s *State) drains(p *Policy) bool {
 	if p.Concurrency < 2 {
 		return false

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestDrains: pods with several slots may be removed while they work only if the jobs end with some time to spare.
+// TestDrains: pods with several slots may be removed while they work only if the jobs end with some
+// time to spare.
 func TestDrains(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -32,7 +33,9 @@ func TestDrains(t *testing.T) {
 func TestGatedIsNotBlocked(t *testing.T) {
 	t.Parallel()
 	now := epochOfTest
-	for trouble, want := range map[Trouble]bool{TroubleGated: false, TroubleUnschedulable: true, TroubleFailing: true, TroubleNone: true} {
+	for trouble, want := range map[Trouble]bool{
+		TroubleGated: false, TroubleUnschedulable: true, TroubleFailing: true, TroubleNone: true,
+	} {
 		p := Pod{Created: now.Add(-time.Hour), Trouble: trouble}
 		if got := p.Blocked(now, time.Second); got != want {
 			t.Errorf("trouble %v: got %t, want %t", trouble, got, want)

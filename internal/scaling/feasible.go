@@ -3,11 +3,14 @@ package scaling
 import "math"
 
 const (
-	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't see.
+	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't
+	// see.
 	haste = 0.9
-	// fear is the part of the target wait by which a function whose turn may not come is cared for earlier than others.
+	// fear is the part of the target wait by which a function whose turn may not come is cared for
+	// earlier than others.
 	fear = 0.2
-	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts are not told apart.
+	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts
+	// are not told apart.
 	maxFunctions = 64
 )
 
@@ -21,17 +24,21 @@ type capacity struct {
 	sure           bool    // only of jobs of which it is known how long they take
 }
 
-// missing says how many slots the queue lacks so that all of it starts in time, and whether ordering them can't wait for another tick.
+// missing says how many slots the queue lacks so that all of it starts in time, and whether
+// ordering them can't wait for another tick.
 //
-// For each age in the queue, oldest first, it takes all jobs at least that old: n jobs of together W slot-seconds, sb = W/n each, and the time left d until the
-// youngest of them should start. What the slots that exist can do of them until then:
+// For each age in the queue, oldest first, it takes all jobs at least that old: n jobs of together
+// W slot-seconds, sb = W/n each, and the time left d until the youngest of them should start. What
+// the slots that exist can do of them until then:
 //
 //	a free slot      sb + d        it begins now, and may begin its last one at the very end
 //	a starting slot  sb + max(0, d-h)
 //	a busy slot      p sb + d - s p, p = 1 - exp(-d/s): it has to end its present job first, of mean time s and, as far as can be known, of exponential length
 //
-// of which the busy slots' part is taken by the factor 1 - 0.5/sqrt(rho), rho = sum of d/s: with few ends to be expected, few may be relied on. The rest is for new slots,
-// of which each does sb + (d - H), or sb + S/4 where the time is too short anyway; and there can't be more of them than jobs without a slot.
+// of which the busy slots' part is taken by the factor 1 - 0.5/sqrt(rho), rho = sum of d/s: with
+// few ends to be expected, few may be relied on. The rest is for new slots, of which each does sb +
+// (d - H), or sb + S/4 where the time is too short anyway; and there can't be more of them than
+// jobs without a slot.
 func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bool) {
 	var next [maxFunctions]int32
 	functions := s.Functions[:min(len(s.Functions), maxFunctions)]
@@ -72,10 +79,13 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 	}
 }
 
-// starved says how many slots are missing now for a function whose turn may not come: job servers hand out a worker's functions in a fixed order, so that one can wait
-// while every slot that gets free, and every pod that starts, goes to the others. That is to be feared where no slot works on it. Let d be the time left until its
-// oldest job should start, or until a new pod could work if that is longer. Then the pool needs as many slots as the jobs of all others will hold at that time
-// if none of them waits, by half a standard deviation more than that, and what is due of its own. Until enough jobs have told how long they take, one slot finds out.
+// starved says how many slots are missing now for a function whose turn may not come: job servers
+// hand out a worker's functions in a fixed order, so that one can wait while every slot that gets
+// free, and every pod that starts, goes to the others. That is to be feared where no slot works on
+// it. Let d be the time left until its oldest job should start, or until a new pod could work if
+// that is longer. Then the pool needs as many slots as the jobs of all others will hold at that
+// time if none of them waits, by half a standard deviation more than that, and what is due of its
+// own. Until enough jobs have told how long they take, one slot finds out.
 func (s *State) starved(now, tick, free, slots, boot, target float64) (missing float64) {
 	if len(s.Functions) < 2 || free >= 1 {
 		return 0
@@ -107,8 +117,9 @@ func (s *State) starved(now, tick, free, slots, boot, target float64) (missing f
 	return missing
 }
 
-// holds is how many slots the function's jobs hold d seconds from now, if those that came up to the time until and those that still come need not wait for one, and
-// the variance of that number. With job times s and r for the rest of running ones, exponential as far as can be known:
+// holds is how many slots the function's jobs hold d seconds from now, if those that came up to the
+// time until and those that still come need not wait for one, and the variance of that number. With
+// job times s and r for the rest of running ones, exponential as far as can be known:
 //
 //	a running job   exp(-d/r)             it still runs
 //	a queued job    s/d (1 - exp(-d/s))   begun at any moment until then: a long one holds its slot, short ones share one
@@ -128,7 +139,8 @@ func (f *Function) holds(d, until float64) (slots, variance float64) {
 	return running + queued + coming, running*(1-still) + queued*(1-begun) + coming
 }
 
-// does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that take each seconds.
+// does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that
+// take each seconds.
 func (c capacity) does(functions []Function, each, d float64) float64 {
 	ends, busy := 0., 0.
 	if d > 0 {

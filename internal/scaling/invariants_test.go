@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// source hands out numbers from bytes, so that a fuzzer can steer a whole run; after their end all numbers are 0.
+// source hands out numbers from bytes, so that a fuzzer can steer a whole run; after their end all
+// numbers are 0.
 type source struct{ data []byte }
 
 func (s *source) byte() byte {
@@ -83,45 +84,62 @@ func (s *source) rules() *ScalingRules {
 	if s.bool() {
 		return nil
 	}
-	r := &ScalingRules{Stabilization: s.duration(), Select: []SelectPolicy{"", SelectMax, SelectMin, SelectDisabled}[s.below(4)], Tolerance: s.float()}
+	r := &ScalingRules{
+		Stabilization: s.duration(), Select: []SelectPolicy{"", SelectMax, SelectMin, SelectDisabled}[s.below(4)],
+		Tolerance: s.float(),
+	}
 	for range s.below(3) {
-		r.Policies = append(r.Policies, ScalingPolicy{Type: []PolicyType{PolicyPods, PolicyPercent}[s.below(2)], Value: int32(s.int()), Period: s.duration()})
+		r.Policies = append(
+			r.Policies,
+			ScalingPolicy{
+				Type: []PolicyType{PolicyPods, PolicyPercent}[s.below(2)], Value: int32(s.int()), Period: s.duration(),
+			},
+		)
 	}
 	return r
 }
 
 func (s *source) policy() Policy {
 	p := Policy{
-		MinReplicas: int32(s.int()), MaxReplicas: int32(s.int()), Concurrency: int32(s.int()), TargetWait: s.duration(), JobsPerReplica: int32(s.int()),
-		JobTimeHint: s.duration(), Tick: s.duration(), Idle: s.duration(), Mode: []Mode{"", ModeAuto, ModeAuto, ModeManual, ModeDryRun, ModePaused}[s.below(6)],
+		MinReplicas: int32(s.int()), MaxReplicas: int32(s.int()), Concurrency: int32(s.int()), TargetWait: s.duration(),
+		JobsPerReplica: int32(s.int()),
+		JobTimeHint:    s.duration(), Tick: s.duration(), Idle: s.duration(),
+		Mode:           []Mode{"", ModeAuto, ModeAuto, ModeManual, ModeDryRun, ModePaused}[s.below(6)],
 		ManualReplicas: int32(s.int()), ScaleDown: []ScaleDown{"", ScaleDownGraceful}[s.below(2)], Drain: s.duration(),
 	}
 	if s.bool() {
 		p.Behavior = &Behavior{ScaleUp: s.rules(), ScaleDown: s.rules()}
 	}
 	if s.bool() {
-		p.Fallback = &Fallback{After: s.duration(), Policy: []FallbackPolicy{"", FallbackStatic, FallbackAtLeast}[s.below(3)], Replicas: int32(s.int())}
+		p.Fallback = &Fallback{
+			After: s.duration(), Policy: []FallbackPolicy{"", FallbackStatic, FallbackAtLeast}[s.below(3)],
+			Replicas: int32(s.int()),
+		}
 	}
 	return p
 }
 
 func (s *source) sample(now time.Time) Sample {
 	in := Sample{
-		Replicas: int32(s.int()), Rollout: s.below(16) == 1, Partial: s.below(6) == 1, PossibleRestart: s.below(12) == 1,
-		Answering: int32(s.below(4)), Silent: int32(s.below(3)),
+		Replicas: int32(s.int()), Rollout: s.below(16) == 1, Partial: s.below(6) == 1,
+		PossibleRestart: s.below(12) == 1,
+		Answering:       int32(s.below(4)), Silent: int32(s.below(3)),
 	}
 	if s.below(10) == 1 {
 		in.NoAnswer = s.duration()
 	}
 	for i := range s.below(4) {
 		in.Functions = append(in.Functions, FunctionSample{
-			Name: fmt.Sprint("f", i), Total: s.int(), Running: s.int(), SilentQueued: s.int(), LongestQueue: s.int(), Busy: s.int(), Draining: s.int(),
-			Ended: s.int(), EndedSeconds: s.float(), Failed: s.int(), Requeued: s.int(), BusySeconds: s.float(), NotRunnable: s.below(8) == 1,
+			Name: fmt.Sprint("f", i), Total: s.int(), Running: s.int(), SilentQueued: s.int(), LongestQueue: s.int(),
+			Busy: s.int(), Draining: s.int(),
+			Ended: s.int(), EndedSeconds: s.float(), Failed: s.int(), Requeued: s.int(), BusySeconds: s.float(),
+			NotRunnable: s.below(8) == 1,
 		})
 	}
 	for i := range s.below(24) {
 		p := PodSample{
-			Name: fmt.Sprint("p", i), Created: now.Add(-s.duration()), Ready: s.bool(), Terminating: s.below(8) == 1, Broken: s.below(8) == 1, Telemetry: s.bool(),
+			Name: fmt.Sprint("p", i), Created: now.Add(-s.duration()), Ready: s.bool(), Terminating: s.below(8) == 1,
+			Broken: s.below(8) == 1, Telemetry: s.bool(),
 			Busy: int32(s.int()), Capacity: int32(s.below(3)),
 		}
 		if s.bool() {
@@ -154,7 +172,10 @@ func run(t *testing.T, s *source) {
 			held = latest.Add(30 * time.Second)
 		}
 		if latest.Before(held) && d.Replicas < max(0, in.Replicas) && !d.Forced {
-			t.Fatalf("shrinks from %d to %d within 30 s of a start or a lost connection\npolicy %+v\nsample %+v\ndecision %+v", in.Replicas, d.Replicas, p, in, d)
+			t.Fatalf(
+				"shrinks from %d to %d within 30 s of a start or a lost connection\npolicy %+v\nsample %+v\ndecision %+v",
+				in.Replicas, d.Replicas, p, in, d,
+			)
 		}
 
 		again, other := Decide(p, before.Clone(), in, now)
@@ -167,10 +188,16 @@ func run(t *testing.T, s *source) {
 		if len(in.Functions) > 0 {
 			more := in
 			more.Functions = append([]FunctionSample(nil), in.Functions...)
-			if f := &more.Functions[0]; f.Total >= 0 && f.Total < math.MaxInt64/2 && f.Running >= 0 && f.Running < math.MaxInt64/2 {
+			if f := &more.Functions[0]; f.Total >= 0 && f.Total < math.MaxInt64/2 && f.Running >= 0 &&
+				f.Running < math.MaxInt64/2 {
 				f.Total = max(f.Total, f.Running) + 50
-				if high, _ := Decide(p, before, more, now); high.Replicas < d.Replicas && !d.Forced && more.Functions[0].Total > in.Functions[0].Total {
-					t.Fatalf("more jobs, fewer replicas: %d < %d (%s, %s)\npolicy %+v\nterms %+v\nmore  %+v", high.Replicas, d.Replicas, high.Reason, d.Reason, p, d.Terms, high.Terms)
+				if high, _ := Decide(
+					p, before, more, now,
+				); high.Replicas < d.Replicas && !d.Forced && more.Functions[0].Total > in.Functions[0].Total {
+					t.Fatalf(
+						"more jobs, fewer replicas: %d < %d (%s, %s)\npolicy %+v\nterms %+v\nmore  %+v", high.Replicas,
+						d.Replicas, high.Reason, d.Reason, p, d.Terms, high.Terms,
+					)
 				}
 			}
 		}
@@ -190,7 +217,10 @@ func check(t *testing.T, p Policy, in Sample, d Decision, s *State) {
 		t.Fatalf("%d replicas are outside of %d to %d", d.Replicas, least, most)
 	}
 	if d.Replicas < present && !d.Forced && (in.Partial || in.NoAnswer > 0 || in.Rollout || d.Held != "") {
-		t.Fatalf("shrinks from %d to %d while partial %v, no answer %v, rollout %v, held %q", present, d.Replicas, in.Partial, in.NoAnswer, in.Rollout, d.Held)
+		t.Fatalf(
+			"shrinks from %d to %d while partial %v, no answer %v, rollout %v, held %q", present, d.Replicas,
+			in.Partial, in.NoAnswer, in.Rollout, d.Held,
+		)
 	}
 	if d.Message == "" || (d.Message != messages[d.Reason] && d.Reason != ReasonSteady) {
 		t.Fatalf("reason %q has the message %q", d.Reason, d.Message)

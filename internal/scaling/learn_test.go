@@ -15,21 +15,32 @@ func near(x, y, part float64) bool { return math.Abs(x-y) <= part*math.Abs(y)+1e
 
 func TestJobTime(t *testing.T) {
 	t.Parallel()
-	// Each step: jobs that ended well with their seconds, jobs that ended otherwise, busy seconds, slots busy at the end.
+	// Each step: jobs that ended well with their seconds, jobs that ended otherwise, busy seconds,
+	// slots busy at the end.
 	type step struct{ ended, endedSeconds, unwell, busySeconds, busy float64 }
 	tests := map[string]struct {
 		prior float64
 		steps []step
 		want  float64
 	}{
-		"nothing known: the prior":                   {prior: 30, steps: []step{{}}, want: 30},
-		"many jobs outweigh the prior":               {prior: 30, steps: []step{{1000, 2000, 0, 2000, 0}}, want: 2},
-		"running jobs count before the first ends":   {prior: 30, steps: []step{{0, 0, 0, 50, 10}, {0, 0, 0, 50, 10}}, want: 130},
-		"what is running ends":                       {prior: 30, steps: []step{{0, 0, 0, 50, 1}, {1, 60, 0, 10, 0}}, want: 45},
-		"quick failures do not make jobs look short": {prior: 10, steps: []step{{10, 100, 0, 100, 0}, {0, 0, 10000, 500, 0}}, want: 10},
-		"a guess that is far too high":               {prior: 30, steps: []step{{1, 1, 0, 1, 0}}, want: 2},
-		"jobs that take no time":                     {prior: 30, steps: []step{{100, 0, 0, 0, 0}}, want: leastJob / 101},
-		"a failed job takes its time away":           {prior: 10, steps: []step{{0, 0, 0, 100, 2}, {0, 0, 1, 0, 1}}, want: 60},
+		"nothing known: the prior":     {prior: 30, steps: []step{{}}, want: 30},
+		"many jobs outweigh the prior": {prior: 30, steps: []step{{1000, 2000, 0, 2000, 0}}, want: 2},
+		"running jobs count before the first ends": {
+			prior: 30, steps: []step{{0, 0, 0, 50, 10}, {0, 0, 0, 50, 10}}, want: 130,
+		},
+		"what is running ends": {
+			prior: 30, steps: []step{{0, 0, 0, 50, 1}, {1, 60, 0, 10, 0}}, want: 45,
+		},
+		"quick failures do not make jobs look short": {
+			prior: 10, steps: []step{{10, 100, 0, 100, 0}, {0, 0, 10000, 500, 0}}, want: 10,
+		},
+		"a guess that is far too high": {prior: 30, steps: []step{{1, 1, 0, 1, 0}}, want: 2},
+		"jobs that take no time": {
+			prior: 30, steps: []step{{100, 0, 0, 0, 0}}, want: leastJob / 101,
+		},
+		"a failed job takes its time away": {
+			prior: 10, steps: []step{{0, 0, 0, 100, 2}, {0, 0, 1, 0, 1}}, want: 60,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +56,8 @@ func TestJobTime(t *testing.T) {
 	}
 }
 
-// TestJobTimeIsRemembered: hours after its last job a pool still knows how long they take, and needs no scouts again.
+// TestJobTimeIsRemembered: hours after its last job a pool still knows how long they take, and
+// needs no scouts again.
 func TestJobTimeIsRemembered(t *testing.T) {
 	t.Parallel()
 	f := Function{Prior: 30, Mean: 30}
@@ -67,12 +79,30 @@ func TestLoad(t *testing.T) {
 		until float64
 		want  float64
 	}{
-		"steady":                {mean: 2, slots: func(float64) float64 { return 3 }, queue: func(float64) float64 { return 0 }, until: 900, want: 3},
-		"a queue that grows":    {mean: 2, slots: func(float64) float64 { return 3 }, queue: func(t float64) float64 { return t }, until: 900, want: 5},
-		"a queue that shrinks":  {mean: 2, slots: func(float64) float64 { return 3 }, queue: func(t float64) float64 { return 900 - t }, until: 900, want: 1},
-		"begun a minute ago":    {mean: 2, slots: func(t float64) float64 { return 4 * step(t > 840) }, queue: func(float64) float64 { return 0 }, until: 900, want: 2},
-		"over for long":         {mean: 2, slots: func(t float64) float64 { return 4 * step(t < 300) }, queue: func(float64) float64 { return 0 }, until: 900, want: 0},
-		"long jobs, long sight": {mean: 600, slots: func(t float64) float64 { return 4 * step(t < 3000) }, queue: func(float64) float64 { return 0 }, until: 3600, want: 2},
+		"steady": {
+			mean: 2, slots: func(float64) float64 { return 3 }, queue: func(float64) float64 { return 0 }, until: 900,
+			want: 3,
+		},
+		"a queue that grows": {
+			mean: 2, slots: func(float64) float64 { return 3 }, queue: func(t float64) float64 { return t }, until: 900,
+			want: 5,
+		},
+		"a queue that shrinks": {
+			mean: 2, slots: func(float64) float64 { return 3 }, queue: func(t float64) float64 { return 900 - t },
+			until: 900, want: 1,
+		},
+		"begun a minute ago": {
+			mean: 2, slots: func(t float64) float64 { return 4 * step(t > 840) },
+			queue: func(float64) float64 { return 0 }, until: 900, want: 2,
+		},
+		"over for long": {
+			mean: 2, slots: func(t float64) float64 { return 4 * step(t < 300) },
+			queue: func(float64) float64 { return 0 }, until: 900, want: 0,
+		},
+		"long jobs, long sight": {
+			mean: 600, slots: func(t float64) float64 { return 4 * step(t < 3000) },
+			queue: func(float64) float64 { return 0 }, until: 3600, want: 2,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +178,10 @@ func TestBootIsTheMedianOfNewPods(t *testing.T) {
 		at := start.Add(time.Duration(created) * time.Second)
 		return PodSample{Created: at, Registered: at.Add(time.Duration(boot) * time.Second), Ready: true}
 	}
-	s.learnBoot([]PodSample{pod(-100, 99), pod(10, 20), pod(10, 22), pod(10, 500), {Created: start}, {Created: start, Registered: start.Add(time.Minute), Broken: true}})
+	s.learnBoot([]PodSample{
+		pod(-100, 99), pod(10, 20), pod(10, 22), pod(10, 500), {Created: start},
+		{Created: start, Registered: start.Add(time.Minute), Broken: true},
+	})
 	if got := s.boot(); got != 22 {
 		t.Errorf("boot time is %v s, want 22: pods of a former life and broken ones don't count", got)
 	}
@@ -228,10 +261,17 @@ func TestLearntSurvivesARestart(t *testing.T) {
 	}
 }
 
-// TestReplay records a state as JSON in the middle of a run, and expects the same decisions from there.
+// TestReplay records a state as JSON in the middle of a run, and expects the same decisions from
+// there.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	q := newPool(Policy{MaxReplicas: 100, TargetWait: time.Minute, Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 4, time.Minute}}}}}, 2)
+	q := newPool(
+		Policy{
+			MaxReplicas: 100, TargetWait: time.Minute,
+			Behavior: &Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{{PolicyPods, 4, time.Minute}}}},
+		},
+		2,
+	)
 	play := func(q *pool, from, to int) (all []outcome) {
 		for i := from; i < to; i++ {
 			q.busy(len(q.sample.Pods))
@@ -275,20 +315,70 @@ func TestBehavior(t *testing.T) {
 		want     []int32
 		limit    Limit
 	}{
-		"none":                      {calls: []call{{0, 50, 1}, {5, 0, 50}}, want: []int32{50, 0}},
-		"pods up":                   {behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{pods(4, time.Minute)}}}, calls: []call{{0, 50, 1}, {5, 50, 5}, {66, 50, 5}}, want: []int32{5, 5, 9}, limit: LimitScaleUp},
-		"percent up":                {behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{percent(100, time.Minute)}}}, calls: []call{{0, 50, 3}}, want: []int32{6}, limit: LimitScaleUp},
-		"percent of nothing is one": {behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{percent(100, time.Minute)}}}, calls: []call{{0, 50, 0}}, want: []int32{1}, limit: LimitScaleUp},
-		"the larger of two":         {behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{pods(4, time.Minute), percent(100, time.Minute)}}}, calls: []call{{0, 50, 10}}, want: []int32{20}, limit: LimitScaleUp},
-		"the smaller of two":        {behavior: Behavior{ScaleUp: &ScalingRules{Select: SelectMin, Policies: []ScalingPolicy{pods(4, time.Minute), percent(100, time.Minute)}}}, calls: []call{{0, 50, 10}}, want: []int32{14}, limit: LimitScaleUp},
-		"up disabled":               {behavior: Behavior{ScaleUp: &ScalingRules{Select: SelectDisabled}}, calls: []call{{0, 50, 10}}, want: []int32{10}, limit: LimitScaleUp},
-		"down disabled":             {behavior: Behavior{ScaleDown: &ScalingRules{Select: SelectDisabled}}, calls: []call{{0, 0, 10}}, want: []int32{10}, limit: LimitScaleDown},
-		"pods down":                 {behavior: Behavior{ScaleDown: &ScalingRules{Policies: []ScalingPolicy{pods(3, time.Minute)}}}, calls: []call{{0, 0, 10}, {5, 0, 7}, {66, 0, 7}}, want: []int32{7, 7, 4}, limit: LimitScaleDown},
-		"percent down":              {behavior: Behavior{ScaleDown: &ScalingRules{Policies: []ScalingPolicy{percent(50, time.Minute)}}}, calls: []call{{0, 0, 9}}, want: []int32{4}, limit: LimitScaleDown},
-		"the least down of two":     {behavior: Behavior{ScaleDown: &ScalingRules{Select: SelectMin, Policies: []ScalingPolicy{pods(3, time.Minute), percent(50, time.Minute)}}}, calls: []call{{0, 0, 10}}, want: []int32{7}, limit: LimitScaleDown},
-		"stabilized down":           {behavior: Behavior{ScaleDown: &ScalingRules{Stabilization: time.Minute}}, calls: []call{{0, 8, 8}, {30, 2, 8}, {61, 2, 8}}, want: []int32{8, 8, 2}},
-		"stabilized up":             {behavior: Behavior{ScaleUp: &ScalingRules{Stabilization: time.Minute}}, calls: []call{{0, 2, 2}, {30, 9, 2}, {61, 9, 2}}, want: []int32{2, 2, 9}},
-		"within the tolerance":      {behavior: Behavior{ScaleUp: &ScalingRules{Tolerance: 0.1}, ScaleDown: &ScalingRules{Tolerance: 0.2}}, calls: []call{{0, 11, 10}, {5, 12, 10}, {10, 8, 10}, {15, 7, 10}, {20, 1, 0}, {25, 0, 1}}, want: []int32{10, 12, 10, 7, 1, 0}},
+		"none": {calls: []call{{0, 50, 1}, {5, 0, 50}}, want: []int32{50, 0}},
+		"pods up": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{pods(4, time.Minute)}}},
+			calls:    []call{{0, 50, 1}, {5, 50, 5}, {66, 50, 5}}, want: []int32{5, 5, 9}, limit: LimitScaleUp,
+		},
+		"percent up": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{percent(100, time.Minute)}}},
+			calls:    []call{{0, 50, 3}}, want: []int32{6}, limit: LimitScaleUp,
+		},
+		"percent of nothing is one": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Policies: []ScalingPolicy{percent(100, time.Minute)}}},
+			calls:    []call{{0, 50, 0}}, want: []int32{1}, limit: LimitScaleUp,
+		},
+		"the larger of two": {
+			behavior: Behavior{
+				ScaleUp: &ScalingRules{Policies: []ScalingPolicy{pods(4, time.Minute), percent(100, time.Minute)}},
+			},
+			calls: []call{{0, 50, 10}}, want: []int32{20}, limit: LimitScaleUp,
+		},
+		"the smaller of two": {
+			behavior: Behavior{
+				ScaleUp: &ScalingRules{
+					Select: SelectMin, Policies: []ScalingPolicy{pods(4, time.Minute), percent(100, time.Minute)},
+				},
+			},
+			calls: []call{{0, 50, 10}}, want: []int32{14}, limit: LimitScaleUp,
+		},
+		"up disabled": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Select: SelectDisabled}}, calls: []call{{0, 50, 10}},
+			want: []int32{10}, limit: LimitScaleUp,
+		},
+		"down disabled": {
+			behavior: Behavior{ScaleDown: &ScalingRules{Select: SelectDisabled}}, calls: []call{{0, 0, 10}},
+			want: []int32{10}, limit: LimitScaleDown,
+		},
+		"pods down": {
+			behavior: Behavior{ScaleDown: &ScalingRules{Policies: []ScalingPolicy{pods(3, time.Minute)}}},
+			calls:    []call{{0, 0, 10}, {5, 0, 7}, {66, 0, 7}}, want: []int32{7, 7, 4}, limit: LimitScaleDown,
+		},
+		"percent down": {
+			behavior: Behavior{ScaleDown: &ScalingRules{Policies: []ScalingPolicy{percent(50, time.Minute)}}},
+			calls:    []call{{0, 0, 9}}, want: []int32{4}, limit: LimitScaleDown,
+		},
+		"the least down of two": {
+			behavior: Behavior{
+				ScaleDown: &ScalingRules{
+					Select: SelectMin, Policies: []ScalingPolicy{pods(3, time.Minute), percent(50, time.Minute)},
+				},
+			},
+			calls: []call{{0, 0, 10}}, want: []int32{7}, limit: LimitScaleDown,
+		},
+		"stabilized down": {
+			behavior: Behavior{ScaleDown: &ScalingRules{Stabilization: time.Minute}},
+			calls:    []call{{0, 8, 8}, {30, 2, 8}, {61, 2, 8}}, want: []int32{8, 8, 2},
+		},
+		"stabilized up": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Stabilization: time.Minute}},
+			calls:    []call{{0, 2, 2}, {30, 9, 2}, {61, 9, 2}}, want: []int32{2, 2, 9},
+		},
+		"within the tolerance": {
+			behavior: Behavior{ScaleUp: &ScalingRules{Tolerance: 0.1}, ScaleDown: &ScalingRules{Tolerance: 0.2}},
+			calls:    []call{{0, 11, 10}, {5, 12, 10}, {10, 8, 10}, {15, 7, 10}, {20, 1, 0}, {25, 0, 1}},
+			want:     []int32{10, 12, 10, 7, 1, 0},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,13 +8,20 @@ import (
 	"time"
 )
 
-// TestMoreJobsNeverMeanFewerReplicas plays pools as they are: some functions, known for long or not at all, of short and of long jobs; then it adds jobs to one of them.
+// TestMoreJobsNeverMeanFewerReplicas plays pools as they are: some functions, known for long or not
+// at all, of short and of long jobs; then it adds jobs to one of them.
 func TestMoreJobsNeverMeanFewerReplicas(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(11, 12))
 	raised := 0
 	for round := range 1500 {
-		q := newPool(Policy{MaxReplicas: 1000, TargetWait: time.Duration(10+rng.IntN(170)) * time.Second, Concurrency: int32(1 + 3*rng.IntN(2))}, int32(rng.IntN(30)))
+		q := newPool(
+			Policy{
+				MaxReplicas: 1000, TargetWait: time.Duration(10+rng.IntN(170)) * time.Second,
+				Concurrency: int32(1 + 3*rng.IntN(2)),
+			},
+			int32(rng.IntN(30)),
+		)
 		q.sample.Functions = make([]FunctionSample, 1+rng.IntN(4))
 		times := make([]float64, len(q.sample.Functions))
 		for i := range times {
@@ -48,7 +55,11 @@ func TestMoreJobsNeverMeanFewerReplicas(t *testing.T) {
 				more.Functions[i].Total += n
 				d, _ := Decide(q.policy, before.Clone(), more, q.now)
 				if d.Replicas < base {
-					t.Fatalf("round %d: with %d jobs more of %s %d replicas, without %d\nat %v, target %v, times %v\nless %+v\nmore %+v", round, n, more.Functions[i].Name, d.Replicas, base, now, q.policy.TargetWait, times, q.last.Terms, d.Terms)
+					t.Fatalf(
+						"round %d: with %d jobs more of %s %d replicas, without %d\nat %v, target %v, times %v\nless %+v\nmore %+v",
+						round, n, more.Functions[i].Name, d.Replicas, base, now, q.policy.TargetWait, times,
+						q.last.Terms, d.Terms,
+					)
 				}
 				if d.Replicas > base {
 					raised++

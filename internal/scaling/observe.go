@@ -9,38 +9,48 @@ const (
 	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
 	// maxSeconds bounds a counter of seconds.
 	maxSeconds = 1e15
-	// telling is how many seconds a pod that works may take to tell what it does; a worker tells it once a second at least.
+	// telling is how many seconds a pod that works may take to tell what it does; a worker tells it
+	// once a second at least.
 	telling = 3
-	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are taken to be not runnable; without telemetry it lasts a
-	// minute at least, since a pod may be ready before its worker is.
+	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are
+	// taken to be not runnable; without telemetry it lasts a minute at least, since a pod may be
+	// ready before its worker is.
 	freeSamples = 3
-	// settling is for how many seconds at least a pod must have been registered before a slot of it that stays free says something about the queue.
+	// settling is for how many seconds at least a pod must have been registered before a slot of it
+	// that stays free says something about the queue.
 	settling = 10
-	// fullSamples is for how many samples no slot must be free before jobs held for not runnable are believed in again.
+	// fullSamples is for how many samples no slot must be free before jobs held for not runnable
+	// are believed in again.
 	fullSamples = 2
 )
 
-// view is one sample made ready for the law: times in seconds, slots and jobs as floats, the pool's own work told from that of others.
+// view is one sample made ready for the law: times in seconds, slots and jobs as floats, the pool's
+// own work told from that of others.
 type view struct {
 	now, dt, tick, boot float64
 	slotsPerPod         float64
-	// Slots of pods that work, of those the ones without telemetry, of pods that are starting (with the mean wait for them), of pods that can't start.
+	// Slots of pods that work, of those the ones without telemetry, of pods that are starting (with
+	// the mean wait for them), of pods that can't start.
 	slots, dark, starting, wait, broken float64
 	fresh                               float64 // of the starting ones, those that work but haven't told anything yet
 	pods                                int32   // that exist and aren't terminating
-	// Own running jobs, others' running jobs, jobs that wait and can be begun, jobs that wait in vain.
+	// Own running jobs, others' running jobs, jobs that wait and can be begun, jobs that wait in
+	// vain.
 	running, foreign, queued, stuck float64
 	doubtful                        float64 // of those in vain, the ones that no probe has confirmed
 	free                            float64
-	settled                         float64 // free slots of pods that have been working for long enough to have asked for a job
-	finished                        bool    // a job ended since the last sample
-	notRunnable, notProgressing     bool
-	load                            float64 // slots
-	jobTime                         float64 // mean over the functions, by their jobs
-	oldest                          float64 // age of the oldest queued job
-	known, unsure                   bool    // some job has ended well, here or before; of a function with a queue, too few to tell their time
-	backlog                         float64 // slot-seconds that the queue takes
-	restarted, partial              bool    // the history has a gap; a job server is silent
+	// free slots of pods that have been working for long enough to have asked for a job
+	settled                     float64
+	finished                    bool // a job ended since the last sample
+	notRunnable, notProgressing bool
+	load                        float64 // slots
+	jobTime                     float64 // mean over the functions, by their jobs
+	oldest                      float64 // age of the oldest queued job
+	// some job has ended well, here or before; of a function with a queue, too few to tell their
+	// time
+	known, unsure      bool
+	backlog            float64 // slot-seconds that the queue takes
+	restarted, partial bool    // the history has a gap; a job server is silent
 }
 
 // observe takes a sample into the state.
@@ -60,7 +70,9 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	if prior == 0 {
 		prior = min(p.waitOrDefault().Seconds(), unknownJob)
 	}
-	dark, fresh := 0., 0. // of the running jobs that telemetry doesn't tell of, the parts that run on own pods, and on own pods that count as starting yet
+	// of the running jobs that telemetry doesn't tell of, the parts that run on own pods, and on
+	// own pods that count as starting yet
+	dark, fresh := 0., 0.
 	if other := v.running + v.foreign; other > 0 {
 		dark = min(1, v.dark/other)
 		fresh = min(1-dark, v.fresh/other)
@@ -145,7 +157,8 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			waits += max(1, v.boot-max(age, 0))
 		}
 	}
-	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond the replicas are about to go.
+	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond
+	// the replicas are about to go.
 	switch absent := float64(in.Replicas) - float64(v.pods); {
 	case absent > 0 && v.now-s.Changed > patience:
 		v.broken += absent * v.slotsPerPod
@@ -165,7 +178,8 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 // works reports whether a pod can take jobs.
 func (p *PodSample) works() bool { return (p.Ready || p.Telemetry) && !p.TakesNoJobs }
 
-// ownAndForeign adds up the running jobs that telemetry tells of (running) and the others (foreign).
+// ownAndForeign adds up the running jobs that telemetry tells of (running) and the others
+// (foreign).
 func (v *view) ownAndForeign(functions []FunctionSample) {
 	for i := range functions {
 		v.foreign += functions[i].untold()
@@ -189,7 +203,8 @@ func (f *Function) waiting(g *FunctionSample) int64 {
 	return max(0, g.queued()+f.Unseen-f.Stuck)
 }
 
-// unseen is how much longer than its last answer the queue at silent job servers probably is: each is taken to have as many jobs waiting as the others on average.
+// unseen is how much longer than its last answer the queue at silent job servers probably is: each
+// is taken to have as many jobs waiting as the others on average.
 func unseen(in *Sample, g *FunctionSample) int64 {
 	if in.Silent <= 0 || in.Answering <= 0 || g.NotRunnable {
 		return 0
@@ -199,7 +214,8 @@ func unseen(in *Sample, g *FunctionSample) int64 {
 	return max(0, int64(share)-old)
 }
 
-// skew notes how unevenly a function's jobs wait at the answering job servers; while one is silent, it stays as it was.
+// skew notes how unevenly a function's jobs wait at the answering job servers; while one is silent,
+// it stays as it was.
 func (f *Function) skew(in *Sample, g *FunctionSample) {
 	if in.Silent > 0 && f.Skew > 0 {
 		return
@@ -210,8 +226,9 @@ func (f *Function) skew(in *Sample, g *FunctionSample) {
 	}
 }
 
-// take takes in what a function's workers did since the last sample, and returns the slot-seconds that the pool's own slots worked. dark and fresh are the
-// parts of the untold running jobs that run on the pool's own pods.
+// take takes in what a function's workers did since the last sample, and returns the slot-seconds
+// that the pool's own slots worked. dark and fresh are the parts of the untold running jobs that
+// run on the pool's own pods.
 func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, hinted bool) float64 {
 	untold := g.untold()
 	own := clamp(float64(g.Busy), 0, maxCount) + untold*dark
@@ -238,7 +255,8 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, 
 	}
 	f.Rest = f.Mean
 	if g.Busy > 0 {
-		// Where lengths differ much, long jobs are what one finds running. As seen from any moment, they have as much before them as behind them.
+		// Where lengths differ much, long jobs are what one finds running. As seen from any moment,
+		// they have as much before them as behind them.
 		f.Rest = max(f.Mean, f.Elapsed/float64(g.Busy))
 	}
 	f.Failures += int64(failed + requeued)
@@ -248,7 +266,8 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, 
 	if f.Failures >= 3 && v.now-f.LastEnded >= max(60, 3*f.Mean) && g.Total > 0 {
 		v.notProgressing = true
 	}
-	// Of the jobs that telemetry doesn't tell of, as many end as their number and mean time let expect.
+	// Of the jobs that telemetry doesn't tell of, as many end as their number and mean time let
+	// expect.
 	f.Ends = ended + failed + untold*v.dt/max(f.Mean, 1e-3)
 	f.WorkBefore = f.Work
 	worked := busySeconds + untold*dark*v.dt
@@ -278,8 +297,10 @@ func gainSeconds(before, after float64, first bool) float64 {
 	return clamp(after-before, 0, maxCount)
 }
 
-// findStuck finds queued jobs that free slots aren't given: while for some samples on end slots were free, what was queued all that time can't be begun (its time
-// hasn't come, its client is gone, or these pods don't reach its job server). As soon as all slots are busy for a while, it may have become runnable.
+// findStuck finds queued jobs that free slots aren't given: while for some samples on end slots
+// were free, what was queued all that time can't be begun (its time hasn't come, its client is
+// gone, or these pods don't reach its job server). As soon as all slots are busy for a while, it
+// may have become runnable.
 func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	queued := false
 	for i := range functions {
@@ -289,7 +310,8 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	if v.dt > 0 {
 		idle -= worked / v.dt
 	}
-	// While pods come up there is always one that is ready and has not asked for a job yet; that says nothing about the queue.
+	// While pods come up there is always one that is ready and has not asked for a job yet; that
+	// says nothing about the queue.
 	free := v.free >= 1 && v.settled >= 1 && idle >= max(0.5, 0.2*v.slots) && queued
 	need := int32(freeSamples)
 	if v.dark > 0 {
@@ -297,7 +319,8 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	}
 	switch {
 	case v.dt > 0 && v.dt < v.tick/2:
-		// Decided again for another cause than a new sample, such as a pod that has become ready: the same queue is not counted twice.
+		// Decided again for another cause than a new sample, such as a pod that has become ready:
+		// the same queue is not counted twice.
 	case free:
 		s.FreeFor, s.FullFor = min(s.FreeFor+1, 1000), 0
 	case v.slots > 0 && v.free < 1:
@@ -334,8 +357,8 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 		f.arrive(v.now, waiting, waiting, target, limit)
 		before = waiting
 	} else {
-		// Arrivals follow from the change of the total and from what ended. Telemetry may be late by a moment: what one sample had too few is made good by
-		// the next.
+		// Arrivals follow from the change of the total and from what ended. Telemetry may be late
+		// by a moment: what one sample had too few is made good by the next.
 		net := float64(g.Total+f.Unseen-f.Total) + f.Ends
 		f.arrive(v.now-v.dt/2, max(0, net+f.Carry), waiting, target, limit)
 		f.Carry = min(0, net)
@@ -353,7 +376,8 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 	}
 }
 
-// trusts tells whether the queue may count as work to come: not where the time of a job is a mere guess.
+// trusts tells whether the queue may count as work to come: not where the time of a job is a mere
+// guess.
 func (f *Function) trusts(v *view) bool { return f.Trusted || v.dark == 0 }
 
 // counted is the queue as the load counts it.
@@ -364,7 +388,8 @@ func (f *Function) counted(g *FunctionSample, v *view) float64 {
 	return float64(f.waiting(g))
 }
 
-// dropFunctions forgets the functions that the pool no longer has. Pods may still work on their jobs, unseen.
+// dropFunctions forgets the functions that the pool no longer has. Pods may still work on their
+// jobs, unseen.
 func (s *State) dropFunctions(in *Sample) {
 	functions := in.Functions
 	if len(s.Functions) <= len(functions) {

@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// Pods are ordered because pods help. Where the last ones can't start, a blocked pod stands for one that is missing: no more are ordered in its place, but for a
-// few that find out whether another node does better. docs/adr/0016-ordering.md says why.
+// Pods are ordered because pods help. Where the last ones can't start, a blocked pod stands for one
+// that is missing: no more are ordered in its place, but for a few that find out whether another
+// node does better. docs/adr/0016-ordering.md says why.
 
 const (
-	// provenAfter is for how long in a row a pod must have been ready to count as one that works: one that crashes is ready in between.
+	// provenAfter is for how long in a row a pod must have been ready to count as one that works:
+	// one that crashes is ready in between.
 	provenAfter = 30 * time.Second
 	// anotherTry is after how long one more pod is tried beside those that fail.
 	anotherTry = 5 * time.Minute
-	// giveUpFailing and giveUpUnschedulable are after how long replicas beyond the allowance are given up. The latter is for how long the cluster autoscaler waits
-	// for a node.
+	// giveUpFailing and giveUpUnschedulable are after how long replicas beyond the allowance are
+	// given up. The latter is for how long the cluster autoscaler waits for a node.
 	giveUpFailing       = 5 * time.Minute
 	giveUpUnschedulable = 15 * time.Minute
 	maxDoublings        = 10
@@ -23,9 +25,11 @@ const (
 // OrderingInput is what the ordering rule goes by.
 type OrderingInput struct {
 	Now time.Time
-	// Replicas is the present spec.replicas, Want what the law asks for, Floor what is ordered in full (the minimum, schedules, Manual, the fallback).
+	// Replicas is the present spec.replicas, Want what the law asks for, Floor what is ordered in
+	// full (the minimum, schedules, Manual, the fallback).
 	Replicas, Want, Floor int32
-	// Maximum and Template are the user's maxReplicas and a hash of the pod template: when they change, all that was learnt of pods that don't start is forgotten.
+	// Maximum and Template are the user's maxReplicas and a hash of the pod template: when they
+	// change, all that was learnt of pods that don't start is forgotten.
 	Maximum  int32
 	Template string
 	// Start is how long a pod takes to start.
@@ -43,24 +47,29 @@ type OrderingState struct {
 	Template string
 	// Since is when what follows began anew.
 	Since time.Time
-	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since; the earliest such time is FailingSince. The value is true for those that
-	// no longer say anything about the others, since a pod has started after them.
+	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since;
+	// the earliest such time is FailingSince. The value is true for those that no longer say
+	// anything about the others, since a pod has started after them.
 	Failing      map[string]bool
 	FailingSince time.Time
-	// Waited are the pods that no node took, since the allowance was last doubled (Doublings times), and whether one has taken them meanwhile.
+	// Waited are the pods that no node took, since the allowance was last doubled (Doublings
+	// times), and whether one has taken them meanwhile.
 	Waited    map[string]bool
 	Doublings int
-	// Over is since when more pods are blocked than allowed, Grown the answer by which replicas were last raised.
+	// Over is since when more pods are blocked than allowed, Grown the answer by which replicas
+	// were last raised.
 	Over, Grown time.Time
 }
 
 // Order is what the rule decides.
 type Order struct {
-	// Replicas is Want, or less of a growth, or fewer than there are where those beyond can not start.
+	// Replicas is Want, or less of a growth, or fewer than there are where those beyond can not
+	// start.
 	Replicas int32
 	// Unschedulable, Failing and Refused are how many replicas are blocked, and by what.
 	Unschedulable, Failing, Refused int32
-	// Limited: more would be ordered if those before had started. Early: a growth waits for a poll newer than the last one.
+	// Limited: more would be ordered if those before had started. Early: a growth waits for a poll
+	// newer than the last one.
 	Limited, Early bool
 }
 
@@ -167,7 +176,8 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		c.starting += missing
 	}
 	if fresh {
-		// A pod has started since: what blocks the others is not the template. As many as work are excused.
+		// A pod has started since: what blocks the others is not the template. As many as work are
+		// excused.
 		*s = OrderingState{Since: in.Now, Template: s.Template, Maximum: s.Maximum, Grown: s.Grown, Failing: s.Failing}
 		for uid, excused := range s.Failing {
 			if !excused && c.excused < c.working {
@@ -184,7 +194,8 @@ func seenFailing(s *OrderingState, p *Pod) bool {
 	return seen
 }
 
-// remember notes since when pods fail, and doubles the allowance where nodes come for those that waited.
+// remember notes since when pods fail, and doubles the allowance where nodes come for those that
+// waited.
 func (s *OrderingState) remember(in *OrderingInput, c *census) {
 	switch {
 	case c.failing == 0:
@@ -248,8 +259,8 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 	}
 }
 
-// tries is how many pods are tried beside those that fail: another node may do. If others have worked for a while, as
-// many as may be blocked; otherwise one, and one more after a while.
+// tries is how many pods are tried beside those that fail: another node may do. If others have
+// worked for a while, as many as may be blocked; otherwise one, and one more after a while.
 func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32 {
 	if c.proven > 0 {
 		return allowed
@@ -274,7 +285,8 @@ func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *O
 	if c.failing+c.refused > 0 {
 		after = giveUpFailing
 	}
-	if n := c.working + c.starting + c.excused + c.unreachable + allowed; in.Now.Sub(s.Over) >= after && n < o.Replicas {
+	if n := c.working + c.starting + c.excused + c.unreachable + allowed; in.Now.Sub(s.Over) >= after &&
+		n < o.Replicas {
 		o.Replicas, o.Limited = n, true
 	}
 }

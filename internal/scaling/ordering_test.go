@@ -10,7 +10,8 @@ import (
 
 const startOfTest = 10 * time.Second
 
-// crowd plays a pool whose law wants so many slots that work or are starting: what can't start counts for nothing.
+// crowd plays a pool whose law wants so many slots that work or are starting: what can't start
+// counts for nothing.
 type crowd struct {
 	in    OrderingInput
 	state OrderingState
@@ -32,7 +33,10 @@ func all(t Trouble) func(int) Trouble { return func(int) Trouble { return t } }
 
 func (c *crowd) add(n int, change func(p *Pod)) {
 	for range n {
-		p := Pod{UID: fmt.Sprintf("pod-%02d", c.next), Owned: true, Assigned: true, Created: c.in.Now, Trouble: c.fate(c.next)}
+		p := Pod{
+			UID: fmt.Sprintf("pod-%02d", c.next), Owned: true, Assigned: true, Created: c.in.Now,
+			Trouble: c.fate(c.next),
+		}
 		c.next++
 		if p.Trouble == TroubleUnschedulable {
 			p.Assigned = false
@@ -106,12 +110,22 @@ func TestGrow(t *testing.T) {
 		play  func(c *crowd)
 		want  outcome
 	}{
-		"pods that start are ordered as wanted":         {newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false}},
-		"one job and no node: one pod, for ever":        {newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true}},
-		"one job and a broken image: two pods at first": {newCrowd(1, fails), func(c *crowd) { c.run(4 * time.Minute) }, outcome{2, 2, true}},
-		"and three at most":                             {newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{3, 3, true}},
+		"pods that start are ordered as wanted": {
+			newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false},
+		},
+		"one job and no node: one pod, for ever": {
+			newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true},
+		},
+		"one job and a broken image: two pods at first": {
+			newCrowd(1, fails), func(c *crowd) { c.run(4 * time.Minute) }, outcome{2, 2, true},
+		},
+		"and three at most": {
+			newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{3, 3, true},
+		},
 		"the third finds the node that works": {
-			newCrowd(1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] }),
+			newCrowd(
+				1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] },
+			),
 			func(c *crowd) { c.run(6 * time.Minute) },
 			outcome{3, 3, false},
 		},
@@ -154,8 +168,12 @@ func TestGrow(t *testing.T) {
 				c.run(4 * time.Minute)
 			}, outcome{3, 3, true},
 		},
-		"one job and a scheduling gate: one pod":      {newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false}},
-		"a pod that says nothing counts after a time": {newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true}},
+		"one job and a scheduling gate: one pod": {
+			newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false},
+		},
+		"a pod that says nothing counts after a time": {
+			newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true},
+		},
 		"one job and a quota: one replica": {
 			newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
 			outcome{1, 1, true},
@@ -175,7 +193,9 @@ func TestGrow(t *testing.T) {
 			c.add(60, nil)
 			c.run(16 * time.Minute)
 		}, outcome{60, 5, true}},
-		"too many that fail are given up sooner": {newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 3, true}},
+		"too many that fail are given up sooner": {
+			newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 3, true},
+		},
 		"but never below what is ordered in full": {newCrowd(60, fails), func(c *crowd) {
 			c.in.Floor = 20
 			c.add(60, nil)
@@ -222,14 +242,17 @@ func TestGrow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tc.play(tc.crowd)
-			if diff := gocmp.Diff(tc.want, outcome{tc.crowd.most, tc.crowd.in.Replicas, tc.crowd.last.Limited}); diff != "" {
+			if diff := gocmp.Diff(
+				tc.want, outcome{tc.crowd.most, tc.crowd.in.Replicas, tc.crowd.last.Limited},
+			); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}
 }
 
-// silent plays pods that never become ready and never say why; the law takes them for starting until it gives them up, too.
+// silent plays pods that never become ready and never say why; the law takes them for starting
+// until it gives them up, too.
 func (c *crowd) silent() {
 	for range 200 {
 		c.in.Now = c.in.Now.Add(5 * time.Second)
@@ -253,7 +276,8 @@ func (c *crowd) scheduled(n int) {
 	}
 }
 
-// TestNoGrowthOnAnOldAnswer: a second growth waits for a poll that is newer than the first; from zero and to a minimum nothing waits.
+// TestNoGrowthOnAnOldAnswer: a second growth waits for a poll that is newer than the first; from
+// zero and to a minimum nothing waits.
 func TestNoGrowthOnAnOldAnswer(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(10, all(TroubleNone))

@@ -7,8 +7,8 @@ type Facts struct {
 	Now      time.Time
 	Kind     WorkloadKind
 	Replicas int32
-	// Complete: every job server answered. Answer is the oldest of their newest answers, Newest the newest; Unexplained is how many running jobs no pod's telemetry
-	// explains.
+	// Complete: every job server answered. Answer is the oldest of their newest answers, Newest the
+	// newest; Unexplained is how many running jobs no pod's telemetry explains.
 	Complete       bool
 	Answer, Newest time.Time
 	Unexplained    int64
@@ -25,7 +25,8 @@ type PlanState struct {
 	Ordering OrderingState
 }
 
-// Idle reports whether the rules need not remember anything: there are no pods, and none were ordered since the last poll.
+// Idle reports whether the rules need not remember anything: there are no pods, and none were
+// ordered since the last poll.
 func (s *PlanState) Idle(f *Facts) bool {
 	return f.Replicas == 0 && len(f.Pods) == 0 && f.Newest.After(s.Ordering.Grown)
 }
@@ -38,13 +39,15 @@ type Plan struct {
 	Removal  Removal
 }
 
-// PlanPods turns a decision into what is to be written: as many replicas more as may help, as many fewer as may go. The state given is used up.
+// PlanPods turns a decision into what is to be written: as many replicas more as may help, as many
+// fewer as may go. The state given is used up.
 func PlanPods(p *Policy, d *Decision, f *Facts, s PlanState) (Plan, PlanState) {
 	q := p.withDefaults()
 	var out Plan
 	out.Order, s.Ordering = Grow(&OrderingInput{
-		Now: f.Now, Replicas: f.Replicas, Want: d.Replicas, Floor: d.Floor, Maximum: q.MaxReplicas, Template: f.Template,
-		Start: d.Start, Answer: f.Newest, Refused: f.Refused, Pods: f.Pods,
+		Now: f.Now, Replicas: f.Replicas, Want: d.Replicas, Floor: d.Floor, Maximum: q.MaxReplicas,
+		Template: f.Template,
+		Start:    d.Start, Answer: f.Newest, Refused: f.Refused, Pods: f.Pods,
 	}, s.Ordering)
 	want := out.Order.Replicas
 	out.Removal, s.Removal = Remove(&RemovalInput{

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestIdlePodsGoOnGoing: while only some of the pods that were idle for long may go at a time, the others need not be idle for a whole window more.
+// TestIdlePodsGoOnGoing: while only some of the pods that were idle for long may go at a time, the
+// others need not be idle for a whole window more.
 func TestIdlePodsGoOnGoing(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20}, 10)
@@ -23,7 +24,8 @@ func TestIdlePodsGoOnGoing(t *testing.T) {
 	}
 }
 
-// TestEmptinessCountsFromTheFirstEmptySample: with a long poll period, one empty sample after a busy one says nothing of the time between.
+// TestEmptinessCountsFromTheFirstEmptySample: with a long poll period, one empty sample after a
+// busy one says nothing of the time between.
 func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20, Tick: time.Minute, Idle: 30 * time.Second}, 4)
@@ -38,7 +40,8 @@ func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
 	}
 }
 
-// TestRestartWithoutTelemetryHoldsForTheDrain: what pods without telemetry work on, only a job server knows, and a restarted one has forgotten it.
+// TestRestartWithoutTelemetryHoldsForTheDrain: what pods without telemetry work on, only a job
+// server knows, and a restarted one has forgotten it.
 func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -76,8 +79,8 @@ func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
 	}
 }
 
-// TestSlotsOfUnreadyPodsAreNotFree: pods of a dead node keep their client ids at the job server for a while. Their idle slots are no reason to take the queue for
-// one that can't be begun.
+// TestSlotsOfUnreadyPodsAreNotFree: pods of a dead node keep their client ids at the job server for
+// a while. Their idle slots are no reason to take the queue for one that can't be begun.
 func TestSlotsOfUnreadyPodsAreNotFree(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20}, 4)
@@ -89,7 +92,10 @@ func TestSlotsOfUnreadyPodsAreNotFree(t *testing.T) {
 	f := &q.sample.Functions[0]
 	f.Busy, f.Running, f.Total = 2, 2, 22
 	if d := q.ticks(10); d.NotRunnable || d.Terms.Free != 0 || d.Replicas <= 4 {
-		t.Errorf("not runnable %v, %.0f free slots, want %d; should count no slot as free, and grow", d.NotRunnable, d.Terms.Free, d.Replicas)
+		t.Errorf(
+			"not runnable %v, %.0f free slots, want %d; should count no slot as free, and grow", d.NotRunnable,
+			d.Terms.Free, d.Replicas,
+		)
 	}
 }
 
@@ -101,11 +107,14 @@ func TestGatedPodsAreStarting(t *testing.T) {
 	q.queue(1)
 	q.now = start.Add(time.Hour)
 	if d := q.ticks(10); d.Replicas != 1 || d.Terms.Starting != 1 {
-		t.Errorf("want %d replicas, %.0f slots starting; should want 1, which is starting", d.Replicas, d.Terms.Starting)
+		t.Errorf(
+			"want %d replicas, %.0f slots starting; should want 1, which is starting", d.Replicas, d.Terms.Starting,
+		)
 	}
 }
 
-// TestPlanPods joins both rules: what can't start is not ordered again, what may not go stays, and a bound is obeyed.
+// TestPlanPods joins both rules: what can't start is not ordered again, what may not go stays, and
+// a bound is obeyed.
 func TestPlanPods(t *testing.T) {
 	t.Parallel()
 	pods := func(n int, change func(i int, p *Pod)) (out []Pod) {
@@ -139,9 +148,14 @@ func TestPlanPods(t *testing.T) {
 			idle(i, p)
 			p.Busy = int32(i % 2)
 		}, true, 4, 2},
-		"nothing goes on part of the answers":    {Decision{Replicas: 1, Ceiling: 10}, idle, false, 4, 0},
-		"nor while the pool is held":             {Decision{Replicas: 1, Ceiling: 10, Held: HoldRestart}, idle, true, 4, 0},
-		"a minimum is ordered whatever can't be": {Decision{Replicas: 9, Floor: 9, Ceiling: 10}, func(_ int, p *Pod) { *p = Pod{UID: p.UID, Owned: true, Trouble: TroubleFailing} }, true, 9, 0},
+		"nothing goes on part of the answers": {Decision{Replicas: 1, Ceiling: 10}, idle, false, 4, 0},
+		"nor while the pool is held": {
+			Decision{Replicas: 1, Ceiling: 10, Held: HoldRestart}, idle, true, 4, 0,
+		},
+		"a minimum is ordered whatever can't be": {
+			Decision{Replicas: 9, Floor: 9, Ceiling: 10},
+			func(_ int, p *Pod) { *p = Pod{UID: p.UID, Owned: true, Trouble: TroubleFailing} }, true, 9, 0,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +165,10 @@ func TestPlanPods(t *testing.T) {
 			state := PlanState{Removal: RemovalState{Started: epochOfTest}}
 			plan, _ := PlanPods(&Policy{MaxReplicas: 10}, &tc.decision, &f, state)
 			if plan.Replicas != tc.want || len(plan.Patches) != tc.patches {
-				t.Errorf("%d replicas and %d patches, want %d and %d: %+v", plan.Replicas, len(plan.Patches), tc.want, tc.patches, plan)
+				t.Errorf(
+					"%d replicas and %d patches, want %d and %d: %+v", plan.Replicas, len(plan.Patches), tc.want,
+					tc.patches, plan,
+				)
 			}
 		})
 	}

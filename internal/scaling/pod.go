@@ -21,21 +21,27 @@ const (
 	TroubleFailing               // its image, container or configuration fails, or it crashes again and again
 	TroubleGated                 // a scheduling gate holds it back (Kueue): it is starting
 	TroubleTakesNoJobs           // its worker cannot run jobs and takes none: its circuit breaker is open
-	TroubleUnreachable           // likewise, because the service that runs the jobs can't be reached: another pod would not reach it either
+	// likewise, because the service that runs the jobs can't be reached: another pod would not
+	// reach it either
+	TroubleUnreachable
 )
 
-// reported reports whether the trouble is the worker's own report, whatever Kubernetes says of the pod.
+// reported reports whether the trouble is the worker's own report, whatever Kubernetes says of the
+// pod.
 func (t Trouble) reported() bool { return t == TroubleTakesNoJobs || t == TroubleUnreachable }
 
-// Pod is one pod of a pool as the removal and ordering rules see it. Pods that have ended are left out.
+// Pod is one pod of a pool as the removal and ordering rules see it. Pods that have ended are left
+// out.
 type Pod struct {
 	UID string
-	// Owned: the pool's own workload controls it (by ownerReference). Pods that only carry its labels are not counted.
+	// Owned: the pool's own workload controls it (by ownerReference). Pods that only carry its
+	// labels are not counted.
 	Owned, Terminating bool
 	// Assigned: it has a node.
 	Assigned bool
 	Phase    Phase
-	// Ready and ReadySince are its Ready condition. WasReady: it was ready at some time, or that can't be ruled out.
+	// Ready and ReadySince are its Ready condition. WasReady: it was ready at some time, or that
+	// can't be ruled out.
 	Ready, WasReady bool
 	ReadySince      time.Time
 	// Stopped: its worker container is certainly not running.
@@ -46,8 +52,8 @@ type Pod struct {
 	// Cost is its deletion cost, as the cache shows it.
 	Cost    int32
 	Trouble Trouble
-	// Heard is the time of the newest job server's answer in which its telemetry was seen; zero: never. Busy is how many of its slots were busy then, BusySince
-	// since when.
+	// Heard is the time of the newest job server's answer in which its telemetry was seen; zero:
+	// never. Busy is how many of its slots were busy then, BusySince since when.
 	Heard     time.Time
 	Busy      int32
 	BusySince time.Time

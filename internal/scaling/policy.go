@@ -16,28 +16,36 @@ const (
 type ScaleDown string
 
 const (
-	// ScaleDownIdleOnly takes only pods that telemetry shows to be idle (with a concurrency above 1: the least busy, which drain). Without telemetry pods are
-	// taken only when nothing runs at all. It is also the meaning of "".
+	// ScaleDownIdleOnly takes only pods that telemetry shows to be idle (with a concurrency above
+	// 1: the least busy, which drain). Without telemetry pods are taken only when nothing runs at
+	// all. It is also the meaning of "".
 	ScaleDownIdleOnly ScaleDown = "IdleOnly"
-	// ScaleDownGraceful goes by the numbers: every pod is trusted to finish its jobs when it is told to stop.
+	// ScaleDownGraceful goes by the numbers: every pod is trusted to finish its jobs when it is
+	// told to stop.
 	ScaleDownGraceful ScaleDown = "Graceful"
 )
 
-// Policy is what the user wants, at this moment: schedules have already raised the floor or lowered the ceiling. The zero value of a field means its default.
+// Policy is what the user wants, at this moment: schedules have already raised the floor or lowered
+// the ceiling. The zero value of a field means its default.
 type Policy struct {
-	// MinReplicas and MaxReplicas bound every decision, whatever else is asked for or unknown. A maximum below the minimum is taken as the minimum.
+	// MinReplicas and MaxReplicas bound every decision, whatever else is asked for or unknown. A
+	// maximum below the minimum is taken as the minimum.
 	MinReplicas, MaxReplicas int32
 	// Concurrency is how many jobs one pod works on at once; 0 means 1.
 	Concurrency int32
-	// TargetWait is how soon a queued job should start; 0 means 30 s, or no such target where JobsPerReplica is set.
+	// TargetWait is how soon a queued job should start; 0 means 30 s, or no such target where
+	// JobsPerReplica is set.
 	TargetWait time.Duration
-	// JobsPerReplica is how many queued jobs a replica may have; 0 means no such target. With TargetWait too, the larger answer wins.
+	// JobsPerReplica is how many queued jobs a replica may have; 0 means no such target. With
+	// TargetWait too, the larger answer wins.
 	JobsPerReplica int32
-	// JobTimeHint is how long a job takes, for as long as nothing was measured; 0 means no hint: the target wait is taken.
+	// JobTimeHint is how long a job takes, for as long as nothing was measured; 0 means no hint:
+	// the target wait is taken.
 	JobTimeHint time.Duration
 	// Tick is the time between two decisions (the poll period of the pool); 0 means 5 s.
 	Tick time.Duration
-	// Idle is how long a pool must have been empty and idle before its last replicas go; 0 means 30 s. It lengthens the law's own window, never shortens it.
+	// Idle is how long a pool must have been empty and idle before its last replicas go; 0 means 30
+	// s. It lengthens the law's own window, never shortens it.
 	Idle time.Duration
 	// Mode says who decides, ManualReplicas how many in ModeManual.
 	Mode           Mode
@@ -48,8 +56,9 @@ type Policy struct {
 	Behavior *Behavior
 	// Fallback says what to do while no job server answers; nil holds the replicas as they are.
 	Fallback *Fallback
-	// Drain is how long a stopping pod may finish its jobs. With a concurrency above 1 busy pods are taken only where it exceeds the longest job time seen; 0
-	// means unknown, and then they are not.
+	// Drain is how long a stopping pod may finish its jobs. With a concurrency above 1 busy pods
+	// are taken only where it exceeds the longest job time seen; 0 means unknown, and then they are
+	// not.
 	Drain time.Duration
 }
 
@@ -57,8 +66,10 @@ type Policy struct {
 type FallbackPolicy string
 
 const (
-	FallbackHold    FallbackPolicy = "Hold"    // leave the replicas as they are (also the meaning of "")
-	FallbackStatic  FallbackPolicy = "Static"  // exactly Replicas: the user's order, the one case where unanswering servers may make a pool smaller
+	FallbackHold FallbackPolicy = "Hold" // leave the replicas as they are (also the meaning of "")
+	// exactly Replicas: the user's order, the one case where unanswering servers may make a pool
+	// smaller
+	FallbackStatic  FallbackPolicy = "Static"
 	FallbackAtLeast FallbackPolicy = "AtLeast" // Replicas or more
 )
 
@@ -69,21 +80,24 @@ type Fallback struct {
 	Replicas int32
 }
 
-// Behavior has the meaning of autoscaling/v2 HorizontalPodAutoscalerBehavior, but what is absent means no limit of that kind rather than HPA's default: the law
-// has windows of its own. A nil rule leaves that direction to the law.
+// Behavior has the meaning of autoscaling/v2 HorizontalPodAutoscalerBehavior, but what is absent
+// means no limit of that kind rather than HPA's default: the law has windows of its own. A nil rule
+// leaves that direction to the law.
 type Behavior struct {
 	ScaleUp, ScaleDown *ScalingRules
 }
 
 // ScalingRules limit the change in one direction.
 type ScalingRules struct {
-	// Stabilization is the time over which the safest answer is taken: going up the smallest, going down the largest.
+	// Stabilization is the time over which the safest answer is taken: going up the smallest, going
+	// down the largest.
 	Stabilization time.Duration
 	// Select says which policy counts where several do; "" means SelectMax.
 	Select SelectPolicy
 	// Policies bound the change within a period. None means no bound.
 	Policies []ScalingPolicy
-	// Tolerance is the part of the present replicas (0.1 = 10%) by which the answer must differ to be followed. A pool's first and last replica are exempt.
+	// Tolerance is the part of the present replicas (0.1 = 10%) by which the answer must differ to
+	// be followed. A pool's first and last replica are exempt.
 	Tolerance float64
 }
 

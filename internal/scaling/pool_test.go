@@ -32,7 +32,8 @@ func (q *pool) pods(n int32) {
 	q.sample.Pods = nil
 	for i := range n {
 		q.sample.Pods = append(q.sample.Pods, PodSample{
-			Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour), Ready: true, Telemetry: true, Capacity: 1,
+			Name: fmt.Sprintf("pod-%d", i), Created: start.Add(-time.Hour), Registered: start.Add(-time.Hour),
+			Ready: true, Telemetry: true, Capacity: 1,
 		})
 	}
 }

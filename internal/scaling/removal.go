@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// Kubernetes removes the pods of a ReplicaSet in this order: those without a node; Pending before Unknown before Running; those that aren't ready; those with
-// the lower deletion cost; then by rules that nobody can choose. So each pod that is to go gets a deletion cost of its own, older marks lower ones, and replicas
-// are lowered only by a leading run of that order in which every pod may go. Equal costs are a tie: a group of them counts whole or not at all.
+// Kubernetes removes the pods of a ReplicaSet in this order: those without a node; Pending before
+// Unknown before Running; those that aren't ready; those with the lower deletion cost; then by
+// rules that nobody can choose. So each pod that is to go gets a deletion cost of its own, older
+// marks lower ones, and replicas are lowered only by a leading run of that order in which every pod
+// may go. Equal costs are a tie: a group of them counts whole or not at all.
 // docs/adr/0015-removal.md says why.
 
 // WorkloadKind is how the pods of a workload are removed.
@@ -24,10 +26,12 @@ const (
 const (
 	// removalSettle is how long the ReplicaSet controller is given to see what our own cache shows.
 	removalSettle = 3 * time.Second
-	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs from 0 on are not ours.
+	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs from
+	// 0 on are not ours.
 	markBase int32 = -1_000_000
 	maxMarks int32 = 999_999
-	// markAge is for how long a mark that is no longer needed stays, since it often is again: a patch saved.
+	// markAge is for how long a mark that is no longer needed stays, since it often is again: a
+	// patch saved.
 	markAge         = time.Minute
 	marksARound     = 50
 	unmarksARound   = 10
@@ -42,8 +46,9 @@ type RemovalInput struct {
 	Now  time.Time
 	Poll time.Duration
 	Kind WorkloadKind
-	// Replicas is the present spec.replicas, Want what the law asks for. Ceiling is what the user's bounds (or Manual, or a static fallback) allow: pods beyond it
-	// go whatever they do, and finish their jobs while they drain.
+	// Replicas is the present spec.replicas, Want what the law asks for. Ceiling is what the user's
+	// bounds (or Manual, or a static fallback) allow: pods beyond it go whatever they do, and
+	// finish their jobs while they drain.
 	Replicas, Want, Ceiling int32
 	// Complete: every job server answered, and nothing holds the pool (a restart, a rollout).
 	Complete bool
@@ -51,19 +56,23 @@ type RemovalInput struct {
 	Answer time.Time
 	// Running is how many jobs run, Unexplained how many of them no pod's telemetry explains.
 	Running, Unexplained int64
-	// Graceful: every pod is trusted to finish its jobs. Drains: so are pods with several slots, since their jobs end well within the time to drain.
+	// Graceful: every pod is trusted to finish its jobs. Drains: so are pods with several slots,
+	// since their jobs end well within the time to drain.
 	Graceful, Drains bool
 	Pods             []Pod
 }
 
-// RemovalState is what the rule remembers. A new one is good for a new leader: what the cache shows counts as seen just now.
+// RemovalState is what the rule remembers. A new one is good for a new leader: what the cache shows
+// counts as seen just now.
 type RemovalState struct {
 	Started time.Time
 	Costs   map[string]PodCost // by UID, of the pods that have or had a mark
 	Next    int32              // the next mark's number
-	// ForcedSince and ExtraSince are the start of a forced removal, and of pods being more than the replicas.
+	// ForcedSince and ExtraSince are the start of a forced removal, and of pods being more than the
+	// replicas.
 	ForcedSince, ExtraSince time.Time
-	// Lowered is when replicas were last lowered, Stuck since when fewer were wanted and none could go.
+	// Lowered is when replicas were last lowered, Stuck since when fewer were wanted and none could
+	// go.
 	Lowered, Stuck time.Time
 }
 
@@ -86,10 +95,11 @@ type Patch struct {
 type RemovalReason string
 
 const (
-	RemovalNone     RemovalReason = ""           // nothing is to go, or all that is to go may
-	RemovalHeld     RemovalReason = "Held"       // not every job server answered, or the pool is held
-	RemovalUnderWay RemovalReason = "UnderWay"   // pods of an earlier round are still to go
-	RemovalSettling RemovalReason = "Settling"   // marks or removals are newer than the job servers' answers, or not seen by everybody
+	RemovalNone     RemovalReason = ""         // nothing is to go, or all that is to go may
+	RemovalHeld     RemovalReason = "Held"     // not every job server answered, or the pool is held
+	RemovalUnderWay RemovalReason = "UnderWay" // pods of an earlier round are still to go
+	// marks or removals are newer than the job servers' answers, or not seen by everybody
+	RemovalSettling RemovalReason = "Settling"
 	RemovalBusy     RemovalReason = "Busy"       // the pod that Kubernetes would remove next works
 	RemovalUnknown  RemovalReason = "Unknown"    // nobody knows whether the pod that Kubernetes would remove next works
 	RemovalUnready  RemovalReason = "UnreadyPod" // a pod that isn't ready goes first, and may still work
@@ -99,15 +109,16 @@ const (
 type Removal struct {
 	// Replicas is the number to write.
 	Replicas int32
-	// Patches are to be written before Replicas, but never delay it: whoever can't write one goes on.
+	// Patches are to be written before Replicas, but never delay it: whoever can't write one goes
+	// on.
 	Patches []Patch
 	Reason  RemovalReason
 	// Blocked: fewer replicas are wanted, but none could go for a while for Reason.
 	Blocked bool
 }
 
-// Remove decides which pods are marked and by how many replicas may be lowered now. Where more replicas are wanted than there are, it only takes off marks. The
-// state given is used up.
+// Remove decides which pods are marked and by how many replicas may be lowered now. Where more
+// replicas are wanted than there are, it only takes off marks. The state given is used up.
 func Remove(in *RemovalInput, s RemovalState) (Removal, RemovalState) {
 	r := remover{in: in, s: &s, out: Removal{Replicas: in.Replicas}}
 	s.observe(in)
@@ -284,7 +295,8 @@ func (r *remover) heard(p *Pod) bool {
 	return !p.Heard.IsZero() && r.in.Now.Sub(p.Heard) <= heardPolls*r.in.Poll
 }
 
-// runningUnheard is how many jobs may run in pods whose telemetry is too old to tell: it explains none.
+// runningUnheard is how many jobs may run in pods whose telemetry is too old to tell: it explains
+// none.
 func (r *remover) runningUnheard() int64 {
 	left := r.in.Running
 	for i := range r.in.Pods {
@@ -295,7 +307,8 @@ func (r *remover) runningUnheard() int64 {
 	return max(left, r.in.Unexplained)
 }
 
-// answered reports whether every job server has answered since the pod got its place, and since replicas were last lowered.
+// answered reports whether every job server has answered since the pod got its place, and since
+// replicas were last lowered.
 func (r *remover) answered(p *Pod) bool {
 	answer, seen := r.in.Answer, r.s.Costs[p.UID].Seen
 	if !p.Heard.IsZero() && !p.Heard.After(seen) {
@@ -304,7 +317,8 @@ func (r *remover) answered(p *Pod) bool {
 	return answer.After(seen) && answer.After(r.s.Lowered) && !answer.Before(p.ReadySince)
 }
 
-// leading is by how many replicas may be lowered as far as a leading run of the order goes, and how many pods of it are going already.
+// leading is by how many replicas may be lowered as far as a leading run of the order goes, and how
+// many pods of it are going already.
 func (r *remover) leading() (n, extra int32) {
 	in := r.in
 	extra = int32(len(r.order)) - in.Replicas
@@ -318,7 +332,8 @@ func (r *remover) leading() (n, extra int32) {
 	run := 0
 	for run < len(r.order) {
 		end := run
-		for whole := true; end < len(r.order) && r.order[end].class == r.order[run].class && r.order[end].cost == r.order[run].cost; end++ {
+		for whole := true; end < len(r.order) && r.order[end].class == r.order[run].class &&
+			r.order[end].cost == r.order[run].cost; end++ {
 			if whole = whole && r.order[end].mayGo; !whole {
 				r.out.Reason = r.why(&r.order[end], extra)
 				end = -1
@@ -355,8 +370,8 @@ func (r *remover) why(at *place, extra int32) RemovalReason {
 	return RemovalUnknown
 }
 
-// mark marks as many of the pods that stay for now as are still to go, and takes the mark off the first one if it works. going is how many of the order are
-// going already.
+// mark marks as many of the pods that stay for now as are still to go, and takes the mark off the
+// first one if it works. going is how many of the order are going already.
 func (r *remover) mark(going int) {
 	in := r.in
 	forced := in.Replicas > in.Ceiling
@@ -364,7 +379,8 @@ func (r *remover) mark(going int) {
 		return
 	}
 	rest := r.order[going:]
-	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced && r.busyForLong(at.pod) {
+	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced &&
+		r.busyForLong(at.pod) {
 		r.patch(at.pod, 0)
 	}
 	need := len(rest) - int(in.Want)
@@ -393,8 +409,8 @@ func (r *remover) mark(going int) {
 	}
 }
 
-// busyForLong reports whether a pod was busy at two polls in a row. One that works on short jobs is often idle at the next poll, and waiting for that takes no
-// longer than taking its mark off.
+// busyForLong reports whether a pod was busy at two polls in a row. One that works on short jobs is
+// often idle at the next poll, and waiting for that takes no longer than taking its mark off.
 func (r *remover) busyForLong(p *Pod) bool {
 	return p.Busy == 0 || p.BusySince.IsZero() || r.in.Answer.Sub(p.BusySince) >= r.in.Poll/2
 }
@@ -404,13 +420,17 @@ func (r *remover) mayMark(p *Pod, forced bool) bool {
 	return forced || r.heard(p) && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
 }
 
-// compareMarks puts first the pod that is to go first: those known to be idle, for longest; then the least busy; then those that nothing is known of.
+// compareMarks puts first the pod that is to go first: those known to be idle, for longest; then
+// the least busy; then those that nothing is known of.
 func (r *remover) compareMarks(a, b *Pod) int {
 	return cmp.Or(cmp.Compare(boolInt(a.Heard.IsZero()), boolInt(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
-		cmp.Compare(boolInt(a.BusySince.IsZero()), boolInt(b.BusySince.IsZero())), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
+		cmp.Compare(
+			boolInt(a.BusySince.IsZero()), boolInt(b.BusySince.IsZero()),
+		), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
 }
 
-// force lowers replicas to the ceiling once the marks have been seen, or should have been: nothing stops it for longer.
+// force lowers replicas to the ceiling once the marks have been seen, or should have been: nothing
+// stops it for longer.
 func (r *remover) force(n int32) int32 {
 	in, s := r.in, r.s
 	if in.Replicas <= in.Ceiling {

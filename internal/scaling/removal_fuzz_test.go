@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// FuzzRemoval plays random pools round by round. Whatever the ReplicaSet controller has seen by then, and whatever it chooses among equals, each pod that it
-// removes may go at the time of the decision.
+// FuzzRemoval plays random pools round by round. Whatever the ReplicaSet controller has seen by
+// then, and whatever it chooses among equals, each pod that it removes may go at the time of the
+// decision.
 func FuzzRemoval(f *testing.F) {
 	for seed := range uint64(200) {
 		f.Add(seed, uint8(seed%8))
@@ -45,7 +46,8 @@ type fuzzPool struct {
 	next  int
 }
 
-// view1 is a deletion cost that somebody may see until the time given (zero: until another is seen).
+// view1 is a deletion cost that somebody may see until the time given (zero: until another is
+// seen).
 type view1 struct {
 	cost  int32
 	until time.Time
@@ -55,7 +57,8 @@ func newFuzzPool(rng *rand.Rand, mode uint8) *fuzzPool {
 	g := &fuzzPool{rng: rng, views: map[string][]view1{}}
 	g.in = RemovalInput{
 		Now: epochOfTest, Poll: removalPoll, Ceiling: 1000, Complete: true, Answer: epochOfTest,
-		Graceful: mode&1 != 0 && rng.IntN(2) == 0, Drains: mode&2 != 0, Kind: WorkloadKind(rng.IntN(2) * int(mode>>2&1)),
+		Graceful: mode&1 != 0 && rng.IntN(2) == 0, Drains: mode&2 != 0,
+		Kind: WorkloadKind(rng.IntN(2) * int(mode>>2&1)),
 	}
 	for range 1 + rng.IntN(25) {
 		g.create()
@@ -71,7 +74,8 @@ func (g *fuzzPool) create() {
 	g.views[uid] = []view1{{}}
 }
 
-// evolve lets time pass: pods start, work, turn unready, fall silent; Kubernetes removes what is too many; sometimes fewer are wanted.
+// evolve lets time pass: pods start, work, turn unready, fall silent; Kubernetes removes what is
+// too many; sometimes fewer are wanted.
 func (g *fuzzPool) evolve() {
 	rng := g.rng
 	g.in.Now = g.in.Now.Add(time.Duration(500+rng.IntN(6000)) * time.Millisecond)
@@ -137,7 +141,9 @@ func (g *fuzzPool) evolvePod(p *Pod, polled bool) {
 			}
 		}
 	}
-	g.views[p.UID] = slices.DeleteFunc(seen, func(v view1) bool { return !v.until.IsZero() && !v.until.After(g.in.Now) })
+	g.views[p.UID] = slices.DeleteFunc(
+		seen, func(v view1) bool { return !v.until.IsZero() && !v.until.After(g.in.Now) },
+	)
 }
 
 func (g *fuzzPool) owned() (n int) {
@@ -169,13 +175,17 @@ func (g *fuzzPool) checkTies(t *testing.T, replicas int32) {
 		for _, p := range order[:max(0, len(order)-max(0, int(replicas)))] {
 			q := g.in.Pods[slices.IndexFunc(g.in.Pods, func(q Pod) bool { return q.UID == p.UID })]
 			if !g.harmless(&q) {
-				t.Fatalf("to %d replicas, %d wanted: pod %+v goes, which may work; unexplained %d\nall: %+v", replicas, g.in.Want, q, g.in.Unexplained, order)
+				t.Fatalf(
+					"to %d replicas, %d wanted: pod %+v goes, which may work; unexplained %d\nall: %+v", replicas,
+					g.in.Want, q, g.in.Unexplained, order,
+				)
 			}
 		}
 	}
 }
 
-// harmless says whether a pod may go, in words of its own: it can't be working, as far as anybody knows, or it finishes its jobs.
+// harmless says whether a pod may go, in words of its own: it can't be working, as far as anybody
+// knows, or it finishes its jobs.
 func (g *fuzzPool) harmless(p *Pod) bool {
 	known := g.known(p)
 	switch {
@@ -195,7 +205,8 @@ func (g *fuzzPool) harmless(p *Pod) bool {
 			elsewhere += int64(q.Busy)
 		}
 	}
-	return elsewhere >= g.in.Running // else this pod may have a job that it reported long ago, or one that it took since
+	// else this pod may have a job that it reported long ago, or one that it took since
+	return elsewhere >= g.in.Running
 }
 
 // known says whether it is known what a pod does.

@@ -13,7 +13,8 @@ import (
 
 const removalPoll = 5 * time.Second
 
-// herd plays a workload's pods and the rule's rounds, one each poll, with a cache that shows a patch a second later.
+// herd plays a workload's pods and the rule's rounds, one each poll, with a cache that shows a
+// patch a second later.
 type herd struct {
 	in    RemovalInput
 	state RemovalState
@@ -24,11 +25,15 @@ type herd struct {
 
 func newHerd(n int, want int32) *herd {
 	h := &herd{}
-	h.in = RemovalInput{Now: epochOfTest, Poll: removalPoll, Replicas: int32(n), Want: int32(n), Ceiling: 1000, Complete: true}
+	h.in = RemovalInput{
+		Now: epochOfTest, Poll: removalPoll, Replicas: int32(n), Want: int32(n), Ceiling: 1000, Complete: true,
+	}
 	for i := range n {
 		h.in.Pods = append(h.in.Pods, Pod{
-			UID: fmt.Sprintf("pod-%02d", i), Owned: true, Assigned: true, Phase: PhaseRunning, Ready: true, WasReady: true, Ordinal: int32(i),
-			ReadySince: epochOfTest.Add(-time.Hour), Created: epochOfTest.Add(-time.Hour), BusySince: epochOfTest.Add(-time.Minute),
+			UID: fmt.Sprintf("pod-%02d", i), Owned: true, Assigned: true, Phase: PhaseRunning, Ready: true,
+			WasReady: true, Ordinal: int32(i),
+			ReadySince: epochOfTest.Add(-time.Hour), Created: epochOfTest.Add(-time.Hour),
+			BusySince: epochOfTest.Add(-time.Minute),
 		})
 	}
 	h.round() // it has watched for a while
@@ -48,7 +53,8 @@ func (h *herd) busy(who ...int) {
 	}
 }
 
-// round is one poll and the decision after it; the patches and the removal follow before the next one.
+// round is one poll and the decision after it; the patches and the removal follow before the next
+// one.
 func (h *herd) round() Removal {
 	h.in.Now = h.in.Now.Add(removalPoll)
 	h.in.Answer = h.in.Now
@@ -103,7 +109,10 @@ func kubernetesOrder(pods []Pod, rng *rand.Rand) []Pod {
 	}
 	rng.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 	slices.SortStableFunc(live, func(a, b Pod) int {
-		return cmp.Or(falseFirst(a.Assigned, b.Assigned), cmp.Compare(a.Phase, b.Phase), falseFirst(a.Ready, b.Ready), cmp.Compare(a.Cost, b.Cost))
+		return cmp.Or(
+			falseFirst(a.Assigned, b.Assigned), cmp.Compare(a.Phase, b.Phase), falseFirst(a.Ready, b.Ready),
+			cmp.Compare(a.Cost, b.Cost),
+		)
 	})
 	return live
 }
@@ -123,8 +132,12 @@ func TestRemove(t *testing.T) {
 		play func(h *herd) Removal
 		out  outcome
 	}{
-		"idle pods go at once and without a mark": {10, 3, func(h *herd) Removal { return h.round() }, outcome{3, 0, ""}},
-		"all idle: to zero without a mark":        {10, 0, func(h *herd) Removal { return h.round() }, outcome{0, 0, ""}},
+		"idle pods go at once and without a mark": {
+			10, 3, func(h *herd) Removal { return h.round() }, outcome{3, 0, ""},
+		},
+		"all idle: to zero without a mark": {
+			10, 0, func(h *herd) Removal { return h.round() }, outcome{0, 0, ""},
+		},
 		"where some work, idle ones are marked first": {
 			10, 4, func(h *herd) Removal { h.busy(0, 1); return h.round() },
 			outcome{10, 6, RemovalBusy},
@@ -252,7 +265,9 @@ func TestRemove(t *testing.T) {
 			h.busy(4)
 			return h.round()
 		}, outcome{10, 0, RemovalBusy}},
-		"and shrinks while none does": {10, 2, func(h *herd) Removal { h.in.Kind = KindTargetDeployment; return h.round() }, outcome{2, 0, ""}},
+		"and shrinks while none does": {
+			10, 2, func(h *herd) Removal { h.in.Kind = KindTargetDeployment; return h.round() }, outcome{2, 0, ""},
+		},
 		"a target Deployment obeys bounds": {10, 2, func(h *herd) Removal {
 			h.in.Kind, h.in.Ceiling = KindTargetDeployment, 4
 			h.busy(0, 1, 2)
@@ -264,7 +279,9 @@ func TestRemove(t *testing.T) {
 			h.round()
 			return h.round()
 		}, outcome{2, 0, ""}},
-		"no more marks than a round may write": {100, 10, func(h *herd) Removal { h.busy(0); return h.round() }, outcome{100, marksARound, RemovalBusy}},
+		"no more marks than a round may write": {
+			100, 10, func(h *herd) Removal { h.busy(0); return h.round() }, outcome{100, marksARound, RemovalBusy},
+		},
 		"marks are left alone for a while where all pods are needed again": {10, 4, func(h *herd) Removal {
 			h.busy(0, 1)
 			h.round()
@@ -303,7 +320,8 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestBoundsDoNotWaitForPatches: where no pod can be patched, a bound is obeyed all the same; a removal that isn't forced is not.
+// TestBoundsDoNotWaitForPatches: where no pod can be patched, a bound is obeyed all the same; a
+// removal that isn't forced is not.
 func TestBoundsDoNotWaitForPatches(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ ceiling, want int32 }{"forced": {5, 5}, "not forced": {1000, 20}} {
@@ -323,7 +341,8 @@ func TestBoundsDoNotWaitForPatches(t *testing.T) {
 	}
 }
 
-// TestLostPatchesAreWrittenAgain: a patch that failed is written again after a while, and not in each round.
+// TestLostPatchesAreWrittenAgain: a patch that failed is written again after a while, and not in
+// each round.
 func TestLostPatchesAreWrittenAgain(t *testing.T) {
 	t.Parallel()
 	h := newHerd(4, 2)
@@ -341,7 +360,8 @@ func TestLostPatchesAreWrittenAgain(t *testing.T) {
 	}
 }
 
-// TestScaleDownWhileJobsFlow: 20 pods that were busy, then short jobs at the load of 2.4 pods, at random among the idle ones.
+// TestScaleDownWhileJobsFlow: 20 pods that were busy, then short jobs at the load of 2.4 pods, at
+// random among the idle ones.
 func TestScaleDownWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []WorkloadKind{KindOwned, KindTargetDeployment} {
@@ -360,9 +380,15 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 		}
 		switch {
 		case kind == KindOwned && (took == 0 || took > 90*time.Second || h.patches > 2*16 || blocked):
-			t.Errorf("own Deployment: 4 replicas after %v with %d patches, blocked %v; want within 90 s, at most two patches for each removed pod", took, h.patches, blocked)
+			t.Errorf(
+				"own Deployment: 4 replicas after %v with %d patches, blocked %v; want within 90 s, at most two patches for each removed pod",
+				took, h.patches, blocked,
+			)
 		case kind == KindTargetDeployment && (took != 0 || h.patches != 0 || !blocked):
-			t.Errorf("target Deployment: took %v, %d patches, blocked %v; want it to stay, without patches, and to say so", took, h.patches, blocked)
+			t.Errorf(
+				"target Deployment: took %v, %d patches, blocked %v; want it to stay, without patches, and to say so",
+				took, h.patches, blocked,
+			)
 		}
 	}
 }

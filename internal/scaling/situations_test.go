@@ -23,7 +23,8 @@ func TestJobsThatNeverEndWellAreReported(t *testing.T) {
 	}
 }
 
-// TestPatience has jobs that a poll doesn't see: each time the pool has gone to zero, the next one comes at once.
+// TestPatience has jobs that a poll doesn't see: each time the pool has gone to zero, the next one
+// comes at once.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 10}, 1)
@@ -67,11 +68,15 @@ func TestForeignWorkersServeButAreNotKept(t *testing.T) {
 		q.ticks(2)
 	}
 	if ours.last.Terms.Foreign != 10 || ours.last.Replicas != 1 || alone.last.Replicas <= 1 {
-		t.Errorf("with ten foreign slots %d replicas (foreign %v), alone %d; want 1 (10), and more alone", ours.last.Replicas, ours.last.Terms.Foreign, alone.last.Replicas)
+		t.Errorf(
+			"with ten foreign slots %d replicas (foreign %v), alone %d; want 1 (10), and more alone",
+			ours.last.Replicas, ours.last.Terms.Foreign, alone.last.Replicas,
+		)
 	}
 }
 
-// TestAFunctionWhoseTurnDoesNotCome has two slots busy for minutes with long jobs, others of which wait and come before the short jobs that wait too.
+// TestAFunctionWhoseTurnDoesNotCome has two slots busy for minutes with long jobs, others of which
+// wait and come before the short jobs that wait too.
 func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 	t.Parallel()
 	most := func(longs int64) (n int32) {
@@ -91,7 +96,10 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 	}
 	few, many := most(1), most(6)
 	if few <= 2 || many < few+4 {
-		t.Errorf("with one long job before the short ones %d replicas, with six %d; want more than 2, and four more still: they take the first pods that come", few, many)
+		t.Errorf(
+			"with one long job before the short ones %d replicas, with six %d; want more than 2, and four more still: they take the first pods that come",
+			few, many,
+		)
 	}
 
 	// The same queue of which nothing is known yet asks for one slot that finds out.
@@ -108,8 +116,8 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 	}
 }
 
-// TestPodsComingUpAreNoSignOfAStuckQueue: at each tick some pods have just become ready and hold no job yet, while hundreds of jobs wait. The
-// jobs can be begun all the same.
+// TestPodsComingUpAreNoSignOfAStuckQueue: at each tick some pods have just become ready and hold no
+// job yet, while hundreds of jobs wait. The jobs can be begun all the same.
 func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 100, Tick: 5 * time.Second}, 40)
@@ -198,7 +206,8 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 	}
 }
 
-// TestUnknownJobsDoNotHoldBackKnownOnes: scouts are for the jobs of which nothing is known. More of these never mean fewer pods for those that are known.
+// TestUnknownJobsDoNotHoldBackKnownOnes: scouts are for the jobs of which nothing is known. More of
+// these never mean fewer pods for those that are known.
 func TestUnknownJobsDoNotHoldBackKnownOnes(t *testing.T) {
 	t.Parallel()
 	wanted := func(unknown int64) int32 {
@@ -213,7 +222,10 @@ func TestUnknownJobsDoNotHoldBackKnownOnes(t *testing.T) {
 		return q.tick().Replicas
 	}
 	if none, many := wanted(0), wanted(50); none < 15 || many < none {
-		t.Errorf("%d replicas without jobs of which nothing is known, %d with 50; want 15 at least, and no fewer with them", none, many)
+		t.Errorf(
+			"%d replicas without jobs of which nothing is known, %d with 50; want 15 at least, and no fewer with them",
+			none, many,
+		)
 	}
 }
 

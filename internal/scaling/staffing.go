@@ -2,9 +2,10 @@ package scaling
 
 import "math"
 
-// staffing is the least number of slots at which a job waits longer than target seconds with a probability of at most 1%, for a load of a slots and jobs of s
-// seconds (Erlang C: Poisson arrivals, exponential job times, one queue). It is for pools whose pods start more slowly than the target wait: these can only meet
-// it with slots that are there already.
+// staffing is the least number of slots at which a job waits longer than target seconds with a
+// probability of at most 1%, for a load of a slots and jobs of s seconds (Erlang C: Poisson
+// arrivals, exponential job times, one queue). It is for pools whose pods start more slowly than
+// the target wait: these can only meet it with slots that are there already.
 func staffing(a, s, target float64) float64 {
 	const miss, enough = 0.01, 400
 	if a <= 0 {

@@ -3,8 +3,9 @@ package scaling
 // maxEntries bounds a Window: 16 values of one window are finer than a decision needs.
 const maxEntries = 16
 
-// Window remembers the least value of a sliding time. Its memory is bounded: where there are too many entries, the two oldest become one that lasts as long as
-// the newer and counts as low as the lower, so that it errs to the low side only.
+// Window remembers the least value of a sliding time. Its memory is bounded: where there are too
+// many entries, the two oldest become one that lasts as long as the newer and counts as low as the
+// lower, so that it errs to the low side only.
 type Window struct {
 	// Since is when it was started anew.
 	Since float64
@@ -41,7 +42,8 @@ func (w *Window) push(now, value, length float64) {
 	w.Entries = append(w.Entries, Entry{now, value})
 }
 
-// least is the least value that push has kept; full is whether a whole length has passed since the start.
+// least is the least value that push has kept; full is whether a whole length has passed since the
+// start.
 func (w *Window) least(now, length float64) (value float64, full bool) {
 	if len(w.Entries) == 0 {
 		return 0, false

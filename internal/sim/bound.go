@@ -5,9 +5,11 @@ import (
 	"math"
 )
 
-// bound is what no law can do better, even one that knows every job before it comes: all jobs must be worked on, and to begin each within the target some number of
-// slots is needed at once, each of whose pods has to start once. The number is the least with which slots that are always there begin all jobs in time, first
-// come first served. It is a bound on worker-hours for laws that begin every job in time.
+// bound is what no law can do better, even one that knows every job before it comes: all jobs must
+// be worked on, and to begin each within the target some number of slots is needed at once, each of
+// whose pods has to start once. The number is the least with which slots that are always there
+// begin all jobs in time, first come first served. It is a bound on worker-hours for laws that
+// begin every job in time.
 type bound struct{}
 
 func (*bound) Name() string              { return Bound }
@@ -32,7 +34,10 @@ func (*bound) run(w *Workload, set Setting) *Result {
 		}
 	}
 	pods := math.Ceil(float64(hi) / float64(w.Concurrency))
-	return &Result{Jobs: len(w.Jobs), Late: []int{0}, Peak: int(pods), WorkerHours: (work/float64(w.Concurrency) + pods*0.8*set.Boot) / 3600}
+	return &Result{
+		Jobs: len(w.Jobs), Late: []int{0}, Peak: int(pods),
+		WorkerHours: (work/float64(w.Concurrency) + pods*0.8*set.Boot) / 3600,
+	}
 }
 
 type ends []float64
@@ -43,7 +48,8 @@ func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
 func (e *ends) Push(x any)        { *e = append(*e, x.(float64)) }
 func (e *ends) Pop() any          { x := (*e)[len(*e)-1]; *e = (*e)[:len(*e)-1]; return x }
 
-// feasible tells whether so many slots begin every job within the target. Jobs with a delay count from when they are due, in the order of their submission.
+// feasible tells whether so many slots begin every job within the target. Jobs with a delay count
+// from when they are due, in the order of their submission.
 func (w *Workload) feasible(slots int, target float64) bool {
 	e := make(ends, slots)
 	for i := range w.Jobs {

@@ -17,12 +17,14 @@ type Workload struct {
 	Functions []string
 	Servers   int
 	Jobs      []Job // in the order of their submission
-	// Horizon is the time up to which worker-hours are counted at least; the run ends when all jobs have.
+	// Horizon is the time up to which worker-hours are counted at least; the run ends when all jobs
+	// have.
 	Horizon     float64
 	Concurrency int
 	// MeanSeconds is the mean length of a job, what a well-informed user would give as the hint.
 	MeanSeconds float64
-	// Mark is when the interesting thing happens (0: the start); the time to the peak counts from there.
+	// Mark is when the interesting thing happens (0: the start); the time to the peak counts from
+	// there.
 	Mark float64
 	// Silences are times in which a job server doesn't answer the operator; workers still reach it.
 	Silences []Silence
@@ -32,13 +34,16 @@ type Workload struct {
 	Foreign []ForeignSlots
 	// LostPolls is the part of the operator's polls that each job server leaves without an answer.
 	LostPolls float64
-	// TelemetryEvery is how many seconds apart telemetry is at least; 0 means that each poll has it.
+	// TelemetryEvery is how many seconds apart telemetry is at least; 0 means that each poll has
+	// it.
 	TelemetryEvery float64
 	// BootSpread is by which part of its mean a pod's start may be shorter or longer; 0 means 0.2.
 	BootSpread float64
-	// Saturation is how many jobs the backend serves at once; beyond that each takes longer in proportion. 0 means no limit.
+	// Saturation is how many jobs the backend serves at once; beyond that each takes longer in
+	// proportion. 0 means no limit.
 	Saturation int
-	// Nodes is how many pods find a node; 0 means all. BadNodes is the part of the nodes that can't pull the image.
+	// Nodes is how many pods find a node; 0 means all. BadNodes is the part of the nodes that can't
+	// pull the image.
 	Nodes    int
 	BadNodes float64
 	// DeadNodes are nodes that die.
@@ -61,7 +66,9 @@ type ForeignSlots struct {
 
 // Config is the cluster around a workload. The zero value of a field means its default.
 type Config struct {
-	Boot         float64 // mean seconds from a pod's creation to its first job; default 10; each start varies, one in fifty takes twice as long
+	// mean seconds from a pod's creation to its first job; default 10; each start varies, one in
+	// fifty takes twice as long
+	Boot         float64
 	Poll         float64 // default 5, and 1 at zero replicas
 	APILatency   float64 // seconds from a decision to its pods; default 0.5
 	TelemetryLag float64 // age of telemetry at a poll; default 0.5

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestExampleOfTheDocs plays the example of docs/how-scaling-works.md and holds the page to its numbers.
+// TestExampleOfTheDocs plays the example of docs/how-scaling-works.md and holds the page to its
+// numbers.
 func TestExampleOfTheDocs(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../docs/how-scaling-works.md")
@@ -38,7 +39,9 @@ func TestExampleOfTheDocs(t *testing.T) {
 				t.Errorf("the page lacks the row %s", row)
 			}
 		case 55:
-			if want := fmt.Sprintf("wants %d replicas, and has %d", o.decision.Replicas, p.Replicas); !strings.Contains(prose, want) {
+			if want := fmt.Sprintf(
+				"wants %d replicas, and has %d", o.decision.Replicas, p.Replicas,
+			); !strings.Contains(prose, want) {
 				t.Errorf("the page lacks %q", want)
 			}
 		case 65:
@@ -48,11 +51,14 @@ func TestExampleOfTheDocs(t *testing.T) {
 		}
 	}})
 	took := int(r.WorkerHours*3600) / 10 * 10
-	five, one := s.Run(w, KEDATuned(5), Config{Seed: 3, Targets: []float64{30}}), s.Run(w, KEDATuned(1), Config{Seed: 3, Targets: []float64{30}})
+	five, one := s.Run(
+		w, KEDATuned(5), Config{Seed: 3, Targets: []float64{30}},
+	), s.Run(w, KEDATuned(1), Config{Seed: 3, Targets: []float64{30}})
 	for _, want := range []string{
 		fmt.Sprintf("waited %.0f s", r.Quantile(0.99)), fmt.Sprintf("%d,%03d pod-seconds", took/1000, took%1000),
 		fmt.Sprintf("starts %.0f%% of these jobs late on %d pods", five.MissPercent(0), five.Peak),
-		fmt.Sprintf("orders %d pods", one.Peak), fmt.Sprintf("uses %.1f times", one.WorkerHours/r.WorkerHours), fmt.Sprintf("starts %.0f%% late", one.MissPercent(0)),
+		fmt.Sprintf("orders %d pods", one.Peak), fmt.Sprintf("uses %.1f times", one.WorkerHours/r.WorkerHours),
+		fmt.Sprintf("starts %.0f%% late", one.MissPercent(0)),
 	} {
 		if !strings.Contains(prose, want) {
 			t.Errorf("the page lacks %q", want)

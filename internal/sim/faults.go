@@ -16,7 +16,8 @@ type DeadNode struct {
 	At, Share float64
 }
 
-// place gives a new pod a node, if there is one, and maybe one that can't pull its image. It reports whether the pod will start.
+// place gives a new pod a node, if there is one, and maybe one that can't pull its image. It
+// reports whether the pod will start.
 func (s *Simulator) place(i int32) bool {
 	p := &s.pods[i]
 	if s.w.Nodes > 0 && s.placed >= s.w.Nodes {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestPodsWithoutANode: ten pods find a node. What was ordered beyond before that was known is given up after a quarter of an hour, but for the allowance.
+// TestPodsWithoutANode: ten pods find a node. What was ordered beyond before that was known is
+// given up after a quarter of an hour, but for the allowance.
 func TestPodsWithoutANode(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, Nodes: 10, Horizon: 2400}
@@ -22,7 +23,10 @@ func TestPodsWithoutANode(t *testing.T) {
 		}
 	}})
 	if working != 10 || most > 15 || r.Interrupted > 0 || s.left > 0 {
-		t.Errorf("at most %d pods worked and %d were ordered, %d jobs interrupted, %d left; want 10, 15 at most, 0 and 0", working, most, r.Interrupted, s.left)
+		t.Errorf(
+			"at most %d pods worked and %d were ordered, %d jobs interrupted, %d left; want 10, 15 at most, 0 and 0",
+			working, most, r.Interrupted, s.left,
+		)
 	}
 }
 
@@ -54,7 +58,10 @@ func TestADeadNode(t *testing.T) {
 	r := s.Run(w, &always{n: 4}, Config{Targets: []float64{30}})
 	ends := 100 + nodeEvicted + 10 + 200.
 	if s.left > 0 || r.Created != 8 || r.Interrupted > 0 || s.now < ends-100 {
-		t.Errorf("%d jobs left, %d pods made, %d jobs interrupted, over at %.0f s; want 0, 8, 0, after %.0f s", s.left, r.Created, r.Interrupted, s.now, ends-100)
+		t.Errorf(
+			"%d jobs left, %d pods made, %d jobs interrupted, over at %.0f s; want 0, 8, 0, after %.0f s", s.left,
+			r.Created, r.Interrupted, s.now, ends-100,
+		)
 	}
 }
 

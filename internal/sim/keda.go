@@ -5,9 +5,10 @@ import (
 	"math"
 )
 
-// KEDA is KEDA's queue length metric on a HorizontalPodAutoscaler, after the documentation of both: KEDA takes the pool from zero to one replica and back, the HPA
-// does the rest with an AverageValue target. The metric counts running jobs too (KEDA's scalers for queues with acknowledgement do so by default; without it pods
-// would be taken away while they work).
+// KEDA is KEDA's queue length metric on a HorizontalPodAutoscaler, after the documentation of both:
+// KEDA takes the pool from zero to one replica and back, the HPA does the rest with an AverageValue
+// target. The metric counts running jobs too (KEDA's scalers for queues with acknowledgement do so
+// by default; without it pods would be taken away while they work).
 type KEDA struct {
 	Label         string
 	Target        float64 // jobs for each replica
@@ -28,14 +29,22 @@ type recommendation struct {
 	n  int32
 }
 
-// KEDADefault has KEDA's and the HPA's defaults, and the target of 5 jobs a replica that KEDA's scalers for queues take if none is given.
+// KEDADefault has KEDA's and the HPA's defaults, and the target of 5 jobs a replica that KEDA's
+// scalers for queues take if none is given.
 func KEDADefault() *KEDA {
-	return &KEDA{Label: "KEDA default", Target: 5, Poll: 30, Sync: 15, Cooldown: 300, Stabilization: 300, UpPods: 4, UpPercent: 100, UpPeriod: 15}
+	return &KEDA{
+		Label: "KEDA default", Target: 5, Poll: 30, Sync: 15, Cooldown: 300, Stabilization: 300, UpPods: 4,
+		UpPercent: 100, UpPeriod: 15,
+	}
 }
 
-// KEDATuned polls as often as we do, waits a minute rather than five before it goes down or to zero, and may grow tenfold at once.
+// KEDATuned polls as often as we do, waits a minute rather than five before it goes down or to
+// zero, and may grow tenfold at once.
 func KEDATuned(target float64) *KEDA {
-	return &KEDA{Label: fmt.Sprintf("KEDA T=%g", target), Target: target, Poll: 5, Sync: 5, Cooldown: 60, Stabilization: 60, UpPods: 10, UpPercent: 900, UpPeriod: 15}
+	return &KEDA{
+		Label: fmt.Sprintf("KEDA T=%g", target), Target: target, Poll: 5, Sync: 5, Cooldown: 60, Stabilization: 60,
+		UpPods: 10, UpPercent: 900, UpPeriod: 15,
+	}
 }
 
 // Name implements Law.

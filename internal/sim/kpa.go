@@ -2,9 +2,11 @@ package sim
 
 import "math"
 
-// KPA is Knative's pod autoscaler with its defaults, after its documentation: the mean number of jobs present over a stable window of 60 s and a panic window of 6
-// s, by a target of 70% of a pod's slots; panic when the short window asks for twice the ready pods; at most halved every tick; to zero 30 s after the stable
-// window was empty. Knative counts requests in flight and at the activator, which is what queued and running jobs are here.
+// KPA is Knative's pod autoscaler with its defaults, after its documentation: the mean number of
+// jobs present over a stable window of 60 s and a panic window of 6 s, by a target of 70% of a
+// pod's slots; panic when the short window asks for twice the ready pods; at most halved every
+// tick; to zero 30 s after the stable window was empty. Knative counts requests in flight and at
+// the activator, which is what queued and running jobs are here.
 type KPA struct {
 	ring     [61]float64 // integral of the jobs present, each second
 	filled   int

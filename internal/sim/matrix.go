@@ -12,7 +12,8 @@ import (
 // Setting is one column of the matrix: a boot time and a target wait, in seconds.
 type Setting struct {
 	Boot, Target float64
-	// Counts is whether it goes into the summary: the target is over twice the boot time, so that a law can meet it by starting pods.
+	// Counts is whether it goes into the summary: the target is over twice the boot time, so that a
+	// law can meet it by starting pods.
 	Counts bool
 }
 
@@ -57,7 +58,8 @@ type Matrix struct {
 	Makers   []Maker
 	Settings []Setting
 	Seeds    []uint64
-	// Rivals and Variants say whether other autoscalers and variants of ours (hints wrong, no telemetry) run too.
+	// Rivals and Variants say whether other autoscalers and variants of ours (hints wrong, no
+	// telemetry) run too.
 	Rivals, Variants bool
 	// Workers is how many runs go on at once.
 	Workers int
@@ -94,7 +96,13 @@ func (m *Matrix) Run() []*Cell {
 					if b, ok := l.(*bound); ok {
 						r = b.run(w, j.cell.Setting)
 					} else {
-						r = s.Run(w, l, Config{Boot: j.cell.Setting.Boot, Targets: []float64{j.cell.Setting.Target}, Seed: j.seed, NoTelemetry: isDark(l.Name())})
+						r = s.Run(
+							w, l,
+							Config{
+								Boot: j.cell.Setting.Boot, Targets: []float64{j.cell.Setting.Target}, Seed: j.seed,
+								NoTelemetry: isDark(l.Name()),
+							},
+						)
 					}
 					locks.Lock()
 					j.cell.Results[i].Add(r)
@@ -121,7 +129,9 @@ func isDark(name string) bool {
 func (m *Matrix) laws(c *Cell) []Law {
 	target := time.Duration(c.Setting.Target * float64(time.Second))
 	ours := func(name string, hint float64, down scaling.ScaleDown) Law {
-		p := scaling.Policy{TargetWait: target, JobTimeHint: time.Duration(hint * float64(time.Second)), ScaleDown: down}
+		p := scaling.Policy{
+			TargetWait: target, JobTimeHint: time.Duration(hint * float64(time.Second)), ScaleDown: down,
+		}
 		return &Ours{Label: name, Policy: p}
 	}
 	laws := []Law{ours(OurName, 0, "")}
@@ -153,7 +163,8 @@ func (c *Cell) Tuned() (string, *Result) {
 	return name, best
 }
 
-// Summary is the end of the report. Ratios are means over the cells where the rival meets its own condition.
+// Summary is the end of the report. Ratios are means over the cells where the rival meets its own
+// condition.
 type Summary struct {
 	WorstMissPercent, HoursRatio, ReversalsRatio    float64
 	Interrupted, PartialDowns                       int
@@ -162,7 +173,8 @@ type Summary struct {
 	WorstMissCell, WorstHoursCell, NoTelemetryCell  string
 	HintWorst                                       float64
 	HintCell                                        string
-	// PatchesPerRemoved is how many deletion costs were written for each pod removed, Created how many pods were made for each that KEDA made.
+	// PatchesPerRemoved is how many deletion costs were written for each pod removed, Created how
+	// many pods were made for each that KEDA made.
 	PatchesPerRemoved, CreatedRatio float64
 	// ScaleDownP99 is how long, in seconds, 99 in 100 scale-downs took at most.
 	ScaleDownP99 float64
@@ -192,7 +204,8 @@ func Summarize(cells []*Cell) Summary {
 				s.HintWorst, s.HintCell = h.MissPercent(0), c.Name()+", "+n
 			}
 		}
-		// Without telemetry the promise is for jobs that a poll can see and that don't last for minutes.
+		// Without telemetry the promise is for jobs that a poll can see and that don't last for
+		// minutes.
 		if c.Mean > 2.5 && c.Mean < 120 {
 			for _, n := range []string{NoTelemetry, NoTelThrice, NoTelThird} {
 				if d := c.Result(n); d != nil && d.MissPercent(0) > s.NoTelemetryWorst {

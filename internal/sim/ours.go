@@ -53,13 +53,16 @@ func (o *Ours) start(s *Simulator) {
 	for i, f := range s.w.Functions {
 		o.sample.Functions[i].Name = f
 	}
-	o.answers, o.answered, o.silent, o.told = make([]bool, s.w.Servers), make([]float64, s.w.Servers), make([]bool, s.w.Servers), -1e9
+	o.answers, o.answered, o.silent, o.told = make([]bool, s.w.Servers), make(
+		[]float64, s.w.Servers,
+	), make([]bool, s.w.Servers), -1e9
 	o.total, o.running = make([]int, len(s.total)), make([]int, len(s.total))
 	o.plans, o.index, o.wantLess = scaling.PlanState{}, map[string]int32{}, -1
 	o.waits = waits{}
 }
 
-// restart is what happens when the operator starts anew: it knows what it wrote to the status, and every pod.
+// restart is what happens when the operator starts anew: it knows what it wrote to the status, and
+// every pod.
 func (o *Ours) restart(s *Simulator) {
 	o.state = scaling.NewState(o.state.Learnt(), at(s.now))
 	o.plans = scaling.PlanState{}
@@ -91,7 +94,8 @@ func (o *Ours) step(s *Simulator) float64 {
 	return s.now + s.c.Poll
 }
 
-// ask begins a poll: which job servers will answer it? It tells whether one of them brings telemetry.
+// ask begins a poll: which job servers will answer it? It tells whether one of them brings
+// telemetry.
 func (o *Ours) ask(s *Simulator) bool {
 	some := false
 	for k := range s.w.Servers {
@@ -108,7 +112,8 @@ func (o *Ours) ask(s *Simulator) bool {
 	return true
 }
 
-// look makes the sample: what the job servers answer now, or what they answered last, and what telemetry told a moment ago.
+// look makes the sample: what the job servers answer now, or what they answered last, and what
+// telemetry told a moment ago.
 func (o *Ours) look(s *Simulator) {
 	in := &o.sample
 	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer, in.Answering, in.Silent = s.spec, false, false, 0, 0, 0
@@ -168,7 +173,8 @@ func (o *Ours) look(s *Simulator) {
 	}
 }
 
-// plan has the operator's own rules say which pods go and how many are ordered, and does what they say.
+// plan has the operator's own rules say which pods go and how many are ordered, and does what they
+// say.
 func (o *Ours) plan(s *Simulator) {
 	in := &o.sample
 	f := &o.facts

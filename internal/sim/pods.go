@@ -46,8 +46,8 @@ func (s *Simulator) reconcile() {
 	}
 }
 
-// goesBefore is Kubernetes' order of deletion: pods without a node, pending ones, those that aren't ready, those with the lower deletion cost; then, of those
-// ready for about as long, any.
+// goesBefore is Kubernetes' order of deletion: pods without a node, pending ones, those that aren't
+// ready, those with the lower deletion cost; then, of those ready for about as long, any.
 func (s *Simulator) goesBefore(i, k int32) bool {
 	a, b := &s.pods[i], &s.pods[k]
 	if x, y := a.class(), b.class(); x != y {
@@ -82,7 +82,8 @@ func (p *pod) class() int {
 	return 3
 }
 
-// patch sets a pod's deletion cost. The operator's cache shows it a second later, and it decides again then.
+// patch sets a pod's deletion cost. The operator's cache shows it a second later, and it decides
+// again then.
 func (s *Simulator) patch(i, cost int32) {
 	p := &s.pods[i]
 	s.result.Patches++
@@ -93,7 +94,9 @@ func (s *Simulator) patch(i, cost int32) {
 func (s *Simulator) create() {
 	p := int32(len(s.pods))
 	first := int32(len(s.slotPod))
-	s.pods = append(s.pods, pod{created: s.now, registered: -1, changed: s.now, costAt: -1e9, slot: first, tie: s.rng.Uint32()})
+	s.pods = append(
+		s.pods, pod{created: s.now, registered: -1, changed: s.now, costAt: -1e9, slot: first, tie: s.rng.Uint32()},
+	)
 	s.result.Created++
 	for range s.w.Concurrency {
 		s.addSlot(p)

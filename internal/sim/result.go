@@ -9,13 +9,16 @@ type Result struct {
 	Late []int
 	// waits are those of all jobs.
 	waits histogram
-	// ScaleDowns are how long each lowering of replicas took, from the first decision that asked for fewer to the last step.
+	// ScaleDowns are how long each lowering of replicas took, from the first decision that asked
+	// for fewer to the last step.
 	ScaleDowns histogram
-	// Created, Removed and Patches count pods made, pods removed by lower replicas, and deletion costs written.
+	// Created, Removed and Patches count pods made, pods removed by lower replicas, and deletion
+	// costs written.
 	Created, Removed, Patches int
 	// WorkerHours is the time that pods existed, from creation to their end.
 	WorkerHours float64
-	// Actions is how often the replicas were changed, Reversals how often a change went the other way than the one before.
+	// Actions is how often the replicas were changed, Reversals how often a change went the other
+	// way than the one before.
 	Actions, Reversals int
 	// Interrupted is how many jobs were cut off because a stopping pod's time to drain was over.
 	Interrupted int
@@ -23,7 +26,8 @@ type Result struct {
 	Drained int
 	// PartialDowns is how many times replicas were lowered while a job server didn't answer.
 	PartialDowns int
-	// Peak is the largest number of working pods, TimeToPeak the seconds from the first replica ordered after the run's mark until 90% of it worked.
+	// Peak is the largest number of working pods, TimeToPeak the seconds from the first replica
+	// ordered after the run's mark until 90% of it worked.
 	Peak       int
 	TimeToPeak float64
 }

@@ -8,13 +8,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Law decides the replicas of a run. It keeps state of one run at a time; Simulator.Run starts it anew.
+// Law decides the replicas of a run. It keeps state of one run at a time; Simulator.Run starts it
+// anew.
 type Law interface {
 	// Name is how the law is called in reports.
 	Name() string
 	// start begins a run.
 	start(s *Simulator)
-	// step decides at the present time of the run, by s.setReplicas or not at all, and returns when it wants to be asked next.
+	// step decides at the present time of the run, by s.setReplicas or not at all, and returns when
+	// it wants to be asked next.
 	step(s *Simulator) (next float64)
 }
 
@@ -42,7 +44,8 @@ type pod struct {
 	costAt              float64 // since when
 }
 
-// Simulator runs workloads. It keeps its memory from run to run; it is not safe for use by several goroutines at once.
+// Simulator runs workloads. It keeps its memory from run to run; it is not safe for use by several
+// goroutines at once.
 type Simulator struct {
 	w      *Workload
 	c      Config
@@ -149,7 +152,8 @@ func (s *Simulator) reset(w *Workload, law Law, c Config) {
 		pods: s.pods[:0], alive: s.alive[:0], dying: s.dying[:0], peaks: s.peaks[:0],
 		slotPod: s.slotPod[:0], slotJob: s.slotJob[:0], slotStart: s.slotStart[:0], slotEnd: s.slotEnd[:0],
 		idlePos: s.idlePos[:0], idle: s.idle[:0], foreign: s.foreign[:0],
-		next: resize(s.next, len(w.Jobs)), head: resize(s.head, priorities*k), tail: resize(s.tail, priorities*k), total: resize(s.total, k), running: resize(s.running, k), begun: resize(s.begun, len(w.Jobs)),
+		next: resize(s.next, len(w.Jobs)), head: resize(s.head, priorities*k), tail: resize(s.tail, priorities*k),
+		total: resize(s.total, k), running: resize(s.running, k), begun: resize(s.begun, len(w.Jobs)),
 		left: len(w.Jobs),
 	}
 	clear(s.begun)
@@ -219,7 +223,8 @@ func (s *Simulator) runnable(i int32) {
 	s.queued++
 }
 
-// grab gives a slot its next job, if there is one: servers in turn, functions in their order, and of each the highest priority first.
+// grab gives a slot its next job, if there is one: servers in turn, functions in their order, and
+// of each the highest priority first.
 func (s *Simulator) grab(slot int32) bool {
 	if s.queued == 0 {
 		return false
@@ -274,7 +279,8 @@ func (s *Simulator) begin(slot, i int32) {
 	}
 }
 
-// finish takes the job off a slot. ended: it ended, well or not; else it goes back to its job server.
+// finish takes the job off a slot. ended: it ended, well or not; else it goes back to its job
+// server.
 func (s *Simulator) finish(slot int32, ended bool) {
 	i := s.slotJob[slot]
 	j := &s.w.Jobs[i]

@@ -36,7 +36,8 @@ func ours(target time.Duration) *Ours {
 	return &Ours{Label: OurName, Policy: scaling.Policy{TargetWait: target}}
 }
 
-// TestErlangC compares the waits of a pool that never changes with the textbook's, for Poisson arrivals and exponential job times.
+// TestErlangC compares the waits of a pool that never changes with the textbook's, for Poisson
+// arrivals and exponential job times.
 func TestErlangC(t *testing.T) {
 	t.Parallel()
 	const slots, load, seconds, late = 5, 4., 2., 3.
@@ -78,14 +79,19 @@ func TestEveryJobIsBegunAndEnds(t *testing.T) {
 				begun += int(n)
 			}
 			if begun != len(w.Jobs) || s.left != 0 || s.queued != 0 || s.runs != 0 {
-				t.Errorf("%s under %s: of %d jobs %d began, %d have not ended, %d wait, %d run", m.Name, l.Name(), len(w.Jobs), begun, s.left, s.queued, s.runs)
+				t.Errorf(
+					"%s under %s: of %d jobs %d began, %d have not ended, %d wait, %d run", m.Name, l.Name(),
+					len(w.Jobs), begun, s.left, s.queued, s.runs,
+				)
 			}
 			work := 0.
 			for i := range w.Jobs {
 				work += float64(w.Jobs[i].Seconds)
 			}
 			if len(w.Foreign) == 0 && r.WorkerHours < work/3600/float64(w.Concurrency) {
-				t.Errorf("%s under %s: %.2f worker-hours for %.2f hours of work", m.Name, l.Name(), r.WorkerHours, work/3600)
+				t.Errorf(
+					"%s under %s: %.2f worker-hours for %.2f hours of work", m.Name, l.Name(), r.WorkerHours, work/3600,
+				)
 			}
 			if diff := cmp.Diff(r, s.Run(w, l, c), cmp.AllowUnexported(Result{}), cmpopts.EquateNaNs()); diff != "" {
 				t.Errorf("%s under %s differs the second time (-first +second):\n%s", m.Name, l.Name(), diff)
@@ -104,23 +110,33 @@ func TestDrain(t *testing.T) {
 	var s Simulator
 	r := s.Run(w, stop, Config{Drain: 200, Targets: []float64{30}})
 	if r.Drained != 1 || r.Interrupted != 0 || r.MissPercent(0) != 0 {
-		t.Errorf("time enough to drain: %d pods drained, %d jobs interrupted, %.0f%% late; want 1, 0, 0%%", r.Drained, r.Interrupted, r.MissPercent(0))
+		t.Errorf(
+			"time enough to drain: %d pods drained, %d jobs interrupted, %.0f%% late; want 1, 0, 0%%", r.Drained,
+			r.Interrupted, r.MissPercent(0),
+		)
 	}
 	r = s.Run(w, stop, Config{Drain: 10, Targets: []float64{30}})
 	if r.Drained != 1 || r.Interrupted != 2 {
-		t.Errorf("too little time to drain: %d pods drained, %d jobs interrupted; want 1 and 2", r.Drained, r.Interrupted)
+		t.Errorf(
+			"too little time to drain: %d pods drained, %d jobs interrupted; want 1 and 2", r.Drained, r.Interrupted,
+		)
 	}
 }
 
-// TestPriorities has one slot and three jobs that wait for it, the last of which has the highest priority.
+// TestPriorities has one slot and three jobs that wait for it, the last of which has the highest
+// priority.
 func TestPriorities(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, Horizon: 100, Jobs: []Job{
-		{At: 20, Seconds: 10, Priority: 2}, {At: 21, Seconds: 10, Priority: 2}, {At: 22, Seconds: 10, Priority: 1}, {At: 23, Seconds: 10},
+		{At: 20, Seconds: 10, Priority: 2}, {At: 21, Seconds: 10, Priority: 2}, {At: 22, Seconds: 10, Priority: 1},
+		{At: 23, Seconds: 10},
 	}}
 	var s Simulator
-	// In this order they wait for 0, 29, 18 and 7 s; in that of their submission it were 0, 9, 18 and 27 s.
-	if r := s.Run(w, &always{n: 1}, Config{Boot: 5, Targets: []float64{28, 17, 8, 6}}); cmp.Diff([]int{1, 2, 2, 3}, r.Late) != "" {
+	// In this order they wait for 0, 29, 18 and 7 s; in that of their submission it were 0, 9, 18
+	// and 27 s.
+	if r := s.Run(
+		w, &always{n: 1}, Config{Boot: 5, Targets: []float64{28, 17, 8, 6}},
+	); cmp.Diff([]int{1, 2, 2, 3}, r.Late) != "" {
 		t.Errorf("jobs that wait for over 28, 17, 8 and 6 s: %v, want 1, 2, 2 and 3", r.Late)
 	}
 }
@@ -144,7 +160,8 @@ func (o *watched) watch(s *Simulator) {
 	}
 }
 
-// TestPollFaults: answers that are lost now and then are hardly noticed, a job server that is silent for longer is, after three polls.
+// TestPollFaults: answers that are lost now and then are hardly noticed, a job server that is
+// silent for longer is, after three polls.
 func TestPollFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -154,25 +171,37 @@ func TestPollFaults(t *testing.T) {
 		unanswered      bool
 		aged            bool
 	}{
-		"no faults":           {partial: func(x float64) bool { return x == 0 }},
-		"a quarter lost":      {lost: 0.25, partial: func(x float64) bool { return x > 0 && x < 0.1 }},
-		"nearly all lost":     {lost: 0.95, partial: func(x float64) bool { return x > 0.9 }, unanswered: true},
-		"one silent for long": {silences: []Silence{{0, 1000, 2000}}, partial: func(x float64) bool { return x > 0.2 && x < 0.3 }},
-		"late telemetry":      {telemetry: 20, partial: func(x float64) bool { return x == 0 }, aged: true},
+		"no faults":       {partial: func(x float64) bool { return x == 0 }},
+		"a quarter lost":  {lost: 0.25, partial: func(x float64) bool { return x > 0 && x < 0.1 }},
+		"nearly all lost": {lost: 0.95, partial: func(x float64) bool { return x > 0.9 }, unanswered: true},
+		"one silent for long": {
+			silences: []Silence{{0, 1000, 2000}}, partial: func(x float64) bool { return x > 0.2 && x < 0.3 },
+		},
+		"late telemetry": {telemetry: 20, partial: func(x float64) bool { return x == 0 }, aged: true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &Workload{Functions: []string{"f"}, Servers: 2, Concurrency: 1, Horizon: 4000, LostPolls: tc.lost, Silences: tc.silences, TelemetryEvery: tc.telemetry}
-			w.poisson(rand.New(rand.NewPCG(5, 5)), 0, 4000, 3, func(t float64) float64 { return 1.5 + 1.5*math.Sin(t/300) }, exponential(3), 0)
+			w := &Workload{
+				Functions: []string{"f"}, Servers: 2, Concurrency: 1, Horizon: 4000, LostPolls: tc.lost,
+				Silences: tc.silences, TelemetryEvery: tc.telemetry,
+			}
+			w.poisson(
+				rand.New(rand.NewPCG(5, 5)), 0, 4000, 3, func(t float64) float64 { return 1.5 + 1.5*math.Sin(t/300) },
+				exponential(3), 0,
+			)
 			for i := range w.Jobs {
 				w.Jobs[i].Server = uint8(i % 2)
 			}
 			o := &watched{Ours: Ours{Policy: scaling.Policy{TargetWait: 30 * time.Second}}}
 			var s Simulator
 			r := s.Run(w, &o.Ours, Config{Targets: []float64{30}, Trace: func(Point) { o.watch(&s) }})
-			if share := float64(o.partial) / float64(o.polls); !tc.partial(share) || (o.unanswered > 0) != tc.unanswered || (o.aged > 0) != tc.aged {
-				t.Errorf("%.3f of %d polls partial, %d unanswered, %d with old telemetry", share, o.polls, o.unanswered, o.aged)
+			if share := float64(o.partial) / float64(o.polls); !tc.partial(share) ||
+				(o.unanswered > 0) != tc.unanswered || (o.aged > 0) != tc.aged {
+				t.Errorf(
+					"%.3f of %d polls partial, %d unanswered, %d with old telemetry", share, o.polls, o.unanswered,
+					o.aged,
+				)
 			}
 			if r.PartialDowns > 0 || r.Interrupted > 0 {
 				t.Errorf("%d scale-downs on partial data, %d jobs interrupted", r.PartialDowns, r.Interrupted)
@@ -215,7 +244,8 @@ func TestWhichPodsADeploymentRemoves(t *testing.T) {
 	}
 }
 
-// TestKEDA gives KEDA as many long jobs as its pods can work on at once, and holds it to the documented steps.
+// TestKEDA gives KEDA as many long jobs as its pods can work on at once, and holds it to the
+// documented steps.
 func TestKEDA(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -284,20 +314,27 @@ func TestBoundIsBelowEveryLawThatIsInTime(t *testing.T) {
 		}
 		low := (&bound{}).run(w, Setting{Boot: 10, Target: 30})
 		for _, l := range []Law{ours(30 * time.Second), KEDATuned(1), KEDATuned(5), &KPA{}} {
-			if r := s.Run(w, l, Config{Boot: 10, Targets: []float64{30}}); r.Late[0] == 0 && r.WorkerHours < low.WorkerHours {
-				t.Errorf("%s: %s needs %.3f worker-hours, less than the bound of %.3f", m.Name, l.Name(), r.WorkerHours, low.WorkerHours)
+			if r := s.Run(
+				w, l, Config{Boot: 10, Targets: []float64{30}},
+			); r.Late[0] == 0 && r.WorkerHours < low.WorkerHours {
+				t.Errorf(
+					"%s: %s needs %.3f worker-hours, less than the bound of %.3f", m.Name, l.Name(), r.WorkerHours,
+					low.WorkerHours,
+				)
 			}
 		}
 	}
 }
 
-// TestTheLawKeepsItsPromise plays the short form of the report's matrix. It is no measurement, only what must not break.
+// TestTheLawKeepsItsPromise plays the short form of the report's matrix. It is no measurement, only
+// what must not break.
 func TestTheLawKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	m := Matrix{Settings: Settings()[:1], Seeds: []uint64{1}, Rivals: true, Variants: true, Workers: 2}
 	for _, k := range Makers() {
 		switch k.Name {
-		case "steady", "spike", "sparse bursts", "20 ms at 2/s", "failure storm", "concurrency 8", "server silent", "operator restart", "delayed jobs",
+		case "steady", "spike", "sparse bursts", "20 ms at 2/s", "failure storm", "concurrency 8", "server silent",
+			"operator restart", "delayed jobs",
 			"boot storm, late telemetry", "busy pods drain", "four servers", "lost polls":
 			m.Makers = append(m.Makers, k)
 		}
@@ -308,10 +345,16 @@ func TestTheLawKeepsItsPromise(t *testing.T) {
 		t.Errorf("%d cells, %d with a rival, of %d", s.Cells, s.CellsWithRival, len(m.Makers))
 	}
 	if s.WorstMissPercent > 1 || s.Interrupted > 0 || s.PartialDowns > 0 {
-		t.Errorf("%.2f%% late in %s, %d interrupted, %d scale-downs on partial data", s.WorstMissPercent, s.WorstMissCell, s.Interrupted, s.PartialDowns)
+		t.Errorf(
+			"%.2f%% late in %s, %d interrupted, %d scale-downs on partial data", s.WorstMissPercent, s.WorstMissCell,
+			s.Interrupted, s.PartialDowns,
+		)
 	}
 	if s.HoursRatio > 0.95 || s.WorstHoursRatio > 1.25 || s.ReversalsRatio > 0.7 {
-		t.Errorf("against tuned KEDA: hours %.2f (worst %.2f in %s), reversals %.2f", s.HoursRatio, s.WorstHoursRatio, s.WorstHoursCell, s.ReversalsRatio)
+		t.Errorf(
+			"against tuned KEDA: hours %.2f (worst %.2f in %s), reversals %.2f", s.HoursRatio, s.WorstHoursRatio,
+			s.WorstHoursCell, s.ReversalsRatio,
+		)
 	}
 	if s.NoTelemetryWorst > 2 {
 		t.Errorf("without telemetry %.2f%% late in %s", s.NoTelemetryWorst, s.NoTelemetryCell)
@@ -345,7 +388,9 @@ func BenchmarkRun(b *testing.B) {
 }
 
 func Example() {
-	w := &Workload{Functions: []string{"resize"}, Servers: 1, Concurrency: 1, Jobs: []Job{{At: 10, Seconds: 1}}, Horizon: 120}
+	w := &Workload{
+		Functions: []string{"resize"}, Servers: 1, Concurrency: 1, Jobs: []Job{{At: 10, Seconds: 1}}, Horizon: 120,
+	}
 	var s Simulator
 	r := s.Run(w, &Ours{Policy: scaling.Policy{TargetWait: 30 * time.Second}}, Config{Targets: []float64{30}})
 	fmt.Println(r.Jobs, r.Late[0], r.Peak)

@@ -22,13 +22,15 @@ type waits struct {
 	first, ended, lost int64 // jobs that ended, by telemetry: before this operator, now, while there was none
 }
 
-// statusEvery is how often figures of the status are written if nothing else has changed, in seconds.
+// statusEvery is how often figures of the status are written if nothing else has changed, in
+// seconds.
 const statusEvery = 60
 
 // Estimate is what the operator counted of the run's jobs, if Measure is set.
 func (o *Ours) Estimate() outcome.Started { return o.waits.before.Add(o.waits.now.Started()) }
 
-// Counted is how many jobs ended as telemetry counted them while an operator watched, and how many while none did.
+// Counted is how many jobs ended as telemetry counted them while an operator watched, and how many
+// while none did.
 func (o *Ours) Counted() (ended, lost int64) { return o.waits.ended - o.waits.lost, o.waits.lost }
 
 func (w *waits) restart() {
@@ -59,8 +61,9 @@ func (w *waits) observe(s *Simulator, o *Ours) {
 			}
 			i := f*s.w.Servers + k
 			in.Queues = append(in.Queues, outcome.Queue{
-				Server: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(k + 1)}), 4730), AsOf: at(o.answered[k]),
-				Total: int64(o.total[i]), Running: int64(o.running[i]),
+				Server: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(k + 1)}), 4730),
+				AsOf:   at(o.answered[k]),
+				Total:  int64(o.total[i]), Running: int64(o.running[i]),
 			})
 		}
 		w.in = append(w.in, in)

@@ -14,7 +14,8 @@ type Maker struct {
 	About string
 	// Held is true for the workloads that were kept apart while the law was developed.
 	Held bool
-	// Beyond is true for workloads of which the law can't see what matters: they are reported, but don't count.
+	// Beyond is true for workloads of which the law can't see what matters: they are reported, but
+	// don't count.
 	Beyond bool
 	Make   func(rng *rand.Rand) *Workload
 }
@@ -62,7 +63,9 @@ func around(mean float64) length {
 }
 
 // poisson adds jobs at a rate (jobs a second) that may vary in time; peak is its largest value.
-func (w *Workload) poisson(rng *rand.Rand, from, to, peak float64, rate func(t float64) float64, l length, function uint8) {
+func (w *Workload) poisson(
+	rng *rand.Rand, from, to, peak float64, rate func(t float64) float64, l length, function uint8,
+) {
 	for t := from; ; {
 		t += rng.ExpFloat64() / peak
 		if t >= to {
@@ -95,7 +98,10 @@ func Makers() []Maker {
 		}},
 		{Name: "diurnal", About: "0.2 to 6 jobs/s of 3 s, three periods of 40 min", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 7200}
-			w.poisson(rng, 0, 7200, 6, func(t float64) float64 { return 3.1 - 2.9*math.Cos(2*math.Pi*t/2400) }, lognormal(3), 0)
+			w.poisson(
+				rng, 0, 7200, 6, func(t float64) float64 { return 3.1 - 2.9*math.Cos(2*math.Pi*t/2400) }, lognormal(3),
+				0,
+			)
 			return w
 		}},
 		{Name: "spike", About: "1 job/s of 2 s, twentyfold for 3 min", Make: func(rng *rand.Rand) *Workload {
@@ -163,7 +169,10 @@ func Makers() []Maker {
 		}},
 		{Name: "concurrency 8", About: "10 jobs/s of 4 s, 8 slots a pod", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 3600, Concurrency: 8}
-			w.poisson(rng, 0, 3600, 16, func(t float64) float64 { return 10 + 6*math.Sin(2*math.Pi*t/1800) }, exponential(4), 0)
+			w.poisson(
+				rng, 0, 3600, 16, func(t float64) float64 { return 10 + 6*math.Sin(2*math.Pi*t/1800) }, exponential(4),
+				0,
+			)
 			return w
 		}},
 		{Name: "foreign workers", About: "5 jobs/s of 3 s; 12 slots of others come and go", Make: func(rng *rand.Rand) *Workload {
@@ -182,7 +191,10 @@ func Makers() []Maker {
 		}},
 		{Name: "operator restart", About: "0.5 to 6 jobs/s of 3 s, four restarts", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 4800, Restarts: []float64{600, 1500, 2500, 3300}}
-			w.poisson(rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) }, exponential(3), 0)
+			w.poisson(
+				rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) },
+				exponential(3), 0,
+			)
 			return w
 		}},
 		{Name: "delayed jobs", About: "1 job/s of 2 s; thrice 150 jobs that are due 5 to 6 min later", Make: func(rng *rand.Rand) *Workload {
@@ -237,7 +249,10 @@ func Makers() []Maker {
 		}},
 		{Name: "busy pods drain", About: "4 slots a pod, 90 s jobs, 0.05 to 0.4 jobs/s in periods of 40 min", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 7200, Concurrency: 4}
-			w.poisson(rng, 0, 7200, 0.4, func(t float64) float64 { return 0.225 - 0.175*math.Cos(2*math.Pi*t/2400) }, lognormal(90), 0)
+			w.poisson(
+				rng, 0, 7200, 0.4, func(t float64) float64 { return 0.225 - 0.175*math.Cos(2*math.Pi*t/2400) },
+				lognormal(90), 0,
+			)
 			return w
 		}},
 		{Name: "four servers", About: "4 jobs/s of 3 s and bursts of 200, seven in ten at one of four servers", Make: func(rng *rand.Rand) *Workload {
@@ -253,7 +268,10 @@ func Makers() []Maker {
 		}},
 		{Name: "lost polls", About: "two servers, each leaves one poll in four without an answer; 0.5 to 6 jobs/s of 3 s", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 4800, Servers: 2, LostPolls: 0.25}
-			w.poisson(rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) }, exponential(3), 0)
+			w.poisson(
+				rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) },
+				exponential(3), 0,
+			)
 			for i := range w.Jobs {
 				w.Jobs[i].Server = uint8(rng.IntN(2))
 			}
@@ -322,12 +340,18 @@ func Makers() []Maker {
 		}},
 		{Name: "nodes for ten", Beyond: true, About: "2 to 8 jobs/s of 3 s, nodes for ten pods", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 3600, Nodes: 10}
-			w.poisson(rng, 0, 3600, 8, func(t float64) float64 { return 2.5 - 2.2*math.Cos(2*math.Pi*t/1200) }, exponential(3), 0)
+			w.poisson(
+				rng, 0, 3600, 8, func(t float64) float64 { return 2.5 - 2.2*math.Cos(2*math.Pi*t/1200) },
+				exponential(3), 0,
+			)
 			return w
 		}},
 		{Name: "one bad node in ten", Beyond: true, About: "0.5 to 6 jobs/s of 3 s; one pod in ten can't pull its image", Make: func(rng *rand.Rand) *Workload {
 			w := &Workload{Horizon: 4800, BadNodes: 0.1}
-			w.poisson(rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) }, exponential(3), 0)
+			w.poisson(
+				rng, 0, 4800, 6, func(t float64) float64 { return 3.2 - 2.8*math.Cos(2*math.Pi*t/1600) },
+				exponential(3), 0,
+			)
 			return w
 		}},
 		{Name: "a node dies", Beyond: true, About: "4 jobs/s of 3 s; twice a third of the pods dies silently", Make: func(rng *rand.Rand) *Workload {

@@ -19,7 +19,8 @@ import (
 
 const docUID = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"
 
-// The workers of docs/telemetry.md, run as they stand there: each does a job for a real gearmand, and its id tells of it.
+// The workers of docs/telemetry.md, run as they stand there: each does a job for a real gearmand,
+// and its id tells of it.
 func TestWorkersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/telemetry.md")
@@ -31,7 +32,9 @@ func TestWorkersOfTheDocs(t *testing.T) {
 		check   []string // fails where the language or its library is missing
 		install string
 	}{
-		"php":    {[]string{"php"}, []string{"php", "-r", "exit(extension_loaded('gearman') ? 0 : 1);"}, "php-cli php-gearman"},
+		"php": {
+			[]string{"php"}, []string{"php", "-r", "exit(extension_loaded('gearman') ? 0 : 1);"}, "php-cli php-gearman",
+		},
 		"perl":   {[]string{"perl"}, []string{"perl", "-MGearman::Worker", "-e", "1"}, "libgearman-client-perl"},
 		"python": {[]string{"python3"}, []string{"python3", "-c", "pass"}, "python3"},
 	}
@@ -51,7 +54,10 @@ func TestWorkersOfTheDocs(t *testing.T) {
 			defer cancel()
 			var out bytes.Buffer
 			worker := exec.CommandContext(ctx, tt.command[0], append(tt.command[1:], file)...)
-			worker.Env = append(os.Environ(), "GEARMAN_SERVERS="+srv.Addr, "GEARMAN_WORKER_POD_UID="+docUID, "GEARMAN_WORKER_POD_NAME=pool-a-1")
+			worker.Env = append(
+				os.Environ(), "GEARMAN_SERVERS="+srv.Addr, "GEARMAN_WORKER_POD_UID="+docUID,
+				"GEARMAN_WORKER_POD_NAME=pool-a-1",
+			)
 			worker.Stdout, worker.Stderr = &out, &out
 			if err := worker.Start(); err != nil {
 				t.Fatal(err)
@@ -92,7 +98,8 @@ func TestWorkersOfTheDocs(t *testing.T) {
 				}
 			}
 			first := report("idle", func(r telemetry.Report) bool { return r.Full })
-			if first.UID.String() != docUID[:8] || first.Busy != 0 || first.Capacity != 1 || first.Function != telemetry.FunctionHash("resize") ||
+			if first.UID.String() != docUID[:8] || first.Busy != 0 || first.Capacity != 1 ||
+				first.Function != telemetry.FunctionHash("resize") ||
 				first.Counters != (telemetry.Counters{}) || string(first.Pod) != "pool-a-1" {
 				t.Errorf("%+v", first)
 			}
@@ -100,7 +107,8 @@ func TestWorkersOfTheDocs(t *testing.T) {
 				t.Errorf("the job's result is %q", result)
 			}
 			after := report("after a job", func(r telemetry.Report) bool { return r.Counters.OK == 1 })
-			if after.Start != first.Start || after.Busy != 0 || after.Counters.Failed != 0 || after.Counters.BusyMillis != after.Counters.OKMillis {
+			if after.Start != first.Start || after.Busy != 0 || after.Counters.Failed != 0 ||
+				after.Counters.BusyMillis != after.Counters.OKMillis {
 				t.Errorf("%+v", after)
 			}
 		})

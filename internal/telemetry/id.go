@@ -11,15 +11,17 @@ const (
 	// Prefix starts every id of this convention; the digit is its version.
 	Prefix = "gwp1;"
 
-	// MaxLen is the longest client id that gearmand keeps, in bytes. It cuts a longer one without a word.
+	// MaxLen is the longest client id that gearmand keeps, in bytes. It cuts a longer one without a
+	// word.
 	MaxLen = 127
 
 	// MaxSlots bounds the busy slots and the capacity of one process.
 	MaxSlots = 9_999
 )
 
-// The largest counters that an id carries. They are chosen so that an id without a pod name is at most 126 bytes whatever its values: an id of
-// 127 bytes that doesn't end with the pod name was cut by the server, and the number at its end can't be trusted.
+// The largest counters that an id carries. They are chosen so that an id without a pod name is at
+// most 126 bytes whatever its values: an id of 127 bytes that doesn't end with the pod name was cut
+// by the server, and the number at its end can't be trusted.
 const (
 	maxStart    = 9_999_999_999_999 // ms since 1970: the year 2286
 	maxOK       = 9_999_999_999     // 25,000 jobs a second for four days
@@ -53,7 +55,9 @@ func ParseUID(podUID string) (UID, error) {
 		return UID{}, fmt.Errorf("telemetry: pod uid %q has fewer than %d characters", podUID, len(u))
 	}
 	if !u.valid() {
-		return UID{}, fmt.Errorf("telemetry: the first %d characters of pod uid %q must be letters or digits", len(u), podUID)
+		return UID{}, fmt.Errorf(
+			"telemetry: the first %d characters of pod uid %q must be letters or digits", len(u), podUID,
+		)
 	}
 	return u, nil
 }
@@ -69,10 +73,12 @@ func (u UID) valid() bool {
 	return true
 }
 
-// FunctionHash is what stands for a function's name in an id: CRC-32 (IEEE), which every language has at hand.
+// FunctionHash is what stands for a function's name in an id: CRC-32 (IEEE), which every language
+// has at hand.
 func FunctionHash(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) }
 
-// Counters are what one process did for one function since its start. They only grow while the process lives.
+// Counters are what one process did for one function since its start. They only grow while the
+// process lives.
 type Counters struct {
 	OK         int64 // jobs that ended well
 	Failed     int64 // jobs that ended with a failure
@@ -90,7 +96,8 @@ func (c Counters) Add(d Counters) Counters {
 }
 
 func (c Counters) tooLarge() bool {
-	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxRequeued || c.OKMillis > maxMillis || c.BusyMillis > maxMillis
+	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxRequeued || c.OKMillis > maxMillis ||
+		c.BusyMillis > maxMillis
 }
 
 // Report is what one id says.
@@ -103,22 +110,24 @@ type Report struct {
 	Busy     int // slots of the process with a job, over all its functions
 	Capacity int // slots of the process
 
-	// HasFunction says that the counters are those of the function with this hash. Without it they are those of the only function that
-	// the worker serves.
+	// HasFunction says that the counters are those of the function with this hash. Without it they
+	// are those of the only function that the worker serves.
 	HasFunction bool
 	Function    uint32
 	Counters    Counters
 
-	// Trouble says why the worker takes no jobs of the function, or few, by one of the letters above or one that is newer
-	// than this reader; 0: nothing is wrong.
+	// Trouble says why the worker takes no jobs of the function, or few, by one of the letters
+	// above or one that is newer than this reader; 0: nothing is wrong.
 	Trouble byte
 
-	// Pod is the start of the pod's name, as much of it as had room. [Parse] lets it point into its argument.
+	// Pod is the start of the pod's name, as much of it as had room. [Parse] lets it point into its
+	// argument.
 	Pod []byte
 }
 
-// Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the bounds of the convention are written as the
-// bound, a name that doesn't fit is cut or left out, and so is one with other characters than a pod's name has.
+// Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the
+// bounds of the convention are written as the bound, a name that doesn't fit is cut or left out,
+// and so is one with other characters than a pod's name has.
 func (r Report) Append(dst []byte) []byte {
 	from := len(dst)
 	dst = append(dst, Prefix...)

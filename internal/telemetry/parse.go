@@ -18,9 +18,10 @@ const (
 	gotPod
 )
 
-// Parse reads an id without allocating. Fields may come in any order but for the pod's name, which is last; fields that it doesn't know are
-// passed over, so that the convention can grow. It fails with [ErrForeign] where the id is none of ours, with [ErrMalformed] where a value is
-// missing, doubled, beyond its bounds, or may have been cut by the server.
+// Parse reads an id without allocating. Fields may come in any order but for the pod's name, which
+// is last; fields that it doesn't know are passed over, so that the convention can grow. It fails
+// with [ErrForeign] where the id is none of ours, with [ErrMalformed] where a value is missing,
+// doubled, beyond its bounds, or may have been cut by the server.
 func Parse(id []byte) (Report, error) {
 	if len(id) < len(Prefix) || string(id[:len(Prefix)]) != Prefix {
 		return Report{}, ErrForeign
@@ -114,7 +115,8 @@ func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
 	return 0, key >= 'a' && key <= 'z' || key >= 'A' && key <= 'Z'
 }
 
-// number reads decimal digits up to limit, which has at most 13 of them: more digits are refused before they could overflow.
+// number reads decimal digits up to limit, which has at most 13 of them: more digits are refused
+// before they could overflow.
 func number(v []byte, limit int64) (int64, bool) {
 	if len(v) == 0 || len(v) > 13 {
 		return 0, false

@@ -18,8 +18,9 @@ const (
 
 // Reporter counts the jobs of one process and writes its ids. It is safe for concurrent use.
 //
-// An id has room for one function. A process that serves several tells of them in turn, in random order: with a fixed one, a poller that comes
-// round at a multiple of the turn would see the same function each time. Functions with news come first.
+// An id has room for one function. A process that serves several tells of them in turn, in random
+// order: with a fixed one, a poller that comes round at a multiple of the turn would see the same
+// function each time. Functions with news come first.
 type Reporter struct {
 	uid      UID
 	pod      []byte
@@ -41,8 +42,8 @@ type functionCount struct {
 	trouble byte
 }
 
-// NewReporter returns the reporter of a process that started at start in the pod of that uid and name, has capacity slots and serves these
-// functions.
+// NewReporter returns the reporter of a process that started at start in the pod of that uid and
+// name, has capacity slots and serves these functions.
 func NewReporter(podUID, podName string, start time.Time, capacity int, functions []string) (*Reporter, error) {
 	uid, err := ParseUID(podUID)
 	if err != nil {
@@ -54,7 +55,10 @@ func NewReporter(podUID, podName string, start time.Time, capacity int, function
 	if len(functions) == 0 {
 		return nil, fmt.Errorf("telemetry: a worker serves at least one function")
 	}
-	r := &Reporter{uid: uid, pod: []byte(podName), capacity: capacity, start: start.UnixMilli(), byName: make(map[string]*functionCount)}
+	r := &Reporter{
+		uid: uid, pod: []byte(podName), capacity: capacity, start: start.UnixMilli(),
+		byName: make(map[string]*functionCount),
+	}
 	for _, name := range functions {
 		if r.byName[name] != nil {
 			continue
@@ -66,7 +70,8 @@ func NewReporter(podUID, podName string, start time.Time, capacity int, function
 	return r, nil
 }
 
-// Start counts a job of the function as running from now on. It panics on a function that the reporter was not made for.
+// Start counts a job of the function as running from now on. It panics on a function that the
+// reporter was not made for.
 func (r *Reporter) Start(function string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,8 +105,8 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 	r.busy--
 }
 
-// SetTrouble says from now on why jobs of the function don't run, by one of the Trouble letters; 0: they do. It panics
-// on a function that the reporter was not made for.
+// SetTrouble says from now on why jobs of the function don't run, by one of the Trouble letters; 0:
+// they do. It panics on a function that the reporter was not made for.
 func (r *Reporter) SetTrouble(function string, letter byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,9 +129,9 @@ func (r *Reporter) Busy() int {
 	return r.busy
 }
 
-// Next returns the id to set now, on one connection to each job server. The same reporter's next id may tell of another function. changed
-// says whether there is news of any function that no id has told of yet, this one left out: a worker that stops sets further ids until
-// there is none.
+// Next returns the id to set now, on one connection to each job server. The same reporter's next id
+// may tell of another function. changed says whether there is news of any function that no id has
+// told of yet, this one left out: a worker that stops sets further ids until there is none.
 func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,8 +176,8 @@ func (f *functionCount) counters(ms int64) Counters {
 	return c
 }
 
-// restart begins a new life with empty counters, as a restart of the process would: readers take the newest life, so a counter that has
-// reached its bound isn't stuck there.
+// restart begins a new life with empty counters, as a restart of the process would: readers take
+// the newest life, so a counter that has reached its bound isn't stuck there.
 func (r *Reporter) restart(ms int64) {
 	r.start = max(r.start+1, ms)
 	for _, f := range r.functions {

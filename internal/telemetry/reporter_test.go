@@ -39,8 +39,10 @@ func TestReporterCounts(t *testing.T) {
 	r.End("resize", at(2500), at(2700), Requeued)
 	got := next(t, r, 3500)
 	want := Report{
-		UID: UID([]byte("0a1b2c3d")), Start: 1000, Full: true, Busy: 1, Capacity: 4, HasFunction: true, Function: FunctionHash("resize"),
-		Counters: Counters{OK: 1, Failed: 1, Requeued: 1, OKMillis: 1000, BusyMillis: 1000 + 100 + 200 + 500}, Pod: []byte("pod-1"),
+		UID: UID([]byte("0a1b2c3d")), Start: 1000, Full: true, Busy: 1, Capacity: 4, HasFunction: true,
+		Function: FunctionHash("resize"),
+		Counters: Counters{OK: 1, Failed: 1, Requeued: 1, OKMillis: 1000, BusyMillis: 1000 + 100 + 200 + 500},
+		Pod:      []byte("pod-1"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

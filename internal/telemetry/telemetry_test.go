@@ -12,15 +12,18 @@ import (
 )
 
 var full = Report{
-	UID: UID([]byte("0a1b2c3d")), Start: 1_764_000_000_000, Full: true, Busy: 1, Capacity: 2, HasFunction: true, Function: 0xdeadbeef,
-	Counters: Counters{OK: 12, Failed: 3, Requeued: 4, OKMillis: 5600, BusyMillis: 7800}, Pod: []byte("thumbnails-5d8f-x2x4k"),
+	UID: UID([]byte("0a1b2c3d")), Start: 1_764_000_000_000, Full: true, Busy: 1, Capacity: 2, HasFunction: true,
+	Function: 0xdeadbeef,
+	Counters: Counters{OK: 12, Failed: 3, Requeued: 4, OKMillis: 5600, BusyMillis: 7800},
+	Pod:      []byte("thumbnails-5d8f-x2x4k"),
 }
 
 func TestAppend(t *testing.T) {
 	t.Parallel()
 	huge := Report{
 		UID: full.UID, Start: 1 << 62, Full: true, Busy: 1 << 30, Capacity: 1 << 30, HasFunction: true, Function: 1,
-		Counters: Counters{OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62}, Pod: []byte("p"), Trouble: TroubleStart,
+		Counters: Counters{OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62},
+		Pod:      []byte("p"), Trouble: TroubleStart,
 	}
 	longName := full
 	longName.Pod = []byte(strings.Repeat("name-", 40))
@@ -30,11 +33,19 @@ func TestAppend(t *testing.T) {
 		in   Report
 		want string
 	}{
-		"full":            {full, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=thumbnails-5d8f-x2x4k"},
-		"brief":           {Report{UID: full.UID, Start: 7}, "gwp1;u=0a1b2c3d;s=7"},
-		"bounds, no room": {huge, "gwp1;u=0a1b2c3d;s=9999999999999;b=9999;c=9999;f=00000001;n=9999999999;e=999999999;r=99999999;t=999999999999;w=999999999999;x=s"},
-		"name is cut":     {longName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=" + longNamePart},
-		"illegal name":    {badName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800"},
+		"full": {
+			full,
+			"gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=thumbnails-5d8f-x2x4k",
+		},
+		"brief": {Report{UID: full.UID, Start: 7}, "gwp1;u=0a1b2c3d;s=7"},
+		"bounds, no room": {
+			huge,
+			"gwp1;u=0a1b2c3d;s=9999999999999;b=9999;c=9999;f=00000001;n=9999999999;e=999999999;r=99999999;t=999999999999;w=999999999999;x=s",
+		},
+		"name is cut": {
+			longName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=" + longNamePart,
+		},
+		"illegal name": {badName, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -62,11 +73,19 @@ func TestParse(t *testing.T) {
 		want Report
 		err  error
 	}{
-		"full":                  {in: string(full.Append(nil)), want: full},
-		"brief":                 {in: "gwp1;u=0a1b2c3d;s=7", want: Report{UID: full.UID, Start: 7}},
-		"any order":             {in: "gwp1;c=2;s=7;b=1;u=0a1b2c3d", want: Report{UID: full.UID, Start: 7, Full: true, Busy: 1, Capacity: 2}},
-		"trouble":               {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=u", want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: TroubleUnreachable}},
-		"trouble of the future": {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=q", want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: 'q'}},
+		"full":  {in: string(full.Append(nil)), want: full},
+		"brief": {in: "gwp1;u=0a1b2c3d;s=7", want: Report{UID: full.UID, Start: 7}},
+		"any order": {
+			in: "gwp1;c=2;s=7;b=1;u=0a1b2c3d", want: Report{UID: full.UID, Start: 7, Full: true, Busy: 1, Capacity: 2},
+		},
+		"trouble": {
+			in:   "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=u",
+			want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: TroubleUnreachable},
+		},
+		"trouble of the future": {
+			in:   "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=q",
+			want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: 'q'},
+		},
 		"no trouble in words":   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=start", err: ErrMalformed},
 		"field of the future":   {in: "gwp1;u=0a1b2c3d;s=7;z=zz%", want: Report{UID: full.UID, Start: 7}},
 		"default id":            {in: "-", err: ErrForeign},
@@ -97,7 +116,9 @@ func TestParse(t *testing.T) {
 		"white space":           {in: "gwp1;u=0a1b2c3d;s=7; b=0;c=1", err: ErrMalformed},
 		"no equals sign":        {in: "gwp1;u=0a1b2c3d;s=7;b0;c=1", err: ErrMalformed},
 		"too long":              {in: string(full.Append(nil)) + strings.Repeat("x", 100), err: ErrMalformed},
-		"may have been cut":     {in: "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;" + strings.Repeat("z=1;", 21) + "n=1", err: ErrMalformed},
+		"may have been cut": {
+			in: "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;" + strings.Repeat("z=1;", 21) + "n=1", err: ErrMalformed,
+		},
 		"ends with a separator": {in: "gwp1;u=0a1b2c3d;s=7;", want: Report{UID: full.UID, Start: 7}},
 	}
 	for name, tt := range tests {

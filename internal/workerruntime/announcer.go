@@ -17,16 +17,16 @@ import (
 const (
 	// announceEvery is how often the client id is renewed while jobs run or ended since.
 	announceEvery = time.Second
-	// edgeEvery is how soon after a renewal an idle worker's first job, or a busy one's last, may cause another. Quick jobs would else
-	// send more packets about themselves than for themselves.
+	// edgeEvery is how soon after a renewal an idle worker's first job, or a busy one's last, may
+	// cause another. Quick jobs would else send more packets about themselves than for themselves.
 	edgeEvery = 50 * time.Millisecond
-	// linger is how long a stopping pod stays connected after its last job, so that the operator sees the last counts: a little
-	// more than one period of its polls (5 s).
+	// linger is how long a stopping pod stays connected after its last job, so that the operator
+	// sees the last counts: a little more than one period of its polls (5 s).
 	linger = 6 * time.Second
 )
 
-// announcer tells the operator how this worker is doing, by the client id of slot 0's connections. Without a pod's uid there is nobody to
-// tell, and the id only says who this is.
+// announcer tells the operator how this worker is doing, by the client id of slot 0's connections.
+// Without a pod's uid there is nobody to tell, and the id only says who this is.
 type announcer struct {
 	reporter *telemetry.Reporter // nil: no telemetry
 	plain    string              // the id without telemetry
@@ -82,7 +82,8 @@ func (a *announcer) ended(function string, started, now time.Time, o telemetry.O
 	}
 }
 
-// trouble says from now on that jobs of the functions can't run, by a letter of telemetry's, or that they can: 0.
+// trouble says from now on that jobs of the functions can't run, by a letter of telemetry's, or
+// that they can: 0.
 func (a *announcer) trouble(functions []string, letter byte) {
 	if a.reporter == nil {
 		return
@@ -101,7 +102,8 @@ func troubleLetter(mode options.Mode, state string) byte {
 		return telemetry.TroubleFailing
 	case breaker.Open.String(), breaker.Half.String():
 		return map[options.Mode]byte{
-			options.Exec: telemetry.TroubleStart, options.Stream: telemetry.TroubleProcess, options.HTTP: telemetry.TroubleUnreachable,
+			options.Exec: telemetry.TroubleStart, options.Stream: telemetry.TroubleProcess,
+			options.HTTP: telemetry.TroubleUnreachable,
 		}[mode]
 	}
 	return 0

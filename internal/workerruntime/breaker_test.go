@@ -51,7 +51,8 @@ func (w *workerProcess) notFailed() {
 	}
 }
 
-// trouble waits for the worker to say, in all places, that it can't run jobs: reason in words, and the client id's letter.
+// trouble waits for the worker to say, in all places, that it can't run jobs: reason in words, and
+// the client id's letter.
 func (w *workerProcess) trouble(addr, reason, letter string) {
 	w.t.Helper()
 	eventually(w.t, "the breaker opens", func() bool {
@@ -59,7 +60,9 @@ func (w *workerProcess) trouble(addr, reason, letter string) {
 		return strings.Contains(s, reason) && !strings.Contains(s, `"breaker": "closed"`)
 	})
 	eventually(w.t, "the client id says so", func() bool {
-		return slices.ContainsFunc(clientIDs(w.t, addr), func(id string) bool { return strings.Contains(id, ";x="+letter) })
+		return slices.ContainsFunc(
+			clientIDs(w.t, addr), func(id string) bool { return strings.Contains(id, ";x="+letter) },
+		)
 	})
 	eventually(w.t, "the worker is unready", func() bool {
 		code, why := w.get("/readyz")
@@ -85,7 +88,8 @@ func (w *workerProcess) recovered(addr string, jobs int) {
 	w.notFailed()
 }
 
-// A command that vanishes under a running worker costs no job, and its return is noticed without one.
+// A command that vanishes under a running worker costs no job, and its return is noticed without
+// one.
 func TestBreakerCommandVanishes(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"fail", "requeue"} {
@@ -94,7 +98,10 @@ func TestBreakerCommandVanishes(t *testing.T) {
 			server := jobserver.Gearmand(t)
 			tool := filepath.Join(t.TempDir(), "tool")
 			placed(t, tool, "#!/bin/sh\n")
-			w := startWorker(t, []string{podUIDInEnv}, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--on-crash", policy, "--", tool).waitReady()
+			w := startWorker(
+				t, []string{podUIDInEnv}, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4",
+				"--on-crash", policy, "--", tool,
+			).waitReady()
 			if err := os.Remove(tool); err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +149,9 @@ done
 `
 	placed(t, script, program)
 	die := filepath.Join(t.TempDir(), "die")
-	w := startWorker(t, []string{podUIDInEnv, "DIE=" + die}, "stream", "--server", server.Addr, "--function", "f", "--concurrency", "2",
+	w := startWorker(t, []string{
+		podUIDInEnv, "DIE=" + die,
+	}, "stream", "--server", server.Addr, "--function", "f", "--concurrency", "2",
 		"--on-crash", "requeue", "--", "sh", script).waitReady()
 	placed(t, script, "exit 1\n")
 	touch(t, die)
@@ -172,13 +181,18 @@ func TestBreakerServiceGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := func(l net.Listener) *httptest.Server {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+		s := httptest.NewUnstartedServer(
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }),
+		)
 		s.Listener = l
 		s.Start()
 		return s
 	}
 	service := start(l)
-	w := startWorker(t, []string{podUIDInEnv}, "http", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--", "http://"+addr).waitReady()
+	w := startWorker(
+		t, []string{podUIDInEnv}, "http", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--",
+		"http://"+addr,
+	).waitReady()
 	service.Close()
 	const jobs = 100
 	s := newSubmitter(t, server.Addr)
@@ -203,7 +217,9 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 	server := jobserver.Gearmand(t)
 	good := filepath.Join(t.TempDir(), "good")
 	const concurrency, jobs = 4, 400
-	w := startWorker(t, []string{podUIDInEnv, "GOOD=" + good}, "exec", "--server", server.Addr, "--function", "f", "--concurrency", fmt.Sprint(concurrency),
+	w := startWorker(t, []string{
+		podUIDInEnv, "GOOD=" + good,
+	}, "exec", "--server", server.Addr, "--function", "f", "--concurrency", fmt.Sprint(concurrency),
 		"--", "sh", "-c", `[ -e "$GOOD" ]`).waitReady()
 	begin := time.Now()
 	s := newSubmitter(t, server.Addr)
@@ -211,7 +227,9 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 		s.background("f", "x")
 	}
 	eventually(t, "the client id says so", func() bool {
-		return slices.ContainsFunc(clientIDs(t, server.Addr), func(id string) bool { return strings.Contains(id, ";x=f") })
+		return slices.ContainsFunc(
+			clientIDs(t, server.Addr), func(id string) bool { return strings.Contains(id, ";x=f") },
+		)
 	})
 	for time.Since(begin) < 3*time.Second {
 		total, _ := queued(t, server.Addr, "f")
@@ -234,7 +252,9 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 func TestBreakerDrain(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	service := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }),
+	)
 	defer service.Close()
 	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--", service.URL).waitReady()
 	newSubmitter(t, server.Addr).background("f", "x")

@@ -18,7 +18,8 @@ import (
 // checkTimeout bounds each job server's try.
 const checkTimeout = 5 * time.Second
 
-// check prints the effective configuration with the source of each value and tries what a start would need. It starts no command.
+// check prints the effective configuration with the source of each value and tries what a start
+// would need. It starts no command.
 func check(ctx context.Context, o *options.Options, w io.Writer) int {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	last := 0
@@ -73,8 +74,8 @@ type tried struct {
 	err           error
 }
 
-// tryServers tries the job servers behind an address as a worker would: those of one family, or of the other if none of
-// the first can be reached.
+// tryServers tries the job servers behind an address as a worker would: those of one family, or of
+// the other if none of the first can be reached.
 func tryServers(ctx context.Context, a gearman.Address, r gearman.Resolver, o admin.Options) []tried {
 	lookup, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -43,11 +43,15 @@ func TestDrainFinishesTheRunningJob(t *testing.T) {
 			case "stream":
 				command = []string{"sh", "-c", slowStream}
 			case "http":
-				service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(t, w, req) }))
+				service := httptest.NewServer(
+					http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(t, w, req) }),
+				)
 				defer service.Close()
 				command = []string{service.URL}
 			}
-			args := append([]string{mode, "--server", server.Addr, "--function", "slow", "--concurrency", "2", "--"}, command...)
+			args := append(
+				[]string{mode, "--server", server.Addr, "--function", "slow", "--concurrency", "2", "--"}, command...,
+			)
 			w := startWorker(t, []string{"RUNS=" + r.path}, args...).waitReady()
 			s := newSubmitter(t, server.Addr)
 			gate := t.TempDir() + "/gate"
@@ -59,7 +63,10 @@ func TestDrainFinishesTheRunningJob(t *testing.T) {
 			if code, _ := w.get("/healthz"); code != 200 {
 				t.Errorf("healthz is %d while draining", code)
 			}
-			eventually(t, "the idle slot takes no more jobs", func() bool { return registrations(t, server.Addr, "slow") == 1 })
+			eventually(
+				t, "the idle slot takes no more jobs",
+				func() bool { return registrations(t, server.Addr, "slow") == 1 },
+			)
 			newSubmitter(t, server.Addr).background("slow", gate) // must not be taken any more
 			touch(t, gate)
 			a, err := s.wait()
@@ -118,7 +125,9 @@ func TestReload(t *testing.T) {
 			server := jobserver.Gearmand(t)
 			r := newRuns(t)
 			code := t.TempDir()
-			w := startWorker(t, []string{"RUNS=" + r.path}, "stream", "--server", server.Addr, "--function", "slow", "--watch", code, "--log-level", "debug",
+			w := startWorker(t, []string{
+				"RUNS=" + r.path,
+			}, "stream", "--server", server.Addr, "--function", "slow", "--watch", code, "--log-level", "debug",
 				"--", "sh", "-c", `echo $$ >>"$RUNS"; `+slowStream).waitReady()
 			s := newSubmitter(t, server.Addr)
 			gate := t.TempDir() + "/gate"
@@ -126,7 +135,9 @@ func TestReload(t *testing.T) {
 			eventually(t, "the job runs", func() bool { return len(r.list()) == 2 })
 			first := r.list()[0]
 			change(w, code+"/new.php")
-			eventually(t, "the log says so", func() bool { return strings.Contains(w.log.String(), "eplacing the processes") })
+			eventually(
+				t, "the log says so", func() bool { return strings.Contains(w.log.String(), "eplacing the processes") },
+			)
 			if gone(first) {
 				t.Error("the process was replaced in its job")
 			}
@@ -153,7 +164,9 @@ func TestHardStops(t *testing.T) {
 		stop func(*workerProcess)
 		code int
 	}{
-		"drain timeout": {[]string{"--drain-timeout", "300ms"}, func(w *workerProcess) { w.signal(syscall.SIGTERM) }, 3},
+		"drain timeout": {
+			[]string{"--drain-timeout", "300ms"}, func(w *workerProcess) { w.signal(syscall.SIGTERM) }, 3,
+		},
 		"second SIGTERM": {nil, func(w *workerProcess) {
 			eventually(w.t, "a second signal counts", func() bool {
 				_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
@@ -171,7 +184,9 @@ func TestHardStops(t *testing.T) {
 				if mode == "stream" {
 					command = []string{"--", "sh", "-c", `read h <&3; echo '{"type":"ready","version":1}' >&4; read j <&3; echo $$ >>"$RUNS"; exec sleep 1000`}
 				}
-				args := append(append([]string{mode, "--server", server.Addr, "--function", "slow"}, tc.args...), command...)
+				args := append(
+					append([]string{mode, "--server", server.Addr, "--function", "slow"}, tc.args...), command...,
+				)
 				w := startWorker(t, []string{"RUNS=" + r.path}, args...).waitReady()
 				newSubmitter(t, server.Addr).background("slow", "x")
 				eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
@@ -196,7 +211,9 @@ func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path, "GEARMAN_WORKER_POD_UID=0a1b2c3d-0000", "GEARMAN_WORKER_POD_NAME=pool-abc"},
+	w := startWorker(t, []string{
+		"RUNS=" + r.path, "GEARMAN_WORKER_POD_UID=0a1b2c3d-0000", "GEARMAN_WORKER_POD_NAME=pool-abc",
+	},
 		"exec", "--server", server.Addr, "--function", "slow", "--concurrency", "3", "--", "sh", "-c", slowJob).waitReady()
 	full := func() (report telemetry.Report) {
 		t.Helper()
@@ -226,7 +243,10 @@ func TestTelemetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	var f telemetry.Report
-	eventually(t, "the last count arrives, though the worker stops", func() bool { f = full(); return f.Counters.OK == 1 && f.Busy == 0 })
+	eventually(
+		t, "the last count arrives, though the worker stops",
+		func() bool { f = full(); return f.Counters.OK == 1 && f.Busy == 0 },
+	)
 	if f.Counters.OKMillis == 0 || f.Counters.Failed != 0 || f.Counters.Requeued != 0 {
 		t.Errorf("counters %+v", f.Counters)
 	}

@@ -48,8 +48,9 @@ func listen(addr string, r *run) (*endpoints, error) {
 	return &endpoints{
 		listener: l,
 		server: &http.Server{
-			Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-			IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+			Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second,
+			IdleTimeout:  time.Minute, MaxHeaderBytes: 16 << 10,
 		},
 	}, nil
 }
@@ -105,7 +106,8 @@ type statuszServer struct {
 func (r *run) status() statusz {
 	st := r.worker.Status()
 	s := statusz{
-		Version: version.Version, Uptime: time.Since(r.metrics.began).Round(time.Second).String(), Draining: r.isDraining(),
+		Version: version.Version, Uptime: time.Since(r.metrics.began).Round(time.Second).String(),
+		Draining:    r.isDraining(),
 		Concurrency: r.opts.Concurrency, Busy: r.jobs.running(), Processes: r.table.Len(), Jobs: r.metrics.counts(),
 		Handlers: []statuszHandler{}, Servers: []statuszServer{},
 	}
@@ -123,7 +125,10 @@ func (r *run) status() statusz {
 		s.Handlers = append(s.Handlers, sh)
 	}
 	for _, sv := range st.Servers {
-		row := statuszServer{Address: sv.Server, Name: sv.Host, Version: sv.Version, Connections: sv.Registered, Reconnects: sv.Reconnects}
+		row := statuszServer{
+			Address: sv.Server, Name: sv.Host, Version: sv.Version, Connections: sv.Registered,
+			Reconnects: sv.Reconnects,
+		}
 		if sv.LastError != nil {
 			row.LastError = sv.LastError.Error()
 		}

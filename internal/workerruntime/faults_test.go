@@ -66,7 +66,9 @@ func children(pid int) (list []string) {
 func TestJobServerRestart(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "upper", "--", "tr", "a-z", "A-Z").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "upper", "--", "tr", "a-z", "A-Z",
+	).waitReady()
 	if a, err := newSubmitter(t, server.Addr).do("upper", "one"); a.Result != "ONE" {
 		t.Fatalf("%+v, %v", a, err)
 	}
@@ -84,7 +86,9 @@ func TestJobServerRestartInAJob(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
+	w := startWorker(
+		t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob,
+	).waitReady()
 	s := newSubmitter(t, server.Addr)
 	gate := t.TempDir() + "/gate"
 	s.send(submitJob, "slow", "", gate)
@@ -115,7 +119,10 @@ func TestCrashRequeue(t *testing.T) {
 			t.Parallel()
 			server := jobserver.Gearmand(t)
 			r := newRuns(t)
-			startWorker(t, []string{"RUNS=" + r.path}, mode, "--server", server.Addr, "--function", "f", "--on-crash", "requeue", "--", "sh", "-c", script).waitReady()
+			startWorker(
+				t, []string{"RUNS=" + r.path}, mode, "--server", server.Addr, "--function", "f", "--on-crash",
+				"requeue", "--", "sh", "-c", script,
+			).waitReady()
 			a, err := newSubmitter(t, server.Addr).do("f", "")
 			if err != nil || a.End != complete || a.Result != "ok" {
 				t.Errorf("%+v, %v", a, err)
@@ -133,10 +140,19 @@ func TestFailuresReachTheClient(t *testing.T) {
 	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--exceptions", "--on-crash", "fail", "--max-result", "1000", "--", "sh", "-c",
 		`echo status 1/2 >&3; echo warning careful >&3; case $(cat) in exit) echo broken >&2; exit 4;; flood) exec yes;; crash) kill -9 $$;; esac`).waitReady()
 	for workload, want := range map[string]answer{
-		"fine":  {End: complete, Progress: []string{"status 1/2", "warning careful"}},
-		"exit":  {End: exception, Result: "command ended with exit code 4\nbroken\n", Progress: []string{"status 1/2", "warning careful"}},
-		"flood": {End: exception, Result: "result is larger than the limit of 1000 bytes (--max-result)", Progress: []string{"status 1/2", "warning careful"}},
-		"crash": {End: exception, Result: "command was killed by signal 9 (killed)", Progress: []string{"status 1/2", "warning careful"}},
+		"fine": {End: complete, Progress: []string{"status 1/2", "warning careful"}},
+		"exit": {
+			End: exception, Result: "command ended with exit code 4\nbroken\n",
+			Progress: []string{"status 1/2", "warning careful"},
+		},
+		"flood": {
+			End: exception, Result: "result is larger than the limit of 1000 bytes (--max-result)",
+			Progress: []string{"status 1/2", "warning careful"},
+		},
+		"crash": {
+			End: exception, Result: "command was killed by signal 9 (killed)",
+			Progress: []string{"status 1/2", "warning careful"},
+		},
 	} {
 		got, err := newSubmitter(t, server.Addr).exceptions().do("f", workload)
 		if err != nil {
@@ -147,14 +163,18 @@ func TestFailuresReachTheClient(t *testing.T) {
 		}
 	}
 	// In a function of its own: the others have as much time as they take.
-	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "hang", "--exceptions", "--job-timeout", "300ms", "--", "sleep", "1000").waitReady()
+	startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "hang", "--exceptions", "--job-timeout", "300ms", "--",
+		"sleep", "1000",
+	).waitReady()
 	got, err := newSubmitter(t, server.Addr).exceptions().do("hang", "")
 	if diff := cmp.Diff(answer{End: exception, Result: "job timeout exceeded"}, got); diff != "" || err != nil {
 		t.Errorf("a job that hangs (-want +got):\n%s, %v", diff, err)
 	}
 }
 
-// libgearman's own client waits for a job that fails, and is told so: by gearmand 1.1.20 it would not be of an exception.
+// libgearman's own client waits for a job that fails, and is told so: by gearmand 1.1.20 it would
+// not be of an exception.
 func TestFailuresReachLibgearman(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("gearman"); err != nil {
@@ -162,7 +182,9 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	}
 	server := jobserver.Gearmand(t)
 	host, port, _ := strings.Cut(server.Addr, ":")
-	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--", "sh", "-c", "echo broken >&2; exit 4",
+	).waitReady()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "f", "x").CombinedOutput()
@@ -170,9 +192,14 @@ func TestFailuresReachLibgearman(t *testing.T) {
 		t.Errorf("the client ended with %v: %s", err, out)
 	}
 	// With warnings its standard error has the reason.
-	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "warns", "--failure-warnings", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "warns", "--failure-warnings", "--", "sh", "-c",
+		"echo broken >&2; exit 4",
+	).waitReady()
 	out, err = exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "warns", "x").CombinedOutput()
-	if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(string(out), "command ended with exit code 4\nbroken\n") {
+	if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(
+		string(out), "command ended with exit code 4\nbroken\n",
+	) {
 		t.Errorf("the client ended with %v: %s", err, out)
 	}
 	want := answer{End: fail, Progress: []string{"warning command ended with exit code 4\nbroken\n"}}
@@ -185,15 +212,21 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	}
 }
 
-// PHP's extension gives the reason to the callback for warnings, and a plain call ends with the failure.
+// PHP's extension gives the reason to the callback for warnings, and a plain call ends with the
+// failure.
 func TestFailureWarningsReachPHP(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command("php", "-r", `exit(extension_loaded("gearman") ? 0 : 1);`).CombinedOutput(); err != nil {
-		t.Skipf("PHP with its gearman extension is not installed: apt-get install php-cli php-gearman (%v %s)", err, out)
+		t.Skipf(
+			"PHP with its gearman extension is not installed: apt-get install php-cli php-gearman (%v %s)", err, out,
+		)
 	}
 	server := jobserver.Gearmand(t)
 	host, port, _ := strings.Cut(server.Addr, ":")
-	startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--failure-warnings", "--", "sh", "-c", "echo broken >&2; exit 4").waitReady()
+	startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--failure-warnings", "--", "sh", "-c",
+		"echo broken >&2; exit 4",
+	).waitReady()
 	const script = `$c = new GearmanClient(); $c->addServer($argv[1], (int)$argv[2]);
 		@$c->doNormal("f", "x"); echo $c->returnCode() === GEARMAN_WORK_FAIL ? "failed\n" : "code ".$c->returnCode()."\n";
 		$c->setWarningCallback(function ($t) { echo "warning ", $t->data(); });
@@ -202,12 +235,15 @@ func TestFailureWarningsReachPHP(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "php", "-r", script, "--", host, port).CombinedOutput()
-	if diff := cmp.Diff("failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out)); err != nil || diff != "" {
+	if diff := cmp.Diff(
+		"failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out),
+	); err != nil || diff != "" {
 		t.Errorf("PHP ended with %v (-want +got):\n%s", err, diff)
 	}
 }
 
-// 100 MB of output: too much fails the job, within the limit it goes over the disk, and memory stays small either way.
+// 100 MB of output: too much fails the job, within the limit it goes over the disk, and memory
+// stays small either way.
 func TestLargeOutput(t *testing.T) {
 	t.Parallel()
 	const size = 100_000_000
@@ -239,7 +275,10 @@ func TestLargeOutput(t *testing.T) {
 func TestLargeWorkloads(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--spool-dir", t.TempDir(), "--", "sh", "-c", "wc -c; sleep 0.2").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "4", "--spool-dir", t.TempDir(),
+		"--", "sh", "-c", "wc -c; sleep 0.2",
+	).waitReady()
 	size := 8 << 20
 	if os.Getenv("GEARMAN_TEST_LONG") != "" {
 		size = 64 << 20 // gearmand takes its time for these
@@ -267,7 +306,8 @@ func TestZombiesAndOrphans(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "2", "--", "sh", "-c",
-		// One child of the job's group goes on, one of a session of its own ends after the job: an orphan of the worker's.
+		// One child of the job's group goes on, one of a session of its own ends after the job: an
+		// orphan of the worker's.
 		`sleep 1000 >/dev/null 2>&1 3>&- & setsid sleep 0.1 >/dev/null 2>&1 3>&- & printf ok`).waitReady()
 	s := newSubmitter(t, server.Addr)
 	begin := w.descriptors()
@@ -277,13 +317,15 @@ func TestZombiesAndOrphans(t *testing.T) {
 		}
 	}
 	eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
-	// Each of the two slots keeps an epoll set; our own requests for its state may have a connection.
+	// Each of the two slots keeps an epoll set; our own requests for its state may have a
+	// connection.
 	if n := w.descriptors(); n > begin+3 {
 		t.Errorf("%d descriptors after 20 jobs, %d before", n, begin)
 	}
 }
 
-// A full disk under the spool ends the job whose result or workload doesn't fit, by the crash policy; the worker and its connection go on.
+// A full disk under the spool ends the job whose result or workload doesn't fit, by the crash
+// policy; the worker and its connection go on.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	type end struct {
@@ -293,7 +335,8 @@ func TestFullDisk(t *testing.T) {
 	failed := end{exception, `result="failed",reason="spool_failed"`}
 	for policy, wants := range map[string]map[string]end{
 		"fail": {"result": failed, "workload": failed},
-		// A workload that could not be kept can't be submitted again: it goes back, until gearmand gives it up.
+		// A workload that could not be kept can't be submitted again: it goes back, until gearmand
+		// gives it up.
 		"requeue": {"result": failed, "workload": {fail, `result="requeued",reason="spool_failed"`}},
 	} {
 		t.Run(policy, func(t *testing.T) {
@@ -302,16 +345,21 @@ func TestFullDisk(t *testing.T) {
 			dir := t.TempDir()
 			// A file system of 256 KiB, in a mount namespace of the worker's own.
 			w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
-				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result", "--spool-dir", dir, "--spool-above", "100Ki",
+				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result",
+				"--spool-dir", dir, "--spool-above", "100Ki",
 				"--on-crash", policy, "--exceptions", "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
 			eventually(t, "the worker starts, or has no right to mount", func() bool {
 				code, _ := w.get("/readyz")
-				return code == 200 || strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:")
+				return code == 200 || strings.Contains(
+					w.log.String(), "unshare:",
+				) || strings.Contains(w.log.String(), "mount:")
 			})
 			if strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:") {
 				t.Skip("no right to mount a file system here: " + w.log.String())
 			}
-			for function, workload := range map[string]string{"result": "", "workload": strings.Repeat("x", 1_000_000)} {
+			for function, workload := range map[string]string{
+				"result": "", "workload": strings.Repeat("x", 1_000_000),
+			} {
 				want := wants[function]
 				a, err := newSubmitter(t, server.Addr).exceptions().do(function, workload)
 				if err != nil || a.End != want.end {
@@ -345,7 +393,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Without a job server the worker waits quietly. The minute of the full test is for make test-worker-long.
+// Without a job server the worker waits quietly. The minute of the full test is for make
+// test-worker-long.
 func TestJobServerAway(t *testing.T) {
 	t.Parallel()
 	away := 5 * time.Second
@@ -353,7 +402,9 @@ func TestJobServerAway(t *testing.T) {
 		away = time.Minute
 	}
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "upper", "--concurrency", "8", "--", "tr", "a-z", "A-Z").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "upper", "--concurrency", "8", "--", "tr", "a-z", "A-Z",
+	).waitReady()
 	server.Stop()
 	before, lines := w.cpu(), w.log.lines()
 	time.Sleep(away)
@@ -421,20 +472,25 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// The connection of a running job is cut between worker and job server, which gives the job to the worker's other slot:
-// the command runs once, and the client gets its result.
+// The connection of a running job is cut between worker and job server, which gives the job to the
+// worker's other slot: the command runs once, and the client gets its result.
 func TestCutConnectionRunsNoJobTwice(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	between := newCutter(t, server.Addr)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", between.addr, "--function", "slow", "--concurrency", "2", "--", "sh", "-c", slowJob).waitReady()
+	w := startWorker(
+		t, []string{"RUNS=" + r.path}, "exec", "--server", between.addr, "--function", "slow", "--concurrency", "2",
+		"--", "sh", "-c", slowJob,
+	).waitReady()
 	s := newSubmitter(t, server.Addr)
 	gate := filepath.Join(t.TempDir(), "gate")
 	s.send(submitJob, "slow", "", gate)
 	w.waitBusy(1)
 	between.cut()
-	eventually(t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "its outcome is awaited") })
+	eventually(
+		t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "its outcome is awaited") },
+	)
 	touch(t, gate)
 	if a, err := s.wait(); err != nil || a.Result != "done" {
 		t.Errorf("%+v, %v", a, err)

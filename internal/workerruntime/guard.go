@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// aliveAfter is how long a process must live to count as started, where that is in doubt: a shell that does not find
-	// its program ends sooner.
+	// aliveAfter is how long a process must live to count as started, where that is in doubt: a
+	// shell that does not find its program ends sooner.
 	aliveAfter = time.Second
 	// mostCheck bounds a check without a job.
 	mostCheck = 15 * time.Second
@@ -22,8 +22,9 @@ const (
 	mostRetry = 5 * time.Second
 )
 
-// guard stands between the job servers and a handler: it takes the handler's functions off the job servers while the
-// handler can't run jobs. A job that never ran is tried again in its slot for a moment, then requeued.
+// guard stands between the job servers and a handler: it takes the handler's functions off the job
+// servers while the handler can't run jobs. A job that never ran is tried again in its slot for a
+// moment, then requeued.
 type guard struct {
 	run    job.Handler
 	admit  func(slots int)    // sets on how many slots the functions are registered
@@ -43,7 +44,8 @@ type guard struct {
 func newGuard(run job.Handler, failingAfter int, log *slog.Logger) *guard {
 	return &guard{
 		run: run, admit: func(int) {}, notify: func(string) {}, log: log,
-		wake: make(chan struct{}, 1), changed: make(chan struct{}), machine: breaker.New(failingAfter, splay), slots: breaker.AllSlots,
+		wake: make(chan struct{}, 1), changed: make(chan struct{}), machine: breaker.New(failingAfter, splay),
+		slots: breaker.AllSlots,
 	}
 }
 
@@ -154,8 +156,8 @@ func (g *guard) check(ctx context.Context) {
 	})
 }
 
-// Handle runs one job. If requeues is false, the job server fails jobs that are handed back: such a job is kept until
-// it can be started, its time is up or the worker stops.
+// Handle runs one job. If requeues is false, the job server fails jobs that are handed back: such a
+// job is kept until it can be started, its time is up or the worker stops.
 func (g *guard) Handle(ctx context.Context, j *job.Job, requeues bool) job.Outcome {
 	if !g.quiet() {
 		g.with(func(m *breaker.Machine, now time.Time) { m.Took(now) })
@@ -216,7 +218,8 @@ func (g *guard) try(ctx context.Context, j *job.Job) job.Outcome {
 	return o
 }
 
-// ended records the end of a job that ran. A job that completes while all is well costs no more than a look.
+// ended records the end of a job that ran. A job that completes while all is well costs no more
+// than a look.
 func (g *guard) ended(o *job.Outcome) {
 	if o.Kind == job.Completed {
 		g.mu.Lock()

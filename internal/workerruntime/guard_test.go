@@ -132,7 +132,9 @@ func TestGuardOpensAndRecovers(t *testing.T) {
 		}
 		p.set(job.Done(nil), nil)
 		half()
-		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Completed || admitted() != "0 1 0 1 0 -1" {
+		if o := g.Handle(
+			context.Background(), &job.Job{}, true,
+		); o.Kind != job.Completed || admitted() != "0 1 0 1 0 -1" {
 			t.Errorf("a trial that starts: %+v, admissions %q", o, admitted())
 		}
 		if state, _, unready := g.view(); state != breaker.Closed || unready {
@@ -207,8 +209,8 @@ func TestGuardSlowsDown(t *testing.T) {
 	})
 }
 
-// A held job goes back when the worker drains. A job server that would fail it (Perl's) gets the reason instead, once
-// the job's time is up or the worker stops, and not before.
+// A held job goes back when the worker drains. A job server that would fail it (Perl's) gets the
+// reason instead, once the job's time is up or the worker stops, and not before.
 func TestGuardGivesHeldJobsUp(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -237,7 +239,8 @@ func TestGuardGivesHeldJobsUp(t *testing.T) {
 				})
 				begin := time.Now()
 				o := g.Handle(ctx, &job.Job{Draining: draining}, tc.requeues)
-				if o.Kind != tc.kind || o.Reason != tc.reason || o.Message != "no such file" || time.Since(begin) != tc.after {
+				if o.Kind != tc.kind || o.Reason != tc.reason || o.Message != "no such file" ||
+					time.Since(begin) != tc.after {
 					t.Errorf("outcome %+v after %v", o, time.Since(begin))
 				}
 				cancel(nil)
@@ -252,7 +255,9 @@ func TestGuardRequeuesABusyJobAtOnce(t *testing.T) {
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
 		p.set(job.NeverRan(job.Busy, "503"), nil)
 		begin := time.Now()
-		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Requeued || time.Since(begin) != 0 || admitted() != "0" {
+		if o := g.Handle(
+			context.Background(), &job.Job{}, true,
+		); o.Kind != job.Requeued || time.Since(begin) != 0 || admitted() != "0" {
 			t.Errorf("outcome %+v after %v, admissions %q", o, time.Since(begin), admitted())
 		}
 	})

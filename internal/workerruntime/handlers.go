@@ -17,8 +17,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/streammode"
 )
 
-// outputGrace is how long the output of an ended command is read on while something that it started holds a pipe. What the command
-// itself wrote is in the pipe when it ends, so this is only for helpers like "tee" that come last.
+// outputGrace is how long the output of an ended command is read on while something that it started
+// holds a pipe. What the command itself wrote is in the pipe when it ends, so this is only for
+// helpers like "tee" that come last.
 const outputGrace = 500 * time.Millisecond
 
 // handler is one handler of the options with what runs its jobs.
@@ -34,20 +35,24 @@ type runner interface {
 	Up() <-chan struct{}
 }
 
-func newHandler(o *options.Options, h options.Handler, log *slog.Logger, output *logs.Limit, table *process.Table) (*handler, error) {
+func newHandler(
+	o *options.Options, h options.Handler, log *slog.Logger, output *logs.Limit, table *process.Table,
+) (*handler, error) {
 	limits := spool.Limits{Dir: o.SpoolDir, Above: o.SpoolAbove, Max: h.MaxResult}
 	var run job.Handler
 	var err error
 	switch h.Mode {
 	case options.Exec:
 		run, err = execmode.New(execmode.Options{
-			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput, Result: limits,
+			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput,
+			Result:    limits,
 			KillAfter: h.KillAfter, OutputGrace: outputGrace, Log: log, LogLimit: output, Table: table,
 			Probe: []string{process.Self(), "version"},
 		})
 	case options.Stream:
 		run, err = streammode.New(streammode.Options{
-			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs, MaxMemory: h.MaxMemory, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
+			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs,
+			MaxMemory: h.MaxMemory, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
 			Watch: h.Watch, Result: limits, KillAfter: h.KillAfter, Log: log, LogLimit: output, Table: table,
 		})
 	case options.HTTP:

@@ -102,12 +102,16 @@ func startWorker(t *testing.T, env []string, args ...string) *workerProcess {
 	return startCommand(t, env, append([]string{binary_}, args...)...)
 }
 
-// startCommand starts a command line in which LISTEN stands for the address of the worker's endpoints.
+// startCommand starts a command line in which LISTEN stands for the address of the worker's
+// endpoints.
 func startCommand(t *testing.T, env []string, args ...string) *workerProcess {
 	t.Helper()
 	w := &workerProcess{t: t, listen: freePort(t), ended: make(chan struct{})}
 	w.cmd = exec.Command(args[0], args[1:]...)
-	w.cmd.Env = append(os.Environ(), append([]string{"GEARMAN_WORKER_LISTEN=" + w.listen, "GEARMAN_WORKER_LOG_FORMAT=text"}, env...)...)
+	w.cmd.Env = append(
+		os.Environ(),
+		append([]string{"GEARMAN_WORKER_LISTEN=" + w.listen, "GEARMAN_WORKER_LOG_FORMAT=text"}, env...)...,
+	)
 	w.cmd.Stdout, w.cmd.Stderr = &w.log, &w.log
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := w.cmd.Start(); err != nil {

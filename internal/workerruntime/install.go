@@ -12,8 +12,8 @@ import (
 // installedName is the program's name where it is installed.
 const installedName = "gearman-worker"
 
-// install copies the running program into dir: under another name first, so that nobody ever sees a part of it, and readable for any
-// user, since the container that runs it chooses its own.
+// install copies the running program into dir: under another name first, so that nobody ever sees a
+// part of it, and readable for any user, since the container that runs it chooses its own.
 func install(dir string) error {
 	src, err := os.Open(process.Self())
 	if err != nil {

@@ -35,7 +35,8 @@ type jobs struct {
 	busy  int
 	// undone counts the jobs since the drain's begin that the job servers run again.
 	undone int
-	// requeues counts the jobs handed back in a row for crashes. A crashing command would else see the same job again at once.
+	// requeues counts the jobs handed back in a row for crashes. A crashing command would else see
+	// the same job again at once.
 	requeues int
 }
 
@@ -47,7 +48,10 @@ type slotState struct {
 }
 
 func newJobs(concurrency int, log *slog.Logger, m *metrics, a *announcer) *jobs {
-	return &jobs{log: log, failures: logs.NewLimit(10, 50, time.Now), metrics: m, announcer: a, slots: make([]slotState, concurrency)}
+	return &jobs{
+		log: log, failures: logs.NewLimit(10, 50, time.Now), metrics: m, announcer: a,
+		slots: make([]slotState, concurrency),
+	}
 }
 
 // handle is the library's handler of a function.
@@ -59,7 +63,8 @@ func (js *jobs) handle(h *handler) worker.Handler {
 		}
 		runCtx := ctx
 		if h.JobTimeout > 0 {
-			// Not the library's timeout: the job's fate is told once its process has ended, which takes up to --kill-after.
+			// Not the library's timeout: the job's fate is told once its process has ended, which
+			// takes up to --kill-after.
 			var cancel context.CancelFunc
 			runCtx, cancel = context.WithTimeoutCause(ctx, h.JobTimeout, job.ErrTimeout)
 			defer cancel()
@@ -73,8 +78,8 @@ func (js *jobs) handle(h *handler) worker.Handler {
 // signaledTogether is how long after the end of a job's process the worker's own signal may come.
 const signaledTogether = 250 * time.Millisecond
 
-// excuse requeues a job whose process was ended by the signal that stops the worker: systemd, timeout and a terminal
-// send it to both. The job did nothing wrong.
+// excuse requeues a job whose process was ended by the signal that stops the worker: systemd,
+// timeout and a terminal send it to both. The job did nothing wrong.
 func (js *jobs) excuse(o *job.Outcome) {
 	if o.Reason != job.Crashed || o.Signal != syscall.SIGTERM && o.Signal != syscall.SIGINT {
 		return
@@ -91,7 +96,10 @@ func (js *jobs) excuse(o *job.Outcome) {
 // unspooled is the library's handler of jobs of a function whose workload could not be kept.
 func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
 	return func(ctx context.Context, wj *worker.Job, err error) error {
-		o := job.Crashf(job.SpoolFailed, "keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err)
+		o := job.Crashf(
+			job.SpoolFailed,
+			"keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err,
+		)
 		if h.OnCrash == job.CrashRequeue {
 			o.Kind = job.Requeued // there is no workload to submit anew
 		}
@@ -106,7 +114,9 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 	switch o.Kind {
 	case job.Completed:
 		if o.ResultFile != nil {
-			if err := wj.ResultFrom(fileSection{io.NewSectionReader(o.ResultFile, 0, o.ResultSize), o.ResultFile}, o.ResultSize); err != nil {
+			if err := wj.ResultFrom(
+				fileSection{io.NewSectionReader(o.ResultFile, 0, o.ResultSize), o.ResultFile}, o.ResultSize,
+			); err != nil {
 				o.ResultFile.Close()
 				return nil, fmt.Errorf("send the result: %w", err)
 			}
@@ -133,7 +143,8 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 // retryPolicy is the policy of a handler's options.
 func retryPolicy(h *options.Handler) worker.RetryPolicy {
 	p := worker.RetryPolicy{
-		Attempts: h.RetryAttempts, CrashAttempts: h.RetryAttempts, Timeouts: h.RetryTimeouts, DeadLetter: h.DeadLetterFunction,
+		Attempts: h.RetryAttempts, CrashAttempts: h.RetryAttempts, Timeouts: h.RetryTimeouts,
+		DeadLetter: h.DeadLetterFunction,
 	}
 	if h.RetryAttempts > 1 {
 		p.Backoff, p.MaxBackoff = h.RetryBackoff, h.RetryMaxBackoff
@@ -203,7 +214,8 @@ func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	js.mu.Unlock()
 	if o.Kind != job.Completed {
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job "+verb(o.Kind),
-			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.String("reason", string(o.Reason)),
+			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()),
+			slog.String("reason", string(o.Reason)),
 			slog.String("message", o.Message), slog.Int("attempt", wj.Attempt()), slog.Duration("wait", wait))
 	}
 	if wait > 0 {
@@ -224,8 +236,9 @@ func verb(k job.Kind) string {
 	return "failed"
 }
 
-// requeueWait is how long a crashed job is held before it is handed back, by how many crashed in a row before: from 100 ms to 30 s,
-// with jitter. A job that always crashes would else go round as fast as connections open.
+// requeueWait is how long a crashed job is held before it is handed back, by how many crashed in a
+// row before: from 100 ms to 30 s, with jitter. A job that always crashes would else go round as
+// fast as connections open.
 func requeueWait(n int) time.Duration {
 	const least, most = 100 * time.Millisecond, 30 * time.Second
 	d := most
@@ -281,7 +294,9 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	switch d.Outcome {
 	case worker.Buried:
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job has failed for good and went to the dead letter function",
-			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
+			slog.String(
+				"function", wj.Function(),
+			), slog.String("handle", wj.Handle()), slog.Int("attempts", wj.Attempt()))
 	case worker.Lost:
 		if joined {
 			js.log.LogAttrs(context.Background(), slog.LevelInfo, "Job's connection was lost while it ran: its outcome is sent over another one",

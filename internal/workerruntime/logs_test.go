@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// Ten thousand quick failures, each with a line on standard error's part, leave a log that can be read.
+// Ten thousand quick failures, each with a line on standard error's part, leave a log that can be
+// read.
 func TestLogOfManyFailures(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -21,7 +22,10 @@ func TestLogOfManyFailures(t *testing.T) {
 		http.Error(w, "no such image", http.StatusNotFound)
 	}))
 	defer service.Close()
-	w := startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--failing-after", "0", "--concurrency", "8", "--", service.URL).waitReady()
+	w := startWorker(
+		t, nil, "http", "--server", server.Addr, "--function", "f", "--failing-after", "0", "--concurrency", "8", "--",
+		service.URL,
+	).waitReady()
 	const jobs = 10_000
 	s := newSubmitter(t, server.Addr)
 	for range jobs {
@@ -43,7 +47,10 @@ func TestLogOfManyFailures(t *testing.T) {
 func TestLogOfChattyCommand(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--failing-after", "0", "--log-rate", "10", "--", "sh", "-c", "seq 20000 >&2").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--failing-after", "0", "--log-rate", "10", "--",
+		"sh", "-c", "seq 20000 >&2",
+	).waitReady()
 	s := newSubmitter(t, server.Addr)
 	for range 2 {
 		if a, err := s.do("f", ""); a.End != complete {

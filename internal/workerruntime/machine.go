@@ -16,7 +16,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// newResolver returns the resolver by which a worker uses the same job servers as the operator counts.
+// newResolver returns the resolver by which a worker uses the same job servers as the operator
+// counts.
 func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	r, err := resolverOf(o, byName)
 	if err != nil {
@@ -39,8 +40,8 @@ func resolverOf(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	return r, nil
 }
 
-// spooling returns the options as they can be kept: without a spool directory, workloads and results
-// stay in memory.
+// spooling returns the options as they can be kept: without a spool directory, workloads and
+// results stay in memory.
 func spooling(o *options.Options, log *slog.Logger) *options.Options {
 	err := trySpool(o)
 	if err == nil {
@@ -53,8 +54,11 @@ func spooling(o *options.Options, log *slog.Logger) *options.Options {
 	return &kept
 }
 
-// network is how job servers are reached and their names looked up. A nil dial is the library's own.
-func (r *run) network(byName bool) (dial func(context.Context, string, string) (net.Conn, error), names gearman.Resolver, err error) {
+// network is how job servers are reached and their names looked up. A nil dial is the library's
+// own.
+func (r *run) network(byName bool) (
+	dial func(context.Context, string, string) (net.Conn, error), names gearman.Resolver, err error,
+) {
 	if r.machine != nil {
 		of, err := resolverOf(r.opts, byName)
 		if err != nil {
@@ -82,10 +86,14 @@ func (r *run) jobDone(j *worker.Job, d worker.Done) {
 	}
 }
 
-// ownProcesses keeps this process's secrets from the jobs' and takes in the orphans that they leave.
+// ownProcesses keeps this process's secrets from the jobs' and takes in the orphans that they
+// leave.
 func (r *run) ownProcesses(ctx context.Context) {
 	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
-		r.log.LogAttrs(ctx, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system", slog.Any("error", err))
+		r.log.LogAttrs(
+			ctx, slog.LevelDebug, "Jobs can read the worker's environment and memory on this system",
+			slog.Any("error", err),
+		)
 	} else if err != nil {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
 	}

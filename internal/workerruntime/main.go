@@ -38,7 +38,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		_, _ = io.WriteString(stdout, options.Overview())
 		return exitOK
 	case "version", "--version":
-		fmt.Fprintf(stdout, "gearman-worker %s (%s, %s/%s)\n", version.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(
+			stdout, "gearman-worker %s (%s, %s/%s)\n", version.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		)
 		return exitOK
 	case "install":
 		if len(args) != 1 {

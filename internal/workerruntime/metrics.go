@@ -30,11 +30,13 @@ const (
 	resultLost      = "lost"     // the job server went away before it could be told
 )
 
-// buckets are the upper bounds of the histogram of job durations, in seconds: from a quick lookup to an hour's report.
+// buckets are the upper bounds of the histogram of job durations, in seconds: from a quick lookup
+// to an hour's report.
 var buckets = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
 
-// metrics counts jobs and writes them in Prometheus' text format. It is written by hand: the client library would double the
-// memory of an idle worker, for a dozen lines of output. A test reads the output with Prometheus' own parser.
+// metrics counts jobs and writes them in Prometheus' text format. It is written by hand: the client
+// library would double the memory of an idle worker, for a dozen lines of output. A test reads the
+// output with Prometheus' own parser.
 type metrics struct {
 	began time.Time
 
@@ -65,7 +67,9 @@ func newMetrics(functions []string) *metrics {
 	m := &metrics{began: time.Now(), functions: make(map[string]*functionMetrics)}
 	for _, f := range functions {
 		// A counter that is there from the start, at 0, shows the first failure to rate().
-		m.functions[f] = &functionMetrics{ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}, retries: map[retry]uint64{}}
+		m.functions[f] = &functionMetrics{
+			ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}, retries: map[retry]uint64{},
+		}
 	}
 	return m
 }
@@ -95,7 +99,9 @@ func (m *metrics) retried(function string, attempt int, reason job.Reason) {
 }
 
 // write writes all metrics.
-func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, status worker.Status, handlers []*handler) error {
+func (m *metrics) write(
+	w io.Writer, concurrency int, ready, draining bool, status worker.Status, handlers []*handler,
+) error {
 	e := &exposition{}
 	e.family("gearman_worker_build_info", "gauge", "The version of the worker runtime, as a label.")
 	e.sample("gearman_worker_build_info", 1, "version", version.Version)
@@ -111,7 +117,9 @@ func (m *metrics) write(w io.Writer, concurrency int, ready, draining bool, stat
 	e.family("process_start_time_seconds", "gauge", "Start time of the process since the Unix epoch in seconds.")
 	e.sample("process_start_time_seconds", float64(m.began.UnixMilli())/1000)
 	if rss, ok := residentBytes(); ok {
-		e.family("process_resident_memory_bytes", "gauge", "Resident memory size in bytes, without the processes of jobs.")
+		e.family(
+			"process_resident_memory_bytes", "gauge", "Resident memory size in bytes, without the processes of jobs.",
+		)
 		e.sample("process_resident_memory_bytes", rss)
 	}
 	_, err := w.Write(e.buf.Bytes())
@@ -130,7 +138,10 @@ func (m *metrics) writeJobs(e *exposition) {
 	for _, name := range names {
 		e.sample("gearman_worker_busy", float64(m.functions[name].busy), "function", name)
 	}
-	e.family("gearman_worker_jobs_total", "counter", "Jobs that ended, by result (completed, failed, retried, buried, requeued, lost) and reason.")
+	e.family(
+		"gearman_worker_jobs_total", "counter",
+		"Jobs that ended, by result (completed, failed, retried, buried, requeued, lost) and reason.",
+	)
 	for _, name := range names {
 		ends := m.functions[name].ends
 		keys := make([]jobEnd, 0, len(ends))
@@ -141,17 +152,26 @@ func (m *metrics) writeJobs(e *exposition) {
 			return strings.Compare(a.result+"/"+string(a.reason), b.result+"/"+string(b.reason))
 		})
 		for _, k := range keys {
-			e.sample("gearman_worker_jobs_total", float64(ends[k]), "function", name, "result", k.result, "reason", string(k.reason))
+			e.sample(
+				"gearman_worker_jobs_total", float64(ends[k]), "function", name, "result", k.result, "reason",
+				string(k.reason),
+			)
 		}
 	}
-	e.family("gearman_worker_retries_total", "counter", "Attempts that were submitted after a failure, by their number and the reason.")
+	e.family(
+		"gearman_worker_retries_total", "counter",
+		"Attempts that were submitted after a failure, by their number and the reason.",
+	)
 	for _, name := range names {
 		retries := m.functions[name].retries
 		keys := slices.SortedFunc(maps.Keys(retries), func(a, b retry) int {
 			return cmp.Or(cmp.Compare(a.attempt, b.attempt), strings.Compare(string(a.reason), string(b.reason)))
 		})
 		for _, k := range keys {
-			e.sample("gearman_worker_retries_total", float64(retries[k]), "function", name, "attempt", strconv.Itoa(k.attempt), "reason", string(k.reason))
+			e.sample(
+				"gearman_worker_retries_total", float64(retries[k]), "function", name, "attempt",
+				strconv.Itoa(k.attempt), "reason", string(k.reason),
+			)
 		}
 	}
 	const duration = "gearman_worker_job_duration_seconds"
@@ -173,7 +193,9 @@ func (m *metrics) writeJobs(e *exposition) {
 var breakerStates = []breaker.State{breaker.Closed, breaker.Single, breaker.Open, breaker.Half, breaker.Failing}
 
 func writeBreakers(e *exposition, handlers []*handler) {
-	e.family("gearman_worker_breaker", "gauge", "1 for the present state of a function's breaker; closed: jobs are taken.")
+	e.family(
+		"gearman_worker_breaker", "gauge", "1 for the present state of a function's breaker; closed: jobs are taken.",
+	)
 	for _, h := range handlers {
 		state, _, _ := h.guard.view()
 		for _, f := range h.Functions {
@@ -187,11 +209,16 @@ func writeBreakers(e *exposition, handlers []*handler) {
 func writeServers(e *exposition, status worker.Status) {
 	e.family("gearman_worker_connected_servers", "gauge", "Job servers with at least one registered connection.")
 	e.sample("gearman_worker_connected_servers", float64(status.Connected))
-	e.family("gearman_worker_connections", "gauge", "Registered connections to a job server, of one for each job at once.")
+	e.family(
+		"gearman_worker_connections", "gauge", "Registered connections to a job server, of one for each job at once.",
+	)
 	for _, s := range status.Servers {
 		e.sample("gearman_worker_connections", float64(s.Registered), "server", s.Server)
 	}
-	e.family("gearman_worker_reconnects_total", "counter", "Connections to a job server that were lost, and attempts that failed.")
+	e.family(
+		"gearman_worker_reconnects_total", "counter",
+		"Connections to a job server that were lost, and attempts that failed.",
+	)
 	for _, s := range status.Servers {
 		e.sample("gearman_worker_reconnects_total", float64(s.Reconnects), "server", s.Server)
 	}

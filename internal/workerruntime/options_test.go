@@ -22,7 +22,10 @@ func TestMaxJobServers(t *testing.T) {
 	for _, server := range []*jobserver.Server{used, left} {
 		newSubmitter(t, server.Addr).background("f", "x")
 	}
-	w := startWorker(t, nil, "exec", "--server", used.Addr, "--server", left.Addr, "--max-job-servers", "1", "--function", "f", "--until-empty", "--", "true")
+	w := startWorker(
+		t, nil, "exec", "--server", used.Addr, "--server", left.Addr, "--max-job-servers", "1", "--function", "f",
+		"--until-empty", "--", "true",
+	)
 	if code := w.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -64,7 +67,16 @@ func TestExitAfterJobs(t *testing.T) {
 				s.background("f", "x")
 			}
 			command := map[string][]string{"exec": {"true"}, "stream": {"perl", "../../examples/perl/reverse.pl"}}[mode]
-			w := startWorker(t, nil, append([]string{mode, "--server", server.Addr, "--function", "f", "--concurrency", "4", "--exit-after-jobs", "7", "--"}, command...)...)
+			w := startWorker(
+				t, nil,
+				append(
+					[]string{
+						mode, "--server", server.Addr, "--function", "f", "--concurrency", "4", "--exit-after-jobs",
+						"7", "--",
+					},
+					command...,
+				)...,
+			)
 			if code := w.exit(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
@@ -80,7 +92,13 @@ func TestFunctionConcurrency(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	file := filepath.Join(t.TempDir(), "worker.yaml")
-	if err := os.WriteFile(file, []byte("concurrency: 5\nhandlers:\n- function: one\n  exec: [cat]\n  function-concurrency: 1\n- function: all\n  exec: [cat]\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		file,
+		[]byte(
+			"concurrency: 5\nhandlers:\n- function: one\n  exec: [cat]\n  function-concurrency: 1\n- function: all\n  exec: [cat]\n",
+		),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	w := startWorker(t, nil, "run", "--server", server.Addr, "--config", file).waitReady()
@@ -99,7 +117,9 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob).waitReady()
+	w := startWorker(
+		t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "slow", "--", "sh", "-c", slowJob,
+	).waitReady()
 	gate := filepath.Join(t.TempDir(), "gate")
 	newSubmitter(t, server.Addr).background("slow", gate)
 	w.waitBusy(1)
@@ -110,12 +130,15 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 		return strings.Contains(w.log.String(), "connection is down") || w.metric(`gearman_worker_connected_servers`) == "0"
 	})
 	touch(t, gate)
-	if code := w.exit(); code != 3 || strings.Contains(w.log.String(), "all its jobs are finished") || !strings.Contains(w.log.String(), "could not be sent") {
+	if code := w.exit(); code != 3 || strings.Contains(
+		w.log.String(), "all its jobs are finished",
+	) || !strings.Contains(w.log.String(), "could not be sent") {
 		t.Errorf("exit code %d:\n%s", code, w.log.String())
 	}
 }
 
-// A job's process can't read what is the worker's: neither descriptors, nor, unless it is root, environment and memory.
+// A job's process can't read what is the worker's: neither descriptors, nor, unless it is root,
+// environment and memory.
 func TestJobsAreApartFromTheWorker(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -140,9 +163,14 @@ func TestJobsAreApartFromTheWorker(t *testing.T) {
 func TestMaxWorkload(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--max-workload", "1000", "--retry-attempts", "3", "--", "cat").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--max-workload", "1000", "--retry-attempts", "3",
+		"--", "cat",
+	).waitReady()
 	s := newSubmitter(t, server.Addr)
-	for workload, want := range map[string]uint32{strings.Repeat("x", 1001): fail, strings.Repeat("x", 1000): complete} {
+	for workload, want := range map[string]uint32{
+		strings.Repeat("x", 1001): fail, strings.Repeat("x", 1000): complete,
+	} {
 		if a, err := s.do("f", workload); err != nil || a.End != want {
 			t.Errorf("%d bytes: packet %d, %v", len(workload), a.End, err)
 		}
@@ -150,7 +178,10 @@ func TestMaxWorkload(t *testing.T) {
 	if n := w.metric(`gearman_worker_reconnects_total{server="` + server.Addr + `"}`); n != "0" {
 		t.Errorf("%s connections were lost", n)
 	}
-	eventually(t, "the log says why the job failed", func() bool { return strings.Contains(w.log.String(), "larger than --max-workload") })
+	eventually(
+		t, "the log says why the job failed",
+		func() bool { return strings.Contains(w.log.String(), "larger than --max-workload") },
+	)
 	eventually(t, "one job counts as rejected", func() bool {
 		return w.metric(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"}`) == "1"
 	})

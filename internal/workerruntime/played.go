@@ -18,8 +18,8 @@ import (
 )
 
 // Machine stands for the machine that a worker runs on. With one, the job loop, the breaker and the
-// telemetry run under virtual time: no process is started, no signal is caught, nothing listens, and
-// no file is written.
+// telemetry run under virtual time: no process is started, no signal is caught, nothing listens,
+// and no file is written.
 type Machine struct {
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	LookupIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -28,8 +28,8 @@ type Machine struct {
 	Done     func(*worker.Job, worker.Done) // is called when a job's outcome has been sent, or can't be
 }
 
-// playedSettle keeps what a slot and the announcer send at one moment apart. Under virtual time that is
-// one instant, and which of the two comes first would be the scheduler's choice.
+// playedSettle keeps what a slot and the announcer send at one moment apart. Under virtual time
+// that is one instant, and which of the two comes first would be the scheduler's choice.
 const playedSettle = time.Millisecond
 
 // skew is by how much the machine's clock is ahead; this machine's is right.
@@ -71,8 +71,8 @@ func (p *Played) Terminate() {
 	}
 }
 
-// Kill ends the worker at once and waits for that until ctx ends. What it still sends is the machine's
-// to lose.
+// Kill ends the worker at once and waits for that until ctx ends. What it still sends is the
+// machine's to lose.
 func (p *Played) Kill(ctx context.Context) { _ = p.run.worker.StopAndCancel(ctx) }
 
 // Ready is what the readiness probe answers.

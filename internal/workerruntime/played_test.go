@@ -64,7 +64,9 @@ func play(t *testing.T, c *command, test func(s *gearmantest.Server, p *Played, 
 			t.Fatal(err)
 		}
 		var completed atomic.Int32
-		p, err := NewPlayed(o, &Machine{Dial: s.DialContext, LookupIP: noNames, Handler: c, Done: func(_ *worker.Job, d worker.Done) {
+		p, err := NewPlayed(o, &Machine{Dial: s.DialContext, LookupIP: noNames, Handler: c, Done: func(
+			_ *worker.Job, d worker.Done,
+		) {
 			if d.Outcome == worker.Complete {
 				completed.Add(1)
 			}
@@ -105,7 +107,8 @@ func TestPlayed(t *testing.T) {
 	})
 }
 
-// TestPlayedBreaker: without its command a worker takes no jobs, and takes them again when it is back.
+// TestPlayedBreaker: without its command a worker takes no jobs, and takes them again when it is
+// back.
 func TestPlayedBreaker(t *testing.T) {
 	t.Parallel()
 	c := &command{}
@@ -114,12 +117,18 @@ func TestPlayedBreaker(t *testing.T) {
 		s.Submit("f", "", nil)
 		time.Sleep(20 * time.Second)
 		if !p.Unfit() || p.Ready() || c.runs.Load() != 0 {
-			t.Errorf("unfit %t, ready %t, %d runs without the command, want true, false and none", p.Unfit(), p.Ready(), c.runs.Load())
+			t.Errorf(
+				"unfit %t, ready %t, %d runs without the command, want true, false and none", p.Unfit(), p.Ready(),
+				c.runs.Load(),
+			)
 		}
 		c.missing.Store(false)
 		time.Sleep(3 * time.Minute)
 		if p.Unfit() || !p.Ready() || completed.Load() != 1 {
-			t.Errorf("unfit %t, ready %t, %d jobs completed with the command, want false, true and 1", p.Unfit(), p.Ready(), completed.Load())
+			t.Errorf(
+				"unfit %t, ready %t, %d jobs completed with the command, want false, true and 1", p.Unfit(), p.Ready(),
+				completed.Load(),
+			)
 		}
 	})
 }

@@ -69,7 +69,10 @@ func checkMetrics(t *testing.T, w *workerProcess) {
 		}
 		jobs[key.String()] = m.GetCounter().GetValue()
 	}
-	want := map[string]float64{"upper completed ok ": 1, "shout completed ok ": 1, "reverse completed ok ": 1, "never completed ok ": 0, "never failed timeout ": 1}
+	want := map[string]float64{
+		"upper completed ok ": 1, "shout completed ok ": 1, "reverse completed ok ": 1, "never completed ok ": 0,
+		"never failed timeout ": 1,
+	}
 	if diff := cmp.Diff(want, jobs); diff != "" {
 		t.Errorf("gearman_worker_jobs_total (-want +got):\n%s", diff)
 	}
@@ -78,7 +81,10 @@ func checkMetrics(t *testing.T, w *workerProcess) {
 			t.Errorf("histogram %v", m)
 		}
 	}
-	for name, want := range map[string]float64{"gearman_worker_busy": 0, "gearman_worker_connected_servers": 1, "gearman_worker_ready": 1, "gearman_worker_concurrency": 2} {
+	for name, want := range map[string]float64{
+		"gearman_worker_busy": 0, "gearman_worker_connected_servers": 1, "gearman_worker_ready": 1,
+		"gearman_worker_concurrency": 2,
+	} {
 		ms := families[name].GetMetric()
 		if len(ms) == 0 || ms[0].GetGauge().GetValue() != want {
 			t.Errorf("%s is %v, want %v", name, ms, want)
@@ -105,8 +111,13 @@ func TestExitCodes(t *testing.T) {
 		"a wrong pod uid":    {"exec --function f --pod-uid !! -- true", 1, "GEARMAN_WORKER_POD_UID"},
 		"a wrong port":       {"exec --function f --listen 127.0.0.1:99999 -- true", 1, "--listen"},
 		"a missing CA":       {"exec --function f --tls-ca /no/such -- true", 1, "--tls-ca"},
-		"a good check":       {"exec --check --function f --server " + server.Addr + " -- true", 0, "ok      job server " + server.Addr + ": version 1."},
-		"a bad check":        {"exec --check --function f --server 127.0.0.1:1 -- true", 1, "FAILED  job server 127.0.0.1:1: "},
+		"a good check": {
+			"exec --check --function f --server " + server.Addr + " -- true", 0,
+			"ok      job server " + server.Addr + ": version 1.",
+		},
+		"a bad check": {
+			"exec --check --function f --server 127.0.0.1:1 -- true", 1, "FAILED  job server 127.0.0.1:1: ",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,10 +135,15 @@ func TestCheckShowsSources(t *testing.T) {
 	server := jobserver.Gearmand(t)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "worker.yaml")
-	if err := os.WriteFile(config, []byte("server: ["+server.Addr+"]\nconcurrency: 7\njob-timeout: 1m\n"), 0o644); err != nil {
+	if err := os.WriteFile(
+		config, []byte("server: ["+server.Addr+"]\nconcurrency: 7\njob-timeout: 1m\n"), 0o644,
+	); err != nil {
 		t.Fatal(err)
 	}
-	w := startWorker(t, []string{"GEARMAN_WORKER_CONCURRENCY=3"}, "exec", "--check", "--config", config, "--function", "f", "--", "touch", dir+"/started")
+	w := startWorker(
+		t, []string{"GEARMAN_WORKER_CONCURRENCY=3"}, "exec", "--check", "--config", config, "--function", "f", "--",
+		"touch", dir+"/started",
+	)
 	if code := w.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -138,7 +154,8 @@ func TestCheckShowsSources(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"function": "f (flag)", "concurrency": "3 (environment)", "job-timeout": "1m (file " + config + ")", "on-crash": "requeue (default)",
+		"function": "f (flag)", "concurrency": "3 (environment)", "job-timeout": "1m (file " + config + ")",
+		"on-crash": "requeue (default)",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
@@ -159,7 +176,9 @@ func TestCheckShowsSources(t *testing.T) {
 func TestNoSpoolDirectory(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--spool-dir", "/no/such/dir", "--", "cat").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", server.Addr, "--function", "f", "--spool-dir", "/no/such/dir", "--", "cat",
+	).waitReady()
 	large := strings.Repeat("x", 3<<20)
 	if a, err := newSubmitter(t, server.Addr).do("f", large); err != nil || a.Result != large {
 		t.Errorf("packet %d with %d bytes, %v", a.End, len(a.Result), err)

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/tlsproxy"
 )
 
-// The job server of examples/gearmand-tls.yaml: our client and the runtime work through the proxy, and
-// whoever has no certificate of its CA is refused.
+// The job server of examples/gearmand-tls.yaml: our client and the runtime work through the proxy,
+// and whoever has no certificate of its CA is refused.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	proxy := tlsproxy.Start(t, "../../examples")
@@ -24,14 +24,23 @@ func TestClientCertificates(t *testing.T) {
 	keyFile, key := proxy.File(t, "client.key")
 	stranger := certs.NewCA(t).Issue(t, "stranger")
 
-	trust := []string{"--server", proxy.Addr, "--tls-ca", caFile, "--tls-server-name", tlsproxy.ServerName, "--function", "f"}
-	startWorker(t, nil, append(append([]string{"exec", "--tls-cert", certFile, "--tls-key", keyFile}, trust...), "--", "rev")...).waitReady()
-	c, err := client.New(client.Options{Servers: []string{proxy.Addr}, TLS: clientTLS(t, gearman.PEM{CA: ca, Cert: cert, Key: key})})
+	trust := []string{
+		"--server", proxy.Addr, "--tls-ca", caFile, "--tls-server-name", tlsproxy.ServerName, "--function", "f",
+	}
+	startWorker(
+		t, nil,
+		append(append([]string{"exec", "--tls-cert", certFile, "--tls-key", keyFile}, trust...), "--", "rev")...,
+	).waitReady()
+	c, err := client.New(
+		client.Options{Servers: []string{proxy.Addr}, TLS: clientTLS(t, gearman.PEM{CA: ca, Cert: cert, Key: key})},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if result, err := c.Do(t.Context(), "f", []byte("hello")); err != nil || strings.TrimSpace(string(result)) != "olleh" {
+	if result, err := c.Do(
+		t.Context(), "f", []byte("hello"),
+	); err != nil || strings.TrimSpace(string(result)) != "olleh" {
 		t.Errorf("%q, %v", result, err)
 	}
 
@@ -46,8 +55,11 @@ func TestClientCertificates(t *testing.T) {
 		options []string
 	}{
 		"no certificate": {gearman.PEM{CA: ca}, nil},
-		"of another CA":  {gearman.PEM{CA: ca, Cert: stranger.Cert, Key: stranger.Key}, []string{"--tls-cert", strangerCert, "--tls-key", strangerKey}},
-		"of its CA":      {gearman.PEM{CA: ca, Cert: cert, Key: key}, nil}, // what is to work, by the same steps
+		"of another CA": {
+			gearman.PEM{CA: ca, Cert: stranger.Cert, Key: stranger.Key},
+			[]string{"--tls-cert", strangerCert, "--tls-key", strangerKey},
+		},
+		"of its CA": {gearman.PEM{CA: ca, Cert: cert, Key: key}, nil}, // what is to work, by the same steps
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

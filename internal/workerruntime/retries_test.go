@@ -28,7 +28,9 @@ func deadLetters(t *testing.T, addr, function string) (letters []worker.DeadLett
 	request := proto.AppendCanDo(nil, function)
 	for {
 		var handle string
-		if err := c.Exchange(t.Context(), proto.AppendEmpty(request, proto.Request, proto.TypeGrabJob), func(c *proto.Conn) error {
+		if err := c.Exchange(t.Context(), proto.AppendEmpty(
+			request, proto.Request, proto.TypeGrabJob,
+		), func(c *proto.Conn) error {
 			p, err := c.Next()
 			if err != nil || p.Type == proto.TypeNoJob {
 				return err
@@ -50,13 +52,16 @@ func deadLetters(t *testing.T, addr, function string) (letters []worker.DeadLett
 	}
 }
 
-// Attempts of a job in each mode: it fails twice, then completes, and knows which attempt it is. A job that always fails
-// ends in the dead letter function, one that rejects its workload without a second attempt.
+// Attempts of a job in each mode: it fails twice, then completes, and knows which attempt it is. A
+// job that always fails ends in the dead letter function, one that rejects its workload without a
+// second attempt.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "f", "--retry-attempts", "3", "--retry-backoff", "1s",
+	w := startWorker(t, []string{
+		"RUNS=" + r.path,
+	}, "exec", "--server", server.Addr, "--function", "f", "--retry-attempts", "3", "--retry-backoff", "1s",
 		"--dead-letter-function", "dead", "--", "sh", "-c", `w=$(cat); echo "$w/$GEARMAN_ATTEMPT/$GEARMAN_UNIQUE" >>"$RUNS"; echo "about $w" >&2
 		case $w in poison) exit 1;; permanent) exit 65;; esac; [ $GEARMAN_ATTEMPT -ge $w ]`).waitReady()
 	s := newSubmitter(t, server.Addr)
@@ -73,7 +78,9 @@ func TestRetries(t *testing.T) {
 		return total+waiting == 0 && dead == 2
 	})
 	got := strings.Join(r.list(), " ")
-	for _, run := range []string{"1/1/key-1", "3/1/key-3", "3/2/key-3", "3/3/key-3", "poison/3/key-poison", "permanent/1/key-permanent"} {
+	for _, run := range []string{
+		"1/1/key-1", "3/1/key-3", "3/2/key-3", "3/3/key-3", "poison/3/key-poison", "permanent/1/key-permanent",
+	} {
 		if strings.Count(got, run) != 1 {
 			t.Errorf("run %s is there %d times: %s", run, strings.Count(got, run), got)
 		}
@@ -84,7 +91,8 @@ func TestRetries(t *testing.T) {
 	letters, payloads := deadLetters(t, server.Addr, "dead")
 	for i, d := range letters {
 		attempts := map[string]int{"poison": 3, "permanent": 1}[payloads[i]]
-		if d.Attempts != attempts || d.Reason != "exit_code" || d.Stderr != "about "+payloads[i]+"\n" || d.Unique != "key-"+payloads[i] || d.Worker == "" {
+		if d.Attempts != attempts || d.Reason != "exit_code" || d.Stderr != "about "+payloads[i]+"\n" ||
+			d.Unique != "key-"+payloads[i] || d.Worker == "" {
 			t.Errorf("dead letter %+v of %s", d, payloads[i])
 		}
 	}
@@ -98,7 +106,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// Without retries a crash costs a job nothing until its third run, whether a client waits for it or not.
+// Without retries a crash costs a job nothing until its third run, whether a client waits for it or
+// not.
 func TestCrashesAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"requeue", "fail"} {
@@ -106,7 +115,9 @@ func TestCrashesAreBounded(t *testing.T) {
 			t.Parallel()
 			server := jobserver.Gearmand(t)
 			r := newRuns(t)
-			startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "f", "--on-crash", policy,
+			startWorker(t, []string{
+				"RUNS=" + r.path,
+			}, "exec", "--server", server.Addr, "--function", "f", "--on-crash", policy,
 				"--", "sh", "-c", `echo "$(cat)/$GEARMAN_ATTEMPT" >>"$RUNS"; kill -9 $$`).waitReady()
 			s := newSubmitter(t, server.Addr)
 			s.background("f", "background")
@@ -125,8 +136,9 @@ func TestCrashesAreBounded(t *testing.T) {
 	}
 }
 
-// A job that kills its process and the worker with it, as the out-of-memory killer does to a container, ends after a few
-// runs on three workers that are started again each time; the other jobs complete.
+// A job that kills its process and the worker with it, as the out-of-memory killer does to a
+// container, ends after a few runs on three workers that are started again each time; the other
+// jobs complete.
 func TestPoisonThatKillsWorkers(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", "poison-key"} {
@@ -187,13 +199,16 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 				<-ended
 			}
 			letters, payloads := deadLetters(t, server.Addr, "dead")
-			if len(letters) != 1 || payloads[0] != "poison" || letters[0].Reason != "killed" || letters[0].Unique != key {
+			if len(letters) != 1 || payloads[0] != "poison" || letters[0].Reason != "killed" ||
+				letters[0].Unique != key {
 				t.Errorf("dead letters %+v %v", letters, payloads)
 			}
 			runs := " " + strings.Join(r.list(), " ") + " "
-			// Each worker counts the runs that killed itself, and tells the others when it sees the job again. A job without a
-			// key has another name for its first attempt.
-			if n, most := strings.Count(runs, " poison "), map[bool]int{true: 6, false: 5}[key == ""]; n < 3 || n > most {
+			// Each worker counts the runs that killed itself, and tells the others when it sees the
+			// job again. A job without a key has another name for its first attempt.
+			if n, most := strings.Count(runs, " poison "), map[bool]int{
+				true: 6, false: 5,
+			}[key == ""]; n < 3 || n > most {
 				t.Errorf("the poison ran %d times, want 3 to %d", n, most)
 			}
 			for i := range good {
@@ -207,18 +222,24 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 
 func TestJournalDirectoryIsChecked(t *testing.T) {
 	t.Parallel()
-	w := startWorker(t, nil, "exec", "--server", "127.0.0.1:1", "--function", "f", "--journal-dir", filepath.Join(t.TempDir(), "missing"), "--", "true")
+	w := startWorker(
+		t, nil, "exec", "--server", "127.0.0.1:1", "--function", "f", "--journal-dir",
+		filepath.Join(t.TempDir(), "missing"), "--", "true",
+	)
 	if code := w.exit(); code != 1 || !strings.Contains(w.log.String(), "--journal-dir") {
 		t.Errorf("exit code %d: %s", code, w.log.String())
 	}
 }
 
-// The signal that stops the worker may reach a job's process as well, as under systemd: the job has done nothing wrong.
+// The signal that stops the worker may reach a job's process as well, as under systemd: the job has
+// done nothing wrong.
 func TestSignalThatReachesTheJobToo(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
-	w := startWorker(t, []string{"RUNS=" + r.path}, "exec", "--server", server.Addr, "--function", "f", "--on-crash", "fail", "--", "sh", "-c",
+	w := startWorker(t, []string{
+		"RUNS=" + r.path,
+	}, "exec", "--server", server.Addr, "--function", "f", "--on-crash", "fail", "--", "sh", "-c",
 		`echo $$ >>"$RUNS"; while :; do sleep 0.1; done`).waitReady()
 	newSubmitter(t, server.Addr).background("f", "x")
 	eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })

@@ -38,8 +38,9 @@ type run struct {
 	machine  *Machine         // nil: this one
 }
 
-// Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done, and returns the exit code. A second
-// one, or the drain timeout, hands running jobs back. SIGHUP replaces stream processes.
+// Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done,
+// and returns the exit code. A second one, or the drain timeout, hands running jobs back. SIGHUP
+// replaces stream processes.
 func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-chan os.Signal) int {
 	r, err := newRun(o, log, nil)
 	if err == nil {
@@ -51,7 +52,10 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 	}
 	switch {
 	case err == nil && unfinished > 0:
-		log.Warn("Worker stopped before all its jobs were finished: they were handed back, or their outcomes could not be sent; the job servers run them again", "jobs", unfinished)
+		log.Warn(
+			"Worker stopped before all its jobs were finished: they were handed back, or their outcomes could not be sent; the job servers run them again",
+			"jobs", unfinished,
+		)
 		return exitHandedBack
 	case err == nil:
 		log.Info("Worker stopped, all its jobs are finished")
@@ -80,7 +84,9 @@ func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 	}
 	var err error
 	skew := m.skew()
-	if r.announce, err = newAnnouncer(o.PodUID, o.PodName, time.Now().Add(skew), o.Concurrency, o.FunctionNames()); err != nil {
+	if r.announce, err = newAnnouncer(
+		o.PodUID, o.PodName, time.Now().Add(skew), o.Concurrency, o.FunctionNames(),
+	); err != nil {
 		return nil, err
 	}
 	r.announce.skew = skew
@@ -106,9 +112,10 @@ func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 	r.worker, err = worker.New(worker.Options{
 		MaxPayload: maxPayload(o.MaxWorkload),
 		Journal:    book, MaxJobs: o.ExitAfterJobs, StopWhenEmpty: o.UntilEmpty,
-		Servers: resolve.Within(o.Servers, o.MaxServers), Concurrency: o.Concurrency, TLS: tlsConfig, DrainTimeout: o.DrainTimeout,
-		Logger:   slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
-		ClientID: r.announce.clientID, Linger: r.announce.linger(),
+		Servers: resolve.Within(o.Servers, o.MaxServers), Concurrency: o.Concurrency, TLS: tlsConfig,
+		DrainTimeout: o.DrainTimeout,
+		Logger:       slog.New(logs.NewHandler(log.Handler(), logs.NewLimit(1, 30, time.Now))),
+		ClientID:     r.announce.clientID, Linger: r.announce.linger(),
 		SpoolAbove: o.SpoolAbove, SpoolDir: o.SpoolDir, Dialer: dial,
 		Resolver: names,
 		Hooks:    worker.Hooks{JobStart: r.jobs.start, JobDone: r.jobDone},
@@ -133,7 +140,9 @@ func (r *run) register() error {
 			r.announce.trouble(h.Functions, troubleLetter(h.Mode, state))
 		}
 		for _, f := range h.Functions {
-			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h)), worker.Retry(retryPolicy(&h.Handler)),
+			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h)), worker.Retry(
+				retryPolicy(&h.Handler),
+			),
 				worker.Slots(h.FunctionConcurrency)); err != nil {
 				return err
 			}
@@ -190,7 +199,9 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 			})
 		}
 	}
-	r.log.LogAttrs(all, slog.LevelInfo, "Worker starts", slog.String("version", version.Version), slog.Any("servers", r.opts.Servers),
+	r.log.LogAttrs(all, slog.LevelInfo, "Worker starts", slog.String(
+		"version", version.Version,
+	), slog.Any("servers", r.opts.Servers),
 		slog.Any("functions", r.opts.FunctionNames()), slog.Int("concurrency", r.opts.Concurrency))
 	for _, h := range r.handlers {
 		if !h.awaitUp(soft) {
@@ -214,7 +225,10 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 func (r *run) sayReady(ctx context.Context) {
 	select {
 	case <-r.worker.Ready():
-		r.log.LogAttrs(ctx, slog.LevelInfo, "Worker is registered", slog.Duration("after", time.Since(r.metrics.began).Round(100*time.Microsecond)))
+		r.log.LogAttrs(
+			ctx, slog.LevelInfo, "Worker is registered",
+			slog.Duration("after", time.Since(r.metrics.began).Round(100*time.Microsecond)),
+		)
 		if r.opts.OnReady != nil {
 			r.opts.OnReady()
 		}
@@ -239,12 +253,12 @@ func (r *run) sayLeftOut(ctx context.Context) {
 	}
 }
 
-// sameSignal is how soon after the first signal a second one says nothing new: timeout and terminals send one signal to the
-// process and to its group, which is twice to the worker.
+// sameSignal is how soon after the first signal a second one says nothing new: timeout and
+// terminals send one signal to the process and to its group, which is twice to the worker.
 const sameSignal = 3 * time.Millisecond
 
-// passOver takes what comes within sameSignal. The drain is told of only after that: a sender that has seen it begin means
-// what it sends.
+// passOver takes what comes within sameSignal. The drain is told of only after that: a sender that
+// has seen it begin means what it sends.
 func passOver(signals <-chan os.Signal) {
 	timer := time.NewTimer(sameSignal)
 	defer timer.Stop()
@@ -276,7 +290,9 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 				r.log.LogAttrs(ctx, slog.LevelInfo, "Draining: no more jobs are taken, running ones are finished", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()), slog.Duration("drainTimeout", r.opts.DrainTimeout))
 			default:
-				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String("signal", s.String()),
+				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String(
+					"signal", s.String(),
+				),
 					slog.Int("running", r.jobs.running()))
 				_ = r.worker.StopAndCancel(ctx) // Run returns why the worker stopped
 			}
@@ -284,9 +300,10 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 	}
 }
 
-// ready tells whether the worker counts as ready: from its first registration on, whatever becomes of the connections, until it drains.
-// A job server that restarts must not make pods unready, since those are the first that a scale-down takes. A worker
-// none of whose handlers can start jobs is not ready either.
+// ready tells whether the worker counts as ready: from its first registration on, whatever becomes
+// of the connections, until it drains. A job server that restarts must not make pods unready, since
+// those are the first that a scale-down takes. A worker none of whose handlers can start jobs is
+// not ready either.
 func (r *run) ready() (bool, string) {
 	if r.isDraining() {
 		return false, "draining"

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// Signals within a moment of the first are one, as timeout and terminals send them to process and group; a later one stops
-// the worker at once.
+// Signals within a moment of the first are one, as timeout and terminals send them to process and
+// group; a later one stops the worker at once.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -60,7 +60,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// stoppedNow reports whether a worker that has not run was stopped, at once: a soft stop goes by the context of Run.
+// stoppedNow reports whether a worker that has not run was stopped, at once: a soft stop goes by
+// the context of Run.
 func stoppedNow(w *worker.Worker) bool { return w.Status().Stopping }
 
 // A job whose process ends by the signal that stops the worker goes back to the job server.
@@ -72,11 +73,22 @@ func TestExcuse(t *testing.T) {
 		want    job.Kind
 		after   time.Duration
 	}{
-		"the worker stops first": {job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, 0, job.Requeued, 0},
-		"a moment later":         {job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGINT}, 200 * time.Millisecond, job.Requeued, 200 * time.Millisecond},
-		"much later":             {job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, time.Second, job.Failed, signaledTogether},
-		"another signal":         {job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGKILL}, 200 * time.Millisecond, job.Failed, 0},
-		"an exit code":           {job.Outcome{Kind: job.Failed, Reason: job.ExitCode}, 0, job.Failed, 0},
+		"the worker stops first": {
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, 0, job.Requeued, 0,
+		},
+		"a moment later": {
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGINT}, 200 * time.Millisecond,
+			job.Requeued, 200 * time.Millisecond,
+		},
+		"much later": {
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, time.Second, job.Failed,
+			signaledTogether,
+		},
+		"another signal": {
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGKILL}, 200 * time.Millisecond,
+			job.Failed, 0,
+		},
+		"an exit code": {job.Outcome{Kind: job.Failed, Reason: job.ExitCode}, 0, job.Failed, 0},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -29,15 +29,17 @@ func TestAwaitStoppable(t *testing.T) {
 		return path
 	}
 	for name, tt := range map[string]struct{ file, want string }{
-		"a Go program":      {"/proc/self/status", ""},
-		"no handler":        {fmt.Sprintf("/proc/%d/status", deaf.Process.Pid), "doesn't catch SIGTERM"},
-		"no such process":   {"/proc/0/status", "no such file"},
-		"another file":      {write("other", "Name:\tx\n"), "tells of no signals"},
-		"too large a mask":  {write("large", "SigCgt:\t"+strings.Repeat("f", 17)+"\n"), "out of range"},
-		"only SIGTERM":      {write("term", "SigIgn:\t0\nSigCgt:\t0000000000004000\n"), ""},
-		"all but SIGTERM":   {write("rest", "SigCgt:\tffffffffffffbfff\n"), "doesn't catch SIGTERM"},
-		"SIGTERM's left":    {write("left", "SigCgt:\t0000000000008000\n"), "doesn't catch SIGTERM"},
-		"ignored, no more":  {write("ign", "SigIgn:\t0000000000004000\nSigCgt:\t0000000000000000\n"), "doesn't catch SIGTERM"},
+		"a Go program":     {"/proc/self/status", ""},
+		"no handler":       {fmt.Sprintf("/proc/%d/status", deaf.Process.Pid), "doesn't catch SIGTERM"},
+		"no such process":  {"/proc/0/status", "no such file"},
+		"another file":     {write("other", "Name:\tx\n"), "tells of no signals"},
+		"too large a mask": {write("large", "SigCgt:\t"+strings.Repeat("f", 17)+"\n"), "out of range"},
+		"only SIGTERM":     {write("term", "SigIgn:\t0\nSigCgt:\t0000000000004000\n"), ""},
+		"all but SIGTERM":  {write("rest", "SigCgt:\tffffffffffffbfff\n"), "doesn't catch SIGTERM"},
+		"SIGTERM's left":   {write("left", "SigCgt:\t0000000000008000\n"), "doesn't catch SIGTERM"},
+		"ignored, no more": {
+			write("ign", "SigIgn:\t0000000000004000\nSigCgt:\t0000000000000000\n"), "doesn't catch SIGTERM",
+		},
 		"without a newline": {write("end", "SigCgt:\t0000000000004000"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +92,9 @@ func TestAwaitStoppableWaits(t *testing.T) {
 func TestAwaitStoppableUsage(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
-	if code := Main([]string{"await-stoppable", "1"}, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "takes no arguments") {
+	if code := Main(
+		[]string{"await-stoppable", "1"}, &out, &errs,
+	); code != exitUsage || !strings.Contains(errs.String(), "takes no arguments") {
 		t.Errorf("exit code %d, said %q", code, errs.String())
 	}
 }

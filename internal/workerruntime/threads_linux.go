@@ -18,23 +18,28 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// A job of exec mode is mostly system calls of its slot's thread: it makes pipes, starts a process, waits for its end. The Go runtime sees such a thread
-// as busy and looks into its poller meanwhile only where another thread happens to; a slot that waits there for its job server's answer
-// would wait for the other slots' jobs. So slots of exec mode wait by threads of their own for whatever comes soon.
+// A job of exec mode is mostly system calls of its slot's thread: it makes pipes, starts a process,
+// waits for its end. The Go runtime sees such a thread as busy and looks into its poller meanwhile
+// only where another thread happens to; a slot that waits there for its job server's answer would
+// wait for the other slots' jobs. So slots of exec mode wait by threads of their own for whatever
+// comes soon.
 
-// mostThreads is up to how many slots have room in the scheduler without taking it from each other; each place takes up to 150 KiB.
+// mostThreads is up to how many slots have room in the scheduler without taking it from each other;
+// each place takes up to 150 KiB.
 const mostThreads = 16
 
-// roomForThreads lets the threads of all slots be in system calls at once. A thread in a system call keeps its place, of GOMAXPROCS, for up to 10 ms;
-// where none is left over, the runtime's monitor wakes every 20 us to take places away, which costs more than a small job itself.
+// roomForThreads lets the threads of all slots be in system calls at once. A thread in a system
+// call keeps its place, of GOMAXPROCS, for up to 10 ms; where none is left over, the runtime's
+// monitor wakes every 20 us to take places away, which costs more than a small job itself.
 func roomForThreads(concurrency int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), min(concurrency, mostThreads)+2))
 	}
 }
 
-// threadConn is a TCP connection whose reads block a thread for a short while before they wait in the runtime's poller. It is not in that poller
-// otherwise, as a [net.TCPConn] always is: each answer would wake the thread that watches the poller too, for nothing.
+// threadConn is a TCP connection whose reads block a thread for a short while before they wait in
+// the runtime's poller. It is not in that poller otherwise, as a [net.TCPConn] always is: each
+// answer would wake the thread that watches the poller too, for nothing.
 type threadConn struct {
 	file          *os.File // keeps the descriptor for as long as it is used
 	raw           syscall.RawConn
@@ -42,12 +47,15 @@ type threadConn struct {
 	in, out       direction
 }
 
-// readBriefly is for how long a read blocks a thread. A job server that has a job answers within it.
+// readBriefly is for how long a read blocks a thread. A job server that has a job answers within
+// it.
 const readBriefly = 10 * time.Millisecond
 
 // dialThread opens a threadConn.
 func dialThread(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	d := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
 	c, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -158,7 +166,8 @@ func (c *threadConn) Close() error {
 		return c.fail("close", net.ErrClosed)
 	}
 	c.out.close()
-	// A thread that blocks in poll keeps the descriptor open; this wakes it. An error says that the peer has ended it before.
+	// A thread that blocks in poll keeps the descriptor open; this wakes it. An error says that the
+	// peer has ended it before.
 	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	if err := c.file.Close(); err != nil {
 		return c.fail("close", err)

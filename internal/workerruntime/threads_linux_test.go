@@ -51,7 +51,9 @@ func TestThreadConnConforms(t *testing.T) {
 // A peer that doesn't read makes writes wait, first by a thread, then in the poller.
 func TestThreadConnWriteWaits(t *testing.T) {
 	t.Parallel()
-	for name, wait := range map[string]time.Duration{"a thread waits": readBriefly / 2, "the poller waits": 3 * readBriefly} {
+	for name, wait := range map[string]time.Duration{
+		"a thread waits": readBriefly / 2, "the poller waits": 3 * readBriefly,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, peer := threadPair(t)
@@ -103,7 +105,9 @@ func TestThreadConnClosed(t *testing.T) {
 	}
 	_, read := c.Read(make([]byte, 1))
 	_, write := c.Write(make([]byte, 1))
-	for what, err := range map[string]error{"close": c.Close(), "read": read, "write": write, "deadline": c.SetDeadline(time.Now())} {
+	for what, err := range map[string]error{
+		"close": c.Close(), "read": read, "write": write, "deadline": c.SetDeadline(time.Now()),
+	} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -117,14 +121,28 @@ func TestThreadConn(t *testing.T) {
 		want string
 		err  error
 	}{
-		"what is there":    {func(_ *threadConn, peer *net.TCPConn) error { _, err := peer.Write([]byte("hello")); return err }, "hello", nil},
-		"the end":          {func(_ *threadConn, peer *net.TCPConn) error { return peer.Close() }, "", io.EOF},
-		"a reset":          {func(_ *threadConn, peer *net.TCPConn) error { return errors.Join(peer.SetLinger(0), peer.Close()) }, "", syscall.ECONNRESET},
-		"our own close":    {func(c *threadConn, _ *net.TCPConn) error { return c.Close() }, "", net.ErrClosed},
-		"a deadline":       {func(c *threadConn, _ *net.TCPConn) error { return c.SetReadDeadline(time.Now()) }, "", os.ErrDeadlineExceeded},
-		"a later deadline": {func(c *threadConn, _ *net.TCPConn) error { return c.SetReadDeadline(time.Now().Add(3 * readBriefly)) }, "", os.ErrDeadlineExceeded},
+		"what is there": {
+			func(_ *threadConn, peer *net.TCPConn) error { _, err := peer.Write([]byte("hello")); return err }, "hello",
+			nil,
+		},
+		"the end": {func(_ *threadConn, peer *net.TCPConn) error { return peer.Close() }, "", io.EOF},
+		"a reset": {
+			func(_ *threadConn, peer *net.TCPConn) error { return errors.Join(peer.SetLinger(0), peer.Close()) }, "",
+			syscall.ECONNRESET,
+		},
+		"our own close": {func(c *threadConn, _ *net.TCPConn) error { return c.Close() }, "", net.ErrClosed},
+		"a deadline": {
+			func(c *threadConn, _ *net.TCPConn) error { return c.SetReadDeadline(time.Now()) }, "",
+			os.ErrDeadlineExceeded,
+		},
+		"a later deadline": {
+			func(c *threadConn, _ *net.TCPConn) error { return c.SetReadDeadline(time.Now().Add(3 * readBriefly)) }, "",
+			os.ErrDeadlineExceeded,
+		},
 	} {
-		for when, wait := range map[string]time.Duration{"before": 0, "while a thread waits": readBriefly / 2, "while the poller waits": 3 * readBriefly} {
+		for when, wait := range map[string]time.Duration{
+			"before": 0, "while a thread waits": readBriefly / 2, "while the poller waits": 3 * readBriefly,
+		} {
 			t.Run(name+" "+when, func(t *testing.T) {
 				t.Parallel()
 				c, peer := threadPair(t)

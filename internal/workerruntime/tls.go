@@ -10,8 +10,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// tlsConfig is the TLS configuration for the job servers, nil without TLS. All its files are read at the start, so that
-// a mistake shows at once, and again at each connect: certificates and authorities are renewed under a running worker.
+// tlsConfig is the TLS configuration for the job servers, nil without TLS. All its files are read
+// at the start, so that a mistake shows at once, and again at each connect: certificates and
+// authorities are renewed under a running worker.
 func tlsConfig(o *options.Options) (*tls.Config, error) {
 	if !o.TLS {
 		return nil, nil
@@ -61,6 +62,8 @@ func verify(caFile string, state tls.ConnectionState) error {
 	for _, c := range state.PeerCertificates[1:] {
 		between.AddCert(c)
 	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: state.ServerName, Roots: roots, Intermediates: between})
+	_, err = state.PeerCertificates[0].Verify(
+		x509.VerifyOptions{DNSName: state.ServerName, Roots: roots, Intermediates: between},
+	)
 	return err
 }

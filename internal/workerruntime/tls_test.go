@@ -46,7 +46,9 @@ func newIdentity(t *testing.T, name string) (id identity) {
 	}
 	dir := t.TempDir()
 	id.cert, id.key = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	for file, block := range map[string]*pem.Block{id.cert: {Type: "CERTIFICATE", Bytes: der}, id.key: {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
+	for file, block := range map[string]*pem.Block{
+		id.cert: {Type: "CERTIFICATE", Bytes: der}, id.key: {Type: "EC PRIVATE KEY", Bytes: keyDER},
+	} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -61,21 +63,33 @@ func newIdentity(t *testing.T, name string) (id identity) {
 	return id
 }
 
-// Certificates on both sides, from files, in the mode that waits for job servers by threads and in one that doesn't.
+// Certificates on both sides, from files, in the mode that waits for job servers by threads and in
+// one that doesn't.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server, client := newIdentity(t, "gearmand.example"), newIdentity(t, "worker.example")
 	s := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{
-		Certificates: []tls.Certificate{server.pair}, ClientCAs: client.pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		Certificates: []tls.Certificate{server.pair}, ClientCAs: client.pool,
+		ClientAuth: tls.RequireAndVerifyClientCert,
 	}))
 	defer s.Close()
 	trust := []string{"--server", s.Addr(), "--tls-ca", server.cert, "--tls-server-name", "gearmand.example"}
 	identified := append([]string{"--tls-cert", client.cert, "--tls-key", client.key}, trust...)
-	startWorker(t, nil, append(append([]string{"exec"}, identified...), "--function", "exec", "--", "cat")...).waitReady()
-	startWorker(t, nil, append(append([]string{"stream"}, identified...), "--function", "stream", "--", "perl", "../../examples/perl/reverse.pl")...).waitReady()
+	startWorker(
+		t, nil, append(append([]string{"exec"}, identified...), "--function", "exec", "--", "cat")...,
+	).waitReady()
+	startWorker(
+		t, nil,
+		append(
+			append([]string{"stream"}, identified...), "--function", "stream", "--", "perl",
+			"../../examples/perl/reverse.pl",
+		)...,
+	).waitReady()
 	c, err := gearman.New(gearman.Options{
 		Servers: []string{s.Addr()},
-		TLS:     &tls.Config{RootCAs: server.pool, ServerName: "gearmand.example", Certificates: []tls.Certificate{client.pair}},
+		TLS: &tls.Config{
+			RootCAs: server.pool, ServerName: "gearmand.example", Certificates: []tls.Certificate{client.pair},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,9 +103,13 @@ func TestTLS(t *testing.T) {
 	}
 	for name, args := range map[string][]string{
 		"no certificate of ours": trust,
-		"another name":           append(identified[:len(identified):len(identified)], "--tls-server-name", "other.example"),
+		"another name": append(
+			identified[:len(identified):len(identified)], "--tls-server-name", "other.example",
+		),
 	} {
-		w := startWorker(t, nil, append(append([]string{"exec", "--check"}, args...), "--function", "f", "--", "cat")...)
+		w := startWorker(
+			t, nil, append(append([]string{"exec", "--check"}, args...), "--function", "f", "--", "cat")...,
+		)
 		if code := w.exit(); code != 1 || !strings.Contains(w.log.String(), "FAILED  job server "+s.Addr()) {
 			t.Errorf("%s: exit code %d\n%s", name, code, w.log.String())
 		}
@@ -121,7 +139,10 @@ func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 		placed(t, ca, string(all))
 	}
 	both(first.cert)
-	w := startWorker(t, nil, "exec", "--server", s.Addr(), "--tls-ca", ca, "--tls-server-name", "gearmand.example", "--function", "f", "--", "cat").waitReady()
+	w := startWorker(
+		t, nil, "exec", "--server", s.Addr(), "--tls-ca", ca, "--tls-server-name", "gearmand.example", "--function",
+		"f", "--", "cat",
+	).waitReady()
 	both(first.cert, second.cert)
 	now.Store(&second.pair)
 	s.CloseConnections()
@@ -132,7 +153,11 @@ func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 	// An authority that is not in the file is not trusted.
 	both(first.cert)
 	s.CloseConnections()
-	eventually(t, "the connection is refused", func() bool { return strings.Contains(w.log.String(), "unknown authority") })
+	eventually(
+		t, "the connection is refused", func() bool { return strings.Contains(w.log.String(), "unknown authority") },
+	)
 	both()
-	eventually(t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "holds no certificate") })
+	eventually(
+		t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "holds no certificate") },
+	)
 }

@@ -14,7 +14,13 @@ func duplicates(spec *corev1.PodSpec) (problems []string) {
 		for i := range n {
 			k := key(i)
 			if count[k]++; count[k] == 2 {
-				problems = append(problems, fmt.Sprintf("%s: %s is there twice (the pool's own fields and the operator add to the podTemplate): keep one", path, k))
+				problems = append(
+					problems,
+					fmt.Sprintf(
+						"%s: %s is there twice (the pool's own fields and the operator add to the podTemplate): keep one",
+						path, k,
+					),
+				)
 			}
 		}
 	}
@@ -31,11 +37,17 @@ func duplicates(spec *corev1.PodSpec) (problems []string) {
 				return fmt.Sprintf("%d/%s", c.Ports[i].ContainerPort, orTCP(c.Ports[i].Protocol))
 			})
 			twice(path+".volumeMounts", len(c.VolumeMounts), func(i int) string { return c.VolumeMounts[i].MountPath })
-			twice(path+".volumeDevices", len(c.VolumeDevices), func(i int) string { return c.VolumeDevices[i].DevicePath })
+			twice(
+				path+".volumeDevices", len(c.VolumeDevices),
+				func(i int) string { return c.VolumeDevices[i].DevicePath },
+			)
 		}
 	}
 	twice("spec.volumes", len(spec.Volumes), func(i int) string { return spec.Volumes[i].Name })
-	twice("spec.imagePullSecrets", len(spec.ImagePullSecrets), func(i int) string { return spec.ImagePullSecrets[i].Name })
+	twice(
+		"spec.imagePullSecrets", len(spec.ImagePullSecrets),
+		func(i int) string { return spec.ImagePullSecrets[i].Name },
+	)
 	twice("spec.hostAliases", len(spec.HostAliases), func(i int) string { return spec.HostAliases[i].IP })
 	twice("spec.topologySpreadConstraints", len(spec.TopologySpreadConstraints), func(i int) string {
 		c := &spec.TopologySpreadConstraints[i]

@@ -15,12 +15,14 @@ import (
 
 // Annotations of a pool's Deployment.
 const (
-	// InputsAnnotation holds the hash of those parts of the pool that the pod template is made from. While it stays the same, the template
-	// is not applied again, so that a new operator, which might generate it differently, rolls no pods.
+	// InputsAnnotation holds the hash of those parts of the pool that the pod template is made
+	// from. While it stays the same, the template is not applied again, so that a new operator,
+	// which might generate it differently, rolls no pods.
 	InputsAnnotation = "gearman.dev/template-inputs"
 	// RuntimeImageAnnotation holds the image that the runtime is injected from.
 	RuntimeImageAnnotation = "gearman.dev/runtime-image"
-	// FieldsAnnotation holds the hash of the fields that the operator owned after it had applied the template. Drift is found by it.
+	// FieldsAnnotation holds the hash of the fields that the operator owned after it had applied
+	// the template. Drift is found by it.
 	FieldsAnnotation = "gearman.dev/applied-fields"
 )
 
@@ -28,12 +30,14 @@ const (
 func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 	spec := pool.Spec
 	inputs := v1alpha1.GearmanWorkerPoolSpec{
-		Image: spec.Image, Runtime: spec.Runtime, Command: spec.Command, Args: spec.Args, Env: spec.Env, EnvFrom: spec.EnvFrom,
+		Image: spec.Image, Runtime: spec.Runtime, Command: spec.Command, Args: spec.Args, Env: spec.Env,
+		EnvFrom:   spec.EnvFrom,
 		Resources: spec.Resources, ImagePullPolicy: spec.ImagePullPolicy, PodTemplate: spec.PodTemplate,
 		DrainSeconds: new(policy.DrainSeconds(&spec)), Servers: spec.Servers,
 	}
 	if spec.Runtime != nil {
-		// Only the runtime is given these; an image that speaks Gearman has them in its own configuration.
+		// Only the runtime is given these; an image that speaks Gearman has them in its own
+		// configuration.
 		inputs.TLS, inputs.Concurrency = spec.TLS, spec.Concurrency
 		inputs.Function, inputs.Functions = spec.Function, spec.Functions
 	}
@@ -44,13 +48,15 @@ func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 	return shortHash(raw), nil
 }
 
-// OwnedFields identifies the set of fields that a field owner has of a Deployment, except for the replicas, which it owns for a moment at
-// the creation. Changing one of these fields takes it out of the set, and fields that others add are not in it. Unlike the values, the set
-// does not depend on how a version of the API server fills in defaults. It is empty if the owner has no fields.
+// OwnedFields identifies the set of fields that a field owner has of a Deployment, except for the
+// replicas, which it owns for a moment at the creation. Changing one of these fields takes it out
+// of the set, and fields that others add are not in it. Unlike the values, the set does not depend
+// on how a version of the API server fills in defaults. It is empty if the owner has no fields.
 func OwnedFields(entries []metav1.ManagedFieldsEntry, owner string) string {
 	for i := range entries {
 		e := &entries[i]
-		if e.Manager == owner && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
+		if e.Manager == owner && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" &&
+			e.FieldsV1 != nil {
 			return shortHash([]byte(strings.Replace(e.FieldsV1.GetRawString(), `"f:replicas":{},`, "", 1)))
 		}
 	}

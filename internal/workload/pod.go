@@ -36,7 +36,8 @@ type PodMarks struct {
 	Unowned bool
 	// Unassigned: it has no node. Gated: a scheduling gate holds it back.
 	Unassigned, Gated bool
-	// Stopped: its worker container is certainly not running. WasReady: it is not ready, but was since its container started.
+	// Stopped: its worker container is certainly not running. WasReady: it is not ready, but was
+	// since its container started.
 	Stopped, WasReady bool
 	// HostNetwork: its address is its node's, which other pods may share.
 	HostNetwork bool
@@ -78,7 +79,8 @@ func ParsePodMarks(s string) (m PodMarks) {
 	return m
 }
 
-// MarksOf reads a whole pod's marks. owner is the name of the Deployment whose ReplicaSets control its pods.
+// MarksOf reads a whole pod's marks. owner is the name of the Deployment whose ReplicaSets control
+// its pods.
 func MarksOf(p *corev1.Pod, owner string) PodMarks {
 	c := metav1.GetControllerOfNoCopy(p)
 	m := PodMarks{
@@ -113,12 +115,14 @@ func MarksOf(p *corev1.Pod, owner string) PodMarks {
 	return m
 }
 
-// OfPod reads a pod; trouble and marks are what TroubleOf and MarksOf found, which the cache keeps in place of what they were read from.
+// OfPod reads a pod; trouble and marks are what TroubleOf and MarksOf found, which the cache keeps
+// in place of what they were read from.
 func OfPod(p *corev1.Pod, trouble Trouble, marks PodMarks) Pod {
 	q := Pod{
 		Name: p.Name, UID: string(p.UID), IP: p.Status.PodIP, Created: p.CreationTimestamp.Time,
 		Terminating: p.DeletionTimestamp != nil, Trouble: trouble, Cost: deletionCost(p), Marks: marks,
-		Pending: p.Status.Phase == corev1.PodPending || p.Status.Phase == "", Unreported: p.Status.Phase == corev1.PodUnknown,
+		Pending:    p.Status.Phase == corev1.PodPending || p.Status.Phase == "",
+		Unreported: p.Status.Phase == corev1.PodUnknown,
 	}
 	for _, cond := range p.Status.Conditions {
 		if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {

@@ -18,8 +18,12 @@ func TestMarksOf(t *testing.T) {
 		}}
 		p.Spec.NodeName = "n"
 		p.Status.Phase = corev1.PodRunning
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: at(1)}}
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(5)}}}}
+		p.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: at(1)},
+		}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: "worker", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(5)}}},
+		}
 		change(p)
 		return p
 	}
@@ -41,7 +45,10 @@ func TestMarksOf(t *testing.T) {
 		"a sidecar crashed": {func(p *corev1.Pod) {
 			ready(p, corev1.ConditionFalse, 9)
 			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses,
-				corev1.ContainerStatus{Name: "proxy", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(20)}}})
+				corev1.ContainerStatus{
+					Name:  "proxy",
+					State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(20)}},
+				})
 		}, PodMarks{WasReady: true}},
 		"its worker has ended": {func(p *corev1.Pod) {
 			ready(p, corev1.ConditionFalse, 9)
@@ -54,15 +61,24 @@ func TestMarksOf(t *testing.T) {
 		}, PodMarks{Stopped: true, WasReady: true}},
 		"gated": {func(p *corev1.Pod) {
 			p.Spec.NodeName, p.Status.Phase, p.Status.ContainerStatuses = "", corev1.PodPending, nil
-			p.Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated}
+			p.Status.Conditions[0] = corev1.PodCondition{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
+			}
 		}, PodMarks{Unassigned: true, Gated: true}},
 		"unschedulable": {func(p *corev1.Pod) {
 			p.Spec.NodeName, p.Status.Phase, p.Status.ContainerStatuses = "", corev1.PodPending, nil
-			p.Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}
+			p.Status.Conditions[0] = corev1.PodCondition{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+			}
 		}, PodMarks{Unassigned: true}},
-		"an orphan":                    {func(p *corev1.Pod) { p.OwnerReferences = nil }, PodMarks{Unowned: true}},
-		"another Deployment's":         {func(p *corev1.Pod) { p.OwnerReferences[0].Name = "q-abc" }, PodMarks{Unowned: true}},
-		"a StatefulSet's, as a target": {func(p *corev1.Pod) { p.OwnerReferences[0].Kind, p.OwnerReferences[0].Name = "StatefulSet", "p" }, PodMarks{}},
+		"an orphan": {func(p *corev1.Pod) { p.OwnerReferences = nil }, PodMarks{Unowned: true}},
+		"another Deployment's": {
+			func(p *corev1.Pod) { p.OwnerReferences[0].Name = "q-abc" }, PodMarks{Unowned: true},
+		},
+		"a StatefulSet's, as a target": {
+			func(p *corev1.Pod) { p.OwnerReferences[0].Kind, p.OwnerReferences[0].Name = "StatefulSet", "p" },
+			PodMarks{},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

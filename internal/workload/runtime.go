@@ -18,7 +18,9 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	mount := corev1.VolumeMount{Name: runtimeVolume, MountPath: runtimeDir}
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: runtimeVolume, VolumeSource: corev1.VolumeSource{
 		// In memory: a disk emptyDir would keep the cluster autoscaler from removing the node.
-		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("32Mi"))},
+		EmptyDir: &corev1.EmptyDirVolumeSource{
+			Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("32Mi")),
+		},
 	}})
 	spec.InitContainers = slices.Insert(spec.InitContainers, 0, corev1.Container{
 		Name:            installContainer,
@@ -37,17 +39,23 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	mount.ReadOnly = true
 	// The journal outlives the container, so that a job which kills it is counted.
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: journalVolume, VolumeSource: corev1.VolumeSource{
-		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("16Mi"))},
+		EmptyDir: &corev1.EmptyDirVolumeSource{
+			Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("16Mi")),
+		},
 	}})
 	w.VolumeMounts = append(w.VolumeMounts, mount, corev1.VolumeMount{Name: journalVolume, MountPath: journalDir})
 	w.Command, w.Args = runtimeCommand(pool)
 	if rt.MaxServers != 0 {
 		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_WORKER_MAX_JOB_SERVERS", Value: strconv.Itoa(rt.MaxServers)})
 	}
-	w.Ports = append(w.Ports, corev1.ContainerPort{Name: "gearman-worker", ContainerPort: runtimePort, Protocol: corev1.ProtocolTCP})
+	w.Ports = append(
+		w.Ports, corev1.ContainerPort{Name: "gearman-worker", ContainerPort: runtimePort, Protocol: corev1.ProtocolTCP},
+	)
 	if w.ReadinessProbe == nil {
 		w.ReadinessProbe = &corev1.Probe{
-			ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromString("gearman-worker")}},
+			ProbeHandler: corev1.ProbeHandler{
+				HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromString("gearman-worker")},
+			},
 			PeriodSeconds: 2,
 		}
 	}
@@ -57,16 +65,21 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	if w.Lifecycle.PreStop == nil {
 		// Else the kubelet's SIGTERM is lost where it comes in the moment in which the worker
 		// starts.
-		w.Lifecycle.PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{runtimeBinary, "await-stoppable"}}}
+		w.Lifecycle.PreStop = &corev1.LifecycleHandler{
+			Exec: &corev1.ExecAction{Command: []string{runtimeBinary, "await-stoppable"}},
+		}
 	}
 	if vol := tlsSecrets(pool.Spec.TLS); vol != nil {
-		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: tlsVolume, VolumeSource: corev1.VolumeSource{Projected: vol}})
+		spec.Volumes = append(
+			spec.Volumes, corev1.Volume{Name: tlsVolume, VolumeSource: corev1.VolumeSource{Projected: vol}},
+		)
 		w.VolumeMounts = append(w.VolumeMounts, corev1.VolumeMount{Name: tlsVolume, MountPath: tlsDir, ReadOnly: true})
 	}
 }
 
-// installResources are those of the install container. It has what the worker has, so that a quota or a LimitRange that admits the worker
-// admits it too; since it ends before the worker starts, the pod needs no more for it. Devices and other resources are the worker's alone.
+// installResources are those of the install container. It has what the worker has, so that a quota
+// or a LimitRange that admits the worker admits it too; since it ends before the worker starts, the
+// pod needs no more for it. Devices and other resources are the worker's alone.
 func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequirements {
 	memory := resource.MustParse("64Mi") // what copying takes, in a volume in memory
 	if len(worker.Requests) == 0 && len(worker.Limits) == 0 {
@@ -77,7 +90,9 @@ func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequire
 	}
 	ordinary := func(from corev1.ResourceList) corev1.ResourceList {
 		var list corev1.ResourceList
-		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+		for _, name := range []corev1.ResourceName{
+			corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage,
+		} {
 			if quantity, ok := from[name]; ok {
 				if list == nil {
 					list = corev1.ResourceList{}
@@ -97,7 +112,9 @@ func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequire
 // runtimeCommand is the worker container's command and arguments under the operator's runtime.
 func runtimeCommand(pool *v1alpha1.GearmanWorkerPool) (command, args []string) {
 	mode, flags, rest := policy.RuntimeArgs(&pool.Spec, tlsDir)
-	return []string{runtimeBinary, mode}, slices.Concat(flags, []string{"--listen=:" + strconv.Itoa(runtimePort), "--journal-dir=" + journalDir}, rest)
+	return []string{runtimeBinary, mode}, slices.Concat(
+		flags, []string{"--listen=:" + strconv.Itoa(runtimePort), "--journal-dir=" + journalDir}, rest,
+	)
 }
 
 func tlsSecrets(t *v1alpha1.TLSSpec) *corev1.ProjectedVolumeSource {
@@ -114,7 +131,10 @@ func tlsSecrets(t *v1alpha1.TLSSpec) *corev1.ProjectedVolumeSource {
 		add(ca.Name, corev1.KeyToPath{Key: policy.CAKey(ca), Path: "ca.crt"})
 	}
 	if t.ClientCertificateSecret != "" {
-		add(t.ClientCertificateSecret, corev1.KeyToPath{Key: corev1.TLSCertKey, Path: "tls.crt"}, corev1.KeyToPath{Key: corev1.TLSPrivateKeyKey, Path: "tls.key"})
+		add(
+			t.ClientCertificateSecret, corev1.KeyToPath{Key: corev1.TLSCertKey, Path: "tls.crt"},
+			corev1.KeyToPath{Key: corev1.TLSPrivateKeyKey, Path: "tls.key"},
+		)
 	}
 	return vol
 }
@@ -134,5 +154,8 @@ func installSecurityContext() *corev1.SecurityContext {
 }
 
 func fieldEnv(name, path string) corev1.EnvVar {
-	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
+	return corev1.EnvVar{
+		Name:      name,
+		ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}},
+	}
 }

@@ -24,8 +24,9 @@ type State struct {
 	Ready      int32
 	Selector   string
 
-	// Unsettled says that the state does not show what the latest spec comes to: pods of an older template remain, or the latest spec has not been
-	// observed. Each change of replicas makes it true for a moment.
+	// Unsettled says that the state does not show what the latest spec comes to: pods of an older
+	// template remain, or the latest spec has not been observed. Each change of replicas makes it
+	// true for a moment.
 	Unsettled bool
 	// Replacing says that pods of an older template remain.
 	Replacing bool
@@ -33,7 +34,8 @@ type State struct {
 	Failure string
 
 	Inputs, RuntimeImage string // annotations, as applied
-	// AppliedFields is what the operator owned of the Deployment after it had applied its template, LiveFields what it owns now; as hashes.
+	// AppliedFields is what the operator owned of the Deployment after it had applied its template,
+	// LiveFields what it owns now; as hashes.
 	AppliedFields, LiveFields string
 
 	// Of a target only.
@@ -42,11 +44,13 @@ type State struct {
 	PodSelector labels.Selector // selects its pods, and maybe others
 }
 
-// RollingOut reports whether pods of an older template are being replaced; before is the same as found last. While the latest spec has not been observed the state
-// cannot say, so that before goes on.
+// RollingOut reports whether pods of an older template are being replaced; before is the same as
+// found last. While the latest spec has not been observed the state cannot say, so that before goes
+// on.
 func (s *State) RollingOut(before bool) bool { return s.Replacing || s.Unsettled && before }
 
-// OfDeployment reads a pool's Deployment, or its target; liveFields is the hash of the fields that the operator owns now.
+// OfDeployment reads a pool's Deployment, or its target; liveFields is the hash of the fields that
+// the operator owns now.
 func OfDeployment(d *appsv1.Deployment, pool *v1alpha1.GearmanWorkerPool, liveFields string) (State, error) {
 	isTarget := pool.Spec.TargetRef != nil
 	s := State{

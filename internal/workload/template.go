@@ -34,7 +34,8 @@ const (
 	managedByLabel = "app.kubernetes.io/managed-by"
 	managedBy      = "gearman-operator"
 
-	// longDrainSeconds is the drain above which node autoscalers are asked not to disturb a pod, if the user asked for it.
+	// longDrainSeconds is the drain above which node autoscalers are asked not to disturb a pod, if
+	// the user asked for it.
 	longDrainSeconds = 600
 )
 
@@ -43,8 +44,8 @@ type RuntimeImage struct {
 	Image       string
 	PullPolicy  corev1.PullPolicy
 	PullSecrets []string
-	// MaxServers is how many job servers of a pool the operator uses, and so must the workers; 0: as
-	// many as they do by themselves.
+	// MaxServers is how many job servers of a pool the operator uses, and so must the workers; 0:
+	// as many as they do by themselves.
 	MaxServers int
 }
 
@@ -140,7 +141,9 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 			corev1.EnvVar{Name: "GEARMAN_FUNCTIONS", Value: strings.Join(policy.Functions(&pool.Spec), ",")})
 	}
 	// For the client id, by which a worker reports which pod it is (docs/telemetry.md).
-	prependEnv(w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"))
+	prependEnv(
+		w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"),
+	)
 	if twice := duplicates(spec); twice != nil {
 		return nil, fmt.Errorf("%w: %s", ErrInvalidPodTemplate, strings.Join(twice, "; "))
 	}

@@ -20,7 +20,9 @@ func testPool(mutate ...func(*v1alpha1.GearmanWorkerPoolSpec)) *v1alpha1.Gearman
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
 			Servers: []v1alpha1.ServerAddress{"a", "b:1"}, Function: "f", Image: "i:1", Concurrency: 2, MaxReplicas: 10,
-			Runtime: &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/bin/cat", "-"}}, JobTimeoutSeconds: new(int32(60))},
+			Runtime: &v1alpha1.RuntimeSpec{
+				Exec: &v1alpha1.ExecRuntime{Command: []string{"/bin/cat", "-"}}, JobTimeoutSeconds: new(int32(60)),
+			},
 		},
 	}
 	for _, m := range mutate {
@@ -35,35 +37,52 @@ func raw(json string) *runtime.RawExtension { return &runtime.RawExtension{Raw: 
 
 func TestRuntimeCommand(t *testing.T) {
 	t.Parallel()
-	common := []string{"--server=a", "--server=b:1", "--function=f", "--concurrency=2", "--drain-timeout=85s", "--job-timeout=60s"}
+	common := []string{
+		"--server=a", "--server=b:1", "--function=f", "--concurrency=2", "--drain-timeout=85s", "--job-timeout=60s",
+	}
 	tests := map[string]struct {
 		mutate func(*v1alpha1.GearmanWorkerPoolSpec)
 		mode   string
 		args   []string
 	}{
-		"exec": {func(*v1alpha1.GearmanWorkerPoolSpec) {}, "exec", slices.Concat(common, []string{"--", "/bin/cat", "-"})},
+		"exec": {
+			func(*v1alpha1.GearmanWorkerPoolSpec) {}, "exec", slices.Concat(common, []string{"--", "/bin/cat", "-"}),
+		},
 		"stream": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Runtime.Exec, s.Runtime.Stream = nil, &v1alpha1.StreamRuntime{
-				Command: []string{"php", "w.php"}, MaxJobs: new(int32(9)), MaxLifetimeSeconds: new(int32(3600)), MaxMemory: new(resource.MustParse("256Mi")),
+				Command: []string{"php", "w.php"}, MaxJobs: new(int32(9)), MaxLifetimeSeconds: new(int32(3600)),
+				MaxMemory: new(resource.MustParse("256Mi")),
 			}
-		}, "stream", slices.Concat(common, []string{"--stream-max-jobs=9", "--max-lifetime=3600s", "--max-memory=268435456", "--", "php", "w.php"})},
-		"retry": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.Retry = &v1alpha1.RetrySpec{} }, "exec", slices.Concat(common, []string{
+		}, "stream", slices.Concat(
+			common,
+			[]string{"--stream-max-jobs=9", "--max-lifetime=3600s", "--max-memory=268435456", "--", "php", "w.php"},
+		)},
+		"retry": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
+			s.Runtime.Retry = &v1alpha1.RetrySpec{}
+		}, "exec", slices.Concat(common, []string{
 			"--retry-attempts=5", "--retry-backoff=10s", "--retry-max-backoff=600s", "--", "/bin/cat", "-",
 		})},
 		"retry in full": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Runtime.Retry = &v1alpha1.RetrySpec{
-				Attempts: new(int32(3)), BackoffSeconds: new(int32(1)), MaxBackoffSeconds: new(int32(2)), OnTimeout: v1alpha1.TimeoutRetry, DeadLetterFunction: "dead",
+				Attempts: new(int32(3)), BackoffSeconds: new(int32(1)), MaxBackoffSeconds: new(int32(2)),
+				OnTimeout: v1alpha1.TimeoutRetry, DeadLetterFunction: "dead",
 			}
 		}, "exec", slices.Concat(common, []string{
-			"--retry-attempts=3", "--retry-backoff=1s", "--retry-max-backoff=2s", "--retry-timeouts", "--dead-letter-function=dead", "--", "/bin/cat", "-",
+			"--retry-attempts=3", "--retry-backoff=1s", "--retry-max-backoff=2s", "--retry-timeouts",
+			"--dead-letter-function=dead", "--", "/bin/cat", "-",
 		})},
 		"http": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
-			s.Runtime.Exec, s.Runtime.HTTP, s.Runtime.OnCrash = nil, &v1alpha1.HTTPRuntime{URL: "http://x/"}, v1alpha1.CrashRequeue
+			s.Runtime.Exec, s.Runtime.HTTP, s.Runtime.OnCrash = nil, &v1alpha1.HTTPRuntime{
+				URL: "http://x/",
+			}, v1alpha1.CrashRequeue
 		}, "http", slices.Concat(common, []string{"--on-crash=requeue", "--", "http://x/"})},
 		"TLS": {func(s *v1alpha1.GearmanWorkerPoolSpec) {
-			s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "cc", ServerName: "g"}
+			s.TLS = &v1alpha1.TLSSpec{
+				CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "cc", ServerName: "g",
+			}
 		}, "exec", slices.Concat(common, []string{
-			"--tls", "--tls-ca=/gearman-tls/ca.crt", "--tls-cert=/gearman-tls/tls.crt", "--tls-key=/gearman-tls/tls.key", "--tls-server-name=g", "--", "/bin/cat", "-",
+			"--tls", "--tls-ca=/gearman-tls/ca.crt", "--tls-cert=/gearman-tls/tls.crt",
+			"--tls-key=/gearman-tls/tls.key", "--tls-server-name=g", "--", "/bin/cat", "-",
 		})},
 	}
 	for name, tt := range tests {
@@ -74,7 +93,9 @@ func TestRuntimeCommand(t *testing.T) {
 				t.Error(diff)
 			}
 			end := slices.Index(tt.args, "--")
-			if diff := cmp.Diff(slices.Insert(tt.args, end, "--listen=:4790", "--journal-dir=/gearman-journal"), args); diff != "" {
+			if diff := cmp.Diff(
+				slices.Insert(tt.args, end, "--listen=:4790", "--journal-dir=/gearman-journal"), args,
+			); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -92,10 +113,14 @@ func TestPodTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"team": "x", "gearman.dev/pool": "p", "app.kubernetes.io/managed-by": "gearman-operator"}, got.Labels); diff != "" {
+	if diff := cmp.Diff(
+		map[string]string{"team": "x", "gearman.dev/pool": "p", "app.kubernetes.io/managed-by": "gearman-operator"},
+		got.Labels,
+	); diff != "" {
 		t.Error(diff)
 	}
-	if *got.Spec.TerminationGracePeriodSeconds != 90 || got.Spec.NodeSelector["disk"] != "ssd" || *got.Spec.EnableServiceLinks || *got.Spec.AutomountServiceAccountToken {
+	if *got.Spec.TerminationGracePeriodSeconds != 90 || got.Spec.NodeSelector["disk"] != "ssd" ||
+		*got.Spec.EnableServiceLinks || *got.Spec.AutomountServiceAccountToken {
 		t.Errorf("pod spec: %+v", got.Spec)
 	}
 	if len(got.Spec.Containers) != 2 || got.Spec.Containers[1].Name != "worker" {
@@ -115,14 +140,17 @@ func TestPodTemplate(t *testing.T) {
 	if diff := cmp.Diff([]string{"GEARMAN_WORKER_POD_UID", "GEARMAN_WORKER_POD_NAME", "A"}, env); diff != "" {
 		t.Error(diff)
 	}
-	if w.Image != "i:1" || w.ReadinessProbe == nil || w.LivenessProbe != nil || *w.SecurityContext.AllowPrivilegeEscalation {
+	if w.Image != "i:1" || w.ReadinessProbe == nil || w.LivenessProbe != nil ||
+		*w.SecurityContext.AllowPrivilegeEscalation {
 		t.Errorf("worker container: %+v", w)
 	}
 	if got := strings.Join(w.Lifecycle.PreStop.Exec.Command, " "); got != "/gearman/gearman-worker await-stoppable" {
 		t.Errorf("before SIGTERM it runs %q", got)
 	}
 	init := got.Spec.InitContainers[0]
-	if init.Image != "op:1" || strings.Join(init.Command, " ") != "/gearman-worker install /gearman" || !*init.SecurityContext.RunAsNonRoot {
+	if init.Image != "op:1" || strings.Join(
+		init.Command, " ",
+	) != "/gearman-worker install /gearman" || !*init.SecurityContext.RunAsNonRoot {
 		t.Errorf("init container: %+v", init)
 	}
 	if got.Spec.ImagePullSecrets[0].Name != "s" || got.Spec.Volumes[1].EmptyDir.Medium != corev1.StorageMediumMemory {
@@ -164,7 +192,8 @@ func TestPodTemplateKeepsHooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := got.Spec.Containers[0].Lifecycle; l.PreStop.Exec != nil || l.PreStop.Sleep.Seconds != 3 || l.PostStart.Exec.Command[0] != "/warm" {
+	if l := got.Spec.Containers[0].Lifecycle; l.PreStop.Exec != nil || l.PreStop.Sleep.Seconds != 3 ||
+		l.PostStart.Exec.Command[0] != "/warm" {
 		t.Errorf("got %+v", l)
 	}
 }
@@ -178,7 +207,8 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := got.Spec.Containers[0]
-	if len(got.Spec.InitContainers) != 0 || w.ReadinessProbe != nil || w.Lifecycle != nil || w.Command[0] != "php" || w.Args[0] != "worker.php" {
+	if len(got.Spec.InitContainers) != 0 || w.ReadinessProbe != nil || w.Lifecycle != nil || w.Command[0] != "php" ||
+		w.Args[0] != "worker.php" {
 		t.Errorf("got %+v", got.Spec)
 	}
 	if got := *got.Spec.TerminationGracePeriodSeconds; got != 300 {
@@ -191,25 +221,33 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 			env[e.Name] = e.ValueFrom.FieldRef.FieldPath
 		}
 	}
-	want := map[string]string{"GEARMAN_SERVERS": "a,b:1", "GEARMAN_FUNCTIONS": "f", "GEARMAN_WORKER_POD_UID": "metadata.uid", "GEARMAN_WORKER_POD_NAME": "metadata.name"}
+	want := map[string]string{
+		"GEARMAN_SERVERS": "a,b:1", "GEARMAN_FUNCTIONS": "f", "GEARMAN_WORKER_POD_UID": "metadata.uid",
+		"GEARMAN_WORKER_POD_NAME": "metadata.name",
+	}
 	if diff := cmp.Diff(want, env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 }
 
-// Node autoscalers are held off only where the user asked for a long drain: an idle pod with a long default pins its node for nothing.
+// Node autoscalers are held off only where the user asked for a long drain: an idle pod with a long
+// default pins its node for nothing.
 func TestDoNotDisrupt(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		mutate func(*v1alpha1.GearmanWorkerPoolSpec)
 		want   bool
 	}{
-		"a default":             {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = nil }, false},
-		"no runtime":            {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil }, false},
-		"a long drain":          {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(601)) }, true},
-		"a drain of 600 s":      {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(600)) }, false},
-		"a long job timeout":    {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = new(int32(1200)) }, true},
-		"long, without runtime": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime, s.DrainSeconds = nil, new(int32(7200)) }, true},
+		"a default":        {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = nil }, false},
+		"no runtime":       {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil }, false},
+		"a long drain":     {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(601)) }, true},
+		"a drain of 600 s": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(600)) }, false},
+		"a long job timeout": {
+			func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime.JobTimeoutSeconds = new(int32(1200)) }, true,
+		},
+		"long, without runtime": {
+			func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime, s.DrainSeconds = nil, new(int32(7200)) }, true,
+		},
 	}
 	for name, tt := range tests {
 		got, err := podTemplate(testPool(tt.mutate), testRuntime)
@@ -223,7 +261,8 @@ func TestDoNotDisrupt(t *testing.T) {
 	}
 }
 
-// Variables of the user's take the place of the operator's: a name must not stand twice in a list that is keyed by it.
+// Variables of the user's take the place of the operator's: a name must not stand twice in a list
+// that is keyed by it.
 func TestEnvOfTheUserWins(t *testing.T) {
 	t.Parallel()
 	for name, mutate := range map[string]func(*v1alpha1.GearmanWorkerPoolSpec){
@@ -231,7 +270,10 @@ func TestEnvOfTheUserWins(t *testing.T) {
 		"no runtime": func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Runtime = nil },
 	} {
 		got, err := podTemplate(testPool(mutate, func(s *v1alpha1.GearmanWorkerPoolSpec) {
-			s.Env = []corev1.EnvVar{{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_FUNCTIONS", Value: "mine"}, {Name: "GEARMAN_WORKER_POD_UID", Value: "mine"}}
+			s.Env = []corev1.EnvVar{
+				{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_FUNCTIONS", Value: "mine"},
+				{Name: "GEARMAN_WORKER_POD_UID", Value: "mine"},
+			}
 		}), testRuntime)
 		if err != nil {
 			t.Fatal(err)
@@ -243,7 +285,12 @@ func TestEnvOfTheUserWins(t *testing.T) {
 				t.Errorf("%s: %s is %q", name, e.Name, e.Value)
 			}
 		}
-		if diff := cmp.Diff(map[string]int{"GEARMAN_SERVERS": 1, "GEARMAN_FUNCTIONS": 1, "GEARMAN_WORKER_POD_UID": 1, "GEARMAN_WORKER_POD_NAME": 1}, count); diff != "" {
+		if diff := cmp.Diff(
+			map[string]int{
+				"GEARMAN_SERVERS": 1, "GEARMAN_FUNCTIONS": 1, "GEARMAN_WORKER_POD_UID": 1, "GEARMAN_WORKER_POD_NAME": 1,
+			},
+			count,
+		); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -261,11 +308,19 @@ func TestInstallResources(t *testing.T) {
 	}
 	tests := map[string]struct{ worker, want corev1.ResourceRequirements }{
 		"nothing said": {
-			want: corev1.ResourceRequirements{Requests: list("cpu", "10m", "memory", "64Mi"), Limits: list("memory", "64Mi")},
+			want: corev1.ResourceRequirements{
+				Requests: list("cpu", "10m", "memory", "64Mi"), Limits: list("memory", "64Mi"),
+			},
 		},
 		"the worker's": {
-			worker: corev1.ResourceRequirements{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi")},
-			want:   corev1.ResourceRequirements{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi")},
+			worker: corev1.ResourceRequirements{
+				Requests: list("cpu", "1", "memory", "1Gi"),
+				Limits:   list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi"),
+			},
+			want: corev1.ResourceRequirements{
+				Requests: list("cpu", "1", "memory", "1Gi"),
+				Limits:   list("cpu", "2", "memory", "2Gi", "ephemeral-storage", "1Gi"),
+			},
 		},
 		"devices are the worker's alone": {
 			worker: corev1.ResourceRequirements{Limits: list("nvidia.com/gpu", "1", "cpu", "2")},
@@ -277,7 +332,9 @@ func TestInstallResources(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Resources = &tt.worker }), testRuntime)
+		got, err := podTemplate(
+			testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Resources = &tt.worker }), testRuntime,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +364,9 @@ func TestPodTemplateRefuses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) { s.PodTemplate = raw(tt.template) }), testRuntime)
+			_, err := podTemplate(
+				testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) { s.PodTemplate = raw(tt.template) }), testRuntime,
+			)
 			if !errors.Is(err, ErrInvalidPodTemplate) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an invalid podTemplate with %q", err, tt.want)
 			}
@@ -371,7 +430,10 @@ func TestTemplateInputs(t *testing.T) {
 		"drain":        {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(99)) }, true},
 		"default said": {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.DrainSeconds = new(int32(90)) }, false},
 		"max":          {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.MaxReplicas = 99 }, false},
-		"scaling":      {func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Scaling = &v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused} }, false},
+		"scaling": {
+			func(s *v1alpha1.GearmanWorkerPoolSpec) { s.Scaling = &v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused} },
+			false,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

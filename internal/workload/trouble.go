@@ -6,7 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Trouble is why a pod cannot start, if that has nothing to do with how long a start takes; empty if there is none.
+// Trouble is why a pod cannot start, if that has nothing to do with how long a start takes; empty
+// if there is none.
 type Trouble string
 
 // What can keep a pod from starting.
@@ -15,12 +16,13 @@ const (
 	TroubleImage      Trouble = "ImagePull"
 	TroubleCrash      Trouble = "CrashLoop"
 	TroubleContainer  Trouble = "ContainerConfig"
-	// TroubleUnknown stands for a trouble that another operator process saw: its kind did not survive the restart.
+	// TroubleUnknown stands for a trouble that another operator process saw: its kind did not
+	// survive the restart.
 	TroubleUnknown Trouble = "Unknown"
 )
 
-// troubles is all troubles, the one to report first at the top, each with what a user should check. The texts hold no counts and no names of pods,
-// so that a condition that shows one does not flap.
+// troubles is all troubles, the one to report first at the top, each with what a user should check.
+// The texts hold no counts and no names of pods, so that a condition that shows one does not flap.
 var troubles = []struct {
 	trouble Trouble
 	advice  string
@@ -42,7 +44,8 @@ func (t Trouble) Advice() string {
 	return string(t)
 }
 
-// WorstTrouble is the trouble to report of pods that are not terminating: always the same one of several.
+// WorstTrouble is the trouble to report of pods that are not terminating: always the same one of
+// several.
 func WorstTrouble(pods []Pod) Trouble {
 	for _, row := range troubles {
 		if slices.ContainsFunc(pods, func(p Pod) bool { return !p.Terminating && p.Trouble == row.trouble }) {
@@ -52,7 +55,8 @@ func WorstTrouble(pods []Pod) Trouble {
 	return ""
 }
 
-// waitingTroubles is what a container's reason for waiting means. Other reasons are TroubleContainer.
+// waitingTroubles is what a container's reason for waiting means. Other reasons are
+// TroubleContainer.
 var waitingTroubles = map[string]Trouble{
 	"":                          "",
 	"ContainerCreating":         "",
@@ -70,7 +74,8 @@ var waitingTroubles = map[string]Trouble{
 // TroubleOf reads what keeps a pod from starting.
 func TroubleOf(p *corev1.Pod) Trouble {
 	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != corev1.PodReasonSchedulingGated {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse &&
+			c.Reason != corev1.PodReasonSchedulingGated {
 			return TroubleScheduling
 		}
 	}

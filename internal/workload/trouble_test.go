@@ -29,7 +29,12 @@ func TestTroubleOf(t *testing.T) {
 		"init container": {corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{
 			{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName"}}},
 		}}, TroubleImage},
-		"no node": {corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse}}}, TroubleScheduling},
+		"no node": {
+			corev1.PodStatus{
+				Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse}},
+			},
+			TroubleScheduling,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

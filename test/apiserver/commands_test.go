@@ -19,8 +19,9 @@ import (
 // commandBlock is a block of commands of a page, also within a list; the second form is indented.
 var commandBlock = regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
 
-// apiCommands are those commands of a page that an API server can answer: plain kubectl, `kubectl gearman import` and what prepares it, and
-// an explanation of the pool that is there. Each string is a script of one block.
+// apiCommands are those commands of a page that an API server can answer: plain kubectl, `kubectl
+// gearman import` and what prepares it, and an explanation of the pool that is there. Each string
+// is a script of one block.
 func apiCommands(page string) (scripts []string) {
 	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-z]|get )|php |cd certificates$|examples/gearmand-tls-certificates\.sh )`)
 	for _, block := range commandBlock.FindAllStringSubmatch(page, -1) {
@@ -43,9 +44,10 @@ func apiCommands(page string) (scripts []string) {
 	return scripts
 }
 
-// What changes something is tried with --dry-run=server; namespaces are made, since what follows needs them. Objects that only the reader's
-// cluster has may be missing, but their kind must be one that the API server knows. What waits for pods, or reads from them, is left to make
-// quickstart, which has a kubelet.
+// What changes something is tried with --dry-run=server; namespaces are made, since what follows
+// needs them. Objects that only the reader's cluster has may be missing, but their kind must be one
+// that the API server knows. What waits for pods, or reads from them, is left to make quickstart,
+// which has a kubelet.
 const kubectlFunction = `set -euo pipefail
 export EDITOR=true
 kubectl() {
@@ -68,8 +70,8 @@ kubectl() {
 }
 `
 
-// TestKubectlCommandsOfTheDocs runs the commands of the pages that only need an API server, as they are, in the order of each block. The
-// pools of the pages that they name are there.
+// TestKubectlCommandsOfTheDocs runs the commands of the pages that only need an API server, as they
+// are, in the order of each block. The pools of the pages that they name are there.
 func TestKubectlCommandsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("php"); err != nil && os.Getenv("GEARMAN_TEST_ALL_LANGUAGES") == "" {
@@ -80,7 +82,9 @@ func TestKubectlCommandsOfTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "kubectl-gearman"), root+"/cmd/kubectl-gearman").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(
+		t.Context(), "go", "build", "-o", filepath.Join(bin, "kubectl-gearman"), root+"/cmd/kubectl-gearman",
+	).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	home := commandsHome(t)
@@ -116,7 +120,8 @@ func TestKubectlCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// commandsHome is a home directory with a kubeconfig whose namespace holds the pool that the README's commands name.
+// commandsHome is a home directory with a kubeconfig whose namespace holds the pool that the
+// README's commands name.
 func commandsHome(t *testing.T) string {
 	t.Helper()
 	home, ns := t.TempDir(), namespace(t)
@@ -147,7 +152,8 @@ func commandsHome(t *testing.T) string {
 	return home
 }
 
-// commandsDir is a directory with what the pages' commands read: parts of the repository, and the files of a reader who moves.
+// commandsDir is a directory with what the pages' commands read: parts of the repository, and the
+// files of a reader who moves.
 func commandsDir(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// What stands in ```yaml blocks is a whole object (or several), unless a comment just before says which part of what it is.
+// What stands in ```yaml blocks is a whole object (or several), unless a comment just before says
+// which part of what it is.
 var (
 	yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- yaml: ([^\n]*) -->\n)?```ya?ml\n(.*?)^```$")
 	anyBlock  = regexp.MustCompile("(?m)^ *```ya?ml")
@@ -36,13 +37,17 @@ const (
 	ownObject     = "an object of the operator's" // with what only it knows
 )
 
-// TestEveryYAML applies every manifest of the docs and the examples, in a namespace for each file: the API server takes it, with no unknown field, and
-// the operator finds nothing wrong with the pools in it.
+// TestEveryYAML applies every manifest of the docs and the examples, in a namespace for each file:
+// the API server takes it, with no unknown field, and the operator finds nothing wrong with the
+// pools in it.
 func TestEveryYAML(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	files := 0
-	for _, part := range []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs", "examples", "charts/gearman-operator/README.md", filepath.Join("config", "samples"), "gearman"} {
+	for _, part := range []string{
+		"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs", "examples", "charts/gearman-operator/README.md",
+		filepath.Join("config", "samples"), "gearman",
+	} {
 		err := filepath.WalkDir(filepath.Join(root, part), func(path string, entry fs.DirEntry, err error) error {
 			switch {
 			case err != nil || entry.IsDir():
@@ -86,7 +91,8 @@ func TestEveryYAML(t *testing.T) {
 	}
 }
 
-// applyAll applies the objects of a text to a namespace of its own; part says of what it is only a part.
+// applyAll applies the objects of a text to a namespace of its own; part says of what it is only a
+// part.
 func applyAll(t *testing.T, text, part string) {
 	t.Helper()
 	ns := namespace(t)
@@ -127,11 +133,17 @@ func applyAll(t *testing.T, text, part string) {
 			t.Errorf("%q is no part that this test knows", part)
 		}
 		if u.GetKind() == "" || u.GetAPIVersion() == "" {
-			t.Errorf("no whole object; where it is a part, say so before the block: <!-- yaml: %s -->\n%s", partOfSpec, document)
+			t.Errorf(
+				"no whole object; where it is a part, say so before the block: <!-- yaml: %s -->\n%s", partOfSpec,
+				document,
+			)
 			continue
 		}
 		u.SetNamespace(ns)
-		if err := strict.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("reader"), client.ForceOwnership); err != nil {
+		if err := strict.Apply(
+			t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("reader"),
+			client.ForceOwnership,
+		); err != nil {
 			t.Errorf("%v\n%s", err, document)
 			continue
 		}
@@ -150,6 +162,7 @@ func whole(spec map[string]any) map[string]any {
 	full := map[string]any{"servers": []any{"gearmand"}, "function": "f", "image": "i"}
 	maps.Copy(full, spec)
 	return map[string]any{
-		"apiVersion": "gearman.dev/v1alpha1", "kind": "GearmanWorkerPool", "metadata": map[string]any{"name": "part"}, "spec": full,
+		"apiVersion": "gearman.dev/v1alpha1", "kind": "GearmanWorkerPool", "metadata": map[string]any{"name": "part"},
+		"spec": full,
 	}
 }

@@ -31,14 +31,17 @@ func edit(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind types.PatchType, pat
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k8s.Patch(t.Context(), d, client.RawPatch(kind, []byte(patch)), client.FieldOwner("kubectl-edit")); err != nil {
+	if err := k8s.Patch(
+		t.Context(), d, client.RawPatch(kind, []byte(patch)), client.FieldOwner("kubectl-edit"),
+	); err != nil {
 		t.Fatal(err)
 	}
 }
 
 const intruder = `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"intruder"}]}}}}`
 
-// TestDeploymentPutBack: a Deployment that somebody deletes or edits is put back, and an event says so.
+// TestDeploymentPutBack: a Deployment that somebody deletes or edits is put back, and an event says
+// so.
 func TestDeploymentPutBack(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -85,8 +88,9 @@ func TestDeploymentPutBack(t *testing.T) {
 	}
 }
 
-// TestWhatOthersAddStays: what somebody adds that the pool says nothing of (kubectl rollout restart's annotation, an injected container) is no
-// drift: it stays, and nothing is said to have been put back.
+// TestWhatOthersAddStays: what somebody adds that the pool says nothing of (kubectl rollout
+// restart's annotation, an injected container) is no drift: it stays, and nothing is said to have
+// been put back.
 func TestWhatOthersAddStays(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -101,7 +105,8 @@ func TestWhatOthersAddStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(d.Spec.Template.Spec.Containers); n != 2 || d.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] != "now" {
+	if n := len(d.Spec.Template.Spec.Containers); n != 2 ||
+		d.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] != "now" {
 		t.Errorf("what was added has gone: %d containers, annotations %v", n, d.Spec.Template.Annotations)
 	}
 	g.Expect(reasons(t, p)()).NotTo(ContainElement("TemplateRestored"))
@@ -125,7 +130,8 @@ func TestEditsContested(t *testing.T) {
 	g.Eventually(image(t, p), eventually).Should(Equal("worker:2"), "a change of the pool is applied all the same")
 }
 
-// TestEditedWhileAway: what somebody edits while no operator runs is put back by the next one; what they did not edit is not rolled by it.
+// TestEditedWhileAway: what somebody edits while no operator runs is put back by the next one; what
+// they did not edit is not rolled by it.
 func TestEditedWhileAway(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -17,7 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestOneExplanation: why a pool has so many replicas is told in the same words by its status, its event and the log, under the same reason by the metric.
+// TestOneExplanation: why a pool has so many replicas is told in the same words by its status, its
+// event and the log, under the same reason by the metric.
 func TestOneExplanation(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -27,7 +28,9 @@ func TestOneExplanation(t *testing.T) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
 		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(1))}
 	})
-	o := startOperator(t, p.Namespace, "--runtime-image=op:1", "--metrics-secure=false", "--metrics-bind-address="+metrics)
+	o := startOperator(
+		t, p.Namespace, "--runtime-image=op:1", "--metrics-secure=false", "--metrics-bind-address="+metrics,
+	)
 	create(t, p)
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
 	watcher, err := client.NewWithWatch(restConfig, client.Options{Scheme: k8s.Scheme()})
@@ -71,7 +74,10 @@ func TestOneExplanation(t *testing.T) {
 		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {
 			return err.Error()
 		}
-		metric := fmt.Sprintf("gearman_pool_decision{namespace=%q,pool=%q,reason=%q} 1\n", p.Namespace, p.Name, got.Status.Decision.Reason)
+		metric := fmt.Sprintf(
+			"gearman_pool_decision{namespace=%q,pool=%q,reason=%q} 1\n", p.Namespace, p.Name,
+			got.Status.Decision.Reason,
+		)
 		if !strings.Contains(scrape(t, metrics), metric) {
 			return "the metrics do not have " + metric
 		}

@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/importer"
 )
 
-// TestImport: what the importer makes of other managers' configurations is accepted as it is, with no unknown field.
+// TestImport: what the importer makes of other managers' configurations is accepted as it is, with
+// no unknown field.
 func TestImport(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)

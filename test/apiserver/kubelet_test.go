@@ -20,8 +20,8 @@ import (
 // workerBinary builds the worker runtime once.
 var workerBinary = sync.OnceValues(func() (string, error) { return build("worker") })
 
-// kubelet plays one for the pods of a pool: each is a process of the real worker runtime on this machine. It is told to
-// stop, and waited for, as a kubelet does.
+// kubelet plays one for the pods of a pool: each is a process of the real worker runtime on this
+// machine. It is told to stop, and waited for, as a kubelet does.
 type kubelet struct {
 	t      *testing.T
 	pool   *v1alpha1.GearmanWorkerPool
@@ -34,7 +34,8 @@ type kubelet struct {
 	pods      map[types.UID]*exec.Cmd
 }
 
-// startKubelet runs one until the test ends, whose jobs sleep for the seconds that are their workload.
+// startKubelet runs one until the test ends, whose jobs sleep for the seconds that are their
+// workload.
 func startKubelet(t *testing.T, p *v1alpha1.GearmanWorkerPool, server string) {
 	t.Helper()
 	startKubeletOf(t, p, server, "exec", "--", "/bin/sh", "-c", "read -r seconds; sleep $seconds")
@@ -47,7 +48,9 @@ func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode st
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kubelet{t: t, pool: p, server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{}}
+	k := &kubelet{
+		t: t, pool: p, server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{},
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -74,7 +77,9 @@ func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode st
 
 func (k *kubelet) look(ctx context.Context) error {
 	var list corev1.PodList
-	if err := k8s.List(ctx, &list, client.InNamespace(k.pool.Namespace), client.MatchingLabels{v1alpha1.LabelPool: k.pool.Name}); err != nil {
+	if err := k8s.List(
+		ctx, &list, client.InNamespace(k.pool.Namespace), client.MatchingLabels{v1alpha1.LabelPool: k.pool.Name},
+	); err != nil {
 		return err
 	}
 	var errs []error
@@ -83,7 +88,8 @@ func (k *kubelet) look(ctx context.Context) error {
 		cmd, known := k.pods[pod.UID]
 		switch {
 		case known && pod.DeletionTimestamp != nil:
-			// ESRCH after its end; again and again does no harm but would be the second signal: only once.
+			// ESRCH after its end; again and again does no harm but would be the second signal:
+			// only once.
 			if pod.Annotations["stopped"] == "" {
 				errs = append(errs, k.stop(ctx, pod, cmd))
 			}
@@ -97,11 +103,17 @@ func (k *kubelet) look(ctx context.Context) error {
 }
 
 func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) error {
-	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "here"}}
+	binding := &corev1.Binding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		Target:     corev1.ObjectReference{Kind: "Node", Name: "here"},
+	}
 	if err := k8s.SubResource("binding").Create(ctx, pod, binding); err != nil {
 		return err
 	}
-	common := []string{k.mode, "--server=" + k.server, "--function=" + string(k.pool.Spec.Function), "--listen=127.0.0.1:0", "--drain-timeout=60s"}
+	common := []string{
+		k.mode, "--server=" + k.server, "--function=" + string(k.pool.Spec.Function), "--listen=127.0.0.1:0",
+		"--drain-timeout=60s",
+	}
 	cmd := exec.Command(k.binary, append(common, k.args...)...)
 	cmd.Env = append(cmd.Environ(), "GEARMAN_WORKER_POD_UID="+string(pod.UID), "GEARMAN_WORKER_POD_NAME="+pod.Name)
 	if err := cmd.Start(); err != nil {
@@ -131,5 +143,7 @@ func (k *kubelet) stop(ctx context.Context, pod *corev1.Pod, cmd *exec.Cmd) erro
 }
 
 func (k *kubelet) remove(ctx context.Context, pod *corev1.Pod) error {
-	return client.IgnoreNotFound(k8s.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID}))
+	return client.IgnoreNotFound(
+		k8s.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID}),
+	)
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// lagging is a client whose cache shows Deployments as the test says, and no pods. It writes at once, as any.
+// lagging is a client whose cache shows Deployments as the test says, and no pods. It writes at
+// once, as any.
 type lagging struct {
 	client.Client
 	shows *appsv1.Deployment
@@ -44,7 +45,8 @@ func (l *lagging) List(ctx context.Context, list client.ObjectList, opts ...clie
 	return l.Client.List(ctx, list, opts...)
 }
 
-// A cache that is behind what the operator has written makes it neither create its Deployment anew, nor put old replicas back, nor take its own changes for somebody else's.
+// A cache that is behind what the operator has written makes it neither create its Deployment anew,
+// nor put old replicas back, nor take its own changes for somebody else's.
 func TestCacheBehind(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -53,7 +55,9 @@ func TestCacheBehind(t *testing.T) {
 	key := client.ObjectKeyFromObject(p)
 	cache := &lagging{Client: k8s}
 	watcher := backlog.New(backlog.Options{})
-	r := controllers.NewPoolReconciler(cache, k8s, events.NewFakeRecorder(100), autoscaler.New(watcher, autoscaler.Options{}),
+	r := controllers.NewPoolReconciler(cache, k8s, events.NewFakeRecorder(100), autoscaler.New(
+		watcher, autoscaler.Options{},
+	),
 		controllers.Options{Runtime: workload.RuntimeImage{Image: "operator:test"}, Scale: k8s})
 	reconcile := func() ctrl.Result {
 		t.Helper()
@@ -81,7 +85,10 @@ func TestCacheBehind(t *testing.T) {
 		t.Error("nothing looks for the Deployment again, should its event not come")
 	}
 	if now := live(2); now.Generation != made.Generation {
-		t.Errorf("the Deployment was written again before the cache showed it: generation %d, was %d", now.Generation, made.Generation)
+		t.Errorf(
+			"the Deployment was written again before the cache showed it: generation %d, was %d", now.Generation,
+			made.Generation,
+		)
 	}
 
 	// The template changes while the cache shows the Deployment as it was before its replicas were.
@@ -97,14 +104,19 @@ func TestCacheBehind(t *testing.T) {
 	}
 	reconcile()
 	if now := live(2); now.Spec.Template.Spec.Containers[0].Image != "worker:2" || now.Generation != made.Generation+1 {
-		t.Errorf("generation %d, was %d, with image %s", now.Generation, made.Generation, now.Spec.Template.Spec.Containers[0].Image)
+		t.Errorf(
+			"generation %d, was %d, with image %s", now.Generation, made.Generation,
+			now.Spec.Template.Spec.Containers[0].Image,
+		)
 	}
 	cache.shows = live(2)
 	reconcile()
 	if err := k8s.Get(ctx, key, p); err != nil {
 		t.Fatal(err)
 	}
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionScalingActive); c == nil || c.Reason == "Contested" {
+	if c := meta.FindStatusCondition(
+		p.Status.Conditions, v1alpha1.ConditionScalingActive,
+	); c == nil || c.Reason == "Contested" {
 		t.Errorf("ScalingActive: %+v", c)
 	}
 	live(2)

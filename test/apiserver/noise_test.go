@@ -18,9 +18,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/steady"
 )
 
-// TestNoise: jobs come at random and last as long as they like, the pool grows and shrinks with them, and what its status says stays calm: no condition
-// flaps but those that tell of the scaling itself, no event is told twice, and the status is written no more often than there is something to say. A short form,
-// at a poll each second, of the ten minutes on the real cluster in make e2e-long.
+// TestNoise: jobs come at random and last as long as they like, the pool grows and shrinks with
+// them, and what its status says stays calm: no condition flaps but those that tell of the scaling
+// itself, no event is told twice, and the status is written no more often than there is something
+// to say. A short form, at a poll each second, of the ten minutes on the real cluster in make
+// e2e-long.
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -28,7 +30,9 @@ func TestNoise(t *testing.T) {
 	p := pool(namespace(t), func(s *spec) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
 		s.MaxReplicas = 6
-		s.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(1)), IdleSeconds: new(int32(2)), TargetWaitSeconds: new(int32(5))}
+		s.Scaling = &v1alpha1.ScalingSpec{
+			PollSeconds: new(int32(1)), IdleSeconds: new(int32(2)), TargetWaitSeconds: new(int32(5)),
+		}
 	})
 	create(t, p)
 	startKubelet(t, p, server.Addr)
@@ -47,7 +51,9 @@ func TestNoise(t *testing.T) {
 	begin, submitted := time.Now(), 0
 	for time.Since(begin) < 45*time.Second {
 		for range random.IntN(6) {
-			c.write(proto.AppendSubmit(nil, proto.TypeSubmitJobBG, "resize", "", fmt.Sprintf("%.2f", random.ExpFloat64())))
+			c.write(
+				proto.AppendSubmit(nil, proto.TypeSubmitJobBG, "resize", "", fmt.Sprintf("%.2f", random.ExpFloat64())),
+			)
 			c.next(proto.TypeJobCreated)
 			submitted++
 		}

@@ -22,7 +22,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// The namespaces in which tests run operators of their own, as processes; the suite's operator leaves them alone.
+// The namespaces in which tests run operators of their own, as processes; the suite's operator
+// leaves them alone.
 const (
 	soloUpgrade = "solo-upgrade"
 	soloLeader  = "solo-leader"
@@ -70,7 +71,8 @@ func startOperator(t *testing.T, namespace string, args ...string) *operatorProc
 	}
 	o := &operatorProcess{}
 	o.cmd = exec.Command(path, append([]string{
-		"--watch-namespaces=" + namespace, "--metrics-bind-address=0", "--health-probe-bind-address=0", "--allowed-job-servers=127.0.0.0/8", "--log-format=text",
+		"--watch-namespaces=" + namespace, "--metrics-bind-address=0", "--health-probe-bind-address=0",
+		"--allowed-job-servers=127.0.0.0/8", "--log-format=text",
 	}, args...)...)
 	kubeconfig := clusterKubeconfig
 	if namespace == soloUpgrade {
@@ -100,14 +102,16 @@ func (o *operatorProcess) stop(signal os.Signal) {
 
 func named(t *testing.T, name string) string {
 	t.Helper()
-	if err := k8s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := k8s.Create(
+		t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+	); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 	return name
 }
 
-// TestUpgradeRollsNoPod: an operator with another runtime image leaves a pool's pods as they are, until the pool changes; with
-// --runtime-rollout=Immediate it replaces them.
+// TestUpgradeRollsNoPod: an operator with another runtime image leaves a pool's pods as they are,
+// until the pool changes; with --runtime-rollout=Immediate it replaces them.
 func TestUpgradeRollsNoPod(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -152,7 +156,8 @@ func TestUpgradeRollsNoPod(t *testing.T) {
 	g.Eventually(injected, eventually).Should(Equal("op:3"))
 }
 
-// TestLeaderHandOver: of two operators one works; when it ends the other takes over at once, since the lease is given up.
+// TestLeaderHandOver: of two operators one works; when it ends the other takes over at once, since
+// the lease is given up.
 func TestLeaderHandOver(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -168,12 +173,16 @@ func TestLeaderHandOver(t *testing.T) {
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(3))
 }
 
-// TestRestartWritesNothing: an operator that starts where nothing has changed writes nothing, not even that it has not asked the job servers yet.
+// TestRestartWritesNothing: an operator that starts where nothing has changed writes nothing, not
+// even that it has not asked the job servers yet.
 func TestRestartWritesNothing(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	server := jobserver.Gearmand(t)
-	p := pool(named(t, soloRestart), func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)} })
+	p := pool(
+		named(t, soloRestart),
+		func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)} },
+	)
 	version := func() string {
 		var got v1alpha1.GearmanWorkerPool
 		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {

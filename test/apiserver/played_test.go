@@ -24,14 +24,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
-// played are requests with what the API server answers. They run on the real one and on the one that test/world plays, and both have to answer alike.
+// played are requests with what the API server answers. They run on the real one and on the one
+// that test/world plays, and both have to answer alike.
 var played = map[string]func(ctx context.Context, c client.Client, ns string) []string{
 	"replicas have an owner of their own": func(ctx context.Context, c client.Client, ns string) (seen []string) {
 		template := func() *appsv1ac.DeploymentApplyConfiguration { return playedDeployment(ns, "a:1") }
 		first := template()
 		first.Spec.WithReplicas(0)
 		seen = append(seen, applyDeployment(ctx, c, first, "main"), deploymentThere(ctx, c, ns))
-		// Each is a new one: an answer fills in the resource version, and the Deployment controller writes in between.
+		// Each is a new one: an answer fills in the resource version, and the Deployment controller
+		// writes in between.
 		three := func() *appsv1ac.DeploymentApplyConfiguration {
 			return appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3))
 		}
@@ -47,16 +49,25 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 		return append(seen, applyDeployment(ctx, c, playedDeployment(ns, "a:1"), "main"), deploymentThere(ctx, c, ns))
 	},
 	"replicas alone make no Deployment": func(ctx context.Context, c client.Client, ns string) []string {
-		return []string{applyDeployment(ctx, c, appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3)), "scale"), deploymentThere(ctx, c, ns)}
+		return []string{
+			applyDeployment(
+				ctx, c, appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3)), "scale",
+			),
+			deploymentThere(ctx, c, ns),
+		}
 	},
 	"a pod's cost is set and taken off": func(ctx context.Context, c client.Client, ns string) (seen []string) {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p", Annotations: map[string]string{"other": "x"}}}
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p", Annotations: map[string]string{"other": "x"}},
+		}
 		pod.Spec.Containers = []corev1.Container{{Name: "worker", Image: "a:1"}}
 		seen = append(seen, outcome(c.Create(ctx, pod)))
 		for _, value := range []string{`"-5"`, `"-5"`, "null", "null"} {
 			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p"}}
 			err := c.Patch(ctx, p, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"cost":%s}}}`, value)), client.FieldOwner("scale"))
-			seen = append(seen, fmt.Sprintf("%s cost %q other %q", outcome(err), p.Annotations["cost"], p.Annotations["other"]))
+			seen = append(
+				seen, fmt.Sprintf("%s cost %q other %q", outcome(err), p.Annotations["cost"], p.Annotations["other"]),
+			)
 		}
 		gone := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "none"}}
 		return append(seen, outcome(c.Patch(ctx, gone, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"cost":"1"}}}`)))))
@@ -66,8 +77,12 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 		pool := playedPool(ns, 0, 3)
 		seen = append(seen, outcome(c.Create(ctx, pool)), fmt.Sprint(pool.Generation, pool.Spec.Concurrency))
 		for i, uid := range []types.UID{pool.UID, "00000000-0000-0000-0000-000000000000"} {
-			status := poolac.GearmanWorkerPool("p", ns).WithUID(uid).WithStatus(poolac.GearmanWorkerPoolStatus().WithObservedGeneration(1).WithReplicas(int32(2 + i)))
-			seen = append(seen, outcome(c.Status().Apply(ctx, status, client.FieldOwner("main"), client.ForceOwnership)))
+			status := poolac.GearmanWorkerPool("p", ns).WithUID(uid).WithStatus(
+				poolac.GearmanWorkerPoolStatus().WithObservedGeneration(1).WithReplicas(int32(2 + i)),
+			)
+			seen = append(
+				seen, outcome(c.Status().Apply(ctx, status, client.FieldOwner("main"), client.ForceOwnership)),
+			)
 		}
 		var now v1alpha1.GearmanWorkerPool
 		err := c.Get(ctx, client.ObjectKeyFromObject(pool), &now)
@@ -76,15 +91,21 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 	"bounds are checked": func(ctx context.Context, c client.Client, ns string) []string {
 		return []string{outcome(c.Create(ctx, playedPool(ns, 4, 3)))}
 	},
-	"a status that changes nothing makes no version": func(ctx context.Context, c client.Client, _ string) (seen []string) {
+	"a status that changes nothing makes no version": func(
+		ctx context.Context, c client.Client, _ string,
+	) (seen []string) {
 		const ns = "kube-system" // where no operator works
 		pool := playedPool(ns, 0, 3)
 		pool.Name = "versions"
 		seen = append(seen, outcome(c.Create(ctx, pool)))
 		last := pool.ResourceVersion
 		for _, replicas := range []int32{2, 2, 3} {
-			status := poolac.GearmanWorkerPool(pool.Name, ns).WithStatus(poolac.GearmanWorkerPoolStatus().WithReplicas(replicas))
-			seen = append(seen, outcome(c.Status().Apply(ctx, status, client.FieldOwner("main"), client.ForceOwnership)))
+			status := poolac.GearmanWorkerPool(pool.Name, ns).WithStatus(
+				poolac.GearmanWorkerPoolStatus().WithReplicas(replicas),
+			)
+			seen = append(
+				seen, outcome(c.Status().Apply(ctx, status, client.FieldOwner("main"), client.ForceOwnership)),
+			)
 			order, err := resourceversion.CompareResourceVersion(*status.ResourceVersion, last)
 			seen = append(seen, fmt.Sprintf("%s, later by %d", outcome(err), order))
 			last = *status.ResourceVersion
@@ -93,7 +114,10 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 	},
 	"an object is created once": func(ctx context.Context, c client.Client, ns string) []string {
 		pod := func() *corev1.Pod {
-			return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "a:1"}}}}
+			return &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p"},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "a:1"}}},
+			}
 		}
 		return []string{outcome(c.Create(ctx, pod())), outcome(c.Create(ctx, pod()))}
 	},
@@ -102,7 +126,9 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 		functions.Spec.Functions = []v1alpha1.FunctionName{"g"}
 		workload.Spec.TargetRef = &v1alpha1.TargetRef{Kind: "Deployment", Name: "d"}
 		servers.Spec.Servers = nil
-		return []string{outcome(c.Create(ctx, functions)), outcome(c.Create(ctx, workload)), outcome(c.Create(ctx, servers))}
+		return []string{
+			outcome(c.Create(ctx, functions)), outcome(c.Create(ctx, workload)), outcome(c.Create(ctx, servers)),
+		}
 	},
 	"a scale is written": func(ctx context.Context, c client.Client, ns string) (seen []string) {
 		first := playedDeployment(ns, "a:1")
@@ -158,7 +184,9 @@ func playedPool(ns string, least, most int32) *v1alpha1.GearmanWorkerPool {
 	return p
 }
 
-func applyDeployment(ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, owner string) string {
+func applyDeployment(
+	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, owner string,
+) string {
 	return outcome(c.Apply(ctx, d, client.FieldOwner(owner), client.ForceOwnership))
 }
 
@@ -174,7 +202,10 @@ func deploymentThere(ctx context.Context, c client.Client, ns string) string {
 			owners = append(owners, e.Manager)
 		}
 	}
-	return fmt.Sprintf("generation %d, replicas %d of %v, image %s", d.Generation, *d.Spec.Replicas, owners, d.Spec.Template.Spec.Containers[0].Image)
+	return fmt.Sprintf(
+		"generation %d, replicas %d of %v, image %s", d.Generation, *d.Spec.Replicas, owners,
+		d.Spec.Template.Spec.Containers[0].Image,
+	)
 }
 
 func outcome(err error) string {

@@ -24,20 +24,28 @@ func TestClientCertificates(t *testing.T) {
 	_, key := proxy.File(t, "client.key")
 	stranger := certs.NewCA(t).Issue(t, "stranger")
 	ns := namespace(t)
-	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "ca"}, Data: map[string][]byte{"ca.crt": ca}})
+	create(
+		t,
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "ca"}, Data: map[string][]byte{"ca.crt": ca}},
+	)
 	for name, pair := range map[string]certs.Pair{"client": {Cert: cert, Key: key}, "stranger": stranger} {
 		create(t, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Type: corev1.SecretTypeTLS,
 			Data: map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
 		})
 	}
-	for secret, want := range map[string]string{"client": "True AllAnswer", "stranger": "False NoneAnswers", "": "False NoneAnswers"} {
+	for secret, want := range map[string]string{
+		"client": "True AllAnswer", "stranger": "False NoneAnswers", "": "False NoneAnswers",
+	} {
 		t.Run(cmp.Or(secret, "none"), func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
 			p := pool(ns, func(s *spec) {
 				s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(proxy.Addr)}
-				s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: secret, ServerName: tlsproxy.ServerName}
+				s.TLS = &v1alpha1.TLSSpec{
+					CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: secret,
+					ServerName: tlsproxy.ServerName,
+				}
 			})
 			p.Name = "pool-" + cmp.Or(secret, "none")
 			create(t, p)

@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// TestPodsRefused: pods that the namespace's Pod Security does not admit show in Stalled, in the words of the refusal; once the pool is mended it goes on.
+// TestPodsRefused: pods that the namespace's Pod Security does not admit show in Stalled, in the
+// words of the refusal; once the pool is mended it goes on.
 func TestPodsRefused(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -26,7 +27,9 @@ func TestPodsRefused(t *testing.T) {
 	}
 	create(t, p)
 	g.Eventually(condition(t, p, v1alpha1.ConditionStalled), eventually).Should(Equal("True PodsRefused"))
-	g.Eventually(message(t, p, v1alpha1.ConditionStalled), eventually).Should(ContainSubstring("runAsNonRoot"), "it says what to change")
+	g.Eventually(message(t, p, v1alpha1.ConditionStalled), eventually).Should(
+		ContainSubstring("runAsNonRoot"), "it says what to change",
+	)
 	g.Expect(replicas(t, p)()).To(BeEquivalentTo(1), "replicas are kept right meanwhile")
 
 	update(t, p, func(s *spec) {

@@ -19,10 +19,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The operators of the suite have the rights of config/rbac and no others, and the API server writes down what they do with them. When all tests
-// have passed, what was used is held against what is granted, both ways: a right that no test uses is one that nobody needs, or a path without a test.
+// The operators of the suite have the rights of config/rbac and no others, and the API server
+// writes down what they do with them. When all tests have passed, what was used is held against
+// what is granted, both ways: a right that no test uses is one that nobody needs, or a path without
+// a test.
 
-// The users that operators run as: with the ClusterRole for the cluster, and bound in one namespace, as a namespaced installation is.
+// The users that operators run as: with the ClusterRole for the cluster, and bound in one
+// namespace, as a namespaced installation is.
 const (
 	clusterUser    = "system:serviceaccount:gearman-system:gearman-operator"
 	namespacedUser = "system:serviceaccount:gearman-system:namespaced"
@@ -52,13 +55,18 @@ func audit(dir string) (log string, flags map[string]string, err error) {
 	}
 	log = filepath.Join(dir, "audit.log")
 	return log, map[string]string{
-		"audit-policy-file": policy, "audit-log-path": log, "enable-admission-plugins": "OwnerReferencesPermissionEnforcement",
+		"audit-policy-file": policy, "audit-log-path": log,
+		"enable-admission-plugins": "OwnerReferencesPermissionEnforcement",
 	}, nil
 }
 
 // grant applies config/rbac, and returns the rules that it gives the operator.
 func grant(ctx context.Context, admin client.Client) ([]rbacv1.PolicyRule, error) {
-	ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "gearman-system"}}}
+	ns := &unstructured.Unstructured{
+		Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "gearman-system"},
+		},
+	}
 	if err := admin.Create(ctx, ns); err != nil {
 		return nil, err
 	}
@@ -86,10 +94,15 @@ func grant(ctx context.Context, admin client.Client) ([]rbacv1.PolicyRule, error
 	// What the chart does with watchNamespaces, whose rules are those of the ClusterRole too.
 	meta := metav1.ObjectMeta{Namespace: soloUpgrade, Name: "gearman-operator"}
 	for _, o := range []client.Object{
-		&unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": soloUpgrade}}},
+		&unstructured.Unstructured{
+			Object: map[string]any{
+				"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": soloUpgrade},
+			},
+		},
 		&rbacv1.RoleBinding{
-			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "gearman-operator"},
-			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: namespacedUser}},
+			ObjectMeta: meta,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "gearman-operator"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: namespacedUser}},
 		},
 	} {
 		if err := admin.Create(ctx, o); err != nil {
@@ -134,7 +147,9 @@ func checkRights(log string, rules []rbacv1.PolicyRule) error {
 		switch {
 		case e.ObjectRef == nil || e.ObjectRef.Resource == "": // discovery, which everybody may do
 		case e.Annotations["authorization.k8s.io/decision"] == "forbid":
-			lacking[e.right()] = fmt.Sprintf("%s %s/%s as %s", e.right(), e.ObjectRef.Namespace, e.ObjectRef.Name, e.User.Username)
+			lacking[e.right()] = fmt.Sprintf(
+				"%s %s/%s as %s", e.right(), e.ObjectRef.Namespace, e.ObjectRef.Name, e.User.Username,
+			)
 		default:
 			used[e.right()] = true
 		}
@@ -147,10 +162,13 @@ func checkRights(log string, rules []rbacv1.PolicyRule) error {
 		errs = append(errs, fmt.Errorf("the operator asked for what config/rbac does not grant: %s", what))
 	}
 	for _, right := range rights(rules) {
-		// A watch begins with the list, in the same request where the API server knows how; elsewhere it needs one before.
+		// A watch begins with the list, in the same request where the API server knows how;
+		// elsewhere it needs one before.
 		list, isList := strings.CutSuffix(right, " list")
 		if !used[right] && without[right] == "" && (!isList || !used[list+" watch"]) {
-			errs = append(errs, fmt.Errorf("config/rbac grants what no test of this suite has the operator use: %s", right))
+			errs = append(
+				errs, fmt.Errorf("config/rbac grants what no test of this suite has the operator use: %s", right),
+			)
 		}
 	}
 	return errors.Join(errs...)

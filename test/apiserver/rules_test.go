@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// flow submits a job of 0.8 s three times a second until it is stopped, and waits for each to complete.
+// flow submits a job of 0.8 s three times a second until it is stopped, and waits for each to
+// complete.
 type flow struct {
 	stop   func() // returns when all jobs have completed
 	failed atomic.Int64
@@ -73,7 +74,9 @@ func watchCosts(t *testing.T, p *v1alpha1.GearmanWorkerPool) *costWatch {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w, err := watcher.Watch(ctx, &corev1.PodList{}, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name})
+	w, err := watcher.Watch(
+		ctx, &corev1.PodList{}, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +109,8 @@ func watchCosts(t *testing.T, p *v1alpha1.GearmanWorkerPool) *costWatch {
 	return c
 }
 
-// startTwenty starts a pool whose minimum of 20 workers of the real runtime is ready, on a real gearmand.
+// startTwenty starts a pool whose minimum of 20 workers of the real runtime is ready, on a real
+// gearmand.
 func startTwenty(t *testing.T) (*v1alpha1.GearmanWorkerPool, *jobserver.Server) {
 	t.Helper()
 	g := NewWithT(t)
@@ -131,8 +135,9 @@ func startTwenty(t *testing.T) (*v1alpha1.GearmanWorkerPool, *jobserver.Server) 
 	return p, server
 }
 
-// TestScaleDownWhileJobsFlow: 20 workers, and jobs that two or three of them could process. The pool goes to what the load needs while they flow, no job is lost, and at most two
-// deletion costs are written for each pod that goes.
+// TestScaleDownWhileJobsFlow: 20 workers, and jobs that two or three of them could process. The
+// pool goes to what the load needs while they flow, no job is lost, and at most two deletion costs
+// are written for each pod that goes.
 func TestScaleDownWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -151,13 +156,17 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	}
 	f.stop()
 	writes, removed := costs.writes.Load(), costs.removed.Load()
-	t.Logf("from 20 to %d replicas in %v; %d deletion costs for %d pods; %d jobs completed", n, took.Round(time.Second), writes, removed, f.done.Load())
+	t.Logf(
+		"from 20 to %d replicas in %v; %d deletion costs for %d pods; %d jobs completed", n, took.Round(time.Second),
+		writes, removed, f.done.Load(),
+	)
 	if writes > 2*removed || f.failed.Load() > 0 {
 		t.Errorf("%d deletion costs were written for %d pods, %d jobs failed", writes, removed, f.failed.Load())
 	}
 }
 
-// TestLowerMaximumWhileJobsFlow: a bound is obeyed within 20 s, whatever the pods do. Those that go finish their jobs.
+// TestLowerMaximumWhileJobsFlow: a bound is obeyed within 20 s, whatever the pods do. Those that go
+// finish their jobs.
 func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -175,7 +184,8 @@ func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 	}
 }
 
-// TestOneJobAndNoNode: pods that no node takes are not ordered again and again: one job orders one pod, of 60 that it may.
+// TestOneJobAndNoNode: pods that no node takes are not ordered again and again: one job orders one
+// pod, of 60 that it may.
 func TestOneJobAndNoNode(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -191,7 +201,9 @@ func TestOneJobAndNoNode(t *testing.T) {
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1))
 	g.Eventually(func() error { return refuseNodes(t, p) }, eventually).Should(Succeed())
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("False PodsNotStarting"))
-	g.Consistently(func() (int32, error) { return replicas(t, p)(), refuseNodes(t, p) }, 40*time.Second, time.Second).Should(BeEquivalentTo(1))
+	g.Consistently(
+		func() (int32, error) { return replicas(t, p)(), refuseNodes(t, p) }, 40*time.Second, time.Second,
+	).Should(BeEquivalentTo(1))
 }
 
 // refuseNodes plays a scheduler that finds no node for any pod.
@@ -205,7 +217,12 @@ func refuseNodes(t *testing.T, p *v1alpha1.GearmanWorkerPool) error {
 			continue
 		}
 		pod.Status.Phase = corev1.PodPending
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes"}}
+		pod.Status.Conditions = []corev1.PodCondition{
+			{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+				Message: "0/3 nodes",
+			},
+		}
 		if err := k8s.Status().Update(t.Context(), pod); err != nil {
 			return client.IgnoreNotFound(err)
 		}

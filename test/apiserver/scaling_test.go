@@ -98,7 +98,9 @@ func TestFromZeroToZero(t *testing.T) {
 	server := jobserver.Gearmand(t)
 	p := pool(namespace(t), func(s *spec) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
-		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(2)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1))}
+		s.Scaling = &v1alpha1.ScalingSpec{
+			JobsPerReplica: new(int32(2)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1)),
+		}
 	})
 	create(t, p)
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
@@ -118,12 +120,14 @@ func TestFromZeroToZero(t *testing.T) {
 	if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Status.Decision.Reason == "" || got.Status.Decision.Message == "" || got.Status.LastScaleTime == nil || len(got.Status.Servers) != 1 {
+	if got.Status.Decision.Reason == "" || got.Status.Decision.Message == "" || got.Status.LastScaleTime == nil ||
+		len(got.Status.Servers) != 1 {
 		t.Errorf("the status explains nothing: %+v", got.Status)
 	}
 }
 
-// TestVictimsAreIdle: of four pods two work; the two idle ones are marked, in one round, and go in the next.
+// TestVictimsAreIdle: of four pods two work; the two idle ones are marked, in one round, and go in
+// the next.
 func TestVictimsAreIdle(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -131,7 +135,9 @@ func TestVictimsAreIdle(t *testing.T) {
 	p := pool(namespace(t), func(s *spec) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
 		s.MinReplicas = 4
-		s.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(1)), JobSeconds: new(int32(5)), TargetWaitSeconds: new(int32(60))}
+		s.Scaling = &v1alpha1.ScalingSpec{
+			PollSeconds: new(int32(1)), JobSeconds: new(int32(5)), TargetWaitSeconds: new(int32(60)),
+		}
 	})
 	create(t, p)
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(4))
@@ -172,7 +178,9 @@ func pods(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int) []*corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
 	NewWithT(t).Eventually(func() int {
-		if err := k8s.List(t.Context(), &list, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name}); err != nil {
+		if err := k8s.List(
+			t.Context(), &list, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name},
+		); err != nil {
 			t.Fatal(err)
 		}
 		return len(list.Items)
@@ -184,7 +192,8 @@ func pods(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int) []*corev1.Pod {
 	return out
 }
 
-// startPod plays the kubelet for a pod with the worker runtime in it: it is ready, and a connection carries its telemetry.
+// startPod plays the kubelet for a pod with the worker runtime in it: it is ready, and a connection
+// carries its telemetry.
 func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) *peer {
 	t.Helper()
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", Conditions: []corev1.PodCondition{
@@ -222,14 +231,17 @@ func (p *peer) announce(busy bool) {
 	p.write(proto.AppendSetClientID(nil, id))
 }
 
-// TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition names it; then all recovers.
+// TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition
+// names it; then all recovers.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	good, silent := jobserver.Gearmand(t), jobserver.Gearmand(t)
 	p := pool(namespace(t), func(s *spec) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(good.Addr), v1alpha1.ServerAddress(silent.Addr)}
-		s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(1)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1))}
+		s.Scaling = &v1alpha1.ScalingSpec{
+			JobsPerReplica: new(int32(1)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1)),
+		}
 	})
 	create(t, p)
 	dial(t, good.Addr).submit("resize", 1)
@@ -240,9 +252,13 @@ func TestSilentServer(t *testing.T) {
 	if err := silent.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False SomeDoNotAnswer"))
+	g.Eventually(
+		condition(t, p, v1alpha1.ConditionJobServersReachable), eventually,
+	).Should(Equal("False SomeDoNotAnswer"))
 	w.complete(w.grab())
-	g.Consistently(replicas(t, p), 15*time.Second, time.Second).Should(BeNumerically(">=", 1), "nothing shrinks on half an answer")
+	g.Consistently(replicas(t, p), 15*time.Second, time.Second).Should(
+		BeNumerically(">=", 1), "nothing shrinks on half an answer",
+	)
 	dial(t, good.Addr).submit("resize", 3)
 	g.Eventually(replicas(t, p), eventually).Should(BeNumerically(">=", 3), "growth goes on")
 
@@ -256,7 +272,8 @@ func TestSilentServer(t *testing.T) {
 	g.Eventually(replicas(t, p), 3*eventually).Should(BeEquivalentTo(0))
 }
 
-// TestNeverAnswered: an operator that starts while a job server hangs, or is gone, says so rather than that it has not asked yet.
+// TestNeverAnswered: an operator that starts while a job server hangs, or is gone, says so rather
+// than that it has not asked yet.
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
 	hung := jobserver.Gearmand(t)
@@ -267,10 +284,16 @@ func TestNeverAnswered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
-			p := pool(namespace(t), func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)} })
+			p := pool(
+				namespace(t), func(s *spec) { s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)} },
+			)
 			create(t, p)
-			g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False NoneAnswers"))
-			g.Eventually(condition(t, p, v1alpha1.ConditionScalingActive), eventually).Should(Equal("False NoneAnswers"))
+			g.Eventually(
+				condition(t, p, v1alpha1.ConditionJobServersReachable), eventually,
+			).Should(Equal("False NoneAnswers"))
+			g.Eventually(
+				condition(t, p, v1alpha1.ConditionScalingActive), eventually,
+			).Should(Equal("False NoneAnswers"))
 		})
 	}
 }

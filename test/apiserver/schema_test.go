@@ -34,7 +34,9 @@ func schema(t *testing.T) *apiextensionsv1.JSONSchemaProps {
 }
 
 // walk visits the schema's nodes; a list's items are at PATH[0].
-func walk(path string, node *apiextensionsv1.JSONSchemaProps, visit func(path string, node *apiextensionsv1.JSONSchemaProps)) {
+func walk(
+	path string, node *apiextensionsv1.JSONSchemaProps, visit func(path string, node *apiextensionsv1.JSONSchemaProps),
+) {
 	visit(path, node)
 	for _, name := range slices.Sorted(maps.Keys(node.Properties)) {
 		walk(strings.TrimPrefix(path+"."+name, "."), new(node.Properties[name]), visit)
@@ -88,7 +90,8 @@ func (r *refusals) everyRule(t *testing.T) {
 	}
 }
 
-// TestBounds: each bound of the schema (enum, least, most, lengths, required) refuses what is just beyond it, and names the field.
+// TestBounds: each bound of the schema (enum, least, most, lengths, required) refuses what is just
+// beyond it, and names the field.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -96,7 +99,9 @@ func TestBounds(t *testing.T) {
 	tried := 0
 	refused := func(path, bound string, value any) {
 		tried++
-		obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "gearman.dev/v1alpha1", "kind": "GearmanWorkerPool"}}
+		obj := &unstructured.Unstructured{
+			Object: map[string]any{"apiVersion": "gearman.dev/v1alpha1", "kind": "GearmanWorkerPool"},
+		}
 		set(obj.Object, path, value)
 		obj.SetNamespace(ns)
 		obj.SetGenerateName("p-")
@@ -180,7 +185,8 @@ func set(o map[string]any, path string, value any) {
 // foreign are the types of Kubernetes itself.
 var foreign = regexp.MustCompile(`^(spec\.(env|envFrom|resources|podTemplate|scaling\.behavior)|status\.conditions\[0])`)
 
-// TestEveryFieldIsDocumented: each field of the spec and the status has a description in the CRD, which docs/api.md is made from, and stands there.
+// TestEveryFieldIsDocumented: each field of the spec and the status has a description in the CRD,
+// which docs/api.md is made from, and stands there.
 func TestEveryFieldIsDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))

@@ -21,8 +21,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestThreeBadServersOfTen: one of ten job servers hangs, one swallows all that is sent to it and answers no dial, one answers garbage. Conditions and metrics name
-// each for what it is, no pool shrinks, and what comes to the others is seen as soon as ever.
+// TestThreeBadServersOfTen: one of ten job servers hangs, one swallows all that is sent to it and
+// answers no dial, one answers garbage. Conditions and metrics name each for what it is, no pool
+// shrinks, and what comes to the others is seen as soon as ever.
 func TestThreeBadServersOfTen(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -48,7 +49,9 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	add := func(name string, of []v1alpha1.ServerAddress, function string) {
 		p := pool(ns, func(s *spec) {
 			s.Servers, s.Function = of, v1alpha1.FunctionName(function)
-			s.Scaling = &v1alpha1.ScalingSpec{JobsPerReplica: new(int32(1)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1))}
+			s.Scaling = &v1alpha1.ScalingSpec{
+				JobsPerReplica: new(int32(1)), IdleSeconds: new(int32(1)), PollSeconds: new(int32(1)),
+			}
 		})
 		p.Name = name
 		create(t, p)
@@ -63,7 +66,9 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	all := pools[len(addrs)]
 	for _, p := range pools {
 		g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(1), p.Name)
-		g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("True AllAnswer"), p.Name)
+		g.Eventually(
+			condition(t, p, v1alpha1.ConditionJobServersReachable), eventually,
+		).Should(Equal("True AllAnswer"), p.Name)
 	}
 
 	servers[hangs].SetFault(gearmantest.Fault{Hang: true})
@@ -71,15 +76,26 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	servers[babbles].SetFault(gearmantest.Fault{Garbage: []byte("\xff\x00garbage\n.\n")})
 	bad := map[int]string{hangs: "TimedOut", swallows: "Unreachable", babbles: "BadAnswer"}
 	for i, state := range bad {
-		g.Eventually(condition(t, pools[i], v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False NoneAnswers"), state)
-		g.Eventually(message(t, pools[i], v1alpha1.ConditionJobServersReachable), eventually).Should(ContainSubstring(string(addrs[i]) + ": " + state))
-		g.Eventually(message(t, all, v1alpha1.ConditionJobServersReachable), eventually).Should(ContainSubstring(string(addrs[i]) + ": " + state))
-		g.Eventually(series(t, "gearman_server_state", "server", string(addrs[i]), "state", state), eventually).Should(BeEquivalentTo(1), state)
+		g.Eventually(
+			condition(t, pools[i], v1alpha1.ConditionJobServersReachable), eventually,
+		).Should(Equal("False NoneAnswers"), state)
+		g.Eventually(
+			message(t, pools[i], v1alpha1.ConditionJobServersReachable), eventually,
+		).Should(ContainSubstring(string(addrs[i]) + ": " + state))
+		g.Eventually(
+			message(t, all, v1alpha1.ConditionJobServersReachable), eventually,
+		).Should(ContainSubstring(string(addrs[i]) + ": " + state))
+		g.Eventually(
+			series(t, "gearman_server_state", "server", string(addrs[i]), "state", state), eventually,
+		).Should(BeEquivalentTo(1), state)
 		g.Expect(series(t, "gearman_server_up", "server", string(addrs[i]))()).To(BeEquivalentTo(0))
 	}
-	g.Eventually(condition(t, all, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal("False SomeDoNotAnswer"))
+	g.Eventually(
+		condition(t, all, v1alpha1.ConditionJobServersReachable), eventually,
+	).Should(Equal("False SomeDoNotAnswer"))
 
-	// The good ones go on: for a while no answer of theirs gets old, and more jobs get more replicas at once.
+	// The good ones go on: for a while no answer of theirs gets old, and more jobs get more
+	// replicas at once.
 	for i := range addrs {
 		if _, is := bad[i]; is {
 			continue
@@ -117,11 +133,14 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	hole.close(t)
 	servers[babbles].SetFault(gearmantest.Fault{})
 	for _, p := range pools {
-		g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), 2*eventually).Should(Equal("True AllAnswer"), p.Name)
+		g.Eventually(
+			condition(t, p, v1alpha1.ConditionJobServersReachable), 2*eventually,
+		).Should(Equal("True AllAnswer"), p.Name)
 	}
 }
 
-// TestLoadBalanced: one address that leads to several job servers is no way to see a queue, and the pool says so until it leads to one.
+// TestLoadBalanced: one address that leads to several job servers is no way to see a queue, and the
+// pool says so until it leads to one.
 func TestLoadBalanced(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -132,7 +151,9 @@ func TestLoadBalanced(t *testing.T) {
 		s.Function = "balanced"
 	})
 	create(t, p)
-	g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), 2*eventually).Should(Equal("False LoadBalanced"))
+	g.Eventually(
+		condition(t, p, v1alpha1.ConditionJobServersReachable), 2*eventually,
+	).Should(Equal("False LoadBalanced"))
 	g.Expect(condition(t, p, v1alpha1.ConditionReady)()).To(Equal("False LoadBalanced"))
 	g.Expect(message(t, p, v1alpha1.ConditionJobServersReachable)()).To(ContainSubstring(balancer.addr))
 	g.Expect(series(t, "gearman_server_load_balanced", "server", balancer.addr)()).To(BeEquivalentTo(1))
@@ -230,7 +251,8 @@ func proxy(in net.Conn, backend string) {
 	wg.Wait()
 }
 
-// blackHole is a way to a server that can be opened to nowhere: connections are cut, and a dial gets no answer at all, as where packets are dropped.
+// blackHole is a way to a server that can be opened to nowhere: connections are cut, and a dial
+// gets no answer at all, as where packets are dropped.
 type blackHole struct {
 	addr, backend string
 
@@ -285,7 +307,8 @@ func (h *blackHole) listen(t *testing.T) {
 	})
 }
 
-// open lets it lead nowhere. A listener whose queue is full and that accepts nothing leaves a dial without an answer.
+// open lets it lead nowhere. A listener whose queue is full and that accepts nothing leaves a dial
+// without an answer.
 func (h *blackHole) open(t *testing.T) {
 	t.Helper()
 	h.mu.Lock()
@@ -302,7 +325,8 @@ func (h *blackHole) open(t *testing.T) {
 	}
 	h.fd = socket(0)
 	for _, err := range []error{
-		syscall.SetsockoptInt(h.fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), syscall.Bind(h.fd, to), syscall.Listen(h.fd, 0),
+		syscall.SetsockoptInt(h.fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), syscall.Bind(h.fd, to),
+		syscall.Listen(h.fd, 0),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package apiserver tests the operator against a real kube-apiserver and kube-controller-manager (no scheduler and no kubelet: the tests play
-// the pods' status) and, where queues matter, a real gearmand. One file per behaviour; each test has a namespace of its own and all run
-// side by side.
+// Package apiserver tests the operator against a real kube-apiserver and kube-controller-manager
+// (no scheduler and no kubelet: the tests play the pods' status) and, where queues matter, a real
+// gearmand. One file per behaviour; each test has a namespace of its own and all run side by side.
 package apiserver
 
 import (
@@ -29,7 +29,8 @@ var (
 	restConfig *rest.Config
 	k8s        client.Client
 	binaries   string // where the project's programs are built
-	// For operators that are processes: with rights in the whole cluster, and in the namespace soloUpgrade only.
+	// For operators that are processes: with rights in the whole cluster, and in the namespace
+	// soloUpgrade only.
 	clusterKubeconfig, namespacedKubeconfig string
 	adminKubeconfig                         string // of somebody who may do everything
 )
@@ -47,7 +48,8 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	o, err := operator.Parse("manager", []string{
 		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
-		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn", "--exclude-namespaces=" + strings.Join(solo, ","),
+		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=warn",
+		"--exclude-namespaces=" + strings.Join(solo, ","),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -66,7 +68,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "set up the audit log:", err)
 		return 1
 	}
-	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "config", "crd", "bases"), APIServerFlags: auditFlags})
+	plane, err := controlplane.Start(
+		controlplane.Options{CRDs: filepath.Join("..", "..", "config", "crd", "bases"), APIServerFlags: auditFlags},
+	)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -122,7 +126,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// namespace makes a namespace for one test. It is not removed: the API server goes with all of them.
+// namespace makes a namespace for one test. It is not removed: the API server goes with all of
+// them.
 func namespace(t *testing.T) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}

@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestTarget: of a target nothing but its replicas is touched, and it stays as it is when the pool goes.
+// TestTarget: of a target nothing but its replicas is touched, and it stays as it is when the pool
+// goes.
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -40,7 +41,8 @@ func TestTarget(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, m := range target.GetManagedFields() {
-				if m.Manager == "gearman-operator" || m.Manager == "gearman-operator-scale" && m.Subresource != "scale" {
+				if m.Manager == "gearman-operator" || m.Manager == "gearman-operator-scale" &&
+					m.Subresource != "scale" {
 					t.Errorf("the target was changed beyond its scale: %s", m.FieldsV1)
 				}
 			}
@@ -53,7 +55,9 @@ func TestTarget(t *testing.T) {
 			g.Eventually(func() bool {
 				return apierrors.IsNotFound(k8s.Get(t.Context(), client.ObjectKeyFromObject(p), p))
 			}, eventually).Should(BeTrue(), "no finalizer holds the pool")
-			if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(target), target); err != nil || target.GetDeletionTimestamp() != nil {
+			if err := k8s.Get(
+				t.Context(), client.ObjectKeyFromObject(target), target,
+			); err != nil || target.GetDeletionTimestamp() != nil {
 				t.Errorf("the target went with the pool: %v", err)
 			}
 		})
@@ -65,13 +69,19 @@ func legacy(ns, kind, name string, n int32) client.Object {
 	meta := metav1.ObjectMeta{Namespace: ns, Name: name}
 	labels := map[string]string{"app": name}
 	selector := &metav1.LabelSelector{MatchLabels: labels}
-	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "legacy"}}}}
+	template := corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "legacy"}}},
+	}
 	if kind == "StatefulSet" {
 		return &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{
-			Replicas: &n, Selector: selector, Template: template, ServiceName: name, PodManagementPolicy: appsv1.ParallelPodManagement,
+			Replicas: &n, Selector: selector, Template: template, ServiceName: name,
+			PodManagementPolicy: appsv1.ParallelPodManagement,
 		}}
 	}
-	return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: &n, Selector: selector, Template: template}}
+	return &appsv1.Deployment{
+		ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: &n, Selector: selector, Template: template},
+	}
 }
 
 func replicasOf(t *testing.T, o client.Object) func() int32 {
@@ -89,8 +99,8 @@ func replicasOf(t *testing.T, o client.Object) func() int32 {
 	}
 }
 
-// TestTargetTaken: of two pools on one target the older scales it, the other says so and takes over when the first is gone. A Deployment
-// that a pool made is no target for another.
+// TestTargetTaken: of two pools on one target the older scales it, the other says so and takes over
+// when the first is gone. A Deployment that a pool made is no target for another.
 func TestTargetTaken(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -127,8 +137,9 @@ func TestTargetTaken(t *testing.T) {
 	g.Expect(replicas(t, own)()).To(BeEquivalentTo(2))
 }
 
-// TestTargetShrinksByTelemetry: a target's pods are known by their telemetry. A StatefulSet gets smaller by the pods above the highest that works; a
-// Deployment, of which nobody knows which pod would go, only when none works. Neither its pods nor anything else of it is touched.
+// TestTargetShrinksByTelemetry: a target's pods are known by their telemetry. A StatefulSet gets
+// smaller by the pods above the highest that works; a Deployment, of which nobody knows which pod
+// would go, only when none works. Neither its pods nor anything else of it is touched.
 func TestTargetShrinksByTelemetry(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]struct{ whileOneWorks, then int32 }{
@@ -145,7 +156,9 @@ func TestTargetShrinksByTelemetry(t *testing.T) {
 			dial(t, server.Addr).submit("resize", 1)
 			var list corev1.PodList
 			g.Eventually(func() int {
-				if err := k8s.List(t.Context(), &list, client.InNamespace(ns), client.MatchingLabels{"app": "legacy"}); err != nil {
+				if err := k8s.List(
+					t.Context(), &list, client.InNamespace(ns), client.MatchingLabels{"app": "legacy"},
+				); err != nil {
 					return -1
 				}
 				return len(list.Items)
@@ -161,19 +174,26 @@ func TestTargetShrinksByTelemetry(t *testing.T) {
 				s.Image, s.TargetRef = "", &v1alpha1.TargetRef{Kind: kind, Name: "legacy"}
 				s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr)}
 				s.MinReplicas = 1
-				s.Scaling = &v1alpha1.ScalingSpec{PollSeconds: new(int32(1)), IdleSeconds: new(int32(1)), JobSeconds: new(int32(5)), TargetWaitSeconds: new(int32(60))}
+				s.Scaling = &v1alpha1.ScalingSpec{
+					PollSeconds: new(int32(1)), IdleSeconds: new(int32(1)), JobSeconds: new(int32(5)),
+					TargetWaitSeconds: new(int32(60)),
+				}
 			})
 			create(t, p)
 			g.Eventually(replicasOf(t, target), 3*eventually).Should(BeEquivalentTo(want.whileOneWorks))
 			if kind == "Deployment" {
-				g.Eventually(func() int64 { return terms(t, p)["idleMilliSlots"] }, 3*eventually).Should(BeNumerically(">=", 3000), "three are idle for long")
+				g.Eventually(
+					func() int64 { return terms(t, p)["idleMilliSlots"] }, 3*eventually,
+				).Should(BeNumerically(">=", 3000), "three are idle for long")
 			}
 			g.Consistently(replicasOf(t, target), 3*time.Second).Should(BeEquivalentTo(want.whileOneWorks))
 
 			busy.complete(busy.assigned)
 			busy.announce(false)
 			g.Eventually(replicasOf(t, target), 3*eventually).Should(BeEquivalentTo(want.then))
-			if err := k8s.List(t.Context(), &list, client.InNamespace(ns), client.MatchingLabels{"app": "legacy"}); err != nil {
+			if err := k8s.List(
+				t.Context(), &list, client.InNamespace(ns), client.MatchingLabels{"app": "legacy"},
+			); err != nil {
 				t.Fatal(err)
 			}
 			for i := range list.Items {

@@ -35,9 +35,12 @@ func newIdentity(t *testing.T, serial int64) *identity {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "jobs.example"}, DNSNames: []string{"jobs.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "jobs.example"},
+		DNSNames:  []string{"jobs.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -59,8 +62,8 @@ func newIdentity(t *testing.T, serial int64) *identity {
 	return id
 }
 
-// TestSecretsRotate: job servers get a new authority and the pool's Secrets follow; the operator goes over to them without a restart. While the Secrets are
-// wrong it says so.
+// TestSecretsRotate: job servers get a new authority and the pool's Secrets follow; the operator
+// goes over to them without a restart. While the Secrets are wrong it says so.
 func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -72,7 +75,8 @@ func TestSecretsRotate(t *testing.T) {
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			id := current.Load()
 			return &tls.Config{
-				Certificates: []tls.Certificate{id.pair}, ClientCAs: id.roots, ClientAuth: tls.RequireAndVerifyClientCert,
+				Certificates: []tls.Certificate{id.pair}, ClientCAs: id.roots,
+				ClientAuth: tls.RequireAndVerifyClientCert,
 				VerifyConnection: func(s tls.ConnectionState) error {
 					shown.Store(s.PeerCertificates[0].SerialNumber.Int64())
 					return nil
@@ -84,9 +88,13 @@ func TestSecretsRotate(t *testing.T) {
 
 	p := pool(namespace(t), func(s *spec) {
 		s.Servers = []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server.Addr())}
-		s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "client", ServerName: "jobs.example"}
+		s.TLS = &v1alpha1.TLSSpec{
+			CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "client", ServerName: "jobs.example",
+		}
 	})
-	ca := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: "ca"}, Data: map[string][]byte{"ca.crt": old.cert}}
+	ca := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: "ca"}, Data: map[string][]byte{"ca.crt": old.cert},
+	}
 	client := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: "client"}, Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{corev1.TLSCertKey: old.cert, corev1.TLSPrivateKeyKey: old.key},

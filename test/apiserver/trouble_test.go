@@ -14,7 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestPodsNotStarting: a pool whose only worker can't pull its image is not ready and says so, until the worker has been ready for a while.
+// TestPodsNotStarting: a pool whose only worker can't pull its image is not ready and says so,
+// until the worker has been ready for a while.
 func TestPodsNotStarting(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -27,7 +28,9 @@ func TestPodsNotStarting(t *testing.T) {
 	status := func(mutate func(*corev1.PodStatus)) func() error {
 		return func() error {
 			var pods corev1.PodList
-			if err := k8s.List(t.Context(), &pods, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name}); err != nil {
+			if err := k8s.List(
+				t.Context(), &pods, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelPool: p.Name},
+			); err != nil {
 				return err
 			}
 			if len(pods.Items) != 1 {
@@ -38,12 +41,22 @@ func TestPodsNotStarting(t *testing.T) {
 		}
 	}
 	g.Eventually(status(func(s *corev1.PodStatus) {
-		s.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}}}
+		s.ContainerStatuses = []corev1.ContainerStatus{
+			{
+				Name:  "worker",
+				State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}},
+			},
+		}
 	}), eventually).Should(Succeed())
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("False PodsNotStarting"))
 	g.Eventually(status(func(s *corev1.PodStatus) {
 		s.ContainerStatuses = nil
-		s.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Minute))}}
+		s.Conditions = []corev1.PodCondition{
+			{
+				Type: corev1.PodReady, Status: corev1.ConditionTrue,
+				LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Minute)),
+			},
+		}
 	}), eventually).Should(Succeed())
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("True AsExpected"))
 }

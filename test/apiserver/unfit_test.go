@@ -16,8 +16,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestCommandThatNoPodHas: the command's interpreter is missing in each pod. The first job orders a pod, which reports that
-// it can't run jobs; sixty more order two others. No job fails, and all complete once the command can run.
+// TestCommandThatNoPodHas: the command's interpreter is missing in each pod. The first job orders a
+// pod, which reports that it can't run jobs; sixty more order two others. No job fails, and all
+// complete once the command can run.
 func TestCommandThatNoPodHas(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -25,7 +26,9 @@ func TestCommandThatNoPodHas(t *testing.T) {
 	command := filepath.Join(t.TempDir(), "command")
 	script := func(interpreter string) error {
 		whole := command + ".new"
-		if err := os.WriteFile(whole, []byte("#!"+interpreter+"\ncat\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+		if err := os.WriteFile(
+			whole, []byte("#!"+interpreter+"\ncat\n"), 0o700,
+		); err != nil { //nolint:gosec // it is to be run
 			return err
 		}
 		return os.Rename(whole, command)
@@ -41,7 +44,9 @@ func TestCommandThatNoPodHas(t *testing.T) {
 	client := dial(t, server.Addr)
 	client.submit("resize", 1)
 	g.Eventually(condition(t, p, v1alpha1.ConditionWorkersUnfit), eventually).Should(Equal("True JobsNotStarting"))
-	g.Expect(message(t, p, v1alpha1.ConditionWorkersUnfit)()).To(ContainSubstring("pool-"), "the condition names the pod")
+	g.Expect(message(t, p, v1alpha1.ConditionWorkersUnfit)()).To(
+		ContainSubstring("pool-"), "the condition names the pod",
+	)
 	g.Eventually(condition(t, p, v1alpha1.ConditionReady), eventually).Should(Equal("False JobsNotStarting"))
 
 	client.submit("resize", 60)
@@ -53,8 +58,9 @@ func TestCommandThatNoPodHas(t *testing.T) {
 	g.Eventually(condition(t, p, v1alpha1.ConditionWorkersUnfit), eventually).Should(HavePrefix("False"))
 }
 
-// TestServiceDown: the HTTP service that runs the jobs goes down. Other pods would not reach it either: replicas stay as they
-// are however many jobs wait, and the jobs complete once the service is back.
+// TestServiceDown: the HTTP service that runs the jobs goes down. Other pods would not reach it
+// either: replicas stay as they are however many jobs wait, and the jobs complete once the service
+// is back.
 func TestServiceDown(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -91,7 +97,9 @@ func serve(t *testing.T, addr string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	h := &http.Server{
+		ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()
 	stop = sync.OnceFunc(func() {

@@ -73,7 +73,8 @@ func update(t *testing.T, p *v1alpha1.GearmanWorkerPool, mutate func(*spec)) {
 	}
 }
 
-// TestTwoFieldOwners: the template and the replicas belong to two owners, and a changed template leaves the replicas alone.
+// TestTwoFieldOwners: the template and the replicas belong to two owners, and a changed template
+// leaves the replicas alone.
 func TestTwoFieldOwners(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -108,7 +109,8 @@ func TestTwoFieldOwners(t *testing.T) {
 	}
 }
 
-// TestModes: Manual holds its number, Paused and DryRun write no replicas, and bounds follow the spec.
+// TestModes: Manual holds its number, Paused and DryRun write no replicas, and bounds follow the
+// spec.
 func TestModes(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -119,7 +121,9 @@ func TestModes(t *testing.T) {
 
 	for _, mode := range []v1alpha1.ScalingMode{v1alpha1.ModePaused, v1alpha1.ModeDryRun} {
 		update(t, p, func(s *spec) { s.Scaling = &v1alpha1.ScalingSpec{Mode: mode}; s.MinReplicas = 5 })
-		g.Eventually(condition(t, p, v1alpha1.ConditionScalingActive), eventually).Should(Equal("False " + string(mode)))
+		g.Eventually(
+			condition(t, p, v1alpha1.ConditionScalingActive), eventually,
+		).Should(Equal("False " + string(mode)))
 		g.Consistently(replicas(t, p), time.Second).Should(BeEquivalentTo(3), string(mode))
 	}
 	update(t, p, func(s *spec) { s.Scaling = nil })
@@ -163,9 +167,16 @@ func TestStalled(t *testing.T) {
 			s.PodTemplate = &runtime.RawExtension{Raw: []byte(`{"spec":{"dnsPolicy":"Guess"}}`)}
 		}, "InvalidPodTemplate", "dnsPolicy"},
 		"schedule": {func(s *spec) {
-			s.Scaling = &v1alpha1.ScalingSpec{Schedules: []v1alpha1.Schedule{{Name: "x", Start: "not a cron", DurationSeconds: 60, MinReplicas: new(int32(1))}}}
+			s.Scaling = &v1alpha1.ScalingSpec{
+				Schedules: []v1alpha1.Schedule{
+					{Name: "x", Start: "not a cron", DurationSeconds: 60, MinReplicas: new(int32(1))},
+				},
+			}
 		}, "InvalidScaling", `schedule "x"`},
-		"TLS secret": {func(s *spec) { s.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "nope"} }, "InvalidTLS", "there is no Secret nope"},
+		"TLS secret": {
+			func(s *spec) { s.TLS = &v1alpha1.TLSSpec{ClientCertificateSecret: "nope"} }, "InvalidTLS",
+			"there is no Secret nope",
+		},
 		"target": {func(s *spec) {
 			s.Image, s.TargetRef = "", &v1alpha1.TargetRef{Kind: "StatefulSet", Name: "nope"}
 		}, "TargetNotFound", "there is no StatefulSet nope"},
@@ -202,7 +213,10 @@ func TestNameTaken(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: new(int32(4)), Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "other"}}}},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "other"}}},
+			},
 		},
 	})
 	create(t, p)
@@ -216,7 +230,8 @@ func TestNameTaken(t *testing.T) {
 	}
 }
 
-// TestFunctionShared: two pools that serve one function on one job server are told of each other, until one goes.
+// TestFunctionShared: two pools that serve one function on one job server are told of each other,
+// until one goes.
 func TestFunctionShared(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -226,12 +241,15 @@ func TestFunctionShared(t *testing.T) {
 	create(t, a)
 	create(t, b)
 	for _, p := range []*v1alpha1.GearmanWorkerPool{a, b} {
-		g.Eventually(condition(t, p, v1alpha1.ConditionFunctionShared), eventually).Should(Equal("True SharedWithPools"))
+		g.Eventually(
+			condition(t, p, v1alpha1.ConditionFunctionShared), eventually,
+		).Should(Equal("True SharedWithPools"))
 	}
 	if err := k8s.Delete(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	// Pools of other tests serve this function too, in other namespaces: only the name must be gone.
+	// Pools of other tests serve this function too, in other namespaces: only the name must be
+	// gone.
 	g.Eventually(func() string {
 		var got v1alpha1.GearmanWorkerPool
 		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(b), &got); err != nil {

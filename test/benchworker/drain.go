@@ -62,7 +62,9 @@ func (b *bench) startServer() error {
 		return err
 	}
 	_, port, _ := strings.Cut(b.addr, ":")
-	if b.server, err = start(path, "--listen=127.0.0.1", "--port="+port, "--config-file=/dev/null", "--log-file=none", "--verbose=ERROR"); err != nil {
+	if b.server, err = start(
+		path, "--listen=127.0.0.1", "--port="+port, "--config-file=/dev/null", "--log-file=none", "--verbose=ERROR",
+	); err != nil {
 		return err
 	}
 	return await(b.addr)
@@ -103,8 +105,8 @@ type contestant struct {
 	commands [][]string
 }
 
-// drain fills the queue, starts the contestant and times it from its first finished job to the last. It gives jobs a second, and
-// processor time a job in microseconds.
+// drain fills the queue, starts the contestant and times it from its first finished job to the
+// last. It gives jobs a second, and processor time a job in microseconds.
 func (b *bench) drain(c contestant) (rate, cpu float64, err error) {
 	if err := b.fill(function, c.jobs, 100); err != nil {
 		return 0, 0, err

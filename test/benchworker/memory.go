@@ -15,11 +15,14 @@ import (
 
 const starts = 5
 
-// startAndIdle measures the time from the start of the program until it is registered, in ms, and its memory when idle, in MiB.
+// startAndIdle measures the time from the start of the program until it is registered, in ms, and
+// its memory when idle, in MiB.
 func (b *bench) startAndIdle() (ms, rss float64, err error) {
 	var times []float64
 	for range starts {
-		cmd := exec.Command(b.worker, "exec", "--server", b.addr, "--function", "idle", "--listen", "127.0.0.1:0", "--", "/bin/true")
+		cmd := exec.Command(
+			b.worker, "exec", "--server", b.addr, "--function", "idle", "--listen", "127.0.0.1:0", "--", "/bin/true",
+		)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		log, err := cmd.StderrPipe()
 		if err != nil {
@@ -65,7 +68,8 @@ const (
 	largeBytes = 64 << 20
 )
 
-// largeMemory is the most memory that a worker took, in MiB, with several large jobs at once: their workloads are on disk.
+// largeMemory is the most memory that a worker took, in MiB, with several large jobs at once: their
+// workloads are on disk.
 func (b *bench) largeMemory() (float64, error) {
 	const function = "large"
 	if err := b.fill(function, largeJobs, largeBytes); err != nil {

@@ -18,7 +18,8 @@ import (
 // waiters are the clients that wait for foreground jobs, each for one at a time.
 const waiters = 16
 
-// clients submit the jobs, again when a connection is lost: the unique key keeps a job that is still there from being there twice.
+// clients submit the jobs, again when a connection is lost: the unique key keeps a job that is
+// still there from being there twice.
 type clients struct {
 	addr string
 
@@ -99,7 +100,9 @@ func (c *clients) submit(ctx context.Context, jobs []aJob) error {
 func (c *clients) wait(ctx context.Context, j aJob) {
 	for ctx.Err() == nil {
 		var end proto.Type
-		err := c.exchange(ctx, proto.AppendSubmit(nil, proto.TypeSubmitJob, "jobs", j.id, j.workload()), func(in *proto.Conn) error {
+		err := c.exchange(ctx, proto.AppendSubmit(
+			nil, proto.TypeSubmitJob, "jobs", j.id, j.workload(),
+		), func(in *proto.Conn) error {
 			for {
 				p, err := in.Next()
 				if err != nil {
@@ -128,7 +131,9 @@ func (c *clients) wait(ctx context.Context, j aJob) {
 func buried(ctx context.Context, addr string) (map[string]string, error) {
 	c := &clients{addr: addr}
 	reasons := map[string]string{}
-	err := c.exchange(ctx, proto.AppendEmpty(proto.AppendCanDo(nil, "jobs.dead"), proto.Request, proto.TypeGrabJob), func(in *proto.Conn) error {
+	err := c.exchange(ctx, proto.AppendEmpty(
+		proto.AppendCanDo(nil, "jobs.dead"), proto.Request, proto.TypeGrabJob,
+	), func(in *proto.Conn) error {
 		for {
 			p, err := in.Next()
 			if err != nil || p.Type == proto.TypeNoJob {
@@ -154,7 +159,8 @@ func buried(ctx context.Context, addr string) (map[string]string, error) {
 	return reasons, err
 }
 
-// cost is by how many percent retries lower the throughput of jobs that don't fail: medians of three rounds each, in turn.
+// cost is by how many percent retries lower the throughput of jobs that don't fail: medians of
+// three rounds each, in turn.
 func cost(ctx context.Context, o *options, dir string) (float64, error) {
 	s, err := startServer(ctx, dir, false)
 	if err != nil {
@@ -176,9 +182,17 @@ func cost(ctx context.Context, o *options, dir string) (float64, error) {
 			if err := (&clients{addr: s.addr}).submitAll(ctx, jobs); err != nil {
 				return 0, err
 			}
-			args := append([]string{"exec", "--server", s.addr, "--function", "jobs", "--concurrency", "2", "--until-empty", "--log-level", "error"}, flags...)
+			args := append(
+				[]string{
+					"exec", "--server", s.addr, "--function", "jobs", "--concurrency", "2", "--until-empty",
+					"--log-level", "error",
+				},
+				flags...,
+			)
 			begin := time.Now()
-			if out, err := exec.CommandContext(ctx, o.worker, append(args, "--", "/bin/true")...).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(
+				ctx, o.worker, append(args, "--", "/bin/true")...,
+			).CombinedOutput(); err != nil {
 				return 0, fmt.Errorf("%w: %s", err, out)
 			}
 			took[i] = append(took[i], time.Since(begin))

@@ -20,16 +20,20 @@ type outcome struct {
 
 func (r *outcome) fields() map[string]any {
 	return map[string]any{
-		"jobs": r.Jobs, "completed": r.Completed, "dead_lettered": r.DeadLettered, "poison_dead_lettered": r.PoisonBuried, "lost": r.Lost,
-		"failed_to_clients": r.FailedToClients, "failed_without_trying": r.FailedWithoutTrying, "duplicates": r.Duplicates,
-		"duplicates_without_kill": r.DuplicatesBeforeKills, "black_hole_jobs_max": r.BlackHoleMax, "workers_killed": r.WorkersKilled,
+		"jobs": r.Jobs, "completed": r.Completed, "dead_lettered": r.DeadLettered,
+		"poison_dead_lettered": r.PoisonBuried, "lost": r.Lost,
+		"failed_to_clients": r.FailedToClients, "failed_without_trying": r.FailedWithoutTrying,
+		"duplicates":              r.Duplicates,
+		"duplicates_without_kill": r.DuplicatesBeforeKills, "black_hole_jobs_max": r.BlackHoleMax,
+		"workers_killed":  r.WorkersKilled,
 		"connections_cut": r.ConnectionsCut, "server_kills": r.ServerKills, "outages": r.Outages, "seconds": r.Seconds,
 	}
 }
 
 // good tells whether the targets are met.
 func (r *outcome) good(o *options) bool {
-	return r.Lost == 0 && r.FailedWithoutTrying == 0 && r.DuplicatesBeforeKills == 0 && r.PoisonBuried == o.poison && r.BlackHoleMax <= concurrency+2
+	return r.Lost == 0 && r.FailedWithoutTrying == 0 && r.DuplicatesBeforeKills == 0 && r.PoisonBuried == o.poison &&
+		r.BlackHoleMax <= concurrency+2
 }
 
 // book is what the jobs themselves wrote down: a line at each start, one at each completion.

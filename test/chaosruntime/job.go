@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// jobProgram is this program under the name by which it is a job's command. A script would not do: when it is taken away
-// between its start and its interpreter's look at it, it fails like any other script.
+// jobProgram is this program under the name by which it is a job's command. A script would not do:
+// when it is taken away between its start and its interpreter's look at it, it fails like any other
+// script.
 const jobProgram = "tool-"
 
 // isJob tells whether this process is a job.
@@ -26,7 +27,8 @@ func copyJobProgram(dir string) error {
 	return os.WriteFile(filepath.Join(dir, jobProgram), data, 0o755)
 }
 
-// jobMain is one job: it notes its start and its completion, and between them does what its workload says.
+// jobMain is one job: it notes its start and its completion, and between them does what its
+// workload says.
 func jobMain() int {
 	workload, err := io.ReadAll(os.Stdin)
 	if err != nil {

@@ -32,7 +32,10 @@ func startServer(ctx context.Context, dir string, persistent bool) (*server, err
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	s := &server{addr: addr, args: []string{"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=none"}}
+	s := &server{
+		addr: addr,
+		args: []string{"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=none"},
+	}
 	if persistent {
 		s.args = append(s.args, "--queue-type=libsqlite3", "--libsqlite3-db="+filepath.Join(dir, "queue"))
 	}

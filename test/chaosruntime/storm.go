@@ -18,7 +18,8 @@ const (
 	forgetful = 5 // of these lose their command
 )
 
-// storm runs all jobs on one server, first in calm, then in bad weather, and counts what became of them.
+// storm runs all jobs on one server, first in calm, then in bad weather, and counts what became of
+// them.
 func storm(ctx context.Context, o *options, dir string, persistent bool) (*outcome, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("not done within %v", o.limit))
 	defer cancel()
@@ -66,7 +67,9 @@ func storm(ctx context.Context, o *options, dir string, persistent bool) (*outco
 	}
 	r.DuplicatesBeforeKills = b.duplicates()
 
-	weather := &weather{s: s, p: p, workers: workers, persistent: persistent, r: rand.New(rand.NewPCG(o.seed, 1)), out: r}
+	weather := &weather{
+		s: s, p: p, workers: workers, persistent: persistent, r: rand.New(rand.NewPCG(o.seed, 1)), out: r,
+	}
 	stormy, calmDown := context.WithCancel(ctx)
 	var blowing sync.WaitGroup
 	blowing.Go(func() { weather.blow(stormy) })

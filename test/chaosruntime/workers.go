@@ -53,7 +53,8 @@ func (w *podWorker) keep(ctx context.Context, program, server string) error {
 	defer w.logs.Close()
 	for ctx.Err() == nil {
 		cmd := exec.Command(program, "exec", "--server", server, "--function", "jobs", "--concurrency", itoa(concurrency), "--listen", w.listen,
-			"--retry-attempts", "4", "--retry-backoff", "1s", "--dead-letter-function", "jobs.dead", "--failing-after", "0",
+			"--retry-attempts", "4", "--retry-backoff", "1s", "--dead-letter-function", "jobs.dead", "--failing-after",
+			"0",
 			"--journal-dir", filepath.Join(w.dir, "journal-"+itoa(w.n)), "--", w.tool)
 		cmd.Env = append(os.Environ(), "BOOK="+filepath.Join(w.dir, "book-"+itoa(w.n)))
 		cmd.Stdout, cmd.Stderr = w.logs, w.logs
@@ -86,7 +87,8 @@ func (w *podWorker) kill() {
 	}
 }
 
-// notStarted reads how many jobs the worker took and could not start, and which life of the worker that is.
+// notStarted reads how many jobs the worker took and could not start, and which life of the worker
+// that is.
 func (w *podWorker) notStarted() (jobs int, life string, err error) {
 	client := http.Client{Timeout: 2 * time.Second}
 	resp, err := client.Get("http://" + w.listen + "/metrics")
@@ -111,8 +113,8 @@ func (w *podWorker) notStarted() (jobs int, life string, err error) {
 	return jobs, life, lines.Err()
 }
 
-// outage takes the command away for a while. It returns how many jobs the worker took meanwhile that it could not start,
-// or -1 if that can't be known since the worker was killed.
+// outage takes the command away for a while. It returns how many jobs the worker took meanwhile
+// that it could not start, or -1 if that can't be known since the worker was killed.
 func (w *podWorker) outage(ctx context.Context, d time.Duration) (int, error) {
 	before, life, err := w.notStarted()
 	if err != nil {

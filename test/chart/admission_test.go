@@ -21,17 +21,22 @@ import (
 )
 
 // everyone is what all users of the test may do: write pools, and nothing else.
-var everyone = rbacv1.PolicyRule{APIGroups: []string{"gearman.dev"}, Resources: []string{"gearmanworkerpools"}, Verbs: []string{"*"}}
+var everyone = rbacv1.PolicyRule{
+	APIGroups: []string{"gearman.dev"}, Resources: []string{"gearmanworkerpools"}, Verbs: []string{"*"},
+}
 
 func rule(group, resource, verb string, names ...string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
+	return rbacv1.PolicyRule{
+		APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names,
+	}
 }
 
 func pool(name string, change func(*v1alpha1.GearmanWorkerPoolSpec)) *v1alpha1.GearmanWorkerPool {
 	p := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
-			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "resize:1", MaxReplicas: 1, Concurrency: 1,
+			Servers: []v1alpha1.ServerAddress{"gearmand"}, Function: "resize", Image: "resize:1", MaxReplicas: 1,
+			Concurrency: 1,
 		},
 	}
 	if change != nil {
@@ -51,7 +56,8 @@ func withTLS(s *v1alpha1.GearmanWorkerPoolSpec) {
 	s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "client"}
 }
 
-// The admission policy, as rendered by the chart, on a real API server: nobody gets by a pool what they may not do anyway.
+// The admission policy, as rendered by the chart, on a real API server: nobody gets by a pool what
+// they may not do anyway.
 func TestAdmissionPolicy(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -64,17 +70,42 @@ func TestAdmissionPolicy(t *testing.T) {
 		pool  func(*v1alpha1.GearmanWorkerPoolSpec)
 		want  string // in the refusal; "" means accepted
 	}{
-		"may create pods":                      {rules: []rbacv1.PolicyRule{rule("", "pods", "create")}},
-		"may not":                              {want: "needs the right to create pods in namespace default"},
-		"may create pods, but no scaling":      {rules: []rbacv1.PolicyRule{rule("", "pods", "create")}, pool: scales("Deployment"), want: "deployments/scale of target"},
-		"may scale any Deployment":             {rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update")}, pool: scales("Deployment")},
-		"may scale this Deployment":            {rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update", "target")}, pool: scales("Deployment")},
-		"may scale another Deployment":         {rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update", "other")}, pool: scales("Deployment"), want: "deployments/scale of target"},
-		"may scale Deployments, not this kind": {rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update")}, pool: scales("StatefulSet"), want: "statefulsets/scale of target"},
-		"may scale this StatefulSet":           {rules: []rbacv1.PolicyRule{rule("apps", "statefulsets/scale", "update", "target")}, pool: scales("StatefulSet")},
-		"TLS, may read the Secrets":            {rules: []rbacv1.PolicyRule{rule("", "pods", "create"), rule("", "secrets", "get")}, pool: withTLS},
-		"TLS, may read one of them":            {rules: []rbacv1.PolicyRule{rule("", "pods", "create"), rule("", "secrets", "get", "ca")}, pool: withTLS, want: "needs the right to get ca and client"},
-		"TLS, may read none of them":           {rules: []rbacv1.PolicyRule{rule("", "pods", "create")}, pool: withTLS, want: "needs the right to get ca and client"},
+		"may create pods": {rules: []rbacv1.PolicyRule{rule("", "pods", "create")}},
+		"may not":         {want: "needs the right to create pods in namespace default"},
+		"may create pods, but no scaling": {
+			rules: []rbacv1.PolicyRule{rule("", "pods", "create")}, pool: scales("Deployment"),
+			want: "deployments/scale of target",
+		},
+		"may scale any Deployment": {
+			rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update")}, pool: scales("Deployment"),
+		},
+		"may scale this Deployment": {
+			rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update", "target")},
+			pool:  scales("Deployment"),
+		},
+		"may scale another Deployment": {
+			rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update", "other")},
+			pool:  scales("Deployment"), want: "deployments/scale of target",
+		},
+		"may scale Deployments, not this kind": {
+			rules: []rbacv1.PolicyRule{rule("apps", "deployments/scale", "update")}, pool: scales("StatefulSet"),
+			want: "statefulsets/scale of target",
+		},
+		"may scale this StatefulSet": {
+			rules: []rbacv1.PolicyRule{rule("apps", "statefulsets/scale", "update", "target")},
+			pool:  scales("StatefulSet"),
+		},
+		"TLS, may read the Secrets": {
+			rules: []rbacv1.PolicyRule{rule("", "pods", "create"), rule("", "secrets", "get")}, pool: withTLS,
+		},
+		"TLS, may read one of them": {
+			rules: []rbacv1.PolicyRule{rule("", "pods", "create"), rule("", "secrets", "get", "ca")}, pool: withTLS,
+			want: "needs the right to get ca and client",
+		},
+		"TLS, may read none of them": {
+			rules: []rbacv1.PolicyRule{rule("", "pods", "create")}, pool: withTLS,
+			want: "needs the right to get ca and client",
+		},
 	}
 	number := 0
 	for name, tt := range tests {
@@ -125,7 +156,8 @@ func TestAdmissionPolicy(t *testing.T) {
 	})
 }
 
-// apiServer is an API server with the chart's CRD and admission policy, and a client of its administrator.
+// apiServer is an API server with the chart's CRD and admission policy, and a client of its
+// administrator.
 type apiServer struct {
 	client.Client
 	config *rest.Config
@@ -142,8 +174,12 @@ func startAPIServer(t *testing.T) *apiServer {
 	}
 	objects := render(t)
 	environment := &envtest.Environment{
-		Scheme:            scheme,
-		CRDInstallOptions: envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{find[apiextensionsv1.CustomResourceDefinition](t, objects, "CustomResourceDefinition", "")}},
+		Scheme: scheme,
+		CRDInstallOptions: envtest.CRDInstallOptions{
+			CRDs: []*apiextensionsv1.CustomResourceDefinition{
+				find[apiextensionsv1.CustomResourceDefinition](t, objects, "CustomResourceDefinition", ""),
+			},
+		},
 	}
 	config, err := environment.Start()
 	if err != nil {
@@ -162,7 +198,9 @@ func startAPIServer(t *testing.T) *apiServer {
 
 	for _, name := range []string{release + "-pools", release + "-writes"} {
 		policy := find[admissionv1.ValidatingAdmissionPolicy](t, objects, "ValidatingAdmissionPolicy", name)
-		binding := find[admissionv1.ValidatingAdmissionPolicyBinding](t, objects, "ValidatingAdmissionPolicyBinding", name)
+		binding := find[admissionv1.ValidatingAdmissionPolicyBinding](
+			t, objects, "ValidatingAdmissionPolicyBinding", name,
+		)
 		for _, object := range []client.Object{policy, binding} {
 			if err := admin.Create(t.Context(), object); err != nil {
 				t.Fatal(err)

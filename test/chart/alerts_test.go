@@ -71,7 +71,8 @@ func renderedAlerts(t *testing.T, args ...string) map[string]alertRule {
 	return nil
 }
 
-// Threshold, time, severity and labels of each alert are the user's to set; the others stay as they are.
+// Threshold, time, severity and labels of each alert are the user's to set; the others stay as they
+// are.
 func TestAlertValues(t *testing.T) {
 	t.Parallel()
 	before := renderedAlerts(t)
@@ -89,12 +90,15 @@ func TestAlertValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			after := renderedAlerts(t, "--set", "prometheusRule.alertLabels.site=here", "--set-json", "prometheusRule.alerts="+string(data))
+			after := renderedAlerts(
+				t, "--set", "prometheusRule.alertLabels.site=here", "--set-json", "prometheusRule.alerts="+string(data),
+			)
 			if diff := cmp.Diff(want, after[r.Alert]); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			for name, other := range after {
-				if name != r.Alert && (other.Expr != before[name].Expr || other.For != before[name].For || other.Labels["team"] != "") {
+				if name != r.Alert && (other.Expr != before[name].Expr || other.For != before[name].For ||
+					other.Labels["team"] != "") {
 					t.Errorf("%s changed too: %+v", name, other)
 				}
 			}
@@ -115,7 +119,9 @@ func TestAlertValuesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			_, stderr, err := helm(t, "template", release, chartPath, "--set", "prometheusRule.enabled=true", "--set", set)
+			_, stderr, err := helm(
+				t, "template", release, chartPath, "--set", "prometheusRule.enabled=true", "--set", set,
+			)
 			if err == nil || !strings.Contains(stderr, want) {
 				t.Errorf("%v: %s\nwant %q", err, stderr, want)
 			}
@@ -193,7 +199,9 @@ func TestTableOfAlerts(t *testing.T) {
 	page := read(t, "docs/alerts.md")
 	for _, r := range alertsOfTheFile(t) {
 		number := strings.Trim(threshold.FindString(r.Expr), "()")
-		row := fmt.Sprintf("\n| [%s](#%s) | %s | %s | %s", r.Alert, strings.ToLower(r.Alert), r.Labels["severity"], r.For, number)
+		row := fmt.Sprintf(
+			"\n| [%s](#%s) | %s | %s | %s", r.Alert, strings.ToLower(r.Alert), r.Labels["severity"], r.For, number,
+		)
 		if !strings.Contains(page, row) {
 			t.Errorf("docs/alerts.md lacks the row %q", row[1:])
 		}

@@ -17,8 +17,9 @@ import (
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	base := map[string]int{
-		"ServiceAccount": 1, "CustomResourceDefinition": 1, "ClusterRole": 5, "ClusterRoleBinding": 2, "Role": 1, "RoleBinding": 1,
-		"Service": 1, "Deployment": 1, "ValidatingAdmissionPolicy": 2, "ValidatingAdmissionPolicyBinding": 2,
+		"ServiceAccount": 1, "CustomResourceDefinition": 1, "ClusterRole": 5, "ClusterRoleBinding": 2, "Role": 1,
+		"RoleBinding": 1,
+		"Service":     1, "Deployment": 1, "ValidatingAdmissionPolicy": 2, "ValidatingAdmissionPolicyBinding": 2,
 	}
 	with := func(changes map[string]int) map[string]int {
 		all := map[string]int{}
@@ -34,15 +35,20 @@ func TestKinds(t *testing.T) {
 		set  string
 		want map[string]int
 	}{
-		"defaults":        {want: base},
-		"no CRD":          {set: "crds.install=false", want: with(map[string]int{"CustomResourceDefinition": -1})},
-		"two replicas":    {set: "replicas=2", want: with(map[string]int{"PodDisruptionBudget": 1})},
-		"no budget":       {set: "replicas=2,podDisruptionBudget.enabled=false", want: base},
-		"network policy":  {set: "networkPolicy.enabled=true", want: with(map[string]int{"NetworkPolicy": 1})},
-		"service monitor": {set: "metrics.serviceMonitor.enabled=true", want: with(map[string]int{"ServiceMonitor": 1})},
-		"pod monitor":     {set: "metrics.podMonitor.enabled=true,metrics.podMonitor.tokenSecret.name=t,metrics.service.enabled=false", want: with(map[string]int{"PodMonitor": 1, "Service": -1})},
-		"alerts":          {set: "prometheusRule.enabled=true", want: with(map[string]int{"PrometheusRule": 1})},
-		"dashboard":       {set: "dashboard.enabled=true", want: with(map[string]int{"ConfigMap": 1})},
+		"defaults":       {want: base},
+		"no CRD":         {set: "crds.install=false", want: with(map[string]int{"CustomResourceDefinition": -1})},
+		"two replicas":   {set: "replicas=2", want: with(map[string]int{"PodDisruptionBudget": 1})},
+		"no budget":      {set: "replicas=2,podDisruptionBudget.enabled=false", want: base},
+		"network policy": {set: "networkPolicy.enabled=true", want: with(map[string]int{"NetworkPolicy": 1})},
+		"service monitor": {
+			set: "metrics.serviceMonitor.enabled=true", want: with(map[string]int{"ServiceMonitor": 1}),
+		},
+		"pod monitor": {
+			set:  "metrics.podMonitor.enabled=true,metrics.podMonitor.tokenSecret.name=t,metrics.service.enabled=false",
+			want: with(map[string]int{"PodMonitor": 1, "Service": -1}),
+		},
+		"alerts":    {set: "prometheusRule.enabled=true", want: with(map[string]int{"PrometheusRule": 1})},
+		"dashboard": {set: "dashboard.enabled=true", want: with(map[string]int{"ConfigMap": 1})},
 		"two namespaces": {
 			set:  "watchNamespaces={a,b}",
 			want: with(map[string]int{"ClusterRole": -1, "ClusterRoleBinding": -1, "Role": 2, "RoleBinding": 2}),
@@ -55,13 +61,17 @@ func TestKinds(t *testing.T) {
 			set:  "admissionPolicy.operator.enabled=false",
 			want: with(map[string]int{"ValidatingAdmissionPolicy": -1, "ValidatingAdmissionPolicyBinding": -1}),
 		},
-		"metrics for everybody": {set: "metrics.secure=false", want: with(map[string]int{"ClusterRole": -2, "ClusterRoleBinding": -1})},
-		"no role of readers":    {set: "metrics.reader.create=false", want: with(map[string]int{"ClusterRole": -1})},
+		"metrics for everybody": {
+			set: "metrics.secure=false", want: with(map[string]int{"ClusterRole": -2, "ClusterRoleBinding": -1}),
+		},
+		"no role of readers": {set: "metrics.reader.create=false", want: with(map[string]int{"ClusterRole": -1})},
 		"a reader": {
 			set:  "metrics.reader.subjects[0].kind=ServiceAccount,metrics.reader.subjects[0].name=p,metrics.reader.subjects[0].namespace=m",
 			want: with(map[string]int{"ClusterRoleBinding": 1}),
 		},
-		"no leader election": {set: "leaderElection.enabled=false", want: with(map[string]int{"Role": -1, "RoleBinding": -1})},
+		"no leader election": {
+			set: "leaderElection.enabled=false", want: with(map[string]int{"Role": -1, "RoleBinding": -1}),
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -74,8 +84,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// With every values file: selectors find the operator's pods, names and labels are in place, and all that belongs into a
-// namespace says which.
+// With every values file: selectors find the operator's pods, names and labels are in place, and
+// all that belongs into a namespace says which.
 func TestConsistency(t *testing.T) {
 	t.Parallel()
 	for _, file := range ciValues(t) {
@@ -91,10 +101,14 @@ func TestConsistency(t *testing.T) {
 				selectors["Service"] = find[corev1.Service](t, objects, "Service", "").Spec.Selector
 			}
 			if count["PodDisruptionBudget"] > 0 {
-				selectors["PodDisruptionBudget"] = find[policyv1.PodDisruptionBudget](t, objects, "PodDisruptionBudget", "").Spec.Selector.MatchLabels
+				selectors["PodDisruptionBudget"] = find[policyv1.PodDisruptionBudget](
+					t, objects, "PodDisruptionBudget", "",
+				).Spec.Selector.MatchLabels
 			}
 			if count["NetworkPolicy"] > 0 {
-				selectors["NetworkPolicy"] = find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy", "").Spec.PodSelector.MatchLabels
+				selectors["NetworkPolicy"] = find[networkingv1.NetworkPolicy](
+					t, objects, "NetworkPolicy", "",
+				).Spec.PodSelector.MatchLabels
 			}
 			for kind, selector := range selectors {
 				if len(selector) == 0 || !labels.SelectorFromSet(selector).Matches(pod) {
@@ -111,7 +125,9 @@ func TestConsistency(t *testing.T) {
 				if got := object.GetLabels()["app.kubernetes.io/managed-by"]; got != "Helm" {
 					t.Errorf("%s: label managed-by = %q", id, got)
 				}
-				if namespaced := object.GetNamespace() != ""; namespaced == slices.Contains(clusterScoped, object.GetKind()) {
+				if namespaced := object.GetNamespace() != ""; namespaced == slices.Contains(
+					clusterScoped, object.GetKind(),
+				) {
 					t.Errorf("%s: namespace = %q", id, object.GetNamespace())
 				}
 			}
@@ -141,11 +157,16 @@ func TestDeployment(t *testing.T) {
 		"defaults": {
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0", "--runtime-image-pull-policy=IfNotPresent",
-				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0", "--metrics-secure=true",
-				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512", "--log-format=json", "--log-level=info",
+				"--leader-elect=true", "RUNTIME_IMAGE=gearman-operator:0.1.0",
+				"--runtime-image-pull-policy=IfNotPresent",
+				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
+				"--metrics-secure=true",
+				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512", "--log-format=json",
+				"--log-level=info",
 			},
-			not: []string{"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers"},
+			not: []string{
+				"--watch-namespaces", "--exclude-namespaces", "--runtime-image-pull-secrets", "--allowed-job-servers",
+			},
 		},
 		"a tag": {
 			set:   "image.repository=r.example.com/op,image.tag=2.0",
@@ -161,7 +182,8 @@ func TestDeployment(t *testing.T) {
 			set:   "runtime.image=r.example.com/rt:1,runtime.imagePullPolicy=Always,runtime.imagePullSecrets={a,b},runtime.rollout=Immediate",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"RUNTIME_IMAGE=r.example.com/rt:1", "--runtime-image-pull-policy=Always", "--runtime-image-pull-secrets=a,b",
+				"RUNTIME_IMAGE=r.example.com/rt:1", "--runtime-image-pull-policy=Always",
+				"--runtime-image-pull-secrets=a,b",
 				"--runtime-rollout=Immediate",
 			},
 		},
@@ -169,7 +191,9 @@ func TestDeployment(t *testing.T) {
 			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,metrics.secure=false,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10",
 			image: "gearman-operator:0.1.0",
 			args: []string{
-				"--watch-namespaces=a,b", "--exclude-namespaces=c", "--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100", "--metrics-secure=false", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
+				"--watch-namespaces=a,b", "--exclude-namespaces=c",
+				"--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100",
+				"--metrics-secure=false", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
 			},
 		},
 	}
@@ -191,7 +215,9 @@ func TestDeployment(t *testing.T) {
 				}
 			}
 			for _, prefix := range tt.not {
-				if slices.ContainsFunc(container.Args, func(arg string) bool { return strings.HasPrefix(arg, prefix) }) {
+				if slices.ContainsFunc(
+					container.Args, func(arg string) bool { return strings.HasPrefix(arg, prefix) },
+				) {
 					t.Errorf("the argument %s must not be among %v", prefix, container.Args)
 				}
 			}
@@ -199,16 +225,20 @@ func TestDeployment(t *testing.T) {
 	}
 }
 
-// The operator's own pod is admitted in a namespace that enforces the restricted Pod Security Standard.
+// The operator's own pod is admitted in a namespace that enforces the restricted Pod Security
+// Standard.
 func TestRestrictedPodSecurity(t *testing.T) {
 	t.Parallel()
 	spec := find[appsv1.Deployment](t, render(t), "Deployment", release).Spec.Template.Spec
-	if c := spec.SecurityContext; c == nil || !*c.RunAsNonRoot || *c.RunAsUser == 0 || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+	if c := spec.SecurityContext; c == nil || !*c.RunAsNonRoot || *c.RunAsUser == 0 ||
+		c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Errorf("pod security context = %+v", c)
 	}
 	for _, container := range spec.Containers {
 		c := container.SecurityContext
-		if c == nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		if c == nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(
+			c.Capabilities.Drop, []corev1.Capability{"ALL"},
+		) {
 			t.Errorf("security context of %s = %+v", container.Name, c)
 		}
 	}
@@ -217,11 +247,14 @@ func TestRestrictedPodSecurity(t *testing.T) {
 	}
 }
 
-// The pod of helm test asks the operator through the metrics Service, which must not take that pod for an operator.
+// The pod of helm test asks the operator through the metrics Service, which must not take that pod
+// for an operator.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
 	service := find[corev1.Service](t, render(t), "Service", "")
-	stdout, stderr, err := helm(t, "template", release, chartPath, "--namespace", namespace, "--show-only", "templates/tests/metrics.yaml")
+	stdout, stderr, err := helm(
+		t, "template", release, chartPath, "--namespace", namespace, "--show-only", "templates/tests/metrics.yaml",
+	)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
@@ -236,7 +269,10 @@ func TestHelmTest(t *testing.T) {
 	if labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)) {
 		t.Errorf("the Service selects the test's pod by %v", service.Spec.Selector)
 	}
-	if _, _, err := helm(t, "template", release, chartPath, "--set", "metrics.service.enabled=false", "--show-only", "templates/tests/metrics.yaml"); err == nil {
+	if _, _, err := helm(
+		t, "template", release, chartPath, "--set", "metrics.service.enabled=false", "--show-only",
+		"templates/tests/metrics.yaml",
+	); err == nil {
 		t.Error("there is a test without the Service that it needs")
 	}
 }
@@ -273,17 +309,21 @@ func TestKeepingTheCRD(t *testing.T) {
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ set, want string }{
-		"an unknown value":      {"replica=1", "replica"},
-		"a nested typo":         {"image.digst=x", "digst"},
-		"a wrong type":          {"replicas=many", "replicas"},
-		"a broken digest":       {"image.digest=sha256:123", "digest"},
-		"a bad namespace":       {"watchNamespaces={Team_A}", "watchNamespaces"},
-		"a bad rollout":         {"runtime.rollout=Never", "rollout"},
-		"a port out of range":   {"networkPolicy.jobServerPorts={70000}", "jobServerPorts"},
-		"a budget in words":     {"podDisruptionBudget.maxUnavailable=half", "maxUnavailable"},
-		"an unknown alert":      {"prometheusRule.enabled=true,prometheusRule.disabled={Nonsense}", "there is no alert Nonsense"},
+		"an unknown value":    {"replica=1", "replica"},
+		"a nested typo":       {"image.digst=x", "digst"},
+		"a wrong type":        {"replicas=many", "replicas"},
+		"a broken digest":     {"image.digest=sha256:123", "digest"},
+		"a bad namespace":     {"watchNamespaces={Team_A}", "watchNamespaces"},
+		"a bad rollout":       {"runtime.rollout=Never", "rollout"},
+		"a port out of range": {"networkPolicy.jobServerPorts={70000}", "jobServerPorts"},
+		"a budget in words":   {"podDisruptionBudget.maxUnavailable=half", "maxUnavailable"},
+		"an unknown alert": {
+			"prometheusRule.enabled=true,prometheusRule.disabled={Nonsense}", "there is no alert Nonsense",
+		},
 		"pod monitor, no token": {"metrics.podMonitor.enabled=true", "metrics.podMonitor.tokenSecret.name"},
-		"monitor, no service":   {"metrics.serviceMonitor.enabled=true,metrics.service.enabled=false", "metrics.podMonitor"},
+		"monitor, no service": {
+			"metrics.serviceMonitor.enabled=true,metrics.service.enabled=false", "metrics.podMonitor",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -310,7 +350,9 @@ func TestNotes(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			stdout, stderr, err := helm(t, "install", release, chartPath, "--namespace", namespace, "--dry-run=client", "--set", tt.set)
+			stdout, stderr, err := helm(
+				t, "install", release, chartPath, "--namespace", namespace, "--dry-run=client", "--set", tt.set,
+			)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, stderr)
 			}

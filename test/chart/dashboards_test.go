@@ -129,7 +129,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// Each panel says what it shows, has a unit and a place of its own, and asks the chosen data source.
+// Each panel says what it shows, has a unit and a place of its own, and asks the chosen data
+// source.
 func TestPanels(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]int{}
@@ -149,7 +150,8 @@ func TestPanels(t *testing.T) {
 			if p.Title == "" || p.Description == "" || len(p.Targets) == 0 || f.Unit == "" {
 				t.Errorf("%s: panel %q needs a title, a description, a query and a unit", file, p.Title)
 			}
-			if p.Type == "stat" && (f.Thresholds == nil || len(f.Thresholds.Steps) == 0) || p.Type == "state-timeline" && len(f.Mappings) == 0 {
+			if p.Type == "stat" && (f.Thresholds == nil || len(f.Thresholds.Steps) == 0) ||
+				p.Type == "state-timeline" && len(f.Mappings) == 0 {
 				t.Errorf("%s: panel %q needs thresholds, or mappings of its values", file, p.Title)
 			}
 			for _, target := range p.Targets {
@@ -168,21 +170,29 @@ func TestPanels(t *testing.T) {
 			}
 		}
 	}
-	for kind, least := range map[string]int{"heatmap": 2, "state-timeline": 3, "stat": 12, "table": 1, "timeseries": 12} {
+	for kind, least := range map[string]int{
+		"heatmap": 2, "state-timeline": 3, "stat": 12, "table": 1, "timeseries": 12,
+	} {
 		if kinds[kind] < least {
 			t.Errorf("%d panels of the kind %s, want %d at least", kinds[kind], kind, least)
 		}
 	}
 }
 
-// foreignMetrics are those of libraries and of the workers that dashboards use, with the labels that matter.
+// foreignMetrics are those of libraries and of the workers that dashboards use, with the labels
+// that matter.
 var foreignMetrics = map[string][]string{
-	"controller_runtime_reconcile_errors_total": {"controller"}, "controller_runtime_reconcile_total": {"controller", "result"},
-	"workqueue_depth": {"name", "controller", "priority"}, "rest_client_requests_total": {"code", "host", "method"}, "leader_election_master_status": {"name"},
-	"process_resident_memory_bytes": nil, "process_cpu_seconds_total": nil, "gearman_operator_entries": {"kind"},
+	"controller_runtime_reconcile_errors_total": {"controller"},
+	"controller_runtime_reconcile_total":        {"controller", "result"},
+	"workqueue_depth":                           {"name", "controller", "priority"},
+	"rest_client_requests_total":                {"code", "host", "method"},
+	"leader_election_master_status":             {"name"},
+	"process_resident_memory_bytes":             nil, "process_cpu_seconds_total": nil,
+	"gearman_operator_entries": {"kind"},
 }
 
-// targetLabels are those that Prometheus gives to what it scrapes; the monitor of workers adds the pool.
+// targetLabels are those that Prometheus gives to what it scrapes; the monitor of workers adds the
+// pool.
 var targetLabels = []string{"instance", "job", "namespace", "pod", "pool"}
 
 var (
@@ -192,8 +202,8 @@ var (
 	workerName = regexp.MustCompile(`gearman_worker_[a-z_]+`)
 )
 
-// metricLabels are the labels of each metric of the operator, of those of the libraries that dashboards use, and of the workers' by
-// the words of docs/runtime.md.
+// metricLabels are the labels of each metric of the operator, of those of the libraries that
+// dashboards use, and of the workers' by the words of docs/runtime.md.
 func metricLabels(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -214,7 +224,8 @@ func metricLabels(t *testing.T) map[string][]string {
 	return all
 }
 
-// Every query of the dashboards names metrics and labels that exist. make lint-chart has promtool parse them.
+// Every query of the dashboards names metrics and labels that exist. make lint-chart has promtool
+// parse them.
 func TestQueriesOfTheDashboards(t *testing.T) {
 	t.Parallel()
 	known := metricLabels(t)

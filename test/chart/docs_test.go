@@ -22,9 +22,12 @@ func pools(t *testing.T) map[string][]*unstructured.Unstructured {
 		switch name := entry.Name(); {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build" || name == "crd" || name == "files" || name == "templates"):
+		case entry.IsDir() && path != root && (strings.HasPrefix(
+			name, ".",
+		) || name == "build" || name == "crd" || name == "files" || name == "templates"):
 			return fs.SkipDir
-		case entry.IsDir() || filepath.Ext(name) != ".md" && filepath.Ext(name) != ".yaml" || name == "Chart.yaml": // its example is a text in it
+		case entry.IsDir() || filepath.Ext(name) != ".md" && filepath.Ext(name) != ".yaml" ||
+			name == "Chart.yaml": // its example is a text in it
 			return nil
 		}
 		data, err := os.ReadFile(path)
@@ -56,7 +59,8 @@ func pools(t *testing.T) map[string][]*unstructured.Unstructured {
 	return found
 }
 
-// testPoolsOfTheDocs has the API server check every pool that the docs show, unknown fields included.
+// testPoolsOfTheDocs has the API server check every pool that the docs show, unknown fields
+// included.
 func testPoolsOfTheDocs(t *testing.T, api client.Client) {
 	all := pools(t)
 	if len(all) < 5 {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// helmCalls are the `helm install` and `helm upgrade` commands in the sh blocks of a page, each as its words.
+// helmCalls are the `helm install` and `helm upgrade` commands in the sh blocks of a page, each as
+// its words.
 func helmCalls(page string) [][]string {
 	var calls [][]string
 	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
@@ -23,7 +24,8 @@ func helmCalls(page string) [][]string {
 	return calls
 }
 
-// What the pages set when they install the chart are values that it has, and its templates take them.
+// What the pages set when they install the chart are values that it has, and its templates take
+// them.
 func TestHelmCallsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	found := 0
@@ -38,7 +40,9 @@ func TestHelmCallsOfTheDocs(t *testing.T) {
 			}
 			for _, words := range helmCalls(string(data)) {
 				found++
-				if chart := words[3]; chart != "charts/gearman-operator" && !strings.HasPrefix(chart, "oci://registry.example.com/") {
+				if chart := words[3]; chart != "charts/gearman-operator" && !strings.HasPrefix(
+					chart, "oci://registry.example.com/",
+				) {
 					t.Errorf("%s: %s is no chart of this project's", path, chart)
 				}
 				var flags []string

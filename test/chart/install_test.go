@@ -23,7 +23,8 @@ func TestPodLabelsWhateverTheNames(t *testing.T) {
 		`podLabels.app\.kubernetes\.io/part-of=mine,commonLabels.app\.kubernetes\.io/part-of=mine`,
 	} {
 		labels := find[appsv1.Deployment](t, render(t, "--set", set), "Deployment", "").Spec.Template.Labels
-		if labels["app.kubernetes.io/part-of"] != "gearman-operator" || labels["app.kubernetes.io/component"] != "manager" {
+		if labels["app.kubernetes.io/part-of"] != "gearman-operator" ||
+			labels["app.kubernetes.io/component"] != "manager" {
 			t.Errorf("with %q the pods' labels are %v", set, labels)
 		}
 	}
@@ -37,11 +38,15 @@ func TestOpenShift(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if object.GetKind() != "CustomResourceDefinition" && (strings.Contains(string(data), "runAsUser") || strings.Contains(string(data), "runAsGroup")) {
+		if object.GetKind() != "CustomResourceDefinition" && (strings.Contains(
+			string(data), "runAsUser",
+		) || strings.Contains(string(data), "runAsGroup")) {
 			t.Errorf("%s %s sets a user: %s", object.GetKind(), object.GetName(), data)
 		}
 	}
-	spec := find[appsv1.Deployment](t, render(t, "--values", chartPath+"/values-openshift.yaml"), "Deployment", release).Spec.Template.Spec
+	spec := find[appsv1.Deployment](
+		t, render(t, "--values", chartPath+"/values-openshift.yaml"), "Deployment", release,
+	).Spec.Template.Spec
 	if c := spec.SecurityContext; c == nil || !*c.RunAsNonRoot || c.SeccompProfile == nil {
 		t.Errorf("the rest of the security context is gone: %+v", c)
 	}
@@ -92,26 +97,34 @@ func TestArtifactHubAnnotations(t *testing.T) {
 		t.Fatal(err)
 	}
 	var examples []v1alpha1.GearmanWorkerPool
-	if err := yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples); err != nil || len(examples) == 0 {
+	if err := yaml.UnmarshalStrict(
+		[]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples,
+	); err != nil || len(examples) == 0 {
 		t.Errorf("%d examples, %v", len(examples), err)
 	}
 	for _, key := range []string{"links", "crds"} {
 		var list []map[string]any
-		if err := yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/"+key]), &list); err != nil || len(list) == 0 {
+		if err := yaml.UnmarshalStrict(
+			[]byte(chart.Annotations["artifacthub.io/"+key]), &list,
+		); err != nil || len(list) == 0 {
 			t.Errorf("%s: %d entries, %v", key, len(list), err)
 		}
 	}
-	// The lowest version that the chart accepts is the lowest that its manifests are checked against.
+	// The lowest version that the chart accepts is the lowest that its manifests are checked
+	// against.
 	lint, err := os.ReadFile(root + "/hack/lint-chart")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.TrimSuffix(strings.TrimPrefix(chart.KubeVersion, ">="), ".0-0"); !strings.Contains(string(lint), "kubernetes=(v"+want+".") {
+	if want := strings.TrimSuffix(
+		strings.TrimPrefix(chart.KubeVersion, ">="), ".0-0",
+	); !strings.Contains(string(lint), "kubernetes=(v"+want+".") {
 		t.Errorf("kubeVersion is %s, which hack/lint-chart does not begin with", chart.KubeVersion)
 	}
 }
 
-// The leader makes its Lease itself: one in the chart would differ from the cluster's at every moment, which GitOps tools report.
+// The leader makes its Lease itself: one in the chart would differ from the cluster's at every
+// moment, which GitOps tools report.
 func TestTheLeaderMakesItsLease(t *testing.T) {
 	t.Parallel()
 	objects := render(t)
@@ -123,7 +136,9 @@ func TestTheLeaderMakesItsLease(t *testing.T) {
 		if object.GetKind() != "Role" {
 			continue
 		}
-		for _, rule := range find[rbacv1.Role](t, []*unstructured.Unstructured{object}, "Role", object.GetName()).Rules {
+		for _, rule := range find[rbacv1.Role](
+			t, []*unstructured.Unstructured{object}, "Role", object.GetName(),
+		).Rules {
 			if slices.Contains(rule.Resources, "leases") {
 				verbs = append(verbs, rule.Verbs...)
 			}

@@ -43,25 +43,34 @@ type stateMetric struct {
 	} `json:"each"`
 }
 
-// The configuration for kube-state-metrics reads fields that the CRD has, and docs/metrics.md lists each of its metrics.
+// The configuration for kube-state-metrics reads fields that the CRD has, and docs/metrics.md lists
+// each of its metrics.
 func TestKubeStateMetrics(t *testing.T) {
 	t.Parallel()
 	var config customResourceState
-	if err := yaml.UnmarshalStrict([]byte(read(t, "config/kube-state-metrics/custom-resource-state.yaml")), &config); err != nil {
+	if err := yaml.UnmarshalStrict(
+		[]byte(read(t, "config/kube-state-metrics/custom-resource-state.yaml")), &config,
+	); err != nil {
 		t.Fatal(err)
 	}
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal([]byte(read(t, "config/crd/bases/gearman.dev_gearmanworkerpools.yaml")), &crd); err != nil {
+	if err := yaml.Unmarshal(
+		[]byte(read(t, "config/crd/bases/gearman.dev_gearmanworkerpools.yaml")), &crd,
+	); err != nil {
 		t.Fatal(err)
 	}
 	resource := config.Spec.Resources[0]
-	want := map[string]string{"group": crd.Spec.Group, "version": crd.Spec.Versions[0].Name, "kind": crd.Spec.Names.Kind}
+	want := map[string]string{
+		"group": crd.Spec.Group, "version": crd.Spec.Versions[0].Name, "kind": crd.Spec.Names.Kind,
+	}
 	if diff := cmp.Diff(want, resource.GroupVersionKind); diff != "" || config.Kind != "CustomResourceStateMetrics" {
 		t.Errorf("%s (-CRD +config):\n%s", config.Kind, diff)
 	}
 	whole := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 	var fields []string
-	exists := func(metric string, from *apiextensionsv1.JSONSchemaProps, path []string) *apiextensionsv1.JSONSchemaProps {
+	exists := func(
+		metric string, from *apiextensionsv1.JSONSchemaProps, path []string,
+	) *apiextensionsv1.JSONSchemaProps {
 		t.Helper()
 		for _, field := range path {
 			next, ok := from.Properties[field]
@@ -112,12 +121,15 @@ func TestKubeStateMetrics(t *testing.T) {
 	}
 }
 
-// The monitor of workers finds the pods of pools by the port that the runtime has, in the namespaces that the operator serves.
+// The monitor of workers finds the pods of pools by the port that the runtime has, in the
+// namespaces that the operator serves.
 func TestWorkerPodMonitor(t *testing.T) {
 	t.Parallel()
 	monitor := func(args ...string) *unstructured.Unstructured {
 		t.Helper()
-		for _, object := range render(t, append([]string{"--set", "metrics.workerPodMonitor.enabled=true"}, args...)...) {
+		for _, object := range render(
+			t, append([]string{"--set", "metrics.workerPodMonitor.enabled=true"}, args...)...,
+		) {
 			if object.GetKind() == "PodMonitor" && object.GetName() == release+"-workers" {
 				return object
 			}
@@ -132,8 +144,13 @@ func TestWorkerPodMonitor(t *testing.T) {
 		}
 		return fmt.Sprint(value)
 	}
-	all := monitor("--set", "metrics.workerPodMonitor.interval=1m,metrics.workerPodMonitor.labels.release=prom,metrics.workerPodMonitor.namespace=monitoring")
-	if all.GetNamespace() != "monitoring" || all.GetLabels()["release"] != "prom" || field(all, "spec", "namespaceSelector") != "map[any:true]" {
+	all := monitor(
+		"--set",
+		"metrics.workerPodMonitor.interval=1m,metrics.workerPodMonitor.labels.release=prom,metrics.workerPodMonitor.namespace=monitoring",
+	)
+	if all.GetNamespace() != "monitoring" || all.GetLabels()["release"] != "prom" || field(
+		all, "spec", "namespaceSelector",
+	) != "map[any:true]" {
 		t.Errorf("got %v", all.Object)
 	}
 	endpoints := field(all, "spec", "podMetricsEndpoints")
@@ -142,7 +159,9 @@ func TestWorkerPodMonitor(t *testing.T) {
 			t.Errorf("the endpoint %s lacks %s", endpoints, want)
 		}
 	}
-	if some := monitor("--set", "watchNamespaces={a,b}"); field(some, "spec", "namespaceSelector") != "map[matchNames:[a b]]" {
+	if some := monitor("--set", "watchNamespaces={a,b}"); field(
+		some, "spec", "namespaceSelector",
+	) != "map[matchNames:[a b]]" {
 		t.Errorf("namespaces: %s", field(some, "spec", "namespaceSelector"))
 	}
 	for _, object := range render(t) {

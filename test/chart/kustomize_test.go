@@ -18,7 +18,9 @@ import (
 // build builds a kustomization of config/.
 func build(t *testing.T, name string) []*unstructured.Unstructured {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root+"/config/"+name)
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(
+		filesys.MakeFsOnDisk(), root+"/config/"+name,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,15 +31,19 @@ func build(t *testing.T, name string) []*unstructured.Unstructured {
 	return decodeAll(t, string(manifests))
 }
 
-// config/ installs what the chart installs with the same options. What differs belongs to Helm: its labels and annotations.
+// config/ installs what the chart installs with the same options. What differs belongs to Helm: its
+// labels and annotations.
 func TestKustomizationMatchesTheChart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		set  string
 		only []string // the kinds of the chart's that are looked at; empty means all
 	}{
-		"default":        {},
-		"prometheus":     {set: "metrics.serviceMonitor.enabled=true,prometheusRule.enabled=true", only: []string{"ServiceMonitor", "PrometheusRule"}},
+		"default": {},
+		"prometheus": {
+			set:  "metrics.serviceMonitor.enabled=true,prometheusRule.enabled=true",
+			only: []string{"ServiceMonitor", "PrometheusRule"},
+		},
 		"network-policy": {set: "networkPolicy.enabled=true", only: []string{"NetworkPolicy"}},
 	}
 	for name, tt := range tests {
@@ -62,20 +68,26 @@ func TestKustomizationMatchesTheChart(t *testing.T) {
 			got := byName(t, build(t, name))
 			delete(got, "Namespace "+namespace) // Helm makes it by itself
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("config/%s differs from the chart; UPDATE_GOLDEN=1 writes the alerts anew (-chart +config):\n%s", name, diff)
+				t.Errorf(
+					"config/%s differs from the chart; UPDATE_GOLDEN=1 writes the alerts anew (-chart +config):\n%s",
+					name, diff,
+				)
 			}
 		})
 	}
 }
 
-// byName returns the objects by kind and name, without what only Helm sets and with the rules of roles spelled out.
+// byName returns the objects by kind and name, without what only Helm sets and with the rules of
+// roles spelled out.
 func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]any {
 	t.Helper()
 	all := map[string]any{}
 	for _, object := range objects {
 		id := object.GetKind() + " " + object.GetName()
 		if object.GetKind() == "ClusterRole" || object.GetKind() == "Role" {
-			all[id] = permissions(find[rbacv1.ClusterRole](t, []*unstructured.Unstructured{object}, object.GetKind(), "").Rules)
+			all[id] = permissions(
+				find[rbacv1.ClusterRole](t, []*unstructured.Unstructured{object}, object.GetKind(), "").Rules,
+			)
 			continue
 		}
 		dropHelm(object.Object)
@@ -89,7 +101,8 @@ func dropHelm(node any) {
 	switch node := node.(type) {
 	case map[string]any:
 		for _, key := range []string{
-			"helm.sh/chart", "helm.sh/resource-policy", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "app.kubernetes.io/instance",
+			"helm.sh/chart", "helm.sh/resource-policy", "app.kubernetes.io/managed-by", "app.kubernetes.io/version",
+			"app.kubernetes.io/instance",
 		} {
 			delete(node, key)
 		}
@@ -106,7 +119,8 @@ func dropHelm(node any) {
 	}
 }
 
-// permissions are rules as sorted "group/resource verb" lines, so that rules which are only grouped in another way are equal.
+// permissions are rules as sorted "group/resource verb" lines, so that rules which are only grouped
+// in another way are equal.
 func permissions(rules []rbacv1.PolicyRule) []string {
 	var lines []string
 	for _, rule := range rules {
@@ -137,7 +151,9 @@ func TestRightsMatchTheCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := permissions(generated.Rules)
-	withoutSecrets := slices.DeleteFunc(slices.Clone(want), func(p string) bool { return strings.HasPrefix(p, "/secrets ") })
+	withoutSecrets := slices.DeleteFunc(
+		slices.Clone(want), func(p string) bool { return strings.HasPrefix(p, "/secrets ") },
+	)
 	if len(withoutSecrets) == len(want) {
 		t.Fatal("the code asks for no Secrets: rbac.readSecrets has no meaning")
 	}
@@ -147,10 +163,12 @@ func TestRightsMatchTheCode(t *testing.T) {
 		roles     int
 		want      []string
 	}{
-		"cluster":                 {kind: "ClusterRole", roles: 1, want: withoutSecrets},
-		"cluster and Secrets":     {set: "rbac.readSecrets=true", kind: "ClusterRole", roles: 1, want: want},
-		"two namespaces":          {set: "watchNamespaces={a,b}", kind: "Role", roles: 2, want: withoutSecrets},
-		"a namespace and Secrets": {set: "watchNamespaces={a},rbac.readSecrets=true", kind: "Role", roles: 1, want: want},
+		"cluster":             {kind: "ClusterRole", roles: 1, want: withoutSecrets},
+		"cluster and Secrets": {set: "rbac.readSecrets=true", kind: "ClusterRole", roles: 1, want: want},
+		"two namespaces":      {set: "watchNamespaces={a,b}", kind: "Role", roles: 2, want: withoutSecrets},
+		"a namespace and Secrets": {
+			set: "watchNamespaces={a},rbac.readSecrets=true", kind: "Role", roles: 1, want: want,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

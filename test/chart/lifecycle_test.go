@@ -94,7 +94,8 @@ func (c *cluster) crd(t *testing.T) *apiextensionsv1.CustomResourceDefinition {
 	return crd
 }
 
-// olderChart is a copy of the chart with one field less in its CRD, as an earlier version may have had.
+// olderChart is a copy of the chart with one field less in its CRD, as an earlier version may have
+// had.
 func olderChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gearman-operator")
@@ -116,8 +117,9 @@ func olderChart(t *testing.T) string {
 	return dir
 }
 
-// The life of a release on a real API server: an upgrade upgrades the CRD; uninstalling leaves the pools, and nothing else;
-// installing again takes them up; with crds.keep=false nothing is left at all.
+// The life of a release on a real API server: an upgrade upgrades the CRD; uninstalling leaves the
+// pools, and nothing else; installing again takes them up; with crds.keep=false nothing is left at
+// all.
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
 	if _, _, err := helm(t, "version"); err != nil { // skips without helm, before an API server is started
@@ -172,7 +174,8 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// goneOrGoing says whether an object is deleted or being deleted: a CRD takes its objects with it, which takes a moment.
+// goneOrGoing says whether an object is deleted or being deleted: a CRD takes its objects with it,
+// which takes a moment.
 func goneOrGoing(t *testing.T, c *cluster, object *unstructured.Unstructured) bool {
 	t.Helper()
 	now := object.DeepCopy()

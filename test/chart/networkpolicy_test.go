@@ -27,7 +27,9 @@ func TestNetworkPolicyParts(t *testing.T) {
 			if diff := cmp.Diff(tt.want, spec.PolicyTypes); diff != "" {
 				t.Error(diff)
 			}
-			if got, want := len(spec.Ingress) > 0, slices.Contains(tt.want, networkingv1.PolicyTypeIngress); got != want {
+			if got, want := len(spec.Ingress) > 0, slices.Contains(
+				tt.want, networkingv1.PolicyTypeIngress,
+			); got != want {
 				t.Errorf("ingress rules: %t, want %t", got, want)
 			}
 			if got, want := len(spec.Egress) > 0, slices.Contains(tt.want, networkingv1.PolicyTypeEgress); got != want {
@@ -35,7 +37,10 @@ func TestNetworkPolicyParts(t *testing.T) {
 			}
 		})
 	}
-	_, stderr, err := helm(t, "template", release, chartPath, "--set", "networkPolicy.enabled=true,networkPolicy.ingress=false,networkPolicy.egress=false")
+	_, stderr, err := helm(
+		t, "template", release, chartPath, "--set",
+		"networkPolicy.enabled=true,networkPolicy.ingress=false,networkPolicy.egress=false",
+	)
 	if err == nil || !strings.Contains(stderr, "set networkPolicy.ingress or networkPolicy.egress to true") {
 		t.Errorf("without any part: %v, %s", err, stderr)
 	}
@@ -47,7 +52,9 @@ func TestNetworkPolicyJobServers(t *testing.T) {
 	objects := render(t, "--set", "networkPolicy.enabled=true,networkPolicy.jobServerPorts={4730,7003}")
 	var blocks []networkingv1.IPBlock
 	for _, rule := range find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy", "").Spec.Egress {
-		if !slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() == 7003 }) {
+		if !slices.ContainsFunc(
+			rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() == 7003 },
+		) {
 			continue
 		}
 		if len(rule.Ports) != 2 || rule.Ports[0].Port.IntValue() != 4730 {

@@ -77,7 +77,8 @@ func kinds(objects []*unstructured.Unstructured) map[string]int {
 	return count
 }
 
-// find returns the only object of a kind and name, as the typed object T. Unknown fields are an error.
+// find returns the only object of a kind and name, as the typed object T. Unknown fields are an
+// error.
 func find[T any](t *testing.T, objects []*unstructured.Unstructured, kind, name string) *T {
 	t.Helper()
 	var found *unstructured.Unstructured

@@ -19,7 +19,10 @@ func ofPool(name string) *appsv1.Deployment {
 	labels := map[string]string{"app": name}
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, OwnerReferences: []metav1.OwnerReference{
-			{APIVersion: "gearman.dev/v1alpha1", Kind: "GearmanWorkerPool", Name: name, UID: "1", Controller: new(true), BlockOwnerDeletion: new(true)},
+			{
+				APIVersion: "gearman.dev/v1alpha1", Kind: "GearmanWorkerPool", Name: name, UID: "1",
+				Controller: new(true), BlockOwnerDeletion: new(true),
+			},
 		}},
 		Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
@@ -34,22 +37,28 @@ func onePod() corev1.PodSpec {
 
 func somePod(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{"a": "b"}, Labels: map[string]string{"l": "m"}},
-		Spec:       onePod(),
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name, Annotations: map[string]string{"a": "b"},
+			Labels: map[string]string{"l": "m"},
+		},
+		Spec: onePod(),
 	}
 }
 
-// testWritesOfTheOperator has somebody with the operator's name, and with all rights, try what a stolen token would be tried for.
+// testWritesOfTheOperator has somebody with the operator's name, and with all rights, try what a
+// stolen token would be tried for.
 func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	const user = "system:serviceaccount:" + namespace + ":" + release
 	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "stolen"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		ObjectMeta: metav1.ObjectMeta{Name: "stolen"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 	foreign := ofPool("foreign")
 	foreign.OwnerReferences = nil
 	objects := []client.Object{
-		binding, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, somePod("default", "some"), somePod("kube-system", "some"), foreign, ofPool("mine"),
+		binding, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, somePod("default", "some"),
+		somePod("kube-system", "some"), foreign, ofPool("mine"),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}},
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "default"}},
 	}
@@ -59,14 +68,18 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 		}
 	}
 	config := rest.CopyConfig(admin.config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: user, Groups: []string{"system:serviceaccounts", "system:authenticated"},
+	}
 	c, err := client.New(config, client.Options{Scheme: admin.scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
 	patch := func(o client.Object, body string, sub ...string) error {
 		if len(sub) > 0 {
-			return c.SubResource(sub[0]).Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(body)))
+			return c.SubResource(sub[0]).Patch(
+				t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(body)),
+			)
 		}
 		return c.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(body)))
 	}
@@ -78,9 +91,14 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	const cost = `{"metadata":{"annotations":{"controller.kubernetes.io/pod-deletion-cost":"-5"}}}`
 
 	// The policy and the rights take a moment to act.
-	for deadline := time.Now().Add(time.Minute); patch(pod("default"), cost) != nil || !apierrors.IsForbidden(patch(pod("kube-system"), cost)); {
+	for deadline := time.Now().Add(time.Minute); patch(pod("default"), cost) != nil || !apierrors.IsForbidden(
+		patch(pod("kube-system"), cost),
+	); {
 		if time.Now().After(deadline) {
-			t.Fatalf("the policy did not take effect within a minute: %v, %v", patch(pod("default"), cost), patch(pod("kube-system"), cost))
+			t.Fatalf(
+				"the policy did not take effect within a minute: %v, %v", patch(pod("default"), cost),
+				patch(pod("kube-system"), cost),
+			)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -106,28 +124,49 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 		"a pod's owner": {func() error {
 			return patch(pod("default"), `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"1"}]}}`)
 		}, "nothing of a pod but"},
-		"a pod's deletion cost in kube-system": {func() error { return patch(pod("kube-system"), cost) }, "no excluded namespace"},
-		"a new pod":                            {func() error { return c.Create(t.Context(), somePod("default", "new")) }, "nothing else"},
-		"deleting a pod":                       {func() error { return c.Delete(t.Context(), pod("default")) }, "nothing else"},
-		"a pod's status":                       {func() error { return patch(pod("default"), `{"status":{"phase":"Failed"}}`, "status") }, "nothing else"},
+		"a pod's deletion cost in kube-system": {
+			func() error { return patch(pod("kube-system"), cost) }, "no excluded namespace",
+		},
+		"a new pod": {
+			func() error { return c.Create(t.Context(), somePod("default", "new")) }, "nothing else",
+		},
+		"deleting a pod": {
+			func() error { return c.Delete(t.Context(), pod("default")) }, "nothing else",
+		},
+		"a pod's status": {func() error { return patch(pod("default"), `{"status":{"phase":"Failed"}}`, "status") }, "nothing else"},
 		"evicting a pod": {func() error {
 			return c.SubResource("ephemeralcontainers").Patch(t.Context(), pod("default"), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"ephemeralContainers":[{"name":"e","image":"evil"}]}}`)))
 		}, "nothing else"},
-		"a pool's Deployment":                       {func() error { return c.Create(t.Context(), ofPool("created")) }, ""},
-		"its template":                              {func() error { return patch(deployment("mine"), image) }, ""},
-		"its replicas":                              {func() error { return patch(deployment("mine"), `{"spec":{"replicas":3}}`) }, ""},
-		"another Deployment":                        {func() error { d := ofPool("free"); d.OwnerReferences = nil; return c.Create(t.Context(), d) }, "of their name controls"},
-		"a Deployment of a pool of another name":    {func() error { return c.Create(t.Context(), otherName) }, "of their name controls"},
-		"a Deployment that a pool does not control": {func() error { return c.Create(t.Context(), notController) }, "of their name controls"},
-		"a Deployment in kube-system":               {func() error { return c.Create(t.Context(), inSystem) }, "no excluded namespace"},
-		"the image of somebody's Deployment":        {func() error { return patch(deployment("foreign"), image) }, "of their name controls"},
+		"a pool's Deployment": {
+			func() error { return c.Create(t.Context(), ofPool("created")) }, "",
+		},
+		"its template": {func() error { return patch(deployment("mine"), image) }, ""},
+		"its replicas": {func() error { return patch(deployment("mine"), `{"spec":{"replicas":3}}`) }, ""},
+		"another Deployment": {
+			func() error { d := ofPool("free"); d.OwnerReferences = nil; return c.Create(t.Context(), d) },
+			"of their name controls",
+		},
+		"a Deployment of a pool of another name": {
+			func() error { return c.Create(t.Context(), otherName) }, "of their name controls",
+		},
+		"a Deployment that a pool does not control": {
+			func() error { return c.Create(t.Context(), notController) }, "of their name controls",
+		},
+		"a Deployment in kube-system": {
+			func() error { return c.Create(t.Context(), inSystem) }, "no excluded namespace",
+		},
+		"the image of somebody's Deployment": {
+			func() error { return patch(deployment("foreign"), image) }, "of their name controls",
+		},
 		"taking somebody's Deployment over": {func() error {
 			return patch(deployment("foreign"), `{"metadata":{"ownerReferences":[{"apiVersion":"gearman.dev/v1alpha1","kind":"GearmanWorkerPool","name":"foreign","uid":"1","controller":true}]}}`)
 		}, "neither owner nor selector"},
 		"another owner": {func() error {
 			return patch(deployment("mine"), `{"metadata":{"ownerReferences":[{"apiVersion":"gearman.dev/v1alpha1","kind":"GearmanWorkerPool","name":"mine","uid":"2","controller":true}]}}`)
 		}, "neither owner nor selector"},
-		"deleting a Deployment":              {func() error { return c.Delete(t.Context(), deployment("mine")) }, "nothing else"},
+		"deleting a Deployment": {
+			func() error { return c.Delete(t.Context(), deployment("mine")) }, "nothing else",
+		},
 		"the scale of somebody's Deployment": {func() error { return patch(deployment("foreign"), `{"spec":{"replicas":2}}`, "scale") }, ""},
 	}
 	for name, tt := range tests {

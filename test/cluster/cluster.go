@@ -37,8 +37,8 @@ type Cluster struct {
 	Kubeconfig string
 }
 
-// Connect reads the kubeconfig that the environment's KUBECONFIG names; there is no default, so that nobody's own cluster is met by
-// accident.
+// Connect reads the kubeconfig that the environment's KUBECONFIG names; there is no default, so
+// that nobody's own cluster is met by accident.
 func Connect() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
@@ -77,7 +77,8 @@ func Root() string {
 	return "."
 }
 
-// ApplyFile applies each object of a YAML file of the project by server-side apply; edit may change it before.
+// ApplyFile applies each object of a YAML file of the project by server-side apply; edit may change
+// it before.
 func (c *Cluster) ApplyFile(ctx context.Context, file string, edit func(*unstructured.Unstructured)) error {
 	f, err := os.Open(filepath.Join(Root(), file))
 	if err != nil {
@@ -103,7 +104,9 @@ func (c *Cluster) Apply(ctx context.Context, r io.Reader, edit func(*unstructure
 		if edit != nil {
 			edit(u)
 		}
-		err := c.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(Owner), client.ForceOwnership)
+		err := c.Client.Apply(
+			ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(Owner), client.ForceOwnership,
+		)
 		if err != nil {
 			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
@@ -112,7 +115,9 @@ func (c *Cluster) Apply(ctx context.Context, r io.Reader, edit func(*unstructure
 
 // MakeNamespace creates the namespace where it is missing.
 func (c *Cluster) MakeNamespace(ctx context.Context, name string) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}}}
+	ns := &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}},
+	}
 	if err := c.Client.Create(ctx, ns); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating namespace %s: %w", name, err)
 	}
@@ -134,12 +139,14 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 	})
 }
 
-// ClearNamespace deletes what runs in the namespace without waiting for any job, and then the namespace. The namespace controller alone
-// looks again only after half of the longest grace period among the pods, however soon they ended, which for a pool with a long drain
-// is minutes.
+// ClearNamespace deletes what runs in the namespace without waiting for any job, and then the
+// namespace. The namespace controller alone looks again only after half of the longest grace period
+// among the pods, however soon they ended, which for a pool with a long drain is minutes.
 func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
 	for _, kind := range []client.Object{&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
-		err := c.Client.DeleteAllOf(ctx, kind, client.InNamespace(name), client.PropagationPolicy(metav1.DeletePropagationBackground))
+		err := c.Client.DeleteAllOf(
+			ctx, kind, client.InNamespace(name), client.PropagationPolicy(metav1.DeletePropagationBackground),
+		)
 		if client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) { // the CRD may be gone
 			return fmt.Errorf("emptying namespace %s: %w", name, err)
 		}
@@ -162,8 +169,8 @@ func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
 	return c.DeleteNamespace(ctx, name)
 }
 
-// Wait calls check each second until it returns nil. When the context ends, the error is what the last check that it did not cut short
-// found missing.
+// Wait calls check each second until it returns nil. When the context ends, the error is what the
+// last check that it did not cut short found missing.
 func Wait(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

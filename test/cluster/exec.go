@@ -16,7 +16,10 @@ import (
 // Exec runs a command in a container of a pod and returns what it wrote.
 func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, command ...string) (string, error) {
 	url := c.API.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+		VersionedParams(
+			&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true},
+			scheme.ParameterCodec,
+		).URL()
 	e, err := remotecommand.NewSPDYExecutor(c.Config, "POST", url)
 	if err != nil {
 		return "", err
@@ -28,8 +31,9 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, co
 	return out.String(), nil
 }
 
-// AddFreezer puts a container beside gearmand that can stop and continue it as a hung machine would: connections stay, nothing answers.
-// The queue is lost on the way, since the job server restarts; do it first.
+// AddFreezer puts a container beside gearmand that can stop and continue it as a hung machine
+// would: connections stay, nothing answers. The queue is lost on the way, since the job server
+// restarts; do it first.
 func (s *Stage) AddFreezer(ctx context.Context) error {
 	patch := `{"spec":{"template":{"spec":{
 	  "shareProcessNamespace": true,
@@ -40,7 +44,9 @@ func (s *Stage) AddFreezer(ctx context.Context) error {
 	set.SetKind("StatefulSet")
 	set.SetNamespace(s.Namespace)
 	set.SetName("gearmand")
-	if err := s.Client.Patch(ctx, set, client.RawPatch("application/strategic-merge-patch+json", []byte(patch))); err != nil {
+	if err := s.Client.Patch(
+		ctx, set, client.RawPatch("application/strategic-merge-patch+json", []byte(patch)),
+	); err != nil {
 		return err
 	}
 	return Wait(ctx, func(ctx context.Context) error {

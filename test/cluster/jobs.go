@@ -27,8 +27,8 @@ type Job struct {
 
 func (j Job) workload() []byte { return fmt.Appendf(nil, "%s %.3f %s", j.ID, j.Long.Seconds(), j.Text) }
 
-// Submit hands the jobs to the job server, in the background. The ids are the jobs' unique keys too, so a job that is submitted again
-// while it waits is not taken twice.
+// Submit hands the jobs to the job server, in the background. The ids are the jobs' unique keys
+// too, so a job that is submitted again while it waits is not taken twice.
 func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
 	return s.client(ctx, func(c *client.Client) error {
 		for _, j := range jobs {
@@ -39,7 +39,9 @@ func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
 }
 
 // Do runs a job of any function in the foreground and returns its result.
-func (s *Stage) Do(ctx context.Context, function string, payload []byte, options ...client.Option) (result []byte, err error) {
+func (s *Stage) Do(
+	ctx context.Context, function string, payload []byte, options ...client.Option,
+) (result []byte, err error) {
 	err = s.client(ctx, func(c *client.Client) error {
 		result, err = c.Do(ctx, function, payload, options...)
 		return err
@@ -85,7 +87,8 @@ func (s *Stage) Queue(ctx context.Context) (Queue, error) {
 	return q, err
 }
 
-// jobServer calls do with the address of a tunnel to the job server, opened for this call: one that came back in a new pod is found.
+// jobServer calls do with the address of a tunnel to the job server, opened for this call: one that
+// came back in a new pod is found.
 func (s *Stage) jobServer(ctx context.Context, do func(address string) error) error {
 	tunnel, err := s.Tunnel(ctx, s.Namespace, jobServerLabels, 4730)
 	if err != nil {

@@ -15,7 +15,8 @@ func (c *Cluster) OperatorLog(ctx context.Context, lines int64) string {
 	return c.logs(ctx, OperatorNamespace, OperatorLabels, lines)
 }
 
-// Describe is all that helps to see why a stage is not where it should be: the pool, the pods, the events, the ends of logs.
+// Describe is all that helps to see why a stage is not where it should be: the pool, the pods, the
+// events, the ends of logs.
 func (s *Stage) Describe(ctx context.Context) string {
 	var b strings.Builder
 	if p, err := s.Pool(ctx); err != nil {
@@ -31,10 +32,15 @@ func (s *Stage) Describe(ctx context.Context) string {
 		fmt.Fprintf(&b, "workers: %d wanted, %d ready, %d terminating\n", w.Replicas, w.Ready, w.Terminating)
 		for i := range w.Pods {
 			p := &w.Pods[i]
-			fmt.Fprintf(&b, "  %s %s ready=%t deleted=%t\n", p.Name, p.Status.Phase, ready(p), p.DeletionTimestamp != nil)
+			fmt.Fprintf(
+				&b, "  %s %s ready=%t deleted=%t\n", p.Name, p.Status.Phase, ready(p), p.DeletionTimestamp != nil,
+			)
 			for _, cs := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
 				if cs.State.Waiting != nil || cs.LastTerminationState.Terminated != nil {
-					fmt.Fprintf(&b, "    %s: waiting %v, ended before %v\n", cs.Name, cs.State.Waiting, cs.LastTerminationState.Terminated)
+					fmt.Fprintf(
+						&b, "    %s: waiting %v, ended before %v\n", cs.Name, cs.State.Waiting,
+						cs.LastTerminationState.Terminated,
+					)
 				}
 			}
 		}
@@ -48,7 +54,10 @@ func (s *Stage) Describe(ctx context.Context) string {
 	if err := s.Client.List(ctx, &events, client.InNamespace(s.Namespace)); err == nil {
 		for i := max(0, len(events.Items)-40); i < len(events.Items); i++ {
 			e := &events.Items[i]
-			fmt.Fprintf(&b, "event: %s %s/%s %s: %s\n", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message)
+			fmt.Fprintf(
+				&b, "event: %s %s/%s %s: %s\n", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason,
+				e.Message,
+			)
 		}
 	}
 	b.WriteString(s.logs(ctx, s.Namespace, map[string]string{"app.kubernetes.io/managed-by": "gearman-operator"}, 10))

@@ -23,13 +23,17 @@ func (c *Cluster) OperatorMetrics(ctx context.Context) (string, error) {
 // OperatorLogSince is what the operator's pods have logged since then.
 func (c *Cluster) OperatorLogSince(ctx context.Context, since time.Time) (string, error) {
 	return c.eachOperator(ctx, func(pod string) ([]byte, error) {
-		return c.API.CoreV1().Pods(OperatorNamespace).GetLogs(pod, &corev1.PodLogOptions{SinceTime: new(metav1.NewTime(since))}).DoRaw(ctx)
+		return c.API.CoreV1().Pods(OperatorNamespace).GetLogs(
+			pod, &corev1.PodLogOptions{SinceTime: new(metav1.NewTime(since))},
+		).DoRaw(ctx)
 	})
 }
 
 func (c *Cluster) eachOperator(ctx context.Context, read func(pod string) ([]byte, error)) (string, error) {
 	var pods corev1.PodList
-	if err := c.Client.List(ctx, &pods, client.InNamespace(OperatorNamespace), client.MatchingLabels(OperatorLabels)); err != nil {
+	if err := c.Client.List(
+		ctx, &pods, client.InNamespace(OperatorNamespace), client.MatchingLabels(OperatorLabels),
+	); err != nil {
 		return "", fmt.Errorf("listing the operator's pods: %w", err)
 	}
 	var all []byte

@@ -24,10 +24,13 @@ const (
 )
 
 // OperatorLabels find the operator's pods.
-var OperatorLabels = map[string]string{"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager"}
+var OperatorLabels = map[string]string{
+	"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager",
+}
 
-// InstallOperator installs or upgrades the operator by its Helm chart, from an image that the cluster knows, and waits until it is
-// ready. Archive is the image's archive: where its content changed under one name, the operator's pod is replaced.
+// InstallOperator installs or upgrades the operator by its Helm chart, from an image that the
+// cluster knows, and waits until it is ready. Archive is the image's archive: where its content
+// changed under one name, the operator's pod is replaced.
 func (c *Cluster) InstallOperator(ctx context.Context, image, archive string, set ...string) error {
 	// The tests read the metrics through the API server's proxy, which passes nobody's name on.
 	set = append([]string{"metrics.secure=false", "rbac.readSecrets=true"}, set...)
@@ -65,7 +68,9 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 		return "", errors.New("HELM is not set: run this through make, or export HELM=$(command -v helm)")
 	}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, helm, append(args, "--kubeconfig", c.Kubeconfig, "--namespace", OperatorNamespace)...)
+	cmd := exec.CommandContext(
+		ctx, helm, append(args, "--kubeconfig", c.Kubeconfig, "--namespace", OperatorNamespace)...,
+	)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("helm %s: %w\n%s", args[0], err, out.String())
@@ -99,7 +104,8 @@ func (c *Cluster) OperatorReady(ctx context.Context) error {
 	if err := c.Client.Get(ctx, client.ObjectKey{Namespace: OperatorNamespace, Name: Release}, &d); err != nil {
 		return err
 	}
-	if d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < *d.Spec.Replicas || d.Status.ReadyReplicas < *d.Spec.Replicas || d.Status.Replicas > *d.Spec.Replicas {
+	if d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < *d.Spec.Replicas ||
+		d.Status.ReadyReplicas < *d.Spec.Replicas || d.Status.Replicas > *d.Spec.Replicas {
 		return fmt.Errorf("operator: %d of %d replicas ready", d.Status.ReadyReplicas, *d.Spec.Replicas)
 	}
 	return nil

@@ -17,7 +17,8 @@ type Run struct {
 	End   time.Time // zero while it runs, or where it was interrupted
 }
 
-// Runs are all executions since the stage was set up, by the ledger's clock, in the order of their starts.
+// Runs are all executions since the stage was set up, by the ledger's clock, in the order of their
+// starts.
 func (s *Stage) Runs(ctx context.Context) ([]Run, error) {
 	lines, err := s.API.CoreV1().Services(s.Namespace).ProxyGet("http", "ledger", "8080", "/", nil).DoRaw(ctx)
 	if err != nil {
@@ -29,7 +30,9 @@ func (s *Stage) Runs(ctx context.Context) ([]Run, error) {
 // Note writes a run of our own that starts and ends now: a mark on the ledger's clock.
 func (s *Stage) Note(ctx context.Context, id string) error {
 	for _, what := range []string{"start", "end"} {
-		err := s.API.CoreV1().RESTClient().Post().Namespace(s.Namespace).Resource("services").Name("ledger:8080").SubResource("proxy").
+		err := s.API.CoreV1().RESTClient().Post().Namespace(s.Namespace).Resource("services").Name(
+			"ledger:8080",
+		).SubResource("proxy").
 			Body([]byte(what + " " + id + " - -")).Do(ctx).Error()
 		if err != nil {
 			return fmt.Errorf("writing to the ledger: %w", err)
@@ -38,8 +41,9 @@ func (s *Stage) Note(ctx context.Context, id string) error {
 	return nil
 }
 
-// parseRuns reads lines "MILLISECONDS start|end ID POD/PROCESS HANDLE". The process tells runs of one job in one pod apart. A line may
-// stand twice, since a job writes again where it got no answer.
+// parseRuns reads lines "MILLISECONDS start|end ID POD/PROCESS HANDLE". The process tells runs of
+// one job in one pod apart. A line may stand twice, since a job writes again where it got no
+// answer.
 func parseRuns(lines []byte) ([]Run, error) {
 	var runs []Run
 	seen := map[[2]string]int{} // index in runs by ID and POD/PROCESS

@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// Stage is a namespace with a job server (examples/gearmand.yaml) and a ledger that jobs write their runs to.
+// Stage is a namespace with a job server (examples/gearmand.yaml) and a ledger that jobs write
+// their runs to.
 type Stage struct {
 	*Cluster
 	Namespace string
@@ -126,7 +127,9 @@ func (s *Stage) Workers(ctx context.Context) (Workers, error) {
 		w.Replicas = int(*d.Spec.Replicas)
 	}
 	var pods corev1.PodList
-	if err := s.Client.List(ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: PoolName}); err != nil {
+	if err := s.Client.List(
+		ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: PoolName},
+	); err != nil {
 		return w, err
 	}
 	w.Pods = pods.Items
@@ -144,7 +147,9 @@ func (s *Stage) Workers(ctx context.Context) (Workers, error) {
 // ReplicaSets are the names of the pool's ReplicaSets: one for each pod template that it has had.
 func (s *Stage) ReplicaSets(ctx context.Context) ([]string, error) {
 	var list appsv1.ReplicaSetList
-	if err := s.Client.List(ctx, &list, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: PoolName}); err != nil {
+	if err := s.Client.List(
+		ctx, &list, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: PoolName},
+	); err != nil {
 		return nil, err
 	}
 	names := make([]string, 0, len(list.Items))
@@ -154,7 +159,8 @@ func (s *Stage) ReplicaSets(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ScaleJobServer takes the job server away (0) or brings it back (1). Its queue is in memory and goes with it.
+// ScaleJobServer takes the job server away (0) or brings it back (1). Its queue is in memory and
+// goes with it.
 func (s *Stage) ScaleJobServer(ctx context.Context, replicas int32) error {
 	set := &appsv1.StatefulSet{}
 	set.Namespace, set.Name = s.Namespace, "gearmand"

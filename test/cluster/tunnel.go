@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Tunnel is a port of a pod, brought to this machine through the API server. It ends with its pod; open another then.
+// Tunnel is a port of a pod, brought to this machine through the API server. It ends with its pod;
+// open another then.
 type Tunnel struct {
 	// Address on this machine.
 	Address string
@@ -33,11 +34,15 @@ func (c *Cluster) Tunnel(ctx context.Context, namespace string, labels map[strin
 	if err != nil {
 		return nil, err
 	}
-	url := c.API.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("portforward").URL()
+	url := c.API.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource(
+		"portforward",
+	).URL()
 	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ready := make(chan struct{})
-	f, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard)
+	f, err := portforward.NewOnAddressesWithContext(
+		ctx, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard,
+	)
 	if err != nil {
 		cancel()
 		return nil, err

@@ -18,13 +18,19 @@ func TestTarget(t *testing.T) {
 		want      string
 		wantErr   string
 	}{
-		"asked for kind":                    {cluster: "kind", installed: []string{"kind"}, want: "kind"},
-		"asked for kind, not installed":     {cluster: "kind", wantErr: "there is no kind on PATH"},
-		"asked for the current context":     {cluster: "current", installed: []string{"kind"}, want: "current"},
-		"asked for local, not possible":     {cluster: "local", installed: []string{"kind"}, wantErr: "CLUSTER=local does not work here: it needs Linux"},
-		"unset, local not possible, kind":   {installed: []string{"kind"}, want: "kind"},
-		"unset, neither":                    {installed: []string{"kubectl"}, wantErr: "install kind, or say CLUSTER=current"},
-		"asked for what there isn't":        {cluster: "minikube", wantErr: "CLUSTER=minikube: use local, kind or current"},
+		"asked for kind":                {cluster: "kind", installed: []string{"kind"}, want: "kind"},
+		"asked for kind, not installed": {cluster: "kind", wantErr: "there is no kind on PATH"},
+		"asked for the current context": {cluster: "current", installed: []string{"kind"}, want: "current"},
+		"asked for local, not possible": {
+			cluster: "local", installed: []string{"kind"}, wantErr: "CLUSTER=local does not work here: it needs Linux",
+		},
+		"unset, local not possible, kind": {installed: []string{"kind"}, want: "kind"},
+		"unset, neither": {
+			installed: []string{"kubectl"}, wantErr: "install kind, or say CLUSTER=current",
+		},
+		"asked for what there isn't": {
+			cluster: "minikube", wantErr: "CLUSTER=minikube: use local, kind or current",
+		},
 		"asked for the current, no kubectl": {cluster: "current", want: "current"},
 	}
 	for name, tt := range tests {
@@ -58,7 +64,9 @@ func TestKubeconfig(t *testing.T) {
 	if got, _, _, _ := m.run("CLUSTER=current", "KUBECONFIG=/mine", "target.sh", "kubeconfig"); got != "/mine" {
 		t.Errorf("CLUSTER=current with KUBECONFIG: got %q", got)
 	}
-	if got, _, _, _ := m.run("CLUSTER=kind", "KUBECONFIG=/mine", "target.sh", "kubeconfig"); strings.Contains(got, "/mine") {
+	if got, _, _, _ := m.run(
+		"CLUSTER=kind", "KUBECONFIG=/mine", "target.sh", "kubeconfig",
+	); strings.Contains(got, "/mine") {
 		t.Errorf("CLUSTER=kind with KUBECONFIG: got %q", got)
 	}
 	want := "export KUBECONFIG=" + filepath.Join(m.cache, "cluster/kind.kubeconfig")
@@ -70,8 +78,9 @@ func TestKubeconfig(t *testing.T) {
 	}
 }
 
-// kind's cluster through its life: made once, found again, also where its kubeconfig was lost or is another's, loaded into, and taken down as often as
-// one likes. Other clusters of kind's are left alone.
+// kind's cluster through its life: made once, found again, also where its kubeconfig was lost or is
+// another's, loaded into, and taken down as often as one likes. Other clusters of kind's are left
+// alone.
 func TestKind(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "kind")
@@ -91,10 +100,19 @@ func TestKind(t *testing.T) {
 	}{
 		{what: "up", script: []string{"up.sh"}, calls: []string{list, create}},
 		{what: "up again", script: []string{"up.sh"}, calls: []string{list, export}},
-		{what: "up without its kubeconfig", before: func() { _ = os.Remove(config) }, script: []string{"up.sh"}, calls: []string{list, export}},
+		{
+			what: "up without its kubeconfig", before: func() { _ = os.Remove(config) }, script: []string{"up.sh"},
+			calls: []string{list, export},
+		},
 		{what: "load two", script: []string{"load-image.sh", archive, archive}, calls: []string{load, load}},
-		{what: "down", script: []string{"down.sh"}, calls: []string{"kind delete cluster --name gearman-operator --kubeconfig " + config}},
-		{what: "down again", script: []string{"down.sh"}, calls: []string{"kind delete cluster --name gearman-operator --kubeconfig " + config}},
+		{
+			what: "down", script: []string{"down.sh"},
+			calls: []string{"kind delete cluster --name gearman-operator --kubeconfig " + config},
+		},
+		{
+			what: "down again", script: []string{"down.sh"},
+			calls: []string{"kind delete cluster --name gearman-operator --kubeconfig " + config},
+		},
 		{what: "up from nothing", script: []string{"up.sh"}, calls: []string{list, create}},
 	} {
 		if step.before != nil {
@@ -127,7 +145,9 @@ func TestKindFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, script := range []string{"up.sh", "down.sh"} {
-		if _, stderr, _, ok := m.run("CLUSTER=kind", script); ok || !strings.Contains(stderr, "failed to list clusters") {
+		if _, stderr, _, ok := m.run("CLUSTER=kind", script); ok || !strings.Contains(
+			stderr, "failed to list clusters",
+		) {
 			t.Errorf("%s: success %v, %q", script, ok, stderr)
 		}
 	}
@@ -136,18 +156,25 @@ func TestKindFails(t *testing.T) {
 	if err := os.WriteFile(archive, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, _, ok := m.run("CLUSTER=kind", "load-image.sh", archive); ok || !strings.Contains(stderr, "could not locate") {
+	if _, stderr, _, ok := m.run(
+		"CLUSTER=kind", "load-image.sh", archive,
+	); ok || !strings.Contains(stderr, "could not locate") {
 		t.Errorf("load without a cluster: success %v, %q", ok, stderr)
 	}
-	if _, stderr, calls, ok := m.run("CLUSTER=kind", "load-image.sh", archive+".missing"); ok || len(calls) > 0 || !strings.Contains(stderr, "no such file") {
+	if _, stderr, calls, ok := m.run(
+		"CLUSTER=kind", "load-image.sh", archive+".missing",
+	); ok || len(calls) > 0 || !strings.Contains(stderr, "no such file") {
 		t.Errorf("load of what isn't there: success %v, %q, calls %q", ok, stderr, calls)
 	}
-	if _, stderr, calls, ok := m.run("CLUSTER=kind", "load-image.sh"); ok || len(calls) > 0 || !strings.Contains(stderr, "ARCHIVE") {
+	if _, stderr, calls, ok := m.run(
+		"CLUSTER=kind", "load-image.sh",
+	); ok || len(calls) > 0 || !strings.Contains(stderr, "ARCHIVE") {
 		t.Errorf("load of nothing: success %v, %q, calls %q", ok, stderr, calls)
 	}
 }
 
-// With the user's own context nothing is made or taken down, and an image is loaded in the way of who runs the cluster.
+// With the user's own context nothing is made or taken down, and an image is loaded in the way of
+// who runs the cluster.
 func TestCurrent(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "kind", "kubectl", "minikube", "k3d")

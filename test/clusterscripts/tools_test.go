@@ -18,20 +18,28 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A command is a form in which a tool can be called: its flags, and whether they want a value; the number of its arguments.
+// A command is a form in which a tool can be called: its flags, and whether they want a value; the
+// number of its arguments.
 type command struct {
 	flags map[string]bool
 	args  int
 }
 
-// tools are the commands that the scripts use, as the help of the real ones has them: kind 0.33.0 (built and asked), minikube and k3d by their
-// documentation.
+// tools are the commands that the scripts use, as the help of the real ones has them: kind 0.33.0
+// (built and asked), minikube and k3d by their documentation.
 var tools = map[string]map[string]command{
 	"kind": {
-		"create cluster":     {flags: map[string]bool{"--name": true, "-n": true, "--kubeconfig": true, "--wait": true, "--image": true, "--config": true, "--retain": false}},
-		"delete cluster":     {flags: map[string]bool{"--name": true, "-n": true, "--kubeconfig": true}},
-		"get clusters":       {},
-		"export kubeconfig":  {flags: map[string]bool{"--name": true, "-n": true, "--kubeconfig": true, "--internal": false}},
+		"create cluster": {
+			flags: map[string]bool{
+				"--name": true, "-n": true, "--kubeconfig": true, "--wait": true, "--image": true, "--config": true,
+				"--retain": false,
+			},
+		},
+		"delete cluster": {flags: map[string]bool{"--name": true, "-n": true, "--kubeconfig": true}},
+		"get clusters":   {},
+		"export kubeconfig": {
+			flags: map[string]bool{"--name": true, "-n": true, "--kubeconfig": true, "--internal": false},
+		},
 		"load image-archive": {flags: map[string]bool{"--name": true, "-n": true, "--nodes": true}, args: 1},
 	},
 	"minikube": {"image load": {args: 1}},
@@ -124,7 +132,8 @@ func kind(command string, flags map[string]string, refuse func(string, ...any) i
 		}
 		clusters = append(clusters, name)
 	case "delete cluster":
-		clusters = slices.DeleteFunc(clusters, func(c string) bool { return c == name }) // of what isn't there it says nothing
+		// of what isn't there it says nothing
+		clusters = slices.DeleteFunc(clusters, func(c string) bool { return c == name })
 	default:
 		if !exists {
 			return refuse("could not locate any control plane nodes for cluster named %q", name)
@@ -141,7 +150,8 @@ func kind(command string, flags map[string]string, refuse func(string, ...any) i
 	return 0
 }
 
-// A machine is where the scripts run: a PATH of its own, a cache, and the stand-ins that are installed.
+// A machine is where the scripts run: a PATH of its own, a cache, and the stand-ins that are
+// installed.
 type machine struct {
 	t     *testing.T
 	cache string
@@ -151,8 +161,8 @@ type machine struct {
 
 const scripts = "../../hack/cluster"
 
-// newMachine has the programs that the scripts use of a usual system, and these tools. Of the local cluster it lacks what makes it possible: a kernel
-// that says Linux.
+// newMachine has the programs that the scripts use of a usual system, and these tools. Of the local
+// cluster it lacks what makes it possible: a kernel that says Linux.
 func newMachine(t *testing.T, installed ...string) *machine {
 	t.Helper()
 	bin, home := t.TempDir(), t.TempDir()
@@ -162,7 +172,10 @@ func newMachine(t *testing.T, installed ...string) *machine {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"bash", "env", "dirname", "basename", "mkdir", "grep", "sed", "cut", "sha256sum", "cat", "id", "awk", "date", "flock", "tr", "rm", "head"} {
+	for _, name := range []string{
+		"bash", "env", "dirname", "basename", "mkdir", "grep", "sed", "cut", "sha256sum", "cat", "id", "awk", "date",
+		"flock", "tr", "rm", "head",
+	} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +183,9 @@ func newMachine(t *testing.T, installed ...string) *machine {
 		link(path, name)
 	}
 	// With this the local cluster is out of question, whoever runs the tests on whatever machine.
-	if err := os.WriteFile(filepath.Join(bin, "uname"), []byte("#!"+filepath.Join(bin, "bash")+"\necho Other\n"), 0o700); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(bin, "uname"), []byte("#!"+filepath.Join(bin, "bash")+"\necho Other\n"), 0o700,
+	); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()
@@ -182,7 +197,8 @@ func newMachine(t *testing.T, installed ...string) *machine {
 	}
 	m := &machine{t: t, cache: filepath.Join(home, "cache"), calls: filepath.Join(home, "calls")}
 	m.env = []string{
-		"PATH=" + bin, "HOME=" + home, "CACHE=" + m.cache, callsEnv + "=" + m.calls, clustersEnv + "=" + filepath.Join(home, "clusters"),
+		"PATH=" + bin, "HOME=" + home, "CACHE=" + m.cache, callsEnv + "=" + m.calls,
+		clustersEnv + "=" + filepath.Join(home, "clusters"),
 	}
 	m.clusters("other")
 	return m
@@ -206,8 +222,8 @@ func (m *machine) getenv(name string) string {
 	return ""
 }
 
-// run runs a script with more environment, "NAME=value" first and then the arguments, and gives what it printed and how it called tools since the
-// last run.
+// run runs a script with more environment, "NAME=value" first and then the arguments, and gives
+// what it printed and how it called tools since the last run.
 func (m *machine) run(words ...string) (stdout, stderr string, calls []string, ok bool) {
 	m.t.Helper()
 	env := slices.Clone(m.env)

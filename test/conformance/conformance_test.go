@@ -18,7 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Rows mostly wait, for servers to start or for what must not come, so more of them run at once than there are processors.
+	// Rows mostly wait, for servers to start or for what must not come, so more of them run at once
+	// than there are processors.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
@@ -56,7 +57,9 @@ func TestConformance(t *testing.T) {
 	var mu sync.Mutex
 	results := map[string]map[string]outcome{}
 	var order []row
-	for _, group := range [][]row{adminRows, submitRows, workerRows, sleepRows, resultRows, lossRows, queueRows, limitRows, libraryRows} {
+	for _, group := range [][]row{
+		adminRows, submitRows, workerRows, sleepRows, resultRows, lossRows, queueRows, limitRows, libraryRows,
+	} {
 		order = append(order, group...)
 	}
 	checkNames(t, order)
@@ -93,8 +96,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// quick says which rows run on Perl's server without a report too. Perl takes a fifth of a second to start, so these are only what it has and gearmand
-// has not, and what the library does with it.
+// quick says which rows run on Perl's server without a report too. Perl takes a fifth of a second
+// to start, so these are only what it has and gearmand has not, and what the library does with it.
 func quick(r row) bool {
 	return !slices.Contains(r.not, namePerl) && (slices.Contains(r.not, nameGearmand) || r.group == "library")
 }

@@ -20,8 +20,9 @@ const (
 	secondsEnv = "CONFORMANCE_SECONDS" // how long to try new ones
 )
 
-// The same random requests go to gearmantest and to gearmand, and after each of them every connection must have got the same packets from
-// both, and every list must have the same rows. A failure tells its seed.
+// The same random requests go to gearmantest and to gearmand, and after each of them every
+// connection must have got the same packets from both, and every list must have the same rows. A
+// failure tells its seed.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	seconds := 4.0
@@ -169,7 +170,10 @@ func (d *duel) step() {
 	case roll < 95:
 		send(proto.TypeOptionReq, pick(d.random, "exceptions", "other"))
 	case roll < 97:
-		line := pick(d.random, "cancel job "+handle, "maxqueue "+f+" 3", "maxqueue "+f+" 2 3 4", "maxqueue "+f, "create function "+f+"\r")
+		line := pick(
+			d.random, "cancel job "+handle, "maxqueue "+f+" 3", "maxqueue "+f+" 2 3 4", "maxqueue "+f,
+			"create function "+f+"\r",
+		)
 		d.history = append(d.history, "admin: "+line)
 		d.equal(func(s *side) any { return s.c.admin().line(line + "\n") })
 	default:

@@ -10,8 +10,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// own starts servers until one really listens itself: a free port that was chosen for it can be taken before it listens, by the server of
-// another test, which then answers in its place until the loser has ended.
+// own starts servers until one really listens itself: a free port that was chosen for it can be
+// taken before it listens, by the server of another test, which then answers in its place until the
+// loser has ended.
 func own(tb testing.TB, start func() *jobserver.Server) *jobserver.Server {
 	tb.Helper()
 	for range 5 {

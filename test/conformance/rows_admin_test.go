@@ -86,7 +86,8 @@ var adminRows = []row{
 		c.equal("workers", strings.Join(got, "\n"), "127.0.0.1 - :\n127.0.0.1 - :\n127.0.0.1 me : f")
 	}},
 	{group: "admin", name: "workers lists the last registered function first", not: onPerl, run: func(c *check) {
-		w := c.worker("worker", strings.Split("abcdefgh", "")...) // so many that no hash table gives this order by chance
+		// so many that no hash table gives this order by chance
+		w := c.worker("worker", strings.Split("abcdefgh", "")...)
 		w.send(proto.TypeSetClientID, "me")
 		w.sync()
 		c.wantRow("workers\n", regexp.MustCompile(`^\d+ 127\.0\.0\.1 me : h g f e d c b a$`))
@@ -170,9 +171,13 @@ var adminRows = []row{
 		c.settles("show jobs\n", h+"\t0\t0\t1")
 	}},
 	{group: "admin", name: "create and drop: incomplete", not: onPerl, run: func(c *check) {
-		for _, l := range []string{"create", "create function", "create foo bar", "drop", "drop function", "drop foo bar", "maxqueue"} {
+		for _, l := range []string{
+			"create", "create function", "create foo bar", "drop", "drop function", "drop foo bar", "maxqueue",
+		} {
 			word, _, _ := strings.Cut(l, " ")
-			c.admin().wantLine(l+"\n", "ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+"+word+"\r\n")
+			c.admin().wantLine(
+				l+"\n", "ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+"+word+"\r\n",
+			)
 		}
 	}},
 	{group: "admin", name: "getpid and verbose", not: onPerl, run: func(c *check) {
@@ -206,7 +211,8 @@ var adminRows = []row{
 	}},
 	{group: "admin", name: "unknown commands", not: onPerl, run: func(c *check) {
 		for line, word := range map[string]string{
-			"foo\n": "foo", "foo bar\n": "foo", "\n": "", "\r\n": "", " status\n": "", "show\n": "show", "shutdown\n": "shutdown",
+			"foo\n": "foo", "foo bar\n": "foo", "\n": "", "\r\n": "", " status\n": "", "show\n": "show",
+			"shutdown\n":   "shutdown",
 			"show\tjobs\n": "show\tjobs", "\x80a\n": "\x80a",
 		} {
 			c.admin().wantLine(line, "ERR UNKNOWN_COMMAND Unknown+server+command"+word+"\r\n")

@@ -258,7 +258,9 @@ var queueRows = []row{
 	}},
 	{group: "unique", name: "the same key of another function is another job", run: func(c *check) {
 		a := c.dial("client")
-		if f, g := a.submit(proto.TypeSubmitJobBG, "f", "k", ""), a.submit(proto.TypeSubmitJobBG, "g", "k", ""); f == g {
+		if f, g := a.submit(
+			proto.TypeSubmitJobBG, "f", "k", "",
+		), a.submit(proto.TypeSubmitJobBG, "g", "k", ""); f == g {
 			c.failf("two functions share the job %s", f)
 		}
 		c.status("f 1 0 0", "g 1 0 0")

@@ -29,7 +29,11 @@ func (c *check) newClient(o client.Options) *client.Client {
 
 // serve runs a worker of the library until the returned function, or the row's end, stops it.
 func (c *check) serve(functions map[string]worker.Handler) (stop func()) {
-	w, err := worker.New(worker.Options{Servers: []string{c.target.addr}, ReconnectMin: time.Millisecond, ReconnectMax: 10 * time.Millisecond})
+	w, err := worker.New(
+		worker.Options{
+			Servers: []string{c.target.addr}, ReconnectMin: time.Millisecond, ReconnectMax: 10 * time.Millisecond,
+		},
+	)
 	if err != nil {
 		c.failf("worker: %v", err)
 	}
@@ -101,7 +105,9 @@ var libraryRows = []row{
 		}
 	}},
 	{group: "library", name: "a failure", run: func(c *check) {
-		c.serve(map[string]worker.Handler{"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") }})
+		c.serve(map[string]worker.Handler{
+			"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("no") },
+		})
 		if _, err := c.do(c.newClient(client.Options{}), "f", "x"); !errors.Is(err, client.ErrFailed) {
 			c.failf("do: got %v, want %v", err, client.ErrFailed)
 		}
@@ -139,7 +145,9 @@ var libraryRows = []row{
 			return []byte("end"), errors.Join(j.Data([]byte("part ")), j.Warning([]byte("hm")))
 		}})
 		warned := ""
-		got, err := c.do(c.newClient(client.Options{}), "f", "x", client.OnWarning(func(data []byte) { warned = string(data) }))
+		got, err := c.do(
+			c.newClient(client.Options{}), "f", "x", client.OnWarning(func(data []byte) { warned = string(data) }),
+		)
 		c.must("do", err)
 		c.equal("result and warning", got+"|"+warned, "part end|hm")
 	}},
@@ -218,7 +226,9 @@ var libraryRows = []row{
 		c.equal("result", got, "second")
 	}},
 	{group: "library", name: "a job handed back fails", not: onGearmand, run: func(c *check) {
-		c.serve(map[string]worker.Handler{"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue }})
+		c.serve(map[string]worker.Handler{
+			"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
+		})
 		ctx, cancel := context.WithTimeout(c.ctx, min(c.patience, 5*time.Second))
 		defer cancel()
 		if _, err := c.newClient(client.Options{}).Do(ctx, "f", nil); !errors.Is(err, client.ErrFailed) {
@@ -276,8 +286,9 @@ var libraryRows = []row{
 		v, err := c.newAdmin().Version(c.ctx)
 		c.must("version", err)
 		want := map[string]admin.Dialect{
-			nameFake: admin.Gearmand, nameGearmand: admin.Gearmand, nameFake2: admin.Gearmand2, nameGearmand2: admin.Gearmand2,
-			nameFakePerl: admin.Perl, namePerl: admin.Perl,
+			nameFake: admin.Gearmand, nameGearmand: admin.Gearmand, nameFake2: admin.Gearmand2,
+			nameGearmand2: admin.Gearmand2,
+			nameFakePerl:  admin.Perl, namePerl: admin.Perl,
 		}[c.target.kind]
 		c.equal("dialect", v.Dialect, want)
 	}},

@@ -69,7 +69,9 @@ var resultRows = []row{
 		w.send(proto.TypeWorkException, h, "bo\x00om")
 		client.want(proto.TypeWorkException, h, "bo\x00om")
 	}},
-	{group: "result", name: "--exceptions: WORK_EXCEPTION comes to all", not: onPerl, options: options{exceptions: true}, run: func(c *check) {
+	{group: "result", name: "--exceptions: WORK_EXCEPTION comes to all", not: onPerl, options: options{
+		exceptions: true,
+	}, run: func(c *check) {
 		client, w, h := c.running("", "x")
 		w.send(proto.TypeWorkException, h, "boom")
 		client.want(proto.TypeWorkException, h, "boom")
@@ -112,7 +114,10 @@ var resultRows = []row{
 				{proto.TypeWorkStatus, []string{handle, "1", "2"}, given},
 				{proto.TypeWorkData, []string{handle, "x"}, exist},
 				{proto.TypeWorkWarning, []string{handle, "x"}, exist},
-				{proto.TypeWorkException, []string{handle, "x"}, "An exception was received for a job that does not exist"},
+				{
+					proto.TypeWorkException, []string{handle, "x"},
+					"An exception was received for a job that does not exist",
+				},
 			} {
 				other.send(s.t, s.args...)
 				other.want(proto.TypeError, "JOB_NOT_FOUND", s.text)
@@ -220,7 +225,10 @@ var limitRows = []row{
 	}},
 	{group: "limits", name: "types of responses, 5 and ALL_YOURS are INVALID_COMMAND", not: onPerl, run: func(c *check) {
 		a := c.dial("client")
-		for _, t := range []proto.Type{5, proto.TypeNoop, proto.TypeJobCreated, proto.TypeNoJob, proto.TypeEchoRes, proto.TypeAllYours, proto.TypeOptionRes} {
+		for _, t := range []proto.Type{
+			5, proto.TypeNoop, proto.TypeJobCreated, proto.TypeNoJob, proto.TypeEchoRes, proto.TypeAllYours,
+			proto.TypeOptionRes,
+		} {
 			a.send(t)
 			a.want(proto.TypeError, "INVALID_COMMAND", "Command not expected")
 		}

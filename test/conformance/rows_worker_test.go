@@ -55,7 +55,9 @@ var workerRows = []row{
 			c.equal("the next job", w.grabAny().args[2], want)
 		}
 	}},
-	{group: "grab", name: "--round-robin: functions take turns", not: onPerl, options: options{roundRobin: true}, run: func(c *check) {
+	{group: "grab", name: "--round-robin: functions take turns", not: onPerl, options: options{
+		roundRobin: true,
+	}, run: func(c *check) {
 		w := c.orderWorker()
 		for _, want := range []string{"cH", "bH", "aH", "cN", "bN", "aN", "cL", "bL", "aL"} {
 			c.equal("the next job", w.grabAny().args[2], want)
@@ -68,7 +70,8 @@ var workerRows = []row{
 		}
 	}},
 	{
-		group: "grab", name: "--round-robin: a function with delayed jobs only costs a turn", not: onAllBut1, options: options{roundRobin: true},
+		group: "grab", name: "--round-robin: a function with delayed jobs only costs a turn", not: onAllBut1,
+		options: options{roundRobin: true},
 		run: func(c *check) {
 			client := c.dial("client")
 			client.submit(proto.TypeSubmitJobEpoch, "c", "", epoch(time.Hour), "later")
@@ -217,7 +220,9 @@ var sleepRows = []row{
 			w.want(proto.TypeNoop)
 		}
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: one for each job, in turn", options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: one for each job, in turn", options: options{
+		wakeup: 1,
+	}, run: func(c *check) {
 		ws := c.sleepers(3)
 		client := c.dial("client")
 		for i := range ws {
@@ -230,7 +235,9 @@ var sleepRows = []row{
 			}
 		}
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: who sleeps again waits for its turn", not: onPerl, options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: who sleeps again waits for its turn", not: onPerl, options: options{
+		wakeup: 1,
+	}, run: func(c *check) {
 		ws := c.sleepers(3)
 		client := c.dial("client")
 		h := client.submit(proto.TypeSubmitJobBG, "f", "", "1")
@@ -244,7 +251,9 @@ var sleepRows = []row{
 		ws[0].sync()
 		ws[2].sync()
 	}},
-	{group: "sleep", name: "--worker-wakeup=1: a woken worker that dies takes the wake-up with it", options: options{wakeup: 1}, run: func(c *check) {
+	{group: "sleep", name: "--worker-wakeup=1: a woken worker that dies takes the wake-up with it", options: options{
+		wakeup: 1,
+	}, run: func(c *check) {
 		ws := c.sleepers(2)
 		c.dial("client").submit(proto.TypeSubmitJobBG, "f", "", "x")
 		ws[0].want(proto.TypeNoop)
@@ -358,7 +367,9 @@ var lossRows = []row{
 		b.send(proto.TypeWorkComplete, h, "out")
 		client.want(proto.TypeWorkComplete, h, "out")
 	}},
-	{group: "loss", name: "--job-retries=2: the second loss fails the job", not: onPerl, options: options{jobRetries: 2}, run: func(c *check) {
+	{group: "loss", name: "--job-retries=2: the second loss fails the job", not: onPerl, options: options{
+		jobRetries: 2,
+	}, run: func(c *check) {
 		client := c.dial("client")
 		h := client.submit(proto.TypeSubmitJob, "f", "", "x")
 		w := c.worker("dies", "f")

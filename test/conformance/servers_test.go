@@ -47,7 +47,8 @@ const (
 	nameFakePerl  = "gearmantest as Perl's"
 )
 
-// gearmand2Env names a gearmand 2 to hold the suite to: no distribution that the tests run on has one.
+// gearmand2Env names a gearmand 2 to hold the suite to: no distribution that the tests run on has
+// one.
 const gearmand2Env = "GEARMAND2"
 
 func servers() []*server {
@@ -59,9 +60,14 @@ func servers() []*server {
 		{name: namePerl, like: namePerl, start: startPerl},
 	}
 	if path := os.Getenv(gearmand2Env); path != "" {
-		all = append(all, &server{name: nameGearmand2, like: nameGearmand2, start: func(tb testing.TB, o options) *target {
+		all = append(all, &server{name: nameGearmand2, like: nameGearmand2, start: func(
+			tb testing.TB, o options,
+		) *target {
 			tb.Helper()
-			return &target{nameGearmand2, own(tb, func() *jobserver.Server { return jobserver.GearmandAt(tb, path, gearmandArgs(o)...) }).Addr}
+			return &target{
+				nameGearmand2,
+				own(tb, func() *jobserver.Server { return jobserver.GearmandAt(tb, path, gearmandArgs(o)...) }).Addr,
+			}
 		}})
 	}
 	return all
@@ -84,7 +90,10 @@ func startFakePerl(tb testing.TB, o options) *target {
 
 func fake(tb testing.TB, o options, opts ...gearmantest.Option) string {
 	tb.Helper()
-	opts = append(opts, gearmantest.WithJobRetries(o.jobRetries), gearmantest.WithWorkerWakeup(o.wakeup), gearmantest.WithHandlePrefix("H:test"))
+	opts = append(
+		opts, gearmantest.WithJobRetries(o.jobRetries), gearmantest.WithWorkerWakeup(o.wakeup),
+		gearmantest.WithHandlePrefix("H:test"),
+	)
 	if o.roundRobin {
 		opts = append(opts, gearmantest.WithRoundRobin())
 	}
@@ -98,7 +107,9 @@ func fake(tb testing.TB, o options, opts ...gearmantest.Option) string {
 
 func startGearmand(tb testing.TB, o options) *target {
 	tb.Helper()
-	return &target{nameGearmand, own(tb, func() *jobserver.Server { return jobserver.Gearmand(tb, gearmandArgs(o)...) }).Addr}
+	return &target{
+		nameGearmand, own(tb, func() *jobserver.Server { return jobserver.Gearmand(tb, gearmandArgs(o)...) }).Addr,
+	}
 }
 
 func gearmandArgs(o options) []string {
@@ -118,7 +129,8 @@ func gearmandArgs(o options) []string {
 	return args
 }
 
-// startPerl leaves out the options that this server doesn't know, so that what it does instead shows on the wire.
+// startPerl leaves out the options that this server doesn't know, so that what it does instead
+// shows on the wire.
 func startPerl(tb testing.TB, o options) *target {
 	tb.Helper()
 	var args []string

@@ -14,15 +14,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// patience is how long a packet that must come may take. It is generous, since the machine may be busy; where a row is known to fail
-// (a server that lacks the feature) it is shorter.
+// patience is how long a packet that must come may take. It is generous, since the machine may be
+// busy; where a row is known to fail (a server that lacks the feature) it is shorter.
 const (
 	patience      = 20 * time.Second
 	shortPatience = time.Second
 )
 
-// A check is one run of a row on one server. Its methods fail the row by panicking with failure, which the runner recovers: a failing
-// row is an outcome here, not always a failing test.
+// A check is one run of a row on one server. Its methods fail the row by panicking with failure,
+// which the runner recovers: a failing row is an outcome here, not always a failing test.
 type check struct {
 	target   *target
 	patience time.Duration
@@ -200,7 +200,8 @@ func (w *wire) sleep() {
 	w.sync()
 }
 
-// sync sends ECHO_REQ and wants its answer: the server has then dealt with all that was sent before, and nothing else has come.
+// sync sends ECHO_REQ and wants its answer: the server has then dealt with all that was sent
+// before, and nothing else has come.
 func (w *wire) sync() {
 	w.n++
 	mark := fmt.Sprintf("mark %d of %s", w.n, w.name)
@@ -220,7 +221,8 @@ func (w *wire) wantClosed() {
 	}
 }
 
-// wantMute wants a server that answers nothing to what was sent, not even an ECHO_REQ: it may close the connection or swallow all.
+// wantMute wants a server that answers nothing to what was sent, not even an ECHO_REQ: it may close
+// the connection or swallow all.
 func (w *wire) wantMute() {
 	w.send(proto.TypeEchoReq, "mute?")
 	_ = w.nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
@@ -229,8 +231,8 @@ func (w *wire) wantMute() {
 	}
 }
 
-// wantIgnored wants no answer to what was sent. Whether the server goes on afterwards or closes the connection is left open, for
-// gearmand does now the one, now the other.
+// wantIgnored wants no answer to what was sent. Whether the server goes on afterwards or closes the
+// connection is left open, for gearmand does now the one, now the other.
 func (w *wire) wantIgnored() {
 	w.send(proto.TypeEchoReq, "ignored?")
 	got, err := w.next()
@@ -257,7 +259,8 @@ func (w *wire) line(command string) string {
 
 func (w *wire) readLine() string {
 	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.patience))
-	// A line is read byte for byte so that its end shows: some answers end with a carriage return, some without.
+	// A line is read byte for byte so that its end shows: some answers end with a carriage return,
+	// some without.
 	text, err := w.r.IsText()
 	if err != nil {
 		w.c.failf("%s waited for a line of text, and got %s", w.name, silence(err))
@@ -282,7 +285,8 @@ func (w *wire) wantLine(command, want string) {
 	}
 }
 
-// rows sends a text command and returns the rows of its answer, sorted: servers list in the order of their hash tables.
+// rows sends a text command and returns the rows of its answer, sorted: servers list in the order
+// of their hash tables.
 func (w *wire) rows(command string) []string {
 	w.raw(command)
 	var rows []string

@@ -17,9 +17,11 @@ import (
 // Assets is the environment variable that says where the programs are.
 const Assets = "KUBEBUILDER_ASSETS"
 
-// ControllerFlags are the flags of the kube-controller-manager beside how it reaches the API server.
+// ControllerFlags are the flags of the kube-controller-manager beside how it reaches the API
+// server.
 var ControllerFlags = []string{
-	"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller", "--leader-elect=false", "--secure-port=0",
+	"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller",
+	"--leader-elect=false", "--secure-port=0",
 	"--kube-api-qps=500", "--kube-api-burst=1000",
 }
 
@@ -80,7 +82,8 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	return c, nil
 }
 
-// AddUser makes a user known to the API server, by certificate. What they may do is the caller's to grant.
+// AddUser makes a user known to the API server, by certificate. What they may do is the caller's to
+// grant.
 func (c *ControlPlane) AddUser(name string, groups ...string) (config *rest.Config, kubeconfig string, err error) {
 	user, err := c.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
 	if err != nil {
@@ -100,7 +103,10 @@ func (c *ControlPlane) startControllers(flags []string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(os.Getenv(Assets), "kube-controller-manager"), append(append([]string{"--kubeconfig=" + c.Kubeconfig}, ControllerFlags...), flags...)...)
+	cmd := exec.Command(
+		filepath.Join(os.Getenv(Assets), "kube-controller-manager"),
+		append(append([]string{"--kubeconfig=" + c.Kubeconfig}, ControllerFlags...), flags...)...,
+	)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is cut short leaves nothing behind
 	if err := cmd.Start(); err != nil {
@@ -111,7 +117,8 @@ func (c *ControlPlane) startControllers(flags []string) error {
 	return nil
 }
 
-// child is the process id of a child of this process by the name of its program, 0 where there is none.
+// child is the process id of a child of this process by the name of its program, 0 where there is
+// none.
 func child(program string) int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {

@@ -39,11 +39,15 @@ func content(t *testing.T, elem ...string) string {
 func build(t *testing.T, binaries, name string) string {
 	t.Helper()
 	deb := filepath.Join(t.TempDir(), name)
-	output(t, []string{"VERSION=" + version, "SOURCE_DATE_EPOCH=1700000000"}, "../../hack/deb/build", binaries, runtime.GOARCH, deb)
+	output(
+		t, []string{"VERSION=" + version, "SOURCE_DATE_EPOCH=1700000000"}, "../../hack/deb/build", binaries,
+		runtime.GOARCH, deb,
+	)
 	return deb
 }
 
-// The package holds programs that run, units that name them, manual pages and completions; it is the same each time it is built.
+// The package holds programs that run, units that name them, manual pages and completions; it is
+// the same each time it is built.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("NFPM") == "" {
@@ -61,7 +65,9 @@ func TestPackage(t *testing.T) {
 	if content(t, deb) != content(t, build(t, binaries, "b.deb")) {
 		t.Error("two packages of one commit differ")
 	}
-	for field, want := range map[string]string{"Package": "gearman-pools", "Version": version, "Architecture": runtime.GOARCH} {
+	for field, want := range map[string]string{
+		"Package": "gearman-pools", "Version": version, "Architecture": runtime.GOARCH,
+	} {
 		if got := strings.TrimSpace(output(t, nil, "dpkg-deb", "--field", deb, field)); got != want {
 			t.Errorf("%s is %s, want %s", field, got, want)
 		}
@@ -74,9 +80,11 @@ func TestPackage(t *testing.T) {
 	checkUnits(t, root)
 	checkManuals(t, root)
 	for file, want := range map[string]string{
-		"usr/share/bash-completion/completions/gearmanctl": "complete", "usr/share/zsh/vendor-completions/_gearmanctl": "#compdef gearmanctl",
-		"usr/share/fish/vendor_completions.d/gearmanctl.fish": "complete -c gearmanctl", "usr/lib/sysusers.d/gearman-pools.conf": "\nu gearman ",
-		"usr/share/doc/gearman-pools/copyright": "Apache License",
+		"usr/share/bash-completion/completions/gearmanctl":    "complete",
+		"usr/share/zsh/vendor-completions/_gearmanctl":        "#compdef gearmanctl",
+		"usr/share/fish/vendor_completions.d/gearmanctl.fish": "complete -c gearmanctl",
+		"usr/lib/sysusers.d/gearman-pools.conf":               "\nu gearman ",
+		"usr/share/doc/gearman-pools/copyright":               "Apache License",
 	} {
 		if !strings.Contains(content(t, root, file), want) {
 			t.Errorf("%s lacks %q", file, want)
@@ -89,7 +97,8 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// checkUnits checks that what the units start is in the package, and that a stop doesn't end running jobs.
+// checkUnits checks that what the units start is in the package, and that a stop doesn't end
+// running jobs.
 func checkUnits(t *testing.T, root string) {
 	t.Helper()
 	for unit, mode := range map[string]string{"gearmanctl.service": "process", "gearman-worker@.service": "mixed"} {
@@ -109,7 +118,8 @@ func checkUnits(t *testing.T, root string) {
 func checkManuals(t *testing.T, root string) {
 	t.Helper()
 	for program, commands := range map[string][]string{
-		"gearmanctl": {"up", "serve", "demo", "submit", "status", "ui", "record", "simulate"}, "gearman-worker": {"exec", "stream", "http", "run"},
+		"gearmanctl":     {"up", "serve", "demo", "submit", "status", "ui", "record", "simulate"},
+		"gearman-worker": {"exec", "stream", "http", "run"},
 	} {
 		reader, err := gzip.NewReader(strings.NewReader(content(t, root, "usr/share/man/man1", program+".1.gz")))
 		if err != nil {

@@ -1,2 +1,3 @@
-// Package deb has no code: its test builds the Debian package of gearmanctl and gearman-worker and looks into it.
+// Package deb has no code: its test builds the Debian package of gearmanctl and gearman-worker and
+// looks into it.
 package deb

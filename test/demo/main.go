@@ -1,5 +1,6 @@
-// Command demo shows the main job end to end on a real cluster: jobs are submitted, the operator brings up workers for them, and takes
-// them away again when all is done. It is run by make demo, which sees to the cluster, the images and helm.
+// Command demo shows the main job end to end on a real cluster: jobs are submitted, the operator
+// brings up workers for them, and takes them away again when all is done. It is run by make demo,
+// which sees to the cluster, the images and helm.
 package main
 
 import (
@@ -21,7 +22,9 @@ func main() {
 	flag.DurationVar(&o.Longest, "longest", 2*time.Second, "how long the longest job takes")
 	flag.StringVar(&o.Namespace, "namespace", "gearman-demo", "namespace to play in")
 	flag.StringVar(&o.Image, "image", "gearman-operator:0.1.0", "the operator's image, known to the cluster")
-	flag.StringVar(&o.Archive, "archive", "build/image/gearman-operator.tar", "the archive that the image was loaded from")
+	flag.StringVar(
+		&o.Archive, "archive", "build/image/gearman-operator.tar", "the archive that the image was loaded from",
+	)
 	flag.StringVar(&o.Reports, "reports", "build/reports", "folder for the report")
 	flag.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "give up after this time")
 	flag.Parse()

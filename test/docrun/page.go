@@ -57,7 +57,8 @@ func steps(page string) ([]step, error) {
 	return all, nil
 }
 
-// lacks is the first line of want that the output does not hold, "" where it holds all. Columns may be apart by other numbers of blanks.
+// lacks is the first line of want that the output does not hold, "" where it holds all. Columns may
+// be apart by other numbers of blanks.
 func (s step) lacks(output string) string {
 	squeezed := squeeze(output)
 	for _, want := range s.want {

@@ -19,7 +19,8 @@ import (
 
 type options struct {
 	file, result string
-	// unmeasured headings have a time of their own; before is the heading whose commands are run also ahead of the first measured step.
+	// unmeasured headings have a time of their own; before is the heading whose commands are run
+	// also ahead of the first measured step.
 	unmeasured []string
 	before     string
 	timeout    time.Duration
@@ -28,7 +29,8 @@ type options struct {
 // mark begins the lines by which the shell tells where it is: a byte that no command prints.
 const mark = "\x1e"
 
-// run runs the page's commands and writes what they write to out. Its last line is RESULT with the times as JSON, in seconds.
+// run runs the page's commands and writes what they write to out. Its last line is RESULT with the
+// times as JSON, in seconds.
 func run(ctx context.Context, out io.Writer, o options) error {
 	page, err := os.ReadFile(o.file)
 	if err != nil {
@@ -70,8 +72,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 
 func slug(heading string) string { return strings.ReplaceAll(strings.ToLower(heading), " ", "_") }
 
-// script is what the shell runs: the commands, and a marked line before each step. What the heading before holds is run, in a shell of its
-// own, ahead of the first step that counts, with its time going to the step before.
+// script is what the shell runs: the commands, and a marked line before each step. What the heading
+// before holds is run, in a shell of its own, ahead of the first step that counts, with its time
+// going to the step before.
 func script(o options, all []step) string {
 	var b strings.Builder
 	b.WriteString("set -euo pipefail\n")
@@ -115,7 +118,9 @@ func shell(ctx context.Context, out io.Writer, o options, all []step) ([]time.Du
 			if now >= 0 {
 				times[now] = time.Since(begin)
 				if missing := all[now].lacks(output.String()); missing != "" {
-					problems = append(problems, fmt.Errorf("%s:%d: the output lacks %q", o.file, all[now].line, missing))
+					problems = append(
+						problems, fmt.Errorf("%s:%d: the output lacks %q", o.file, all[now].line, missing),
+					)
 				}
 			}
 			// The shell prints what script made it print: a number.
@@ -123,7 +128,9 @@ func shell(ctx context.Context, out io.Writer, o options, all []step) ([]time.Du
 			output.Reset()
 			begin = time.Now()
 			if now < len(all) {
-				fmt.Fprintf(out, "\n--- %s:%d: %s\n%s\n", o.file, all[now].line, all[now].heading, indent(all[now].commands))
+				fmt.Fprintf(
+					out, "\n--- %s:%d: %s\n%s\n", o.file, all[now].line, all[now].heading, indent(all[now].commands),
+				)
 			}
 		}
 		if err != nil {

@@ -21,8 +21,10 @@ func TestSteps(t *testing.T) {
 		wantErr string
 	}{
 		"headings, other blocks, what is expected": {
-			page: "# Top\n\n" + fence + "yaml\na: b\n# no heading\n" + fence + "\n## One\n" + fence + "sh\ntrue\nfalse\n" + fence + "\n\nIt says\n\n" +
-				fence + "text\nhello\n" + fence + "\n### Two\n" + fence + "\nplain\n" + fence + "\n" + fence + "sh\nls\n" + fence + "\n",
+			page: "# Top\n\n" + fence + "yaml\na: b\n# no heading\n" + fence + "\n## One\n" + fence +
+				"sh\ntrue\nfalse\n" + fence + "\n\nIt says\n\n" +
+				fence + "text\nhello\n" + fence + "\n### Two\n" + fence + "\nplain\n" + fence + "\n" + fence +
+				"sh\nls\n" + fence + "\n",
 			want: []step{
 				{heading: "One", line: 8, commands: "true\nfalse\n", want: []string{"hello"}},
 				{heading: "Two", line: 22, commands: "ls\n"},
@@ -84,7 +86,9 @@ func TestRun(t *testing.T) {
 		"on standard error": {page: sh("echo a >&2") + text("a"), want: []string{"a\n"}},
 		"an unset variable": {page: sh(`echo "$NOT_SET_ANYWHERE"`), wantErr: "exit status 1"},
 		"no such heading":   {page: sh("true"), options: options{before: "Nowhere"}, wantErr: `no commands under "Nowhere"`},
-		"too long":          {page: sh("exec sleep 60"), options: options{timeout: 100 * time.Millisecond}, wantErr: "deadline exceeded"},
+		"too long": {
+			page: sh("exec sleep 60"), options: options{timeout: 100 * time.Millisecond}, wantErr: "deadline exceeded",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,7 +26,8 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// need skips the test if a program is not installed, or fails it where the tests must not skip anything.
+// need skips the test if a program is not installed, or fails it where the tests must not skip
+// anything.
 func need(t *testing.T, program, debianPackage string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err == nil {
@@ -62,7 +63,8 @@ func luaValue(value any) string {
 	}
 }
 
-// argoHealth runs the shipped health check as Argo CD does: in Lua 5.1, with the pool as the global obj.
+// argoHealth runs the shipped health check as Argo CD does: in Lua 5.1, with the pool as the global
+// obj.
 func argoHealth(t *testing.T, pool string) string {
 	t.Helper()
 	var object map[string]any
@@ -91,13 +93,26 @@ func TestArgoCDHealth(t *testing.T) {
 			"{type: Stalled, status: \"" + stalled + "\", reason: AsExpected, message: stuck}]}"
 	}
 	tests := map[string]struct{ spec, status, want string }{
-		"no status yet":         {status: "{}", want: "Progressing: waiting for the operator to see this version of the pool"},
-		"an older generation":   {status: "{observedGeneration: 1, conditions: [{type: Ready, status: \"True\"}]}", want: "Progressing: waiting for the operator to see this version of the pool"},
-		"ready":                 {status: conditions("True", "AsExpected", "False"), want: "Healthy:"},
-		"stalled":               {status: conditions("False", "InvalidPodTemplate", "True"), want: "Degraded: stuck"},
-		"stalled and paused":    {spec: "{scaling: {mode: Paused}}", status: conditions("False", "NameTaken", "True"), want: "Degraded: stuck"},
-		"paused":                {spec: "{scaling: {mode: Paused}}", status: conditions("True", "AsExpected", "False"), want: "Suspended: scaling.mode is Paused"},
-		"manual":                {spec: "{scaling: {mode: Manual}}", status: conditions("True", "AsExpected", "False"), want: "Healthy:"},
+		"no status yet": {
+			status: "{}", want: "Progressing: waiting for the operator to see this version of the pool",
+		},
+		"an older generation": {
+			status: "{observedGeneration: 1, conditions: [{type: Ready, status: \"True\"}]}",
+			want:   "Progressing: waiting for the operator to see this version of the pool",
+		},
+		"ready":   {status: conditions("True", "AsExpected", "False"), want: "Healthy:"},
+		"stalled": {status: conditions("False", "InvalidPodTemplate", "True"), want: "Degraded: stuck"},
+		"stalled and paused": {
+			spec: "{scaling: {mode: Paused}}", status: conditions("False", "NameTaken", "True"),
+			want: "Degraded: stuck",
+		},
+		"paused": {
+			spec: "{scaling: {mode: Paused}}", status: conditions("True", "AsExpected", "False"),
+			want: "Suspended: scaling.mode is Paused",
+		},
+		"manual": {
+			spec: "{scaling: {mode: Manual}}", status: conditions("True", "AsExpected", "False"), want: "Healthy:",
+		},
 		"rollout":               {status: conditions("False", "Rollout", "False"), want: "Progressing: why"},
 		"pods that can't start": {status: conditions("False", "PodsNotStarting", "False"), want: "Degraded: why"},
 		"silent job servers":    {status: conditions("False", "NoneAnswers", "False"), want: "Progressing: why"},
@@ -111,7 +126,9 @@ func TestArgoCDHealth(t *testing.T) {
 			if spec == "" {
 				spec = "{image: i}"
 			}
-			if got := argoHealth(t, "{metadata: {generation: 2}, spec: "+spec+", status: "+tt.status+"}"); got != tt.want {
+			if got := argoHealth(
+				t, "{metadata: {generation: 2}, spec: "+spec+", status: "+tt.status+"}",
+			); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -123,7 +140,9 @@ func TestArgoCDHealthOnItsPage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/gitops.md")
 	for line := range strings.Lines(read(t, "config/argocd/health.lua")) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") && !strings.Contains(page, line) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(
+			line, "--",
+		) && !strings.Contains(page, line) {
 			t.Errorf("docs/gitops.md lacks %q of config/argocd/health.lua", line)
 		}
 	}

@@ -16,7 +16,8 @@ var languages = map[string]string{
 	"php":     "", "python": "", "perl": "",
 }
 
-// programsOfThePages are the blocks in scripting languages: a text that each holds, and the test that runs it.
+// programsOfThePages are the blocks in scripting languages: a text that each holds, and the test
+// that runs it.
 var programsOfThePages = []struct{ page, holds, test string }{
 	{"docs/php.md", "$job->status(1, 2);", "TestNewPHPCode"},
 	{"docs/php.md", "class GearmanCommand", "TestFrameworksOfThePHPPage"},
@@ -69,7 +70,8 @@ func TestEveryBlock(t *testing.T) {
 	}
 }
 
-// The two programs of the page on Python, as they stand there: one process for each job, and one that keeps running.
+// The two programs of the page on Python, as they stand there: one process for each job, and one
+// that keeps running.
 func TestPythonSnippets(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")
@@ -78,7 +80,9 @@ func TestPythonSnippets(t *testing.T) {
 	dir := writeFiles(t, map[string]string{
 		"reverse.py":        block(t, page, "python", "sys.stdin.buffer.read()"),
 		"gearman_stream.py": read(t, "examples/python/gearman_stream.py"),
-		"classify.py":       "def load_model():\n    return lambda workload: workload.upper()\n\n\n" + block(t, page, "python", "model = load_model()"),
+		"classify.py": "def load_model():\n    return lambda workload: workload.upper()\n\n\n" + block(
+			t, page, "python", "model = load_model()",
+		),
 	})
 	tests := map[string]struct {
 		args []string

@@ -35,7 +35,9 @@ func pluginCalls(t *testing.T) map[string][][]string {
 			var script strings.Builder
 			for _, block := range shBlock.FindAllStringSubmatch(string(data), -1) {
 				for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", " ")) {
-					if line = strings.TrimPrefix(strings.TrimSpace(line), "$ "); strings.HasPrefix(line, "kubectl gearman ") {
+					if line = strings.TrimPrefix(
+						strings.TrimSpace(line), "$ ",
+					); strings.HasPrefix(line, "kubectl gearman ") {
 						script.WriteString(line + "\n")
 					}
 				}
@@ -57,7 +59,8 @@ func pluginCalls(t *testing.T) map[string][][]string {
 	return calls
 }
 
-// shellWords lets a shell split lines of calls into words: kubectl is a function that prints what it is given.
+// shellWords lets a shell split lines of calls into words: kubectl is a function that prints what
+// it is given.
 func shellWords(t *testing.T, script string) [][]string {
 	t.Helper()
 	if script == "" {
@@ -77,7 +80,8 @@ func shellWords(t *testing.T, script string) [][]string {
 	return all
 }
 
-// Every call of the plugin in the docs is one that the plugin understands: its command, flags and number of arguments.
+// Every call of the plugin in the docs is one that the plugin understands: its command, flags and
+// number of arguments.
 func TestPluginCalls(t *testing.T) {
 	t.Parallel()
 	calls := pluginCalls(t)
@@ -85,7 +89,8 @@ func TestPluginCalls(t *testing.T) {
 	for page, words := range calls {
 		for _, call := range words {
 			total++
-			if call[1] == "completion" || call[1] == "__complete" || call[1] == "--help" { // cobra adds these when it runs
+			if call[1] == "completion" || call[1] == "__complete" ||
+				call[1] == "--help" { // cobra adds these when it runs
 				continue
 			}
 			streams, _, _, _ := genericiooptions.NewTestIOStreams()

@@ -28,7 +28,9 @@ func TestConditionsOfTheConceptsPage(t *testing.T) {
 func TestLengthOfPages(t *testing.T) {
 	t.Parallel()
 	const most = 2500 // words
-	references := map[string]bool{"api.md": true, "runtime.md": true, "scaling-law.md": true, "polling.md": true, "servers.md": true}
+	references := map[string]bool{
+		"api.md": true, "runtime.md": true, "scaling-law.md": true, "polling.md": true, "servers.md": true,
+	}
 	err := filepath.WalkDir(root+"/docs", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" || references[entry.Name()] {
 			return err

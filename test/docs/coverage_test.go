@@ -16,10 +16,12 @@ type command struct {
 	text string
 }
 
-// programs begin the commands of indented blocks; what else is indented shows a protocol or a formula.
+// programs begin the commands of indented blocks; what else is indented shows a protocol or a
+// formula.
 var programs = regexp.MustCompile(`^(build/)?(make|go|docker|kubectl|helm|gearman|gearman-worker|gearmanctl|php) `)
 
-// commandsOf are the commands of a page. Lines that end with a backslash are joined, comments and the output in console blocks left out.
+// commandsOf are the commands of a page. Lines that end with a backslash are joined, comments and
+// the output in console blocks left out.
 func commandsOf(name, page string) []command {
 	var all []command
 	fence, continued := "", false
@@ -43,7 +45,9 @@ func commandsOf(name, page string) []command {
 			if text, shown = strings.CutPrefix(text, "$ "); !shown {
 				continue
 			}
-		case fence == "" && !continued && !(strings.HasPrefix(line, "    ") && programs.MatchString(text)), fence != "" && fence != "sh", text == "":
+		case fence == "" && !continued && !(strings.HasPrefix(
+			line, "    ",
+		) && programs.MatchString(text)), fence != "" && fence != "sh", text == "":
 			continue
 		}
 		if continued {
@@ -62,8 +66,9 @@ type check struct {
 	by            []string       // tests, or targets of make
 }
 
-// checks of which the first that matches a command counts. Targets of make that continuous integration runs need none, and commands in
-// testdata/commands.txt have none, for the reason that stands there.
+// checks of which the first that matches a command counts. Targets of make that continuous
+// integration runs need none, and commands in testdata/commands.txt have none, for the reason that
+// stands there.
 var checks = []check{
 	{regexp.MustCompile(`^docs/quickstart\.md$`), nil, []string{"make quickstart"}},
 	{nil, regexp.MustCompile(`^kubectl gearman import `), []string{"TestKubectlCommandsOfTheDocs", "TestPluginCalls"}},
@@ -84,7 +89,8 @@ var checks = []check{
 	{nil, regexp.MustCompile(`^gearman-worker exec `), []string{"TestWorkerCommandsOfThePages"}},
 }
 
-// exceptions are the commands of testdata/commands.txt that nothing runs, by page, with their reasons.
+// exceptions are the commands of testdata/commands.txt that nothing runs, by page, with their
+// reasons.
 func exceptions(t *testing.T) map[[2]string]string {
 	t.Helper()
 	all := map[[2]string]string{}
@@ -115,8 +121,9 @@ func tests(t *testing.T) map[string]bool {
 	return names
 }
 
-// Every command of the pages is run or tried by a test or by a target of make that continuous integration runs, or testdata/commands.txt says
-// why it can't be. `go test ./test/docs -v -run EveryCommand` prints which by what.
+// Every command of the pages is run or tried by a test or by a target of make that continuous
+// integration runs, or testdata/commands.txt says why it can't be. `go test ./test/docs -v -run
+// EveryCommand` prints which by what.
 func TestEveryCommand(t *testing.T) {
 	t.Parallel()
 	known, left, ci := tests(t), exceptions(t), ciTargets(t)
@@ -147,7 +154,8 @@ func TestEveryCommand(t *testing.T) {
 				continue
 			}
 			at := slices.IndexFunc(checks, func(check check) bool {
-				return (check.page == nil || check.page.MatchString(c.page)) && (check.command == nil || check.command.MatchString(c.text))
+				return (check.page == nil || check.page.MatchString(c.page)) && (check.command == nil ||
+					check.command.MatchString(c.text))
 			})
 			if at < 0 {
 				t.Errorf("%s:%d: nothing runs `%s`: test it, or say in test/docs/testdata/commands.txt why that can't be", c.page, c.line, c.text)
@@ -171,7 +179,8 @@ func TestEveryCommand(t *testing.T) {
 	}
 }
 
-// ciTargets are the targets of make that .ci/run runs: those that it names, what they depend on, and what their recipes make.
+// ciTargets are the targets of make that .ci/run runs: those that it names, what they depend on,
+// and what their recipes make.
 func ciTargets(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob(root + "/hack/make/*.mk")
@@ -222,7 +231,10 @@ func TestCommandsOf(t *testing.T) {
 	t.Parallel()
 	page := "Text.\n\n```sh\nmake a   # why\nhelm install x \\\n  --wait\n```\n\n    go build ./cmd\n    s = 1\n\n" +
 		"```console\n$ kubectl get gwp\nNAME\n```\n\n```yaml\na: b\n```\n"
-	want := []command{{"p", 4, "make a"}, {"p", 5, "helm install x  --wait"}, {"p", 9, "go build ./cmd"}, {"p", 13, "kubectl get gwp"}}
+	want := []command{
+		{"p", 4, "make a"}, {"p", 5, "helm install x  --wait"}, {"p", 9, "go build ./cmd"},
+		{"p", 13, "kubectl get gwp"},
+	}
 	if got := commandsOf("p", page); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

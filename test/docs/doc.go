@@ -1,2 +1,3 @@
-// Package docs has no code: its tests hold the documentation, and what it tells readers to copy, to the code.
+// Package docs has no code: its tests hold the documentation, and what it tells readers to copy, to
+// the code.
 package docs

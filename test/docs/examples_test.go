@@ -20,7 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// objects reads the ConfigMap of an example on a public image, and the object that mounts it at /app, into a value.
+// objects reads the ConfigMap of an example on a public image, and the object that mounts it at
+// /app, into a value.
 func objects(t *testing.T, name string, into any) (app string) {
 	t.Helper()
 	config, object, ok := strings.Cut(read(t, "examples/public/"+name), "\n---\n")
@@ -71,7 +72,9 @@ func TestPublicExamples(t *testing.T) {
 				args = append(args, strings.Replace(word, "/app/", app+"/", 1))
 			}
 			addr, _ := startWorker(t, app, args...)
-			if got, err := submit(t, addr, string(pool.Spec.Function), tt.workload); err != nil || strings.TrimSpace(got) != tt.want {
+			if got, err := submit(
+				t, addr, string(pool.Spec.Function), tt.workload,
+			); err != nil || strings.TrimSpace(got) != tt.want {
 				t.Errorf("result = %q, %v; want %q", got, err, tt.want)
 			}
 			if _, err := submit(t, addr, string(pool.Spec.Function), tt.bad); err == nil {
@@ -85,7 +88,8 @@ func TestPublicExamples(t *testing.T) {
 func TestPublicExamplesHoldTheClients(t *testing.T) {
 	t.Parallel()
 	for example, client := range map[string]string{
-		"php.yaml": "php/GearmanStream.php", "python.yaml": "python/gearman_stream.py", "node.yaml": "node/gearman-stream.js",
+		"php.yaml": "php/GearmanStream.php", "python.yaml": "python/gearman_stream.py",
+		"node.yaml":       "node/gearman-stream.js",
 		"typescript.yaml": "node/gearman-stream.js",
 	} {
 		var pool v1alpha1.GearmanWorkerPool
@@ -155,14 +159,19 @@ func TestExampleCommand(t *testing.T) {
 				t.Errorf("make example NAME=%s: %v", name, err)
 			}
 			if got := strings.Fields(string(out)); len(got) != len(public) || len(got) == 1 && !public[got[0]] {
-				t.Errorf("make example NAME=%s loads %v, and the example has %v", name, got, slices.Collect(maps.Keys(public)))
+				t.Errorf(
+					"make example NAME=%s loads %v, and the example has %v", name, got,
+					slices.Collect(maps.Keys(public)),
+				)
 			}
 		}
 	}
 	if found < 14 {
 		t.Errorf("%d examples found only", found)
 	}
-	if err := exec.CommandContext(t.Context(), filepath.Join(root, "hack/example"), "nowhere", "--public").Run(); err == nil {
+	if err := exec.CommandContext(
+		t.Context(), filepath.Join(root, "hack/example"), "nowhere", "--public",
+	).Run(); err == nil {
 		t.Error("an example that does not exist is no error")
 	}
 }

@@ -12,21 +12,26 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// frameworks are the examples that need a framework of PHP: how to know that it is installed, its Debian package, and the class that
-// docs/php.md shows.
+// frameworks are the examples that need a framework of PHP: how to know that it is installed, its
+// Debian package, and the class that docs/php.md shows.
 var frameworks = map[string]struct{ probe, deb, class string }{
-	"symfony": {"Symfony/Component/Messenger/autoload.php", "php-symfony-console php-symfony-messenger php-symfony-framework-bundle", "src/Command/GearmanCommand.php"},
+	"symfony": {
+		"Symfony/Component/Messenger/autoload.php",
+		"php-symfony-console php-symfony-messenger php-symfony-framework-bundle", "src/Command/GearmanCommand.php",
+	},
 	"laravel": {"Illuminate/autoload.php", "php-laravel-framework", "app/Console/Commands/Gearman.php"},
 }
 
-// The classes of examples/symfony and examples/laravel in an application of Debian's packages, run by the commands of their pools: one
-// process for each job, and one that keeps running.
+// The classes of examples/symfony and examples/laravel in an application of Debian's packages, run
+// by the commands of their pools: one process for each job, and one that keeps running.
 func TestFrameworkExamples(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")
 	need(t, "gearman", "gearman-tools")
 	for name, framework := range frameworks {
-		if err := exec.CommandContext(t.Context(), "php", "-r", "exit((int) (stream_resolve_include_path($argv[1]) === false));", framework.probe).Run(); err != nil {
+		if err := exec.CommandContext(
+			t.Context(), "php", "-r", "exit((int) (stream_resolve_include_path($argv[1]) === false));", framework.probe,
+		).Run(); err != nil {
 			need(t, filepath.Join("/usr/share/php", framework.probe), framework.deb)
 			t.Fatalf("php does not find %s: %v", framework.probe, err)
 		}

@@ -14,10 +14,13 @@ import (
 
 // goImports are the packages that the Go code of the pages may use.
 var goImports = []string{
-	"bytes", "context", "crypto/tls", "encoding/json", "errors", "fmt", "io", "log", "log/slog", "net", "net/http", "os", "os/signal", "slices",
+	"bytes", "context", "crypto/tls", "encoding/json", "errors", "fmt", "io", "log", "log/slog", "net", "net/http",
+	"os", "os/signal", "slices",
 	"strconv", "strings", "sync", "syscall", "testing", "testing/synctest", "time",
-	"github.com/prometheus/client_golang/prometheus", "go.opentelemetry.io/otel/trace", library, library + "/admin", library + "/client",
-	library + "/codec", library + "/gearmantest", library + "/proto", library + "/worker", library + "/worker/workertest",
+	"github.com/prometheus/client_golang/prometheus", "go.opentelemetry.io/otel/trace", library, library + "/admin",
+	library + "/client",
+	library + "/codec", library + "/gearmantest", library + "/proto", library + "/worker",
+	library + "/worker/workertest",
 }
 
 const library = "github.com/gearman-operator/gearman-operator/gearman"
@@ -39,10 +42,13 @@ const (
 )
 
 // goPages are the pages with Go code.
-var goPages = map[string]string{"docs/go.md": handlerPrelude, "docs/testing.md": handlerPrelude, "gearman/README.md": shrinkPrelude}
+var goPages = map[string]string{
+	"docs/go.md": handlerPrelude, "docs/testing.md": handlerPrelude, "gearman/README.md": shrinkPrelude,
+}
 
-// Every block of Go in the pages compiles, as the body of a function or as a declaration, beside what a reader's program has. Only values
-// that it does not use are allowed, since a page shows how to get them.
+// Every block of Go in the pages compiles, as the body of a function or as a declaration, beside
+// what a reader's program has. Only values that it does not use are allowed, since a page shows how
+// to get them.
 func TestGoBlocks(t *testing.T) {
 	t.Parallel()
 	for name, page := range pages(t) {
@@ -91,9 +97,13 @@ func TestGoBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	// -e shows all errors, so that none hides behind unused variables.
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-gcflags=-e", "-overlay=" + filepath.Join(dir, "overlay.json")}, packages...)...)
+	cmd := exec.CommandContext(
+		t.Context(), "go",
+		append([]string{"build", "-gcflags=-e", "-overlay=" + filepath.Join(dir, "overlay.json")}, packages...)...,
+	)
 	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath", "CGO_ENABLED=0") // as make builds: what it needs has been compiled
+	// as make builds: what it needs has been compiled
+	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath", "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	problem := regexp.MustCompile(`(snippet\d+)\.go:(\d+:\d+: .*)`)
 	found := false
@@ -103,7 +113,9 @@ func TestGoBlocks(t *testing.T) {
 			continue
 		}
 		found = true
-		if !strings.Contains(match[2], "declared and not used") && !strings.Contains(match[2], "imported and not used") {
+		if !strings.Contains(
+			match[2], "declared and not used",
+		) && !strings.Contains(match[2], "imported and not used") {
 			t.Errorf("%s: %s", where[match[1]], match[2])
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The overlay that the page shows, on this tree's config/ instead of a released one: the runtime's image follows the operator's.
+// The overlay that the page shows, on this tree's config/ instead of a released one: the runtime's
+// image follows the operator's.
 func TestKustomizeOverlay(t *testing.T) {
 	t.Parallel()
 	block := regexp.MustCompile("(?ms)^<!-- yaml: a kustomization -->\n```yaml\n(.*?)^```$").FindStringSubmatch(read(t, "docs/install.md"))
@@ -34,7 +35,9 @@ func TestKustomizeOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk := filesys.MakeFsOnDisk()
-	if err := disk.WriteFile(dir+"/kustomization.yaml", remote.ReplaceAll([]byte(block[1]), []byte(relative+"/$1"))); err != nil {
+	if err := disk.WriteFile(
+		dir+"/kustomization.yaml", remote.ReplaceAll([]byte(block[1]), []byte(relative+"/$1")),
+	); err != nil {
 		t.Fatal(err)
 	}
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, dir)
@@ -84,7 +87,9 @@ func TestPushesKeepEveryArchitecture(t *testing.T) {
 func TestPoolsHaveNoScaleSubresource(t *testing.T) {
 	t.Parallel()
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict([]byte(read(t, "config/crd/bases/gearman.dev_gearmanworkerpools.yaml")), &crd); err != nil {
+	if err := yaml.UnmarshalStrict(
+		[]byte(read(t, "config/crd/bases/gearman.dev_gearmanworkerpools.yaml")), &crd,
+	); err != nil {
 		t.Fatal(err)
 	}
 	for _, version := range crd.Spec.Versions {

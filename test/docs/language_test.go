@@ -15,7 +15,8 @@ func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, part := range []string{
-		"docs", "examples", "gearman", "charts/gearman-operator/README.md", "README.md", "CONTRIBUTING.md", "SECURITY.md",
+		"docs", "examples", "gearman", "charts/gearman-operator/README.md", "README.md", "CONTRIBUTING.md",
+		"SECURITY.md",
 	} {
 		err := filepath.WalkDir(filepath.Join(root, part), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
@@ -37,7 +38,8 @@ func pages(t *testing.T) map[string]string {
 	return all
 }
 
-// prose calls line with each line of a page that is neither code nor an HTML comment, and its number.
+// prose calls line with each line of a page that is neither code nor an HTML comment, and its
+// number.
 func prose(page string, line func(number int, text string)) {
 	code := false
 	for i, text := range strings.Split(page, "\n") {
@@ -53,7 +55,8 @@ func prose(page string, line func(number int, text string)) {
 
 const pageColumns = 100
 
-// tooLong says whether a line of prose should have been wrapped: tables, pictures and a link alone cannot be.
+// tooLong says whether a line of prose should have been wrapped: tables, pictures and a link alone
+// cannot be.
 func tooLong(text string) bool {
 	trimmed := strings.TrimSpace(text)
 	if strings.HasPrefix(trimmed, "|") || strings.HasPrefix(trimmed, "![") || !strings.Contains(trimmed, " ") {
@@ -73,8 +76,8 @@ func TestPagesAreWrapped(t *testing.T) {
 	}
 }
 
-// plainWords are words that the pages do not use, and what they use instead. Only those are here that have no other meaning on
-// a page about job servers.
+// plainWords are words that the pages do not use, and what they use instead. Only those are here
+// that have no other meaning on a page about job servers.
 var plainWords = []struct {
 	word *regexp.Regexp
 	use  string

@@ -56,7 +56,8 @@ var workerBinary = sync.OnceValues(func() (string, error) {
 	return binary, err
 })
 
-// startWorker runs gearman-worker with arguments until the test ends, on a job server of its own, whose address it returns.
+// startWorker runs gearman-worker with arguments until the test ends, on a job server of its own,
+// whose address it returns.
 func startWorker(t *testing.T, dir string, args ...string) (addr string, log *syncBuffer) {
 	t.Helper()
 	binary, err := workerBinary()
@@ -154,7 +155,9 @@ function resize($job, &$log) {
 `,
 	})
 	var pool v1alpha1.GearmanWorkerPool
-	if err := yaml.UnmarshalStrict([]byte(block(t, "docs/howto/from-gearmanmanager.md", "yaml", "gearmanmanager/loader.php")), &pool); err != nil {
+	if err := yaml.UnmarshalStrict(
+		[]byte(block(t, "docs/howto/from-gearmanmanager.md", "yaml", "gearmanmanager/loader.php")), &pool,
+	); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"stream", "--function=" + string(pool.Spec.Function), "--"}
@@ -185,7 +188,10 @@ func TestNewPHPCode(t *testing.T) {
 // Each option that the pages on PHP name is one that gearman-worker knows.
 func TestWorkerOptionsOfThePages(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"--path": true, "--prefix": true, "--init": true, "--bootstrap": true, "--job-retries": true, "--name": true, "--all": true, "--pear": true, "--include": true, "--exclude": true, "--server": true}
+	known := map[string]bool{
+		"--path": true, "--prefix": true, "--init": true, "--bootstrap": true, "--job-retries": true, "--name": true,
+		"--all": true, "--pear": true, "--include": true, "--exclude": true, "--server": true,
+	}
 	for _, match := range regexp.MustCompile("(?m)^\\| `(--[a-z-]+)`").FindAllStringSubmatch(read(t, "docs/runtime.md"), -1) {
 		known[match[1]] = true
 	}

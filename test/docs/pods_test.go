@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// The Deployment that docs/pods.md shows is the one that the operator makes of the pool above it. UPDATE_GOLDEN=1 writes it anew.
+// The Deployment that docs/pods.md shows is the one that the operator makes of the pool above it.
+// UPDATE_GOLDEN=1 writes it anew.
 func TestDeploymentOfThePodsPage(t *testing.T) {
 	t.Parallel()
 	const file = "docs/pods.md"
@@ -27,7 +28,9 @@ func TestDeploymentOfThePodsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool.Namespace, pool.UID, pool.Spec.Concurrency = "jobs", "(the pool's uid)", 1 // as the API server has them
-	deployment, err := workload.Deployment(&pool, workload.RuntimeImage{Image: "registry.example.com/gearman-operator:0.1.0", PullPolicy: "IfNotPresent"})
+	deployment, err := workload.Deployment(
+		&pool, workload.RuntimeImage{Image: "registry.example.com/gearman-operator:0.1.0", PullPolicy: "IfNotPresent"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +39,9 @@ func TestDeploymentOfThePodsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Hashes and zero times say nothing to a reader.
-	text := regexp.MustCompile("gearman.dev/template-inputs: [0-9a-f]+").ReplaceAllString(string(data), "gearman.dev/template-inputs: (a hash of the pool's fields)")
+	text := regexp.MustCompile("gearman.dev/template-inputs: [0-9a-f]+").ReplaceAllString(
+		string(data), "gearman.dev/template-inputs: (a hash of the pool's fields)",
+	)
 	text = strings.ReplaceAll(text, "      creationTimestamp: null\n", "")
 
 	const begin, end = "<!-- deployment of the example: made from the code; a test holds them together -->\n", "<!-- /deployment -->"
@@ -53,6 +58,8 @@ func TestDeploymentOfThePodsPage(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, page); diff != "" {
-		t.Errorf("%s is not what the operator makes; run UPDATE_GOLDEN=1 go test ./test/docs (-want +got):\n%s", file, diff)
+		t.Errorf(
+			"%s is not what the operator makes; run UPDATE_GOLDEN=1 go test ./test/docs (-want +got):\n%s", file, diff,
+		)
 	}
 }

@@ -31,7 +31,8 @@ func picture(t *testing.T, width, height int) string {
 	return b.String()
 }
 
-// The pool of thumbnails makes small JPEGs of large and small pictures, and fails the job of what is no picture.
+// The pool of thumbnails makes small JPEGs of large and small pictures, and fails the job of what
+// is no picture.
 func TestThumbnailsExample(t *testing.T) {
 	t.Parallel()
 	need(t, "convert", "imagemagick")
@@ -68,7 +69,8 @@ func TestThumbnailsExample(t *testing.T) {
 	})
 }
 
-// The program of the TypeScript example, without its types as Node.js runs it, in the pool's command.
+// The program of the TypeScript example, without its types as Node.js runs it, in the pool's
+// command.
 func TestTypeScriptExample(t *testing.T) {
 	t.Parallel()
 	need(t, "esbuild", "esbuild")
@@ -81,13 +83,17 @@ func TestTypeScriptExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Node.js only removes types: what it would have to generate code for is an error there, but none for esbuild.
+	// Node.js only removes types: what it would have to generate code for is an error there, but
+	// none for esbuild.
 	for _, word := range []string{"enum ", "namespace ", "private ", "public ", "import type", "= require("} {
 		if strings.Contains(string(text), "\n"+word) || strings.Contains(string(text), "("+word) {
 			t.Errorf("worker.mts has %q, which Node.js does not run", word)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), "esbuild", "--loader:.mts=ts", "--format=esm", "--outfile="+filepath.Join(app, "worker.mjs"), source).CombinedOutput()
+	out, err := exec.CommandContext(
+		t.Context(), "esbuild", "--loader:.mts=ts", "--format=esm", "--outfile="+filepath.Join(app, "worker.mjs"),
+		source,
+	).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -106,12 +112,14 @@ func TestTypeScriptExample(t *testing.T) {
 	}
 }
 
-// The snippet for Django on the page of Python, as it stands there, beside a project with the names that it imports.
+// The snippet for Django on the page of Python, as it stands there, beside a project with the names
+// that it imports.
 func TestDjangoSnippet(t *testing.T) {
 	t.Parallel()
 	const python = "/usr/bin/python3" // Debian's, for which Debian's Django is
 	if err := exec.CommandContext(t.Context(), python, "-c", "import django").Run(); err != nil {
-		need(t, "/usr/share/doc/python3-django/django", "python3-django") // skips, or fails where all languages have to be there
+		// skips, or fails where all languages have to be there
+		need(t, "/usr/share/doc/python3-django/django", "python3-django")
 		t.Fatalf("%s can't import django: %v", python, err)
 	}
 	need(t, "gearman", "gearman-tools")

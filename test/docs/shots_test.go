@@ -45,7 +45,8 @@ func TestColumnsOfTheREADME(t *testing.T) {
 	}
 }
 
-// What the page of the plugin shows has the columns and the lines that the plugin prints for a pool.
+// What the page of the plugin shows has the columns and the lines that the plugin prints for a
+// pool.
 func TestShotsOfThePlugin(t *testing.T) {
 	t.Parallel()
 	const page = "docs/kubectl-plugin.md"

@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// The pools of examples/, as they are: a client waits for each job, is told how far it is, and gets its result, from no pod at all.
+// The pools of examples/, as they are: a client waits for each job, is told how far it is, and gets
+// its result, from no pod at all.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -35,21 +36,29 @@ func TestExamples(t *testing.T) {
 		function, workload, want string
 		progress                 []string
 	}{
-		"a PHP program":        {"php-reverse", "hello", "olleh", []string{"1/2"}},
-		"a Net_Gearman job":    {"Sum", "[1,2,3.5]", `{"result":6.5}`, []string{"1/3", "2/3", "3/3"}},
-		"its init parameters":  {"Greet", `"you"`, `{"text":"Hello you"}`, nil},
-		"a Python program":     {"python-reverse", "hello", "olleh", []string{"1/2"}},
-		"a line of shell":      {"shell-upper", "hello", "HELLO", []string{"1/2", "2/2"}},
-		"an HTTP service":      {"http-reverse", "hello", "olleh", []string{"1/2"}},
-		"a workload of 3 MiB":  {"php-reverse", string(make([]byte, 3<<20)), string(make([]byte, 3<<20)), []string{"1/2"}},
-		"a response of 3 MiB":  {"http-reverse", string(make([]byte, 3<<20)), string(make([]byte, 3<<20)), []string{"1/2"}},
-		"a workload of 300 kB": {"shell-upper", string(make([]byte, 300_000)), string(make([]byte, 300_000)), []string{"1/2", "2/2"}},
+		"a PHP program":       {"php-reverse", "hello", "olleh", []string{"1/2"}},
+		"a Net_Gearman job":   {"Sum", "[1,2,3.5]", `{"result":6.5}`, []string{"1/3", "2/3", "3/3"}},
+		"its init parameters": {"Greet", `"you"`, `{"text":"Hello you"}`, nil},
+		"a Python program":    {"python-reverse", "hello", "olleh", []string{"1/2"}},
+		"a line of shell":     {"shell-upper", "hello", "HELLO", []string{"1/2", "2/2"}},
+		"an HTTP service":     {"http-reverse", "hello", "olleh", []string{"1/2"}},
+		"a workload of 3 MiB": {
+			"php-reverse", string(make([]byte, 3<<20)), string(make([]byte, 3<<20)), []string{"1/2"},
+		},
+		"a response of 3 MiB": {
+			"http-reverse", string(make([]byte, 3<<20)), string(make([]byte, 3<<20)), []string{"1/2"},
+		},
+		"a workload of 300 kB": {
+			"shell-upper", string(make([]byte, 300_000)), string(make([]byte, 300_000)), []string{"1/2", "2/2"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			var progress []string
-			result, err := s.Do(within(t, 4*time.Minute), tc.function, []byte(tc.workload), gearman.OnStatus(func(n, d uint64) {
+			result, err := s.Do(within(
+				t, 4*time.Minute,
+			), tc.function, []byte(tc.workload), gearman.OnStatus(func(n, d uint64) {
 				mu.Lock()
 				defer mu.Unlock()
 				progress = append(progress, fmt.Sprintf("%d/%d", n, d))
@@ -69,7 +78,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// sidecarEnds deletes a pool and waits until its pods are gone: long before the kubelet would kill what ignores SIGTERM.
+// sidecarEnds deletes a pool and waits until its pods are gone: long before the kubelet would kill
+// what ignores SIGTERM.
 func sidecarEnds(t *testing.T, s *cluster.Stage, pool string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the pool's grace is 90 s
@@ -82,7 +92,9 @@ func sidecarEnds(t *testing.T, s *cluster.Stage, pool string) {
 	}
 	err := cluster.Wait(ctx, func(ctx context.Context) error {
 		var pods corev1.PodList
-		err := s.Client.List(ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: pool})
+		err := s.Client.List(
+			ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelPool: pool},
+		)
 		if err == nil && len(pods.Items) > 0 {
 			err = fmt.Errorf("pod %s is still there", pods.Items[0].Name)
 		}

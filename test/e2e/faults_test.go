@@ -17,7 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// backlog has a pool work on more jobs than its workers can hold: ten workers, jobs of five seconds, for about half a minute.
+// backlog has a pool work on more jobs than its workers can hold: ten workers, jobs of five
+// seconds, for about half a minute.
 func backlog(t *testing.T, s *cluster.Stage, prefix string, n int) []cluster.Job {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
@@ -32,7 +33,8 @@ func backlog(t *testing.T, s *cluster.Stage, prefix string, n int) []cluster.Job
 	return list
 }
 
-// The operator is killed in mid-backlog and stays away for a while: jobs go on, and when it is back nothing shrinks by mistake.
+// The operator is killed in mid-backlog and stays away for a while: jobs go on, and when it is back
+// nothing shrinks by mistake.
 func TestOperatorKilled(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -45,7 +47,13 @@ func TestOperatorKilled(t *testing.T) {
 	now := int64(0)
 	pods := live.API.CoreV1().Pods(cluster.OperatorNamespace)
 	kill := func() {
-		must(t, pods.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=manager"}))
+		must(
+			t,
+			pods.DeleteCollection(
+				ctx, metav1.DeleteOptions{GracePeriodSeconds: &now},
+				metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=manager"},
+			),
+		)
 	}
 	kill()
 	eventually(t, 2*time.Minute, live.OperatorReady)
@@ -74,7 +82,8 @@ func queued(t *testing.T, s *cluster.Stage, n int, d time.Duration) {
 	})
 }
 
-// gearmand hangs for a minute, as a machine under water does: nothing shrinks, the condition says why, and all recovers.
+// gearmand hangs for a minute, as a machine under water does: nothing shrinks, the condition says
+// why, and all recovers.
 func TestJobServerHangs(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -96,8 +105,8 @@ func TestJobServerHangs(t *testing.T) {
 	atZero(t, s, 6*time.Minute)
 }
 
-// gearmand is gone for a minute and comes back as a new pod with an empty queue: nothing shrinks meanwhile, jobs that run are not
-// disturbed, and the pool serves the new one.
+// gearmand is gone for a minute and comes back as a new pod with an empty queue: nothing shrinks
+// meanwhile, jobs that run are not disturbed, and the pool serves the new one.
 func TestJobServerGone(t *testing.T) {
 	t.Parallel()
 	s := stage(t)

@@ -17,7 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// Of two replicas of the operator the leader is killed in mid-backlog, without a word: the other takes over, and nothing shrinks by mistake.
+// Of two replicas of the operator the leader is killed in mid-backlog, without a word: the other
+// takes over, and nothing shrinks by mistake.
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -31,7 +32,12 @@ func TestLeaderKilled(t *testing.T) {
 	defer func() { must(t, live.ScaleOperator(context.WithoutCancel(ctx), 1)) }()
 	eventually(t, 2*time.Minute, live.OperatorReady)
 	before := leader(ctx, t)
-	must(t, live.API.CoreV1().Pods(cluster.OperatorNamespace).Delete(ctx, before, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+	must(
+		t,
+		live.API.CoreV1().Pods(cluster.OperatorNamespace).Delete(
+			ctx, before, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))},
+		),
+	)
 	begin := time.Now()
 	eventually(t, 2*time.Minute, func(context.Context) error {
 		if now := leader(ctx, t); now == before {
@@ -52,12 +58,16 @@ func TestLeaderKilled(t *testing.T) {
 func leader(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	var lease coordinationv1.Lease
-	must(t, live.Client.Get(ctx, client.ObjectKey{Namespace: cluster.OperatorNamespace, Name: "gearman-operator"}, &lease))
+	must(
+		t,
+		live.Client.Get(ctx, client.ObjectKey{Namespace: cluster.OperatorNamespace, Name: "gearman-operator"}, &lease),
+	)
 	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
 	return pod
 }
 
-// A namespace is deleted with all that is in it, at work: nothing holds it up, the operator forgets the pool and its job server, and complains of nothing.
+// A namespace is deleted with all that is in it, at work: nothing holds it up, the operator forgets
+// the pool and its job server, and complains of nothing.
 func TestDeleteNamespace(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -96,7 +106,8 @@ func TestDeleteNamespace(t *testing.T) {
 	}
 }
 
-// The CRD gets a field more, as with a later version, while a pool is at work: the pool goes on, and so does the operator's watch.
+// The CRD gets a field more, as with a later version, while a pool is at work: the pool goes on,
+// and so does the operator's watch.
 func TestUpgradeCRD(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -110,7 +121,13 @@ func TestUpgradeCRD(t *testing.T) {
 	crd.SetName("gearmanworkerpools.gearman.dev")
 	const field = `"path":"/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/later"`
 	patch := func(op string) {
-		must(t, live.Client.Patch(context.WithoutCancel(ctx), crd, client.RawPatch("application/json-patch+json", []byte("[{"+field+","+op+"}]"))))
+		must(
+			t,
+			live.Client.Patch(
+				context.WithoutCancel(ctx), crd,
+				client.RawPatch("application/json-patch+json", []byte("[{"+field+","+op+"}]")),
+			),
+		)
 	}
 	patch(`"op":"add","value":{"type":"string"}`)
 	defer patch(`"op":"remove"`)

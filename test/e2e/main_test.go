@@ -19,7 +19,8 @@ import (
 
 var (
 	live *cluster.Cluster
-	// disturb is held by tests that stop, replace or upgrade the operator: the others only see that it went away for a while.
+	// disturb is held by tests that stop, replace or upgrade the operator: the others only see that
+	// it went away for a while.
 	disturb sync.Mutex
 	keep    = flag.Bool("keep", false, "leave the namespaces of the tests")
 )
@@ -39,7 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stage sets one up for the test in a fresh namespace. Where the test fails, it logs the state of things.
+// stage sets one up for the test in a fresh namespace. Where the test fails, it logs the state of
+// things.
 func stage(t *testing.T) *cluster.Stage {
 	t.Helper()
 	name := "e2e-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
@@ -67,7 +69,8 @@ func stage(t *testing.T) *cluster.Stage {
 	return s
 }
 
-// within is the test's context with a bound: generous, since it is what a hopelessly loaded machine may take.
+// within is the test's context with a bound: generous, since it is what a hopelessly loaded machine
+// may take.
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
@@ -108,7 +111,8 @@ func started(t *testing.T, s *cluster.Stage, n int, d time.Duration) {
 	})
 }
 
-// allRanOnce waits until all jobs ran to their end, and asserts that none was lost, interrupted or run twice.
+// allRanOnce waits until all jobs ran to their end, and asserts that none was lost, interrupted or
+// run twice.
 func allRanOnce(t *testing.T, s *cluster.Stage, list []cluster.Job, d time.Duration) {
 	t.Helper()
 	var count cluster.Count
@@ -127,8 +131,9 @@ func allRanOnce(t *testing.T, s *cluster.Stage, list []cluster.Job, d time.Durat
 	}
 }
 
-// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while nothing is submitted. The wait is
-// to be long: after each lost connection to a job server, and each start of the operator, nothing shrinks for a window.
+// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while
+// nothing is submitted. The wait is to be long: after each lost connection to a job server, and
+// each start of the operator, nothing shrinks for a window.
 func atZero(t *testing.T, s *cluster.Stage, d time.Duration) {
 	t.Helper()
 	zero := func(ctx context.Context) error {

@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/steady"
 )
 
-// Ten minutes of noise: jobs come at random and last from 50 ms to half a minute. All run once, and what the pool's status says stays calm. make test has a
-// short form of it.
+// Ten minutes of noise: jobs come at random and last from 50 ms to half a minute. All run once, and
+// what the pool's status says stays calm. make test has a short form of it.
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -39,7 +39,9 @@ func TestNoise(t *testing.T) {
 	for time.Since(begin) < 10*time.Minute {
 		burst := jobs(fmt.Sprintf("noise-%04d", len(list)), random.IntN(20), 0)
 		for i := range burst {
-			burst[i].Long = min(50*time.Millisecond+time.Duration(random.ExpFloat64()*4*float64(time.Second)), 30*time.Second)
+			burst[i].Long = min(
+				50*time.Millisecond+time.Duration(random.ExpFloat64()*4*float64(time.Second)), 30*time.Second,
+			)
 		}
 		must(t, s.Submit(ctx, burst))
 		list = append(list, burst...)

@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// plugin runs kubectl gearman in the stage's namespace, by kubectl's way of finding plugins, and returns what it wrote.
+// plugin runs kubectl gearman in the stage's namespace, by kubectl's way of finding plugins, and
+// returns what it wrote.
 func plugin(ctx context.Context, s *cluster.Stage, stdin string, args ...string) (stdout, stderr string, err error) {
 	binary := os.Getenv("PLUGIN")
 	if binary == "" {
@@ -29,12 +30,15 @@ func plugin(ctx context.Context, s *cluster.Stage, stdin string, args ...string)
 	cmd := exec.CommandContext(ctx, binary, append(args, "--kubeconfig", s.Kubeconfig, "--namespace", s.Namespace)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := cmd.Run(); err != nil {
-		return out.String(), errs.String(), fmt.Errorf("kubectl gearman %s: %w: %s", strings.Join(args, " "), err, errs.String())
+		return out.String(), errs.String(), fmt.Errorf(
+			"kubectl gearman %s: %w: %s", strings.Join(args, " "), err, errs.String(),
+		)
 	}
 	return out.String(), errs.String(), nil
 }
 
-// The plugin against a real cluster: it reaches the operator and job servers by port-forwards of its own, with the user's rights.
+// The plugin against a real cluster: it reaches the operator and job servers by port-forwards of
+// its own, with the user's rights.
 func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool, one after the other
 	t.Parallel()
 	s := stage(t)
@@ -42,7 +46,8 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 	must(t, s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"] = int64(1) }))
 	ready(t, s, 1, 4*time.Minute)
 
-	// says has the plugin answer with all of want. It waits for that, since the operator may be away for another test.
+	// says has the plugin answer with all of want. It waits for that, since the operator may be
+	// away for another test.
 	says := func(want []string, args ...string) {
 		t.Helper()
 		eventually(t, 2*time.Minute, func(ctx context.Context) error {
@@ -57,7 +62,10 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 	}
 	says([]string{"reverse", "NAMESPACE", s.Namespace, "REASON"}, "top", "--once")
 	says([]string{"reverse", "MIN", "JOB"}, "top", "--once", "-A", "-o", "wide", "--sort", "wait")
-	says([]string{"Pool " + s.Namespace + "/reverse serves reverse", "1 (1 ready)", "Job servers:"}, "explain", "reverse", "--numbers")
+	says(
+		[]string{"Pool " + s.Namespace + "/reverse serves reverse", "1 (1 ready)", "Job servers:"}, "explain",
+		"reverse", "--numbers",
+	)
 	for _, server := range []string{"svc/gearmand", "pod/gearmand-0", "pool/reverse"} {
 		says([]string{s.Namespace + "/gearmand-0", "reverse"}, "status", server)
 	}
@@ -97,13 +105,17 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 			"file":  {args: []string{"--file", file}, want: "file\n"},
 			"stdin": {stdin: "stdin 0.01 nidts", args: []string{"--file", "-"}, want: "stdin\n"},
 		} {
-			out, _, err := plugin(ctx, s, tc.stdin, append([]string{"submit", "reverse", "--to", "svc/gearmand"}, tc.args...)...)
+			out, _, err := plugin(
+				ctx, s, tc.stdin, append([]string{"submit", "reverse", "--to", "svc/gearmand"}, tc.args...)...,
+			)
 			if err != nil || out != tc.want {
 				t.Errorf("%s: %q, %v; want %q", name, out, err, tc.want)
 			}
 		}
 		// The id becomes the job's in the ledger.
-		if _, _, err := plugin(ctx, s, "", "submit", "reverse", "--to", "pool/reverse", "--background", "--data", "behind 0.01 x"); err != nil {
+		if _, _, err := plugin(
+			ctx, s, "", "submit", "reverse", "--to", "pool/reverse", "--background", "--data", "behind 0.01 x",
+		); err != nil {
 			t.Error(err)
 		}
 		allRanOnce(t, s, []cluster.Job{{ID: "behind"}}, time.Minute)
@@ -113,7 +125,9 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 		trace := filepath.Join(t.TempDir(), "trace.csv")
 		recorded := make(chan error, 1)
 		go func() {
-			_, _, err := plugin(ctx, s, "", "record", "svc/gearmand", "--function", "reverse", "--duration", "15s", "-f", trace)
+			_, _, err := plugin(
+				ctx, s, "", "record", "svc/gearmand", "--function", "reverse", "--duration", "15s", "-f", trace,
+			)
 			recorded <- err
 		}()
 		time.Sleep(2 * time.Second) // it must have had a first look before the jobs come

@@ -30,13 +30,25 @@ func TestRefusals(t *testing.T) {
 			edit: func(spec map[string]any) { spec["minReplicas"], spec["maxReplicas"] = int64(5), int64(2) },
 			want: []string{"minReplicas", "maxReplicas"},
 		},
-		"no function":     {edit: func(spec map[string]any) { delete(spec, "function") }, want: []string{"function"}},
-		"both functions":  {edit: func(spec map[string]any) { spec["functions"] = []any{"a"} }, want: []string{"function"}},
-		"bad job server":  {edit: func(spec map[string]any) { spec["servers"] = []any{"bad host:99999"} }, want: []string{"servers", "host"}},
-		"port too large":  {edit: func(spec map[string]any) { spec["servers"] = []any{"host:99999"} }, want: []string{"port"}},
-		"no job server":   {edit: func(spec map[string]any) { spec["servers"] = []any{} }, want: []string{"servers"}},
-		"job over drain":  {edit: func(spec map[string]any) { spec["drainSeconds"] = int64(30) }, want: []string{"jobTimeoutSeconds", "drainSeconds"}},
-		"args of runtime": {edit: func(spec map[string]any) { spec["args"] = []any{"x"} }, want: []string{"args", "runtime"}},
+		"no function": {edit: func(spec map[string]any) { delete(spec, "function") }, want: []string{"function"}},
+		"both functions": {
+			edit: func(spec map[string]any) { spec["functions"] = []any{"a"} }, want: []string{"function"},
+		},
+		"bad job server": {
+			edit: func(spec map[string]any) { spec["servers"] = []any{"bad host:99999"} },
+			want: []string{"servers", "host"},
+		},
+		"port too large": {
+			edit: func(spec map[string]any) { spec["servers"] = []any{"host:99999"} }, want: []string{"port"},
+		},
+		"no job server": {edit: func(spec map[string]any) { spec["servers"] = []any{} }, want: []string{"servers"}},
+		"job over drain": {
+			edit: func(spec map[string]any) { spec["drainSeconds"] = int64(30) },
+			want: []string{"jobTimeoutSeconds", "drainSeconds"},
+		},
+		"args of runtime": {
+			edit: func(spec map[string]any) { spec["args"] = []any{"x"} }, want: []string{"args", "runtime"},
+		},
 		"mode without its number": {
 			edit: func(spec map[string]any) { scaling(spec, "mode", "Manual") },
 			want: []string{"manualReplicas"},
@@ -58,7 +70,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Who may write pools but not make pods is refused, and so is who may scale nothing: a pool gives nobody more than they have.
+// Who may write pools but not make pods is refused, and so is who may scale nothing: a pool gives
+// nobody more than they have.
 func TestUserWithoutRights(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
@@ -106,8 +119,13 @@ func TestForbiddenJobServer(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
 	ctx := within(t, 3*time.Minute)
-	must(t, s.ApplyPool(ctx, func(spec map[string]any) { spec["servers"] = []any{"127.0.0.1:4730", "169.254.169.254:80"} }))
-	if reason := condition(t, s, v1alpha1.ConditionJobServersReachable, "False", 2*time.Minute); reason != "NoneAnswers" {
+	must(
+		t,
+		s.ApplyPool(ctx, func(spec map[string]any) { spec["servers"] = []any{"127.0.0.1:4730", "169.254.169.254:80"} }),
+	)
+	if reason := condition(
+		t, s, v1alpha1.ConditionJobServersReachable, "False", 2*time.Minute,
+	); reason != "NoneAnswers" {
 		t.Errorf("reason %s, want NoneAnswers", reason)
 	}
 	p, err := s.Pool(ctx)

@@ -15,24 +15,30 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// A pod that works is deleted, as kubectl delete pod or a node's drain does it: by the kubelet's SIGTERM it takes no more jobs, finishes the one
-// that it has, and exits with 0 within its grace. All this under the restricted Pod Security Standard, with a read-only root file system and
-// a user that the image has never heard of.
+// A pod that works is deleted, as kubectl delete pod or a node's drain does it: by the kubelet's
+// SIGTERM it takes no more jobs, finishes the one that it has, and exits with 0 within its grace.
+// All this under the restricted Pod Security Standard, with a read-only root file system and a user
+// that the image has never heard of.
 func TestPodDeleted(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
 	ctx := within(t, 5*time.Minute)
 	restrict := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
-	_, err := live.API.CoreV1().Namespaces().Patch(ctx, s.Namespace, types.MergePatchType, restrict, metav1.PatchOptions{})
+	_, err := live.API.CoreV1().Namespaces().Patch(
+		ctx, s.Namespace, types.MergePatchType, restrict, metav1.PatchOptions{},
+	)
 	must(t, err)
 	const user, drain = 54321, 60
 	must(t, s.ApplyPool(ctx, func(spec map[string]any) {
 		spec["minReplicas"], spec["maxReplicas"], spec["drainSeconds"] = int64(1), int64(3), int64(drain)
 		spec["runtime"].(map[string]any)["jobTimeoutSeconds"] = int64(drain - 10)
 		spec["podTemplate"] = map[string]any{"spec": map[string]any{
-			"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": int64(user), "runAsGroup": int64(user)},
+			"securityContext": map[string]any{
+				"runAsNonRoot": true, "runAsUser": int64(user), "runAsGroup": int64(user),
+			},
 			"containers": []any{map[string]any{"name": "worker", "securityContext": map[string]any{
-				"readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []any{"ALL"}},
+				"readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false,
+				"capabilities": map[string]any{"drop": []any{"ALL"}},
 			}}},
 		}}
 	}))
@@ -67,7 +73,9 @@ func TestPodDeleted(t *testing.T) {
 		t.Errorf("the worker's container ended with %+v, want exit code 0", end)
 	}
 	// The hook that keeps a worker which has only just started from missing the signal.
-	hooks, err := live.API.CoreV1().Events(s.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedPreStopHook"})
+	hooks, err := live.API.CoreV1().Events(s.Namespace).List(
+		ctx, metav1.ListOptions{FieldSelector: "reason=FailedPreStopHook"},
+	)
 	must(t, err)
 	if last.Spec.Containers[0].Lifecycle.PreStop == nil || len(hooks.Items) > 0 {
 		t.Errorf("the worker's preStop hook is missing or fails: %+v", hooks.Items)

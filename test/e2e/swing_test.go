@@ -10,7 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// swings says how a pool is disturbed while 200 jobs run: in a minute and a half, or by make e2e-long in five minutes with longer jobs.
+// swings says how a pool is disturbed while 200 jobs run: in a minute and a half, or by make
+// e2e-long in five minutes with longer jobs.
 type swings struct {
 	lasts, each time.Duration // in all, and from one change to the next
 	job         time.Duration
@@ -25,7 +26,8 @@ func howLong() swings {
 	return swings{lasts: 90 * time.Second, each: 10 * time.Second, job: 15 * time.Second}
 }
 
-// swing submits 200 jobs and changes the pool again and again: each job runs exactly once, to its end.
+// swing submits 200 jobs and changes the pool again and again: each job runs exactly once, to its
+// end.
 func swing(t *testing.T, change func(turn int, spec map[string]any)) {
 	s, long := stage(t), howLong()
 	ctx := within(t, long.lasts+15*time.Minute)

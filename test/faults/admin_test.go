@@ -41,17 +41,27 @@ func TestAdmin(t *testing.T) {
 		is    error         // nil: no error at all
 		takes time.Duration // what the call may take at most
 	}{
-		"none":             {takes: 0},
-		"hang":             {fault: gearmantest.Fault{Hang: true}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
-		"late":             {fault: gearmantest.Fault{Delay: 9 * time.Second}, takes: 9 * time.Second},
-		"too late":         {fault: gearmantest.Fault{Delay: time.Hour}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
-		"slow":             {fault: gearmantest.Fault{BytesPerSecond: 1000}, takes: 10 * time.Second},
-		"too slow":         {fault: gearmantest.Fault{BytesPerSecond: 3}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
+		"none": {takes: 0},
+		"hang": {fault: gearmantest.Fault{Hang: true}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
+		"late": {fault: gearmantest.Fault{Delay: 9 * time.Second}, takes: 9 * time.Second},
+		"too late": {
+			fault: gearmantest.Fault{Delay: time.Hour}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second,
+		},
+		"slow": {fault: gearmantest.Fault{BytesPerSecond: 1000}, takes: 10 * time.Second},
+		"too slow": {
+			fault: gearmantest.Fault{BytesPerSecond: 3}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second,
+		},
 		"cut in a row":     {fault: gearmantest.Fault{CutAfter: 14}, is: io.ErrUnexpectedEOF},
 		"cut between rows": {fault: gearmantest.Fault{CutAfter: 22}, is: io.ErrUnexpectedEOF},
-		"garbage":          {fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
-		"binary garbage":   {fault: gearmantest.Fault{Garbage: []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c")}, is: proto.ErrMagic},
-		"dropped":          {fault: gearmantest.Fault{DropOnText: "status"}, is: io.ErrUnexpectedEOF},
+		"garbage": {
+			fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: os.ErrDeadlineExceeded,
+			takes: 10 * time.Second,
+		},
+		"binary garbage": {
+			fault: gearmantest.Fault{Garbage: []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c")},
+			is:    proto.ErrMagic,
+		},
+		"dropped": {fault: gearmantest.Fault{DropOnText: "status"}, is: io.ErrUnexpectedEOF},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +94,8 @@ func TestAdmin(t *testing.T) {
 				says(t, err, tc.is, address, "status")
 				s.SetFault(gearmantest.Fault{})
 				_, err = a.Status(t.Context())
-				says(t, err, admin.ErrClosed, address) // what is left of the broken answer can't be taken for the next one
+				// what is left of the broken answer can't be taken for the next one
+				says(t, err, admin.ErrClosed, address)
 			})
 		})
 	}

@@ -35,28 +35,45 @@ func closeClient(t *testing.T, c *client.Client) {
 	}
 }
 
-// A submission that meets a fault either succeeds within its time-outs, or fails with an error that says which server, which step, and whether the
-// job may have been taken. It is never sent twice.
+// A submission that meets a fault either succeeds within its time-outs, or fails with an error that
+// says which server, which step, and whether the job may have been taken. It is never sent twice.
 func TestClientSubmit(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault gearmantest.Fault
-		is    error         // nil: it succeeds
-		takes time.Duration // at most; a silent server is noticed between one and two ReplyTimeouts (30 s) after its last answer
-		jobs  int           // in the queue afterwards
+		is    error // nil: it succeeds
+		// at most; a silent server is noticed between one and two ReplyTimeouts (30 s) after its
+		// last answer
+		takes time.Duration
+		jobs  int // in the queue afterwards
 	}{
-		"none":            {jobs: 1},
-		"hang":            {fault: gearmantest.Fault{Hang: true}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1},
-		"late":            {fault: gearmantest.Fault{Delay: 20 * time.Second}, takes: 20 * time.Second, jobs: 1},
-		"too late":        {fault: gearmantest.Fault{Delay: time.Hour}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1},
+		"none": {jobs: 1},
+		"hang": {
+			fault: gearmantest.Fault{Hang: true}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1,
+		},
+		"late": {fault: gearmantest.Fault{Delay: 20 * time.Second}, takes: 20 * time.Second, jobs: 1},
+		"too late": {
+			fault: gearmantest.Fault{Delay: time.Hour}, is: client.ErrUncertain, takes: 2 * 30 * time.Second, jobs: 1,
+		},
 		"slow":            {fault: gearmantest.Fault{BytesPerSecond: 2}, takes: 30 * time.Second, jobs: 1},
 		"cut in a header": {fault: gearmantest.Fault{CutAfter: 5}, is: client.ErrUncertain, jobs: 1},
 		"cut in a handle": {fault: gearmantest.Fault{CutAfter: 20}, is: client.ErrUncertain, jobs: 1},
-		"garbage":         {fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}, is: client.ErrUncertain, jobs: 1},
-		"garbled text":    {fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: client.ErrUncertain, jobs: 1},
-		"wrong packet":    {fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoJob)}, is: client.ErrUncertain, jobs: 1},
-		"dropped":         {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, is: client.ErrUncertain},
-		"answer dropped":  {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropHandled: true}, is: client.ErrUncertain, jobs: 1},
+		"garbage": {
+			fault: gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}, is: client.ErrUncertain, jobs: 1,
+		},
+		"garbled text": {
+			fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: client.ErrUncertain,
+			jobs: 1,
+		},
+		"wrong packet": {
+			fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoJob)},
+			is:    client.ErrUncertain, jobs: 1,
+		},
+		"dropped": {fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG}, is: client.ErrUncertain},
+		"answer dropped": {
+			fault: gearmantest.Fault{DropOn: proto.TypeSubmitJobBG, DropHandled: true}, is: client.ErrUncertain,
+			jobs: 1,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,26 +120,43 @@ func TestClientSubmit(t *testing.T) {
 
 func TestClientDo(t *testing.T) {
 	t.Parallel()
-	result := proto.AppendWork(nil, proto.Response, proto.TypeWorkComplete, "H:gearmantest:1", "a result of some length")
+	result := proto.AppendWork(
+		nil, proto.Response, proto.TypeWorkComplete, "H:gearmantest:1", "a result of some length",
+	)
 	tests := map[string]struct {
 		breaks func(s *gearmantest.Server) // while the job waits
 		is     error
 		takes  time.Duration // at most; without it the end comes at once
 	}{
-		"restart with the queue":    {breaks: func(s *gearmantest.Server) { s.Restart(true) }, is: client.ErrDisconnected},
-		"restart without the queue": {breaks: func(s *gearmantest.Server) { s.Restart(false) }, is: client.ErrDisconnected},
-		"connections closed":        {breaks: func(s *gearmantest.Server) { s.CloseConnections() }, is: client.ErrDisconnected},
+		"restart with the queue": {
+			breaks: func(s *gearmantest.Server) { s.Restart(true) }, is: client.ErrDisconnected,
+		},
+		"restart without the queue": {
+			breaks: func(s *gearmantest.Server) { s.Restart(false) }, is: client.ErrDisconnected,
+		},
+		"connections closed": {
+			breaks: func(s *gearmantest.Server) { s.CloseConnections() }, is: client.ErrDisconnected,
+		},
 		"hang": {
 			breaks: func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) },
 			is:     client.ErrDisconnected, takes: 3 * time.Minute, // silent for KeepAlive (1 min), it is asked for an echo
 		},
-		"cut":          {breaks: sends(gearmantest.Fault{CutAfter: 20}), is: client.ErrDisconnected},
-		"garbage":      {breaks: sends(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}), is: client.ErrDisconnected},
-		"garbled text": {breaks: sends(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}), is: client.ErrDisconnected},
+		"cut": {breaks: sends(gearmantest.Fault{CutAfter: 20}), is: client.ErrDisconnected},
+		"garbage": {
+			breaks: sends(gearmantest.Fault{Garbage: []byte("\x00RUBBISH of some length")}), is: client.ErrDisconnected,
+		},
+		"garbled text": {
+			breaks: sends(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}),
+			is:     client.ErrDisconnected,
+		},
 		// What begins and doesn't go on.
 		"a byte of text": {breaks: sends(gearmantest.Fault{Garbage: []byte("H")}), is: client.ErrDisconnected},
-		"half a header":  {breaks: sends(gearmantest.Fault{Garbage: result[:5]}), is: client.ErrDisconnected, takes: 30 * time.Second},
-		"half a result":  {breaks: sends(gearmantest.Fault{Garbage: result[:40]}), is: client.ErrDisconnected, takes: 30 * time.Second},
+		"half a header": {
+			breaks: sends(gearmantest.Fault{Garbage: result[:5]}), is: client.ErrDisconnected, takes: 30 * time.Second,
+		},
+		"half a result": {
+			breaks: sends(gearmantest.Fault{Garbage: result[:40]}), is: client.ErrDisconnected, takes: 30 * time.Second,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +194,8 @@ func sends(f gearmantest.Fault) func(*gearmantest.Server) {
 	}
 }
 
-// finish completes the job of f over a connection of its own, without waiting for answers: the server is broken.
+// finish completes the job of f over a connection of its own, without waiting for answers: the
+// server is broken.
 func finish(s *gearmantest.Server) {
 	nc, err := s.DialContext(context.Background(), "tcp", address)
 	if err != nil {
@@ -207,7 +242,8 @@ func TestClientSlowResult(t *testing.T) {
 		if took := time.Since(begin); took < 35*time.Second {
 			t.Errorf("it came within %v, which shows nothing: ReplyTimeout is 30 s", took)
 		}
-		// The connection then rests for longer than what is allowed in the middle of a packet, and is still good.
+		// The connection then rests for longer than what is allowed in the middle of a packet, and
+		// is still good.
 		s.SetFault(gearmantest.Fault{})
 		time.Sleep(time.Hour)
 		if err := c.Echo(t.Context(), []byte("x")); err != nil {
@@ -219,7 +255,8 @@ func TestClientSlowResult(t *testing.T) {
 	})
 }
 
-// A server that refuses connections is passed over, kept in quarantine, and named where none is left.
+// A server that refuses connections is passed over, kept in quarantine, and named where none is
+// left.
 func TestClientRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -114,22 +114,37 @@ func TestWorker(t *testing.T) {
 		says  string // in its words; with neither, none is lost
 		ran   int    // how often the job runs in all
 	}{
-		"none":             {ran: 1},
-		"hang":             {fault: gearmantest.Fault{Hang: true}, says: "no answer to the request for a job", ran: 1},
-		"late":             {fault: gearmantest.Fault{Delay: 20 * time.Second}, ran: 1},
-		"too late":         {fault: gearmantest.Fault{Delay: time.Hour}, says: "no answer to the request for a job", ran: 1},
-		"slow":             {fault: gearmantest.Fault{BytesPerSecond: 10}, ran: 1},
-		"cut in a header":  {fault: gearmantest.Fault{CutAfter: 5}, is: io.ErrUnexpectedEOF, ran: 1},
-		"cut in a job":     {fault: gearmantest.Fault{CutAfter: 30}, is: io.ErrUnexpectedEOF, ran: 1},
-		"garbage":          {fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: proto.ErrMagic, ran: 1},
-		"a foreign packet": {fault: gearmantest.Fault{Garbage: proto.AppendJobCreated(nil, "H:x:1")}, is: proto.ErrType, ran: 1},
-		"grab dropped":     {fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq}, says: "the server closed the connection", ran: 1},
+		"none": {ran: 1},
+		"hang": {fault: gearmantest.Fault{Hang: true}, says: "no answer to the request for a job", ran: 1},
+		"late": {fault: gearmantest.Fault{Delay: 20 * time.Second}, ran: 1},
+		"too late": {
+			fault: gearmantest.Fault{Delay: time.Hour}, says: "no answer to the request for a job", ran: 1,
+		},
+		"slow":            {fault: gearmantest.Fault{BytesPerSecond: 10}, ran: 1},
+		"cut in a header": {fault: gearmantest.Fault{CutAfter: 5}, is: io.ErrUnexpectedEOF, ran: 1},
+		"cut in a job":    {fault: gearmantest.Fault{CutAfter: 30}, is: io.ErrUnexpectedEOF, ran: 1},
+		"garbage": {
+			fault: gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, is: proto.ErrMagic, ran: 1,
+		},
+		"a foreign packet": {
+			fault: gearmantest.Fault{Garbage: proto.AppendJobCreated(nil, "H:x:1")}, is: proto.ErrType, ran: 1,
+		},
+		"grab dropped": {
+			fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq}, says: "the server closed the connection", ran: 1,
+		},
 		// The answer to the grab is lost with the connection: the server hands the job out again.
-		"job lost on the way": {fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq, DropHandled: true}, says: "the server closed the connection", ran: 1},
+		"job lost on the way": {
+			fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq, DropHandled: true},
+			says:  "the server closed the connection", ran: 1,
+		},
 		// The server never saw the result: the job runs again, as the protocol has it.
-		"result dropped": {fault: gearmantest.Fault{DropOn: proto.TypeWorkComplete, DropNth: 1}, says: "the server closed the connection", ran: 2},
+		"result dropped": {
+			fault: gearmantest.Fault{DropOn: proto.TypeWorkComplete, DropNth: 1},
+			says:  "the server closed the connection", ran: 2,
+		},
 		"result taken, then dropped": {
-			fault: gearmantest.Fault{DropOn: proto.TypeWorkComplete, DropNth: 1, DropHandled: true}, says: "the server closed the connection", ran: 1,
+			fault: gearmantest.Fault{DropOn: proto.TypeWorkComplete, DropNth: 1, DropHandled: true},
+			says:  "the server closed the connection", ran: 1,
 		},
 	}
 	for name, tc := range tests {
@@ -169,7 +184,8 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// A worker at a server that can't be reached keeps trying, says why, and works when the server is back.
+// A worker at a server that can't be reached keeps trying, says why, and works when the server is
+// back.
 func TestWorkerRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

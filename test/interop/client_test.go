@@ -49,7 +49,10 @@ func TestForeignWorker(t *testing.T) {
 					}
 					got, err := c.Do(ctx, "reverse", payload)
 					if want := reversed(payload); err != nil || string(got) != string(want) {
-						t.Errorf("got %d bytes %q, %v; want %d %q", len(got), short(string(got)), err, len(want), short(string(want)))
+						t.Errorf(
+							"got %d bytes %q, %v; want %d %q", len(got), short(string(got)), err, len(want),
+							short(string(want)),
+						)
 					}
 				})
 			}
@@ -67,7 +70,9 @@ func TestForeignWorker(t *testing.T) {
 					client.OnStatus(func(n, d uint64) { add("status %d %d", n, d) }),
 					client.OnData(func(data []byte) { add("data %s", data) }),
 					client.OnWarning(func(data []byte) { add("warning %s", data) }))
-				if diff := cmp.Diff([]string{"status 1 3", "data part\x00of", "warning careful"}, got); diff != "" || err != nil || string(result) != "done" {
+				if diff := cmp.Diff(
+					[]string{"status 1 3", "data part\x00of", "warning careful"}, got,
+				); diff != "" || err != nil || string(result) != "done" {
 					t.Errorf("got %q, %v; events (-want +got):\n%s", result, err, diff)
 				}
 			})
@@ -88,7 +93,9 @@ func TestForeignWorker(t *testing.T) {
 			t.Run("unique key", func(t *testing.T) {
 				t.Parallel()
 				l.need(t, uniqueTold)
-				if got, err := c.Do(ctx, "unique", []byte("x"), client.WithKey("my-key")); err != nil || string(got) != "my-key" {
+				if got, err := c.Do(
+					ctx, "unique", []byte("x"), client.WithKey("my-key"),
+				); err != nil || string(got) != "my-key" {
 					t.Errorf("the worker was told %q, %v; want my-key", got, err)
 				}
 			})
@@ -145,7 +152,10 @@ func TestForeignWorkerQueue(t *testing.T) {
 				_, err := c.RunSet(ctx, tasks...)
 				done <- err
 			}()
-			poll(t, s, "three jobs", func(rows []admin.FunctionStatus) bool { return len(rows) == 1 && rows[0].Total == 3 })
+			poll(
+				t, s, "three jobs",
+				func(rows []admin.FunctionStatus) bool { return len(rows) == 1 && rows[0].Total == 3 },
+			)
 			waiting(t, s, "key", 2)
 			l.serve(t, s)
 			if err := <-done; err != nil {

@@ -39,7 +39,8 @@ const (
 // A library is a foreign one, by the programs under testdata or its own CLI.
 type library struct {
 	name string
-	// client runs one job or submits it; kind is foreground, high, low, background, high-background or low-background.
+	// client runs one job or submits it; kind is foreground, high, low, background, high-background
+	// or low-background.
 	client func(s *jobserver.Server, kind, function, unique string) []string
 	// worker serves the functions reverse, fail and, as far as it can, progress, except and unique.
 	worker func(s *jobserver.Server) []string
@@ -70,7 +71,8 @@ func libraries() []library {
 				h, p := host(s)
 				args := []string{"gearman", "-h", h, "-p", p, "-f", function}
 				for k, options := range map[string][]string{
-					"high": {"-I"}, "low": {"-L"}, "background": {"-b"}, "high-background": {"-b", "-I"}, "low-background": {"-b", "-L"},
+					"high": {"-I"}, "low": {"-L"}, "background": {"-b"}, "high-background": {"-b", "-I"},
+					"low-background": {"-b", "-L"},
 				} {
 					if k == kind {
 						args = append(args, options...)
@@ -83,7 +85,8 @@ func libraries() []library {
 			},
 			worker: func(s *jobserver.Server) []string {
 				h, p := host(s)
-				// One command for all functions, which it is not told; a job whose payload says so makes it fail.
+				// One command for all functions, which it is not told; a job whose payload says so
+				// makes it fail.
 				return []string{
 					"gearman", "-w", "-h", h, "-p", p, "-f", "reverse", "-f", "fail", "--",
 					"perl", "-0777", "-e", `binmode STDIN; binmode STDOUT; $_ = <STDIN>; exit 1 if $_ eq "fail"; print scalar reverse $_`,

@@ -8,8 +8,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// npmLibraries are those of the npm registry, if INTEROP_NPM is a folder in which `npm ci` has installed testdata/npm: make test-interop
-// does that, and fails if it can't. An ordinary test run does without them, since it would depend on the registry.
+// npmLibraries are those of the npm registry, if INTEROP_NPM is a folder in which `npm ci` has
+// installed testdata/npm: make test-interop does that, and fails if it can't. An ordinary test run
+// does without them, since it would depend on the registry.
 func npmLibraries() []library {
 	dir := os.Getenv("INTEROP_NPM")
 	if dir == "" {
@@ -17,10 +18,15 @@ func npmLibraries() []library {
 	}
 	command := func(file string, s *jobserver.Server, args ...string) []string {
 		host, port, _ := strings.Cut(s.Addr, ":")
-		node := []string{"env", "NODE_PATH=" + filepath.Join(dir, "node_modules"), "NODE_NO_WARNINGS=1", "node", "testdata/npm/" + file}
+		node := []string{
+			"env", "NODE_PATH=" + filepath.Join(dir, "node_modules"), "NODE_NO_WARNINGS=1", "node",
+			"testdata/npm/" + file,
+		}
 		return append(append(node, args[0], host, port), args[1:]...)
 	}
-	of := func(file string) (func(*jobserver.Server, string, string, string) []string, func(*jobserver.Server) []string) {
+	of := func(file string) (
+		func(*jobserver.Server, string, string, string) []string, func(*jobserver.Server) []string,
+	) {
 		return func(s *jobserver.Server, kind, function, unique string) []string {
 				return command(file, s, "client", kind, function, unique)
 			}, func(s *jobserver.Server) []string {

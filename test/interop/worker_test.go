@@ -57,14 +57,19 @@ func TestForeignClient(t *testing.T) {
 				},
 				"unique": func(_ context.Context, j *worker.Job) ([]byte, error) { return []byte(j.Key()), nil },
 				"progress": func(_ context.Context, j *worker.Job) ([]byte, error) {
-					return []byte("done"), errors.Join(j.Status(1, 3), j.Data([]byte("part\x00of")), j.Warning([]byte("careful")))
+					return []byte("done"), errors.Join(
+						j.Status(1, 3), j.Data([]byte("part\x00of")), j.Warning([]byte("careful")),
+					)
 				},
 			})
 			for name, payload := range payloads() {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					if got := l.run(t, s, "foreground", "reverse", "", payload); got.out != string(reversed(payload)) {
-						t.Errorf("got %d bytes %q, want %d %q; %v %q", len(got.out), short(got.out), len(payload), short(string(reversed(payload))), got.err, got.events)
+						t.Errorf(
+							"got %d bytes %q, want %d %q; %v %q", len(got.out), short(got.out), len(payload),
+							short(string(reversed(payload))), got.err, got.events,
+						)
 					}
 				})
 			}
@@ -157,7 +162,10 @@ func TestForeignBackgroundAndPriorities(t *testing.T) {
 					t.Errorf("%s: got the handle %q, want one that ends with %s", kind, got.out, handle)
 				}
 			}
-			poll(t, s, "all jobs", func(rows []admin.FunctionStatus) bool { return len(rows) == 1 && int(rows[0].Total) == len(want) })
+			poll(
+				t, s, "all jobs",
+				func(rows []admin.FunctionStatus) bool { return len(rows) == 1 && int(rows[0].Total) == len(want) },
+			)
 			ran := make(chan string, len(want))
 			startWorker(t, s, map[string]worker.Handler{"f": func(_ context.Context, j *worker.Job) ([]byte, error) {
 				ran <- string(j.Payload())

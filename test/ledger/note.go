@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// tryFor is for how long a line is tried to be written. A job that can't be written down fails, and then counts as lost though nothing but the ledger was: on a slow
-// machine that starts many pods at once, five tries within seconds were perhaps too few.
+// tryFor is for how long a line is tried to be written. A job that can't be written down fails, and
+// then counts as lost though nothing but the ledger was: on a slow machine that starts many pods at
+// once, five tries within seconds were perhaps too few.
 const tryFor = 90 * time.Second
 
-// note writes a line to the ledger at url. It tries again where no answer comes. An answer that was lost leads to the same line twice, which readers must bear.
+// note writes a line to the ledger at url. It tries again where no answer comes. An answer that was
+// lost leads to the same line twice, which readers must bear.
 func note(url, line string) error {
 	client := http.Client{Timeout: 5 * time.Second}
 	began := time.Now()

@@ -49,7 +49,10 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--user-data-dir=" + t.TempDir(), "--no-first-run"}
+	args := []string{
+		"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
+		"--user-data-dir=" + t.TempDir(), "--no-first-run",
+	}
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // its sandbox refuses to be root's
 	}
@@ -171,7 +174,10 @@ func (b *browser) await(what, script string) {
 	deadline := time.Now().Add(20 * time.Second)
 	for b.eval(script) != "true" {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("not within 20 s: %s; the page reads %s; troubles: %s", what, b.eval("document.body.innerText"), b.troubles)
+			b.t.Fatalf(
+				"not within 20 s: %s; the page reads %s; troubles: %s", what, b.eval("document.body.innerText"),
+				b.troubles,
+			)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -185,12 +191,18 @@ func (b *browser) open(url string) {
 
 func (b *browser) look(width int, dark bool) {
 	b.t.Helper()
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
+	b.call(
+		"Emulation.setDeviceMetricsOverride",
+		map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil,
+	)
 	scheme := "light"
 	if dark {
 		scheme = "dark"
 	}
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.call(
+		"Emulation.setEmulatedMedia",
+		map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil,
+	)
 }
 
 // shot saves a picture of the whole page.

@@ -50,18 +50,31 @@ func pools() page.Snapshot {
 	return page.Snapshot{
 		Pools: []page.Pool{
 			{
-				Namespace: "shop", Name: "thumbnails", Functions: []string{"resize"}, Queued: 128, Running: 12, WaitSeconds: 6.4, TargetSeconds: 30,
-				JobSeconds: 1.8, Completed: 48210, Failed: 3, Replicas: 12, Desired: 14, Ready: 12, Max: 50, Reason: "TargetWait",
-				Message: "queued jobs would start later than the target wait", Terms: map[string]int64{"queued": 128, "running": 12, "slots": 12, "jobMilliseconds": 1800},
-				Workers: []page.Worker{{Name: "thumbnails-4kq2a", State: "busy", Busy: 1, Capacity: 1, Since: time.Now().Add(-time.Hour)}, {Name: "thumbnails-x7m5b", State: "idle", Capacity: 1, Since: time.Now()}},
+				Namespace: "shop", Name: "thumbnails", Functions: []string{"resize"}, Queued: 128, Running: 12,
+				WaitSeconds: 6.4, TargetSeconds: 30,
+				JobSeconds: 1.8, Completed: 48210, Failed: 3, Replicas: 12, Desired: 14, Ready: 12, Max: 50,
+				Reason:  "TargetWait",
+				Message: "queued jobs would start later than the target wait",
+				Terms:   map[string]int64{"queued": 128, "running": 12, "slots": 12, "jobMilliseconds": 1800},
+				Workers: []page.Worker{
+					{Name: "thumbnails-4kq2a", State: "busy", Busy: 1, Capacity: 1, Since: time.Now().Add(-time.Hour)},
+					{Name: "thumbnails-x7m5b", State: "idle", Capacity: 1, Since: time.Now()},
+				},
 			},
 			{
-				Namespace: "shop", Name: "mail", Functions: []string{"mail", hostile}, Reason: "ServersNoAnswer", Message: "no job server answers, so the replicas stay as they are",
-				Max: 5, Problems: []string{"Job server " + hostile + " does not answer: start it, or fix spec.servers."}, Workers: []page.Worker{},
+				Namespace: "shop", Name: "mail", Functions: []string{"mail", hostile}, Reason: "ServersNoAnswer",
+				Message:  "no job server answers, so the replicas stay as they are",
+				Max:      5,
+				Problems: []string{"Job server " + hostile + " does not answer: start it, or fix spec.servers."},
+				Workers:  []page.Worker{},
 			},
 		},
-		Servers:   []page.Server{{Address: "10.0.0.7:4730", State: "OK", Answer: time.Now()}, {Address: hostile, State: "Refused"}},
-		Functions: []page.Function{{Name: "resize", Queued: 128, Running: 12, Workers: 12}, {Name: "forgotten", Queued: 4}},
+		Servers: []page.Server{
+			{Address: "10.0.0.7:4730", State: "OK", Answer: time.Now()}, {Address: hostile, State: "Refused"},
+		},
+		Functions: []page.Function{
+			{Name: "resize", Queued: 128, Running: 12, Workers: 12}, {Name: "forgotten", Queued: 4},
+		},
 	}
 }
 
@@ -82,10 +95,16 @@ func serve(t *testing.T, source page.Source, o page.Options) string {
 	return server.URL + "/"
 }
 
-// Names of strangers stay text, nothing breaks the policy, and axe finds nothing serious, on each page, light and dark.
+// Names of strangers stay text, nothing breaks the policy, and axe finds nothing serious, on each
+// page, light and dark.
 func TestEveryPage(t *testing.T) {
 	source := &played{s: pools()}
-	url := serve(t, source, page.Options{Submit: func(_ context.Context, _ string, workload []byte) ([]byte, error) { return workload, nil }})
+	url := serve(
+		t, source,
+		page.Options{
+			Submit: func(_ context.Context, _ string, workload []byte) ([]byte, error) { return workload, nil },
+		},
+	)
 	b := newBrowser(t)
 	axe, err := os.ReadFile(os.Getenv("AXE"))
 	if err != nil {
@@ -148,7 +167,9 @@ func TestLive(t *testing.T) {
 
 // The form asks for a confirmation, and shows the result as text.
 func TestTryAJob(t *testing.T) {
-	url := serve(t, &played{s: pools()}, page.Options{Submit: func(_ context.Context, f string, workload []byte) ([]byte, error) {
+	url := serve(t, &played{
+		s: pools(),
+	}, page.Options{Submit: func(_ context.Context, f string, workload []byte) ([]byte, error) {
 		return fmt.Appendf(nil, "%s says %s", f, workload), nil
 	}})
 	b := newBrowser(t)
@@ -166,7 +187,8 @@ func TestTenThousandPools(t *testing.T) {
 	source := &played{}
 	for i := range 10_000 {
 		source.s.Pools = append(source.s.Pools, page.Pool{
-			Namespace: fmt.Sprintf("team-%d", i%100), Name: fmt.Sprintf("pool-%d", i), Functions: []string{"f"}, Queued: int64(i), Reason: "Steady", Workers: []page.Worker{},
+			Namespace: fmt.Sprintf("team-%d", i%100), Name: fmt.Sprintf("pool-%d", i), Functions: []string{"f"},
+			Queued: int64(i), Reason: "Steady", Workers: []page.Worker{},
 		})
 	}
 	url := serve(t, source, page.Options{})
@@ -182,7 +204,9 @@ func TestTenThousandPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Told, not asserted: how fast this machine is is no property of the page.
-	t.Logf("RESULT {\"pools\":10000,\"interactive_ms\":%.0f,\"heap_mib\":%.1f}", figures.Interactive, figures.Heap/(1<<20))
+	t.Logf(
+		"RESULT {\"pools\":10000,\"interactive_ms\":%.0f,\"heap_mib\":%.1f}", figures.Interactive, figures.Heap/(1<<20),
+	)
 }
 
 // The pictures of the docs: an hour of made figures. They are written where SHOTS says.
@@ -195,7 +219,9 @@ func TestShots(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := &played{s: pools(), at: time.Now().Add(-time.Hour)}
-	source.s.Pools[1].Problems = []string{"Job server 10.0.0.9:4730 does not answer (Refused): start it, or fix spec.servers."}
+	source.s.Pools[1].Problems = []string{
+		"Job server 10.0.0.9:4730 does not answer (Refused): start it, or fix spec.servers.",
+	}
 	source.s.Pools[1].Functions = []string{"mail"}
 	h := page.New(source, page.Options{})
 	for i := range 360 {

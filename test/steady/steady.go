@@ -1,4 +1,5 @@
-// Package steady watches a pool while a test makes noise, and says whether its status stayed calm. Its goroutine ends with the context that it is given.
+// Package steady watches a pool while a test makes noise, and says whether its status stayed calm.
+// Its goroutine ends with the context that it is given.
 package steady
 
 import (
@@ -28,7 +29,8 @@ type Record struct {
 	done     chan struct{}
 }
 
-// mayMove are the conditions that report the scaling itself, and how fast pods start on this machine.
+// mayMove are the conditions that report the scaling itself, and how fast pods start on this
+// machine.
 var mayMove = map[string]bool{v1alpha1.ConditionScalingLimited: true, v1alpha1.ConditionTargetBelowStartTime: true}
 
 // Watch records each change of the pool from now on, until ctx ends.
@@ -69,7 +71,8 @@ func (r *Record) saw(p *v1alpha1.GearmanWorkerPool) {
 		return
 	}
 	r.writes++
-	if !p.Status.LastScaleTime.Equal(last.Status.LastScaleTime) || p.Status.DesiredReplicas != last.Status.DesiredReplicas {
+	if !p.Status.LastScaleTime.Equal(last.Status.LastScaleTime) ||
+		p.Status.DesiredReplicas != last.Status.DesiredReplicas {
 		r.scalings++
 	}
 	before := map[string]metav1.Condition{}
@@ -104,9 +107,13 @@ func (r *Record) Check(t *testing.T, lasted time.Duration) {
 			t.Errorf("condition %s flapped: %v", kind, became)
 		}
 	}
-	// Each change of replicas is told, and then how the pods follow; apart from that, figures at most once a minute, and the reason of the decision when it is another.
+	// Each change of replicas is told, and then how the pods follow; apart from that, figures at
+	// most once a minute, and the reason of the decision when it is another.
 	if most := 8*r.scalings + int(lasted.Minutes()) + 10; r.writes > most {
-		t.Errorf("the status was written %d times in %v, with %d changes of replicas; want %d at most", r.writes, lasted, r.scalings, most)
+		t.Errorf(
+			"the status was written %d times in %v, with %d changes of replicas; want %d at most", r.writes, lasted,
+			r.scalings, most,
+		)
 	}
 }
 

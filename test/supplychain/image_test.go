@@ -21,6 +21,8 @@ func TestImageHasNoBase(t *testing.T) {
 		}
 	}
 	if last != "scratch" {
-		t.Errorf("the last stage is FROM %s, want scratch: pin any other by digest and say so in docs/security.md", last)
+		t.Errorf(
+			"the last stage is FROM %s, want scratch: pin any other by digest and say so in docs/security.md", last,
+		)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// hack/vulncheck fails if the tool finds something or the database that was named has no answer, and says that it checked
-// nothing if the public database has none.
+// hack/vulncheck fails if the tool finds something or the database that was named has no answer,
+// and says that it checked nothing if the public database has none.
 func TestVulncheck(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -21,10 +21,14 @@ func TestVulncheck(t *testing.T) {
 		status   int
 		want     []string
 	}{
-		"nothing found":                    {found, "clean", false, 0, []string{"args: -db http://127.0.0.1", "no known vulnerability is reachable"}},
+		"nothing found": {
+			found, "clean", false, 0, []string{"args: -db http://127.0.0.1", "no known vulnerability is reachable"},
+		},
 		"found":                            {found, "finds", false, 3, []string{"upgrade the modules"}},
 		"the named database has no answer": {http.NotFound, "finds", false, 1, []string{"correct VULNDB"}},
-		"no public database":               {http.NotFound, "finds", true, 0, []string{"SKIPPED, nothing was checked", "set VULNDB"}},
+		"no public database": {
+			http.NotFound, "finds", true, 0, []string{"SKIPPED, nothing was checked", "set VULNDB"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,3 +1,3 @@
-// Package tlsproxy starts the job server of examples/gearmand-tls.yaml for tests: Debian's HAProxy with
-// the configuration of that file, before a gearmand.
+// Package tlsproxy starts the job server of examples/gearmand-tls.yaml for tests: Debian's HAProxy
+// with the configuration of that file, before a gearmand.
 package tlsproxy

@@ -57,7 +57,9 @@ func Start(tb testing.TB, examples string) *Proxy {
 		}
 	}
 	config := Config(tb, examples)
-	for old, now := range map[string]string{"bind :4731": "bind " + p.Addr, "/tls/": tls + "/", "127.0.0.1:4730": p.Gearmand} {
+	for old, now := range map[string]string{
+		"bind :4731": "bind " + p.Addr, "/tls/": tls + "/", "127.0.0.1:4730": p.Gearmand,
+	} {
 		if !strings.Contains(config, old) {
 			tb.Fatalf("%q is not in the configuration of the example", old)
 		}
@@ -75,7 +77,9 @@ func Start(tb testing.TB, examples string) *Proxy {
 func Certificates(tb testing.TB, examples string) string {
 	tb.Helper()
 	dir := filepath.Join(tb.TempDir(), "certificates")
-	if out, err := exec.Command(filepath.Join(examples, "gearmand-tls-certificates.sh"), dir, ServerName).CombinedOutput(); err != nil {
+	if out, err := exec.Command(
+		filepath.Join(examples, "gearmand-tls-certificates.sh"), dir, ServerName,
+	).CombinedOutput(); err != nil {
 		tb.Fatalf("make the certificates: %v\n%s", err, out)
 	}
 	return dir
@@ -90,7 +94,9 @@ func Config(tb testing.TB, examples string) string {
 	}
 	first, _, _ := bytes.Cut(text, []byte("\n---\n"))
 	var config corev1.ConfigMap
-	if err := yaml.UnmarshalStrict(append(bytes.Clone(first), '\n'), &config); err != nil || config.Data["haproxy.cfg"] == "" {
+	if err := yaml.UnmarshalStrict(
+		append(bytes.Clone(first), '\n'), &config,
+	); err != nil || config.Data["haproxy.cfg"] == "" {
 		tb.Fatalf("the example's first object is to be the ConfigMap with haproxy.cfg: %v", err)
 	}
 	return config.Data["haproxy.cfg"]

@@ -36,8 +36,8 @@ type kind struct {
 	begin       func(w *World, f Fault) (end func())
 }
 
-// concerns reports whether a fault may delay a pool: not one of another pool, or of a job server that this pool doesn't
-// use. Pools share the nodes and the API server.
+// concerns reports whether a fault may delay a pool: not one of another pool, or of a job server
+// that this pool doesn't use. Pools share the nodes and the API server.
 func (p *Plan) concerns(f *Fault, pool int) bool {
 	class := kindNamed(f.Kind).class
 	switch {
@@ -53,7 +53,8 @@ func (p *Plan) concerns(f *Fault, pool int) bool {
 	return true
 }
 
-// early reports whether the fault begins before the first pods start, so that none of them works while all are blocked.
+// early reports whether the fault begins before the first pods start, so that none of them works
+// while all are blocked.
 func (k *kind) early() bool {
 	return k.name == "registry-down" || k.name == "no-room" || k.name == commandBroken
 }
@@ -63,8 +64,8 @@ func kindNamed(name FaultKind) *kind {
 	return &kinds[i]
 }
 
-// commandBroken is the fault of a pool whose image lacks the command: its workers start and register,
-// and no job can run.
+// commandBroken is the fault of a pool whose image lacks the command: its workers start and
+// register, and no job can run.
 const commandBroken = "command-broken"
 
 // kinds is the table of all faults.
@@ -92,11 +93,19 @@ func init() { // the table's functions find their own entries in it
 		{"lag-pods", ofAPI, 20 * s, 90 * s, 10 * s, lag(kube.KindPod)},
 		{"lag-deployments", ofAPI, 20 * s, 90 * s, 10 * s, lag(kube.KindDeployment)},
 		{"lag-pools", ofAPI, 20 * s, 90 * s, 10 * s, lag(kube.KindPool)},
-		{"server-hangs", ofServer, 10 * s, 60 * s, 150 * s, serverFault(func(int) gearmantest.Fault { return gearmantest.Fault{Hang: true} })},
+		{
+			"server-hangs", ofServer, 10 * s, 60 * s, 150 * s,
+			serverFault(func(int) gearmantest.Fault { return gearmantest.Fault{Hang: true} }),
+		},
 		{"server-slow", ofServer, 20 * s, 90 * s, 60 * s, serverFault(func(n int) gearmantest.Fault {
 			return gearmantest.Fault{Delay: time.Duration(50+10*n) * time.Millisecond}
 		})},
-		{"server-garbage", ofServer, 2 * s, 20 * s, 150 * s, serverFault(func(int) gearmantest.Fault { return gearmantest.Fault{Garbage: []byte("HTTP/1.1 400\r\n\r\n")} })},
+		{
+			"server-garbage", ofServer, 2 * s, 20 * s, 150 * s,
+			serverFault(
+				func(int) gearmantest.Fault { return gearmantest.Fault{Garbage: []byte("HTTP/1.1 400\r\n\r\n")} },
+			),
+		},
 		{"server-cut", ofServer, s, s, 150 * s, func(w *World, f Fault) func() {
 			w.servers[f.Server].CloseConnections()
 			return func() {}
@@ -126,7 +135,10 @@ func init() { // the table's functions find their own entries in it
 			w.nodes.SetBadImages(nodeName(f.Node), true)
 			return func() { w.nodes.SetBadImages(nodeName(f.Node), false) }
 		}},
-		{"registry-down", ofPods, 120 * s, 240 * s, 320 * s, func(w *World, _ Fault) func() { return w.allNodes((*kube.Nodes).SetBadImages) }},
+		{
+			"registry-down", ofPods, 120 * s, 240 * s, 320 * s,
+			func(w *World, _ Fault) func() { return w.allNodes((*kube.Nodes).SetBadImages) },
+		},
 		{"no-room", ofPods, 120 * s, 240 * s, 60 * s, func(w *World, _ Fault) func() {
 			return w.allNodes(func(n *kube.Nodes, name string, full bool) {
 				room := w.plan.PerNode
@@ -172,13 +184,28 @@ func init() { // the table's functions find their own entries in it
 			}
 			return func() {}
 		}},
-		{"edit-max", ofUser, 120 * s, 240 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.MaxReplicas = max(s.MinReplicas, 1+int32(n%6)) })},
-		{"edit-min", ofUser, 120 * s, 240 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.MinReplicas = min(s.MaxReplicas, 1+int32(n%8)) })},
+		{
+			"edit-max", ofUser, 120 * s, 240 * s, 30 * s,
+			editPool(
+				func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.MaxReplicas = max(s.MinReplicas, 1+int32(n%6)) },
+			),
+		},
+		{
+			"edit-min", ofUser, 120 * s, 240 * s, 30 * s,
+			editPool(
+				func(s *v1alpha1.GearmanWorkerPoolSpec, n int) { s.MinReplicas = min(s.MaxReplicas, 1+int32(n%8)) },
+			),
+		},
 		{"edit-manual", ofUser, 120 * s, 240 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) {
 			s.Scaling.Mode, s.Scaling.ManualReplicas = v1alpha1.ModeManual, new(int32(n%6))
 		})},
-		{"edit-paused", ofUser, 30 * s, 120 * s, 30 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, _ int) { s.Scaling.Mode = v1alpha1.ModePaused })},
-		{"edit-template", ofUser | ofPods, 60 * s, 120 * s, 60 * s, editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, n int) {
+		{
+			"edit-paused", ofUser, 30 * s, 120 * s, 30 * s,
+			editPool(func(s *v1alpha1.GearmanWorkerPoolSpec, _ int) { s.Scaling.Mode = v1alpha1.ModePaused }),
+		},
+		{"edit-template", ofUser | ofPods, 60 * s, 120 * s, 60 * s, editPool(func(
+			s *v1alpha1.GearmanWorkerPoolSpec, n int,
+		) {
 			if s.TargetRef == nil {
 				s.Image = fmt.Sprintf("worker:%d", n+2)
 			}
@@ -199,7 +226,9 @@ func init() { // the table's functions find their own entries in it
 		}},
 		{"label-removed", ofUser | ofPods, s, s, 30 * s, func(w *World, f Fault) func() {
 			if pods := w.podsOf(f.Pool); len(pods) > 0 {
-				w.kube.UserEdit(kube.KindPod, client.ObjectKeyFromObject(pods[f.N%len(pods)]), "kubectl", func(o client.Object) {
+				w.kube.UserEdit(kube.KindPod, client.ObjectKeyFromObject(
+					pods[f.N%len(pods)],
+				), "kubectl", func(o client.Object) {
 					o.SetOwnerReferences(nil) // its ReplicaSet lets it go, and makes another
 				})
 			}
@@ -261,7 +290,10 @@ func editPool(change func(*v1alpha1.GearmanWorkerPoolSpec, int)) func(*World, Fa
 		e := &edit{change, f.N}
 		w.edits[f.Pool] = append(w.edits[f.Pool], e)
 		write := func() {
-			w.kube.UserEdit(kube.KindPool, w.key(f.Pool), "user", func(o client.Object) { o.(*v1alpha1.GearmanWorkerPool).Spec = w.specOf(f.Pool) })
+			w.kube.UserEdit(
+				kube.KindPool, w.key(f.Pool), "user",
+				func(o client.Object) { o.(*v1alpha1.GearmanWorkerPool).Spec = w.specOf(f.Pool) },
+			)
 		}
 		write()
 		return func() {
@@ -292,7 +324,8 @@ func (w *World) scaleByHand(pool int, to int32) {
 	}
 }
 
-// nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead; later the node is removed and its pods with it.
+// nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead;
+// later the node is removed and its pods with it.
 func nodeDies(w *World, f Fault) func() {
 	name := nodeName(f.Node)
 	w.nodes.SetSilent(name, true)
@@ -338,7 +371,8 @@ func nodeName(i int) string { return fmt.Sprintf("node-%d", i) }
 func (w *World) podsOf(pool int) []*corev1.Pod {
 	var out []*corev1.Pod
 	for _, o := range w.kube.Objects(kube.KindPod) {
-		if p := o.(*corev1.Pod); p.DeletionTimestamp == nil && p.Labels[kube.DeploymentLabel] == w.plan.Pools[pool].Name {
+		if p := o.(*corev1.Pod); p.DeletionTimestamp == nil &&
+			p.Labels[kube.DeploymentLabel] == w.plan.Pools[pool].Name {
 			out = append(out, p)
 		}
 	}

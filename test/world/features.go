@@ -46,7 +46,8 @@ type Skews struct {
 
 const mostSkew = 20 * time.Second
 
-// addFeatures draws from a source of its own, so that a new one leaves a seed's pools and jobs as they are.
+// addFeatures draws from a source of its own, so that a new one leaves a seed's pools and jobs as
+// they are.
 func (p *Plan) addFeatures() {
 	g := generator{rand.New(rand.NewPCG(p.Seed, 0xfea7))}
 	for i := range p.Pools {
@@ -143,7 +144,9 @@ func (p *PoolPlan) scalingOf(s *v1alpha1.ScalingSpec) {
 				{Type: autoscalingv2.PodsScalingPolicy, Value: n, PeriodSeconds: int32(plan.Per.Seconds())},
 			}}
 		}
-		s.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: rules(plan.Up), ScaleDown: rules(plan.Down)}
+		s.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{
+			ScaleUp: rules(plan.Up), ScaleDown: rules(plan.Down),
+		}
 	}
 }
 
@@ -181,7 +184,8 @@ func (w *World) createTarget(pool int) error {
 				Spec: corev1.PodSpec{
 					TerminationGracePeriodSeconds: &grace,
 					Containers: []corev1.Container{{
-						Name: "worker", Image: "worker:1", Command: []string{"/gearman-worker", mode}, Args: append(flags, rest...),
+						Name: "worker", Image: "worker:1", Command: []string{"/gearman-worker", mode},
+						Args: append(flags, rest...),
 					}},
 				},
 			},

@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/replay"
 )
 
-// seedLimit is how long one seed may take of real time. The median takes about half a second of one core.
+// seedLimit is how long one seed may take of real time. The median takes about half a second of one
+// core.
 const seedLimit = 10 * time.Minute
 
 // fleet plays seeds, each in a process of its own.
@@ -42,13 +43,16 @@ type played struct {
 	cpu      time.Duration
 }
 
-// newFleet builds the program that plays seeds. It is this package's test binary, linked so that the seed reaches math/rand.
+// newFleet builds the program that plays seeds. It is this package's test binary, linked so that
+// the seed reaches math/rand.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	binary := os.Getenv("WORLD_BINARY")
 	if binary == "" {
 		binary = filepath.Join(t.TempDir(), "world.test")
-		build := exec.Command("go", "test", "-c", "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".")
+		build := exec.Command(
+			"go", "test", "-c", "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".",
+		)
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build the world: %v\n%s", err, out)
 		}
@@ -64,8 +68,12 @@ func (f *fleet) play(seed uint64, drop []int) (*played, error) {
 	}
 	cmd := exec.Command(f.binary, "-test.run=^TestSeed$", "-test.timeout="+seedLimit.String())
 	cmd.Env = append(os.Environ(), replay.Env...)
-	// A collection in the middle of a run is a turn that other goroutines take; a seed needs some 200 MB without one.
-	cmd.Env = append(cmd.Env, "GOGC=off", "GOMEMLIMIT=1GiB", fmt.Sprintf("WORLD_SEED=%d", seed), "WORLD_DROP="+strings.Join(list, ","))
+	// A collection in the middle of a run is a turn that other goroutines take; a seed needs some
+	// 200 MB without one.
+	cmd.Env = append(
+		cmd.Env, "GOGC=off", "GOMEMLIMIT=1GiB", fmt.Sprintf("WORLD_SEED=%d", seed),
+		"WORLD_DROP="+strings.Join(list, ","),
+	)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := replay.Start(cmd, seed); err != nil {
@@ -86,7 +94,8 @@ func (f *fleet) play(seed uint64, drop []int) (*played, error) {
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
-// shrink drops a failing seed's faults one by one while it still fails three times of three. It returns those that can be left out.
+// shrink drops a failing seed's faults one by one while it still fails three times of three. It
+// returns those that can be left out.
 func (f *fleet) shrink(seed uint64, invariant string) (drop []int) {
 	for i := range NewPlan(seed).Faults {
 		try := append(slices.Clone(drop), i)
@@ -100,7 +109,9 @@ func (f *fleet) shrink(seed uint64, invariant string) (drop []int) {
 func (f *fleet) fails(seed uint64, drop []int, invariant string) bool {
 	for range 3 {
 		p, err := f.run(seed, drop)
-		if err != nil || !slices.ContainsFunc(p.Violations, func(v Violation) bool { return v.Invariant == invariant }) {
+		if err != nil || !slices.ContainsFunc(
+			p.Violations, func(v Violation) bool { return v.Invariant == invariant },
+		) {
 			return false
 		}
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// longestStart is the longest that a pod of the world takes from its creation to its first job, and startOfIt what the operator needs to see and order it.
+	// longestStart is the longest that a pod of the world takes from its creation to its first job,
+	// and startOfIt what the operator needs to see and order it.
 	longestStart = 12 * time.Second
 	targetWait   = 30 * time.Second // the default
 	drainReserve = 10 * time.Second // a job must be so much shorter than the drain to be finished for sure
@@ -40,14 +41,19 @@ func (j *judge) noLoss() {
 			j.violated(time.Now(), "%s was accepted and never completed; %d starts", job, len(job.starts))
 		}
 		if len(job.starts) > 1 && !j.mayRepeat(job) {
-			j.violated(job.starts[1].at, "%s was started %d times (on %s, then %s) without a fault", job, len(job.starts), job.starts[0].pod, job.starts[1].pod)
+			j.violated(
+				job.starts[1].at, "%s was started %d times (on %s, then %s) without a fault", job, len(job.starts),
+				job.starts[0].pod, job.starts[1].pod,
+			)
 		}
 	}
 }
 
 // mayRepeat reports whether a fault explains that a job was started twice.
 func (j *judge) mayRepeat(job *job) bool {
-	return j.m.delays(job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second)) > 0 || job.starts[0].cutOff != ""
+	return j.m.delays(
+		job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second),
+	) > 0 || job.starts[0].cutOff != ""
 }
 
 func (j *judge) noInterruption() {
@@ -69,14 +75,18 @@ func (j *judge) poll(pool int) time.Duration {
 	return policy.Poll(&v1alpha1.GearmanWorkerPoolSpec{Scaling: poolOf(&j.w.plan.Pools[pool]).Spec.Scaling})
 }
 
-// bounds: replicas are within the bounds D + 13 s after these or those changed, and pods that take jobs D + 20 s after; faults delay that by as long as they last.
+// bounds: replicas are within the bounds D + 13 s after these or those changed, and pods that take
+// jobs D + 20 s after; faults delay that by as long as they last.
 func (j *judge) bounds() {
 	for pool := range j.w.plan.Pools {
 		d := j.poll(pool)
 		j.episodes(pool, "replicas", d+13*time.Second, func(s *snapshot) (int, bool) {
 			return int(s.replicas), s.replicas < s.min || s.replicas > s.max
 		})
-		j.episodes(pool, "pods that take jobs", d+20*time.Second, func(s *snapshot) (int, bool) { return s.ready, s.ready > int(s.max) && !s.rollout })
+		j.episodes(
+			pool, "pods that take jobs", d+20*time.Second,
+			func(s *snapshot) (int, bool) { return s.ready, s.ready > int(s.max) && !s.rollout },
+		)
 	}
 }
 
@@ -100,12 +110,16 @@ func (j *judge) episodes(pool int, what string, limit time.Duration, outside fun
 		allowed := limit + time.Second + j.m.delays(pool, ofAPI|ofLeader|ofPods, since, s.at)
 		if s.at.Sub(since) > allowed && reported.IsZero() {
 			reported = s.at
-			j.violated(s.at, "pool %d has %d %s for %s, bounds are %d to %d", pool, n, what, s.at.Sub(since).Round(time.Second), s.min, s.max)
+			j.violated(
+				s.at, "pool %d has %d %s for %s, bounds are %d to %d", pool, n, what,
+				s.at.Sub(since).Round(time.Second), s.min, s.max,
+			)
 		}
 	}
 }
 
-// up: jobs that waited while the pool could still grow start within S + H + 2D, but for one in a hundred; none takes twice that.
+// up: jobs that waited while the pool could still grow start within S + H + 2D, but for one in a
+// hundred; none takes twice that.
 func (j *judge) up() {
 	for pool := range j.w.plan.Pools {
 		limit := targetWait + longestStart + 2*j.poll(pool)
@@ -121,7 +135,9 @@ func (j *judge) up() {
 			}
 			all++
 			j.checked()
-			allowed := limit + j.m.delays(pool, ofAPI|ofServer|ofPods|ofLeader|ofUser, job.submitted.Add(-time.Minute), job.starts[0].at)
+			allowed := limit + j.m.delays(
+				pool, ofAPI|ofServer|ofPods|ofLeader|ofUser, job.submitted.Add(-time.Minute), job.starts[0].at,
+			)
 			if wait > allowed {
 				late++
 				if first == nil {
@@ -133,10 +149,16 @@ func (j *judge) up() {
 			}
 		}
 		if worst != nil {
-			j.violated(worst.starts[0].at, "%s waited %s, the limit is %s and twice that for none", worst, worst.starts[0].at.Sub(worst.submitted).Round(time.Second), limit)
+			j.violated(
+				worst.starts[0].at, "%s waited %s, the limit is %s and twice that for none", worst,
+				worst.starts[0].at.Sub(worst.submitted).Round(time.Second), limit,
+			)
 		}
 		if first != nil && late > max(all/100, 1) {
-			j.violated(first.starts[0].at, "%d of %d jobs of pool %d waited over %s, the first was %s", late, all, pool, limit, first)
+			j.violated(
+				first.starts[0].at, "%d of %d jobs of pool %d waited over %s, the first was %s", late, all, pool, limit,
+				first,
+			)
 		}
 	}
 }
@@ -162,7 +184,8 @@ func (j *judge) between(pool int, from, to time.Time) []snapshot {
 	return all[a:b]
 }
 
-// down: where the jobs of the last 2W + 3D needed n slots at most, no more pods live than those and a tenth.
+// down: where the jobs of the last 2W + 3D needed n slots at most, no more pods live than those and
+// a tenth.
 func (j *judge) down() {
 	for pool := range j.w.plan.Pools {
 		p := &j.w.plan.Pools[pool]
@@ -198,7 +221,10 @@ func (j *judge) down() {
 				reported = false
 			} else if !reported {
 				reported = true
-				j.violated(s.at, "pool %d has %d pods, while for %s its jobs needed %d slots at most: %d pods would do", pool, s.live, span, most, limit)
+				j.violated(
+					s.at, "pool %d has %d pods, while for %s its jobs needed %d slots at most: %d pods would do", pool,
+					s.live, span, most, limit,
+				)
 			}
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as long
-// as no other pod becomes ready or gets the node that it waited for, no more pods are ordered than
-// those that were then, or a few beside those that work: the rules of internal/scaling.
+// evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as
+// long as no other pod becomes ready or gets the node that it waited for, no more pods are ordered
+// than those that were then, or a few beside those that work: the rules of internal/scaling.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 30*time.Second + j.poll(pool) + 2*time.Second
@@ -33,15 +33,18 @@ func (j *judge) evidence() {
 			j.checked()
 			if limit := max(then, s.min, int32(s.working+s.tries())); s.replicas > limit && !reported {
 				reported = true
-				j.violated(s.at, "pool %d orders %d pods while %d are blocked and %d work; %d had been ordered, %d would do", pool, s.replicas, s.blocked, s.working, then, limit)
+				j.violated(
+					s.at, "pool %d orders %d pods while %d are blocked and %d work; %d had been ordered, %d would do",
+					pool, s.replicas, s.blocked, s.working, then, limit,
+				)
 			}
 		}
 	}
 }
 
 // tries is how many pods may be ordered beside those that work without evidence that one can start:
-// what the ordering rule allows for pods that no node takes, or for workers that can't run jobs, and
-// one that is tried after a while.
+// what the ordering rule allows for pods that no node takes, or for workers that can't run jobs,
+// and one that is tried after a while.
 func (s *snapshot) tries() int {
 	if s.working == 0 && s.unfit > 0 && s.unfit == s.blocked {
 		return 2 + 1
@@ -57,7 +60,9 @@ func (j *judge) truth() {
 		said := false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
-			if !s.exists || s.at.Sub(j.w.trace.began) < time.Minute || j.m.delays(pool, ofAPI|ofLeader|ofUser, s.at.Add(-2*time.Minute), s.at) > 0 {
+			if !s.exists || s.at.Sub(j.w.trace.began) < time.Minute || j.m.delays(
+				pool, ofAPI|ofLeader|ofUser, s.at.Add(-2*time.Minute), s.at,
+			) > 0 {
 				continue
 			}
 			j.checked()
@@ -66,18 +71,25 @@ func (j *judge) truth() {
 			switch {
 			case gone && s.answers && !said:
 				said = true
-				j.violated(s.at, "a job server of pool %d can't be reached for a minute, and JobServersReachable doesn't say so", pool)
+				j.violated(
+					s.at,
+					"a job server of pool %d can't be reached for a minute, and JobServersReachable doesn't say so",
+					pool,
+				)
 			case quiet && !s.answers && !said:
 				said = true
-				j.violated(s.at, "JobServersReachable of pool %d is False, and no job server had a fault for two minutes", pool)
+				j.violated(
+					s.at, "JobServersReachable of pool %d is False, and no job server had a fault for two minutes",
+					pool,
+				)
 			}
 		}
 	}
 }
 
 // truthOfContest: the operator says that the replicas are contested within a minute of their second
-// change by somebody else within ten minutes, and never without: its own writes whose answer was lost
-// are its own.
+// change by somebody else within ten minutes, and never without: its own writes whose answer was
+// lost are its own.
 func (j *judge) truthOfContest(pool int) {
 	reported := false
 	var since time.Time // start of the current run of snapshots with two changes by others
@@ -96,16 +108,24 @@ func (j *judge) truthOfContest(pool int) {
 		switch lasts := s.at.Sub(since); {
 		case s.saysContested && j.foreignWithin(pool, s.at.Add(-contestWindow-late)) < 2:
 			reported = true
-			j.violated(s.at, "ScalingActive of pool %d is False for Contested, and nobody else changed its replicas twice", pool)
-		case !since.IsZero() && !s.saysContested && lasts > time.Minute && lasts < contestWindow-time.Minute && j.contestIsSeen(pool, since, s.at):
+			j.violated(
+				s.at, "ScalingActive of pool %d is False for Contested, and nobody else changed its replicas twice",
+				pool,
+			)
+		case !since.IsZero() && !s.saysContested && lasts > time.Minute && lasts < contestWindow-time.Minute &&
+			j.contestIsSeen(pool, since, s.at):
 			reported = true
-			j.violated(s.at, "somebody else changed the replicas of pool %d twice, and ScalingActive doesn't say so after a minute", pool)
+			j.violated(
+				s.at,
+				"somebody else changed the replicas of pool %d twice, and ScalingActive doesn't say so after a minute",
+				pool,
+			)
 		}
 	}
 }
 
-// truthOfFitness: workers that can't run jobs and say so are in the pool's condition within a minute,
-// and the condition has such workers.
+// truthOfFitness: workers that can't run jobs and say so are in the pool's condition within a
+// minute, and the condition has such workers.
 func (j *judge) truthOfFitness(pool int) {
 	var fit, unfit time.Time // start of the current run of snapshots without and with such workers
 	reported := false
@@ -130,7 +150,11 @@ func (j *judge) truthOfFitness(pool int) {
 		switch {
 		case !unfit.IsZero() && s.at.Sub(unfit) > time.Minute && !s.saysUnfit:
 			reported = true
-			j.violated(s.at, "%d workers of pool %d have not been able to run jobs for a minute, and WorkersUnfit doesn't say so", s.unfit, pool)
+			j.violated(
+				s.at,
+				"%d workers of pool %d have not been able to run jobs for a minute, and WorkersUnfit doesn't say so",
+				s.unfit, pool,
+			)
 		case !fit.IsZero() && s.at.Sub(fit) > time.Minute && s.saysUnfit:
 			reported = true
 			j.violated(s.at, "WorkersUnfit of pool %d is True, and for a minute each worker could run jobs", pool)
@@ -178,15 +202,18 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	for _, f := range m.faults {
 		begin := m.w.trace.began.Add(f.At)
-		if m.w.plan.concerns(&f, pool) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable") && !begin.After(from) && !begin.Add(f.For).Before(to) {
+		if m.w.plan.concerns(
+			&f, pool,
+		) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable") && !begin.After(from) &&
+			!begin.Add(f.For).Before(to) {
 			return true
 		}
 	}
 	return false
 }
 
-// isolation: while a fault strikes only another pool or the job servers of others, a pool's jobs start as they would
-// without it: within S + H + 2D, and what the decision may be late by.
+// isolation: while a fault strikes only another pool or the job servers of others, a pool's jobs
+// start as they would without it: within S + H + 2D, and what the decision may be late by.
 func (j *judge) isolation() {
 	for pool := range j.w.plan.Pools {
 		limit := targetWait + longestStart + 2*j.poll(pool) + decisionLate
@@ -198,7 +225,9 @@ func (j *judge) isolation() {
 			}
 			begin, end := job.submitted, job.starts[0].at
 			others := j.m.sum(ofServer|ofUser, begin, end, func(f *Fault) bool { return !j.w.plan.concerns(f, pool) })
-			if others == 0 || j.m.delays(pool, ^class(0), begin.Add(-time.Minute), end) > 0 || !j.couldGrow(pool, begin, end) {
+			if others == 0 || j.m.delays(
+				pool, ^class(0), begin.Add(-time.Minute), end,
+			) > 0 || !j.couldGrow(pool, begin, end) {
 				continue
 			}
 			all++
@@ -211,7 +240,11 @@ func (j *judge) isolation() {
 			}
 		}
 		if first != nil && late > max(all/100, 1) {
-			j.violated(first.starts[0].at, "%d of %d jobs of pool %d waited over %s while only others had a fault, the first was %s", late, all, pool, limit, first)
+			j.violated(
+				first.starts[0].at,
+				"%d of %d jobs of pool %d waited over %s while only others had a fault, the first was %s", late, all,
+				pool, limit, first,
+			)
 		}
 	}
 }

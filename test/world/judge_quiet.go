@@ -9,12 +9,13 @@ import (
 )
 
 const (
-	// figuresEvery is how soon a status may be written again if nothing but figures has changed: once a minute, less
-	// what a write may take.
+	// figuresEvery is how soon a status may be written again if nothing but figures has changed:
+	// once a minute, less what a write may take.
 	figuresEvery = 50 * time.Second
 	// quietWindow is over how long writes are counted.
 	quietWindow = 5 * time.Minute
-	// statusSpare is how many status writes a window may have beside those for each poll and each change of the pods.
+	// statusSpare is how many status writes a window may have beside those for each poll and each
+	// change of the pods.
 	statusSpare = 30
 	// markSpare is how many patches a pool may have beside those that are explained.
 	markSpare = 10
@@ -54,9 +55,10 @@ func (m *monitor) marked(pool int, pod string, mark bool) {
 	m.marks[pool] = append(m.marks[pool], markWrite{time.Now(), pod, mark})
 }
 
-// quiet: no status is written for figures alone within a minute of the last write; there are no more status
-// writes than polls and changes of the pods; and a pod is marked once and removed, or was given a job before its mark was taken off.
-// docs/adr/0024 says why the bound of the design does not hold.
+// quiet: no status is written for figures alone within a minute of the last write; there are no
+// more status writes than polls and changes of the pods; and a pod is marked once and removed, or
+// was given a job before its mark was taken off. docs/adr/0024 says why the bound of the design
+// does not hold.
 func (j *judge) quiet() {
 	for pool := range j.w.plan.Pools {
 		j.quietStatus(pool)
@@ -75,7 +77,9 @@ func (j *judge) quietStatus(pool int) {
 		n := i - first + 1
 		if n <= statusSpare || reported {
 			// Few enough whatever the pods did, or reported already.
-		} else if most := int(quietWindow/j.poll(pool)) + j.podChanges(pool, writes[first].at, w.at) + statusSpare; n > most {
+		} else if most := int(quietWindow/j.poll(pool)) + j.podChanges(
+			pool, writes[first].at, w.at,
+		) + statusSpare; n > most {
 			reported = true
 			j.violated(w.at, "pool %d has %d status writes in %s, want %d at most", pool, n, quietWindow, most)
 		}
@@ -84,7 +88,10 @@ func (j *judge) quietStatus(pool int) {
 		}
 		// A new operator doesn't know of the last write; one whose answer was lost is made again.
 		if last := writes[i-1].at; w.at.Sub(last) < figuresEvery && j.m.delays(pool, ofAPI|ofLeader, last, w.at) == 0 {
-			j.violated(w.at, "the status of pool %d is written for figures alone %s after the last write", pool, w.at.Sub(last).Round(time.Millisecond))
+			j.violated(
+				w.at, "the status of pool %d is written for figures alone %s after the last write", pool,
+				w.at.Sub(last).Round(time.Millisecond),
+			)
 		}
 	}
 }
@@ -117,7 +124,11 @@ func (j *judge) quietMarks(pool int) {
 	j.checked()
 	all, removed := len(j.m.marks[pool]), j.m.removed[pool]
 	if n := all - explained; n > 2*removed+markSpare {
-		j.violated(time.Now(), "%d patches of pods of pool %d for %d pods that were removed; %d more are explained by jobs that the marked pods got", n, pool, removed, explained)
+		j.violated(
+			time.Now(),
+			"%d patches of pods of pool %d for %d pods that were removed; %d more are explained by jobs that the marked pods got",
+			n, pool, removed, explained,
+		)
 	}
 }
 

@@ -2,9 +2,9 @@ package world
 
 import "time"
 
-// rates: a pool whose behavior bounds how many pods it gains or loses in a time keeps to that whenever
-// its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, and a new operator or
-// Deployment begins anew.
+// rates: a pool whose behavior bounds how many pods it gains or loses in a time keeps to that
+// whenever its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, and a new
+// operator or Deployment begins anew.
 func (j *judge) rates() {
 	for pool := range j.w.plan.Pools {
 		r := j.w.plan.Pools[pool].Rates

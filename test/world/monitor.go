@@ -21,7 +21,8 @@ import (
 // pulse counts seconds of virtual time, for who watches from outside whether it stands.
 var pulse atomic.Int64
 
-// monitor looks at each pool once a second, as it is on the API server and in the ledger, whatever the operator thinks of it.
+// monitor looks at each pool once a second, as it is on the API server and in the ledger, whatever
+// the operator thinks of it.
 type monitor struct {
 	w *World
 
@@ -256,7 +257,8 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		w.trace.add("pod %s ready: %t", p.Name, ready(p))
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
-		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); old.Spec.NodeName == "" && p.Spec.NodeName != "" && pool >= 0 {
+		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); old.Spec.NodeName == "" && p.Spec.NodeName != "" &&
+			pool >= 0 {
 			w.monitor.podPlaced(pool)
 		}
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
@@ -287,7 +289,8 @@ func (m *monitor) scaled(pool int) {
 	m.foreign[pool] = append(m.foreign[pool], time.Now())
 }
 
-// foreignChanges counts the changes of a pool's replicas by somebody else that still count at a time.
+// foreignChanges counts the changes of a pool's replicas by somebody else that still count at a
+// time.
 func (m *monitor) foreignChanges(pool int, at time.Time) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -308,8 +311,8 @@ func (m *monitor) podRemoved(pool int, busy bool) {
 	}
 }
 
-// delays sums up for how long faults of the classes may have delayed a pool between two times. What happens to another
-// pool, or to job servers that the pool doesn't use, delays nothing.
+// delays sums up for how long faults of the classes may have delayed a pool between two times. What
+// happens to another pool, or to job servers that the pool doesn't use, delays nothing.
 func (m *monitor) delays(pool int, classes class, from, to time.Time) time.Duration {
 	return m.sum(classes, from, to, func(f *Fault) bool { return m.w.plan.concerns(f, pool) })
 }

@@ -20,8 +20,9 @@ import (
 // mutantSeeds is within how many seeds a mutant has to be found.
 const mutantSeeds = 200
 
-// TestMutants builds the product with each known fault and plays seeds until the invariant that is to find it reports a violation, on a seed that the product itself
-// passes. make world-mutants runs it; WORLD_MUTANT names one of them.
+// TestMutants builds the product with each known fault and plays seeds until the invariant that is
+// to find it reports a violation, on a seed that the product itself passes. make world-mutants runs
+// it; WORLD_MUTANT names one of them.
 func TestMutants(t *testing.T) {
 	only := os.Getenv("WORLD_MUTANT")
 	if only == "" {
@@ -81,7 +82,8 @@ func find(t *testing.T, product *fleet, m *mutants.Mutant) (uint64, error) {
 // mutantWorkers is how many seeds are played at a time.
 const mutantWorkers = 2
 
-// shows reports whether an invariant fails on a seed with the mutant and holds without it: else that is no proof.
+// shows reports whether an invariant fails on a seed with the mutant and holds without it: else
+// that is no proof.
 func shows(product, mutant *fleet, seed uint64, invariant string) (bool, error) {
 	violates := func(f *fleet) (bool, error) {
 		p, err := f.play(seed, nil)
@@ -129,7 +131,9 @@ func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		return nil, err
 	}
-	build := exec.Command("go", "test", "-c", "-overlay", list, "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".")
+	build := exec.Command(
+		"go", "test", "-c", "-overlay", list, "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".",
+	)
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}

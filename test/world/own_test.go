@@ -48,7 +48,8 @@ func TestStands(t *testing.T) {
 	}
 }
 
-// TestShrink: of a failing seed's faults those are left that it takes, however it fails without them.
+// TestShrink: of a failing seed's faults those are left that it takes, however it fails without
+// them.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	seed := uint64(1)
@@ -112,7 +113,9 @@ func TestStrides(t *testing.T) {
 			seen[seed*stride%uint64(len(kinds))] = true
 		}
 		if len(seen) != len(kinds) {
-			t.Errorf("stride %d meets %d of %d kinds: take a number without a common divisor", stride, len(seen), len(kinds))
+			t.Errorf(
+				"stride %d meets %d of %d kinds: take a number without a common divisor", stride, len(seen), len(kinds),
+			)
 		}
 	}
 }

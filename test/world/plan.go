@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Plan is all that happens to a world from outside. It follows from its seed alone, so that a seed is a test case; faults can be left out to find those that matter.
+// Plan is all that happens to a world from outside. It follows from its seed alone, so that a seed
+// is a test case; faults can be left out to find those that matter.
 type Plan struct {
 	Seed    uint64
 	For     time.Duration // jobs are submitted and faults begin within this time
@@ -58,7 +59,10 @@ type Fault struct {
 }
 
 func (f Fault) String() string {
-	return fmt.Sprintf("%s at %s for %s (pool %d, server %d, node %d, n %d)", f.Kind, f.At.Round(time.Millisecond), f.For.Round(time.Millisecond), f.Pool, f.Server, f.Node, f.N)
+	return fmt.Sprintf(
+		"%s at %s for %s (pool %d, server %d, node %d, n %d)", f.Kind, f.At.Round(time.Millisecond),
+		f.For.Round(time.Millisecond), f.Pool, f.Server, f.Node, f.N,
+	)
 }
 
 // FaultKind names a kind of fault.
@@ -93,10 +97,12 @@ func NewPlan(seed uint64) *Plan {
 	return p
 }
 
-// strides walk through all kinds of faults from seed to seed: primes that don't divide their number.
+// strides walk through all kinds of faults from seed to seed: primes that don't divide their
+// number.
 var strides = [...]uint64{1, 11, 17}
 
-// separate gives each of two pools job servers of its own: what goes wrong with one tenant's is nothing to the other.
+// separate gives each of two pools job servers of its own: what goes wrong with one tenant's is
+// nothing to the other.
 func (g generator) separate(p *Plan) {
 	p.Servers++
 	p.Pools[1].Servers = []int{p.Servers - 1}
@@ -112,7 +118,8 @@ func (g generator) chance(p float64) bool { return g.Float64() < p }
 
 func (g generator) pool(p *Plan, i int) PoolPlan {
 	pool := PoolPlan{
-		Name: fmt.Sprintf("pool%d", i), Functions: []string{fmt.Sprintf("f%d", i)}, Max: int32(5 + g.IntN(30)), Concurrency: 1, Drain: int32(120 + g.IntN(300)),
+		Name: fmt.Sprintf("pool%d", i), Functions: []string{fmt.Sprintf("f%d", i)}, Max: int32(5 + g.IntN(30)),
+		Concurrency: 1, Drain: int32(120 + g.IntN(300)),
 		Graceful: g.chance(0.1), Named: g.chance(0.5),
 	}
 	if g.chance(0.25) {
@@ -143,21 +150,43 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 	case 0: // many pods are busy, then short jobs flow that need few
 		long := g.between(20*time.Second, 60*time.Second)
 		return []Stream{
-			{Function: function(), At: begin, AtOnce: int(pool.Max) * int(pool.Concurrency) * (1 + g.IntN(2)), Mean: long, Spread: 0.3},
-			{Function: function(), At: begin + long, For: rest - long, PerSecond: 0.5 + 1.5*g.Float64(), Mean: g.between(300*time.Millisecond, 1500*time.Millisecond), Spread: 0.5},
+			{
+				Function: function(), At: begin, AtOnce: int(pool.Max) * int(pool.Concurrency) * (1 + g.IntN(2)),
+				Mean: long, Spread: 0.3,
+			},
+			{
+				Function: function(), At: begin + long, For: rest - long, PerSecond: 0.5 + 1.5*g.Float64(),
+				Mean: g.between(300*time.Millisecond, 1500*time.Millisecond), Spread: 0.5,
+			},
 		}
 	case 1: // bursts with silence between them
 		var out []Stream
 		for at := begin; at < p.For-2*time.Minute; at += g.between(90*time.Second, 5*time.Minute) {
-			out = append(out, Stream{Function: function(), At: at, AtOnce: 5 + g.IntN(80), Mean: g.between(time.Second, 10*time.Second), Spread: 0.6, ServerSkew: g.chance(0.3)})
+			out = append(
+				out,
+				Stream{
+					Function: function(), At: at, AtOnce: 5 + g.IntN(80), Mean: g.between(time.Second, 10*time.Second),
+					Spread: 0.6, ServerSkew: g.chance(0.3),
+				},
+			)
 		}
 		return out
 	case 2: // a job now and then
-		return []Stream{{Function: function(), At: begin, For: rest, PerSecond: 0.01 + 0.05*g.Float64(), Mean: g.between(500*time.Millisecond, 20*time.Second), Spread: 0.8}}
+		return []Stream{
+			{
+				Function: function(), At: begin, For: rest, PerSecond: 0.01 + 0.05*g.Float64(),
+				Mean: g.between(500*time.Millisecond, 20*time.Second), Spread: 0.8,
+			},
+		}
 	case 3: // long jobs
 		mean := g.between(20*time.Second, 60*time.Second)
 		most := 0.8 * float64(pool.Max*pool.Concurrency) / mean.Seconds()
-		return []Stream{{Function: function(), At: begin, For: rest, PerSecond: min(0.05+0.25*g.Float64(), most), Mean: mean, Spread: 0.6}}
+		return []Stream{
+			{
+				Function: function(), At: begin, For: rest, PerSecond: min(0.05+0.25*g.Float64(), most), Mean: mean,
+				Spread: 0.6,
+			},
+		}
 	case 4: // a load that rises and falls
 		var out []Stream
 		step := rest / 5
@@ -171,7 +200,12 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 		return out
 	}
 	// one job
-	return []Stream{{Function: function(), At: begin + g.between(0, rest/2), AtOnce: 1, Mean: g.between(time.Second, 50*time.Second)}}
+	return []Stream{
+		{
+			Function: function(), At: begin + g.between(0, rest/2), AtOnce: 1,
+			Mean: g.between(time.Second, 50*time.Second),
+		},
+	}
 }
 
 func (g generator) fault(p *Plan) Fault {
@@ -180,11 +214,13 @@ func (g generator) fault(p *Plan) Fault {
 
 func (g generator) faultOf(p *Plan, k *kind) Fault {
 	f := Fault{
-		Kind: k.name, At: g.between(time.Minute, p.For-3*time.Minute), Pool: g.IntN(len(p.Pools)), Server: g.IntN(p.Servers),
-		Node: g.IntN(p.Nodes), N: g.IntN(100),
+		Kind: k.name, At: g.between(time.Minute, p.For-3*time.Minute), Pool: g.IntN(len(p.Pools)),
+		Server: g.IntN(p.Servers),
+		Node:   g.IntN(p.Nodes), N: g.IntN(100),
 	}
 	f.For = g.between(k.least, k.most)
-	if last := p.Pools[len(p.Pools)-1].Servers; k.class&ofServer != 0 && len(last) == 1 && len(p.Pools) == 2 && g.chance(0.4) {
+	if last := p.Pools[len(p.Pools)-1].Servers; k.class&ofServer != 0 && len(last) == 1 && len(p.Pools) == 2 &&
+		g.chance(0.4) {
 		f.Server = last[0] // that of one tenant
 	}
 	if k.early() && (k.name != commandBroken || f.N%2 == 0) {

@@ -54,7 +54,8 @@ func (w *World) start(pod *corev1.Pod) kube.Process {
 	o, err := podOptions(pod)
 	if err == nil {
 		p.worker, err = workerruntime.NewPlayed(o, &workerruntime.Machine{
-			Dial: p.host.DialContext, LookupIP: w.names.LookupNetIP, Handler: p, Skew: w.plan.skewOf(pod.Spec.NodeName), Done: p.jobDone,
+			Dial: p.host.DialContext, LookupIP: w.names.LookupNetIP, Handler: p, Skew: w.plan.skewOf(pod.Spec.NodeName),
+			Done: p.jobDone,
 		})
 	}
 	if err != nil {

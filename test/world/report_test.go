@@ -17,14 +17,18 @@ import (
 const (
 	// shortSeeds are played by an ordinary test run: always the same ones.
 	shortSeeds = 200
-	// enoughPairs is how many seeds have to be played twice until the share of those that differ says something.
+	// enoughPairs is how many seeds have to be played twice until the share of those that differ
+	// says something.
 	enoughPairs = 50
 )
 
-// TestWorld plays seeds and judges what happened. WORLD_SEEDS says how many (200), WORLD_FROM which is the first (1), WORLD_WORKERS how many at a time (2), and
-// WORLD_REPORT is a directory for the report; make world sets them.
+// TestWorld plays seeds and judges what happened. WORLD_SEEDS says how many (200), WORLD_FROM which
+// is the first (1), WORLD_WORKERS how many at a time (2), and WORLD_REPORT is a directory for the
+// report; make world sets them.
 func TestWorld(t *testing.T) {
-	seeds, from, workers := number(t, "WORLD_SEEDS", shortSeeds), number(t, "WORLD_FROM", 1), number(t, "WORLD_WORKERS", 2)
+	seeds, from, workers := number(
+		t, "WORLD_SEEDS", shortSeeds,
+	), number(t, "WORLD_FROM", 1), number(t, "WORLD_WORKERS", 2)
 	f := newFleet(t)
 	s := newSummary()
 	next := make(chan uint64)
@@ -75,8 +79,8 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	if len(failing) == 0 {
 		return
 	}
-	// One seed in a hundred doesn't replay. An ordinary run fails on what repeats, since whoever reads it has to be able to repeat it; a run that WORLD_SEEDS asked for
-	// fails on all.
+	// One seed in a hundred doesn't replay. An ordinary run fails on what repeats, since whoever
+	// reads it has to be able to repeat it; a run that WORLD_SEEDS asked for fails on all.
 	if os.Getenv("WORLD_SEEDS") == "" && !f.fails(seed, nil, failing[0].Invariant) {
 		t.Logf("seed %d violated %s once and not again: %s", seed, failing[0].Invariant, failing[0].Message)
 		return
@@ -88,7 +92,10 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 			left = append(left, fault.String())
 		}
 	}
-	t.Errorf("seed %d violates %s (%d in all); replays alike: %t; faults that matter:\n%s\n%s", seed, failing[0].Invariant, len(failing), same, strings.Join(left, "\n"), p.Timeline)
+	t.Errorf(
+		"seed %d violates %s (%d in all); replays alike: %t; faults that matter:\n%s\n%s", seed, failing[0].Invariant,
+		len(failing), same, strings.Join(left, "\n"), p.Timeline,
+	)
 }
 
 // summary is what all seeds together showed.
@@ -170,13 +177,18 @@ func (s *summary) coverage(t *testing.T) {
 		}
 	}
 	if 100*pods10 < 30*n || 100*busy < 30*n {
-		t.Errorf("%d of %d seeds have 10 pods or more and %d remove pods while jobs run, want 30%% each", pods10, n, busy)
+		t.Errorf(
+			"%d of %d seeds have 10 pods or more and %d remove pods while jobs run, want 30%% each", pods10, n, busy,
+		)
 	}
 	checked, excused := s.counts()
 	for _, in := range invariants {
 		all := checked[in.name] + excused[in.name]
 		if least := 10 * n; checked[in.name] < least && !in.once || 100*excused[in.name] > 5*all {
-			t.Errorf("%s was checked %d times and excused %d times in %d seeds, want %d checks and 5%% excused at most", in.name, checked[in.name], excused[in.name], n, least)
+			t.Errorf(
+				"%s was checked %d times and excused %d times in %d seeds, want %d checks and 5%% excused at most",
+				in.name, checked[in.name], excused[in.name], n, least,
+			)
 		}
 	}
 	if s.again >= enoughPairs && 100*s.mismatches > 2*s.again {
@@ -217,9 +229,11 @@ func (s *summary) write(t *testing.T) {
 		excusedMax = max(excusedMax, 100*float64(excused[in.name])/float64(max(1, checked[in.name]+excused[in.name])))
 	}
 	line, err := json.Marshal(map[string]any{
-		"seeds": len(s.played), "seeds_broken": s.broken, "virtual_hours": round(hours), "jobs": jobs, "faults_injected": faults, "violations": failing,
+		"seeds": len(s.played), "seeds_broken": s.broken, "virtual_hours": round(hours), "jobs": jobs,
+		"faults_injected": faults, "violations": failing,
 		"jobs_lost": lost, "jobs_interrupted": cut, "checked_min": checkedMin, "excused_percent_max": round(excusedMax),
-		"replay_mismatch_percent": round(100 * float64(s.mismatches) / float64(max(1, s.again))), "core_s_per_seed": round(cpu / float64(max(1, len(s.played)))),
+		"replay_mismatch_percent": round(100 * float64(s.mismatches) / float64(max(1, s.again))),
+		"core_s_per_seed":         round(cpu / float64(max(1, len(s.played)))),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +246,9 @@ func (s *summary) write(t *testing.T) {
 
 func round(x float64) float64 { return float64(int(x*100+0.5)) / 100 }
 
-func (s *summary) report(t *testing.T, dir string, line []byte, checked, excused map[string]int, kindsSeen map[FaultKind]int) {
+func (s *summary) report(
+	t *testing.T, dir string, line []byte, checked, excused map[string]int, kindsSeen map[FaultKind]int,
+) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# World\n\n%s\n\n| invariant | checked | excused |\n|---|--:|--:|\n", line)
 	for _, in := range invariants {
@@ -246,13 +262,18 @@ func (s *summary) report(t *testing.T, dir string, line []byte, checked, excused
 	slices.SortFunc(s.played, func(a, b *played) int { return int(a.Seed) - int(b.Seed) })
 	for _, p := range s.played {
 		for _, v := range p.Violations {
-			fmt.Fprintf(&b, "- seed %d at %.0f s, %s: %s (faults: %v)\n", p.Seed, v.At.Seconds(), v.Invariant, v.Message, p.Faults)
+			fmt.Fprintf(
+				&b, "- seed %d at %.0f s, %s: %s (faults: %v)\n", p.Seed, v.At.Seconds(), v.Invariant, v.Message,
+				p.Faults,
+			)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "world.md"), []byte(b.String()), 0o644); err != nil { //nolint:gosec // a report for everybody
+	if err := os.WriteFile(
+		filepath.Join(dir, "world.md"), []byte(b.String()), 0o644,
+	); err != nil { //nolint:gosec // a report for everybody
 		t.Fatal(err)
 	}
 }

@@ -38,7 +38,8 @@ type Result struct {
 	trace *trace
 }
 
-// invariants is the table of what is judged at the end of a run. Those with once are judged once or twice in a run, so that few checks say as much.
+// invariants is the table of what is judged at the end of a run. Those with once are judged once or
+// twice in a run, so that few checks say as much.
 var invariants = []struct {
 	name  string
 	once  bool
@@ -80,7 +81,10 @@ func (j *judge) violated(at time.Time, format string, args ...any) {
 }
 
 func (w *World) result() *Result {
-	r := &Result{Seed: w.plan.Seed, Virtual: time.Since(w.trace.began), Jobs: len(w.ledger.jobs), Counts: map[string]Count{}, trace: w.trace}
+	r := &Result{
+		Seed: w.plan.Seed, Virtual: time.Since(w.trace.began), Jobs: len(w.ledger.jobs), Counts: map[string]Count{},
+		trace: w.trace,
+	}
 	for _, f := range w.plan.Faults {
 		r.Faults = append(r.Faults, f.Kind)
 	}
@@ -111,7 +115,9 @@ func (r *Result) Timeline() string {
 		return ""
 	}
 	v := r.Violations[0]
-	of := r.trace.timeline(v.At-3*time.Minute, v.At+20*time.Second, v.Invariant == "no-loss" || v.Invariant == "no-interruption")
+	of := r.trace.timeline(
+		v.At-3*time.Minute, v.At+20*time.Second, v.Invariant == "no-loss" || v.Invariant == "no-interruption",
+	)
 	return fmt.Sprintf("seed %d: %s at %s: %s\n%s", r.Seed, v.Invariant, v.At.Round(time.Millisecond), v.Message, of)
 }
 

@@ -41,7 +41,9 @@ func (t *trace) hash() string {
 	defer t.mu.Unlock()
 	h := sha256.New()
 	lines := slices.Clone(t.lines)
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) })
+	slices.SortStableFunc(
+		lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) },
+	)
 	for _, l := range lines {
 		fmt.Fprintf(h, "%d %s\n", l.at, l.text)
 	}

@@ -24,7 +24,8 @@ const (
 	// noProgress is when a world whose faults have ended gives up waiting for a job. A pool without
 	// pods whose replicas are contested isn't scaled for ten minutes.
 	noProgress = 12 * time.Minute
-	// forgotten is when an operator without pools has let go of all of them, their job servers' addresses included.
+	// forgotten is when an operator without pools has let go of all of them, their job servers'
+	// addresses included.
 	forgotten = time.Minute
 )
 
@@ -56,7 +57,10 @@ type World struct {
 
 // Run plays a plan. It must be called in a synctest bubble.
 func Run(plan *Plan) *Result {
-	w := &World{plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed), processes: map[string]*process{}, edits: map[int][]*edit{}}
+	w := &World{
+		plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed),
+		processes: map[string]*process{}, edits: map[int][]*edit{},
+	}
 	w.names = &names{w}
 	w.broken = make([]atomic.Int32, len(plan.Pools))
 	w.build()
@@ -181,7 +185,8 @@ func (w *World) newProduct() *product {
 	return p
 }
 
-// play submits the jobs and brings the faults, until the plan's time is over and all faults have ended.
+// play submits the jobs and brings the faults, until the plan's time is over and all faults have
+// ended.
 func (w *World) play() {
 	var wg sync.WaitGroup
 	for i := range w.plan.Pools {
@@ -243,7 +248,8 @@ func (w *World) submit(pool, n int, s *Stream) {
 	}
 }
 
-// settle waits until all jobs are done, or none has been for so long that those which are left never will be.
+// settle waits until all jobs are done, or none has been for so long that those which are left
+// never will be.
 func (w *World) settle() {
 	last, left := time.Now(), w.ledger.unfinished()
 	for left > 0 && time.Since(last) < noProgress {

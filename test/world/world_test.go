@@ -12,11 +12,13 @@ import (
 	"time"
 )
 
-// seedGlobalRand makes the top-level functions of math/rand replayable; nil in a binary that wasn't linked for that.
+// seedGlobalRand makes the top-level functions of math/rand replayable; nil in a binary that wasn't
+// linked for that.
 var seedGlobalRand func(seed uint64)
 
-// TestSeed plays one seed; it is the child process of TestWorld. WORLD_SEED names the seed, WORLD_DROP the faults to leave out (by place, separated by commas), and
-// WORLD_TRACE a file for all that happened.
+// TestSeed plays one seed; it is the child process of TestWorld. WORLD_SEED names the seed,
+// WORLD_DROP the faults to leave out (by place, separated by commas), and WORLD_TRACE a file for
+// all that happened.
 func TestSeed(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("WORLD_SEED"), 10, 64)
 	if err != nil {
@@ -60,8 +62,8 @@ func places(t *testing.T, list string) (out []int) {
 	return out
 }
 
-// standsAfter is for how long virtual time may stand: a goroutine of the bubble then waits for something that virtual time doesn't wait for, such as a mutex that
-// is held across a sleep.
+// standsAfter is for how long virtual time may stand: a goroutine of the bubble then waits for
+// something that virtual time doesn't wait for, such as a mutex that is held across a sleep.
 const standsAfter = time.Minute
 
 // watchdog ends the process with all stacks when virtual time stands. It runs outside the bubble.

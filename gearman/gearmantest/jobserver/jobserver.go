@@ -31,7 +31,8 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Gearmand starts gearmand with the given options besides address, port and log, as "--job-retries=2".
+// Gearmand starts gearmand with the given options besides address, port and log, as
+// "--job-retries=2".
 func Gearmand(tb testing.TB, options ...string) *Server {
 	tb.Helper()
 	path := find("/usr/sbin/gearmand", "/usr/local/sbin/gearmand", "gearmand")
@@ -46,7 +47,13 @@ func GearmandAt(tb testing.TB, path string, options ...string) *Server {
 	tb.Helper()
 	return start(tb, path, func(port string) []string {
 		// Its own defaults would read a configuration file and write below /var.
-		return append([]string{"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=stderr", "--verbose=ERROR"}, options...)
+		return append(
+			[]string{
+				"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=stderr",
+				"--verbose=ERROR",
+			},
+			options...,
+		)
 	})
 }
 
@@ -84,7 +91,8 @@ func (s *Server) Stop() {
 	<-s.done
 }
 
-// Pause stops the server's process without closing its connections, as a hung server looks from outside; Resume lets it go on.
+// Pause stops the server's process without closing its connections, as a hung server looks from
+// outside; Resume lets it go on.
 func (s *Server) Pause() error {
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
@@ -112,7 +120,9 @@ func (s *Server) stopped() (bool, error) {
 			return false, err
 		}
 		// "PID (NAME) STATE ...", and a name may hold anything.
-		if _, state, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" ")); !bytes.HasPrefix(state, []byte("T")) {
+		if _, state, _ := bytes.Cut(
+			stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "),
+		); !bytes.HasPrefix(state, []byte("T")) {
 			return false, nil
 		}
 	}
@@ -163,7 +173,8 @@ func start(tb testing.TB, path string, args func(port string) []string) *Server 
 func (s *Server) launch() error {
 	cmd := exec.Command(s.path, s.args...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
-	// A Service called gearmand in a Kubernetes namespace sets GEARMAND_PORT, which gearmand reads as its port and exits.
+	// A Service called gearmand in a Kubernetes namespace sets GEARMAND_PORT, which gearmand reads
+	// as its port and exits.
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "GEARMAND_") {
 			cmd.Env = append(cmd.Env, kv)
@@ -213,9 +224,10 @@ func answers(ctx context.Context, addr string) error {
 	return err
 }
 
-// FreeAddr returns an address of this machine, 127.0.0.1:PORT, on which nothing listens, for a server that is started later
-// or again. The kernel hands the port to nobody: it lies below the range for connections and for listeners on port 0.
-// Two calls never return the same one, and neither do two processes that call it at the same time.
+// FreeAddr returns an address of this machine, 127.0.0.1:PORT, on which nothing listens, for a
+// server that is started later or again. The kernel hands the port to nobody: it lies below the
+// range for connections and for listeners on port 0. Two calls never return the same one, and
+// neither do two processes that call it at the same time.
 func FreeAddr() (string, error) {
 	ports.Lock()
 	defer ports.Unlock()

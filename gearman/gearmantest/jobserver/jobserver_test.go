@@ -30,7 +30,10 @@ func TestServersAnswer(t *testing.T) {
 
 func TestStartFailureTellsTheLog(t *testing.T) {
 	t.Parallel()
-	s := &Server{Addr: "127.0.0.1:1", path: find("/usr/sbin/gearmand", "gearmand"), args: []string{"--no-such-option"}, log: new(tail)}
+	s := &Server{
+		Addr: "127.0.0.1:1", path: find("/usr/sbin/gearmand", "gearmand"), args: []string{"--no-such-option"},
+		log: new(tail),
+	}
 	if err := s.launch(); err == nil || !strings.Contains(err.Error(), "no-such-option") {
 		t.Errorf("error %v, want the server's words", err)
 	}

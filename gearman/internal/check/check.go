@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Diff returns "" if want and got are deeply equal, else both, for a test's message. As with reflect.DeepEqual, a nil slice or map isn't an
-// empty one.
+// Diff returns "" if want and got are deeply equal, else both, for a test's message. As with
+// reflect.DeepEqual, a nil slice or map isn't an empty one.
 func Diff(want, got any) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -68,7 +68,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Leaks returns the stacks of all other goroutines that don't end within a time, but for those of the runtime and of the testing package.
+// Leaks returns the stacks of all other goroutines that don't end within a time, but for those of
+// the runtime and of the testing package.
 func Leaks(within time.Duration) []string {
 	for deadline := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
 		left := others()
@@ -97,7 +98,8 @@ func others() []string {
 
 func harmless(stack string) bool {
 	for _, f := range []string{
-		"testing.(*M).", "testing.RunTests", "testing.(*T).Run(", "testing.tRunner(", "testing.runTests", "testing.runFuzz",
+		"testing.(*M).", "testing.RunTests", "testing.(*T).Run(", "testing.tRunner(", "testing.runTests",
+		"testing.runFuzz",
 		"os/signal.signal_recv", "os/signal.loop", "runtime.ensureSigM", "runtime.ReadTrace",
 	} {
 		if strings.Contains(stack, f) {

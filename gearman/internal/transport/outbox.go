@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Outbox writes what many goroutines have for one connection. Small things are staged in a buffer, and whoever flushes it first writes for
-// all: what is staged meanwhile goes into the next write, so a busy connection sees few large writes without a goroutine of its own. It is
-// safe for concurrent use; its lock is never held during a write.
+// Outbox writes what many goroutines have for one connection. Small things are staged in a buffer,
+// and whoever flushes it first writes for all: what is staged meanwhile goes into the next write,
+// so a busy connection sees few large writes without a goroutine of its own. It is safe for
+// concurrent use; its lock is never held during a write.
 type Outbox struct {
 	nc      net.Conn
 	server  string        // for errors
@@ -32,15 +33,16 @@ const (
 	CopyLimit = 64 << 10
 )
 
-// NewOutbox returns the outbox of the connection to a job server, which its errors name. A write that isn't taken within timeout
-// fails it, and every call after that.
+// NewOutbox returns the outbox of the connection to a job server, which its errors name. A write
+// that isn't taken within timeout fails it, and every call after that.
 func NewOutbox(server string, nc net.Conn, timeout time.Duration) *Outbox {
 	o := &Outbox{nc: nc, server: server, timeout: timeout}
 	o.turn.L = &o.mu
 	return o
 }
 
-// Stage lets encode append to the buffer, to be written by the next flush. The error is that of an earlier write.
+// Stage lets encode append to the buffer, to be written by the next flush. The error is that of an
+// earlier write.
 func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,7 +77,8 @@ func (o *Outbox) failure() error {
 	return fmt.Errorf("job server %s: %w", o.server, o.err)
 }
 
-// Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns at once.
+// Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns
+// at once.
 func (o *Outbox) Flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,8 +96,9 @@ func (o *Outbox) Send(encode func(dst []byte) []byte) error {
 	return o.Flush()
 }
 
-// Stream writes what is staged, then what encode appends, then size bytes of body, with nothing of others in between and without
-// holding body in memory. If body falls short the connection is of no more use, and closed.
+// Stream writes what is staged, then what encode appends, then size bytes of body, with nothing of
+// others in between and without holding body in memory. If body falls short the connection is of no
+// more use, and closed.
 func (o *Outbox) Stream(encode func(dst []byte) []byte, body io.Reader, size int64) error {
 	return o.stream(encode, func() error { return o.copyBody(body, size) })
 }

@@ -20,7 +20,8 @@ import (
 
 func TestMain(m *testing.M) { check.Main(m) }
 
-// Writes of many goroutines come out whole, in the order of each, and in fewer writes than there were.
+// Writes of many goroutines come out whole, in the order of each, and in fewer writes than there
+// were.
 func TestOutboxCoalesces(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
@@ -37,7 +38,10 @@ func TestOutboxCoalesces(t *testing.T) {
 				var err error
 				switch i % 20 {
 				case 7:
-					err = o.Stream(func(dst []byte) []byte { return append(dst, line[:2]...) }, strings.NewReader(line[2:]), int64(len(line)-2))
+					err = o.Stream(
+						func(dst []byte) []byte { return append(dst, line[:2]...) }, strings.NewReader(line[2:]),
+						int64(len(line)-2),
+					)
 				case 13:
 					err = o.StreamBytes(func(dst []byte) []byte { return append(dst, line[:2]...) }, []byte(line[2:]))
 				default:
@@ -82,7 +86,9 @@ func TestOutboxFailures(t *testing.T) {
 			"Send": first, "Stage": o.Stage(add), "Flush": o.Flush(),
 			"Stream": o.Stream(add, strings.NewReader("x"), 1), "StreamBytes": o.StreamBytes(add, []byte("x")),
 		} {
-			if err == nil || err.Error() != first.Error() || !strings.HasPrefix(err.Error(), "job server 192.0.2.1:4730: write: ") {
+			if err == nil || err.Error() != first.Error() || !strings.HasPrefix(
+				err.Error(), "job server 192.0.2.1:4730: write: ",
+			) {
 				t.Errorf("%s: %v, want the server and the step", name, err)
 			}
 		}

@@ -31,8 +31,9 @@ type Record struct {
 	// Outcome is how the job ended, HandlerErr the error of the handler that led to it.
 	Outcome    worker.Outcome
 	HandlerErr error
-	// Result is what a client got, Err the error it got instead: nil, or a *gearman.JobError, with the Exception of the one that
-	// the handler returned. For a job that was requeued both are empty.
+	// Result is what a client got, Err the error it got instead: nil, or a *gearman.JobError, with
+	// the Exception of the one that the handler returned. For a job that was requeued both are
+	// empty.
 	Result []byte
 	Err    error
 	// Parts, Warnings and Progress are what the handler sent while it ran, in order.
@@ -42,7 +43,8 @@ type Record struct {
 
 const address = "192.0.2.1:4730" // in memory: nothing is ever sent there
 
-// Run runs the handler once. When ctx ends before the handler has returned, the handler's own context ends by a hard stop of the worker.
+// Run runs the handler once. When ctx ends before the handler has returned, the handler's own
+// context ends by a hard stop of the worker.
 func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	if job.Function == "" {
 		job.Function = "test"

@@ -41,10 +41,13 @@ func TestRun(t *testing.T) {
 		},
 		"talks": {
 			handler: func(_ context.Context, j *worker.Job) ([]byte, error) {
-				return nil, errors.Join(j.Status(1, 2), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")), j.Status(2, 2))
+				return nil, errors.Join(
+					j.Status(1, 2), j.Data([]byte("a")), j.Warning([]byte("w")), j.Data([]byte("b")), j.Status(2, 2),
+				)
 			},
 			want: workertest.Record{
-				Parts: [][]byte{[]byte("a"), []byte("b")}, Warnings: [][]byte{[]byte("w")}, Progress: []workertest.Progress{{1, 2}, {2, 2}}, Result: []byte{},
+				Parts: [][]byte{[]byte("a"), []byte("b")}, Warnings: [][]byte{[]byte("w")},
+				Progress: []workertest.Progress{{1, 2}, {2, 2}}, Result: []byte{},
 			},
 		},
 		"fails": {
@@ -62,16 +65,24 @@ func TestRun(t *testing.T) {
 		"requeues where that can't be": {
 			handler: func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
 			job:     workertest.Job{Server: []gearmantest.Option{gearmantest.WithDialect(gearmantest.Perl)}},
-			want:    workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrRequeue, clientErr: client.ErrFailed,
+			want:    workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrRequeue,
+			clientErr: client.ErrFailed,
 		},
 		"is out of time": {
-			handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) { <-ctx.Done(); return nil, context.Cause(ctx) },
-			job:     workertest.Job{Options: []worker.Option{worker.Timeout(time.Second, 0)}},
-			want:    workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrTimeout, clientErr: client.ErrFailed,
+			handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			},
+			job:  workertest.Job{Options: []worker.Option{worker.Timeout(time.Second, 0)}},
+			want: workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrTimeout,
+			clientErr: client.ErrFailed,
 		},
 		"is stopped": {
-			handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) { <-ctx.Done(); return nil, context.Cause(ctx) },
-			want:    workertest.Record{Outcome: worker.Abandoned}, handlerErr: worker.ErrStopped,
+			handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			},
+			want: workertest.Record{Outcome: worker.Abandoned}, handlerErr: worker.ErrStopped,
 		},
 	}
 	for name, tt := range tests {
@@ -85,7 +96,10 @@ func TestRun(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !errors.Is(got.HandlerErr, tt.handlerErr) || !errors.Is(got.Err, tt.clientErr) {
-					t.Errorf("errors: the handler's %v, the client's %v; want %v and %v", got.HandlerErr, got.Err, tt.handlerErr, tt.clientErr)
+					t.Errorf(
+						"errors: the handler's %v, the client's %v; want %v and %v", got.HandlerErr, got.Err,
+						tt.handlerErr, tt.clientErr,
+					)
 				}
 				got.HandlerErr, got.Err = nil, nil
 				if diff := check.Diff(tt.want, got); diff != "" {
@@ -102,7 +116,9 @@ func TestRunThatCannotBegin(t *testing.T) {
 	handler := func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("must not run") }
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got, err := workertest.Run(ended, handler, workertest.Job{}); err != nil || got.Outcome != worker.Abandoned || got.HandlerErr == nil {
+	if got, err := workertest.Run(
+		ended, handler, workertest.Job{},
+	); err != nil || got.Outcome != worker.Abandoned || got.HandlerErr == nil {
 		t.Errorf("an ended context: %+v, %v", got, err)
 	}
 	if _, err := workertest.Run(t.Context(), handler, workertest.Job{Function: "a b"}); !errors.Is(err, proto.ErrName) {

@@ -1,4 +1,5 @@
-// Command coredns is CoreDNS with only the plugins that the local cluster uses: it builds in half the time of the full one.
+// Command coredns is CoreDNS with only the plugins that the local cluster uses: it builds in half
+// the time of the full one.
 package main
 
 import (

@@ -1,6 +1,8 @@
-// Command hyper is every Kubernetes component that the local cluster and the API server tests need, in one binary: kube-apiserver,
-// kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl and etcd. It acts by the name it is called by (through a
-// symlink) or by its first argument. One binary links the shared 90% once: it builds in half the time of seven, at a third of the size.
+// Command hyper is every Kubernetes component that the local cluster and the API server tests need,
+// in one binary: kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy,
+// kubectl and etcd. It acts by the name it is called by (through a symlink) or by its first
+// argument. One binary links the shared 90% once: it builds in half the time of seven, at a third
+// of the size.
 package main
 
 import (
@@ -41,7 +43,11 @@ func main() {
 	default:
 		c := component(name)
 		if c == nil {
-			fmt.Fprintf(os.Stderr, "hyper: %q is none of etcd, kubectl, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet\n", name)
+			fmt.Fprintf(
+				os.Stderr,
+				"hyper: %q is none of etcd, kubectl, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet\n",
+				name,
+			)
 			os.Exit(2)
 		}
 		os.Exit(cli.Run(c))

@@ -1,5 +1,6 @@
-// Command pause holds a pod's namespaces open: it waits for a signal to end, and until then reaps the processes that end in the pod
-// without a parent (it is their process 1 where containers share a process namespace).
+// Command pause holds a pod's namespaces open: it waits for a signal to end, and until then reaps
+// the processes that end in the pod without a parent (it is their process 1 where containers share
+// a process namespace).
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Command localregistry serves a container registry on a loopback port of this machine until it is ended, and keeps what is
-// pushed to it in memory. It writes its address to a file once it listens: `localregistry -address-file FILE`. For tests only.
+// Command localregistry serves a container registry on a loopback port of this machine until it is
+// ended, and keeps what is pushed to it in memory. It writes its address to a file once it listens:
+// `localregistry -address-file FILE`. For tests only.
 package main
 
 import (

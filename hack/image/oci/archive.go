@@ -13,8 +13,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// Write builds the image and writes it as an OCI archive (an image layout in a tar file) that containerd, Docker, podman and skopeo
-// read. The file appears whole or not at all. It returns the digest of the image's index.
+// Write builds the image and writes it as an OCI archive (an image layout in a tar file) that
+// containerd, Docker, podman and skopeo read. The file appears whole or not at all. It returns the
+// digest of the image's index.
 func Write(o Options, file string) (v1.Hash, error) {
 	name, tag, err := o.fullName()
 	if err != nil {
@@ -49,7 +50,8 @@ func Write(o Options, file string) (v1.Hash, error) {
 	return index.Digest()
 }
 
-// archive writes the folder's files in the order of their names, with nothing that differs from one run to the next.
+// archive writes the folder's files in the order of their names, with nothing that differs from one
+// run to the next.
 func archive(dir, file string) error {
 	f, err := os.Create(file)
 	if err != nil {
@@ -69,7 +71,9 @@ func archive(dir, file string) error {
 		if err != nil {
 			return err
 		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(rel), Mode: 0o644, Size: info.Size()}); err != nil {
+		if err := w.WriteHeader(
+			&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(rel), Mode: 0o644, Size: info.Size()},
+		); err != nil {
 			return err
 		}
 		in, err := os.Open(p)

@@ -14,8 +14,8 @@ import (
 
 // Options describe an image.
 type Options struct {
-	// Name with a tag, as pods write it: "gearman-operator:0.1.0" or "registry.example/app:1". "latest" is refused: a kubelet would
-	// try to pull it.
+	// Name with a tag, as pods write it: "gearman-operator:0.1.0" or "registry.example/app:1".
+	// "latest" is refused: a kubelet would try to pull it.
 	Name string
 	// Architectures in Go's words; each has its own image in the index.
 	Architectures []string
@@ -33,7 +33,8 @@ type Options struct {
 	Labels     map[string]string
 }
 
-// fullName is the name as containerd keeps it: with Docker Hub's implied registry and folder spelt out.
+// fullName is the name as containerd keeps it: with Docker Hub's implied registry and folder spelt
+// out.
 func (o Options) fullName() (name, tag string, err error) {
 	name = o.Name
 	slash := strings.LastIndex(name, "/")
@@ -67,7 +68,9 @@ func Build(o Options) (v1.ImageIndex, error) {
 			return nil, fmt.Errorf("image for %s: %w", arch, err)
 		}
 		platform := &v1.Platform{OS: "linux", Architecture: arch}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: platform}})
+		index = mutate.AppendManifests(
+			index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: platform}},
+		)
 	}
 	return index, nil
 }
@@ -79,7 +82,9 @@ func build(o Options, arch string) (v1.Image, error) {
 		if err != nil {
 			return err
 		}
-		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{Created: v1.Time{Time: o.Created}, CreatedBy: by}})
+		adds = append(
+			adds, mutate.Addendum{Layer: l, History: v1.History{Created: v1.Time{Time: o.Created}, CreatedBy: by}},
+		)
 		return nil
 	}
 	layers, err := o.entries(arch)
@@ -109,7 +114,8 @@ func build(o Options, arch string) (v1.Image, error) {
 	return mutate.Append(image, adds...)
 }
 
-// entries gives what each layer of an architecture's image holds, the certificate authorities first.
+// entries gives what each layer of an architecture's image holds, the certificate authorities
+// first.
 func (o Options) entries(arch string) ([][]Entry, error) {
 	var layers [][]Entry
 	if o.Roots != "" {

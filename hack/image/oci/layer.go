@@ -20,7 +20,8 @@ import (
 type Entry struct {
 	// Path in the image, absolute.
 	Path string
-	// Source is the file on this machine whose content and permissions are taken. Empty for the other kinds.
+	// Source is the file on this machine whose content and permissions are taken. Empty for the
+	// other kinds.
 	Source string
 	// Content is used where Source is empty and Link too.
 	Content []byte
@@ -28,12 +29,13 @@ type Entry struct {
 	Link string
 	// Dir makes the entry a directory.
 	Dir bool
-	// Mode of permission bits, with 0o1000 for sticky; 0 means the source's own, else 0644 for files and 0755 for directories.
+	// Mode of permission bits, with 0o1000 for sticky; 0 means the source's own, else 0644 for
+	// files and 0755 for directories.
 	Mode int64
 }
 
-// ParseEntry reads "SOURCE:/PATH[:MODE]"; a SOURCE of "@TARGET" is a symbolic link and an empty one a directory.
-// "{arch}" in SOURCE stands for the architecture.
+// ParseEntry reads "SOURCE:/PATH[:MODE]"; a SOURCE of "@TARGET" is a symbolic link and an empty one
+// a directory. "{arch}" in SOURCE stands for the architecture.
 func ParseEntry(s, arch string) (Entry, error) {
 	parts := strings.Split(s, ":")
 	if len(parts) < 2 || len(parts) > 3 || !path.IsAbs(parts[1]) {
@@ -126,7 +128,8 @@ func (e Entry) header() (*tar.Header, []byte, error) {
 		if content, err = os.ReadFile(e.Source); err != nil {
 			return nil, nil, err
 		}
-		// Only whether it may be run counts: the other bits differ with the umask of who checked the tree out.
+		// Only whether it may be run counts: the other bits differ with the umask of who checked
+		// the tree out.
 		if info.Mode().Perm()&0o100 != 0 {
 			h.Mode = or(h.Mode, 0o755)
 		}

@@ -17,8 +17,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// List tells what is in the image that an OCI archive holds for an architecture: one line for each file with its mode, owner, size, digest and path,
-// sorted by path, and one for each setting that a container starts with. Dates are left out, and so is how the files are divided into layers.
+// List tells what is in the image that an OCI archive holds for an architecture: one line for each
+// file with its mode, owner, size, digest and path, sorted by path, and one for each setting that a
+// container starts with. Dates are left out, and so is how the files are divided into layers.
 func List(archive, arch string) ([]string, error) {
 	dir, err := os.MkdirTemp("", "image-")
 	if err != nil {

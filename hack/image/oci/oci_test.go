@@ -27,7 +27,8 @@ func options(t *testing.T, mode os.FileMode, modified time.Time) Options {
 	}
 	return Options{
 		Name: "app:1", Architectures: []string{"amd64", "arm64"}, Roots: "/etc/ssl/certs/ca-certificates.crt",
-		Layers: [][]string{{":/tmp:1777"}, {app + ":/bin/app", "@app:/bin/other"}}, Entrypoint: []string{"/bin/app"}, User: "65532:65532",
+		Layers: [][]string{{":/tmp:1777"}, {app + ":/bin/app", "@app:/bin/other"}}, Entrypoint: []string{"/bin/app"},
+		User:    "65532:65532",
 		Created: time.Unix(1e9, 0).UTC(), Labels: map[string]string{"b": "2", "a": "1"},
 	}
 }
@@ -82,7 +83,8 @@ func TestImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.Architecture != arch || config.Config.User != "65532:65532" || config.Config.Entrypoint[0] != "/bin/app" {
+		if config.Architecture != arch || config.Config.User != "65532:65532" ||
+			config.Config.Entrypoint[0] != "/bin/app" {
 			t.Errorf("config of %s: got %+v", arch, config)
 		}
 		checkFiles(t, image)
@@ -104,7 +106,9 @@ func checkFiles(t *testing.T, image v1.Image) {
 		}
 		got[strings.TrimSuffix(h.Name, "/")] = h
 	}
-	for name, mode := range map[string]int64{"tmp": 0o1777, "bin": 0o755, "bin/app": 0o755, "bin/other": 0o777, "etc/ssl/certs/ca-certificates.crt": 0o644} {
+	for name, mode := range map[string]int64{
+		"tmp": 0o1777, "bin": 0o755, "bin/app": 0o755, "bin/other": 0o777, "etc/ssl/certs/ca-certificates.crt": 0o644,
+	} {
 		switch h := got[name]; {
 		case h == nil:
 			t.Errorf("no %s in the image; there are %d entries", name, len(got))
@@ -142,7 +146,8 @@ func TestArchiveNamesTheImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := index.Manifests[0]
-		if d.Digest != digest || d.Annotations["io.containerd.image.name"] != "docker.io/library/app:1" || d.Annotations["org.opencontainers.image.ref.name"] != "1" {
+		if d.Digest != digest || d.Annotations["io.containerd.image.name"] != "docker.io/library/app:1" ||
+			d.Annotations["org.opencontainers.image.ref.name"] != "1" {
 			t.Errorf("got %s with %v", d.Digest, d.Annotations)
 		}
 		return
@@ -197,7 +202,9 @@ func TestBadInput(t *testing.T) {
 			o := options(t, 0o755, time.Now())
 			tc.change(&o)
 			dir := t.TempDir()
-			if _, err := Write(o, filepath.Join(dir, "image.tar")); err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+			if _, err := Write(
+				o, filepath.Join(dir, "image.tar"),
+			); err == nil || !strings.Contains(err.Error(), tc.wantErr) {
 				t.Errorf("got %v, want an error with %q", err, tc.wantErr)
 			}
 			left, err := os.ReadDir(dir)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// WriteTree writes the files that the image has for its one architecture below dir instead, for a Dockerfile to copy.
+// WriteTree writes the files that the image has for its one architecture below dir instead, for a
+// Dockerfile to copy.
 func WriteTree(o Options, dir string) error {
 	if len(o.Architectures) != 1 {
 		return fmt.Errorf("a tree is of one architecture, got %v", o.Architectures)

@@ -54,7 +54,9 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(slices.DeleteFunc(slices.Clone(listed), func(line string) bool { return !strings.Contains(line, " 0:0 /") })); found != want || found < 7 {
+	if want := len(
+		slices.DeleteFunc(slices.Clone(listed), func(line string) bool { return !strings.Contains(line, " 0:0 /") }),
+	); found != want || found < 7 {
 		t.Errorf("%d files in the tree, %d in the archive: %q", found, want, listed)
 	}
 	o.Architectures = append(o.Architectures, "amd64")
@@ -74,7 +76,8 @@ func TestList(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"0755 0:0 /bin/app 7 1310ca2c8932dbd118668bd97442558a3e1f546b5e15c69699dfbd6024f548d8", "0777 0:0 /bin/other -> app", "1777 0:0 /tmp dir",
+		"0755 0:0 /bin/app 7 1310ca2c8932dbd118668bd97442558a3e1f546b5e15c69699dfbd6024f548d8",
+		"0777 0:0 /bin/other -> app", "1777 0:0 /tmp dir",
 		"os linux/amd64", "user 65532:65532", `entrypoint ["/bin/app"]`, "label a=1", "label b=2", "workdir /",
 	} {
 		if !slices.Contains(got, want) {

@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/hack/image/oci"
 )
 
-// Push pushes the image of an archive, with all its architectures, and returns its digest. Registries on this machine are spoken to
-// without TLS.
+// Push pushes the image of an archive, with all its architectures, and returns its digest.
+// Registries on this machine are spoken to without TLS.
 func Push(ctx context.Context, archive, image string) (v1.Hash, error) {
 	to, err := name.ParseReference(image, name.StrictValidation)
 	if err != nil {
@@ -39,14 +39,18 @@ func Push(ctx context.Context, archive, image string) (v1.Hash, error) {
 		return v1.Hash{}, err
 	}
 	if n := len(manifest.Manifests); n != 1 || !manifest.Manifests[0].MediaType.IsIndex() {
-		return v1.Hash{}, fmt.Errorf("%s must hold one image with an index of its architectures; it holds %d manifests", archive, n)
+		return v1.Hash{}, fmt.Errorf(
+			"%s must hold one image with an index of its architectures; it holds %d manifests", archive, n,
+		)
 	}
 	digest := manifest.Manifests[0].Digest
 	index, err := all.ImageIndex(digest)
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	if err := remote.WriteIndex(to, index, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+	if err := remote.WriteIndex(
+		to, index, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+	); err != nil {
 		return v1.Hash{}, fmt.Errorf("pushing %s: %w", image, err)
 	}
 	return digest, nil

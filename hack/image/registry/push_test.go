@@ -37,8 +37,9 @@ func archive(t *testing.T) string {
 	}
 	file := filepath.Join(dir, "image.tar")
 	o := oci.Options{
-		Name: "gearman-operator:1.2.3", Architectures: []string{"amd64", "arm64"}, User: "65532:65532", Created: time.Unix(1e9, 0).UTC(),
-		Layers: [][]string{{program + ":/manager"}}, Entrypoint: []string{"/manager"},
+		Name: "gearman-operator:1.2.3", Architectures: []string{"amd64", "arm64"}, User: "65532:65532",
+		Created: time.Unix(1e9, 0).UTC(),
+		Layers:  [][]string{{program + ":/manager"}}, Entrypoint: []string{"/manager"},
 	}
 	if _, err := oci.Write(o, file); err != nil {
 		t.Fatal(err)
@@ -97,14 +98,17 @@ func TestPushErrors(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Push(t.Context(), tt.archive, tt.image); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Push(
+				t.Context(), tt.archive, tt.image,
+			); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q in it", err, tt.want)
 			}
 		})
 	}
 }
 
-// make publish, to a registry of the test's own: then the chart installs from there, with the image from there.
+// make publish, to a registry of the test's own: then the chart installs from there, with the image
+// from there.
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	helm := os.Getenv("HELM")
@@ -127,7 +131,9 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs.String())
 	}
-	for _, want := range []string{"image: " + address + "/team/gearman-operator:1.2.3\n", "value: " + address + "/team/gearman-operator:1.2.3\n"} {
+	for _, want := range []string{
+		"image: " + address + "/team/gearman-operator:1.2.3\n", "value: " + address + "/team/gearman-operator:1.2.3\n",
+	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the rendered chart lacks %q", want)
 		}

@@ -1,5 +1,6 @@
-// Package exporter serves the metrics of internal/backlog/series to Prometheus. They are built when they are asked for, from what
-// the pollers have in memory: nothing is kept between two scrapes, and a scrape sends nothing to a job server.
+// Package exporter serves the metrics of internal/backlog/series to Prometheus. They are built when
+// they are asked for, from what the pollers have in memory: nothing is kept between two scrapes,
+// and a scrape sends nothing to a job server.
 package exporter
 
 import (
@@ -21,8 +22,8 @@ type Source interface {
 
 // Options of a collector.
 type Options struct {
-	// MaxSeries bounds the series of job servers, and of functions, each ([series.Most]). What is beyond is counted in
-	// gearman_series_dropped.
+	// MaxSeries bounds the series of job servers, and of functions, each ([series.Most]). What is
+	// beyond is counted in gearman_series_dropped.
 	MaxSeries int
 }
 

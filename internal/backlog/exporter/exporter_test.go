@@ -31,10 +31,15 @@ func TestMetrics(t *testing.T) {
 	src := &source{
 		servers: []backlog.ServerStats{
 			{
-				Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}}, State: backlog.StateOK, Up: true,
-				LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second, Polls: 5, Failures: 1, PollTime: 3 * time.Second, Requests: 7, Bytes: 900,
+				Address: "10.0.0.1:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}},
+				State: backlog.StateOK, Up: true,
+				LastGood: time.Now().Add(-time.Hour), LastPollTime: time.Second, Polls: 5, Failures: 1,
+				PollTime: 3 * time.Second, Requests: 7, Bytes: 900,
 			},
-			{Address: "10.0.0.2:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}}, State: backlog.StateTimedOut, LoadBalanced: true},
+			{
+				Address: "10.0.0.2:4730", Names: []backlog.ServerName{{Namespace: "shop", Name: "jobs:4730"}},
+				State: backlog.StateTimedOut, LoadBalanced: true,
+			},
 		},
 		functions: []backlog.FunctionStats{
 			{Name: "resize", Server: "10.0.0.1:4730", Total: 5, Running: 2, Queued: 3, Workers: 4, Pools: 2},
@@ -166,8 +171,10 @@ func TestLabelsDiffer(t *testing.T) {
 func TestOneBadSeries(t *testing.T) {
 	t.Parallel()
 	src := &source{
-		servers:   []backlog.ServerStats{{Address: "a:1"}, {Address: "a:1"}, {Address: "\xff"}},
-		functions: []backlog.FunctionStats{{Name: "f", Server: "a:1"}, {Name: "f", Server: "a:1"}, {Name: "g", Server: "\xff"}},
+		servers: []backlog.ServerStats{{Address: "a:1"}, {Address: "a:1"}, {Address: "\xff"}},
+		functions: []backlog.FunctionStats{
+			{Name: "f", Server: "a:1"}, {Name: "f", Server: "a:1"}, {Name: "g", Server: "\xff"},
+		},
 	}
 	if shown, dropped := gather(t, New(src, Options{})); shown != 9+4 || dropped != 2*9+2*4 {
 		t.Errorf("%d series, %v dropped", shown, dropped)

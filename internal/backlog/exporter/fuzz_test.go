@@ -35,7 +35,9 @@ func FuzzPollAndScrape(f *testing.F) {
 				},
 			})
 			key := backlog.PoolKey{Namespace: "ns", Name: "pool"}
-			sub := backlog.Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Second}
+			sub := backlog.Subscription{
+				Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Second,
+			}
 			if err := w.Set(key, sub); err != nil {
 				t.Fatal(err)
 			}

@@ -1,5 +1,6 @@
-// Package series is the table of the metrics of job servers and their functions: their names, and what they are made of. The
-// operator's exporter and gearmanctl both serve it, each in its own way; it imports no metrics library.
+// Package series is the table of the metrics of job servers and their functions: their names, and
+// what they are made of. The operator's exporter and gearmanctl both serve it, each in its own way;
+// it imports no metrics library.
 package series
 
 import (
@@ -31,7 +32,8 @@ func ServerNames(s *backlog.ServerStats) []string { return []string{s.Address} }
 // FunctionNames are the values of FunctionLabels.
 func FunctionNames(f *backlog.FunctionStats) []string { return []string{Label(f.Name), f.Server} }
 
-// Limits of the series that are served of job servers and of functions, and about how many each of them has.
+// Limits of the series that are served of job servers and of functions, and about how many each of
+// them has.
 const (
 	Most        = 10_000
 	PerServer   = 11
@@ -85,7 +87,8 @@ var Servers = []Metric[backlog.ServerStats]{
 	server("poll_duration_seconds", "How long the last answered poll took.",
 		func(s *backlog.ServerStats) float64 { return s.LastPollTime.Seconds() }),
 	{
-		Name: "gearman_server_polls_total", Help: "Polls, by whether they were answered.", Labels: []string{"result"}, Counter: true,
+		Name: "gearman_server_polls_total", Help: "Polls, by whether they were answered.", Labels: []string{"result"},
+		Counter: true,
 		Values: func(s *backlog.ServerStats, _ time.Time, emit func(float64, ...string)) {
 			emit(float64(s.Polls), "answered")
 			emit(float64(s.Failures), "failed")
@@ -104,7 +107,8 @@ var Servers = []Metric[backlog.ServerStats]{
 // Functions are the metrics of functions on one job server.
 var Functions = []Metric[backlog.FunctionStats]{
 	{
-		Name: "gearman_function_jobs", Help: "Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.",
+		Name:   "gearman_function_jobs",
+		Help:   "Jobs of the function by state; queued ones include delayed, cancelled and abandoned jobs.",
 		Labels: []string{"state"},
 		Values: func(f *backlog.FunctionStats, _ time.Time, emit func(float64, ...string)) {
 			emit(float64(f.Queued), "queued")
@@ -121,8 +125,8 @@ var Functions = []Metric[backlog.FunctionStats]{
 	},
 }
 
-// Label makes a label's value of a name, which may hold any byte. Names that differ have labels that differ: what is quoted
-// starts with a quote, and nothing else does.
+// Label makes a label's value of a name, which may hold any byte. Names that differ have labels
+// that differ: what is quoted starts with a quote, and nothing else does.
 func Label(name string) string {
 	if utf8.ValidString(name) && (name == "" || name[0] != '"') {
 		return name

@@ -20,7 +20,8 @@ type Line struct {
 	Points [][2]float64
 }
 
-// LinesPlot draws panels of lines over time in seconds into an SVG or PNG file, by its name. A panel of several lines has a legend.
+// LinesPlot draws panels of lines over time in seconds into an SVG or PNG file, by its name. A
+// panel of several lines has a legend.
 func LinesPlot(file, title string, panels []Panel) error {
 	if len(panels) == 0 {
 		return fmt.Errorf("%s: there is nothing to draw", file)

@@ -19,7 +19,8 @@ import (
 
 // Options are what the command was asked for, checked.
 type Options struct {
-	// Bench plays the matrix with so many Seeds from First on; Short takes few workloads and no variants.
+	// Bench plays the matrix with so many Seeds from First on; Short takes few workloads and no
+	// variants.
 	Bench bool
 	Seeds int
 	First uint64
@@ -46,7 +47,9 @@ func Parse(name string, args []string, stderr io.Writer) (*Options, error) {
 	f.BoolVar(&o.Short, "short", false, "with -bench: a few workloads and one setting only")
 	f.StringVar(&o.Out, "out", "", "directory for the plot (and with -bench the report); none if empty")
 	f.StringVar(&o.Format, "format", "svg", "of the plot: svg or png")
-	f.StringVar(&o.Page, "page", "", "with -bench: a Markdown file between whose marks the tables are written; none if empty")
+	f.StringVar(
+		&o.Page, "page", "", "with -bench: a Markdown file between whose marks the tables are written; none if empty",
+	)
 	pool := f.String("pool", "", "file with a GearmanWorkerPool (YAML)")
 	trace := f.String("trace", "", "CSV file: time_s,function,job_seconds[,count]")
 	workload := f.String("workload", "", "made workload instead of a trace: "+workloadNames())
@@ -139,7 +142,10 @@ func (o *Options) loadPool(file string, trace bool) error {
 		known := policy.Functions(&pool.Spec)
 		for _, name := range o.Workload.Functions {
 			if !contains(known, name) {
-				return fmt.Errorf("the trace has jobs of %q, which %s does not work on: take them out, or add the function to the pool", name, file)
+				return fmt.Errorf(
+					"the trace has jobs of %q, which %s does not work on: take them out, or add the function to the pool",
+					name, file,
+				)
 			}
 		}
 	}

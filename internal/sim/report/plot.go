@@ -28,9 +28,13 @@ type Series struct {
 const maxPlotted = 240
 
 // Colours that also differ for the colour-blind (Okabe and Ito), ours first.
-var colours = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}}
+var colours = []color.RGBA{
+	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255},
+	{86, 180, 233, 255},
+}
 
-// RunPlot draws queue, oldest wait and replicas of each law, one above the other, and the target wait as a dashed line.
+// RunPlot draws queue, oldest wait and replicas of each law, one above the other, and the target
+// wait as a dashed line.
 func RunPlot(file, title string, series []Series, target float64) error {
 	panels := []struct {
 		label string
@@ -102,7 +106,8 @@ func thin(points []sim.Point, value func(sim.Point) float64) plotter.XYs {
 	return xy
 }
 
-// BarPlot draws one group of bars for each name; a value of 0 draws nothing. The dashed line is at 1.
+// BarPlot draws one group of bars for each name; a value of 0 draws nothing. The dashed line is at
+// 1.
 func BarPlot(file, title, label string, names, groups []string, values [][]float64) error {
 	p := newPlot()
 	p.Title.Text, p.Y.Label.Text = title, label
@@ -125,7 +130,8 @@ func BarPlot(file, title, label string, names, groups []string, values [][]float
 	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 	p.Add(line)
 	p.Y.Max = max(p.Y.Max, 1.5) // room for the legend
-	// An SVG's reader may have a wider font than the one that the text was measured with: all text begins where it must not overlap, and ends in free space.
+	// An SVG's reader may have a wider font than the one that the text was measured with: all text
+	// begins where it must not overlap, and ends in free space.
 	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(names...)
 	p.X.Tick.Label.Rotation = -math.Pi / 3
@@ -148,7 +154,10 @@ func save(file string, width, height vg.Length, rows [][]*plot.Plot) error {
 		return fmt.Errorf("%s: only .svg and .png can be drawn", file)
 	}
 	dc := draw.New(canvas)
-	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadY: vg.Points(6), PadRight: vg.Points(10), PadTop: vg.Points(4), PadBottom: vg.Points(4), PadLeft: vg.Points(4)}
+	tiles := draw.Tiles{
+		Rows: len(rows), Cols: 1, PadY: vg.Points(6), PadRight: vg.Points(10), PadTop: vg.Points(4),
+		PadBottom: vg.Points(4), PadLeft: vg.Points(4),
+	}
 	for i, row := range plot.Align(rows, tiles, dc) {
 		rows[i][0].Draw(row[0])
 	}

@@ -24,16 +24,21 @@ func TestReadTrace(t *testing.T) {
 		want []sim.Job
 		err  string
 	}{
-		"with names, out of order": {in: "time_s,function,job_seconds\n105,b,2\n100,a,0.5\n", want: []sim.Job{{At: 0, Seconds: 0.5, Function: 1}, {At: 5, Seconds: 2}}},
-		"counts and comments":      {in: "# a trace\n1, a, 3, 2\n", want: []sim.Job{{Seconds: 3}, {Seconds: 3}}},
-		"no jobs":                  {in: "time_s,function,job_seconds\n", err: "has no jobs"},
-		"too few fields":           {in: "1,a\n", err: "line 1: want time_s,function,job_seconds[,count], got 2 fields"},
-		"a time that is none":      {in: "1,a,1\nsoon,a,1\n", err: `line 2: time_s is "soon"`},
-		"a negative length":        {in: "1,a,-1\n", err: `job_seconds is "-1"`},
-		"a count beyond measure":   {in: "1,a,1,1e12\n", err: `count is "1e12"`},
-		"too many jobs":            {in: "1,a,1,5000000\n2,a,1,1\n", err: "more than 5000000 jobs"},
-		"too long":                 {in: "0,a,1\n1e9,a,1\n", err: "more than 30 days"},
-		"broken quotes":            {in: "1,\"a,1\n", err: "quote"},
+		"with names, out of order": {
+			in:   "time_s,function,job_seconds\n105,b,2\n100,a,0.5\n",
+			want: []sim.Job{{At: 0, Seconds: 0.5, Function: 1}, {At: 5, Seconds: 2}},
+		},
+		"counts and comments": {in: "# a trace\n1, a, 3, 2\n", want: []sim.Job{{Seconds: 3}, {Seconds: 3}}},
+		"no jobs":             {in: "time_s,function,job_seconds\n", err: "has no jobs"},
+		"too few fields": {
+			in: "1,a\n", err: "line 1: want time_s,function,job_seconds[,count], got 2 fields",
+		},
+		"a time that is none":    {in: "1,a,1\nsoon,a,1\n", err: `line 2: time_s is "soon"`},
+		"a negative length":      {in: "1,a,-1\n", err: `job_seconds is "-1"`},
+		"a count beyond measure": {in: "1,a,1,1e12\n", err: `count is "1e12"`},
+		"too many jobs":          {in: "1,a,1,5000000\n2,a,1,1\n", err: "more than 5000000 jobs"},
+		"too long":               {in: "0,a,1\n1e9,a,1\n", err: "more than 30 days"},
+		"broken quotes":          {in: "1,\"a,1\n", err: "quote"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -87,14 +92,16 @@ func TestParse(t *testing.T) {
 		args []string
 		err  string
 	}{
-		"pool and trace":           {args: []string{"-pool", pool, "-trace", trace}},
-		"bench":                    {args: []string{"-bench", "-seeds", "2"}},
-		"nothing":                  {err: "give either -workload or -trace"},
-		"both":                     {args: []string{"-workload", "steady", "-trace", trace}, err: "give either"},
-		"an unknown workload":      {args: []string{"-workload", "weekend"}, err: `there is no workload "weekend"; there are "steady"`},
-		"a function too many":      {args: []string{"-pool", pool, "-trace", other}, err: `jobs of "rotate", which`},
-		"no such trace":            {args: []string{"-trace", "nowhere.csv"}, err: "nowhere.csv"},
-		"no such pool":             {args: []string{"-workload", "steady", "-pool", "nowhere.yaml"}, err: "nowhere.yaml"},
+		"pool and trace":      {args: []string{"-pool", pool, "-trace", trace}},
+		"bench":               {args: []string{"-bench", "-seeds", "2"}},
+		"nothing":             {err: "give either -workload or -trace"},
+		"both":                {args: []string{"-workload", "steady", "-trace", trace}, err: "give either"},
+		"an unknown workload": {args: []string{"-workload", "weekend"}, err: `there is no workload "weekend"; there are "steady"`},
+		"a function too many": {args: []string{"-pool", pool, "-trace", other}, err: `jobs of "rotate", which`},
+		"no such trace":       {args: []string{"-trace", "nowhere.csv"}, err: "nowhere.csv"},
+		"no such pool": {
+			args: []string{"-workload", "steady", "-pool", "nowhere.yaml"}, err: "nowhere.yaml",
+		},
 		"an unknown field":         {args: []string{"-workload", "steady", "-pool", write(t, "p.yaml", manifest+"  speed: 9\n")}, err: `unknown field "speed"`},
 		"an unknown format":        {args: []string{"-workload", "steady", "-format", "gif"}, err: "svg or png"},
 		"a boot beyond measure":    {args: []string{"-workload", "steady", "-boot", "NaN"}, err: "-boot"},
@@ -123,7 +130,9 @@ func TestRunPool(t *testing.T) {
 	pool := write(t, "pool.yaml", manifest)
 	trace := write(t, "night.csv", "0,resize,1,10\n300,resize,2,200\n")
 	for _, format := range []string{"svg", "png"} {
-		o, err := Parse("simulate", []string{"-pool", pool, "-trace", trace, "-out", dir, "-format", format}, io.Discard)
+		o, err := Parse(
+			"simulate", []string{"-pool", pool, "-trace", trace, "-out", dir, "-format", format}, io.Discard,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +140,9 @@ func TestRunPool(t *testing.T) {
 		if err := Run(o, &out); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"210 jobs", "target wait 45 s", sim.OurName, "KEDA T=5", "Knative KPA", "night." + format} {
+		for _, want := range []string{
+			"210 jobs", "target wait 45 s", sim.OurName, "KEDA T=5", "Knative KPA", "night." + format,
+		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("the output doesn't say %q:\n%s", want, out.String())
 			}
@@ -187,7 +198,10 @@ func TestBench(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(lines[len(lines)-1], "RESULT ")), &result); err != nil {
 		t.Fatalf("the last line is %q: %v", lines[len(lines)-1], err)
 	}
-	for _, key := range []string{"worst_miss_percent", "worker_hours_vs_tuned_keda_ratio", "reversals_vs_tuned_keda_ratio", "interrupted_jobs", "partial_scale_downs", "no_telemetry_worst_miss_percent"} {
+	for _, key := range []string{
+		"worst_miss_percent", "worker_hours_vs_tuned_keda_ratio", "reversals_vs_tuned_keda_ratio", "interrupted_jobs",
+		"partial_scale_downs", "no_telemetry_worst_miss_percent",
+	} {
 		if _, ok := result[key]; !ok {
 			t.Errorf("RESULT has no %s", key)
 		}
@@ -196,7 +210,9 @@ func TestBench(t *testing.T) {
 		wellFormed(t, filepath.Join(dir, name))
 	}
 	got, err := os.ReadFile(page)
-	if text := string(got); err != nil || !strings.HasPrefix(text, "before\n"+pageBegin+"\nSeeds 5001 to 5001, 7 workloads.\n") || !strings.HasSuffix(text, pageEnd+"after\n") || strings.Contains(text, "old figures") {
+	if text := string(got); err != nil || !strings.HasPrefix(
+		text, "before\n"+pageBegin+"\nSeeds 5001 to 5001, 7 workloads.\n",
+	) || !strings.HasSuffix(text, pageEnd+"after\n") || strings.Contains(text, "old figures") {
 		t.Errorf("the page is (%v):\n%s", err, got)
 	}
 	for _, file := range []string{write(t, "plain.md", "no marks\n"), filepath.Join(dir, "absent.md")} {
@@ -204,14 +220,18 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s was updated without marks", filepath.Base(file))
 		}
 	}
-	if report, err := os.ReadFile(filepath.Join(dir, "report.md")); err != nil || !strings.Contains(string(report), "| sparse bursts |") {
+	if report, err := os.ReadFile(filepath.Join(dir, "report.md")); err != nil || !strings.Contains(
+		string(report), "| sparse bursts |",
+	) {
 		t.Errorf("the report lacks a workload: %v", err)
 	}
 }
 
 func TestPlotsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	if err := RunPlot(filepath.Join(t.TempDir(), "a.gif"), "", nil, 30); err == nil || !strings.Contains(err.Error(), ".svg and .png") {
+	if err := RunPlot(
+		filepath.Join(t.TempDir(), "a.gif"), "", nil, 30,
+	); err == nil || !strings.Contains(err.Error(), ".svg and .png") {
 		t.Errorf("error is %v, want one about the kind of file", err)
 	}
 	if err := RunPlot(filepath.Join(write(t, "file", ""), "a.svg"), "", nil, 30); err == nil {

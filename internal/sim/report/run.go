@@ -29,11 +29,20 @@ func Run(o *Options, stdout io.Writer) error {
 
 // play runs the workload under each law and prints a table.
 func play(o *Options, stdout io.Writer) ([]Series, error) {
-	laws := []sim.Law{&sim.Ours{Label: sim.OurName, At: o.Policy}, sim.KEDADefault(), sim.KEDATuned(1), sim.KEDATuned(5), sim.KEDATuned(20), &sim.KPA{}}
+	laws := []sim.Law{
+		&sim.Ours{Label: sim.OurName, At: o.Policy}, sim.KEDADefault(), sim.KEDATuned(1), sim.KEDATuned(5),
+		sim.KEDATuned(20), &sim.KPA{},
+	}
 	w := o.Workload
-	fmt.Fprintf(stdout, "%s: %d jobs of %.3g s on average, pods start in %g s, target wait %g s\n\n", w.Name, len(w.Jobs), w.MeanSeconds, o.Config.Boot, o.Config.Targets[0])
+	fmt.Fprintf(
+		stdout, "%s: %d jobs of %.3g s on average, pods start in %g s, target wait %g s\n\n", w.Name, len(w.Jobs),
+		w.MeanSeconds, o.Config.Boot, o.Config.Targets[0],
+	)
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "law\tlate %\tp50 wait s\tp99 wait s\tworker-hours\tactions\treversals\tpeak pods\ts to 90% of it\tinterrupted")
+	fmt.Fprintln(
+		t,
+		"law\tlate %\tp50 wait s\tp99 wait s\tworker-hours\tactions\treversals\tpeak pods\ts to 90% of it\tinterrupted",
+	)
 	var s sim.Simulator
 	series := make([]Series, 0, len(laws))
 	for _, l := range laws {
@@ -42,7 +51,10 @@ func play(o *Options, stdout io.Writer) ([]Series, error) {
 		c.Trace = func(p sim.Point) { one.Points = append(one.Points, p) }
 		r := s.Run(w, l, c)
 		series = append(series, one)
-		fmt.Fprintf(t, "%s\t%.2f\t%.1f\t%.1f\t%.2f\t%d\t%d\t%d\t%.0f\t%d\n", l.Name(), r.MissPercent(0), r.Quantile(0.5), r.Quantile(0.99), r.WorkerHours, r.Actions, r.Reversals, r.Peak, r.TimeToPeak, r.Interrupted)
+		fmt.Fprintf(
+			t, "%s\t%.2f\t%.1f\t%.1f\t%.2f\t%d\t%d\t%d\t%.0f\t%d\n", l.Name(), r.MissPercent(0), r.Quantile(0.5),
+			r.Quantile(0.99), r.WorkerHours, r.Actions, r.Reversals, r.Peak, r.TimeToPeak, r.Interrupted,
+		)
 	}
 	return series, t.Flush()
 }

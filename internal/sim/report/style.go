@@ -10,7 +10,8 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// gap stands between a name in a legend and its line, and is taken by fonts that are wider than the one that was measured.
+// gap stands between a name in a legend and its line, and is taken by fonts that are wider than the
+// one that was measured.
 const gap = "    "
 
 // newPlot is an empty plot as all of them look here.
@@ -18,7 +19,8 @@ func newPlot() *plot.Plot {
 	p := plot.New()
 	p.X.Tick.Marker, p.Y.Tick.Marker = plainTicks{}, plainTicks{}
 	for _, f := range []*font.Font{
-		&p.Title.TextStyle.Font, &p.Legend.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font,
+		&p.Title.TextStyle.Font, &p.Legend.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
+		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font,
 	} {
 		f.Variant = "Sans"
 	}
@@ -38,7 +40,8 @@ func (plainTicks) Ticks(least, most float64) []plot.Tick {
 	return ticks
 }
 
-// svg is a canvas whose text may be shown by fonts of the same widths where Liberation is not installed.
+// svg is a canvas whose text may be shown by fonts of the same widths where Liberation is not
+// installed.
 type svg struct{ *vgsvg.Canvas }
 
 func (c svg) WriteTo(w io.Writer) (int64, error) {
@@ -46,7 +49,10 @@ func (c svg) WriteTo(w io.Writer) (int64, error) {
 	if _, err := c.Canvas.WriteTo(&buf); err != nil {
 		return 0, err
 	}
-	out := bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
+	out := bytes.ReplaceAll(
+		buf.Bytes(), []byte("font-family:Liberation Sans;"),
+		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"),
+	)
 	n, err := w.Write(out)
 	return int64(n), err
 }

@@ -21,7 +21,8 @@ const (
 	maxTraceSeconds   = 30 * 86400
 )
 
-// ReadTrace reads a workload from CSV: time_s,function,job_seconds[,count], with or without a line of names. Times count from any beginning.
+// ReadTrace reads a workload from CSV: time_s,function,job_seconds[,count], with or without a line
+// of names. Times count from any beginning.
 func ReadTrace(name string, r io.Reader) (*sim.Workload, error) {
 	w := &sim.Workload{Name: name, Servers: 1, Concurrency: 1}
 	c := csv.NewReader(r)

@@ -46,8 +46,9 @@ const (
 	trialFor     = 10 * time.Second // how long Half waits for a job
 )
 
-// retryWaits are the waits of a held job before it is tried again in its slot. Most causes that heal by themselves (no
-// process or memory free at the moment, a program file that is being written) do so within a second.
+// retryWaits are the waits of a held job before it is tried again in its slot. Most causes that
+// heal by themselves (no process or memory free at the moment, a program file that is being
+// written) do so within a second.
 var retryWaits = []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 2 * time.Second}
 
 // Machine is the breaker of one handler. The zero value is not ready for use: call New.
@@ -66,8 +67,8 @@ type Machine struct {
 	trial    time.Time // end of Half's wait for a job
 }
 
-// New returns a machine that counts as Failing after so many failed jobs in a row (0: never). jitter spreads the waits
-// of many workers.
+// New returns a machine that counts as Failing after so many failed jobs in a row (0: never).
+// jitter spreads the waits of many workers.
 func New(failingAfter int, jitter func(time.Duration) time.Duration) *Machine {
 	return &Machine{failingAfter: failingAfter, jitter: jitter}
 }
@@ -97,7 +98,8 @@ func (m *Machine) Reason() string {
 	return m.reason
 }
 
-// Unready tells whether jobs have not started for so long that the worker should not count as ready.
+// Unready tells whether jobs have not started for so long that the worker should not count as
+// ready.
 func (m *Machine) Unready(now time.Time) bool {
 	switch m.state {
 	case Single, Open, Half:
@@ -114,8 +116,8 @@ func (m *Machine) Took(now time.Time) {
 	}
 }
 
-// NeverRan records that a job could not be started at its nth try in a row. If keep is true, the job stays in its slot
-// and is tried again after wait; otherwise it is to be requeued.
+// NeverRan records that a job could not be started at its nth try in a row. If keep is true, the
+// job stays in its slot and is tried again after wait; otherwise it is to be requeued.
 func (m *Machine) NeverRan(now time.Time, try int, reason string) (wait time.Duration, keep bool) {
 	m.reason = reason
 	switch m.state {
@@ -135,8 +137,8 @@ func (m *Machine) NeverRan(now time.Time, try int, reason string) (wait time.Dur
 	return retryWaits[min(try, len(retryWaits))-1], true
 }
 
-// NotFound records a job that ran and ended at once because its shell did not find the program, or could not run it.
-// Such a job has failed, but it says the same as one that never ran.
+// NotFound records a job that ran and ended at once because its shell did not find the program, or
+// could not run it. Such a job has failed, but it says the same as one that never ran.
 func (m *Machine) NotFound(now time.Time, reason string) {
 	m.reason = reason
 	m.notFound++
@@ -196,7 +198,8 @@ func (m *Machine) Failed(now time.Time, reason string) {
 	}
 }
 
-// Released records that a job which was taken ended without saying anything, as by a stop of the worker.
+// Released records that a job which was taken ended without saying anything, as by a stop of the
+// worker.
 func (m *Machine) Released(now time.Time) {
 	switch {
 	case m.taken.IsZero():
@@ -223,8 +226,8 @@ func (m *Machine) Wake() time.Time {
 	return time.Time{}
 }
 
-// Tick lets time pass. It reports whether a check without a job is due, whose result goes to CheckPassed or
-// CheckFailed.
+// Tick lets time pass. It reports whether a check without a job is due, whose result goes to
+// CheckPassed or CheckFailed.
 func (m *Machine) Tick(now time.Time) (check bool) {
 	if wake := m.Wake(); wake.IsZero() || now.Before(wake) {
 		return false
@@ -244,8 +247,8 @@ func (m *Machine) Tick(now time.Time) (check bool) {
 	return false
 }
 
-// CheckPassed records that a check without a job passed: one job is taken as a trial. If none comes for a while, the check
-// is enough.
+// CheckPassed records that a check without a job passed: one job is taken as a trial. If none comes
+// for a while, the check is enough.
 func (m *Machine) CheckPassed(now time.Time) {
 	if m.state == Open {
 		m.state, m.next, m.taken, m.trial = Half, time.Time{}, time.Time{}, now.Add(trialFor)

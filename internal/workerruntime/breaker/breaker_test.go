@@ -178,7 +178,9 @@ func TestMachine(t *testing.T) {
 			for i, st := range steps {
 				st.do(m, begin.Add(st.at))
 				if m.State() != st.state || m.Slots() != st.slots {
-					t.Fatalf("after step %d: %v with %d slots, want %v with %d", i, m.State(), m.Slots(), st.state, st.slots)
+					t.Fatalf(
+						"after step %d: %v with %d slots, want %v with %d", i, m.State(), m.Slots(), st.state, st.slots,
+					)
 				}
 			}
 		})

@@ -1,8 +1,10 @@
-// Package breaker decides whether a worker that has trouble running jobs may take more of them. It is a pure state
-// machine: it reads no clock, starts no goroutine and knows neither job servers nor processes.
+// Package breaker decides whether a worker that has trouble running jobs may take more of them. It
+// is a pure state machine: it reads no clock, starts no goroutine and knows neither job servers nor
+// processes.
 //
-// A failed job is final in Gearman, so a worker that cannot run its command must not take jobs at full speed. The
-// machine tells apart two kinds of trouble. A job that never ran is requeued by its owner, and the machine takes the
-// function off the job servers until a check without a job passes (Single, Open, Half). Jobs that ran and failed, many
-// in a row and none completed between, slow the worker down to one job a second (Failing).
+// A failed job is final in Gearman, so a worker that cannot run its command must not take jobs at
+// full speed. The machine tells apart two kinds of trouble. A job that never ran is requeued by its
+// owner, and the machine takes the function off the job servers until a check without a job passes
+// (Single, Open, Half). Jobs that ran and failed, many in a row and none completed between, slow
+// the worker down to one job a second (Failing).
 package breaker

@@ -23,8 +23,8 @@ const (
 	killed  // SIGKILL was sent
 )
 
-// follow takes the output until the process has ended and its pipes are closed. When ctx ends, or the output can't be taken, it
-// ends the process. It reports whether it was ctx that ended the job.
+// follow takes the output until the process has ended and its pipes are closed. When ctx ends, or
+// the output can't be taken, it ends the process. It reports whether it was ctx that ended the job.
 func (r *run) follow(ctx context.Context) (interrupted bool) {
 	exited := r.followBriefly(ctx)
 	if exited && r.drain() {
@@ -33,8 +33,9 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 	return r.followOn(ctx, exited)
 }
 
-// brief is for how long a thread is blocked for a job. Waiting in the runtime's poller instead takes no thread, but costs several
-// switches between threads for each event: as much as a small job itself does. The end of ctx is noticed so much later at most.
+// brief is for how long a thread is blocked for a job. Waiting in the runtime's poller instead
+// takes no thread, but costs several switches between threads for each event: as much as a small
+// job itself does. The end of ctx is noticed so much later at most.
 const brief = 10 * time.Millisecond
 
 // followBriefly takes the output until the process has ended, for a short while.
@@ -80,7 +81,8 @@ const (
 	inputAt
 )
 
-// pollFDs are the pipes that are open, the process's end, and its standard input while there is more to write.
+// pollFDs are the pipes that are open, the process's end, and its standard input while there is
+// more to write.
 func (r *run) pollFDs() (fds [inputAt + 1]unix.PollFd) {
 	for i, p := range r.pipes {
 		fds[i] = unix.PollFd{Fd: int32(p), Events: unix.POLLIN} // -1 is not looked at
@@ -90,8 +92,9 @@ func (r *run) pollFDs() (fds [inputAt + 1]unix.PollFd) {
 	return fds
 }
 
-// drain takes what the command had left in its pipes when it ended, and reports whether they have come to their end. What the command
-// has started may hold one and write on; so does, for a moment, each process that is being started at the same time.
+// drain takes what the command had left in its pipes when it ended, and reports whether they have
+// come to their end. What the command has started may hold one and write on; so does, for a moment,
+// each process that is being started at the same time.
 func (r *run) drain() (done bool) {
 	r.closeWriters()
 	for range 2 { // a pipe's content fits into the buffer; its end is seen the second time
@@ -156,7 +159,8 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if exited || state == killed {
-				// Either the grace for output is over, or the kernel takes its time to kill: Reap waits for that.
+				// Either the grace for output is over, or the kernel takes its time to kill: Reap
+				// waits for that.
 				return interrupted
 			}
 			if state == running {
@@ -262,8 +266,8 @@ func (r *run) closePipe(fd int) {
 	unix.Close(fd)
 }
 
-// closeWriters closes the ends of the pipes that the command writes to. They are open here until it has ended, so that its end is one
-// event, not one more for each pipe that it closes.
+// closeWriters closes the ends of the pipes that the command writes to. They are open here until it
+// has ended, so that its end is one event, not one more for each pipe that it closes.
 func (r *run) closeWriters() {
 	for i, fd := range r.writers {
 		if fd >= 0 {
@@ -288,7 +292,8 @@ func (r *run) output(p []byte) {
 		return
 	}
 	if r.h.opts.StreamOutput {
-		// An error means that the job server is gone and the job with it; the command may still finish what it does.
+		// An error means that the job server is gone and the job with it; the command may still
+		// finish what it does.
 		_ = r.job.Reporter.Data(p)
 		return
 	}

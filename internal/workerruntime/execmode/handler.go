@@ -22,19 +22,22 @@ type Options struct {
 	Command []string
 	// Dir is the working directory of the command; empty: the worker's own.
 	Dir string
-	// WorkloadAsArgument appends the workload to the arguments instead of writing it to standard input.
+	// WorkloadAsArgument appends the workload to the arguments instead of writing it to standard
+	// input.
 	WorkloadAsArgument bool
-	// StreamOutput sends standard output to the client as it comes (WORK_DATA) and ends with an empty result.
+	// StreamOutput sends standard output to the client as it comes (WORK_DATA) and ends with an
+	// empty result.
 	StreamOutput bool
 	// Result bounds the result, and says where a large one is kept.
 	Result spool.Limits
 	// KillAfter is how long a command may take to end after SIGTERM, before SIGKILL.
 	KillAfter time.Duration
-	// OutputGrace is how long output is read on after the command has ended while something that it started still holds a pipe.
+	// OutputGrace is how long output is read on after the command has ended while something that it
+	// started still holds a pipe.
 	OutputGrace time.Duration
 
-	// Probe is a program, with its arguments, that does nothing: Check starts it with all that a job needs. Empty: Check
-	// starts nothing.
+	// Probe is a program, with its arguments, that does nothing: Check starts it with all that a
+	// job needs. Empty: Check starts nothing.
 	Probe []string
 
 	Log      *slog.Logger
@@ -42,7 +45,8 @@ type Options struct {
 	Table    *process.Table
 }
 
-// maxArgument is the longest single argument that Linux accepts (MAX_ARG_STRLEN, 32 pages), less the NUL at its end.
+// maxArgument is the longest single argument that Linux accepts (MAX_ARG_STRLEN, 32 pages), less
+// the NUL at its end.
 const maxArgument = 32*4096 - 1
 
 // Handler runs jobs as processes.
@@ -58,7 +62,9 @@ type Handler struct {
 // New looks the command up, so that a missing one is an error of the start and not of every job.
 func New(opts Options) (*Handler, error) {
 	if len(opts.Command) == 0 {
-		return nil, fmt.Errorf("exec: no command given; write it after --, as in: gearman-worker exec --function resize -- /app/resize")
+		return nil, fmt.Errorf(
+			"exec: no command given; write it after --, as in: gearman-worker exec --function resize -- /app/resize",
+		)
 	}
 	path, err := LookPath(opts.Command[0], opts.Dir)
 	if err != nil {
@@ -67,14 +73,18 @@ func New(opts Options) (*Handler, error) {
 	return &Handler{opts: opts, path: path, env: process.JobEnvironment(os.Environ())}, nil
 }
 
-// LookPath finds a program as a shell would, and says what to change if it can't. A relative path counts from dir.
+// LookPath finds a program as a shell would, and says what to change if it can't. A relative path
+// counts from dir.
 func LookPath(name, dir string) (string, error) {
 	if dir != "" && !filepath.IsAbs(name) && filepath.Base(name) != name {
 		name = filepath.Join(dir, name)
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("command %q can't be run: %w; give the path of an executable file of this container, or a name found in PATH", name, err)
+		return "", fmt.Errorf(
+			"command %q can't be run: %w; give the path of an executable file of this container, or a name found in PATH",
+			name, err,
+		)
 	}
 	// The command may run in another directory.
 	if path, err = filepath.Abs(path); err != nil {
@@ -93,8 +103,8 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	return r.handle(ctx, j)
 }
 
-// Check tells whether a job could be started now: the program is there, and another one can be started with the
-// descriptors that a job needs.
+// Check tells whether a job could be started now: the program is there, and another one can be
+// started with the descriptors that a job needs.
 func (h *Handler) Check(ctx context.Context) error {
 	if _, err := LookPath(h.opts.Command[0], h.opts.Dir); err != nil {
 		return err

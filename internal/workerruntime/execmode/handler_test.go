@@ -67,7 +67,9 @@ func testOptions(t *testing.T, log io.Writer, command ...string) Options {
 		Result:  spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
 		// Long enough that a busy machine doesn't reach them, where a test doesn't mean to.
 		KillAfter: time.Minute, OutputGrace: time.Minute,
-		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(
+			_ []string, a slog.Attr,
+		) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
@@ -129,12 +131,17 @@ func TestHandle(t *testing.T) {
 		},
 		"an empty workload":             {script: "cat; echo done", want: end{Reason: job.OK, Result: "done\n"}},
 		"a workload larger than a pipe": {script: "cat", workload: big, want: end{Reason: job.OK, Result: big}},
-		"a workload that nobody reads":  {script: "exec <&-; echo ok", workload: big, want: end{Reason: job.OK, Result: "ok\n"}},
+		"a workload that nobody reads": {
+			script: "exec <&-; echo ok", workload: big, want: end{Reason: job.OK, Result: "ok\n"},
+		},
 		"a small one that nobody reads": {script: "true", workload: "x", want: end{Reason: job.OK}},
 		"the workload as an argument":   {script: `echo "<$1>"`, workload: "a b", change: func(o *Options) { o.WorkloadAsArgument = true; o.Command = append(o.Command, "sh") }, want: end{Reason: job.OK, Result: "<a b>\n"}},
 		"a workload too long for an argument": {
 			script: "true", workload: big, change: func(o *Options) { o.WorkloadAsArgument = true },
-			want: end{Kind: job.Failed, Reason: job.Rejected, Message: "workload of 204800 bytes is too long for an argument (at most 131071); leave out --workload-as-argument"},
+			want: end{
+				Kind: job.Failed, Reason: job.Rejected,
+				Message: "workload of 204800 bytes is too long for an argument (at most 131071); leave out --workload-as-argument",
+			},
 		},
 		"the environment says which job it is": {
 			script: `echo $GEARMAN_FUNCTION $GEARMAN_HANDLE $GEARMAN_UNIQUE $GEARMAN_WORKLOAD_BYTES`, workload: "abc",
@@ -142,21 +149,31 @@ func TestHandle(t *testing.T) {
 		},
 		"an exit code fails the job, with the end of standard error": {
 			script: "echo out; echo one >&2; echo two >&2; exit 3",
-			want:   end{Kind: job.Failed, Reason: job.ExitCode, Message: "command ended with exit code 3", Detail: "one\ntwo\n"},
+			want: end{
+				Kind: job.Failed, Reason: job.ExitCode, Message: "command ended with exit code 3", Detail: "one\ntwo\n",
+			},
 			wantLog: "level=INFO msg=one stream=stderr function=f handle=H:test:1\n" +
 				"level=INFO msg=two stream=stderr function=f handle=H:test:1\n",
 		},
 		"a command that the shell doesn't find": {
 			script: "exec 2>/dev/null; no-such-command-at-all",
-			want:   end{Kind: job.Failed, Reason: job.ExitCode, Message: "command ended with exit code 127: it did not find its program"},
+			want: end{
+				Kind: job.Failed, Reason: job.ExitCode,
+				Message: "command ended with exit code 127: it did not find its program",
+			},
 		},
 		"a signal is a crash": {
 			script: "kill -SEGV $$",
-			want:   end{Kind: job.Failed, Reason: job.Crashed, Message: "command was killed by signal 11 (segmentation fault)"},
+			want: end{
+				Kind: job.Failed, Reason: job.Crashed, Message: "command was killed by signal 11 (segmentation fault)",
+			},
 		},
 		"progress on descriptor 3": {
 			script: `echo status 1/2 >&3; echo data part one >&3; echo warning careful >&3; printf 'status 2 2' >&3; echo end`,
-			want:   end{Reason: job.OK, Result: "end\n", Progress: []string{"status 1/2", "data part one", "warning careful", "status 2/2"}},
+			want: end{
+				Reason: job.OK, Result: "end\n",
+				Progress: []string{"status 1/2", "data part one", "warning careful", "status 2/2"},
+			},
 		},
 		"other lines on descriptor 3 are logged": {
 			script:  `echo hello >&3; echo status x/y >&3`,
@@ -168,15 +185,20 @@ func TestHandle(t *testing.T) {
 			want: end{Reason: job.OK, Progress: []string{"data a", "data b"}},
 		},
 		"a result larger than memory goes to a file": {
-			script: "cat", workload: big, change: func(o *Options) { o.Result.Above = 1000 }, want: end{Reason: job.OK, Result: big},
+			script: "cat", workload: big, change: func(o *Options) { o.Result.Above = 1000 },
+			want: end{Reason: job.OK, Result: big},
 		},
 		"a result larger than the limit": {
 			script: "yes", change: func(o *Options) { o.Result.Max = 100000 },
-			want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 100000 bytes (--max-result)"},
+			want: end{
+				Kind: job.Failed, Reason: job.OutputLimit,
+				Message: "result is larger than the limit of 100000 bytes (--max-result)",
+			},
 		},
 		"a full spool": {
-			script: "cat", workload: big, change: func(o *Options) { o.Result.Above = 1000; o.Result.Dir = "/proc/self" },
-			want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*"},
+			script: "cat", workload: big,
+			change: func(o *Options) { o.Result.Above = 1000; o.Result.Dir = "/proc/self" },
+			want:   end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*"},
 		},
 		"closing standard output early": {script: "exec >&- 2>&- 3>&-; sleep 0.05", want: end{Reason: job.OK}},
 		"a grandchild that holds the pipes": {
@@ -201,8 +223,17 @@ func TestHandle(t *testing.T) {
 				}
 				h := newHandler(t, opts)
 				var rec recorder
-				o := h.Handle(t.Context(), &job.Job{Function: "f", Handle: "H:test:1", Unique: "u", Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &rec})
-				got := end{Kind: o.Kind, Reason: o.Reason, Result: resultOf(t, o), Message: o.Message, Detail: string(o.Detail), Progress: rec.got}
+				o := h.Handle(
+					t.Context(),
+					&job.Job{
+						Function: "f", Handle: "H:test:1", Unique: "u", Body: []byte(tc.workload),
+						Size: int64(len(tc.workload)), Reporter: &rec,
+					},
+				)
+				got := end{
+					Kind: o.Kind, Reason: o.Reason, Result: resultOf(t, o), Message: o.Message,
+					Detail: string(o.Detail), Progress: rec.got,
+				}
 				if tc.want.Message == "*" && got.Message != "" {
 					got.Message = "*"
 				}
@@ -244,12 +275,26 @@ func TestInterrupt(t *testing.T) {
 		want   job.Kind
 		reason job.Reason
 	}{
-		"a timeout fails the job":                       {"echo status 0/1 >&3; exec sleep 1000", job.ErrTimeout, job.Failed, job.TimedOut},
-		"a stop hands it back":                          {"echo status 0/1 >&3; exec sleep 1000", job.ErrStopped, job.Requeued, job.Interrupting},
-		"a command that ignores SIGTERM is killed":      {"trap '' TERM; echo status 0/1 >&3; while :; do sleep 0.05; done", job.ErrTimeout, job.Failed, job.TimedOut},
-		"its children, too":                             {"trap '' TERM; (trap '' TERM; sleep 1000) & echo status 0/1 >&3; wait", job.ErrTimeout, job.Failed, job.TimedOut},
-		"a late success of a timed-out job is none":     {"trap 'exit 0' TERM; echo status 0/1 >&3; while :; do sleep 0.05; done", job.ErrTimeout, job.Failed, job.TimedOut},
-		"a stopped (SIGSTOP) command sees SIGTERM, too": {"echo status 0/1 >&3; kill -STOP $$; sleep 1000", job.ErrTimeout, job.Failed, job.TimedOut},
+		"a timeout fails the job": {
+			"echo status 0/1 >&3; exec sleep 1000", job.ErrTimeout, job.Failed, job.TimedOut,
+		},
+		"a stop hands it back": {
+			"echo status 0/1 >&3; exec sleep 1000", job.ErrStopped, job.Requeued, job.Interrupting,
+		},
+		"a command that ignores SIGTERM is killed": {
+			"trap '' TERM; echo status 0/1 >&3; while :; do sleep 0.05; done", job.ErrTimeout, job.Failed, job.TimedOut,
+		},
+		"its children, too": {
+			"trap '' TERM; (trap '' TERM; sleep 1000) & echo status 0/1 >&3; wait", job.ErrTimeout, job.Failed,
+			job.TimedOut,
+		},
+		"a late success of a timed-out job is none": {
+			"trap 'exit 0' TERM; echo status 0/1 >&3; while :; do sleep 0.05; done", job.ErrTimeout, job.Failed,
+			job.TimedOut,
+		},
+		"a stopped (SIGSTOP) command sees SIGTERM, too": {
+			"echo status 0/1 >&3; kill -STOP $$; sleep 1000", job.ErrTimeout, job.Failed, job.TimedOut,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -314,14 +359,17 @@ func gone(pid int) bool {
 	return strings.HasPrefix(rest, "Z")
 }
 
-// What a job that is interrupted has started in other process groups and sessions ends with it, before its fate is told.
+// What a job that is interrupted has started in other process groups and sessions ends with it,
+// before its fate is told.
 func TestInterruptReachesOtherGroups(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]string{"timeout": "timeout 600 sleep 1000", "setsid": "setsid sleep 1000"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			opts := testOptions(t, io.Discard, "/bin/sh", "-c", "cd "+dir+"; "+start+" & echo $! >pid; mv pid started; wait")
+			opts := testOptions(
+				t, io.Discard, "/bin/sh", "-c", "cd "+dir+"; "+start+" & echo $! >pid; mv pid started; wait",
+			)
 			opts.OutputGrace = 50 * time.Millisecond // it holds the pipes
 			h := newHandler(t, opts)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -346,7 +394,9 @@ func TestInterruptReachesOtherGroups(t *testing.T) {
 			if o := <-done; o.Reason != job.TimedOut {
 				t.Errorf("outcome %+v", o)
 			}
-			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+			if b, err := os.ReadFile(
+				fmt.Sprintf("/proc/%d/stat", pid),
+			); err == nil && !strings.Contains(string(b), ") Z ") {
 				t.Errorf("it runs on: %s", b)
 			}
 		})

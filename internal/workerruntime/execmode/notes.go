@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// noteReader cuts what comes on descriptor 3 into lines. What follows "data " or "warning " may be longer than max: it
-// is passed on in parts, so that nothing is lost and little is held in memory.
+// noteReader cuts what comes on descriptor 3 into lines. What follows "data " or "warning " may be
+// longer than max: it is passed on in parts, so that nothing is lost and little is held in memory.
 type noteReader struct {
 	max  int
 	note func(line []byte)               // gets a whole line, or the first max bytes of a long one that is neither
@@ -76,7 +76,8 @@ func (n *noteReader) Flush() {
 }
 
 func (r *run) noteData(warning bool, part []byte) {
-	// Errors mean that the job server is gone and the job with it; the command may still finish what it does.
+	// Errors mean that the job server is gone and the job with it; the command may still finish
+	// what it does.
 	if warning {
 		_ = r.job.Reporter.Warning(part)
 		return
@@ -90,7 +91,8 @@ func (r *run) noteData(warning bool, part []byte) {
 //	data TEXT      a part of the result, sent to the client now
 //	warning TEXT   a warning to the client
 //
-// Anything else is logged: a command that uses descriptor 3 for something of its own doesn't fail for it.
+// Anything else is logged: a command that uses descriptor 3 for something of its own doesn't fail
+// for it.
 func (r *run) note(line []byte) {
 	word, rest, _ := bytes.Cut(line, []byte{' '})
 	switch string(word) {
@@ -109,7 +111,9 @@ func (r *run) note(line []byte) {
 	shown := line[:min(len(line), 200)]
 	r.h.opts.LogLimit.Log(context.Background(), r.h.opts.Log, slog.LevelWarn,
 		"Line on descriptor 3 is not understood; write status N/D, data TEXT or warning TEXT",
-		slog.String("line", string(shown)), slog.String("function", r.job.Function), slog.String("handle", r.job.Handle))
+		slog.String("line", string(shown)), slog.String(
+			"function", r.job.Function,
+		), slog.String("handle", r.job.Handle))
 }
 
 // parseStatus reads "n/d", or "n d".

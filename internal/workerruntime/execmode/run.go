@@ -60,7 +60,10 @@ func newRun(h *Handler) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}, writers: [3]int{-1, -1, -1}, input: input{fd: -1}}
+	r := &run{
+		h: h, events: events, buf: make([]byte, 64<<10), pipes: [3]int{-1, -1, -1}, writers: [3]int{-1, -1, -1},
+		input: input{fd: -1},
+	}
 	r.stderr = logs.Lines{Max: maxLogLine, Line: r.logLine}
 	r.tail = logs.Tail{Max: tailBytes}
 	r.notes = noteReader{max: maxNote, note: r.note, data: r.noteData}
@@ -86,7 +89,8 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	status := r.proc.Reap()
 	r.proc = nil
 	if interrupted {
-		// The job's fate is told only once nothing of it runs any more, or it could be run twice at the same time.
+		// The job's fate is told only once nothing of it runs any more, or it could be run twice at
+		// the same time.
 		process.KillMarked(r.mark)
 	}
 	r.closePipes()
@@ -95,7 +99,8 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	return r.verdict(ctx, interrupted, status)
 }
 
-// start makes the pipes and the process. Every descriptor made here is closed again if something fails.
+// start makes the pipes and the process. Every descriptor made here is closed again if something
+// fails.
 func (r *run) start() (failed job.Outcome, ok bool) {
 	args := r.h.opts.Command
 	size := r.job.Size
@@ -123,7 +128,8 @@ func (r *run) start() (failed job.Outcome, ok bool) {
 	return job.Outcome{}, true
 }
 
-// startProcess makes the pipes and starts a program that gets size bytes of the workload on standard input.
+// startProcess makes the pipes and starts a program that gets size bytes of the workload on
+// standard input.
 func (r *run) startProcess(path string, args, env []string, size int64) (*process.Process, error) {
 	stdin, err := r.input.open(r.job, size)
 	if err != nil {
@@ -137,7 +143,9 @@ func (r *run) startProcess(path string, args, env []string, size int64) (*proces
 	}
 	return r.h.opts.Table.Start(&process.Spec{
 		Path: path, Args: args, Dir: r.h.opts.Dir, Env: env,
-		Files: []uintptr{uintptr(stdin), uintptr(r.writers[stdout]), uintptr(r.writers[stderr]), uintptr(r.writers[notes])},
+		Files: []uintptr{
+			uintptr(stdin), uintptr(r.writers[stdout]), uintptr(r.writers[stderr]), uintptr(r.writers[notes]),
+		},
 	})
 }
 
@@ -171,7 +179,9 @@ func (r *run) withArgument(args []string) (out []string, rejected job.Outcome, o
 		return nil, job.Failf(job.SpoolFailed, "read the workload: %v", err), false
 	}
 	if i := bytes.IndexByte(workload, 0); i >= 0 {
-		return nil, job.Rejectf("the workload has a NUL at byte %d, which no argument can carry; leave out --workload-as-argument", i), false
+		return nil, job.Rejectf(
+			"the workload has a NUL at byte %d, which no argument can carry; leave out --workload-as-argument", i,
+		), false
 	}
 	if bytes.HasPrefix(workload, []byte{'-'}) && args[len(args)-1] != "--" {
 		return nil, job.Rejectf("the workload begins with -, so the command would take it for an option; " +

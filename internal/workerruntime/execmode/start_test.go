@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// A job that could not be started has not failed, whatever the crash policy says, and Check sees the trouble and its
-// end without a job.
+// A job that could not be started has not failed, whatever the crash policy says, and Check sees
+// the trouble and its end without a job.
 func TestCommandThatVanishes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tool")
@@ -51,12 +51,15 @@ func TestCommandThatVanishes(t *testing.T) {
 	if err := h.Check(t.Context()); err != nil {
 		t.Errorf("check after it is back: %v", err)
 	}
-	if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }}); o.Kind != job.Completed || !started {
+	if o := h.Handle(
+		t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }},
+	); o.Kind != job.Completed || !started {
 		t.Errorf("outcome %+v, started %v", o, started)
 	}
 }
 
-// Check needs what a job needs: here the program that does nothing can't be started, or does not do nothing.
+// Check needs what a job needs: here the program that does nothing can't be started, or does not do
+// nothing.
 func TestCheckStartsAProgram(t *testing.T) {
 	t.Parallel()
 	for name, probe := range map[string][]string{"missing": {"/no/such/program"}, "failing": {"/bin/false"}} {
@@ -78,7 +81,9 @@ func TestStandardInputIsAlwaysAPipe(t *testing.T) {
 		for _, from := range []string{"memory", "file"} {
 			t.Run(fmt.Sprint(size, " bytes from ", from), func(t *testing.T) {
 				t.Parallel()
-				h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "[ -p /dev/stdin ] || echo no pipe; sleep 0.05; cat"))
+				h := newHandler(
+					t, testOptions(t, io.Discard, "sh", "-c", "[ -p /dev/stdin ] || echo no pipe; sleep 0.05; cat"),
+				)
 				workload := strings.Repeat("0123456789abcdef", size/16+1)[:size]
 				j := &job.Job{Body: []byte(workload), Size: int64(size), Reporter: &recorder{}}
 				if from == "file" {
@@ -105,11 +110,14 @@ func fileOf(t *testing.T, content string) *os.File {
 	return f
 }
 
-// A spool file that can't be read to its end is not the end of the workload: the command must not take it for that.
+// A spool file that can't be read to its end is not the end of the workload: the command must not
+// take it for that.
 func TestWorkloadThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "cat >/dev/null; echo complete"))
-	o := h.Handle(t.Context(), &job.Job{File: fileOf(t, strings.Repeat("x", 200_000)), Size: 300_000, Reporter: &recorder{}})
+	o := h.Handle(
+		t.Context(), &job.Job{File: fileOf(t, strings.Repeat("x", 200_000)), Size: 300_000, Reporter: &recorder{}},
+	)
 	if o.Kind != job.Failed || o.Reason != job.SpoolFailed {
 		t.Errorf("outcome %+v", o)
 	}
@@ -123,9 +131,15 @@ func TestPermanentFailures(t *testing.T) {
 		argument bool
 		message  string // part of it; empty: the job completes
 	}{
-		"exit code 65":           {command: []string{"sh", "-c", "exit 65"}, message: "exit code 65: the job is rejected"},
-		"a NUL in an argument":   {command: []string{"echo"}, workload: "a\x00b", argument: true, message: "a NUL at byte 1"},
-		"an option as argument":  {command: []string{"echo"}, workload: "--output=x", argument: true, message: "begins with -"},
+		"exit code 65": {
+			command: []string{"sh", "-c", "exit 65"}, message: "exit code 65: the job is rejected",
+		},
+		"a NUL in an argument": {
+			command: []string{"echo"}, workload: "a\x00b", argument: true, message: "a NUL at byte 1",
+		},
+		"an option as argument": {
+			command: []string{"echo"}, workload: "--output=x", argument: true, message: "begins with -",
+		},
 		"an option after --":     {command: []string{"echo", "--"}, workload: "--output=x", argument: true},
 		"an option without that": {command: []string{"cat"}, workload: "--output=x"},
 	} {
@@ -133,7 +147,9 @@ func TestPermanentFailures(t *testing.T) {
 			t.Parallel()
 			opts := testOptions(t, io.Discard, tc.command...)
 			opts.WorkloadAsArgument = tc.argument
-			o := newHandler(t, opts).Handle(t.Context(), &job.Job{Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &recorder{}})
+			o := newHandler(t, opts).Handle(
+				t.Context(), &job.Job{Body: []byte(tc.workload), Size: int64(len(tc.workload)), Reporter: &recorder{}},
+			)
 			if tc.message == "" {
 				if o.Kind != job.Completed {
 					t.Errorf("outcome %+v", o)
@@ -147,7 +163,8 @@ func TestPermanentFailures(t *testing.T) {
 	}
 }
 
-// What a long data or warning line carries arrives whole; other long lines are logged, not taken apart.
+// What a long data or warning line carries arrives whole; other long lines are logged, not taken
+// apart.
 func TestLongLinesOnDescriptor3(t *testing.T) {
 	t.Parallel()
 	const size = 200_000
@@ -172,14 +189,18 @@ func TestLongLinesOnDescriptor3(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{"status 1/2", "data end"}, others); diff != "" || data != size || warning != size {
-		t.Errorf("%d bytes of data, %d of the warning, both should be %d; others (-want +got):\n%s", data, warning, size, diff)
+		t.Errorf(
+			"%d bytes of data, %d of the warning, both should be %d; others (-want +got):\n%s", data, warning, size,
+			diff,
+		)
 	}
 	if n := strings.Count(log.String(), "is not understood"); n != 1 {
 		t.Errorf("%d lines in the log for one line that is not understood", n)
 	}
 }
 
-// Jobs don't see the worker's own settings, among which are tokens, and their own variables beat inherited ones.
+// Jobs don't see the worker's own settings, among which are tokens, and their own variables beat
+// inherited ones.
 func TestEnvironmentOfJobs(t *testing.T) {
 	t.Setenv("GEARMAN_WORKER_HEADER", "Authorization: Bearer secret")
 	t.Setenv("GEARMAN_FUNCTION", "inherited")
@@ -187,7 +208,8 @@ func TestEnvironmentOfJobs(t *testing.T) {
 	h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "env"))
 	got := resultOf(t, h.Handle(t.Context(), &job.Job{Function: "f", Reporter: &recorder{}}))
 	for line, want := range map[string]bool{
-		"APP_SETTING=kept": true, "GEARMAN_FUNCTION=f": true, "GEARMAN_FUNCTION=inherited": false, "GEARMAN_WORKER_HEADER=": false,
+		"APP_SETTING=kept": true, "GEARMAN_FUNCTION=f": true, "GEARMAN_FUNCTION=inherited": false,
+		"GEARMAN_WORKER_HEADER=": false,
 	} {
 		if strings.Contains(got, line) != want {
 			t.Errorf("the environment has %q: %v, want %v", line, !want, want)
@@ -198,7 +220,9 @@ func TestEnvironmentOfJobs(t *testing.T) {
 func TestSignalIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "kill -TERM $$"))
-	if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}}); o.Signal != syscall.SIGTERM || o.Reason != job.Crashed {
+	if o := h.Handle(
+		t.Context(), &job.Job{Reporter: &recorder{}},
+	); o.Signal != syscall.SIGTERM || o.Reason != job.Crashed {
 		t.Errorf("outcome %+v", o)
 	}
 }
@@ -214,7 +238,9 @@ func TestProgramThatIsNotFound(t *testing.T) {
 	} {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
-			o := newHandler(t, testOptions(t, io.Discard, "sh", "-c", script)).Handle(t.Context(), &job.Job{Reporter: &recorder{}})
+			o := newHandler(
+				t, testOptions(t, io.Discard, "sh", "-c", script),
+			).Handle(t.Context(), &job.Job{Reporter: &recorder{}})
 			if o.NotFound != want || o.NeverRan {
 				t.Errorf("outcome %+v", o)
 			}

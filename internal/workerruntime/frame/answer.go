@@ -13,8 +13,9 @@ import (
 // ErrEnded is returned when a handler ends before its answer does.
 var ErrEnded = errors.New("the handler ended before its answer was complete")
 
-// ReadAnswer takes messages until a job's last one, and passes progress on. All must carry id, unless it is 0. An error means that
-// whatever sent this is of no use any more; the outcome is empty then.
+// ReadAnswer takes messages until a job's last one, and passes progress on. All must carry id,
+// unless it is 0. An error means that whatever sent this is of no use any more; the outcome is
+// empty then.
 func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter) (job.Outcome, error) {
 	for {
 		h, err := ReadHeader(br)
@@ -24,7 +25,8 @@ func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter
 		if id != 0 && h.ID != id {
 			return job.Outcome{}, fmt.Errorf("%w: %.40q carries id %d, the job has %d", ErrGarbage, h.Type, h.ID, id)
 		}
-		// Errors of the reporter mean that the job server is gone and the job with it; the handler may still finish it.
+		// Errors of the reporter mean that the job server is gone and the job with it; the handler
+		// may still finish it.
 		switch h.Type {
 		case "status":
 			if h.Bytes != 0 {

@@ -70,8 +70,8 @@ func AppendJob(dst []byte, id uint64, j *job.Job) []byte {
 	return append(dst, "}\n"...)
 }
 
-// AppendHello appends the message that opens the conversation with a process: it names the functions, so that a process which can't do one
-// of them says so before it gets a job.
+// AppendHello appends the message that opens the conversation with a process: it names the
+// functions, so that a process which can't do one of them says so before it gets a job.
 func AppendHello(dst []byte, functions []string) []byte {
 	dst = append(dst, `{"type":"hello","version":`...)
 	dst = strconv.AppendInt(dst, Version, 10)
@@ -92,7 +92,8 @@ func AppendPing(dst []byte, id uint64) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD, since JSON has no way to write them.
+// appendString appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD, since JSON has no
+// way to write them.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for _, r := range s {

@@ -97,17 +97,21 @@ func FuzzAppendJob(f *testing.F) {
 			t.Fatalf("%q: %v", line, err)
 		}
 		valid := func(s string) string { return string([]rune(s)) } // as range over s sees it
-		if got.Type != "job" || got.ID != 7 || got.Bytes != size || got.Function != valid(function) || got.Handle != valid(handle) || got.Unique != valid(unique) {
+		if got.Type != "job" || got.ID != 7 || got.Bytes != size || got.Function != valid(function) ||
+			got.Handle != valid(handle) || got.Unique != valid(unique) {
 			t.Errorf("%q becomes %+v", line, got)
 		}
 		var hello struct{ Functions []string }
-		if err := json.Unmarshal(AppendHello(nil, []string{function, unique}), &hello); err != nil || hello.Functions[0] != valid(function) {
+		if err := json.Unmarshal(
+			AppendHello(nil, []string{function, unique}), &hello,
+		); err != nil || hello.Functions[0] != valid(function) {
 			t.Errorf("hello: %v, %v", hello, err)
 		}
 	})
 }
 
-// Whatever a handler sends, the answer is an outcome or an error, memory stays within the limits, and nothing is read past the end.
+// Whatever a handler sends, the answer is an outcome or an error, memory stays within the limits,
+// and nothing is read past the end.
 func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte(`{"type":"complete","id":1,"bytes":3}` + "\nabcREST"))
 	f.Add([]byte(`{"type":"status","id":1,"numerator":1,"denominator":2}` + "\n" + `{"type":"fail","id":1,"bytes":1}` + "\nx"))

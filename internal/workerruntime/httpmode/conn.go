@@ -22,7 +22,8 @@ type conn struct {
 	reused   bool // it has carried a request before
 }
 
-// dialTimeout bounds a connection's set-up, so that a service that is gone without a word is retried and not waited for.
+// dialTimeout bounds a connection's set-up, so that a service that is gone without a word is
+// retried and not waited for.
 const dialTimeout = 10 * time.Second
 
 // dial opens a new connection.
@@ -84,7 +85,8 @@ func (h *Handler) put(c *conn) {
 	h.idle = append(h.idle, c)
 }
 
-// usable tells whether the service has kept the connection open, too: one that it has closed shows the end of the stream now.
+// usable tells whether the service has kept the connection open, too: one that it has closed shows
+// the end of the stream now.
 func (c *conn) usable(idle time.Duration) bool {
 	if time.Since(c.idleFrom) > idle || c.br.Buffered() > 0 {
 		return false

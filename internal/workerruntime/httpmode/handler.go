@@ -21,7 +21,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// FramesType is the media type of an answer in messages (docs/stream.md), by which a service reports progress.
+// FramesType is the media type of an answer in messages (docs/stream.md), by which a service
+// reports progress.
 const FramesType = "application/x-gearman-frames"
 
 // Handler posts jobs.
@@ -54,7 +55,8 @@ func New(opts Options) (*Handler, error) {
 	return &Handler{opts: opts, target: t, up: make(chan struct{})}, nil
 }
 
-// Run waits for the service to accept connections, closes Up, and gives the connections back when ctx is done.
+// Run waits for the service to accept connections, closes Up, and gives the connections back when
+// ctx is done.
 func (h *Handler) Run(ctx context.Context) error {
 	defer func() {
 		h.mu.Lock()
@@ -76,7 +78,10 @@ func (h *Handler) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelInfo, "Waiting for the HTTP service to accept connections", slog.Any("error", err))
+		h.opts.LogLimit.Log(
+			ctx, h.opts.Log, slog.LevelInfo, "Waiting for the HTTP service to accept connections",
+			slog.Any("error", err),
+		)
 		if gearman.Sleep(ctx, h.backoff(try)) != nil {
 			return nil
 		}
@@ -112,7 +117,8 @@ type busyError struct {
 
 func (e *busyError) Error() string { return e.why }
 
-// unreachableError says that the service took no connection, so that it has seen nothing of the job.
+// unreachableError says that the service took no connection, so that it has seen nothing of the
+// job.
 type unreachableError struct{ err error }
 
 func (e *unreachableError) Error() string {
@@ -159,7 +165,8 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	}
 }
 
-// hold waits with a job that the service has not taken. It reports false when the job's time is up or the worker stops.
+// hold waits with a job that the service has not taken. It reports false when the job's time is up
+// or the worker stops.
 func hold(ctx context.Context, j *job.Job, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -211,7 +218,8 @@ var errNoAnswer = errors.New("the connection ended before the answer")
 func (h *Handler) postBy(ctx context.Context, c *conn, j *job.Job) (job.Outcome, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	o, reusable, err := h.exchange(c, j)
-	// A deadline that was set belongs to this job: the connection can't be used for another one then.
+	// A deadline that was set belongs to this job: the connection can't be used for another one
+	// then.
 	if stop() && reusable {
 		h.put(c)
 	} else {
@@ -220,8 +228,8 @@ func (h *Handler) postBy(ctx context.Context, c *conn, j *job.Job) (job.Outcome,
 	return o, err
 }
 
-// inSocket is up to which size a request is written before the answer is read; a larger one is written beside it, since the service
-// may answer before it has read all.
+// inSocket is up to which size a request is written before the answer is read; a larger one is
+// written beside it, since the service may answer before it has read all.
 const inSocket = 32 << 10
 
 func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
@@ -282,7 +290,8 @@ var postRequest = &http.Request{Method: http.MethodPost}
 
 // answer reads the answer and turns it into the job's outcome.
 //
-// The body is never closed: Close reads it to its end, which may never come. Either it was read to the end, or the connection goes.
+// The body is never closed: Close reads it to its end, which may never come. Either it was read to
+// the end, or the connection goes.
 func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
 	var resp *http.Response
 	if _, err := c.br.Peek(1); err != nil {
@@ -316,7 +325,9 @@ func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err
 		o.Permanent = code != http.StatusRequestTimeout && code != http.StatusTooEarly
 		return o, rerr == nil && !resp.Close, nil
 	default:
-		return job.Failf(job.Rejected, "the HTTP service answers %s, which is followed nowhere: give the final URL", resp.Status), false, nil
+		return job.Failf(
+			job.Rejected, "the HTTP service answers %s, which is followed nowhere: give the final URL", resp.Status,
+		), false, nil
 	}
 }
 
@@ -342,7 +353,8 @@ func (h *Handler) result(resp *http.Response) (job.Outcome, error) {
 	return o, nil
 }
 
-// text is the start of an error's body, for the message, after a colon. It reads the body to its end if that isn't far.
+// text is the start of an error's body, for the message, after a colon. It reads the body to its
+// end if that isn't far.
 func text(resp *http.Response) (string, error) {
 	const show, most = 1 << 10, 256 << 10
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))

@@ -44,7 +44,8 @@ func testOptions(t testing.TB, url string) Options {
 	t.Helper()
 	return Options{
 		URL: url, Size: 4, Result: spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
-		Log: slog.New(slog.DiscardHandler), LogLimit: logs.NewLimit(0, 0, time.Now), Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
+		Log: slog.New(slog.DiscardHandler), LogLimit: logs.NewLimit(0, 0, time.Now), Backoff: time.Millisecond,
+		MaxBackoff: 10 * time.Millisecond,
 	}
 }
 
@@ -74,7 +75,13 @@ func serve(t testing.TB, f http.HandlerFunc) *httptest.Server {
 }
 
 func post(ctx context.Context, h *Handler, workload string, r job.Reporter) job.Outcome {
-	return h.Handle(ctx, &job.Job{Function: "f", Handle: "H:test:1", Unique: "50% ü\r\nX: y", Body: []byte(workload), Size: int64(len(workload)), Reporter: r})
+	return h.Handle(
+		ctx,
+		&job.Job{
+			Function: "f", Handle: "H:test:1", Unique: "50% ü\r\nX: y", Body: []byte(workload),
+			Size: int64(len(workload)), Reporter: r,
+		},
+	)
 }
 
 func resultOf(t testing.TB, o job.Outcome) string {
@@ -138,14 +145,22 @@ func TestHandle(t *testing.T) {
 		change   func(*Options)
 		want     end
 	}{
-		"a job":                         {serve: echo, workload: "hello\x00", want: ok("hello\x00")},
-		"an empty job":                  {serve: echo, want: ok("")},
-		"a large job":                   {serve: echo, workload: big, want: ok(big)},
-		"a large result goes to a file": {serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 100 }, want: ok(big)},
-		"no content":                    {serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, want: ok("")},
+		"a job":        {serve: echo, workload: "hello\x00", want: ok("hello\x00")},
+		"an empty job": {serve: echo, want: ok("")},
+		"a large job":  {serve: echo, workload: big, want: ok(big)},
+		"a large result goes to a file": {
+			serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 100 }, want: ok(big),
+		},
+		"no content": {
+			serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, want: ok(""),
+		},
 		"what the service is told": {
 			serve: func(w http.ResponseWriter, r *http.Request) {
-				fmt.Fprint(w, r.Method, " ", r.RequestURI, " ", r.Header.Get("Content-Type"), " ", r.Header["Gearman-Function"], r.Header["Gearman-Handle"], r.Header["Gearman-Unique"], r.Header["X-Key"], r.Header["X"])
+				fmt.Fprint(
+					w, r.Method, " ", r.RequestURI, " ", r.Header.Get("Content-Type"), " ",
+					r.Header["Gearman-Function"], r.Header["Gearman-Handle"], r.Header["Gearman-Unique"],
+					r.Header["X-Key"], r.Header["X"],
+				)
 			},
 			workload: "x", change: func(o *Options) {
 				o.URL += "/a%20b?c=d"
@@ -153,19 +168,49 @@ func TestHandle(t *testing.T) {
 			},
 			want: ok("POST /a%20b?c=d application/json [f] [H:test:1] [50%25%20%C3%BC%0D%0AX:%20y] [k 1] []"),
 		},
-		"4xx fails the job":           {serve: status(422, "no image"), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 422 Unprocessable Entity: no image"}},
-		"413 before the body is read": {serve: status(413, ""), workload: strings.Repeat(big, 8), want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 413 Request Entity Too Large"}},
-		"5xx is a crash":              {serve: status(500, "oops"), want: end{Kind: job.Failed, Reason: job.Crashed, Message: "the HTTP service answers 500 Internal Server Error: oops"}},
-		"3xx is not followed":         {serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) }, want: end{Kind: job.Failed, Reason: job.Rejected, Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL"}},
-		"503 is tried again":          {serve: times(3, status(503, ""), echo), workload: "x", want: ok("x")},
-		"429 is tried again":          {serve: times(3, status(429, ""), echo), workload: big, want: ok(big)},
-		"an interim answer":           {serve: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusEarlyHints); echo(w, r) }, workload: "x", want: ok("x")},
+		"4xx fails the job": {
+			serve: status(422, "no image"),
+			want: end{
+				Kind: job.Failed, Reason: job.Rejected,
+				Message: "the HTTP service answers 422 Unprocessable Entity: no image",
+			},
+		},
+		"413 before the body is read": {
+			serve: status(413, ""), workload: strings.Repeat(big, 8),
+			want: end{
+				Kind: job.Failed, Reason: job.Rejected,
+				Message: "the HTTP service answers 413 Request Entity Too Large",
+			},
+		},
+		"5xx is a crash": {
+			serve: status(500, "oops"),
+			want: end{
+				Kind: job.Failed, Reason: job.Crashed,
+				Message: "the HTTP service answers 500 Internal Server Error: oops",
+			},
+		},
+		"3xx is not followed": {
+			serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) },
+			want: end{
+				Kind: job.Failed, Reason: job.Rejected,
+				Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL",
+			},
+		},
+		"503 is tried again": {serve: times(3, status(503, ""), echo), workload: "x", want: ok("x")},
+		"429 is tried again": {serve: times(3, status(429, ""), echo), workload: big, want: ok(big)},
+		"an interim answer": {
+			serve:    func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusEarlyHints); echo(w, r) },
+			workload: "x", want: ok("x"),
+		},
 		"a chunked answer": {serve: func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "a")
 			w.(http.Flusher).Flush()
 			_, _ = io.WriteString(w, "b")
 		}, want: ok("ab")},
-		"a broken connection": {serve: func(w http.ResponseWriter, _ *http.Request) { hijack(w).Close() }, want: end{Kind: job.Failed, Reason: job.Crashed, Message: "*read the answer: "}},
+		"a broken connection": {
+			serve: func(w http.ResponseWriter, _ *http.Request) { hijack(w).Close() },
+			want:  end{Kind: job.Failed, Reason: job.Crashed, Message: "*read the answer: "},
+		},
 		"garbage": {
 			serve: func(w http.ResponseWriter, _ *http.Request) {
 				c := hijack(w)
@@ -182,13 +227,24 @@ func TestHandle(t *testing.T) {
 			},
 			want: end{Kind: job.Failed, Reason: job.Crashed, Message: "read the answer: unexpected EOF"},
 		},
-		"a result larger than the limit": {serve: echo, workload: big, change: func(o *Options) { o.Result.Max = 10 }, want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "*result is larger than the limit of 10 bytes (--max-result)"}},
+		"a result larger than the limit": {
+			serve: echo, workload: big, change: func(o *Options) { o.Result.Max = 10 },
+			want: end{
+				Kind: job.Failed, Reason: job.OutputLimit,
+				Message: "*result is larger than the limit of 10 bytes (--max-result)",
+			},
+		},
 		"endless output": {serve: func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, big)
 			}
-		}, want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "*result is larger than the limit of 4194304 bytes"}},
-		"a full spool": {serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
+		}, want: end{
+			Kind: job.Failed, Reason: job.OutputLimit, Message: "*result is larger than the limit of 4194304 bytes",
+		}},
+		"a full spool": {
+			serve: echo, workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" },
+			want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "},
+		},
 		"progress": {
 			serve: frames(`{"type":"status","numerator":1,"denominator":3}` + "\n|" + `{"type":"data","bytes":4}` + "\npa|rt" + `{"type":"complete","bytes":4}` + "\ndone"),
 			want:  end{Reason: job.OK, Result: "done", Progress: []string{"status 1/3", "data part"}},
@@ -218,7 +274,9 @@ func TestHandle(t *testing.T) {
 
 func TestConnectionsAreKept(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	s := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }),
+	)
 	var opened atomic.Int32
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -251,11 +309,15 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host, r.RequestURI) }))
+	s := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host, r.RequestURI) }),
+	)
 	s.Listener = l
 	s.Start()
 	defer s.Close()
-	for url, want := range map[string]string{"unix://" + path: "localhost/", "unix://" + path + ":/jobs?a=b": "localhost/jobs?a=b"} {
+	for url, want := range map[string]string{
+		"unix://" + path: "localhost/", "unix://" + path + ":/jobs?a=b": "localhost/jobs?a=b",
+	} {
 		if o := post(t.Context(), startHandler(t, testOptions(t, url)), "", &recorder{}); string(o.Result) != want {
 			t.Errorf("%s: %+v", url, o)
 		}
@@ -264,7 +326,9 @@ func TestUnixSocket(t *testing.T) {
 
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	s := httptest.NewTLSServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }),
+	)
 	defer s.Close()
 	h, err := New(testOptions(t, s.URL))
 	if err != nil {
@@ -296,9 +360,12 @@ func TestInterrupt(t *testing.T) {
 		kind    job.Kind
 		message string
 	}{
-		"a timeout":            {slow.URL, job.ErrTimeout, job.Failed, "job timeout exceeded"},
-		"a stop":               {slow.URL, job.ErrStopped, job.Requeued, "worker is stopping"},
-		"a timeout while held": {busy.URL, job.ErrTimeout, job.Failed, "job timeout exceeded: the HTTP service answers 503 Service Unavailable"},
+		"a timeout": {slow.URL, job.ErrTimeout, job.Failed, "job timeout exceeded"},
+		"a stop":    {slow.URL, job.ErrStopped, job.Requeued, "worker is stopping"},
+		"a timeout while held": {
+			busy.URL, job.ErrTimeout, job.Failed,
+			"job timeout exceeded: the HTTP service answers 503 Service Unavailable",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := startHandler(t, testOptions(t, tc.url))
@@ -313,7 +380,10 @@ func TestInterrupt(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "127.0.0.1:80", "ftp://h/", "http://", "http:///path", "unix://", "unix://host/sock", "unix:///s:path", "http://h:x/", "http://%zz/"} {
+	for _, url := range []string{
+		"", "127.0.0.1:80", "ftp://h/", "http://", "http:///path", "unix://", "unix://host/sock", "unix:///s:path",
+		"http://h:x/", "http://%zz/",
+	} {
 		if _, err := New(testOptions(t, url)); err == nil {
 			t.Errorf("URL %q is accepted", url)
 		}
@@ -331,7 +401,9 @@ func BenchmarkEcho(b *testing.B) {
 	<-h.Up()
 	body := make([]byte, 100)
 	for b.Loop() {
-		if o := h.Handle(b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: &recorder{}}); o.Kind != job.Completed {
+		if o := h.Handle(
+			b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: &recorder{}},
+		); o.Kind != job.Completed {
 			b.Fatalf("outcome %+v", o)
 		}
 	}

@@ -28,7 +28,8 @@ type Options struct {
 	Log      *slog.Logger
 	LogLimit *logs.Limit
 
-	// Backoff is the wait before a request is tried again, doubled each time up to MaxBackoff (defaults 100 ms and 5 s).
+	// Backoff is the wait before a request is tried again, doubled each time up to MaxBackoff
+	// (defaults 100 ms and 5 s).
 	Backoff, MaxBackoff time.Duration
 	// HoldBusy is how long a job is held while the service answers that it is busy (default 30 s).
 	HoldBusy time.Duration
@@ -45,7 +46,9 @@ type target struct {
 
 func parseTarget(raw string, headers []string) (*target, error) {
 	bad := func(why string) error {
-		return fmt.Errorf("http: %q %s; write http://host:port/path, https://host/path or unix:///path/to/socket:/path", raw, why)
+		return fmt.Errorf(
+			"http: %q %s; write http://host:port/path, https://host/path or unix:///path/to/socket:/path", raw, why,
+		)
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -82,7 +85,10 @@ func parseTarget(raw string, headers []string) (*target, error) {
 	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gearman-worker\r\n", path, host)
 	if u.User != nil {
 		password, _ := u.User.Password()
-		fmt.Fprintf(&b, "Authorization: Basic %s\r\n", base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+		fmt.Fprintf(
+			&b, "Authorization: Basic %s\r\n",
+			base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)),
+		)
 	}
 	hasType := false
 	for _, h := range headers {
@@ -107,7 +113,8 @@ func withPort(u *url.URL, port string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// appendValue appends a header's value: bytes that a header can't carry, and the percent sign, are percent-encoded.
+// appendValue appends a header's value: bytes that a header can't carry, and the percent sign, are
+// percent-encoded.
 func appendValue(dst []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := range len(s) {

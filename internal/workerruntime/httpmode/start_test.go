@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// A service that takes no connection has seen nothing of the job, which so has not failed; the message says what kind
-// of trouble it is.
+// A service that takes no connection has seen nothing of the job, which so has not failed; the
+// message says what kind of trouble it is.
 func TestServiceThatTakesNoConnection(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -33,7 +33,9 @@ func TestServiceThatTakesNoConnection(t *testing.T) {
 			h := startHandler(t, opts)
 			started := false
 			o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }})
-			if o.Kind != job.Requeued || o.Reason != job.Unreachable || !o.NeverRan || started || !strings.Contains(o.Message, tc.message) {
+			if o.Kind != job.Requeued || o.Reason != job.Unreachable || !o.NeverRan || started || !strings.Contains(
+				o.Message, tc.message,
+			) {
 				t.Errorf("outcome %+v, started %v", o, started)
 			}
 			if err := h.Check(t.Context()); err == nil || !strings.Contains(err.Error(), tc.message) {
@@ -61,7 +63,9 @@ func TestServiceThatComesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	s := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }),
+	)
 	s.Listener = l
 	s.Start()
 	defer s.Close()
@@ -74,7 +78,8 @@ func TestServiceThatComesUp(t *testing.T) {
 	}
 }
 
-// A job that a busy service does not take goes back when the worker drains, and after a while in any case.
+// A job that a busy service does not take goes back when the worker drains, and after a while in
+// any case.
 func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 	t.Parallel()
 	busy := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -82,7 +87,9 @@ func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 		t.Parallel()
 		draining := make(chan struct{})
 		time.AfterFunc(20*time.Millisecond, func() { close(draining) })
-		o := startHandler(t, testOptions(t, busy.URL)).Handle(t.Context(), &job.Job{Reporter: &recorder{}, Draining: draining})
+		o := startHandler(t, testOptions(t, busy.URL)).Handle(
+			t.Context(), &job.Job{Reporter: &recorder{}, Draining: draining},
+		)
 		if o.Kind != job.Requeued || o.Reason != job.Interrupting || !o.NeverRan {
 			t.Errorf("outcome %+v", o)
 		}
@@ -98,7 +105,8 @@ func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 	})
 }
 
-// rawService accepts connections and answers requests by number: the first request of a connection is number 1.
+// rawService accepts connections and answers requests by number: the first request of a connection
+// is number 1.
 func rawService(t *testing.T, answer func(c net.Conn, conn, request int)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -129,7 +137,8 @@ func rawService(t *testing.T, answer func(c net.Conn, conn, request int)) string
 	return "http://" + l.Addr().String()
 }
 
-// A kept connection that ends as the request arrives says nothing about the job, which goes over a new one, once.
+// A kept connection that ends as the request arrives says nothing about the job, which goes over a
+// new one, once.
 func TestKeptConnectionThatEnds(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -192,7 +201,9 @@ func TestPermanentAnswers(t *testing.T) {
 	t.Parallel()
 	for code, permanent := range map[int]bool{400: true, 404: true, 408: false, 413: true, 422: true, 425: false} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-		if o := post(t.Context(), startHandler(t, testOptions(t, s.URL)), "x", &recorder{}); o.Kind != job.Failed || o.Permanent != permanent {
+		if o := post(
+			t.Context(), startHandler(t, testOptions(t, s.URL)), "x", &recorder{},
+		); o.Kind != job.Failed || o.Permanent != permanent {
 			t.Errorf("%d: outcome %+v", code, o)
 		}
 	}

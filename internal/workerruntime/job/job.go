@@ -14,8 +14,8 @@ import (
 var (
 	// ErrTimeout ends a job that ran for longer than the job timeout. The job fails.
 	ErrTimeout = errors.New("job timeout exceeded")
-	// ErrStopped ends a job because the worker must go now: the drain timeout has passed, or a second signal came. The job goes
-	// back to the job server.
+	// ErrStopped ends a job because the worker must go now: the drain timeout has passed, or a
+	// second signal came. The job goes back to the job server.
 	ErrStopped = errors.New("worker is stopping")
 )
 
@@ -37,11 +37,12 @@ type Job struct {
 	// Reporter carries progress to the client while the job runs.
 	Reporter Reporter
 
-	// Draining, if set, is closed when the worker takes no more jobs: what is held and not running goes back.
+	// Draining, if set, is closed when the worker takes no more jobs: what is held and not running
+	// goes back.
 	Draining <-chan struct{}
 
-	// Started is called when the job has begun to run: its process exists or has taken it, or the service has
-	// accepted the connection. It may be nil.
+	// Started is called when the job has begun to run: its process exists or has taken it, or the
+	// service has accepted the connection. It may be nil.
 	Started func()
 }
 
@@ -60,27 +61,29 @@ func (j *Job) Workload() io.Reader {
 	return bytes.NewReader(j.Body)
 }
 
-// Reporter carries the progress of a running job to the clients that wait for it. An error means that the job server can't be
-// reached on the connection that gave the job; the job may still run on, but its result won't arrive.
+// Reporter carries the progress of a running job to the clients that wait for it. An error means
+// that the job server can't be reached on the connection that gave the job; the job may still run
+// on, but its result won't arrive.
 type Reporter interface {
 	Status(numerator, denominator uint64) error
 	Data(chunk []byte) error
 	Warning(chunk []byte) error
 }
 
-// Handler runs jobs, several at once. Handle blocks until the job has ended; when ctx ends it must end the job soon, with
-// an Outcome that follows context.Cause (see Interrupted).
+// Handler runs jobs, several at once. Handle blocks until the job has ended; when ctx ends it must
+// end the job soon, with an Outcome that follows context.Cause (see Interrupted).
 type Handler interface {
 	Handle(ctx context.Context, j *Job) Outcome
 }
 
-// Checker is a Handler that can tell, without a job, whether one could be run now. The error says what is missing.
+// Checker is a Handler that can tell, without a job, whether one could be run now. The error says
+// what is missing.
 type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Runner is a Handler with processes or connections of its own to look after. Run blocks until ctx is done and all is cleaned up;
-// Handle may be called only while Run runs.
+// Runner is a Handler with processes or connections of its own to look after. Run blocks until ctx
+// is done and all is cleaned up; Handle may be called only while Run runs.
 type Runner interface {
 	Handler
 	Run(ctx context.Context) error
@@ -106,10 +109,12 @@ type Reason string
 
 // The reasons. Their number is small and fixed, since they are metric labels.
 const (
-	OK           Reason = "ok"
-	ExitCode     Reason = "exit_code"      // the command ended with a code other than 0
-	Rejected     Reason = "rejected"       // the handler said that the job failed (stream: an error; http: a 4xx status)
-	Crashed      Reason = "crashed"        // the process died by a signal, broke the protocol, or the HTTP service answered 5xx
+	OK       Reason = "ok"
+	ExitCode Reason = "exit_code" // the command ended with a code other than 0
+	// the handler said that the job failed (stream: an error; http: a 4xx status)
+	Rejected Reason = "rejected"
+	// the process died by a signal, broke the protocol, or the HTTP service answered 5xx
+	Crashed      Reason = "crashed"
 	StartFailed  Reason = "start_failed"   // the process could not be started, or none was ready
 	Unreachable  Reason = "unreachable"    // the HTTP service accepted no connection
 	Busy         Reason = "busy"           // the HTTP service could not take the job for long
@@ -123,10 +128,11 @@ const (
 type Outcome struct {
 	Kind   Kind
 	Reason Reason
-	// NeverRan tells that nothing of the job has run, so that it can be tried again whatever the crash policy says.
+	// NeverRan tells that nothing of the job has run, so that it can be tried again whatever the
+	// crash policy says.
 	NeverRan bool
-	// NotFound tells that the command ended at once because it did not find its program: it has run, but says of the
-	// worker what a job that never ran says.
+	// NotFound tells that the command ended at once because it did not find its program: it has
+	// run, but says of the worker what a job that never ran says.
 	NotFound bool
 	// Crashed tells of a failed job that its process crashed.
 	Crashed bool
@@ -136,12 +142,15 @@ type Outcome struct {
 	Signal syscall.Signal
 	// Result is the answer to the client, if it is in memory.
 	Result []byte
-	// ResultFile holds an answer too large for memory, from offset 0, ResultSize bytes long. Whoever gets the outcome closes it.
+	// ResultFile holds an answer too large for memory, from offset 0, ResultSize bytes long.
+	// Whoever gets the outcome closes it.
 	ResultFile *os.File
 	ResultSize int64
-	// Message says why a job failed or was requeued, in words for the log and for a client that asked for exceptions.
+	// Message says why a job failed or was requeued, in words for the log and for a client that
+	// asked for exceptions.
 	Message string
-	// Detail is the end of what a failed command wrote on its standard error; it goes to the client after Message.
+	// Detail is the end of what a failed command wrote on its standard error; it goes to the client
+	// after Message.
 	Detail []byte
 }
 
@@ -181,7 +190,8 @@ func Crashf(reason Reason, format string, args ...any) Outcome {
 	return o
 }
 
-// Interrupted is the outcome of a job whose context ended: a timeout fails it, a stop hands it back.
+// Interrupted is the outcome of a job whose context ended: a timeout fails it, a stop hands it
+// back.
 func Interrupted(ctx context.Context) Outcome {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrTimeout) {

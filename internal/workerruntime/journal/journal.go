@@ -23,7 +23,8 @@ type Job struct {
 	Unique   string `json:"unique"` // what its attempts have in common; empty: nothing
 }
 
-// ident is what two runs of one job have in common: its function and key, or its handle where it has no key.
+// ident is what two runs of one job have in common: its function and key, or its handle where it
+// has no key.
 func (j Job) ident() Job {
 	if j.Unique != "" {
 		j.Server, j.Handle = "", ""
@@ -45,7 +46,8 @@ const (
 	keepFor    = 24 * time.Hour // after that a job has surely ended elsewhere
 )
 
-// Journal is the journal of one worker. Its methods may be called from several goroutines, each slot by one at a time.
+// Journal is the journal of one worker. Its methods may be called from several goroutines, each
+// slot by one at a time.
 type Journal struct {
 	file    *os.File
 	records []byte
@@ -56,7 +58,8 @@ type Journal struct {
 	kills map[Job]kill
 }
 
-// Open takes over the file of a worker that is gone, or makes a new one. What that worker ran when it died is counted.
+// Open takes over the file of a worker that is gone, or makes a new one. What that worker ran when
+// it died is counted.
 func Open(dir string, slots int) (*Journal, error) {
 	for n := range mostFiles {
 		path := filepath.Join(dir, fmt.Sprintf("gearman-worker-%d.journal", n))
@@ -124,7 +127,8 @@ func open(f *os.File, killsPath string, slots int) (j *Journal, err error) {
 
 func (j *Journal) record(slot int) []byte { return j.records[slot*recordSize : (slot+1)*recordSize] }
 
-// Begin notes that a slot runs a job, and returns how many runs of it ended with the death of a worker of this journal.
+// Begin notes that a slot runs a job, and returns how many runs of it ended with the death of a
+// worker of this journal.
 func (j *Journal) Begin(slot int, job Job) (kills int) {
 	if j.any.Load() {
 		j.mu.Lock()

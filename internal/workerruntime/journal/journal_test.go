@@ -64,7 +64,8 @@ func TestKillsAreCounted(t *testing.T) {
 	}
 }
 
-// Workers that run side by side have files of their own, and a new one takes over that of the dead one.
+// Workers that run side by side have files of their own, and a new one takes over that of the dead
+// one.
 func TestJournalsSideBySide(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -88,7 +89,10 @@ func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	j := mustOpen(t, dir, 2)
-	long := Job{Server: strings.Repeat("s", 2000), Handle: strings.Repeat("h", 2000), Function: strings.Repeat("f", 8000), Unique: strings.Repeat("u", 63)}
+	long := Job{
+		Server: strings.Repeat("s", 2000), Handle: strings.Repeat("h", 2000), Function: strings.Repeat("f", 8000),
+		Unique: strings.Repeat("u", 63),
+	}
 	j.Begin(0, long)
 	j.Begin(1, Job{Server: "s", Handle: "h", Function: "g"})
 	die(t, j)
@@ -115,7 +119,9 @@ func TestOldKillsAreForgotten(t *testing.T) {
 	die(t, j)
 	j = mustOpen(t, dir, 1)
 	defer j.Close()
-	if len(j.kills) != mostKills || j.kills[job].Kills != 0 || j.kills[Job{Server: "s", Handle: "0", Function: "f"}].Kills != 1 {
+	if len(j.kills) != mostKills || j.kills[job].Kills != 0 || j.kills[Job{
+		Server: "s", Handle: "0", Function: "f",
+	}].Kills != 1 {
 		t.Errorf("%d kills are remembered", len(j.kills))
 	}
 }
@@ -133,7 +139,9 @@ func TestBadJournals(t *testing.T) {
 		t.Errorf("garbled kills: %v", err)
 	}
 	other := t.TempDir()
-	if err := os.WriteFile(filepath.Join(other, "gearman-worker-0.journal"), []byte(strings.Repeat("\x01\xff\xff", 2000)), 0o600); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(other, "gearman-worker-0.journal"), []byte(strings.Repeat("\x01\xff\xff", 2000)), 0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	j := mustOpen(t, other, 1)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Limit is a token bucket over log records. When a record passes after others were held back, a line before it says how many.
+// Limit is a token bucket over log records. When a record passes after others were held back, a
+// line before it says how many.
 type Limit struct {
 	perSecond float64
 	burst     float64
@@ -19,7 +20,8 @@ type Limit struct {
 	dropped int
 }
 
-// NewLimit lets burst records through at once and perSecond on average; perSecond 0 lets everything through.
+// NewLimit lets burst records through at once and perSecond on average; perSecond 0 lets everything
+// through.
 func NewLimit(perSecond float64, burst int, now func() time.Time) *Limit {
 	return &Limit{perSecond: perSecond, burst: float64(burst), tokens: float64(burst), now: now, last: now()}
 }

@@ -45,7 +45,9 @@ func TestLines(t *testing.T) {
 func TestTail(t *testing.T) {
 	t.Parallel()
 	tail := Tail{Max: 5}
-	for _, tc := range []struct{ in, want string }{{"ab", "ab"}, {"cd", "abcd"}, {"ef", "bcdef"}, {"0123456789", "56789"}, {"", "56789"}} {
+	for _, tc := range []struct {
+		in, want string
+	}{{"ab", "ab"}, {"cd", "abcd"}, {"ef", "bcdef"}, {"0123456789", "56789"}, {"", "56789"}} {
 		tail.Add([]byte(tc.in))
 		if got := string(tail.Bytes()); got != tc.want {
 			t.Errorf("after %q: %q, want %q", tc.in, got, tc.want)
@@ -58,7 +60,9 @@ func TestTail(t *testing.T) {
 }
 
 func text(b *bytes.Buffer, level slog.Level) *slog.TextHandler {
-	return slog.NewTextHandler(b, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	return slog.NewTextHandler(b, &slog.HandlerOptions{Level: level, ReplaceAttr: func(
+		_ []string, a slog.Attr,
+	) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}

@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// configFile is a configuration file: settings for the whole worker, and handlers with settings of their own.
+// configFile is a configuration file: settings for the whole worker, and handlers with settings of
+// their own.
 type configFile struct {
 	name     string
 	settings func(*Option) (value, string, bool)
@@ -29,7 +30,9 @@ func readConfig(name string, readFile func(string) ([]byte, error)) (*configFile
 	f := &configFile{name: name}
 	handlers, hasHandlers := top["handlers"]
 	delete(top, "handlers")
-	if f.settings, err = settings(name, "", top, func(o *Option) bool { return o.Name != "config" && o.Name != "function" }); err != nil {
+	if f.settings, err = settings(
+		name, "", top, func(o *Option) bool { return o.Name != "config" && o.Name != "function" },
+	); err != nil {
 		return nil, err
 	}
 	if !hasHandlers {
@@ -81,7 +84,9 @@ func readHandler(file string, n int, h any) (handlerSpec, error) {
 		words, err := texts(given)
 		if err != nil || len(words) == 0 || (m == HTTP && len(words) > 1) {
 			return spec, fmt.Errorf("file %s: handler %d: %s is %s", file, n, m,
-				map[bool]string{true: "one URL", false: "the command, a list of the program and its arguments"}[m == HTTP])
+				map[bool]string{
+					true: "one URL", false: "the command, a list of the program and its arguments",
+				}[m == HTTP])
 		}
 		if _, isList := given.([]any); m != HTTP && !isList {
 			return spec, fmt.Errorf("file %s: handler %d: %s is a list, as in %s: [/app/resize, --fast]", file, n, m, m)
@@ -103,7 +108,9 @@ func readHandler(file string, n int, h any) (handlerSpec, error) {
 }
 
 // settings checks the names of a mapping against the table and turns its values into strings.
-func settings(file, where string, m map[string]any, legal func(*Option) bool) (func(*Option) (value, string, bool), error) {
+func settings(
+	file, where string, m map[string]any, legal func(*Option) bool,
+) (func(*Option) (value, string, bool), error) {
 	values := map[string]value{}
 	for i := range Table {
 		opt := &Table[i]

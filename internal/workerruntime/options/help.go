@@ -77,7 +77,10 @@ Serves the functions of the file, each by its own handler. The keys of the file 
 // WriteHelp writes the help of one mode.
 func WriteHelp(w io.Writer, mode Mode) {
 	fmt.Fprintln(w, modeHelp[mode])
-	fmt.Fprintln(w, "Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, that over the file.")
+	fmt.Fprintln(
+		w,
+		"Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, that over the file.",
+	)
 	group := ""
 	for i := range Table {
 		opt := &Table[i]
@@ -102,7 +105,9 @@ func (o *Option) usage() string {
 	case len(o.Values) > 0:
 		return o.Name + " " + strings.Join(o.Values, "|")
 	}
-	word := map[Kind]string{Text: "TEXT", Int: "N", Duration: "DURATION", Size: "SIZE", List: "A,B", Words: "NAME", Lines: "TEXT"}[o.Kind]
+	word := map[Kind]string{
+		Text: "TEXT", Int: "N", Duration: "DURATION", Size: "SIZE", List: "A,B", Words: "NAME", Lines: "TEXT",
+	}[o.Kind]
 	if o.Kind == List || o.Kind == Words || o.Kind == Lines {
 		word += " (repeatable)"
 	}

@@ -49,10 +49,12 @@ type Options struct {
 	PodUID  string
 	PodName string
 
-	// OnReady, if not nil, is called once, when the worker has registered with a job server. It is no option of the program's.
+	// OnReady, if not nil, is called once, when the worker has registered with a job server. It is
+	// no option of the program's.
 	OnReady func()
 
-	// Handlers are the functions with what runs their jobs; one for exec, stream and http, any number from a file.
+	// Handlers are the functions with what runs their jobs; one for exec, stream and http, any
+	// number from a file.
 	Handlers []Handler
 
 	// Settings are the effective values with their sources, for --check.

@@ -25,7 +25,8 @@ var System = Environment{Lookup: os.LookupEnv, ReadFile: os.ReadFile}
 // RunMode is the command that takes its handlers from a file.
 const RunMode Mode = "run"
 
-// Parse reads the arguments after the command's name: exec, stream, http or run. Its errors say what to change.
+// Parse reads the arguments after the command's name: exec, stream, http or run. Its errors say
+// what to change.
 func Parse(mode Mode, args []string, env Environment) (*Options, error) {
 	flags, rest, err := parseFlags(mode, args)
 	if err != nil {
@@ -62,7 +63,9 @@ func Parse(mode Mode, args []string, env Environment) (*Options, error) {
 			ls = append(slices.Clone(layers), layer{fmt.Sprintf("file %s, handler %d", file.name, n+1), spec.settings})
 			ls = append(ls, fileLayers[len(layers):]...)
 		}
-		o.Settings = append(o.Settings, Setting{n + 1, string(h.Mode), strings.Join(append(h.Command, h.URL), " "), spec.source})
+		o.Settings = append(
+			o.Settings, Setting{n + 1, string(h.Mode), strings.Join(append(h.Command, h.URL), " "), spec.source},
+		)
 		for i := range Table {
 			opt := &Table[i]
 			if opt.setHandler == nil || !opt.in(h.Mode) {
@@ -212,12 +215,17 @@ func handlerSpecs(mode Mode, rest []string, file *configFile) ([]handlerSpec, er
 		return file.handlers, nil
 	case HTTP:
 		if len(rest) != 1 {
-			return nil, fmt.Errorf("http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize")
+			return nil, fmt.Errorf(
+				"http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize",
+			)
 		}
 		spec.handler.URL = rest[0]
 	default:
 		if len(rest) == 0 {
-			return nil, fmt.Errorf("%s needs a command after its options, as in: gearman-worker %s --function resize -- /app/resize", mode, mode)
+			return nil, fmt.Errorf(
+				"%s needs a command after its options, as in: gearman-worker %s --function resize -- /app/resize", mode,
+				mode,
+			)
 		}
 		spec.handler.Command = rest
 	}

@@ -56,33 +56,66 @@ func TestParse(t *testing.T) {
 	}{
 		"the least": {
 			mode: Exec, args: "--function f -- cat -n",
-			want: Options{Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"cat", "-n"}})}},
+			want: Options{
+				Servers: []string{"127.0.0.1:4730"}, Concurrency: 1,
+				Handlers: []Handler{
+					defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"cat", "-n"}}),
+				},
+			},
 		},
 		"what the operator passes": {
 			mode: Stream,
 			args: "--server=a.jobs --server=b:4731,[::1] --function=f --function=g,h --concurrency=4 --drain-timeout=3595s --listen=:4790 --job-timeout=300s --on-crash=requeue --stream-max-jobs=10 --tls --tls-ca=/ca --tls-cert=/c --tls-key=/k --tls-server-name=n -- php w.php",
 			env:  map[string]string{"GEARMAN_WORKER_POD_UID": "0d0d0d0d-1", "GEARMAN_WORKER_POD_NAME": "p-1"},
 			want: Options{
-				Servers: []string{"a.jobs:4730", "b:4731", "[::1]:4730"}, Concurrency: 4, DrainTimeout: 3595 * time.Second, Listen: ":4790",
-				TLS: true, TLSCA: "/ca", TLSCert: "/c", TLSKey: "/k", TLSServerName: "n", PodUID: "0d0d0d0d-1", PodName: "p-1",
-				Handlers: []Handler{defaults(Handler{Mode: Stream, Functions: []string{"f", "g,h"}, Command: []string{"php", "w.php"}, JobTimeout: 5 * time.Minute, OnCrash: job.CrashRequeue, MaxJobs: 10})},
+				Servers: []string{"a.jobs:4730", "b:4731", "[::1]:4730"}, Concurrency: 4,
+				DrainTimeout: 3595 * time.Second, Listen: ":4790",
+				TLS: true, TLSCA: "/ca", TLSCert: "/c", TLSKey: "/k", TLSServerName: "n", PodUID: "0d0d0d0d-1",
+				PodName: "p-1",
+				Handlers: []Handler{
+					defaults(
+						Handler{
+							Mode: Stream, Functions: []string{"f", "g,h"}, Command: []string{"php", "w.php"},
+							JobTimeout: 5 * time.Minute, OnCrash: job.CrashRequeue, MaxJobs: 10,
+						},
+					),
+				},
 			},
 		},
 		"flag over environment over file over default": {
 			mode: Exec, args: "--config c --concurrency 2 --function f -- x",
-			env:   map[string]string{"GEARMAN_WORKER_CONCURRENCY": "3", "GEARMAN_WORKER_JOB_TIMEOUT": "3m", "GEARMAN_WORKER_DRAIN_TIMEOUT": ""},
+			env: map[string]string{
+				"GEARMAN_WORKER_CONCURRENCY": "3", "GEARMAN_WORKER_JOB_TIMEOUT": "3m",
+				"GEARMAN_WORKER_DRAIN_TIMEOUT": "",
+			},
 			files: map[string]string{"c": "concurrency: 4\njob-timeout: 4m\ndrain-timeout: 4m\nserver: [s1, 's2:1']\n"},
 			want: Options{
 				Servers: []string{"s1:4730", "s2:1"}, Concurrency: 2, DrainTimeout: 4 * time.Minute,
-				Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, JobTimeout: 3 * time.Minute})},
+				Handlers: []Handler{
+					defaults(
+						Handler{
+							Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, JobTimeout: 3 * time.Minute,
+						},
+					),
+				},
 			},
 		},
 		"lists in the environment": {
 			mode: HTTP, args: "-- http://h/",
-			env: map[string]string{"GEARMAN_WORKER_FUNCTION": "a b,c\n d", "GEARMAN_WORKER_SERVER": "x, y:1,", "GEARMAN_WORKER_HEADER": "A: b, c\nD: e"},
+			env: map[string]string{
+				"GEARMAN_WORKER_FUNCTION": "a b,c\n d", "GEARMAN_WORKER_SERVER": "x, y:1,",
+				"GEARMAN_WORKER_HEADER": "A: b, c\nD: e",
+			},
 			want: Options{
 				Servers: []string{"x:4730", "y:1"}, Concurrency: 1,
-				Handlers: []Handler{defaults(Handler{Mode: HTTP, Functions: []string{"a", "b,c", "d"}, URL: "http://h/", Headers: []string{"A: b, c", "D: e"}})},
+				Handlers: []Handler{
+					defaults(
+						Handler{
+							Mode: HTTP, Functions: []string{"a", "b,c", "d"}, URL: "http://h/",
+							Headers: []string{"A: b, c", "D: e"},
+						},
+					),
+				},
 			},
 		},
 		"handlers of a file": {
@@ -103,14 +136,34 @@ handlers:
   header: ["X: y"]
 `},
 			want: Options{Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, Handlers: []Handler{
-				defaults(Handler{Mode: Exec, Functions: []string{"a", "b"}, Command: []string{"/bin/x", "1", "2"}, JobTimeout: 2 * time.Minute, OnCrash: job.CrashRequeue, StreamOutput: true}),
-				defaults(Handler{Mode: Stream, Functions: []string{"c"}, Command: []string{"php", "w.php"}, JobTimeout: time.Minute, OnCrash: job.CrashRequeue, MaxJobs: 5}),
-				defaults(Handler{Mode: HTTP, Functions: []string{"d"}, URL: "http://h/", JobTimeout: time.Minute, OnCrash: job.CrashRequeue, Headers: []string{"X: y"}}),
+				defaults(
+					Handler{
+						Mode: Exec, Functions: []string{"a", "b"}, Command: []string{"/bin/x", "1", "2"},
+						JobTimeout: 2 * time.Minute, OnCrash: job.CrashRequeue, StreamOutput: true,
+					},
+				),
+				defaults(
+					Handler{
+						Mode: Stream, Functions: []string{"c"}, Command: []string{"php", "w.php"},
+						JobTimeout: time.Minute, OnCrash: job.CrashRequeue, MaxJobs: 5,
+					},
+				),
+				defaults(
+					Handler{
+						Mode: HTTP, Functions: []string{"d"}, URL: "http://h/", JobTimeout: time.Minute,
+						OnCrash: job.CrashRequeue, Headers: []string{"X: y"},
+					},
+				),
 			}},
 		},
 		"sizes": {
 			mode: Exec, args: "--function f --max-result 2Gi --spool-above 1 --spool-dir /s -- x",
-			want: Options{Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, SpoolDir: "/s", SpoolAbove: 1, Handlers: []Handler{defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, MaxResult: 2 << 30})}},
+			want: Options{
+				Servers: []string{"127.0.0.1:4730"}, Concurrency: 1, SpoolDir: "/s", SpoolAbove: 1,
+				Handlers: []Handler{
+					defaults(Handler{Mode: Exec, Functions: []string{"f"}, Command: []string{"x"}, MaxResult: 2 << 30}),
+				},
+			},
 		},
 	}
 	for name, tc := range tests {
@@ -125,7 +178,9 @@ handlers:
 			if !strings.Contains(tc.args, "spool") {
 				want.SpoolAbove, want.SpoolDir = 1<<20, got.SpoolDir
 			}
-			if diff := cmp.Diff(&want, got, cmpopts.IgnoreFields(Options{}, "Settings"), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(
+				&want, got, cmpopts.IgnoreFields(Options{}, "Settings"), cmpopts.EquateEmpty(),
+			); diff != "" {
 				t.Errorf("options (-want +got):\n%s", diff)
 			}
 		})
@@ -141,39 +196,74 @@ func TestParseErrors(t *testing.T) {
 		file string
 		want string
 	}{
-		"no function":            {Exec, "-- x", nil, "", "give at least one --function"},
-		"no command":             {Exec, "--function f", nil, "", "exec needs a command after its options, as in: gearman-worker exec --function resize -- /app/resize"},
-		"no url":                 {HTTP, "--function f", nil, "", "http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize"},
-		"unknown option":         {Exec, "--fnuction f -- x", nil, "", "there is no option --fnuction; see gearman-worker exec --help"},
-		"option of another mode": {Exec, "--stream-max-jobs 3 -- x", nil, "", "--stream-max-jobs means nothing to exec; see gearman-worker exec --help"},
-		"no unit":                {Exec, "--function f --job-timeout 30 -- x", nil, "", `--job-timeout: "30" has no unit; write 30s for seconds or 30m for minutes`},
-		"no duration":            {Exec, "--function f -- x", map[string]string{"GEARMAN_WORKER_JOB_TIMEOUT": "long"}, "", `GEARMAN_WORKER_JOB_TIMEOUT: "long" is not a duration such as 90s, 5m or 1h30m`},
-		"negative":               {Exec, "--function f --job-timeout -5s -- x", nil, "", `--job-timeout: "-5s" is not a duration such as 90s, 5m or 1h30m`},
-		"no size":                {Exec, "--function f --max-result big -- x", nil, "", `--max-result: "big" is not a size such as 4096, 512Ki, 64Mi or 2Gi`},
-		"huge size":              {Exec, "--function f --max-result 9999999999Gi -- x", nil, "", `--max-result: "9999999999Gi" is not a size such as 4096, 512Ki, 64Mi or 2Gi`},
-		"bad choice":             {Exec, "--function f --on-crash retry -- x", nil, "", `--on-crash: "retry" is not one of fail, requeue`},
-		"IPv6 and port":          {Exec, "--function f --server 2001:db8::1:x -- x", nil, "", `--server: invalid job server address "2001:db8::1:x": host and port can't be told apart (want host, host:port or [IPv6]:port)`},
-		"bad port":               {Exec, "--function f --server h:x -- x", nil, "", `--server: invalid job server address "h:x": the port is not a number from 1 to 65535 (want host, host:port or [IPv6]:port)`},
-		"no concurrency":         {Exec, "--function f --concurrency 0 -- x", nil, "", `--concurrency: "0" is not a whole number from 1 to 10000`},
-		"function twice":         {Exec, "--function f --function f -- x", nil, "", `--function: function "f" is given twice`},
-		"white space":            {Exec, "--function= -- x", nil, "", `--function: "": a function's name has 1 to 255 bytes`},
-		"half a certificate":     {Exec, "--function f --tls-cert c -- x", nil, "", "--tls-cert and --tls-key belong together: give both or none"},
-		"bad header":             {HTTP, "--function f --header nonsense -- http://h/", nil, "", `--header: "nonsense" is not a header such as "Authorization: Bearer x"`},
-		"run without a file":     {RunMode, "", nil, "", "run needs --config FILE with at least one entry in handlers"},
-		"run with a command":     {RunMode, "--config c -- x", nil, "handlers: []", `run takes no argument "x": its commands stand in the file of --config`},
-		"no such file":           {RunMode, "--config other", nil, "", "--config: open other: file does not exist"},
-		"not yaml":               {RunMode, "--config c", nil, "a: [", "file c: yaml: line 1: did not find expected node content"},
-		"not a mapping":          {RunMode, "--config c", nil, "- a", "file c: is not a mapping of names to values"},
-		"unknown key":            {RunMode, "--config c", nil, "jobTimeout: 3s", "file c: no such setting here: jobTimeout"},
-		"wrong value in a file":  {RunMode, "--config c", nil, "concurrency: many\nhandlers: [{function: f, exec: [x]}]", `file c: concurrency: "many" is not a whole number from 1 to 10000`},
-		"a mapping as value":     {RunMode, "--config c", nil, "concurrency: {a: 1}", "file c: concurrency: map[a:1] is not a text, a number or true/false"},
-		"a list as value":        {RunMode, "--config c", nil, "concurrency: [1, 2]", "file c: concurrency takes one value, not a list"},
-		"two modes":              {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], http: 'http://h'}]", "file c: handler 1: set exactly one of exec, stream and http"},
-		"a command as a string":  {RunMode, "--config c", nil, "handlers: [{function: f, exec: x y}]", "file c: handler 1: exec is a list, as in exec: [/app/resize, --fast]"},
-		"wrong mode's setting":   {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], stream-max-jobs: 3}]", "file c: handler 1: no such setting here: stream-max-jobs"},
-		"no functions":           {RunMode, "--config c", nil, "handlers: [{exec: [x]}]", "handler 1 has no function"},
-		"two handlers":           {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x]}, {function: f, exec: [y]}]", `function "f" has two handlers`},
-		"handlers for exec":      {Exec, "--config c -- x", nil, "handlers: [{function: f, exec: [x]}]", "file c has handlers: start it as gearman-worker run --config c"},
+		"no function": {Exec, "-- x", nil, "", "give at least one --function"},
+		"no command": {
+			Exec, "--function f", nil, "",
+			"exec needs a command after its options, as in: gearman-worker exec --function resize -- /app/resize",
+		},
+		"no url": {
+			HTTP, "--function f", nil, "",
+			"http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize",
+		},
+		"unknown option": {
+			Exec, "--fnuction f -- x", nil, "", "there is no option --fnuction; see gearman-worker exec --help",
+		},
+		"option of another mode": {
+			Exec, "--stream-max-jobs 3 -- x", nil, "",
+			"--stream-max-jobs means nothing to exec; see gearman-worker exec --help",
+		},
+		"no unit":        {Exec, "--function f --job-timeout 30 -- x", nil, "", `--job-timeout: "30" has no unit; write 30s for seconds or 30m for minutes`},
+		"no duration":    {Exec, "--function f -- x", map[string]string{"GEARMAN_WORKER_JOB_TIMEOUT": "long"}, "", `GEARMAN_WORKER_JOB_TIMEOUT: "long" is not a duration such as 90s, 5m or 1h30m`},
+		"negative":       {Exec, "--function f --job-timeout -5s -- x", nil, "", `--job-timeout: "-5s" is not a duration such as 90s, 5m or 1h30m`},
+		"no size":        {Exec, "--function f --max-result big -- x", nil, "", `--max-result: "big" is not a size such as 4096, 512Ki, 64Mi or 2Gi`},
+		"huge size":      {Exec, "--function f --max-result 9999999999Gi -- x", nil, "", `--max-result: "9999999999Gi" is not a size such as 4096, 512Ki, 64Mi or 2Gi`},
+		"bad choice":     {Exec, "--function f --on-crash retry -- x", nil, "", `--on-crash: "retry" is not one of fail, requeue`},
+		"IPv6 and port":  {Exec, "--function f --server 2001:db8::1:x -- x", nil, "", `--server: invalid job server address "2001:db8::1:x": host and port can't be told apart (want host, host:port or [IPv6]:port)`},
+		"bad port":       {Exec, "--function f --server h:x -- x", nil, "", `--server: invalid job server address "h:x": the port is not a number from 1 to 65535 (want host, host:port or [IPv6]:port)`},
+		"no concurrency": {Exec, "--function f --concurrency 0 -- x", nil, "", `--concurrency: "0" is not a whole number from 1 to 10000`},
+		"function twice": {Exec, "--function f --function f -- x", nil, "", `--function: function "f" is given twice`},
+		"white space":    {Exec, "--function= -- x", nil, "", `--function: "": a function's name has 1 to 255 bytes`},
+		"half a certificate": {
+			Exec, "--function f --tls-cert c -- x", nil, "",
+			"--tls-cert and --tls-key belong together: give both or none",
+		},
+		"bad header":         {HTTP, "--function f --header nonsense -- http://h/", nil, "", `--header: "nonsense" is not a header such as "Authorization: Bearer x"`},
+		"run without a file": {RunMode, "", nil, "", "run needs --config FILE with at least one entry in handlers"},
+		"run with a command": {RunMode, "--config c -- x", nil, "handlers: []", `run takes no argument "x": its commands stand in the file of --config`},
+		"no such file":       {RunMode, "--config other", nil, "", "--config: open other: file does not exist"},
+		"not yaml": {
+			RunMode, "--config c", nil, "a: [", "file c: yaml: line 1: did not find expected node content",
+		},
+		"not a mapping": {RunMode, "--config c", nil, "- a", "file c: is not a mapping of names to values"},
+		"unknown key": {
+			RunMode, "--config c", nil, "jobTimeout: 3s", "file c: no such setting here: jobTimeout",
+		},
+		"wrong value in a file": {RunMode, "--config c", nil, "concurrency: many\nhandlers: [{function: f, exec: [x]}]", `file c: concurrency: "many" is not a whole number from 1 to 10000`},
+		"a mapping as value": {
+			RunMode, "--config c", nil, "concurrency: {a: 1}",
+			"file c: concurrency: map[a:1] is not a text, a number or true/false",
+		},
+		"a list as value": {
+			RunMode, "--config c", nil, "concurrency: [1, 2]", "file c: concurrency takes one value, not a list",
+		},
+		"two modes": {
+			RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], http: 'http://h'}]",
+			"file c: handler 1: set exactly one of exec, stream and http",
+		},
+		"a command as a string": {
+			RunMode, "--config c", nil, "handlers: [{function: f, exec: x y}]",
+			"file c: handler 1: exec is a list, as in exec: [/app/resize, --fast]",
+		},
+		"wrong mode's setting": {
+			RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], stream-max-jobs: 3}]",
+			"file c: handler 1: no such setting here: stream-max-jobs",
+		},
+		"no functions": {RunMode, "--config c", nil, "handlers: [{exec: [x]}]", "handler 1 has no function"},
+		"two handlers": {RunMode, "--config c", nil, "handlers: [{function: f, exec: [x]}, {function: f, exec: [y]}]", `function "f" has two handlers`},
+		"handlers for exec": {
+			Exec, "--config c -- x", nil, "handlers: [{function: f, exec: [x]}]",
+			"file c has handlers: start it as gearman-worker run --config c",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

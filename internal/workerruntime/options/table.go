@@ -87,7 +87,8 @@ var Table = []Option{
 		setHandler: func(h *Handler, v value) error { return v.duration(&h.JobTimeout) },
 	},
 	{
-		Name: "on-crash", Kind: Text, Default: string(job.CrashRequeue), Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
+		Name: "on-crash", Kind: Text, Default: string(job.CrashRequeue),
+		Values: []string{string(job.CrashFail), string(job.CrashRequeue)}, Group: "Jobs",
 		Help: "what becomes of a job whose process was killed or broke the protocol: requeue runs it again, up to 3 times in all, or as often as " +
 			"--retry-attempts says; fail does not",
 		setHandler: crashPolicy,
@@ -256,9 +257,10 @@ var Table = []Option{
 		set:  func(o *Options, v value) error { o.LogFormat = v.text(); return nil },
 	},
 	{
-		Name: "log-level", Kind: Text, Default: "info", Values: []string{"debug", "info", "warn", "error"}, Group: "Watching the worker",
-		Help: "least level that is logged; commands' own output is logged at info",
-		set:  func(o *Options, v value) error { return o.LogLevel.UnmarshalText([]byte(v.text())) },
+		Name: "log-level", Kind: Text, Default: "info", Values: []string{"debug", "info", "warn", "error"},
+		Group: "Watching the worker",
+		Help:  "least level that is logged; commands' own output is logged at info",
+		set:   func(o *Options, v value) error { return o.LogLevel.UnmarshalText([]byte(v.text())) },
 	},
 	{
 		Name: "log-rate", Kind: Int, Default: "200", Group: "Watching the worker",

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its group's stay taken.
+// awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its
+// group's stay taken.
 func awaitEnd(pid int) {
 	for {
 		var info unix.Siginfo

@@ -12,8 +12,8 @@ import (
 // endPoll is how often a child is looked for if the kernel can't be asked to tell of its end.
 const endPoll = 20 * time.Millisecond
 
-// awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its group's stay taken. waitid
-// would do that on Linux; here it also returns for a stopped process.
+// awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its
+// group's stay taken. waitid would do that on Linux; here it also returns for a stopped process.
 func awaitEnd(pid int) {
 	queue, err := unix.Kqueue()
 	if err == nil {
@@ -21,7 +21,8 @@ func awaitEnd(pid int) {
 		unix.CloseOnExec(queue)
 		err = awaitEvent(queue, pid)
 	}
-	// ESRCH: a zombie can't be watched any more, and nobody else takes it. Otherwise there are no descriptors left.
+	// ESRCH: a zombie can't be watched any more, and nobody else takes it. Otherwise there are no
+	// descriptors left.
 	for err != nil && !errors.Is(err, unix.ESRCH) && !isZombie(pid) {
 		time.Sleep(endPoll)
 	}

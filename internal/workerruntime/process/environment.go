@@ -2,14 +2,16 @@ package process
 
 import "strings"
 
-// ofTheJob are the variables that a job's process gets for its job. An inherited one would be found first.
+// ofTheJob are the variables that a job's process gets for its job. An inherited one would be found
+// first.
 var ofTheJob = []string{
-	"GEARMAN_FUNCTION=", "GEARMAN_HANDLE=", "GEARMAN_UNIQUE=", "GEARMAN_WORKLOAD_BYTES=", "GEARMAN_ATTEMPT=", "GEARMAN_RUN=",
+	"GEARMAN_FUNCTION=", "GEARMAN_HANDLE=", "GEARMAN_UNIQUE=", "GEARMAN_WORKLOAD_BYTES=", "GEARMAN_ATTEMPT=",
+	"GEARMAN_RUN=",
 	"TRACEPARENT=", "TRACESTATE=",
 }
 
-// JobEnvironment is the part of the worker's environment that jobs may see: without the worker's own settings, among
-// which are tokens, and without variables that each job has of its own.
+// JobEnvironment is the part of the worker's environment that jobs may see: without the worker's
+// own settings, among which are tokens, and without variables that each job has of its own.
 func JobEnvironment(env []string) []string {
 	out := make([]string, 0, len(env))
 	for _, e := range env {

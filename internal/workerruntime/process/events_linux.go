@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Events waits for several descriptors at once from one goroutine, without a thread: an epoll set inside the Go runtime's own. It is
-// made once and used for job after job.
+// Events waits for several descriptors at once from one goroutine, without a thread: an epoll set
+// inside the Go runtime's own. It is made once and used for job after job.
 type Events struct {
 	file *os.File
 	raw  interface {
@@ -42,9 +42,12 @@ func NewEvents() (*Events, error) {
 	return &Events{file: file, raw: raw, fd: fd}, nil
 }
 
-// Add watches fd for data, hang-up or a process's end. A closed descriptor leaves the set by itself unless a copy of it is open.
+// Add watches fd for data, hang-up or a process's end. A closed descriptor leaves the set by itself
+// unless a copy of it is open.
 func (e *Events) Add(fd int) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}))
+	return os.NewSyscallError(
+		"epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}),
+	)
 }
 
 // AddWriter watches fd for room to write, or for the end of its reader.
@@ -58,10 +61,12 @@ func (e *Events) Remove(fd int) {
 	_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
-// SetDeadline makes Wait return os.ErrDeadlineExceeded at t; the zero time: never. It may be called while another goroutine waits.
+// SetDeadline makes Wait return os.ErrDeadlineExceeded at t; the zero time: never. It may be called
+// while another goroutine waits.
 func (e *Events) SetDeadline(t time.Time) { _ = e.file.SetReadDeadline(t) }
 
-// Wait appends to ready the descriptors that can be read, at least one, or returns an error at the deadline.
+// Wait appends to ready the descriptors that can be read, at least one, or returns an error at the
+// deadline.
 func (e *Events) Wait(ready []int) ([]int, error) {
 	var n int
 	var failed error
@@ -82,8 +87,9 @@ func (e *Events) Wait(ready []int) ([]int, error) {
 	return ready, nil
 }
 
-// WaitOnce waits until fd is ready for events (as unix.EPOLLIN) or the deadline passes. Between two calls fd is not watched: what happens to it wakes nobody.
-// A set that is used by WaitOnce watches nothing else.
+// WaitOnce waits until fd is ready for events (as unix.EPOLLIN) or the deadline passes. Between two
+// calls fd is not watched: what happens to it wakes nobody. A set that is used by WaitOnce watches
+// nothing else.
 func (e *Events) WaitOnce(fd int, events uint32) error {
 	armed := false
 	var failed error

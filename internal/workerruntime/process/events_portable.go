@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Events waits for several descriptors at once, by poll(2): a thread is blocked meanwhile. It is made once and used for job
-// after job. One goroutine may wait at a time; the other methods may be called while it does.
+// Events waits for several descriptors at once, by poll(2): a thread is blocked meanwhile. It is
+// made once and used for job after job. One goroutine may wait at a time; the other methods may be
+// called while it does.
 type Events struct {
 	wakeR, wakeW int // a pipe that ends a poll when something has changed
 
@@ -82,7 +83,8 @@ func (e *Events) wake() {
 	}
 }
 
-// Wait appends to ready the descriptors that can be read or written, at least one, or returns an error at the deadline.
+// Wait appends to ready the descriptors that can be read or written, at least one, or returns an
+// error at the deadline.
 func (e *Events) Wait(ready []int) ([]int, error) {
 	for {
 		timeout, err := e.begin()

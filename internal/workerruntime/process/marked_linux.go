@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostDying is for how long a killed process is waited for, in milliseconds: one that hangs in the kernel may take long.
+// mostDying is for how long a killed process is waited for, in milliseconds: one that hangs in the
+// kernel may take long.
 const mostDying = 5000
 
 func killMarkedOnce(mark string) (killed int) {
@@ -24,7 +25,8 @@ func killMarkedOnce(mark string) (killed int) {
 	return killed
 }
 
-// killIfMarked holds the process by a descriptor, so that nobody else is meant when its number is used again.
+// killIfMarked holds the process by a descriptor, so that nobody else is meant when its number is
+// used again.
 func killIfMarked(pid int, mark string) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -20,8 +20,8 @@ func isZombie(pid int) bool {
 	return err != nil || info.Proc.P_stat == stateZombie
 }
 
-// killMarkedOnce kills the processes of this user that have the mark in their environment. The system hides the
-// environment of its own programs: such a process is found only by its group.
+// killMarkedOnce kills the processes of this user that have the mark in their environment. The
+// system hides the environment of its own programs: such a process is found only by its group.
 func killMarkedOnce(mark string) (killed int) {
 	all, err := unix.SysctlKinfoProcSlice("kern.proc.uid", os.Getuid())
 	if err != nil {

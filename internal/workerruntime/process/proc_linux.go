@@ -11,8 +11,8 @@ import (
 
 const unreadRequest = unix.TIOCINQ
 
-// Self is the program of this process. Not os.Executable: its name is gone if the file was replaced while it runs, and
-// this link still leads to it.
+// Self is the program of this process. Not os.Executable: its name is gone if the file was replaced
+// while it runs, and this link still leads to it.
 func Self() string { return "/proc/self/exe" }
 
 // Resident is the resident memory of a process in bytes.

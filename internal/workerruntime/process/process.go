@@ -49,7 +49,8 @@ type Process struct {
 	reaped bool
 }
 
-// Start runs a command. The table knows it from its first moment, so that nobody reaps it in its owner's place.
+// Start runs a command. The table knows it from its first moment, so that nobody reaps it in its
+// owner's place.
 func (t *Table) Start(s *Spec) (*Process, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Files: s.Files, Sys: attributes(&pidfd)}
@@ -71,7 +72,8 @@ func (t *Table) Start(s *Spec) (*Process, error) {
 	return p, nil
 }
 
-// ExitFD is a descriptor that polls readable once the process has ended. It belongs to the process and is closed by Reap.
+// ExitFD is a descriptor that polls readable once the process has ended. It belongs to the process
+// and is closed by Reap.
 func (p *Process) ExitFD() int { return p.exitFD }
 
 // Signal sends sig to the whole process group. It does nothing after Reap.
@@ -84,8 +86,9 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Reap waits for the process's end, kills what is left of its group, and takes its status. The group is killed while its leader is
-// still a zombie: until then nobody else can have its number. Call it once.
+// Reap waits for the process's end, kills what is left of its group, and takes its status. The
+// group is killed while its leader is still a zombie: until then nobody else can have its number.
+// Call it once.
 func (p *Process) Reap() Status {
 	p.AwaitExit()
 	p.mu.Lock()

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An orphan is reaped, while processes of the table are left to their owners. It is tried in a process of its own: here the
-// reaper would take the children of other tests.
+// An orphan is reaped, while processes of the table are left to their owners. It is tried in a
+// process of its own: here the reaper would take the children of other tests.
 func TestReapOrphans(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])

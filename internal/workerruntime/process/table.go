@@ -2,10 +2,12 @@ package process
 
 import "sync"
 
-// Table knows the processes that this worker started, to tell them from orphans: processes that lost their parent and were handed to
-// this one, because it is process 1 of its container or a subreaper.
+// Table knows the processes that this worker started, to tell them from orphans: processes that
+// lost their parent and were handed to this one, because it is process 1 of its container or a
+// subreaper.
 type Table struct {
-	// starting is held for reading from fork until the child is in pids: an orphan is reaped only while no child is half known.
+	// starting is held for reading from fork until the child is in pids: an orphan is reaped only
+	// while no child is half known.
 	starting sync.RWMutex
 
 	mu   sync.Mutex
@@ -45,7 +47,8 @@ func (t *Table) Len() int {
 	return len(t.pids)
 }
 
-// NewTableWithoutPidfd returns a table whose processes are watched as on a kernel without pidfds, for tests.
+// NewTableWithoutPidfd returns a table whose processes are watched as on a kernel without pidfds,
+// for tests.
 func NewTableWithoutPidfd() *Table {
 	t := NewTable()
 	t.noPidfd = true

@@ -14,9 +14,9 @@ type watcher struct {
 	exitFD int // readable once the process has ended
 }
 
-// attributes of a new process. The group makes the whole family reachable by one signal. Pdeathsig ends the child if this
-// process is killed: its job goes to another worker then, and must not run on here as well. (Go never ends the thread
-// that started it.)
+// attributes of a new process. The group makes the whole family reachable by one signal. Pdeathsig
+// ends the child if this process is killed: its job goes to another worker then, and must not run
+// on here as well. (Go never ends the thread that started it.)
 func attributes(pidfd *int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: pidfd}
 }
@@ -30,8 +30,9 @@ func (p *Process) watch(pidfd int) error {
 	return nil
 }
 
-// watchWithoutPidfd gives old kernels (before 5.4) and sandboxes without pidfds an exit descriptor: a pipe that a blocked thread
-// closes at the process's end. The goroutine ends with the process, which Reap waits for.
+// watchWithoutPidfd gives old kernels (before 5.4) and sandboxes without pidfds an exit descriptor:
+// a pipe that a blocked thread closes at the process's end. The goroutine ends with the process,
+// which Reap waits for.
 func (p *Process) watchWithoutPidfd(pidfd int) error {
 	if pidfd >= 0 {
 		unix.Close(pidfd)
@@ -48,7 +49,8 @@ func (p *Process) watchWithoutPidfd(pidfd int) error {
 	return nil
 }
 
-// peek waits for the end of the process and leaves it a zombie, so that its number and its group's stay taken.
+// peek waits for the end of the process and leaves it a zombie, so that its number and its group's
+// stay taken.
 func (p *Process) peek(flags int) (exited bool) {
 	for {
 		var info unix.Siginfo

@@ -14,11 +14,12 @@ type watcher struct {
 	ended  chan struct{} // closed once the process has ended; it is a zombie then
 }
 
-// attributes of a new process: a group of its own. There is no portable way to end a child with its parent.
+// attributes of a new process: a group of its own. There is no portable way to end a child with its
+// parent.
 func attributes(*int) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// watch makes the exit descriptor: a pipe into which a goroutine writes at the process's end. The goroutine ends with the
-// process, which Reap waits for.
+// watch makes the exit descriptor: a pipe into which a goroutine writes at the process's end. The
+// goroutine ends with the process, which Reap waits for.
 func (p *Process) watch(int) error {
 	p.ended = make(chan struct{})
 	r, w, err := Pipe()
@@ -31,7 +32,8 @@ func (p *Process) watch(int) error {
 		awaitEnd(p.Pid)
 		close(p.ended)
 		if w >= 0 {
-			// A byte is seen at once. The pipe's end may come late: a process that is being started holds a copy for a moment.
+			// A byte is seen at once. The pipe's end may come late: a process that is being started
+			// holds a copy for a moment.
 			_, _ = unix.Write(w, []byte{0})
 			unix.Close(w)
 		}

@@ -15,7 +15,8 @@ var ErrDisk = errors.New("spool")
 
 // Limits say how much of a result is kept, and where.
 type Limits struct {
-	// Dir is where large results go. The files have no name, so nothing is left behind whatever happens.
+	// Dir is where large results go. The files have no name, so nothing is left behind whatever
+	// happens.
 	Dir string
 	// Above is the size in bytes from which on a result goes to a file.
 	Above int64
@@ -28,7 +29,8 @@ func NewFile(dir string) (*os.File, error) {
 	if f, err := unnamed(dir); err == nil {
 		return f, nil
 	}
-	// Systems and file systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose name goes at once.
+	// Systems and file systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose
+	// name goes at once.
 	f, err := os.CreateTemp(dir, "gearman-worker-")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDisk, err)
@@ -122,8 +124,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// Take hands over what was kept, either as bytes or as a file, and empties the buffer. The file is the caller's to close; read it
-// by ReadAt or through io.NewSectionReader.
+// Take hands over what was kept, either as bytes or as a file, and empties the buffer. The file is
+// the caller's to close; read it by ReadAt or through io.NewSectionReader.
 func (b *Buffer) Take() (mem []byte, file *os.File, size int64) {
 	mem, file, size = b.mem, b.file, b.size
 	b.mem, b.file, b.size = nil, nil, 0

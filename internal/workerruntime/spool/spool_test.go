@@ -73,7 +73,9 @@ func TestBuffer(t *testing.T) {
 					t.Errorf("ReadFull: %.100q", got)
 				}
 				short := Buffer{Limits: tc.limits}
-				if err := short.ReadFull(strings.NewReader(whole), int64(len(whole))+1); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrTooLarge) {
+				if err := short.ReadFull(
+					strings.NewReader(whole), int64(len(whole))+1,
+				); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrTooLarge) {
 					t.Errorf("ReadFull of too little: %v", err)
 				}
 				short.Discard()

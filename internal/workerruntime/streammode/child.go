@@ -59,7 +59,8 @@ type child struct {
 func (p *Pool) start() (*child, error) {
 	c := &child{
 		pool: p, printed: [2]int{-1, -1}, mark: process.NewMark(),
-		exited: make(chan struct{}), logged: make(chan struct{}), gone: make(chan struct{}), retire: make(chan string, 1),
+		exited: make(chan struct{}), logged: make(chan struct{}), gone: make(chan struct{}),
+		retire:     make(chan string, 1),
 		generation: p.generation(), lastUsed: time.Now(),
 	}
 	var opened []int
@@ -98,7 +99,8 @@ func (p *Pool) start() (*child, error) {
 	for _, fd := range []int{inR, outW, stdoutW, stderrW} {
 		unix.Close(fd)
 	}
-	// os.NewFile puts non-blocking descriptors into the runtime's poller, which gives them deadlines.
+	// os.NewFile puts non-blocking descriptors into the runtime's poller, which gives them
+	// deadlines.
 	_ = unix.SetNonblock(inW, true)
 	_ = unix.SetNonblock(outR, true)
 	c.in, c.out = os.NewFile(uintptr(inW), "descriptor 3"), os.NewFile(uintptr(outR), "descriptor 4")
@@ -145,13 +147,17 @@ func (c *child) handshake(ctx context.Context) error {
 	case h.Type != "ready" || h.Bytes != 0:
 		return fmt.Errorf("handshake: %w: the first message is %q, not ready", frame.ErrGarbage, h.Type)
 	case h.Version != frame.Version:
-		return fmt.Errorf("handshake: the process speaks version %d of the protocol, this worker version %d", h.Version, frame.Version)
+		return fmt.Errorf(
+			"handshake: the process speaks version %d of the protocol, this worker version %d", h.Version,
+			frame.Version,
+		)
 	}
 	c.clearDeadline()
 	return nil
 }
 
-// clearDeadline lets reads of descriptor 4 wait, unless the process has ended: then only what it left in the pipe is read.
+// clearDeadline lets reads of descriptor 4 wait, unless the process has ended: then only what it
+// left in the pipe is read.
 func (c *child) clearDeadline() {
 	_ = c.out.SetReadDeadline(time.Time{})
 	select {
@@ -161,8 +167,8 @@ func (c *child) clearDeadline() {
 	}
 }
 
-// nextID draws the id of the next message. It can't be guessed, so that no job can leave an answer to a later one
-// behind. JSON readers that keep numbers as floating point keep 53 bits.
+// nextID draws the id of the next message. It can't be guessed, so that no job can leave an answer
+// to a later one behind. JSON readers that keep numbers as floating point keep 53 bits.
 func (c *child) nextID() { c.id = 1 + rand.Uint64N(1<<53-1) }
 
 // ping asks the idle process whether it still answers.
@@ -183,8 +189,8 @@ func (c *child) ping() error {
 	return nil
 }
 
-// end brings the process to its end and frees all that belongs to it. Unless at once, the process is first told by the end of
-// descriptor 3 that there is no more to do.
+// end brings the process to its end and frees all that belongs to it. Unless at once, the process
+// is first told by the end of descriptor 3 that there is no more to do.
 func (c *child) end(atOnce bool) process.Status {
 	_ = c.in.Close()
 	wait := func() bool {
@@ -236,7 +242,8 @@ func (c *child) logOutput() {
 				exited = true
 				c.events.Remove(fd)
 				c.events.SetDeadline(time.Now().Add(c.pool.timing.OutputGrace))
-				// The answer to a job may stand in the pipe still, but nothing more will come: clearDeadline relies on this order.
+				// The answer to a job may stand in the pipe still, but nothing more will come:
+				// clearDeadline relies on this order.
 				close(c.exited)
 				_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.OutputGrace))
 				continue

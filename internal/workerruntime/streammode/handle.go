@@ -27,7 +27,10 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		}
 		if c.hasSpoken() {
 			// Whatever it says belongs to no job: it must not become the answer to this one.
-			p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process sent something between two jobs and is replaced", slog.Int("pid", c.proc.Pid))
+			p.opts.Log.LogAttrs(
+				ctx, slog.LevelWarn, "Process sent something between two jobs and is replaced",
+				slog.Int("pid", c.proc.Pid),
+			)
 			c.retire <- whyBroken
 			try--
 			continue
@@ -42,7 +45,8 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		}
 		untouched := c.untouched()
 		c.retire <- whyBroken
-		// The job's fate is told only once nothing of it runs any more, or it could be run twice at the same time.
+		// The job's fate is told only once nothing of it runs any more, or it could be run twice at
+		// the same time.
 		<-c.gone
 		switch {
 		case ctx.Err() != nil:
@@ -77,8 +81,8 @@ func (c *child) hasSpoken() bool {
 	return err == nil && unread > 0
 }
 
-// untouched tells whether all that was written of the job still lies in the pipe. The process can't have begun with it then, and
-// another one may have it.
+// untouched tells whether all that was written of the job still lies in the pipe. The process can't
+// have begun with it then, and another one may have it.
 func (c *child) untouched() bool {
 	raw, err := c.in.SyscallConn()
 	if err != nil {
@@ -118,8 +122,8 @@ func (c *child) memory() int64 {
 	return size
 }
 
-// inPipe is how much a process's empty pipe holds in any case; more is written beside the reading, since the process may answer
-// while it reads.
+// inPipe is how much a process's empty pipe holds in any case; more is written beside the reading,
+// since the process may answer while it reads.
 const inPipe = 16 << 10
 
 // do sends a job and takes its answer. After an error the process is of no use any more.
@@ -146,7 +150,8 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	}
 	o, err := frame.ReadAnswer(c.br, c.id, c.pool.opts.Result, j.Reporter)
 	if written != nil {
-		// A process that has answered must have read its job to the end, or the rest would be taken for the next one.
+		// A process that has answered must have read its job to the end, or the rest would be taken
+		// for the next one.
 		if err != nil {
 			_ = c.in.SetWriteDeadline(time.Unix(1, 0))
 		} else {

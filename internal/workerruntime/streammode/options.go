@@ -19,8 +19,8 @@ type Options struct {
 	Dir string
 	// Size is the number of processes.
 	Size int
-	// MaxJobs replaces a process after so many jobs, MaxLifetime after so long; 0: never. Each process draws up to a tenth off, so
-	// that not all go at once.
+	// MaxJobs replaces a process after so many jobs, MaxLifetime after so long; 0: never. Each
+	// process draws up to a tenth off, so that not all go at once.
 	MaxJobs     int
 	MaxLifetime time.Duration
 	// MaxMemory replaces a process that has more bytes of memory (resident) after a job; 0: never.
@@ -29,8 +29,8 @@ type Options struct {
 	PingEvery time.Duration
 	// Watch names files and directories whose change replaces the processes.
 	Watch []string
-	// KillAfter is how long a process may take to end when asked: first by the end of descriptor 3, then by SIGTERM, then comes
-	// SIGKILL.
+	// KillAfter is how long a process may take to end when asked: first by the end of descriptor 3,
+	// then by SIGTERM, then comes SIGKILL.
 	KillAfter time.Duration
 	// Result bounds a result, and says where a large one is kept.
 	Result spool.Limits
@@ -49,11 +49,13 @@ type Timing struct {
 	Handshake time.Duration
 	// Pong is how long an idle process may take to answer a ping.
 	Pong time.Duration
-	// Backoff is the wait after the first failed start, doubled with each further one up to MaxBackoff.
+	// Backoff is the wait after the first failed start, doubled with each further one up to
+	// MaxBackoff.
 	Backoff, MaxBackoff time.Duration
 	// Take is how long a job waits for a process before it is handled as a crash.
 	Take time.Duration
-	// OutputGrace is how long output is read on after a process has ended while something that it started still holds a pipe.
+	// OutputGrace is how long output is read on after a process has ended while something that it
+	// started still holds a pipe.
 	OutputGrace time.Duration
 	// WatchEvery is the period at which watched files are looked at.
 	WatchEvery time.Duration

@@ -45,7 +45,9 @@ type Pool struct {
 // New looks the command up, so that a missing one is an error of the start.
 func New(opts Options) (*Pool, error) {
 	if len(opts.Command) == 0 {
-		return nil, errors.New("stream: no command given; write it after --, as in: gearman-worker stream --function resize -- php worker.php")
+		return nil, errors.New(
+			"stream: no command given; write it after --, as in: gearman-worker stream --function resize -- php worker.php",
+		)
 	}
 	path, err := execmode.LookPath(opts.Command[0], opts.Dir)
 	if err != nil {
@@ -56,13 +58,15 @@ func New(opts Options) (*Pool, error) {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
 	return &Pool{
-		opts: opts, timing: opts.Timing.withDefaults(), path: path, env: process.JobEnvironment(os.Environ()), null: null, random: rand.Float64, gen: 1,
+		opts: opts, timing: opts.Timing.withDefaults(), path: path, env: process.JobEnvironment(os.Environ()),
+		null: null, random: rand.Float64, gen: 1,
 		renew: make(chan struct{}), rolling: make(chan struct{}, 1), up: make(chan struct{}),
 	}, nil
 }
 
-// Run keeps the processes until ctx is done; no job may be running then. It returns an error when the first processes don't come up:
-// a command that can't work is better seen at once than retried for ever. Later failures are retried with back-off.
+// Run keeps the processes until ctx is done; no job may be running then. It returns an error when
+// the first processes don't come up: a command that can't work is better seen at once than retried
+// for ever. Later failures are retried with back-off.
 func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -137,7 +141,8 @@ func (p *Pool) backoff(failures int) time.Duration {
 	return d/2 + time.Duration(p.random()*float64(d)/2)
 }
 
-// bringUp starts a process and puts it into the pool. It returns nil and no error if the worker stops.
+// bringUp starts a process and puts it into the pool. It returns nil and no error if the worker
+// stops.
 func (p *Pool) bringUp(ctx context.Context) (*child, error) {
 	c, err := p.start()
 	if err != nil {
@@ -156,8 +161,8 @@ func (p *Pool) bringUp(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// live is one process from its first job to its end. It returns the process that takes its place if there is one
-// already, and an error unless its end was ordered.
+// live is one process from its first job to its end. It returns the process that takes its place if
+// there is one already, and an error unless its end was ordered.
 func (p *Pool) live(ctx context.Context, c *child) (next *child, err error) {
 	next, why, failed := p.attend(ctx, c)
 	p.count(-1)
@@ -165,7 +170,10 @@ func (p *Pool) live(ctx context.Context, c *child) (next *child, err error) {
 	if failed != nil {
 		return next, fmt.Errorf("%w (%v)", failed, status)
 	}
-	p.opts.Log.LogAttrs(ctx, slog.LevelDebug, "Process was replaced", slog.Int("pid", c.proc.Pid), slog.String("why", why), slog.Int("jobs", c.jobs))
+	p.opts.Log.LogAttrs(
+		ctx, slog.LevelDebug, "Process was replaced", slog.Int("pid", c.proc.Pid), slog.String("why", why),
+		slog.Int("jobs", c.jobs),
+	)
 	return next, nil
 }
 
@@ -180,7 +188,8 @@ func (p *Pool) count(n int) {
 	}
 }
 
-// noneCameUp notes that a process failed at its start. If there is no other, jobs don't wait for one.
+// noneCameUp notes that a process failed at its start. If there is no other, jobs don't wait for
+// one.
 func (p *Pool) noneCameUp(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -206,8 +215,9 @@ func (p *Pool) wasUp() bool {
 	}
 }
 
-// attend watches a process until it has to go and no job can be in it any more. It returns the process that takes its
-// place if there is one already, and why this one goes, or an error if it failed.
+// attend watches a process until it has to go and no job can be in it any more. It returns the
+// process that takes its place if there is one already, and why this one goes, or an error if it
+// failed.
 func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, failed error) {
 	renewed := p.renewal(c)
 	var successor chan *child // gets the process that takes this one's place, or nil
@@ -277,8 +287,8 @@ func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, f
 	}
 }
 
-// succeed brings up a process of the present generation to take the place of an older one, one at a time. It returns
-// nil if none comes up: the older one is better than none.
+// succeed brings up a process of the present generation to take the place of an older one, one at a
+// time. It returns nil if none comes up: the older one is better than none.
 func (p *Pool) succeed(ctx context.Context) *child {
 	select {
 	case p.rolling <- struct{}{}:
@@ -298,7 +308,9 @@ func (p *Pool) succeed(ctx context.Context) *child {
 		p.mu.Lock()
 		p.refused = gen
 		p.mu.Unlock()
-		p.opts.Log.LogAttrs(ctx, slog.LevelError, "A new process does not come up, the old ones are kept", slog.Any("error", err))
+		p.opts.Log.LogAttrs(
+			ctx, slog.LevelError, "A new process does not come up, the old ones are kept", slog.Any("error", err),
+		)
 	}
 	return c
 }
@@ -328,8 +340,8 @@ func (p *Pool) renewal(c *child) <-chan struct{} {
 	return p.renew
 }
 
-// Reload replaces all processes one by one, each by one that has come up before. If a new one doesn't come up, the old
-// ones stay.
+// Reload replaces all processes one by one, each by one that has come up before. If a new one
+// doesn't come up, the old ones stay.
 func (p *Pool) Reload() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -355,7 +367,8 @@ func (p *Pool) noneUp() error {
 	return errors.New("no process is up")
 }
 
-// Check tells whether there is a process to take a job. One that is up has answered, at its start or since.
+// Check tells whether there is a process to take a job. One that is up has answered, at its start
+// or since.
 func (p *Pool) Check(context.Context) error {
 	if ok, why := p.Ready(); !ok {
 		return errors.New(why)
@@ -381,7 +394,8 @@ func (p *Pool) putLocked(c *child) {
 	p.idle = append(p.idle, c)
 }
 
-// remove takes an idle process out, so that nobody gets it any more. It reports false if a job has it.
+// remove takes an idle process out, so that nobody gets it any more. It reports false if a job has
+// it.
 func (p *Pool) remove(c *child) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

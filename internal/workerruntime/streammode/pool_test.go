@@ -72,7 +72,10 @@ func testOptions(t testing.TB, log io.Writer) Options {
 		KillAfter: 30 * time.Second,
 		Log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		LogLimit:  logs.NewLimit(0, 0, time.Now), Table: process.NewTable(),
-		Timing: Timing{Handshake: 30 * time.Second, Pong: 30 * time.Second, Backoff: time.Millisecond, OutputGrace: 50 * time.Millisecond},
+		Timing: Timing{
+			Handshake: 30 * time.Second, Pong: 30 * time.Second, Backoff: time.Millisecond,
+			OutputGrace: 50 * time.Millisecond,
+		},
 	}
 }
 
@@ -101,7 +104,13 @@ func startPool(t testing.TB, behaviour string, opts Options) *Pool {
 }
 
 func do(ctx context.Context, p *Pool, workload string, r job.Reporter) job.Outcome {
-	return p.Handle(ctx, &job.Job{Function: "f\"ü", Handle: "H:test:1", Unique: "u\x01\xff", Body: []byte(workload), Size: int64(len(workload)), Reporter: r})
+	return p.Handle(
+		ctx,
+		&job.Job{
+			Function: "f\"ü", Handle: "H:test:1", Unique: "u\x01\xff", Body: []byte(workload),
+			Size: int64(len(workload)), Reporter: r,
+		},
+	)
 }
 
 func resultOf(t testing.TB, o job.Outcome) string {
@@ -134,27 +143,57 @@ func TestHandle(t *testing.T) {
 		want     end
 		wantLog  []string
 	}{
-		"a job":                         {workload: "hello", want: end{Reason: job.OK, Result: "HELLO"}},
-		"an empty job":                  {workload: "", want: end{Reason: job.OK}},
-		"a large job":                   {workload: big, want: end{Reason: job.OK, Result: strings.ToUpper(big)}},
-		"a large result goes to a file": {workload: big, change: func(o *Options) { o.Result.Above = 1000 }, want: end{Reason: job.OK, Result: strings.ToUpper(big)}},
-		"what a process is told":        {workload: "meta", want: end{Reason: job.OK, Result: "f\"ü H:test:1 u\x01\uFFFD"}},
-		"progress":                      {workload: "progress", want: end{Reason: job.OK, Progress: []string{"status 1/2", "data part", "warning careful"}}},
-		"a failure":                     {workload: "fail no such image", want: end{Kind: job.Failed, Reason: job.Rejected, Message: "no such image"}},
-		"prints":                        {workload: "print", want: end{Reason: job.OK}, wantLog: []string{`msg="on stdout" stream=stdout`, `msg="on stderr" stream=stderr`}},
-		"a crash":                       {workload: "crash", want: crash("the handler ended before its answer was complete (killed by signal 9 (killed))")},
-		"an exit":                       {workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)")},
-		"an exit after the answer":      {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
-		"garbage":                       {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
-		"endless garbage":               {workload: "endless", want: crash("*a header line is longer than 65536 bytes")},
-		"half a header":                 {workload: "partial-header", want: crash("the handler ended before its answer was complete (exit code 0)")},
-		"half a result":                 {workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)")},
-		"a result announced too large":  {workload: "lies", want: end{Kind: job.Failed, Reason: job.OutputLimit, Message: "result is larger than the limit of 4194304 bytes (--max-result)"}},
-		"a negative size":               {workload: "negative", want: crash("*not the protocol")},
-		"an answer to another job":      {workload: "stale", want: crash(`*"complete" carries id `)},
-		"an unknown message":            {workload: "unknown", want: crash(`*no message is called "finished"`)},
+		"a job":        {workload: "hello", want: end{Reason: job.OK, Result: "HELLO"}},
+		"an empty job": {workload: "", want: end{Reason: job.OK}},
+		"a large job":  {workload: big, want: end{Reason: job.OK, Result: strings.ToUpper(big)}},
+		"a large result goes to a file": {
+			workload: big, change: func(o *Options) { o.Result.Above = 1000 },
+			want: end{Reason: job.OK, Result: strings.ToUpper(big)},
+		},
+		"what a process is told": {
+			workload: "meta", want: end{Reason: job.OK, Result: "f\"ü H:test:1 u\x01\uFFFD"},
+		},
+		"progress": {
+			workload: "progress",
+			want:     end{Reason: job.OK, Progress: []string{"status 1/2", "data part", "warning careful"}},
+		},
+		"a failure": {
+			workload: "fail no such image", want: end{Kind: job.Failed, Reason: job.Rejected, Message: "no such image"},
+		},
+		"prints": {workload: "print", want: end{Reason: job.OK}, wantLog: []string{`msg="on stdout" stream=stdout`, `msg="on stderr" stream=stderr`}},
+		"a crash": {
+			workload: "crash",
+			want:     crash("the handler ended before its answer was complete (killed by signal 9 (killed))"),
+		},
+		"an exit": {
+			workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)"),
+		},
+		"an exit after the answer": {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
+		"garbage":                  {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
+		"endless garbage": {
+			workload: "endless", want: crash("*a header line is longer than 65536 bytes"),
+		},
+		"half a header": {
+			workload: "partial-header", want: crash("the handler ended before its answer was complete (exit code 0)"),
+		},
+		"half a result": {
+			workload: "partial-body", want: crash("the handler ended before its answer was complete (exit code 0)"),
+		},
+		"a result announced too large": {
+			workload: "lies",
+			want: end{
+				Kind: job.Failed, Reason: job.OutputLimit,
+				Message: "result is larger than the limit of 4194304 bytes (--max-result)",
+			},
+		},
+		"a negative size":                         {workload: "negative", want: crash("*not the protocol")},
+		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id `)},
+		"an unknown message":                      {workload: "unknown", want: crash(`*no message is called "finished"`)},
 		"a grandchild that holds the descriptors": {workload: "grandchild", want: crash("*killed by signal 9")},
-		"a full spool": {workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" }, want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "}},
+		"a full spool": {
+			workload: big, change: func(o *Options) { o.Result.Above = 10; o.Result.Dir = "/proc/self" },
+			want: end{Kind: job.Failed, Reason: job.SpoolFailed, Message: "*spool: "},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +214,9 @@ func TestHandle(t *testing.T) {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			for _, want := range tc.wantLog {
-				eventually(t, fmt.Sprintf("the log has %q", want), func() bool { return strings.Contains(log.String(), want) })
+				eventually(
+					t, fmt.Sprintf("the log has %q", want), func() bool { return strings.Contains(log.String(), want) },
+				)
 			}
 			// Whatever happened, the next job finds a process.
 			if o := do(t.Context(), p, "again", &rec); o.Kind != job.Completed || resultOf(t, o) != "AGAIN" {
@@ -314,7 +355,9 @@ func TestLimitsAreSplayed(t *testing.T) {
 		c.draw(begin)
 		got = append(got, limits{c.maxJobs, c.expires.Sub(begin).Round(time.Minute)})
 	}
-	if diff := cmp.Diff([]limits{{1000, 10 * time.Hour}, {975, 9*time.Hour + 45*time.Minute}, {901, 9 * time.Hour}}, got); diff != "" {
+	if diff := cmp.Diff(
+		[]limits{{1000, 10 * time.Hour}, {975, 9*time.Hour + 45*time.Minute}, {901, 9 * time.Hour}}, got,
+	); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
 	}
 }
@@ -345,7 +388,8 @@ func TestReplacement(t *testing.T) {
 		"reload":       {"well", func(*Options) {}, func(p *Pool) { p.Reload() }},
 		"max-lifetime": {"well", func(o *Options) { o.MaxLifetime = 200 * time.Millisecond }, func(*Pool) {}},
 		"a changed file": {
-			"well", func(o *Options) { o.Watch = []string{filepath.Dir(file)}; o.Timing.WatchEvery = 10 * time.Millisecond },
+			"well",
+			func(o *Options) { o.Watch = []string{filepath.Dir(file)}; o.Timing.WatchEvery = 10 * time.Millisecond },
 			func(*Pool) {
 				if err := os.WriteFile(file, []byte("22"), 0o644); err != nil {
 					panic(err)
@@ -356,7 +400,9 @@ func TestReplacement(t *testing.T) {
 			"deaf", func(o *Options) { o.PingEvery = 20 * time.Millisecond; o.Timing.Pong = 100 * time.Millisecond },
 			func(*Pool) {},
 		},
-		"no regard to the end of descriptor 3": {"ignores the end", func(o *Options) { o.KillAfter = 50 * time.Millisecond }, func(p *Pool) { p.Reload() }},
+		"no regard to the end of descriptor 3": {
+			"ignores the end", func(o *Options) { o.KillAfter = 50 * time.Millisecond }, func(p *Pool) { p.Reload() },
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -441,7 +487,9 @@ func BenchmarkEcho(b *testing.B) {
 	body := make([]byte, 100)
 	r := &recorder{}
 	for b.Loop() {
-		if o := p.Handle(b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: r}); o.Kind != job.Completed {
+		if o := p.Handle(
+			b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: r},
+		); o.Kind != job.Completed {
 			b.Fatalf("outcome %+v", o)
 		}
 	}

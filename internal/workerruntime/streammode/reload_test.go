@@ -22,7 +22,8 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// A reload whose new processes don't come up leaves the old ones at work; a later one that works replaces them all.
+// A reload whose new processes don't come up leaves the old ones at work; a later one that works
+// replaces them all.
 func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "program")
@@ -44,7 +45,9 @@ func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	}
 	old := pidOf(t, p)
 	p.Reload()
-	eventually(t, "the new process fails", func() bool { return strings.Contains(log.String(), "the old ones are kept") })
+	eventually(
+		t, "the new process fails", func() bool { return strings.Contains(log.String(), "the old ones are kept") },
+	)
 	for range 20 {
 		if o := do(t.Context(), p, "pid", &recorder{}); o.Kind != job.Completed {
 			t.Fatalf("outcome %+v", o)

@@ -13,9 +13,11 @@ import (
 // maxWatched bounds the files that are looked at below a watched directory.
 const maxWatched = 10000
 
-// watch replaces the processes when a watched file changes. It looks at the files from time to time instead of asking the kernel to tell:
-// that works on every file system, through the symbolic links by which ConfigMaps are swapped, and needs no watches, of which a
-// node has few. loaded are the files that the first processes have read. A change must rest for one period, so that a deployment that writes many files causes one reload.
+// watch replaces the processes when a watched file changes. It looks at the files from time to time
+// instead of asking the kernel to tell: that works on every file system, through the symbolic links
+// by which ConfigMaps are swapped, and needs no watches, of which a node has few. loaded are the
+// files that the first processes have read. A change must rest for one period, so that a deployment
+// that writes many files causes one reload.
 func (p *Pool) watch(ctx context.Context, loaded fileSum) {
 	last := loaded
 	for {

@@ -34,8 +34,14 @@ type size struct {
 }
 
 var sizes = map[string]size{
-	"":     {callers: 50, steady: time.Second, outage: time.Second, end: 2 * time.Second, calls: 100, large: 4, parts: 8, refused: 2 * time.Second},
-	"full": {callers: 1000, steady: 10 * time.Second, outage: 10 * time.Second, end: 15 * time.Second, calls: 2000, large: 60, parts: 200, refused: 10 * time.Second},
+	"": {
+		callers: 50, steady: time.Second, outage: time.Second, end: 2 * time.Second, calls: 100, large: 4, parts: 8,
+		refused: 2 * time.Second,
+	},
+	"full": {
+		callers: 1000, steady: 10 * time.Second, outage: 10 * time.Second, end: 15 * time.Second, calls: 2000,
+		large: 60, parts: 200, refused: 10 * time.Second,
+	},
 }
 
 func TestBench(t *testing.T) {
@@ -45,7 +51,11 @@ func TestBench(t *testing.T) {
 	}
 	result := map[string]any{}
 	var report bytes.Buffer
-	fmt.Fprintf(&report, "# The client under stress\n\nOne gearmand on loopback, %d CPUs for it, the workers and the clients.\n", runtime.NumCPU())
+	fmt.Fprintf(
+		&report,
+		"# The client under stress\n\nOne gearmand on loopback, %d CPUs for it, the workers and the clients.\n",
+		runtime.NumCPU(),
+	)
 	shared := outage(t, &report, s, "one shared client", false)
 	apart := outage(t, &report, s, "a client for each call", true)
 	result["recovery_s"], result["goodput_after_vs_before_ratio"] = shared.recovery, shared.ratio
@@ -119,8 +129,8 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 
 type recovered struct{ recovery, ratio float64 }
 
-// outage lets callers use the workers to 80%, each with a second of patience, takes the workers away for a while, and counts the answers of each
-// second.
+// outage lets callers use the workers to 80%, each with a second of patience, takes the workers
+// away for a while, and counts the answers of each second.
 func outage(t *testing.T, report io.Writer, s size, title string, each bool) recovered {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	const takes, slots = 10 * time.Millisecond, 16
@@ -206,12 +216,15 @@ func judge(report io.Writer, title string, answers []atomic.Int64, s size, back,
 
 // quantiles are the 99% of how long small calls take, in ms.
 type quantiles struct {
-	alone, beside, streamed float64 // by the client: alone, beside large results, and beside large ones that are written as they come
-	rawAlone, rawBeside     float64 // by a socket each for small and large calls, which keeps nothing and does nothing else
+	// by the client: alone, beside large results, and beside large ones that are written as they
+	// come
+	alone, beside, streamed float64
+	// by a socket each for small and large calls, which keeps nothing and does nothing else
+	rawAlone, rawBeside float64
 }
 
-// besideLarge measures small calls alone, and beside large results of another function; and the same by raw sockets: what is left then is the
-// job server's, the workers' and the machine's.
+// besideLarge measures small calls alone, and beside large results of another function; and the
+// same by raw sockets: what is left then is the job server's, the workers' and the machine's.
 func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	startWorker(t, addr, 2, map[string]worker.Handler{
@@ -220,7 +233,12 @@ func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 			return nil, j.ResultFrom(io.LimitReader(zeros{}, size), size)
 		},
 	})
-	startWorker(t, addr, 2, map[string]worker.Handler{"small": func(context.Context, *worker.Job) ([]byte, error) { return []byte("x"), nil }})
+	startWorker(
+		t, addr, 2,
+		map[string]worker.Handler{
+			"small": func(context.Context, *worker.Job) ([]byte, error) { return []byte("x"), nil },
+		},
+	)
 	c := newClient(t, addr, client.Options{})
 	by := func(options ...client.Option) func(string) error {
 		return func(function string) error {
@@ -351,7 +369,11 @@ func slowConsumer(t *testing.T, report io.Writer, s size) float64 {
 	})); err != nil || got != s.parts*part {
 		t.Fatalf("%d bytes, %v", got, err)
 	}
-	fmt.Fprintf(report, "\nA reader of %d MiB in parts of 1 MiB that takes at most 20 MiB a second: %.1f MiB of heap at most, beyond what was there.\n", s.parts, most)
+	fmt.Fprintf(
+		report,
+		"\nA reader of %d MiB in parts of 1 MiB that takes at most 20 MiB a second: %.1f MiB of heap at most, beyond what was there.\n",
+		s.parts, most,
+	)
 	return round(most)
 }
 
@@ -360,7 +382,9 @@ func refused(t *testing.T, report io.Writer, s size) float64 {
 	srv := jobserver.Gearmand(t)
 	srv.Stop()
 	var connects, calls atomic.Int64
-	c := newClient(t, srv.Addr, client.Options{Hooks: client.Hooks{ConnDown: func(client.Conn, error) { connects.Add(1) }}})
+	c := newClient(
+		t, srv.Addr, client.Options{Hooks: client.Hooks{ConnDown: func(client.Conn, error) { connects.Add(1) }}},
+	)
 	ctx, cancel := context.WithTimeout(t.Context(), s.refused)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -377,7 +401,10 @@ func refused(t *testing.T, report io.Writer, s size) float64 {
 	}
 	wg.Wait()
 	per := round(float64(connects.Load()) / s.refused.Seconds())
-	fmt.Fprintf(report, "\nA server that refuses: %d calls ended with its last error, %.1f connects a second.\n", calls.Load(), per)
+	fmt.Fprintf(
+		report, "\nA server that refuses: %d calls ended with its last error, %.1f connects a second.\n", calls.Load(),
+		per,
+	)
 	return per
 }
 

@@ -1,3 +1,4 @@
-// Package client measures the client under stress, on a real gearmand: an outage near full load, small calls beside large results, a slow
-// reader of parts, a server that refuses. `make bench-client` runs it.
+// Package client measures the client under stress, on a real gearmand: an outage near full load,
+// small calls beside large results, a slow reader of parts, a server that refuses. `make
+// bench-client` runs it.
 package client

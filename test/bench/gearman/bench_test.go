@@ -21,7 +21,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// size of a run. The environment GEARMAN_BENCH says which; without it a small one shows that the benchmark works.
+// size of a run. The environment GEARMAN_BENCH says which; without it a small one shows that the
+// benchmark works.
 type size struct {
 	rounds, submit, foreground, work1, work, cli int
 }
@@ -65,15 +66,36 @@ func TestBench(t *testing.T) {
 		}
 		for _, window := range []int{64, 1000} {
 			raw := func() {
-				f.add(fmt.Sprint("raw_submit_", window), rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)))
+				f.add(
+					fmt.Sprint("raw_submit_", window),
+					rate(s.submit, rawSubmit(t, srv.Addr, "submit", payload, s.submit, window)),
+				)
 			}
 			ours := func() {
-				f.add(fmt.Sprint("submit_", window), rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "submit", Payload: payload, NoKey: true, Background: true}, s.submit, window)))
+				f.add(
+					fmt.Sprint("submit_", window),
+					rate(
+						s.submit,
+						ourSubmit(
+							t, srv.Addr,
+							client.Task{Function: "submit", Payload: payload, NoKey: true, Background: true}, s.submit,
+							window,
+						),
+					),
+				)
 			}
 			inTurn(round, raw, ours)
 		}
 		// With keys of their own, as background jobs have unless told otherwise.
-		f.add("submit_keyed", rate(s.submit, ourSubmit(t, srv.Addr, client.Task{Function: "keyed", Payload: payload, Background: true}, s.submit, 1000)))
+		f.add(
+			"submit_keyed",
+			rate(
+				s.submit,
+				ourSubmit(
+					t, srv.Addr, client.Task{Function: "keyed", Payload: payload, Background: true}, s.submit, 1000,
+				),
+			),
+		)
 		foreground(t, f, srv.Addr, payload, s.foreground, round)
 		for _, conns := range []int{1, 4, 16} {
 			n := s.work
@@ -221,7 +243,9 @@ func cli(t *testing.T, f figures, addr string, n int, payload []byte) {
 func report(t *testing.T, f figures, s size) {
 	t.Helper()
 	submitRatio := min(f.ratio("submit_64", "raw_submit_64"), f.ratio("submit_1000", "raw_submit_1000"))
-	workedRatio := min(f.ratio("worked_1", "raw_worked_1"), f.ratio("worked_4", "raw_worked_4"), f.ratio("worked_16", "raw_worked_16"))
+	workedRatio := min(
+		f.ratio("worked_1", "raw_worked_1"), f.ratio("worked_4", "raw_worked_4"), f.ratio("worked_16", "raw_worked_16"),
+	)
 	allocs := max(f.median("allocs_1"), f.median("allocs_4"), f.median("allocs_16"))
 	result := map[string]any{
 		"submit_per_s":            round(f.median("submit_1000")),
@@ -238,7 +262,11 @@ func report(t *testing.T, f figures, s size) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The Gearman library beside a raw socket and libgearman\n\n")
-	fmt.Fprintf(&b, "One gearmand on loopback, %d CPUs for it and its clients, payloads of 100 bytes, medians of %d rounds. Ratios are medians of the rounds' ratios: 1 is as fast as the raw socket.\n\n", runtime.NumCPU(), s.rounds)
+	fmt.Fprintf(
+		&b,
+		"One gearmand on loopback, %d CPUs for it and its clients, payloads of 100 bytes, medians of %d rounds. Ratios are medians of the rounds' ratios: 1 is as fast as the raw socket.\n\n",
+		runtime.NumCPU(), s.rounds,
+	)
 	fmt.Fprintf(&b, "| | raw socket | ours | ratio |\n|---|--:|--:|--:|\n")
 	for _, row := range []struct{ title, raw, ours string }{
 		{"background submits/s, 64 under way", "raw_submit_64", "submit_64"},
@@ -247,10 +275,19 @@ func report(t *testing.T, f figures, s size) {
 		{"jobs worked/s, 4 connections", "raw_worked_4", "worked_4"},
 		{"jobs worked/s, 16 connections", "raw_worked_16", "worked_16"},
 	} {
-		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.2f |\n", row.title, f.median(row.raw), f.median(row.ours), f.ratio(row.ours, row.raw))
+		fmt.Fprintf(
+			&b, "| %s | %.0f | %.0f | %.2f |\n", row.title, f.median(row.raw), f.median(row.ours),
+			f.ratio(row.ours, row.raw),
+		)
 	}
-	fmt.Fprintf(&b, "| foreground round trip, µs | %.0f | %.0f | %.2f |\n\n", f.median("raw_foreground_us"), f.median("foreground_us"), f.ratio("raw_foreground_us", "foreground_us"))
-	fmt.Fprintf(&b, "With a unique key of its own for each job, as the library gives them: %.0f submits/s.\n\n", f.median("submit_keyed"))
+	fmt.Fprintf(
+		&b, "| foreground round trip, µs | %.0f | %.0f | %.2f |\n\n", f.median("raw_foreground_us"),
+		f.median("foreground_us"), f.ratio("raw_foreground_us", "foreground_us"),
+	)
+	fmt.Fprintf(
+		&b, "With a unique key of its own for each job, as the library gives them: %.0f submits/s.\n\n",
+		f.median("submit_keyed"),
+	)
 	fmt.Fprintf(&b, "libgearman's `gearman`: %.0f submits/s, %.0f jobs worked/s. Memory allocations per job worked: %.1f.\n", f.median("cli_submit"), f.median("cli_worked"), allocs)
 	t.Log("\n" + b.String())
 	if dir := os.Getenv("REPORTS"); dir != "" {

@@ -54,7 +54,8 @@ func (c *rawConn) packets(f func(typ uint32, data []byte)) error {
 	}
 }
 
-// rawSubmit queues n jobs, window of them under way, by writing out of one buffer that was made before.
+// rawSubmit queues n jobs, window of them under way, by writing out of one buffer that was made
+// before.
 func rawSubmit(tb testing.TB, addr, function string, payload []byte, n, window int) time.Duration {
 	tb.Helper()
 	c := rawDial(tb, addr)
@@ -99,7 +100,9 @@ func rawForeground(tb testing.TB, addr, function string, payload []byte, n int) 
 			tb.Fatal(err)
 		}
 		for complete := false; !complete; {
-			if err := c.packets(func(typ uint32, _ []byte) { complete = complete || typ == uint32(proto.TypeWorkComplete) }); err != nil {
+			if err := c.packets(
+				func(typ uint32, _ []byte) { complete = complete || typ == uint32(proto.TypeWorkComplete) },
+			); err != nil {
 				tb.Fatal(err)
 			}
 		}
@@ -107,7 +110,8 @@ func rawForeground(tb testing.TB, addr, function string, payload []byte, n int) 
 	return time.Since(start)
 }
 
-// rawWork works what is queued over conns connections, COMPLETE and the next GRAB_JOB_UNIQ in one write, and returns when each has got a NO_JOB.
+// rawWork works what is queued over conns connections, COMPLETE and the next GRAB_JOB_UNIQ in one
+// write, and returns when each has got a NO_JOB.
 func rawWork(tb testing.TB, addr, function string, conns int) (jobs int, took time.Duration) {
 	tb.Helper()
 	var mu sync.Mutex
@@ -165,7 +169,8 @@ func rawWorkOne(c *rawConn) (n int, err error) {
 	return n, nil
 }
 
-// rawEcho serves function over conns connections until stop is called: the workers behind the foreground figures.
+// rawEcho serves function over conns connections until stop is called: the workers behind the
+// foreground figures.
 func rawEcho(tb testing.TB, addr, function string, conns int) (stop func()) {
 	tb.Helper()
 	var wg sync.WaitGroup

@@ -93,7 +93,12 @@ func answer(query []byte, whole bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true, Truncated: !whole && q.Type == dnsmessage.TypeA})
+	b := dnsmessage.NewBuilder(
+		nil,
+		dnsmessage.Header{
+			ID: header.ID, Response: true, Authoritative: true, Truncated: !whole && q.Type == dnsmessage.TypeA,
+		},
+	)
 	b.EnableCompression()
 	if err := b.StartQuestions(); err != nil {
 		return nil, err
@@ -111,7 +116,9 @@ func answer(query []byte, whole bool) ([]byte, error) {
 		}
 		for i := range addressesOfAName {
 			a := dnsmessage.AResource{A: [4]byte{127, byte(64 + sum%32), byte(sum/32%128*2 + i/250), byte(i%250 + 1)}}
-			if err := b.AResource(dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 1}, a); err != nil {
+			if err := b.AResource(
+				dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 1}, a,
+			); err != nil {
 				return nil, err
 			}
 		}

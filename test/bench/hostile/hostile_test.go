@@ -75,7 +75,9 @@ func TestHostile(t *testing.T) {
 // start brings up all but the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
-	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases")})
+	plane, err := controlplane.Start(
+		controlplane.Options{CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases")},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +113,8 @@ func (b *bench) start(t *testing.T) {
 	b.operator = startOperator(t, plane.Kubeconfig, nameserver, b.flags()...)
 }
 
-// flags are the operator's beside those of every run: a short one is for slow machines too, on which
-// the lease could be lost.
+// flags are the operator's beside those of every run: a short one is for slow machines too, on
+// which the lease could be lost.
 func (b *bench) flags() []string {
 	if !b.full {
 		return nil
@@ -136,7 +138,8 @@ func hostileNamespaces() (out []string) {
 
 func victimName(phase, i int) string { return fmt.Sprintf("victim-%d-%03d", phase, i) }
 
-// createVictims makes the victim's pools, each of which is woken once, and waits until all are watched.
+// createVictims makes the victim's pools, each of which is woken once, and waits until all are
+// watched.
 func (b *bench) createVictims(t *testing.T) {
 	t.Helper()
 	for phase := range 2 {
@@ -145,12 +148,16 @@ func (b *bench) createVictims(t *testing.T) {
 			b.create(t, &v1alpha1.GearmanWorkerPool{
 				ObjectMeta: metav1.ObjectMeta{Namespace: victim, Name: name},
 				Spec: v1alpha1.GearmanWorkerPoolSpec{
-					Servers: []v1alpha1.ServerAddress{v1alpha1.ServerAddress(b.victim.Addr)}, Function: v1alpha1.FunctionName(name), Image: "worker:1", MaxReplicas: 10,
+					Servers:  []v1alpha1.ServerAddress{v1alpha1.ServerAddress(b.victim.Addr)},
+					Function: v1alpha1.FunctionName(name), Image: "worker:1", MaxReplicas: 10,
 				},
 			})
 		}
 	}
-	eventually(t, "the victim's pools to be decided on", func() error { return b.decided(t.Context(), victim, 2*b.size.wakes) })
+	eventually(
+		t, "the victim's pools to be decided on",
+		func() error { return b.decided(t.Context(), victim, 2*b.size.wakes) },
+	)
 }
 
 // decided returns an error until so many pools of a namespace have a decision in their status.
@@ -176,7 +183,12 @@ func (b *bench) createHostile(t *testing.T) {
 	t.Helper()
 	ca := certs.NewCA(t)
 	for _, ns := range hostileNamespaces() {
-		b.create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: caSecret}, Data: map[string][]byte{"ca.crt": ca.PEM}})
+		b.create(
+			t,
+			&corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: caSecret}, Data: map[string][]byte{"ca.crt": ca.PEM},
+			},
+		)
 	}
 	count := make(map[string]int)
 	for i := range b.pools {
@@ -193,8 +205,10 @@ func (b *bench) createHostile(t *testing.T) {
 // addresses, and names with many addresses. One pool of a namespace speaks TLS.
 func (b *bench) hostilePool(i int) *v1alpha1.GearmanWorkerPool {
 	p := &v1alpha1.GearmanWorkerPool{
-		ObjectMeta: metav1.ObjectMeta{Namespace: hostileNamespaces()[i%hostileNS], Name: fmt.Sprintf("hostile-%02d", i)},
-		Spec:       v1alpha1.GearmanWorkerPoolSpec{Image: "worker:1", MaxReplicas: 2},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: hostileNamespaces()[i%hostileNS], Name: fmt.Sprintf("hostile-%02d", i),
+		},
+		Spec: v1alpha1.GearmanWorkerPoolSpec{Image: "worker:1", MaxReplicas: 2},
 	}
 	for _, f := range b.functions[i*perPool : (i+1)*perPool] {
 		p.Spec.Functions = append(p.Spec.Functions, v1alpha1.FunctionName(f))
@@ -204,13 +218,18 @@ func (b *bench) hostilePool(i int) *v1alpha1.GearmanWorkerPool {
 	}
 	var many []string
 	for j, kind := range behaviors(b.functions[:1]) {
-		p.Spec.Servers = append(p.Spec.Servers, v1alpha1.ServerAddress(fmt.Sprintf("127.0.1.%d:%s", i%literals+1, b.hostile.ports[j])))
+		p.Spec.Servers = append(
+			p.Spec.Servers, v1alpha1.ServerAddress(fmt.Sprintf("127.0.1.%d:%s", i%literals+1, b.hostile.ports[j])),
+		)
 		if kind.many {
 			many = append(many, b.hostile.ports[j])
 		}
 	}
 	for j := 0; b.names != nil && len(p.Spec.Servers) < perPool; j++ {
-		p.Spec.Servers = append(p.Spec.Servers, v1alpha1.ServerAddress(fmt.Sprintf("name-%d.pool-%d.example.test:%s", j, i, many[j%len(many)])))
+		p.Spec.Servers = append(
+			p.Spec.Servers,
+			v1alpha1.ServerAddress(fmt.Sprintf("name-%d.pool-%d.example.test:%s", j, i, many[j%len(many)])),
+		)
 	}
 	return p
 }

@@ -81,7 +81,8 @@ type figures struct {
 	cores                float64
 }
 
-// phase wakes the victim's pools one after the other, while memory is watched and metrics are scraped.
+// phase wakes the victim's pools one after the other, while memory is watched and metrics are
+// scraped.
 func (b *bench) phase(t *testing.T, phase int) *figures {
 	t.Helper()
 	f := &figures{}
@@ -178,20 +179,26 @@ func quantile(v []float64, q float64) float64 {
 	return v[max(0, int(math.Ceil(q*float64(len(v))))-1)]
 }
 
-// report writes the result, and checks the targets if the run is a full one: a short one shows only that
-// the victim is served and that no scrape fails.
+// report writes the result, and checks the targets if the run is a full one: a short one shows only
+// that the victim is served and that no scrape fails.
 func (b *bench) report(t *testing.T, without, with *figures) {
 	t.Helper()
 	round := func(x float64) float64 { return math.Round(x*100) / 100 }
 	p99, p99Without := quantile(with.wakeMS, .99), quantile(without.wakeMS, .99)
 	result := map[string]any{
-		"hostile_servers": len(b.hostile.ports), "hostile_pools": b.pools, "hostile_namespaces": hostileNS, "rss_mib_peak": round(with.rss), "rss_mib_without": round(without.rss),
+		"hostile_servers": len(b.hostile.ports), "hostile_pools": b.pools, "hostile_namespaces": hostileNS,
+		"rss_mib_peak": round(with.rss), "rss_mib_without": round(without.rss),
 		"goroutines_peak": with.goroutines, "goroutines_without": without.goroutines,
 		"victim_wake_p99_ms": round(p99), "victim_wake_p99_ms_without": round(p99Without),
-		"victim_wake_p50_ms": round(quantile(with.wakeMS, .5)), "victim_wake_p50_ms_without": round(quantile(without.wakeMS, .5)),
-		"scrape_ok": with.failed == 0 && without.failed == 0, "scrapes": with.scrapes + without.scrapes, "scrape_mib": round(with.scrapeMiB),
-		"dns_per_s": round(with.dns), "dials_per_s": round(with.dials), "log_lines_per_s": round(with.logLines), "log_lines_per_s_without": round(without.logLines),
-		"cpu_cores": round(with.cores), "cpu_cores_without": round(without.cores),
+		"victim_wake_p50_ms":         round(quantile(with.wakeMS, .5)),
+		"victim_wake_p50_ms_without": round(quantile(without.wakeMS, .5)),
+		"scrape_ok":                  with.failed == 0 && without.failed == 0,
+		"scrapes":                    with.scrapes + without.scrapes,
+		"scrape_mib":                 round(with.scrapeMiB),
+		"dns_per_s":                  round(with.dns), "dials_per_s": round(with.dials),
+		"log_lines_per_s":         round(with.logLines),
+		"log_lines_per_s_without": round(without.logLines),
+		"cpu_cores":               round(with.cores), "cpu_cores_without": round(without.cores),
 		"cgroup_mib_peak": round(b.operator.cgroupPeak()), "ceiling": b.operator.ceiling(), "names": b.names != nil,
 	}
 	if b.full {
@@ -225,8 +232,15 @@ func (b *bench) write(t *testing.T, result map[string]any) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "# Hostile tenants\n\nOn a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the hostile job servers and the\n", runtime.NumCPU())
-	fmt.Fprintf(&text, "benchmark shared with the operator; load average at the end %s.\n\n| figure | value |\n|---|--:|\n", strings.TrimSpace(string(load)))
+	fmt.Fprintf(
+		&text,
+		"# Hostile tenants\n\nOn a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the hostile job servers and the\n",
+		runtime.NumCPU(),
+	)
+	fmt.Fprintf(
+		&text, "benchmark shared with the operator; load average at the end %s.\n\n| figure | value |\n|---|--:|\n",
+		strings.TrimSpace(string(load)),
+	)
 	for _, k := range slices.Sorted(func(yield func(string) bool) {
 		for k := range result {
 			if !yield(k) {

@@ -33,8 +33,8 @@ type operator struct {
 	cgroup       string // directory; empty: the limit is Go's own
 }
 
-// startOperator starts the operator as the image has it. nameserver is an address whose port 53 answers
-// DNS; empty: it uses the machine's, as no pool has a name then.
+// startOperator starts the operator as the image has it. nameserver is an address whose port 53
+// answers DNS; empty: it uses the machine's, as no pool has a name then.
 func startOperator(t *testing.T, kubeconfig, nameserver string, flags ...string) *operator {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,10 +61,12 @@ func startOperator(t *testing.T, kubeconfig, nameserver string, flags ...string)
 	}
 	o.cmd = exec.Command("/bin/sh", append([]string{
 		"-c", script, "sh", binary, "--runtime-image=gearman-operator:bench", "--allowed-job-servers=127.0.0.0/8",
-		"--log-format=json", "--metrics-secure=false", "--metrics-bind-address=" + o.metrics, "--health-probe-bind-address=0", "--pprof-bind-address=" + cmp.Or(os.Getenv("BENCH_HOSTILE_PPROF"), "0"),
+		"--log-format=json", "--metrics-secure=false", "--metrics-bind-address=" + o.metrics,
+		"--health-probe-bind-address=0", "--pprof-bind-address=" + cmp.Or(os.Getenv("BENCH_HOSTILE_PPROF"), "0"),
 	}, flags...)...)
 	o.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "POD_NAMESPACE="+own, "POD_NAME=bench", "CGROUP="+o.cgroup,
-		"RESOLV="+resolvConf(t, nameserver), fmt.Sprintf("GOMEMLIMIT=%d", limitMiB<<20/100*90)) // as it sets it by the limit of its container
+		// as it sets it by the limit of its container
+		"RESOLV="+resolvConf(t, nameserver), fmt.Sprintf("GOMEMLIMIT=%d", limitMiB<<20/100*90))
 	o.cmd.Stdout, o.cmd.Stderr, o.cmd.SysProcAttr = log, log, attributes
 	if err := o.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -96,19 +98,22 @@ func canHideResolvConf(t *testing.T) bool {
 func resolvConf(t *testing.T, nameserver string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "resolv.conf")
-	text := "search " + own + ".svc.cluster.local svc.cluster.local cluster.local\nnameserver " + nameserver + "\noptions ndots:5\n"
+	text := "search " + own + ".svc.cluster.local svc.cluster.local cluster.local\nnameserver " + nameserver +
+		"\noptions ndots:5\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// memoryGroup makes a cgroup with the chart's limit, of version 2 or 1, and returns its directory; it is
-// empty if this machine doesn't allow that.
+// memoryGroup makes a cgroup with the chart's limit, of version 2 or 1, and returns its directory;
+// it is empty if this machine doesn't allow that.
 func memoryGroup(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("gearman-bench-%d", os.Getpid())
-	for _, g := range []struct{ root, limit string }{{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}} {
+	for _, g := range []struct {
+		root, limit string
+	}{{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}} {
 		dir := filepath.Join(g.root, name)
 		if _, err := os.Stat(filepath.Join(g.root, "cgroup.procs")); err != nil || os.Mkdir(dir, 0o755) != nil {
 			continue
@@ -149,8 +154,8 @@ func (o *operator) ceiling() string {
 	return fmt.Sprintf("cgroup %s with %d MiB, GOMEMLIMIT of 90%% of it", o.cgroup, limitMiB)
 }
 
-// cgroupPeak is the most that the cgroup held, in MiB: beside the process's memory that of its files and
-// of its sockets; 0 without a cgroup.
+// cgroupPeak is the most that the cgroup held, in MiB: beside the process's memory that of its
+// files and of its sockets; 0 without a cgroup.
 func (o *operator) cgroupPeak() float64 {
 	for _, file := range []string{"memory.peak", "memory.max_usage_in_bytes"} {
 		if text, err := os.ReadFile(filepath.Join(o.cgroup, file)); o.cgroup != "" && err == nil {
@@ -173,7 +178,8 @@ func (o *operator) rss() (float64, error) {
 	return kib / 1024, err
 }
 
-// cpu is the processor time that the process has used, in seconds; the kernel counts it in hundredths.
+// cpu is the processor time that the process has used, in seconds; the kernel counts it in
+// hundredths.
 func (o *operator) cpu(t *testing.T) float64 {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.cmd.Process.Pid))

@@ -20,7 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/certs"
 )
 
-// behavior is what a hostile job server does with a connection; it returns when it is through with it.
+// behavior is what a hostile job server does with a connection; it returns when it is through with
+// it.
 type behavior struct {
 	name  string
 	many  bool // names with many addresses lead to it
@@ -90,7 +91,8 @@ func echo(in *bufio.Reader) []byte {
 	return reply
 }
 
-// variants returns one of several texts of about a size, so that the same names don't come twice in a row.
+// variants returns one of several texts of about a size, so that the same names don't come twice in
+// a row.
 func variants(size int, row func(seed uint64, i int) string, end string) func(string) []byte {
 	var texts [4][]byte
 	for v := range texts {
@@ -208,7 +210,9 @@ func startServers(t *testing.T, kinds []behavior) *hostileServers {
 			t.Fatal(err)
 		}
 		if b.name == "wrong TLS" {
-			l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certs.NewCA(t).Issue(t, "another.example.com").TLS(t)}})
+			l = tls.NewListener(
+				l, &tls.Config{Certificates: []tls.Certificate{certs.NewCA(t).Issue(t, "another.example.com").TLS(t)}},
+			)
 		}
 		t.Cleanup(func() { _ = l.Close() })
 		h.ports = append(h.ports, port)

@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// What is harder than in the workloads themselves: each job server leaves one poll in ten without an answer, there are
-	// three of them, and the operator restarts in the middle.
+	// What is harder than in the workloads themselves: each job server leaves one poll in ten
+	// without an answer, there are three of them, and the operator restarts in the middle.
 	lostPolls  = 0.1
 	jobServers = 3
 	// aim is by how many points the late share may differ from the truth.
 	aim = 0.5
 )
 
-// short are the workloads of `go test`, all of which meet the aim. It plays them with a target of 30 s and starts of 10
-// and of 30 s.
+// short are the workloads of `go test`, all of which meet the aim. It plays them with a target of
+// 30 s and starts of 10 and of 30 s.
 var short = []string{
 	"steady", "diurnal", "spike", "crashes", "failure storm", "two functions, short first", "20 ms at 200/s", "ramp",
 }
@@ -74,7 +74,8 @@ func run(m *sim.Maker, setting sim.Setting, poll float64) cell {
 	percent := func(late float64) float64 { return 100 * late / e.Total() }
 	ended, lost := law.Counted()
 	return cell{
-		name: m.Name, setting: setting, truth: r.MissPercent(0), got: percent(e.Late), min: percent(e.LateMin), max: percent(e.LateMax),
+		name: m.Name, setting: setting, truth: r.MissPercent(0), got: percent(e.Late), min: percent(e.LateMin),
+		max:  percent(e.LateMax),
 		jobs: float64(r.Jobs), counted: e.Total(), ended: ended, lost: lost,
 		priorities: slices.ContainsFunc(w.Jobs, func(j sim.Job) bool { return j.Priority > 0 }),
 	}
@@ -119,7 +120,10 @@ func TestPromise(t *testing.T) {
 	}
 	for _, poll := range polls {
 		if full {
-			fmt.Printf("\nPolls every %.0f s. Late jobs in percent: truth, counted [bounds], of the cells over %.1f points\n", poll, aim)
+			fmt.Printf(
+				"\nPolls every %.0f s. Late jobs in percent: truth, counted [bounds], of the cells over %.1f points\n",
+				poll, aim,
+			)
 		}
 		for i := range makers {
 			for _, setting := range settings {
@@ -130,10 +134,16 @@ func TestPromise(t *testing.T) {
 					fmt.Printf("%-28s boot %2.0f s, target %3.0f s: %6.2f, %6.2f [%6.2f to %6.2f]\n",
 						c.name, setting.Boot, setting.Target, c.truth, c.got, c.min, c.max)
 				case !full && c.points() > aim:
-					t.Errorf("%s, boot %.0f s, target %.0f s: %.2f%% late, counted %.2f%%", c.name, setting.Boot, setting.Target, c.truth, c.got)
+					t.Errorf(
+						"%s, boot %.0f s, target %.0f s: %.2f%% late, counted %.2f%%", c.name, setting.Boot,
+						setting.Target, c.truth, c.got,
+					)
 				}
 				if off := math.Abs(c.counted/c.jobs - 1); !full && off > 0.02 {
-					t.Errorf("%s, boot %.0f s, target %.0f s: counted %.0f starts of %.0f jobs", c.name, setting.Boot, setting.Target, c.counted, c.jobs)
+					t.Errorf(
+						"%s, boot %.0f s, target %.0f s: counted %.0f starts of %.0f jobs", c.name, setting.Boot,
+						setting.Target, c.counted, c.jobs,
+					)
 				}
 			}
 		}
@@ -182,7 +192,8 @@ func (r *result) add(c *cell, poll float64) {
 func series(t *testing.T) int {
 	pool := &v1alpha1.GearmanWorkerPool{}
 	pool.Spec = v1alpha1.GearmanWorkerPoolSpec{
-		Servers: []v1alpha1.ServerAddress{"192.0.2.1:4730"}, Function: "resize", MaxReplicas: 3, Scaling: &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(30))},
+		Servers: []v1alpha1.ServerAddress{"192.0.2.1:4730"}, Function: "resize", MaxReplicas: 3,
+		Scaling: &v1alpha1.ScalingSpec{TargetWaitSeconds: new(int32(30))},
 	}
 	spec, err := autoscaler.NewSpec(pool)
 	if err != nil {
@@ -220,10 +231,16 @@ func (p *played) Sample(_ backlog.PoolKey, now time.Time) (backlog.Sample, bool)
 	p.looks++
 	running := 2 * (p.looks - 1)
 	return backlog.Sample{
-		Time:      now,
-		Functions: []backlog.FunctionSample{{Name: "resize", Total: 2, Running: running, Counters: telemetry.Counters{OK: 9, OKMillis: 90, BusyMillis: 90}}},
+		Time: now,
+		Functions: []backlog.FunctionSample{
+			{
+				Name: "resize", Total: 2, Running: running,
+				Counters: telemetry.Counters{OK: 9, OKMillis: 90, BusyMillis: 90},
+			},
+		},
 		Queues: []backlog.QueueSample{{
-			Function: "resize", Server: netip.MustParseAddrPort("192.0.2.1:4730"), AsOf: now, Total: 2, Running: running,
+			Function: "resize", Server: netip.MustParseAddrPort("192.0.2.1:4730"), AsOf: now, Total: 2,
+			Running: running,
 		}},
 	}, true
 }

@@ -15,8 +15,9 @@ import (
 
 const bareEvery = 100 * time.Millisecond
 
-// bareWrites patches a ConfigMap that nobody watches again and again, until the returned function is called, which returns how long each patch took, in ms. It is the
-// least that any change of replicas can take on this machine at this time.
+// bareWrites patches a ConfigMap that nobody watches again and again, until the returned function
+// is called, which returns how long each patch took, in ms. It is the least that any change of
+// replicas can take on this machine at this time.
 func (b *bench) bareWrites(t *testing.T) (stop func() []float64) {
 	t.Helper()
 	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: "bare"}}

@@ -14,7 +14,8 @@ import (
 
 const (
 	newsNamespace = "news"
-	// realServers is how many gearmands there are for each way: a doorbell rings once a second at most.
+	// realServers is how many gearmands there are for each way: a doorbell rings once a second at
+	// most.
 	realServers = 10
 )
 
@@ -25,7 +26,8 @@ type news struct {
 	servers []*jobserver.Server
 }
 
-// measureNews measures on real gearmands, beside all the pools at rest, how long it takes from a submit to a pool at zero until its Deployment has a replica.
+// measureNews measures on real gearmands, beside all the pools at rest, how long it takes from a
+// submit to a pool at zero until its Deployment has a replica.
 func (b *bench) measureNews(t *testing.T) {
 	t.Helper()
 	ways := []*news{{name: "poll", wake: v1alpha1.WakePoll}, {name: "doorbell", wake: v1alpha1.WakeNotify}}
@@ -55,7 +57,8 @@ func (b *bench) measureNews(t *testing.T) {
 		for s, server := range way.servers {
 			wg.Go(func() {
 				for i := s; i < b.samples; i += realServers {
-					// Once a ring, a doorbell is silent for a second or two. And at all phases of the polls.
+					// Once a ring, a doorbell is silent for a second or two. And at all phases of
+					// the polls.
 					sleep(t, 3*time.Second+time.Duration(i%10)*100*time.Millisecond)
 					b.scales.expect(newsNamespace + "/" + newsName(way.name, i))
 					submit(t, server.Addr, newsName(way.name, i))
@@ -71,10 +74,14 @@ func (b *bench) measureNews(t *testing.T) {
 		return nil
 	})
 	wrote := bare()
-	b.result["submit_to_patch_bare_write_p50_ms"], b.result["submit_to_patch_bare_write_p99_ms"] = quantile(wrote, .5), quantile(wrote, .99)
+	b.result["submit_to_patch_bare_write_p50_ms"], b.result["submit_to_patch_bare_write_p99_ms"] = quantile(
+		wrote, .5,
+	), quantile(wrote, .99)
 	for _, way := range ways {
 		times := b.scales.times(newsNamespace + "/" + way.name)
-		b.result["submit_to_patch_"+way.name+"_p50_ms"], b.result["submit_to_patch_"+way.name+"_p99_ms"] = quantile(times, .5), quantile(times, .99)
+		b.result["submit_to_patch_"+way.name+"_p50_ms"], b.result["submit_to_patch_"+way.name+"_p99_ms"] = quantile(
+			times, .5,
+		), quantile(times, .99)
 	}
 	b.progress(t, "submit to patch")
 }

@@ -35,7 +35,10 @@ type operator struct {
 func newOperator(t *testing.T, kubeconfig string) *operator {
 	t.Helper()
 	dir := t.TempDir()
-	o := &operator{binary: filepath.Join(dir, "manager"), kubeconfig: kubeconfig, metrics: freeAddress(t), log: filepath.Join(dir, "log")}
+	o := &operator{
+		binary: filepath.Join(dir, "manager"), kubeconfig: kubeconfig, metrics: freeAddress(t),
+		log: filepath.Join(dir, "log"),
+	}
 	// As the image is built; never with the race detector.
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", o.binary, "../../../cmd/manager")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -43,8 +46,10 @@ func newOperator(t *testing.T, kubeconfig string) *operator {
 		t.Fatalf("build the operator: %v\n%s", err, out)
 	}
 	o.flags = []string{
-		"--leader-elect", "--leader-election-namespace=" + own, "--runtime-image=gearman-operator:bench", "--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=info",
-		"--metrics-secure=false", "--metrics-bind-address=" + o.metrics, "--health-probe-bind-address=0", "--pprof-bind-address=" + os.Getenv("BENCH_SCALE_PPROF"),
+		"--leader-elect", "--leader-election-namespace=" + own, "--runtime-image=gearman-operator:bench",
+		"--allowed-job-servers=127.0.0.0/8", "--log-format=text", "--log-level=info",
+		"--metrics-secure=false", "--metrics-bind-address=" + o.metrics, "--health-probe-bind-address=0",
+		"--pprof-bind-address=" + os.Getenv("BENCH_SCALE_PPROF"),
 	}
 	t.Cleanup(func() {
 		if o.cmd != nil {
@@ -230,7 +235,8 @@ func freeAddress(t *testing.T) string {
 	return addr
 }
 
-// cpu is the processor time that a process has used, in seconds; the kernel counts it in hundredths.
+// cpu is the processor time that a process has used, in seconds; the kernel counts it in
+// hundredths.
 func cpu(t *testing.T, pid int) float64 {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

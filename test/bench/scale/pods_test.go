@@ -23,8 +23,12 @@ import (
 // jobTime is how long each job takes.
 const jobTime = 500 * time.Millisecond
 
-// controllerFlags keep the kube-controller-manager from being what is measured: its default is 20 requests a second.
-var controllerFlags = []string{"--kube-api-qps=5000", "--kube-api-burst=10000", "--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20"}
+// controllerFlags keep the kube-controller-manager from being what is measured: its default is 20
+// requests a second.
+var controllerFlags = []string{
+	"--kube-api-qps=5000", "--kube-api-burst=10000", "--concurrent-deployment-syncs=20",
+	"--concurrent-replicaset-syncs=20",
+}
 
 // kubelet marks pods ready and works their jobs.
 type kubelet struct {
@@ -77,7 +81,10 @@ func (k *kubelet) run(ctx context.Context, s *scales) {
 			return o, nil
 		}
 		return &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion}, Spec: appsv1.DeploymentSpec{Replicas: d.Spec.Replicas},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion,
+			},
+			Spec: appsv1.DeploymentSpec{Replicas: d.Spec.Replicas},
 		}, nil
 	})
 	var wg sync.WaitGroup
@@ -209,7 +216,8 @@ func (k *kubelet) work(ctx context.Context, p *corev1.Pod) error {
 	}
 }
 
-// introduce makes a job server know the functions of its pools, as it does once a worker of theirs was there.
+// introduce makes a job server know the functions of its pools, as it does once a worker of theirs
+// was there.
 func (b *bench) introduce(t *testing.T, server int) {
 	t.Helper()
 	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", b.servers[server].Addr())

@@ -19,7 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
-// writes is how many requests that change something the API server has answered, by verb and resource.
+// writes is how many requests that change something the API server has answered, by verb and
+// resource.
 type writes map[string]float64
 
 func (b *bench) writes(t *testing.T) writes {
@@ -50,7 +51,8 @@ func change(l map[string]string) string {
 	return what
 }
 
-// durations is how long the API server took for requests that change something, by what they change.
+// durations is how long the API server took for requests that change something, by what they
+// change.
 type durations map[string]histogram
 
 func (b *bench) durations(t *testing.T) durations {
@@ -69,7 +71,9 @@ func (d durations) since(before durations) string {
 	text.WriteString("| request | number | median, ms | 99%, ms |\n|---|--:|--:|--:|\n")
 	for _, what := range slices.Sorted(maps.Keys(d)) {
 		if h := d[what].since(before[what]); h.count() > 0 {
-			fmt.Fprintf(&text, "| %s | %.0f | %.0f | %.0f |\n", what, h.count(), h.quantile(.5)*1000, h.quantile(.99)*1000)
+			fmt.Fprintf(
+				&text, "| %s | %.0f | %.0f | %.0f |\n", what, h.count(), h.quantile(.5)*1000, h.quantile(.99)*1000,
+			)
 		}
 	}
 	return text.String()
@@ -96,7 +100,8 @@ func (b *bench) processors(t *testing.T) processors {
 	t.Helper()
 	return processors{
 		"operator": cpu(t, b.operator.pid()), "kube-apiserver": cpu(t, b.plane.APIServer), "etcd": cpu(t, b.plane.Etcd),
-		"kube-controller-manager": cpu(t, b.plane.Controllers), "the benchmark: job servers, workers, submits": cpu(t, os.Getpid()),
+		"kube-controller-manager":                      cpu(t, b.plane.Controllers),
+		"the benchmark: job servers, workers, submits": cpu(t, os.Getpid()),
 	}
 }
 
@@ -187,7 +192,10 @@ func (b *bench) progress(t *testing.T, phase string) {
 func (b *bench) finish(t *testing.T) {
 	t.Helper()
 	if lines := b.operator.errors(t); len(lines) > 0 {
-		t.Errorf("the operator logged %d errors, the first of them:\n%s", len(lines), strings.Join(lines[:min(10, len(lines))], ""))
+		t.Errorf(
+			"the operator logged %d errors, the first of them:\n%s", len(lines),
+			strings.Join(lines[:min(10, len(lines))], ""),
+		)
 	}
 	for _, m := range b.operator.families(t)["controller_runtime_reconcile_errors_total"].GetMetric() {
 		if n := m.GetCounter().GetValue(); n > 0 {
@@ -200,15 +208,26 @@ func (b *bench) finish(t *testing.T) {
 	b.progress(t, "deleted")
 	var text strings.Builder
 	fmt.Fprintf(&text, "# %d pools, %.0f pods, %d job servers\n\n", b.pools, b.result["pods"], servers)
-	fmt.Fprintf(&text, "On a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the job servers and the benchmark shared with the operator. Nine of ten pools\n", runtime.NumCPU())
-	fmt.Fprintf(&text, "were at zero, one of ten had %d pods. No kubelet: the benchmark marked pods ready and held their connections to the job servers. The period is 5 s.\n\n", busyPods)
+	fmt.Fprintf(
+		&text,
+		"On a machine of %d processors, which etcd, kube-apiserver, kube-controller-manager, the job servers and the benchmark shared with the operator. Nine of ten pools\n",
+		runtime.NumCPU(),
+	)
+	fmt.Fprintf(
+		&text,
+		"were at zero, one of ten had %d pods. No kubelet: the benchmark marked pods ready and held their connections to the job servers. The period is 5 s.\n\n",
+		busyPods,
+	)
 	fmt.Fprintf(&text, "The operator ran as `manager %s`,\nthe kube-controller-manager with `%s`.\n", strings.Join(b.operator.flags, " "),
 		strings.Join(append(slices.Clone(controlplane.ControllerFlags), controllerFlags...), " "))
 	text.WriteString("\n## Figures\n\n| figure | value |\n|---|--:|\n")
 	for _, k := range slices.Sorted(maps.Keys(b.result)) {
 		fmt.Fprintf(&text, "| %s | %.3f |\n", k, b.result[k])
 	}
-	text.WriteString("\n## Load average of the machine over the last minute of each phase\n\n| phase | load |\n|---|--:|\n" + b.phases.String())
+	text.WriteString(
+		"\n## Load average of the machine over the last minute of each phase\n\n| phase | load |\n|---|--:|\n" +
+			b.phases.String(),
+	)
 	text.WriteString(b.report.String())
 	if path := os.Getenv("BENCH_SCALE_REPORT"); path != "" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

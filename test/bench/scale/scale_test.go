@@ -45,13 +45,16 @@ func sizeFromEnv(t *testing.T) size {
 	t.Helper()
 	pools := os.Getenv("BENCH_SCALE_POOLS")
 	if pools == "" {
-		return size{pools: 50, settle: 2 * time.Second, rest: 5 * time.Second, load: 5 * time.Second, samples: realServers}
+		return size{
+			pools: 50, settle: 2 * time.Second, rest: 5 * time.Second, load: 5 * time.Second, samples: realServers,
+		}
 	}
 	n, err := strconv.Atoi(pools)
 	if err != nil || n < 1 || n > 20_000 {
 		t.Fatalf("BENCH_SCALE_POOLS: want 1 to 20000, not %q", pools)
 	}
-	// Long enough that the minute has passed after which figures may be written again, and that after which the operator is at rest.
+	// Long enough that the minute has passed after which figures may be written again, and that
+	// after which the operator is at rest.
 	return size{pools: n, settle: 90 * time.Second, rest: time.Minute, load: time.Minute, samples: 200}
 }
 
@@ -87,7 +90,11 @@ func TestScale(t *testing.T) {
 // start brings up all but the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
-	plane, err := controlplane.Start(controlplane.Options{CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases"), ControllerFlags: controllerFlags})
+	plane, err := controlplane.Start(
+		controlplane.Options{
+			CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases"), ControllerFlags: controllerFlags,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +165,8 @@ func newPool(namespace, name, server, function string) *v1alpha1.GearmanWorkerPo
 	return &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.GearmanWorkerPoolSpec{
-			Servers: []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)}, Function: v1alpha1.FunctionName(function), Image: "worker:1",
+			Servers:  []v1alpha1.ServerAddress{v1alpha1.ServerAddress(server)},
+			Function: v1alpha1.FunctionName(function), Image: "worker:1",
 			Concurrency: 1, MaxReplicas: 10,
 		},
 	}
@@ -198,7 +206,8 @@ func (b *bench) create(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if e["wholeSamples"] != b.pools || e["pods"] != wantPods || e["statusWrites"] > 0 || b.pods.working() != wantPods {
+		if e["wholeSamples"] != b.pools || e["pods"] != wantPods || e["statusWrites"] > 0 ||
+			b.pods.working() != wantPods {
 			return fmt.Errorf("%v; %d of %d pods work", e, b.pods.working(), wantPods)
 		}
 		return nil
@@ -224,7 +233,10 @@ func (b *bench) measureRest(t *testing.T) {
 	b.result["job_server_requests_per_s"] = float64(b.requests()-requests) / took
 	diff := b.writes(t).since(writes)
 	b.result["rest_api_writes_per_s"] = diff.total() / took
-	b.report.add("API writes at rest, all clients together (the API server's own leases and the operator's lease among them)", diff.table(took))
+	b.report.add(
+		"API writes at rest, all clients together (the API server's own leases and the operator's lease among them)",
+		diff.table(took),
+	)
 	b.report.add("What the operator keeps in memory", table(b.mustEntries(t)))
 
 	// A monitoring system that asks for all metrics costs something too.
@@ -238,7 +250,9 @@ func (b *bench) measureRest(t *testing.T) {
 		b.result["metrics_mib"] = float64(len(text)) / (1 << 20)
 		b.result["scraped_rss_mib"] = max(b.result["scraped_rss_mib"], rss(t, b.operator.pid()))
 	}
-	b.result["scrape_cpu_s"] = (cpu(t, b.operator.pid()) - used - b.result["rest_cpu_cores"]*time.Since(began).Seconds()) / scrapes
+	b.result["scrape_cpu_s"] = (cpu(
+		t, b.operator.pid(),
+	) - used - b.result["rest_cpu_cores"]*time.Since(began).Seconds()) / scrapes
 	b.progress(t, "at rest")
 }
 
@@ -251,7 +265,8 @@ func (b *bench) mustEntries(t *testing.T) map[string]int {
 	return e
 }
 
-// measureLoad measures under a moving load: each second jobs come for a few pools at zero, and for those that have pods.
+// measureLoad measures under a moving load: each second jobs come for a few pools at zero, and for
+// those that have pods.
 func (b *bench) measureLoad(t *testing.T) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -337,7 +352,8 @@ func (b *bench) measureDelete(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, ns := range append([]string{newsNamespace}, namespaceNames()...) {
 		wg.Go(func() {
-			// The API server ends a request that takes longer than its time-out, with part of the work done.
+			// The API server ends a request that takes longer than its time-out, with part of the
+			// work done.
 			err := b.k8s.DeleteAllOf(t.Context(), &v1alpha1.GearmanWorkerPool{}, client.InNamespace(ns))
 			for end := time.Now().Add(10 * time.Minute); err != nil && time.Now().Before(end); {
 				err = b.k8s.DeleteAllOf(t.Context(), &v1alpha1.GearmanWorkerPool{}, client.InNamespace(ns))

@@ -26,13 +26,15 @@ func (o Options) validate() error {
 	case o.Jobs < 1:
 		return fmt.Errorf("-jobs %d: submit at least one", o.Jobs)
 	case o.Shortest < 0 || o.Longest < o.Shortest:
-		return fmt.Errorf("-shortest %v, -longest %v: the shortest must not be below 0 or above the longest", o.Shortest, o.Longest)
+		return fmt.Errorf(
+			"-shortest %v, -longest %v: the shortest must not be below 0 or above the longest", o.Shortest, o.Longest,
+		)
 	}
 	return nil
 }
 
-// Run plays the demo and writes what happens to out; its last line is RESULT with the figures as JSON. An error means that it could
-// not be played to its end, or that a job was lost or run twice.
+// Run plays the demo and writes what happens to out; its last line is RESULT with the figures as
+// JSON. An error means that it could not be played to its end, or that a job was lost or run twice.
 func Run(ctx context.Context, out io.Writer, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -55,7 +57,8 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 	if err := c.ApplyFile(ctx, "examples/reverse.yaml", nil); err != nil {
 		return err
 	}
-	// What an earlier, interrupted demo has left is worked off first: it would be counted with ours.
+	// What an earlier, interrupted demo has left is worked off first: it would be counted with
+	// ours.
 	if err := settle(ctx, stage); err != nil {
 		return err
 	}
@@ -77,7 +80,8 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 	return errors.Join(err, w.report(o, result), result.complaint())
 }
 
-// jobs draws how long each takes evenly between the bounds, the same each time, with ids of their own.
+// jobs draws how long each takes evenly between the bounds, the same each time, with ids of their
+// own.
 func jobs(o Options) []cluster.Job {
 	draw := rand.New(rand.NewPCG(1, 2))
 	run := time.Now().UTC().Format("150405")
@@ -101,7 +105,10 @@ func settle(ctx context.Context, stage *cluster.Stage) error {
 			return err
 		}
 		if q != (cluster.Queue{}) || workers.Replicas > 0 || len(workers.Pods) > 0 {
-			return fmt.Errorf("%d queued, %d running, %d replicas, %d pods from before", q.Queued, q.Running, workers.Replicas, len(workers.Pods))
+			return fmt.Errorf(
+				"%d queued, %d running, %d replicas, %d pods from before", q.Queued, q.Running, workers.Replicas,
+				len(workers.Pods),
+			)
 		}
 		return nil
 	})

@@ -19,7 +19,8 @@ func (w *watch) picture(file string, o Options) error {
 		{Label: "jobs queued", Lines: []report.Line{line("queued", func(s sample) int { return s.queued })}},
 		{Label: "jobs running", Lines: []report.Line{line("running", func(s sample) int { return s.running })}},
 		{Label: "pods", Lines: []report.Line{
-			line("wanted", func(s sample) int { return s.replicas }), line("ready", func(s sample) int { return s.ready }),
+			line("wanted", func(s sample) int { return s.replicas }),
+			line("ready", func(s sample) int { return s.ready }),
 		}},
 	})
 }

@@ -81,13 +81,23 @@ func (w *watch) report(o Options, r Result) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Demo: %d jobs of %v to %v\n\n", r.Submitted, o.Shortest, o.Longest)
-	fmt.Fprintf(&b, "- %d jobs were completed, %d lost, %d run twice (each run wrote its id down; these are counts of what was written)\n", r.Completed, r.Lost, r.RunTwice)
-	fmt.Fprintf(&b, "- the first job started %.1f s after the submission, from zero workers; the last ended at %.1f s\n", r.FirstJobStarted, r.LastJobEnded)
+	fmt.Fprintf(
+		&b,
+		"- %d jobs were completed, %d lost, %d run twice (each run wrote its id down; these are counts of what was written)\n",
+		r.Completed, r.Lost, r.RunTwice,
+	)
+	fmt.Fprintf(
+		&b, "- the first job started %.1f s after the submission, from zero workers; the last ended at %.1f s\n",
+		r.FirstJobStarted, r.LastJobEnded,
+	)
 	fmt.Fprintf(&b, "- at most %d replicas; back at %d after %.1f s\n\n", r.PeakReplicas, r.FinalReplicas, r.Total)
 	summary := b.String()
 	b.WriteString("| seconds | queued | running | done | replicas | ready | ending |\n|---|---|---|---|---|---|---|\n")
 	for _, s := range w.samples {
-		fmt.Fprintf(&b, "| %.0f | %d | %d | %d | %d | %d | %d |\n", s.at.Seconds(), s.queued, s.running, s.done, s.replicas, s.ready, s.terminating)
+		fmt.Fprintf(
+			&b, "| %.0f | %d | %d | %d | %d | %d | %d |\n", s.at.Seconds(), s.queued, s.running, s.done, s.replicas,
+			s.ready, s.terminating,
+		)
 	}
 	fmt.Fprintf(&b, "\n    RESULT %s\n", line)
 	if err := os.MkdirAll(o.Reports, 0o755); err != nil {

@@ -52,8 +52,8 @@ func (w *watch) submit(ctx context.Context) error {
 	return nil
 }
 
-// untilZero prints a row every two seconds until nothing is queued or running and the last pod is gone, which is not yet to say that
-// all jobs were done.
+// untilZero prints a row every two seconds until nothing is queued or running and the last pod is
+// gone, which is not yet to say that all jobs were done.
 func (w *watch) untilZero(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

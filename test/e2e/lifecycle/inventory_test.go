@@ -17,8 +17,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// inventory lists every object of the cluster, of every kind that its API server has, as "kind.group namespace/name", but for those of
-// one namespace and for what comes and goes by itself (events, leases of nodes, metrics).
+// inventory lists every object of the cluster, of every kind that its API server has, as
+// "kind.group namespace/name", but for those of one namespace and for what comes and goes by itself
+// (events, leases of nodes, metrics).
 func inventory(ctx context.Context, c *cluster.Cluster, without string) ([]string, error) {
 	lists, err := c.API.Discovery().ServerPreferredResources()
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
@@ -51,7 +52,10 @@ func inventory(ctx context.Context, c *cluster.Cluster, without string) ([]strin
 				if o.Namespace == without || o.Namespace == "kube-node-lease" {
 					continue
 				}
-				all = append(all, strings.TrimSuffix(r.Name+"."+gv.Group, ".")+" "+strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"))
+				all = append(
+					all,
+					strings.TrimSuffix(r.Name+"."+gv.Group, ".")+" "+strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"),
+				)
 			}
 		}
 	}

@@ -29,8 +29,8 @@ const (
 	crdName   = "gearmanworkerpools.gearman.dev"
 )
 
-// The life of a release, with a pool that works all the time: whatever happens to the operator, its pods are the same ones, and every job
-// runs once.
+// The life of a release, with a pool that works all the time: whatever happens to the operator, its
+// pods are the same ones, and every job runs once.
 func TestRelease(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
@@ -60,7 +60,10 @@ func TestRelease(t *testing.T) {
 	if names := crd(ctx, t, c).Spec.Names.ShortNames; len(names) > 0 {
 		t.Fatalf("the older chart's CRD has the short names %v", names)
 	}
-	must(t, s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"], spec["maxReplicas"] = int64(2), int64(2) }))
+	must(
+		t,
+		s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"], spec["maxReplicas"] = int64(2), int64(2) }),
+	)
 	eventually(ctx, t, func(ctx context.Context) error { return ready(ctx, s, 2) })
 	pods := workers(ctx, t, s)
 	work := &work{t: t, stage: s}
@@ -76,7 +79,8 @@ func TestRelease(t *testing.T) {
 	work.allRanOnce(ctx)
 	same(ctx, t, s, pods, "the upgrade")
 
-	// Uninstalled in the middle of it: the pool stays, its workers go on working, and nothing else is left.
+	// Uninstalled in the middle of it: the pool stays, its workers go on working, and nothing else
+	// is left.
 	work.submit(ctx, "uninstalled", 4, 5*time.Second)
 	uninstall(ctx, t, c)
 	work.submit(ctx, "without-operator", 2, 100*time.Millisecond)
@@ -89,14 +93,17 @@ func TestRelease(t *testing.T) {
 
 	// Installed again, it takes up what is there.
 	must(t, c.InstallOperator(ctx, os.Getenv("IMAGE"), os.Getenv("IMAGE_ARCHIVE"), "crds.keep=false"))
-	must(t, s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"], spec["maxReplicas"] = int64(2), int64(3) }))
+	must(
+		t,
+		s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"], spec["maxReplicas"] = int64(2), int64(3) }),
+	)
 	eventually(ctx, t, func(ctx context.Context) error { return observed(ctx, s) })
 	work.submit(ctx, "again", 2, 100*time.Millisecond)
 	work.allRanOnce(ctx)
 	same(ctx, t, s, pods, "installing again")
 
-	// Told to keep nothing, it leaves nothing. Kubernetes' garbage collector looks for new kinds twice a minute, and forgets what is owned by
-	// a kind that went before it was seen.
+	// Told to keep nothing, it leaves nothing. Kubernetes' garbage collector looks for new kinds
+	// twice a minute, and forgets what is owned by a kind that went before it was seen.
 	eventually(ctx, t, func(ctx context.Context) error {
 		if age := time.Since(crd(ctx, t, c).CreationTimestamp.Time); age < 90*time.Second {
 			return fmt.Errorf("the CRD is %s old", age)
@@ -116,10 +123,12 @@ func TestRelease(t *testing.T) {
 
 // kept is what crds.keep keeps, beside the pools themselves.
 var kept = []string{
-	"apiservices.apiregistration.k8s.io v1alpha1.gearman.dev", "customresourcedefinitions.apiextensions.k8s.io " + crdName,
+	"apiservices.apiregistration.k8s.io v1alpha1.gearman.dev",
+	"customresourcedefinitions.apiextensions.k8s.io " + crdName,
 }
 
-// nothingInstalled uninstalls what the other tests used, unless there is something that is not of these tests.
+// nothingInstalled uninstalls what the other tests used, unless there is something that is not of
+// these tests.
 func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 	if os.Getenv("IMAGE_NEXT") == "" {
 		return errors.New("IMAGE_NEXT is not set: run this by make e2e")
@@ -134,7 +143,10 @@ func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 			return err
 		}
 		if ns.Labels["app.kubernetes.io/managed-by"] != cluster.Owner {
-			return fmt.Errorf("pool %s in namespace %s is not of these tests, which delete all pools: not on this cluster", pools.Items[i].Name, ns.Name)
+			return fmt.Errorf(
+				"pool %s in namespace %s is not of these tests, which delete all pools: not on this cluster",
+				pools.Items[i].Name, ns.Name,
+			)
 		}
 	}
 	if err := c.ClearNamespace(ctx, stageName); err != nil {
@@ -144,7 +156,8 @@ func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// olderChart is a copy of the chart as an earlier version may have been: another version, and a CRD without short names.
+// olderChart is a copy of the chart as an earlier version may have been: another version, and a CRD
+// without short names.
 func olderChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gearman-operator")
@@ -250,7 +263,8 @@ func (w *work) submit(ctx context.Context, prefix string, n int, long time.Durat
 	w.jobs = append(w.jobs, jobs...)
 }
 
-// allRanOnce waits until all jobs ran to their end, and asserts that none was lost, interrupted or run twice.
+// allRanOnce waits until all jobs ran to their end, and asserts that none was lost, interrupted or
+// run twice.
 func (w *work) allRanOnce(ctx context.Context) {
 	w.t.Helper()
 	var count cluster.Count

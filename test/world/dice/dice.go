@@ -1,5 +1,6 @@
-// Package dice draws a world's random numbers. A draw follows from the seed, the name of what draws, and the time: not from how many draws came before, nor from which of
-// two goroutines that run at one instant comes first. So a small difference between two runs of a seed stays small.
+// Package dice draws a world's random numbers. A draw follows from the seed, the name of what
+// draws, and the time: not from how many draws came before, nor from which of two goroutines that
+// run at one instant comes first. So a small difference between two runs of a seed stays small.
 package dice
 
 import (

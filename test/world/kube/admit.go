@@ -13,7 +13,8 @@ import (
 
 const maxMessage = 32768 // of a condition
 
-// admit fills defaults in and refuses what the API server refuses, as far as the world writes such things. old is nil at the creation.
+// admit fills defaults in and refuses what the API server refuses, as far as the world writes such
+// things. old is nil at the creation.
 func admit(o, _ client.Object) error {
 	switch o := o.(type) {
 	case *v1alpha1.GearmanWorkerPool:
@@ -25,7 +26,12 @@ func admit(o, _ client.Object) error {
 			return invalid(KindDeployment, o, field.Required(field.NewPath("spec", "selector"), ""))
 		}
 		if *o.Spec.Replicas < 0 {
-			return invalid(KindDeployment, o, field.Invalid(field.NewPath("spec", "replicas"), *o.Spec.Replicas, "must be greater than or equal to 0"))
+			return invalid(
+				KindDeployment, o,
+				field.Invalid(
+					field.NewPath("spec", "replicas"), *o.Spec.Replicas, "must be greater than or equal to 0",
+				),
+			)
 		}
 	case *appsv1.StatefulSet:
 		setDefault(&o.Spec.Replicas, 1)
@@ -41,26 +47,46 @@ func admitPool(p *v1alpha1.GearmanWorkerPool) error {
 	spec := field.NewPath("spec")
 	switch {
 	case s.MinReplicas > s.MaxReplicas:
-		return invalid(KindPool, p, field.Invalid(spec.Child("minReplicas"), s.MinReplicas, "minReplicas must not be greater than maxReplicas: lower minReplicas or raise maxReplicas"))
+		return invalid(
+			KindPool, p,
+			field.Invalid(
+				spec.Child("minReplicas"), s.MinReplicas,
+				"minReplicas must not be greater than maxReplicas: lower minReplicas or raise maxReplicas",
+			),
+		)
 	case s.MinReplicas < 0, s.MaxReplicas > 100000:
 		return invalid(KindPool, p, field.Invalid(spec, s.MaxReplicas, "replicas must be from 0 to 100000"))
 	case (s.Function == "") == (len(s.Functions) == 0):
-		return invalid(KindPool, p, field.Invalid(spec, nil, "set exactly one of function (a name) and functions (a list of names)"))
+		return invalid(
+			KindPool, p,
+			field.Invalid(spec, nil, "set exactly one of function (a name) and functions (a list of names)"),
+		)
 	case (s.Image == "") == (s.TargetRef == nil):
-		return invalid(KindPool, p, field.Invalid(spec, nil, "set exactly one of image (the operator creates a Deployment) and targetRef (the operator scales one that exists)"))
+		return invalid(
+			KindPool, p,
+			field.Invalid(
+				spec, nil,
+				"set exactly one of image (the operator creates a Deployment) and targetRef (the operator scales one that exists)",
+			),
+		)
 	case len(s.Servers) == 0 || len(s.Servers) > 64:
 		return invalid(KindPool, p, field.Invalid(spec.Child("servers"), len(s.Servers), "must have 1 to 64 items"))
 	}
 	for i, c := range p.Status.Conditions {
 		if len(c.Message) > maxMessage {
-			return invalid(KindPool, p, field.TooLong(field.NewPath("status", "conditions").Index(i).Child("message"), "", maxMessage))
+			return invalid(
+				KindPool, p,
+				field.TooLong(field.NewPath("status", "conditions").Index(i).Child("message"), "", maxMessage),
+			)
 		}
 	}
 	return nil
 }
 
 func invalid(kind string, o client.Object, err *field.Error) error {
-	return apierrors.NewInvalid(gvkOf(kind).GroupKind(), fmt.Sprintf("%s/%s", o.GetNamespace(), o.GetName()), field.ErrorList{err})
+	return apierrors.NewInvalid(
+		gvkOf(kind).GroupKind(), fmt.Sprintf("%s/%s", o.GetNamespace(), o.GetName()), field.ErrorList{err},
+	)
 }
 
 func setDefault[T any](p **T, v T) {

@@ -20,8 +20,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// fieldManagers hold Kubernetes' own implementation of field ownership. It is used for Deployments, of which the operator reads the owned fields; of pods only
-// annotations are applied, and of pools the whole status by one owner, for which a few lines do.
+// fieldManagers hold Kubernetes' own implementation of field ownership. It is used for Deployments,
+// of which the operator reads the owned fields; of pods only annotations are applied, and of pools
+// the whole status by one owner, for which a few lines do.
 type fieldManagers struct {
 	once       sync.Once
 	deployment *managedfields.FieldManager
@@ -34,7 +35,10 @@ func (noDefaults) Default(runtime.Object) {}
 func (s *Server) deploymentFields() *managedfields.FieldManager {
 	s.fields.once.Do(func() {
 		gvk := gvkOf(KindDeployment)
-		m, err := managedfields.NewDefaultFieldManager(applyconfigurations.NewTypeConverter(s.Scheme), s.Scheme, noDefaults{}, s.Scheme, gvk, gvk.GroupVersion(), "", nil)
+		m, err := managedfields.NewDefaultFieldManager(
+			applyconfigurations.NewTypeConverter(s.Scheme), s.Scheme, noDefaults{}, s.Scheme, gvk, gvk.GroupVersion(),
+			"", nil,
+		)
 		if err != nil {
 			panic(fmt.Sprintf("kube: field manager of Deployments: %v", err)) // a mistake in this program
 		}
@@ -60,7 +64,12 @@ func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, for
 	key := keyOf(u)
 	apply := func(live client.Object) (client.Object, error) {
 		if v := u.GetResourceVersion(); v != "" && v != live.GetResourceVersion() {
-			return nil, apierrors.NewConflict(resourceOf(KindDeployment), key.Name, errors.New("the object has been modified; please apply your changes to the latest version and try again"))
+			return nil, apierrors.NewConflict(
+				resourceOf(KindDeployment), key.Name,
+				errors.New(
+					"the object has been modified; please apply your changes to the latest version and try again",
+				),
+			)
 		}
 		live.GetObjectKind().SetGroupVersionKind(gvkOf(KindDeployment))
 		out, err := s.deploymentFields().Apply(live, u, owner, force)
@@ -80,7 +89,8 @@ func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, for
 	return s.create(o)
 }
 
-// applyAnnotations applies a pod's annotations: those that the owner applied before and leaves out now go.
+// applyAnnotations applies a pod's annotations: those that the owner applied before and leaves out
+// now go.
 func (s *Server) applyAnnotations(u *unstructured.Unstructured, owner string) (client.Object, error) {
 	return s.update(KindPod, keyOf(u), func(o client.Object) (client.Object, error) {
 		pod := o.(*corev1.Pod)
@@ -128,13 +138,21 @@ func (s *Server) applyPoolStatus(u *unstructured.Unstructured) (client.Object, e
 
 func sameUID(kind string, o, applied client.Object) error {
 	if uid := applied.GetUID(); uid != "" && uid != o.GetUID() {
-		return apierrors.NewConflict(resourceOf(kind), o.GetName(), fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found with it", uid))
+		return apierrors.NewConflict(
+			resourceOf(kind), o.GetName(),
+			fmt.Errorf(
+				"uid mismatch: the provided object specified uid %s, and no existing object was found with it", uid,
+			),
+		)
 	}
 	return nil
 }
 
-// edit changes an object as a user does who is no applier: the fields that change become that user's.
-func (s *Server) edit(kind string, key client.ObjectKey, user string, change func(client.Object)) (client.Object, error) {
+// edit changes an object as a user does who is no applier: the fields that change become that
+// user's.
+func (s *Server) edit(
+	kind string, key client.ObjectKey, user string, change func(client.Object),
+) (client.Object, error) {
 	return s.update(kind, key, func(o client.Object) (client.Object, error) {
 		if kind != KindDeployment {
 			change(o)

@@ -77,7 +77,8 @@ func (s *Server) watch(kind string) *watch {
 	return w
 }
 
-// Cache is a played informer cache: what it shows is behind the API server by a lag, and in order for each kind.
+// Cache is a played informer cache: what it shows is behind the API server by a lag, and in order
+// for each kind.
 type Cache struct {
 	server *Server
 	config map[string]cache.ByObject
@@ -90,9 +91,13 @@ type Cache struct {
 	wg        sync.WaitGroup
 }
 
-// NewCache returns a cache that keeps of each kind what byObject says. lag is asked before each delivery.
+// NewCache returns a cache that keeps of each kind what byObject says. lag is asked before each
+// delivery.
 func NewCache(s *Server, byObject map[client.Object]cache.ByObject, lag func(kind string) time.Duration) *Cache {
-	c := &Cache{server: s, config: map[string]cache.ByObject{}, lag: lag, informers: map[string]*informer{}, indexes: map[string]map[string]client.IndexerFunc{}}
+	c := &Cache{
+		server: s, config: map[string]cache.ByObject{}, lag: lag, informers: map[string]*informer{},
+		indexes: map[string]map[string]client.IndexerFunc{},
+	}
 	for o, by := range byObject {
 		c.config[kindOf(o)] = by
 	}
@@ -150,12 +155,16 @@ func (c *Cache) IndexField(_ context.Context, obj client.Object, field string, f
 }
 
 // GetInformer is part of cache.Cache.
-func (c *Cache) GetInformer(_ context.Context, obj client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+func (c *Cache) GetInformer(
+	_ context.Context, obj client.Object, _ ...cache.InformerGetOption,
+) (cache.Informer, error) {
 	return c.informer(kindOf(obj)), nil
 }
 
 // GetInformerForKind is part of cache.Cache.
-func (c *Cache) GetInformerForKind(_ context.Context, gvk schema.GroupVersionKind, _ ...cache.InformerGetOption) (cache.Informer, error) {
+func (c *Cache) GetInformerForKind(
+	_ context.Context, gvk schema.GroupVersionKind, _ ...cache.InformerGetOption,
+) (cache.Informer, error) {
 	return c.informer(gvk.Kind), nil
 }
 
@@ -169,7 +178,10 @@ func (c *Cache) informer(kind string) *informer {
 	defer c.mu.Unlock()
 	i := c.informers[kind]
 	if i == nil {
-		i = &informer{kind: kind, config: c.config[kind], indexes: c.indexes[kind], objects: map[types.NamespacedName]client.Object{}, synced: make(chan struct{})}
+		i = &informer{
+			kind: kind, config: c.config[kind], indexes: c.indexes[kind],
+			objects: map[types.NamespacedName]client.Object{}, synced: make(chan struct{}),
+		}
 		i.indexed = map[string]map[string]map[types.NamespacedName]bool{}
 		for field := range i.indexes {
 			i.indexed[field] = map[string]map[types.NamespacedName]bool{}
@@ -321,7 +333,8 @@ func (i *informer) list(o *client.ListOptions) ([]client.Object, error) {
 	defer i.mu.Unlock()
 	var out []client.Object
 	take := func(obj client.Object) {
-		if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil || o.LabelSelector.Matches(labelSet(obj))) {
+		if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil ||
+			o.LabelSelector.Matches(labelSet(obj))) {
 			out = append(out, obj)
 		}
 	}
@@ -345,7 +358,9 @@ func (i *informer) list(o *client.ListOptions) ([]client.Object, error) {
 }
 
 // AddEventHandler is part of cache.Informer.
-func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
+func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (
+	toolscache.ResourceEventHandlerRegistration, error,
+) {
 	i.mu.Lock()
 	present := make([]client.Object, 0, len(i.objects))
 	for _, o := range i.objects {
@@ -360,12 +375,16 @@ func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (toolscach
 }
 
 // AddEventHandlerWithResyncPeriod is part of cache.Informer.
-func (i *informer) AddEventHandlerWithResyncPeriod(h toolscache.ResourceEventHandler, _ time.Duration) (toolscache.ResourceEventHandlerRegistration, error) {
+func (i *informer) AddEventHandlerWithResyncPeriod(
+	h toolscache.ResourceEventHandler, _ time.Duration,
+) (toolscache.ResourceEventHandlerRegistration, error) {
 	return i.AddEventHandler(h)
 }
 
 // AddEventHandlerWithOptions is part of cache.Informer.
-func (i *informer) AddEventHandlerWithOptions(h toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+func (i *informer) AddEventHandlerWithOptions(
+	h toolscache.ResourceEventHandler, _ toolscache.HandlerOptions,
+) (toolscache.ResourceEventHandlerRegistration, error) {
 	return i.AddEventHandler(h)
 }
 

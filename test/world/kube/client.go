@@ -21,7 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Client is the operator's client: it reads from a cache, or from the API server where it has none, and writes to the API server.
+// Client is the operator's client: it reads from a cache, or from the API server where it has none,
+// and writes to the API server.
 type Client struct {
 	server *Server
 	cache  *Cache
@@ -57,7 +58,8 @@ func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...clien
 	return c.server.Weather.request(ctx, "list", kind, "", func() error {
 		var items []runtime.Object
 		for _, obj := range c.server.list(kind) {
-			if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil || o.LabelSelector.Matches(labelSet(obj))) {
+			if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil ||
+				o.LabelSelector.Matches(labelSet(obj))) {
 				items = append(items, copyOf(obj))
 			}
 		}
@@ -71,7 +73,9 @@ func (c *Client) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts
 	return c.apply(ctx, obj, "", o.FieldManager, o.Force != nil && *o.Force)
 }
 
-func (c *Client) apply(ctx context.Context, obj runtime.ApplyConfiguration, subresource, owner string, force bool) error {
+func (c *Client) apply(
+	ctx context.Context, obj runtime.ApplyConfiguration, subresource, owner string, force bool,
+) error {
 	u, err := asUnstructured(obj)
 	if err != nil {
 		return err
@@ -115,7 +119,9 @@ func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.Crea
 
 // Delete is part of client.Client.
 func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.DeleteOption) error {
-	return c.server.Weather.request(ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj)) })
+	return c.server.Weather.request(
+		ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj)) },
+	)
 }
 
 // Patch is part of client.Client. It plays merge patches of a pod's annotations.
@@ -165,8 +171,9 @@ func (c *Client) DeleteAllOf(context.Context, client.Object, ...client.DeleteAll
 	return c.server.notPlayed("deletecollection")
 }
 
-// notPlayed reports a request that the operator has not made so far. One that it comes to make has to be played, and held to the real API server; until then the
-// run fails, since nothing else may come of it but an error in a log.
+// notPlayed reports a request that the operator has not made so far. One that it comes to make has
+// to be played, and held to the real API server; until then the run fails, since nothing else may
+// come of it but an error in a log.
 func (s *Server) notPlayed(verb string) error {
 	s.mu.Lock()
 	s.unknown = append(s.unknown, verb)
@@ -229,7 +236,9 @@ func (s *subresource) Update(context.Context, client.Object, ...client.SubResour
 }
 
 // Patch plays the merge patch of a scale: {"spec":{"replicas":n}}.
-func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+func (s *subresource) Patch(
+	ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption,
+) error {
 	if s.name != "scale" || patch.Type() != types.MergePatchType {
 		return s.c.server.notPlayed("patch " + s.name)
 	}
@@ -243,7 +252,9 @@ func (s *subresource) Patch(ctx context.Context, obj client.Object, patch client
 	}
 	kind := kindOf(obj)
 	return s.c.server.Weather.request(ctx, "patch scale", kind, obj.GetName(), func() error {
-		_, err := s.c.server.edit(kind, keyOf(obj), "scale", func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) })
+		_, err := s.c.server.edit(
+			kind, keyOf(obj), "scale", func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) },
+		)
 		o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
 		if answer, ok := o.SubResourceBody.(*autoscalingv1.Scale); ok && err == nil {
 			answer.Spec.Replicas = *scale.Spec.Replicas
@@ -261,12 +272,15 @@ func setReplicas(o client.Object, n int32) {
 	}
 }
 
-func (s *subresource) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+func (s *subresource) Apply(
+	ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption,
+) error {
 	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
 	return s.c.apply(ctx, obj, s.name, o.FieldManager, o.Force != nil && *o.Force)
 }
 
-// delete ends an object the way the API server does: a pod on a node is marked and left to its kubelet, all else is gone at once.
+// delete ends an object the way the API server does: a pod on a node is marked and left to its
+// kubelet, all else is gone at once.
 func (s *Server) delete(kind string, key types.NamespacedName) error {
 	o, err := s.read(kind, key)
 	if err != nil {

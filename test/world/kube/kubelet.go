@@ -15,7 +15,9 @@ func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 	if !n.heard(ctx, st) {
 		return
 	}
-	if !n.wait(ctx, st, n.between(st.key.Name, 100*time.Millisecond, 600*time.Millisecond)) || !n.pull(ctx, st) || !n.wait(ctx, st, n.between(st.key.Name, n.Boot.Least, n.Boot.Most)) {
+	if !n.wait(
+		ctx, st, n.between(st.key.Name, 100*time.Millisecond, 600*time.Millisecond),
+	) || !n.pull(ctx, st) || !n.wait(ctx, st, n.between(st.key.Name, n.Boot.Least, n.Boot.Most)) {
 		n.finish(ctx, st)
 		return
 	}
@@ -59,7 +61,12 @@ func (n *Nodes) wait(ctx context.Context, st *podState, d time.Duration) bool {
 
 func (n *Nodes) waiting(st *podState, reason string, restarts int32) {
 	n.report(st, func(p *corev1.Pod) {
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", RestartCount: restarts, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{
+				Name: "worker", RestartCount: restarts,
+				State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}},
+			},
+		}
 		setCondition(p, st.node.now(), corev1.PodReady, corev1.ConditionFalse, "ContainersNotReady")
 	})
 }
@@ -113,7 +120,14 @@ func (n *Nodes) live(ctx context.Context, st *podState, life int32) bool {
 	st.process = n.start(o.(*corev1.Pod))
 	n.report(st, func(p *corev1.Pod) {
 		p.Status.Phase, p.Status.PodIP = corev1.PodRunning, "10.1.0.1"
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", RestartCount: life, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(st.node.now())}}}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{
+				Name: "worker", RestartCount: life,
+				State: corev1.ContainerState{
+					Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(st.node.now())},
+				},
+			},
+		}
 	})
 	ready := false
 	for {
@@ -148,7 +162,8 @@ func (n *Nodes) setReady(st *podState, ready bool) {
 	n.report(st, func(p *corev1.Pod) { setCondition(p, st.node.now(), corev1.PodReady, status, "") })
 }
 
-// terminate ends the container: SIGTERM, the grace period, SIGKILL. A silent node hears of the deletion when it is back.
+// terminate ends the container: SIGTERM, the grace period, SIGKILL. A silent node hears of the
+// deletion when it is back.
 func (n *Nodes) terminate(ctx context.Context, st *podState) {
 	for n.silent(st) {
 		if !sleep(ctx, n.between(st.key.Name, 900*time.Millisecond, 1100*time.Millisecond)) {
@@ -157,7 +172,9 @@ func (n *Nodes) terminate(ctx context.Context, st *podState) {
 	}
 	_ = sleep(ctx, n.between(st.key.Name, 2*time.Millisecond, 300*time.Millisecond))
 	grace := 30 * time.Second
-	if o, err := n.server.read(KindPod, st.key); err == nil && o.GetUID() == st.uid && o.GetDeletionGracePeriodSeconds() != nil {
+	if o, err := n.server.read(
+		KindPod, st.key,
+	); err == nil && o.GetUID() == st.uid && o.GetDeletionGracePeriodSeconds() != nil {
 		grace = time.Duration(*o.GetDeletionGracePeriodSeconds()) * time.Second
 	}
 	st.process.Terminate()

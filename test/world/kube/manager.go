@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Manager is what a controller needs of a manager, over a played cache and client. Its other methods panic.
+// Manager is what a controller needs of a manager, over a played cache and client. Its other
+// methods panic.
 type Manager struct {
 	manager.Manager // nil: what is not overridden is not played
 	cache           *Cache

@@ -73,7 +73,8 @@ type podState struct {
 }
 
 const (
-	// unreachableAfter and evictAfter are the node controller's: a silent node's pods become unready, and then are deleted.
+	// unreachableAfter and evictAfter are the node controller's: a silent node's pods become
+	// unready, and then are deleted.
 	unreachableAfter = 40 * time.Second
 	evictAfter       = 5 * time.Minute
 )
@@ -180,7 +181,8 @@ func (n *Nodes) choose(p *corev1.Pod) *Node {
 	defer n.mu.Unlock()
 	var best *Node
 	for _, node := range n.nodes {
-		if name := p.Spec.NodeSelector["kubernetes.io/hostname"]; name != "" && name != node.Name || len(p.Spec.NodeSelector) > 0 && name == "" {
+		if name := p.Spec.NodeSelector["kubernetes.io/hostname"]; name != "" && name != node.Name ||
+			len(p.Spec.NodeSelector) > 0 && name == "" {
 			continue
 		}
 		if node.silent && time.Since(node.since) > unreachableAfter || node.used >= node.Capacity {

@@ -17,8 +17,11 @@ import (
 // expectFor is for how long a ReplicaSet waits until its cache shows what it did.
 const expectFor = 5 * time.Minute
 
-// manage creates or deletes pods until there are as many as the ReplicaSet should have. It returns when to look again, 0: at the next event.
-func (w *Workloads) manage(ctx context.Context, d *appsv1.Deployment, rs *replicaSet, pods []*corev1.Pod) time.Duration {
+// manage creates or deletes pods until there are as many as the ReplicaSet should have. It returns
+// when to look again, 0: at the next event.
+func (w *Workloads) manage(
+	ctx context.Context, d *appsv1.Deployment, rs *replicaSet, pods []*corev1.Pod,
+) time.Duration {
 	if !rs.expected(pods) && time.Since(rs.expectedAt) < expectFor {
 		return 0
 	}
@@ -86,7 +89,10 @@ func (w *Workloads) createPod(p *corev1.Pod) error {
 	quota := w.quota
 	w.mu.Unlock()
 	if used := len(w.server.list(KindPod)); quota > 0 && used >= quota {
-		return fmt.Errorf("pods %q is forbidden: exceeded quota: pods, requested: pods=1, used: pods=%d, limited: pods=%d", p.Name, used, quota)
+		return fmt.Errorf(
+			"pods %q is forbidden: exceeded quota: pods, requested: pods=1, used: pods=%d, limited: pods=%d", p.Name,
+			used, quota,
+		)
 	}
 	_, err := w.server.create(p)
 	return err
@@ -104,7 +110,12 @@ func (w *Workloads) newPod(d *appsv1.Deployment, rs *replicaSet) *corev1.Pod {
 		p.Labels = map[string]string{}
 	}
 	p.Labels["pod-template-hash"], p.Labels[DeploymentLabel] = rs.hash, d.Name
-	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: rs.name, UID: rs.uid, Controller: new(true), BlockOwnerDeletion: new(true)}}
+	p.OwnerReferences = []metav1.OwnerReference{
+		{
+			APIVersion: "apps/v1", Kind: "ReplicaSet", Name: rs.name, UID: rs.uid, Controller: new(true),
+			BlockOwnerDeletion: new(true),
+		},
+	}
 	p.Status.Phase = corev1.PodPending
 	if len(p.Spec.SchedulingGates) > 0 {
 		setCondition(p, w.server.now(), corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonSchedulingGated)
@@ -195,8 +206,12 @@ func restarts(p *corev1.Pod) (n int32) {
 	return n
 }
 
-func setCondition(p *corev1.Pod, now time.Time, kind corev1.PodConditionType, status corev1.ConditionStatus, reason string) {
-	next := corev1.PodCondition{Type: kind, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(now).Rfc3339Copy()}
+func setCondition(
+	p *corev1.Pod, now time.Time, kind corev1.PodConditionType, status corev1.ConditionStatus, reason string,
+) {
+	next := corev1.PodCondition{
+		Type: kind, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(now).Rfc3339Copy(),
+	}
 	for i, c := range p.Status.Conditions {
 		if c.Type == kind {
 			if c.Status == status {

@@ -20,7 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Server is the played API server. Stored objects are never changed: a write replaces one, so that readers need no copies.
+// Server is the played API server. Stored objects are never changed: a write replaces one, so that
+// readers need no copies.
 type Server struct {
 	Scheme  *runtime.Scheme
 	Weather *Weather
@@ -68,7 +69,10 @@ func NewScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.Secret{})
 	metav1.AddToGroupVersion(s, corev1.SchemeGroupVersion)
-	s.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.Deployment{}, &appsv1.DeploymentList{}, &appsv1.StatefulSet{}, &appsv1.StatefulSetList{})
+	s.AddKnownTypes(
+		appsv1.SchemeGroupVersion, &appsv1.Deployment{}, &appsv1.DeploymentList{}, &appsv1.StatefulSet{},
+		&appsv1.StatefulSetList{},
+	)
 	metav1.AddToGroupVersion(s, appsv1.SchemeGroupVersion)
 	if err := v1alpha1.AddToScheme(s); err != nil {
 		panic(fmt.Sprintf("kube: register the pool: %v", err)) // a mistake in this program
@@ -85,7 +89,8 @@ func NewServer(seed uint64) *Server {
 	}
 }
 
-// Observe has f called with each change at the moment it happens, in order. f must not block nor call the server.
+// Observe has f called with each change at the moment it happens, in order. f must not block nor
+// call the server.
 func (s *Server) Observe(f func(Event)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +125,8 @@ func gvkOf(kind string) schema.GroupVersionKind {
 
 func resourceOf(kind string) schema.GroupResource {
 	plural := map[string]string{
-		KindPool: "gearmanworkerpools", KindDeployment: "deployments", KindStatefulSet: "statefulsets", KindPod: "pods", KindSecret: "secrets",
+		KindPool: "gearmanworkerpools", KindDeployment: "deployments", KindStatefulSet: "statefulsets", KindPod: "pods",
+		KindSecret: "secrets",
 	}
 	return schema.GroupResource{Group: gvkOf(kind).Group, Resource: plural[kind]}
 }
@@ -170,11 +176,16 @@ func (s *Server) create(o client.Object) (client.Object, error) {
 
 func (s *Server) uid(of string) types.UID {
 	a, b := s.dice.Uint64(of), s.dice.Uint64(of)
-	return types.UID(fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a>>4&0xfff, b>>52, b&0xffffffffffff))
+	return types.UID(
+		fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a>>4&0xfff, b>>52, b&0xffffffffffff),
+	)
 }
 
-// update replaces an object by what change makes of a copy, and returns it. A change that changes nothing is no write.
-func (s *Server) update(kind string, key types.NamespacedName, change func(client.Object) (client.Object, error)) (client.Object, error) {
+// update replaces an object by what change makes of a copy, and returns it. A change that changes
+// nothing is no write.
+func (s *Server) update(
+	kind string, key types.NamespacedName, change func(client.Object) (client.Object, error),
+) (client.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, err := s.get(kind, key)
@@ -191,7 +202,9 @@ func (s *Server) update(kind string, key types.NamespacedName, change func(clien
 	if err := admit(o, old); err != nil {
 		return nil, err
 	}
-	if !equality.Semantic.DeepEqual(specOf(old), specOf(o)) || old.GetDeletionTimestamp() == nil && o.GetDeletionTimestamp() != nil {
+	if !equality.Semantic.DeepEqual(
+		specOf(old), specOf(o),
+	) || old.GetDeletionTimestamp() == nil && o.GetDeletionTimestamp() != nil {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
 	s.store(Event{Type: Modified, Kind: kind, Old: old, New: o})

@@ -34,7 +34,8 @@ func (s *Server) UserDelete(kind string, key types.NamespacedName) bool {
 	return s.delete(kind, key) == nil
 }
 
-// Remove takes an object away with no grace, as the garbage collector does with the pods of a node that is gone.
+// Remove takes an object away with no grace, as the garbage collector does with the pods of a node
+// that is gone.
 func (s *Server) Remove(kind string, key types.NamespacedName) bool {
 	return s.remove(kind, key) == nil
 }

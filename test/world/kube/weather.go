@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Weather is how the API server is at present: latencies, lag, outages. The operator's requests and watches feel all of it; what plays
-// Kubernetes' own controllers feels only the outage.
+// Weather is how the API server is at present: latencies, lag, outages. The operator's requests and
+// watches feel all of it; what plays Kubernetes' own controllers feels only the outage.
 type Weather struct {
 	mu       sync.Mutex
 	dice     *dice.Dice

@@ -20,7 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Workloads plays the Deployment and ReplicaSet controllers and the garbage collector. It sees Deployments and pods through a cache of its own.
+// Workloads plays the Deployment and ReplicaSet controllers and the garbage collector. It sees
+// Deployments and pods through a cache of its own.
 type Workloads struct {
 	server *Server
 	cache  *Cache
@@ -89,7 +90,9 @@ func (w *Workloads) Run(ctx context.Context) {
 			AddFunc: f, UpdateFunc: func(_, o any) { f(o) }, DeleteFunc: f,
 		})
 	}
-	_, _ = w.cache.informer(KindPool).AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) { w.orphaned(o.(client.Object)) }})
+	_, _ = w.cache.informer(KindPool).AddEventHandler(
+		toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) { w.orphaned(o.(client.Object)) }},
+	)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = w.cache.Start(ctx) })
 	defer wg.Wait()
@@ -182,7 +185,9 @@ func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
 			w.mark(key, after)
 		}
 	}
-	st.sets = slices.DeleteFunc(st.sets, func(rs *replicaSet) bool { return rs != current && rs.replicas == 0 && len(pods[rs.uid]) == 0 })
+	st.sets = slices.DeleteFunc(
+		st.sets, func(rs *replicaSet) bool { return rs != current && rs.replicas == 0 && len(pods[rs.uid]) == 0 },
+	)
 	w.writeStatus(key, d, st, current, pods)
 }
 
@@ -238,14 +243,16 @@ func (w *Workloads) setOf(d *appsv1.Deployment, st *deploymentState) *replicaSet
 	}
 	w.names++
 	rs := &replicaSet{
-		uid: types.UID(fmt.Sprintf("5e700000-0000-4000-8000-%012x", w.names)), name: d.Name + "-" + hash, hash: hash, template: *d.Spec.Template.DeepCopy(),
+		uid: types.UID(fmt.Sprintf("5e700000-0000-4000-8000-%012x", w.names)), name: d.Name + "-" + hash, hash: hash,
+		template: *d.Spec.Template.DeepCopy(),
 		creating: map[string]bool{}, deleting: map[string]bool{},
 	}
 	st.sets = append(st.sets, rs)
 	return rs
 }
 
-// rollOut sets the sizes of the ReplicaSets: all pods of the present template, or the next step from older ones to it.
+// rollOut sets the sizes of the ReplicaSets: all pods of the present template, or the next step
+// from older ones to it.
 func rollOut(d *appsv1.Deployment, st *deploymentState, current *replicaSet, pods map[types.UID][]*corev1.Pod) {
 	want := *d.Spec.Replicas
 	var old, available int32
@@ -304,7 +311,10 @@ func isReady(p *corev1.Pod) bool {
 	return false
 }
 
-func (w *Workloads) writeStatus(key types.NamespacedName, d *appsv1.Deployment, st *deploymentState, current *replicaSet, pods map[types.UID][]*corev1.Pod) {
+func (w *Workloads) writeStatus(
+	key types.NamespacedName, d *appsv1.Deployment, st *deploymentState, current *replicaSet,
+	pods map[types.UID][]*corev1.Pod,
+) {
 	s := appsv1.DeploymentStatus{ObservedGeneration: d.Generation}
 	failure := ""
 	for _, rs := range st.sets {
@@ -327,7 +337,12 @@ func (w *Workloads) writeStatus(key types.NamespacedName, d *appsv1.Deployment, 
 	}
 	s.UnavailableReplicas = max(0, *d.Spec.Replicas-s.AvailableReplicas)
 	if failure != "" {
-		s.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: failure}}
+		s.Conditions = []appsv1.DeploymentCondition{
+			{
+				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate",
+				Message: failure,
+			},
+		}
 	}
 	_, _ = w.server.update(KindDeployment, key, func(o client.Object) (client.Object, error) { // gone already
 		if o.GetUID() == d.UID {

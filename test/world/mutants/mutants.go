@@ -1,5 +1,6 @@
-// Package mutants holds known faults as patches of the product. The world has to find each of them: that checks the
-// checks. A patch begins with three lines, "Fault: ...", "Kind: ..." (one of Kinds) and "Found by: INVARIANT".
+// Package mutants holds known faults as patches of the product. The world has to find each of them:
+// that checks the checks. A patch begins with three lines, "Fault: ...", "Kind: ..." (one of Kinds)
+// and "Found by: INVARIANT".
 package mutants
 
 import (
@@ -57,7 +58,9 @@ func All() ([]Mutant, error) {
 			}
 		}
 		if m.Fault == "" || m.FoundBy == "" || len(m.Files) == 0 || !slices.Contains(Kinds, m.Kind) {
-			return nil, fmt.Errorf("%s: want the lines Fault:, Kind: (one of %q) and Found by:, and a patch", e.Name(), Kinds)
+			return nil, fmt.Errorf(
+				"%s: want the lines Fault:, Kind: (one of %q) and Found by:, and a patch", e.Name(), Kinds,
+			)
 		}
 		out = append(out, m)
 	}

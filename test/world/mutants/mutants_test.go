@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestApply: each patch still applies. One that doesn't is brought up to date with the code, or goes with what it was about.
+// TestApply: each patch still applies. One that doesn't is brought up to date with the code, or
+// goes with what it was about.
 func TestApply(t *testing.T) {
 	t.Parallel()
 	all, err := All()

@@ -1,7 +1,9 @@
 //go:build linux
 
-// Package replay starts a Go program whose runtime draws the same random numbers each time: the order of maps, the choice of select, and what math/rand gives all
-// follow from sixteen bytes that the kernel hands to a new process (AT_RANDOM). They are replaced before the program's first instruction.
+// Package replay starts a Go program whose runtime draws the same random numbers each time: the
+// order of maps, the choice of select, and what math/rand gives all follow from sixteen bytes that
+// the kernel hands to a new process (AT_RANDOM). They are replaced before the program's first
+// instruction.
 package replay
 
 import (
@@ -14,7 +16,8 @@ import (
 	"syscall"
 )
 
-// Env are the settings under which goroutines take turns in the same order: one processor, and no turn that ends because a clock says so.
+// Env are the settings under which goroutines take turns in the same order: one processor, and no
+// turn that ends because a clock says so.
 var Env = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,randautoseed=0"}
 
 // Start starts a command whose randomness follows from seed. The caller waits for it.
@@ -27,12 +30,15 @@ func Start(cmd *exec.Cmd, seed uint64) error {
 	}
 	pid := cmd.Process.Pid
 	if err := reseed(pid, seed); err != nil {
-		return errors.Join(fmt.Errorf("replace the random bytes of process %d: %w", pid, err), cmd.Process.Kill(), cmd.Wait())
+		return errors.Join(
+			fmt.Errorf("replace the random bytes of process %d: %w", pid, err), cmd.Process.Kill(), cmd.Wait(),
+		)
 	}
 	return nil
 }
 
-// reseed waits until the process stops before its first instruction, replaces its random bytes, and lets it go.
+// reseed waits until the process stops before its first instruction, replaces its random bytes, and
+// lets it go.
 func reseed(pid int, seed uint64) error {
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
@@ -53,7 +59,8 @@ func reseed(pid int, seed uint64) error {
 	return syscall.PtraceDetach(pid)
 }
 
-// randomAddress is where the kernel put the random bytes: an entry of the process's auxiliary vector.
+// randomAddress is where the kernel put the random bytes: an entry of the process's auxiliary
+// vector.
 func randomAddress(pid int) (uintptr, error) {
 	const atRandom = 25
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))

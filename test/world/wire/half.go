@@ -76,8 +76,8 @@ func (h *half) arrival() time.Time {
 	return at
 }
 
-// end sends the end of the direction on its way. A job server that closes all connections at one instant so ends each at
-// a time of its own.
+// end sends the end of the direction on its way. A job server that closes all connections at one
+// instant so ends each at a time of its own.
 func (h *half) end(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,8 +87,9 @@ func (h *half) end(err error) {
 	}
 }
 
-// await returns with the lock held once the first chunk has arrived; or with an error and without the lock. Of a frozen half nothing arrives, but who reads on this
-// side (local) still sees that this side closed it.
+// await returns with the lock held once the first chunk has arrived; or with an error and without
+// the lock. Of a frozen half nothing arrives, but who reads on this side (local) still sees that
+// this side closed it.
 func (h *half) await(local bool, deadline <-chan struct{}) error {
 	for {
 		select {

@@ -1,5 +1,6 @@
-// Package wire is the network of a world: connections in memory on which every chunk travels for its own time, hosts that are killed or fall silent, and servers
-// that can't be reached. All times come from the seed.
+// Package wire is the network of a world: connections in memory on which every chunk travels for
+// its own time, hosts that are killed or fall silent, and servers that can't be reached. All times
+// come from the seed.
 package wire
 
 import (
@@ -48,7 +49,8 @@ func (n *Network) Add(address string, d Dial) {
 	n.servers[address] = &server{dial: d}
 }
 
-// SetLost loses all packets to and from a server, or ends that: dialing it then takes until the caller gives up, and what is sent on a connection arrives at the end.
+// SetLost loses all packets to and from a server, or ends that: dialing it then takes until the
+// caller gives up, and what is sent on a connection arrives at the end.
 func (n *Network) SetLost(address string, lost bool) {
 	n.mu.Lock()
 	s := n.servers[address]
@@ -132,7 +134,8 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return c, nil
 }
 
-// Kill cuts all of the host's connections, as the end of its process does; nothing that was under way arrives.
+// Kill cuts all of the host's connections, as the end of its process does; nothing that was under
+// way arrives.
 func (h *Host) Kill() {
 	h.mu.Lock()
 	h.dead = true
@@ -144,7 +147,8 @@ func (h *Host) Kill() {
 	}
 }
 
-// Freeze leaves the host's connections open and unread, as a machine does that lost its power. Nothing arrives any more.
+// Freeze leaves the host's connections open and unread, as a machine does that lost its power.
+// Nothing arrives any more.
 func (h *Host) Freeze() {
 	h.mu.Lock()
 	h.frozen = true
@@ -167,7 +171,8 @@ type Conn struct {
 
 func newConn(far net.Conn, seed uint64) *Conn {
 	return &Conn{
-		in: newHalf(seed, 1), out: newHalf(seed, 2), far: far, local: far.LocalAddr(), remote: far.RemoteAddr(), read: newDeadline(), write: newDeadline(),
+		in: newHalf(seed, 1), out: newHalf(seed, 2), far: far, local: far.LocalAddr(), remote: far.RemoteAddr(),
+		read: newDeadline(), write: newDeadline(),
 	}
 }
 
