@@ -97,7 +97,8 @@ func stripStatefulSet(obj any) (any, error) {
 	out := &appsv1.StatefulSet{ObjectMeta: stripMeta(&s.ObjectMeta)}
 	out.Spec.Replicas, out.Spec.Selector = s.Spec.Replicas, s.Spec.Selector
 	st := &s.Status
-	out.Status.ObservedGeneration, out.Status.Replicas, out.Status.ReadyReplicas = st.ObservedGeneration, st.Replicas, st.ReadyReplicas
+	out.Status.ObservedGeneration = st.ObservedGeneration
+	out.Status.Replicas, out.Status.ReadyReplicas = st.Replicas, st.ReadyReplicas
 	out.Status.CurrentRevision, out.Status.UpdateRevision = st.CurrentRevision, st.UpdateRevision
 	return out, nil
 }

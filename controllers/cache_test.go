@@ -148,7 +148,8 @@ func TestStripPool(t *testing.T) {
 func TestStripTwice(t *testing.T) {
 	t.Parallel()
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d", ManagedFields: []metav1.ManagedFieldsEntry{{
-		Manager: string(OwnerMain), Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`),
+		Manager: string(OwnerMain), Operation: metav1.ManagedFieldsOperationApply,
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`),
 	}}}}
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "worker"}}
 	want := workload.OwnedFields(d.ManagedFields, string(OwnerMain))

@@ -41,8 +41,10 @@ func badSpecs() map[string]badSpec {
 			want:   poolstatus.ReasonInvalidScaling, polled: []string{"f"}, polledAfterRestart: []string{"f"},
 		},
 		"a typo in the pod template": {
-			mutate: both(g, func(p *v1alpha1.GearmanWorkerPool) { p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`) }),
-			want:   poolstatus.ReasonInvalidPodTemplate, polled: []string{"f"}, polledAfterRestart: []string{"g"},
+			mutate: both(g, func(p *v1alpha1.GearmanWorkerPool) {
+				p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`)
+			}),
+			want: poolstatus.ReasonInvalidPodTemplate, polled: []string{"f"}, polledAfterRestart: []string{"g"},
 		},
 		"a template that the API server refuses": {
 			mutate: g, spoil: refuse(apierrors.NewInvalid(schemaKind, "p", nil)),

@@ -104,8 +104,11 @@ func TestStalls(t *testing.T) {
 		"target of older": {
 			mutate: target, objects: []client.Object{web.DeepCopy(), older}, want: poolstatus.ReasonTargetTaken,
 		},
-		"pod template": {mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`) }, want: poolstatus.ReasonInvalidPodTemplate},
-		"job servers":  {refuse: errors.New("no such address"), want: poolstatus.ReasonInvalidServers},
+		"pod template": {
+			mutate: func(p *v1alpha1.GearmanWorkerPool) { p.Spec.PodTemplate = rawTemplate(`{"spec":{"nope":1}}`) },
+			want:   poolstatus.ReasonInvalidPodTemplate,
+		},
+		"job servers": {refuse: errors.New("no such address"), want: poolstatus.ReasonInvalidServers},
 		"refused by the API server": {
 			fail: invalid, want: poolstatus.ReasonInvalidPodTemplate,
 		},

@@ -412,7 +412,8 @@ func TestGearmanManagerStart(t *testing.T) {
 		},
 		"not among": {"reverse_string", []string{"--include", "Everything"}, "left out by --include or --exclude"},
 		"prefix": {
-			"reverse_string", []string{"--prefix", "my_"},
+			"reverse_string",
+			[]string{"--prefix", "my_"},
 			"neither a function my_reverse_string nor a class my_reverse_string with run()",
 		},
 	} {

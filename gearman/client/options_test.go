@@ -206,7 +206,8 @@ func TestHooks(t *testing.T) {
 		defer mu.Unlock()
 		seen = append(seen, fmt.Sprintf(format, a...))
 	}
-	servers, c := memory(t, 1, client.Options{QuarantineMin: time.Nanosecond, QuarantineMax: time.Nanosecond, Hooks: client.Hooks{
+	again := time.Nanosecond
+	servers, c := memory(t, 1, client.Options{QuarantineMin: again, QuarantineMax: again, Hooks: client.Hooks{
 		ConnUp: func(c client.Conn) { note("up %s %v", c.Server, c.Took >= 0) },
 		ConnDown: func(c client.Conn, err error) {
 			server := c.Server

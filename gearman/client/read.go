@@ -124,8 +124,10 @@ func (x *conn) readPacket() error {
 	}
 	about := false // a job, of which a worker tells
 	switch h.Type {
-	case proto.TypeJobCreated, proto.TypeError, proto.TypeStatusRes, proto.TypeStatusResUnique, proto.TypeEchoRes, proto.TypeOptionRes:
-	case proto.TypeWorkComplete, proto.TypeWorkFail, proto.TypeWorkException, proto.TypeWorkData, proto.TypeWorkWarning, proto.TypeWorkStatus:
+	case proto.TypeJobCreated, proto.TypeError, proto.TypeStatusRes, proto.TypeStatusResUnique,
+		proto.TypeEchoRes, proto.TypeOptionRes:
+	case proto.TypeWorkComplete, proto.TypeWorkFail, proto.TypeWorkException, proto.TypeWorkData, proto.TypeWorkWarning,
+		proto.TypeWorkStatus:
 		about = true
 	case proto.TypeNoop:
 		return nil

@@ -122,7 +122,8 @@ func (q *queue) handle(p *peer, r *request) {
 		q.clearAlarm(p)
 	case proto.TypeGrabJob, proto.TypeGrabJobUniq, proto.TypeGrabJobAll:
 		q.handleGrab(p, r.typ)
-	case proto.TypeWorkData, proto.TypeWorkWarning, proto.TypeWorkStatus, proto.TypeWorkComplete, proto.TypeWorkException, proto.TypeWorkFail:
+	case proto.TypeWorkData, proto.TypeWorkWarning, proto.TypeWorkStatus, proto.TypeWorkComplete,
+		proto.TypeWorkException, proto.TypeWorkFail:
 		q.handleWork(p, r)
 	case proto.TypeSetClientID:
 		id := r.args[0]

@@ -150,7 +150,8 @@ func (t Type) IsSubmit() bool {
 // IsBackground says whether t submits a job whose result nobody waits for.
 func (t Type) IsBackground() bool {
 	switch t {
-	case TypeSubmitJobBG, TypeSubmitJobHighBG, TypeSubmitJobLowBG, TypeSubmitJobSched, TypeSubmitJobEpoch, TypeSubmitReduceBG:
+	case TypeSubmitJobBG, TypeSubmitJobHighBG, TypeSubmitJobLowBG, TypeSubmitJobSched, TypeSubmitJobEpoch,
+		TypeSubmitReduceBG:
 		return true
 	}
 	return false

@@ -129,7 +129,8 @@ func describe(name, version string, files map[string]string, programs []string) 
 
 // modulesOf are the modules and the standard library that a program is made of.
 func modulesOf(info *debug.BuildInfo) []component {
-	all := []component{module("stdlib", strings.TrimPrefix(info.GoVersion, "go"))}
+	all := make([]component, 0, 1+len(info.Deps))
+	all = append(all, module("stdlib", strings.TrimPrefix(info.GoVersion, "go")))
 	for _, m := range info.Deps {
 		if m.Replace != nil && m.Replace.Version != "" {
 			m = m.Replace

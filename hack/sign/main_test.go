@@ -54,7 +54,7 @@ func TestSignAndVerify(t *testing.T) {
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "b"), "x") }, "", "b is not what was signed",
 		},
 		"a missing file": {
-			func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, "a")) }, "", "no such file",
+			func(_ *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, "a")) }, "", "no such file",
 		},
 		"changed sums": {
 			func(t *testing.T, dir string) { replace(t, filepath.Join(dir, sumsFile), "  b", "  c") }, "",
@@ -64,7 +64,7 @@ func TestSignAndVerify(t *testing.T) {
 			replace(t, filepath.Join(dir, provenance), `"payload":"`, `"payload":"AAAA`)
 		}, "", "provenance.intoto.jsonl is not what was signed"},
 		"no signature": {
-			func(t *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, signature)) }, "", "no such file",
+			func(_ *testing.T, dir string) { _ = os.Remove(filepath.Join(dir, signature)) }, "", "no such file",
 		},
 		"provenance of others": {
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, provenance), "{}") }, "",

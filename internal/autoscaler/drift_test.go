@@ -121,7 +121,10 @@ func TestContestCountsOthersOnly(t *testing.T) {
 		},
 		"others too": {{auto, 0, 1, false}, {auto, 5, 4, false}, {auto, 6, 3, true}},
 		"changed while paused": {
-			{paused, 0, 1, false}, {paused, 0, 2, false}, {paused, 0, 3, false}, {auto, 0, 3, false},
+			{paused, 0, 1, false},
+			{paused, 0, 2, false},
+			{paused, 0, 3, false},
+			{auto, 0, 3, false},
 			{auto, 0, 4, false},
 		},
 		"changed in a dry run": {
@@ -134,8 +137,16 @@ func TestContestCountsOthersOnly(t *testing.T) {
 			{v1alpha1.ModeManual, 0, 1, false}, {v1alpha1.ModeManual, 0, 2, false}, {v1alpha1.ModeManual, 0, 3, true},
 		},
 		"more writes than are remembered": {
-			{auto, 0, 1, false}, {auto, 2, 1, false}, {auto, 3, 1, false}, {auto, 4, 1, false}, {auto, 5, 1, false},
-			{auto, 6, 1, false}, {auto, 7, 1, false}, {auto, 8, 1, false}, {auto, 9, 1, false}, {auto, 10, 10, false},
+			{auto, 0, 1, false},
+			{auto, 2, 1, false},
+			{auto, 3, 1, false},
+			{auto, 4, 1, false},
+			{auto, 5, 1, false},
+			{auto, 6, 1, false},
+			{auto, 7, 1, false},
+			{auto, 8, 1, false},
+			{auto, 9, 1, false},
+			{auto, 10, 10, false},
 			{auto, 0, 9, false},
 		},
 	}

@@ -133,11 +133,13 @@ func TestNew(t *testing.T) {
 		"a new problem, once": {nil, []metav1.Condition{ready, stalled}, []string{"InvalidTLS"}},
 		"the same problem":    {[]metav1.Condition{ready, stalled}, []metav1.Condition{ready, stalled}, nil},
 		"another reason": {
-			[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionTrue, "TargetTaken")},
+			[]metav1.Condition{stalled},
+			[]metav1.Condition{condition("Stalled", metav1.ConditionTrue, "TargetTaken")},
 			[]string{"TargetTaken"},
 		},
 		"fixed": {
-			[]metav1.Condition{stalled}, []metav1.Condition{condition("Stalled", metav1.ConditionFalse, "AsExpected")},
+			[]metav1.Condition{stalled},
+			[]metav1.Condition{condition("Stalled", metav1.ConditionFalse, "AsExpected")},
 			nil,
 		},
 		"a user's wish is no news": {

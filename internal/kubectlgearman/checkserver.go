@@ -115,7 +115,7 @@ func (s *serverChecks) rights(ctx context.Context, pool *v1alpha1.GearmanWorkerP
 	for _, secret := range tlsSecrets(&pool.Spec) {
 		wanted = append(wanted, right{verb: "get", resource: "secrets", name: secret.name})
 	}
-	var all []finding
+	all := make([]finding, 0, len(wanted))
 	for _, w := range wanted {
 		resource := w.resource
 		if w.subresource != "" {

@@ -65,7 +65,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	add("pools", c.topCommand(), c.explainCommand(), c.historyCommand(), c.doctorCommand(), c.pauseCommand(), c.resumeCommand(), c.scaleCommand(),
 		servers.UI(
 			c.uiPools(name),
-		), c.checkCommand(), c.renderCommand(), c.logsCommand(), c.reportCommand(), importer.NewCommand(), servers.Simulate())
+		), c.checkCommand(), c.renderCommand(), c.logsCommand(), c.reportCommand(), importer.NewCommand(),
+		servers.Simulate())
 	add(
 		"servers", servers.Status(), servers.Jobs(), servers.Workers(), servers.Version(), servers.Submit(),
 		servers.Cancel(), servers.Drop(), servers.Dead(), servers.Record(),

@@ -53,7 +53,8 @@ var incidents = []incident{
 		title: "No job server answers. The number of pods stays as it is.", queued: 40, running: 2, ready: 2,
 		sample: func(s *scaling.Sample) { s.Partial, s.Answering, s.Silent, s.NoAnswer = true, 0, 1, 10*time.Minute },
 		facts: func(f *poolstatus.Facts) {
-			f.View.Sample.Partial, f.View.Sample.Servers[0].State, f.View.Sample.Servers[0].Fresh = true, backlog.StateRefused, false
+			s := &f.View.Sample
+			s.Partial, s.Servers[0].State, s.Servers[0].Fresh = true, backlog.StateRefused, false
 		},
 	},
 	{

@@ -120,7 +120,8 @@ func newAsker(config *rest.Config, addr string, secure bool) (*asker, error) {
 		return nil, errors.New("your kubeconfig has no token, which the operator needs to know you")
 	}
 	to := rest.AnonymousClientConfig(config)
-	to.BearerToken, to.BearerTokenFile, to.ExecProvider, to.AuthProvider = config.BearerToken, config.BearerTokenFile, config.ExecProvider, config.AuthProvider
+	to.BearerToken, to.BearerTokenFile = config.BearerToken, config.BearerTokenFile
+	to.ExecProvider, to.AuthProvider = config.ExecProvider, config.AuthProvider
 	to.Host, to.Proxy, to.Dial, to.Timeout = "https://"+addr, nil, nil, operatorTimeout
 	// The way leads through the API server to that very pod; its certificate is of its own making
 	// and names no address.

@@ -140,10 +140,10 @@ func writeLogs(
 		})
 	}
 	wg.Wait()
-	if ctx.Err() != nil {
-		return nil // told to end
+	if err := errors.Join(errs...); ctx.Err() == nil {
+		return err
 	}
-	return errors.Join(errs...)
+	return nil // told to end
 }
 
 // lineWriter writes whole lines of several streams.

@@ -77,11 +77,13 @@ func TestPools(t *testing.T) {
 		want v1alpha1.ScalingSpec
 	}{
 		{
-			[]string{"scale", "resize", "--replicas", "3"}, "scaled to 3",
+			[]string{"scale", "resize", "--replicas", "3"},
+			"scaled to 3",
 			v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(3))},
 		},
 		{
-			[]string{"scale", "resize", "--replicas", "0"}, "scaled to 0",
+			[]string{"scale", "resize", "--replicas", "0"},
+			"scaled to 0",
 			v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: new(int32(0))},
 		},
 		{[]string{"pause", "resize"}, "paused", v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused}},

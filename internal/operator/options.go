@@ -113,7 +113,8 @@ func Parse(name string, args []string) (Options, error) {
 	if fs.NArg() > 0 {
 		return Options{}, fmt.Errorf("unexpected argument %q: options start with --", fs.Arg(0))
 	}
-	o.Namespaces, o.ExcludeNamespaces, o.RuntimePullSecrets = commaList(*namespaces), commaList(*excluded), commaList(*secrets)
+	o.Namespaces, o.ExcludeNamespaces = commaList(*namespaces), commaList(*excluded)
+	o.RuntimePullSecrets = commaList(*secrets)
 	o.RuntimePullPolicy = corev1.PullPolicy(*pull)
 	o.MinPoll = time.Duration(*minPoll) * time.Second
 	o.RolloutRuntimeAtOnce = *rollout == "Immediate"

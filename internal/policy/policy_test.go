@@ -104,7 +104,8 @@ func TestCompile(t *testing.T) {
 				PodRemoval: v1alpha1.PodRemovalGraceful,
 			},
 			with(func(p *scaling.Policy) {
-				p.Idle, p.Tick, p.JobTimeHint, p.ScaleDown = time.Millisecond, 2*time.Second, 8*time.Second, scaling.ScaleDownGraceful
+				p.Idle, p.Tick, p.JobTimeHint = time.Millisecond, 2*time.Second, 8*time.Second
+				p.ScaleDown = scaling.ScaleDownGraceful
 			}),
 		},
 		"fallback": {
@@ -118,13 +119,15 @@ func TestCompile(t *testing.T) {
 			}),
 		},
 		"behavior": {
-			&v1alpha1.ScalingSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
-				StabilizationWindowSeconds: new(int32(7)), SelectPolicy: new(autoscalingv2.MinChangePolicySelect),
-				Tolerance: new(resource.MustParse("0.2")),
-				Policies: []autoscalingv2.HPAScalingPolicy{
-					{Type: autoscalingv2.PodsScalingPolicy, Value: 3, PeriodSeconds: 15},
+			&v1alpha1.ScalingSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
+				ScaleUp: &autoscalingv2.HPAScalingRules{
+					StabilizationWindowSeconds: new(int32(7)), SelectPolicy: new(autoscalingv2.MinChangePolicySelect),
+					Tolerance: new(resource.MustParse("0.2")),
+					Policies: []autoscalingv2.HPAScalingPolicy{
+						{Type: autoscalingv2.PodsScalingPolicy, Value: 3, PeriodSeconds: 15},
+					},
 				},
-			}}},
+			}},
 			with(func(p *scaling.Policy) {
 				p.Behavior = &scaling.Behavior{ScaleUp: &scaling.ScalingRules{
 					Stabilization: 7 * time.Second, Select: scaling.SelectMin, Tolerance: 0.2,

@@ -158,7 +158,8 @@ func TestConditions(t *testing.T) {
 		},
 		"some pods have no command": {with(auto(ok), func(f *Facts) {
 			f.View.Sample.Pods = []backlog.PodSample{
-				{Name: "a"}, {Name: "b", Trouble: telemetry.TroubleStart},
+				{Name: "a"},
+				{Name: "b", Trouble: telemetry.TroubleStart},
 				{Name: "c", Trouble: telemetry.TroubleUnreachable},
 			}
 		}), map[string]string{"WorkersUnfit": "True JobsNotStarting"}},

@@ -20,7 +20,8 @@ func TestFiguresMoved(t *testing.T) {
 		"one down, another up":      {Figures{Queued: 10, Running: 10}, Figures{Queued: 20, Running: 10}, true},
 		"a little of each of them": {
 			Figures{Queued: 100, Running: 100, Boot: 100, Jobs: 100},
-			Figures{Queued: 105, Running: 95, Boot: 101, Jobs: 99}, false,
+			Figures{Queued: 105, Running: 95, Boot: 101, Jobs: 99},
+			false,
 		},
 		"the first failed job":       {Figures{Ended: 100}, Figures{Ended: 100, Failed: 1}, true},
 		"the first late job":         {Figures{Ended: 100}, Figures{Ended: 100, Late: 1}, true},

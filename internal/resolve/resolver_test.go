@@ -133,15 +133,21 @@ func TestResolverOfManyNames(t *testing.T) {
 			six, 120, false, nil, "", 0, map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
 		},
 		"the first is slow": {
-			six, 120, false, map[string]time.Duration{"a": 2 * time.Second}, "", 2 * time.Second,
+			six, 120, false,
+			map[string]time.Duration{"a": 2 * time.Second},
+			"", 2 * time.Second,
 			map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
 		},
 		"the first hangs": {
-			six, 120, false, map[string]time.Duration{"a": time.Hour}, "", 5 * time.Second,
+			six, 120, false,
+			map[string]time.Duration{"a": time.Hour},
+			"", 5 * time.Second,
 			map[string]int{"a": 0, "b": 50, "c": 50, "d": 20, "e": -1, "f": -1},
 		},
 		"the last is slow": {
-			six, 120, false, map[string]time.Duration{"f": 2 * time.Second}, "", 2 * time.Second,
+			six, 120, false,
+			map[string]time.Duration{"f": 2 * time.Second},
+			"", 2 * time.Second,
 			map[string]int{"a": 50, "b": 50, "c": 20, "d": -1, "e": -1, "f": -1},
 		},
 		"one does not exist": {
@@ -158,7 +164,8 @@ func TestResolverOfManyNames(t *testing.T) {
 			servers("a", "same", "b"), 100, true, nil, "", 0, map[string]int{"a": 50, "same": 50, "b": -1},
 		},
 		"two ports": {
-			[]gearman.Address{{Host: "a", Port: 1}, {Host: "a", Port: 2}, {Host: "b", Port: 1}}, 110, false, nil, "", 0,
+			[]gearman.Address{{Host: "a", Port: 1}, {Host: "a", Port: 2}, {Host: "b", Port: 1}},
+			110, false, nil, "", 0,
 			map[string]int{"a": 50, "b": 10},
 		},
 	}

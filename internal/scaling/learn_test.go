@@ -179,7 +179,8 @@ func TestBootIsTheMedianOfNewPods(t *testing.T) {
 		return PodSample{Created: at, Registered: at.Add(time.Duration(boot) * time.Second), Ready: true}
 	}
 	s.learnBoot([]PodSample{
-		pod(-100, 99), pod(10, 20), pod(10, 22), pod(10, 500), {Created: start},
+		pod(-100, 99), pod(10, 20), pod(10, 22), pod(10, 500),
+		{Created: start},
 		{Created: start, Registered: start.Add(time.Minute), Broken: true},
 	})
 	if got := s.boot(); got != 22 {

@@ -51,7 +51,8 @@ func (c *crowd) add(n int, change func(p *Pod)) {
 
 func working(now time.Time) func(*Pod) {
 	return func(p *Pod) {
-		p.Trouble, p.Assigned, p.Phase, p.Ready, p.WasReady, p.ReadySince = TroubleNone, true, PhaseRunning, true, true, now.Add(-time.Hour)
+		p.Trouble, p.Assigned, p.Phase = TroubleNone, true, PhaseRunning
+		p.Ready, p.WasReady, p.ReadySince = true, true, now.Add(-time.Hour)
 	}
 }
 

@@ -128,7 +128,9 @@ func TestDrain(t *testing.T) {
 func TestPriorities(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, Horizon: 100, Jobs: []Job{
-		{At: 20, Seconds: 10, Priority: 2}, {At: 21, Seconds: 10, Priority: 2}, {At: 22, Seconds: 10, Priority: 1},
+		{At: 20, Seconds: 10, Priority: 2},
+		{At: 21, Seconds: 10, Priority: 2},
+		{At: 22, Seconds: 10, Priority: 1},
 		{At: 23, Seconds: 10},
 	}}
 	var s Simulator

@@ -37,7 +37,7 @@ func TestClientCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	if result, err := c.Do(
 		t.Context(), "f", []byte("hello"),
 	); err != nil || strings.TrimSpace(string(result)) != "olleh" {
@@ -63,6 +63,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			version, err := versionOf(t, proxy.Addr, clientTLS(t, tt.pem))
 			if refused := string(tt.pem.Cert) != string(cert); refused != (err != nil) || refused == (version != "") {
 				t.Errorf("version %q, %v", version, err)

@@ -77,15 +77,18 @@ func TestExcuse(t *testing.T) {
 			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, 0, job.Requeued, 0,
 		},
 		"a moment later": {
-			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGINT}, 200 * time.Millisecond,
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGINT},
+			200 * time.Millisecond,
 			job.Requeued, 200 * time.Millisecond,
 		},
 		"much later": {
-			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM}, time.Second, job.Failed,
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGTERM},
+			time.Second, job.Failed,
 			signaledTogether,
 		},
 		"another signal": {
-			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGKILL}, 200 * time.Millisecond,
+			job.Outcome{Kind: job.Failed, Reason: job.Crashed, Signal: syscall.SIGKILL},
+			200 * time.Millisecond,
 			job.Failed, 0,
 		},
 		"an exit code": {job.Outcome{Kind: job.Failed, Reason: job.ExitCode}, 0, job.Failed, 0},

@@ -271,7 +271,8 @@ func TestEnvOfTheUserWins(t *testing.T) {
 	} {
 		got, err := podTemplate(testPool(mutate, func(s *v1alpha1.GearmanWorkerPoolSpec) {
 			s.Env = []corev1.EnvVar{
-				{Name: "GEARMAN_SERVERS", Value: "mine"}, {Name: "GEARMAN_FUNCTIONS", Value: "mine"},
+				{Name: "GEARMAN_SERVERS", Value: "mine"},
+				{Name: "GEARMAN_FUNCTIONS", Value: "mine"},
 				{Name: "GEARMAN_WORKER_POD_UID", Value: "mine"},
 			}
 		}), testRuntime)

@@ -80,8 +80,12 @@ func TestDeploymentPutBack(t *testing.T) {
 				if err != nil {
 					return err.Error()
 				}
-				return fmt.Sprintf("%s %d %s %s %d", d.Spec.Template.Spec.Containers[0].Image, *d.Spec.Template.Spec.TerminationGracePeriodSeconds,
-					d.Spec.Strategy.RollingUpdate.MaxUnavailable, d.Labels[v1alpha1.LabelPool], len(d.Annotations["gearman.dev/applied-fields"]))
+				pod := &d.Spec.Template.Spec
+				return fmt.Sprintf(
+					"%s %d %s %s %d", pod.Containers[0].Image, *pod.TerminationGracePeriodSeconds,
+					d.Spec.Strategy.RollingUpdate.MaxUnavailable, d.Labels[v1alpha1.LabelPool],
+					len(d.Annotations["gearman.dev/applied-fields"]),
+				)
 			}, eventually).Should(Equal("worker:1 300 0 pool 20"))
 			g.Eventually(reasons(t, p), eventually).Should(ContainElement("TemplateRestored"))
 		})

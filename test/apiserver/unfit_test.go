@@ -100,8 +100,11 @@ func serve(t *testing.T, addr string) (stop func()) {
 	h := &http.Server{
 		ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- h.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = h.Serve(l) // it ends as it is closed
+	}()
 	stop = sync.OnceFunc(func() {
 		_ = h.Close()
 		<-ended

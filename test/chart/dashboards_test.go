@@ -2,6 +2,7 @@ package chart
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -207,9 +208,7 @@ var (
 func metricLabels(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for name, labels := range foreignMetrics {
-		all[name] = labels
-	}
+	maps.Copy(all, foreignMetrics)
 	descs := make(chan *prometheus.Desc, 1000)
 	autoscaler.New(nil, autoscaler.Options{}).Describe(descs)
 	exporter.New(nil, exporter.Options{}).Describe(descs)

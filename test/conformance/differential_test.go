@@ -145,7 +145,8 @@ func (d *duel) step() {
 		send(pick(d.random, proto.TypeGrabJob, proto.TypeGrabJobUniq, proto.TypeGrabJobAll))
 	case roll < 68:
 		d.jobs++
-		send(pick(d.random, proto.TypeSubmitJob, proto.TypeSubmitJob, proto.TypeSubmitJobHigh, proto.TypeSubmitJobLow, proto.TypeSubmitJobBG,
+		send(pick(d.random, proto.TypeSubmitJob, proto.TypeSubmitJob, proto.TypeSubmitJobHigh, proto.TypeSubmitJobLow,
+			proto.TypeSubmitJobBG,
 			proto.TypeSubmitJobHighBG, proto.TypeSubmitJobLowBG), f, unique, data)
 	case roll < 71:
 		d.jobs++

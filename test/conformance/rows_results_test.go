@@ -115,7 +115,8 @@ var resultRows = []row{
 				{proto.TypeWorkData, []string{handle, "x"}, exist},
 				{proto.TypeWorkWarning, []string{handle, "x"}, exist},
 				{
-					proto.TypeWorkException, []string{handle, "x"},
+					proto.TypeWorkException,
+					[]string{handle, "x"},
 					"An exception was received for a job that does not exist",
 				},
 			} {

@@ -45,9 +45,8 @@ func commandsOf(name, page string) []command {
 			if text, shown = strings.CutPrefix(text, "$ "); !shown {
 				continue
 			}
-		case fence == "" && !continued && !(strings.HasPrefix(
-			line, "    ",
-		) && programs.MatchString(text)), fence != "" && fence != "sh", text == "":
+		case fence == "" && !continued && (!strings.HasPrefix(line, "    ") || !programs.MatchString(text)),
+			fence != "" && fence != "sh", text == "":
 			continue
 		}
 		if continued {
@@ -232,7 +231,9 @@ func TestCommandsOf(t *testing.T) {
 	page := "Text.\n\n```sh\nmake a   # why\nhelm install x \\\n  --wait\n```\n\n    go build ./cmd\n    s = 1\n\n" +
 		"```console\n$ kubectl get gwp\nNAME\n```\n\n```yaml\na: b\n```\n"
 	want := []command{
-		{"p", 4, "make a"}, {"p", 5, "helm install x  --wait"}, {"p", 9, "go build ./cmd"},
+		{"p", 4, "make a"},
+		{"p", 5, "helm install x  --wait"},
+		{"p", 9, "go build ./cmd"},
 		{"p", 13, "kubectl get gwp"},
 	}
 	if got := commandsOf("p", page); !slices.Equal(got, want) {

@@ -54,9 +54,10 @@ func TestFrameworkExamples(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(app, "GearmanStream.php"), []byte(client), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				mode, command := "exec", []string(nil)
+				var mode string
+				var command []string
 				if exec := pool.Spec.Runtime.Exec; exec != nil {
-					command = exec.Command
+					mode, command = "exec", exec.Command
 				} else {
 					mode, command = "stream", pool.Spec.Runtime.Stream.Command
 				}

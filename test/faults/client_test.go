@@ -139,7 +139,8 @@ func TestClientDo(t *testing.T) {
 		},
 		"hang": {
 			breaks: func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) },
-			is:     client.ErrDisconnected, takes: 3 * time.Minute, // silent for KeepAlive (1 min), it is asked for an echo
+			is:     client.ErrDisconnected, // silent for KeepAlive (1 min), it is asked for an echo
+			takes:  3 * time.Minute,
 		},
 		"cut": {breaks: sends(gearmantest.Fault{CutAfter: 20}), is: client.ErrDisconnected},
 		"garbage": {

@@ -122,9 +122,8 @@ func start(tb testing.TB, addr, program string, args ...string) {
 	go func() { ended <- cmd.Wait() }()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
-		if tb.Failed() {
-			tb.Logf("%s:\n%s", program, log.String())
+		if err := <-ended; tb.Failed() {
+			tb.Logf("%s (%v):\n%s", program, err, log.String())
 		}
 	})
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {

@@ -109,12 +109,6 @@ func (j *job) String() string {
 	return fmt.Sprintf("job %d of %s on server %d (%s)", j.id, j.function, j.server, j.takes.Round(time.Millisecond))
 }
 
-func (l *ledger) job(id int) *job {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.jobs[id]
-}
-
 // onPod are the attempts of a pool's jobs on a pod.
 func (l *ledger) onPod(pool int, pod string) (out []start) {
 	l.mu.Lock()

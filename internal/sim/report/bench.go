@@ -59,7 +59,8 @@ func markdown(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 		s.WorstMissCell, s.HintWorst, s.HintCell,
 	)
 	fmt.Fprintf(&b, "- Worker-hours against KEDA with the cheapest T of 1, 2, 5, 20 that has at most 1%% late, chosen for each cell: %.3f on average of %d cells, %.3f of the sum; worst cell %.2f (%s). In %d of %d cells no such T exists.\n",
-		s.HoursRatio, s.CellsWithRival, s.HoursOfTotal, s.WorstHoursRatio, s.WorstHoursCell, s.Cells-s.CellsWithRival, s.Cells)
+		s.HoursRatio, s.CellsWithRival, s.HoursOfTotal, s.WorstHoursRatio, s.WorstHoursCell,
+		s.Cells-s.CellsWithRival, s.Cells)
 	fmt.Fprintf(
 		&b, "- Reversals against the same: %.2f. Interrupted jobs: %d. Scale-downs on partial data: %d.\n",
 		s.ReversalsRatio, s.Interrupted, s.PartialDowns,

@@ -100,7 +100,8 @@ func figures(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 			fmt.Fprintf(&b, " %.1f | %.2f |", x.MissPercent(0), x.WorkerHours/r.WorkerHours)
 		}
 		fmt.Fprintf(&b, " %.2f | %.2f, %.2f, %.2f |\n", c.Result(sim.Bound).WorkerHours/r.WorkerHours,
-			c.Result(sim.NoTelemetry).MissPercent(0), c.Result(sim.NoTelThrice).MissPercent(0), c.Result(sim.NoTelThird).MissPercent(0))
+			c.Result(sim.NoTelemetry).MissPercent(0), c.Result(sim.NoTelThrice).MissPercent(0),
+			c.Result(sim.NoTelThird).MissPercent(0))
 	}
 
 	b.WriteString(

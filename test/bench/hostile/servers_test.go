@@ -141,7 +141,7 @@ func behaviors(functions []string) []behavior {
 	garbage := variants(256<<10, func(seed uint64, i int) string {
 		return fmt.Sprintf("\x00RES%c\xff\x1b]0;%x\x07\"\\xff\"\u202e\t-1\t%d\tNaN\r\n", i%256, seed, i)
 	}, "\x00\x00.\n.\n")
-	liar := variants(1, func(seed uint64, _ int) string {
+	liar := variants(1, func(_ uint64, _ int) string {
 		var b strings.Builder
 		for _, f := range functions {
 			fmt.Fprintf(&b, "%s\t%d\t%d\t1\n", f, rand.IntN(1_000_000)*rand.IntN(2), rand.IntN(9))
