@@ -159,9 +159,8 @@ func TestStripTwice(t *testing.T) {
 		if o, err = stripDeployment(o); err != nil {
 			t.Fatal(err)
 		}
-		if got := cachedOwnedFields(
-			o.(runtime.Object).DeepCopyObject().(*appsv1.Deployment),
-		); got != want || want == "" {
+		if got := cachedOwnedFields(o.(runtime.Object).DeepCopyObject().(*appsv1.Deployment)); got != want ||
+			want == "" {
 			t.Errorf("the cache has the owned fields %q, want %q", got, want)
 		}
 	}

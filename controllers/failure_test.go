@@ -24,9 +24,8 @@ func TestFailureIsReported(t *testing.T) {
 			w.fail[kind] = errors.New("webhook is down")
 			fails := func() {
 				t.Helper()
-				if _, err := w.Reconcile(
-					t.Context(), ctrl.Request{NamespacedName: typesKey("p")},
-				); err == nil || !strings.Contains(err.Error(), "webhook is down") {
+				if _, err := w.Reconcile(t.Context(), ctrl.Request{NamespacedName: typesKey("p")}); err == nil ||
+					!strings.Contains(err.Error(), "webhook is down") {
 					t.Errorf("error %v", err)
 				}
 			}
@@ -54,9 +53,8 @@ func TestFailureIsReported(t *testing.T) {
 			}
 			before := w.pool("p").ResourceVersion
 			w.fail[kind] = errors.New("webhook is down")
-			if err := w.reportFailure(
-				t.Context(), w.run("p"), errors.New("once more"),
-			); err != nil || w.pool("p").ResourceVersion != before {
+			if err := w.reportFailure(t.Context(), w.run("p"), errors.New("once more")); err != nil ||
+				w.pool("p").ResourceVersion != before {
 				t.Errorf("%v; a new run of failures is reported at once", err)
 			}
 		})

@@ -174,9 +174,8 @@ func TestTLS(t *testing.T) {
 	}
 	_ = l.Close()
 	wg.Wait()
-	if _, err := d.Connect(
-		t.Context(), Endpoint{Addr: l.Addr().String()},
-	); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+	if _, err := d.Connect(t.Context(), Endpoint{Addr: l.Addr().String()}); err == nil ||
+		!strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("nobody listens: %v", err)
 	}
 }

@@ -34,9 +34,8 @@ func TestJobError(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 			err := fmt.Errorf("job: %w", &tc.err)
-			if got := new(gearman.JobError); !errors.As(err, &got) || got != &tc.err || !errors.Is(
-				err, gearman.ErrJobFailed,
-			) {
+			if got := new(gearman.JobError); !errors.As(err, &got) || got != &tc.err ||
+				!errors.Is(err, gearman.ErrJobFailed) {
 				t.Errorf("%v isn't found as what it is", err)
 			}
 		})

@@ -96,9 +96,8 @@ func TestFaults(t *testing.T) {
 				if !errors.Is(err, tt.want) || rows != nil {
 					t.Errorf("%v, %v, want %v", rows, err, tt.want)
 				}
-				if err != nil && (!strings.Contains(
-					err.Error(), "10.0.0.1:4730",
-				) || !strings.Contains(err.Error(), "status")) {
+				if err != nil &&
+					(!strings.Contains(err.Error(), "10.0.0.1:4730") || !strings.Contains(err.Error(), "status")) {
 					t.Errorf("%q names not both server and command", err)
 				}
 				if d := time.Since(start); d > 10*time.Second {

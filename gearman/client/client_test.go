@@ -123,11 +123,9 @@ func TestForeground(t *testing.T) {
 			}
 			var ee *gearman.JobError
 			_, err = plain.Do(ctx, "except", nil)
-			if !errors.Is(
-				err, client.ErrFailed,
-			) || !errors.As(
-				err, &ee,
-			) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed || ee.Function != "except" ||
+			if !errors.Is(err, client.ErrFailed) ||
+				!errors.As(err, &ee) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed ||
+				ee.Function != "except" ||
 				ee.ID.Server != addr {
 				t.Errorf("exception that was not asked for: %v", err)
 			}
@@ -139,11 +137,9 @@ func TestForeground(t *testing.T) {
 			res, err := excepting.RunSet(
 				ctx, &client.Task{Function: "except", OnException: func(b []byte) { told = string(b) }},
 			)
-			if err != nil || !errors.As(
-				res[0].Err, &ee,
-			) || string(ee.Exception) != "boom" || ee.Reason != gearman.ReasonException || told != "boom" || !errors.Is(
-				res[0].Err, client.ErrFailed,
-			) {
+			if err != nil || !errors.As(res[0].Err, &ee) || string(ee.Exception) != "boom" ||
+				ee.Reason != gearman.ReasonException || told != "boom" ||
+				!errors.Is(res[0].Err, client.ErrFailed) {
 				t.Errorf("exception: %v, %v, %q", err, res[0].Err, told)
 			}
 			if err := plain.Echo(ctx, []byte("x\x00y")); err != nil {
@@ -344,9 +340,8 @@ func TestDeadlines(t *testing.T) {
 	res, err := c.RunSet(within(t),
 		&client.Task{Function: "stuck", Timeout: 20 * time.Millisecond, OnFail: func(err error) { failed = err }},
 		&client.Task{Function: "echo", Payload: []byte("x")})
-	if err != nil || !errors.Is(
-		res[0].Err, context.DeadlineExceeded,
-	) || failed == nil || res[1].Err != nil || string(res[1].Data) != "x" {
+	if err != nil || !errors.Is(res[0].Err, context.DeadlineExceeded) || failed == nil || res[1].Err != nil ||
+		string(res[1].Data) != "x" {
 		t.Errorf("a task's own deadline: %v, %v, %v", err, res, failed)
 	}
 	set, end := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -367,9 +362,8 @@ func TestEndedContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(
-			err, client.ErrUncertain,
-		) {
+		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) ||
+			errors.Is(err, client.ErrUncertain) {
 			t.Errorf("background: %v", err)
 		}
 		if _, err := c.Do(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {

@@ -61,9 +61,8 @@ func TestFaults(t *testing.T) {
 					c.Produce(ctx, &client.Task{Function: "f"}, nil)
 				}
 				// A server that answers only nonsense is left alone for a moment.
-				if err := c.Flush(ctx); tt.want == nil && err != nil || tt.want != nil && !errors.Is(
-					err, tt.want,
-				) && !errors.Is(err, client.ErrNoServer) {
+				if err := c.Flush(ctx); tt.want == nil && err != nil || tt.want != nil && !errors.Is(err, tt.want) &&
+					!errors.Is(err, client.ErrNoServer) {
 					t.Errorf("produced: %v", err)
 				}
 				s.SetFault(gearmantest.Fault{})

@@ -53,9 +53,8 @@ func TestMiddleware(t *testing.T) {
 			}
 			log = nil
 		}
-		if got, err := c.Do(
-			t.Context(), "changed", []byte("x"),
-		); err != nil || string(got) != "by middleware both ways" {
+		if got, err := c.Do(t.Context(), "changed", []byte("x")); err != nil ||
+			string(got) != "by middleware both ways" {
 			t.Errorf("%q, %v", got, err)
 		}
 		want("Do", "begin changed", `end changed "by middleware both ways" false`)
@@ -71,9 +70,8 @@ func TestMiddleware(t *testing.T) {
 		failed := 0
 		task := &client.Task{Function: "refused", OnFail: func(error) { failed++ }}
 		results, err := c.RunSet(t.Context(), &client.Task{Function: "changed"}, task)
-		if err != nil || results[0].Err != nil || !errors.Is(
-			results[1].Err, refused,
-		) || results[1].Task != task || failed != 1 {
+		if err != nil || results[0].Err != nil || !errors.Is(results[1].Err, refused) || results[1].Task != task ||
+			failed != 1 {
 			t.Errorf("%+v, %v", results, err)
 		}
 		slices.Sort(log)

@@ -173,9 +173,8 @@ func (c *Client) rebuildLocked() {
 func (c *Client) otherFamilyLocked() {
 	turned := false
 	for _, n := range c.names {
-		if len(n.found.Other) == 0 || !slices.ContainsFunc(
-			n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil },
-		) {
+		if len(n.found.Other) == 0 ||
+			!slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool { return c.servers[ep] != nil }) {
 			continue
 		}
 		if slices.ContainsFunc(n.endpoints(), func(ep gearman.Endpoint) bool {

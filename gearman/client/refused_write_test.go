@@ -87,9 +87,8 @@ func TestRefusedWhileWriting(t *testing.T) {
 				}
 				says := func(when string, err error) {
 					t.Helper()
-					if !errors.Is(err, errAlert) || strings.Count(
-						err.Error(), "job server 192.0.2.1:4730",
-					) != 1 || !strings.Contains(err.Error(), "write: ") {
+					if !errors.Is(err, errAlert) || strings.Count(err.Error(), "job server 192.0.2.1:4730") != 1 ||
+						!strings.Contains(err.Error(), "write: ") {
 						t.Errorf("%s: %v, want the server once, the step and %q", when, err, errAlert)
 					}
 				}

@@ -87,9 +87,8 @@ func TestReplyTimeoutCountsProgress(t *testing.T) {
 				})
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					if got, err := c.Do(
-						t.Context(), "large", make([]byte, 240_000),
-					); err != nil || len(got) != 100_000 {
+					if got, err := c.Do(t.Context(), "large", make([]byte, 240_000)); err != nil ||
+						len(got) != 100_000 {
 						t.Errorf("the large call: %d bytes, %v", len(got), err)
 					}
 				})
@@ -176,9 +175,8 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 		time.Sleep(time.Minute)
 		for range 5 {
 			begin := time.Now()
-			if got, err := c.Do(
-				t.Context(), "small", nil,
-			); err != nil || string(got) != "end" || time.Since(begin) > 0 {
+			if got, err := c.Do(t.Context(), "small", nil); err != nil || string(got) != "end" ||
+				time.Since(begin) > 0 {
 				t.Errorf("a call beside it: %q, %v after %v", got, err, time.Since(begin))
 			}
 		}
@@ -283,9 +281,8 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 		begin := time.Now()
 		for range 1000 {
 			_, err := counted.Background(t.Context(), "f", nil)
-			if !errors.Is(err, client.ErrNoServer) || !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(
-				err.Error(), servers[0].Addr(),
-			) {
+			if !errors.Is(err, client.ErrNoServer) || !errors.Is(err, syscall.ECONNREFUSED) ||
+				!strings.Contains(err.Error(), servers[0].Addr()) {
 				t.Fatalf("%v, want the refusal and the server", err)
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -459,9 +456,8 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 		own.Refuse()
 		own.CloseConnections()
 		synctest.Wait()
-		if id, err := c.Background(
-			t.Context(), "g", nil, client.WithKey("probe"),
-		); err != nil || id.Server == first.Server {
+		if id, err := c.Background(t.Context(), "g", nil, client.WithKey("probe")); err != nil ||
+			id.Server == first.Server {
 			t.Fatalf("%v, %v, want the other server", id, err)
 		}
 		if st, err := c.StatusByKey(t.Context(), "probe"); err != nil || !st.Known {

@@ -23,9 +23,8 @@ func (t *Task) checkStreams() error {
 	switch {
 	case t.PayloadFrom == nil && t.PayloadSize != 0:
 		return fmt.Errorf("%w: PayloadSize is the size of PayloadFrom, which isn't set", ErrTask)
-	case t.PayloadFrom != nil && (t.PayloadSize < 0 || t.PayloadSize > maxPayload || int64(
-		int(t.PayloadSize),
-	) != t.PayloadSize):
+	case t.PayloadFrom != nil &&
+		(t.PayloadSize < 0 || t.PayloadSize > maxPayload || int64(int(t.PayloadSize)) != t.PayloadSize):
 		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, t.PayloadSize)
 	case t.PayloadFrom != nil && len(t.Payload) > 0:
 		return fmt.Errorf("%w: there are two payloads, set either Payload or PayloadFrom", ErrTask)

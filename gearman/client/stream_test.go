@@ -336,9 +336,8 @@ func TestStreamMistakes(t *testing.T) {
 		"parts to two places": {[]client.Option{client.ResultTo(io.Discard), client.OnData(func([]byte) {})}, "either"},
 	}
 	for name, tc := range tests {
-		if _, err := c.Do(
-			t.Context(), "f", nil, tc.options...,
-		); !errors.Is(err, client.ErrTask) || !strings.Contains(err.Error(), tc.want) {
+		if _, err := c.Do(t.Context(), "f", nil, tc.options...); !errors.Is(err, client.ErrTask) ||
+			!strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -162,14 +162,12 @@ func FuzzRows(f *testing.F) {
 				t.Fatalf("%q: functions lose bytes of %q", line, row.List())
 			}
 		}
-		if row, err := ParseUniqueRow(
-			line, true,
-		); err == nil && string(row.Handle)+"\t"+string(row.Unique) != string(line) {
+		if row, err := ParseUniqueRow(line, true); err == nil &&
+			string(row.Handle)+"\t"+string(row.Unique) != string(line) {
 			t.Fatalf("%q gave %+v", line, row)
 		}
-		if v := ParseVersion(string(line)); v.Dialect == Unknown && v.AtLeast(0, 0, 0) || !bytes.HasSuffix(
-			line, []byte(v.Text),
-		) {
+		if v := ParseVersion(string(line)); v.Dialect == Unknown && v.AtLeast(0, 0, 0) ||
+			!bytes.HasSuffix(line, []byte(v.Text)) {
 			t.Fatalf("%q gave %+v", line, v)
 		}
 		if r, ok := ParseReply(line); ok == (r == Reply{}) {

@@ -93,9 +93,8 @@ const turnAfter = time.Second
 // served while it has jobs. The caller drives the slot and is about to ask for a job, so none is in
 // flight.
 func (s *slot) turn(l *link) {
-	if len(s.w.slots) >= len(s.w.order) || slices.ContainsFunc(
-		s.w.order, func(f *function) bool { return f.serverTimeout > 0 },
-	) {
+	if len(s.w.slots) >= len(s.w.order) ||
+		slices.ContainsFunc(s.w.order, func(f *function) bool { return f.serverTimeout > 0 }) {
 		return // CAN_DO_TIMEOUT must not be sent twice over a connection
 	}
 	now := time.Now()

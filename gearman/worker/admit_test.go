@@ -283,9 +283,8 @@ func TestMaxJobs(t *testing.T) {
 				if err := w.Run(context.Background()); err != nil {
 					t.Error(err)
 				}
-				if left := s.Function(
-					"f",
-				).Total + other.Function("f").Total; ran.Load() != int64(5+tc.requeue) || left != 15 {
+				if left := s.Function("f").Total + other.Function("f").Total; ran.Load() != int64(5+tc.requeue) ||
+					left != 15 {
 					t.Errorf("%d jobs ran and %d are left, want %d and 15", ran.Load(), left, 5+tc.requeue)
 				}
 				s.Close()

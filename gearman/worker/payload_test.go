@@ -55,9 +55,8 @@ func TestMaxPayload(t *testing.T) {
 					t.Fatalf("ran %v of %d jobs, want those of 1000 and 10 bytes of 4", ran, len(done))
 				}
 				for _, d := range done {
-					if tooLarge := d.BytesIn > 1000; tooLarge != errors.Is(
-						d.Err, proto.ErrTooLarge,
-					) || tooLarge != (d.Outcome == Fail) {
+					if tooLarge := d.BytesIn > 1000; tooLarge != errors.Is(d.Err, proto.ErrTooLarge) ||
+						tooLarge != (d.Outcome == Fail) {
 						t.Errorf("%d bytes: %v, %v", d.BytesIn, d.Outcome, d.Err)
 					}
 				}

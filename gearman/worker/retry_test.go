@@ -136,9 +136,8 @@ func TestRetry(t *testing.T) {
 					s.Submit("f", tc.key, []byte(payload))
 					time.Sleep(5 * time.Minute)
 					attempts, outcomes := r.of(payload)
-					if !slices.Equal(
-						attempts, tc.attempts,
-					) || len(outcomes) != len(attempts) || outcomes[len(outcomes)-1] != tc.last {
+					if !slices.Equal(attempts, tc.attempts) || len(outcomes) != len(attempts) ||
+						outcomes[len(outcomes)-1] != tc.last {
 						t.Errorf(
 							"attempts %v with outcomes %v, want %v with %v in the end", attempts, outcomes, tc.attempts,
 							tc.last,
@@ -147,9 +146,8 @@ func TestRetry(t *testing.T) {
 					if n := s.Function("f").Total + s.Function("f"+RetrySuffix).Total; n != 0 {
 						t.Errorf("%d jobs are left", n)
 					}
-					if got := r.uniques[payload]; got != tc.key && !strings.HasPrefix(
-						got, hashedIdent,
-					) && (tc.key != "-" || got != "") {
+					if got := r.uniques[payload]; got != tc.key && !strings.HasPrefix(got, hashedIdent) &&
+						(tc.key != "-" || got != "") {
 						t.Errorf("the handler sees the key %q, the client gave %q", got, tc.key)
 					}
 					letters = takeAll(t, s, "dead")
@@ -161,9 +159,8 @@ func TestRetry(t *testing.T) {
 					d, body, err := ParseDeadLetter(l)
 					if err != nil || string(body) != payload || d.Reason != tc.reason ||
 						d.Attempts != len(tc.attempts) || d.Function != "f" ||
-						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() || string(
-						d.Key(),
-					) != tc.key {
+						d.Worker != "me" || d.Server != "10.0.0.1:4730" || d.FailedAt.IsZero() ||
+						string(d.Key()) != tc.key {
 						t.Errorf("dead letter %+v, payload %q, %v", d, body, err)
 					}
 				}
@@ -362,9 +359,8 @@ func TestRetryOnAnotherServer(t *testing.T) {
 			time.Sleep(time.Second)
 			s.Submit("f", "k", []byte("2"))
 			time.Sleep(time.Minute)
-			if _, outcomes := r.of("2"); !slices.Equal(
-				outcomes, []Outcome{Retried, Complete},
-			) || other.Stats().JobsAdded != 2 {
+			if _, outcomes := r.of("2"); !slices.Equal(outcomes, []Outcome{Retried, Complete}) ||
+				other.Stats().JobsAdded != 2 {
 				t.Errorf("outcomes %v, %d jobs on the other server", outcomes, other.Stats().JobsAdded)
 			}
 		}, Retry(RetryPolicy{Attempts: 2, Backoff: time.Second}))

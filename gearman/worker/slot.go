@@ -267,9 +267,8 @@ func (s *slot) keepAlive(now time.Time) {
 	var silent *link
 	s.mu.Lock()
 	for _, c := range s.conns {
-		if l := c.link; l != nil && l.state == working && now.Sub(
-			time.Unix(0, max(l.started.Load(), l.alive)),
-		) >= s.w.o.KeepAlive {
+		if l := c.link; l != nil && l.state == working &&
+			now.Sub(time.Unix(0, max(l.started.Load(), l.alive))) >= s.w.o.KeepAlive {
 			silent, l.alive = l, now.UnixNano()
 		}
 	}

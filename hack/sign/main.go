@@ -238,9 +238,8 @@ func verifyProvenance(key *ecdsa.PublicKey, dir string, subjects []subject) erro
 		return fmt.Errorf("%s: %w", provenance, err)
 	}
 	body, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil || e.PayloadType != payload || len(e.Signatures) != 1 || !valid(
-		key, preAuthentication(body), e.Signatures[0].Sig,
-	) {
+	if err != nil || e.PayloadType != payload || len(e.Signatures) != 1 ||
+		!valid(key, preAuthentication(body), e.Signatures[0].Sig) {
 		return fmt.Errorf("%s is not what was signed", provenance)
 	}
 	var s statement

@@ -142,9 +142,8 @@ func (p *Policy) Listed(namespace string, addr netip.AddrPort, host string) bool
 // named reports whether a rule names the guarded address: its network lies within the guarded one.
 func (p *Policy) named(namespace string, addr netip.Addr, port uint16, guard netip.Prefix) bool {
 	return slices.ContainsFunc(p.rules, func(r rule) bool {
-		return r.applies(
-			namespace, port,
-		) && r.prefix.IsValid() && r.prefix.Bits() >= guard.Bits() && r.prefix.Contains(addr)
+		return r.applies(namespace, port) && r.prefix.IsValid() && r.prefix.Bits() >= guard.Bits() &&
+			r.prefix.Contains(addr)
 	})
 }
 

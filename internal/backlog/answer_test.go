@@ -105,9 +105,8 @@ func FuzzReadAnswer(f *testing.F) {
 		if (err == nil) != (errPieces == nil) || !bytes.Equal(whole, pieces) {
 			t.Fatalf("at once %q and %v, in pieces %q and %v", whole, err, pieces, errPieces)
 		}
-		ends := bytes.HasSuffix(answer, []byte("\n.\n")) || bytes.HasSuffix(
-			answer, []byte("\n.\r\n"),
-		) || string(answer) == ".\n" || string(answer) == ".\r\n"
+		ends := bytes.HasSuffix(answer, []byte("\n.\n")) || bytes.HasSuffix(answer, []byte("\n.\r\n")) ||
+			string(answer) == ".\n" || string(answer) == ".\r\n"
 		if ends != (err == nil) {
 			t.Fatalf("%q: %v", answer, err)
 		}
@@ -155,9 +154,8 @@ func TestAnswerThatIsAwaited(t *testing.T) {
 			t.Parallel()
 			r := &sized{Reader: strings.NewReader(text + string(end))}
 			var got strings.Builder
-			if err := readAnswer(
-				r, end, 1<<20, func(rows []byte) { got.Write(rows) },
-			); err != nil || got.String() != text {
+			if err := readAnswer(r, end, 1<<20, func(rows []byte) { got.Write(rows) }); err != nil ||
+				got.String() != text {
 				t.Errorf("%d bytes of %d: %v", got.Len(), len(text), err)
 			}
 			if r.first > 512 {

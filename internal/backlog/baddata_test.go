@@ -231,9 +231,8 @@ func TestABadRowCostsItsFunction(t *testing.T) {
 					}
 				})
 				time.Sleep(time.Minute)
-				if s := sample(
-					t, w, poolA,
-				); !s.Partial || s.Functions[0].Total != 5 || s.Servers[0].State != StateStale {
+				if s := sample(t, w, poolA); !s.Partial || s.Functions[0].Total != 5 ||
+					s.Servers[0].State != StateStale {
 					t.Errorf("the pool of the row: %+v", s)
 				}
 				if s := sample(t, w, poolB); s.Partial || s.Functions[0].Total != 7 || s.Servers[0].State != StateOK {

@@ -89,9 +89,8 @@ func (s *reportSet) add(r podReport) {
 		s.list = append(s.list, r)
 		return
 	}
-	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start && !less(
-		r.counters, old.counters,
-	) {
+	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start &&
+		!less(r.counters, old.counters) {
 		*old = r
 	}
 }

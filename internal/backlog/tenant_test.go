@@ -370,9 +370,8 @@ func TestProbesOfAHungServer(t *testing.T) {
 			t.Errorf("%d connections to a hung server", d)
 		}
 		began := time.Now()
-		if v, err := w.Runnable(
-			t.Context(), poolB, "f",
-		); v != Unknown || !errors.Is(err, errSilent) || time.Since(began) > 0 {
+		if v, err := w.Runnable(t.Context(), poolB, "f"); v != Unknown || !errors.Is(err, errSilent) ||
+			time.Since(began) > 0 {
 			t.Errorf("%v, %v after %v", v, err, time.Since(began))
 		}
 		wg.Wait()

@@ -53,13 +53,11 @@ func (w *Watcher) polled(s *server, now time.Time) {
 		case !p.known && p.complete(now):
 			p.known = true
 			w.enqueue(p, now)
-		case p.sub.AtZero && s.connected && slices.ContainsFunc(
-			l.cells, func(c *cell) bool { return c.changed == s.answer },
-		):
+		case p.sub.AtZero && s.connected &&
+			slices.ContainsFunc(l.cells, func(c *cell) bool { return c.changed == s.answer }):
 			w.enqueueFirst(p, now)
-		case !now.Before(
-			p.nextTick.Add(-p.sub.Period * 15 / 100),
-		): // straight after the poll rather than a little later
+		// Straight after the poll rather than a little later.
+		case !now.Before(p.nextTick.Add(-p.sub.Period * 15 / 100)):
 			w.enqueue(p, now)
 		}
 	}

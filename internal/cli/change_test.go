@@ -38,9 +38,8 @@ func TestCancel(t *testing.T) {
 	if out, _, err := run(t, "", "cancel", handle); err != nil || !strings.Contains(out, "canceled H:") {
 		t.Errorf("cancel %s: %q, %v", handle, out, err)
 	}
-	if _, _, err := run(
-		t, "", "cancel", "H:nobody:99", "--at", server.Addr,
-	); err == nil || !strings.Contains(err.Error(), server.Addr) {
+	if _, _, err := run(t, "", "cancel", "H:nobody:99", "--at", server.Addr); err == nil ||
+		!strings.Contains(err.Error(), server.Addr) {
 		t.Errorf("error = %v, want one about a job that %s does not know", err, server.Addr)
 	}
 }
@@ -51,22 +50,19 @@ func TestDrop(t *testing.T) {
 	queue(t, server.Addr, "resize")
 
 	_, _, err := run(t, "", "drop", "resize", "--at", server.Addr)
-	if err == nil || !strings.Contains(
-		err.Error(), "1 jobs and 0 workers",
-	) || !strings.Contains(err.Error(), "--force") {
+	if err == nil || !strings.Contains(err.Error(), "1 jobs and 0 workers") ||
+		!strings.Contains(err.Error(), "--force") {
 		t.Errorf("error = %v, want a refusal that tells of the job and of --force", err)
 	}
 	if functionsOf(t, server.Addr)["resize"] != 1 {
 		t.Error("the refused command dropped the function")
 	}
-	if _, _, err := run(
-		t, "", "drop", "nobody", "--at", server.Addr,
-	); err == nil || !strings.Contains(err.Error(), "no function nobody") {
+	if _, _, err := run(t, "", "drop", "nobody", "--at", server.Addr); err == nil ||
+		!strings.Contains(err.Error(), "no function nobody") {
 		t.Errorf("error = %v, want one about an unknown function", err)
 	}
-	if out, _, err := run(
-		t, "", "drop", "resize", "--at", server.Addr, "--force",
-	); err != nil || !strings.Contains(out, "dropped resize") {
+	if out, _, err := run(t, "", "drop", "resize", "--at", server.Addr, "--force"); err != nil ||
+		!strings.Contains(out, "dropped resize") {
 		t.Errorf("drop: %q, %v", out, err)
 	}
 	if _, ok := functionsOf(t, server.Addr)["resize"]; ok {

@@ -74,9 +74,8 @@ func TestDeadShow(t *testing.T) {
 			t.Errorf("%d jobs are left, want 4", n)
 		}
 	}
-	if out, _, err := run(
-		t, "", "dead", "show", "resize.dead", "--at", server.Addr, "--number", "2",
-	); err != nil || !strings.Contains(out, "show 2 of") {
+	if out, _, err := run(t, "", "dead", "show", "resize.dead", "--at", server.Addr, "--number", "2"); err != nil ||
+		!strings.Contains(out, "show 2 of") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if n := functionsOf(t, server.Addr)["resize.dead"]; n != 4 {
@@ -101,9 +100,8 @@ func TestDeadDrop(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	bury(t, server.Addr, "a.png", "b.png")
-	if _, _, err := run(
-		t, "", "dead", "drop", "resize.dead", "--at", server.Addr,
-	); err == nil || !strings.Contains(err.Error(), "--yes") {
+	if _, _, err := run(t, "", "dead", "drop", "resize.dead", "--at", server.Addr); err == nil ||
+		!strings.Contains(err.Error(), "--yes") {
 		t.Errorf("error = %v, want one that asks for --yes", err)
 	}
 	if _, _, err := run(

@@ -27,9 +27,8 @@ func TestJobs(t *testing.T) {
 		return rows
 	}
 	rows := list()
-	if len(rows) != 1 || !strings.HasPrefix(
-		rows[0].Handle, "H:",
-	) || rows[0].Kind != "background" || rows[0].State != "queued or running" || rows[0].Server != server.Addr {
+	if len(rows) != 1 || !strings.HasPrefix(rows[0].Handle, "H:") || rows[0].Kind != "background" ||
+		rows[0].State != "queued or running" || rows[0].Server != server.Addr {
 		t.Fatalf("jobs: %+v", rows)
 	}
 	if out, _, err := run(t, "", "cancel", rows[0].Handle, "--at", server.Addr); err != nil {

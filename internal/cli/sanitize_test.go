@@ -54,9 +54,8 @@ func TestSanitizedJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back []string
-	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back[0] != hostile || strings.ContainsFunc(
-		b.String(), drivesTerminal,
-	) {
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back[0] != hostile ||
+		strings.ContainsFunc(b.String(), drivesTerminal) {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

@@ -139,9 +139,8 @@ func TestUIWithPools(t *testing.T) {
 	}
 	root := url[:strings.LastIndex(strings.TrimSuffix(url, "/"), "/")+1]
 	for _, wrong := range []string{root, root + "x/", strings.TrimSuffix(url, "/"), root + "static/page.css"} {
-		if status, body := fetch(t, wrong); status != http.StatusNotFound || strings.Contains(
-			body, "resize",
-		) || !strings.Contains(body, "token") {
+		if status, body := fetch(t, wrong); status != http.StatusNotFound || strings.Contains(body, "resize") ||
+			!strings.Contains(body, "token") {
 			t.Errorf("%s: status %d, %s", wrong, status, body)
 		}
 	}

@@ -173,11 +173,9 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("%v: needs a title and something to try", k)
 		}
 		for _, line := range fill(a.try, pool) {
-			if strings.Contains(line, "POOL") || strings.Contains(
-				line, "NAMESPACE",
-			) || strings.HasPrefix(
-				line, "kubectl",
-			) && !strings.Contains(line, "-n jobs") && !strings.Contains(line, " -A ") {
+			if strings.Contains(line, "POOL") || strings.Contains(line, "NAMESPACE") ||
+				strings.HasPrefix(line, "kubectl") && !strings.Contains(line, "-n jobs") &&
+					!strings.Contains(line, " -A ") {
 				t.Errorf("%v: %q", k, line)
 			}
 		}

@@ -41,9 +41,8 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s = %v, want a figure", key, result[key])
 		}
 	}
-	if !strings.Contains(
-		out.String(), "kind: GearmanWorkerPool",
-	) || !strings.Contains(out.String(), "gearmanctl up pool.yaml") {
+	if !strings.Contains(out.String(), "kind: GearmanWorkerPool") ||
+		!strings.Contains(out.String(), "gearmanctl up pool.yaml") {
 		t.Errorf("the YAML or what to do next is missing in\n%s", out.String())
 	}
 }
@@ -51,9 +50,8 @@ func TestDemo(t *testing.T) {
 func TestDemoRefusals(t *testing.T) {
 	t.Parallel()
 	var out logBuffer
-	if err := demo(
-		t.Context(), &out, &demoOptions{jobs: 0, timeout: time.Second},
-	); err == nil || !strings.Contains(err.Error(), "--jobs must be") {
+	if err := demo(t.Context(), &out, &demoOptions{jobs: 0, timeout: time.Second}); err == nil ||
+		!strings.Contains(err.Error(), "--jobs must be") {
 		t.Errorf("error = %v, want one about --jobs", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -83,9 +83,8 @@ func TestUI(t *testing.T) {
 
 	page := startUI(t, "--server", server.Addr(), "--server", "127.0.0.1:1", "--ui-actions")
 	await(t, "the function", func() bool { return strings.Contains(read(t, page), "forgotten") })
-	if body := read(t, page+"servers"); !strings.Contains(
-		body, server.Addr(),
-	) || !strings.Contains(body, "Unreachable") {
+	if body := read(t, page+"servers"); !strings.Contains(body, server.Addr()) ||
+		!strings.Contains(body, "Unreachable") {
 		t.Errorf("the job servers are not shown:\n%s", body)
 	}
 	response, err := http.PostForm(

@@ -101,9 +101,8 @@ func checkPools(t *testing.T, out []byte, pools int) {
 		t.Errorf("%d pools, want %d", len(names), pools)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "#") && len(line) > 101 && strings.Contains(line[2:], " ") && len(
-			strings.Fields(line),
-		) > 3 {
+		if strings.HasPrefix(line, "#") && len(line) > 101 && strings.Contains(line[2:], " ") &&
+			len(strings.Fields(line)) > 3 {
 			t.Errorf("a comment of %d columns: %s", len(line)-1, line)
 		}
 	}
@@ -237,9 +236,8 @@ func TestCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out, "function: mail\n") || !strings.Contains(
-		out, "function: resize\n",
-	) || strings.Contains(out, "draft") {
+	if !strings.Contains(out, "function: mail\n") || !strings.Contains(out, "function: resize\n") ||
+		strings.Contains(out, "draft") {
 		t.Errorf("the worker directory's functions are missing:\n%s", out)
 	}
 	if want := "2 pools, 0 settings not carried over (see the comments).\n"; summary != want {

@@ -42,13 +42,11 @@ func TestCheckFiles(t *testing.T) {
 			var out bytes.Buffer
 			pools, err := checkFiles(&out, []string{file})
 			switch {
-			case tt.want == "" && (err != nil || len(pools) != 1 || !strings.Contains(
-				out.String(), "pool resize is valid",
-			)):
+			case tt.want == "" &&
+				(err != nil || len(pools) != 1 || !strings.Contains(out.String(), "pool resize is valid")):
 				t.Errorf("%v, %d pools, %q", err, len(pools), out.String())
-			case tt.want != "" && (err == nil || !strings.Contains(
-				err.Error(), tt.want,
-			) || !strings.Contains(err.Error(), file)):
+			case tt.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file)):
 				t.Errorf("the error is %v, want %q and the file's name", err, tt.want)
 			}
 		})
@@ -82,9 +80,8 @@ func TestWriteHistory(t *testing.T) {
 		t.Errorf("%v; history (-want +got):\n%s", err, diff)
 	}
 	out.Reset()
-	if err := writeHistory(&out, "resize", nil, now); err != nil || !strings.HasPrefix(
-		out.String(), "No events about pool resize",
-	) {
+	if err := writeHistory(&out, "resize", nil, now); err != nil ||
+		!strings.HasPrefix(out.String(), "No events about pool resize") {
 		t.Errorf("%v, %q", err, out.String())
 	}
 }

@@ -176,9 +176,8 @@ func TestServerChecks(t *testing.T) {
 			}}
 			var out bytes.Buffer
 			err := checks.check(t.Context(), &out, tt.pool)
-			if bad := strings.Contains(
-				out.String(), "PROBLEM",
-			); bad != errors.Is(err, errChecks) || !bad && err != nil {
+			if bad := strings.Contains(out.String(), "PROBLEM"); bad != errors.Is(err, errChecks) || !bad &&
+				err != nil {
 				t.Errorf("the error is %v with\n%s", err, out.String())
 			}
 			title, rest, _ := strings.Cut(out.String(), "\n")

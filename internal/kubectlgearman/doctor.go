@@ -78,9 +78,8 @@ func examine(ctx context.Context, api client.Reader, operatorNamespace string) (
 func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string {
 	for i := range pods {
 		var lease coordinationv1.Lease
-		if err := api.Get(
-			ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease,
-		); err != nil || lease.Spec.HolderIdentity == nil {
+		if err := api.Get(ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease); err != nil ||
+			lease.Spec.HolderIdentity == nil {
 			continue
 		}
 		// The identity is the pod's name, an underscore and a random part.

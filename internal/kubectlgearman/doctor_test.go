@@ -125,9 +125,8 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
 		}
 	}
-	if found, err := examine(
-		t.Context(), played(t, pod("operator-a", "i:1")).Build(), "",
-	); err != nil || found.leader != "" {
+	if found, err := examine(t.Context(), played(t, pod("operator-a", "i:1")).Build(), ""); err != nil ||
+		found.leader != "" {
 		t.Errorf("without a lease: %q, %v", found.leader, err)
 	}
 }

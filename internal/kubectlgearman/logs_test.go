@@ -92,9 +92,8 @@ func TestWriteLogs(t *testing.T) {
 		t.Context(), cli.Sanitized(&out), "resize",
 		[]corev1.Pod{pod("a", "proxy", "worker"), pod("b", "app", "proxy"), pod("cut"), pod("starts")}, open,
 	)
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "pod starts: broken") || !strings.Contains(
-		err.Error(), "log of pod cut: broken",
-	) {
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "pod starts: broken") ||
+		!strings.Contains(err.Error(), "log of pod cut: broken") {
 		t.Error(err)
 	}
 	got := slices.Sorted(strings.Lines(out.String()))
@@ -110,14 +109,12 @@ func TestWriteLogs(t *testing.T) {
 		many = append(many, pod(fmt.Sprint(i)))
 	}
 	out.Reset()
-	if err := writeLogs(
-		t.Context(), &out, "resize", many, open,
-	); err != nil || strings.Count(out.String(), ": of ") != maxLogStreams {
+	if err := writeLogs(t.Context(), &out, "resize", many, open); err != nil ||
+		strings.Count(out.String(), ": of ") != maxLogStreams {
 		t.Errorf("%v, logs of %d pods", err, strings.Count(out.String(), ": of "))
 	}
-	if err := writeLogs(
-		t.Context(), &out, "resize", nil, open,
-	); err == nil || !strings.Contains(err.Error(), "explain resize") {
+	if err := writeLogs(t.Context(), &out, "resize", nil, open); err == nil ||
+		!strings.Contains(err.Error(), "explain resize") {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

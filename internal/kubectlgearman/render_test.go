@@ -57,9 +57,8 @@ spec: {servers: [gearmand], function: old, targetRef: {kind: Deployment, name: l
 	}
 
 	pools[0].Spec.PodTemplate = &runtime.RawExtension{Raw: []byte(`{"spec":{"contaners":[]}}`)}
-	if err := render(&out, pools[:1], "i"); !errors.Is(
-		err, workload.ErrInvalidPodTemplate,
-	) || !strings.Contains(err.Error(), "pool resize") {
+	if err := render(&out, pools[:1], "i"); !errors.Is(err, workload.ErrInvalidPodTemplate) ||
+		!strings.Contains(err.Error(), "pool resize") {
 		t.Errorf("a template that can't be used: %v", err)
 	}
 	if err := render(failingWriter{}, pools[1:], "i"); err == nil {

@@ -130,9 +130,8 @@ func TestReportOfWhatIsReadable(t *testing.T) {
 	}
 	r.api = played(t, reported(t)...).Build()
 	out.Reset()
-	if err := r.write(t.Context(), &out); err != nil || !strings.Contains(
-		out.String(), "# the log: not readable: refused",
-	) {
+	if err := r.write(t.Context(), &out); err != nil ||
+		!strings.Contains(out.String(), "# the log: not readable: refused") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	if err := r.write(t.Context(), failingWriter{}); err == nil {

@@ -74,9 +74,8 @@ func TestListRows(t *testing.T) {
 	) error {
 		return errors.New("refused")
 	}}).Build()
-	if _, err := listRows(t.Context(), refused, ""); err == nil || !strings.Contains(
-		err.Error(), "list pools: refused",
-	) {
+	if _, err := listRows(t.Context(), refused, ""); err == nil ||
+		!strings.Contains(err.Error(), "list pools: refused") {
 		t.Error(err)
 	}
 }

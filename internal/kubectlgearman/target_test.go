@@ -141,9 +141,8 @@ func TestPoolEndpoints(t *testing.T) {
 	if diff := cmp.Diff(want, names(got)); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
-	if _, err := poolEndpoints(
-		t.Context(), api, "jobs", "secret",
-	); err == nil || !strings.Contains(err.Error(), "--tls-ca") {
+	if _, err := poolEndpoints(t.Context(), api, "jobs", "secret"); err == nil ||
+		!strings.Contains(err.Error(), "--tls-ca") {
 		t.Errorf("error = %v, want one that tells of --tls-ca", err)
 	}
 	for _, server := range []v1alpha1.ServerAddress{
@@ -151,9 +150,8 @@ func TestPoolEndpoints(t *testing.T) {
 	} {
 		hostile := pool.DeepCopy()
 		hostile.Spec.Servers = []v1alpha1.ServerAddress{server}
-		if _, err := poolEndpoints(
-			t.Context(), aCluster(t, hostile), "jobs", "resize",
-		); err == nil || !strings.Contains(err.Error(), "is not to send anybody to") {
+		if _, err := poolEndpoints(t.Context(), aCluster(t, hostile), "jobs", "resize"); err == nil ||
+			!strings.Contains(err.Error(), "is not to send anybody to") {
 			t.Errorf("%s: error = %v, want a refusal", server, err)
 		}
 	}

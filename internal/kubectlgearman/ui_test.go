@@ -197,9 +197,8 @@ func TestPageWithFewerRights(t *testing.T) {
 	if len(shown.Pools[0].Workers) > 0 || !strings.Contains(shown.Note, "you may not list pods") {
 		t.Errorf("workers %v, note %q", shown.Pools[0].Workers, shown.Note)
 	}
-	if _, err := openPoolSource(
-		t.Context(), pageClient(t, forbid("pools")), "", reachDirectly,
-	); err == nil || !strings.Contains(err.Error(), "list pools") {
+	if _, err := openPoolSource(t.Context(), pageClient(t, forbid("pools")), "", reachDirectly); err == nil ||
+		!strings.Contains(err.Error(), "list pools") {
 		t.Errorf("error = %v, want one about listing pools", err)
 	}
 }

@@ -330,9 +330,8 @@ func TestOneOwner(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, catter)
 	f.start()
-	if _, err := New(f.options()); err == nil || !strings.Contains(
-		err.Error(), fmt.Sprintf("already run by process %d", os.Getpid()),
-	) {
+	if _, err := New(f.options()); err == nil ||
+		!strings.Contains(err.Error(), fmt.Sprintf("already run by process %d", os.Getpid())) {
 		t.Errorf("error = %v, want one that names the owner", err)
 	}
 	f.end()

@@ -241,9 +241,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var errs bytes.Buffer
-			if code := Main(
-				tt.args, strings.NewReader(""), io.Discard, &errs,
-			); code != tt.code || !strings.Contains(errs.String(), tt.want) {
+			if code := Main(tt.args, strings.NewReader(""), io.Discard, &errs); code != tt.code ||
+				!strings.Contains(errs.String(), tt.want) {
 				t.Errorf("exit code %d, %q; want %d, %q", code, errs.String(), tt.code, tt.want)
 			}
 		})

@@ -167,9 +167,8 @@ func (h *Handler) Look(ctx context.Context) {
 
 // sameFigures reports whether two snapshots show the same but for the time.
 func sameFigures(a, b *Snapshot) bool {
-	return reflect.DeepEqual(a.Pools, b.Pools) && slices.Equal(
-		a.Functions, b.Functions,
-	) && sameServers(a.Servers, b.Servers)
+	return reflect.DeepEqual(a.Pools, b.Pools) && slices.Equal(a.Functions, b.Functions) &&
+		sameServers(a.Servers, b.Servers)
 }
 
 func sameServers(a, b []Server) bool {

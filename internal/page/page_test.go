@@ -154,9 +154,8 @@ func TestGuard(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("host %q: %d, want %d", host, w.Code, want)
 		}
-		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(
-			policy, "default-src 'none'",
-		) || strings.Contains(policy, "unsafe") {
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") ||
+			strings.Contains(policy, "unsafe") {
 			t.Errorf("host %q: the policy is %q", host, policy)
 		}
 	}
@@ -211,9 +210,8 @@ func TestTry(t *testing.T) {
 	} {
 		before := ran
 		w := post(h, tt.form, tt.headers)
-		if w.Code != tt.code || tt.want != "" && !strings.Contains(
-			w.Body.String(), strings.ReplaceAll(tt.want, "&#39;", "'"),
-		) {
+		if w.Code != tt.code || tt.want != "" &&
+			!strings.Contains(w.Body.String(), strings.ReplaceAll(tt.want, "&#39;", "'")) {
 			t.Errorf("%s: %d, want %d with %q:\n%s", name, w.Code, tt.code, tt.want, w.Body)
 		}
 		if strings.Contains(w.Body.String(), "<script>") {
@@ -223,9 +221,8 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: the job ran: %v, want %v", name, ran > before, tt.runs)
 		}
 	}
-	if w := post(
-		New(&played{}, Options{}), yes, nil,
-	); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "read-only") {
+	if w := post(New(&played{}, Options{}), yes, nil); w.Code != http.StatusForbidden ||
+		!strings.Contains(w.Body.String(), "read-only") {
 		t.Errorf("a read-only page takes the form: %d", w.Code)
 	}
 }

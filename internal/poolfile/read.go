@@ -151,9 +151,8 @@ func check(fields map[string]any, o Options) error {
 			),
 		)
 	}
-	if space, _ := get(
-		fields, "metadata", "namespace",
-	).(string); space != "" && (!namespace.MatchString(space) || len(space) > 63) {
+	if space, _ := get(fields, "metadata", "namespace").(string); space != "" &&
+		(!namespace.MatchString(space) || len(space) > 63) {
 		errs = append(
 			errs, fmt.Errorf("metadata.namespace: Invalid value: %q: use lower-case letters, digits and '-'", space),
 		)

@@ -21,9 +21,8 @@ var twins = map[string]func(self any) bool{
 	"has(self.targetRef) == has(oldSelf.targetRef)": func(any) bool { return true },
 	"!has(self.targetRef) || !(has(self.runtime) || has(self.command) || has(self.args) || has(self.env) || has(self.envFrom) || " +
 		"has(self.resources) || has(self.imagePullPolicy) || has(self.podTemplate))": func(self any) bool {
-		return !has(self, "targetRef") || !hasAny(
-			self, "runtime", "command", "args", "env", "envFrom", "resources", "imagePullPolicy", "podTemplate",
-		)
+		return !has(self, "targetRef") ||
+			!hasAny(self, "runtime", "command", "args", "env", "envFrom", "resources", "imagePullPolicy", "podTemplate")
 	},
 	"!has(self.runtime) || !(has(self.command) || has(self.args))": func(self any) bool {
 		return !has(self, "runtime") || !hasAny(self, "command", "args")
@@ -59,9 +58,8 @@ var twins = map[string]func(self any) bool{
 		return hasAny(self, "minReplicas", "maxReplicas")
 	},
 	"!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas": func(self any) bool {
-		return !has(
-			self, "minReplicas",
-		) || !has(self, "maxReplicas") || number(self, "minReplicas") <= number(self, "maxReplicas")
+		return !has(self, "minReplicas") || !has(self, "maxReplicas") ||
+			number(self, "minReplicas") <= number(self, "maxReplicas")
 	},
 	"!self.matches(':[0-9]{1,5}$') || (int(self.substring(self.lastIndexOf(':') + 1)) >= 1 && " +
 		"int(self.substring(self.lastIndexOf(':') + 1)) <= 65535)": func(self any) bool {

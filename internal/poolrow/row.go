@@ -40,14 +40,12 @@ func Of(p *v1alpha1.GearmanWorkerPool) Row {
 		Replicas: float64(s.Replicas), Desired: float64(s.DesiredReplicas), Ready: float64(s.ReadyReplicas),
 		Min: float64(p.Spec.MinReplicas), Max: float64(p.Spec.MaxReplicas), Reason: s.Decision.Reason,
 	}
-	if c := meta.FindStatusCondition(
-		s.Conditions, v1alpha1.ConditionJobServersReachable,
-	); c != nil && c.Status == metav1.ConditionFalse {
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionJobServersReachable); c != nil &&
+		c.Status == metav1.ConditionFalse {
 		row.Partial = true
 	}
-	if c := meta.FindStatusCondition(
-		s.Conditions, v1alpha1.ConditionStalled,
-	); c != nil && c.Status == metav1.ConditionTrue {
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled); c != nil &&
+		c.Status == metav1.ConditionTrue {
 		row.Reason = c.Reason
 	}
 	if worst, ok := diagnosis.Worst(p); ok {

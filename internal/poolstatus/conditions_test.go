@@ -221,9 +221,8 @@ func TestMessagesOfHostilePools(t *testing.T) {
 		)
 	}
 	_, _, message := reachability(&View{Sample: backlog.Sample{Servers: servers}})
-	if strings.Contains(message, "Refused") || !strings.Contains(message, "000:1: NoAnswer") || !strings.HasSuffix(
-		message, "009:1: NoAnswer, and others",
-	) {
+	if strings.Contains(message, "Refused") || !strings.Contains(message, "000:1: NoAnswer") ||
+		!strings.HasSuffix(message, "009:1: NoAnswer, and others") {
 		t.Error(message)
 	}
 	f := Facts{View: View{At: time.Unix(1, 0), Sample: backlog.Sample{Servers: servers}}}

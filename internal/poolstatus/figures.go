@@ -53,9 +53,8 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 
 // Moved reports whether any figure has changed enough to be written.
 func (f Figures) Moved(to Figures) bool {
-	return moved(f.Queued, to.Queued) || moved(
-		f.Running, to.Running,
-	) || moved(f.Boot, to.Boot) || moved(f.Jobs, to.Jobs) ||
+	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) ||
+		moved(f.Jobs, to.Jobs) ||
 		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed) || moved(f.Late, to.Late)
 }
 

@@ -82,9 +82,8 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(scaling.Learnt{}, Learnt(before)); diff != "" {
 		t.Errorf("nothing to read back: %s", diff)
 	}
-	if got := Build(
-		got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}},
-	); got.DesiredReplicas != 4 || got.Measured == nil {
+	if got := Build(got, &Facts{Stall: Stall{Reason: ReasonInvalidTLS, Message: "m"}}); got.DesiredReplicas != 4 ||
+		got.Measured == nil {
 		t.Errorf("a pool that stalls loses what was decided and learnt: %+v", got)
 	}
 }

@@ -127,9 +127,8 @@ func (r *Resolver) decidable(host string) bool {
 		if most > limit {
 			return !unknown
 		}
-		if a.Host == host && !slices.ContainsFunc(
-			r.Servers, func(b gearman.Address) bool { return b.Host == host && b != a },
-		) {
+		if a.Host == host &&
+			!slices.ContainsFunc(r.Servers, func(b gearman.Address) bool { return b.Host == host && b != a }) {
 			return true
 		}
 	}

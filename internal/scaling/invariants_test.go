@@ -191,9 +191,8 @@ func run(t *testing.T, s *source) {
 			if f := &more.Functions[0]; f.Total >= 0 && f.Total < math.MaxInt64/2 && f.Running >= 0 &&
 				f.Running < math.MaxInt64/2 {
 				f.Total = max(f.Total, f.Running) + 50
-				if high, _ := Decide(
-					p, before, more, now,
-				); high.Replicas < d.Replicas && !d.Forced && more.Functions[0].Total > in.Functions[0].Total {
+				if high, _ := Decide(p, before, more, now); high.Replicas < d.Replicas && !d.Forced &&
+					more.Functions[0].Total > in.Functions[0].Total {
 					t.Fatalf(
 						"more jobs, fewer replicas: %d < %d (%s, %s)\npolicy %+v\nterms %+v\nmore  %+v", high.Replicas,
 						d.Replicas, high.Reason, d.Reason, p, d.Terms, high.Terms,

@@ -316,9 +316,8 @@ func TestBoundIsBelowEveryLawThatIsInTime(t *testing.T) {
 		}
 		low := (&bound{}).run(w, Setting{Boot: 10, Target: 30})
 		for _, l := range []Law{ours(30 * time.Second), KEDATuned(1), KEDATuned(5), &KPA{}} {
-			if r := s.Run(
-				w, l, Config{Boot: 10, Targets: []float64{30}},
-			); r.Late[0] == 0 && r.WorkerHours < low.WorkerHours {
+			if r := s.Run(w, l, Config{Boot: 10, Targets: []float64{30}}); r.Late[0] == 0 &&
+				r.WorkerHours < low.WorkerHours {
 				t.Errorf(
 					"%s: %s needs %.3f worker-hours, less than the bound of %.3f", m.Name, l.Name(), r.WorkerHours,
 					low.WorkerHours,

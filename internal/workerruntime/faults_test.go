@@ -197,9 +197,8 @@ func TestFailuresReachLibgearman(t *testing.T) {
 		"echo broken >&2; exit 4",
 	).waitReady()
 	out, err = exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "warns", "x").CombinedOutput()
-	if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(
-		string(out), "command ended with exit code 4\nbroken\n",
-	) {
+	if _, ended := errors.AsType[*exec.ExitError](err); !ended ||
+		!strings.Contains(string(out), "command ended with exit code 4\nbroken\n") {
 		t.Errorf("the client ended with %v: %s", err, out)
 	}
 	want := answer{End: fail, Progress: []string{"warning command ended with exit code 4\nbroken\n"}}
@@ -235,9 +234,8 @@ func TestFailureWarningsReachPHP(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "php", "-r", script, "--", host, port).CombinedOutput()
-	if diff := cmp.Diff(
-		"failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out),
-	); err != nil || diff != "" {
+	if diff := cmp.Diff("failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out)); err != nil ||
+		diff != "" {
 		t.Errorf("PHP ended with %v (-want +got):\n%s", err, diff)
 	}
 }
@@ -350,9 +348,8 @@ func TestFullDisk(t *testing.T) {
 				"--on-crash", policy, "--exceptions", "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
 			eventually(t, "the worker starts, or has no right to mount", func() bool {
 				code, _ := w.get("/readyz")
-				return code == 200 || strings.Contains(
-					w.log.String(), "unshare:",
-				) || strings.Contains(w.log.String(), "mount:")
+				return code == 200 || strings.Contains(w.log.String(), "unshare:") ||
+					strings.Contains(w.log.String(), "mount:")
 			})
 			if strings.Contains(w.log.String(), "unshare:") || strings.Contains(w.log.String(), "mount:") {
 				t.Skip("no right to mount a file system here: " + w.log.String())

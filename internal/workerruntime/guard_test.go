@@ -132,9 +132,8 @@ func TestGuardOpensAndRecovers(t *testing.T) {
 		}
 		p.set(job.Done(nil), nil)
 		half()
-		if o := g.Handle(
-			context.Background(), &job.Job{}, true,
-		); o.Kind != job.Completed || admitted() != "0 1 0 1 0 -1" {
+		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Completed ||
+			admitted() != "0 1 0 1 0 -1" {
 			t.Errorf("a trial that starts: %+v, admissions %q", o, admitted())
 		}
 		if state, _, unready := g.view(); state != breaker.Closed || unready {
@@ -255,9 +254,8 @@ func TestGuardRequeuesABusyJobAtOnce(t *testing.T) {
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
 		p.set(job.NeverRan(job.Busy, "503"), nil)
 		begin := time.Now()
-		if o := g.Handle(
-			context.Background(), &job.Job{}, true,
-		); o.Kind != job.Requeued || time.Since(begin) != 0 || admitted() != "0" {
+		if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Requeued || time.Since(begin) != 0 ||
+			admitted() != "0" {
 			t.Errorf("outcome %+v after %v, admissions %q", o, time.Since(begin), admitted())
 		}
 	})

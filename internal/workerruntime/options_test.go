@@ -130,9 +130,8 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 		return strings.Contains(w.log.String(), "connection is down") || w.metric(`gearman_worker_connected_servers`) == "0"
 	})
 	touch(t, gate)
-	if code := w.exit(); code != 3 || strings.Contains(
-		w.log.String(), "all its jobs are finished",
-	) || !strings.Contains(w.log.String(), "could not be sent") {
+	if code := w.exit(); code != 3 || strings.Contains(w.log.String(), "all its jobs are finished") ||
+		!strings.Contains(w.log.String(), "could not be sent") {
 		t.Errorf("exit code %d:\n%s", code, w.log.String())
 	}
 }

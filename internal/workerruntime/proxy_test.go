@@ -38,9 +38,8 @@ func TestClientCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if result, err := c.Do(
-		t.Context(), "f", []byte("hello"),
-	); err != nil || strings.TrimSpace(string(result)) != "olleh" {
+	if result, err := c.Do(t.Context(), "f", []byte("hello")); err != nil ||
+		strings.TrimSpace(string(result)) != "olleh" {
 		t.Errorf("%q, %v", result, err)
 	}
 

@@ -92,9 +92,8 @@ func TestAwaitStoppableWaits(t *testing.T) {
 func TestAwaitStoppableUsage(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
-	if code := Main(
-		[]string{"await-stoppable", "1"}, &out, &errs,
-	); code != exitUsage || !strings.Contains(errs.String(), "takes no arguments") {
+	if code := Main([]string{"await-stoppable", "1"}, &out, &errs); code != exitUsage ||
+		!strings.Contains(errs.String(), "takes no arguments") {
 		t.Errorf("exit code %d, said %q", code, errs.String())
 	}
 }

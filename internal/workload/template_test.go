@@ -148,9 +148,8 @@ func TestPodTemplate(t *testing.T) {
 		t.Errorf("before SIGTERM it runs %q", got)
 	}
 	init := got.Spec.InitContainers[0]
-	if init.Image != "op:1" || strings.Join(
-		init.Command, " ",
-	) != "/gearman-worker install /gearman" || !*init.SecurityContext.RunAsNonRoot {
+	if init.Image != "op:1" || strings.Join(init.Command, " ") != "/gearman-worker install /gearman" ||
+		!*init.SecurityContext.RunAsNonRoot {
 		t.Errorf("init container: %+v", init)
 	}
 	if got.Spec.ImagePullSecrets[0].Name != "s" || got.Spec.Volumes[1].EmptyDir.Medium != corev1.StorageMediumMemory {

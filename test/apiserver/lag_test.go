@@ -114,9 +114,8 @@ func TestCacheBehind(t *testing.T) {
 	if err := k8s.Get(ctx, key, p); err != nil {
 		t.Fatal(err)
 	}
-	if c := meta.FindStatusCondition(
-		p.Status.Conditions, v1alpha1.ConditionScalingActive,
-	); c == nil || c.Reason == "Contested" {
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionScalingActive); c == nil ||
+		c.Reason == "Contested" {
 		t.Errorf("ScalingActive: %+v", c)
 	}
 	live(2)

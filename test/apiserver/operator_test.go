@@ -102,9 +102,8 @@ func (o *operatorProcess) stop(signal os.Signal) {
 
 func named(t *testing.T, name string) string {
 	t.Helper()
-	if err := k8s.Create(
-		t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
-	); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := k8s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 	return name

@@ -55,9 +55,8 @@ func TestTarget(t *testing.T) {
 			g.Eventually(func() bool {
 				return apierrors.IsNotFound(k8s.Get(t.Context(), client.ObjectKeyFromObject(p), p))
 			}, eventually).Should(BeTrue(), "no finalizer holds the pool")
-			if err := k8s.Get(
-				t.Context(), client.ObjectKeyFromObject(target), target,
-			); err != nil || target.GetDeletionTimestamp() != nil {
+			if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(target), target); err != nil ||
+				target.GetDeletionTimestamp() != nil {
 				t.Errorf("the target went with the pool: %v", err)
 			}
 		})

@@ -236,9 +236,8 @@ func TestRestrictedPodSecurity(t *testing.T) {
 	}
 	for _, container := range spec.Containers {
 		c := container.SecurityContext
-		if c == nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(
-			c.Capabilities.Drop, []corev1.Capability{"ALL"},
-		) {
+		if c == nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem ||
+			!slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 			t.Errorf("security context of %s = %+v", container.Name, c)
 		}
 	}

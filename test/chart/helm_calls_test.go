@@ -40,9 +40,8 @@ func TestHelmCallsOfTheDocs(t *testing.T) {
 			}
 			for _, words := range helmCalls(string(data)) {
 				found++
-				if chart := words[3]; chart != "charts/gearman-operator" && !strings.HasPrefix(
-					chart, "oci://registry.example.com/",
-				) {
+				if chart := words[3]; chart != "charts/gearman-operator" &&
+					!strings.HasPrefix(chart, "oci://registry.example.com/") {
 					t.Errorf("%s: %s is no chart of this project's", path, chart)
 				}
 				var flags []string

@@ -38,9 +38,8 @@ func TestOpenShift(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if object.GetKind() != "CustomResourceDefinition" && (strings.Contains(
-			string(data), "runAsUser",
-		) || strings.Contains(string(data), "runAsGroup")) {
+		if object.GetKind() != "CustomResourceDefinition" &&
+			(strings.Contains(string(data), "runAsUser") || strings.Contains(string(data), "runAsGroup")) {
 			t.Errorf("%s %s sets a user: %s", object.GetKind(), object.GetName(), data)
 		}
 	}
@@ -97,16 +96,14 @@ func TestArtifactHubAnnotations(t *testing.T) {
 		t.Fatal(err)
 	}
 	var examples []v1alpha1.GearmanWorkerPool
-	if err := yaml.UnmarshalStrict(
-		[]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples,
-	); err != nil || len(examples) == 0 {
+	if err := yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples); err != nil ||
+		len(examples) == 0 {
 		t.Errorf("%d examples, %v", len(examples), err)
 	}
 	for _, key := range []string{"links", "crds"} {
 		var list []map[string]any
-		if err := yaml.UnmarshalStrict(
-			[]byte(chart.Annotations["artifacthub.io/"+key]), &list,
-		); err != nil || len(list) == 0 {
+		if err := yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/"+key]), &list); err != nil ||
+			len(list) == 0 {
 			t.Errorf("%s: %d entries, %v", key, len(list), err)
 		}
 	}

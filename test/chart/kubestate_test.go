@@ -148,9 +148,8 @@ func TestWorkerPodMonitor(t *testing.T) {
 		"--set",
 		"metrics.workerPodMonitor.interval=1m,metrics.workerPodMonitor.labels.release=prom,metrics.workerPodMonitor.namespace=monitoring",
 	)
-	if all.GetNamespace() != "monitoring" || all.GetLabels()["release"] != "prom" || field(
-		all, "spec", "namespaceSelector",
-	) != "map[any:true]" {
+	if all.GetNamespace() != "monitoring" || all.GetLabels()["release"] != "prom" ||
+		field(all, "spec", "namespaceSelector") != "map[any:true]" {
 		t.Errorf("got %v", all.Object)
 	}
 	endpoints := field(all, "spec", "podMetricsEndpoints")

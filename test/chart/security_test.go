@@ -27,9 +27,8 @@ func TestSecurityStatementsAreTested(t *testing.T) {
 			}
 		}
 		// In the tables of what somebody can't do the last column is the test.
-		if cells := strings.Split(line, " | "); len(cells) == 3 && strings.HasPrefix(line, "| ") && !strings.HasPrefix(
-			line, "| it can't",
-		) &&
+		if cells := strings.Split(line, " | "); len(cells) == 3 && strings.HasPrefix(line, "| ") &&
+			!strings.HasPrefix(line, "| it can't") &&
 			!strings.HasPrefix(line, "| they can't") && len(matches) == 0 {
 			t.Errorf("no test is named: %s", line)
 		}

@@ -91,9 +91,8 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	const cost = `{"metadata":{"annotations":{"controller.kubernetes.io/pod-deletion-cost":"-5"}}}`
 
 	// The policy and the rights take a moment to act.
-	for deadline := time.Now().Add(time.Minute); patch(pod("default"), cost) != nil || !apierrors.IsForbidden(
-		patch(pod("kube-system"), cost),
-	); {
+	for deadline := time.Now().Add(time.Minute); patch(pod("default"), cost) != nil ||
+		!apierrors.IsForbidden(patch(pod("kube-system"), cost)); {
 		if time.Now().After(deadline) {
 			t.Fatalf(
 				"the policy did not take effect within a minute: %v, %v", patch(pod("default"), cost),

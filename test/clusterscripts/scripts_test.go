@@ -145,9 +145,8 @@ func TestKindFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, script := range []string{"up.sh", "down.sh"} {
-		if _, stderr, _, ok := m.run("CLUSTER=kind", script); ok || !strings.Contains(
-			stderr, "failed to list clusters",
-		) {
+		if _, stderr, _, ok := m.run("CLUSTER=kind", script); ok ||
+			!strings.Contains(stderr, "failed to list clusters") {
 			t.Errorf("%s: success %v, %q", script, ok, stderr)
 		}
 	}
@@ -156,19 +155,16 @@ func TestKindFails(t *testing.T) {
 	if err := os.WriteFile(archive, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, _, ok := m.run(
-		"CLUSTER=kind", "load-image.sh", archive,
-	); ok || !strings.Contains(stderr, "could not locate") {
+	if _, stderr, _, ok := m.run("CLUSTER=kind", "load-image.sh", archive); ok ||
+		!strings.Contains(stderr, "could not locate") {
 		t.Errorf("load without a cluster: success %v, %q", ok, stderr)
 	}
-	if _, stderr, calls, ok := m.run(
-		"CLUSTER=kind", "load-image.sh", archive+".missing",
-	); ok || len(calls) > 0 || !strings.Contains(stderr, "no such file") {
+	if _, stderr, calls, ok := m.run("CLUSTER=kind", "load-image.sh", archive+".missing"); ok || len(calls) > 0 ||
+		!strings.Contains(stderr, "no such file") {
 		t.Errorf("load of what isn't there: success %v, %q, calls %q", ok, stderr, calls)
 	}
-	if _, stderr, calls, ok := m.run(
-		"CLUSTER=kind", "load-image.sh",
-	); ok || len(calls) > 0 || !strings.Contains(stderr, "ARCHIVE") {
+	if _, stderr, calls, ok := m.run("CLUSTER=kind", "load-image.sh"); ok || len(calls) > 0 ||
+		!strings.Contains(stderr, "ARCHIVE") {
 		t.Errorf("load of nothing: success %v, %q, calls %q", ok, stderr, calls)
 	}
 }

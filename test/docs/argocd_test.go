@@ -140,9 +140,8 @@ func TestArgoCDHealthOnItsPage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/gitops.md")
 	for line := range strings.Lines(read(t, "config/argocd/health.lua")) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(
-			line, "--",
-		) && !strings.Contains(page, line) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") &&
+			!strings.Contains(page, line) {
 			t.Errorf("docs/gitops.md lacks %q of config/argocd/health.lua", line)
 		}
 	}

@@ -72,9 +72,8 @@ func TestPublicExamples(t *testing.T) {
 				args = append(args, strings.Replace(word, "/app/", app+"/", 1))
 			}
 			addr, _ := startWorker(t, app, args...)
-			if got, err := submit(
-				t, addr, string(pool.Spec.Function), tt.workload,
-			); err != nil || strings.TrimSpace(got) != tt.want {
+			if got, err := submit(t, addr, string(pool.Spec.Function), tt.workload); err != nil ||
+				strings.TrimSpace(got) != tt.want {
 				t.Errorf("result = %q, %v; want %q", got, err, tt.want)
 			}
 			if _, err := submit(t, addr, string(pool.Spec.Function), tt.bad); err == nil {

@@ -113,9 +113,8 @@ func TestGoBlocks(t *testing.T) {
 			continue
 		}
 		found = true
-		if !strings.Contains(
-			match[2], "declared and not used",
-		) && !strings.Contains(match[2], "imported and not used") {
+		if !strings.Contains(match[2], "declared and not used") &&
+			!strings.Contains(match[2], "imported and not used") {
 			t.Errorf("%s: %s", where[match[1]], match[2])
 		}
 	}

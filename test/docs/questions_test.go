@@ -12,9 +12,8 @@ func answerLine(page, words string) int {
 		text, _, _ := strings.Cut(rest, "\n")
 		fields := strings.Fields(rest[:min(len(rest), len(text)+len(words)+200)])
 		for i := range strings.Fields(text) {
-			if i+len(want) <= len(fields) && strings.Contains(
-				strings.Join(fields[i:i+len(want)], " "), strings.Join(want, " "),
-			) {
+			if i+len(want) <= len(fields) &&
+				strings.Contains(strings.Join(fields[i:i+len(want)], " "), strings.Join(want, " ")) {
 				return line
 			}
 		}

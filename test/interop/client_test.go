@@ -70,9 +70,8 @@ func TestForeignWorker(t *testing.T) {
 					client.OnStatus(func(n, d uint64) { add("status %d %d", n, d) }),
 					client.OnData(func(data []byte) { add("data %s", data) }),
 					client.OnWarning(func(data []byte) { add("warning %s", data) }))
-				if diff := cmp.Diff(
-					[]string{"status 1 3", "data part\x00of", "warning careful"}, got,
-				); diff != "" || err != nil || string(result) != "done" {
+				if diff := cmp.Diff([]string{"status 1 3", "data part\x00of", "warning careful"}, got); diff != "" ||
+					err != nil || string(result) != "done" {
 					t.Errorf("got %q, %v; events (-want +got):\n%s", result, err, diff)
 				}
 			})
@@ -93,9 +92,8 @@ func TestForeignWorker(t *testing.T) {
 			t.Run("unique key", func(t *testing.T) {
 				t.Parallel()
 				l.need(t, uniqueTold)
-				if got, err := c.Do(
-					ctx, "unique", []byte("x"), client.WithKey("my-key"),
-				); err != nil || string(got) != "my-key" {
+				if got, err := c.Do(ctx, "unique", []byte("x"), client.WithKey("my-key")); err != nil ||
+					string(got) != "my-key" {
 					t.Errorf("the worker was told %q, %v; want my-key", got, err)
 				}
 			})

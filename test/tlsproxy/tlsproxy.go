@@ -94,9 +94,8 @@ func Config(tb testing.TB, examples string) string {
 	}
 	first, _, _ := bytes.Cut(text, []byte("\n---\n"))
 	var config corev1.ConfigMap
-	if err := yaml.UnmarshalStrict(
-		append(bytes.Clone(first), '\n'), &config,
-	); err != nil || config.Data["haproxy.cfg"] == "" {
+	if err := yaml.UnmarshalStrict(append(bytes.Clone(first), '\n'), &config); err != nil ||
+		config.Data["haproxy.cfg"] == "" {
 		tb.Fatalf("the example's first object is to be the ConfigMap with haproxy.cfg: %v", err)
 	}
 	return config.Data["haproxy.cfg"]

@@ -109,9 +109,8 @@ func (f *fleet) shrink(seed uint64, invariant string) (drop []int) {
 func (f *fleet) fails(seed uint64, drop []int, invariant string) bool {
 	for range 3 {
 		p, err := f.run(seed, drop)
-		if err != nil || !slices.ContainsFunc(
-			p.Violations, func(v Violation) bool { return v.Invariant == invariant },
-		) {
+		if err != nil ||
+			!slices.ContainsFunc(p.Violations, func(v Violation) bool { return v.Invariant == invariant }) {
 			return false
 		}
 	}

@@ -51,9 +51,8 @@ func (j *judge) noLoss() {
 
 // mayRepeat reports whether a fault explains that a job was started twice.
 func (j *judge) mayRepeat(job *job) bool {
-	return j.m.delays(
-		job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second),
-	) > 0 || job.starts[0].cutOff != ""
+	return j.m.delays(job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second)) > 0 ||
+		job.starts[0].cutOff != ""
 }
 
 func (j *judge) noInterruption() {

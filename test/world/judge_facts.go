@@ -60,9 +60,8 @@ func (j *judge) truth() {
 		said := false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
-			if !s.exists || s.at.Sub(j.w.trace.began) < time.Minute || j.m.delays(
-				pool, ofAPI|ofLeader|ofUser, s.at.Add(-2*time.Minute), s.at,
-			) > 0 {
+			if !s.exists || s.at.Sub(j.w.trace.began) < time.Minute ||
+				j.m.delays(pool, ofAPI|ofLeader|ofUser, s.at.Add(-2*time.Minute), s.at) > 0 {
 				continue
 			}
 			j.checked()
@@ -202,9 +201,8 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	for _, f := range m.faults {
 		begin := m.w.trace.began.Add(f.At)
-		if m.w.plan.concerns(
-			&f, pool,
-		) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable") && !begin.After(from) &&
+		if m.w.plan.concerns(&f, pool) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable") &&
+			!begin.After(from) &&
 			!begin.Add(f.For).Before(to) {
 			return true
 		}
@@ -225,9 +223,8 @@ func (j *judge) isolation() {
 			}
 			begin, end := job.submitted, job.starts[0].at
 			others := j.m.sum(ofServer|ofUser, begin, end, func(f *Fault) bool { return !j.w.plan.concerns(f, pool) })
-			if others == 0 || j.m.delays(
-				pool, ^class(0), begin.Add(-time.Minute), end,
-			) > 0 || !j.couldGrow(pool, begin, end) {
+			if others == 0 || j.m.delays(pool, ^class(0), begin.Add(-time.Minute), end) > 0 ||
+				!j.couldGrow(pool, begin, end) {
 				continue
 			}
 			all++

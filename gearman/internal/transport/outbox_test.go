@@ -86,9 +86,8 @@ func TestOutboxFailures(t *testing.T) {
 			"Send": first, "Stage": o.Stage(add), "Flush": o.Flush(),
 			"Stream": o.Stream(add, strings.NewReader("x"), 1), "StreamBytes": o.StreamBytes(add, []byte("x")),
 		} {
-			if err == nil || err.Error() != first.Error() || !strings.HasPrefix(
-				err.Error(), "job server 192.0.2.1:4730: write: ",
-			) {
+			if err == nil || err.Error() != first.Error() ||
+				!strings.HasPrefix(err.Error(), "job server 192.0.2.1:4730: write: ") {
 				t.Errorf("%s: %v, want the server and the step", name, err)
 			}
 		}

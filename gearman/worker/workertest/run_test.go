@@ -116,9 +116,8 @@ func TestRunThatCannotBegin(t *testing.T) {
 	handler := func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("must not run") }
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got, err := workertest.Run(
-		ended, handler, workertest.Job{},
-	); err != nil || got.Outcome != worker.Abandoned || got.HandlerErr == nil {
+	if got, err := workertest.Run(ended, handler, workertest.Job{}); err != nil || got.Outcome != worker.Abandoned ||
+		got.HandlerErr == nil {
 		t.Errorf("an ended context: %+v, %v", got, err)
 	}
 	if _, err := workertest.Run(t.Context(), handler, workertest.Job{Function: "a b"}); !errors.Is(err, proto.ErrName) {

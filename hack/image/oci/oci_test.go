@@ -202,9 +202,8 @@ func TestBadInput(t *testing.T) {
 			o := options(t, 0o755, time.Now())
 			tc.change(&o)
 			dir := t.TempDir()
-			if _, err := Write(
-				o, filepath.Join(dir, "image.tar"),
-			); err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+			if _, err := Write(o, filepath.Join(dir, "image.tar")); err == nil ||
+				!strings.Contains(err.Error(), tc.wantErr) {
 				t.Errorf("got %v, want an error with %q", err, tc.wantErr)
 			}
 			left, err := os.ReadDir(dir)

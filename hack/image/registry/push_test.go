@@ -98,9 +98,8 @@ func TestPushErrors(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Push(
-				t.Context(), tt.archive, tt.image,
-			); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Push(t.Context(), tt.archive, tt.image); err == nil ||
+				!strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q in it", err, tt.want)
 			}
 		})

@@ -220,18 +220,16 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s was updated without marks", filepath.Base(file))
 		}
 	}
-	if report, err := os.ReadFile(filepath.Join(dir, "report.md")); err != nil || !strings.Contains(
-		string(report), "| sparse bursts |",
-	) {
+	if report, err := os.ReadFile(filepath.Join(dir, "report.md")); err != nil ||
+		!strings.Contains(string(report), "| sparse bursts |") {
 		t.Errorf("the report lacks a workload: %v", err)
 	}
 }
 
 func TestPlotsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	if err := RunPlot(
-		filepath.Join(t.TempDir(), "a.gif"), "", nil, 30,
-	); err == nil || !strings.Contains(err.Error(), ".svg and .png") {
+	if err := RunPlot(filepath.Join(t.TempDir(), "a.gif"), "", nil, 30); err == nil ||
+		!strings.Contains(err.Error(), ".svg and .png") {
 		t.Errorf("error is %v, want one about the kind of file", err)
 	}
 	if err := RunPlot(filepath.Join(write(t, "file", ""), "a.svg"), "", nil, 30); err == nil {

@@ -394,9 +394,8 @@ func TestInterruptReachesOtherGroups(t *testing.T) {
 			if o := <-done; o.Reason != job.TimedOut {
 				t.Errorf("outcome %+v", o)
 			}
-			if b, err := os.ReadFile(
-				fmt.Sprintf("/proc/%d/stat", pid),
-			); err == nil && !strings.Contains(string(b), ") Z ") {
+			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil &&
+				!strings.Contains(string(b), ") Z ") {
 				t.Errorf("it runs on: %s", b)
 			}
 		})

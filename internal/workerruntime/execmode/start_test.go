@@ -220,9 +220,8 @@ func TestEnvironmentOfJobs(t *testing.T) {
 func TestSignalIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "kill -TERM $$"))
-	if o := h.Handle(
-		t.Context(), &job.Job{Reporter: &recorder{}},
-	); o.Signal != syscall.SIGTERM || o.Reason != job.Crashed {
+	if o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}}); o.Signal != syscall.SIGTERM ||
+		o.Reason != job.Crashed {
 		t.Errorf("outcome %+v", o)
 	}
 }

@@ -102,9 +102,8 @@ func FuzzAppendJob(f *testing.F) {
 			t.Errorf("%q becomes %+v", line, got)
 		}
 		var hello struct{ Functions []string }
-		if err := json.Unmarshal(
-			AppendHello(nil, []string{function, unique}), &hello,
-		); err != nil || hello.Functions[0] != valid(function) {
+		if err := json.Unmarshal(AppendHello(nil, []string{function, unique}), &hello); err != nil ||
+			hello.Functions[0] != valid(function) {
 			t.Errorf("hello: %v, %v", hello, err)
 		}
 	})

@@ -33,9 +33,8 @@ func TestServiceThatTakesNoConnection(t *testing.T) {
 			h := startHandler(t, opts)
 			started := false
 			o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() { started = true }})
-			if o.Kind != job.Requeued || o.Reason != job.Unreachable || !o.NeverRan || started || !strings.Contains(
-				o.Message, tc.message,
-			) {
+			if o.Kind != job.Requeued || o.Reason != job.Unreachable || !o.NeverRan || started ||
+				!strings.Contains(o.Message, tc.message) {
 				t.Errorf("outcome %+v, started %v", o, started)
 			}
 			if err := h.Check(t.Context()); err == nil || !strings.Contains(err.Error(), tc.message) {
@@ -201,9 +200,8 @@ func TestPermanentAnswers(t *testing.T) {
 	t.Parallel()
 	for code, permanent := range map[int]bool{400: true, 404: true, 408: false, 413: true, 422: true, 425: false} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-		if o := post(
-			t.Context(), startHandler(t, testOptions(t, s.URL)), "x", &recorder{},
-		); o.Kind != job.Failed || o.Permanent != permanent {
+		if o := post(t.Context(), startHandler(t, testOptions(t, s.URL)), "x", &recorder{}); o.Kind != job.Failed ||
+			o.Permanent != permanent {
 			t.Errorf("%d: outcome %+v", code, o)
 		}
 	}

@@ -19,9 +19,8 @@ func Seclude() error {
 		errs = append(errs, fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err))
 	}
 	// ENOSYS and EINVAL: kernels before 5.11.
-	if err := unix.CloseRange(
-		3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC,
-	); err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+	if err := unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) &&
+		!errors.Is(err, unix.EINVAL) {
 		errs = append(errs, fmt.Errorf("close_range: %w", err))
 	}
 	return errors.Join(errs...)

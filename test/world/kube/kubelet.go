@@ -15,9 +15,8 @@ func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 	if !n.heard(ctx, st) {
 		return
 	}
-	if !n.wait(
-		ctx, st, n.between(st.key.Name, 100*time.Millisecond, 600*time.Millisecond),
-	) || !n.pull(ctx, st) || !n.wait(ctx, st, n.between(st.key.Name, n.Boot.Least, n.Boot.Most)) {
+	if !n.wait(ctx, st, n.between(st.key.Name, 100*time.Millisecond, 600*time.Millisecond)) || !n.pull(ctx, st) ||
+		!n.wait(ctx, st, n.between(st.key.Name, n.Boot.Least, n.Boot.Most)) {
 		n.finish(ctx, st)
 		return
 	}
@@ -172,9 +171,8 @@ func (n *Nodes) terminate(ctx context.Context, st *podState) {
 	}
 	_ = sleep(ctx, n.between(st.key.Name, 2*time.Millisecond, 300*time.Millisecond))
 	grace := 30 * time.Second
-	if o, err := n.server.read(
-		KindPod, st.key,
-	); err == nil && o.GetUID() == st.uid && o.GetDeletionGracePeriodSeconds() != nil {
+	if o, err := n.server.read(KindPod, st.key); err == nil && o.GetUID() == st.uid &&
+		o.GetDeletionGracePeriodSeconds() != nil {
 		grace = time.Duration(*o.GetDeletionGracePeriodSeconds()) * time.Second
 	}
 	st.process.Terminate()

@@ -202,9 +202,8 @@ func (s *Server) update(
 	if err := admit(o, old); err != nil {
 		return nil, err
 	}
-	if !equality.Semantic.DeepEqual(
-		specOf(old), specOf(o),
-	) || old.GetDeletionTimestamp() == nil && o.GetDeletionTimestamp() != nil {
+	if !equality.Semantic.DeepEqual(specOf(old), specOf(o)) || old.GetDeletionTimestamp() == nil &&
+		o.GetDeletionTimestamp() != nil {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
 	s.store(Event{Type: Modified, Kind: kind, Old: old, New: o})
