@@ -75,13 +75,14 @@ func TestGoBlocks(t *testing.T) {
 			pkg := fmt.Sprintf("snippet%d", len(packages))
 			file := filepath.Join(dir, pkg+".go")
 			code = goPrelude + prelude + code
-			head := "package snippet\n\n"
+			var head strings.Builder
+			head.WriteString("package snippet\n\n")
 			for _, path := range goImports {
 				if strings.Contains(code, path[strings.LastIndex(path, "/")+1:]+".") {
-					head += "import " + strconv.Quote(path) + "\n"
+					head.WriteString("import " + strconv.Quote(path) + "\n")
 				}
 			}
-			if err := os.WriteFile(file, []byte(head+code), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(head.String()+code), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			overlay["Replace"][filepath.Join(work, "test/docs", pkg, pkg+".go")] = file
