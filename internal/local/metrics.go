@@ -96,9 +96,11 @@ var metrics = []metric{
 	},
 }
 
-// onlyInACluster are the metrics of pools that a machine has not: they come from the status of a
-// Kubernetes object.
-var onlyInACluster = []string{"gearman_pool_condition"}
+// onlyInACluster are the metrics of pools that are not served here: conditions belong to the status
+// of a Kubernetes object, and late jobs are counted by the operator only.
+var onlyInACluster = []string{
+	"gearman_pool_condition", "gearman_pool_jobs_late_bound_total", "gearman_pool_jobs_started_total",
+}
 
 func one(b bool) float64 {
 	if b {
