@@ -342,6 +342,11 @@ func classify(err error) State {
 	if _, ok := errors.AsType[setupError](err); ok {
 		return StateTLSFailed
 	}
+	// With TLS 1.3 a server refuses a client's certificate after the handshake: crypto/tls reports
+	// its alert by this Op.
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
+		return StateTLSFailed
+	}
 	if _, ok := errors.AsType[dialError](err); ok {
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return StateRefused
@@ -353,9 +358,8 @@ func classify(err error) State {
 		return StateBadAnswer
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return StateTimedOut
-	case errors.Is(err, io.EOF), errors.Is(
-		err, io.ErrUnexpectedEOF,
-	), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, io.ErrClosedPipe),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return StateClosed
 	}

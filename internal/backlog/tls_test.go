@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"net/netip"
@@ -132,6 +133,9 @@ func TestClassify(t *testing.T) {
 	for want, err := range map[State]error{
 		StateUnreachable: errors.New("what nobody thought of"),
 		StateClosed:      &net.OpError{Op: "read", Err: net.ErrClosed},
+		StateTLSFailed: fmt.Errorf(
+			"status: %w", &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")},
+		),
 	} {
 		if got := classify(err); got != want {
 			t.Errorf("%v: %v, want %v", err, got, want)

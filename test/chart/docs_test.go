@@ -22,9 +22,8 @@ func pools(t *testing.T) map[string][]*unstructured.Unstructured {
 		switch name := entry.Name(); {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (strings.HasPrefix(
-			name, ".",
-		) || name == "build" || name == "crd" || name == "files" || name == "templates"):
+		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") ||
+			name == "build" || name == "crd" || name == "files" || name == "templates"):
 			return fs.SkipDir
 		case entry.IsDir() || filepath.Ext(name) != ".md" && filepath.Ext(name) != ".yaml" ||
 			name == "Chart.yaml": // its example is a text in it

@@ -66,7 +66,7 @@ func TestShotsOfThePlugin(t *testing.T) {
 		}
 	}
 	var want, got []string
-	for _, row := range regexp.MustCompile(`\brow\("([A-Z][a-z ]+)"`).FindAllStringSubmatch(read(t, "internal/kubectlgearman/explain.go"), -1) {
+	for _, row := range regexp.MustCompile(`\brow\(\s*"([A-Z][a-z ]+)"`).FindAllStringSubmatch(read(t, "internal/kubectlgearman/explain.go"), -1) {
 		want = append(want, row[1])
 	}
 	for _, row := range regexp.MustCompile(`(?m)^([A-Z][a-z ]+):`).FindAllStringSubmatch(strings.Join(shot(t, page, "explain"), "\n"), -1) {
