@@ -8,10 +8,11 @@ import (
 
 // evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as
 // long as no other pod becomes ready or gets the node that it waited for, no more pods are ordered
-// than those that were then, or a few beside those that work: the rules of internal/scaling.
+// than those that were then, or a few beside those that work: the rules of internal/scaling. A pod
+// that becomes ready is evidence only once it has been ready for a while (30 s more).
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
-		known := 30*time.Second + j.poll(pool) + 2*time.Second
+		known := 30*time.Second + 30*time.Second + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
 		working, placed, reported := 0, 0, false
