@@ -17,8 +17,7 @@ IMAGE ?= gearman-operator:$(VERSION)
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -f hack/make/help.awk
+	@awk -f hack/make/help.awk $(MAKEFILE_LIST)
 
-# First, what others name as prerequisites: make expands those where it reads them, and a variable that is set later is nothing there.
-include hack/make/tools.mk hack/make/cluster.mk hack/make/image.mk
-include $(filter-out hack/make/tools.mk hack/make/cluster.mk hack/make/image.mk,$(wildcard hack/make/*.mk))
+# In this order: make expands a prerequisite where it reads it, and a variable that is set later is nothing there.
+include $(patsubst %,hack/make/%.mk,tools cluster release start test bench)

@@ -1,22 +1,20 @@
-# Prints the targets of the makefiles in groups. Input: lines of the form "target: prerequisites ## what it does".
-BEGIN { FS = ":.*## " }
-{ text[$1] = $2; names[++n] = $1 }
-function group(t) {
-	if (t ~ /^(help|try|demo|quickstart|example|test|gearmanctl|plugin)$/) return "start"
-	if (t ~ /^bench-|^law-docs$/) return "bench"
-	if (t ~ /^(cluster-|e2e|envtest-assets|.*-images$)/) return "cluster"
-	if (t ~ /^(release|image|publish)/) return "release"
-	return "test"
+# Prints the targets of the makefiles with what they do ("target: prerequisites ## what it does"), a group for each file.
+match($0, /^[a-zA-Z0-9_-]+:.*## /) {
+	target = $0
+	sub(/:.*/, "", target)
+	what = substr($0, RLENGTH + 1)
+	gsub(/\$\$/, "$", what)
+	group = FILENAME
+	sub(/.*\//, "", group)
+	if (target == "help" || target == "test") group = "start.mk"
+	lines[group] = lines[group] sprintf("  %-23s %s\n", target, what)
 }
-function show(g, title,   i) {
-	printf "%s\n", title
-	for (i = 1; i <= n; i++) if (group(names[i]) == g) printf "  %-23s %s\n", names[i], text[names[i]]
-	print ""
-}
+function show(group, title) { printf "%s\n%s\n", title, lines[group] }
 END {
-	show("start", "Start here")
-	show("test", "Test and check")
-	show("cluster", "A real cluster")
-	show("bench", "Measure")
-	show("release", "Build and release")
+	show("start.mk", "Start here")
+	show("test.mk", "Test and check")
+	show("cluster.mk", "A real cluster")
+	show("bench.mk", "Measure")
+	show("release.mk", "Build and release")
+	show("tools.mk", "What is built or installed for these, and what is generated")
 }

@@ -33,3 +33,44 @@ $(GOVULNCHECK):
 .PHONY: tools
 tools: $(CONTROLLER_GEN) $(HELM) $(GOLANGCI_LINT) $(KUBECONFORM) $(CYCLONEDX) ## build the developer tools into the cache
 	@printf '%s\n' $^
+
+# Debian packages that tests start: two job servers, the clients and workers of other languages for the interop suite, the languages of
+# the examples (with what three of them need), that of Argo CD's health checks, curl for the scripts,
+# and what the job server that checks certificates consists of.
+DEPS := gearman-job-server gearman-tools gearman-server libgearman-client-perl php-cli php-gearman python3 nodejs ruby lua5.1 \
+	imagemagick esbuild python3-django php-symfony-console php-symfony-messenger php-symfony-framework-bundle php-laravel-framework curl haproxy openssl
+
+.PHONY: deps
+deps: ## install the Debian packages that tests need (only what is missing)
+	@missing=; for p in $(DEPS); do \
+	  dpkg-query -W -f '$${db:Status-Status}' "$$p" 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then echo "deps: all installed"; exit 0; fi; \
+	echo "deps: installing$$missing"; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing
+
+# What is generated from the types in api/ and the RBAC markers in controllers/. Nothing of it is edited by hand.
+CRD := config/crd/bases/gearman.dev_gearmanworkerpools.yaml
+CHART := charts/gearman-operator
+
+.PHONY: generate
+generate: generate-api generate-rbac generate-chart ## deepcopy, CRD, apply configurations, API reference, RBAC; the chart's CRD and table of values
+
+.PHONY: generate-api
+generate-api: $(CONTROLLER_GEN)
+	$(CONTROLLER_GEN) object paths=./api/v1alpha1
+	$(CONTROLLER_GEN) crd paths=./api/v1alpha1 output:crd:artifacts:config=$(dir $(CRD))
+	rm -rf api/v1alpha1/applyconfiguration
+	$(CONTROLLER_GEN) applyconfiguration paths=./api/v1alpha1
+	go run ./hack/apidocs $(CRD) >docs/api.md
+
+.PHONY: generate-rbac
+generate-rbac: $(CONTROLLER_GEN)
+	$(CONTROLLER_GEN) rbac:roleName=gearman-operator paths=./controllers/... output:rbac:artifacts:config=config/rbac
+
+.PHONY: generate-chart
+generate-chart: generate-api
+	mkdir -p $(CHART)/files
+	cp $(CRD) $(CHART)/files/
+	go run ./hack/chartdocs $(CHART)
