@@ -1,20 +1,15 @@
 package autoscaler
 
 import (
-	"bufio"
-	"context"
 	"math"
-	"net"
-	"net/netip"
 	"reflect"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/backlogtest"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -45,7 +40,6 @@ func FuzzPollAndDecide(f *testing.F) {
 			if got := r.good.pool.observed.Workload.Replicas; got != 10 {
 				t.Errorf("a pool with 40 jobs on another job server has %d replicas, want 10", got)
 			}
-			r.stop()
 		})
 	})
 }
@@ -55,7 +49,6 @@ func FuzzPollAndDecide(f *testing.F) {
 type fuzzRun struct {
 	watcher       *backlog.Watcher
 	hostile, good fuzzPool
-	stop          func()
 }
 
 type fuzzPool struct {
@@ -65,18 +58,9 @@ type fuzzPool struct {
 
 func newFuzzRun(t *testing.T, status, workers []byte) *fuzzRun {
 	t.Helper()
-	answers := map[string]map[string][]byte{
-		"10.0.0.1": {"status\n": status, "workers\n": workers},
-		"10.0.0.2": {"status\n": []byte("f\t40\t0\t0\n.\n"), "workers\n": []byte(".\n")},
-	}
-	var wg sync.WaitGroup
-	w := backlog.New(backlog.Options{
-		Timeout: time.Second,
-		Dial: func(_ context.Context, addr netip.AddrPort) (net.Conn, error) {
-			ours, theirs := net.Pipe()
-			wg.Go(func() { playServer(theirs, answers[addr.Addr().String()]) })
-			return ours, nil
-		},
+	w := backlogtest.Watch(t, backlog.Options{Timeout: time.Second}, map[string]backlogtest.Answers{
+		"10.0.0.1": {"status": status, "workers": workers},
+		"10.0.0.2": {"status": []byte("f\t40\t0\t0\n.\n"), "workers": []byte(".\n")},
 	})
 	r := &fuzzRun{watcher: w}
 	now := time.Now()
@@ -99,13 +83,6 @@ func newFuzzRun(t *testing.T, status, workers []byte) *fuzzRun {
 		}
 	}
 	w.SetPods(r.hostile.key, []backlog.PodRef{{UID: "0a1b2c3d-0000", Name: "pool-1", IP: "10.0.9.1"}})
-	ctx, cancel := context.WithCancel(t.Context())
-	wg.Go(func() {
-		if err := w.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	r.stop = func() { cancel(); wg.Wait() }
 	return r
 }
 
@@ -137,40 +114,6 @@ func (r *fuzzRun) decide(t *testing.T) {
 		}
 		if d.Apply {
 			p.pool.observed.Workload.Replicas = d.Replicas
-		}
-	}
-}
-
-// playServer plays a job server that knows two commands and echo requests.
-func playServer(conn net.Conn, answers map[string][]byte) {
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	for {
-		first, err := in.Peek(1)
-		if err != nil {
-			return
-		}
-		var reply []byte
-		if first[0] == 0 {
-			packet, err := in.Peek(12)
-			if err != nil || proto.Type(packet[7]) != proto.TypeEchoReq {
-				return
-			}
-			packet, err = in.Peek(12 + int(packet[11]))
-			if err != nil {
-				return
-			}
-			reply = proto.AppendEcho(nil, proto.Response, packet[12:])
-			_, _ = in.Discard(len(packet)) // they are there
-		} else {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				return
-			}
-			reply = answers[line]
-		}
-		if _, err := conn.Write(reply); err != nil {
-			return
 		}
 	}
 }

@@ -1,17 +1,12 @@
 package exporter
 
 import (
-	"bufio"
-	"context"
-	"net"
-	"net/netip"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/backlogtest"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
 )
 
@@ -25,15 +20,10 @@ func FuzzPollAndScrape(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), []byte(""))
 	f.Fuzz(func(t *testing.T, status, workers []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			var wg sync.WaitGroup
-			w := backlog.New(backlog.Options{
-				ForeignFunctions: 20, Timeout: time.Second,
-				Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
-					ours, theirs := net.Pipe()
-					wg.Go(func() { answer(theirs, map[string][]byte{"status\n": status, "workers\n": workers}) })
-					return ours, nil
-				},
-			})
+			w := backlogtest.Watch(
+				t, backlog.Options{ForeignFunctions: 20, Timeout: time.Second},
+				map[string]backlogtest.Answers{"10.0.0.1": {"status": status, "workers": workers}},
+			)
 			key := backlog.PoolKey{Namespace: "ns", Name: "pool"}
 			sub := backlog.Subscription{
 				Servers: []string{"10.0.0.1"}, Functions: []string{"resize"}, Period: time.Second,
@@ -42,12 +32,6 @@ func FuzzPollAndScrape(f *testing.F) {
 				t.Fatal(err)
 			}
 			w.SetPods(key, []backlog.PodRef{{UID: "0a1b2c3d-0000", Name: "pool-1"}})
-			ctx, cancel := context.WithCancel(t.Context())
-			wg.Go(func() {
-				if err := w.Run(ctx); err != nil {
-					t.Error(err)
-				}
-			})
 			time.Sleep(3500 * time.Millisecond)
 			s, _ := w.Sample(key, time.Now())
 			shown, _ := gather(t, New(w, Options{MaxSeries: 1000}))
@@ -60,42 +44,6 @@ func FuzzPollAndScrape(f *testing.F) {
 			if fn := s.Functions[0]; fn.Queued < 0 || fn.Running < 0 || fn.Queued+fn.Running != fn.Total {
 				t.Errorf("%+v", fn)
 			}
-			cancel()
-			wg.Wait()
 		})
 	})
-}
-
-// answer plays a job server that knows two commands and echo requests.
-func answer(conn net.Conn, answers map[string][]byte) {
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	for {
-		first, err := in.Peek(1)
-		if err != nil {
-			return
-		}
-		var reply []byte
-		if first[0] == 0 {
-			packet, err := in.Peek(12)
-			if err != nil || proto.Type(packet[7]) != proto.TypeEchoReq {
-				return
-			}
-			packet, err = in.Peek(12 + int(packet[11]))
-			if err != nil {
-				return
-			}
-			reply = proto.AppendEcho(nil, proto.Response, packet[12:])
-			_, _ = in.Discard(len(packet)) // they are there
-		} else {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				return
-			}
-			reply = answers[line]
-		}
-		if _, err := conn.Write(reply); err != nil {
-			return
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,15 +12,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 	"github.com/gearman-operator/gearman-operator/test/certs"
-	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
 const (
@@ -53,7 +50,7 @@ func sizeFromEnv() size {
 type bench struct {
 	size
 	k8s       client.WithWatch
-	operator  *operator
+	operator  *manager
 	victim    *jobserver.Server
 	hostile   *hostileServers
 	names     *nameserver // nil: no pool has names
@@ -75,27 +72,9 @@ func TestHostile(t *testing.T) {
 // start brings up all but the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
-	plane, err := controlplane.Start(
-		controlplane.Options{CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases")},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b.k8s, err = client.NewWithWatch(plane.Config, client.Options{Scheme: scheme}); err != nil {
-		t.Fatal(err)
-	}
-	for _, ns := range append([]string{own, victim}, hostileNamespaces()...) {
+	plane, k8s := operator.ControlPlane(t, nil)
+	b.k8s = k8s
+	for _, ns := range append([]string{operator.Namespace, victim}, hostileNamespaces()...) {
 		b.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
 	}
 	for i := range b.pools * perPool {
@@ -110,7 +89,7 @@ func (b *bench) start(t *testing.T) {
 		}
 	}
 	b.wakes = watchWakes(t, b.k8s)
-	b.operator = startOperator(t, plane.Kubeconfig, nameserver, b.flags()...)
+	b.operator = startManager(t, plane.Kubeconfig, nameserver, b.flags()...)
 }
 
 // flags are the operator's beside those of every run: a short one is for slow machines too, on
@@ -119,7 +98,7 @@ func (b *bench) flags() []string {
 	if !b.full {
 		return nil
 	}
-	return []string{"--leader-elect", "--leader-election-namespace=" + own}
+	return operator.Elected
 }
 
 func (b *bench) create(t *testing.T, o client.Object) {
@@ -154,8 +133,8 @@ func (b *bench) createVictims(t *testing.T) {
 			})
 		}
 	}
-	eventually(
-		t, "the victim's pools to be decided on",
+	operator.Eventually(
+		t, patience, "the victim's pools to be decided on",
 		func() error { return b.decided(t.Context(), victim, 2*b.size.wakes) },
 	)
 }
@@ -197,7 +176,9 @@ func (b *bench) createHostile(t *testing.T) {
 		b.create(t, p)
 	}
 	for ns, n := range count {
-		eventually(t, "the hostile pools to be decided on", func() error { return b.decided(t.Context(), ns, n) })
+		operator.Eventually(
+			t, patience, "the hostile pools to be decided on", func() error { return b.decided(t.Context(), ns, n) },
+		)
 	}
 }
 
@@ -251,30 +232,8 @@ func (b *bench) submit(ctx context.Context, function string) error {
 	return nil
 }
 
-// eventually waits until check returns nil.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	for began := time.Now(); ; {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Since(began) > 5*time.Minute {
-			t.Fatalf("waited for %s: %v", what, err)
-		}
-		pause(t, 100*time.Millisecond)
-	}
-}
-
-// pause waits, as part of what is measured.
-func pause(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
-	}
-}
+// patience is how long the operator may take to decide on all pools of a namespace.
+const patience = 5 * time.Minute
 
 // wakes are the times at which the victim's Deployments got their first replica.
 type wakes struct {

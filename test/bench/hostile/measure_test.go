@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
 // watchWakes notes when Deployments of the victim get a replica.
@@ -91,12 +90,12 @@ func (b *bench) phase(t *testing.T, phase int) *figures {
 	defer cancel()
 	background.Go(func() { b.watchMemory(ctx, t, f) })
 	background.Go(func() { b.scrapeAgain(ctx, t, f) })
-	pause(t, b.settle)
-	used := b.operator.cpu(t)
+	operator.Pause(t, b.settle)
+	used := operator.CPU(t, b.operator.PID())
 	began, dns, dials, lines := time.Now(), b.queries(), b.hostile.dials.Load(), b.operator.logLines(t)
 	for i := range b.size.wakes {
 		// At all phases of the polls.
-		pause(t, 200*time.Millisecond+rand.N(time.Second))
+		operator.Pause(t, 200*time.Millisecond+rand.N(time.Second))
 		name, submitted := victimName(phase, i), time.Now()
 		if err := b.submit(t.Context(), name); err != nil {
 			t.Fatal(err)
@@ -109,10 +108,10 @@ func (b *bench) phase(t *testing.T, phase int) *figures {
 		}
 		f.wakeMS = append(f.wakeMS, float64(at.Sub(submitted).Microseconds())/1000)
 	}
-	pause(t, max(time.Millisecond, b.measure-time.Since(began)))
+	operator.Pause(t, max(time.Millisecond, b.measure-time.Since(began)))
 	took := time.Since(began).Seconds()
 	f.dns, f.dials = float64(b.queries()-dns)/took, float64(b.hostile.dials.Load()-dials)/took
-	f.cores = (b.operator.cpu(t) - used) / took
+	f.cores = (operator.CPU(t, b.operator.PID()) - used) / took
 	f.logLines = float64(b.operator.logLines(t)-lines) / took
 	cancel()
 	background.Wait()
@@ -144,7 +143,7 @@ func (b *bench) watchMemory(ctx context.Context, t *testing.T, f *figures) {
 // scrapeAgain does as a monitoring system does, only more often.
 func (b *bench) scrapeAgain(ctx context.Context, t *testing.T, f *figures) {
 	for ctx.Err() == nil {
-		text, err := b.operator.get(context.WithoutCancel(ctx), "/metrics")
+		text, err := b.operator.Get(context.WithoutCancel(ctx), "/metrics")
 		if err == nil {
 			err = f.take(text)
 		}
@@ -161,8 +160,7 @@ func (b *bench) scrapeAgain(ctx context.Context, t *testing.T, f *figures) {
 }
 
 func (f *figures) take(text []byte) error {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	families, err := operator.Parse(text)
 	if err != nil {
 		return err
 	}

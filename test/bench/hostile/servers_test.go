@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -15,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/internal/backlog/backlogtest"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/test/certs"
 )
@@ -47,48 +47,7 @@ func (s *session) wait(d time.Duration) bool {
 
 // answers serves commands by what answer returns, and echo requests by their echo.
 func answers(answer func(command string) []byte) func(*session) {
-	return func(s *session) {
-		for {
-			first, err := s.in.Peek(1)
-			if err != nil {
-				return
-			}
-			var reply []byte
-			if first[0] == 0 {
-				if reply = echo(s.in); reply == nil {
-					return
-				}
-			} else {
-				line, err := s.in.ReadString('\n')
-				if err != nil {
-					return
-				}
-				reply = answer(strings.TrimSpace(line))
-			}
-			if _, err := s.Write(reply); err != nil {
-				return
-			}
-		}
-	}
-}
-
-// echo reads a packet and returns the answer to an echo request; nil: there is none.
-func echo(in *bufio.Reader) []byte {
-	header, err := in.Peek(12)
-	if err != nil || header[8] != 0 || header[9] != 0 || header[10] != 0 {
-		return nil
-	}
-	kind, size := proto.Type(header[7]), 12+int(header[11])
-	packet, err := in.Peek(size)
-	if err != nil {
-		return nil
-	}
-	reply := proto.AppendEcho(nil, proto.Response, bytes.Clone(packet[12:]))
-	_, _ = in.Discard(size) // they are there
-	if kind != proto.TypeEchoReq {
-		return []byte{}
-	}
-	return reply
+	return func(s *session) { backlogtest.Serve(s, answer) }
 }
 
 // variants returns one of several texts of about a size, so that the same names don't come twice in
@@ -197,7 +156,11 @@ func startServers(t *testing.T, kinds []behavior) *hostileServers {
 	stop := make(chan struct{})
 	t.Cleanup(func() { h.wg.Wait() })
 	for _, b := range kinds {
-		_, port, err := net.SplitHostPort(freeAddress(t))
+		addr, err := jobserver.FreeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
 const bareEvery = 100 * time.Millisecond
@@ -20,7 +22,7 @@ const bareEvery = 100 * time.Millisecond
 // replicas can take on this machine at this time.
 func (b *bench) bareWrites(t *testing.T) (stop func() []float64) {
 	t.Helper()
-	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: "bare"}}
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: operator.Namespace, Name: "bare"}}
 	if err := b.k8s.Create(t.Context(), m); client.IgnoreAlreadyExists(err) != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
 const (
@@ -44,7 +45,7 @@ func (b *bench) measureNews(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 2*time.Minute, "the pools on real job servers to be watched", func() error {
+	operator.Eventually(t, 2*time.Minute, "the pools on real job servers to be watched", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err == nil && (e["wholeSamples"] < b.pools+2*b.samples || e["statusWrites"] > 0) {
 			err = fmt.Errorf("%v", e)
@@ -59,7 +60,7 @@ func (b *bench) measureNews(t *testing.T) {
 				for i := s; i < b.samples; i += realServers {
 					// Once a ring, a doorbell is silent for a second or two. And at all phases of
 					// the polls.
-					sleep(t, 3*time.Second+time.Duration(i%10)*100*time.Millisecond)
+					operator.Pause(t, 3*time.Second+time.Duration(i%10)*100*time.Millisecond)
 					b.scales.expect(newsNamespace + "/" + newsName(way.name, i))
 					submit(t, server.Addr, newsName(way.name, i))
 				}
@@ -67,7 +68,7 @@ func (b *bench) measureNews(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	eventually(t, time.Minute, "the pools on real job servers to get a replica", func() error {
+	operator.Eventually(t, time.Minute, "the pools on real job servers to get a replica", func() error {
 		if n := b.scales.missing(); n > 0 {
 			return fmt.Errorf("%d have none", n)
 		}

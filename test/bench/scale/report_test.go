@@ -16,6 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
@@ -90,7 +91,11 @@ func (b *bench) apiServer(t *testing.T) map[string]*dto.MetricFamily {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parse(t, text)
+	families, err := operator.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
 
 // processors is how much processor time each process of the run has used, in seconds.
@@ -99,9 +104,9 @@ type processors map[string]float64
 func (b *bench) processors(t *testing.T) processors {
 	t.Helper()
 	return processors{
-		"operator": cpu(t, b.operator.pid()), "kube-apiserver": cpu(t, b.plane.APIServer), "etcd": cpu(t, b.plane.Etcd),
-		"kube-controller-manager":                      cpu(t, b.plane.Controllers),
-		"the benchmark: job servers, workers, submits": cpu(t, os.Getpid()),
+		"operator": operator.CPU(t, b.operator.PID()), "kube-apiserver": operator.CPU(t, b.plane.APIServer), "etcd": operator.CPU(t, b.plane.Etcd),
+		"kube-controller-manager":                      operator.CPU(t, b.plane.Controllers),
+		"the benchmark: job servers, workers, submits": operator.CPU(t, os.Getpid()),
 	}
 }
 
@@ -197,7 +202,7 @@ func (b *bench) finish(t *testing.T) {
 			strings.Join(lines[:min(10, len(lines))], ""),
 		)
 	}
-	for _, m := range b.operator.families(t)["controller_runtime_reconcile_errors_total"].GetMetric() {
+	for _, m := range b.operator.Families(t)["controller_runtime_reconcile_errors_total"].GetMetric() {
 		if n := m.GetCounter().GetValue(); n > 0 {
 			t.Errorf("%v reconciles failed", n)
 		}
@@ -218,7 +223,7 @@ func (b *bench) finish(t *testing.T) {
 		"were at zero, one of ten had %d pods. No kubelet: the benchmark marked pods ready and held their connections to the job servers. The period is 5 s.\n\n",
 		busyPods,
 	)
-	fmt.Fprintf(&text, "The operator ran as `manager %s`,\nthe kube-controller-manager with `%s`.\n", strings.Join(b.operator.flags, " "),
+	fmt.Fprintf(&text, "The operator ran as `manager %s`,\nthe kube-controller-manager with `%s`.\n", strings.Join(b.operator.Flags, " "),
 		strings.Join(append(slices.Clone(controlplane.ControllerFlags), controllerFlags...), " "))
 	text.WriteString("\n## Figures\n\n| figure | value |\n|---|--:|\n")
 	for _, k := range slices.Sorted(maps.Keys(b.result)) {

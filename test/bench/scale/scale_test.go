@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,13 +13,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
@@ -29,8 +27,6 @@ const (
 	namespaces = 10
 	// One pool of ten has two pods at least, the others are at zero.
 	busyEvery, busyPods = 10, 2
-
-	own = "gearman-system"
 )
 
 // size of a run.
@@ -64,7 +60,7 @@ type bench struct {
 	plane    *controlplane.ControlPlane
 	k8s      client.Client
 	servers  []*gearmantest.Server
-	operator *operator
+	operator *manager
 	pods     *kubelet
 	scales   *scales
 	result   map[string]float64
@@ -90,34 +86,13 @@ func TestScale(t *testing.T) {
 // start brings up all but the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
-	plane, err := controlplane.Start(
-		controlplane.Options{
-			CRDs: filepath.Join("..", "..", "..", "config", "crd", "bases"), ControllerFlags: controllerFlags,
-		},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	b.plane = plane
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b.k8s, err = client.New(plane.Config, client.Options{Scheme: scheme}); err != nil {
-		t.Fatal(err)
-	}
+	plane, k8s := operator.ControlPlane(t, controllerFlags)
+	b.plane, b.k8s = plane, k8s
 	typed, err := kubernetes.NewForConfig(plane.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append([]string{own, newsNamespace}, namespaceNames()...) {
+	for _, name := range append([]string{operator.Namespace, newsNamespace}, namespaceNames()...) {
 		if err := b.k8s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			t.Fatal(err)
 		}
@@ -134,8 +109,8 @@ func (b *bench) start(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { b.pods.run(ctx, b.scales) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	b.operator = newOperator(t, plane.Kubeconfig)
-	b.operator.start(t)
+	b.operator = newManager(t, plane.Kubeconfig)
+	b.operator.Start(t)
 }
 
 func namespaceNames() []string {
@@ -201,7 +176,7 @@ func (b *bench) create(t *testing.T) {
 			wantPods += busyPods
 		}
 	}
-	eventually(t, time.Minute+time.Duration(b.pools)*100*time.Millisecond, "all pools to be watched and their pods to work", func() error {
+	operator.Eventually(t, time.Minute+time.Duration(b.pools)*100*time.Millisecond, "all pools to be watched and their pods to work", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err != nil {
 			return err
@@ -220,15 +195,15 @@ func (b *bench) create(t *testing.T) {
 // measureRest measures pools and pods that have nothing to do.
 func (b *bench) measureRest(t *testing.T) {
 	t.Helper()
-	sleep(t, b.settle)
-	writes, requests, used, began := b.writes(t), b.requests(), cpu(t, b.operator.pid()), time.Now()
+	operator.Pause(t, b.settle)
+	writes, requests, used, began := b.writes(t), b.requests(), operator.CPU(t, b.operator.PID()), time.Now()
 	peak := 0.
 	for time.Since(began) < b.rest {
-		sleep(t, time.Second)
-		peak = max(peak, rss(t, b.operator.pid()))
+		operator.Pause(t, time.Second)
+		peak = max(peak, rss(t, b.operator.PID()))
 	}
 	took := time.Since(began).Seconds()
-	b.result["rest_cpu_cores"] = (cpu(t, b.operator.pid()) - used) / took
+	b.result["rest_cpu_cores"] = (operator.CPU(t, b.operator.PID()) - used) / took
 	b.result["rss_mib"] = peak
 	b.result["job_server_requests_per_s"] = float64(b.requests()-requests) / took
 	diff := b.writes(t).since(writes)
@@ -240,18 +215,18 @@ func (b *bench) measureRest(t *testing.T) {
 	b.report.add("What the operator keeps in memory", table(b.mustEntries(t)))
 
 	// A monitoring system that asks for all metrics costs something too.
-	used, began = cpu(t, b.operator.pid()), time.Now()
+	used, began = operator.CPU(t, b.operator.PID()), time.Now()
 	const scrapes = 3
 	for range scrapes {
-		text, err := b.operator.get(t.Context(), "/metrics")
+		text, err := b.operator.Get(t.Context(), "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.result["metrics_mib"] = float64(len(text)) / (1 << 20)
-		b.result["scraped_rss_mib"] = max(b.result["scraped_rss_mib"], rss(t, b.operator.pid()))
+		b.result["scraped_rss_mib"] = max(b.result["scraped_rss_mib"], rss(t, b.operator.PID()))
 	}
-	b.result["scrape_cpu_s"] = (cpu(
-		t, b.operator.pid(),
+	b.result["scrape_cpu_s"] = (operator.CPU(
+		t, b.operator.PID(),
 	) - used - b.result["rest_cpu_cores"]*time.Since(began).Seconds()) / scrapes
 	b.progress(t, "at rest")
 }
@@ -271,7 +246,7 @@ func (b *bench) measureLoad(t *testing.T) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	before := b.operator.delays(t)
-	used, began, writes, requests := cpu(t, b.operator.pid()), time.Now(), b.writes(t), b.requests()
+	used, began, writes, requests := operator.CPU(t, b.operator.PID()), time.Now(), b.writes(t), b.requests()
 	processors, durations := b.processors(t), b.durations(t)
 	bare := b.bareWrites(t)
 	b.scales.reset()
@@ -291,18 +266,18 @@ func (b *bench) measureLoad(t *testing.T) {
 				submitted++
 			}
 		}
-		sleep(t, time.Second-time.Since(second))
-		peak = max(peak, rss(t, b.operator.pid()))
+		operator.Pause(t, time.Second-time.Since(second))
+		peak = max(peak, rss(t, b.operator.PID()))
 	}
 	took := time.Since(began).Seconds()
-	b.result["load_cpu_cores"] = (cpu(t, b.operator.pid()) - used) / took
+	b.result["load_cpu_cores"] = (operator.CPU(t, b.operator.PID()) - used) / took
 	b.result["load_rss_mib"] = peak
 	b.result["load_job_server_requests_per_s"] = float64(b.requests()-requests) / took // the workers' too
 	b.result["load_api_writes_per_s"] = b.writes(t).since(writes).total() / took
 	b.report.add("API writes under load, all clients together", b.writes(t).since(writes).table(took))
 	b.report.add("How long the API server took for writes under load", b.durations(t).since(durations))
 	b.report.add("Processors under load", b.processors(t).since(processors, took))
-	eventually(t, 2*time.Minute, "the pools that got a job to get a replica", func() error {
+	operator.Eventually(t, 2*time.Minute, "the pools that got a job to get a replica", func() error {
 		if n := b.scales.missing(); n > 0 {
 			return fmt.Errorf("%d of %d have none", n, len(woken))
 		}
@@ -321,11 +296,11 @@ func (b *bench) measureLoad(t *testing.T) {
 // measureColdStart ends the operator and starts it again, while pods work.
 func (b *bench) measureColdStart(t *testing.T) {
 	t.Helper()
-	b.operator.stop(t)
+	b.operator.Stop(t)
 	b.scales.reset()
 	began, writes := time.Now(), b.writes(t)
-	b.operator.start(t)
-	eventually(t, 5*time.Minute, "the new operator to know all pools", func() error {
+	b.operator.Start(t)
+	operator.Eventually(t, 5*time.Minute, "the new operator to know all pools", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err == nil && e["wholeSamples"] < b.pools {
 			err = fmt.Errorf("%v", e)
@@ -333,9 +308,9 @@ func (b *bench) measureColdStart(t *testing.T) {
 		return err
 	})
 	b.result["cold_start_s"] = time.Since(began).Seconds()
-	b.result["cold_start_cpu_s"] = cpu(t, b.operator.pid())
+	b.result["cold_start_cpu_s"] = operator.CPU(t, b.operator.PID())
 	b.result["cold_start_scale_downs"] = float64(b.scales.downs())
-	b.result["cold_start_rss_mib"] = rss(t, b.operator.pid())
+	b.result["cold_start_rss_mib"] = rss(t, b.operator.PID())
 	diff := b.writes(t).since(writes)
 	b.result["cold_start_api_writes"] = diff.total()
 	if n := diff["APPLY deployments"]; n > float64(10+b.pools/10) {
@@ -365,7 +340,7 @@ func (b *bench) measureDelete(t *testing.T) {
 	}
 	wg.Wait()
 	b.result["bulk_delete_api_s"] = time.Since(began).Seconds() // of bulk_delete_s, what the API server took
-	eventually(t, 5*time.Minute, "the operator to keep nothing of the pools", func() error {
+	operator.Eventually(t, 5*time.Minute, "the operator to keep nothing of the pools", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err != nil {
 			return err
