@@ -1,6 +1,8 @@
 package autoscaler
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -133,6 +135,48 @@ func BenchmarkDecide(b *testing.B) {
 		now = now.Add(5 * time.Second)
 		sample.Servers[0].LastGood, sample.Time = now, now
 		p.Decide(sample, now, ask)
+	}
+}
+
+// BenchmarkDecideManyQueues is the same for the largest pool at zero: 64 functions with jobs at each
+// of 256 job servers.
+func BenchmarkDecideManyQueues(b *testing.B) {
+	const functions, servers = 64, 256
+	pool := v1alpha1.GearmanWorkerPool{
+		Spec: v1alpha1.GearmanWorkerPoolSpec{Servers: []v1alpha1.ServerAddress{"s:1"}, MaxReplicas: 100},
+	}
+	now := time.Unix(1_700_000_000, 0)
+	sample := backlog.Sample{}
+	for i := range functions {
+		name := fmt.Sprintf("function-%02d", i)
+		pool.Spec.Functions = append(pool.Spec.Functions, v1alpha1.FunctionName(name))
+		sample.Functions = append(sample.Functions, backlog.FunctionSample{Name: name, Total: servers, Queued: servers})
+	}
+	for i := range servers {
+		server := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 4730)
+		sample.Servers = append(sample.Servers, backlog.ServerSample{
+			Address: server.String(), Resolved: server, State: backlog.StateOK, Fresh: true, LastGood: now,
+		})
+		for _, f := range sample.Functions {
+			sample.Queues = append(sample.Queues, backlog.QueueSample{Function: f.Name, Server: server, AsOf: now, Total: 1})
+		}
+	}
+	spec, err := NewSpec(&pool)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := &Pool{used: spec, observed: Observed{Workload: workload.State{Exists: true}}, state: scaling.NewState(scaling.Learnt{}, now)}
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(time.Second)
+		sample.Time = now
+		for i := range sample.Servers {
+			sample.Servers[i].LastGood = now
+		}
+		for i := range sample.Queues {
+			sample.Queues[i].AsOf, sample.Queues[i].Total = now, 1+now.Unix()%7
+		}
+		p.Decide(sample, now, func(string) bool { return false })
 	}
 }
 

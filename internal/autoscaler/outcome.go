@@ -63,26 +63,7 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, b
 			p.oldest = v.At.Sub(before) // then all queues were empty
 		}
 	}
-	in := make([]outcome.FunctionQueues, 0, len(sample.Functions))
-	for i := range sample.Functions {
-		f := &sample.Functions[i]
-		q := outcome.FunctionQueues{Name: f.Name, Ended: f.Counters.OK + f.Counters.Failed}
-		for k := range law {
-			if law[k].Name == f.Name {
-				q.Busy = float64(law[k].Busy + law[k].Draining)
-			}
-		}
-		q.Stuck, q.JobSeconds = p.state.Waiting(f.Name)
-		for k := range sample.Queues {
-			if s := &sample.Queues[k]; s.Function == f.Name {
-				q.Queues = append(q.Queues, outcome.Queue{
-					Server: s.Server, AsOf: s.AsOf, Total: s.Total, Running: s.Running, LostAt: s.LostAt,
-				})
-			}
-		}
-		in = append(in, q)
-	}
-	p.waits.Observe(v.At, v.TargetWait, p.oldest, in)
+	p.waits.Observe(v.At, v.TargetWait, p.oldest, p.functionQueues(sample, law))
 	if p.outcomes == nil {
 		return // without telemetry the estimate is worth nothing
 	}
@@ -90,6 +71,33 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, b
 	if total := p.outcomes.StartedTotal(); total != (outcome.Started{}) {
 		v.Starts = &poolstatus.Starts{LastHour: p.outcomes.StartedLastHour(), Total: total}
 	}
+}
+
+// functionQueues sorts the queues of a sample by function. There may be thousands of them, and each
+// is looked at once.
+func (p *Pool) functionQueues(sample *backlog.Sample, law []scaling.FunctionSample) []outcome.FunctionQueues {
+	out := make([]outcome.FunctionQueues, len(sample.Functions))
+	byName := make(map[string]*outcome.FunctionQueues, len(sample.Functions))
+	for i := range sample.Functions {
+		f := &sample.Functions[i]
+		out[i] = outcome.FunctionQueues{Name: f.Name, Ended: f.Counters.OK + f.Counters.Failed}
+		out[i].Stuck, out[i].JobSeconds = p.state.Waiting(f.Name)
+		byName[f.Name] = &out[i]
+	}
+	for i := range law {
+		if q := byName[law[i].Name]; q != nil {
+			q.Busy = float64(law[i].Busy + law[i].Draining)
+		}
+	}
+	for i := range sample.Queues {
+		s := &sample.Queues[i]
+		if q := byName[s.Function]; q != nil {
+			q.Queues = append(q.Queues, outcome.Queue{
+				Server: s.Server, AsOf: s.AsOf, Total: s.Total, Running: s.Running, LostAt: s.LostAt,
+			})
+		}
+	}
+	return out
 }
 
 // Condition is a condition of the pool's status, as metrics report it.

@@ -5,8 +5,17 @@ import (
 	"slices"
 )
 
-// maxCohorts bounds the cohorts of one queue.
-const maxCohorts = 64
+// maxCohorts bounds the cohorts of one queue. Of a pool with many queues each has fewer, so that
+// all of them together stay near poolCohorts: what is kept of a pool must not depend on how job
+// servers let its queues change.
+const (
+	maxCohorts  = 64
+	minCohorts  = 4
+	poolCohorts = 8192
+)
+
+// cohortsOf is how many cohorts each of so many queues of a pool may have.
+func cohortsOf(queues int) int { return max(minCohorts, min(maxCohorts, poolCohorts/max(1, queues))) }
 
 // cohort is n jobs that arrived after from and until to, evenly spread; after bound for certain.
 // All times in this file are seconds since the first observation.
@@ -39,8 +48,9 @@ func newQueue(r *report, from float64) queue {
 	return q
 }
 
-// take takes a server's new report and returns what started since the one before.
-func (q *queue) take(r *report, target float64) Started {
+// take takes a server's new report and returns what started since the one before. No more than most
+// cohorts are kept.
+func (q *queue) take(r *report, target float64, most int) Started {
 	before := 0.
 	for i := range q.cohorts {
 		before += q.cohorts[i].n
@@ -63,7 +73,7 @@ func (q *queue) take(r *report, target float64) Started {
 	from := q.at
 	q.cohorts = append(q.cohorts, cohort{from, from, r.at, arrived})
 	s := q.start(before+arrived-r.waiting(), from, r.at, target)
-	if len(q.cohorts) > maxCohorts {
+	for len(q.cohorts) > most {
 		q.coarsen(r.at)
 	}
 	if r.waiting() == 0 {

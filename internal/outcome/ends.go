@@ -3,6 +3,7 @@ package outcome
 import (
 	"math"
 	"net/netip"
+	"slices"
 )
 
 const (
@@ -27,7 +28,7 @@ type function struct {
 	ended  int64   // as telemetry reported then
 	lately float64 // jobs that ended before it, since the sample before
 	rate   float64 // jobs that end in a second
-	queues []queue
+	queues []queue // sorted by job server
 
 	// Jobs that have ended by the job servers' figures and not yet by telemetry (older ones, and
 	// those since lentAt), and the reverse.
@@ -43,12 +44,13 @@ type function struct {
 }
 
 func (f *function) find(server netip.AddrPort) *queue {
-	for i := range f.queues {
-		if q := &f.queues[i]; q.server == server {
-			return q
-		}
+	i, ok := slices.BinarySearchFunc(
+		f.queues, server, func(q queue, s netip.AddrPort) int { return q.server.Compare(s) },
+	)
+	if !ok {
+		return nil
 	}
-	return nil
+	return &f.queues[i]
 }
 
 // claim is one queue's share of the jobs that ended.

@@ -94,14 +94,18 @@ func (w *Waits) Observe(now time.Time, target, oldest time.Duration, functions [
 	for i := range w.functions {
 		w.functions[i].gone = true
 	}
+	queues := 0
 	for i := range functions {
-		w.observe(&functions[i], at, target.Seconds(), oldest.Seconds())
+		queues += len(functions[i].Queues)
+	}
+	for i := range functions {
+		w.observe(&functions[i], at, target.Seconds(), oldest.Seconds(), cohortsOf(queues))
 	}
 	w.functions = slices.DeleteFunc(w.functions, func(f function) bool { return f.gone })
 	w.last = at
 }
 
-func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64) {
+func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64, cohorts int) {
 	i := slices.IndexFunc(w.functions, func(f function) bool { return f.name == in.Name })
 	if i < 0 {
 		i = len(w.functions)
@@ -109,18 +113,46 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64) {
 	}
 	f := &w.functions[i]
 	f.gone = false
+	for k := range f.queues {
+		f.queues[k].gone = true
+	}
+	reports := w.reports(in)
+	f.share(in, reports, at)
+	var added []queue
+	for k := range reports {
+		r := &reports[k]
+		switch q := f.find(r.server); {
+		case q == nil && at <= startup:
+			added = append(added, newQueue(r, r.at-oldest))
+		case q == nil:
+			added = append(added, newQueue(r, w.last))
+		default:
+			q.gone = false
+			if r.at > q.at {
+				w.started = w.started.Add(q.take(r, target, cohorts))
+			}
+		}
+	}
+	f.queues = slices.DeleteFunc(f.queues, func(q queue) bool { return q.gone })
+	if len(added) > 0 {
+		f.queues = append(f.queues, added...)
+		slices.SortFunc(f.queues, func(a, b queue) int { return a.server.Compare(b.server) })
+	}
+	f.at = at
+}
+
+// reports are what the job servers reported of a function, one of each, sorted by job server. There
+// may be hundreds, and a job server decides how often they are looked at: nothing here takes more
+// than n log n.
+func (w *Waits) reports(in *FunctionQueues) []report {
 	queued := int64(0)
 	for k := range in.Queues {
 		queued += in.Queues[k].queued()
 	}
-	for k := range f.queues {
-		f.queues[k].gone = true
-	}
 	reports := make([]report, 0, len(in.Queues))
 	for k := range in.Queues {
 		q := &in.Queues[k]
-		known := slices.ContainsFunc(reports, func(r report) bool { return r.server == q.Server })
-		if known || !q.Server.IsValid() || q.AsOf.IsZero() {
+		if !q.Server.IsValid() || q.AsOf.IsZero() {
 			continue
 		}
 		r := report{
@@ -132,23 +164,8 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64) {
 		}
 		reports = append(reports, r)
 	}
-	f.share(in, reports, at)
-	for k := range reports {
-		r := &reports[k]
-		switch q := f.find(r.server); {
-		case q == nil && at <= startup:
-			f.queues = append(f.queues, newQueue(r, r.at-oldest))
-		case q == nil:
-			f.queues = append(f.queues, newQueue(r, w.last))
-		default:
-			q.gone = false
-			if r.at > q.at {
-				w.started = w.started.Add(q.take(r, target))
-			}
-		}
-	}
-	f.queues = slices.DeleteFunc(f.queues, func(q queue) bool { return q.gone })
-	f.at = at
+	slices.SortStableFunc(reports, func(a, b report) int { return a.server.Compare(b.server) })
+	return slices.CompactFunc(reports, func(a, b report) bool { return a.server == b.server }) // the first of each
 }
 
 func (q *Queue) queued() int64 { return max(0, q.Total-max(0, q.Running)) }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -234,5 +235,104 @@ func TestWaitsOfAnything(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What is kept of a pool with many queues is bounded, however they change, and still counts all
+// jobs.
+func TestCohortsOfManyQueues(t *testing.T) {
+	t.Parallel()
+	const functions, hosts, polls = 8, 256, 70
+	var w Waits
+	now := start
+	observe := func(total, running int64) {
+		now = now.Add(time.Second)
+		in := make([]FunctionQueues, functions)
+		for i := range in {
+			in[i] = FunctionQueues{Name: string(rune('a' + i)), Busy: float64(running * hosts), JobSeconds: 2}
+			for host := range hosts {
+				server := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(host)}), 4730)
+				in[i].Queues = append(in[i].Queues, Queue{Server: server, AsOf: now, Total: total, Running: running})
+			}
+		}
+		w.Observe(now, 10*time.Second, time.Minute, in)
+	}
+	observe(0, 0)
+	for i := range polls {
+		observe(int64(i+1), 0)
+	}
+	kept := 0
+	for _, f := range w.functions {
+		for _, q := range f.queues {
+			kept += len(q.cohorts)
+		}
+	}
+	if kept > poolCohorts || kept < functions*hosts {
+		t.Errorf("%d cohorts of %d queues are kept, want %d at most", kept, functions*hosts, poolCohorts)
+	}
+	observe(polls, polls)
+	if got, want := w.Started().Total(), float64(functions*hosts*polls); math.Abs(got-want) > 1e-3 {
+		t.Errorf("%v jobs started, want %v", got, want)
+	}
+}
+
+// A queue of a pool with few of them has all its cohorts, one of a pool with very many has some.
+func TestCohortsOf(t *testing.T) {
+	t.Parallel()
+	for queues, want := range map[int]int{
+		0: maxCohorts, 1: maxCohorts, 128: maxCohorts, 129: maxCohorts - 1, 1024: 8, 2048: minCohorts, 1 << 20: minCohorts,
+	} {
+		if got := cohortsOf(queues); got != want {
+			t.Errorf("of %d queues each has %d cohorts, want %d", queues, got, want)
+		}
+	}
+}
+
+// The order in which job servers are listed makes no difference, nor does one that is listed twice.
+func TestOrderOfQueues(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	var sorted, shuffled Waits
+	now, ended := start, int64(0)
+	for range 100 {
+		now = now.Add(time.Second)
+		ended += int64(rng.IntN(4))
+		f := FunctionQueues{Name: "f", Ended: ended, Busy: 2, JobSeconds: 2}
+		for _, s := range servers[:1+rng.IntN(len(servers))] {
+			f.Queues = append(f.Queues, Queue{Server: s, AsOf: now, Total: int64(rng.IntN(50)), Running: 1})
+		}
+		sorted.Observe(now, 10*time.Second, time.Minute, []FunctionQueues{f})
+		mixed := f
+		mixed.Queues = slices.Clone(f.Queues)
+		rng.Shuffle(
+			len(mixed.Queues), func(i, j int) { mixed.Queues[i], mixed.Queues[j] = mixed.Queues[j], mixed.Queues[i] },
+		)
+		again := mixed.Queues[0]
+		again.Total += 7
+		mixed.Queues = append(mixed.Queues, again)
+		shuffled.Observe(now, 10*time.Second, time.Minute, []FunctionQueues{mixed})
+	}
+	if a, b := sorted.Started(), shuffled.Started(); a != b || a.Total() == 0 {
+		t.Errorf("sorted %+v, in any order %+v", a, b)
+	}
+}
+
+// BenchmarkManyQueues is the largest pool: 64 functions at 256 job servers.
+func BenchmarkManyQueues(b *testing.B) {
+	var w Waits
+	now := start
+	in := make([]FunctionQueues, 64)
+	for b.Loop() {
+		now = now.Add(time.Second)
+		for i := range in {
+			in[i] = FunctionQueues{Name: string(rune('A' + i)), JobSeconds: 2, Queues: in[i].Queues[:0]}
+			for host := range 256 {
+				server := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(host)}), 4730)
+				in[i].Queues = append(
+					in[i].Queues, Queue{Server: server, AsOf: now, Total: now.Unix() % 100, Running: now.Unix() % 7},
+				)
+			}
+		}
+		w.Observe(now, 10*time.Second, time.Minute, in)
 	}
 }
