@@ -51,7 +51,6 @@ func (w *Watcher) relink(p *pool) {
 		}
 		l.target, l.gone = c.target, time.Time{}
 		if !w.connect(l) {
-			p.excess.Namespace = true
 			continue
 		}
 		kept[l] = true
@@ -139,7 +138,7 @@ func (l *link) droppable(now time.Time) bool {
 }
 
 // connect gives a link its job server, if the policy lets the pool's namespace use it. It returns
-// false if the namespace has too many job servers.
+// false if the namespace has too many job servers or queues, and notes that.
 func (w *Watcher) connect(l *link) bool {
 	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr, l.target.key.host); err != nil {
 		w.disconnect(l)
@@ -148,13 +147,21 @@ func (w *Watcher) connect(l *link) bool {
 	if w.opts.Listed != nil {
 		l.unlisted = !w.opts.Listed(l.pool.key.Namespace, l.addr, l.target.key.host)
 	}
-	if l.srv != nil {
-		return true
+	t := l.pool.tenant
+	if more := len(l.pool.functions) - l.queues; more > 0 && t.queues+more > w.opts.MaxNamespaceQueues {
+		l.pool.excess.Queues = true
+		w.disconnect(l)
+		return false
 	}
 	k := serverKey(l.target.endpoint(l.addr))
-	t := l.pool.tenant
-	if t.servers[k] == 0 && len(t.servers) >= w.opts.MaxNamespaceServers {
+	if l.srv == nil && t.servers[k] == 0 && len(t.servers) >= w.opts.MaxNamespaceServers {
+		l.pool.excess.Namespace = true
 		return false
+	}
+	t.queues += len(l.pool.functions) - l.queues
+	l.queues = len(l.pool.functions)
+	if l.srv != nil {
+		return true
 	}
 	t.servers[k]++
 	s := w.servers[k]
@@ -183,6 +190,8 @@ func (w *Watcher) disconnect(l *link) {
 		return
 	}
 	t := l.pool.tenant
+	t.queues -= l.queues
+	l.queues = 0
 	if t.servers[s.key]--; t.servers[s.key] == 0 {
 		delete(t.servers, s.key)
 	}

@@ -62,7 +62,7 @@ type podReport struct {
 // needs depends on the pools' pods, not on how many rows a job server sends.
 type reportSet struct {
 	list  []podReport
-	index map[reportKey]int32
+	index map[reportKey]int
 	rows  []reportRow // of one batch
 }
 
@@ -72,7 +72,7 @@ type reportKey struct {
 	verified bool
 }
 
-var reportSets = sync.Pool{New: func() any { return &reportSet{index: make(map[reportKey]int32)} }}
+var reportSets = sync.Pool{New: func() any { return &reportSet{index: make(map[reportKey]int)} }}
 
 func (s *reportSet) reset() {
 	clear(s.list)
@@ -85,7 +85,7 @@ func (s *reportSet) add(r podReport) {
 	key := reportKey{r.pod, r.function, r.verified}
 	i, ok := s.index[key]
 	if !ok {
-		s.index[key] = int32(len(s.list))
+		s.index[key] = len(s.list)
 		s.list = append(s.list, r)
 		return
 	}

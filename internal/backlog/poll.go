@@ -1,6 +1,7 @@
 package backlog
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -8,8 +9,12 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"net"
+	"os"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -52,11 +57,11 @@ func (p *poller) ask(command string, each func(rows []byte)) (size int, err erro
 	p.w.mu.Lock()
 	p.stats.requests++
 	limit := p.answerLimit()
+	counted := countReader{r: p.conn, ctx: p.w.ctx, end: time.Now().Add(p.w.opts.Timeout), limiter: p.byteLimiter()}
 	p.w.mu.Unlock()
-	if err := p.conn.SetDeadline(time.Now().Add(p.w.opts.Timeout)); err != nil {
+	if err := p.conn.SetDeadline(counted.end); err != nil {
 		return 0, err
 	}
-	counted := countReader{r: p.conn}
 	err = exchangeText(struct {
 		io.Reader
 		io.Writer
@@ -79,14 +84,31 @@ func exchangeText(conn io.ReadWriter, command string, limit int, each func(rows 
 	return readAnswer(conn, proto.AppendEcho(nil, proto.Response, mark), limit, each)
 }
 
+// countReader counts the bytes of an answer, and reads a long one no faster than its namespace may.
 type countReader struct {
-	r io.Reader
-	n uint64
+	r       io.Reader
+	n       uint64
+	ctx     context.Context // of the watcher
+	end     time.Time       // of the time for the answer
+	limiter *rate.Limiter   // nil: there is no limit
 }
 
 func (c *countReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += uint64(n)
+	if c.limiter == nil || c.n <= shortAnswer {
+		return n, err
+	}
+	now := time.Now()
+	place := c.limiter.ReserveN(now, n)
+	wait := place.DelayFrom(now)
+	if wait > c.end.Sub(now) {
+		place.CancelAt(now)
+		return 0, os.ErrDeadlineExceeded
+	}
+	if wait > 0 && gearman.Sleep(c.ctx, wait) != nil {
+		return 0, net.ErrClosed
+	}
 	return n, err
 }
 

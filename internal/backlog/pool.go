@@ -32,6 +32,7 @@ type pool struct {
 	known    bool // a first sample without gaps has been delivered
 	queued   bool // waits in Watcher.due
 	hasNews  bool // waits in Watcher.first
+	later    bool // will wait there, once its namespace may have another decision
 }
 
 // link is a pool's use of one job server.
@@ -41,6 +42,7 @@ type link struct {
 	srv    *server // nil where the address policy refused the address
 	addr   netip.AddrPort
 	cells  []*cell // by function of the pool
+	queues int     // that count for its namespace
 
 	unlisted bool // its state is not shown in full
 	pos      int  // in srv.links
@@ -160,11 +162,12 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 	if soon := now.Add(sub.Period); soon.Before(p.nextTick) {
 		p.nextTick = soon
 	}
-	if !slices.Equal(p.functions, sub.Functions) {
+	changed := !slices.Equal(p.functions, sub.Functions)
+	if changed {
 		w.setFunctions(p, slices.Clone(sub.Functions))
 	}
 	p.sub.Functions, p.sub.Servers = p.functions, slices.Clone(sub.Servers)
-	if w.setTargets(p, keys, now) {
+	if w.setTargets(p, keys, now) || changed {
 		w.relink(p)
 	}
 	for _, l := range p.links {

@@ -29,7 +29,7 @@ func (v Verdict) String() string { return [...]string{"Unknown", "Runnable", "No
 // last poll was not answered: they make the verdict Unknown unless another has a job. The error
 // joins what went wrong per server; it is nil unless the verdict is Unknown.
 func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (Verdict, error) {
-	servers, silent, err := w.serversWith(key, function)
+	servers, asking, silent, err := w.serversWith(key, function)
 	if err != nil {
 		return Unknown, err
 	}
@@ -45,7 +45,16 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 		errs = append(errs, silent)
 	}
 	for _, s := range servers {
+		// Before there is a goroutine: hundreds of job servers that hang would be as many for each
+		// function of each pool.
+		if !asking.enter(ctx) {
+			mu.Lock()
+			errs = append(errs, fmt.Errorf("not all job servers could be asked: %w", ctx.Err()))
+			mu.Unlock()
+			break
+		}
 		wg.Go(func() {
+			defer asking.leave()
 			yes, err := s.runnable(ctx, function)
 			mu.Lock()
 			defer mu.Unlock()
@@ -68,17 +77,18 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 	return NotRunnable, nil
 }
 
-// serversWith returns the job servers of a pool that may have waiting jobs of a function.
-func (w *Watcher) serversWith(key PoolKey, function string) (servers []*server, silent, err error) {
+// serversWith returns the job servers of a pool that may have waiting jobs of a function, and the
+// lane in which they are asked. silent is the error of one that is not asked.
+func (w *Watcher) serversWith(key PoolKey, function string) (servers []*server, asking lane, silent, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pools[key]
 	if p == nil {
-		return nil, nil, fmt.Errorf("pool %s is not watched", key)
+		return nil, nil, nil, fmt.Errorf("pool %s is not watched", key)
 	}
 	i := slices.Index(p.functions, function)
 	if i < 0 {
-		return nil, nil, fmt.Errorf("pool %s: function %q is not watched", key, function)
+		return nil, nil, nil, fmt.Errorf("pool %s: function %q is not watched", key, function)
 	}
 	for _, l := range p.links {
 		if l.srv != nil && !l.srv.connected {
@@ -89,7 +99,7 @@ func (w *Watcher) serversWith(key PoolKey, function string) (servers []*server, 
 			servers = append(servers, l.srv)
 		}
 	}
-	return servers, silent, nil
+	return servers, p.tenant.probes, silent, nil
 }
 
 var errSilent = errors.New("its last poll was not answered")

@@ -42,6 +42,7 @@ type Excess struct {
 	Addresses bool // of a name, see Options.MaxAddresses
 	Pool      bool // of the pool, see Options.MaxPoolServers
 	Namespace bool // of all pools in the namespace, see Options.MaxNamespaceServers
+	Queues    bool // of all pools in the namespace, see Options.MaxNamespaceQueues
 }
 
 // Any reports whether anything was left out.

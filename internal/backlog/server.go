@@ -106,8 +106,9 @@ var blank = func() []*cell {
 	return cells
 }()
 
-// blankCells is how many functions a pool may have.
-const blankCells = 64
+// blankCells is how many functions a pool may have: 64, and as many in which failed jobs wait for
+// their next attempt.
+const blankCells = 128
 
 // acquire returns the cells of functions, which release gives back.
 func (s *server) acquire(functions []string) []*cell {

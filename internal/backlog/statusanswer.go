@@ -15,7 +15,7 @@ const maxCount = 1 << 30
 type cellIndex struct {
 	version uint64
 	cells   []*cell
-	byName  map[string]int32
+	byName  map[string]int
 }
 
 // statusAnswer is what one answer to `status` says of the functions that pools want and, up to the
@@ -46,10 +46,10 @@ type figures struct {
 func (s *server) newAnswer() *statusAnswer {
 	if s.index == nil || s.index.version != s.version {
 		index := &cellIndex{
-			version: s.version, cells: make([]*cell, 0, len(s.cells)), byName: make(map[string]int32, len(s.cells)),
+			version: s.version, cells: make([]*cell, 0, len(s.cells)), byName: make(map[string]int, len(s.cells)),
 		}
 		for name, c := range s.cells {
-			index.byName[name] = int32(len(index.cells))
+			index.byName[name] = len(index.cells)
 			index.cells = append(index.cells, c)
 		}
 		s.index = index
@@ -103,7 +103,7 @@ func (f *figures) add(g figures) {
 	f.state = rowGood
 }
 
-func sum(a, b uint32) uint32 { return uint32(min(uint64(a)+uint64(b), maxCount)) }
+func sum(a, b uint32) uint32 { return min(a+b, maxCount) } // neither is more than maxCount
 
 // rowFigures returns the counts of a row; ok is false if they are more than a job server can have.
 func rowFigures(row proto.StatusRow) (f figures, ok bool) {

@@ -3,6 +3,8 @@ package backlog
 import (
 	"context"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -17,8 +19,21 @@ const (
 	// checksAtOnce is how many checks for load balancers of a namespace may be under way at the
 	// same time.
 	checksAtOnce = 4
-	// probesAtOnce is how many probes of one job server may be under way at the same time.
-	probesAtOnce = 4
+	// probesAtOnce is how many probes of one job server may be under way at the same time, and
+	// probesOfTenant how many of a namespace.
+	probesAtOnce   = 4
+	probesOfTenant = 256
+	// tenantBytes is how many bytes of long answers a namespace may have read in a second, once it
+	// has had tenantBurst: to parse them takes a processor's time. The first shortAnswer bytes of an
+	// answer are free.
+	tenantBytes = 16 << 20
+	tenantBurst = 64 << 20
+	shortAnswer = 64 << 10
+	// newsShare is for how many microseconds of each second the pools of a namespace may be decided
+	// on because their job servers have news, once that has taken newsBurst. All decisions are taken
+	// one after the other.
+	newsShare = 100_000
+	newsBurst = 100_000
 )
 
 // tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but
@@ -27,10 +42,14 @@ type tenant struct {
 	pools    int
 	servers  map[serverKey]int // by number of links
 	names    int               // that are looked up
+	queues   int               // of all links
 	dials    lane
 	silent   lane // dials to job servers that did not answer the last time
 	lookups  lane
 	checks   lane
+	probes   lane
+	bytes    *rate.Limiter // of long answers
+	news     *rate.Limiter // microseconds of decisions
 	messages bucket
 }
 
@@ -38,6 +57,8 @@ func newTenant() *tenant {
 	return &tenant{
 		servers: make(map[serverKey]int), dials: make(lane, dialsAtOnce), silent: make(lane, dialsToSilent),
 		lookups: make(lane, lookupsAtOnce), checks: make(lane, checksAtOnce),
+		probes: make(lane, probesOfTenant), bytes: rate.NewLimiter(tenantBytes, tenantBurst),
+		news:     rate.NewLimiter(newsShare, newsBurst),
 		messages: bucket{burst: 20, every: 5 * time.Second},
 	}
 }
@@ -115,6 +136,22 @@ func (s *server) dialLane() (best lane, linked <-chan struct{}) {
 		s.linked = make(chan struct{})
 	}
 	return best, s.linked
+}
+
+// byteLimiter returns the limiter of a namespace whose pools use the server, the one with the most room;
+// nil if there is none. Watcher.mu is held.
+func (s *server) byteLimiter() (best *rate.Limiter) {
+	most := 0.
+	for _, l := range s.links {
+		limiter := l.pool.tenant.bytes
+		if limiter == best {
+			continue
+		}
+		if room := limiter.Tokens(); best == nil || room > most {
+			best, most = limiter, room
+		}
+	}
+	return best
 }
 
 // bucket limits log messages: burst at once, and then one in each every.

@@ -52,6 +52,7 @@ func TestTooManyJobServers(t *testing.T) {
 		"of it, and more":   {10, 60, Options{MaxPoolServers: 1000}, Excess{Namespace: true}, 512},
 		"names":             {600, 0, Options{}, Excess{Namespace: true}, 0},
 		"names and servers": {10, 2, Options{MaxNamespaceServers: 5}, Excess{Namespace: true}, 5},
+		"queues":            {2, 10, Options{MaxNamespaceQueues: 7}, Excess{Queues: true}, 7},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +201,158 @@ func TestRoomInANamespace(t *testing.T) {
 	})
 }
 
+// The queues of a namespace are bounded, whatever its pools name and whenever they do, and what a
+// pool gives up another one gets.
+func TestQueuesOfANamespace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		servers := []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+		for _, a := range servers {
+			s := n.server(a + ":4730")
+			s.function("f", 1, 0, 0)
+			s.function("g", 1, 0, 0)
+		}
+		w := watch(t, n, Options{MaxNamespaceQueues: 6})
+		poolB, other := PoolKey{"ns", "b"}, PoolKey{"other", "c"}
+		one, two := []string{"f"}, []string{"f", "g"}
+		check := func(what string, key PoolKey, excess bool, jobs int64) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			s := sample(t, w, key)
+			total := int64(0)
+			for _, f := range s.Functions {
+				total += f.Total
+			}
+			if s.Excess != (Excess{Queues: excess}) || total != jobs || s.Partial {
+				t.Errorf("%s: %d jobs, want %d; excess %+v, want %v; %+v", what, total, jobs, s.Excess, excess, s)
+			}
+		}
+		set(t, w, poolA, Subscription{Servers: servers, Functions: one})
+		check("alone", poolA, false, 3)
+		set(t, w, poolB, Subscription{Servers: servers, Functions: two})
+		check("with room for one of its job servers", poolB, true, 2)
+		set(t, w, other, Subscription{Servers: servers, Functions: two})
+		check("in another namespace", other, false, 6)
+		set(t, w, poolA, Subscription{Servers: servers, Functions: two})
+		check("with more functions", poolA, true, 4)
+		w.Remove(poolB)
+		check("with room", poolA, false, 6)
+		w.Remove(poolA)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if left := w.tenants["ns"]; left != nil {
+			t.Errorf("without pools: %+v", left)
+		}
+		if got := w.tenants["other"].queues; got != 6 {
+			t.Errorf("%d queues are counted, want 6", got)
+		}
+	})
+}
+
+// However many job servers and pools of a namespace have news, its decisions take their share of the
+// time, and those of another namespace don't wait for them.
+func TestNewsOfANamespace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			pools, servers, functions = 5, 20, 10
+			during                    = 20 * time.Second
+			share                     = 1000
+		)
+		n := newNetwork(t)
+		sub := Subscription{AtZero: true, Period: time.Hour}
+		for i := range functions {
+			sub.Functions = append(sub.Functions, fmt.Sprintf("f%d", i))
+		}
+		for i := range servers + 1 {
+			jobs := 0
+			n.server(fmt.Sprintf("10.0.0.%d:4730", i+1)).answer = func(command string) (string, bool) {
+				jobs++
+				return fmt.Sprintf("f0\t%d\t0\t0\n.\n", jobs), command == "status"
+			}
+			sub.Servers = append(sub.Servers, fmt.Sprintf("10.0.0.%d", i+1))
+		}
+		var decisions, others atomic.Int64
+		other := PoolKey{"other", "b"}
+		w := watch(t, n, Options{OnTick: func(keys []PoolKey, news bool) {
+			for _, k := range keys {
+				switch {
+				case !news:
+				case k == other:
+					others.Add(1)
+				default:
+					decisions.Add(1)
+				}
+			}
+		}})
+		alone := sub
+		alone.Servers, sub.Servers = sub.Servers[servers:], sub.Servers[:servers]
+		set(t, w, other, alone)
+		for i := range pools {
+			set(t, w, PoolKey{"ns", fmt.Sprint(i)}, sub)
+		}
+		w.mu.Lock()
+		w.tenants["ns"].news.SetLimit(share)
+		w.tenants["ns"].news.SetBurst(share)
+		cost := w.pools[PoolKey{"ns", "0"}].decisionCost()
+		w.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		before := decisions.Load()
+		beforeOthers := others.Load()
+		time.Sleep(during)
+		// 2,000 answers have news.
+		most := int64(during.Seconds()+1) * share / int64(cost)
+		if got := decisions.Load() - before; got > most || got < most/2 {
+			t.Errorf("%d decisions in %v, want %d to %d", got, during, most/2, most)
+		}
+		// A poll comes each second, or up to a tenth sooner.
+		if got := others.Load() - beforeOthers; got < int64(during.Seconds())-1 {
+			t.Errorf("%d decisions on the pool of another namespace in %v, want one for each answer", got, during)
+		}
+	})
+}
+
+// News that has to wait comes once there is room, unless the pool is gone.
+func TestLateNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.server("10.0.0.1:4730")
+		s.function("f", 0, 0, 0)
+		news := make(chan PoolKey, 100)
+		w := watch(t, n, Options{OnTick: func(keys []PoolKey, isNews bool) {
+			for _, k := range keys {
+				if isNews {
+					news <- k
+				}
+			}
+		}})
+		sub := Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f"}, AtZero: true, Period: time.Hour}
+		gone := PoolKey{"ns", "gone"}
+		set(t, w, poolA, sub)
+		set(t, w, gone, sub)
+		time.Sleep(5 * time.Second)
+		for len(news) > 0 {
+			<-news
+		}
+		w.mu.Lock()
+		w.tenants["ns"].news.SetLimit(2) // 20 are a decision's
+		w.tenants["ns"].news.ReserveN(time.Now(), newsBurst)
+		w.mu.Unlock()
+		s.function("f", 1, 0, 0)
+		time.Sleep(5 * time.Second)
+		if len(news) > 0 {
+			t.Errorf("news of %v came at once", <-news)
+		}
+		w.Remove(gone)
+		time.Sleep(time.Minute)
+		if len(news) != 1 || <-news != poolA {
+			t.Error("the news of the pool that is left did not come, or that of the other did")
+		}
+	})
+}
+
 // A name whose addresses change at each look-up makes no more job servers than a pool may have.
 func TestChangingAddresses(t *testing.T) {
 	t.Parallel()
@@ -332,6 +485,102 @@ func TestGoroutines(t *testing.T) {
 		time.Sleep(time.Minute)
 		if more := runtime.NumGoroutine() - before; more > 210 {
 			t.Errorf("%d goroutines for 200 job servers that nobody runs", more)
+		}
+	})
+}
+
+// Probes take goroutines only while they are asked, however many functions of however many pools
+// have jobs at however many job servers that hang.
+func TestGoroutinesOfProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		w := watch(t, n, Options{})
+		sub := Subscription{Functions: []string{"a", "b", "c", "d", "e", "f", "g", "h"}}
+		for i := range 40 {
+			a := fmt.Sprintf("10.0.0.%d", i+1)
+			sub.Servers = append(sub.Servers, a)
+			s := n.server(a + ":4730")
+			s.hangOnPackets = true
+			for _, f := range sub.Functions {
+				s.function(f, 1, 0, 0)
+			}
+		}
+		var pools []PoolKey
+		for i := range 10 {
+			pools = append(pools, PoolKey{"ns", fmt.Sprintf("pool-%d", i)})
+			set(t, w, pools[i], sub)
+		}
+		time.Sleep(5 * time.Second)
+		before := runtime.NumGoroutine()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		var asked sync.WaitGroup
+		for _, key := range pools {
+			for _, f := range sub.Functions {
+				asked.Go(func() {
+					if v, err := w.Runnable(ctx, key, f); v != Unknown || err == nil {
+						t.Errorf("%v, %v", v, err)
+					}
+				})
+			}
+		}
+		time.Sleep(time.Second)
+		// 3,200 would be asked, by one goroutine for each of the 80 that ask.
+		if more := runtime.NumGoroutine() - before; more > 80+2*probesOfTenant {
+			t.Errorf("%d goroutines more", more)
+		}
+		asked.Wait()
+		if left := len(w.tenants["ns"].probes); left != 0 {
+			t.Errorf("%d places are still taken", left)
+		}
+	})
+}
+
+// Long answers of the job servers of one namespace take so much time and no more, and no time of
+// another's.
+func TestBytesOfANamespace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			perSecond, burst = 64 << 10, 512 << 10
+			during           = time.Minute
+		)
+		long := func(command string) (string, bool) {
+			row := strings.Repeat("x", 100) + "\t1\t0\t0\n"
+			return "f\t1\t0\t0\n" + strings.Repeat(row, 400<<10/len(row)) + ".\n", command == "status"
+		}
+		n := newNetwork(t)
+		var list []string
+		for i := range 10 {
+			list = append(list, fmt.Sprintf("10.0.0.%d", i+1))
+			n.server(list[i] + ":4730").answer = long
+		}
+		n.server("10.0.1.1:4730").answer = long
+		w := watch(t, n, Options{})
+		other := PoolKey{"other", "b"}
+		set(t, w, other, Subscription{Servers: []string{"10.0.1.1"}, Functions: []string{"f"}, AtZero: true})
+		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}, AtZero: true})
+		w.mu.Lock()
+		w.tenants["ns"].bytes.SetLimit(perSecond)
+		w.tenants["ns"].bytes.SetBurst(burst)
+		w.mu.Unlock()
+		time.Sleep(during)
+		var read, requests, failures uint64
+		for _, s := range w.allServers() {
+			switch {
+			case !strings.HasPrefix(s.Address, "10.0.1.1:"):
+				read, requests, failures = read+s.Bytes, requests+s.Requests, failures+s.Failures
+			case s.Failures > 0 || s.Bytes < uint64(during.Seconds()/2)*400<<10:
+				t.Errorf("the job server of another namespace: %+v", s)
+			}
+		}
+		// What comes with the last read of an answer isn't waited for.
+		most := burst + uint64(during.Seconds())*perSecond + requests*(shortAnswer+chunkSize)
+		if read > most || read < burst || failures == 0 {
+			t.Errorf("%d bytes of %d answers were read, want %d at most; %d failed", read, requests, most, failures)
+		}
+		if s := sample(t, w, other); s.Partial || s.Functions[0].Total != 1 {
+			t.Errorf("another namespace: %+v", s)
 		}
 	})
 }

@@ -93,15 +93,20 @@ type registered struct {
 // terminatingAt lists the pods that have been terminating for long and use the job server, by
 // address. Watcher.mu is held.
 func (w *Watcher) terminatingAt(s *server, now time.Time) registrations {
+	if len(w.terminating) == 0 {
+		return nil
+	}
 	var out registrations
-	for q := range w.terminating {
-		if now.Sub(q.terminating.since) < stopsWithin || !q.pool.uses(s) || q.sharesAddress() {
-			continue
+	for _, l := range s.links { // others' pods are of no interest, however many there are
+		for _, q := range l.pool.pods {
+			if q.terminating == nil || now.Sub(q.terminating.since) < stopsWithin || q.sharesAddress() {
+				continue
+			}
+			if out == nil {
+				out = registrations{}
+			}
+			out[q.ip] = &registered{pod: q, functions: slices.Clone(q.pool.functions)}
 		}
-		if out == nil {
-			out = registrations{}
-		}
-		out[q.ip] = &registered{pod: q, functions: slices.Clone(q.pool.functions)}
 	}
 	return out
 }

@@ -72,7 +72,7 @@ func (w *Watcher) sweep(now time.Time) {
 		if !now.Before(p.nextTick.Add(p.sub.Period * 35 / 100)) {
 			w.enqueue(p, now)
 		}
-		if p.excess.Namespace && len(p.tenant.servers) < w.opts.MaxNamespaceServers {
+		if w.hasRoom(p) {
 			w.relink(p)
 		} else if slices.ContainsFunc(p.links, func(l *link) bool { return l.droppable(now) }) {
 			w.relink(p)
@@ -87,6 +87,14 @@ func (w *Watcher) sweep(now time.Time) {
 	}
 }
 
+// hasRoom reports whether the namespace of a pool has room for more of the job servers that were
+// left out for want of it.
+func (w *Watcher) hasRoom(p *pool) bool {
+	t := p.tenant
+	return p.excess.Namespace && len(t.servers) < w.opts.MaxNamespaceServers ||
+		p.excess.Queues && t.queues+len(p.functions) <= w.opts.MaxNamespaceQueues
+}
+
 func (w *Watcher) enqueue(p *pool, now time.Time) {
 	p.nextTick = now.Add(p.sub.Period)
 	if p.queued {
@@ -97,12 +105,31 @@ func (w *Watcher) enqueue(p *pool, now time.Time) {
 	w.wake()
 }
 
-// enqueueFirst queues a pool at zero for which something has come.
+// decisionCost is about how many microseconds a decision on the pool takes.
+func (p *pool) decisionCost() int { return min(20+len(p.links)*len(p.functions)/4, newsBurst) }
+
+// enqueueFirst queues a pool at zero for which something has come, as soon as its namespace may have
+// another decision because of news: job servers decide how often they have some.
 func (w *Watcher) enqueueFirst(p *pool, now time.Time) {
 	p.nextTick = now.Add(p.sub.Period)
-	if p.hasNews {
+	if p.hasNews || p.later {
 		return
 	}
+	if wait := p.tenant.news.ReserveN(now, p.decisionCost()).DelayFrom(now); wait > 0 {
+		p.later = true
+		time.AfterFunc(wait, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if p.later = false; w.pools[p.key] == p {
+				w.putFirst(p)
+			}
+		})
+		return
+	}
+	w.putFirst(p)
+}
+
+func (w *Watcher) putFirst(p *pool) {
 	p.hasNews = true
 	w.first = append(w.first, p.key)
 	w.wake()

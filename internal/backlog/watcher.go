@@ -63,6 +63,10 @@ type Options struct {
 	// are taken. [Sample] reports the excess.
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
+	// MaxNamespaceQueues is how many queues all pools of a namespace may have together: the
+	// functions of each at each of its job servers (65,536). Job servers beyond it are left out.
+	MaxNamespaceQueues int
+
 	// ClusterDomain is the domain under which Services are found, see resolve.Name.
 	ClusterDomain string
 
@@ -162,6 +166,9 @@ func New(o Options) *Watcher {
 	}
 	if o.MaxNamespaceServers <= 0 {
 		o.MaxNamespaceServers = 512
+	}
+	if o.MaxNamespaceQueues <= 0 {
+		o.MaxNamespaceQueues = 1 << 16
 	}
 	if o.AddressPolicy == nil {
 		o.AddressPolicy = new(access.Policy).Check

@@ -35,6 +35,7 @@ type Options struct {
 	ForeignFunctions     int
 	MaxPoolServers       int
 	MaxNamespaceServers  int
+	MaxNamespaceQueues   int
 	JobServers           *access.Policy
 	LogFormat, LogLevel  string
 }
@@ -101,6 +102,10 @@ func Parse(name string, args []string) (Options, error) {
 		&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512,
 		"how many job servers, and how many names, all pools of a namespace may have together",
 	)
+	fs.IntVar(
+		&o.MaxNamespaceQueues, "max-queues-per-namespace", 65_536,
+		"how many queues, the functions of a pool times its job servers, all pools of a namespace may have together; the memory and the time that a namespace costs follow from it",
+	)
 	allowed := fs.String(
 		"allowed-job-servers", "",
 		"job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server",
@@ -144,6 +149,11 @@ func Parse(name string, args []string) (Options, error) {
 	}
 	atLeastOne("max-job-servers-per-pool", o.MaxPoolServers)
 	atLeastOne("max-job-servers-per-namespace", o.MaxNamespaceServers)
+	if o.MaxNamespaceQueues < 1 || o.MaxNamespaceQueues > 10_000_000 {
+		errs = append(
+			errs, fmt.Errorf("--max-queues-per-namespace must be from 1 to 10000000, not %d", o.MaxNamespaceQueues),
+		)
+	}
 	if o.ForeignFunctions < 0 || o.ForeignFunctions > 10_000 {
 		errs = append(errs, fmt.Errorf("--foreign-functions must be from 0 to 10000, not %d", o.ForeignFunctions))
 	}

@@ -60,6 +60,7 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"an argument":        {[]string{"--runtime-image=r", "serve"}, `unexpected argument "serve"`},
 		"a flag of no sense": {[]string{"--nonsense"}, "nonsense"},
+		"no queues":          {[]string{"--runtime-image=r", "--max-queues-per-namespace=0"}, "from 1 to 10000000"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -54,9 +54,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		Logger: logger.With("logger", "backlog"), MinPeriod: o.MinPoll, AddressPolicy: o.JobServers.Check,
 		Listed:           o.JobServers.Listed,
 		ForeignFunctions: o.ForeignFunctions, MaxPoolServers: o.MaxPoolServers,
-		MaxNamespaceServers: o.MaxNamespaceServers,
-		ClusterDomain:       domain,
-		OnTick:              func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
+		MaxNamespaceServers: o.MaxNamespaceServers, MaxNamespaceQueues: o.MaxNamespaceQueues,
+		ClusterDomain: domain,
+		OnTick:        func(keys []backlog.PoolKey, news bool) { pools.OnTick(keys, news) },
 	})
 	pools = autoscaler.New(watcher, autoscaler.Options{})
 	scale, err := scaleClient(cfg, mgr)

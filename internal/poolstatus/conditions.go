@@ -185,6 +185,12 @@ func excessMessage(e backlog.Excess) string {
 			"the namespace's pools together have more job servers or names than they may have (--max-job-servers-per-namespace)",
 		)
 	}
+	if e.Queues {
+		of = append(
+			of,
+			"the namespace's pools together have more queues, functions times job servers, than they may have (--max-queues-per-namespace)",
+		)
+	}
 	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
 }
 

@@ -130,6 +130,10 @@ func TestConditions(t *testing.T) {
 			with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Pool = true }),
 			map[string]string{"TooManyJobServers": "True BeyondLimit"},
 		},
+		"too many queues": {
+			with(auto(ok), func(f *Facts) { f.View.Sample.Excess.Queues = true }),
+			map[string]string{"TooManyJobServers": "True BeyondLimit"},
+		},
 		"unowned pods": {
 			with(auto(ok), func(f *Facts) { f.Unowned = true }), map[string]string{"ForeignPods": "True NotOwned"},
 		},

@@ -161,7 +161,8 @@ func TestDeployment(t *testing.T) {
 				"--runtime-image-pull-policy=IfNotPresent",
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
 				"--metrics-secure=true",
-				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512", "--log-format=json",
+				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512",
+				"--max-queues-per-namespace=65536", "--log-format=json",
 				"--log-level=info",
 			},
 			not: []string{
@@ -188,12 +189,13 @@ func TestDeployment(t *testing.T) {
 			},
 		},
 		"namespaces and job servers": {
-			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,metrics.secure=false,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10",
+			set:   "watchNamespaces={a,b},excludeNamespaces={c},allowedJobServers={10.0.0.0/8,gearmand.jobs.svc},minPollSeconds=5,metrics.foreignFunctions=100,metrics.secure=false,limits.jobServersPerPool=9,limits.jobServersPerNamespace=10,limits.queuesPerNamespace=11",
 			image: "gearman-operator:0.1.0",
 			args: []string{
 				"--watch-namespaces=a,b", "--exclude-namespaces=c",
 				"--allowed-job-servers=10.0.0.0/8,gearmand.jobs.svc", "--min-poll-seconds=5", "--foreign-functions=100",
 				"--metrics-secure=false", "--max-job-servers-per-pool=9", "--max-job-servers-per-namespace=10",
+				"--max-queues-per-namespace=11",
 			},
 		},
 	}
