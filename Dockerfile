@@ -1,7 +1,8 @@
 # The image of `make image`, where Docker or buildah is at hand: the same files with the same digests if the Go version is the same
 # (`make image-check-dockerfile` compares them).
-ARG GO_VERSION=1.26
-FROM --platform=${BUILDPLATFORM:-linux/amd64} docker.io/library/golang:${GO_VERSION} AS build
+# `make pin-build-image` puts the digest of the tag behind it, before a release.
+ARG GO_IMAGE=docker.io/library/golang:1.26
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${GO_IMAGE} AS build
 WORKDIR /src
 # The modules first: they change less often than the code.
 COPY go.work go.mod go.sum ./

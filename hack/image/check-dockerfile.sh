@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image by the Dockerfile, with buildah or Docker, and compares it with the one of build.sh: each file with its digest, mode and owner,
-# and what a container starts with. Both want the same Go version: GO_VERSION is that of this machine, unless it is set.
+# and what a container starts with. Both want the same Go version: the build image is that of this machine's, unless GO_IMAGE is set.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
@@ -10,7 +10,7 @@ cd "$ROOT"
 arch=$(go env GOARCH)
 version=$(go env GOVERSION)
 export VERSION=${VERSION:-check}
-args=(--build-arg "GO_VERSION=${GO_VERSION:-${version#go}}" --build-arg "VERSION=$VERSION" --build-arg "TARGETARCH=$arch")
+args=(--build-arg "GO_IMAGE=${GO_IMAGE:-docker.io/library/golang:${version#go}}" --build-arg "VERSION=$VERSION" --build-arg "TARGETARCH=$arch")
 name=localhost/gearman-operator-check:$$
 if command -v buildah >/dev/null; then
   # BUILDAH_FLAGS are for machines where its defaults don't work, such as: --isolation chroot --pull-never

@@ -5,7 +5,8 @@
 //
 // "--" begins another layer. With -tree the files are written below a folder instead, for a
 // Dockerfile to copy; with -list it prints what an archive holds; with -push it pushes an archive
-// to a registry, with the credentials of `docker login`.
+// to a registry, with the credentials of `docker login`; with -digest it asks a registry for the
+// digest of an image.
 package main
 
 import (
@@ -30,6 +31,7 @@ func main() {
 		"list", "", "an OCI archive, whose files and settings for -arch are printed; nothing is written",
 	)
 	push := flag.String("push", "", "an OCI archive, which is pushed as -name; nothing is written")
+	digest := flag.String("digest", "", "an image in a registry, whose digest is printed; nothing is written")
 	flag.StringVar(&o.Name, "name", "", "image name with its tag")
 	arch := flag.String("arch", runtime.GOARCH, "architectures, separated by commas")
 	flag.StringVar(&o.User, "user", "65532:65532", "user and group")
@@ -53,9 +55,15 @@ func main() {
 		return
 	}
 	if *push != "" {
-		digest, err := registry.Push(context.Background(), *push, o.Name)
+		pushed, err := registry.Push(context.Background(), *push, o.Name)
 		exitOn(err)
-		fmt.Println(digest)
+		fmt.Println(pushed)
+		return
+	}
+	if *digest != "" {
+		found, err := registry.Digest(context.Background(), *digest)
+		exitOn(err)
+		fmt.Println(found)
 		return
 	}
 	// https://reproducible-builds.org/docs/source-date-epoch/
@@ -75,9 +83,9 @@ func main() {
 		exitOn(oci.WriteTree(o, *tree))
 		return
 	}
-	digest, err := oci.Write(o, *output)
+	written, err := oci.Write(o, *output)
 	exitOn(err)
-	fmt.Printf("%s %s %s\n", o.Name, digest, *output)
+	fmt.Printf("%s %s %s\n", o.Name, written, *output)
 }
 
 func exitOn(err error) {

@@ -27,6 +27,10 @@ publish-check: cluster-up $(HELM) demo-images plugin ## publish to a registry of
 image-check: ## two builds of the image are the same, to the byte
 	@ARCHES="$$(go env GOARCH)" $(ROOT)/hack/image/check.sh
 
+.PHONY: pin-build-image
+pin-build-image: ## put the digest of the Dockerfile's build image into the Dockerfile; needs its registry
+	@hack/pin-build-image
+
 .PHONY: image-check-dockerfile
 image-check-dockerfile: ## the Dockerfile makes the same image, by buildah or Docker where one is at hand
 	@$(ROOT)/hack/image/check-dockerfile.sh

@@ -1,4 +1,4 @@
-// Package registry pushes OCI archives to a container registry.
+// Package registry pushes OCI archives to a container registry, and asks one for digests.
 package registry
 
 import (
