@@ -18,19 +18,20 @@ import (
 
 // play runs two jobs, of which one fails, and returns when client and worker have ended.
 func play(w worker.Options, c client.Options) error {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	w.Servers, c.Servers = []string{server.Addr()}, []string{server.Addr()}
 	wk, err := worker.New(w)
 	if err != nil {
 		return err
 	}
-	if err := wk.Handle("resize", func(_ context.Context, job *worker.Job) ([]byte, error) {
+	resize := func(_ context.Context, job *worker.Job) ([]byte, error) {
 		if job.Size() == 0 {
 			return nil, errors.New("there is no picture")
 		}
 		return []byte("small"), nil
-	}); err != nil {
+	}
+	if err := wk.Handle(worker.Function{Name: "resize", Handler: resize}); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
@@ -40,8 +41,8 @@ func play(w worker.Options, c client.Options) error {
 		return err
 	}
 	defer cl.Close()
-	_, first := cl.Do(context.Background(), "resize", []byte("large"))
-	_, second := cl.Do(context.Background(), "resize", nil)
+	_, first := cl.Do(context.Background(), &client.Task{Function: "resize", Payload: []byte("large")})
+	_, second := cl.Do(context.Background(), &client.Task{Function: "resize"})
 	if first != nil || !errors.Is(second, client.ErrFailed) {
 		return fmt.Errorf("the jobs ended with %w and %w", first, second)
 	}

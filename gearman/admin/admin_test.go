@@ -83,17 +83,16 @@ func TestGearmand(t *testing.T) {
 	if diff := check.Diff([]UniqueJob{{}, {Unique: "key"}}, keys); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	probe := dial(t, s.Addr)
-	if ok, err := probe.Runnable(ctx, "f"); err != nil || !ok {
-		t.Errorf("Runnable: %v, %v, want true", ok, err)
+	if ok, err := Probe(ctx, s.Addr, "f", Options{}); err != nil || !ok {
+		t.Errorf("Probe: %v, %v, want true", ok, err)
 	}
 	for _, h := range []string{first, second} {
 		if err := c.CancelJob(ctx, h); err != nil {
 			t.Error(err)
 		}
 	}
-	if ok, err := dial(t, s.Addr).Runnable(ctx, "f"); err != nil || ok {
-		t.Errorf("Runnable with cancelled jobs only: %v, %v, want false", ok, err)
+	if ok, err := Probe(ctx, s.Addr, "f", Options{}); err != nil || ok {
+		t.Errorf("Probe with cancelled jobs only: %v, %v, want false", ok, err)
 	}
 	var se *proto.ServerError
 	if err := c.CancelJob(ctx, "H:nosuch:1"); !errors.As(err, &se) || se.Code != "UNKNOWN_JOB" {
@@ -115,8 +114,11 @@ func TestGearmand(t *testing.T) {
 	if err := c.DropFunction(ctx, "created"); err != nil {
 		t.Error(err)
 	}
-	if err := c.Shutdown(ctx, true); !errors.Is(err, ErrUnsupported) {
+	if err := c.Shutdown(ctx); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("Shutdown: %v, want ErrUnsupported", err)
+	}
+	if err := c.ShutdownGracefully(ctx); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("ShutdownGracefully: %v, want ErrUnsupported", err)
 	}
 	id := proto.AppendSetClientID(nil, "me")
 	id = proto.AppendCanDo(id, "g")

@@ -67,15 +67,16 @@ func (c *Conn) setMaxQueue(ctx context.Context, name string, limits ...int) erro
 	return err
 }
 
-// Shutdown ends the server: at once, or (graceful) when its running jobs are done. gearmand has
-// lost the command (ErrUnsupported; send it SIGTERM or SIGUSR1); Perl's server takes it and may
-// close the connection instead of answering.
-func (c *Conn) Shutdown(ctx context.Context, graceful bool) error {
-	command := "shutdown"
-	if graceful {
-		command += " graceful"
-	}
-	_, err := c.ok(ctx, command, "\n")
+// Shutdown ends the server at once. gearmand has lost the command (ErrUnsupported; send it SIGTERM
+// or SIGUSR1); Perl's server takes it and may close the connection instead of answering.
+func (c *Conn) Shutdown(ctx context.Context) error {
+	_, err := c.ok(ctx, "shutdown", "\n")
+	return err
+}
+
+// ShutdownGracefully is Shutdown once the jobs that run are done.
+func (c *Conn) ShutdownGracefully(ctx context.Context) error {
+	_, err := c.ok(ctx, "shutdown graceful", "\n")
 	return err
 }
 
@@ -90,35 +91,4 @@ func checkWord(what, word string) error {
 		)
 	}
 	return nil
-}
-
-// Runnable says whether the server would hand out a job of function now: it registers it on this
-// connection, goes to sleep and looks if that rings at once, which it doesn't for jobs that are
-// delayed. On gearmand it also clears jobs that were cancelled or left by their clients. It needs a
-// connection of its own, to be closed after it: the connection counts as a worker of the function.
-func (c *Conn) Runnable(ctx context.Context, function string) (bool, error) {
-	if err := proto.CheckFunction(function); err != nil {
-		return false, fmt.Errorf("job server %s: probe: %w", c.addr, err)
-	}
-	request := proto.AppendCanDo(nil, function)
-	request = proto.AppendEmpty(request, proto.Request, proto.TypePreSleep)
-	request = proto.AppendEcho(request, proto.Request, barrier)
-	request = proto.AppendEmpty(request, proto.Request, proto.TypeResetAbilities)
-	runnable := false
-	err := c.exchange(ctx, "probe", request, func(conn *proto.Conn) error {
-		for {
-			p, err := conn.Next()
-			switch {
-			case err != nil:
-				return err
-			case p.Type == proto.TypeNoop:
-				runnable = true
-			case p.Type == proto.TypeEchoRes && string(p.Data) == barrier:
-				return nil
-			default:
-				return fmt.Errorf("%w: %s to a probe", ErrAnswer, p)
-			}
-		}
-	})
-	return runnable && err == nil, err
 }

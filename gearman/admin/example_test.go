@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleConn_Status() {
-	server := gearmantest.NewServer() // in production: gearmand
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
 	server.Submit("resize", "", []byte("cat.jpg"))
 
@@ -35,7 +35,7 @@ func ExampleConn_Status() {
 // Every call says what it was doing and where when it fails; what the server doesn't know can be
 // told from the rest.
 func ExampleConn_Version() {
-	perl := gearmantest.NewServer(gearmantest.WithDialect(gearmantest.Perl)) // Perl's Gearman::Server
+	perl := gearmantest.NewServer(gearmantest.Options{Dialect: gearmantest.Perl}) // Perl's Gearman::Server
 	defer perl.Close()
 
 	ctx := context.Background()
@@ -55,7 +55,7 @@ func ExampleConn_Version() {
 
 // A job is cancelled by its handle; it is counted until a worker comes across it.
 func ExampleConn_CancelJob() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	handle := server.Submit("resize", "cat", []byte("cat.jpg"))
 

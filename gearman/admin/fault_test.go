@@ -169,7 +169,7 @@ func TestBadArguments(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := c.Runnable(ctx, "a b"); !errors.Is(err, proto.ErrName) {
+	if _, err := Probe(ctx, s.Addr(), "a b", Options{}); !errors.Is(err, proto.ErrName) {
 		t.Error(err)
 	}
 	if n := s.Stats().Total(); n != 0 {
@@ -177,5 +177,8 @@ func TestBadArguments(t *testing.T) {
 	}
 	if _, err := Dial(ctx, "host:port", Options{}); err == nil {
 		t.Error("a bad address was dialled")
+	}
+	if _, err := Probe(ctx, "host:port", "f", Options{}); err == nil {
+		t.Error("a bad address was probed")
 	}
 }

@@ -148,13 +148,12 @@ func (c *Conn) UniqueJobs(ctx context.Context) ([]UniqueJob, error) {
 		}
 		v = &asked
 	}
-	withHandle := v.UniqueWithHandle()
 	var out []UniqueJob
 	err := c.rows(ctx, "show unique jobs", func(line []byte) error {
 		if r, ok := proto.ParseReply(line); ok && r.Err != nil && len(out) == 0 {
 			return proto.ErrRow // what the server says when it doesn't know the command; rows takes it for that
 		}
-		row, err := proto.ParseUniqueRow(line, withHandle)
+		row, err := proto.ParseUniqueRow(line, *v)
 		if err == nil {
 			out = append(out, UniqueJob{Handle: string(row.Handle), Unique: string(row.Unique)})
 		}

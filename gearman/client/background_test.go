@@ -20,11 +20,11 @@ func TestCancel(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	c := newClient(t, client.Options{Servers: []string{addr}})
 	ctx := within(t)
-	id, err := c.Background(ctx, "f", []byte("canceled"))
+	id, err := c.Background(ctx, &client.Task{Function: "f", Payload: []byte("canceled")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := c.Background(ctx, "f", []byte("kept"))
+	kept, err := c.Background(ctx, &client.Task{Function: "f", Payload: []byte("kept")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%q ran, and %d more", ran, len(got))
 	}
 	perl := newClient(t, client.Options{Servers: []string{jobserver.Perl(t).Addr}})
-	id, err = perl.Background(ctx, "f", nil)
+	id, err = perl.Background(ctx, &client.Task{Function: "f"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		servers, c := memory(t, 1, client.Options{})
-		id, err := c.Background(t.Context(), "f", nil)
+		id, err := c.Background(t.Context(), &client.Task{Function: "f"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestWait(t *testing.T) {
 		if len(done) > 0 {
 			t.Fatalf("while the server was away: %v", <-done)
 		}
-		servers[0].Restart(false) // without the job
+		servers[0].Restart() // without the job
 		if err := servers[0].Accept(); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestWait(t *testing.T) {
 
 func TestWithAddr(t *testing.T) {
 	t.Parallel()
-	first := gearmantest.NewServer()
+	first := gearmantest.NewServer(gearmantest.Options{})
 	addr := first.Addr()
 	first.Close() // its port is most likely still free
 	s := gearmantest.NewServer(gearmantest.WithAddr(addr))

@@ -105,6 +105,10 @@ type call struct {
 	boom   []byte        // a worker's exception, nil if there was none; on Perl's server it ends nothing
 	ended  bool
 	left   bool
+
+	resubmits int   // how often it may be submitted again
+	before    error // of the submission before this one
+	lost      bool  // it has ended, and is to be submitted again
 }
 
 func (k *call) post(ev event) {
@@ -205,21 +209,38 @@ func (k *keyMaker) next() string {
 // runOne runs a single task.
 func (c *Client) runOne(ctx context.Context, given *Task) Result {
 	k := &call{task: given, function: given.Function, box: newMailbox(), result: Result{Task: given}}
-	defer c.release(k.box)
-	defer k.forget()
-	if err := k.begin(ctx, c.o.Middleware); err != nil {
-		k.end(err)
+	if err := c.gate.enter(); err != nil {
+		k.end(fmt.Errorf("submit %s: %w", given.Function, err))
+		k.forget()
 		return k.result
 	}
+	defer c.gate.leave()
+	if err := k.begin(ctx, c.o.Middleware); err != nil {
+		k.end(err)
+		k.forget()
+		return k.result
+	}
+	c.prepareResubmit(k)
 	t := k.task
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.Timeout, errTaskTime(t))
 		defer cancel()
 	}
+	c.runCall(ctx, k)
+	for k.lost {
+		k = c.resubmit(ctx, k)
+	}
+	return k.result
+}
+
+// runCall submits a call once, and returns when that has ended.
+func (c *Client) runCall(ctx context.Context, k *call) {
+	defer c.release(k.box)
+	defer k.forget()
 	if err := c.submitTo(ctx, k); err != nil {
 		k.end(err)
-		return k.result
+		return
 	}
 	k.conn.out.flush() // the call is told of a failure, by the connection's end
 	for {
@@ -227,13 +248,13 @@ func (c *Client) runOne(ctx context.Context, given *Task) Result {
 			k.handle(ev)
 		}
 		if k.ended {
-			return k.result
+			return
 		}
 		select {
 		case <-k.box.wake:
 		case <-ctx.Done():
 			k.abandon(context.Cause(ctx))
-			return k.result
+			return
 		}
 	}
 }
@@ -397,6 +418,16 @@ func (k *call) end(err error) {
 	k.ended = true
 	if err != nil {
 		k.result.Err, k.result.Data = err, nil
+	}
+	if k.lost = k.mayResubmit(err); !k.lost {
+		k.tell()
+	}
+}
+
+// tell tells what has become of the job.
+func (k *call) tell() {
+	if err := k.result.Err; err != nil && k.before != nil && !errors.Is(err, ErrFailed) {
+		k.result.Err = fmt.Errorf("%w (submitted again after: %w)", err, k.before)
 	}
 	if k.done != nil {
 		k.done(&k.result)

@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Client submits jobs. Make one with New, and Close it.
+// Client submits jobs. Make one with New, and end it with Shutdown or Close.
 type Client struct {
 	o       Options
 	dialer  gearman.Dialer
@@ -30,6 +30,7 @@ type Client struct {
 	producer producer
 	large    functionSet // whose results were large
 	hooks    hookQueue
+	gate     gate
 
 	mu      sync.Mutex
 	closed  bool
@@ -94,6 +95,7 @@ func New(o Options) (*Client, error) {
 		servers: make(map[gearman.Endpoint]*server),
 		keys:    keyMaker{prefix: rand.Text()},
 		changed: make(chan struct{}),
+		gate:    gate{empty: make(chan struct{}, 1)},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -114,11 +116,7 @@ func (c *Client) Close() error {
 // Do runs a job in the foreground and returns its result. The error is a *[gearman.JobError] (which
 // is ErrFailed) if the worker failed the job, else it tells the server and the step that went
 // wrong. What the server itself refused is a [proto.ServerError].
-func (c *Client) Do(ctx context.Context, function string, payload []byte, opts ...Option) ([]byte, error) {
-	t := &Task{Function: function, Payload: payload}
-	for _, opt := range opts {
-		opt(t)
-	}
+func (c *Client) Do(ctx context.Context, t *Task) ([]byte, error) {
 	if t.Background || !t.At.IsZero() {
 		return nil, fmt.Errorf("%w: a job in the background has no result: use Background", ErrTask)
 	}
@@ -126,15 +124,14 @@ func (c *Client) Do(ctx context.Context, function string, payload []byte, opts .
 	return r.Data, r.Err
 }
 
-// Background queues a job and returns when a server has accepted it.
-func (c *Client) Background(
-	ctx context.Context, function string, payload []byte, opts ...Option,
-) (gearman.JobID, error) {
-	t := &Task{Function: function, Payload: payload, Background: true}
-	for _, opt := range opts {
-		opt(t)
+// Background queues a job and returns when a server has accepted it. Task.Background is taken for
+// granted.
+func (c *Client) Background(ctx context.Context, t *Task) (gearman.JobID, error) {
+	if !t.Background {
+		own := *t
+		own.Background = true
+		t = &own
 	}
-	t.Background = true
 	r := c.runOne(ctx, t)
 	return r.ID, r.Err
 }
@@ -146,7 +143,7 @@ func (c *Client) check(t *Task) error {
 	if err := proto.CheckUnique(string(t.Key)); err != nil {
 		return err
 	}
-	if err := t.checkStreams(); err != nil {
+	if err := errors.Join(t.checkStreams(), t.checkResubmit()); err != nil {
 		return err
 	}
 	switch {

@@ -49,7 +49,7 @@ func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handl
 		t.Fatal(err)
 	}
 	for name, h := range handlers {
-		if err := w.Handle(name, h); err != nil {
+		if err := w.Handle(worker.Function{Name: name, Handler: h}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,23 +106,23 @@ func TestForeground(t *testing.T) {
 			excepting := newClient(t, client.Options{Servers: []string{addr}, Exceptions: true})
 			ctx := within(t)
 			for _, payload := range []string{"", "abc", "a\x00b", strings.Repeat("x", 1<<20)} {
-				got, err := plain.Do(ctx, "echo", []byte(payload))
+				got, err := plain.Do(ctx, &client.Task{Function: "echo", Payload: []byte(payload)})
 				if err != nil || string(got) != payload {
 					t.Errorf("Do: %.40q, %v", got, err)
 				}
 			}
 			if got, err := plain.Do(
-				ctx, "unique", nil, client.WithKey("key"), client.WithPriority(gearman.High),
+				ctx, &client.Task{Function: "unique", Key: "key", Priority: gearman.High},
 			); err != nil ||
 				string(got) != "key" && name != "perl" {
 				t.Errorf("unique key: %q, %v", got, err)
 			}
-			_, err := plain.Do(ctx, "fail", nil)
+			_, err := plain.Do(ctx, &client.Task{Function: "fail"})
 			if !errors.Is(err, client.ErrFailed) || !strings.Contains(err.Error(), addr) {
 				t.Errorf("fail: %v", err)
 			}
 			var ee *gearman.JobError
-			_, err = plain.Do(ctx, "except", nil)
+			_, err = plain.Do(ctx, &client.Task{Function: "except"})
 			if !errors.Is(err, client.ErrFailed) ||
 				!errors.As(err, &ee) || ee.Exception != nil || ee.Reason != gearman.ReasonFailed ||
 				ee.Function != "except" ||
@@ -149,17 +149,19 @@ func TestForeground(t *testing.T) {
 				return // it knows no data, warnings, or status by key
 			}
 			var log []string
-			got, err := plain.Do(ctx, "talk", nil,
-				client.OnCreated(func(id gearman.JobID) { log = append(log, "created at "+id.Server) }),
-				client.OnStatus(func(n, d uint64) { log = append(log, fmt.Sprint("status ", n, "/", d)) }),
-				client.OnData(func(b []byte) { log = append(log, "data "+string(b)) }),
-				client.OnWarning(func(b []byte) { log = append(log, "warning "+string(b)) }))
+			got, err := plain.Do(ctx, &client.Task{
+				Function:  "talk",
+				OnCreated: func(id gearman.JobID) { log = append(log, "created at "+id.Server) },
+				OnStatus:  func(n, d uint64) { log = append(log, fmt.Sprint("status ", n, "/", d)) },
+				OnData:    func(b []byte) { log = append(log, "data "+string(b)) },
+				OnWarning: func(b []byte) { log = append(log, "warning "+string(b)) },
+			})
 			log = append(log, "result "+string(got))
 			want := []string{"created at " + addr, "status 1/3", "data a", "warning w", "data b", "result end"}
 			if diff := check.Diff(want, log); diff != "" || err != nil {
 				t.Error(err, diff)
 			}
-			if got, err := plain.Do(ctx, "talk", nil); err != nil || string(got) != "abend" {
+			if got, err := plain.Do(ctx, &client.Task{Function: "talk"}); err != nil || string(got) != "abend" {
 				t.Errorf("parts without OnData: %q, %v", got, err)
 			}
 		})
@@ -231,20 +233,28 @@ func TestBackgroundAndStatus(t *testing.T) {
 	addr := jobserver.Gearmand(t).Addr
 	c := newClient(t, client.Options{Servers: []string{addr}})
 	ctx := within(t)
-	low, err := c.Background(ctx, "f", []byte("low"), client.WithPriority(gearman.Low), client.WithKey("key"))
+	low, err := c.Background(
+		ctx, &client.Task{Function: "f", Payload: []byte("low"), Priority: gearman.Low, Key: "key"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := c.Background(ctx, "f", []byte("x"), client.WithKey("key")); err != nil || again != low {
+	if again, err := c.Background(
+		ctx, &client.Task{Function: "f", Payload: []byte("x"), Key: "key"},
+	); err != nil || again != low {
 		t.Errorf("the same key: %v, %v, want %v", again, err, low)
 	}
-	if _, err := c.Background(ctx, "f", []byte("high"), client.WithPriority(gearman.High)); err != nil {
+	if _, err := c.Background(
+		ctx, &client.Task{Function: "f", Payload: []byte("high"), Priority: gearman.High},
+	); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Background(ctx, "f", []byte("same"), client.WithPayloadKey()); err != nil {
+	if _, err := c.Background(
+		ctx, &client.Task{Function: "f", Payload: []byte("same"), Key: gearman.KeyOf([]byte("same"))},
+	); err != nil {
 		t.Fatal(err)
 	}
-	at, err := c.Background(ctx, "later", nil, client.At(time.Now().Add(time.Hour)))
+	at, err := c.Background(ctx, &client.Task{Function: "later", At: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,13 +324,13 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, res[0].Err, tt.want)
 		}
 	}
-	if _, err := c.Do(ctx, "f", nil, client.At(time.Now())); !errors.Is(err, client.ErrTask) {
+	if _, err := c.Do(ctx, &client.Task{Function: "f", At: time.Now()}); !errors.Is(err, client.ErrTask) {
 		t.Errorf("Do of a delayed job: %v", err)
 	}
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.Do(ctx, "f", nil); !errors.Is(err, client.ErrClosed) {
+	if _, err := c.Do(ctx, &client.Task{Function: "f"}); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("Do of a closed client: %v", err)
 	}
 }
@@ -333,7 +343,7 @@ func TestDeadlines(t *testing.T) {
 	c := newClient(t, client.Options{Servers: []string{addr}})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := c.Do(ctx, "stuck", nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.Do(ctx, &client.Task{Function: "stuck"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Do: %v", err)
 	}
 	var failed error
@@ -362,11 +372,13 @@ func TestEndedContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := c.Background(ctx, "f", nil); !errors.Is(err, context.Canceled) ||
+		if _, err := c.Background(ctx, &client.Task{Function: "f"}); !errors.Is(err, context.Canceled) ||
 			errors.Is(err, client.ErrUncertain) {
 			t.Errorf("background: %v", err)
 		}
-		if _, err := c.Do(ctx, "f", nil); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
+		if _, err := c.Do(
+			ctx, &client.Task{Function: "f"},
+		); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUncertain) {
 			t.Errorf("foreground: %v", err)
 		}
 		synctest.Wait()
@@ -461,7 +473,9 @@ func TestRefusedPayloadIsTheCallersAgain(t *testing.T) {
 			}
 		})
 		payload := make([]byte, 4<<20)
-		if _, err := c.Do(t.Context(), "f", payload); !errors.Is(err, client.ErrQueueFull) {
+		if _, err := c.Do(
+			t.Context(), &client.Task{Function: "f", Payload: payload},
+		); !errors.Is(err, client.ErrQueueFull) {
 			t.Errorf("%v, want the refusal", err)
 		}
 		for i := range payload {
@@ -495,7 +509,7 @@ func TestProduce(t *testing.T) {
 					ids[id] = true
 				})
 				if i == 100 { // others use the connection meanwhile
-					if _, err := c.Background(ctx, "g", nil); err != nil {
+					if _, err := c.Background(ctx, &client.Task{Function: "g"}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -547,7 +561,7 @@ func TestDialer(t *testing.T) {
 		return nil, errors.New("refused")
 	}
 	c := newClient(t, client.Options{Servers: []string{"127.0.0.1", "[::1]:99"}, Dialer: refuse})
-	if _, err := c.Do(within(t), "f", nil); !errors.Is(err, client.ErrNoServer) {
+	if _, err := c.Do(within(t), &client.Task{Function: "f"}); !errors.Is(err, client.ErrNoServer) {
 		t.Error(err)
 	}
 	slices.Sort(asked)

@@ -4,7 +4,8 @@
 // it is first needed; what goroutines submit at the same time travels in common writes, and Produce
 // keeps many submissions under way. A job goes to one server, chosen by Options.Select; if that one
 // can't be reached, to the next, and the error names every server tried. A job that may have
-// reached a server is never sent to another by itself: the error then says so (ErrUncertain).
+// reached a server is never sent to another by itself: the error then says so (ErrUncertain),
+// unless its task allows it (Task.Resubmit).
 //
 // Contexts bound every call, also while it is being written. A foreground job for which nobody
 // waits any more is forgotten at once. If it has no unique key, by which others could share it, it

@@ -17,7 +17,7 @@ import (
 
 // Background jobs are queued for whoever works on them; equal keys are one job.
 func ExampleClient_Background() {
-	server := gearmantest.NewServer() // in production: gearmand
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 	if err != nil {
@@ -26,13 +26,13 @@ func ExampleClient_Background() {
 	defer c.Close()
 
 	ctx := context.Background()
-	first, err := c.Background(
-		ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"), client.WithPriority(gearman.High),
-	)
+	first, err := c.Background(ctx, &client.Task{
+		Function: "thumbnail", Payload: []byte("cat.jpg"), Key: "cat", Priority: gearman.High,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	second, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithKey("cat"))
+	second, err := c.Background(ctx, &client.Task{Function: "thumbnail", Payload: []byte("cat.jpg"), Key: "cat"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func ExampleClient_Background() {
 
 // Produce keeps many submissions under way.
 func ExampleClient_Produce() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleClient_Produce() {
 
 // A foreground job, with what its worker tells while it runs.
 func ExampleClient_Do() {
-	server := gearmantest.NewServer() // in production: gearmand
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
 	stop := work(server, "count", func(_ context.Context, job *worker.Job) ([]byte, error) {
 		for i, word := range strings.Fields(string(job.Payload())) {
@@ -84,9 +84,12 @@ func ExampleClient_Do() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a job has no other bound
 	defer cancel()
-	result, err := c.Do(ctx, "count", []byte("one two three"),
-		client.OnData(func(data []byte) { fmt.Println(string(data)) }),
-		client.OnStatus(func(n, of uint64) { fmt.Println(n, "of", of) }))
+	result, err := c.Do(ctx, &client.Task{
+		Function: "count",
+		Payload:  []byte("one two three"),
+		OnData:   func(part []byte) { fmt.Println(string(part)) },
+		OnStatus: func(n, of uint64) { fmt.Println(n, "of", of) },
+	})
 	fmt.Println(string(result), err)
 	// Output:
 	// one
@@ -100,7 +103,7 @@ func ExampleClient_Do() {
 
 // Many jobs side by side, each with a result of its own.
 func ExampleClient_RunSet() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	stop := work(server, "half", func(_ context.Context, job *worker.Job) ([]byte, error) {
 		n, err := strconv.Atoi(string(job.Payload()))
@@ -145,7 +148,7 @@ func ExampleClient_RunSet() {
 
 // Equal keys go to the same server, and are one job there. If it is gone, the next has them.
 func ExampleOptions_byKey() {
-	a, b := gearmantest.NewServer(), gearmantest.NewServer()
+	a, b := gearmantest.NewServer(gearmantest.Options{}), gearmantest.NewServer(gearmantest.Options{})
 	defer a.Close()
 	defer b.Close()
 	c, err := client.New(client.Options{Servers: []string{a.Addr(), b.Addr()}, Select: client.ByKey})
@@ -155,15 +158,18 @@ func ExampleOptions_byKey() {
 	defer c.Close()
 
 	ctx := context.Background()
+	thumbnail := func(image string) *client.Task {
+		return &client.Task{Function: "thumbnail", Payload: []byte(image), Key: gearman.KeyOf([]byte(image))}
+	}
 	for range 3 {
-		if _, err := c.Background(ctx, "thumbnail", []byte("cat.jpg"), client.WithPayloadKey()); err != nil {
+		if _, err := c.Background(ctx, thumbnail("cat.jpg")); err != nil {
 			log.Fatal(err)
 		}
 	}
 	fmt.Println("jobs:", a.Function("thumbnail").Total+b.Function("thumbnail").Total)
 	a.Close()
 	b.Close()
-	_, err = c.Background(ctx, "thumbnail", []byte("dog.jpg"), client.WithPayloadKey())
+	_, err = c.Background(ctx, thumbnail("dog.jpg"))
 	fmt.Println(errors.Is(err, client.ErrNoServer) || errors.Is(err, client.ErrUncertain))
 	// Output:
 	// jobs: 1
@@ -176,7 +182,7 @@ func work(server *gearmantest.Server, function string, h worker.Handler) (stop f
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := w.Handle(function, h); err != nil {
+	if err := w.Handle(worker.Function{Name: function, Handler: h}); err != nil {
 		log.Fatal(err)
 	}
 	done := make(chan error, 1)

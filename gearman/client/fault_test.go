@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 				}
 				s.SetFault(tt.fault)
 				start := time.Now()
-				_, err = c.Background(ctx, "f", nil)
+				_, err = c.Background(ctx, &client.Task{Function: "f"})
 				if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "10.0.0.1:4730") {
 					t.Errorf("error %v, want %v with the server's address", err, tt.want)
 				}
@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 				}
 				s.SetFault(gearmantest.Fault{})
 				time.Sleep(time.Minute)
-				if _, err := c.Background(ctx, "f", nil); err != nil {
+				if _, err := c.Background(ctx, &client.Task{Function: "f"}); err != nil {
 					t.Errorf("after it healed: %v", err)
 				}
 				if err := c.Close(); err != nil {
@@ -99,7 +99,7 @@ func TestQuarantine(t *testing.T) {
 		}
 		submit := func(want string) {
 			t.Helper()
-			id, err := c.Background(context.Background(), "f", nil)
+			id, err := c.Background(context.Background(), &client.Task{Function: "f"})
 			if err != nil || id.Server != want {
 				t.Errorf("%v, %v, want %s", id, err, want)
 			}
@@ -117,7 +117,7 @@ func TestQuarantine(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		// Nobody waits for a server that failed while another is open: it is tried beside. If it
 		// opens at once the job may go there.
-		if _, err := c.Background(context.Background(), "f", nil); err != nil {
+		if _, err := c.Background(context.Background(), &client.Task{Function: "f"}); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()

@@ -53,16 +53,16 @@ func TestMiddleware(t *testing.T) {
 			}
 			log = nil
 		}
-		if got, err := c.Do(t.Context(), "changed", []byte("x")); err != nil ||
+		if got, err := c.Do(t.Context(), &client.Task{Function: "changed", Payload: []byte("x")}); err != nil ||
 			string(got) != "by middleware both ways" {
 			t.Errorf("%q, %v", got, err)
 		}
 		want("Do", "begin changed", `end changed "by middleware both ways" false`)
-		if _, err := c.Do(t.Context(), "refused", nil); !errors.Is(err, refused) {
+		if _, err := c.Do(t.Context(), &client.Task{Function: "refused"}); !errors.Is(err, refused) {
 			t.Errorf("%v, want %v", err, refused)
 		}
 		want("Do that is refused", "begin refused", `end refused "" true`)
-		if _, err := c.Background(t.Context(), "echo", nil); err != nil {
+		if _, err := c.Background(t.Context(), &client.Task{Function: "echo"}); err != nil {
 			t.Error(err)
 		}
 		want("Background", "begin echo", `end echo "" false`)

@@ -135,89 +135,71 @@ var (
 	ErrOptions = errors.New("invalid client options")
 )
 
-// Option is an option of one job.
-type Option func(*Task)
-
-// WithPriority sets the priority.
-func WithPriority(p gearman.Priority) Option { return func(t *Task) { t.Priority = p } }
-
-// WithKey gives the job a unique key of at most 63 bytes: while the server has a job of the same
-// function and key, others join it instead of being queued, with the payload and priority of the
-// first.
-func WithKey(key gearman.Key) Option { return func(t *Task) { t.Key = key } }
-
-// WithoutKey sends a background job without any key, rather than with one of its own. gearmand
-// 1.1.20 takes jobs without keys at the same speed however many wait, and jobs with keys the slower
-// the more wait (its `--hashtable-buckets`, 991 by default, can be raised). But with a persistent
-// queue it keeps only the last of such jobs for each function: after a restart the others are lost
-// (seen with gearmand 1.1.20 and libsqlite3).
-func WithoutKey() Option { return func(t *Task) { t.NoKey = true } }
-
-// WithPayloadKey gives the job a key made of its payload ([gearman.KeyOf]), so that equal jobs
-// join.
-func WithPayloadKey() Option {
-	return func(t *Task) { t.Key, t.payloadKey = gearman.KeyOf(t.Payload), true }
-}
-
-// At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority).
-// Perl's server doesn't know it.
-func At(t time.Time) Option { return func(task *Task) { task.At = t } }
-
-// OnData is called for each part of the result that the worker sends while the job runs. It turns
-// the result into a stream: what it was given is not part of what Do returns. Without it the parts
-// are put before the rest.
-func OnData(f func(data []byte)) Option { return func(t *Task) { t.OnData = f } }
-
-// OnWarning is called for each warning.
-func OnWarning(f func(data []byte)) Option { return func(t *Task) { t.OnWarning = f } }
-
-// OnStatus is called when the worker tells how far it is.
-func OnStatus(f func(numerator, denominator uint64)) Option { return func(t *Task) { t.OnStatus = f } }
-
-// OnCreated is called when a server has accepted the job.
-func OnCreated(f func(gearman.JobID)) Option { return func(t *Task) { t.OnCreated = f } }
-
-// PayloadFrom makes the job's payload the next size bytes of r, which are read while they are sent,
-// over a connection of the call's own, and never held in memory. If r gives fewer, the call fails,
-// and no server has the job. r may still be read for a moment after a call that has ended early, as
-// with a request of net/http; if it is an io.Closer it is closed when the call has ended. Produce
-// doesn't take it.
-func PayloadFrom(r io.Reader, size int64) Option {
-	return func(t *Task) { t.PayloadFrom, t.PayloadSize = r, size }
-}
-
-// ResultTo writes the result of a foreground job to w as it comes, parts first, over a connection
-// of the call's own: about 1 MiB of it is in memory at most, the job server waits while w does, and
-// Options.MaxResult is no limit. Do then returns no result. If the job fails at the end, w has what
-// came before. An error of w ends the call.
-func ResultTo(w io.Writer) Option { return func(t *Task) { t.ResultTo = w } }
-
-// Task is a job to submit: Do and Background make one of their arguments, RunSet and Produce take
-// them.
+// Task is a job to submit. Only Function is needed. One that was given to a method isn't changed by
+// it, and must not be changed until that has returned.
 type Task struct {
 	Function string
-	Payload  []byte // not copied: don't change it until the task has ended
-	// PayloadFrom, where set, is read for PayloadSize bytes in the place of Payload, and ResultTo
-	// takes the result: see the options of these names.
+	// Payload is what the worker gets. It isn't copied: don't change it until the task has ended.
+	Payload []byte
+	// PayloadFrom makes the payload the next PayloadSize bytes of a reader, instead of Payload.
+	// They are read while they are sent, over a connection of the call's own, and never held in
+	// memory. If the reader gives fewer, the call fails, and no server has the job. It may still be
+	// read for a moment after a call that has ended early, as with a request of net/http; if it is
+	// an io.Closer it is closed when the call has ended. Produce doesn't take it.
 	PayloadFrom io.Reader
 	PayloadSize int64
-	ResultTo    io.Writer
-	Key         gearman.Key // empty: a foreground job has none, a background job a random one of its own
-	NoKey       bool        // see WithoutKey
-	Priority    gearman.Priority
-	Background  bool
-	At          time.Time     // background only; zero: now
-	Timeout     time.Duration // for this task, within its context; 0: none
+	// ResultTo writes the result of a foreground job to w as it comes, parts first, over a
+	// connection of the call's own: about 1 MiB of it is in memory at most, the job server waits
+	// while w does, and Options.MaxResult is no limit. Do then returns no result. If the job fails
+	// at the end, w has what came before. An error of w ends the call.
+	ResultTo io.Writer
+	// Key is the job's unique key, of at most 63 bytes: while the server has a job of the same
+	// function and key, others join it instead of being queued, with the payload and priority of
+	// the first. [gearman.KeyOf] makes one of the payload, so that equal jobs join. Without a key a
+	// foreground job has none, and a background job a random one of its own.
+	Key gearman.Key
+	// NoKey sends a background job without any key, rather than with one of its own. gearmand
+	// 1.1.20 takes jobs without keys at the same speed however many wait, and jobs with keys the
+	// slower the more wait (its `--hashtable-buckets`, 991 by default, can be raised). But with a
+	// persistent queue it keeps only the last of such jobs for each function: after a restart the
+	// others are lost (seen with gearmand 1.1.20 and libsqlite3).
+	NoKey bool
+	// Priority is that within the function (default gearman.Normal).
+	Priority gearman.Priority
+	// Background makes it a background job in RunSet and RunEach. The other methods know.
+	Background bool
+	// At delays a background job until a time, to the second (SUBMIT_JOB_EPOCH, normal priority);
+	// the zero time is now. Perl's server doesn't know it.
+	At time.Time
+	// Timeout bounds this task, within its context (default: not at all).
+	Timeout time.Duration
+	// Resubmit is how often Do, Background and Call submit the job again if its connection is lost
+	// when it may have been accepted (ErrUncertain) or while it runs (ErrDisconnected). The default
+	// is never, since the job may then run twice: set it for jobs that may. A Key makes that rare:
+	// while the server that had the job still has it, the job is joined rather than run again; with
+	// several servers choose by Options.Select ByKey. It waits as long as Options.QuarantineMin
+	// says before it does so, twice as long each further time, up to QuarantineMax; a server that
+	// can't be reached then counts as one submission, too. It can't be combined with PayloadFrom,
+	// ResultTo and OnData, of which something has been used up by then.
+	Resubmit int
 
-	OnCreated   func(gearman.JobID)
-	OnStatus    func(numerator, denominator uint64)
-	OnData      func(data []byte)
-	OnWarning   func(data []byte)
-	OnComplete  func(result []byte)
-	OnFail      func(err error)   // WORK_FAIL, and any other error
-	OnException func(data []byte) // before OnFail
-
-	payloadKey bool // Key is that of Payload
+	// OnCreated is called when a server has accepted the job: once for each submission.
+	OnCreated func(gearman.JobID)
+	// OnStatus is called when the worker tells how far it is.
+	OnStatus func(numerator, denominator uint64)
+	// OnData is called for each part of the result that the worker sends while the job runs. It
+	// turns the result into a stream: what it was given is not part of what Do returns. Without it
+	// the parts are put before the rest.
+	OnData func(part []byte)
+	// OnWarning is called for each warning.
+	OnWarning func(warning []byte)
+	// OnComplete is called with the result of a foreground job.
+	OnComplete func(result []byte)
+	// OnException is called with the exception of a job that ended with one, before OnFail: see
+	// Options.Exceptions.
+	OnException func(exception []byte)
+	// OnFail is called when the job has failed, or with any other error.
+	OnFail func(err error)
 }
 
 // packetType gives the packet that submits t.

@@ -39,7 +39,7 @@ func TestPrefix(t *testing.T) {
 	t.Parallel()
 	servers, c := memory(t, 1, client.Options{Prefix: "staging/"})
 	ctx := within(t)
-	if _, err := c.Background(ctx, "f", nil); err != nil {
+	if _, err := c.Background(ctx, &client.Task{Function: "f"}); err != nil {
 		t.Fatal(err)
 	}
 	c.Produce(ctx, &client.Task{Function: "f"}, nil)
@@ -51,7 +51,9 @@ func TestPrefix(t *testing.T) {
 	}
 	// What the prefix makes of a name counts, and the error shows it.
 	bad := newClient(t, client.Options{Servers: []string{"192.0.2.1"}, Prefix: "a b/"})
-	if _, err := bad.Background(ctx, "f", nil); err == nil || !strings.Contains(err.Error(), "a b/f") {
+	if _, err := bad.Background(
+		ctx, &client.Task{Function: "f"},
+	); err == nil || !strings.Contains(err.Error(), "a b/f") {
 		t.Errorf("a prefix with a blank: %v", err)
 	}
 }
@@ -67,12 +69,12 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	})
 	gone, moved := 0, 0
 	for i := range 300 {
-		key := client.WithKey(gearman.Key(fmt.Sprint("key", i)))
-		before, err := three.Background(within(t), "f", nil, key)
+		task := &client.Task{Function: "f", Key: gearman.Key(fmt.Sprint("key", i))}
+		before, err := three.Background(within(t), task)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := two.Background(within(t), "f", nil, key)
+		after, err := two.Background(within(t), task)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,12 +97,12 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 		Dialer: gearmantest.Dialer(servers...),
 	})
 	for i := range 50 {
-		key := client.WithKey(gearman.Key(fmt.Sprint("key", i)))
-		want, err := two.Background(within(t), "f", nil, key)
+		task := &client.Task{Function: "f", Key: gearman.Key(fmt.Sprint("key", i))}
+		want, err := two.Background(within(t), task)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := fresh.Background(within(t), "f", nil, key); err != nil || got != want {
+		if got, err := fresh.Background(within(t), task); err != nil || got != want {
 			t.Errorf("key %d: %v, %v, want %v", i, got, err, want)
 		}
 	}
@@ -118,7 +120,7 @@ func TestWriteTimeout(t *testing.T) {
 		}
 		servers[0].SetFault(gearmantest.Fault{Hang: true})
 		begin := time.Now()
-		_, err := c.Background(ctx, "f", make([]byte, 1<<20))
+		_, err := c.Background(ctx, &client.Task{Function: "f", Payload: make([]byte, 1<<20)})
 		if !errors.Is(err, client.ErrUncertain) || !strings.Contains(err.Error(), servers[0].Addr()) {
 			t.Errorf("got %v, want ErrUncertain and the server's address", err)
 		}
@@ -165,7 +167,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		)
 		where := func() string {
 			t.Helper()
-			id, err := c.Background(context.Background(), "f", nil)
+			id, err := c.Background(context.Background(), &client.Task{Function: "f"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +220,7 @@ func TestHooks(t *testing.T) {
 	if err := c.Echo(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	servers[0].Restart(false)
+	servers[0].Restart()
 	for c.Echo(ctx, nil) != nil { // fails until the loss is noticed
 		if ctx.Err() != nil {
 			t.Fatal(ctx.Err())

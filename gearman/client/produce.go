@@ -31,12 +31,20 @@ type producer struct {
 // t.Background is taken for granted and t's callbacks aren't called. t and its payload may be
 // changed once Produce has returned.
 func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, error)) {
+	if err := c.gate.enter(); err != nil {
+		c.producer.refuse(done, fmt.Errorf("submit %s: %w", t.Function, err))
+		return
+	}
+	defer c.gate.leave()
 	t, done, err := c.beginProduce(ctx, t, done)
 	if err == nil && (t.PayloadFrom != nil || t.ResultTo != nil) {
 		err = fmt.Errorf(
 			"%w: Produce takes the payload in Task.Payload; PayloadFrom and ResultTo are for Do, Background and sets",
 			ErrTask,
 		)
+	}
+	if err == nil {
+		err = t.onlyOnce("Produce")
 	}
 	if err != nil {
 		c.producer.refuse(done, err)

@@ -26,7 +26,7 @@ func TestQueueFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClient(t, client.Options{Servers: []string{s.Addr}})
-	if _, err := c.Background(ctx, "f", nil); err != nil {
+	if _, err := c.Background(ctx, &client.Task{Function: "f"}); err != nil {
 		t.Fatal(err)
 	}
 	check := func(what string, err error) {
@@ -42,9 +42,9 @@ func TestQueueFull(t *testing.T) {
 			t.Errorf("%s: %v: the job is known to be refused", what, err)
 		}
 	}
-	_, err = c.Background(ctx, "f", nil)
+	_, err = c.Background(ctx, &client.Task{Function: "f"})
 	check("background", err)
-	_, err = c.Do(ctx, "f", nil)
+	_, err = c.Do(ctx, &client.Task{Function: "f"})
 	check("foreground", err)
 	results, err := c.RunSet(
 		ctx, &client.Task{Function: "f", Background: true}, &client.Task{Function: "g", Background: true},

@@ -39,15 +39,15 @@ func TestRefusedWhileWriting(t *testing.T) {
 	large := make([]byte, 1<<20)
 	tests := map[string]func(context.Context, *client.Client) error{
 		"background": func(ctx context.Context, c *client.Client) error {
-			_, err := c.Background(ctx, "f", nil)
+			_, err := c.Background(ctx, &client.Task{Function: "f"})
 			return err
 		},
 		"foreground": func(ctx context.Context, c *client.Client) error {
-			_, err := c.Do(ctx, "f", nil)
+			_, err := c.Do(ctx, &client.Task{Function: "f"})
 			return err
 		},
 		"large background": func(ctx context.Context, c *client.Client) error {
-			_, err := c.Background(ctx, "f", large)
+			_, err := c.Background(ctx, &client.Task{Function: "f", Payload: large})
 			return err
 		},
 		"echo": func(ctx context.Context, c *client.Client) error { return c.Echo(ctx, nil) },

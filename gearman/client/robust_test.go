@@ -37,7 +37,7 @@ func TestCallersLeaveABlockedWrite(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 					defer cancel()
 					payload := make([]byte, size)
-					_, err := c.Do(ctx, "f", payload)
+					_, err := c.Do(ctx, &client.Task{Function: "f", Payload: payload})
 					if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), servers[0].Addr()) {
 						t.Errorf("%d bytes: %v, want the deadline and the server", size, err)
 					}
@@ -87,14 +87,16 @@ func TestReplyTimeoutCountsProgress(t *testing.T) {
 				})
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					if got, err := c.Do(t.Context(), "large", make([]byte, 240_000)); err != nil ||
+					if got, err := c.Do(
+						t.Context(), &client.Task{Function: "large", Payload: make([]byte, 240_000)},
+					); err != nil ||
 						len(got) != 100_000 {
 						t.Errorf("the large call: %d bytes, %v", len(got), err)
 					}
 				})
 				synctest.Wait()
 				begin := time.Now()
-				if _, err := c.Background(t.Context(), "small", nil); err != nil {
+				if _, err := c.Background(t.Context(), &client.Task{Function: "small"}); err != nil {
 					t.Errorf("the call behind it: %v", err)
 				}
 				if took := time.Since(begin); took < 30*time.Second {
@@ -163,11 +165,11 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			got, err := c.Do(t.Context(), "parts", nil, client.OnData(func(b []byte) {
+			got, err := c.Do(t.Context(), &client.Task{Function: "parts", OnData: func(b []byte) {
 				time.Sleep(2 * time.Minute) // longer than KeepAlive and ReplyTimeout together
 				most = max(most, sent.Load()-taken.Load())
 				taken.Add(int64(len(b)))
-			}))
+			}})
 			if err != nil || string(got) != "end" || taken.Load() != parts*size {
 				t.Errorf("%q, %v, %d bytes in parts", got, err, taken.Load())
 			}
@@ -175,7 +177,7 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 		time.Sleep(time.Minute)
 		for range 5 {
 			begin := time.Now()
-			if got, err := c.Do(t.Context(), "small", nil); err != nil || string(got) != "end" ||
+			if got, err := c.Do(t.Context(), &client.Task{Function: "small"}); err != nil || string(got) != "end" ||
 				time.Since(begin) > 0 {
 				t.Errorf("a call beside it: %q, %v after %v", got, err, time.Since(begin))
 			}
@@ -184,7 +186,7 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 		if most > 4<<20 {
 			t.Errorf("%d bytes were held at most, want at most 4 MiB", most)
 		}
-		if _, err := c.Do(t.Context(), "parts", nil, client.OnData(func([]byte) {})); err != nil {
+		if _, err := c.Do(t.Context(), &client.Task{Function: "parts", OnData: func([]byte) {}}); err != nil {
 			t.Error(err)
 		}
 		if n := connections.Load(); n != 2 {
@@ -201,7 +203,9 @@ func TestCallerLeavesParts(t *testing.T) {
 		servers, c := memory(t, 1, client.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.Do(ctx, "f", nil, client.OnData(func([]byte) {})); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Do(
+			ctx, &client.Task{Function: "f", OnData: func([]byte) {}},
+		); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, want the deadline", err)
 		}
 		synctest.Wait()
@@ -243,7 +247,9 @@ func TestLargeTravelsApart(t *testing.T) {
 		})
 		slow := func(function string, payload int) func() {
 			return func() {
-				if _, err := c.Do(t.Context(), function, make([]byte, payload)); err != nil {
+				if _, err := c.Do(
+					t.Context(), &client.Task{Function: function, Payload: make([]byte, payload)},
+				); err != nil {
 					t.Error(err)
 				}
 			}
@@ -280,7 +286,7 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 		}})
 		begin := time.Now()
 		for range 1000 {
-			_, err := counted.Background(t.Context(), "f", nil)
+			_, err := counted.Background(t.Context(), &client.Task{Function: "f"})
 			if !errors.Is(err, client.ErrNoServer) || !errors.Is(err, syscall.ECONNREFUSED) ||
 				!strings.Contains(err.Error(), servers[0].Addr()) {
 				t.Fatalf("%v, want the refusal and the server", err)
@@ -297,7 +303,7 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if _, err := counted.Background(t.Context(), "f", nil); err != nil {
+		if _, err := counted.Background(t.Context(), &client.Task{Function: "f"}); err != nil {
 			t.Errorf("a second after it came back: %v", err)
 		}
 	})
@@ -322,7 +328,7 @@ func TestBlackHoleBesideAnOpenServer(t *testing.T) {
 		var took []time.Duration
 		for range 50 {
 			begin := time.Now()
-			if _, err := c.Background(t.Context(), "f", nil); err != nil {
+			if _, err := c.Background(t.Context(), &client.Task{Function: "f"}); err != nil {
 				t.Fatal(err)
 			}
 			took = append(took, time.Since(begin))
@@ -384,7 +390,7 @@ func TestEachNameForItself(t *testing.T) {
 				begin := time.Now()
 				where := func() string {
 					t.Helper()
-					id, err := c.Background(t.Context(), "f", nil)
+					id, err := c.Background(t.Context(), &client.Task{Function: "f"})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -432,7 +438,7 @@ func TestOtherFamily(t *testing.T) {
 				servers[0].CloseConnections()
 				synctest.Wait()
 			}
-			id, err := c.Background(t.Context(), "f", nil)
+			id, err := c.Background(t.Context(), &client.Task{Function: "f"})
 			if err != nil || id.Server != servers[at].Addr() {
 				t.Errorf("call %d: %v, %v, want %s", i, id, err, servers[at].Addr())
 			}
@@ -448,7 +454,7 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		servers, c := memory(t, 2, client.Options{Select: client.ByKey})
-		first, err := c.Background(t.Context(), "f", nil, client.WithKey("probe"))
+		first, err := c.Background(t.Context(), &client.Task{Function: "f", Key: "probe"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -456,14 +462,14 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 		own.Refuse()
 		own.CloseConnections()
 		synctest.Wait()
-		if id, err := c.Background(t.Context(), "g", nil, client.WithKey("probe")); err != nil ||
+		if id, err := c.Background(t.Context(), &client.Task{Function: "g", Key: "probe"}); err != nil ||
 			id.Server == first.Server {
 			t.Fatalf("%v, %v, want the other server", id, err)
 		}
 		if st, err := c.StatusByKey(t.Context(), "probe"); err != nil || !st.Known {
 			t.Errorf("while its own server is away: %+v, %v", st, err)
 		}
-		own.Restart(false)
+		own.Restart()
 		if err := own.Accept(); err != nil {
 			t.Fatal(err)
 		}
@@ -493,7 +499,7 @@ func TestHooksCallTheClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(t.Context(), "f", nil); err != nil {
+		if _, err := c.Background(t.Context(), &client.Task{Function: "f"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -502,7 +508,7 @@ func TestHooksCallTheClient(t *testing.T) {
 		if echo != nil || closed != nil {
 			t.Errorf("Echo in ConnUp: %v; Close in ConnDown: %v", echo, closed)
 		}
-		if _, err := c.Background(t.Context(), "f", nil); !errors.Is(err, client.ErrClosed) {
+		if _, err := c.Background(t.Context(), &client.Task{Function: "f"}); !errors.Is(err, client.ErrClosed) {
 			t.Errorf("after a hook closed it: %v", err)
 		}
 	})
@@ -515,7 +521,7 @@ func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers, c := memory(t, 1, client.Options{KeepAlive: 20 * time.Second})
 		done := make(chan error, 1)
-		go func() { _, err := c.Do(context.Background(), "f", nil); done <- err }()
+		go func() { _, err := c.Do(context.Background(), &client.Task{Function: "f"}); done <- err }()
 		time.Sleep(10 * time.Minute)
 		if n := servers[0].Stats().Requests[proto.TypeEchoReq]; n < 10 || n > 31 {
 			t.Errorf("%d echoes in 10 minutes, want about one for each 20 s", n)

@@ -17,7 +17,7 @@ func TestErrorNamesEveryServerTried(t *testing.T) {
 	servers := []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
 	c := newClient(t, client.Options{Servers: servers})
 	for range 2 { // the second time all are in quarantine
-		_, err := c.Background(within(t), "f", nil)
+		_, err := c.Background(within(t), &client.Task{Function: "f"})
 		if !errors.Is(err, client.ErrNoServer) {
 			t.Fatal(err)
 		}
@@ -34,11 +34,11 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
 	live := []string{a.Addr, b.Addr}
 	dead := "127.0.0.1:1"
-	count := func(t *testing.T, c *client.Client, n int, opts func(i int) []client.Option) map[string]int {
+	count := func(t *testing.T, c *client.Client, n int, task func(i int) *client.Task) map[string]int {
 		t.Helper()
 		got := make(map[string]int)
 		for i := range n {
-			id, err := c.Background(within(t), "f", nil, opts(i)...)
+			id, err := c.Background(within(t), task(i))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +46,7 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 		}
 		return got
 	}
-	none := func(int) []client.Option { return nil }
+	none := func(int) *client.Task { return &client.Task{Function: "f"} }
 	t.Run("round robin passes over the dead", func(t *testing.T) {
 		c := newClient(t, client.Options{Servers: []string{dead, a.Addr, b.Addr}})
 		got := count(t, c, 30, none)
@@ -67,8 +67,8 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 		}
 	})
 	t.Run("by unique key", func(t *testing.T) {
-		key := func(i int) []client.Option {
-			return []client.Option{client.WithKey(gearman.Key(fmt.Sprint("key", i%50)))}
+		key := func(i int) *client.Task {
+			return &client.Task{Function: "f", Key: gearman.Key(fmt.Sprint("key", i%50))}
 		}
 		c1 := newClient(t, client.Options{Servers: live, Select: client.ByKey})
 		c2 := newClient(t, client.Options{Servers: []string{b.Addr, a.Addr}, Select: client.ByKey})
@@ -77,8 +77,8 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 			t.Errorf("keys are not spread: %v", got)
 		}
 		for i := range 50 {
-			id1, err1 := c1.Background(within(t), "f", nil, key(i)...)
-			id2, err2 := c2.Background(within(t), "f", nil, key(i)...)
+			id1, err1 := c1.Background(within(t), key(i))
+			id2, err2 := c2.Background(within(t), key(i))
 			if err1 != nil || err2 != nil || id1 != id2 {
 				t.Errorf("key %d: %v and %v (%v, %v)", i, id1, id2, err1, err2)
 			}
@@ -95,7 +95,7 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 		}
 		d.Stop()
 		for { // the first job or so may be sent before the loss is noticed: then its fate is unknown, and said to be
-			id, err := c.Background(within(t), "f", nil)
+			id, err := c.Background(within(t), &client.Task{Function: "f"})
 			if err == nil {
 				if id.Server != a.Addr {
 					t.Errorf("job went to %s", id.Server)
@@ -116,7 +116,7 @@ func TestConnectionLostWhileTheJobRuns(t *testing.T) {
 	c := newClient(t, client.Options{Servers: []string{srv.Addr}})
 	started := make(chan struct{})
 	go func() { <-started; srv.Stop() }() // Do below ends by it
-	_, err := c.Do(within(t), "stuck", nil, client.OnCreated(func(gearman.JobID) { close(started) }))
+	_, err := c.Do(within(t), &client.Task{Function: "stuck", OnCreated: func(gearman.JobID) { close(started) }})
 	if !errors.Is(err, client.ErrDisconnected) || !strings.Contains(err.Error(), srv.Addr) {
 		t.Errorf("%v", err)
 	}
@@ -131,7 +131,7 @@ func TestHungServer(t *testing.T) {
 	submit := func() {
 		t.Helper()
 		for {
-			_, err := c.Background(ctx, "f", nil)
+			_, err := c.Background(ctx, &client.Task{Function: "f"})
 			if err == nil {
 				return
 			}
@@ -144,7 +144,7 @@ func TestHungServer(t *testing.T) {
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Background(ctx, "f", nil); !errors.Is(err, client.ErrUncertain) {
+	if _, err := c.Background(ctx, &client.Task{Function: "f"}); !errors.Is(err, client.ErrUncertain) {
 		t.Errorf("a hung server: %v", err)
 	}
 	if err := srv.Resume(); err != nil {

@@ -62,6 +62,10 @@ func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Resu
 		dirty: make(map[*conn]struct{}),
 	}
 	defer s.release()
+	closed := c.gate.enter()
+	if closed == nil {
+		defer c.gate.leave()
+	}
 	for i, t := range tasks {
 		k := &call{task: t, function: t.Function, box: s.box, number: i, result: Result{Task: t}}
 		if t.Timeout > 0 {
@@ -73,7 +77,13 @@ func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Resu
 		if s.left {
 			return nil
 		}
-		err := k.begin(ctx, c.o.Middleware)
+		err := closed
+		if err == nil {
+			err = k.begin(ctx, c.o.Middleware)
+		}
+		if err == nil {
+			err = k.task.onlyOnce("a set")
+		}
 		if err == nil {
 			err = c.submitTo(ctx, k)
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -28,8 +27,6 @@ func (t *Task) checkStreams() error {
 		return fmt.Errorf("%w: a packet can't carry a payload of %d bytes", ErrTask, t.PayloadSize)
 	case t.PayloadFrom != nil && len(t.Payload) > 0:
 		return fmt.Errorf("%w: there are two payloads, set either Payload or PayloadFrom", ErrTask)
-	case t.PayloadFrom != nil && t.payloadKey:
-		return fmt.Errorf("%w: no key can be made of a payload that is read while it is sent, use WithKey", ErrTask)
 	case t.ResultTo != nil && t.OnData != nil:
 		return fmt.Errorf("%w: the parts of a result go either to OnData or to ResultTo", ErrTask)
 	case t.ResultTo != nil && t.Background:
@@ -40,19 +37,21 @@ func (t *Task) checkStreams() error {
 
 // Parts runs a job in the foreground and gives the parts of its result as they come, then the rest
 // of it if there is one. An error comes last. Leaving the loop leaves the job, as the end of ctx
-// does. A part is the caller's to keep. The job server waits while the loop's body does.
-func (c *Client) Parts(ctx context.Context, function string, payload []byte, opts ...Option) iter.Seq2[[]byte, error] {
+// does. A part is the caller's to keep. The job server waits while the loop's body does. The loop
+// takes the place of the task's OnData.
+func (c *Client) Parts(ctx context.Context, t *Task) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		left := false
-		part := OnData(func(b []byte) {
+		own := *t
+		own.OnData = func(b []byte) {
 			if !left && !yield(b, nil) {
 				left = true
 				cancel()
 			}
-		})
-		rest, err := c.Do(ctx, function, payload, append(slices.Clip(opts), part)...)
+		}
+		rest, err := c.Do(ctx, &own)
 		switch {
 		case left:
 		case err != nil:

@@ -32,7 +32,7 @@ func echoing(s *scripted) {
 			continue
 		}
 		sub, _ := p.Submission()
-		data := string(sub.Data)
+		data := string(sub.Payload)
 		h := s.accept()
 		switch string(sub.Function) {
 		case "parts":
@@ -96,8 +96,10 @@ func TestStreams(t *testing.T) {
 					from = strings.NewReader(tc.payload + "more than was announced")
 				}
 				got, err := c.Do(
-					t.Context(), tc.function, nil, client.PayloadFrom(from, int64(len(tc.payload))),
-					client.ResultTo(&out),
+					t.Context(),
+					&client.Task{
+						Function: tc.function, PayloadFrom: from, PayloadSize: int64(len(tc.payload)), ResultTo: &out,
+					},
 				)
 				if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || got != nil {
 					t.Errorf("%d bytes, %v, want %v", len(got), err, tc.want)
@@ -118,12 +120,12 @@ func TestStreamedBackground(t *testing.T) {
 		c := script(t, client.Options{}, func(s *scripted) {
 			for p, ok := s.next(); ok; p, ok = s.next() {
 				sub, _ := p.Submission()
-				got = append(got, string(sub.Data))
+				got = append(got, string(sub.Payload))
 				s.accept()
 			}
 		})
 		if id, err := c.Background(
-			t.Context(), "f", nil, client.PayloadFrom(strings.NewReader("alone"), 5),
+			t.Context(), &client.Task{Function: "f", PayloadFrom: strings.NewReader("alone"), PayloadSize: 5},
 		); err != nil || id.Handle == "" {
 			t.Errorf("%v, %v", id, err)
 		}
@@ -162,7 +164,9 @@ func TestSlowWriterMakesTheServerWait(t *testing.T) {
 			most = max(most, sent.Load()-out.n.Load())
 			return out.Write(p)
 		})
-		if _, err := c.Do(t.Context(), "f", nil, client.ResultTo(watched)); err != nil || out.n.Load() != size {
+		if _, err := c.Do(
+			t.Context(), &client.Task{Function: "f", ResultTo: watched},
+		); err != nil || out.n.Load() != size {
 			t.Errorf("%v, %d bytes", err, out.n.Load())
 		}
 		if most > 4<<20 {
@@ -185,28 +189,35 @@ func TestWriterFails(t *testing.T) {
 		long := bytes.Repeat([]byte("x"), 3<<20)
 		other := make(chan error, 1)
 		go func() {
-			_, err := c.Do(t.Context(), "parts", []byte("beside it"))
+			_, err := c.Do(t.Context(), &client.Task{Function: "parts", Payload: []byte("beside it")})
 			other <- err
 		}()
 		_, err := c.Do(
-			t.Context(), "echo", long, client.ResultTo(writerFunc(func([]byte) (int, error) { return 0, full })),
+			t.Context(),
+			&client.Task{
+				Function: "echo", Payload: long, ResultTo: writerFunc(func([]byte) (int, error) { return 0, full }),
+			},
 		)
 		if !errors.Is(err, full) {
 			t.Errorf("%v, want %v", err, full)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		_, err = c.Do(ctx, "echo", long, client.ResultTo(writerFunc(func(p []byte) (int, error) {
+		_, err = c.Do(ctx, &client.Task{Function: "echo", Payload: long, ResultTo: writerFunc(func(p []byte) (
+			int, error,
+		) {
 			cancel()
 			return len(p), nil
-		})))
+		})})
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("%v, want that the caller has left, or the result", err)
 		}
 		if err := <-other; err != nil {
 			t.Errorf("a call beside it: %v", err)
 		}
-		if got, err := c.Do(t.Context(), "echo", []byte("x")); err != nil || string(got) != "x" {
+		if got, err := c.Do(
+			t.Context(), &client.Task{Function: "echo", Payload: []byte("x")},
+		); err != nil || string(got) != "x" {
 			t.Errorf("after it: %q, %v", got, err)
 		}
 	})
@@ -237,11 +248,13 @@ func TestPayloadFallsShort(t *testing.T) {
 					},
 					echoing,
 				)
-				_, err := c.Do(t.Context(), "echo", nil, client.PayloadFrom(tc.from, 1<<20))
+				_, err := c.Do(t.Context(), &client.Task{Function: "echo", PayloadFrom: tc.from, PayloadSize: 1 << 20})
 				if !errors.Is(err, tc.want) || errors.Is(err, client.ErrUncertain) {
 					t.Errorf("%v, want %v and nothing uncertain", err, tc.want)
 				}
-				if got, err := c.Do(t.Context(), "echo", []byte("x")); err != nil || string(got) != "x" {
+				if got, err := c.Do(
+					t.Context(), &client.Task{Function: "echo", Payload: []byte("x")},
+				); err != nil || string(got) != "x" {
 					t.Errorf("after it: %q, %v", got, err)
 				}
 				synctest.Wait()
@@ -268,14 +281,16 @@ func TestSlowPayload(t *testing.T) {
 				}
 			}
 		}()
-		if got, err := c.Do(t.Context(), "echo", nil, client.PayloadFrom(from, 3)); err != nil || string(got) != "abc" {
+		if got, err := c.Do(
+			t.Context(), &client.Task{Function: "echo", PayloadFrom: from, PayloadSize: 3},
+		); err != nil || string(got) != "abc" {
 			t.Errorf("%q, %v", got, err)
 		}
 		from, to = io.Pipe()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		begin := time.Now()
-		_, err := c.Do(ctx, "echo", nil, client.PayloadFrom(from, 3))
+		_, err := c.Do(ctx, &client.Task{Function: "echo", PayloadFrom: from, PayloadSize: 3})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Minute {
 			t.Errorf("%v after %v, want the deadline after a minute", err, time.Since(begin))
 		}
@@ -304,7 +319,7 @@ func TestParts(t *testing.T) {
 		for name, tc := range tests {
 			var got []string
 			var failure error
-			for part, err := range c.Parts(t.Context(), tc.function, []byte("abcd")) {
+			for part, err := range c.Parts(t.Context(), &client.Task{Function: tc.function, Payload: []byte("abcd")}) {
 				if err != nil {
 					failure = err
 					continue
@@ -326,25 +341,29 @@ func TestStreamMistakes(t *testing.T) {
 	c := newClient(t, client.Options{Servers: []string{"192.0.2.1"}})
 	from := func() io.Reader { return strings.NewReader("abc") }
 	tests := map[string]struct {
-		options []client.Option
-		want    string
+		task client.Task
+		want string
 	}{
-		"a size of nothing":   {[]client.Option{client.PayloadFrom(nil, 3)}, "PayloadSize"},
-		"below 0":             {[]client.Option{client.PayloadFrom(from(), -1)}, "can't carry"},
-		"more than a packet":  {[]client.Option{client.PayloadFrom(from(), proto.MaxData)}, "can't carry"},
-		"a key of it":         {[]client.Option{client.WithPayloadKey(), client.PayloadFrom(from(), 3)}, "WithKey"},
-		"parts to two places": {[]client.Option{client.ResultTo(io.Discard), client.OnData(func([]byte) {})}, "either"},
+		"a size of nothing":   {client.Task{PayloadSize: 3}, "PayloadSize"},
+		"below 0":             {client.Task{PayloadFrom: from(), PayloadSize: -1}, "can't carry"},
+		"more than a packet":  {client.Task{PayloadFrom: from(), PayloadSize: proto.MaxData}, "can't carry"},
+		"parts to two places": {client.Task{ResultTo: io.Discard, OnData: func([]byte) {}}, "either"},
 	}
 	for name, tc := range tests {
-		if _, err := c.Do(t.Context(), "f", nil, tc.options...); !errors.Is(err, client.ErrTask) ||
+		tc.task.Function = "f"
+		if _, err := c.Do(t.Context(), &tc.task); !errors.Is(err, client.ErrTask) ||
 			!strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := c.Do(t.Context(), "f", []byte("x"), client.PayloadFrom(from(), 3)); !errors.Is(err, client.ErrTask) {
+	if _, err := c.Do(
+		t.Context(), &client.Task{Function: "f", Payload: []byte("x"), PayloadFrom: from(), PayloadSize: 3},
+	); !errors.Is(err, client.ErrTask) {
 		t.Errorf("two payloads: %v", err)
 	}
-	if _, err := c.Background(t.Context(), "f", nil, client.ResultTo(io.Discard)); !errors.Is(err, client.ErrTask) {
+	if _, err := c.Background(
+		t.Context(), &client.Task{Function: "f", ResultTo: io.Discard},
+	); !errors.Is(err, client.ErrTask) {
 		t.Errorf("a result of a background job: %v", err)
 	}
 	var got error

@@ -42,9 +42,9 @@ func TestTLSEverywhere(t *testing.T) {
 	pool.AddCert(parsed)
 	pair := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
 	s := gearmantest.NewServer(
-		gearmantest.WithTLS(
-			&tls.Config{Certificates: pair, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
-		),
+		gearmantest.Options{
+			TLS: &tls.Config{Certificates: pair, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
+		},
 	)
 	defer s.Close()
 	conf := &tls.Config{RootCAs: pool, Certificates: pair, ServerName: "gearmand.example"}
@@ -53,14 +53,16 @@ func TestTLSEverywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("echo", handlers["echo"]); err != nil {
+	if err := w.Handle(worker.Function{Name: "echo", Handler: handlers["echo"]}); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined below
 	c := newClient(t, client.Options{Servers: []string{s.Addr()}, TLS: conf})
 	for _, payload := range []string{"x", strings.Repeat("x", 1<<20)} {
-		if got, err := c.Do(within(t), "echo", []byte(payload)); err != nil || string(got) != payload {
+		if got, err := c.Do(
+			within(t), &client.Task{Function: "echo", Payload: []byte(payload)},
+		); err != nil || string(got) != payload {
 			t.Errorf("%d bytes back, %v", len(got), err)
 		}
 	}
@@ -83,7 +85,9 @@ func TestTLSEverywhere(t *testing.T) {
 	plain := newClient(
 		t, client.Options{Servers: []string{s.Addr()}, TLS: &tls.Config{RootCAs: pool, ServerName: "gearmand.example"}},
 	)
-	if _, err := plain.Background(within(t), "echo", nil); err == nil || !strings.Contains(err.Error(), s.Addr()) {
+	if _, err := plain.Background(
+		within(t), &client.Task{Function: "echo"},
+	); err == nil || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("without a client certificate: %v", err)
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// Call runs a job in the foreground whose argument and result are values: p encodes the one and
-// decodes the other.
-func Call[Out any](
-	ctx context.Context, c *Client, p codec.Pair, function string, arg any, opts ...Option,
-) (Out, error) {
+// Call runs a job in the foreground whose argument and result are values: p encodes the one, which
+// is the payload instead of the task's, and decodes the other.
+func Call[Out any](ctx context.Context, c *Client, p codec.Pair, t *Task, arg any) (Out, error) {
 	var out Out
 	payload, err := p.Arg.Encode(arg)
 	if err != nil {
 		return out, err
 	}
-	result, err := c.Do(ctx, function, payload, opts...)
+	own := *t
+	own.Payload = payload
+	result, err := c.Do(ctx, &own)
 	if err != nil {
 		return out, err
 	}

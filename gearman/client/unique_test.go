@@ -18,13 +18,13 @@ func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 	s := jobserver.Gearmand(t, "--queue-type=libsqlite3", "--libsqlite3-db="+filepath.Join(t.TempDir(), "queue"))
 	c := newClient(t, client.Options{Servers: []string{s.Addr}})
 	for range 3 {
-		if _, err := c.Background(ctx, "alone", []byte("x")); err != nil {
+		if _, err := c.Background(ctx, &client.Task{Function: "alone", Payload: []byte("x")}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(ctx, "given", []byte("x"), client.WithKey("k")); err != nil {
+		if _, err := c.Background(ctx, &client.Task{Function: "given", Payload: []byte("x"), Key: "k"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(ctx, "none", []byte("x"), client.WithoutKey()); err != nil {
+		if _, err := c.Background(ctx, &client.Task{Function: "none", Payload: []byte("x"), NoKey: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func BenchmarkSubmit(b *testing.B) {
 	for _, window := range []int{1, 64, 1000} {
 		b.Run(fmt.Sprint("window=", window), func(b *testing.B) {
-			s := gearmantest.NewServer()
+			s := gearmantest.NewServer(gearmantest.Options{})
 			defer s.Close()
 			c := dial(b, s)
 			payload := make([]byte, 100)
@@ -39,7 +39,7 @@ func BenchmarkSubmit(b *testing.B) {
 }
 
 func BenchmarkWork(b *testing.B) {
-	s := gearmantest.NewServer()
+	s := gearmantest.NewServer(gearmantest.Options{})
 	defer s.Close()
 	for range b.N {
 		s.Submit("f", "", make([]byte, 100))
@@ -63,7 +63,7 @@ func BenchmarkWork(b *testing.B) {
 			b.Fatal(err)
 		}
 		request = append(
-			proto.AppendWork(request[:0], proto.Request, proto.TypeWorkComplete, a.Handle, a.Data), grab...,
+			proto.AppendWork(request[:0], proto.Request, proto.TypeWorkComplete, a.Handle, a.Payload), grab...,
 		)
 	}
 }
@@ -71,7 +71,7 @@ func BenchmarkWork(b *testing.B) {
 func BenchmarkStatus(b *testing.B) {
 	for _, functions := range []int{1, 1_000, 10_000} {
 		b.Run(fmt.Sprint("functions=", functions), func(b *testing.B) {
-			s := gearmantest.NewServer()
+			s := gearmantest.NewServer(gearmantest.Options{})
 			defer s.Close()
 			for i := range functions {
 				s.Submit(fmt.Sprint("function-", i), "", nil)

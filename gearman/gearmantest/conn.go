@@ -91,7 +91,7 @@ func (s *Server) run(c *conn, buf []byte) (used, want int, ok bool) {
 			continue
 		case frameShort:
 			c.p.stuck = deaf
-			if !s.cfg.rules.perl && hasData(s.req.typ) {
+			if !s.rules.perl && hasData(s.req.typ) {
 				c.p.stuck = closesNext
 			}
 		case frameText:
@@ -143,7 +143,7 @@ func (s *Server) runText(c *conn, line []byte) {
 		s.drop(c)
 		return
 	}
-	if !s.q.text(&c.p, line, s.cfg.me) {
+	if !s.q.text(&c.p, line, s.me) {
 		s.closeSoon(c)
 	}
 	if drop {

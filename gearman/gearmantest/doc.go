@@ -1,7 +1,7 @@
 // Package gearmantest is a Gearman job server inside the process, for tests and benchmarks: what
 // net/http/httptest is for HTTP.
 //
-//	server := gearmantest.NewServer()
+//	server := gearmantest.NewServer(gearmantest.Options{})
 //	defer server.Close()
 //	// ... connect to server.Addr()
 //
@@ -14,14 +14,14 @@
 // the order of the rows of its lists, which comes from hash tables there and is the order of
 // creation here.
 //
-// WithDialect(Perl) makes it behave as Perl's Gearman::Server does instead, held to that server by
-// the same suite. WithDialect(Gearmand2) takes after gearmand 2.0.0 as far as its release notes and
+// Options.Dialect makes it behave as Perl's Gearman::Server does instead, held to that server by
+// the same suite. Gearmand2 takes after gearmand 2.0.0 as far as its release notes and
 // source tell; no such server was at hand to hold it to.
 //
 // A server listens on a loopback port or, with InMemory, on nothing: then DialContext makes pipes,
 // no socket is involved, and it can be used in a testing/synctest bubble, where delays and timeouts
 // take no time. SetFault makes it hang, slow down, answer garbage, cut or drop connections; Refuse,
-// CloseConnections and Restart do what their names say.
+// CloseConnections, Restart and RestartWithQueue do what their names say.
 //
 // A Server owns its goroutines: one that accepts, one for each connection, and one more for a
 // connection while something is being written to it. Close ends them all and waits for them. It

@@ -9,7 +9,7 @@ import (
 )
 
 func Example() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 
 	nc, err := net.Dial("tcp", server.Addr())
@@ -43,7 +43,7 @@ func Example() {
 }
 
 func ExampleServer_SetFault() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	server.SetFault(gearmantest.Fault{CutAfter: 20}) // in the middle of the first answer
 

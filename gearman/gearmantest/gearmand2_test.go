@@ -21,23 +21,23 @@ import (
 func TestOrderOfDialects(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		opts []gearmantest.Option
+		o    gearmantest.Options
 		want []string
 	}{
-		"gearmand": {nil, []string{"bH", "bN", "bN", "bL", "aH", "aN", "aN", "aL"}},
+		"gearmand": {gearmantest.Options{}, []string{"bH", "bN", "bN", "bL", "aH", "aN", "aN", "aL"}},
 		"gearmand --round-robin": {
-			[]gearmantest.Option{gearmantest.WithRoundRobin()},
+			gearmantest.Options{RoundRobin: true},
 			[]string{"bH", "aH", "bN", "aN", "bN", "aN", "bL", "aL"},
 		},
 		"gearmand 2": {
-			[]gearmantest.Option{gearmantest.WithDialect(gearmantest.Gearmand2)},
+			gearmantest.Options{Dialect: gearmantest.Gearmand2},
 			[]string{"bH", "aH", "bN", "aN", "bN", "aN", "bL", "aL"},
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := dial(t, start(t, tt.opts...))
+			c := dial(t, start(t, tt.o))
 			for _, f := range []string{"a", "b"} {
 				for i, typ := range []proto.Type{
 					proto.TypeSubmitJobLowBG, proto.TypeSubmitJobBG, proto.TypeSubmitJobBG, proto.TypeSubmitJobHighBG,
@@ -59,7 +59,7 @@ func TestOrderOfDialects(t *testing.T) {
 // function whose turn comes with nothing of that priority keeps it.
 func TestGlobalPriority(t *testing.T) {
 	t.Parallel()
-	c := dial(t, start(t, gearmantest.WithDialect(gearmantest.Gearmand2)))
+	c := dial(t, start(t, gearmantest.Options{Dialect: gearmantest.Gearmand2}))
 	for _, s := range []struct {
 		typ  proto.Type
 		f, x string
@@ -125,7 +125,7 @@ func TestDelayedJobsWake(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := gearmantest.NewServer(gearmantest.InMemory(""), gearmantest.WithDialect(tt.dialect))
+				s := gearmantest.NewServer(gearmantest.Options{InMemory: true, Dialect: tt.dialect})
 				defer s.Close()
 				ctx, cancel := context.WithCancel(context.Background())
 				// Asking again after 25 s meets neither the times at which the jobs fall due nor
@@ -142,10 +142,12 @@ func TestDelayedJobsWake(t *testing.T) {
 					at   time.Time
 				}
 				runs := make(chan run, 3)
-				if err := w.Handle("f", func(_ context.Context, job *worker.Job) ([]byte, error) {
+				if err := w.Handle(worker.Function{Name: "f", Handler: func(
+					_ context.Context, job *worker.Job,
+				) ([]byte, error) {
 					runs <- run{string(job.Payload()), time.Now()}
 					return nil, nil
-				}); err != nil {
+				}}); err != nil {
 					t.Fatal(err)
 				}
 				ended := make(chan error, 1)
@@ -158,7 +160,9 @@ func TestDelayedJobsWake(t *testing.T) {
 				begin := time.Now()
 				for _, d := range []time.Duration{60, 20, 40} {
 					at := begin.Add(d * time.Second)
-					if _, err := c.Background(ctx, "f", []byte(at.Format(time.RFC3339)), client.At(at)); err != nil {
+					if _, err := c.Background(
+						ctx, &client.Task{Function: "f", Payload: []byte(at.Format(time.RFC3339)), At: at},
+					); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -201,8 +205,9 @@ func TestDelayedJobsHide(t *testing.T) {
 			c := dial(
 				t,
 				start(
-					t, gearmantest.WithDialect(tt.dialect),
-					gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) }),
+					t, gearmantest.Options{
+						Dialect: tt.dialect, Clock: func() time.Time { return time.Unix(100, 0) },
+					},
 				),
 			)
 			for _, f := range []string{"f", "g"} {
@@ -232,7 +237,7 @@ func TestUniqueJobsOfVersions(t *testing.T) {
 	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, gearmantest.WithDialect(gearmantest.Gearmand2), gearmantest.WithVersion(version))
+			s := start(t, gearmantest.Options{Dialect: gearmantest.Gearmand2, Version: version})
 			s.Submit("f", "a key\twith a tab", nil)
 			s.Submit("f", "", nil)
 			c, err := admin.Dial(t.Context(), s.Addr(), admin.Options{})
@@ -268,7 +273,7 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 		gearmantest.Gearmand2: {gearmantest.Gearmand2Version, admin.Gearmand2},
 		gearmantest.Perl:      {gearmantest.PerlVersion, admin.Perl},
 	} {
-		s := start(t, gearmantest.WithDialect(d))
+		s := start(t, gearmantest.Options{Dialect: d})
 		c, err := admin.Dial(t.Context(), s.Addr(), admin.Options{})
 		if err != nil {
 			t.Fatal(err)

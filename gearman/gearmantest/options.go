@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // The versions that servers tell by default: those of the servers whose behaviour they take after.
@@ -13,59 +15,55 @@ const (
 	Gearmand2Version = "2.0.0"
 )
 
-type config struct {
-	rules  rules
-	me     identity
-	addr   string // of an in-memory server, or to listen on
-	memory bool
-	tls    *tls.Config
-	on     net.Listener
-	now    func() time.Time
+// Options of a server. The zero value is gearmand on a loopback port.
+type Options struct {
+	// InMemory makes a server without a socket: connections are in-memory pipes, got from
+	// DialContext or Dialer. Such a server works in a testing/synctest bubble.
+	InMemory bool
+	// Addr is where the server listens, or the name that a server in memory goes by, "host:port"
+	// (default: a loopback port or a name of its own).
+	Addr string
+	// Listener, where set, is used instead of one at Addr. The server closes it.
+	Listener net.Listener
+	// TLS, where set, makes every connection a TLS connection.
+	TLS *tls.Config
+	// Dialect is the kind of job servers that the server behaves as, and tells the version of
+	// (default Gearmand). Perl's knows neither JobRetries nor RoundRobin nor Exceptions, and these
+	// do nothing then. RestartWithQueue keeps its queue all the same, which the real one can't.
+	//
+	// Gearmand and Perl are held to the real servers by a suite. Gearmand2 is not: it is Gearmand
+	// with what 2.0.0's release notes and source say of its global priorities, functions that take
+	// turns, and sleepers woken for delayed jobs.
+	Dialect Dialect
+	// Version is the version that the server tells (default: that of its dialect). From 2.2.0 on
+	// "show unique jobs" tells handles; nothing else goes by the version.
+	Version string
+	// JobRetries is gearmand's --job-retries: a job whose worker was lost so often fails (default:
+	// no limit).
+	JobRetries int
+	// WorkerWakeup is gearmand's --worker-wakeup: how many sleeping workers are woken for a job
+	// (default: all).
+	WorkerWakeup int
+	// RoundRobin is gearmand's --round-robin: a connection's functions take turns, instead of the
+	// last registered going first.
+	RoundRobin bool
+	// Exceptions is gearmand's --exceptions: every client gets WORK_EXCEPTION, not only those that
+	// asked for it.
+	Exceptions bool
+	// HandlePrefix is gearmand's --job-handle-prefix; handles are the prefix, a colon and a number
+	// (default "H:gearmantest").
+	HandlePrefix string
+	// Clock is what delayed jobs are held against (default time.Now, which testing/synctest fakes).
+	// Timeouts of CAN_DO_TIMEOUT, wake-ups for delayed jobs (Gearmand2) and delays of a Fault
+	// always go by the real clock, or the bubble's.
+	Clock func() time.Time
 }
 
-// An Option sets one thing about a Server.
-type Option func(*config)
+// InMemory gives the options of a server in memory by the name of addr; empty picks one.
+func InMemory(addr string) Options { return Options{InMemory: true, Addr: addr} }
 
-// InMemory makes a server without a socket: connections are in-memory pipes, got from DialContext
-// or Dialer. Such a server works in a testing/synctest bubble. addr is the name it goes by
-// ("host:port"); empty picks one.
-func InMemory(addr string) Option {
-	return func(c *config) { c.memory, c.addr = true, addr }
-}
-
-// WithAddr makes the server listen on an address ("host:port"), instead of a loopback port of its
-// own.
-func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
-
-// WithListener makes the server use a listener, at an address of the caller's choice, instead of a
-// loopback port of its own. The server closes it.
-func WithListener(l net.Listener) Option { return func(c *config) { c.on = l } }
-
-// WithJobRetries is gearmand's --job-retries: a job whose worker was lost n times fails. 0, the
-// default, is no limit.
-func WithJobRetries(n int) Option { return func(c *config) { c.rules.jobRetries = n } }
-
-// WithWorkerWakeup is gearmand's --worker-wakeup: how many sleeping workers are woken for a job. 0,
-// the default, is all.
-func WithWorkerWakeup(n int) Option { return func(c *config) { c.rules.wakeup = n } }
-
-// WithRoundRobin is gearmand's --round-robin: a connection's functions take turns, instead of the
-// last registered going first.
-func WithRoundRobin() Option { return func(c *config) { c.rules.roundRobin = true } }
-
-// WithExceptions is gearmand's --exceptions: every client gets WORK_EXCEPTION, not only those that
-// asked for it.
-func WithExceptions() Option { return func(c *config) { c.rules.exceptions = true } }
-
-// WithHandlePrefix is gearmand's --job-handle-prefix; handles are the prefix, a colon and a number.
-// The default is "H:gearmantest".
-func WithHandlePrefix(prefix string) Option {
-	return func(c *config) { c.rules.handlePrefix = prefix }
-}
-
-// WithVersion sets the version that the server tells; it goes behind WithDialect, which sets it,
-// too. From 2.2.0 on "show unique jobs" tells handles; nothing else goes by the version.
-func WithVersion(version string) Option { return func(c *config) { c.me.version = version } }
+// WithAddr gives the options of a server that listens on an address.
+func WithAddr(addr string) Options { return Options{Addr: addr} }
 
 // A Dialect is the family of job servers that a server takes after.
 type Dialect uint8
@@ -74,27 +72,27 @@ type Dialect uint8
 const (
 	Gearmand  Dialect = iota // gearmand 1.1.20
 	Perl                     // Perl's Gearman::Server 1.130
-	Gearmand2                // gearmand 2.0.0; see WithDialect for how sure that is
+	Gearmand2                // gearmand 2.0.0; see Options.Dialect for how sure that is
 )
 
-// WithDialect makes the server behave, and tell its version, as those of a dialect do. Perl's knows
-// neither --job-retries nor --round-robin nor --exceptions, and those options do nothing then.
-// Restart(true) keeps its queue all the same, which the real one can't.
-//
-// Gearmand and Perl are held to the real servers by a suite. Gearmand2 is not: it is Gearmand with
-// what 2.0.0's release notes and source say of its global priorities, functions that take turns,
-// and sleepers woken for delayed jobs.
-func WithDialect(d Dialect) Option {
-	return func(c *config) {
-		c.rules.perl, c.rules.two = d == Perl, d == Gearmand2
-		c.me.version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Gearmand2Version}[d]
+// rules gives what a queue goes by.
+func (o *Options) rules() rules {
+	version := proto.ParseVersion("OK " + o.Version)
+	return rules{
+		jobRetries: o.JobRetries, wakeup: o.WorkerWakeup, roundRobin: o.RoundRobin, exceptions: o.Exceptions,
+		handlePrefix: o.HandlePrefix, perl: o.Dialect == Perl, two: o.Dialect == Gearmand2,
+		handles: version.UniqueWithHandle(),
 	}
 }
 
-// WithTLS makes every connection a TLS connection.
-func WithTLS(conf *tls.Config) Option { return func(c *config) { c.tls = conf } }
-
-// WithClock sets what delayed jobs are held against; the default is time.Now, which
-// testing/synctest fakes. Timeouts of CAN_DO_TIMEOUT, wake-ups for delayed jobs (Gearmand2) and
-// delays of a Fault always go by the real clock, or the bubble's.
-func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
+func (o *Options) setDefaults() {
+	if o.Version == "" {
+		o.Version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Gearmand2Version}[o.Dialect]
+	}
+	if o.HandlePrefix == "" {
+		o.HandlePrefix = "H:gearmantest"
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+}

@@ -20,7 +20,9 @@ import (
 
 // A Server is a job server inside the process.
 type Server struct {
-	cfg   config
+	o     Options
+	rules rules
+	me    identity
 	read  atomic.Uint64 // bytes
 	wrote atomic.Uint64
 
@@ -57,8 +59,8 @@ const (
 
 // NewServer starts a job server on a loopback port. The caller ends it with Close. Like
 // httptest.NewServer it panics when it can't listen.
-func NewServer(opts ...Option) *Server {
-	s := NewUnstarted(opts...)
+func NewServer(o Options) *Server {
+	s := NewUnstarted(o)
 	s.Start()
 	return s
 }
@@ -67,18 +69,11 @@ var memoryServers atomic.Uint64
 
 // NewUnstarted makes a server that refuses connections until Start. Jobs can be put in with Submit,
 // and faults set.
-func NewUnstarted(opts ...Option) *Server {
-	cfg := config{
-		rules: rules{handlePrefix: "H:gearmantest"},
-		me:    identity{version: Version, pid: os.Getpid(), verbose: "INFO"},
-		now:   time.Now,
-	}
-	for _, o := range opts {
-		o(&cfg)
-	}
-	cfg.rules.handles = proto.ParseVersion("OK " + cfg.me.version).UniqueWithHandle()
+func NewUnstarted(o Options) *Server {
+	o.setDefaults()
 	s := &Server{
-		cfg: cfg, conns: map[*conn]struct{}{}, lastFD: 35, faultChanged: make(chan struct{}),
+		o: o, rules: o.rules(), me: identity{version: o.Version, pid: os.Getpid(), verbose: "INFO"},
+		conns: map[*conn]struct{}{}, lastFD: 35, faultChanged: make(chan struct{}),
 		lines: map[string]*uint64{},
 	}
 	for _, word := range []string{
@@ -87,8 +82,8 @@ func NewUnstarted(opts ...Option) *Server {
 	} {
 		s.lines[word] = new(uint64)
 	}
-	if cfg.memory {
-		s.addr = cfg.addr
+	if o.InMemory {
+		s.addr = o.Addr
 		if s.addr == "" {
 			s.addr = fmt.Sprintf("memory-%d:4730", memoryServers.Add(1))
 		}
@@ -98,7 +93,7 @@ func NewUnstarted(opts ...Option) *Server {
 }
 
 func (s *Server) newQueue() *queue {
-	q := newQueue(s.cfg.rules, func() int64 { return s.cfg.now().Unix() })
+	q := newQueue(s.rules, func() int64 { return s.o.Clock().Unix() })
 	q.later = func(ms int64, f func()) func() {
 		t := time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
 			s.mu.Lock()
@@ -120,10 +115,10 @@ func (s *Server) Start() {
 		panic("gearmantest: server started twice, or after Close")
 	}
 	s.mu.Unlock()
-	l := s.cfg.on
-	if l == nil && !s.cfg.memory {
+	l := s.o.Listener
+	if l == nil && !s.o.InMemory {
 		var err error
-		if l, err = net.Listen("tcp", cmp.Or(s.cfg.addr, "127.0.0.1:0")); err != nil {
+		if l, err = net.Listen("tcp", cmp.Or(s.o.Addr, "127.0.0.1:0")); err != nil {
 			panic(fmt.Sprintf("gearmantest: %v", err))
 		}
 	}
@@ -162,8 +157,8 @@ func (s *Server) Addr() string {
 
 // serve takes a connection in, and returns false when the server takes none.
 func (s *Server) serve(nc net.Conn, ip string) bool {
-	if s.cfg.tls != nil {
-		nc = tls.Server(nc, s.cfg.tls)
+	if s.o.TLS != nil {
+		nc = tls.Server(nc, s.o.TLS)
 	}
 	s.mu.Lock()
 	defer s.unlock()
@@ -281,7 +276,7 @@ func (s *Server) Accept() error {
 		return errors.New("gearmantest: Accept without Refuse, or on a server that does not run")
 	}
 	var l net.Listener
-	if !s.cfg.memory {
+	if !s.o.InMemory {
 		var err error
 		if l, err = net.Listen("tcp", addr); err != nil {
 			return fmt.Errorf("gearmantest: listening again on %s: %w", addr, err)
@@ -303,21 +298,30 @@ func (s *Server) Accept() error {
 }
 
 // Restart acts as if the process had ended and started again: every connection is closed, the
-// functions are forgotten, foreground jobs are lost. With keepQueue background jobs come back as
-// from a persistent queue: in their order, with new handles and no retries.
-func (s *Server) Restart(keepQueue bool) {
+// functions are forgotten, all jobs are lost.
+func (s *Server) Restart() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.restart(nil)
+}
+
+// RestartWithQueue is Restart of a server with a persistent queue: its background jobs come back,
+// in their order, with new handles and no retries.
+func (s *Server) RestartWithQueue() {
 	s.mu.Lock()
 	defer s.unlock()
 	var kept []submission
-	if keepQueue {
-		for n := s.q.jobs.front; n != nil; n = n.next {
-			if j := n.v; j.queuedOn {
-				kept = append(kept, submission{
-					function: []byte(j.fn.name), unique: []byte(j.unique), data: j.data, prio: j.prio, when: j.when,
-				})
-			}
+	for n := s.q.jobs.front; n != nil; n = n.next {
+		if j := n.v; j.queuedOn {
+			kept = append(kept, submission{
+				function: []byte(j.fn.name), unique: []byte(j.unique), data: j.data, prio: j.prio, when: j.when,
+			})
 		}
 	}
+	s.restart(kept)
+}
+
+func (s *Server) restart(kept []submission) {
 	s.dropAll()
 	s.jobsBefore += s.q.created
 	s.q = s.newQueue()
@@ -337,7 +341,7 @@ func WithClientIP(ctx context.Context, ip string) context.Context {
 // DialContext connects to the server, whatever the address says. It has the signature of
 // net.Dialer's method, for the dialer options of the client, worker and admin packages.
 func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
-	if !s.cfg.memory {
+	if !s.o.InMemory {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", s.Addr())
 	}

@@ -86,23 +86,24 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-func both(t *testing.T, f func(t *testing.T, opts ...gearmantest.Option)) {
+func both(t *testing.T, f func(t *testing.T, o gearmantest.Options)) {
 	t.Helper()
-	t.Run("loopback", func(t *testing.T) { t.Parallel(); f(t) })
+	t.Run("loopback", func(t *testing.T) { t.Parallel(); f(t, gearmantest.Options{}) })
 	t.Run("memory", func(t *testing.T) { t.Parallel(); f(t, gearmantest.InMemory("")) })
 }
 
-func start(t *testing.T, opts ...gearmantest.Option) *gearmantest.Server {
+// start starts a server, with the zero options unless some are given.
+func start(t *testing.T, opts ...gearmantest.Options) *gearmantest.Server {
 	t.Helper()
-	s := gearmantest.NewServer(opts...)
+	s := gearmantest.NewServer(append(opts, gearmantest.Options{})[0])
 	t.Cleanup(s.Close)
 	return s
 }
 
 func TestJob(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, opts ...gearmantest.Option) {
-		s := start(t, opts...)
+	both(t, func(t *testing.T, o gearmantest.Options) {
+		s := start(t, o)
 		client, worker := dial(t, s), dial(t, s)
 		worker.send(proto.TypeCanDo, "f")
 		worker.send(proto.TypePreSleep)
@@ -155,7 +156,7 @@ func TestStats(t *testing.T) {
 	if got.Total() != 3 {
 		t.Errorf("total: got %d, want 3", got.Total())
 	}
-	s.Restart(false)
+	s.Restart()
 	if got := s.Stats(); got.JobsAdded != 2 || got.Accepted != 1 {
 		t.Errorf("after a restart: got %+v", got)
 	}
@@ -191,8 +192,8 @@ func TestFaults(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, opts ...gearmantest.Option) {
-				s := start(t, opts...)
+			both(t, func(t *testing.T, o gearmantest.Options) {
+				s := start(t, o)
 				s.SetFault(tc.fault)
 				got, err := echo(dial(t, s))
 				if got != tc.want || !errors.Is(err, tc.wantErr) {
@@ -269,8 +270,8 @@ func TestHang(t *testing.T) {
 
 func TestCloseWhileHung(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, opts ...gearmantest.Option) {
-		s := start(t, opts...)
+	both(t, func(t *testing.T, o gearmantest.Options) {
+		s := start(t, o)
 		c := dial(t, s)
 		s.SetFault(gearmantest.Fault{Hang: true})
 		c.send(proto.TypeEchoReq, "hello")
@@ -283,8 +284,8 @@ func TestCloseWhileHung(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, opts ...gearmantest.Option) {
-		s := start(t, opts...)
+	both(t, func(t *testing.T, o gearmantest.Options) {
+		s := start(t, o)
 		old := dial(t, s)
 		old.sync() // the server has accepted it: what still waits in the listener's queue is refused, too
 		if err := s.Accept(); err == nil {
@@ -335,7 +336,11 @@ func TestRestart(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.Restart(tc.keep)
+			if tc.keep {
+				s.RestartWithQueue()
+			} else {
+				s.Restart()
+			}
 			if got, err := c.next(); !errors.Is(err, io.EOF) {
 				t.Errorf("a connection lived on: %q, %v", got, err)
 			}
@@ -379,8 +384,8 @@ func TestCloseConnections(t *testing.T) {
 
 func TestUnstarted(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, opts ...gearmantest.Option) {
-		s := gearmantest.NewUnstarted(opts...)
+	both(t, func(t *testing.T, o gearmantest.Options) {
+		s := gearmantest.NewUnstarted(o)
 		s.Submit("f", "", []byte("x"))
 		if _, err := s.DialContext(t.Context(), "tcp", s.Addr()); err == nil {
 			t.Error("an unstarted server takes connections")
@@ -403,8 +408,9 @@ func TestUnstarted(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	s := start(
-		t, gearmantest.WithVersion("2.0.0"), gearmantest.WithHandlePrefix("H:x"),
-		gearmantest.WithClock(func() time.Time { return time.Unix(100, 0) }),
+		t, gearmantest.Options{
+			Version: "2.0.0", HandlePrefix: "H:x", Clock: func() time.Time { return time.Unix(100, 0) },
+		},
 	)
 	c := dial(t, s)
 	if _, err := io.WriteString(c.nc, "version\n"); err != nil {
@@ -506,9 +512,9 @@ func TestSynctest(t *testing.T) {
 // Many clients and workers at once lose nothing and run nothing twice.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, opts ...gearmantest.Option) {
+	both(t, func(t *testing.T, o gearmantest.Options) {
 		const clients, jobs, workers = 8, 200, 4
-		s := start(t, opts...)
+		s := start(t, o)
 		var mu sync.Mutex
 		ran := map[string]int{}
 		var wg, submitters sync.WaitGroup
@@ -591,7 +597,7 @@ func TestListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := gearmantest.NewServer(gearmantest.WithListener(l))
+	s := gearmantest.NewServer(gearmantest.Options{Listener: l})
 	defer s.Close()
 	if s.Addr() != l.Addr().String() {
 		t.Fatalf("Addr = %s, want %s", s.Addr(), l.Addr())

@@ -74,10 +74,10 @@ func (s *Server) Function(name string) FunctionStatus {
 
 // Submit adds a background job, as SUBMIT_JOB_BG does but without a connection, and returns its
 // handle. It is empty when the function's queue is full.
-func (s *Server) Submit(function, unique string, data []byte) string {
+func (s *Server) Submit(function, key string, payload []byte) string {
 	s.mu.Lock()
 	defer s.unlock()
-	j := s.q.submit(submission{function: []byte(function), unique: []byte(unique), data: data, prio: normal}, nil)
+	j := s.q.submit(submission{function: []byte(function), unique: []byte(key), data: payload, prio: normal}, nil)
 	if j == nil {
 		return ""
 	}

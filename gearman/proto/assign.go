@@ -1,29 +1,29 @@
 package proto
 
 // AppendJobAssign appends JOB_ASSIGN.
-func AppendJobAssign[H, F, D Bytes](dst []byte, handle H, function F, data D) []byte {
-	dst = AppendHeader(dst, Response, TypeJobAssign, uint32(len(handle)+len(function)+len(data)+2))
+func AppendJobAssign[H, F, D Bytes](dst []byte, handle H, function F, payload D) []byte {
+	dst = AppendHeader(dst, Response, TypeJobAssign, uint32(len(handle)+len(function)+len(payload)+2))
 	dst = append(dst, handle...)
 	dst = append(dst, 0)
 	dst = append(dst, function...)
 	dst = append(dst, 0)
-	return append(dst, data...)
+	return append(dst, payload...)
 }
 
 // AppendJobAssignUniq appends JOB_ASSIGN_UNIQ.
-func AppendJobAssignUniq[H, F, U, D Bytes](dst []byte, handle H, function F, unique U, data D) []byte {
-	dst = AppendHeader(dst, Response, TypeJobAssignUniq, uint32(len(handle)+len(function)+len(unique)+len(data)+3))
+func AppendJobAssignUniq[H, F, U, D Bytes](dst []byte, handle H, function F, unique U, payload D) []byte {
+	dst = AppendHeader(dst, Response, TypeJobAssignUniq, uint32(len(handle)+len(function)+len(unique)+len(payload)+3))
 	dst = append(dst, handle...)
 	dst = append(dst, 0)
 	dst = append(dst, function...)
 	dst = append(dst, 0)
 	dst = append(dst, unique...)
 	dst = append(dst, 0)
-	return append(dst, data...)
+	return append(dst, payload...)
 }
 
 // AppendJobAssignAll appends JOB_ASSIGN_ALL.
-func AppendJobAssignAll[H, F, U, R, D Bytes](dst []byte, handle H, function F, unique U, reducer R, data D) []byte {
+func AppendJobAssignAll[H, F, U, R, D Bytes](dst []byte, handle H, function F, unique U, reducer R, payload D) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Response, TypeJobAssignAll, 0)
 	dst = append(dst, handle...)
@@ -34,7 +34,7 @@ func AppendJobAssignAll[H, F, U, R, D Bytes](dst []byte, handle H, function F, u
 	dst = append(dst, 0)
 	dst = append(dst, reducer...)
 	dst = append(dst, 0)
-	dst = append(dst, data...)
+	dst = append(dst, payload...)
 	return setSize(dst, mark)
 }
 
@@ -44,7 +44,7 @@ type Assignment struct {
 	Function []byte
 	Unique   []byte // not told by JOB_ASSIGN
 	Reducer  []byte // told by JOB_ASSIGN_ALL only
-	Data     []byte
+	Payload  []byte
 }
 
 // Assignment decodes JOB_ASSIGN, JOB_ASSIGN_UNIQ or JOB_ASSIGN_ALL.
@@ -64,6 +64,6 @@ func (p Packet) Assignment() (Assignment, error) {
 	if !ok {
 		return Assignment{}, p.errArgs("too few arguments")
 	}
-	a.Data = rest
+	a.Payload = rest
 	return a, nil
 }

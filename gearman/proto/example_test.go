@@ -31,7 +31,7 @@ func Example() {
 			return
 		}
 		s, err := p.Submission()
-		fmt.Printf("%s %s %s %s %v\n", p.Type, s.Function, s.Unique, s.Data, err)
+		fmt.Printf("%s %s %s %s %v\n", p.Type, s.Function, s.Unique, s.Payload, err)
 	}
 	// Output:
 	// SUBMIT_JOB_BG resize cat cat.jpg <nil>

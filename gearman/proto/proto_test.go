@@ -110,13 +110,13 @@ func reencode(p Packet) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case p.Type == TypeSubmitJobEpoch:
-			return AppendSubmitEpoch(nil, s.Function, s.Unique, s.At, s.Data), nil
+			return AppendSubmitEpoch(nil, s.Function, s.Unique, s.At, s.Payload), nil
 		case p.Type == TypeSubmitJobSched:
-			return AppendSubmitSched(nil, s.Function, s.Unique, s.Schedule, s.Data), nil
+			return AppendSubmitSched(nil, s.Function, s.Unique, s.Schedule, s.Payload), nil
 		case p.Type == TypeSubmitReduceJob || p.Type == TypeSubmitReduceBG:
-			return AppendSubmitReduce(nil, p.Type, s.Function, s.Unique, s.Reducer, s.Aggregate, s.Data), nil
+			return AppendSubmitReduce(nil, p.Type, s.Function, s.Unique, s.Reducer, s.Aggregate, s.Payload), nil
 		}
-		return AppendSubmit(nil, p.Type, s.Function, s.Unique, s.Data), nil
+		return AppendSubmit(nil, p.Type, s.Function, s.Unique, s.Payload), nil
 	}
 	switch p.Type {
 	case TypeJobAssign, TypeJobAssignUniq, TypeJobAssignAll:
@@ -125,11 +125,11 @@ func reencode(p Packet) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case p.Type == TypeJobAssign:
-			return AppendJobAssign(nil, a.Handle, a.Function, a.Data), nil
+			return AppendJobAssign(nil, a.Handle, a.Function, a.Payload), nil
 		case p.Type == TypeJobAssignUniq:
-			return AppendJobAssignUniq(nil, a.Handle, a.Function, a.Unique, a.Data), nil
+			return AppendJobAssignUniq(nil, a.Handle, a.Function, a.Unique, a.Payload), nil
 		}
-		return AppendJobAssignAll(nil, a.Handle, a.Function, a.Unique, a.Reducer, a.Data), nil
+		return AppendJobAssignAll(nil, a.Handle, a.Function, a.Unique, a.Reducer, a.Payload), nil
 	case TypeWorkStatus:
 		w, err := p.Work()
 		if err != nil {

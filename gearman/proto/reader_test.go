@@ -95,7 +95,7 @@ func TestStreamedData(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if err := r.Discard(20 - len(a.Data)); err != nil {
+		if err := r.Discard(20 - len(a.Payload)); err != nil {
 			t.Fatal(name, err)
 		}
 		if r.Rest() != int64(len(payload)) {

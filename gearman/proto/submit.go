@@ -6,18 +6,18 @@ import (
 )
 
 // AppendSubmit appends SUBMIT_JOB or one of its kin with the same arguments (background, high,
-// low). An empty unique means none; "-" means that the server takes the data for the key.
-func AppendSubmit[F, U, D Bytes](dst []byte, t Type, function F, unique U, data D) []byte {
-	dst = AppendHeader(dst, Request, t, uint32(len(function)+len(unique)+len(data)+2))
+// low). An empty unique means none; "-" means that the server takes the payload for the key.
+func AppendSubmit[F, U, D Bytes](dst []byte, t Type, function F, unique U, payload D) []byte {
+	dst = AppendHeader(dst, Request, t, uint32(len(function)+len(unique)+len(payload)+2))
 	dst = append(dst, function...)
 	dst = append(dst, 0)
 	dst = append(dst, unique...)
 	dst = append(dst, 0)
-	return append(dst, data...)
+	return append(dst, payload...)
 }
 
 // AppendSubmitEpoch appends SUBMIT_JOB_EPOCH: a background job that starts at the given second.
-func AppendSubmitEpoch[F, U, D Bytes](dst []byte, function F, unique U, at time.Time, data D) []byte {
+func AppendSubmitEpoch[F, U, D Bytes](dst []byte, function F, unique U, at time.Time, payload D) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeSubmitJobEpoch, 0)
 	dst = append(dst, function...)
@@ -26,14 +26,14 @@ func AppendSubmitEpoch[F, U, D Bytes](dst []byte, function F, unique U, at time.
 	dst = append(dst, 0)
 	dst = strconv.AppendInt(dst, at.Unix(), 10)
 	dst = append(dst, 0)
-	dst = append(dst, data...)
+	dst = append(dst, payload...)
 	return setSize(dst, mark)
 }
 
 // AppendSubmitReduce appends SUBMIT_REDUCE_JOB or SUBMIT_REDUCE_JOB_BACKGROUND. The aggregate field
 // is not in the protocol's documentation, but gearmand waits for it.
 func AppendSubmitReduce[F, U, R, A, D Bytes](
-	dst []byte, t Type, function F, unique U, reducer R, aggregate A, data D,
+	dst []byte, t Type, function F, unique U, reducer R, aggregate A, payload D,
 ) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, t, 0)
@@ -45,7 +45,7 @@ func AppendSubmitReduce[F, U, R, A, D Bytes](
 	dst = append(dst, 0)
 	dst = append(dst, aggregate...)
 	dst = append(dst, 0)
-	dst = append(dst, data...)
+	dst = append(dst, payload...)
 	return setSize(dst, mark)
 }
 
@@ -54,7 +54,7 @@ type Schedule[A Bytes] struct{ Minute, Hour, Day, Month, Weekday A }
 
 // AppendSubmitSched appends SUBMIT_JOB_SCHED, which the protocol documents and no known server
 // takes.
-func AppendSubmitSched[F, U, A, D Bytes](dst []byte, function F, unique U, s Schedule[A], data D) []byte {
+func AppendSubmitSched[F, U, A, D Bytes](dst []byte, function F, unique U, s Schedule[A], payload D) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeSubmitJobSched, 0)
 	dst = append(dst, function...)
@@ -65,7 +65,7 @@ func AppendSubmitSched[F, U, A, D Bytes](dst []byte, function F, unique U, s Sch
 		dst = append(dst, f...)
 	}
 	dst = append(dst, 0)
-	dst = append(dst, data...)
+	dst = append(dst, payload...)
 	return setSize(dst, mark)
 }
 
@@ -79,7 +79,7 @@ type Submission struct {
 	Type     Type // which of them
 	Function []byte
 	Unique   []byte // empty: none
-	Data     []byte
+	Payload  []byte
 	// At is when the job may start (SUBMIT_JOB_EPOCH); zero otherwise.
 	At time.Time
 	// Reducer and Aggregate are for the two reduce types only.
@@ -117,6 +117,6 @@ func (p Packet) Submission() (Submission, error) {
 	if !ok {
 		return Submission{}, p.errArgs("too few arguments")
 	}
-	s.Data = rest
+	s.Payload = rest
 	return s, nil
 }

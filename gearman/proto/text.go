@@ -79,10 +79,10 @@ type UniqueRow struct {
 }
 
 // ParseUniqueRow reads a row of "show unique jobs" without its newline. Until gearmand 2.2.0 it is
-// the key alone, from there on the job's handle and a tab come first ([Version.UniqueWithHandle]);
-// the row doesn't say which, and a key can look like the other form.
-func ParseUniqueRow(line []byte, withHandle bool) (UniqueRow, error) {
-	if !withHandle {
+// the key alone, from there on the job's handle and a tab come first; v says which
+// ([Version.UniqueWithHandle]), since the row doesn't, and a key can look like the other form.
+func ParseUniqueRow(line []byte, v Version) (UniqueRow, error) {
+	if !v.UniqueWithHandle() {
 		return UniqueRow{Unique: line}, nil
 	}
 	handle, unique, ok := bytes.Cut(line, tab)

@@ -8,10 +8,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Slots lets at most n jobs of the function run at once: only n of the worker's slots register it.
-// n of 0 or less, or above Options.Concurrency, means all of them.
-func Slots(n int) Option { return func(f *function) { f.slots = n } }
-
 // AllSlots puts a function back on all its slots: see Admit.
 const AllSlots = -1
 

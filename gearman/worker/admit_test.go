@@ -140,7 +140,7 @@ func TestSlotsLimitAFunction(t *testing.T) {
 				time.Sleep(time.Second)
 				return nil, nil
 			}
-			if err := w.Handle(name, h, Slots(n)); err != nil {
+			if err := w.Handle(Function{Name: name, Handler: h, Slots: n}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -264,13 +264,13 @@ func TestMaxJobs(t *testing.T) {
 					t.Fatal(err)
 				}
 				var ran atomic.Int64
-				if err := w.Handle("f", func(context.Context, *Job) ([]byte, error) {
+				if err := w.Handle(Function{Name: "f", Handler: func(context.Context, *Job) ([]byte, error) {
 					time.Sleep(time.Second)
 					if ran.Add(1) <= int64(tc.requeue) {
 						return nil, ErrRequeue
 					}
 					return nil, nil
-				}); err != nil {
+				}}); err != nil {
 					t.Fatal(err)
 				}
 				go func() {
@@ -309,13 +309,13 @@ func TestStopWhenEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		var ran atomic.Int64
-		if err := w.Handle("f", func(context.Context, *Job) ([]byte, error) {
+		if err := w.Handle(Function{Name: "f", Handler: func(context.Context, *Job) ([]byte, error) {
 			time.Sleep(10 * time.Second)
 			if ran.Add(1) == 1 {
 				s.Submit("f", "", nil) // by a job: it belongs to the run
 			}
 			return nil, nil
-		}); err != nil {
+		}}); err != nil {
 			t.Fatal(err)
 		}
 		for range 5 {

@@ -16,10 +16,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
+// with gives a handler the options of a template, if there is one.
+func with(name string, h Handler, options []Function) Function {
+	var f Function
+	if len(options) > 0 {
+		f = options[0]
+	}
+	f.Name, f.Handler = name, h
+	return f
+}
+
 // inBubble runs a worker against in-memory servers, where time passes only when all wait.
 func inBubble(
 	t *testing.T, o Options, servers []*gearmantest.Server, handlers map[string]Handler, f func(w *Worker),
-	opts ...Option,
+	opts ...Function,
 ) {
 	t.Helper()
 	if o.Dialer == nil {
@@ -35,7 +45,7 @@ func inBubble(
 		t.Fatal(err)
 	}
 	for name, h := range handlers {
-		if err := w.Handle(name, h, opts...); err != nil {
+		if err := w.Handle(with(name, h, opts)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -233,7 +243,10 @@ func TestLingerAndClientID(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := w.Handle(
-			"f", func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Minute); return nil, nil },
+			Function{
+				Name:    "f",
+				Handler: func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Minute); return nil, nil },
+			},
 		); err != nil {
 			t.Fatal(err)
 		}
@@ -395,6 +408,6 @@ func TestOnPanic(t *testing.T) {
 			if fmt.Sprint(got) != "[requeued requeued complete]" {
 				t.Errorf("outcomes %v", got)
 			}
-		}, OnPanic(func(*PanicError) error { return ErrRequeue }))
+		}, Function{OnPanic: func(*PanicError) error { return ErrRequeue }})
 	})
 }

@@ -16,16 +16,16 @@ import (
 
 // A worker runs until its context ends, and then finishes what it has.
 func Example() {
-	server := gearmantest.NewServer() // in production: gearmand
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
 
 	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}, Concurrency: 4})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = w.Handle("upper", func(_ context.Context, job *worker.Job) ([]byte, error) {
+	err = w.Handle(worker.Function{Name: "upper", Handler: func(_ context.Context, job *worker.Job) ([]byte, error) {
 		return []byte(strings.ToUpper(string(job.Payload()))), nil
-	})
+	}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	result, err := c.Do(context.Background(), "upper", []byte("hello"))
+	result, err := c.Do(context.Background(), &client.Task{Function: "upper", Payload: []byte("hello")})
 	fmt.Println(string(result), err)
 
 	stop()
@@ -50,16 +50,15 @@ func Example() {
 
 // Func makes a handler of a function on values.
 func ExampleFunc() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	type order struct{ Item, Count int }
-	err = w.Handle("price", worker.Func(codec.JSON, func(_ context.Context, _ *worker.Job, o order) (int, error) {
-		return o.Count * 3, nil
-	}))
+	price := func(_ context.Context, _ *worker.Job, o order) (int, error) { return o.Count * 3, nil }
+	err = w.Handle(worker.Function{Name: "price", Handler: worker.Func(codec.JSON, price)})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -71,8 +70,9 @@ func ExampleFunc() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	price, err := client.Call[int](context.Background(), c, codec.JSON, "price", order{Item: 7, Count: 2})
-	fmt.Println(price, err)
+	task := &client.Task{Function: "price"}
+	total, err := client.Call[int](context.Background(), c, codec.JSON, task, order{Item: 7, Count: 2})
+	fmt.Println(total, err)
 
 	if err := w.Stop(context.Background()); err != nil {
 		log.Fatal(err)
@@ -85,7 +85,7 @@ func ExampleFunc() {
 
 // What comes of a job is what its handler returns; hooks see each outcome, as for metrics.
 func ExampleHooks() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	for _, payload := range []string{"good", "bad", "worse", "slow"} {
 		server.Submit("try", "", []byte(payload))
@@ -103,7 +103,7 @@ func ExampleHooks() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = w.Handle("try", func(ctx context.Context, job *worker.Job) ([]byte, error) {
+	try := func(ctx context.Context, job *worker.Job) ([]byte, error) {
 		switch string(job.Payload()) {
 		case "bad":
 			return nil, errors.New("no")
@@ -114,7 +114,8 @@ func ExampleHooks() {
 			return nil, context.Cause(ctx)
 		}
 		return []byte("yes"), nil
-	}, worker.Timeout(100*time.Millisecond, time.Minute))
+	}
+	err = w.Handle(worker.Function{Name: "try", Handler: try, Timeout: 100 * time.Millisecond, Grace: time.Minute})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func ExampleHooks() {
 
 // A handler that can't do the job now gives it back; on gearmand it goes to the tail of its queue.
 func ExampleErrRequeue() {
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	server.Submit("f", "", []byte("first"))
 	server.Submit("f", "", []byte("second"))
@@ -138,7 +139,7 @@ func ExampleErrRequeue() {
 		log.Fatal(err)
 	}
 	tries := 0
-	err = w.Handle("f", func(ctx context.Context, job *worker.Job) ([]byte, error) {
+	err = w.Handle(worker.Function{Name: "f", Handler: func(ctx context.Context, job *worker.Job) ([]byte, error) {
 		tries++
 		fmt.Println(string(job.Payload()))
 		if tries == 1 {
@@ -148,7 +149,7 @@ func ExampleErrRequeue() {
 			return nil, w.Stop(ctx) // with the handler's own context it doesn't wait
 		}
 		return nil, nil
-	})
+	}})
 	if err != nil {
 		log.Fatal(err)
 	}

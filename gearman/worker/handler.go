@@ -48,41 +48,38 @@ type PanicError struct {
 // Error gives the panic's value; the stack is in the field.
 func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
 
-// Option is an option of a function.
-type Option func(*function)
-
-// Timeout gives each job of the function d to run. Then its context ends. The handler decides what
-// comes of the job by what it returns, which is a failure if it returns the context's error; if it
-// hasn't returned within grace (5 s if 0), the job is failed in its place, and what it returns
-// later is thrown away. Its slot is free again only when it returns.
-//
-// The server isn't told: CAN_DO_TIMEOUT would requeue the job behind the worker's back and can hang
-// gearmand 1.1.20.
-func Timeout(d, grace time.Duration) Option {
-	return func(f *function) {
-		f.timeout, f.grace = d, grace
-		if grace <= 0 {
-			f.grace = 5 * time.Second
-		}
-	}
-}
-
-// ServerTimeout registers the function with CAN_DO_TIMEOUT: the server gives a job to another
-// worker after d (at least 1 s; servers before 1.1.19 read seconds for milliseconds). For servers
-// that need it; see Timeout.
-func ServerTimeout(d time.Duration) Option { return func(f *function) { f.serverTimeout = d } }
-
-// OnPanic decides what comes of a job whose handler panics: the outcome is that of the error which
-// decide returns, as if the handler had returned it. Without it a panic fails the job.
-func OnPanic(decide func(*PanicError) error) Option {
-	return func(f *function) { f.onPanic = decide }
-}
-
-// OnSpoolError decides in the handler's place what comes of a job whose payload could not be
-// written to Options.SpoolDir, for which err says why: it is called as a handler is, but has no
-// payload to read. Without it such a job fails, and JobDone is told err.
-func OnSpoolError(decide func(ctx context.Context, job *Job, err error) error) Option {
-	return func(f *function) { f.onSpoolError = decide }
+// Function is a function that a worker offers. Name and Handler are needed.
+type Function struct {
+	// Name is the function's, without Options.Prefix.
+	Name string
+	// Handler runs its jobs.
+	Handler Handler
+	// Timeout is how long each job may run (default: as long as it takes). Then its context ends.
+	// The handler decides what comes of the job by what it returns, which is a failure if it
+	// returns the context's error; if it hasn't returned within Grace, the job is failed in its
+	// place, and what it returns later is thrown away. Its slot is free again only when it returns.
+	//
+	// The server isn't told: CAN_DO_TIMEOUT would requeue the job behind the worker's back and can
+	// hang gearmand 1.1.20.
+	Timeout time.Duration
+	// Grace is how long a handler may take to return once Timeout is over (default 5 s).
+	Grace time.Duration
+	// ServerTimeout, where set, registers the function with CAN_DO_TIMEOUT: the server gives a job
+	// to another worker after that time (at least 1 s; servers before 1.1.19 read seconds for
+	// milliseconds). For servers that need it; see Timeout.
+	ServerTimeout time.Duration
+	// Slots is how many jobs of the function may run at once: only so many of the worker's slots
+	// register it. 0, or more than Options.Concurrency, means all of them.
+	Slots int
+	// Retry, where set, makes the worker try failed jobs again.
+	Retry *RetryPolicy
+	// OnPanic decides what comes of a job whose handler panics: the outcome is that of the error
+	// which it returns, as if the handler had returned it. Without it a panic fails the job.
+	OnPanic func(*PanicError) error
+	// OnSpoolError decides in the handler's place what comes of a job whose payload could not be
+	// written to Options.SpoolDir, for which err says why: it is called as a handler is, but has no
+	// payload to read. Without it such a job fails, and JobDone is told err.
+	OnSpoolError func(ctx context.Context, job *Job, err error) error
 }
 
 // function is a registered function.

@@ -238,13 +238,13 @@ func TestJobRunsOnceThoughGearmandLostIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("f", func(context.Context, *Job) ([]byte, error) {
+	if err := w.Handle(Function{Name: "f", Handler: func(context.Context, *Job) ([]byte, error) {
 		if ran.Add(1) == 1 {
 			close(started)
 		}
 		<-release
 		return []byte("once"), nil
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	run := make(chan error, 1)

@@ -149,7 +149,7 @@ func (m *mover) lookAt(f *function) (moved bool, err error) {
 // waiter is a job that waited for its next attempt.
 type waiter struct {
 	handle, unique string
-	data           []byte
+	payload        []byte
 }
 
 func (m *mover) exchange(request []byte, read func(*proto.Conn) error) error {
@@ -179,7 +179,7 @@ func (m *mover) grab(request []byte) (job *waiter, err error) {
 		if err != nil {
 			return err
 		}
-		job = &waiter{handle: string(a.Handle), unique: string(a.Unique), data: bytes.Clone(a.Data)}
+		job = &waiter{handle: string(a.Handle), unique: string(a.Unique), payload: bytes.Clone(a.Payload)}
 		return nil
 	})
 	return job, err
@@ -191,7 +191,7 @@ func (m *mover) grab(request []byte) (job *waiter, err error) {
 func (m *mover) move(f *function, job *waiter) error {
 	sub := &submission{
 		function: f.wire, key: job.unique,
-		body: io.NewSectionReader(bytes.NewReader(job.data), 0, int64(len(job.data))),
+		payload: io.NewSectionReader(bytes.NewReader(job.payload), 0, int64(len(job.payload))),
 	}
 	for {
 		err := m.w.side(m.server.ep).submit(m.w.conns, sub)

@@ -41,7 +41,9 @@ func TestPrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("f", reverse); !errors.Is(err, proto.ErrName) || !strings.Contains(err.Error(), "a b/f") {
+	if err := w.Handle(
+		Function{Name: "f", Handler: reverse},
+	); !errors.Is(err, proto.ErrName) || !strings.Contains(err.Error(), "a b/f") {
 		t.Errorf("a prefix with a blank: %v", err)
 	}
 }
@@ -72,7 +74,7 @@ func TestServerTimeout(t *testing.T) {
 			time.Sleep(time.Minute)
 			close(goOn)
 			synctest.Wait()
-		}, ServerTimeout(2*time.Second))
+		}, Function{ServerTimeout: 2 * time.Second})
 		if diff := check.Diff([]time.Duration{0, 2 * time.Second}, starts); diff != "" {
 			t.Errorf("the job's starts (-want +got):\n%s", diff)
 		}
@@ -145,7 +147,9 @@ func TestCanRequeue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(tt.dialect))
+				s := gearmantest.NewServer(
+					gearmantest.Options{InMemory: true, Addr: "10.0.0.1:4730", Dialect: tt.dialect},
+				)
 				s.Submit("f", "", nil)
 				runs := 0
 				var outcomes []Outcome
@@ -175,8 +179,9 @@ func TestFallBackToPlainGrab(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := gearmantest.NewServer(
-			gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl),
-			gearmantest.WithVersion("a server of mine"),
+			gearmantest.Options{
+				InMemory: true, Addr: "10.0.0.1:4730", Dialect: gearmantest.Perl, Version: "a server of mine",
+			},
 		)
 		for range 3 {
 			s.Submit("f", "", nil)

@@ -16,10 +16,12 @@ import (
 // A payload over the limit fails its job, unread and for good; the connection goes on.
 func TestMaxPayload(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]Option{
-		"plain":                        nil,
-		"with OnSpoolError":            {OnSpoolError(func(context.Context, *Job, error) error { return ErrRequeue })},
-		"with retries and a last stop": {Retry(RetryPolicy{Attempts: 3, DeadLetter: "dead"})},
+	for name, opts := range map[string][]Function{
+		"plain": nil,
+		"with OnSpoolError": {
+			{OnSpoolError: func(context.Context, *Job, error) error { return ErrRequeue }},
+		},
+		"with retries and a last stop": {{Retry: &RetryPolicy{Attempts: 3, DeadLetter: "dead"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,9 +50,6 @@ const (
 	longestRetryName = 255 - len(RetrySuffix)
 )
 
-// Retry makes the worker try failed jobs of the function again.
-func Retry(p RetryPolicy) Option { return func(f *function) { f.retry = &p } }
-
 // classify makes a JobError with a reason and a message of whatever a handler returned.
 func classify(ctx context.Context, err error) *gearman.JobError {
 	if e, ok := as[*gearman.JobError](err); ok {

@@ -103,7 +103,7 @@ func TestRetryOnGearmand(t *testing.T) {
 				t.Fatal(err)
 			}
 			policy := RetryPolicy{Attempts: 3, CrashAttempts: 3, Backoff: time.Second, DeadLetter: "dead"}
-			if err := w.Handle("f", r.failing, Retry(policy)); err != nil {
+			if err := w.Handle(Function{Name: "f", Handler: r.failing, Retry: &policy}); err != nil {
 				t.Fatal(err)
 			}
 			ctx, stop := context.WithCancel(t.Context())
@@ -169,7 +169,10 @@ func TestRetryClientsOnGearmand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Handle(
-		"f", r.failing, Retry(RetryPolicy{Attempts: 5, CrashAttempts: 3, Backoff: time.Second, DeadLetter: "dead"}),
+		Function{
+			Name: "f", Handler: r.failing,
+			Retry: &RetryPolicy{Attempts: 5, CrashAttempts: 3, Backoff: time.Second, DeadLetter: "dead"},
+		},
 	); err != nil {
 		t.Fatal(err)
 	}

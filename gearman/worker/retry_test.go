@@ -151,7 +151,7 @@ func TestRetry(t *testing.T) {
 						t.Errorf("the handler sees the key %q, the client gave %q", got, tc.key)
 					}
 					letters = takeAll(t, s, "dead")
-				}, Retry(p))
+				}, Function{Retry: &p})
 				if (tc.reason == "") != (len(letters) == 0) || len(letters) > 1 {
 					t.Fatalf("%d dead letters", len(letters))
 				}
@@ -176,10 +176,10 @@ func takeAll(t *testing.T, s *gearmantest.Server, function string) (payloads [][
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle(function, func(_ context.Context, j *Job) ([]byte, error) {
+	if err := w.Handle(Function{Name: function, Handler: func(_ context.Context, j *Job) ([]byte, error) {
 		payloads = append(payloads, j.Payload())
 		return nil, nil
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Run(context.Background()); err != nil {
@@ -215,7 +215,7 @@ func TestRetryBackoff(t *testing.T) {
 					t.Errorf("attempt %d came after %v, want about %v", i+2, got, want)
 				}
 			}
-		}, Retry(p))
+		}, Function{Retry: &p})
 	})
 }
 
@@ -238,7 +238,7 @@ func TestRetriesOfTwins(t *testing.T) {
 				if attempts, _ := r.of("2"); len(attempts) != 6 {
 					t.Errorf("attempts %v of three jobs", attempts)
 				}
-			}, Retry(RetryPolicy{Attempts: 3, Backoff: time.Second}))
+			}, Function{Retry: &RetryPolicy{Attempts: 3, Backoff: time.Second}})
 		})
 	}
 }
@@ -291,7 +291,7 @@ func TestRetryWithWaitingClients(t *testing.T) {
 						t.Errorf("%d dead letters of a job whose client knows", n)
 					}
 					_ = c.Close()
-				}, Retry(p))
+				}, Function{Retry: &p})
 			})
 		})
 	}
@@ -336,7 +336,7 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 					if _, outcomes := r.of("2"); !slices.Equal(outcomes, []Outcome{Retried, Complete}) {
 						t.Errorf("outcomes %v", outcomes)
 					}
-				}, Retry(RetryPolicy{Attempts: 2, Backoff: time.Second}))
+				}, Function{Retry: &RetryPolicy{Attempts: 2, Backoff: time.Second}})
 			})
 		})
 	}
@@ -363,7 +363,7 @@ func TestRetryOnAnotherServer(t *testing.T) {
 				other.Stats().JobsAdded != 2 {
 				t.Errorf("outcomes %v, %d jobs on the other server", outcomes, other.Stats().JobsAdded)
 			}
-		}, Retry(RetryPolicy{Attempts: 2, Backoff: time.Second}))
+		}, Function{Retry: &RetryPolicy{Attempts: 2, Backoff: time.Second}})
 	})
 }
 
@@ -372,7 +372,9 @@ func TestRetryOnAnotherServer(t *testing.T) {
 func TestRetryOnPerlsServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"), gearmantest.WithDialect(gearmantest.Perl))
+		s := gearmantest.NewServer(
+			gearmantest.Options{InMemory: true, Addr: "10.0.0.1:4730", Dialect: gearmantest.Perl},
+		)
 		r := newRuns()
 		inBubble(t, Options{
 			Hooks: Hooks{JobDone: r.done},
@@ -386,7 +388,7 @@ func TestRetryOnPerlsServer(t *testing.T) {
 					t.Errorf("%s: outcomes %v", payload, outcomes)
 				}
 			}
-		}, Retry(RetryPolicy{Attempts: 3, CrashAttempts: 3, Backoff: time.Second}))
+		}, Function{Retry: &RetryPolicy{Attempts: 3, CrashAttempts: 3, Backoff: time.Second}})
 	})
 }
 
@@ -430,7 +432,7 @@ func TestRetryWithAFullQueue(t *testing.T) {
 				}
 			}
 			close(full)
-		}, Retry(RetryPolicy{Attempts: 2, Backoff: time.Second}))
+		}, Function{Retry: &RetryPolicy{Attempts: 2, Backoff: time.Second}})
 	})
 }
 
@@ -463,7 +465,7 @@ func TestRetryPolicyIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Handle("f", reverse, Retry(p)); err == nil {
+		if err := w.Handle(Function{Name: "f", Handler: reverse, Retry: &p}); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -471,7 +473,9 @@ func TestRetryPolicyIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle(strings.Repeat("f", 250), reverse, Retry(RetryPolicy{Attempts: 2, Backoff: 1})); err == nil {
+	if err := w.Handle(
+		Function{Name: strings.Repeat("f", 250), Handler: reverse, Retry: &RetryPolicy{Attempts: 2, Backoff: 1}},
+	); err == nil {
 		t.Error("a name that leaves no room for the suffix is accepted")
 	}
 }
@@ -584,7 +588,7 @@ func TestJournalCountsKills(t *testing.T) {
 					if len(j.open) != 0 || len(slices.Collect(maps.Keys(j.kills))) > 0 && tc.kills > 0 {
 						t.Errorf("the journal has %v open and kills %v", j.open, j.kills)
 					}
-				}, Retry(RetryPolicy{CrashAttempts: 3, DeadLetter: "dead"}))
+				}, Function{Retry: &RetryPolicy{CrashAttempts: 3, DeadLetter: "dead"}})
 			})
 		})
 	}
@@ -609,7 +613,7 @@ func TestNoRetryWithoutThePayload(t *testing.T) {
 					if n := s.Stats().JobsAdded; n != 1 || s.Function("f").Total != 0 {
 						t.Errorf("%d jobs were submitted, want the one; %+v", n, s.Function("f"))
 					}
-				}, Retry(RetryPolicy{Attempts: 3, CrashAttempts: 3, DeadLetter: "dead"}))
+				}, Function{Retry: &RetryPolicy{Attempts: 3, CrashAttempts: 3, DeadLetter: "dead"}})
 			})
 		})
 	}

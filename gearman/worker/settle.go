@@ -117,7 +117,7 @@ func (s *slot) resubmit(l *link, job *Job, n int, delay time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRequeue, err)
 	}
-	sub := &submission{function: job.fn.wire, key: attemptKey(n, ident), body: job.Reader()}
+	sub := &submission{function: job.fn.wire, key: attemptKey(n, ident), payload: job.Reader()}
 	if delay > 0 {
 		sub.function += RetrySuffix
 		sub.at = time.Now().Add(delay + time.Second - 1) // servers count in whole seconds
@@ -139,7 +139,7 @@ func (s *slot) bury(l *link, job *Job, e *gearman.JobError, runs int) error {
 	if err != nil {
 		return fmt.Errorf("%w: dead letter: %w", ErrRequeue, err)
 	}
-	sub := &submission{function: s.w.o.Prefix + job.fn.retry.DeadLetter, key: key, front: front, body: job.Reader()}
+	sub := &submission{function: s.w.o.Prefix + job.fn.retry.DeadLetter, key: key, front: front, payload: job.Reader()}
 	if err := s.submitSurely(l, sub); err != nil {
 		return err
 	}

@@ -24,8 +24,9 @@ type side struct {
 	in *proto.Conn
 }
 
-// exchange sends a request, with size bytes of body behind it, and lets read take the answer.
-func (s *side) exchange(ctx context.Context, request []byte, body io.Reader, read func(*proto.Conn) error) error {
+// exchange sends a request, with a payload behind it if there is one, and lets read take the
+// answer.
+func (s *side) exchange(ctx context.Context, request []byte, payload io.Reader, read func(*proto.Conn) error) error {
 	ctx, cancel := context.WithTimeoutCause(
 		ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin),
 	)
@@ -40,8 +41,8 @@ func (s *side) exchange(ctx context.Context, request []byte, body io.Reader, rea
 		s.in = proto.NewConn(nc, proto.Limits{})
 	}
 	err := s.in.Exchange(ctx, request, func(c *proto.Conn) error {
-		if body != nil {
-			if _, err := io.Copy(c, body); err != nil {
+		if payload != nil {
+			if _, err := io.Copy(c, payload); err != nil {
 				return err
 			}
 		}
@@ -72,8 +73,8 @@ type submission struct {
 	function string
 	key      string
 	at       time.Time // zero: at once
-	front    []byte    // of the payload, before body
-	body     *io.SectionReader
+	front    []byte    // what comes before payload
+	payload  *io.SectionReader
 }
 
 // submit submits a job and waits until the server has confirmed it.
@@ -84,11 +85,11 @@ func (s *side) submit(ctx context.Context, sub *submission) error {
 	} else {
 		b = proto.AppendSubmitEpoch(nil, sub.function, sub.key, sub.at, sub.front)
 	}
-	b = proto.GrowSize(b, 0, int(sub.body.Size()))
-	if _, err := sub.body.Seek(0, io.SeekStart); err != nil {
+	b = proto.GrowSize(b, 0, int(sub.payload.Size()))
+	if _, err := sub.payload.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return s.exchange(ctx, b, sub.body, func(c *proto.Conn) error {
+	return s.exchange(ctx, b, sub.payload, func(c *proto.Conn) error {
 		_, err := answerOf(c, proto.TypeJobCreated)
 		return err
 	})

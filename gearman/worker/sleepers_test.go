@@ -138,7 +138,7 @@ func TestLimitedFunctionsAreTakenAtOnce(t *testing.T) {
 		ran := make(chan string, 100)
 		for i := range 10 {
 			h := func(_ context.Context, j *Job) ([]byte, error) { ran <- j.Function(); return nil, nil }
-			if err := w.Handle(fmt.Sprint("f", i), h, Slots(1)); err != nil {
+			if err := w.Handle(Function{Name: fmt.Sprint("f", i), Handler: h, Slots: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -75,7 +75,7 @@ func TestDrainUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range []string{"f", "g"} {
-			if err := w.Handle(f, handler); err != nil {
+			if err := w.Handle(Function{Name: f, Handler: handler}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -34,7 +34,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 		epoch: c.server.epoch.Load(),
 	}
 	job.attempt, job.key = splitKey(job.unique)
-	if err := in.Discard(len(front) - len(a.Data)); err != nil {
+	if err := in.Discard(len(front) - len(a.Payload)); err != nil {
 		return nil, err
 	}
 	job.size = in.Rest()

@@ -21,10 +21,10 @@ func stopping(t *testing.T, h func(ctx context.Context, w *Worker) error, f func
 		t.Fatal(err)
 	}
 	started := make(chan struct{})
-	if err := w.Handle("f", func(ctx context.Context, _ *Job) ([]byte, error) {
+	if err := w.Handle(Function{Name: "f", Handler: func(ctx context.Context, _ *Job) ([]byte, error) {
 		close(started)
 		return nil, h(ctx, w)
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	s.Submit("f", "", []byte("x"))
@@ -119,7 +119,7 @@ func TestStopBeforeRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Handle("f", reverse); err != nil {
+		if err := w.Handle(Function{Name: "f", Handler: reverse}); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Stop(context.Background()); err != nil {

@@ -83,26 +83,32 @@ func New(o Options) (*Worker, error) {
 	return w, nil
 }
 
-// Handle registers a handler for a function. It must be called before Run; a name can be registered
-// once.
-func (w *Worker) Handle(name string, h Handler, opts ...Option) error {
-	f := &function{name: name, wire: w.o.Prefix + name, handler: h}
+// Handle registers a function. It must be called before Run; a name can be registered once.
+func (w *Worker) Handle(fn Function) error {
+	f := &function{
+		name: fn.Name, wire: w.o.Prefix + fn.Name, handler: fn.Handler, timeout: fn.Timeout, grace: fn.Grace,
+		serverTimeout: fn.ServerTimeout, onPanic: fn.OnPanic, onSpoolError: fn.OnSpoolError, slots: fn.Slots,
+	}
+	if f.grace <= 0 {
+		f.grace = 5 * time.Second
+	}
+	if fn.Retry != nil {
+		f.retry = new(RetryPolicy)
+		*f.retry = *fn.Retry
+	}
 	switch err := proto.CheckFunction(f.wire); {
 	case err != nil:
 		return err
-	case h == nil:
-		return fmt.Errorf("function %s: the handler is nil", name)
+	case fn.Handler == nil:
+		return fmt.Errorf("function %s: the handler is nil", fn.Name)
 	case w.started.Load():
-		return fmt.Errorf("function %s: %w", name, ErrStarted)
+		return fmt.Errorf("function %s: %w", fn.Name, ErrStarted)
 	case w.functions[f.wire] != nil:
 		// A server would count a second registration as a second worker.
-		return fmt.Errorf("function %s: it has a handler already", name)
+		return fmt.Errorf("function %s: it has a handler already", fn.Name)
 	}
 	for _, around := range slices.Backward(w.o.Middleware) {
 		f.handler = around(f.handler)
-	}
-	for _, opt := range opts {
-		opt(f)
 	}
 	if f.retry != nil {
 		if err := f.retry.check(f); err != nil {

@@ -89,7 +89,7 @@ type running struct {
 	err  error
 }
 
-func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option) *running {
+func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Function) *running {
 	t.Helper()
 	w, err := New(o)
 	if err != nil {
@@ -101,7 +101,7 @@ func start(t *testing.T, o Options, handlers map[string]Handler, opts ...Option)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := w.Handle(name, handlers[name], opts...); err != nil {
+		if err := w.Handle(with(name, handlers[name], opts)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -304,7 +304,7 @@ func TestTimeoutFailsJobInThePlaceOfAStuckHandler(t *testing.T) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		},
-	}, Timeout(20*time.Millisecond, 30*time.Millisecond))
+	}, Function{Timeout: 20 * time.Millisecond, Grace: 30 * time.Millisecond})
 	c := newClient(t, addr)
 	for _, f := range []string{"ends", "stuck"} {
 		h := c.submit(proto.TypeSubmitJob, f, "", "x")
@@ -376,7 +376,7 @@ func TestPayloadThatCannotBeSpooled(t *testing.T) {
 		return err
 	}
 	plain := start(t, options, map[string]Handler{"plain": handler})
-	decided := start(t, options, map[string]Handler{"decided": handler}, OnSpoolError(decide))
+	decided := start(t, options, map[string]Handler{"decided": handler}, Function{OnSpoolError: decide})
 	c := newClient(t, addr)
 	c.write(proto.AppendOption(nil, proto.Request, "exceptions"))
 	if got := c.next(); got != "OPTION_RES|exceptions" {
@@ -422,16 +422,16 @@ func TestMistakes(t *testing.T) {
 	if err := w.Run(t.Context()); !errors.Is(err, ErrNoHandlers) {
 		t.Error(err)
 	}
-	if err := w.Handle("a b", reverse); !errors.Is(err, proto.ErrName) {
+	if err := w.Handle(Function{Name: "a b", Handler: reverse}); !errors.Is(err, proto.ErrName) {
 		t.Error(err)
 	}
-	if err := w.Handle("f", nil); err == nil {
+	if err := w.Handle(Function{Name: "f"}); err == nil {
 		t.Error("a nil handler was taken")
 	}
-	if err := w.Handle("f", reverse); err != nil {
+	if err := w.Handle(Function{Name: "f", Handler: reverse}); err != nil {
 		t.Error(err)
 	}
-	if err := w.Handle("f", reverse); err == nil {
+	if err := w.Handle(Function{Name: "f", Handler: reverse}); err == nil {
 		t.Error("a function was registered twice")
 	}
 	w.beginStop()
@@ -441,7 +441,7 @@ func TestMistakes(t *testing.T) {
 	if err := w.Run(t.Context()); !errors.Is(err, ErrStarted) {
 		t.Error(err)
 	}
-	if err := w.Handle("g", reverse); !errors.Is(err, ErrStarted) {
+	if err := w.Handle(Function{Name: "g", Handler: reverse}); !errors.Is(err, ErrStarted) {
 		t.Error(err)
 	}
 	if err := w.RenewClientID(0); !errors.Is(err, ErrOptions) {

@@ -20,7 +20,7 @@ type door struct {
 
 var atDoor = Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f", "g"}, AtZero: true, Doorbell: true}
 
-func testDoor(t *testing.T, f func(*testing.T, *door), o ...gearmantest.Option) {
+func testDoor(t *testing.T, f func(*testing.T, *door), o ...gearmantest.Options) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
@@ -152,7 +152,7 @@ func TestDoorbellTakesNoWakeUp(t *testing.T) {
 			worker.send(proto.AppendEmpty(nil, proto.Request, proto.TypePreSleep))
 			time.Sleep(time.Second)
 		}
-	}, gearmantest.WithWorkerWakeup(1))
+	}, gearmantest.Options{WorkerWakeup: 1})
 }
 
 // However the server behaves, arming costs it no more than one connection a second.
@@ -177,7 +177,7 @@ func TestDoorbellIsBounded(t *testing.T) {
 		"jobs come and are gone": {upset: func(d *door) {
 			d.srv.Submit("f", "", []byte("x"))
 			time.Sleep(time.Millisecond)
-			d.srv.Restart(false)
+			d.srv.Restart()
 		}, most: 110},
 		"rings all the time": {
 			fault: gearmantest.Fault{Garbage: proto.AppendEmpty(nil, proto.Response, proto.TypeNoop)}, most: 110,

@@ -34,10 +34,12 @@ func (m *memory) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error
 	return s.DialContext(ctx, "tcp", addr.String())
 }
 
-// server starts a job server at an address.
-func (m *memory) server(t *testing.T, addr string, o ...gearmantest.Option) *gearmantest.Server {
+// server starts a job server at an address, with the options given, if any are.
+func (m *memory) server(t *testing.T, addr string, opts ...gearmantest.Options) *gearmantest.Server {
 	t.Helper()
-	s := gearmantest.NewServer(append(o, gearmantest.InMemory(addr))...)
+	o := append(opts, gearmantest.Options{})[0]
+	o.InMemory, o.Addr = true, addr
+	s := gearmantest.NewServer(o)
 	t.Cleanup(s.Close)
 	m.mu.Lock()
 	defer m.mu.Unlock()

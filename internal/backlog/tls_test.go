@@ -53,7 +53,9 @@ func TestTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cert, roots := certificate(t, "jobs.example")
 		m := &memory{}
-		srv := m.server(t, "10.0.0.1:4730", gearmantest.WithTLS(&tls.Config{Certificates: []tls.Certificate{cert}}))
+		srv := m.server(
+			t, "10.0.0.1:4730", gearmantest.Options{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}},
+		)
 		srv.Submit("f", "", nil)
 		w := m.watch(t, Options{LookupHost: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil

@@ -157,7 +157,7 @@ func grabLetter(in *proto.Conn) (*letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &letter{handle: string(a.Handle), key: string(a.Unique), data: bytes.Clone(a.Data)}
+	l := &letter{handle: string(a.Handle), key: string(a.Unique), data: bytes.Clone(a.Payload)}
 	l.about, l.payload, l.err = worker.ParseDeadLetter(l.data)
 	return l, nil
 }

@@ -19,9 +19,9 @@ func bury(t *testing.T, addr string, payloads ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("resize", func(context.Context, *worker.Job) ([]byte, error) {
+	if err := w.Handle(worker.Function{Name: "resize", Handler: func(context.Context, *worker.Job) ([]byte, error) {
 		return nil, &gearman.JobError{Reason: "exit_code", Message: "exit code 4", Detail: []byte("no such image\n")}
-	}, worker.Retry(worker.RetryPolicy{DeadLetter: "resize.dead"})); err != nil {
+	}, Retry: &worker.RetryPolicy{DeadLetter: "resize.dead"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range payloads {

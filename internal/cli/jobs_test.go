@@ -47,7 +47,7 @@ func TestJobs(t *testing.T) {
 // A job server of Perl's has no list of jobs, and the error says so.
 func TestJobsOfAServerWithoutAList(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer(gearmantest.WithDialect(gearmantest.Perl))
+	server := gearmantest.NewServer(gearmantest.Options{Dialect: gearmantest.Perl})
 	t.Cleanup(server.Close)
 	if _, _, err := run(t, "", "jobs", server.Addr()); err == nil {
 		t.Error("no error")

@@ -81,7 +81,7 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	if o.after < 0 {
 		return errors.New("--after must not be negative")
 	}
-	workload, err := c.workload(o)
+	payload, err := c.payload(o)
 	if err != nil {
 		return err
 	}
@@ -123,26 +123,26 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 
 	// A job server with a persistent queue keeps one background job for each function and key:
 	// without keys, a job replaces the one before.
-	options := []gearmanclient.Option{
-		gearmanclient.WithPriority(priority), gearmanclient.WithKey(gearman.Key(cmp.Or(o.unique, rand.Text()))),
+	task := &gearmanclient.Task{
+		Function: function, Payload: payload, Priority: priority,
+		Key: gearman.Key(cmp.Or(o.unique, rand.Text())),
 	}
 	if o.after > 0 {
-		options = append(options, gearmanclient.At(time.Now().Add(o.after)))
+		task.At = time.Now().Add(o.after)
 	}
 	if o.background {
-		id, err := client.Background(ctx, function, workload, options...)
+		id, err := client.Background(ctx, task)
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(c.Out, id)
 		return err
 	}
-	return c.foreground(ctx, client, function, workload, o.quiet, options)
+	return c.foreground(ctx, client, task, o.quiet)
 }
 
 func (c *Commands) foreground(
-	ctx context.Context, client *gearmanclient.Client, function string, workload []byte, quiet bool,
-	options []gearmanclient.Option,
+	ctx context.Context, client *gearmanclient.Client, task *gearmanclient.Task, quiet bool,
 ) error {
 	// The client calls these from one goroutine, before Do returns.
 	var writeErr error
@@ -160,15 +160,11 @@ func (c *Commands) foreground(
 			fmt.Fprintf(c.ErrOut, format, args...)
 		}
 	}
-	options = append(options,
-		gearmanclient.OnCreated(func(id gearman.JobID) { note("submitted %s\n", id) }),
-		gearmanclient.OnStatus(
-			func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) },
-		),
-		gearmanclient.OnWarning(func(data []byte) { note("warning: %s\n", Printable(string(data))) }),
-		gearmanclient.OnData(write),
-	)
-	result, err := client.Do(ctx, function, workload, options...)
+	task.OnCreated = func(id gearman.JobID) { note("submitted %s\n", id) }
+	task.OnStatus = func(numerator, denominator uint64) { note("progress %d/%d\n", numerator, denominator) }
+	task.OnWarning = func(data []byte) { note("warning: %s\n", Printable(string(data))) }
+	task.OnData = write
+	result, err := client.Do(ctx, task)
 	if err != nil {
 		return err
 	}
@@ -176,7 +172,7 @@ func (c *Commands) foreground(
 	return writeErr
 }
 
-func (c *Commands) workload(o *submitOptions) ([]byte, error) {
+func (c *Commands) payload(o *submitOptions) ([]byte, error) {
 	switch o.file {
 	case "":
 		return []byte(o.data), nil

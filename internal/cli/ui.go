@@ -208,7 +208,7 @@ func NewHTTPServer(h http.Handler) *http.Server {
 func SubmitTo(
 	find func(ctx context.Context, function string) ([]Endpoint, error), tlsConfig *tls.Config,
 ) func(context.Context, string, []byte) ([]byte, error) {
-	return func(ctx context.Context, function string, workload []byte) (result []byte, err error) {
+	return func(ctx context.Context, function string, payload []byte) (result []byte, err error) {
 		servers, err := find(ctx, function)
 		if err != nil {
 			return nil, err
@@ -230,6 +230,6 @@ func SubmitTo(
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, c.Close()) }()
-		return c.Do(ctx, function, workload)
+		return c.Do(ctx, &client.Task{Function: function, Payload: payload})
 	}
 }

@@ -113,14 +113,14 @@ func awaitPage(t *testing.T, url string, want ...string) {
 // there is nothing to see.
 func TestUIWithPools(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	t.Cleanup(server.Close)
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Background(t.Context(), "forgotten", nil); err != nil {
+	if _, err := c.Background(t.Context(), &client.Task{Function: "forgotten"}); err != nil {
 		t.Fatal(err)
 	}
 	pools := &PoolPage{
@@ -181,14 +181,16 @@ func TestUIRefuses(t *testing.T) {
 // answers.
 func TestSlowServerDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	servers := map[string]*gearmantest.Server{"fast": gearmantest.NewServer(), "slow": gearmantest.NewServer()}
+	servers := map[string]*gearmantest.Server{
+		"fast": gearmantest.NewServer(gearmantest.Options{}), "slow": gearmantest.NewServer(gearmantest.Options{}),
+	}
 	for name, server := range servers {
 		t.Cleanup(server.Close)
 		c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Background(t.Context(), name, nil); err != nil {
+		if _, err := c.Background(t.Context(), &client.Task{Function: name}); err != nil {
 			t.Fatal(err)
 		}
 		_ = c.Close()

@@ -132,7 +132,7 @@ func demoServer() (*gearmantest.Server, error) {
 			return nil, fmt.Errorf("find a port for the job server: %w", err)
 		}
 	}
-	return gearmantest.NewServer(gearmantest.WithListener(l), gearmantest.WithHandlePrefix("H:demo")), nil
+	return gearmantest.NewServer(gearmantest.Options{Listener: l, HandlePrefix: "H:demo"}), nil
 }
 
 // start runs the pool. stop ends it and waits for its workers.
@@ -238,11 +238,15 @@ func (d *demoRun) submit(ctx context.Context, jobs *sync.WaitGroup) {
 func (d *demoRun) job(ctx context.Context, i int) {
 	submitted, started := time.Now(), time.Time{}
 	text := fmt.Sprintf("job %d", i)
-	result, err := d.client.Do(ctx, "reverse", []byte(text+"\n"), client.OnStatus(func(uint64, uint64) {
-		if started.IsZero() {
-			started = time.Now()
-		}
-	}))
+	result, err := d.client.Do(ctx, &client.Task{
+		Function: "reverse",
+		Payload:  []byte(text + "\n"),
+		OnStatus: func(uint64, uint64) {
+			if started.IsZero() {
+				started = time.Now()
+			}
+		},
+	})
 	want := []byte(text)
 	slices.Reverse(want)
 	if err == nil && string(result) != string(want)+"\n" {

@@ -53,8 +53,8 @@ var outages = map[string]outage{
 		s.CloseConnections()
 	}, (*gearmantest.Server).Accept},
 	"drop":    {"close all connections", (*gearmantest.Server).CloseConnections, nil},
-	"restart": {"restart and lose the queue", func(s *gearmantest.Server) { s.Restart(false) }, nil},
-	"persist": {"restart and keep the background jobs", func(s *gearmantest.Server) { s.Restart(true) }, nil},
+	"restart": {"restart and lose the queue", func(s *gearmantest.Server) { s.Restart() }, nil},
+	"persist": {"restart and keep the background jobs", func(s *gearmantest.Server) { s.RestartWithQueue() }, nil},
 }
 
 func outageHelp() string {
@@ -121,8 +121,7 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	server := gearmantest.NewServer(
-		gearmantest.WithListener(l), gearmantest.WithDialect(dialects[o.dialect]),
-		gearmantest.WithHandlePrefix("H:gearmanctl"),
+		gearmantest.Options{Listener: l, Dialect: dialects[o.dialect], HandlePrefix: "H:gearmanctl"},
 	)
 	defer server.Close()
 	fmt.Fprintf(

@@ -61,7 +61,9 @@ func (s *soak) fill(ended int) {
 	for ; s.submitted-ended < 30; s.submitted++ {
 		id := strconv.Itoa(s.submitted)
 		workload := fmt.Sprintf("%s %.2f\n", id, 0.05+rand.Float64())
-		if _, err := s.client.Background(s.t.Context(), "soak", []byte(workload)); err != nil {
+		if _, err := s.client.Background(
+			s.t.Context(), &client.Task{Function: "soak", Payload: []byte(workload)},
+		); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -88,7 +90,7 @@ func TestSoakUp(t *testing.T) {
 	t.Parallel()
 	minutes, _ := strconv.Atoi(os.Getenv("SOAK_UP_MINUTES")) // unset: a short one
 	until := time.Now().Add(time.Duration(minutes) * time.Minute)
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 	if err != nil {

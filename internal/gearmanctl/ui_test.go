@@ -51,23 +51,24 @@ func read(t *testing.T, url string) string {
 // allowed.
 func TestUI(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Background(t.Context(), "forgotten", nil); err != nil {
+	if _, err := c.Background(t.Context(), &client.Task{Function: "forgotten"}); err != nil {
 		t.Fatal(err)
 	}
 	w, err := worker.New(worker.Options{Servers: []string{server.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("upper", func(_ context.Context, job *worker.Job) ([]byte, error) {
+	upper := func(_ context.Context, job *worker.Job) ([]byte, error) {
 		return []byte(strings.ToUpper(string(job.Payload()))), nil
-	}); err != nil {
+	}
+	if err := w.Handle(worker.Function{Name: "upper", Handler: upper}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

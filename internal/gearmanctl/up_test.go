@@ -123,7 +123,7 @@ spec:
 // worker until then and works on.
 func TestUpIsKilled(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	dir := t.TempDir()
 	file, state := filepath.Join(dir, "pool.yaml"), filepath.Join(dir, "state")
@@ -140,7 +140,7 @@ func TestUpIsKilled(t *testing.T) {
 	results := make(chan string, 2)
 	for range 2 {
 		go func() {
-			data, err := c.Do(context.Background(), "f", nil)
+			data, err := c.Do(context.Background(), &client.Task{Function: "f"})
 			results <- fmt.Sprint(string(data), err)
 		}()
 	}
@@ -189,7 +189,7 @@ func alive(path string) bool {
 // SIGHUP reads the files again, two SIGTERM requeue the job, and the figures are served.
 func TestUpSignals(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "pool.yaml")
@@ -216,7 +216,7 @@ func TestUpSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Background(t.Context(), "f", nil); err != nil {
+	if _, err := c.Background(t.Context(), &client.Task{Function: "f"}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "a running job", func() bool {

@@ -206,7 +206,7 @@ func TestServerChecks(t *testing.T) {
 
 func TestAskVersion(t *testing.T) {
 	t.Parallel()
-	srv := gearmantest.NewServer()
+	srv := gearmantest.NewServer(gearmantest.Options{})
 	t.Cleanup(srv.Close)
 	if err := askVersion(t.Context(), srv.Addr()); err != nil {
 		t.Error(err)

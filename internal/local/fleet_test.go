@@ -70,8 +70,9 @@ type fixture struct {
 func newFixture(t *testing.T, spec string) *fixture {
 	t.Helper()
 	f := &fixture{
-		t: t, server: gearmantest.NewServer(), dir: t.TempDir(), log: &logBuffer{}, reload: make(chan struct{}, 1),
-		now: make(chan struct{}, 1),
+		t: t, server: gearmantest.NewServer(gearmantest.Options{}), dir: t.TempDir(), log: &logBuffer{},
+		reload: make(chan struct{}, 1),
+		now:    make(chan struct{}, 1),
 	}
 	t.Cleanup(f.server.Close)
 	f.file = filepath.Join(f.dir, "pool.yaml")
@@ -183,7 +184,7 @@ func TestFromZero(t *testing.T) {
 	f := newFixture(t, catter+"  image: i\n")
 	f.start()
 	f.awaitLog("fields=image")
-	data, err := f.client().Do(t.Context(), "f", []byte("hello"))
+	data, err := f.client().Do(t.Context(), &client.Task{Function: "f", Payload: []byte("hello")})
 	if err != nil || string(data) != "hello" {
 		t.Fatalf("%q, %v; log:\n%s", data, err, f.log)
 	}
@@ -207,7 +208,7 @@ func TestBounds(t *testing.T) {
 	f.await("three workers", ready(3))
 	result := make(chan string, 1)
 	go func() {
-		data, err := f.client().Do(context.Background(), "f", nil)
+		data, err := f.client().Do(context.Background(), &client.Task{Function: "f"})
 		result <- fmt.Sprint(string(data), err)
 	}()
 	f.await("a running job", func(page.Pool) bool {
@@ -254,7 +255,9 @@ func TestReload(t *testing.T) {
 		}
 		return ready(2)(p)
 	})
-	if data, err := f.client().Do(t.Context(), "f", []byte("abc\n")); err != nil || string(data) != "cba\n" {
+	if data, err := f.client().Do(
+		t.Context(), &client.Task{Function: "f", Payload: []byte("abc\n")},
+	); err != nil || string(data) != "cba\n" {
 		t.Errorf("the new workers answer %q, %v", data, err)
 	}
 	// A pool that is no longer in the file ends.
@@ -297,7 +300,7 @@ func TestServerDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.await("no problem", func(p page.Pool) bool { return len(p.Problems) == 0 && p.Ready == 1 })
-	if _, err := f.client().Do(t.Context(), "f", nil); err != nil {
+	if _, err := f.client().Do(t.Context(), &client.Task{Function: "f"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -307,7 +310,7 @@ func TestRequeue(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "  runtime: {exec: {command: [sh, -c, 'echo started >&2; sleep 600']}}\n  minReplicas: 1\n")
 	f.start()
-	if _, err := f.client().Background(t.Context(), "f", nil); err != nil {
+	if _, err := f.client().Background(t.Context(), &client.Task{Function: "f"}); err != nil {
 		t.Fatal(err)
 	}
 	f.awaitLog("started")

@@ -163,7 +163,7 @@ func TestCommandThatDoesNotEndIsKilled(t *testing.T) {
 // A job that runs while the parent dies is finished, though nobody reads the log any more.
 func TestRuntimeFinishesItsJob(t *testing.T) {
 	t.Parallel()
-	server := gearmantest.NewServer()
+	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
 	dir := t.TempDir()
 	p := start(t, nil, "exec", "--server="+server.Addr(), "--function=f", "--drain-timeout=30s", "--", "sh", "-c",
@@ -176,7 +176,7 @@ func TestRuntimeFinishesItsJob(t *testing.T) {
 	defer c.Close()
 	result := make(chan string, 1)
 	go func() {
-		data, err := c.Do(t.Context(), "f", nil)
+		data, err := c.Do(t.Context(), &client.Task{Function: "f"})
 		if err != nil {
 			data = []byte(err.Error())
 		}

@@ -18,9 +18,9 @@ import (
 // first answers.
 func TestCheckUsesTheWorkersAddresses(t *testing.T) {
 	t.Parallel()
-	one := gearmantest.NewServer(gearmantest.InMemory("192.0.2.1:4730"), gearmantest.WithVersion("1.1.20"))
+	one := gearmantest.NewServer(gearmantest.Options{InMemory: true, Addr: "192.0.2.1:4730", Version: "1.1.20"})
 	t.Cleanup(one.Close)
-	v6 := gearmantest.NewServer(gearmantest.InMemory("[2001:db8::9]:4730"), gearmantest.WithVersion("1.1.22"))
+	v6 := gearmantest.NewServer(gearmantest.Options{InMemory: true, Addr: "[2001:db8::9]:4730", Version: "1.1.22"})
 	t.Cleanup(v6.Close)
 	tests := map[string]struct {
 		addrs []string

@@ -38,7 +38,7 @@ func TestClientCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if result, err := c.Do(t.Context(), "f", []byte("hello")); err != nil ||
+	if result, err := c.Do(t.Context(), &client.Task{Function: "f", Payload: []byte("hello")}); err != nil ||
 		strings.TrimSpace(string(result)) != "olleh" {
 		t.Errorf("%q, %v", result, err)
 	}

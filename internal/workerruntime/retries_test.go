@@ -39,7 +39,7 @@ func deadLetters(t *testing.T, addr, function string) (letters []worker.DeadLett
 			if err != nil {
 				return err
 			}
-			d, payload, err := worker.ParseDeadLetter(a.Data)
+			d, payload, err := worker.ParseDeadLetter(a.Payload)
 			letters, payloads, handle = append(letters, d), append(payloads, string(payload)), string(a.Handle)
 			return err
 		}); err != nil {

@@ -140,10 +140,10 @@ func (r *run) register() error {
 			r.announce.trouble(h.Functions, troubleLetter(h.Mode, state))
 		}
 		for _, f := range h.Functions {
-			if err := r.worker.Handle(f, r.jobs.handle(h), worker.OnSpoolError(r.jobs.unspooled(h)), worker.Retry(
-				retryPolicy(&h.Handler),
-			),
-				worker.Slots(h.FunctionConcurrency)); err != nil {
+			if err := r.worker.Handle(worker.Function{
+				Name: f, Handler: r.jobs.handle(h), Slots: h.FunctionConcurrency,
+				Retry: new(retryPolicy(&h.Handler)), OnSpoolError: r.jobs.unspooled(h),
+			}); err != nil {
 				return err
 			}
 		}

@@ -68,10 +68,10 @@ func newIdentity(t *testing.T, name string) (id identity) {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server, client := newIdentity(t, "gearmand.example"), newIdentity(t, "worker.example")
-	s := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{
+	s := gearmantest.NewServer(gearmantest.Options{TLS: &tls.Config{
 		Certificates: []tls.Certificate{server.pair}, ClientCAs: client.pool,
 		ClientAuth: tls.RequireAndVerifyClientCert,
-	}))
+	}})
 	defer s.Close()
 	trust := []string{"--server", s.Addr(), "--tls-ca", server.cert, "--tls-server-name", "gearmand.example"}
 	identified := append([]string{"--tls-cert", client.cert, "--tls-key", client.key}, trust...)
@@ -97,7 +97,9 @@ func TestTLS(t *testing.T) {
 	defer c.Close()
 	large := strings.Repeat("x", 3<<20)
 	for _, function := range []string{"exec", "stream"} {
-		if result, err := c.Do(t.Context(), function, []byte(large)); err != nil || string(result) != large {
+		if result, err := c.Do(
+			t.Context(), &gearman.Task{Function: function, Payload: []byte(large)},
+		); err != nil || string(result) != large {
 			t.Errorf("%s: %d bytes, %v", function, len(result), err)
 		}
 	}
@@ -122,9 +124,9 @@ func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 	first, second := newIdentity(t, "gearmand.example"), newIdentity(t, "gearmand.example")
 	var now atomic.Pointer[tls.Certificate]
 	now.Store(&first.pair)
-	s := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{
+	s := gearmantest.NewServer(gearmantest.Options{TLS: &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return now.Load(), nil },
-	}))
+	}})
 	defer s.Close()
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	both := func(files ...string) {

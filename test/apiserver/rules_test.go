@@ -47,7 +47,7 @@ func startFlow(t *testing.T, server string) *flow {
 				jobs.Go(func() {
 					ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 					defer cancel()
-					if _, err := c.Do(ctx, "resize", []byte("0.8\n")); err != nil {
+					if _, err := c.Do(ctx, &gearman.Task{Function: "resize", Payload: []byte("0.8\n")}); err != nil {
 						t.Logf("a job: %v", err)
 						f.failed.Add(1)
 						return

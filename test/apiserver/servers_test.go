@@ -33,7 +33,7 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	var addrs []v1alpha1.ServerAddress
 	hole := newBlackHole(t)
 	for i := range 10 {
-		s := gearmantest.NewServer()
+		s := gearmantest.NewServer(gearmantest.Options{})
 		t.Cleanup(s.Close)
 		servers = append(servers, s)
 		addr := s.Addr()

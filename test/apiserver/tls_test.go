@@ -71,7 +71,7 @@ func TestSecretsRotate(t *testing.T) {
 	var shown atomic.Int64 // the serial number that the operator last showed
 	old, next := newIdentity(t, 1), newIdentity(t, 2)
 	current.Store(old)
-	server := gearmantest.NewServer(gearmantest.WithTLS(&tls.Config{
+	server := gearmantest.NewServer(gearmantest.Options{TLS: &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			id := current.Load()
 			return &tls.Config{
@@ -83,7 +83,7 @@ func TestSecretsRotate(t *testing.T) {
 				},
 			}, nil
 		},
-	}))
+	}})
 	t.Cleanup(server.Close)
 
 	p := pool(namespace(t), func(s *spec) {

@@ -143,7 +143,7 @@ func buried(ctx context.Context, addr string) (map[string]string, error) {
 			if err != nil {
 				return err
 			}
-			d, payload, err := worker.ParseDeadLetter(a.Data)
+			d, payload, err := worker.ParseDeadLetter(a.Payload)
 			if err != nil {
 				return err
 			}

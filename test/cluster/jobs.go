@@ -39,11 +39,9 @@ func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
 }
 
 // Do runs a job of any function in the foreground and returns its result.
-func (s *Stage) Do(
-	ctx context.Context, function string, payload []byte, options ...client.Option,
-) (result []byte, err error) {
+func (s *Stage) Do(ctx context.Context, task *client.Task) (result []byte, err error) {
 	err = s.client(ctx, func(c *client.Client) error {
-		result, err = c.Do(ctx, function, payload, options...)
+		result, err = c.Do(ctx, task)
 		return err
 	})
 	return result, err

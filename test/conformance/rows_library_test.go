@@ -38,7 +38,7 @@ func (c *check) serve(functions map[string]worker.Handler) (stop func()) {
 		c.failf("worker: %v", err)
 	}
 	for name, h := range functions {
-		if err := w.Handle(name, h); err != nil {
+		if err := w.Handle(worker.Function{Name: name, Handler: h}); err != nil {
 			c.failf("worker: %v", err)
 		}
 	}
@@ -69,10 +69,14 @@ func (c *check) timeout() (context.Context, context.CancelFunc) {
 }
 
 // do runs a job in the foreground.
-func (c *check) do(cl *client.Client, function, payload string, opts ...client.Option) (string, error) {
+func (c *check) do(cl *client.Client, function, payload string) (string, error) {
+	return c.doTask(cl, &client.Task{Function: function, Payload: []byte(payload)})
+}
+
+func (c *check) doTask(cl *client.Client, task *client.Task) (string, error) {
 	ctx, cancel := c.timeout()
 	defer cancel()
-	got, err := cl.Do(ctx, function, []byte(payload), opts...)
+	got, err := cl.Do(ctx, task)
 	return string(got), err
 }
 
@@ -133,10 +137,10 @@ var libraryRows = []row{
 		}})
 		cl := c.newClient(client.Options{})
 		var last atomic.Value
-		_, err := c.do(cl, "f", "x", client.OnStatus(func(n, d uint64) {
+		_, err := c.doTask(cl, &client.Task{Function: "f", OnStatus: func(n, d uint64) {
 			last.Store(fmt.Sprint(n, "/", d))
 			close(goOn)
-		}))
+		}})
 		c.must("do", err)
 		c.equal("status", last.Load(), "1/3")
 	}},
@@ -145,16 +149,16 @@ var libraryRows = []row{
 			return []byte("end"), errors.Join(j.Data([]byte("part ")), j.Warning([]byte("hm")))
 		}})
 		warned := ""
-		got, err := c.do(
-			c.newClient(client.Options{}), "f", "x", client.OnWarning(func(data []byte) { warned = string(data) }),
-		)
+		got, err := c.doTask(c.newClient(client.Options{}), &client.Task{
+			Function: "f", OnWarning: func(data []byte) { warned = string(data) },
+		})
 		c.must("do", err)
 		c.equal("result and warning", got+"|"+warned, "part end|hm")
 	}},
 	{group: "library", name: "priorities", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
 		for _, p := range []gearman.Priority{gearman.Low, gearman.Normal, gearman.High} {
-			_, err := cl.Background(c.ctx, "f", fmt.Append(nil, p), client.WithPriority(p))
+			_, err := cl.Background(c.ctx, &client.Task{Function: "f", Payload: fmt.Append(nil, p), Priority: p})
 			c.must("background", err)
 		}
 		ran := make(chan string, 3)
@@ -168,7 +172,7 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "a background job's status by its handle", run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		id, err := cl.Background(c.ctx, "f", []byte("x"))
+		id, err := cl.Background(c.ctx, &client.Task{Function: "f", Payload: []byte("x")})
 		c.must("background", err)
 		st, err := cl.Status(c.ctx, id)
 		c.must("status", err)
@@ -192,7 +196,7 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "a job's status by its unique key", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		_, err := cl.Background(c.ctx, "f", nil, client.WithKey("key"))
+		_, err := cl.Background(c.ctx, &client.Task{Function: "f", Key: "key"})
 		c.must("background", err)
 		st, err := cl.StatusByKey(c.ctx, "key")
 		c.must("status", err)
@@ -200,15 +204,19 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "equal jobs coalesce", run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		a, err := cl.Background(c.ctx, "f", []byte("same"), client.WithPayloadKey())
+		a, err := cl.Background(
+			c.ctx, &client.Task{Function: "f", Payload: []byte("same"), Key: gearman.KeyOf([]byte("same"))},
+		)
 		c.must("background", err)
-		b, err := cl.Background(c.ctx, "f", []byte("same"), client.WithPayloadKey())
+		b, err := cl.Background(
+			c.ctx, &client.Task{Function: "f", Payload: []byte("same"), Key: gearman.KeyOf([]byte("same"))},
+		)
 		c.must("background", err)
 		c.equal("the second job", b, a)
 	}},
 	{group: "library", name: "a delayed job", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		_, err := cl.Background(c.ctx, "f", nil, client.At(time.Now().Add(time.Hour)))
+		_, err := cl.Background(c.ctx, &client.Task{Function: "f", At: time.Now().Add(time.Hour)})
 		c.must("background", err)
 		c.worker("worker", "f").grabNothing()
 		c.status("f 1 0 1")
@@ -231,7 +239,9 @@ var libraryRows = []row{
 		})
 		ctx, cancel := context.WithTimeout(c.ctx, min(c.patience, 5*time.Second))
 		defer cancel()
-		if _, err := c.newClient(client.Options{}).Do(ctx, "f", nil); !errors.Is(err, client.ErrFailed) {
+		if _, err := c.newClient(client.Options{}).Do(
+			ctx, &client.Task{Function: "f"},
+		); !errors.Is(err, client.ErrFailed) {
 			c.failf("do: got %v, want %v", err, client.ErrFailed)
 		}
 	}},
@@ -247,11 +257,11 @@ var libraryRows = []row{
 		go func() {
 			ctx, cancel := c.timeout()
 			defer cancel()
-			got, err := cl.Do(ctx, "f", []byte("first"))
+			got, err := cl.Do(ctx, &client.Task{Function: "f", Payload: []byte("first")})
 			result <- fmt.Sprint(string(got), err)
 		}()
 		<-started
-		_, err := cl.Background(c.ctx, "f", []byte("second"))
+		_, err := cl.Background(c.ctx, &client.Task{Function: "f", Payload: []byte("second")})
 		c.must("background", err)
 		go func() {
 			time.Sleep(20 * time.Millisecond) // so that the stop is under way, which the row doesn't depend on
@@ -265,7 +275,7 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "admin: status and workers, typed", run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		_, err := cl.Background(c.ctx, "f", nil)
+		_, err := cl.Background(c.ctx, &client.Task{Function: "f"})
 		c.must("background", err)
 		w := c.worker("worker", "g")
 		w.send(proto.TypeSetClientID, "me")
@@ -294,7 +304,7 @@ var libraryRows = []row{
 	}},
 	{group: "library", name: "admin: jobs, keys and cancelling", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})
-		id, err := cl.Background(c.ctx, "f", nil, client.WithKey("key"))
+		id, err := cl.Background(c.ctx, &client.Task{Function: "f", Key: "key"})
 		c.must("background", err)
 		a := c.newAdmin()
 		keys, err := a.UniqueJobs(c.ctx)
@@ -315,14 +325,14 @@ var libraryRows = []row{
 		}
 	}},
 	{group: "library", name: "admin: is a function runnable?", run: func(c *check) {
-		a, b := c.newAdmin(), c.newAdmin()
-		got, err := a.Runnable(c.ctx, "f")
-		c.must("runnable", err)
+		o := admin.Options{Timeout: c.patience}
+		got, err := admin.Probe(c.ctx, c.target.addr, "f", o)
+		c.must("probe", err)
 		c.equal("without a job", got, false)
-		_, err = c.newClient(client.Options{}).Background(c.ctx, "f", nil)
+		_, err = c.newClient(client.Options{}).Background(c.ctx, &client.Task{Function: "f"})
 		c.must("background", err)
-		got, err = b.Runnable(c.ctx, "f")
-		c.must("runnable", err)
+		got, err = admin.Probe(c.ctx, c.target.addr, "f", o)
+		c.must("probe", err)
 		c.equal("with a job", got, true)
 	}},
 }

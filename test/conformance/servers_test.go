@@ -75,32 +75,25 @@ func servers() []*server {
 
 func startFake(tb testing.TB, o options) *target {
 	tb.Helper()
-	return &target{nameFake, fake(tb, o)}
+	return &target{nameFake, fake(tb, o, gearmantest.Gearmand)}
 }
 
 func startFake2(tb testing.TB, o options) *target {
 	tb.Helper()
-	return &target{nameFake2, fake(tb, o, gearmantest.WithDialect(gearmantest.Gearmand2))}
+	return &target{nameFake2, fake(tb, o, gearmantest.Gearmand2)}
 }
 
 func startFakePerl(tb testing.TB, o options) *target {
 	tb.Helper()
-	return &target{nameFakePerl, fake(tb, o, gearmantest.WithDialect(gearmantest.Perl))}
+	return &target{nameFakePerl, fake(tb, o, gearmantest.Perl)}
 }
 
-func fake(tb testing.TB, o options, opts ...gearmantest.Option) string {
+func fake(tb testing.TB, o options, dialect gearmantest.Dialect) string {
 	tb.Helper()
-	opts = append(
-		opts, gearmantest.WithJobRetries(o.jobRetries), gearmantest.WithWorkerWakeup(o.wakeup),
-		gearmantest.WithHandlePrefix("H:test"),
-	)
-	if o.roundRobin {
-		opts = append(opts, gearmantest.WithRoundRobin())
-	}
-	if o.exceptions {
-		opts = append(opts, gearmantest.WithExceptions())
-	}
-	s := gearmantest.NewServer(opts...)
+	s := gearmantest.NewServer(gearmantest.Options{
+		Dialect: dialect, JobRetries: o.jobRetries, WorkerWakeup: o.wakeup, HandlePrefix: "H:test",
+		RoundRobin: o.roundRobin, Exceptions: o.exceptions,
+	})
 	tb.Cleanup(s.Close)
 	return s.Addr()
 }

@@ -56,13 +56,14 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			var progress []string
-			result, err := s.Do(within(
-				t, 4*time.Minute,
-			), tc.function, []byte(tc.workload), gearman.OnStatus(func(n, d uint64) {
-				mu.Lock()
-				defer mu.Unlock()
-				progress = append(progress, fmt.Sprintf("%d/%d", n, d))
-			}))
+			result, err := s.Do(within(t, 4*time.Minute), &gearman.Task{
+				Function: tc.function, Payload: []byte(tc.workload),
+				OnStatus: func(n, d uint64) {
+					mu.Lock()
+					defer mu.Unlock()
+					progress = append(progress, fmt.Sprintf("%d/%d", n, d))
+				},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -112,7 +112,7 @@ func TestAdminRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer a.Close()
-		s.Restart(true)
+		s.RestartWithQueue()
 		_, err = a.Status(t.Context())
 		says(t, err, nil, address, "status")
 		b, err := admin.Dial(t.Context(), address, admin.Options{Dialer: s.DialContext})

@@ -90,7 +90,7 @@ func TestClientSubmit(t *testing.T) {
 				}
 				s.SetFault(tc.fault)
 				begin := time.Now()
-				id, err := c.Background(t.Context(), "f", []byte("x"))
+				id, err := c.Background(t.Context(), &client.Task{Function: "f", Payload: []byte("x")})
 				if took := time.Since(begin); took > tc.takes {
 					t.Errorf("took %s, want at most %s", took, tc.takes)
 				}
@@ -110,7 +110,9 @@ func TestClientSubmit(t *testing.T) {
 					t.Errorf("the job went to another server, too")
 				}
 				time.Sleep(time.Minute) // out of quarantine
-				if id, err := c.Background(t.Context(), "f", []byte("x")); err != nil || id.Server != address {
+				if id, err := c.Background(
+					t.Context(), &client.Task{Function: "f", Payload: []byte("x")},
+				); err != nil || id.Server != address {
 					t.Errorf("when healed: %v, %v", id, err)
 				}
 			})
@@ -129,10 +131,10 @@ func TestClientDo(t *testing.T) {
 		takes  time.Duration // at most; without it the end comes at once
 	}{
 		"restart with the queue": {
-			breaks: func(s *gearmantest.Server) { s.Restart(true) }, is: client.ErrDisconnected,
+			breaks: func(s *gearmantest.Server) { s.RestartWithQueue() }, is: client.ErrDisconnected,
 		},
 		"restart without the queue": {
-			breaks: func(s *gearmantest.Server) { s.Restart(false) }, is: client.ErrDisconnected,
+			breaks: func(s *gearmantest.Server) { s.Restart() }, is: client.ErrDisconnected,
 		},
 		"connections closed": {
 			breaks: func(s *gearmantest.Server) { s.CloseConnections() }, is: client.ErrDisconnected,
@@ -172,7 +174,12 @@ func TestClientDo(t *testing.T) {
 				created := make(chan gearman.JobID, 1)
 				done := make(chan error, 1)
 				go func() {
-					_, err := c.Do(ctx, "f", []byte("x"), client.OnCreated(func(id gearman.JobID) { created <- id }))
+					_, err := c.Do(
+						ctx,
+						&client.Task{
+							Function: "f", Payload: []byte("x"), OnCreated: func(id gearman.JobID) { created <- id },
+						},
+					)
 					done <- err
 				}()
 				id := <-created
@@ -229,7 +236,10 @@ func TestClientSlowResult(t *testing.T) {
 		}
 		done := make(chan outcome, 1)
 		go func() {
-			got, err := c.Do(t.Context(), "f", []byte("x"), client.OnCreated(func(gearman.JobID) { close(created) }))
+			got, err := c.Do(
+				t.Context(),
+				&client.Task{Function: "f", Payload: []byte("x"), OnCreated: func(gearman.JobID) { close(created) }},
+			)
 			done <- outcome{got, err}
 		}()
 		<-created
@@ -271,7 +281,9 @@ func TestClientRefused(t *testing.T) {
 		defer closeClient(t, c)
 		servers[0].Refuse()
 		for range 10 {
-			if id, err := c.Background(t.Context(), "f", nil); err != nil || id.Server != "192.0.2.2:4730" {
+			if id, err := c.Background(
+				t.Context(), &client.Task{Function: "f"},
+			); err != nil || id.Server != "192.0.2.2:4730" {
 				t.Fatalf("with one server gone: %v, %v", id, err)
 			}
 		}
@@ -279,7 +291,7 @@ func TestClientRefused(t *testing.T) {
 		servers[2].Refuse()
 		servers[1].CloseConnections()
 		synctest.Wait()
-		_, err := c.Background(t.Context(), "f", nil)
+		_, err := c.Background(t.Context(), &client.Task{Function: "f"})
 		says(t, err, client.ErrNoServer, "192.0.2.1:4730", "192.0.2.2:4730", "192.0.2.3:4730", "refused")
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("error %q does not wrap the refusal", err)
@@ -293,7 +305,9 @@ func TestClientRefused(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		if id, err := c.Background(t.Context(), "f", nil); err != nil || id.Server != "192.0.2.1:4730" {
+		if id, err := c.Background(
+			t.Context(), &client.Task{Function: "f"},
+		); err != nil || id.Server != "192.0.2.1:4730" {
 			t.Errorf("when all are back: %v, %v", id, err)
 		}
 	})

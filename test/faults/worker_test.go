@@ -61,12 +61,12 @@ func runWorker(t *testing.T, o worker.Options, servers ...*gearmantest.Server) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("f", func(_ context.Context, j *worker.Job) ([]byte, error) {
+	if err := w.Handle(worker.Function{Name: "f", Handler: func(_ context.Context, j *worker.Job) ([]byte, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.ran[string(j.Payload())]++
 		return []byte("done"), nil
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	r.w = w
@@ -268,7 +268,11 @@ func TestWorkerRestart(t *testing.T) {
 				s.SetFault(gearmantest.Fault{Hang: true}) // so that the jobs are still there when it restarts
 				s.Submit("f", "", []byte("a"))
 				s.Submit("f", "", []byte("b"))
-				s.Restart(keep)
+				if keep {
+					s.RestartWithQueue()
+				} else {
+					s.Restart()
+				}
 				s.SetFault(gearmantest.Fault{})
 				time.Sleep(time.Minute)
 				synctest.Wait()

@@ -47,7 +47,7 @@ func TestForeignWorker(t *testing.T) {
 					if len(payload) == 0 {
 						l.need(t, nothing)
 					}
-					got, err := c.Do(ctx, "reverse", payload)
+					got, err := c.Do(ctx, &client.Task{Function: "reverse", Payload: payload})
 					if want := reversed(payload); err != nil || string(got) != string(want) {
 						t.Errorf(
 							"got %d bytes %q, %v; want %d %q", len(got), short(string(got)), err, len(want),
@@ -66,10 +66,12 @@ func TestForeignWorker(t *testing.T) {
 					defer mu.Unlock()
 					got = append(got, fmt.Sprintf(format, args...))
 				}
-				result, err := c.Do(ctx, "progress", []byte("x"),
-					client.OnStatus(func(n, d uint64) { add("status %d %d", n, d) }),
-					client.OnData(func(data []byte) { add("data %s", data) }),
-					client.OnWarning(func(data []byte) { add("warning %s", data) }))
+				result, err := c.Do(ctx, &client.Task{
+					Function: "progress", Payload: []byte("x"),
+					OnStatus:  func(n, d uint64) { add("status %d %d", n, d) },
+					OnData:    func(data []byte) { add("data %s", data) },
+					OnWarning: func(data []byte) { add("warning %s", data) },
+				})
 				if diff := cmp.Diff([]string{"status 1 3", "data part\x00of", "warning careful"}, got); diff != "" ||
 					err != nil || string(result) != "done" {
 					t.Errorf("got %q, %v; events (-want +got):\n%s", result, err, diff)
@@ -77,14 +79,16 @@ func TestForeignWorker(t *testing.T) {
 			})
 			t.Run("fail", func(t *testing.T) {
 				t.Parallel()
-				if got, err := c.Do(ctx, "fail", []byte("fail")); !errors.Is(err, client.ErrFailed) || got != nil {
+				if got, err := c.Do(
+					ctx, &client.Task{Function: "fail", Payload: []byte("fail")},
+				); !errors.Is(err, client.ErrFailed) || got != nil {
 					t.Errorf("got %q, %v; want %v", got, err, client.ErrFailed)
 				}
 			})
 			t.Run("exception", func(t *testing.T) {
 				t.Parallel()
 				l.need(t, throws)
-				_, err := c.Do(ctx, "except", []byte("x"))
+				_, err := c.Do(ctx, &client.Task{Function: "except", Payload: []byte("x")})
 				if e, ok := errors.AsType[*gearman.JobError](err); !ok || string(e.Exception) != "boom" {
 					t.Errorf("got %v, want the exception boom", err)
 				}
@@ -92,14 +96,18 @@ func TestForeignWorker(t *testing.T) {
 			t.Run("unique key", func(t *testing.T) {
 				t.Parallel()
 				l.need(t, uniqueTold)
-				if got, err := c.Do(ctx, "unique", []byte("x"), client.WithKey("my-key")); err != nil ||
+				if got, err := c.Do(
+					ctx, &client.Task{Function: "unique", Payload: []byte("x"), Key: "my-key"},
+				); err != nil ||
 					string(got) != "my-key" {
 					t.Errorf("the worker was told %q, %v; want my-key", got, err)
 				}
 			})
 			t.Run("background", func(t *testing.T) {
 				t.Parallel()
-				id, err := c.Background(ctx, "reverse", []byte("x"), client.WithPriority(gearman.High))
+				id, err := c.Background(
+					ctx, &client.Task{Function: "reverse", Payload: []byte("x"), Priority: gearman.High},
+				)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -24,7 +24,7 @@ func startWorker(t *testing.T, s *jobserver.Server, handlers map[string]worker.H
 		t.Fatal(err)
 	}
 	for name, h := range handlers {
-		if err := w.Handle(name, h); err != nil {
+		if err := w.Handle(worker.Function{Name: name, Handler: h}); err != nil {
 			t.Fatal(err)
 		}
 	}

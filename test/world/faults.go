@@ -111,7 +111,7 @@ func init() { // the table's functions find their own entries in it
 			return func() {}
 		}},
 		{"server-restarts", ofServer, s, s, 150 * s, func(w *World, f Fault) func() {
-			w.servers[f.Server].Restart(true)
+			w.servers[f.Server].RestartWithQueue()
 			return func() {}
 		}},
 		{"server-refuses", ofServer, 10 * s, 120 * s, 150 * s, func(w *World, f Fault) func() {

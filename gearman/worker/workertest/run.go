@@ -14,13 +14,13 @@ import (
 
 // Job is what the handler is given.
 type Job struct {
-	Function string      // default "test"
+	// Function has the name (default "test") and the options of the worker's function, such as its
+	// Timeout. Its Handler is the one that Run is given.
+	Function worker.Function
 	Key      gearman.Key // default: none
 	Payload  []byte
-	// Options are those of the worker's function, such as worker.Timeout.
-	Options []worker.Option
 	// Server are options of the job server, such as its dialect (default: gearmand).
-	Server []gearmantest.Option
+	Server gearmantest.Options
 }
 
 // Progress is one report of how far the job is.
@@ -46,10 +46,10 @@ const address = "192.0.2.1:4730" // in memory: nothing is ever sent there
 // Run runs the handler once. When ctx ends before the handler has returned, the handler's own
 // context ends by a hard stop of the worker.
 func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
-	if job.Function == "" {
-		job.Function = "test"
-	}
-	server := gearmantest.NewServer(append(job.Server, gearmantest.InMemory(address))...)
+	function := job.Function
+	function.Name = cmp.Or(function.Name, "test")
+	job.Server.InMemory, job.Server.Addr = true, address
+	server := gearmantest.NewServer(job.Server)
 	defer server.Close()
 	var rec Record
 	ended := make(chan struct{})
@@ -67,11 +67,12 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 		return rec, err
 	}
 	var first sync.Once
-	if err := w.Handle(job.Function, func(ctx context.Context, j *worker.Job) (result []byte, err error) {
+	function.Handler = func(ctx context.Context, j *worker.Job) (result []byte, err error) {
 		err = worker.ErrRequeue // of a second run: the first has told everything
 		first.Do(func() { result, err = handler(ctx, j) })
 		return result, err
-	}, job.Options...); err != nil {
+	}
+	if err := w.Handle(function); err != nil {
 		return rec, err
 	}
 	c, err := client.New(client.Options{Servers: []string{address}, Dialer: server.DialContext, Exceptions: true})
@@ -97,7 +98,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 		}
 	})
 	results, _ := c.RunSet(seen, &client.Task{
-		Function: job.Function, Key: job.Key, Payload: job.Payload,
+		Function: function.Name, Key: job.Key, Payload: job.Payload,
 		OnStatus:  func(n, d uint64) { rec.Progress = append(rec.Progress, Progress{n, d}) },
 		OnData:    func(b []byte) { rec.Parts = append(rec.Parts, b) },
 		OnWarning: func(b []byte) { rec.Warnings = append(rec.Warnings, b) },

@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 			handler: func(_ context.Context, j *worker.Job) ([]byte, error) {
 				return fmt.Appendf(nil, "%s %s %s", j.Function(), j.Key(), j.Payload()), nil
 			},
-			job:  workertest.Job{Function: "f", Key: "k", Payload: []byte("p")},
+			job:  workertest.Job{Function: worker.Function{Name: "f"}, Key: "k", Payload: []byte("p")},
 			want: workertest.Record{Result: []byte("f k p")},
 		},
 		"talks": {
@@ -64,7 +64,7 @@ func TestRun(t *testing.T) {
 		},
 		"requeues where that can't be": {
 			handler: func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
-			job:     workertest.Job{Server: []gearmantest.Option{gearmantest.WithDialect(gearmantest.Perl)}},
+			job:     workertest.Job{Server: gearmantest.Options{Dialect: gearmantest.Perl}},
 			want:    workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrRequeue,
 			clientErr: client.ErrFailed,
 		},
@@ -73,7 +73,7 @@ func TestRun(t *testing.T) {
 				<-ctx.Done()
 				return nil, context.Cause(ctx)
 			},
-			job:  workertest.Job{Options: []worker.Option{worker.Timeout(time.Second, 0)}},
+			job:  workertest.Job{Function: worker.Function{Timeout: time.Second}},
 			want: workertest.Record{Outcome: worker.Fail}, handlerErr: worker.ErrTimeout,
 			clientErr: client.ErrFailed,
 		},
@@ -120,7 +120,9 @@ func TestRunThatCannotBegin(t *testing.T) {
 		got.HandlerErr == nil {
 		t.Errorf("an ended context: %+v, %v", got, err)
 	}
-	if _, err := workertest.Run(t.Context(), handler, workertest.Job{Function: "a b"}); !errors.Is(err, proto.ErrName) {
+	if _, err := workertest.Run(
+		t.Context(), handler, workertest.Job{Function: worker.Function{Name: "a b"}},
+	); !errors.Is(err, proto.ErrName) {
 		t.Errorf("a name that can't be: %v", err)
 	}
 }

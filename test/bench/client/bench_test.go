@@ -105,7 +105,7 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 		t.Fatal(err)
 	}
 	for name, h := range handlers {
-		if err := w.Handle(name, h); err != nil {
+		if err := w.Handle(worker.Function{Name: name, Handler: h}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +151,7 @@ func outage(t *testing.T, report io.Writer, s size, title string, each bool) rec
 			}
 			defer c.Close()
 		}
-		_, err := c.Do(ctx, "work", nil)
+		_, err := c.Do(ctx, &client.Task{Function: "work"})
 		return err
 	}
 	// What the machine can do, measured: the workers' own capacity may be more than it has.
@@ -240,20 +240,20 @@ func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 		},
 	)
 	c := newClient(t, addr, client.Options{})
-	by := func(options ...client.Option) func(string) error {
+	by := func(result io.Writer) func(string) error {
 		return func(function string) error {
-			_, err := c.Do(t.Context(), function, nil, options...)
+			_, err := c.Do(t.Context(), &client.Task{Function: function, ResultTo: result})
 			return err
 		}
 	}
-	if err := by()("large"); err != nil { // from its first large result on the function is known for them
+	if err := by(nil)("large"); err != nil { // from its first large result on the function is known for them
 		t.Fatal(err)
 	}
 	var q quantiles
 	var n, m, k int64
-	q.alone = p99(t, s, by())
-	q.beside, n = besides(t, s, by(), by())
-	q.streamed, m = besides(t, s, by(), by(client.ResultTo(io.Discard)))
+	q.alone = p99(t, s, by(nil))
+	q.beside, n = besides(t, s, by(nil), by(nil))
+	q.streamed, m = besides(t, s, by(nil), by(io.Discard))
 	q.rawAlone = p99(t, s, rawCalls(t, addr))
 	q.rawBeside, k = besides(t, s, rawCalls(t, addr), rawCalls(t, addr))
 	fmt.Fprintf(report, "\nOf %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
@@ -362,11 +362,11 @@ func slowConsumer(t *testing.T, report io.Writer, s size) float64 {
 		return float64(m.HeapAlloc) / (1 << 20)
 	}
 	base, most, got := heap(), 0.0, 0
-	if _, err := c.Do(t.Context(), "parts", nil, client.OnData(func(b []byte) {
+	if _, err := c.Do(t.Context(), &client.Task{Function: "parts", OnData: func(b []byte) {
 		got += len(b)
 		time.Sleep(50 * time.Millisecond)
 		most = max(most, heap()-base)
-	})); err != nil || got != s.parts*part {
+	}}); err != nil || got != s.parts*part {
 		t.Fatalf("%d bytes, %v", got, err)
 	}
 	fmt.Fprintf(
@@ -391,7 +391,9 @@ func refused(t *testing.T, report io.Writer, s size) float64 {
 	for range 10 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := c.Background(ctx, "f", nil); !errors.Is(err, client.ErrNoServer) && ctx.Err() == nil {
+				if _, err := c.Background(
+					ctx, &client.Task{Function: "f"},
+				); !errors.Is(err, client.ErrNoServer) && ctx.Err() == nil {
 					t.Errorf("got %v, want that no server can be reached", err)
 				}
 				calls.Add(1)

@@ -158,7 +158,7 @@ func foreground(t *testing.T, f figures, addr string, payload []byte, n, round i
 		defer c.Close()
 		start := time.Now()
 		for range n {
-			if _, err := c.Do(t.Context(), "echo", payload); err != nil {
+			if _, err := c.Do(t.Context(), &client.Task{Function: "echo", Payload: payload}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -197,7 +197,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	var start time.Time
 	var before, after runtime.MemStats
 	var end time.Duration
-	err = w.Handle(function, func(ctx context.Context, _ *worker.Job) ([]byte, error) {
+	err = w.Handle(worker.Function{Name: function, Handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) {
 		switch count.Add(1) {
 		case 1:
 			runtime.ReadMemStats(&before)
@@ -208,7 +208,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 			return nil, w.Stop(ctx) // of its own handler: it doesn't wait
 		}
 		return nil, nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func rawEcho(tb testing.TB, addr, function string, conns int) (stop func()) {
 						if err != nil {
 							tb.Error(err)
 						}
-						out = proto.AppendWork(out, proto.Request, proto.TypeWorkComplete, a.Handle, a.Data)
+						out = proto.AppendWork(out, proto.Request, proto.TypeWorkComplete, a.Handle, a.Payload)
 						out = append(out, grab...)
 					}
 				})

@@ -98,7 +98,7 @@ func (b *bench) start(t *testing.T) {
 		}
 	}
 	for i := range servers {
-		s := gearmantest.NewServer()
+		s := gearmantest.NewServer(gearmantest.Options{})
 		t.Cleanup(s.Close)
 		b.servers = append(b.servers, s)
 		b.introduce(t, i)
