@@ -29,10 +29,13 @@ func (j Job) workload() []byte { return fmt.Appendf(nil, "%s %.3f %s", j.ID, j.L
 
 // Submit hands the jobs to the job server, in the background. The ids are the jobs' unique keys
 // too, so a job that is submitted again while it waits is not taken twice.
-func (s *Stage) Submit(ctx context.Context, jobs []Job) error {
+func (s *Stage) Submit(ctx context.Context, jobs []Job) error { return s.SubmitTo(ctx, PoolName, jobs) }
+
+// SubmitTo is Submit for another function than "reverse".
+func (s *Stage) SubmitTo(ctx context.Context, function string, jobs []Job) error {
 	return s.client(ctx, func(c *client.Client) error {
 		for _, j := range jobs {
-			c.Produce(ctx, &client.Task{Function: PoolName, Payload: j.workload(), Key: gearman.Key(j.ID)}, nil)
+			c.Produce(ctx, &client.Task{Function: function, Payload: j.workload(), Key: gearman.Key(j.ID)}, nil)
 		}
 		return c.Flush(ctx)
 	})
@@ -62,11 +65,14 @@ func (s *Stage) client(ctx context.Context, do func(*client.Client) error) error
 	})
 }
 
-// Queue is what the job server says of the function "reverse".
+// Queue is what the job server reports of a function.
 type Queue struct{ Queued, Running int }
 
-// Queue asks the job server.
-func (s *Stage) Queue(ctx context.Context) (Queue, error) {
+// Queue asks the job server about the function "reverse".
+func (s *Stage) Queue(ctx context.Context) (Queue, error) { return s.QueueOf(ctx, PoolName) }
+
+// QueueOf is Queue for another function.
+func (s *Stage) QueueOf(ctx context.Context, function string) (Queue, error) {
 	var q Queue
 	err := s.jobServer(ctx, func(address string) error {
 		c, err := admin.Dial(ctx, address, admin.Options{ConnectTimeout: patience, Timeout: patience})
@@ -76,7 +82,7 @@ func (s *Stage) Queue(ctx context.Context) (Queue, error) {
 		defer c.Close()
 		rows, err := c.Status(ctx)
 		for _, row := range rows {
-			if row.Function == PoolName {
+			if row.Function == function {
 				q = Queue{Queued: int(row.Queued()), Running: int(row.Running)}
 			}
 		}

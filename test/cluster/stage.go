@@ -36,7 +36,7 @@ spec:
       imagePullPolicy: IfNotPresent
       command: [/bin/ledger]
       ports: [{containerPort: 8080}]
-      readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
+      readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1, timeoutSeconds: 10}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 ---
 apiVersion: v1
@@ -44,6 +44,7 @@ kind: Service
 metadata:
   name: ledger
 spec:
+  publishNotReadyAddresses: true # jobs must not wait because a probe was late on a busy machine
   selector: {app.kubernetes.io/name: ledger}
   ports: [{port: 8080}]
 ---

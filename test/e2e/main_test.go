@@ -19,9 +19,10 @@ import (
 
 var (
 	live *cluster.Cluster
-	// disturb is held by tests that stop, replace or upgrade the operator: the others only see that
-	// it went away for a while.
-	disturb sync.Mutex
+	// disturb is locked by tests that stop, replace or upgrade the operator, and locked for reading
+	// by those that read what one operator has counted. The others only see that it went away for a
+	// while.
+	disturb sync.RWMutex
 	keep    = flag.Bool("keep", false, "leave the namespaces of the tests")
 )
 
