@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 )
 
 // ErrTLS is a certificate or key that can't be used.
@@ -37,4 +39,79 @@ func (p PEM) Config() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
+}
+
+// PEMFiles is what a TLS connection is made of, as names of files. Names may be empty.
+type PEMFiles struct{ CA, Cert, Key string }
+
+// Config makes a configuration that reads the files now, so that a mistake shows at once, and again
+// at each handshake: certificates and authorities are renewed under a running process.
+func (f PEMFiles) Config() (*tls.Config, error) {
+	config, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	if f.CA != "" {
+		config.RootCAs = nil
+		config.InsecureSkipVerify = true // VerifyConnection does it, by the authorities of the moment
+		config.VerifyConnection = f.verify
+	}
+	if f.Cert != "" {
+		config.Certificates = nil
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			now, err := PEMFiles{Cert: f.Cert, Key: f.Key}.read()
+			if err != nil {
+				return nil, err
+			}
+			return &now.Certificates[0], nil
+		}
+	}
+	return config, nil
+}
+
+// read makes a configuration of the files as they are now.
+func (f PEMFiles) read() (*tls.Config, error) {
+	var pem PEM
+	var names []string
+	for _, file := range []struct {
+		name    string
+		content *[]byte
+	}{{f.CA, &pem.CA}, {f.Cert, &pem.Cert}, {f.Key, &pem.Key}} {
+		if file.name == "" {
+			continue
+		}
+		content, err := os.ReadFile(file.name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTLS, err)
+		}
+		if len(content) == 0 {
+			return nil, fmt.Errorf("%w: %s is empty", ErrTLS, file.name)
+		}
+		names = append(names, file.name)
+		*file.content = content
+	}
+	config, err := pem.Config()
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, strings.Join(names, ", "))
+	}
+	return config, nil
+}
+
+// verify checks a server's certificate as crypto/tls does.
+func (f PEMFiles) verify(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("the server has no certificate")
+	}
+	now, err := PEMFiles{CA: f.CA}.read()
+	if err != nil {
+		return err
+	}
+	between := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	_, err = state.PeerCertificates[0].Verify(
+		x509.VerifyOptions{DNSName: state.ServerName, Roots: now.RootCAs, Intermediates: between},
+	)
+	return err
 }

@@ -160,6 +160,6 @@ func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 	)
 	both()
 	eventually(
-		t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "holds no certificate") },
+		t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "ca.crt is empty") },
 	)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -27,10 +26,11 @@ const FramesType = "application/x-gearman-frames"
 
 // Handler posts jobs.
 type Handler struct {
-	opts   Options
-	target *target
-	dialer net.Dialer
-	up     chan struct{}
+	opts    Options
+	backoff gearman.Backoff
+	target  *target
+	dialer  net.Dialer
+	up      chan struct{}
 
 	mu     sync.Mutex
 	idle   []*conn
@@ -52,7 +52,9 @@ func New(opts Options) (*Handler, error) {
 	set(&opts.MaxBackoff, 5*time.Second)
 	set(&opts.IdleTime, time.Minute)
 	set(&opts.HoldBusy, 30*time.Second)
-	return &Handler{opts: opts, target: t, up: make(chan struct{})}, nil
+	return &Handler{
+		opts: opts, target: t, backoff: gearman.Backoff{Min: opts.Backoff, Max: opts.MaxBackoff}, up: make(chan struct{}),
+	}, nil
 }
 
 // Run waits for the service to accept connections, closes Up, and gives the connections back when
@@ -82,7 +84,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			ctx, h.opts.Log, slog.LevelInfo, "Waiting for the HTTP service to accept connections",
 			slog.Any("error", err),
 		)
-		if gearman.Sleep(ctx, h.backoff(try)) != nil {
+		if gearman.Sleep(ctx, h.backoff.Delay(try+1)) != nil {
 			return nil
 		}
 	}
@@ -99,14 +101,6 @@ func (h *Handler) Ready() (bool, string) {
 	default:
 		return false, "the HTTP service does not accept connections yet"
 	}
-}
-
-func (h *Handler) backoff(try int) time.Duration {
-	d := h.opts.MaxBackoff
-	if try < 20 {
-		d = min(d, h.opts.Backoff<<try)
-	}
-	return d/2 + rand.N(d/2+1)
 }
 
 // busyError is an answer after which the request is tried again: the service has not taken the job.
@@ -138,7 +132,7 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		if isBusy && ctx.Err() == nil {
 			h.opts.LogLimit.Log(ctx, h.opts.Log, slog.LevelWarn, "HTTP service can't take the job now, holding it", slog.String("why", busy.why),
 				slog.String("function", j.Function), slog.String("handle", j.Handle))
-			wait := max(h.backoff(try), min(busy.after, 30*time.Second))
+			wait := max(h.backoff.Delay(try+1), min(busy.after, 30*time.Second))
 			if time.Since(since)+wait > h.opts.HoldBusy {
 				return job.NeverRan(job.Busy, "%v for %v", err, time.Since(since).Round(time.Millisecond))
 			}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -81,3 +82,5 @@ func (t Timing) withDefaults() Timing {
 	}
 	return t
 }
+
+func (t *Timing) backoff() gearman.Backoff { return gearman.Backoff{Min: t.Backoff, Max: t.MaxBackoff} }

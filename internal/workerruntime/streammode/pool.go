@@ -120,7 +120,7 @@ func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 			giveUp(&startError{err})
 			return
 		}
-		wait := p.backoff(failures)
+		wait := p.timing.backoff().Delay(failures)
 		p.opts.Log.LogAttrs(ctx, slog.LevelWarn, "Process failed and is started again", slog.Any("error", err),
 			slog.Int("failures", failures), slog.Duration("wait", wait.Round(time.Millisecond)))
 		_ = gearman.Sleep(ctx, wait) // the loop sees the end of ctx
@@ -130,15 +130,6 @@ func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 		p.remove(c)
 		c.end(false)
 	}
-}
-
-// backoff is the wait after so many failures in a row, with jitter.
-func (p *Pool) backoff(failures int) time.Duration {
-	d := p.timing.MaxBackoff
-	if failures < 20 {
-		d = min(d, p.timing.Backoff<<(failures-1))
-	}
-	return d/2 + time.Duration(p.random()*float64(d)/2)
 }
 
 // bringUp starts a process and puts it into the pool. It returns nil and no error if the worker
