@@ -22,13 +22,14 @@ import (
 func (c *Commands) Dead() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Show, requeue or drop the jobs of a dead letter function",
-		Long: `Show, requeue or drop the jobs that have failed for good. Workers with retries put them into the function that their
+		Short: "List, show, requeue or drop the jobs of a dead letter function",
+		Long: `List, show, requeue or drop the jobs that have failed for good. Workers with retries put them into the function that their
 --dead-letter-function, or the pool's runtime.retry.deadLetterFunction, names.
 
 ` + c.Targets,
 	}
 	cmd.AddCommand(
+		c.deadList(),
 		c.deadCommand(
 			"show FUNCTION", "Show why jobs have failed; they stay where they are", "show", (*deadLetters).keep,
 		),

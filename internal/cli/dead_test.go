@@ -2,9 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
@@ -80,6 +85,101 @@ func TestDeadShow(t *testing.T) {
 	}
 	if n := functionsOf(t, server.Addr)["resize.dead"]; n != 4 {
 		t.Errorf("%d jobs are left, want 4", n)
+	}
+}
+
+// List counts without taking a job, also where gearmand drops jobs that come back.
+func TestDeadList(t *testing.T) {
+	t.Parallel()
+	server := jobserver.Gearmand(t, "--job-retries=1")
+	bury(t, server.Addr, "a.png", "b.png")
+	register(t, server.Addr, "somebody", "mail.dead")
+	want := []deadRow{
+		{Server: server.Addr, Function: "gone.dead"},
+		{Server: server.Addr, Function: "mail.dead", Workers: 1},
+		{Server: server.Addr, Function: "resize.dead", Jobs: 2},
+	}
+	for range 3 {
+		out, _, err := run(
+			t, "", "dead", "list", "resize.dead", "gone.dead", "mail.dead", "resize.dead", "--at", server.Addr, "-o", "json",
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []deadRow
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("dead list (-want +got):\n%s", diff)
+		}
+	}
+	out, _, err := run(t, "", "dead", "list", "resize.dead", "--at", server.Addr)
+	if err != nil || !strings.Contains(out, "FUNCTION") || !strings.Contains(out, "resize.dead") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestDeadListRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"no function": {[]string{"dead", "list", "--at", "127.0.0.1:1"}, "name the dead letter functions"},
+		"a format":    {[]string{"dead", "list", "f", "-o", "xml"}, "--output must be"},
+		"nobody":      {[]string{"dead", "list", "f", "--at", "127.0.0.1:1"}, "127.0.0.1:1"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, _, err := run(t, "", tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+	nowhere := (&Commands{Out: io.Discard, ErrOut: io.Discard}).deadList()
+	nowhere.SetArgs([]string{"f"})
+	nowhere.SilenceErrors, nowhere.SilenceUsage = true, true
+	if err := nowhere.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--at") {
+		t.Errorf("error = %v, want one that asks for --at", err)
+	}
+}
+
+// The functions of a target stand in for those that nobody names.
+func TestDeadFunctions(t *testing.T) {
+	t.Parallel()
+	c := &Commands{DeadLetterFunctions: func(_ context.Context, target string) ([]string, error) {
+		switch target {
+		case "pool/resize":
+			return []string{"resize.dead"}, nil
+		case "pool/gone":
+			return nil, errors.New("not found")
+		}
+		return nil, nil
+	}}
+	tests := map[string]struct {
+		named  []string
+		target string
+		want   []string
+		err    string
+	}{
+		"of the target":              {nil, "pool/resize", []string{"resize.dead"}, ""},
+		"named":                      {[]string{"b", "a", "b"}, "pool/gone", []string{"a", "b"}, ""},
+		"a target that has none":     {nil, "gearmand", nil, "name the dead letter functions"},
+		"a target that is not there": {nil, "pool/gone", nil, "not found"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := c.deadFunctions(t.Context(), tt.named, tt.target)
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("error = %v, want %q", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("functions (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -53,7 +53,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 
 	servers := &cli.Commands{
 		In: c.In, Out: c.Out, ErrOut: c.ErrOut, Results: cli.Results(streams.Out), Program: name,
-		Server: "svc/gearmand", Targets: targetHelp, Find: c.find,
+		Server: "svc/gearmand", Targets: targetHelp, Find: c.find, DeadLetterFunctions: c.deadLetterFunctions,
 	}
 	root.AddGroup(&cobra.Group{ID: "pools", Title: "Pools:"}, &cobra.Group{ID: "servers", Title: "Job servers:"})
 	add := func(group string, commands ...*cobra.Command) {

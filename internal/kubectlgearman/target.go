@@ -75,15 +75,45 @@ func (c *plugin) endpoints(ctx context.Context, target string) ([]endpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	switch kind {
-	case "pod", "pods", "po":
+	switch {
+	case kind == "pod", kind == "pods", kind == "po":
 		return []endpoint{podEndpoint(namespace, name, port)}, nil
-	case "svc", "service", "services":
+	case kind == "svc", kind == "service", kind == "services":
 		return serviceEndpoints(ctx, api, namespace, name, port)
-	case "pool", "gwp", "gearmanworkerpool":
+	case slices.Contains(poolKinds, kind):
 		return poolEndpoints(ctx, api, namespace, name)
 	}
 	return nil, fmt.Errorf("%q is no job server: write host:port, pod/NAME, svc/NAME or pool/NAME", target)
+}
+
+// poolKinds are the words before the name of a pool.
+var poolKinds = []string{"pool", "gwp", "gearmanworkerpool"}
+
+// deadLetterFunctions is the dead letter function of the pool that an argument names; none if it
+// names no pool.
+func (c *plugin) deadLetterFunctions(ctx context.Context, target string) ([]string, error) {
+	kind, name, _ := strings.Cut(target, "/")
+	if !slices.Contains(poolKinds, kind) || name == "" {
+		return nil, nil
+	}
+	api, namespace, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	return deadLetterFunctionOf(ctx, api, namespace, name)
+}
+
+func deadLetterFunctionOf(ctx context.Context, api client.Client, namespace, name string) ([]string, error) {
+	var pool v1alpha1.GearmanWorkerPool
+	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pool); err != nil {
+		return nil, err
+	}
+	if r := pool.Spec.Runtime; r != nil && r.Retry != nil && r.Retry.DeadLetterFunction != "" {
+		return []string{r.Retry.DeadLetterFunction}, nil
+	}
+	return nil, fmt.Errorf(
+		"pool %s has no runtime.retry.deadLetterFunction: name the dead letter functions, or set one in the pool", name,
+	)
 }
 
 func direct(ctx context.Context, address string) ([]endpoint, error) {

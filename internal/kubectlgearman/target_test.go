@@ -120,6 +120,37 @@ func TestInCluster(t *testing.T) {
 	}
 }
 
+func TestDeadLetterFunctions(t *testing.T) {
+	t.Parallel()
+	pool := func(name string, r *v1alpha1.RuntimeSpec) *v1alpha1.GearmanWorkerPool {
+		return &v1alpha1.GearmanWorkerPool{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "jobs"}, Spec: v1alpha1.GearmanWorkerPoolSpec{Runtime: r},
+		}
+	}
+	api := aCluster(
+		t, pool("plain", nil), pool("tries", &v1alpha1.RuntimeSpec{Retry: &v1alpha1.RetrySpec{}}),
+		pool("buries", &v1alpha1.RuntimeSpec{Retry: &v1alpha1.RetrySpec{DeadLetterFunction: "resize.dead"}}),
+	)
+	for name, want := range map[string]string{
+		"buries": "", "plain": "name the dead letter functions", "tries": "name the dead letter functions",
+		"gone": "not found",
+	} {
+		got, err := deadLetterFunctionOf(t.Context(), api, "jobs", name)
+		switch {
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: error = %v, want %q", name, err, want)
+		case want == "" && (err != nil || len(got) != 1 || got[0] != "resize.dead"):
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	// Only pools have one, so nothing else asks the cluster.
+	for _, target := range []string{"gearmand:4730", "svc/gearmand", "pool/"} {
+		if got, err := (&plugin{}).deadLetterFunctions(t.Context(), target); err != nil || got != nil {
+			t.Errorf("%s: %v, %v", target, got, err)
+		}
+	}
+}
+
 func TestPoolEndpoints(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{
