@@ -101,11 +101,19 @@ type OutcomeStatus struct {
 	// Completed is the number of jobs that completed.
 	Completed int64 `json:"completed"`
 
-	// Failed is the number of jobs that failed.
+	// Failed is the number of jobs that failed for good, including deadLettered.
 	Failed int64 `json:"failed"`
 
-	// Requeued is the number of jobs that a worker returned to the job server.
+	// DeadLettered is the number of failed jobs that went to the dead letter function.
+	// +optional
+	DeadLettered int64 `json:"deadLettered,omitempty"`
+
+	// Requeued is the number of jobs that a worker returned to the job server unfinished.
 	Requeued int64 `json:"requeued"`
+
+	// Retried is the number of jobs that failed and were submitted again for their next attempt.
+	// +optional
+	Retried int64 `json:"retried,omitempty"`
 
 	// Started is the number of jobs that started, estimated from polls and telemetry. Unset if the pool scales by
 	// jobsPerReplica alone.

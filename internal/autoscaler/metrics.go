@@ -84,15 +84,16 @@ var poolMetrics = []poolMetric{
 	{
 		desc: poolDesc(
 			"jobs_total", "Jobs that ended or were requeued since this operator watches the pool, by telemetry.",
-			"result",
+			"function", "result",
 		),
-		labels:  []string{"result"},
+		labels:  []string{"function", "result"},
 		counter: true,
 		values: func(p *shown, emit func(float64, ...string)) {
-			if t := p.view.JobsTotal; t != (outcome.Counts{}) {
-				emit(float64(t.Completed), "completed")
-				emit(float64(t.Failed), "failed")
-				emit(float64(t.Requeued), "requeued")
+			for i := range p.view.Functions {
+				f := &p.view.Functions[i]
+				for _, r := range outcome.Results {
+					emit(float64(r.Of(f.Counts)), f.Function, r.Name)
+				}
 			}
 		},
 	},

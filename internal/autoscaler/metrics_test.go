@@ -35,8 +35,11 @@ func TestPoolMetrics(t *testing.T) {
 			NotRunnable: true,
 		},
 		Learnt: scaling.Learnt{Boot: 7 * time.Second}, TargetWait: 30 * time.Second,
-		JobsTotal: outcome.Counts{Completed: 20, Failed: 4, Requeued: 1},
-		Starts:    &poolstatus.Starts{Total: outcome.Started{InTime: 21, Late: 3, LateMin: 2, LateMax: 5}},
+		Functions: []outcome.FunctionCounts{
+			{Function: "f", Counts: outcome.Counts{Completed: 20, Failed: 4, DeadLettered: 2, Requeued: 1, Retried: 3}},
+			{Function: outcome.OtherFunctions, Counts: outcome.Counts{Completed: 7}},
+		},
+		Starts: &poolstatus.Starts{Total: outcome.Started{InTime: 21, Late: 3, LateMin: 2, LateMax: 5}},
 	}}
 	a.pools[key] = e
 	a.pools[types.NamespacedName{Namespace: "jobs", Name: "undecided"}] = &Pool{}
@@ -47,9 +50,16 @@ func TestPoolMetrics(t *testing.T) {
 		"queued_jobs": 12, "running_jobs": 5,
 		"oldest_wait_seconds": 90, "job_seconds": 0.25, "boot_seconds": 7, "sample_partial": 1,
 		"backlog_not_runnable": 1, "target_wait_seconds": 30,
-		"decision reason=Idle": 1, "jobs_total result=completed": 20, "jobs_total result=failed": 4,
-		"jobs_total result=requeued":      1,
-		"jobs_started_total wait=in_time": 21, "jobs_started_total wait=late": 3,
+		"decision reason=Idle":                   1,
+		"jobs_total function=f result=completed": 20, "jobs_total function=f result=failed": 4,
+		"jobs_total function=f result=dead_lettered": 2, "jobs_total function=f result=requeued": 1,
+		"jobs_total function=f result=retried":                         3,
+		"jobs_total function=all other functions result=completed":     7,
+		"jobs_total function=all other functions result=failed":        0,
+		"jobs_total function=all other functions result=requeued":      0,
+		"jobs_total function=all other functions result=retried":       0,
+		"jobs_total function=all other functions result=dead_lettered": 0,
+		"jobs_started_total wait=in_time":                              21, "jobs_started_total wait=late": 3,
 		"jobs_late_bound_total bound=at_least": 2, "jobs_late_bound_total bound=at_most": 5,
 		"condition reason=MostJobsFail status=True type=JobsFailing": 1,
 		"info mode=Auto runtime=exec workload=Deployment":            1,

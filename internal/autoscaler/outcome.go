@@ -11,6 +11,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
@@ -32,21 +33,17 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	p.slowStart = target > 0 && (start > target || p.slowStart && start > slowStartEnds*target)
 	v.SlowStart = p.slowStart
 
-	var sum outcome.Counts
-	for i := range functions {
-		c := &functions[i].Counters
-		sum = sum.Add(outcome.Counts{Completed: c.OK, Failed: c.Failed, Requeued: c.Requeued})
-	}
+	counters, counted := sampling.Outcomes(functions)
 	if p.outcomes == nil {
-		if sum == (outcome.Counts{}) {
+		if !counted {
 			return // most pools of a large cluster are idle; they need no memory for this
 		}
 		// The counters begin with the watch over the pool, so all that they show is new.
 		p.outcomes = &outcome.Window{}
-		p.outcomes.Observe(now, outcome.Counts{})
 	}
-	p.outcomes.Observe(now, sum)
+	p.outcomes.ObserveFunctions(now, counters)
 	v.LastHour, v.JobsTotal, v.Failing = p.outcomes.LastHour(), p.outcomes.Total(), p.outcomes.Failing()
+	v.Functions = p.outcomes.Functions()
 }
 
 // noteWaits adds to the view how many jobs started in time and how many late. before is when the
@@ -80,7 +77,7 @@ func (p *Pool) functionQueues(sample *backlog.Sample, law []scaling.FunctionSamp
 	byName := make(map[string]*outcome.FunctionQueues, len(sample.Functions))
 	for i := range sample.Functions {
 		f := &sample.Functions[i]
-		out[i] = outcome.FunctionQueues{Name: f.Name, Ended: f.Counters.OK + f.Counters.Failed}
+		out[i] = outcome.FunctionQueues{Name: f.Name, Ended: f.Counters.Ended()}
 		out[i].Stuck, out[i].JobSeconds = p.state.Waiting(f.Name)
 		byName[f.Name] = &out[i]
 	}

@@ -22,7 +22,7 @@ func TestNoteOutcomes(t *testing.T) {
 	functions := func(ok, failed int64) []backlog.FunctionSample {
 		return []backlog.FunctionSample{
 			{Name: "f", Counters: telemetry.Counters{OK: ok, Failed: failed}},
-			{Name: "g", Counters: telemetry.Counters{Requeued: 1}},
+			{Name: "g", Counters: telemetry.Counters{Requeued: 3, Retried: 2}},
 		}
 	}
 	p := &Pool{}
@@ -31,7 +31,7 @@ func TestNoteOutcomes(t *testing.T) {
 		t.Errorf("without a job: %+v, %+v", p.outcomes, p.view)
 	}
 	p.noteOutcomes(functions(3, 0), law, now)
-	want := outcome.Counts{Completed: 3, Requeued: 1}
+	want := outcome.Counts{Completed: 3, Requeued: 1, Retried: 2}
 	if diff := cmp.Diff(want, p.view.LastHour); diff != "" || p.view.Failing {
 		t.Errorf("the first jobs count (failing %v; -want +got):\n%s", p.view.Failing, diff)
 	}
@@ -39,6 +39,13 @@ func TestNoteOutcomes(t *testing.T) {
 	want.Failed = 9
 	if diff := cmp.Diff(want, p.view.JobsTotal); diff != "" || !p.view.Failing {
 		t.Errorf("nine of twelve failed (failing %v; -want +got):\n%s", p.view.Failing, diff)
+	}
+	byFunction := []outcome.FunctionCounts{
+		{Function: "f", Counts: outcome.Counts{Completed: 3, Failed: 9}},
+		{Function: "g", Counts: outcome.Counts{Requeued: 1, Retried: 2}},
+	}
+	if diff := cmp.Diff(byFunction, p.view.Functions); diff != "" {
+		t.Errorf("by function (-want +got):\n%s", diff)
 	}
 }
 

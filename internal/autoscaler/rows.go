@@ -3,29 +3,66 @@ package autoscaler
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
+	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 )
 
 // Rows lists the pools with the figures of the last poll, sorted by namespace and name.
 func (a *Autoscaler) Rows() []poolrow.Row {
-	keys := a.keys()
+	keys, now := a.keys(), a.clock.Now()
 	rows := make([]poolrow.Row, 0, len(keys))
 	for _, key := range keys {
 		a.known(key, func(p *Pool) {
 			pool := v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 			pool.Spec.MinReplicas, pool.Spec.MaxReplicas = p.view.MinReplicas, p.view.MaxReplicas
 			pool.Status = p.shortStatus()
-			rows = append(rows, poolrow.Of(&pool))
+			row := poolrow.Of(&pool)
+			noteAges(&row, p.view.Sample.Servers, now)
+			rows = append(rows, row)
 		})
 	}
 	slices.SortFunc(rows, func(a, b poolrow.Row) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pool, b.Pool))
 	})
 	return rows
+}
+
+// noteAges says in a row how old the answers of the pool's job servers are.
+func noteAges(row *poolrow.Row, servers []backlog.ServerSample, now time.Time) {
+	var newest time.Time
+	var silent []*backlog.ServerSample
+	for i := range servers {
+		s := &servers[i]
+		if s.LastGood.After(newest) {
+			newest = s.LastGood
+		}
+		if s.State != backlog.StateOK && s.State != backlog.StateConnecting {
+			silent = append(silent, s)
+		}
+	}
+	row.FiguresAgeSeconds = age(newest, now)
+	slices.SortFunc(silent, func(a, b *backlog.ServerSample) int {
+		return cmp.Or(a.LastGood.Compare(b.LastGood), cmp.Compare(a.Address, b.Address), a.Resolved.Compare(b.Resolved))
+	})
+	for _, s := range silent[:min(len(silent), poolrow.MaxSilent)] {
+		row.Silent = append(row.Silent, poolrow.Silent{
+			Server: poolstatus.ServerName(s), State: string(s.Reported()), AnswerAgeSeconds: age(s.LastGood, now),
+		})
+	}
+}
+
+// age is how long ago something was, in seconds; nil if it never was.
+func age(at, now time.Time) *float64 {
+	if at.IsZero() {
+		return nil
+	}
+	return new(max(0, now.Sub(at).Seconds()))
 }
 
 // shortStatus is as much of the pool's status as a row shows.

@@ -223,7 +223,7 @@ func canonicalIP(s string) string {
 // less says that a is an older state of the counters than b.
 func less(a, b telemetry.Counters) bool {
 	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis ||
-		a.BusyMillis < b.BusyMillis
+		a.BusyMillis < b.BusyMillis || a.DeadLettered < b.DeadLettered || a.Retried < b.Retried
 }
 
 // progress is what has been counted from one state of the counters to the next, never negative.
@@ -231,6 +231,7 @@ func progress(from, to telemetry.Counters) telemetry.Counters {
 	return telemetry.Counters{
 		OK: max(0, to.OK-from.OK), Failed: max(0, to.Failed-from.Failed), Requeued: max(0, to.Requeued-from.Requeued),
 		OKMillis: max(0, to.OKMillis-from.OKMillis), BusyMillis: max(0, to.BusyMillis-from.BusyMillis),
+		DeadLettered: max(0, to.DeadLettered-from.DeadLettered), Retried: max(0, to.Retried-from.Retried),
 	}
 }
 

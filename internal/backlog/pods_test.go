@@ -178,6 +178,28 @@ func TestCountersOfPodsFromBefore(t *testing.T) {
 	})
 }
 
+// TestRetriesAndDeadLettersAreSummed: over pods and lives, also of workers that don't report them.
+func TestRetriesAndDeadLettersAreSummed(t *testing.T) {
+	t.Parallel()
+	testTelemetry(t, func(tt *telemetryTest) {
+		start := time.Now()
+		counters := func(deadLettered, retried int64) telemetry.Counters {
+			return telemetry.Counters{Failed: 3, DeadLettered: deadLettered, Requeued: 5, Retried: retried}
+		}
+		tt.show(
+			tt.one, row("10.1.0.1", uidOne, time.Since(start), 0, "f", counters(1, 2)),
+			row("10.1.0.2", uidTwo, time.Since(start), 0, "f", counters(0, 0)),
+		)
+		tt.expect("two pods", counters(1, 2).Add(counters(0, 0)), telemetry.Counters{})
+		tt.show(tt.two, row("10.1.0.1", uidOne, time.Since(start), 0, "f", counters(2, 4)))
+		tt.expect("they grow", counters(2, 4).Add(counters(0, 0)), telemetry.Counters{})
+		tt.show(tt.one, row("10.1.0.1", uidOne, time.Since(start), 0, "f", counters(1, 2)))
+		tt.expect("an older report", counters(2, 4).Add(counters(0, 0)), telemetry.Counters{})
+		tt.show(tt.one, row("10.1.0.1", uidOne, 0, 0, "f", counters(1, 1)))
+		tt.expect("after a restart", counters(2, 4).Add(counters(0, 0)).Add(counters(1, 1)), telemetry.Counters{})
+	})
+}
+
 func TestCountersWhenFunctionsChange(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {

@@ -96,7 +96,7 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 		}
 		// A worker tells the same on every job server, and some of them a little later.
 		key := life{r.UID, r.Start, hash}
-		if old, ok := newest[key]; !ok || r.Counters.OK+r.Counters.Failed > old.OK+old.Failed {
+		if old, ok := newest[key]; !ok || r.Counters.Ended() > old.Ended() {
 			newest[key] = r.Counters
 		}
 	}
@@ -109,13 +109,14 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 		}
 		delta := telemetry.Counters{
 			OK: c.OK - old.OK, Failed: c.Failed - old.Failed, OKMillis: c.OKMillis - old.OKMillis,
+			Retried: c.Retried - old.Retried,
 		}
-		if delta.OK < 0 || delta.Failed < 0 || delta.OKMillis < 0 { // an older answer of another job server
+		if min(delta.OK, delta.Failed, delta.OKMillis, delta.Retried) < 0 { // an older answer of another job server
 			ended[f] += 0
 			continue
 		}
 		t.seen[key] = c
-		ended[f] += delta.OK + delta.Failed
+		ended[f] += delta.Ended()
 		t.took[f] = t.took[f].Add(delta)
 	}
 	return ended

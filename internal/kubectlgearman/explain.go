@@ -19,18 +19,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
 func (c *plugin) explainCommand() *cobra.Command {
-	var format string
+	var format, operatorNamespace string
 	var numbers bool
 	cmd := &cobra.Command{
 		Use:   "explain POOL",
 		Short: "Explain what is wrong with a pool and why it has its number of replicas",
 		Long: `Explain what is wrong with a pool and why it has its number of replicas.
 
-It reads the pool's status, which the operator writes on change and the queue's figures at most once a minute.
-"kubectl gearman top" shows live figures.`,
+It reads the pool's status, which the operator writes on change and the queue's figures at most once a minute. With
+--operator-namespace the queue is that of the last poll, from the operator itself, as "kubectl gearman top" shows it, and the line
+"Figures" says which job servers have not answered for how long. This needs the same rights as there.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,11 +47,20 @@ It reads the pool's status, which the operator writes on change and the queue's 
 			if err := api.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, &pool); err != nil {
 				return err
 			}
-			return writeExplanation(
-				c.Out, explainOptions{format: format, numbers: numbers || format == "wide", now: time.Now()}, &pool,
-			)
+			o := explainOptions{format: format, numbers: numbers || format == "wide", now: time.Now()}
+			if operatorNamespace != "" {
+				var err error
+				if o.live, err = c.liveRow(cmd.Context(), api, operatorNamespace, &pool); err != nil {
+					fmt.Fprintf(c.ErrOut, "The figures come from the pool's status: %v\n", err)
+				}
+			}
+			return writeExplanation(c.Out, o, &pool)
 		},
 	}
+	cmd.Flags().StringVar(
+		&operatorNamespace, "operator-namespace", "",
+		"namespace of the operator, to take the figures of the last poll from it",
+	)
 	cmd.Flags().BoolVar(
 		&numbers, "numbers", false,
 		"also show the numbers behind the decision, the job servers and all conditions (like -o wide)",
@@ -62,7 +73,8 @@ It reads the pool's status, which the operator writes on change and the queue's 
 type explainOptions struct {
 	format  string
 	numbers bool
-	now     time.Time // schedules are in force at this time
+	now     time.Time    // schedules are in force at this time
+	live    *poolrow.Row // what the operator reports; nil: the status is all there is
 }
 
 // explanation is what -o json and -o yaml write.
@@ -182,8 +194,16 @@ func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
 	row("Replicas", "%d (%d ready), %d desired", status.Replicas, status.ReadyReplicas, status.DesiredReplicas)
 	row("Bounds", "%s", bounds(pool, o.now))
 	row("Mode", "%s", policy.Mode(&pool.Spec))
-	row("Queue", "%d queued, %d running, the oldest has waited for %s (target %s)", status.Queue.Queued, status.Queue.Running,
-		time.Duration(status.Queue.OldestWaitSeconds)*time.Second, targetWait(&pool.Spec))
+	queue := status.Queue
+	if live := o.live; live != nil {
+		queue.Queued, queue.Running = int64(live.Queued), int64(live.Running)
+		queue.OldestWaitSeconds = int64(live.WaitSeconds)
+	}
+	row("Queue", "%d queued, %d running, the oldest has waited for %s (target %s)", queue.Queued, queue.Running,
+		time.Duration(queue.OldestWaitSeconds)*time.Second, targetWait(&pool.Spec))
+	if age := figuresAge(o, pool); age != "" {
+		row("Figures", "%s", age)
+	}
 	if h := status.LastHour; h != nil {
 		row("Last hour", "%s", lastHour(h))
 	}
@@ -199,7 +219,14 @@ func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
 
 // lastHour describes what became of the jobs of the last hour.
 func lastHour(h *v1alpha1.OutcomeStatus) string {
-	text := fmt.Sprintf("%d completed, %d failed, %d requeued", h.Completed, h.Failed, h.Requeued)
+	text := fmt.Sprintf("%d completed, %d failed", h.Completed, h.Failed)
+	if h.DeadLettered > 0 {
+		text += fmt.Sprintf(" (%d of them went to the dead letter function)", h.DeadLettered)
+	}
+	text += fmt.Sprintf(", %d requeued", h.Requeued)
+	if h.Retried > 0 {
+		text += fmt.Sprintf(", %d failed and retried", h.Retried)
+	}
 	if h.Started > 0 {
 		percent := func(n int64) float64 { return 100 * float64(n) / float64(h.Started) }
 		text += fmt.Sprintf("; %d started, %.1f%% late (%.1f%% to %.1f%%)",

@@ -25,7 +25,7 @@ func TestExplain(t *testing.T) {
 			ObservedGeneration: 3, Functions: "resize", Replicas: 4, ReadyReplicas: 3, DesiredReplicas: 7,
 			Queue: v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
 			LastHour: &v1alpha1.OutcomeStatus{
-				Completed: 990, Failed: 10, Requeued: 1, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36,
+				Completed: 990, Failed: 10, DeadLettered: 4, Requeued: 1, Retried: 7, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36,
 			},
 			Decision: v1alpha1.DecisionStatus{
 				Reason: "TargetWait", Message: "queued jobs would start later than the target wait",
@@ -71,7 +71,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        0 to 50
 Mode:          Auto
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 30s)
-Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
+Last hour:     990 completed, 10 failed (4 of them went to the dead letter function), 1 requeued, 7 failed and retried; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 `},
@@ -91,7 +91,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        2 to 8 (schedule night; the spec says 0 to 50)
 Mode:          DryRun
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 5 queued jobs for each replica)
-Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
+Last hour:     990 completed, 10 failed (4 of them went to the dead letter function), 1 requeued, 7 failed and retried; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 `},
@@ -103,7 +103,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        0 to 50
 Mode:          Auto
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 30s)
-Last hour:     990 completed, 10 failed, 1 requeued; 1000 started, 3.2% late (2.9% to 3.6%)
+Last hour:     990 completed, 10 failed (4 of them went to the dead letter function), 1 requeued, 7 failed and retried; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
 

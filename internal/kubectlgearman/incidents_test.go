@@ -181,6 +181,13 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 		i.facts(f)
 	}
 	pool.Status = *poolstatus.Build(&pool.Status, f)
+	for k := range pool.Status.Conditions {
+		pool.Status.Conditions[k].LastTransitionTime = metav1.NewTime(now.Add(-40 * time.Second))
+	}
+	pool.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Subresource: "status", Time: &metav1.Time{Time: now.Add(-20 * time.Second)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:decision":{}}}`),
+	}}
 	return pool
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
-	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/sampling"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
@@ -73,12 +72,8 @@ func (p *pool) samplingPods() []sampling.Pod {
 
 // noteOutcomes notes what became of jobs since the last sample.
 func (p *pool) noteOutcomes(now time.Time) {
-	var sum outcome.Counts
-	for i := range p.sample.Functions {
-		c := &p.sample.Functions[i].Counters
-		sum = sum.Add(outcome.Counts{Completed: c.OK, Failed: c.Failed, Requeued: c.Requeued})
-	}
-	p.outcomes.Observe(now, sum)
+	counters, _ := sampling.Outcomes(p.sample.Functions)
+	p.outcomes.ObserveFunctions(now, counters)
 }
 
 // apply makes the decision's replicas the pool's. Growing happens at once; shrinking goes as far as

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
@@ -80,12 +81,13 @@ var metrics = []metric{
 	{
 		name:   "gearman_pool_jobs_total",
 		help:   "Jobs that ended or were requeued since this process watches the pool, by telemetry.",
-		labels: []string{"result"}, counter: true,
+		labels: []string{"function", "result"}, counter: true,
 		values: func(p *page.Pool, emit func(float64, ...string)) {
-			if p.Completed+p.Failed+p.Requeued > 0 {
-				emit(float64(p.Completed), "completed")
-				emit(float64(p.Failed), "failed")
-				emit(float64(p.Requeued), "requeued")
+			for i := range p.Results {
+				f := &p.Results[i]
+				for _, r := range outcome.Results {
+					emit(float64(r.Of(f.Counts)), f.Function, r.Name)
+				}
 			}
 		},
 	},

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
 )
@@ -203,8 +204,8 @@ func TestMetricsText(t *testing.T) {
 		out,
 		[]page.Pool{
 			{
-				Namespace: "n", Name: "p", Reason: "Steady", Queued: 3, Completed: 5, Failed: 1, Mode: "Auto",
-				Runtime: "exec",
+				Namespace: "n", Name: "p", Reason: "Steady", Queued: 3, Mode: "Auto", Runtime: "exec",
+				Results: []outcome.FunctionCounts{{Function: "f", Counts: outcome.Counts{Completed: 5, Failed: 1}}},
 			},
 		},
 	)
@@ -233,7 +234,7 @@ func TestMetricsText(t *testing.T) {
 	}
 	for _, want := range []string{
 		`gearman_pool_queued_jobs{namespace="n",pool="p"} 3`, `gearman_pool_decision{namespace="n",pool="p",reason="Steady"} 1`,
-		`gearman_pool_jobs_total{namespace="n",pool="p",result="failed"} 1`,
+		`gearman_pool_jobs_total{namespace="n",pool="p",function="f",result="failed"} 1`,
 		`gearman_pool_info{namespace="n",pool="p",mode="Auto",runtime="exec",workload="Process"} 1`,
 		`gearman_server_info{server="10.0.0.1:4730",namespace="n",name="jobs:4730"} 1`, `gearman_server_up{server="10.0.0.1:4730"} 1`,
 		`gearman_server_polls_total{server="10.0.0.1:4730",result="answered"} 7`, `gearman_server_answer_age_seconds{server="10.0.0.1:4730"} 2`,

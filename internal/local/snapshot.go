@@ -83,7 +83,8 @@ func (p *pool) show() page.Pool {
 		out.Running += max(0, f.Running)
 	}
 	jobs := p.outcomes.Total()
-	out.Completed, out.Failed, out.Requeued = jobs.Completed, jobs.Failed, jobs.Requeued
+	out.Completed, out.Failed, out.Requeued = jobs.Completed, jobs.AllFailed(), jobs.Requeued
+	out.Results = p.outcomes.Functions()
 	out.Mode, out.Runtime = string(policy.Mode(&p.plan.spec)), p.plan.mode
 	if p.plan.spec.Runtime == nil {
 		out.Runtime = "none"

@@ -22,35 +22,6 @@ const (
 	usualMin = 50
 )
 
-// Counts are numbers of jobs.
-type Counts struct {
-	Completed, Failed, Requeued int64
-}
-
-// Sub returns what was counted since an earlier state. It is never negative: counters that went
-// back have started anew.
-func (c Counts) Sub(earlier Counts) Counts {
-	return Counts{
-		Completed: max(0, c.Completed-earlier.Completed),
-		Failed:    max(0, c.Failed-earlier.Failed),
-		Requeued:  max(0, c.Requeued-earlier.Requeued),
-	}
-}
-
-// Add returns the sum.
-func (c Counts) Add(d Counts) Counts {
-	return Counts{Completed: c.Completed + d.Completed, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued}
-}
-
-// FailedShare is the share of failed jobs among those that ended, from 0 to 1. It is 0 if none
-// ended.
-func (c Counts) FailedShare() float64 {
-	if ended := c.Completed + c.Failed; ended > 0 {
-		return float64(c.Failed) / float64(ended)
-	}
-	return 0
-}
-
 // Window is what became of a pool's jobs in the last hour. The zero value is ready to use.
 type Window struct {
 	started bool
@@ -60,6 +31,8 @@ type Window struct {
 	current int64 // number of the newest bucket since 1970
 	failing bool
 	starts  *starts // nil until a job has started
+
+	functions functions
 }
 
 // starts are the jobs that started, as Window keeps its counts.
@@ -67,6 +40,19 @@ type starts struct {
 	total Started
 	slots [buckets]Started
 }
+
+// ObserveFunctions takes the present state of the counters of each function. They all began at zero
+// with the window.
+func (w *Window) ObserveFunctions(now time.Time, counters []FunctionCounts) {
+	if !w.started {
+		w.Observe(now, Counts{})
+	}
+	w.Observe(now, w.total.Add(w.functions.observe(counters)))
+}
+
+// Functions are the counts of each function since the window was started, of those in which a job
+// has ended, in the order of their first one. The slice is never changed.
+func (w *Window) Functions() []FunctionCounts { return w.functions.shown }
 
 // Observe takes the counters' present state. What they showed at first was counted before the
 // window was started.
@@ -104,20 +90,20 @@ func (w *Window) judge() {
 	recent, usual := w.recent(), w.usual()
 	share := recent.FailedShare()
 	switch {
-	case recent.Completed+recent.Failed == 0:
+	case recent.ended() == 0:
 		w.failing = false // nothing has run lately
 	case w.failing:
 		w.failing = share >= calmShare
 	default:
 		limit := failingShare
-		if usual.Completed+usual.Failed >= usualMin {
+		if usual.ended() >= usualMin {
 			limit = min(max(limit, usualFactor*usual.FailedShare()), 1)
 			// A pool most of whose jobs always fail is as usual.
 			if usual.FailedShare() >= failingShare {
 				return
 			}
 		}
-		w.failing = recent.Failed >= failedMin && share >= limit
+		w.failing = recent.AllFailed() >= failedMin && share >= limit
 	}
 }
 

@@ -1,6 +1,10 @@
 package page
 
-import "time"
+import (
+	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/outcome"
+)
 
 // Snapshot is everything that the page shows, at one moment.
 type Snapshot struct {
@@ -40,6 +44,9 @@ type Pool struct {
 	// LastHour: Completed, Failed and Requeued are those of the last hour. Otherwise they are
 	// counted since the source was started.
 	LastHour bool `json:"lastHour,omitempty"`
+	// Results are what became of the jobs of each function since the source was started, if it
+	// counts them.
+	Results []outcome.FunctionCounts `json:"-"`
 
 	Replicas int32 `json:"replicas"`
 	Desired  int32 `json:"desired"`

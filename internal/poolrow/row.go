@@ -29,6 +29,23 @@ type Row struct {
 	Problem  string `json:"problem,omitempty"`
 	// Rank orders rows by severity: the greater, the more severe; 0 without a problem.
 	Rank int `json:"rank,omitempty"`
+
+	// FiguresAgeSeconds is how old the newest answer of a job server is that the figures are from;
+	// unset if there is none, or if the row is made from a status.
+	FiguresAgeSeconds *float64 `json:"figuresAgeSeconds,omitempty"`
+	// Silent are the job servers whose last poll failed, up to MaxSilent, longest silent first.
+	Silent []Silent `json:"silentServers,omitempty"`
+}
+
+// MaxSilent bounds the silent job servers of one row.
+const MaxSilent = 8
+
+// Silent is a job server whose last poll failed.
+type Silent struct {
+	Server string `json:"server"`
+	State  string `json:"state"` // why
+	// AnswerAgeSeconds is how old its last good answer is; unset if there was none.
+	AnswerAgeSeconds *float64 `json:"answerAgeSeconds,omitempty"`
 }
 
 // Of is the row of a pool by its status.

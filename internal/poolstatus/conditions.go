@@ -277,10 +277,10 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	for i := range servers {
 		s := &servers[i]
 		if s.State != backlog.StateOK {
-			bad = append(bad, fmt.Sprintf("%s: %s", serverName(s), s.Reported()))
+			bad = append(bad, fmt.Sprintf("%s: %s", ServerName(s), s.Reported()))
 		}
 		if s.LoadBalanced {
-			balanced = append(balanced, serverName(s))
+			balanced = append(balanced, ServerName(s))
 		}
 	}
 	slices.Sort(bad)

@@ -19,13 +19,14 @@ type Figures struct {
 	Jobs            int64 // ms, summed over the functions
 	Ended, Failed   int64 // jobs of the last hour
 	Late            int64 // jobs of the last hour that started late
+	Retried         int64 // jobs of the last hour that failed and were retried
 }
 
 // FiguresOf returns the figures of a view.
 func FiguresOf(v *View) Figures {
 	f := Figures{
 		Queued: v.Queued, Running: v.Running, Boot: v.Learnt.Boot.Milliseconds(), Ended: v.LastHour.Completed,
-		Failed: v.LastHour.Failed,
+		Failed: v.LastHour.AllFailed(), Retried: v.LastHour.Retried,
 	}
 	if v.Starts != nil {
 		f.Late = int64(math.Round(v.Starts.LastHour.Late))
@@ -41,6 +42,7 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 	f := Figures{Queued: s.Queue.Queued, Running: s.Queue.Running}
 	if s.LastHour != nil {
 		f.Ended, f.Failed, f.Late = s.LastHour.Completed, s.LastHour.Failed, s.LastHour.Late
+		f.Retried = s.LastHour.Retried
 	}
 	if s.Measured != nil {
 		f.Boot = s.Measured.BootMilliseconds
@@ -55,7 +57,7 @@ func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 func (f Figures) Moved(to Figures) bool {
 	return moved(f.Queued, to.Queued) || moved(f.Running, to.Running) || moved(f.Boot, to.Boot) ||
 		moved(f.Jobs, to.Jobs) ||
-		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed) || moved(f.Late, to.Late)
+		moved(f.Ended, to.Ended) || moved(f.Failed, to.Failed) || moved(f.Late, to.Late) || moved(f.Retried, to.Retried)
 }
 
 // moved reports a change of more than a tenth, or from or to zero.

@@ -24,6 +24,7 @@ func TestFiguresMoved(t *testing.T) {
 			false,
 		},
 		"the first failed job":       {Figures{Ended: 100}, Figures{Ended: 100, Failed: 1}, true},
+		"the first retried job":      {Figures{Ended: 100}, Figures{Ended: 100, Retried: 1}, true},
 		"the first late job":         {Figures{Ended: 100}, Figures{Ended: 100, Late: 1}, true},
 		"one of ten is just a tenth": {Figures{Queued: 10}, Figures{Queued: 9}, false},
 	}

@@ -77,7 +77,10 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 		OldestWaitSeconds: int64(d.OldestWait.Seconds()), JobMilliseconds: d.JobTime.Milliseconds(),
 	}
 	if h := v.LastHour; v.JobsTotal != (outcome.Counts{}) {
-		status.LastHour = &v1alpha1.OutcomeStatus{Completed: h.Completed, Failed: h.Failed, Requeued: h.Requeued}
+		status.LastHour = &v1alpha1.OutcomeStatus{
+			Completed: h.Completed, Failed: h.AllFailed(), DeadLettered: h.DeadLettered, Requeued: h.Requeued,
+			Retried: h.Retried,
+		}
 		if v.Starts != nil {
 			fillStarts(status.LastHour, v.Starts.LastHour)
 		}
@@ -86,7 +89,7 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 	for i := range v.Sample.Servers {
 		s := &v.Sample.Servers[i]
 		status.Servers = append(
-			status.Servers, v1alpha1.ServerStatus{Address: serverName(s), State: string(s.Reported())},
+			status.Servers, v1alpha1.ServerStatus{Address: ServerName(s), State: string(s.Reported())},
 		)
 	}
 	slices.SortFunc(

@@ -121,6 +121,22 @@ func TestLastHour(t *testing.T) {
 	}
 }
 
+// TestLastHourCounts: a job that went to the dead letter function has failed.
+func TestLastHourCounts(t *testing.T) {
+	t.Parallel()
+	f := someFacts()
+	f.View.JobsTotal = outcome.Counts{Completed: 1}
+	f.View.LastHour = outcome.Counts{Completed: 5, Failed: 2, DeadLettered: 3, Requeued: 4, Retried: 6}
+	got := Build(&v1alpha1.GearmanWorkerPoolStatus{}, f)
+	want := &v1alpha1.OutcomeStatus{Completed: 5, Failed: 5, DeadLettered: 3, Requeued: 4, Retried: 6}
+	if diff := cmp.Diff(want, got.LastHour); diff != "" {
+		t.Errorf("last hour (-want +got):\n%s", diff)
+	}
+	if FiguresOf(&f.View) != FiguresIn(got) {
+		t.Errorf("figures of the view %+v, of the status %+v", FiguresOf(&f.View), FiguresIn(got))
+	}
+}
+
 // TestStatusFitsTheSchema: lists are cut to what the API server takes, and what was learnt of
 // functions that the pool no longer has is left out.
 func TestStatusFitsTheSchema(t *testing.T) {

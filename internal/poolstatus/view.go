@@ -21,11 +21,12 @@ type View struct {
 	Queued, Running          int64          // summed over them
 	Learnt                   scaling.Learnt
 
-	LastHour, JobsTotal outcome.Counts // what became of jobs in the last hour, and since the pool is watched
-	Failing             bool           // more jobs fail than usual
-	TargetWait          time.Duration  // of the policy then; 0 if the pool scales by jobsPerReplica alone
-	Starts              *Starts        // nil if no job has started that telemetry tells of
-	SlowStart           bool           // pods take longer to start than TargetWait
+	LastHour, JobsTotal outcome.Counts           // what became of jobs in the last hour, and since the pool is watched
+	Functions           []outcome.FunctionCounts // JobsTotal by function; never changed
+	Failing             bool                     // more jobs fail than usual
+	TargetWait          time.Duration            // of the policy then; 0 if the pool scales by jobsPerReplica alone
+	Starts              *Starts                  // nil if no job has started that telemetry tells of
+	SlowStart           bool                     // pods take longer to start than TargetWait
 }
 
 // Starts are the jobs that started in the last hour, and since the pool is watched. They are never
@@ -99,8 +100,8 @@ func hashOf(names []string) uint64 {
 	return h.Sum64()
 }
 
-// serverName is how a job server is shown: as written, and as resolved if that says more.
-func serverName(s *backlog.ServerSample) string {
+// ServerName is how a job server is shown: as written, and as resolved if that says more.
+func ServerName(s *backlog.ServerSample) string {
 	if !s.Resolved.IsValid() || strings.Contains(s.Address, s.Resolved.Addr().String()) {
 		return s.Address
 	}

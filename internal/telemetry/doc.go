@@ -5,7 +5,7 @@
 //
 // An id reads
 //
-//	gwp1;u=<8 of pod uid>;s=<start, ms>;b=<busy>;c=<capacity>;f=<function hash>;n=<ok>;e=<failed>;r=<requeued>;t=<ms of ok jobs>;w=<busy ms>;x=<trouble>;p=<pod name>
+//	gwp1;u=<8 of pod uid>;s=<start, ms>;b=<busy>;c=<capacity>;f=<function hash>;n=<ok>;e=<failed>;r=<requeued>;t=<ms of ok jobs>;w=<busy ms>;x=<trouble>;d=<dead-lettered>;y=<retried>;p=<pod name>
 //
 // The worker runtime writes it with a [Reporter], the poller reads it with [Parse].
 // docs/telemetry.md describes it for workers in any language.

@@ -82,16 +82,23 @@ func FunctionHash(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) 
 type Counters struct {
 	OK         int64 // jobs that ended well
 	Failed     int64 // jobs that ended with a failure
-	Requeued   int64 // jobs given back to the job server unfinished
+	Requeued   int64 // jobs given back to the job server: unfinished, or for their next attempt
 	OKMillis   int64 // time spent on the jobs that ended well, ms
 	BusyMillis int64 // time spent on all jobs, the running ones up to now included, ms
+
+	DeadLettered int64 // of the failed jobs: those that went to the dead letter function
+	Retried      int64 // of the requeued jobs: those that failed and were submitted for their next attempt
 }
+
+// Ended counts the jobs that left the queue. A retried job comes back as another one.
+func (c Counters) Ended() int64 { return c.OK + c.Failed + c.Retried }
 
 // Add returns the sums of c and d.
 func (c Counters) Add(d Counters) Counters {
 	return Counters{
 		OK: c.OK + d.OK, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued,
 		OKMillis: c.OKMillis + d.OKMillis, BusyMillis: c.BusyMillis + d.BusyMillis,
+		DeadLettered: c.DeadLettered + d.DeadLettered, Retried: c.Retried + d.Retried,
 	}
 }
 
@@ -127,9 +134,29 @@ type Report struct {
 
 // Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the
 // bounds of the convention are written as the bound, a name that doesn't fit is cut or left out,
-// and so is one with other characters than a pod's name has.
+// and so is one with other characters than a pod's name has. If the figures alone are too long, as
+// [Report.fits] reports, the two counters that are parts of others are left out.
 func (r Report) Append(dst []byte) []byte {
+	if !r.fits() {
+		r.Counters.DeadLettered, r.Counters.Retried = 0, 0
+	}
 	from := len(dst)
+	dst = r.appendFigures(dst)
+	if room := MaxLen - (len(dst) - from) - len(";p="); r.Full && room > 0 && len(r.Pod) > 0 && validPod(r.Pod) {
+		dst = append(dst, ";p="...)
+		dst = append(dst, r.Pod[:min(room, len(r.Pod))]...)
+	}
+	return dst
+}
+
+// fits reports whether all figures have room in an id.
+func (r Report) fits() bool {
+	var buf [2 * MaxLen]byte
+	return len(r.appendFigures(buf[:0])) < MaxLen
+}
+
+// appendFigures appends the id without the pod's name.
+func (r Report) appendFigures(dst []byte) []byte {
 	dst = append(dst, Prefix...)
 	dst = append(dst, "u="...)
 	dst = append(dst, r.UID[:]...)
@@ -154,9 +181,11 @@ func (r Report) Append(dst []byte) []byte {
 		dst = append(dst, ";x="...)
 		dst = append(dst, r.Trouble)
 	}
-	if room := MaxLen - (len(dst) - from) - len(";p="); room > 0 && len(r.Pod) > 0 && validPod(r.Pod) {
-		dst = append(dst, ";p="...)
-		dst = append(dst, r.Pod[:min(room, len(r.Pod))]...)
+	if r.Counters.DeadLettered > 0 {
+		dst = appendField(dst, 'd', min(r.Counters.DeadLettered, r.Counters.Failed), maxFailed)
+	}
+	if r.Counters.Retried > 0 {
+		dst = appendField(dst, 'y', min(r.Counters.Retried, r.Counters.Requeued), maxRequeued)
 	}
 	return dst
 }

@@ -15,6 +15,8 @@ const (
 	gotOKMillis
 	gotBusyMillis
 	gotTrouble
+	gotDeadLettered
+	gotRetried
 	gotPod
 )
 
@@ -55,7 +57,8 @@ func Parse(id []byte) (Report, error) {
 	if got&^ident != 0 && got&slots != slots || r.Busy > r.Capacity {
 		return Report{}, ErrMalformed
 	}
-	if r.Counters.OKMillis > r.Counters.BusyMillis {
+	c := &r.Counters
+	if c.OKMillis > c.BusyMillis || c.DeadLettered > c.Failed || c.Retried > c.Requeued {
 		return Report{}, ErrMalformed
 	}
 	if whole == MaxLen && got&gotPod == 0 {
@@ -108,6 +111,12 @@ func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
 		}
 		r.Trouble = v[0]
 		return gotTrouble, true
+	case 'd':
+		r.Counters.DeadLettered, ok = number(v, maxFailed)
+		return gotDeadLettered, ok
+	case 'y':
+		r.Counters.Retried, ok = number(v, maxRequeued)
+		return gotRetried, ok
 	case 'p':
 		r.Pod = v
 		return gotPod, validPod(v)

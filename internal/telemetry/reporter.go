@@ -11,9 +11,11 @@ import (
 type Outcome int
 
 const (
-	OK       Outcome = iota // the job ended well
-	Failed                  // the job ended with a failure or an exception
-	Requeued                // the job was given back to the job server unfinished
+	OK           Outcome = iota // the job ended well
+	Failed                      // the job ended with a failure or an exception
+	Requeued                    // the job was given back to the job server unfinished
+	Retried                     // the job failed and was submitted for its next attempt
+	DeadLettered                // the job failed and went to the dead letter function
 )
 
 // Reporter counts the jobs of one process and writes its ids. It is safe for concurrent use.
@@ -100,6 +102,12 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 		f.ended.Failed++
 	case Requeued:
 		f.ended.Requeued++
+	case Retried:
+		f.ended.Requeued++
+		f.ended.Retried++
+	case DeadLettered:
+		f.ended.Failed++
+		f.ended.DeadLettered++
 	}
 	f.changed = true
 	r.busy--
@@ -137,7 +145,7 @@ func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	defer r.mu.Unlock()
 	ms := now.UnixMilli()
 	for _, f := range r.functions {
-		if f.counters(ms).tooLarge() {
+		if rep := r.report(f, ms); rep.Counters.tooLarge() || !rep.fits() {
 			r.restart(ms)
 			break
 		}
@@ -155,11 +163,15 @@ func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	for _, g := range r.functions {
 		changed = changed || g.changed
 	}
-	rep := Report{
+	return string(r.report(f, ms).Append(make([]byte, 0, MaxLen))), changed
+}
+
+// report is what an id says of a function.
+func (r *Reporter) report(f *functionCount, ms int64) Report {
+	return Report{
 		UID: r.uid, Start: r.start, Full: true, Busy: min(r.busy, r.capacity), Capacity: r.capacity,
 		HasFunction: true, Function: f.hash, Counters: f.counters(ms), Trouble: f.trouble, Pod: r.pod,
 	}
-	return string(rep.Append(make([]byte, 0, MaxLen))), changed
 }
 
 // Brief returns the id of the pod's further connections: who it is, without figures.

@@ -115,6 +115,44 @@ func TestReporterStartsANewLifeAtABound(t *testing.T) {
 	}
 }
 
+func TestReporterCountsRetriesAndDeadLetters(t *testing.T) {
+	t.Parallel()
+	r := newReporter(t, 1, "resize")
+	for _, o := range []Outcome{Retried, Retried, Requeued, DeadLettered, Failed, OK} {
+		r.Start("resize", at(2000))
+		r.End("resize", at(2000), at(2010), o)
+	}
+	want := Counters{
+		OK: 1, Failed: 2, Requeued: 3, DeadLettered: 1, Retried: 2, OKMillis: 10, BusyMillis: 60,
+	}
+	got := next(t, r, 3000).Counters
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got.Ended() != 5 {
+		t.Errorf("%d jobs left the queue, want all but the one that was requeued unfinished", got.Ended())
+	}
+}
+
+// TestReporterStartsANewLifeForRoom: counters that no longer fit are not left out, since a counter
+// that goes and comes back would be counted twice.
+func TestReporterStartsANewLifeForRoom(t *testing.T) {
+	t.Parallel()
+	r := newReporter(t, 1, "a", "b")
+	r.functions[0].ended = Counters{
+		OK: maxOK - 1, Failed: maxFailed - 1, Requeued: maxRequeued - 1, OKMillis: maxMillis - 1, BusyMillis: maxMillis - 1,
+		DeadLettered: maxFailed - 1, Retried: 9_999,
+	}
+	if rep := next(t, r, 4000); rep.Start != 1000 {
+		t.Fatalf("126 bytes of figures have room: %+v", rep)
+	}
+	r.Start("a", at(4000))
+	r.End("a", at(4000), at(4000), Retried)
+	if rep := next(t, r, 5000); rep.Start != 5000 || rep.Counters != (Counters{}) {
+		t.Errorf("a further digit has none: %+v", rep)
+	}
+}
+
 func TestReporterClockGoesBack(t *testing.T) {
 	t.Parallel()
 	r := newReporter(t, 1, "a")

@@ -22,13 +22,22 @@ func TestAppend(t *testing.T) {
 	t.Parallel()
 	huge := Report{
 		UID: full.UID, Start: 1 << 62, Full: true, Busy: 1 << 30, Capacity: 1 << 30, HasFunction: true, Function: 1,
-		Counters: Counters{OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62},
-		Pod:      []byte("p"), Trouble: TroubleStart,
+		Counters: Counters{
+			OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62, DeadLettered: 1 << 62,
+			Retried: 1 << 62,
+		},
+		Pod: []byte("p"), Trouble: TroubleStart,
 	}
 	longName := full
 	longName.Pod = []byte(strings.Repeat("name-", 40))
 	badName := full
 	badName.Pod = []byte("a b")
+	retries := full
+	retries.Trouble, retries.Counters.DeadLettered, retries.Counters.Retried = TroubleFailing, 2, 4
+	tooMany := Report{
+		UID: full.UID, Start: 7, Full: true, Capacity: 1,
+		Counters: Counters{Failed: 1, DeadLettered: 9, Requeued: 2, Retried: 9},
+	}
 	tests := map[string]struct {
 		in   Report
 		want string
@@ -38,6 +47,12 @@ func TestAppend(t *testing.T) {
 			"gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;p=thumbnails-5d8f-x2x4k",
 		},
 		"brief": {Report{UID: full.UID, Start: 7}, "gwp1;u=0a1b2c3d;s=7"},
+		"retries and dead letters": {
+			retries, "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;f=deadbeef;n=12;e=3;r=4;t=5600;w=7800;x=f;d=2;y=4;p=thumbnails-5d8f-x2x4k",
+		},
+		"parts are no larger than their sums": {
+			tooMany, "gwp1;u=0a1b2c3d;s=7;b=0;c=1;n=0;e=1;r=2;t=0;w=0;d=1;y=2",
+		},
 		"bounds, no room": {
 			huge,
 			"gwp1;u=0a1b2c3d;s=9999999999999;b=9999;c=9999;f=00000001;n=9999999999;e=999999999;r=99999999;t=999999999999;w=999999999999;x=s",
@@ -86,36 +101,45 @@ func TestParse(t *testing.T) {
 			in:   "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=q",
 			want: Report{UID: full.UID, Start: 7, Full: true, Capacity: 1, Trouble: 'q'},
 		},
-		"no trouble in words":   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=start", err: ErrMalformed},
-		"field of the future":   {in: "gwp1;u=0a1b2c3d;s=7;z=zz%", want: Report{UID: full.UID, Start: 7}},
-		"default id":            {in: "-", err: ErrForeign},
-		"empty":                 {in: "", err: ErrForeign},
-		"another version":       {in: "gwp2;u=0a1b2c3d;s=7", err: ErrForeign},
-		"nothing but prefix":    {in: "gwp1;", err: ErrMalformed},
-		"no uid":                {in: "gwp1;s=7", err: ErrMalformed},
-		"short uid":             {in: "gwp1;u=0a1b2c3;s=7", err: ErrMalformed},
-		"uid of other bytes":    {in: "gwp1;u=0a1b2c3/;s=7", err: ErrMalformed},
-		"no start":              {in: "gwp1;u=0a1b2c3d", err: ErrMalformed},
-		"start zero":            {in: "gwp1;u=0a1b2c3d;s=0", err: ErrMalformed},
-		"negative":              {in: "gwp1;u=0a1b2c3d;s=7;b=-1;c=1", err: ErrMalformed},
-		"sign":                  {in: "gwp1;u=0a1b2c3d;s=+7", err: ErrMalformed},
-		"empty number":          {in: "gwp1;u=0a1b2c3d;s=", err: ErrMalformed},
-		"too many digits":       {in: "gwp1;u=0a1b2c3d;s=99999999999999", err: ErrMalformed},
-		"overflowing":           {in: "gwp1;u=0a1b2c3d;s=99999999999999999999999999", err: ErrMalformed},
-		"beyond bound":          {in: "gwp1;u=0a1b2c3d;s=7;b=1;c=10000", err: ErrMalformed},
-		"busier than it can be": {in: "gwp1;u=0a1b2c3d;s=7;b=2;c=1", err: ErrMalformed},
-		"capacity zero":         {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=0", err: ErrMalformed},
-		"busy alone":            {in: "gwp1;u=0a1b2c3d;s=7;b=0", err: ErrMalformed},
-		"counters alone":        {in: "gwp1;u=0a1b2c3d;s=7;n=1", err: ErrMalformed},
-		"ok time beyond busy":   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;t=2;w=1", err: ErrMalformed},
-		"doubled":               {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;n=1;n=2", err: ErrMalformed},
-		"hash in capitals":      {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;f=DEADBEEF", err: ErrMalformed},
-		"short hash":            {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;f=dead", err: ErrMalformed},
-		"after the pod":         {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;p=a;n=1", err: ErrMalformed},
-		"illegal pod":           {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;p=A", err: ErrMalformed},
-		"white space":           {in: "gwp1;u=0a1b2c3d;s=7; b=0;c=1", err: ErrMalformed},
-		"no equals sign":        {in: "gwp1;u=0a1b2c3d;s=7;b0;c=1", err: ErrMalformed},
-		"too long":              {in: string(full.Append(nil)) + strings.Repeat("x", 100), err: ErrMalformed},
+		"retries and dead letters": {
+			in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;d=2;y=3;e=2;r=9",
+			want: Report{
+				UID: full.UID, Start: 7, Full: true, Capacity: 1,
+				Counters: Counters{Failed: 2, DeadLettered: 2, Requeued: 9, Retried: 3},
+			},
+		},
+		"more dead letters than failures": {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;e=1;d=2", err: ErrMalformed},
+		"more retries than requeues":      {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;y=1", err: ErrMalformed},
+		"no trouble in words":             {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;x=start", err: ErrMalformed},
+		"field of the future":             {in: "gwp1;u=0a1b2c3d;s=7;z=zz%", want: Report{UID: full.UID, Start: 7}},
+		"default id":                      {in: "-", err: ErrForeign},
+		"empty":                           {in: "", err: ErrForeign},
+		"another version":                 {in: "gwp2;u=0a1b2c3d;s=7", err: ErrForeign},
+		"nothing but prefix":              {in: "gwp1;", err: ErrMalformed},
+		"no uid":                          {in: "gwp1;s=7", err: ErrMalformed},
+		"short uid":                       {in: "gwp1;u=0a1b2c3;s=7", err: ErrMalformed},
+		"uid of other bytes":              {in: "gwp1;u=0a1b2c3/;s=7", err: ErrMalformed},
+		"no start":                        {in: "gwp1;u=0a1b2c3d", err: ErrMalformed},
+		"start zero":                      {in: "gwp1;u=0a1b2c3d;s=0", err: ErrMalformed},
+		"negative":                        {in: "gwp1;u=0a1b2c3d;s=7;b=-1;c=1", err: ErrMalformed},
+		"sign":                            {in: "gwp1;u=0a1b2c3d;s=+7", err: ErrMalformed},
+		"empty number":                    {in: "gwp1;u=0a1b2c3d;s=", err: ErrMalformed},
+		"too many digits":                 {in: "gwp1;u=0a1b2c3d;s=99999999999999", err: ErrMalformed},
+		"overflowing":                     {in: "gwp1;u=0a1b2c3d;s=99999999999999999999999999", err: ErrMalformed},
+		"beyond bound":                    {in: "gwp1;u=0a1b2c3d;s=7;b=1;c=10000", err: ErrMalformed},
+		"busier than it can be":           {in: "gwp1;u=0a1b2c3d;s=7;b=2;c=1", err: ErrMalformed},
+		"capacity zero":                   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=0", err: ErrMalformed},
+		"busy alone":                      {in: "gwp1;u=0a1b2c3d;s=7;b=0", err: ErrMalformed},
+		"counters alone":                  {in: "gwp1;u=0a1b2c3d;s=7;n=1", err: ErrMalformed},
+		"ok time beyond busy":             {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;t=2;w=1", err: ErrMalformed},
+		"doubled":                         {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;n=1;n=2", err: ErrMalformed},
+		"hash in capitals":                {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;f=DEADBEEF", err: ErrMalformed},
+		"short hash":                      {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;f=dead", err: ErrMalformed},
+		"after the pod":                   {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;p=a;n=1", err: ErrMalformed},
+		"illegal pod":                     {in: "gwp1;u=0a1b2c3d;s=7;b=0;c=1;p=A", err: ErrMalformed},
+		"white space":                     {in: "gwp1;u=0a1b2c3d;s=7; b=0;c=1", err: ErrMalformed},
+		"no equals sign":                  {in: "gwp1;u=0a1b2c3d;s=7;b0;c=1", err: ErrMalformed},
+		"too long":                        {in: string(full.Append(nil)) + strings.Repeat("x", 100), err: ErrMalformed},
 		"may have been cut": {
 			in: "gwp1;u=0a1b2c3d;s=1764000000000;b=1;c=2;" + strings.Repeat("z=1;", 21) + "n=1", err: ErrMalformed,
 		},
@@ -183,6 +207,10 @@ func TestAnyReportSurvives(t *testing.T) {
 		in.Function = rng.Uint32()
 		in.Counters = Counters{OK: n(maxOK), Failed: n(maxFailed), Requeued: n(maxRequeued), BusyMillis: n(maxMillis)}
 		in.Counters.OKMillis = n(in.Counters.BusyMillis + 1)
+		in.Counters.DeadLettered, in.Counters.Retried = n(in.Counters.Failed+1), n(in.Counters.Requeued+1)
+		if !in.fits() {
+			in.Counters.DeadLettered, in.Counters.Retried = 0, 0
+		}
 		id := in.Append(nil)
 		got, err := Parse(id)
 		if err != nil {
@@ -202,6 +230,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(full.Append(nil))
 	f.Add([]byte("gwp1;u=0a1b2c3d;s=7"))
 	f.Add([]byte("gwp1;u=0a1b2c3d;s=7;b=0;c=1;z=~;p="))
+	f.Add([]byte("gwp1;u=0a1b2c3d;s=7;b=0;c=1;e=2;r=3;x=f;d=1;y=2"))
 	f.Fuzz(func(t *testing.T, id []byte) {
 		r, err := Parse(id)
 		if err != nil {
@@ -218,6 +247,9 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("pod %q became %q", r.Pod, again.Pod)
 		}
 		r.Pod, again.Pod = nil, nil
+		if !r.fits() { // an id may leave out a counter that is 0
+			r.Counters.DeadLettered, r.Counters.Retried = 0, 0
+		}
 		if !r.Full {
 			r.Counters, r.HasFunction, r.Function, r.Trouble = Counters{}, false, 0, 0
 		}

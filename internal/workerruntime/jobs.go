@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"syscall"
@@ -207,7 +206,7 @@ func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	wait := time.Duration(0)
 	if crashed {
 		js.requeues++
-		wait = requeueWait(js.requeues)
+		wait = requeueBackoff.Delay(js.requeues)
 	} else if o.Kind == job.Completed {
 		js.requeues = 0
 	}
@@ -236,17 +235,9 @@ func verb(k job.Kind) string {
 	return "failed"
 }
 
-// requeueWait is how long a crashed job is held before it is handed back, by how many crashed in a
-// row before: from 100 ms to 30 s, with jitter. A job that always crashes would else go round as
-// fast as connections open.
-func requeueWait(n int) time.Duration {
-	const least, most = 100 * time.Millisecond, 30 * time.Second
-	d := most
-	if n < 10 {
-		d = min(d, least<<(n-1))
-	}
-	return d/2 + rand.N(d/2)
-}
+// requeueBackoff is how long a crashed job is held before it is requeued, by how many crashed in a
+// row. Otherwise a job that always crashes would go round as fast as connections open.
+var requeueBackoff = gearman.Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second}
 
 // start is the hook at a job's start.
 func (js *jobs) start(wj *worker.Job) {
@@ -327,9 +318,9 @@ func resultOf(o worker.Outcome) (string, telemetry.Outcome) {
 	case worker.Fail, worker.Excepted:
 		return resultFailed, telemetry.Failed
 	case worker.Retried:
-		return resultRetried, telemetry.Requeued
+		return resultRetried, telemetry.Retried
 	case worker.Buried:
-		return resultBuried, telemetry.Failed
+		return resultDeadLettered, telemetry.DeadLettered
 	case worker.Lost:
 		return resultLost, telemetry.Requeued
 	}

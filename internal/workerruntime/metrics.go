@@ -22,12 +22,12 @@ import (
 
 // The results of a job, as a label.
 const (
-	resultCompleted = "completed"
-	resultFailed    = "failed"
-	resultRetried   = "retried"  // failed, and submitted again for its next attempt
-	resultBuried    = "buried"   // failed, and submitted to the dead letter function
-	resultRequeued  = "requeued" // handed back by this worker
-	resultLost      = "lost"     // the job server went away before it could be told
+	resultCompleted    = "completed"
+	resultFailed       = "failed"
+	resultRetried      = "retried"       // failed, and submitted again for its next attempt
+	resultDeadLettered = "dead_lettered" // failed, and submitted to the dead letter function
+	resultRequeued     = "requeued"      // handed back by this worker
+	resultLost         = "lost"          // the job server went away before it could be told
 )
 
 // buckets are the upper bounds of the histogram of job durations, in seconds: from a quick lookup
@@ -140,7 +140,7 @@ func (m *metrics) writeJobs(e *exposition) {
 	}
 	e.family(
 		"gearman_worker_jobs_total", "counter",
-		"Jobs that ended, by result (completed, failed, retried, buried, requeued, lost) and reason.",
+		"Jobs that ended, by result (completed, failed, retried, dead_lettered, requeued, lost) and reason.",
 	)
 	for _, name := range names {
 		ends := m.functions[name].ends

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
 // deadLetters takes the jobs of a dead letter function off the server.
@@ -60,7 +62,7 @@ func TestRetries(t *testing.T) {
 	server := jobserver.Gearmand(t)
 	r := newRuns(t)
 	w := startWorker(t, []string{
-		"RUNS=" + r.path,
+		"RUNS=" + r.path, podUIDInEnv,
 	}, "exec", "--server", server.Addr, "--function", "f", "--retry-attempts", "3", "--retry-backoff", "1s",
 		"--dead-letter-function", "dead", "--", "sh", "-c", `w=$(cat); echo "$w/$GEARMAN_ATTEMPT/$GEARMAN_UNIQUE" >>"$RUNS"; echo "about $w" >&2
 		case $w in poison) exit 1;; permanent) exit 65;; esac; [ $GEARMAN_ATTEMPT -ge $w ]`).waitReady()
@@ -97,13 +99,22 @@ func TestRetries(t *testing.T) {
 		}
 	}
 	for sample, want := range map[string]string{
-		`gearman_worker_jobs_total{function="f",result="buried",reason="exit_code"}`:  "2",
-		`gearman_worker_jobs_total{function="f",result="retried",reason="exit_code"}`: "4",
-		`gearman_worker_retries_total{function="f",attempt="2",reason="exit_code"}`:   "2",
-		`gearman_worker_retries_total{function="f",attempt="3",reason="exit_code"}`:   "2",
+		`gearman_worker_jobs_total{function="f",result="dead_lettered",reason="exit_code"}`: "2",
+		`gearman_worker_jobs_total{function="f",result="retried",reason="exit_code"}`:       "4",
+		`gearman_worker_retries_total{function="f",attempt="2",reason="exit_code"}`:         "2",
+		`gearman_worker_retries_total{function="f",attempt="3",reason="exit_code"}`:         "2",
 	} {
 		eventually(t, sample+" is "+want, func() bool { return w.metric(sample) == want })
 	}
+	want := telemetry.Counters{OK: 2, Failed: 2, DeadLettered: 2, Requeued: 4, Retried: 4}
+	eventually(t, "telemetry reports them, too", func() bool {
+		return slices.ContainsFunc(clientIDs(t, server.Addr), func(id string) bool {
+			report, err := telemetry.Parse([]byte(id))
+			got := report.Counters
+			got.OKMillis, got.BusyMillis = 0, 0
+			return err == nil && report.Full && got == want
+		})
+	})
 }
 
 // Without retries a crash costs a job nothing until its third run, whether a client waits for it or

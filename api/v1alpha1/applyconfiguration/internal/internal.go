@@ -269,6 +269,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: completed
       type:
         scalar: numeric
+    - name: deadLettered
+      type:
+        scalar: numeric
     - name: failed
       type:
         scalar: numeric
@@ -282,6 +285,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: requeued
+      type:
+        scalar: numeric
+    - name: retried
       type:
         scalar: numeric
     - name: started

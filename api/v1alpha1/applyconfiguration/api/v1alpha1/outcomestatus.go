@@ -9,10 +9,14 @@ package v1alpha1
 type OutcomeStatusApplyConfiguration struct {
 	// Completed is the number of jobs that completed.
 	Completed *int64 `json:"completed,omitempty"`
-	// Failed is the number of jobs that failed.
+	// Failed is the number of jobs that failed for good, including deadLettered.
 	Failed *int64 `json:"failed,omitempty"`
-	// Requeued is the number of jobs that a worker returned to the job server.
+	// DeadLettered is the number of failed jobs that went to the dead letter function.
+	DeadLettered *int64 `json:"deadLettered,omitempty"`
+	// Requeued is the number of jobs that a worker returned to the job server unfinished.
 	Requeued *int64 `json:"requeued,omitempty"`
+	// Retried is the number of jobs that failed and were submitted again for their next attempt.
+	Retried *int64 `json:"retried,omitempty"`
 	// Started is the number of jobs that started, estimated from polls and telemetry. Unset if the pool scales by
 	// jobsPerReplica alone.
 	Started *int64 `json:"started,omitempty"`
@@ -47,11 +51,27 @@ func (b *OutcomeStatusApplyConfiguration) WithFailed(value int64) *OutcomeStatus
 	return b
 }
 
+// WithDeadLettered sets the DeadLettered field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DeadLettered field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithDeadLettered(value int64) *OutcomeStatusApplyConfiguration {
+	b.DeadLettered = &value
+	return b
+}
+
 // WithRequeued sets the Requeued field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Requeued field is set to the value of the last call.
 func (b *OutcomeStatusApplyConfiguration) WithRequeued(value int64) *OutcomeStatusApplyConfiguration {
 	b.Requeued = &value
+	return b
+}
+
+// WithRetried sets the Retried field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Retried field is set to the value of the last call.
+func (b *OutcomeStatusApplyConfiguration) WithRetried(value int64) *OutcomeStatusApplyConfiguration {
+	b.Retried = &value
 	return b
 }
 
