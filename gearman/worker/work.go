@@ -138,19 +138,8 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	if late {
 		return Fail, errors.Join(ErrTimeout, err)
 	}
-	select {
-	case <-s.w.hard: // looked at first, since it takes the connections down
-		return Abandoned, err
-	default:
-	}
-	if job.joined {
-		s.drop(l, ErrJoined) // the server counts it as lost, if it isn't yet
-		return Lost, errors.Join(ErrJoined, err)
-	}
-	select {
-	case <-l.down:
-		return Lost, err
-	default:
+	if outcome, gone, err := s.gone(l, job, err); gone {
+		return outcome, err
 	}
 	if err != nil && job.next != 0 {
 		if sendErr := s.fail(l, job); sendErr != nil {
@@ -194,6 +183,25 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		return Lost, errors.Join(err, sendErr)
 	}
 	return outcome, err
+}
+
+// gone reports whether nothing can be sent for the job any more, and what has become of it then.
+func (s *slot) gone(l *link, job *Job, err error) (_ Outcome, gone bool, _ error) {
+	select {
+	case <-s.w.hard: // looked at first, since it takes the connections down
+		return Abandoned, true, err
+	default:
+	}
+	if job.joined {
+		s.drop(l, ErrJoined) // the server counts it as lost, if it isn't yet
+		return Lost, true, errors.Join(ErrJoined, err)
+	}
+	select {
+	case <-l.down:
+		return Lost, true, err
+	default:
+		return 0, false, nil
+	}
 }
 
 func (s *slot) fail(l *link, job *Job) error {

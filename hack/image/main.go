@@ -23,6 +23,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/hack/image/registry"
 )
 
+//nolint:funlen // a list of steps
 func main() {
 	o := oci.Options{Labels: map[string]string{}}
 	output := flag.String("output", "image.tar", "the archive to write")

@@ -112,71 +112,11 @@ const shownFor = time.Minute
 func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, left int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	type key struct {
-		server netip.AddrPort
-		name   string
-	}
-	var (
-		wanted, foreign []FunctionStats
-		index           = make(map[key]int)
-		spaces          = make(map[string][]int)
-		servers         = make(map[string][]int)
-	)
 	all := slices.DeleteFunc(
 		w.sortedServers(), func(s *server) bool { return !s.connected && now.Sub(s.lastGood) > shownFor },
 	)
-	for _, s := range all {
-		addr := s.key.addr.String()
-		for _, c := range s.cells {
-			k := key{s.key.addr, c.name}
-			i, ok := index[k]
-			if !ok && c.known {
-				i = len(wanted)
-				index[k] = i
-				wanted = append(
-					wanted,
-					functionStats(addr, c.name, figures{total: c.total, running: c.running, workers: c.workers}),
-				)
-			}
-			if ok || c.known {
-				wanted[i].Pools += c.refs
-			}
-		}
-		for _, l := range s.links {
-			for _, c := range l.cells {
-				if i, ok := index[key{s.key.addr, c.name}]; ok {
-					spaces[l.pool.key.Namespace] = append(spaces[l.pool.key.Namespace], i)
-				}
-			}
-		}
-	}
-	for _, s := range all {
-		if s.foreign == nil {
-			continue
-		}
-		addr := s.key.addr.String()
-		for name, row := range s.foreign.rows {
-			k := key{s.key.addr, name}
-			if _, ok := index[k]; ok {
-				continue
-			}
-			index[k] = -1
-			servers[addr] = append(servers[addr], len(foreign))
-			foreign = append(foreign, functionStats(addr, name, row.figures))
-		}
-	}
-	less := func(of []FunctionStats) func(a, b int) int {
-		return func(a, b int) int {
-			return cmp.Or(cmp.Compare(of[a].Server, of[b].Server), cmp.Compare(of[a].Name, of[b].Name))
-		}
-	}
-	for ns, items := range spaces {
-		slices.SortFunc(items, less(wanted))
-		spaces[ns] = slices.Compact(items)
-	}
-	for _, items := range servers {
-		slices.SortFunc(items, less(foreign))
-	}
+	wanted, index, spaces := wantedStats(all)
+	foreign, servers := foreignStats(all, index)
 	shown, left = pick(wanted, fairChoice(spaces, len(wanted), most))
 	more, leftToo := pick(foreign, fairChoice(servers, len(foreign), most-len(shown)))
 	shown = append(shown, more...)
@@ -184,6 +124,80 @@ func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, lef
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Server, b.Server))
 	})
 	return shown, left + leftToo
+}
+
+// functionKey is a function on one job server.
+type functionKey struct {
+	server netip.AddrPort
+	name   string
+}
+
+// wantedStats are the figures of the functions that pools want, by an index, and for each namespace
+// which of them are its pools', sorted by job server and name.
+func wantedStats(all []*server) (stats []FunctionStats, index map[functionKey]int, spaces map[string][]int) {
+	index, spaces = make(map[functionKey]int), make(map[string][]int)
+	for _, s := range all {
+		addr := s.key.addr.String()
+		for _, c := range s.cells {
+			k := functionKey{s.key.addr, c.name}
+			i, ok := index[k]
+			if !ok && c.known {
+				i = len(stats)
+				index[k] = i
+				stats = append(
+					stats,
+					functionStats(addr, c.name, figures{total: c.total, running: c.running, workers: c.workers}),
+				)
+			}
+			if ok || c.known {
+				stats[i].Pools += c.refs
+			}
+		}
+		for _, l := range s.links {
+			for _, c := range l.cells {
+				if i, ok := index[functionKey{s.key.addr, c.name}]; ok {
+					spaces[l.pool.key.Namespace] = append(spaces[l.pool.key.Namespace], i)
+				}
+			}
+		}
+	}
+	for ns, items := range spaces {
+		slices.SortFunc(items, byServer(stats))
+		spaces[ns] = slices.Compact(items)
+	}
+	return stats, index, spaces
+}
+
+// foreignStats are the figures of the functions that are not in the index, and for each job server
+// which of them are its own, sorted by name.
+func foreignStats(all []*server, index map[functionKey]int) (stats []FunctionStats, servers map[string][]int) {
+	servers = make(map[string][]int)
+	for _, s := range all {
+		if s.foreign == nil {
+			continue
+		}
+		addr := s.key.addr.String()
+		for name, row := range s.foreign.rows {
+			k := functionKey{s.key.addr, name}
+			if _, ok := index[k]; ok {
+				continue
+			}
+			index[k] = -1 // the address has several entries in all
+			servers[addr] = append(servers[addr], len(stats))
+			stats = append(stats, functionStats(addr, name, row.figures))
+		}
+	}
+	for _, items := range servers {
+		slices.SortFunc(items, byServer(stats))
+	}
+	return stats, servers
+}
+
+// byServer compares two indices of stats by job server and name.
+func byServer(stats []FunctionStats) func(a, b int) int {
+	return func(a, b int) int {
+		return cmp.Or(cmp.Compare(stats[a].Server, stats[b].Server), cmp.Compare(stats[a].Name, stats[b].Name))
+	}
 }
 
 func functionStats(server, name string, f figures) FunctionStats {

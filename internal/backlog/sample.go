@@ -203,16 +203,28 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		if t.state == StateOK || t.paused {
 			continue
 		}
-		s := ServerSample{
-			Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved,
-		}
-		s.LeftOut = now.Sub(latest(s.Since, t.resolved)) > p.sub.StaleAfter
+		s := p.unresolved(i, t, now)
 		out.Partial = out.Partial || !s.LeftOut
 		out.Servers = append(out.Servers, s)
 	}
 	if !answers {
 		out.Partial, out.NoAnswerSince = true, lastAnswer
 	}
+	p.addPods(&out, now)
+	return out, true
+}
+
+// unresolved is the sample of a job server whose name leads to no address.
+func (p *pool) unresolved(i int, t *target, now time.Time) ServerSample {
+	s := ServerSample{
+		Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved,
+	}
+	s.LeftOut = now.Sub(latest(s.Since, t.resolved)) > p.sub.StaleAfter
+	return s
+}
+
+// addPods adds what telemetry says of the pool's pods.
+func (p *pool) addPods(out *Sample, now time.Time) {
 	for _, q := range p.pods {
 		if q.takesJobs(now) {
 			out.TerminatingTakeJobs = append(out.TerminatingTakeJobs, q.ref.Name)
@@ -225,7 +237,6 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		}
 	}
 	slices.Sort(out.TerminatingTakeJobs)
-	return out, true
 }
 
 // known says that there are figures for all the pool's functions.

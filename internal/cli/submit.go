@@ -69,10 +69,9 @@ nothing waits. The command fails if the job fails.
 	return cmd
 }
 
-// submit sends one job and waits for what the options ask for.
-func (c *Commands) submit(ctx context.Context, function string, o *submitOptions) (err error) {
-	priority, ok := priorities[o.priority]
-	if !ok {
+// check refuses options that don't go together.
+func (o *submitOptions) check() error {
+	if _, ok := priorities[o.priority]; !ok {
 		return fmt.Errorf("--priority must be high, normal or low, not %q", o.priority)
 	}
 	if o.after != 0 && !o.background {
@@ -80,6 +79,39 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	}
 	if o.after < 0 {
 		return errors.New("--after must not be negative")
+	}
+	return nil
+}
+
+// open opens a way to each job server of the targets. done, which is never nil, ends them.
+func (c *Commands) open(ctx context.Context, targets []string) (addresses []string, done func(), err error) {
+	var ends []func()
+	done = func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+	for _, target := range targets {
+		found, err := c.Find(ctx, target)
+		if err != nil {
+			return nil, done, err
+		}
+		for _, e := range found {
+			addr, end, err := e.open(ctx)
+			if err != nil {
+				return nil, done, err
+			}
+			ends = append(ends, end)
+			addresses = append(addresses, addr)
+		}
+	}
+	return addresses, done, nil
+}
+
+// submit sends one job and waits for what the options ask for.
+func (c *Commands) submit(ctx context.Context, function string, o *submitOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
 	}
 	payload, err := c.payload(o)
 	if err != nil {
@@ -94,23 +126,13 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	if err != nil {
 		return err
 	}
-	var addresses []string
-	for _, target := range targets {
-		found, err := c.Find(ctx, target)
-		if err != nil {
-			return err
-		}
-		for _, e := range found {
-			addr, done, err := e.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer done()
-			addresses = append(addresses, addr)
-		}
-		if tlsConfig != nil && tlsConfig.ServerName == "" {
-			tlsConfig.ServerName = o.connect.serverNameOf(target)
-		}
+	addresses, done, err := c.open(ctx, targets)
+	defer done()
+	if err != nil {
+		return err
+	}
+	if tlsConfig != nil && tlsConfig.ServerName == "" && len(targets) > 0 {
+		tlsConfig.ServerName = o.connect.serverNameOf(targets[0])
 	}
 	client, err := gearmanclient.New(gearmanclient.Options{
 		Servers: addresses, Select: gearmanclient.InOrder, TLS: tlsConfig, ConnectTimeout: o.connect.timeout,
@@ -124,7 +146,7 @@ func (c *Commands) submit(ctx context.Context, function string, o *submitOptions
 	// A job server with a persistent queue keeps one background job for each function and key:
 	// without keys, a job replaces the one before.
 	task := &gearmanclient.Task{
-		Function: function, Payload: payload, Priority: priority,
+		Function: function, Payload: payload, Priority: priorities[o.priority],
 		Key: gearman.Key(cmp.Or(o.unique, rand.Text())),
 	}
 	if o.after > 0 {

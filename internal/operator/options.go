@@ -44,6 +44,35 @@ type Options struct {
 func Parse(name string, args []string) (Options, error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	var o Options
+	var l literals
+	addFlags(fs, &o, &l)
+	if err := fs.Parse(args); err != nil {
+		return Options{}, err
+	}
+	if fs.NArg() > 0 {
+		return Options{}, fmt.Errorf("unexpected argument %q: options start with --", fs.Arg(0))
+	}
+	o.Namespaces, o.ExcludeNamespaces = commaList(l.namespaces), commaList(l.excluded)
+	o.RuntimePullSecrets = commaList(l.secrets)
+	o.RuntimePullPolicy = corev1.PullPolicy(l.pull)
+	o.MinPoll = time.Duration(l.minPoll) * time.Second
+	o.RolloutRuntimeAtOnce = l.rollout == "Immediate"
+	var err error
+	if o.JobServers, err = access.Parse(l.allowed); err != nil {
+		err = fmt.Errorf("--allowed-job-servers: %w", err)
+	}
+	return o, errors.Join(append(check(&o, &l), err)...)
+}
+
+// literals are the flags whose options are of another type.
+type literals struct {
+	namespaces, excluded, secrets, allowed string
+	pull, rollout                          string
+	minPoll                                int // seconds
+}
+
+//nolint:funlen // a list
+func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	fs.BoolVar(
 		&o.MetricsSecure, "metrics-secure", true,
@@ -68,28 +97,24 @@ func Parse(name string, args []string) (Options, error) {
 		&o.LeaderNamespace, "leader-election-namespace", "",
 		"namespace of the leader lease; the operator's own where empty",
 	)
-	namespaces := fs.String("watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")
-	excluded := fs.String(
-		"exclude-namespaces", "",
+	fs.StringVar(&l.namespaces, "watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")
+	fs.StringVar(&l.excluded, "exclude-namespaces", "",
 		"namespaces never to work in, separated by commas, beside kube-system and the operator's own",
 	)
 	fs.StringVar(
 		&o.RuntimeImage, "runtime-image", os.Getenv("RUNTIME_IMAGE"),
 		"image that the worker runtime is injected from: the operator's own (default: the environment's RUNTIME_IMAGE)",
 	)
-	pull := fs.String(
-		"runtime-image-pull-policy", "",
+	fs.StringVar(&l.pull, "runtime-image-pull-policy", "",
 		"pull policy of the runtime's image: Always, IfNotPresent or Never; empty: Kubernetes' default",
 	)
-	secrets := fs.String(
-		"runtime-image-pull-secrets", "",
+	fs.StringVar(&l.secrets, "runtime-image-pull-secrets", "",
 		"pull secrets of the runtime's image, separated by commas; they must exist in the pools' namespaces",
 	)
-	rollout := fs.String(
-		"runtime-rollout", "OnTemplateChange",
+	fs.StringVar(&l.rollout, "runtime-rollout", "OnTemplateChange",
 		"when pools take a new runtime image: OnTemplateChange (with their next change) or Immediate (all roll at once)",
 	)
-	minPoll := fs.Int("min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
+	fs.IntVar(&l.minPoll, "min-poll-seconds", 1, "shortest time between two polls of a job server, whatever pools ask for")
 	fs.IntVar(
 		&o.ForeignFunctions, "foreign-functions", 0,
 		"show the metrics of up to this many functions that no pool has, for each job server; for the alert on functions without a pool",
@@ -106,32 +131,27 @@ func Parse(name string, args []string) (Options, error) {
 		&o.MaxNamespaceQueues, "max-queues-per-namespace", 65_536,
 		"how many queues, the functions of a pool times its job servers, all pools of a namespace may have together; the memory and the time that a namespace costs follow from it",
 	)
-	allowed := fs.String(
-		"allowed-job-servers", "",
+	fs.StringVar(&l.allowed, "allowed-job-servers", "",
 		"job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server",
 	)
 	fs.StringVar(&o.LogFormat, "log-format", "json", "json or text")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		return Options{}, err
-	}
-	if fs.NArg() > 0 {
-		return Options{}, fmt.Errorf("unexpected argument %q: options start with --", fs.Arg(0))
-	}
-	o.Namespaces, o.ExcludeNamespaces = commaList(*namespaces), commaList(*excluded)
-	o.RuntimePullSecrets = commaList(*secrets)
-	o.RuntimePullPolicy = corev1.PullPolicy(*pull)
-	o.MinPoll = time.Duration(*minPoll) * time.Second
-	o.RolloutRuntimeAtOnce = *rollout == "Immediate"
+}
 
-	var errs []error
+// check returns what is wrong with the options, an error for each flag.
+func check(o *Options, l *literals) (errs []error) {
 	oneOf := func(flag, value string, allowed ...string) {
 		if !slices.Contains(allowed, value) {
 			errs = append(errs, fmt.Errorf("--%s must be one of %s, not %q", flag, strings.Join(allowed, ", "), value))
 		}
 	}
-	oneOf("runtime-image-pull-policy", *pull, "", "Always", "IfNotPresent", "Never")
-	oneOf("runtime-rollout", *rollout, "OnTemplateChange", "Immediate")
+	within := func(flag string, n, least, most int) {
+		if n < least || n > most {
+			errs = append(errs, fmt.Errorf("--%s must be from %d to %d, not %d", flag, least, most, n))
+		}
+	}
+	oneOf("runtime-image-pull-policy", l.pull, "", "Always", "IfNotPresent", "Never")
+	oneOf("runtime-rollout", l.rollout, "OnTemplateChange", "Immediate")
 	oneOf("log-format", o.LogFormat, "json", "text")
 	oneOf("log-level", o.LogLevel, "debug", "info", "warn", "error")
 	if o.RuntimeImage == "" {
@@ -139,29 +159,12 @@ func Parse(name string, args []string) (Options, error) {
 			errs, errors.New("--runtime-image (or the environment's RUNTIME_IMAGE) must name the operator's own image"),
 		)
 	}
-	if *minPoll < 1 || *minPoll > 300 {
-		errs = append(errs, fmt.Errorf("--min-poll-seconds must be from 1 to 300, not %d", *minPoll))
-	}
-	atLeastOne := func(flag string, n int) {
-		if n < 1 || n > 10_000 {
-			errs = append(errs, fmt.Errorf("--%s must be from 1 to 10000, not %d", flag, n))
-		}
-	}
-	atLeastOne("max-job-servers-per-pool", o.MaxPoolServers)
-	atLeastOne("max-job-servers-per-namespace", o.MaxNamespaceServers)
-	if o.MaxNamespaceQueues < 1 || o.MaxNamespaceQueues > 10_000_000 {
-		errs = append(
-			errs, fmt.Errorf("--max-queues-per-namespace must be from 1 to 10000000, not %d", o.MaxNamespaceQueues),
-		)
-	}
-	if o.ForeignFunctions < 0 || o.ForeignFunctions > 10_000 {
-		errs = append(errs, fmt.Errorf("--foreign-functions must be from 0 to 10000, not %d", o.ForeignFunctions))
-	}
-	var err error
-	if o.JobServers, err = access.Parse(*allowed); err != nil {
-		errs = append(errs, fmt.Errorf("--allowed-job-servers: %w", err))
-	}
-	return o, errors.Join(errs...)
+	within("min-poll-seconds", l.minPoll, 1, 300)
+	within("max-job-servers-per-pool", o.MaxPoolServers, 1, 10_000)
+	within("max-job-servers-per-namespace", o.MaxNamespaceServers, 1, 10_000)
+	within("max-queues-per-namespace", o.MaxNamespaceQueues, 1, 10_000_000)
+	within("foreign-functions", o.ForeignFunctions, 0, 10_000)
+	return errs
 }
 
 // runtime is the worker runtime of generated pods. Pods whose workers use as many job servers by

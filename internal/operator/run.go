@@ -73,6 +73,27 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
+	if err := serve(mgr, pools, watcher); err != nil {
+		return err
+	}
+	run := []manager.Runnable{pools, onLeader{watcher.Run}}
+	if os.Getenv("GOGC") == "" { // else somebody knows better
+		run = append(run, always{memory})
+	}
+	for _, r := range run {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("add to the manager: %w", err)
+		}
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the manager: %w", err)
+	}
+	return nil
+}
+
+// serve adds what the metrics server shows: the metrics, how much is kept (/statusz), and the pools
+// (/pools).
+func serve(mgr ctrl.Manager, pools *autoscaler.Autoscaler, watcher *backlog.Watcher) error {
 	kept := entries{pools.Counts, watcher.Entries}
 	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
 		return fmt.Errorf("serve /statusz: %w", err)
@@ -86,18 +107,6 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register the metrics: %w", err)
 		}
-	}
-	run := []manager.Runnable{pools, onLeader{watcher.Run}}
-	if os.Getenv("GOGC") == "" { // else somebody knows better
-		run = append(run, always{memory})
-	}
-	for _, r := range run {
-		if err := mgr.Add(r); err != nil {
-			return fmt.Errorf("add to the manager: %w", err)
-		}
-	}
-	if err := mgr.Start(ctx); err != nil {
-		return fmt.Errorf("run the manager: %w", err)
 	}
 	return nil
 }

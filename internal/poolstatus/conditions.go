@@ -66,50 +66,58 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 
 	reachable, reason, message := reachability(&f.View)
 	set(v1alpha1.ConditionJobServersReachable, reachable, reason, message)
+	ready, why, says := readiness(f, reachable, reason, message)
+	set(v1alpha1.ConditionReady, ready, why, says)
+	active, why, says := scalingActivity(f, reason, message)
+	set(v1alpha1.ConditionScalingActive, active, why, says)
+	setWarnings(flag, f)
+}
 
-	broken, why := podsWithoutJobs(&f.View.Sample), unfitReason(&f.View.Sample)
+// readiness is the condition Ready. reachable, reason and message are those of
+// JobServersReachable.
+func readiness(
+	f *Facts, reachable metav1.ConditionStatus, reason, message string,
+) (ready metav1.ConditionStatus, why, says string) {
+	broken := podsWithoutJobs(&f.View.Sample)
 	switch {
 	case f.Stall.Reason != "":
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
+		return metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message
 	case f.Retrying != "":
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRetrying, f.Retrying)
+		return metav1.ConditionFalse, ReasonRetrying, f.Retrying
 	case reachable == metav1.ConditionUnknown:
-		set(v1alpha1.ConditionReady, metav1.ConditionUnknown, reason, message)
+		return metav1.ConditionUnknown, reason, message
 	case reason == ReasonNoneAnswers || reason == ReasonLoadBalanced:
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+		return metav1.ConditionFalse, reason, message
 	case f.Trouble != "" && (f.NoWorker || f.RollingOut):
-		set(
-			v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonPodsNotStarting,
-			"workers can't start: "+f.Trouble.Advice(),
-		)
+		return metav1.ConditionFalse, ReasonPodsNotStarting, "workers can't start: " + f.Trouble.Advice()
 	case len(broken) > 0 && len(broken) == len(f.View.Sample.Pods) && f.View.Decision.Replicas > 0:
-		set(
-			v1alpha1.ConditionReady, metav1.ConditionFalse, why,
-			"no pod can run jobs: see the condition "+v1alpha1.ConditionWorkersUnfit,
-		)
+		return metav1.ConditionFalse, unfitReason(&f.View.Sample),
+			"no pod can run jobs: see the condition " + v1alpha1.ConditionWorkersUnfit
 	case f.RollingOut:
-		set(
-			v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonRollout,
-			"pods of an older template are being replaced",
-		)
-	default:
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue, ReasonAsExpected, "")
+		return metav1.ConditionFalse, ReasonRollout, "pods of an older template are being replaced"
 	}
+	return metav1.ConditionTrue, ReasonAsExpected, ""
+}
 
+// scalingActivity is the condition ScalingActive. reason and message are those of
+// JobServersReachable.
+func scalingActivity(f *Facts, reason, message string) (active metav1.ConditionStatus, why, says string) {
 	switch {
 	case f.Stall.Reason != "" && !f.Stall.GoesOn:
-		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message)
+		return metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message
 	case f.Contested:
-		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, ReasonContested,
-			"somebody else keeps changing the replicas: stop the other writer, or set scaling.mode to Paused")
+		return metav1.ConditionFalse, ReasonContested,
+			"somebody else keeps changing the replicas: stop the other writer, or set scaling.mode to Paused"
 	case f.Mode != v1alpha1.ModeAuto:
-		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, string(f.Mode), "scaling.mode is "+string(f.Mode))
+		return metav1.ConditionFalse, string(f.Mode), "scaling.mode is " + string(f.Mode)
 	case reason == ReasonNoneAnswers || reason == ReasonNotPolled:
-		set(v1alpha1.ConditionScalingActive, metav1.ConditionFalse, reason, message)
-	default:
-		set(v1alpha1.ConditionScalingActive, metav1.ConditionTrue, ReasonAsExpected, "")
+		return metav1.ConditionFalse, reason, message
 	}
+	return metav1.ConditionTrue, ReasonAsExpected, ""
+}
 
+// setWarnings sets the conditions that are true only where something is wrong.
+func setWarnings(flag func(kind string, on bool, reason, message string), f *Facts) {
 	limited, whyLimited := limitation(f)
 	flag(v1alpha1.ConditionScalingLimited, limited != "", limited, whyLimited)
 	flag(v1alpha1.ConditionBacklogNotRunnable, f.View.Decision.NotRunnable, ReasonNotRunnable,
@@ -124,6 +132,7 @@ func setConditions(conditions *[]metav1.Condition, f *Facts) {
 		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
 	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
 		"at least half of the jobs that ended in the last minutes failed, more than usual: check the worker logs")
+	broken, why := podsWithoutJobs(&f.View.Sample), unfitReason(&f.View.Sample)
 	flag(v1alpha1.ConditionWorkersUnfit, len(broken) > 0, why, unfitMessage(why)+some(broken))
 	flag(v1alpha1.ConditionSidecarsStopFirst, len(f.Sidecars) > 0, ReasonStopWithWorker,
 		"when a pod stops, its last jobs lose these containers, which get SIGTERM together with the worker: move them to "+

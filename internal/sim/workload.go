@@ -89,6 +89,8 @@ func (w *Workload) burst(rng *rand.Rand, at, within float64, n int, l length) {
 }
 
 // Makers are the workloads of the report.
+//
+//nolint:funlen // a table
 func Makers() []Maker {
 	return []Maker{
 		{Name: "steady", About: "2 jobs/s of 2 s", Make: func(rng *rand.Rand) *Workload {

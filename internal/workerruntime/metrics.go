@@ -129,26 +129,24 @@ func (m *metrics) write(
 func (m *metrics) writeJobs(e *exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	names := make([]string, 0, len(m.functions))
-	for name := range m.functions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(m.functions))
 	e.family("gearman_worker_busy", "gauge", "Jobs at work.")
 	for _, name := range names {
 		e.sample("gearman_worker_busy", float64(m.functions[name].busy), "function", name)
 	}
+	m.writeEnds(e, names)
+	m.writeRetries(e, names)
+	m.writeDurations(e, names)
+}
+
+func (m *metrics) writeEnds(e *exposition, names []string) {
 	e.family(
 		"gearman_worker_jobs_total", "counter",
 		"Jobs that ended, by result (completed, failed, retried, dead_lettered, requeued, lost) and reason.",
 	)
 	for _, name := range names {
 		ends := m.functions[name].ends
-		keys := make([]jobEnd, 0, len(ends))
-		for k := range ends {
-			keys = append(keys, k)
-		}
-		slices.SortFunc(keys, func(a, b jobEnd) int {
+		keys := slices.SortedFunc(maps.Keys(ends), func(a, b jobEnd) int {
 			return strings.Compare(a.result+"/"+string(a.reason), b.result+"/"+string(b.reason))
 		})
 		for _, k := range keys {
@@ -158,6 +156,9 @@ func (m *metrics) writeJobs(e *exposition) {
 			)
 		}
 	}
+}
+
+func (m *metrics) writeRetries(e *exposition, names []string) {
 	e.family(
 		"gearman_worker_retries_total", "counter",
 		"Attempts that were submitted after a failure, by their number and the reason.",
@@ -174,6 +175,9 @@ func (m *metrics) writeJobs(e *exposition) {
 			)
 		}
 	}
+}
+
+func (m *metrics) writeDurations(e *exposition, names []string) {
 	const duration = "gearman_worker_job_duration_seconds"
 	e.family(duration, "histogram", "Time from a job's start until its outcome was sent.")
 	for _, name := range names {

@@ -188,21 +188,12 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 	for _, h := range r.handlers {
 		wg.Go(func() { h.guard.Run(all) })
 	}
-	failed := make(chan error, len(r.handlers))
-	for _, h := range r.handlers {
-		if up, ok := h.run.(runner); ok {
-			wg.Go(func() {
-				if err := up.Run(all); err != nil {
-					failed <- err
-					stopSoft()
-				}
-			})
-		}
-	}
-	r.log.LogAttrs(all, slog.LevelInfo, "Worker starts", slog.String(
-		"version", version.Version,
-	), slog.Any("servers", r.opts.Servers),
-		slog.Any("functions", r.opts.FunctionNames()), slog.Int("concurrency", r.opts.Concurrency))
+	failed := r.startHandlers(all, &wg, stopSoft)
+	r.log.LogAttrs(
+		all, slog.LevelInfo, "Worker starts", slog.String("version", version.Version),
+		slog.Any("servers", r.opts.Servers), slog.Any("functions", r.opts.FunctionNames()),
+		slog.Int("concurrency", r.opts.Concurrency),
+	)
 	for _, h := range r.handlers {
 		if !h.awaitUp(soft) {
 			break
@@ -220,6 +211,23 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 	default:
 		return err
 	}
+}
+
+// startHandlers starts what the handlers keep running beside jobs. What ends one of them comes by
+// failed, after stop was called.
+func (r *run) startHandlers(ctx context.Context, wg *sync.WaitGroup, stop func()) (failed chan error) {
+	failed = make(chan error, len(r.handlers))
+	for _, h := range r.handlers {
+		if up, ok := h.run.(runner); ok {
+			wg.Go(func() {
+				if err := up.Run(ctx); err != nil {
+					failed <- err
+					stop()
+				}
+			})
+		}
+	}
+	return failed
 }
 
 func (r *run) sayReady(ctx context.Context) {

@@ -68,38 +68,10 @@ func (b *bench) run() (map[string]float64, string, error) {
 	}
 	defer service.stop()
 
-	ours := func(mode string, concurrency int, rest ...string) [][]string {
-		return [][]string{append([]string{
-			b.worker, mode, "--server", b.addr, "--function", function, "--log-level", "error",
-			"--concurrency", fmt.Sprint(concurrency), "--",
-		}, rest...)}
-	}
-	cli := func(n int) [][]string {
-		_, port, _ := strings.Cut(b.addr, ":")
-		one := []string{"gearman", "-h", "127.0.0.1", "-p", port, "-w", "-f", function, "/bin/true"}
-		return slices.Repeat([][]string{one}, n)
-	}
-	contestants := []contestant{
-		{"gearman -w, 1 process, /bin/true", b.execJobs, cli(1)},
-		{"exec, concurrency 1, /bin/true", b.execJobs, ours("exec", 1, "/bin/true")},
-		{"gearman -w, 2 processes, /bin/true", b.execJobs, cli(2)},
-		{"exec, concurrency 2, /bin/true", b.execJobs, ours("exec", 2, "/bin/true")},
-		{"stream, concurrency 1, echo", b.messageJobs / 4, ours("stream", 1, self, "echo-child")},
-		{"stream, concurrency 16, echo", b.messageJobs, ours("stream", 16, self, "echo-child")},
-		{"http, concurrency 1, echo", b.messageJobs / 4, ours("http", 1, url)},
-		{"http, concurrency 16, echo", b.messageJobs, ours("http", 16, url)},
-	}
-	rates := make([][]float64, len(contestants))
-	cpus := make([][]float64, len(contestants))
-	for range b.rounds {
-		for i, c := range contestants {
-			rate, cpu, err := b.drain(c)
-			if err != nil {
-				return nil, "", fmt.Errorf("%s: %w", c.name, err)
-			}
-			rates[i] = append(rates[i], rate)
-			cpus[i] = append(cpus[i], cpu)
-		}
+	contestants := b.contestants(self, url)
+	rates, cpus, err := b.race(contestants)
+	if err != nil {
+		return nil, "", err
 	}
 	start, rss, err := b.startAndIdle()
 	if err != nil {
@@ -117,6 +89,59 @@ func (b *bench) run() (map[string]float64, string, error) {
 	}
 	fmt.Fprintf(&report, "\nBinary %.1f MiB; %.1f ms from start to registered (median of %d). Resident: %.1f MiB idle, after registering; %.1f MiB at most with %d jobs of %.0f MiB at once.\n",
 		mib(info.Size()), start, starts, rss, large, largeJobs, mib(largeBytes))
+	figures := figures(rates, cpus)
+	figures["binary_mib"] = round(mib(info.Size()))
+	figures["idle_rss_mib"] = round(rss)
+	figures["large_rss_mib"] = round(large)
+	figures["start_ms"] = round(start)
+	return figures, report.String(), nil
+}
+
+// contestants are the workers that are compared, in the order that figures knows them by. self is
+// this program, url that of the HTTP service.
+func (b *bench) contestants(self, url string) []contestant {
+	ours := func(mode string, concurrency int, rest ...string) [][]string {
+		return [][]string{append([]string{
+			b.worker, mode, "--server", b.addr, "--function", function, "--log-level", "error",
+			"--concurrency", fmt.Sprint(concurrency), "--",
+		}, rest...)}
+	}
+	cli := func(n int) [][]string {
+		_, port, _ := strings.Cut(b.addr, ":")
+		one := []string{"gearman", "-h", "127.0.0.1", "-p", port, "-w", "-f", function, "/bin/true"}
+		return slices.Repeat([][]string{one}, n)
+	}
+	return []contestant{
+		{"gearman -w, 1 process, /bin/true", b.execJobs, cli(1)},
+		{"exec, concurrency 1, /bin/true", b.execJobs, ours("exec", 1, "/bin/true")},
+		{"gearman -w, 2 processes, /bin/true", b.execJobs, cli(2)},
+		{"exec, concurrency 2, /bin/true", b.execJobs, ours("exec", 2, "/bin/true")},
+		{"stream, concurrency 1, echo", b.messageJobs / 4, ours("stream", 1, self, "echo-child")},
+		{"stream, concurrency 16, echo", b.messageJobs, ours("stream", 16, self, "echo-child")},
+		{"http, concurrency 1, echo", b.messageJobs / 4, ours("http", 1, url)},
+		{"http, concurrency 16, echo", b.messageJobs, ours("http", 16, url)},
+	}
+}
+
+// race lets the contestants work in turn, for some rounds: jobs a second and microseconds of
+// processor time for each job, of each contestant in each round.
+func (b *bench) race(contestants []contestant) (rates, cpus [][]float64, err error) {
+	rates = make([][]float64, len(contestants))
+	cpus = make([][]float64, len(contestants))
+	for range b.rounds {
+		for i, c := range contestants {
+			rate, cpu, err := b.drain(c)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			rates[i] = append(rates[i], rate)
+			cpus[i] = append(cpus[i], cpu)
+		}
+	}
+	return rates, cpus, nil
+}
+
+func figures(rates, cpus [][]float64) map[string]float64 {
 	return map[string]float64{
 		"exec_vs_cli_ratio_c1":   round(median(rates[1]) / median(rates[0])),
 		"exec_vs_cli_ratio_c2":   round(median(rates[3]) / median(rates[2])),
@@ -130,11 +155,7 @@ func (b *bench) run() (map[string]float64, string, error) {
 		"stream_cpu_us_per_job":  round(median(cpus[5])),
 		"http_jobs_per_s":        round(median(rates[7])),
 		"http_cpu_us_per_job":    round(median(cpus[7])),
-		"binary_mib":             round(mib(info.Size())),
-		"idle_rss_mib":           round(rss),
-		"large_rss_mib":          round(large),
-		"start_ms":               round(start),
-	}, report.String(), nil
+	}
 }
 
 func median(v []float64) float64 {

@@ -67,18 +67,9 @@ func storm(ctx context.Context, o *options, dir string, persistent bool) (*outco
 	}
 	r.DuplicatesBeforeKills = b.duplicates()
 
-	weather := &weather{
+	if err := (&weather{
 		s: s, p: p, workers: workers, persistent: persistent, r: rand.New(rand.NewPCG(o.seed, 1)), out: r,
-	}
-	stormy, calmDown := context.WithCancel(ctx)
-	var blowing sync.WaitGroup
-	blowing.Go(func() { weather.blow(stormy) })
-	err = clients.submitAll(ctx, jobs[calm:])
-	// Half of the storm is for the jobs that wait for their next attempt.
-	pause(ctx, 10*time.Second)
-	calmDown()
-	blowing.Wait()
-	if err = errors.Join(err, weather.err); err != nil {
+	}).during(ctx, func() error { return clients.submitAll(ctx, jobs[calm:]) }); err != nil {
 		return nil, err
 	}
 	if err := settled(ctx, s); err != nil {
@@ -88,6 +79,20 @@ func storm(ctx context.Context, o *options, dir string, persistent bool) (*outco
 	kept.Wait()
 	r.Seconds = int(time.Since(begin).Seconds())
 	return r, judge(ctx, s, dir, jobs, clients, r)
+}
+
+// during lets the weather be bad while submit runs and for a while after it.
+func (w *weather) during(ctx context.Context, submit func() error) error {
+	stormy, calmDown := context.WithCancel(ctx)
+	defer calmDown()
+	var blowing sync.WaitGroup
+	blowing.Go(func() { w.blow(stormy) })
+	err := submit()
+	// Half of the storm is for the jobs that wait for their next attempt.
+	pause(ctx, 10*time.Second)
+	calmDown()
+	blowing.Wait()
+	return errors.Join(err, w.err)
 }
 
 // settled waits until neither the function nor its waiting jobs are left.

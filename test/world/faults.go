@@ -71,7 +71,8 @@ const commandBroken = "command-broken"
 // kinds is the table of all faults.
 var kinds []kind
 
-func init() { // the table's functions find their own entries in it
+//nolint:funlen // a table
+func init() { // its functions find their own entries in it
 	const s = time.Second
 	kinds = []kind{
 		{"api-slow", ofAPI, 20 * s, 90 * s, 10 * s, func(w *World, f Fault) func() {

@@ -66,12 +66,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	if err != nil {
 		return rec, err
 	}
-	var first sync.Once
-	function.Handler = func(ctx context.Context, j *worker.Job) (result []byte, err error) {
-		err = worker.ErrRequeue // of a second run: the first has told everything
-		first.Do(func() { result, err = handler(ctx, j) })
-		return result, err
-	}
+	function.Handler = onlyOnce(handler)
 	if err := w.Handle(function); err != nil {
 		return rec, err
 	}
@@ -114,4 +109,15 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 		runErr = nil // by us
 	}
 	return rec, errors.Join(runErr, c.Close())
+}
+
+// onlyOnce runs the handler for the first job only, and leaves a second run of it to others: the
+// first has told everything.
+func onlyOnce(handler worker.Handler) worker.Handler {
+	var first sync.Once
+	return func(ctx context.Context, j *worker.Job) (result []byte, err error) {
+		err = worker.ErrRequeue
+		first.Do(func() { result, err = handler(ctx, j) })
+		return result, err
+	}
 }

@@ -231,10 +231,7 @@ func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, f
 	for {
 		select {
 		case why := <-c.retire: // from Handle, which doesn't use it any more
-			if why == whyBroken {
-				return nil, "", errBroken
-			}
-			return nil, why, nil
+			return retired(nil, why)
 		case <-c.exited:
 			if p.remove(c) {
 				return nil, "", errEnded
@@ -271,11 +268,16 @@ func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, f
 			return next, why, nil
 		}
 		// A job has it: release hands it over when the job is done.
-		if why := <-c.retire; why != whyBroken {
-			return next, why, nil
-		}
+		return retired(next, <-c.retire)
+	}
+}
+
+// retired is what attend returns of a process that Handle has retired.
+func retired(next *child, why string) (*child, string, error) {
+	if why == whyBroken {
 		return next, "", errBroken
 	}
+	return next, why, nil
 }
 
 // succeed brings up a process of the present generation to take the place of an older one, one at a
