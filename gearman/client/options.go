@@ -178,9 +178,9 @@ type Task struct {
 	// is never, since the job may then run twice: set it for jobs that may. A Key makes that rare:
 	// while the server that had the job still has it, the job is joined rather than run again; with
 	// several servers choose by Options.Select ByKey. It waits as long as Options.QuarantineMin
-	// says before it does so, twice as long each further time, up to QuarantineMax; a server that
-	// can't be reached then counts as one submission, too. It can't be combined with PayloadFrom,
-	// ResultTo and OnData, of which something has been used up by then.
+	// says before it does so, but a second at least, and twice as long each further time, up to
+	// QuarantineMax; a server that can't be reached then counts as one submission, too. It can't be
+	// combined with PayloadFrom, ResultTo and OnData, of which something has been used up by then.
 	Resubmit int
 
 	// OnCreated is called when a server has accepted the job: once for each submission.

@@ -58,7 +58,8 @@ func isUncertain(err error) bool {
 
 // resubmit waits, and then runs a lost call once more. It returns the call that has the result.
 func (c *Client) resubmit(ctx context.Context, k *call) *call {
-	timer := time.NewTimer(c.backoff.Delay(k.task.Resubmit - k.resubmits + 1))
+	// After lastResort a server that has failed may be tried again, whatever its quarantine.
+	timer := time.NewTimer(max(lastResort, c.backoff.Delay(k.task.Resubmit-k.resubmits+1)))
 	defer timer.Stop()
 	var cause error
 	if ctx.Err() == nil {
