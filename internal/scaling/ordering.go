@@ -10,9 +10,9 @@ import (
 // node does better. docs/adr/0016-ordering.md says why.
 
 const (
-	// provenAfter is for how long in a row a pod must have been ready to count as one that works:
+	// ProvenAfter is for how long in a row a pod must have been ready to count as one that works:
 	// one that crashes is ready in between.
-	provenAfter = 30 * time.Second
+	ProvenAfter = 30 * time.Second
 	// anotherTry is after how long one more pod is tried beside those that fail.
 	anotherTry = 5 * time.Minute
 	// giveUpFailing and giveUpUnschedulable are after how long replicas beyond the allowance are
@@ -91,7 +91,7 @@ func (p *Pod) Blocked(now time.Time, start time.Duration) bool {
 	return !p.Ready && !p.WasReady && now.Sub(p.Created) > startPatience(start)
 }
 
-func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySince) >= provenAfter }
+func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySince) >= ProvenAfter }
 
 // startPatience is after how long a pod that is not ready and says nothing counts as blocked.
 func startPatience(start time.Duration) time.Duration { return 4*start + time.Minute }

@@ -25,17 +25,7 @@ const (
 
 const (
 	// removalSettle is how long the ReplicaSet controller is given to see what our own cache shows.
-	removalSettle = 3 * time.Second
-	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs from
-	// 0 on are not ours.
-	markBase int32 = -1_000_000
-	maxMarks int32 = 999_999
-	// markAge is for how long a mark that is no longer needed stays, since it often is again: a
-	// patch saved.
-	markAge         = time.Minute
-	marksARound     = 50
-	unmarksARound   = 10
-	patchAgain      = 10 * time.Second // after which a patch that the cache doesn't show is written again
+	removalSettle   = 3 * time.Second
 	removalTimeout  = time.Minute      // after which pods that are to go but don't no longer count as going
 	heardPolls      = 3                // polls after which telemetry is too old to tell that a pod is idle
 	blockedRemovals = 30 * time.Second // after which a removal that does not get on is reported as blocked
@@ -74,21 +64,6 @@ type RemovalState struct {
 	// Lowered is when replicas were last lowered, Stuck since when fewer were wanted and none could
 	// go.
 	Lowered, Stuck time.Time
-}
-
-// PodCost is what is known of one pod's deletion cost.
-type PodCost struct {
-	Cost, Before int32     // what the cache shows, and what it showed before
-	Seen         time.Time // when it first showed Cost
-	Ordered      int32     // what was written last, while Pending: the cache doesn't show it yet
-	Pending      bool
-	OrderedAt    time.Time
-}
-
-// Patch sets a pod's deletion cost; a Cost of 0 takes it off.
-type Patch struct {
-	UID  string
-	Cost int32
 }
 
 // RemovalReason is why replicas were lowered by no more than they were.
@@ -159,75 +134,6 @@ type place struct {
 	cost    int32
 	settled bool // the ReplicaSet controller surely sees it at this place
 	mayGo   bool
-}
-
-// observe brings what is known of the costs up to date.
-func (s *RemovalState) observe(in *RemovalInput) {
-	if s.Started.IsZero() {
-		s.Started = in.Now
-	}
-	if s.Costs == nil {
-		s.Costs = map[string]PodCost{}
-	}
-	live, found := int32(0), 0
-	for i := range in.Pods {
-		p := &in.Pods[i]
-		if p.Terminating {
-			continue
-		}
-		if p.Owned {
-			live++
-		}
-		c, known := s.Costs[p.UID]
-		switch {
-		case !known && !isMark(p.Cost):
-			continue
-		case !known:
-			c = PodCost{Cost: p.Cost, Before: p.Cost, Seen: in.Now}
-			s.Next = max(s.Next, p.Cost-markBase+1)
-		case c.Cost != p.Cost:
-			if in.Now.Sub(c.Seen) >= removalSettle {
-				c.Before = c.Cost
-			}
-			c.Before, c.Cost, c.Seen = min(c.Before, c.Cost), p.Cost, in.Now
-		}
-		if c.Pending && c.Ordered == c.Cost {
-			c.Pending = false
-		}
-		s.Costs[p.UID] = c
-		found++
-	}
-	if len(s.Costs) > found {
-		s.drop(in.Pods)
-	}
-	for uid, c := range s.Costs {
-		if !c.Pending && !isMark(c.Cost) && in.Now.Sub(c.Seen) >= removalSettle {
-			delete(s.Costs, uid)
-		}
-	}
-	if len(s.Costs) == 0 {
-		s.Next = 0
-	}
-	if live <= in.Replicas {
-		s.ExtraSince = time.Time{}
-	} else if s.ExtraSince.IsZero() {
-		s.ExtraSince = in.Now
-	}
-}
-
-// drop forgets the pods that are gone or about to go.
-func (s *RemovalState) drop(pods []Pod) {
-	there := make(map[string]bool, len(pods))
-	for i := range pods {
-		if !pods[i].Terminating {
-			there[pods[i].UID] = true
-		}
-	}
-	for uid := range s.Costs {
-		if !there[uid] {
-			delete(s.Costs, uid)
-		}
-	}
 }
 
 // sort puts the pods in the order in which Kubernetes removes them.
@@ -370,65 +276,6 @@ func (r *remover) why(at *place, extra int32) RemovalReason {
 	return RemovalUnknown
 }
 
-// mark marks as many of the pods that stay for now as are still to go, and takes the mark off the
-// first one if it works. going is how many of the order are going already.
-func (r *remover) mark(going int) {
-	in := r.in
-	forced := in.Replicas > in.Ceiling
-	if in.Kind != KindOwned || !in.Complete && !forced || going >= len(r.order) {
-		return
-	}
-	rest := r.order[going:]
-	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced &&
-		r.busyForLong(at.pod) {
-		r.patch(at.pod, 0)
-	}
-	need := len(rest) - int(in.Want)
-	candidates := make([]*Pod, 0, len(rest))
-	for i := range rest {
-		switch p := rest[i].pod; {
-		case !p.Ready || r.marked(p):
-			need-- // it goes before the others
-			r.again(p)
-		case r.unmarking(p):
-		case r.mayMark(p, forced):
-			candidates = append(candidates, p)
-		}
-	}
-	if need <= 0 {
-		r.clear(need)
-		return
-	}
-	slices.SortFunc(candidates, r.compareMarks)
-	for _, p := range candidates[:min(len(candidates), need, marksARound)] {
-		if r.s.Next >= maxMarks {
-			return // once all marks are off they begin anew
-		}
-		r.patch(p, markBase+r.s.Next)
-		r.s.Next++
-	}
-}
-
-// busyForLong reports whether a pod was busy at two polls in a row. One that works on short jobs is
-// often idle at the next poll, and waiting for that takes no longer than taking its mark off.
-func (r *remover) busyForLong(p *Pod) bool {
-	return p.Busy == 0 || p.BusySince.IsZero() || r.in.Answer.Sub(p.BusySince) >= r.in.Poll/2
-}
-
-// mayMark reports whether a ready pod can be chosen to go.
-func (r *remover) mayMark(p *Pod, forced bool) bool {
-	return forced || r.heard(p) && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
-}
-
-// compareMarks puts first the pod that is to go first: those known to be idle, for longest; then
-// the least busy; then those that nothing is known of.
-func (r *remover) compareMarks(a, b *Pod) int {
-	return cmp.Or(cmp.Compare(boolInt(a.Heard.IsZero()), boolInt(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
-		cmp.Compare(
-			boolInt(a.BusySince.IsZero()), boolInt(b.BusySince.IsZero()),
-		), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
-}
-
 // force lowers replicas to the ceiling once the marks have been seen, or should have been: nothing
 // stops it for longer.
 func (r *remover) force(n int32) int32 {
@@ -449,65 +296,3 @@ func (r *remover) force(n int32) int32 {
 	}
 	return max(n, in.Replicas-in.Ceiling)
 }
-
-// clear takes off marks that are no longer needed and have not been for a while, newest first.
-func (r *remover) clear(need int) {
-	var old []*Pod
-	for i := range r.in.Pods {
-		p := &r.in.Pods[i]
-		c, ok := r.s.Costs[p.UID]
-		since := c.Seen
-		if c.Pending {
-			since = c.OrderedAt
-		}
-		if ok && !p.Terminating && (c.Pending || isMark(c.Cost)) && r.in.Now.Sub(since) >= markAge {
-			old = append(old, p)
-		}
-	}
-	if need < 0 {
-		old = old[:min(len(old), -need)]
-	} else if r.in.Want < r.in.Replicas {
-		return
-	}
-	slices.SortFunc(old, func(a, b *Pod) int { return cmp.Compare(b.Cost, a.Cost) })
-	for _, p := range old[:min(len(old), unmarksARound)] {
-		r.patch(p, 0)
-	}
-}
-
-// marked reports whether a pod has a mark, or will have one as soon as it is seen.
-func (r *remover) marked(p *Pod) bool {
-	if c, ok := r.s.Costs[p.UID]; ok && c.Pending {
-		return isMark(c.Ordered)
-	}
-	return isMark(p.Cost)
-}
-
-// unmarking reports whether a pod's mark is being taken off.
-func (r *remover) unmarking(p *Pod) bool {
-	c, ok := r.s.Costs[p.UID]
-	if ok && c.Pending && !isMark(c.Ordered) {
-		r.again(p)
-		return true
-	}
-	return false
-}
-
-// again writes a patch once more that the cache hasn't shown for long: its write may have failed.
-func (r *remover) again(p *Pod) {
-	if c, ok := r.s.Costs[p.UID]; ok && c.Pending && r.in.Now.Sub(c.OrderedAt) >= patchAgain {
-		r.patch(p, c.Ordered)
-	}
-}
-
-func (r *remover) patch(p *Pod, cost int32) {
-	c, ok := r.s.Costs[p.UID]
-	if !ok {
-		c = PodCost{Cost: p.Cost, Before: p.Cost}
-	}
-	c.Ordered, c.Pending, c.OrderedAt = cost, true, r.in.Now
-	r.s.Costs[p.UID] = c
-	r.out.Patches = append(r.out.Patches, Patch{p.UID, cost})
-}
-
-func isMark(cost int32) bool { return cost >= markBase && cost < markBase+maxMarks }
