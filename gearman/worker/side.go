@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
@@ -20,8 +19,12 @@ type side struct {
 	w  *Worker
 	ep gearman.Endpoint
 
-	mu sync.Mutex // one request at a time
-	in *proto.Conn
+	turn chan struct{} // one request at a time; whoever waits for it can give up
+	in   *proto.Conn   // of whoever has the turn
+}
+
+func newSide(w *Worker, ep gearman.Endpoint) *side {
+	return &side{w: w, ep: ep, turn: make(chan struct{}, 1)}
 }
 
 // exchange sends a request, with a payload behind it if there is one, and lets read take the
@@ -31,8 +34,12 @@ func (s *side) exchange(ctx context.Context, request []byte, payload io.Reader, 
 		ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin),
 	)
 	defer cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if s.in == nil {
 		nc, err := s.w.dialer.Connect(ctx, s.ep)
 		if err != nil {
@@ -49,19 +56,20 @@ func (s *side) exchange(ctx context.Context, request []byte, payload io.Reader, 
 		return read(c)
 	})
 	if _, refused := as[*proto.ServerError](err); err != nil && !refused {
-		s.closeLocked()
+		s.drop()
 		return fmt.Errorf("job server %s: %w", s.ep, err)
 	}
 	return err
 }
 
 func (s *side) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closeLocked()
+	s.turn <- struct{}{}
+	s.drop()
+	<-s.turn
 }
 
-func (s *side) closeLocked() {
+// drop closes the connection; the caller has the turn.
+func (s *side) drop() {
 	if s.in != nil {
 		_ = s.in.Close() // nothing more is wanted of it
 		s.in = nil
@@ -134,7 +142,7 @@ func (w *Worker) side(ep gearman.Endpoint) *side {
 	defer w.mu.Unlock()
 	s := w.sides[ep]
 	if s == nil {
-		s = &side{w: w, ep: ep}
+		s = newSide(w, ep)
 		w.sides[ep] = s
 	}
 	return s
