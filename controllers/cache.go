@@ -29,6 +29,9 @@ const (
 	noteMarks cacheNote = "cache.gearman.dev/marks"
 	// noteOwnedFields is the hash of the fields that the operator owns of a Deployment.
 	noteOwnedFields cacheNote = "cache.gearman.dev/owned-fields"
+	// noteOwnReplicas is there if the operator was the last to change the replicas of a Deployment
+	// or StatefulSet.
+	noteOwnReplicas cacheNote = "cache.gearman.dev/own-replicas"
 )
 
 func (n cacheNote) put(annotations map[string]string, value string) {
@@ -45,6 +48,12 @@ func cachedTrouble(p *corev1.Pod) workload.Trouble {
 // cachedMarks is what the removal of a pod of the cache goes by.
 func cachedMarks(p *corev1.Pod) workload.PodMarks {
 	return workload.ParsePodMarks(p.Annotations[string(noteMarks)])
+}
+
+// cachedOwnReplicas reports whether the operator was the last to change the replicas of an object of
+// the cache.
+func cachedOwnReplicas(o metav1.Object) bool {
+	return o.GetAnnotations()[string(noteOwnReplicas)] != ""
 }
 
 // cachedOwnedFields is the hash of the fields that the operator owns of a Deployment of the cache.
@@ -91,10 +100,13 @@ func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 // stripStatefulSet keeps what gatherWorkload reads.
 func stripStatefulSet(obj any) (any, error) {
 	s, ok := obj.(*appsv1.StatefulSet)
-	if !ok {
+	if !ok || len(s.Spec.Template.Spec.Containers) == 0 { // stripped before
 		return obj, nil
 	}
 	out := &appsv1.StatefulSet{ObjectMeta: stripMeta(&s.ObjectMeta)}
+	if workload.OwnsReplicas(s.ManagedFields, string(OwnerScale)) {
+		out.Annotations = map[string]string{string(noteOwnReplicas): "true"}
+	}
 	out.Spec.Replicas, out.Spec.Selector = s.Spec.Replicas, s.Spec.Selector
 	st := &s.Status
 	out.Status.ObservedGeneration = st.ObservedGeneration

@@ -166,6 +166,55 @@ func TestStripTwice(t *testing.T) {
 	}
 }
 
+// TestStripOwnReplicas: the cache keeps whether the operator was the last to change the replicas,
+// however often an informer transforms the object, and takes no annotation of the user's for that.
+func TestStripOwnReplicas(t *testing.T) {
+	t.Parallel()
+	managed := func(owner client.FieldOwner, subresource string) []metav1.ManagedFieldsEntry {
+		return []metav1.ManagedFieldsEntry{{
+			Manager: string(owner), Subresource: subresource, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
+		}}
+	}
+	containers := []corev1.Container{{Name: "worker"}}
+	for name, tt := range map[string]struct {
+		fields []metav1.ManagedFieldsEntry
+		want   bool
+	}{
+		"applied":            {managed(OwnerScale, ""), true},
+		"scaled":             {managed(OwnerScale, "scale"), true},
+		"kubectl scale":      {managed("kubectl", "scale"), false},
+		"at the creation":    {managed(OwnerMain, ""), false},
+		"nobody":             {nil, false},
+		"status.replicas":    {managed(OwnerScale, "status"), false},
+		"without the fields": {[]metav1.ManagedFieldsEntry{{Manager: string(OwnerScale)}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			meta := metav1.ObjectMeta{
+				Name: "d", ManagedFields: tt.fields, Annotations: map[string]string{string(noteOwnReplicas): "true"},
+			}
+			d, s := &appsv1.Deployment{ObjectMeta: meta}, &appsv1.StatefulSet{ObjectMeta: meta}
+			d.Spec.Template.Spec.Containers, s.Spec.Template.Spec.Containers = containers, containers
+			var ofDeployment, ofSet any = d, s
+			for range 2 { // as informers do at times
+				var err error
+				if ofDeployment, err = stripDeployment(ofDeployment); err != nil {
+					t.Fatal(err)
+				}
+				if ofSet, err = stripStatefulSet(ofSet); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, o := range []any{ofDeployment, ofSet} {
+				o := o.(runtime.Object).DeepCopyObject().(metav1.Object)
+				if got := cachedOwnReplicas(o); got != tt.want {
+					t.Errorf("%T: got %t, want %t", o, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
 // TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no
 // annotation of the user's that could be taken for either.
 func TestStripPod(t *testing.T) {

@@ -17,9 +17,10 @@ type cachedDeployment struct {
 
 	inputs, runtimeImage, appliedFields, ownedFields string
 
-	replicas *int32
-	selector *metav1.LabelSelector // nil of a pool's own
-	failure  *appsv1.DeploymentCondition
+	replicas    *int32
+	ownReplicas bool
+	selector    *metav1.LabelSelector // nil of a pool's own
+	failure     *appsv1.DeploymentCondition
 
 	observedGeneration                             int64
 	statusReplicas, readyReplicas, updatedReplicas int32
@@ -40,6 +41,9 @@ func (c *cachedDeployment) DeepCopyObject() runtime.Object {
 		if value != "" {
 			d.Annotations[key] = value
 		}
+	}
+	if c.ownReplicas {
+		d.Annotations[string(noteOwnReplicas)] = "true"
 	}
 	if c.replicas != nil {
 		d.Spec.Replicas = new(*c.replicas)
@@ -69,6 +73,7 @@ func stripDeployment(obj any) (any, error) {
 		appliedFields:      d.Annotations[workload.FieldsAnnotation],
 		ownedFields:        workload.OwnedFields(d.ManagedFields, string(OwnerMain)),
 		replicas:           d.Spec.Replicas,
+		ownReplicas:        workload.OwnsReplicas(d.ManagedFields, string(OwnerScale)),
 		observedGeneration: s.ObservedGeneration, statusReplicas: s.Replicas, readyReplicas: s.ReadyReplicas,
 		updatedReplicas: s.UpdatedReplicas,
 	}

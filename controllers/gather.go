@@ -257,13 +257,17 @@ func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.Gearman
 		if err := c.Get(ctx, key, &s); err != nil {
 			return workload.State{}, notFoundOr(err, "read StatefulSet %s", key)
 		}
-		return workload.OfStatefulSet(&s)
+		out, err := workload.OfStatefulSet(&s)
+		out.OwnReplicas = cachedOwnReplicas(&s)
+		return out, err
 	}
 	var d appsv1.Deployment
 	if err := c.Get(ctx, key, &d); err != nil {
 		return workload.State{}, notFoundOr(err, "read Deployment %s", key)
 	}
-	return workload.OfDeployment(&d, pool, cachedOwnedFields(&d))
+	out, err := workload.OfDeployment(&d, pool, cachedOwnedFields(&d))
+	out.OwnReplicas = cachedOwnReplicas(&d)
+	return out, err
 }
 
 func notFoundOr(err error, format string, args ...any) error {

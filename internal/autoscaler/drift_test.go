@@ -100,6 +100,27 @@ func TestContest(t *testing.T) {
 	}
 }
 
+// TestContestLeavesTheLastLeaderOut: what the operator that led before still writes is changed back
+// and counted as nobody's, and somebody else's changes are counted beside it.
+func TestContestLeavesTheLastLeaderOut(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p := &Pool{}
+	w := &workload.State{UID: "u", Generation: 1, Replicas: 2}
+	see := func(replicas int32, own bool) bool {
+		w.Generation, w.Replicas, w.OwnReplicas = w.Generation+1, replicas, own
+		return p.ObserveReplicas(w, v1alpha1.ModeAuto, now)
+	}
+	for i, replicas := range []int32{2, 9, 4, 7} {
+		if see(replicas, true) {
+			t.Errorf("write %d of the leader before is a contest", i)
+		}
+	}
+	if see(5, false) || !see(6, false) {
+		t.Error("want the second change by somebody else to be a contest")
+	}
+}
+
 // TestContestCountsOthersOnly: what the operator wrote itself without hearing of it, and what
 // others change while it sets no replicas, is no contest.
 func TestContestCountsOthersOnly(t *testing.T) {

@@ -42,6 +42,7 @@ func (p *Pool) cacheBehind(w *workload.State) bool {
 
 // ObserveReplicas notes the replicas that a reconcile found and reports whether they are contested:
 // changed by somebody else twice within ContestWindow, while the mode has the operator set them.
+// What the operator that led before still writes, late, is no contest.
 func (p *Pool) ObserveReplicas(w *workload.State, mode v1alpha1.ScalingMode, now time.Time) (contested bool) {
 	m := p.scale
 	if m == nil || m.uid != w.UID {
@@ -53,7 +54,7 @@ func (p *Pool) ObserveReplicas(w *workload.State, mode v1alpha1.ScalingMode, now
 	}
 	if w.Replicas != m.written && w.Generation >= m.made {
 		sets := mode == v1alpha1.ModeAuto || mode == v1alpha1.ModeManual
-		if sets && !slices.Contains(m.intents, w.Replicas) {
+		if sets && !w.OwnReplicas && !slices.Contains(m.intents, w.Replicas) {
 			m.foreign = append(m.foreign, now)
 		}
 		m.written, m.intents = w.Replicas, nil

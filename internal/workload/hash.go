@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +62,15 @@ func OwnedFields(entries []metav1.ManagedFieldsEntry, owner string) string {
 		}
 	}
 	return ""
+}
+
+// OwnsReplicas reports whether a field owner was the last to change spec.replicas, by an apply or
+// through the scale subresource. Whoever changes them takes them from all others.
+func OwnsReplicas(entries []metav1.ManagedFieldsEntry, owner string) bool {
+	return slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager == owner && e.Subresource != "status" && e.FieldsV1 != nil &&
+			strings.Contains(e.FieldsV1.GetRawString(), `"f:replicas":{}`)
+	})
 }
 
 func shortHash(b []byte) string {

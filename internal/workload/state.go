@@ -20,9 +20,12 @@ type State struct {
 	UID        string
 	Generation int64
 	Replicas   int32 // spec.replicas
-	Current    int32 // status.replicas
-	Ready      int32
-	Selector   string
+	// OwnReplicas says that the operator was the last to change them: this process, or another one
+	// that leads, or led.
+	OwnReplicas bool
+	Current     int32 // status.replicas
+	Ready       int32
+	Selector    string
 
 	// Unsettled says that the state does not show what the latest spec comes to: pods of an older
 	// template remain, or the latest spec has not been observed. Each change of replicas makes it
