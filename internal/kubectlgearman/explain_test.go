@@ -25,7 +25,8 @@ func TestExplain(t *testing.T) {
 			ObservedGeneration: 3, Functions: "resize", Replicas: 4, ReadyReplicas: 3, DesiredReplicas: 7,
 			Queue: v1alpha1.QueueStatus{Queued: 120, Running: 4, OldestWaitSeconds: 12},
 			LastHour: &v1alpha1.OutcomeStatus{
-				Completed: 990, Failed: 10, DeadLettered: 4, Requeued: 1, Retried: 7, Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36,
+				Completed: 990, Failed: 10, DeadLettered: 4, Requeued: 1, Retried: 7,
+				Started: 1000, Late: 32, LateAtLeast: 29, LateAtMost: 36,
 			},
 			Decision: v1alpha1.DecisionStatus{
 				Reason: "TargetWait", Message: "queued jobs would start later than the target wait",

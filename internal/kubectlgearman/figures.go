@@ -58,7 +58,8 @@ func liveAge(row *poolrow.Row) string {
 	if age := row.FiguresAgeSeconds; age != nil {
 		text = seconds(*age) + " old"
 	}
-	parts := []string{text}
+	parts := make([]string, 0, 1+len(row.Silent))
+	parts = append(parts, text)
 	for _, s := range row.Silent {
 		since := "has never answered"
 		if age := s.AnswerAgeSeconds; age != nil {

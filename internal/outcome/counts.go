@@ -29,8 +29,11 @@ func (c Counts) Sub(earlier Counts) Counts {
 // Add returns the sum.
 func (c Counts) Add(d Counts) Counts {
 	return Counts{
-		Completed: c.Completed + d.Completed, Failed: c.Failed + d.Failed, DeadLettered: c.DeadLettered + d.DeadLettered,
-		Requeued: c.Requeued + d.Requeued, Retried: c.Retried + d.Retried,
+		Completed:    c.Completed + d.Completed,
+		Failed:       c.Failed + d.Failed,
+		DeadLettered: c.DeadLettered + d.DeadLettered,
+		Requeued:     c.Requeued + d.Requeued,
+		Retried:      c.Retried + d.Retried,
 	}
 }
 

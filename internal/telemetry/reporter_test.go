@@ -140,7 +140,8 @@ func TestReporterStartsANewLifeForRoom(t *testing.T) {
 	t.Parallel()
 	r := newReporter(t, 1, "a", "b")
 	r.functions[0].ended = Counters{
-		OK: maxOK - 1, Failed: maxFailed - 1, Requeued: maxRequeued - 1, OKMillis: maxMillis - 1, BusyMillis: maxMillis - 1,
+		OK: maxOK - 1, Failed: maxFailed - 1, Requeued: maxRequeued - 1,
+		OKMillis: maxMillis - 1, BusyMillis: maxMillis - 1,
 		DeadLettered: maxFailed - 1, Retried: 9_999,
 	}
 	if rep := next(t, r, 4000); rep.Start != 1000 {

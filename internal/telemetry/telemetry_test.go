@@ -23,8 +23,8 @@ func TestAppend(t *testing.T) {
 	huge := Report{
 		UID: full.UID, Start: 1 << 62, Full: true, Busy: 1 << 30, Capacity: 1 << 30, HasFunction: true, Function: 1,
 		Counters: Counters{
-			OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62, DeadLettered: 1 << 62,
-			Retried: 1 << 62,
+			OK: 1 << 62, Failed: 1 << 62, Requeued: 1 << 62, OKMillis: 1 << 62, BusyMillis: 1 << 62,
+			DeadLettered: 1 << 62, Retried: 1 << 62,
 		},
 		Pod: []byte("p"), Trouble: TroubleStart,
 	}

@@ -53,7 +53,8 @@ func New(opts Options) (*Handler, error) {
 	set(&opts.IdleTime, time.Minute)
 	set(&opts.HoldBusy, 30*time.Second)
 	return &Handler{
-		opts: opts, target: t, backoff: gearman.Backoff{Min: opts.Backoff, Max: opts.MaxBackoff}, up: make(chan struct{}),
+		opts: opts, target: t, up: make(chan struct{}),
+		backoff: gearman.Backoff{Min: opts.Backoff, Max: opts.MaxBackoff},
 	}, nil
 }
 
