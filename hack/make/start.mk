@@ -7,6 +7,16 @@ GEARMANCTL := $(ROOT)/build/bin/gearmanctl
 gearmanctl: ## gearmanctl, in build/bin
 	@go build -trimpath -ldflags "-s -w -X github.com/gearman-operator/gearman-operator/internal/version.Version=$(VERSION)" -o $(GEARMANCTL) ./cmd/gearmanctl
 
+# What a machine downloads is small enough to be copied around. A new import that brings megabytes shows here.
+GEARMANCTL_MIB := 25
+
+.PHONY: gearmanctl-size
+gearmanctl-size: gearmanctl ## gearmanctl has at most 25 MiB
+	@echo "verify: gearmanctl has at most $(GEARMANCTL_MIB) MiB"
+	@size=$$(wc -c <$(GEARMANCTL)); if ((size > $(GEARMANCTL_MIB) * 1024 * 1024)); then \
+	  echo "verify: gearmanctl has $$size bytes, more than $(GEARMANCTL_MIB) MiB; go build -o /tmp/gearmanctl ./cmd/gearmanctl && go tool nm -size -sort size /tmp/gearmanctl shows what is large" >&2; exit 1; \
+	fi
+
 .PHONY: try
 try: ## see a pool work on this machine: no cluster, root or Docker; about a minute, and another one for the first build
 	@echo "try: builds gearmanctl (one static binary; the first time about a minute, from modules of the Go proxy), then runs 300 jobs."

@@ -149,7 +149,7 @@ page-shots: page-deps ## the pictures of the page in docs/
 
 # What must hold before a change is merged, without running the tests. Each part can be run by itself.
 .PHONY: verify
-verify: tools-check verify-generated verify-format lint vet portable fix-check modules shellcheck lint-chart links ## generated code, format, lint, macOS builds, modern Go, modules, chart, shell scripts, links
+verify: tools-check verify-generated verify-format lint vet portable gearmanctl-size fix-check modules shellcheck lint-chart links ## generated code, format, lint, macOS builds, size, modern Go, modules, chart, shell scripts, links
 	@echo "verify: all good"
 
 GENERATED := api docs/api.md config/crd config/rbac $(CHART)/files $(CHART)/README.md $(CHART)/values.schema.json
