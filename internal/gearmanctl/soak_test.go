@@ -145,17 +145,19 @@ func TestSoakUp(t *testing.T) {
 	}
 }
 
-// processesWith lists the processes that have a text in their command line.
+// processesWith lists the processes that have a text in their command line or their environment.
 func processesWith(t *testing.T, text string) (found []string) {
 	t.Helper()
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range lines {
-		data, err := os.ReadFile(name) // it may have ended
-		if err == nil && bytes.Contains(data, []byte(text)) {
-			found = append(found, name)
+	for _, name := range []string{"cmdline", "environ"} {
+		files, err := filepath.Glob("/proc/[0-9]*/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file) // it may have ended, or belong to another user
+			if err == nil && bytes.Contains(data, []byte(text)) {
+				found = append(found, file)
+			}
 		}
 	}
 	slices.Sort(found)

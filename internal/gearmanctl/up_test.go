@@ -94,10 +94,10 @@ func run(t *testing.T, args ...string) *program {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within three minutes: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -105,6 +105,11 @@ func await(t *testing.T, what string, ok func() bool) {
 
 func (p *program) awaitLog(t *testing.T, want string) {
 	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("log:\n%s", p.log)
+		}
+	}()
 	await(t, "a log line with "+want, func() bool { return strings.Contains(p.log.String(), want) })
 }
 

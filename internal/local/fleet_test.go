@@ -16,6 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/localworker"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
@@ -69,10 +70,14 @@ type fixture struct {
 
 func newFixture(t *testing.T, spec string) *fixture {
 	t.Helper()
+	// A port of its own: the server may go and come back.
+	addr, err := jobserver.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := &fixture{
-		t: t, server: gearmantest.NewServer(gearmantest.Options{}), dir: t.TempDir(), log: &logBuffer{},
-		reload: make(chan struct{}, 1),
-		now:    make(chan struct{}, 1),
+		t: t, server: gearmantest.NewServer(gearmantest.Options{Addr: addr}), dir: t.TempDir(), log: &logBuffer{},
+		reload: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 	t.Cleanup(f.server.Close)
 	f.file = filepath.Join(f.dir, "pool.yaml")

@@ -303,11 +303,20 @@ func (p *pool) ended(w *process, err error) {
 }
 
 // crashed delays the next start: 1 s after the first crash in a row, twice that after each further
-// one, at most a minute.
+// one, at most a minute. Workers that crash while a start is delayed count as one crash: they were
+// started together.
 func (p *pool) crashed(now time.Time, why string) {
+	p.lastCrash = why
+	if now.Before(p.restartAt) {
+		p.fleet.log.Warn(
+			"A worker ended", "pool", p.key.String(), "why", why, "crashesInARow", p.crashes,
+			"nextStartIn", p.restartAt.Sub(now).String(),
+		)
+		return
+	}
 	delay := min(time.Minute, time.Second<<min(p.crashes, 6))
 	p.crashes++
-	p.lastCrash, p.restartAt = why, now.Add(delay)
+	p.restartAt = now.Add(delay)
 	p.fleet.log.Warn(
 		"A worker ended", "pool", p.key.String(), "why", why, "crashesInARow", p.crashes, "nextStartIn", delay.String(),
 	)
