@@ -58,7 +58,7 @@ func (c *Commands) Jobs() *cobra.Command {
 			}
 			if total > maxListedJobs && !force {
 				return nil, fmt.Errorf(
-					"%s holds %d jobs and would serve nobody while it lists them: use status for their number, or --force",
+					"%s holds %d jobs and would not answer anyone else while it lists them: use status for their number, or --force",
 					server, total,
 				)
 			}
@@ -73,7 +73,7 @@ func (c *Commands) Jobs() *cobra.Command {
 			return rows, nil
 		})
 	cmd.Long = cmd.Short +
-		".\n\nOnly gearmand lists jobs, and it tells neither their functions nor which of them run.\n\n" + c.Targets
+		".\n\nOnly gearmand lists jobs. The list has neither their functions nor which of them run.\n\n" + c.Targets
 	cmd.Flags().BoolVar(&force, "force", false, fmt.Sprintf("also list more than %d jobs", maxListedJobs))
 	return cmd
 }

@@ -14,7 +14,7 @@ func (c *Commands) Simulate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "simulate -pool FILE -trace FILE",
 		Short: "Play a pool against a trace: waits, replicas and cost, beside other autoscalers",
-		Long: `Play a pool's manifest against a recorded trace or a made workload, and show waits, replicas and cost beside other
+		Long: `Play a pool's manifest against a recorded trace or a generated workload, and show waits, replicas and cost beside other
 autoscalers. Nothing is sent to any cluster. "record" makes a trace; -help lists all flags.`,
 		Example: c.examples(`  PROGRAM record SERVER --function resize --duration 1h -f trace.csv
   PROGRAM simulate -pool pool.yaml -trace trace.csv -out plots`),

@@ -75,7 +75,7 @@ func (o *submitOptions) check() error {
 		return fmt.Errorf("--priority must be high, normal or low, not %q", o.priority)
 	}
 	if o.after != 0 && !o.background {
-		return errors.New("--after needs --background: nobody waits that long")
+		return errors.New("--after needs --background: a job that starts later has no client that waits")
 	}
 	if o.after < 0 {
 		return errors.New("--after must not be negative")

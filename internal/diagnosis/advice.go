@@ -199,7 +199,7 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionTerminatingPodsTakeJobs, ""}: {
 		severity: Warning,
-		title:    "Pods that were told to stop still take jobs, and will be killed while they run them.",
+		title:    "Terminating pods still take jobs, and will be killed while they run them.",
 		try: []string{
 			"Have the image handle SIGTERM: a process that runs as PID 1 without a handler ignores it. An init such as tini passes it on.",
 			"Lower spec.drainSeconds, so that such pods are gone sooner.", describePods,

@@ -58,7 +58,7 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(
 		&o.fleet.StateDir, "state-dir", local.DefaultStateDir(),
-		"directory that tells which workers still run and who owns a pool",
+		"directory of the state files, which record the running workers and each pool's owner",
 	)
 	flags.StringVar(
 		&o.fleet.SecretsDir, "secrets-dir", "", "directory that stands for Secrets and ConfigMaps: DIR/OBJECT/KEY",

@@ -76,7 +76,7 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	fs.BoolVar(
 		&o.MetricsSecure, "metrics-secure", true,
-		"serve /metrics by HTTPS, and only to those whom the API server lets get that path; false: plain HTTP, for everybody",
+		"serve /metrics over HTTPS, and only to clients that the API server authorizes to get that path; false: plain HTTP, for everyone",
 	)
 	fs.StringVar(
 		&o.MetricsCertDir, "metrics-cert-dir", "",

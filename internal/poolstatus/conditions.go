@@ -142,7 +142,7 @@ func setWarnings(flag func(kind string, on bool, reason, message string), f *Fac
 			"raise the target or minReplicas, or make the pods start faster")
 	unstopped := f.View.Sample.TerminatingTakeJobs
 	flag(v1alpha1.ConditionTerminatingPodsTakeJobs, len(unstopped) > 0, ReasonNotStopping,
-		"pods that were told to stop still take jobs, which end unfinished when the grace period is over: "+
+		"terminating pods still take jobs, which end unfinished when the grace period is over: "+
 			"have the image handle SIGTERM. Pods: "+some(unstopped))
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
 		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))

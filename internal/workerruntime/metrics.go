@@ -105,7 +105,7 @@ func (m *metrics) write(
 	e := &exposition{}
 	e.family("gearman_worker_build_info", "gauge", "The version of the worker runtime, as a label.")
 	e.sample("gearman_worker_build_info", 1, "version", version.Version)
-	e.family("gearman_worker_concurrency", "gauge", "Jobs that this worker works on at once at most.")
+	e.family("gearman_worker_concurrency", "gauge", "Jobs that this worker runs at a time, at most.")
 	e.sample("gearman_worker_concurrency", float64(concurrency))
 	e.family("gearman_worker_ready", "gauge", "1 once the worker has registered with a job server and is not draining.")
 	e.sample("gearman_worker_ready", number(ready))

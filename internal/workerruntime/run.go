@@ -53,7 +53,7 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 	switch {
 	case err == nil && unfinished > 0:
 		log.Warn(
-			"Worker stopped before all its jobs were finished: they were handed back, or their outcomes could not be sent; the job servers run them again",
+			"Worker stopped before all its jobs were finished: they were requeued, or their outcomes could not be sent; the job servers run them again",
 			"jobs", unfinished,
 		)
 		return exitHandedBack
@@ -298,7 +298,7 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 				r.log.LogAttrs(ctx, slog.LevelInfo, "Draining: no more jobs are taken, running ones are finished", slog.String("signal", s.String()),
 					slog.Int("running", r.jobs.running()), slog.Duration("drainTimeout", r.opts.DrainTimeout))
 			default:
-				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are handed back", slog.String(
+				r.log.LogAttrs(ctx, slog.LevelWarn, "Stopping at once, running jobs are requeued", slog.String(
 					"signal", s.String(),
 				),
 					slog.Int("running", r.jobs.running()))

@@ -32,7 +32,7 @@ func awaitStoppable(ctx context.Context, statusFile string) error {
 		}
 		match := caughtSignals.FindSubmatch(status)
 		if match == nil {
-			return fmt.Errorf("%s tells of no signals", statusFile)
+			return fmt.Errorf("%s does not list the signals that are caught", statusFile)
 		}
 		mask, err := strconv.ParseUint(string(match[1]), 16, 64)
 		if err != nil {

@@ -32,7 +32,7 @@ func TestAwaitStoppable(t *testing.T) {
 		"a Go program":     {"/proc/self/status", ""},
 		"no handler":       {fmt.Sprintf("/proc/%d/status", deaf.Process.Pid), "doesn't catch SIGTERM"},
 		"no such process":  {"/proc/0/status", "no such file"},
-		"another file":     {write("other", "Name:\tx\n"), "tells of no signals"},
+		"another file":     {write("other", "Name:\tx\n"), "does not list the signals that are caught"},
 		"too large a mask": {write("large", "SigCgt:\t"+strings.Repeat("f", 17)+"\n"), "out of range"},
 		"only SIGTERM":     {write("term", "SigIgn:\t0\nSigCgt:\t0000000000004000\n"), ""},
 		"all but SIGTERM":  {write("rest", "SigCgt:\tffffffffffffbfff\n"), "doesn't catch SIGTERM"},

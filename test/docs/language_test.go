@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // pages are the Markdown files that people write, by path: all but those that make generate writes.
@@ -53,6 +56,33 @@ func prose(page string, line func(number int, text string)) {
 	}
 }
 
+// paragraphs calls visit with each paragraph of a page's prose in one line, and the number of its
+// first line. An item of a list and a row of a table are paragraphs, too.
+func paragraphs(page string, visit func(number int, text string)) {
+	var words []string
+	first, last := 0, 0
+	flush := func() {
+		if len(words) > 0 {
+			visit(first, strings.Join(words, " "))
+		}
+		words = nil
+	}
+	prose(page, func(number int, text string) {
+		fields := strings.Fields(text)
+		if number != last+1 || len(fields) == 0 || listItem.MatchString(text) {
+			flush()
+		}
+		if len(words) == 0 {
+			first = number
+		}
+		words, last = append(words, fields...), number
+	})
+	flush()
+}
+
+// listItem matches where an item of a list, a row of a table or a heading begins.
+var listItem = regexp.MustCompile(`^\s*([-*#|>]|\d+\.)`)
+
 const pageColumns = 100
 
 // tooLong says whether a line of prose should have been wrapped: tables, pictures and a link alone
@@ -96,6 +126,9 @@ var plainWords = []struct {
 	{regexp.MustCompile(`(?i)\b((pool|replicas|number of pods) grows?|shrinks?|shrank)\b`), "scale up, scale down"},
 	{regexp.MustCompile(`(?i)\b(servers?|workers?|operator|pods?|they) tells? (how|the|which|that|what|nothing)\b`), "report, return, show"},
 	{regexp.MustCompile(`(?i)\bby HTTPS?\b`), "via HTTPS, over HTTPS"},
+	{regexp.MustCompile(`(?i)\b(works?|worked) on (at once|jobs)\b`), "run at a time, process jobs"},
+	{regexp.MustCompile(`(?i)\btells? (neither|nothing)\b`), "report, list, show"},
+	{regexp.MustCompile(`(?i)\b(pods?|workers?) that (are|were) told to stop\b`), "terminating pods, workers that stop"},
 }
 
 // wordProblems are the words of a text that the pages do not use.
@@ -113,11 +146,23 @@ func wordProblems(text string) []string {
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for name, page := range pages(t) {
-		prose(page, func(number int, text string) {
+		paragraphs(page, func(number int, text string) {
 			for _, problem := range wordProblems(text) {
 				t.Errorf("%s:%d: %s", name, number, problem)
 			}
 		})
+	}
+}
+
+// A phrase is found across the end of a line, but not across the end of an item.
+func TestParagraphs(t *testing.T) {
+	t.Parallel()
+	const page = "# Title\nOne is\ngiven back.\n\n- a\n  b\n- c\n| d |\n```\ncode\n```\n1. e\nf"
+	var got []string
+	paragraphs(page, func(number int, text string) { got = append(got, fmt.Sprint(number, " ", text)) })
+	want := []string{"1 # Title One is given back.", "5 - a b", "7 - c", "8 | d |", "12 1. e f"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("paragraphs (-want +got):\n%s", diff)
 	}
 }
 
@@ -132,6 +177,9 @@ func TestWordsAreFound(t *testing.T) {
 		"a pool grows":                               1,
 		"Job servers tell how many jobs wait.":       1,
 		"jobs are handed back":                       1,
+		"jobs that a pod works on at once":           1,
+		"a probe that tells nothing":                 1,
+		"Pods that were told to stop":                1,
 		"This works on Linux; workers on each node.": 0,
 		"a backend that runs a job":                  0,
 	} {

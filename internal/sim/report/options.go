@@ -46,20 +46,20 @@ func Parse(name string, args []string, stderr io.Writer) (*Options, error) {
 	f.Uint64Var(&o.First, "first-seed", 5001, "with -bench: the first seed")
 	f.BoolVar(&o.Short, "short", false, "with -bench: a few workloads and one setting only")
 	f.StringVar(&o.Out, "out", "", "directory for the plot (and with -bench the report); none if empty")
-	f.StringVar(&o.Format, "format", "svg", "of the plot: svg or png")
+	f.StringVar(&o.Format, "format", "svg", "format of the plot: svg or png")
 	f.StringVar(
 		&o.Page, "page", "", "with -bench: a Markdown file between whose marks the tables are written; none if empty",
 	)
 	pool := f.String("pool", "", "file with a GearmanWorkerPool (YAML)")
 	trace := f.String("trace", "", "CSV file: time_s,function,job_seconds[,count]")
-	workload := f.String("workload", "", "made workload instead of a trace: "+workloadNames())
-	seed := f.Uint64("seed", 1, "of the made workload and of the start times")
+	workload := f.String("workload", "", "generated workload instead of a trace: "+workloadNames())
+	seed := f.Uint64("seed", 1, "seed of the generated workload and of the start times")
 	target := f.Duration("target-wait", 30*time.Second, "without -pool: how soon a job should start")
-	hint := f.Duration("job-time", 0, "without -pool: hint how long a job takes")
-	slots := f.Int("concurrency", 0, "without -pool: jobs that a pod works on at once")
-	most := f.Int("max-replicas", 1000, "without -pool: the maximum")
+	hint := f.Duration("job-time", 0, "without -pool: hint for how long a job takes")
+	slots := f.Int("concurrency", 0, "without -pool: jobs that a pod runs at a time")
+	most := f.Int("max-replicas", 1000, "without -pool: maximum number of pods")
 	f.Float64Var(&o.Config.Boot, "boot", 10, "seconds that a pod takes to start")
-	f.BoolVar(&o.Config.NoTelemetry, "no-telemetry", false, "the workers tell nothing about themselves")
+	f.BoolVar(&o.Config.NoTelemetry, "no-telemetry", false, "the workers send no telemetry")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (o *Options) loadPool(file string, trace bool) error {
 		for _, name := range o.Workload.Functions {
 			if !contains(known, name) {
 				return fmt.Errorf(
-					"the trace has jobs of %q, which %s does not work on: take them out, or add the function to the pool",
+					"the trace has jobs of %q, which %s does not process: remove them, or add the function to the pool",
 					name, file,
 				)
 			}

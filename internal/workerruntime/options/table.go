@@ -131,8 +131,8 @@ var Table = []Option{
 	},
 	{
 		Name: "exceptions", Kind: Bool, Default: "false", Group: "Jobs",
-		Help: "tell clients that asked for exceptions why a job failed. Not where the gearman command or another libgearman client that " +
-			"didn't ask waits for such a job: gearmand 1.1.20 garbles that packet, and the client waits forever",
+		Help: "send the reason of a failure to clients that asked for exceptions. Don't set it if the gearman command or another libgearman " +
+			"client that didn't ask waits for such a job: gearmand 1.1.20 garbles that packet, and the client waits forever",
 		setHandler: func(h *Handler, v value) error { return v.boolean(&h.Exceptions) },
 	},
 	{
