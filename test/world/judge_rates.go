@@ -23,7 +23,8 @@ func (j *judge) rates() {
 			}
 			j.checked()
 			first := past[0].replicas
-			gained, lost := s.replicas-first, first-s.replicas
+			most, least := j.atStart(pool, s.at.Add(-r.Per), first)
+			gained, lost := s.replicas-most, least-s.replicas
 			switch {
 			case reported || i == 0 || s.replicas == all[i-1].replicas:
 			case r.Up > 0 && s.replicas > all[i-1].replicas && gained > r.Up && first > 0 && s.replicas > s.min:
@@ -35,4 +36,14 @@ func (j *judge) rates() {
 			}
 		}
 	}
+}
+
+// atStart is the most and the fewest replicas that a pool may have had when a period began: a change
+// near that moment may count for it or not.
+func (j *judge) atStart(pool int, at time.Time, first int32) (most, least int32) {
+	most, least = first, first
+	for _, s := range j.between(pool, at.Add(-2*time.Second), at.Add(3*time.Second)) {
+		most, least = max(most, s.replicas), min(least, s.replicas)
+	}
+	return most, least
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,9 +63,19 @@ func places(t *testing.T, list string) (out []int) {
 	return out
 }
 
-// standsAfter is for how long virtual time may stand: a goroutine of the bubble then waits for
-// something that virtual time doesn't wait for, such as a mutex that is held across a sleep.
+// standsAfter is for how long virtual time may stand while the process does nothing: a goroutine of
+// the bubble then waits for something that virtual time doesn't wait for, such as a mutex that is
+// held across a sleep. A process that gets little of a busy machine still gets some.
 const standsAfter = time.Minute
+
+// progress grows with each second of virtual time, and with each 20 ms for which the process runs.
+func progress() int64 {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		panic(err) // the arguments are right
+	}
+	return pulse.Load() + (use.Utime.Nano()+use.Stime.Nano())/(20*time.Millisecond).Nanoseconds()
+}
 
 // watchdog ends the process with all stacks when virtual time stands. It runs outside the bubble.
 func watchdog() (done chan struct{}) {
@@ -72,7 +83,7 @@ func watchdog() (done chan struct{}) {
 	tick := time.NewTicker(standsAfter)
 	go func() {
 		defer tick.Stop()
-		if stands(tick.C, pulse.Load, done) {
+		if stands(tick.C, progress, done) {
 			stacks := make([]byte, 1<<22)
 			fmt.Printf("virtual time stands\n%s\n", stacks[:runtime.Stack(stacks, true)])
 			os.Exit(3)
