@@ -158,14 +158,19 @@ func BenchmarkDecideManyQueues(b *testing.B) {
 			Address: server.String(), Resolved: server, State: backlog.StateOK, Fresh: true, LastGood: now,
 		})
 		for _, f := range sample.Functions {
-			sample.Queues = append(sample.Queues, backlog.QueueSample{Function: f.Name, Server: server, AsOf: now, Total: 1})
+			sample.Queues = append(sample.Queues, backlog.QueueSample{
+				Function: f.Name, Server: server, AsOf: now, Total: 1,
+			})
 		}
 	}
 	spec, err := NewSpec(&pool)
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &Pool{used: spec, observed: Observed{Workload: workload.State{Exists: true}}, state: scaling.NewState(scaling.Learnt{}, now)}
+	p := &Pool{
+		used: spec, observed: Observed{Workload: workload.State{Exists: true}},
+		state: scaling.NewState(scaling.Learnt{}, now),
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Second)

@@ -280,7 +280,8 @@ func TestCohortsOfManyQueues(t *testing.T) {
 func TestCohortsOf(t *testing.T) {
 	t.Parallel()
 	for queues, want := range map[int]int{
-		0: maxCohorts, 1: maxCohorts, 128: maxCohorts, 129: maxCohorts - 1, 1024: 8, 2048: minCohorts, 1 << 20: minCohorts,
+		0: maxCohorts, 1: maxCohorts, 128: maxCohorts, 129: maxCohorts - 1, 1024: 8, 2048: minCohorts,
+		1 << 20: minCohorts,
 	} {
 		if got := cohortsOf(queues); got != want {
 			t.Errorf("of %d queues each has %d cohorts, want %d", queues, got, want)
