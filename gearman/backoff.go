@@ -27,5 +27,5 @@ func (b Backoff) Delay(failures int) time.Duration {
 		d *= 2
 	}
 	d = min(d, high)
-	return d - rand.N(d/2+1)
+	return d - rand.N(d/2+1) //nolint:gosec // spreads load, keeps no secret
 }

@@ -90,9 +90,9 @@ func (c *Client) ordered(servers []*server, key gearman.Key) []*server {
 	case c.o.Select == ByKey && key != "":
 		return rank(servers, key)
 	case c.o.Select == Random:
-		start = rand.IntN(n)
+		start = rand.IntN(n) //nolint:gosec // spreads load, keeps no secret
 	default:
-		start = int(c.turn.Add(1) % uint64(n))
+		start = int(c.turn.Add(1) % uint64(n)) //nolint:gosec // less than n
 	}
 	if start == 0 {
 		return servers

@@ -2,7 +2,7 @@ package proto
 
 // AppendJobAssign appends JOB_ASSIGN.
 func AppendJobAssign[H, F, D Bytes](dst []byte, handle H, function F, payload D) []byte {
-	dst = AppendHeader(dst, Response, TypeJobAssign, uint32(len(handle)+len(function)+len(payload)+2))
+	dst = AppendHeader(dst, Response, TypeJobAssign, sizeOf(len(handle)+len(function)+len(payload)+2))
 	dst = append(dst, handle...)
 	dst = append(dst, 0)
 	dst = append(dst, function...)
@@ -12,7 +12,7 @@ func AppendJobAssign[H, F, D Bytes](dst []byte, handle H, function F, payload D)
 
 // AppendJobAssignUniq appends JOB_ASSIGN_UNIQ.
 func AppendJobAssignUniq[H, F, U, D Bytes](dst []byte, handle H, function F, unique U, payload D) []byte {
-	dst = AppendHeader(dst, Response, TypeJobAssignUniq, uint32(len(handle)+len(function)+len(unique)+len(payload)+3))
+	dst = AppendHeader(dst, Response, TypeJobAssignUniq, sizeOf(len(handle)+len(function)+len(unique)+len(payload)+3))
 	dst = append(dst, handle...)
 	dst = append(dst, 0)
 	dst = append(dst, function...)

@@ -20,9 +20,13 @@ func AppendHeader(dst []byte, d Direction, t Type, size uint32) []byte {
 	return binary.BigEndian.AppendUint32(dst, size)
 }
 
+// sizeOf is a size as a header has it. What packets are made of is bounded before, by MaxData at
+// most: a size that wrapped around would have the rest of the data read as packets.
+func sizeOf[N int | int64](n N) uint32 { return uint32(n) }
+
 // AppendPacket appends a packet with the given data, whatever it holds.
 func AppendPacket(dst []byte, d Direction, t Type, data []byte) []byte {
-	dst = AppendHeader(dst, d, t, uint32(len(data)))
+	dst = AppendHeader(dst, d, t, sizeOf(len(data)))
 	return append(dst, data...)
 }
 
@@ -31,12 +35,12 @@ func AppendPacket(dst []byte, d Direction, t Type, data []byte) []byte {
 func AppendEmpty(dst []byte, d Direction, t Type) []byte { return AppendHeader(dst, d, t, 0) }
 
 func append1[A Bytes](dst []byte, d Direction, t Type, a A) []byte {
-	dst = AppendHeader(dst, d, t, uint32(len(a)))
+	dst = AppendHeader(dst, d, t, sizeOf(len(a)))
 	return append(dst, a...)
 }
 
 func append2[A, B Bytes](dst []byte, d Direction, t Type, a A, b B) []byte {
-	dst = AppendHeader(dst, d, t, uint32(len(a)+1+len(b)))
+	dst = AppendHeader(dst, d, t, sizeOf(len(a)+1+len(b)))
 	dst = append(dst, a...)
 	dst = append(dst, 0)
 	return append(dst, b...)
@@ -44,7 +48,7 @@ func append2[A, B Bytes](dst []byte, d Direction, t Type, a A, b B) []byte {
 
 // setSize writes the size of the packet that starts at mark into its header.
 func setSize(dst []byte, mark int) []byte {
-	binary.BigEndian.PutUint32(dst[mark+8:], uint32(len(dst)-mark-HeaderSize))
+	binary.BigEndian.PutUint32(dst[mark+8:], sizeOf(len(dst)-mark-HeaderSize))
 	return dst
 }
 
@@ -52,6 +56,6 @@ func setSize(dst []byte, mark int) []byte {
 // written behind the packet separately.
 func GrowSize(dst []byte, mark, n int) []byte {
 	size := binary.BigEndian.Uint32(dst[mark+8:])
-	binary.BigEndian.PutUint32(dst[mark+8:], size+uint32(n))
+	binary.BigEndian.PutUint32(dst[mark+8:], size+sizeOf(n))
 	return dst
 }

@@ -195,7 +195,7 @@ func (r *Reader) Discard(n int) error {
 			return err
 		}
 		k := min(n, r.w-r.r)
-		r.r, r.rest, n = r.r+k, r.rest-uint32(k), n-k
+		r.r, r.rest, n = r.r+k, r.rest-sizeOf(k), n-k
 	}
 	return nil
 }
@@ -212,7 +212,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.r == r.w {
 		if len(p) >= readBuffer && r.err == nil { // straight to where it is wanted
 			n, err := r.src.Read(p)
-			r.rest -= uint32(n)
+			r.rest -= sizeOf(n)
 			r.err = err
 			if n > 0 {
 				return n, nil
@@ -223,7 +223,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, r.buf[r.r:r.w])
-	r.r, r.rest = r.r+n, r.rest-uint32(n)
+	r.r, r.rest = r.r+n, r.rest-sizeOf(n)
 	return n, nil
 }
 

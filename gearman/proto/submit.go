@@ -8,7 +8,7 @@ import (
 // AppendSubmit appends SUBMIT_JOB or one of its kin with the same arguments (background, high,
 // low). An empty unique means none; "-" means that the server takes the payload for the key.
 func AppendSubmit[F, U, D Bytes](dst []byte, t Type, function F, unique U, payload D) []byte {
-	dst = AppendHeader(dst, Request, t, uint32(len(function)+len(unique)+len(payload)+2))
+	dst = AppendHeader(dst, Request, t, sizeOf(len(function)+len(unique)+len(payload)+2))
 	dst = append(dst, function...)
 	dst = append(dst, 0)
 	dst = append(dst, unique...)

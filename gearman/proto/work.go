@@ -13,7 +13,7 @@ func AppendWork[H, D Bytes](dst []byte, d Direction, t Type, handle H, data D) [
 // AppendWorkHeader appends the start of what AppendWork appends, up to data of size bytes that
 // follow from elsewhere. The handle and size must stay within 4 GiB - 1 together.
 func AppendWorkHeader[H Bytes](dst []byte, d Direction, t Type, handle H, size int64) []byte {
-	dst = AppendHeader(dst, d, t, uint32(int64(len(handle))+1+size))
+	dst = AppendHeader(dst, d, t, sizeOf(int64(len(handle))+1+size))
 	dst = append(dst, handle...)
 	return append(dst, 0)
 }

@@ -56,7 +56,7 @@ func (m *mover) run() {
 			return
 		}
 		moved, err := m.look()
-		wait = moveEvery*4/5 + rand.N(moveEvery*2/5)
+		wait = moveEvery*4/5 + rand.N(moveEvery*2/5) //nolint:gosec // spreads load, keeps no secret
 		switch {
 		case errors.Is(err, errNoRetries):
 			return

@@ -78,7 +78,9 @@ type Options struct {
 	// MaxPayload is the largest payload of a job in bytes. A job with a larger one fails, and is
 	// told of by Hooks.JobDone as [proto.ErrTooLarge]; neither its handler nor a RetryPolicy sees
 	// it. The default is 256 MiB where payloads are kept in memory, and no limit with SpoolAbove,
-	// which is set for large ones. Below 0 there is no limit.
+	// which is set for large ones. Below 0 there is no limit. A packet with
+	// all else that a retried job or a dead letter has in it must hold the payload, so it never has
+	// more than 4 GiB less 1 MiB.
 	MaxPayload int64
 	// SpoolAbove is the payload size in bytes above which a job's payload is written to a file
 	// while it is received, instead of being kept in memory (default: never). What comes of a job
@@ -180,6 +182,10 @@ type Done struct {
 	Joined bool
 }
 
+// mostPayload leaves room in a packet for what comes before a payload that is submitted again: the
+// names, and the front of a dead letter.
+const mostPayload = proto.MaxData - 1<<20
+
 // ErrOptions is a mistake in Options.
 var ErrOptions = errors.New("invalid worker options")
 
@@ -224,6 +230,9 @@ func (o *Options) setDefaults() ([]gearman.Address, error) {
 	}
 	if o.MaxPayload == 0 && o.SpoolAbove <= 0 {
 		o.MaxPayload = 256 << 20
+	}
+	if o.MaxPayload <= 0 || o.MaxPayload > mostPayload {
+		o.MaxPayload = mostPayload
 	}
 	o.ReconnectMax = max(o.ReconnectMax, o.ReconnectMin)
 	o.RegrabMax = max(o.RegrabMax, o.RegrabMin)

@@ -75,8 +75,9 @@ func TestMaxPayload(t *testing.T) {
 		o    Options
 		want int64
 	}{
-		"default": {Options{}, 256 << 20}, "spooled": {Options{SpoolAbove: 1}, 0},
-		"none": {Options{MaxPayload: -1}, -1}, "given": {Options{MaxPayload: 7, SpoolAbove: 1}, 7},
+		"default": {Options{}, 256 << 20}, "spooled": {Options{SpoolAbove: 1}, mostPayload},
+		"none": {Options{MaxPayload: -1}, mostPayload}, "given": {Options{MaxPayload: 7, SpoolAbove: 1}, 7},
+		"too much": {Options{MaxPayload: proto.MaxData}, mostPayload},
 	} {
 		tt.o.Servers = []string{"192.0.2.1"}
 		w, err := New(tt.o)

@@ -134,7 +134,7 @@ func (l *link) endJob(exited bool) bool {
 
 // regrab is when a connection that goes to sleep now asks again.
 func (w *Worker) regrab(now time.Time) time.Time {
-	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1))
+	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1)) //nolint:gosec // spreads load, keeps no secret
 }
 
 // countedConn counts what is read.

@@ -111,7 +111,7 @@ func (p *RetryPolicy) delay(n int) time.Duration {
 	if d <= 0 || p.MaxBackoff > 0 && d > p.MaxBackoff {
 		d = max(p.MaxBackoff, p.Backoff)
 	}
-	return d*4/5 + rand.N(d*2/5+1)
+	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // spreads load, keeps no secret
 }
 
 // retryKey begins the unique keys of second and later attempts.

@@ -45,7 +45,7 @@ func (p *sleepers) enter(l *link, all bool) (tell bool) {
 	}
 	l.idle, l.dozer = dozing, len(p.dozing)
 	p.dozing = append(p.dozing, l)
-	p.dozers.Store(int32(len(p.dozing)))
+	p.dozers.Store(int32(len(p.dozing))) //nolint:gosec // one for each slot
 	return false
 }
 
@@ -68,7 +68,7 @@ func (p *sleepers) remove(l *link) {
 	p.dozing[l.dozer].dozer = l.dozer
 	p.dozing[last] = nil
 	p.dozing = p.dozing[:last]
-	p.dozers.Store(int32(last))
+	p.dozers.Store(int32(last)) //nolint:gosec // one for each slot
 }
 
 // take takes out a dozing link, nil if there is none or enough others sleep.

@@ -69,7 +69,7 @@ func (p *poller) ask(command string, each func(rows []byte)) (size int, err erro
 	p.w.mu.Lock()
 	p.stats.bytes += counted.n
 	p.w.mu.Unlock()
-	return int(counted.n), err
+	return int(counted.n), err //nolint:gosec // maxAnswer and a read more at most
 }
 
 // answerLimit is how long an answer of the server may be. Watcher.mu is held.
@@ -196,7 +196,7 @@ func (s *server) plan(began time.Time) {
 	}
 	if len(s.links) > 0 {
 		pause := max(s.period, min(maxStatusPause, time.Duration(s.answerSize)*time.Second/answerRate))
-		s.nextStatus = began.Add(pause - mathrand.N(pause/10+1))
+		s.nextStatus = began.Add(pause - mathrand.N(pause/10+1)) //nolint:gosec // spreads load, keeps no secret
 	}
 	if s.urgent {
 		s.nextStatus = began

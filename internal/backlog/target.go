@@ -192,5 +192,5 @@ func (t *target) lookUpSoon() {
 // jitter moves a duration by up to a tenth to either side, so that pollers that started together
 // drift apart.
 func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d)) //nolint:gosec // spreads load, keeps no secret
 }

@@ -135,7 +135,7 @@ func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []tel
 		}
 		for _, f := range functions {
 			sum := now[f.Function]
-			now[f.Function] = backlogOf{sum.total + int64(f.Total), sum.running + max(0, f.Running)}
+			now[f.Function] = backlogOf{addCount(sum.total, f.Total), addCount(sum.running, uint64(max(0, f.Running)))}
 		}
 		workers, err := conn.Workers(ctx)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -109,10 +110,16 @@ func addFunctions(functions map[string]*page.Function, found []admin.FunctionSta
 			sum = &page.Function{Name: f.Function}
 			functions[f.Function] = sum
 		}
-		sum.Queued += int64(f.Queued())
-		sum.Running += max(0, f.Running)
-		sum.Workers += int32(f.Workers)
+		sum.Queued = addCount(sum.Queued, f.Queued())
+		sum.Running = addCount(sum.Running, uint64(max(0, f.Running)))
+		sum.Workers = int32(min(addCount(int64(sum.Workers), f.Workers), math.MaxInt32)) //nolint:gosec // it fits
 	}
+}
+
+// addCount adds a count of a job server to a sum of others. It can be any number, and the sum
+// doesn't wrap around.
+func addCount(sum int64, n uint64) int64 {
+	return sum + int64(min(n, uint64(math.MaxInt64-sum))) //nolint:gosec // a sum is never below 0
 }
 
 // askAll asks all targets that are not being asked yet. The channel is closed when these are done.

@@ -51,7 +51,7 @@ func (f *Fleet) functions(now time.Time) []page.Function {
 		sum := &all[len(all)-1]
 		sum.Queued += g.Queued
 		sum.Running += max(0, g.Running)
-		sum.Workers += int32(g.Workers)
+		sum.Workers = int32(min(int64(sum.Workers)+g.Workers, math.MaxInt32))
 	}
 	return all
 }

@@ -172,9 +172,10 @@ func TestWhoMayScrape(t *testing.T) {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
 		c := http.Client{
-			Timeout:   30 * time.Second,
+			Timeout: 30 * time.Second,
+			// a certificate of its own making
 			Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
-		} //nolint:gosec // a certificate of its own making
+		}
 		response, err := c.Do(request)
 		if err != nil {
 			return 0, err.Error()

@@ -39,8 +39,8 @@ func probeOnce(ctx context.Context, url string) error {
 	// Whether somebody answers is the question, not who: nothing is sent, and the answer is not
 	// used.
 	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
-	} //nolint:gosec // see above
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // see above
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return err

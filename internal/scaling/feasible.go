@@ -57,8 +57,8 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 			return slots, urgent
 		}
 		f := &functions[first]
-		jobs := f.Cohorts[next[first]].N
-		next[first]++
+		jobs := f.Cohorts[next[first]].N //nolint:gosec // there are maxFunctions at most
+		next[first]++                    //nolint:gosec // as above
 		n += jobs
 		work += jobs * f.Mean
 		each := work / n

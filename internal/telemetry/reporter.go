@@ -150,11 +150,12 @@ func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 			break
 		}
 	}
-	f := r.functions[rand.IntN(len(r.functions))]
+	f := r.functions[rand.IntN(len(r.functions))] //nolint:gosec // a fair choice, no secret
 	news := 0
 	for _, g := range r.functions {
 		if g.changed || g.running > 0 {
-			if news++; rand.IntN(news) == 0 { // each of those with news is as likely as the others
+			// Each of those with news is as likely as the others.
+			if news++; rand.IntN(news) == 0 { //nolint:gosec // a fair choice, no secret
 				f = g
 			}
 		}

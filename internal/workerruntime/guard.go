@@ -50,7 +50,9 @@ func newGuard(run job.Handler, failingAfter int, log *slog.Logger) *guard {
 }
 
 // splay is d, up to a fifth more or less, so that the workers of a pool don't move together.
-func splay(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
+func splay(d time.Duration) time.Duration {
+	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // spreads load, keeps no secret
+}
 
 // with changes the machine and carries out what follows from that.
 func (g *guard) with(change func(m *breaker.Machine, now time.Time)) {

@@ -271,7 +271,7 @@ func (e *exposition) sample(name string, v float64, labels ...string) {
 	for i := 0; i < len(labels); i += 2 {
 		e.buf.WriteByte("{,"[min(i, 1)])
 		// Names of functions may hold any bytes; the format is UTF-8.
-		fmt.Fprintf(&e.buf, `%s="%s"`, labels[i], labelEscape.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD")))
+		fmt.Fprintf(&e.buf, `%s="%s"`, labels[i], labelEscape.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD"))) //nolint:gosec // they come in pairs
 	}
 	if len(labels) > 0 {
 		e.buf.WriteByte('}')

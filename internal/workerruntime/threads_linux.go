@@ -220,8 +220,8 @@ func (d *direction) init(name string, event uint32, call func(fd int, p []byte) 
 			switch {
 			case errors.Is(d.failed, unix.EINTR):
 			case first && errors.Is(d.failed, unix.EAGAIN):
-				fds := []unix.PollFd{{Fd: int32(fd), Events: int16(event)}}
-				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond)) // the next call tells what came of it
+				fds := []unix.PollFd{{Fd: int32(fd), Events: int16(event)}} //nolint:gosec // POLLIN or POLLOUT
+				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond))      // the next call tells what came of it
 			default:
 				return
 			}

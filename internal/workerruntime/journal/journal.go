@@ -162,7 +162,7 @@ func encode(rec []byte, job Job) {
 	at := 1
 	for _, s := range [...]string{job.Server, job.Handle, job.Function, job.Unique} {
 		s = s[:min(len(s), (recordSize-1)/4-2)]
-		binary.LittleEndian.PutUint16(rec[at:], uint16(len(s)))
+		binary.LittleEndian.PutUint16(rec[at:], uint16(len(s))) //nolint:gosec // cut above
 		at += 2 + copy(rec[at+2:], s)
 	}
 	rec[0] = 1

@@ -70,6 +70,6 @@ func endedChild() int {
 		// si_pid comes first in the union behind the three ints that unix.Siginfo names, aligned to
 		// a word.
 		offset := 3*4 + unsafe.Sizeof(uintptr(0)) - 4
-		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
+		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset))) //nolint:gosec // within info
 	}
 }

@@ -3,10 +3,11 @@ package streammode
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -169,7 +170,11 @@ func (c *child) clearDeadline() {
 
 // nextID draws the id of the next message. It can't be guessed, so that no job can leave an answer
 // to a later one behind. JSON readers that keep numbers as floating point keep 53 bits.
-func (c *child) nextID() { c.id = 1 + rand.Uint64N(1<<53-1) }
+func (c *child) nextID() {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	c.id = 1 + binary.LittleEndian.Uint64(b[:])%(1<<53-1)
+}
 
 // ping asks the idle process whether it still answers.
 func (c *child) ping() error {
