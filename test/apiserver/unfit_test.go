@@ -28,7 +28,7 @@ func TestCommandThatNoPodHas(t *testing.T) {
 		whole := command + ".new"
 		if err := os.WriteFile(
 			whole, []byte("#!"+interpreter+"\ncat\n"), 0o700,
-		); err != nil { //nolint:gosec // it is to be run
+		); err != nil { // it is to be run
 			return err
 		}
 		return os.Rename(whole, command)

@@ -273,7 +273,7 @@ func (s *summary) report(
 	}
 	if err := os.WriteFile(
 		filepath.Join(dir, "world.md"), []byte(b.String()), 0o644,
-	); err != nil { //nolint:gosec // a report for everybody
+	); err != nil { // a report for everybody
 		t.Fatal(err)
 	}
 }
