@@ -72,3 +72,20 @@ func ExampleConn_CancelJob() {
 	fmt.Println(len(jobs), jobs[0].Handle == handle, jobs[0].Ignored, err)
 	// Output: 1 true true <nil>
 }
+
+// Would the server give a worker a job now? That tells a queue of jobs from one of jobs that are
+// delayed.
+func ExampleProbe() {
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
+	defer server.Close()
+
+	ctx := context.Background()
+	for range 2 {
+		runnable, err := admin.Probe(ctx, server.Addr(), "resize", admin.Options{})
+		fmt.Println(runnable, err)
+		server.Submit("resize", "", []byte("cat.jpg"))
+	}
+	// Output:
+	// false <nil>
+	// true <nil>
+}

@@ -146,6 +146,23 @@ func ExampleClient_RunSet() {
 	// queued: true
 }
 
+// A program that ends lets the calls end that are under way.
+func ExampleClient_Shutdown() {
+	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
+	defer server.Close()
+	c, err := client.New(client.Options{Servers: []string{server.Addr()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for range 100 {
+		c.Produce(ctx, &client.Task{Function: "thumbnail", Payload: []byte("cat.jpg")}, nil)
+	}
+	fmt.Println(c.Shutdown(ctx), server.Function("thumbnail").Total)
+	// Output: <nil> 100
+}
+
 // Equal keys go to the same server, and are one job there. If it is gone, the next has them.
 func ExampleOptions_byKey() {
 	a, b := gearmantest.NewServer(gearmantest.Options{}), gearmantest.NewServer(gearmantest.Options{})
