@@ -45,7 +45,7 @@ func (p pools) get(ctx context.Context, name string) (*v1alpha1.GearmanWorkerPoo
 // condition waits until a pool's condition has the status, and returns it.
 func (p pools) condition(name, kind, status string) (found metav1.Condition) {
 	p.t.Helper()
-	eventually(p.t, 3*time.Minute, func(ctx context.Context) error {
+	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
 		pool, err := p.get(ctx, name)
 		if err != nil {
 			return err
@@ -84,14 +84,17 @@ func (p pools) pods(name string, n int) (names []string) {
 	return names
 }
 
-// running waits until n jobs of a pool run.
-func (p pools) running(name string, n int) {
+// began waits until one of the jobs has started, which the ledger knows however soon it ended.
+func (p pools) began(list []cluster.Job) {
 	p.t.Helper()
-	eventually(p.t, 2*time.Minute, func(ctx context.Context) error {
-		q, err := p.QueueOf(ctx, name)
-		if err == nil && q.Running < n {
-			err = fmt.Errorf("%d jobs of %s run, want %d", q.Running, name, n)
+	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
+		runs, err := p.Runs(ctx)
+		if err != nil {
+			return err
 		}
-		return err
+		if c := cluster.CountRuns(list, runs); c.Completed+c.Interrupted == 0 {
+			return fmt.Errorf("none of %d jobs such as %s has started", len(list), list[0].ID)
+		}
+		return nil
 	})
 }

@@ -36,7 +36,7 @@ func (p pools) reports(name string, since time.Time, x trouble) {
 		p.t.Fatalf("condition %s of pool %s has reason %s, want %s", x.condition, name, c.Reason, x.reason)
 	}
 	p.t.Logf("pool %s: the condition %s is true after %v", name, x.condition, time.Since(since).Round(time.Second))
-	eventually(p.t, 2*time.Minute, func(ctx context.Context) error {
+	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
 		if got := p.warnings(ctx, name); !slices.Contains(got, x.reason) {
 			return fmt.Errorf("no Warning event %s about pool %s: %v", x.reason, name, got)
 		}
@@ -186,7 +186,7 @@ func (p pools) feed(name string) {
 // this counts as no fault.
 func (p pools) noFault(ctx context.Context, name string) {
 	p.t.Helper()
-	eventually(p.t, 2*time.Minute, func(ctx context.Context) error {
+	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
 		pool, err := p.get(ctx, name)
 		if err == nil && (pool.Status.DesiredReplicas == 0 || pool.Status.Replicas != 0) {
 			err = fmt.Errorf("%d replicas, wants %d", pool.Status.Replicas, pool.Status.DesiredReplicas)

@@ -50,7 +50,7 @@ func (p pools) moves(ctx context.Context, pod, from, to string) {
 func (p pools) breaker(pod, function, state string) {
 	p.t.Helper()
 	want := fmt.Sprintf("gearman_worker_breaker{function=%q,state=%q} 1", function, state)
-	eventually(p.t, 3*time.Minute, func(ctx context.Context) error {
+	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
 		got, err := p.API.CoreV1().Pods(p.Namespace).ProxyGet("http", pod, "4790", "/metrics", nil).DoRaw(ctx)
 		if err == nil && !strings.Contains(string(got), want) {
 			err = fmt.Errorf("the metrics of pod %s lack %s", pod, want)
@@ -100,19 +100,19 @@ func TestCommandTakenAway(t *testing.T) {
 	p.pods("healthy", 1)
 	broken, other := commands[0], commands[1]
 
-	healthy, command := jobs("healthy", 40, time.Second), jobs("command", 20, time.Second)
+	healthy, command := jobs("healthy", 40, time.Second), jobs("command", 40, time.Second)
 	script := jobs("script", 8, 2*time.Second)
 	must(t, p.SubmitTo(ctx, "healthy", healthy))
 	must(t, p.SubmitTo(ctx, "command", command))
 	must(t, p.SubmitTo(ctx, "script", script))
-	p.running("command", 4)
-	p.running("script", 2)
+	p.began(command)
+	p.began(script)
 	p.moves(ctx, broken, "/app/job", "/app/gone")
 	p.moves(ctx, scripts[0], "/app/job", "/app/gone")
 	_, err = p.Exec(ctx, p.Namespace, scripts[0], "worker", "/bin/sh", "-c", killStream)
 	must(t, err)
 	// However long that took, jobs are queued now.
-	moreCommands, moreScripts := jobs("command-more", 40, time.Second), jobs("script-more", 8, time.Second)
+	moreCommands, moreScripts := jobs("command-more", 20, time.Second), jobs("script-more", 8, time.Second)
 	must(t, p.SubmitTo(ctx, "command", moreCommands))
 	must(t, p.SubmitTo(ctx, "script", moreScripts))
 	command, script = append(command, moreCommands...), append(script, moreScripts...)
@@ -140,7 +140,7 @@ func TestCommandTakenAway(t *testing.T) {
 	allRanOnce(t, p.Stage, healthy, 3*time.Minute)
 	allRanOnce(t, p.Stage, command, 3*time.Minute)
 	// Those whose process was killed run again; the others have run once.
-	eventually(t, 3*time.Minute, func(ctx context.Context) error {
+	eventually(t, 5*time.Minute, func(ctx context.Context) error {
 		runs, err := p.Runs(ctx)
 		if err != nil {
 			return err
