@@ -17,7 +17,9 @@ func TestSideIsWaitedForInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSide(nil, gearman.Endpoint{})
 		s.turn <- struct{}{} // the one that waits
-		if err := s.exchange(t.Context(), nil, nil, nil); err == nil || !strings.Contains(err.Error(), "no answer within") {
+		if err := s.exchange(t.Context(), nil, nil, nil); err == nil || !strings.Contains(
+			err.Error(), "no answer within",
+		) {
 			t.Errorf("got %v, want it to say that no answer came in time", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
