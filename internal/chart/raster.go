@@ -67,8 +67,9 @@ func (r *raster) rect(x, y, w, h float64, c color.RGBA) {
 }
 
 func (r *raster) line(points []Point, k stroke) {
-	var quads [][]Point
-	for _, piece := range dashes(points, k.dash) {
+	pieces := dashes(points, k.dash)
+	quads := make([][]Point, 0, len(pieces))
+	for _, piece := range pieces {
 		quads = append(quads, quad(piece[0], piece[1], k.width))
 	}
 	r.fill(k.color, quads...)
@@ -84,7 +85,9 @@ func quad(a, b Point, width float64) []Point {
 	}
 	dx, dy = dx/length*width/2, dy/length*width/2
 	return []Point{
-		{a.X - dx - dy, a.Y - dy + dx}, {b.X + dx - dy, b.Y + dy + dx}, {b.X + dx + dy, b.Y + dy - dx},
+		{a.X - dx - dy, a.Y - dy + dx},
+		{b.X + dx - dy, b.Y + dy + dx},
+		{b.X + dx + dy, b.Y + dy - dx},
 		{a.X - dx + dy, a.Y - dy - dx},
 	}
 }
