@@ -99,10 +99,10 @@ func (c *Chart) Write(file string) error {
 	if err := out.encode(&data); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // everybody may read a chart
 		return err
 	}
-	return os.WriteFile(file, data.Bytes(), 0o644)
+	return os.WriteFile(file, data.Bytes(), 0o644) //nolint:gosec // everybody may read a chart
 }
 
 // check refuses what can't be drawn.
