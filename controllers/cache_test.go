@@ -172,7 +172,8 @@ func TestStripOwnReplicas(t *testing.T) {
 	t.Parallel()
 	managed := func(owner client.FieldOwner, subresource string) []metav1.ManagedFieldsEntry {
 		return []metav1.ManagedFieldsEntry{{
-			Manager: string(owner), Subresource: subresource, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
+			Manager: string(owner), Subresource: subresource,
+			FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
 		}}
 	}
 	containers := []corev1.Container{{Name: "worker"}}
