@@ -3,6 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -173,6 +174,14 @@ func (r *Reporter) report(f *functionCount, ms int64) Report {
 		UID: r.uid, Start: r.start, Full: true, Busy: min(r.busy, r.capacity), Capacity: r.capacity,
 		HasFunction: true, Function: f.hash, Counters: f.counters(ms), Trouble: f.trouble, Pod: r.pod,
 	}
+}
+
+// Turns reports whether ids tell of several functions in turn, and whether jobs of one of them
+// don't run.
+func (r *Reporter) Turns() (several, trouble bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.functions) > 1, slices.ContainsFunc(r.functions, func(f *functionCount) bool { return f.trouble != 0 })
 }
 
 // Brief returns the id of the pod's further connections: who it is, without figures.

@@ -20,6 +20,9 @@ const (
 	// edgeEvery is how soon after a renewal an idle worker's first job, or a busy one's last, may
 	// cause another. Quick jobs would else send more packets about themselves than for themselves.
 	edgeEvery = 50 * time.Millisecond
+	// turnEvery is how often an idle worker of several functions tells of another one: the operator
+	// looks now and then, and sees the id of that moment only.
+	turnEvery = 5 * time.Second
 	// linger is how long a stopping pod stays connected after its last job, so that the operator
 	// sees the last counts: a little more than one period of its polls (5 s).
 	linger = 6 * time.Second
@@ -126,7 +129,8 @@ func (a *announcer) linger() time.Duration {
 	return linger
 }
 
-// run renews the id at every idle/busy edge, and each second while there is news.
+// run renews the id at every idle/busy edge, each second while there is news, and now and then where
+// it tells of several functions in turn.
 func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *slog.Logger) {
 	if a.reporter == nil {
 		return
@@ -150,7 +154,7 @@ func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *sl
 				}
 			}
 		case <-tick.C:
-			if !a.news(&wasBusy) {
+			if !a.news(&wasBusy) && !a.turn(time.Since(last)) {
 				continue
 			}
 		}
@@ -167,4 +171,11 @@ func (a *announcer) news(wasBusy *bool) bool {
 	changed := busy || *wasBusy || a.more.Load()
 	*wasBusy = busy
 	return changed
+}
+
+// turn tells whether an id without news is due, since the last one is so old: of a worker of several
+// functions, sooner where one of them has trouble.
+func (a *announcer) turn(age time.Duration) bool {
+	several, trouble := a.reporter.Turns()
+	return several && (trouble || age > turnEvery-announceEvery/2)
 }
