@@ -49,7 +49,8 @@ func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode st
 		t.Fatal(err)
 	}
 	k := &kubelet{
-		t: t, pool: p, server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{},
+		// A copy, since tests change their pool.
+		t: t, pool: p.DeepCopy(), server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
