@@ -103,6 +103,9 @@ func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 		return nil, err
 	}
 	var book worker.Journal
+	if m != nil {
+		book = m.Journal
+	}
 	if o.JournalDir != "" {
 		if r.journal, err = journal.Open(o.JournalDir, o.Concurrency); err != nil {
 			return nil, fmt.Errorf("--journal-dir: %w", err)

@@ -165,6 +165,30 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	}
 }
 
+// TestTwentyIdlePods: 20 workers that have long been idle are gone within a minute of their minimum,
+// and none of them needs a mark.
+func TestTwentyIdlePods(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p, server := startTwenty(t)
+	f := startFlow(t, server.Addr)
+	g.Eventually(f.done.Load, eventually).Should(BeNumerically(">=", 20))
+	f.stop()
+	costs := watchCosts(t, p)
+	g.Consistently(replicas(t, p), 40*time.Second, time.Second).Should(BeEquivalentTo(20), "the minimum holds")
+
+	begin := time.Now()
+	update(t, p, func(s *spec) { s.MinReplicas = 0 })
+	g.Eventually(func() int { return len(pods(t, p, 0)) }, time.Minute).Should(BeZero())
+	t.Logf("from 20 to %d replicas in %v", replicas(t, p)(), time.Since(begin).Round(time.Second))
+	if n := replicas(t, p)(); n != 0 {
+		t.Errorf("%d replicas are left without a job", n)
+	}
+	if writes := costs.writes.Load(); writes > 0 {
+		t.Errorf("%d deletion costs were written, though any of the pods could go", writes)
+	}
+}
+
 // TestLowerMaximumWhileJobsFlow: a bound is obeyed within 20 s, whatever the pods do. Those that go
 // finish their jobs.
 func TestLowerMaximumWhileJobsFlow(t *testing.T) {

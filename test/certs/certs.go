@@ -10,9 +10,14 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"testing"
 	"time"
 )
+
+// TB is what a testing.TB does when something can't be made.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+}
 
 // CA is a certificate authority.
 type CA struct {
@@ -25,7 +30,7 @@ type CA struct {
 type Pair struct{ Cert, Key []byte }
 
 // NewCA makes a certificate authority.
-func NewCA(tb testing.TB) *CA {
+func NewCA(tb TB) *CA {
 	tb.Helper()
 	c := &CA{key: newKey(tb)}
 	template := &x509.Certificate{
@@ -45,7 +50,13 @@ func NewCA(tb testing.TB) *CA {
 }
 
 // Issue signs a certificate for a server of these names and addresses, which a client can use too.
-func (c *CA) Issue(tb testing.TB, names ...string) Pair {
+func (c *CA) Issue(tb TB, names ...string) Pair {
+	tb.Helper()
+	return c.IssueUntil(tb, time.Now().Add(24*time.Hour), names...)
+}
+
+// IssueUntil does so for a certificate that expires at a time, which may have passed.
+func (c *CA) IssueUntil(tb TB, expires time.Time, names ...string) Pair {
 	tb.Helper()
 	key := newKey(tb)
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
@@ -54,7 +65,7 @@ func (c *CA) Issue(tb testing.TB, names ...string) Pair {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]}, KeyUsage: x509.KeyUsageDigitalSignature,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: expires,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, name := range names {
@@ -79,7 +90,7 @@ func (c *CA) Issue(tb testing.TB, names ...string) Pair {
 }
 
 // TLS is the pair as crypto/tls takes it.
-func (p Pair) TLS(tb testing.TB) tls.Certificate {
+func (p Pair) TLS(tb TB) tls.Certificate {
 	tb.Helper()
 	c, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {
@@ -88,7 +99,7 @@ func (p Pair) TLS(tb testing.TB) tls.Certificate {
 	return c
 }
 
-func newKey(tb testing.TB) *ecdsa.PrivateKey {
+func newKey(tb TB) *ecdsa.PrivateKey {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -43,6 +43,8 @@ func (p *Plan) concerns(f *Fault, pool int) bool {
 	switch {
 	case f.Kind == "dns-down":
 		return p.Pools[pool].Named
+	case f.Kind == caRotates:
+		return true
 	case f.Kind == commandBroken:
 		return f.Pool == pool
 	case class&ofServer != 0:
@@ -60,15 +62,19 @@ func (k *kind) early() bool {
 }
 
 func kindNamed(name FaultKind) *kind {
-	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
-	return &kinds[i]
+	for _, table := range [][]kind{kinds, apart, ofTLS} {
+		if i := slices.IndexFunc(table, func(k kind) bool { return k.name == name }); i >= 0 {
+			return &table[i]
+		}
+	}
+	panic("no fault " + name) // a mistake in this program
 }
 
 // commandBroken is the fault of a pool whose image lacks the command: its workers start and
 // register, and no job can run.
 const commandBroken = "command-broken"
 
-// kinds is the table of all faults.
+// kinds is the table of faults that a seed goes through in strides.
 var kinds []kind
 
 //nolint:funlen // a table
@@ -238,7 +244,7 @@ func init() { // its functions find their own entries in it
 		{"pool-deleted", ofUser | ofPods | ofLeader, 5 * s, 60 * s, 150 * s, func(w *World, f Fault) func() {
 			w.kube.UserDelete(kube.KindPool, w.key(f.Pool))
 			return func() {
-				again := poolOf(&w.plan.Pools[f.Pool])
+				again := w.poolOf(f.Pool)
 				again.Spec = w.specOf(f.Pool)
 				if err := w.kube.UserCreate(again); err != nil && !apierrors.IsAlreadyExists(err) { // two may overlap
 					w.fail("create the pool again: %v", err)
@@ -306,23 +312,11 @@ func editPool(change func(*v1alpha1.GearmanWorkerPoolSpec, int)) func(*World, Fa
 
 // specOf is what a pool's users want it to be now.
 func (w *World) specOf(pool int) v1alpha1.GearmanWorkerPoolSpec {
-	spec := poolOf(&w.plan.Pools[pool]).Spec
+	spec := w.poolOf(pool).Spec
 	for _, e := range w.edits[pool] {
 		e.change(&spec, e.n)
 	}
 	return spec
-}
-
-// scaleByHand is what a user does with kubectl scale, on a pool's Deployment.
-func (w *World) scaleByHand(pool int, to int32) {
-	changed := false
-	taken := w.kube.UserEdit(kube.KindDeployment, w.key(pool), "kubectl", func(o client.Object) {
-		d := o.(*appsv1.Deployment)
-		changed, d.Spec.Replicas = *d.Spec.Replicas != to, &to
-	})
-	if taken && changed {
-		w.monitor.scaled(pool)
-	}
 }
 
 // nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead;

@@ -5,13 +5,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
 // A feature is something that a seed's pools or machines have, rather than a fault that begins and
@@ -23,7 +19,9 @@ const (
 	featureSkew     = "clock-skew"
 )
 
-var features = []string{featureSchedule, featureRates, featureTarget, featureSkew}
+var features = []string{featureSchedule, featureRates, featureTarget, featureSkew, featureNeighbor, featureTLS, featureSet,
+	featureRetries,
+}
 
 // SchedulePlan changes a pool's bounds from the world's nth minute on.
 type SchedulePlan struct {
@@ -106,15 +104,22 @@ func (p *Plan) features() (out []string) {
 }
 
 func (p *Plan) has(feature string) bool {
-	if feature == featureSkew {
+	switch feature {
+	case featureSkew:
 		return p.Skews.API != 0
+	case featureNeighbor:
+		return p.Neighbor
+	case featureTLS:
+		return p.TLS
 	}
 	for i := range p.Pools {
 		pool := &p.Pools[i]
 		switch {
 		case feature == featureSchedule && pool.Schedule != nil,
 			feature == featureRates && pool.Rates != nil,
-			feature == featureTarget && pool.Target:
+			feature == featureTarget && pool.Target && !pool.Set,
+			feature == featureSet && pool.Set,
+			feature == featureRetries && pool.Backoff > 0:
 			return true
 		}
 	}
@@ -165,30 +170,4 @@ func (s *SchedulePlan) bounds(least, most int32, at time.Duration) (lo, hi int32
 		hi = min(hi, s.Max)
 	}
 	return min(lo, hi), hi
-}
-
-// createTarget makes the Deployment that a pool with a target scales: its pods run the runtime too.
-func (w *World) createTarget(pool int) error {
-	spec := poolOf(&w.plan.Pools[pool]).Spec
-	spec.Runtime = &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
-	mode, flags, rest := policy.RuntimeArgs(&spec, "")
-	grace := int64(w.plan.Pools[pool].Drain) + 5
-	labels := map[string]string{"app": w.plan.Pools[pool].Name}
-	return w.kube.UserCreate(&appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: w.plan.Pools[pool].Name},
-		Spec: appsv1.DeploymentSpec{
-			Replicas: new(max(1, w.plan.Pools[pool].Min)),
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec: corev1.PodSpec{
-					TerminationGracePeriodSeconds: &grace,
-					Containers: []corev1.Container{{
-						Name: "worker", Image: "worker:1", Command: []string{"/gearman-worker", mode},
-						Args: append(flags, rest...),
-					}},
-				},
-			},
-		},
-	})
 }

@@ -40,19 +40,17 @@ func (j *judge) noLoss() {
 		if job.completed == 0 {
 			j.violated(time.Now(), "%s was accepted and never completed; %d starts", job, len(job.starts))
 		}
-		if len(job.starts) > 1 && !j.mayRepeat(job) {
+		if a, b := job.repeated(); b != nil && !j.mayRepeat(job, a, b) {
 			j.violated(
-				job.starts[1].at, "%s was started %d times (on %s, then %s) without a fault", job, len(job.starts),
-				job.starts[0].pod, job.starts[1].pod,
+				b.at, "%s was started %d times (on %s, then %s) without a fault", job, len(job.starts), a.pod, b.pod,
 			)
 		}
 	}
 }
 
-// mayRepeat reports whether a fault explains that a job was started twice.
-func (j *judge) mayRepeat(job *job) bool {
-	return j.m.delays(job.pool, ofServer|ofPods, job.starts[0].at, job.starts[1].at.Add(time.Second)) > 0 ||
-		job.starts[0].cutOff != ""
+// mayRepeat reports whether a fault explains that a job was started again.
+func (j *judge) mayRepeat(job *job, first, second *start) bool {
+	return j.m.delays(job.pool, ofServer|ofPods, first.at, second.at.Add(time.Second)) > 0 || first.cutOff != ""
 }
 
 func (j *judge) noInterruption() {
@@ -71,7 +69,7 @@ func (j *judge) noInterruption() {
 }
 
 func (j *judge) poll(pool int) time.Duration {
-	return policy.Poll(&v1alpha1.GearmanWorkerPoolSpec{Scaling: poolOf(&j.w.plan.Pools[pool]).Spec.Scaling})
+	return policy.Poll(&v1alpha1.GearmanWorkerPoolSpec{Scaling: j.w.poolOf(pool).Spec.Scaling})
 }
 
 // bounds: replicas are within the bounds D + 13 s after these or those changed, and pods that take

@@ -4,15 +4,17 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// evidence: from one poll and two seconds after pods are known to be blocked (30 s), and for as
-// long as no other pod becomes ready or gets the node that it waited for, no more pods are ordered
-// than those that were then, or a few beside those that work: the rules of internal/scaling. A pod
-// that becomes ready is evidence only once it has been ready for a while (30 s more).
+// evidence: from one poll and two seconds after pods are known to be blocked (they have not been
+// ready for scaling.ProvenAfter in a row), and for as long as no other pod becomes ready or gets the
+// node that it waited for, no more pods are ordered than those that were then, or a few beside those
+// that work: the rules of internal/scaling. A pod that becomes ready is evidence only once it has
+// been ready for as long.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
-		known := 30*time.Second + 30*time.Second + j.poll(pool) + 2*time.Second
+		known := 2*scaling.ProvenAfter + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
 		working, placed, reported := 0, 0, false
@@ -202,7 +204,7 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	for _, f := range m.faults {
 		begin := m.w.trace.began.Add(f.At)
-		if m.w.plan.concerns(&f, pool) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable") &&
+		if m.w.plan.concerns(&f, pool) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable" || f.Kind == certificateExpires) &&
 			!begin.After(from) &&
 			!begin.Add(f.For).Before(to) {
 			return true
@@ -210,45 +212,6 @@ func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	}
 	return false
 }
-
-// isolation: while a fault strikes only another pool or the job servers of others, a pool's jobs
-// start as they would without it: within S + H + 2D, and what the decision may be late by.
-func (j *judge) isolation() {
-	for pool := range j.w.plan.Pools {
-		limit := targetWait + longestStart + 2*j.poll(pool) + decisionLate
-		late, all := 0, 0
-		var first *job
-		for _, job := range j.w.ledger.jobs {
-			if job.pool != pool || len(job.starts) == 0 {
-				continue
-			}
-			begin, end := job.submitted, job.starts[0].at
-			others := j.m.sum(ofServer|ofUser, begin, end, func(f *Fault) bool { return !j.w.plan.concerns(f, pool) })
-			if others == 0 || j.m.delays(pool, ^class(0), begin.Add(-time.Minute), end) > 0 ||
-				!j.couldGrow(pool, begin, end) {
-				continue
-			}
-			all++
-			j.checked()
-			if end.Sub(begin) > limit {
-				late++
-				if first == nil {
-					first = job
-				}
-			}
-		}
-		if first != nil && late > max(all/100, 1) {
-			j.violated(
-				first.starts[0].at,
-				"%d of %d jobs of pool %d waited over %s while only others had a fault, the first was %s", late, all,
-				pool, limit, first,
-			)
-		}
-	}
-}
-
-// decisionLate is by how much others may delay a decision.
-const decisionLate = 250 * time.Millisecond
 
 // memory: an operator whose last pool is gone keeps nothing of any.
 func (j *judge) memory() {

@@ -13,6 +13,7 @@ type job struct {
 	function  string
 	server    int
 	takes     time.Duration
+	fails     int // of its first attempts
 	submitted time.Time
 	starts    []start
 	completed int
@@ -25,7 +26,19 @@ type start struct {
 	end time.Time // zero while it runs
 	how string    // how it ended
 
+	failed bool   // as the plan has it
 	cutOff string // why the process ended before the job did; empty if it didn't
+}
+
+// repeated is the first attempt at a job that did not fail as the plan has it, and the one after
+// it; nil if there is no such pair.
+func (j *job) repeated() (first, second *start) {
+	for i := range len(j.starts) - 1 {
+		if !j.starts[i].failed {
+			return &j.starts[i], &j.starts[i+1]
+		}
+	}
+	return nil, nil
 }
 
 // ledger keeps account of all jobs.
@@ -41,10 +54,10 @@ func newLedger() *ledger {
 	return &ledger{open: map[int]int{}, runs: map[int]int{}, peak: map[int]int{}}
 }
 
-func (l *ledger) submit(pool int, function string, server int, takes time.Duration, now time.Time) *job {
+func (l *ledger) submit(pool int, function string, server int, takes time.Duration, fails int, now time.Time) *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j := &job{id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, submitted: now}
+	j := &job{id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, fails: fails, submitted: now}
 	l.jobs = append(l.jobs, j)
 	l.open[pool]++
 	l.peak[pool] = max(l.peak[pool], l.open[pool])
@@ -58,6 +71,15 @@ func (l *ledger) start(id int, pod string, now time.Time) *job {
 	j.starts = append(j.starts, start{pod: pod, at: now})
 	l.runs[j.pool]++
 	return j
+}
+
+// fails reports whether the attempt at a job that ends now on a pod fails, and notes that.
+func (l *ledger) fails(j *job, pod string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &j.starts[len(j.starts)-1]
+	s.failed = s.pod == pod && len(j.starts) <= j.fails
+	return s.failed
 }
 
 // end notes how the last attempt of a job on a pod ended; completed: the job server was told so.

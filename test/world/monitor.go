@@ -35,6 +35,7 @@ type monitor struct {
 	statuses map[int][]statusWrite // changes of statuses, by pool
 	foreign  map[int][]time.Time   // when somebody else changed replicas, by pool
 	placed   map[int]int           // pods that had waited for a node and got one, by pool
+	raised   map[int][]time.Time   // when replicas were raised, by pool
 	busy     int                   // of them, those that were removed while other jobs ran
 	most     int                   // pods at once
 }
@@ -76,6 +77,7 @@ func newMonitor(w *World) *monitor {
 	return &monitor{
 		w: w, samples: map[int][]snapshot{}, removed: map[int]int{}, marks: map[int][]markWrite{},
 		statuses: map[int][]statusWrite{}, foreign: map[int][]time.Time{}, placed: map[int]int{},
+		raised: map[int][]time.Time{},
 	}
 }
 
@@ -120,7 +122,7 @@ func (w *World) snapshot(pool int) snapshot {
 	s.open = w.ledger.takePeak(pool)
 	s.runs = w.ledger.running(pool)
 	p, _ := w.kube.Object(kube.KindPool, w.key(pool)).(*v1alpha1.GearmanWorkerPool)
-	d, _ := w.kube.Object(kube.KindDeployment, w.key(pool)).(*appsv1.Deployment)
+	d := w.targetOf(pool)
 	if p == nil || d == nil {
 		return s
 	}
@@ -130,7 +132,7 @@ func (w *World) snapshot(pool int) snapshot {
 	}
 	s.saysUnfit = meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionWorkersUnfit)
 	s.answers = !meta.IsStatusConditionFalse(p.Status.Conditions, v1alpha1.ConditionJobServersReachable)
-	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, *d.Spec.Replicas
+	s.exists, s.min, s.max, s.replicas = true, p.Spec.MinReplicas, p.Spec.MaxReplicas, d.replicas
 	if schedule := w.plan.Pools[pool].Schedule; schedule != nil {
 		s.min, s.max = schedule.bounds(s.min, s.max, s.at.Sub(w.trace.began))
 	}
@@ -145,7 +147,7 @@ func (w *World) snapshot(pool int) snapshot {
 	if s.mode == v1alpha1.ModePaused || s.mode == v1alpha1.ModeDryRun || contested {
 		s.min, s.max = 0, 1<<30
 	}
-	s.rollout = d.Status.UpdatedReplicas < d.Status.Replicas || d.Status.ObservedGeneration < d.Generation
+	s.rollout = d.rollout
 	for _, pod := range w.podsOf(pool) {
 		if len(pod.OwnerReferences) == 0 {
 			continue
@@ -204,8 +206,12 @@ func (w *World) observe(e kube.Event) {
 	case *appsv1.Deployment:
 		if old, ok := e.Old.(*appsv1.Deployment); !ok || e.Type == kube.Deleted {
 			w.trace.add("deployment %s %s", n.Name, e.Type)
-		} else if *old.Spec.Replicas != *n.Spec.Replicas {
-			w.trace.add("%s: replicas %d -> %d", n.Name, *old.Spec.Replicas, *n.Spec.Replicas)
+		} else {
+			w.observeReplicas(n.Name, *old.Spec.Replicas, *n.Spec.Replicas)
+		}
+	case *appsv1.StatefulSet:
+		if old, ok := e.Old.(*appsv1.StatefulSet); ok && e.Type == kube.Modified {
+			w.observeReplicas(n.Name, *old.Spec.Replicas, *n.Spec.Replicas)
 		}
 	case *corev1.Pod:
 		w.observePod(e, n)
@@ -267,6 +273,13 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		}
 		w.trace.add("pod %s costs %q", p.Name, p.Annotations[costAnnotation])
 	}
+}
+
+// replicasRaised notes that a pool's replicas were raised.
+func (m *monitor) replicasRaised(pool int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.raised[pool] = append(m.raised[pool], time.Now())
 }
 
 // podPlaced notes that a pod which had waited for a node got one.

@@ -18,6 +18,9 @@ type Plan struct {
 	Pools   []PoolPlan
 	Faults  []Fault
 	Skews   Skews
+
+	Neighbor bool // the last pool wakes from zero beside job servers that hang
+	TLS      bool // the job servers speak TLS
 }
 
 // PoolPlan is a pool and its jobs.
@@ -34,7 +37,9 @@ type PoolPlan struct {
 	Streams     []Stream
 	Schedule    *SchedulePlan
 	Rates       *RatesPlan
-	Target      bool // the pool scales a Deployment that its users made
+	Target      bool  // the pool scales a Deployment that its users made
+	Set         bool  // that is a StatefulSet
+	Backoff     int32 // seconds before a failed job is tried again; 0: no job fails, and the pool has no retries
 }
 
 // Stream is jobs of one function that come at a rate for a while.
@@ -84,6 +89,8 @@ func NewPlan(seed uint64) *Plan {
 		g.separate(p)
 	}
 	p.addFeatures()
+	p.addSets()
+	p.addRetries()
 	// Room for all pools at their maximum, a rollout, and one node that is gone.
 	p.PerNode = 2 + int(most)*5/4/(p.Nodes-1) + g.IntN(6)
 	for i := range []int{0, 1, 2, 2, 3, 3, 3, 4, 4, 5}[g.IntN(10)] {
@@ -93,7 +100,10 @@ func NewPlan(seed uint64) *Plan {
 		}
 		p.Faults = append(p.Faults, f)
 	}
-	slices.SortFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	p.addNeighbor()
+	p.addApart()
+	p.addTLS()
+	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return p
 }
 

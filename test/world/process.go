@@ -45,6 +45,9 @@ func (w *World) start(pod *corev1.Pod) kube.Process {
 	p := &process{w: w, pod: pod.Name, done: make(chan struct{})}
 	p.pool = w.poolNamed(pod.Labels[kube.DeploymentLabel])
 	p.drain = time.Duration(w.plan.Pools[p.pool].Drain) * time.Second
+	if w.plan.Pools[p.pool].Set {
+		p.pod += "/" + string(pod.UID[:4]) // a StatefulSet uses names again
+	}
 	w.mu.Lock()
 	w.lives++
 	life := w.lives
@@ -53,10 +56,17 @@ func (w *World) start(pod *corev1.Pod) kube.Process {
 	p.dying, p.die = context.WithCancel(context.Background())
 	o, err := podOptions(pod)
 	if err == nil {
-		p.worker, err = workerruntime.NewPlayed(o, &workerruntime.Machine{
+		m := &workerruntime.Machine{
 			Dial: p.host.DialContext, LookupIP: w.names.LookupNetIP, Handler: p, Skew: w.plan.skewOf(pod.Spec.NodeName),
 			Done: p.jobDone,
-		})
+		}
+		if w.tls != nil {
+			o.TLSCA = w.tls.volume()
+		}
+		if w.plan.Pools[p.pool].Backoff > 0 {
+			m.Journal = w.journals.open(string(pod.UID))
+		}
+		p.worker, err = workerruntime.NewPlayed(o, m)
 	}
 	if err != nil {
 		w.fail("pod %s can't start: %v", pod.Name, err)
@@ -134,6 +144,9 @@ func (p *process) Handle(ctx context.Context, j *runtimejob.Job) runtimejob.Outc
 	defer t.Stop()
 	select {
 	case <-t.C:
+		if p.w.ledger.fails(of, p.pod) {
+			return runtimejob.Failf(runtimejob.ExitCode, "exit status 1")
+		}
 		return runtimejob.Done([]byte("ok"))
 	case <-ctx.Done():
 	case <-p.dying.Done():

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
@@ -25,6 +26,7 @@ type product struct {
 	host    *wire.Host
 	stop    context.CancelFunc
 	lead    func() // ends the wait for the lease
+	setLate func(time.Duration)
 	wg      sync.WaitGroup
 	entries []func() map[string]int
 }
@@ -64,7 +66,7 @@ func (w *World) startProduct(life int) (*product, error) {
 	}
 	p.entries = []func() map[string]int{pools.Counts, watcher.Entries}
 	ctx, stop := context.WithCancel(context.Background())
-	p.stop, p.lead = stop, mgr.Lead
+	p.stop, p.lead, p.setLate = stop, mgr.Lead, mgr.SetLate
 	p.wg.Go(func() {
 		if err := mgr.Start(ctx); err != nil {
 			w.fail("the operator ended: %v", err)

@@ -160,7 +160,7 @@ func (s *summary) coverage(t *testing.T) {
 			busy++
 		}
 	}
-	for _, k := range kinds {
+	for _, k := range everyKind() {
 		if 100*kinds10[k.name] < 5*n {
 			t.Errorf("the fault %s is injected in %d of %d seeds, want 5%%", k.name, kinds10[k.name], n)
 		}
@@ -255,7 +255,7 @@ func (s *summary) report(
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", in.name, checked[in.name], excused[in.name])
 	}
 	b.WriteString("\n| fault | injected |\n|---|--:|\n")
-	for _, k := range kinds {
+	for _, k := range everyKind() {
 		fmt.Fprintf(&b, "| %s | %d |\n", k.name, kindsSeen[k.name])
 	}
 	b.WriteString("\n## Violations\n\n")

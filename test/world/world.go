@@ -42,6 +42,8 @@ type World struct {
 	servers   []*gearmantest.Server
 	product   *product        // used by the faults' goroutine, and before and after it
 	edits     map[int][]*edit // of pools; used by the faults' goroutine
+	tls       *tlsMaterial    // nil: the job servers don't speak TLS
+	journals  journals
 	dnsDown   atomic.Bool
 	broken    []atomic.Int32 // by pool: the faults due to which its command isn't there
 	monitor   *monitor
@@ -59,7 +61,7 @@ type World struct {
 func Run(plan *Plan) *Result {
 	w := &World{
 		plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed),
-		processes: map[string]*process{}, edits: map[int][]*edit{},
+		processes: map[string]*process{}, edits: map[int][]*edit{}, journals: journals{ofPod: map[string]*journal{}},
 	}
 	w.names = &names{w}
 	w.broken = make([]atomic.Int32, len(plan.Pools))
@@ -86,12 +88,20 @@ func Run(plan *Plan) *Result {
 		s.Close()
 	}
 	w.net.Wait()
+	w.tls.remove()
 	return w.result()
 }
 
 func (w *World) build() {
+	if w.plan.TLS {
+		w.tls = newTLSMaterial(w.plan.Servers)
+	}
 	for i := range w.plan.Servers {
-		s := gearmantest.NewServer(gearmantest.InMemory(serverAddr(i)))
+		options := gearmantest.InMemory(serverAddr(i))
+		if w.tls != nil {
+			options.TLS = w.tls.config(i)
+		}
+		s := gearmantest.NewServer(options)
 		w.servers = append(w.servers, s)
 		w.net.Add(serverAddr(i), s.DialContext)
 	}
@@ -116,6 +126,7 @@ func (w *World) poolNamed(name string) int {
 }
 
 func (w *World) createPools() {
+	w.createSecret()
 	for i := range w.plan.Pools {
 		time.Sleep(time.Duration(1+i) * 1234567)
 		if w.plan.Pools[i].Target {
@@ -123,18 +134,20 @@ func (w *World) createPools() {
 				w.fail("create the target: %v", err)
 			}
 		}
-		if err := w.kube.UserCreate(poolOf(&w.plan.Pools[i])); err != nil {
+		if err := w.kube.UserCreate(w.poolOf(i)); err != nil {
 			w.fail("create pool: %v", err)
 		}
 	}
 }
 
-func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
+// poolOf is a pool as its users created it.
+func (w *World) poolOf(pool int) *v1alpha1.GearmanWorkerPool {
+	plan := &w.plan.Pools[pool]
 	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: plan.Name}}
 	s := &p.Spec
 	for _, i := range plan.Servers {
 		if plan.Named {
-			s.Servers = append(s.Servers, v1alpha1.ServerAddress(fmt.Sprintf("gearmand-%d.jobs:4730", i)))
+			s.Servers = append(s.Servers, v1alpha1.ServerAddress(serverName(i)+":4730"))
 		} else {
 			s.Servers = append(s.Servers, v1alpha1.ServerAddress(serverAddr(i)))
 		}
@@ -143,11 +156,16 @@ func poolOf(plan *PoolPlan) *v1alpha1.GearmanWorkerPool {
 		s.Functions = append(s.Functions, v1alpha1.FunctionName(f))
 	}
 	if plan.Target {
-		s.TargetRef = &v1alpha1.TargetRef{Kind: "Deployment", Name: plan.Name}
+		s.TargetRef = &v1alpha1.TargetRef{Kind: plan.kindOfTarget(), Name: plan.Name}
 	} else {
-		s.Image, s.Runtime = "worker:1", &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}}
+		s.Image, s.Runtime = "worker:1", &v1alpha1.RuntimeSpec{
+			Exec: &v1alpha1.ExecRuntime{Command: []string{"/work"}}, Retry: plan.retrySpec(),
+		}
 	}
 	s.MinReplicas, s.MaxReplicas, s.Concurrency, s.DrainSeconds = plan.Min, plan.Max, plan.Concurrency, &plan.Drain
+	if w.plan.TLS {
+		s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: caSecret}}
+	}
 	s.Scaling = &v1alpha1.ScalingSpec{}
 	plan.scalingOf(s.Scaling)
 	if plan.Poll > 0 {
@@ -231,7 +249,11 @@ func (w *World) submit(pool, n int, s *Stream) {
 			server = p.Servers[0]
 		}
 		takes := min(time.Duration(float64(s.Mean)*(1+s.Spread*(2*r.Float64()-1))), maxJobTime)
-		j := w.ledger.submit(pool, s.Function, server, takes, time.Now())
+		fails := 0
+		if p.Backoff > 0 {
+			fails = failures(r)
+		}
+		j := w.ledger.submit(pool, s.Function, server, takes, fails, time.Now())
 		w.trace.fine("submit %s", j)
 		w.servers[server].Submit(s.Function, "", []byte(strconv.Itoa(j.id)))
 	}

@@ -154,6 +154,14 @@ func (s *Server) edit(
 	kind string, key client.ObjectKey, user string, change func(client.Object),
 ) (client.Object, error) {
 	return s.update(kind, key, func(o client.Object) (client.Object, error) {
+		if set, ok := o.(*appsv1.StatefulSet); ok {
+			before := *set.Spec.Replicas
+			change(o)
+			if *set.Spec.Replicas != before {
+				set.ManagedFields = ownerOfReplicas(user)
+			}
+			return o, nil
+		}
 		if kind != KindDeployment {
 			change(o)
 			return o, nil
@@ -166,4 +174,13 @@ func (s *Server) edit(
 		}
 		return out.(client.Object), nil
 	})
+}
+
+// ownerOfReplicas is what shows who changed a StatefulSet's replicas last. Nothing of the operator
+// reads its other fields.
+func ownerOfReplicas(user string) []metav1.ManagedFieldsEntry {
+	return []metav1.ManagedFieldsEntry{{
+		Manager: user, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", FieldsType: "FieldsV1",
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`), Subresource: "scale",
+	}}
 }

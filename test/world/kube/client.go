@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,6 +27,7 @@ import (
 type Client struct {
 	server *Server
 	cache  *Cache
+	late   *atomic.Int64 // by how many nanoseconds its writes are late; nil: not at all
 }
 
 // NewClient returns a client that reads from cache; nil: from the API server.
@@ -33,13 +35,24 @@ func NewClient(s *Server, cache *Cache) *Client { return &Client{server: s, cach
 
 var _ client.Client = &Client{}
 
+// request carries op out. A write that is late arrives even if nobody waits for it any more.
+func (c *Client) request(ctx context.Context, verb, kind, name string, op func() error) error {
+	if c.late != nil && verb != "get" && verb != "list" {
+		if d := time.Duration(c.late.Load()); d > 0 {
+			ctx = context.WithoutCancel(ctx)
+			sleep(ctx, d)
+		}
+	}
+	return c.server.Weather.request(ctx, verb, kind, name, op)
+}
+
 // Get is part of client.Client.
 func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 	if _, secret := obj.(*corev1.Secret); c.cache != nil && !secret {
 		return c.cache.Get(ctx, key, obj, opts...)
 	}
 	kind := kindOf(obj)
-	return c.server.Weather.request(ctx, "get", kind, key.Name, func() error {
+	return c.request(ctx, "get", kind, key.Name, func() error {
 		o, err := c.server.read(kind, key)
 		if err == nil {
 			into(obj, o)
@@ -55,7 +68,7 @@ func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...clien
 	}
 	o := (&client.ListOptions{}).ApplyOptions(opts)
 	kind := kindOf(list)
-	return c.server.Weather.request(ctx, "list", kind, "", func() error {
+	return c.request(ctx, "list", kind, "", func() error {
 		var items []runtime.Object
 		for _, obj := range c.server.list(kind) {
 			if (o.Namespace == "" || obj.GetNamespace() == o.Namespace) && (o.LabelSelector == nil ||
@@ -84,7 +97,7 @@ func (c *Client) apply(
 	if subresource != "" {
 		verb += " " + subresource
 	}
-	return c.server.Weather.request(ctx, verb, u.GetKind(), u.GetName(), func() error {
+	return c.request(ctx, verb, u.GetKind(), u.GetName(), func() error {
 		o, err := c.server.apply(u, subresource, owner, force)
 		if err != nil {
 			return err
@@ -108,7 +121,7 @@ func asUnstructured(obj any) (*unstructured.Unstructured, error) {
 
 // Create is part of client.Client.
 func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
-	return c.server.Weather.request(ctx, "create", kindOf(obj), obj.GetName(), func() error {
+	return c.request(ctx, "create", kindOf(obj), obj.GetName(), func() error {
 		o, err := c.server.create(obj)
 		if err == nil {
 			into(obj, o)
@@ -119,7 +132,7 @@ func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.Crea
 
 // Delete is part of client.Client.
 func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.DeleteOption) error {
-	return c.server.Weather.request(
+	return c.request(
 		ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj)) },
 	)
 }
@@ -141,7 +154,7 @@ func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patc
 	if err := d.Decode(&p); err != nil {
 		return c.server.notPlayed("patch Pod with " + string(raw))
 	}
-	return c.server.Weather.request(ctx, "patch", KindPod, obj.GetName(), func() error {
+	return c.request(ctx, "patch", KindPod, obj.GetName(), func() error {
 		o, err := c.server.edit(KindPod, keyOf(obj), "patch", func(o client.Object) {
 			annotations := maps.Clone(o.GetAnnotations())
 			if annotations == nil {
@@ -251,11 +264,11 @@ func (s *subresource) Patch(
 		return err
 	}
 	kind := kindOf(obj)
-	return s.c.server.Weather.request(ctx, "patch scale", kind, obj.GetName(), func() error {
+	o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+	return s.c.request(ctx, "patch scale", kind, obj.GetName(), func() error {
 		_, err := s.c.server.edit(
-			kind, keyOf(obj), "scale", func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) },
+			kind, keyOf(obj), o.FieldManager, func(o client.Object) { setReplicas(o, *scale.Spec.Replicas) },
 		)
-		o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
 		if answer, ok := o.SubResourceBody.(*autoscalingv1.Scale); ok && err == nil {
 			answer.Spec.Replicas = *scale.Spec.Replicas
 		}

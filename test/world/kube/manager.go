@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,6 +22,7 @@ type Manager struct {
 	manager.Manager // nil: what is not overridden is not played
 	cache           *Cache
 	client          *Client
+	late            atomic.Int64 // of the client's writes, in nanoseconds
 
 	led  chan struct{} // closed when the operator leads
 	lead sync.Once
@@ -30,8 +33,13 @@ type Manager struct {
 
 // NewManager returns a manager of the API server.
 func NewManager(s *Server, c *Cache) *Manager {
-	return &Manager{cache: c, client: NewClient(s, c), led: make(chan struct{})}
+	m := &Manager{cache: c, client: NewClient(s, c), led: make(chan struct{})}
+	m.client.late = &m.late
+	return m
 }
+
+// SetLate makes the client's writes late, as those of a machine that stood still for so long.
+func (m *Manager) SetLate(d time.Duration) { m.late.Store(int64(d)) }
 
 // GetClient is part of manager.Manager.
 func (m *Manager) GetClient() client.Client { return m.client }

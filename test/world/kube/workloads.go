@@ -20,8 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Workloads plays the Deployment and ReplicaSet controllers and the garbage collector. It sees
-// Deployments and pods through a cache of its own.
+// Workloads plays the Deployment, ReplicaSet and StatefulSet controllers and the garbage collector.
+// It sees Deployments, StatefulSets and pods through a cache of its own.
 type Workloads struct {
 	server *Server
 	cache  *Cache
@@ -75,8 +75,11 @@ func (w *Workloads) SetQuota(pods int) {
 
 // Run works until ctx ends.
 func (w *Workloads) Run(ctx context.Context) {
-	ofDeployment := func(o any) {
-		if d, ok := o.(*appsv1.Deployment); ok {
+	ofWorkload := func(o any) {
+		switch d := o.(type) {
+		case *appsv1.Deployment:
+			w.mark(keyOf(d), 0)
+		case *appsv1.StatefulSet:
 			w.mark(keyOf(d), 0)
 		}
 	}
@@ -85,7 +88,9 @@ func (w *Workloads) Run(ctx context.Context) {
 			w.mark(types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[DeploymentLabel]}, 0)
 		}
 	}
-	for kind, f := range map[string]func(any){KindDeployment: ofDeployment, KindPod: ofPod} {
+	for kind, f := range map[string]func(any){
+		KindDeployment: ofWorkload, KindStatefulSet: ofWorkload, KindPod: ofPod,
+	} {
 		_, _ = w.cache.informer(kind).AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc: f, UpdateFunc: func(_, o any) { f(o) }, DeleteFunc: f,
 		})
@@ -156,6 +161,9 @@ func (w *Workloads) next() (types.NamespacedName, time.Duration) {
 }
 
 func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
+	if w.syncSet(ctx, key) {
+		return
+	}
 	d, _ := w.cache.informer(KindDeployment).get(key).(*appsv1.Deployment)
 	st := w.states[key]
 	if st != nil && (d == nil || d.UID != st.uid) {
