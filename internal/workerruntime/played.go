@@ -21,9 +21,11 @@ import (
 // telemetry run under virtual time: no process is started, no signal is caught, nothing listens,
 // and no file is written.
 type Machine struct {
+	// Journal counts the jobs that ran when a process before this one died; nil: nothing does.
+	Journal worker.Journal
+
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	LookupIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	Journal  worker.Journal                 // counts the jobs that ran when a process before this one died; nil: nothing does
 	Handler  job.Handler                    // runs the jobs of all functions
 	Skew     time.Duration                  // by how much its clock is ahead
 	Done     func(*worker.Job, worker.Done) // is called when a job's outcome has been sent, or can't be

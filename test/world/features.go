@@ -19,8 +19,8 @@ const (
 	featureSkew     = "clock-skew"
 )
 
-var features = []string{featureSchedule, featureRates, featureTarget, featureSkew, featureNeighbor, featureTLS, featureSet,
-	featureRetries,
+var features = []string{
+	featureSchedule, featureRates, featureTarget, featureSkew, featureNeighbor, featureTLS, featureSet, featureRetries,
 }
 
 // SchedulePlan changes a pool's bounds from the world's nth minute on.

@@ -204,9 +204,8 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	for _, f := range m.faults {
 		begin := m.w.trace.began.Add(f.At)
-		if m.w.plan.concerns(&f, pool) && (f.Kind == "server-refuses" || f.Kind == "server-unreachable" || f.Kind == certificateExpires) &&
-			!begin.After(from) &&
-			!begin.Add(f.For).Before(to) {
+		gone := f.Kind == "server-refuses" || f.Kind == "server-unreachable" || f.Kind == certificateExpires
+		if gone && m.w.plan.concerns(&f, pool) && !begin.After(from) && !begin.Add(f.For).Before(to) {
 			return true
 		}
 	}
