@@ -87,9 +87,9 @@ func (p *Played) Ready() bool {
 // Unfit reports whether a breaker keeps the worker from taking jobs of some function.
 func (p *Played) Unfit() bool {
 	for _, h := range p.run.handlers {
-		if state, _, _ := h.guard.view(); state == breaker.Open || state == breaker.Half {
-			return true
+		if state, _, _ := h.guard.view(); state != breaker.Open && state != breaker.Half {
+			return false
 		}
 	}
-	return false
+	return true
 }

@@ -239,6 +239,8 @@ func statusLine(p *v1alpha1.GearmanWorkerPool) string {
 		switch {
 		case c.Type == v1alpha1.ConditionScaleDownBlocked && c.Status == metav1.ConditionTrue:
 			line.WriteString(", ScaleDownBlocked " + c.Reason)
+		case c.Type == v1alpha1.ConditionWorkersUnfit && c.Status == metav1.ConditionTrue:
+			line.WriteString(", WorkersUnfit " + c.Message)
 		case c.Type == v1alpha1.ConditionReady:
 			line.WriteString(", Ready " + string(c.Status) + " " + c.Reason)
 		}
