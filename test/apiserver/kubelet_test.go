@@ -50,7 +50,8 @@ func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode st
 	}
 	k := &kubelet{
 		// A copy, since tests change their pool.
-		t: t, pool: p.DeepCopy(), server: server, binary: binary, mode: mode, args: args, pods: map[types.UID]*exec.Cmd{},
+		t: t, pool: p.DeepCopy(), server: server, binary: binary, mode: mode, args: args,
+		pods: map[types.UID]*exec.Cmd{},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})

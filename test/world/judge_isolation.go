@@ -54,7 +54,9 @@ func (j *judge) wakes(pool int) {
 	reported := false
 	for _, job := range j.w.ledger.jobs {
 		at := job.submitted
-		others := j.m.sum(ofServer|ofUser, at, at.Add(limit), func(f *Fault) bool { return !j.w.plan.concerns(f, pool) })
+		others := j.m.sum(
+			ofServer|ofUser, at, at.Add(limit), func(f *Fault) bool { return !j.w.plan.concerns(f, pool) },
+		)
 		if job.pool != pool || others == 0 || !j.asleep(pool, at) ||
 			j.m.delays(pool, ^class(0), at.Add(-time.Minute), at.Add(limit)) > 0 {
 			continue

@@ -57,7 +57,9 @@ func newLedger() *ledger {
 func (l *ledger) submit(pool int, function string, server int, takes time.Duration, fails int, now time.Time) *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j := &job{id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, fails: fails, submitted: now}
+	j := &job{
+		id: len(l.jobs), pool: pool, function: function, server: server, takes: takes, fails: fails, submitted: now,
+	}
 	l.jobs = append(l.jobs, j)
 	l.open[pool]++
 	l.peak[pool] = max(l.peak[pool], l.open[pool])

@@ -39,7 +39,8 @@ func (p *PoolPlan) kindOfTarget() string {
 func (w *World) createTarget(pool int) error {
 	plan := &w.plan.Pools[pool]
 	labels := map[string]string{"app": plan.Name}
-	meta, selector := metav1.ObjectMeta{Namespace: namespace, Name: plan.Name}, &metav1.LabelSelector{MatchLabels: labels}
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: plan.Name}
+	selector := &metav1.LabelSelector{MatchLabels: labels}
 	replicas := max(1, plan.Min)
 	if plan.Set {
 		return w.kube.UserCreate(&appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{
