@@ -80,7 +80,7 @@ func writeFast(b *strings.Builder, m *sim.Matrix, cells []*sim.Cell) {
 	first := m.Settings[0]
 	fmt.Fprintf(
 		b,
-		"\nPods that start in %g s, target wait %g s (hours of others as a ratio to ours; *late* in %% of jobs; \"no telemetry\" with the right hint, x3 and /3):\n\n",
+		"\nPods that start in %g s, target wait %g s (hours of others as a ratio to ours; *late* in %% of jobs;\n\"no telemetry\" with the right hint, x3 and /3):\n\n",
 		first.Boot, first.Target,
 	)
 	b.WriteString(
