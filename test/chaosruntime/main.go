@@ -27,7 +27,7 @@ func main() {
 	flag.DurationVar(&o.limit, "limit", 30*time.Minute, "longest time for one server")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what is killed when")
 	flag.IntVar(
-		&o.cost, "cost-jobs", 4000, "jobs of each round in which the cost of retries is measured; 0: not at all",
+		&o.cost, "cost-jobs", 16_000, "jobs of each round in which the cost of retries is measured; 0: not at all",
 	)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
