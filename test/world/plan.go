@@ -104,7 +104,21 @@ func NewPlan(seed uint64) *Plan {
 	p.addApart()
 	p.addTLS()
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	p.Faults = withoutOverlaps(p.Faults)
 	return p
+}
+
+// withoutOverlaps leaves out a job server's fault that begins while the same one is there: the end
+// of the first would end both.
+func withoutOverlaps(faults []Fault) (kept []Fault) {
+	for _, f := range faults {
+		if kindNamed(f.Kind).class&ofServer == 0 || !slices.ContainsFunc(kept, func(before Fault) bool {
+			return before.Kind == f.Kind && before.Server == f.Server && before.At+before.For >= f.At
+		}) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // strides walk through all kinds of faults from seed to seed: primes that don't divide their
