@@ -50,8 +50,8 @@ func cachedMarks(p *corev1.Pod) workload.PodMarks {
 	return workload.ParsePodMarks(p.Annotations[string(noteMarks)])
 }
 
-// cachedOwnReplicas reports whether the operator was the last to change the replicas of an object of
-// the cache.
+// cachedOwnReplicas reports whether the operator was the last to change the replicas of an object
+// of the cache.
 func cachedOwnReplicas(o metav1.Object) bool {
 	return o.GetAnnotations()[string(noteOwnReplicas)] != ""
 }

@@ -138,8 +138,8 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideManyQueues is the same for the largest pool at zero: 64 functions with jobs at each
-// of 256 job servers.
+// BenchmarkDecideManyQueues is the same for the largest pool at zero: 64 functions with jobs at
+// each of 256 job servers.
 func BenchmarkDecideManyQueues(b *testing.B) {
 	const functions, servers = 64, 256
 	pool := v1alpha1.GearmanWorkerPool{

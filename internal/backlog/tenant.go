@@ -24,14 +24,14 @@ const (
 	probesAtOnce   = 4
 	probesOfTenant = 256
 	// tenantBytes is how many bytes of long answers a namespace may have read in a second, once it
-	// has had tenantBurst: to parse them takes a processor's time. The first shortAnswer bytes of an
-	// answer are free.
+	// has had tenantBurst: to parse them takes a processor's time. The first shortAnswer bytes of
+	// an answer are free.
 	tenantBytes = 16 << 20
 	tenantBurst = 64 << 20
 	shortAnswer = 64 << 10
 	// newsShare is for how many microseconds of each second the pools of a namespace may be decided
-	// on because their job servers have news, once that has taken newsBurst. All decisions are taken
-	// one after the other.
+	// on because their job servers have news, once that has taken newsBurst. All decisions are
+	// taken one after the other.
 	newsShare = 100_000
 	newsBurst = 100_000
 )
@@ -138,8 +138,8 @@ func (s *server) dialLane() (best lane, linked <-chan struct{}) {
 	return best, s.linked
 }
 
-// byteLimiter returns the limiter of a namespace whose pools use the server, the one with the most room;
-// nil if there is none. Watcher.mu is held.
+// byteLimiter returns the limiter of a namespace whose pools use the server, the one with the most
+// room; nil if there is none. Watcher.mu is held.
 func (s *server) byteLimiter() (best *rate.Limiter) {
 	most := 0.
 	for _, l := range s.links {

@@ -250,8 +250,8 @@ func TestQueuesOfANamespace(t *testing.T) {
 	})
 }
 
-// However many job servers and pools of a namespace have news, its decisions take their share of the
-// time, and those of another namespace don't wait for them.
+// However many job servers and pools of a namespace have news, its decisions take their share of
+// the time, and those of another namespace don't wait for them.
 func TestNewsOfANamespace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -109,8 +109,8 @@ func (w *Watcher) enqueue(p *pool, now time.Time) {
 // BenchmarkDecideManyQueues.
 func (p *pool) decisionCost() int { return min(20+len(p.links)*len(p.functions)*3/4, newsBurst) }
 
-// enqueueFirst queues a pool at zero for which something has come, as soon as its namespace may have
-// another decision because of news: job servers decide how often they have some.
+// enqueueFirst queues a pool at zero for which something has come, as soon as its namespace may
+// have another decision because of news: job servers decide how often they have some.
 func (w *Watcher) enqueueFirst(p *pool, now time.Time) {
 	p.nextTick = now.Add(p.sub.Period)
 	if p.hasNews || p.later {

@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// canvas is what a chart is drawn on. Lengths are points, y goes down, angles are clockwise degrees.
+// canvas is what a chart is drawn on. Lengths are points, y goes down, angles are clockwise
+// degrees.
 type canvas interface {
 	rect(x, y, w, h float64, c color.RGBA)
 	line(points []Point, s stroke)

@@ -27,8 +27,8 @@ type Commands struct {
 	Targets string
 	// Find returns the job servers that an argument names.
 	Find func(ctx context.Context, target string) ([]Endpoint, error)
-	// DeadLetterFunctions returns the dead letter functions that belong to what an argument names, if
-	// it names anything that has some. Optional.
+	// DeadLetterFunctions returns the dead letter functions that belong to what an argument names,
+	// if it names anything that has some. Optional.
 	DeadLetterFunctions func(ctx context.Context, target string) ([]string, error)
 }
 

@@ -128,8 +128,8 @@ func (f *faulted) installTool() {
 	}
 }
 
-// What goes wrong for a worker in a cluster goes wrong for one of a machine, too. Whatever it is, no
-// job is lost, none is interrupted but by the fault itself, and no process is left.
+// What goes wrong for a worker in a cluster goes wrong for one of a machine, too. Whatever it is,
+// no job is lost, none is interrupted but by the fault itself, and no process is left.
 func TestUpFaults(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

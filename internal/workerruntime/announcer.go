@@ -129,8 +129,8 @@ func (a *announcer) linger() time.Duration {
 	return linger
 }
 
-// run renews the id at every idle/busy edge, each second while there is news, and now and then where
-// it tells of several functions in turn.
+// run renews the id at every idle/busy edge, each second while there is news, and now and then
+// where it tells of several functions in turn.
 func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *slog.Logger) {
 	if a.reporter == nil {
 		return
@@ -173,8 +173,8 @@ func (a *announcer) news(wasBusy *bool) bool {
 	return changed
 }
 
-// turn tells whether an id without news is due, since the last one is so old: of a worker of several
-// functions, sooner where one of them has trouble.
+// turn tells whether an id without news is due, since the last one is so old: of a worker of
+// several functions, sooner where one of them has trouble.
 func (a *announcer) turn(age time.Duration) bool {
 	several, trouble := a.reporter.Turns()
 	return several && (trouble || age > turnEvery-announceEvery/2)

@@ -165,8 +165,8 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	}
 }
 
-// TestTwentyIdlePods: 20 workers that have long been idle are gone within a minute of their minimum,
-// and none of them needs a mark.
+// TestTwentyIdlePods: 20 workers that have long been idle are gone within a minute of their
+// minimum, and none of them needs a mark.
 func TestTwentyIdlePods(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
