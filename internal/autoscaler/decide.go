@@ -49,6 +49,11 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	before := p.view.At
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
+	if d.Replicas < p.view.Decision.Replicas && !seen.After(sampling.NewestAnswer(&p.view.Sample)) {
+		// Not the job servers have it want fewer, but its spec or the clock: what they said is too
+		// old to tell which pods work.
+		p.fewerAt = now
+	}
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
 	p.noteOutcomes(sample.Functions, &law, now)
 	p.noteWaits(&sample, in.Functions, before)

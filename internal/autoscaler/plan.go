@@ -66,8 +66,9 @@ func (p *Pool) PlanReplicas(
 	}
 	e := &p.evidence
 	facts := scaling.Facts{
-		Now: now, Kind: kind, Replicas: w.Replicas, Complete: e.complete && !cacheLacks(w, pods),
-		Answer: e.answer, Newest: e.newest, Running: e.running, Unexplained: e.unexplained,
+		Now: now, Kind: kind, Replicas: w.Replicas,
+		Complete: e.complete && e.answer.After(p.fewerAt) && !cacheLacks(w, pods),
+		Answer:   e.answer, Newest: e.newest, Running: e.running, Unexplained: e.unexplained,
 		Template: w.Inputs + w.RuntimeImage, Refused: w.Failure != "", Pods: rulePods(pods, &v.Sample),
 	}
 	var law scaling.Policy

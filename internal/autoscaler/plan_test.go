@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -255,5 +256,58 @@ func TestReportedTrouble(t *testing.T) {
 				t.Errorf("trouble %v, want %v", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestAMinimumTakenAwayWaitsForNews: what lets pods go when a minimum is lowered is an answer of
+// the job servers that is newer than that; work may have come since the one before.
+func TestAMinimumTakenAwayWaitsForNews(t *testing.T) {
+	t.Parallel()
+	f := newFlock(3, 3)
+	p := &f.pool
+	spec := func(minimum int32) *Spec {
+		s, err := NewSpec(&v1alpha1.GearmanWorkerPool{
+			Spec: v1alpha1.GearmanWorkerPoolSpec{Function: "f", MinReplicas: minimum, MaxReplicas: 100},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	p.used, p.state = spec(3), scaling.NewState(scaling.Learnt{}, f.now)
+	p.observed = Observed{Workload: f.w, Pods: f.pods}
+	p.observed.Workload.Ready = 3
+	polled := f.view.Sample
+	polled.Functions = []backlog.FunctionSample{{Name: "f"}}
+	poll := func() {
+		f.now = f.now.Add(5 * time.Second)
+		polled.Time = f.now
+		polled.Servers = []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: f.now}}
+		polled.Pods = slices.Clone(polled.Pods)
+		for i := range polled.Pods {
+			polled.Pods[i].LastSeen = f.now
+		}
+	}
+	plan := func() int32 {
+		p.Decide(polled, f.now, func(string) bool { return false })
+		return p.PlanReplicas(&f.w, f.pods, scaling.KindOwned, &p.view, f.now).Replicas
+	}
+	for range 60 {
+		poll()
+		if n := plan(); n != 3 {
+			t.Fatalf("%d replicas below the minimum", n)
+		}
+	}
+	p.used = spec(0)
+	for range 4 { // reconciles between two polls
+		f.now = f.now.Add(time.Second)
+		if n := plan(); n != 3 || p.view.Decision.Replicas != 0 {
+			t.Fatalf("%d replicas for %d wanted, though the job servers' answer is older than the wish", n,
+				p.view.Decision.Replicas)
+		}
+	}
+	poll()
+	if n := plan(); n != 0 {
+		t.Errorf("%d replicas, though the job servers have answered since", n)
 	}
 }

@@ -32,6 +32,7 @@ type Pool struct {
 	evidence  evidence           // that the last decision was taken on
 	plans     *scaling.PlanState // nil if there is nothing to remember
 	plannedAt time.Time
+	fewerAt   time.Time // when fewer replicas were last wanted without news of the job servers
 	lostOne   bool      // a job server was taken out of the spec since the last decision
 	heldAt    time.Time // when fewer replicas were last ordered than wanted because pods can't start
 

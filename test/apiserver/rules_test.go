@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,13 +147,13 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	costs := watchCosts(t, p)
 	g.Eventually(f.done.Load, eventually).Should(BeNumerically(">=", 20))
 
-	begin := time.Now()
+	begin, before := time.Now(), f.done.Load()
 	update(t, p, func(s *spec) { s.MinReplicas = 0 })
 	g.Eventually(replicas(t, p), 150*time.Second).Should(BeNumerically("<=", 6))
-	took := time.Since(begin)
-	n := replicas(t, p)()
-	if n < 2 {
-		t.Errorf("%d replicas are left for a load of 2.4", n)
+	took, n := time.Since(begin), replicas(t, p)()
+	// A busy machine submits fewer than three a second.
+	if load := float64(f.done.Load()-before) / took.Seconds() * 0.8; n < 1 || float64(n) < math.Floor(load) {
+		t.Errorf("%d replicas are left for a load of %.1f", n, load)
 	}
 	f.stop()
 	writes, removed := costs.writes.Load(), costs.removed.Load()
