@@ -169,7 +169,11 @@ func (e *examination) writeServers(p *printer) {
 	})
 	table := cli.NewTable(p.out)
 	for _, s := range servers {
-		fmt.Fprintf(table, "  %s\t%s\t%d pools\n", cli.Printable(s.Address), cli.Printable(s.State), pools[s])
+		unit := "pools"
+		if pools[s] == 1 {
+			unit = "pool"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%d %s\n", cli.Printable(s.Address), cli.Printable(s.State), pools[s], unit)
 	}
 	p.keep(table.Flush())
 }
