@@ -46,7 +46,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 		return false, 0
 	}
 	p.evidence = evidenceOf(&in, &sample)
-	before := p.view.At
+	last := p.view
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	if d.Replicas < p.view.Decision.Replicas && !seen.After(sampling.NewestAnswer(&p.view.Sample)) {
@@ -56,7 +56,7 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	}
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
 	p.noteOutcomes(sample.Functions, &law, now)
-	p.noteWaits(&sample, in.Functions, before)
+	p.noteWaits(&sample, in.Functions, &last)
 	p.noteDivergence()
 	return p.worthWriting(now)
 }

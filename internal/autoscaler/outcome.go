@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -46,18 +47,20 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	v.Functions = p.outcomes.Functions()
 }
 
-// noteWaits adds to the view how many jobs started in time and how many late. before is when the
-// decision before was taken.
-func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, before time.Time) {
+// noteWaits adds to the view how many jobs started in time and how many late. last is the view of
+// the decision before.
+func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, last *poolstatus.View) {
 	v := &p.view
 	if p.waits == nil {
-		jobs := func(q backlog.QueueSample) bool { return q.Total > 0 }
-		if v.TargetWait <= 0 || !slices.ContainsFunc(sample.Queues, jobs) {
+		if v.TargetWait <= 0 || !hasJobs(sample) {
 			return // nothing to follow yet
 		}
 		p.waits = &outcome.Waits{}
 		if p.state.Age(v.At) > startupWaits {
-			p.oldest = v.At.Sub(before) // then all queues were empty
+			p.oldest = v.At.Sub(last.At) // then all queues were empty
+		}
+		if last.TargetWait > 0 && sampling.Answered(&last.Sample) {
+			p.waits.Observe(last.At, last.TargetWait, p.oldest, emptyQueues(sample, last.Sample.Servers))
 		}
 	}
 	p.waits.Observe(v.At, v.TargetWait, p.oldest, p.functionQueues(sample, law))
@@ -68,6 +71,37 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, b
 	if total := p.outcomes.StartedTotal(); total != (outcome.Started{}) {
 		v.Starts = &poolstatus.Starts{LastHour: p.outcomes.StartedLastHour(), Total: total}
 	}
+}
+
+// hasJobs reports whether a job server has a job of the pool, or a job has ended since the pool is
+// watched.
+func hasJobs(sample *backlog.Sample) bool {
+	return slices.ContainsFunc(sample.Queues, func(q backlog.QueueSample) bool { return q.Total > 0 }) ||
+		slices.ContainsFunc(sample.Functions, func(f backlog.FunctionSample) bool { return f.Counters.Ended() > 0 })
+}
+
+// emptyQueues are the queues of a sample as they were in the sample before, in which no job server
+// had a job: what has changed since then came and began between the two.
+func emptyQueues(sample *backlog.Sample, servers []backlog.ServerSample) []outcome.FunctionQueues {
+	asOf := make(map[netip.AddrPort]time.Time, len(servers))
+	for i := range servers {
+		if s := &servers[i]; !s.LastGood.IsZero() && !s.LeftOut {
+			asOf[s.Resolved] = s.LastGood
+		}
+	}
+	out := make([]outcome.FunctionQueues, len(sample.Functions))
+	byName := make(map[string]*outcome.FunctionQueues, len(out))
+	for i := range out {
+		out[i].Name = sample.Functions[i].Name
+		byName[out[i].Name] = &out[i]
+	}
+	for i := range sample.Queues {
+		q := &sample.Queues[i]
+		if at, f := asOf[q.Server], byName[q.Function]; f != nil && !at.IsZero() {
+			f.Queues = append(f.Queues, outcome.Queue{Server: q.Server, AsOf: at, LostAt: q.LostAt})
+		}
+	}
+	return out
 }
 
 // functionQueues sorts the queues of a sample by function. There may be thousands of them, and each

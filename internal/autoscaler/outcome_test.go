@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestNoteWaits(t *testing.T) {
 	p.Remember(time.Hour)
 	// step is a decision on what a job server and telemetry report.
 	step := func(total, running, ended int64) {
-		before := p.view.At
+		last := p.view
 		at = at.Add(time.Second)
 		p.view = poolstatus.View{At: at}
 		s := backlog.Sample{
@@ -68,7 +69,7 @@ func TestNoteWaits(t *testing.T) {
 			Queues:    []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: total, Running: running}},
 		}
 		p.noteOutcomes(s.Functions, law, at)
-		p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: running}}, before)
+		p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: running}}, &last)
 	}
 	for range 100 {
 		step(0, 0, 0)
@@ -98,10 +99,73 @@ func TestNoteWaits(t *testing.T) {
 	q := &Pool{}
 	q.view = poolstatus.View{At: at}
 	q.noteWaits(
-		&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, at,
+		&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, &q.view,
 	)
 	if q.waits != nil {
 		t.Error("a pool without a target wait has no late jobs")
+	}
+}
+
+// TestFirstJobs: the first jobs of a pool count, also if they ended before any poll saw one, if the
+// poll before saw empty queues. Without such a poll they may have been counted by the operator
+// before this one.
+func TestFirstJobs(t *testing.T) {
+	t.Parallel()
+	server := netip.MustParseAddrPort("192.0.2.1:4730")
+	answers := []backlog.ServerSample{{Resolved: server, LastGood: time.Unix(1_700_000_000, 0)}}
+	type look struct{ total, running, ended int64 }
+	tests := map[string]struct {
+		polled bool // before the first job
+		target time.Duration
+		looks  []look
+		want   float64
+	}{
+		"they ended before a poll saw them": {
+			polled: true, target: 10 * time.Second, looks: []look{{ended: 3}, {ended: 5}}, want: 5,
+		},
+		"a poll saw one of them run": {
+			polled: true, target: 10 * time.Second, looks: []look{{1, 1, 3}, {0, 0, 4}}, want: 4,
+		},
+		"no poll before": {target: 10 * time.Second, looks: []look{{ended: 3}, {ended: 5}}, want: 2},
+		"nothing was followed before, without a target wait": {
+			polled: true, looks: []look{{1, 1, 3}, {0, 0, 4}}, want: 0,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := answers[0].LastGood
+			p := &Pool{state: scaling.NewState(scaling.Learnt{}, at.Add(-time.Hour))}
+			p.view = poolstatus.View{At: at, TargetWait: tt.target}
+			if tt.polled {
+				p.view.Sample.Servers = answers
+			}
+			looks := tt.looks
+			for range 5 { // so long that no job server can show an end any more that telemetry has counted
+				looks = append(looks, tt.looks[len(tt.looks)-1])
+			}
+			for _, l := range looks {
+				last := p.view
+				at = at.Add(time.Second)
+				p.view = poolstatus.View{At: at}
+				s := backlog.Sample{
+					Functions: []backlog.FunctionSample{{Name: "f", Counters: telemetry.Counters{OK: l.ended}}},
+					Servers:   []backlog.ServerSample{{Resolved: server, LastGood: at}},
+					Queues: []backlog.QueueSample{
+						{Function: "f", Server: server, AsOf: at, Total: l.total, Running: l.running},
+					},
+				}
+				p.noteOutcomes(s.Functions, &scaling.Policy{TargetWait: 10 * time.Second}, at)
+				p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: l.running}}, &last)
+			}
+			got := 0.
+			if s := p.view.Starts; s != nil {
+				got = s.Total.InTime
+			}
+			if math.Abs(got-tt.want) > 1e-6 {
+				t.Errorf("%v jobs started in time, want %v", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -46,7 +46,7 @@ type Pool struct {
 	failingSince time.Time // when the current run of failed reconciles began; zero if the last one succeeded
 
 	outcomes  *outcome.Window // what became of jobs; nil until telemetry has counted one
-	waits     *outcome.Waits  // which jobs started late; nil until one was queued or running
+	waits     *outcome.Waits  // which jobs started late; nil until there was one
 	oldest    time.Duration   // how long jobs may have waited that are queued when waits begins
 	slowStart bool            // pods take longer to start than a job may wait
 

@@ -35,7 +35,16 @@ type queue struct {
 	usual   float64 // running jobs, smoothed
 	ended   float64 // jobs that ended since the last report
 	gone    bool    // not reported any more
+	doubt   doubt
 	cohorts []cohort
+}
+
+// doubt are jobs that have vanished from a queue: somebody dropped them, or they ended and telemetry
+// is late. started are the starts of those that waited.
+type doubt struct {
+	jobs    float64
+	started Started
+	at      float64 // when the last of them vanished
 }
 
 // newQueue starts to follow a queue whose jobs arrived after from. What runs already is not
@@ -57,10 +66,16 @@ func (q *queue) take(r *report, target float64, most int) Started {
 	}
 	arrived := r.total - q.total + q.ended
 	if arrived < 0 {
-		// Jobs have vanished that did not end: the job server has restarted, or someone dropped
-		// them.
-		before -= q.drop(-arrived)
+		// Jobs have vanished that did not end as far as is known.
+		gone := -arrived
 		arrived = 0
+		if r.lostAt > q.at {
+			before -= q.drop(gone) // with the job server's memory
+		} else {
+			s := q.start(gone, q.at, r.at, target)
+			before -= s.Total()
+			q.doubt = doubt{q.doubt.jobs + gone, q.doubt.started.Add(s), r.at}
+		}
 	}
 	if more := r.stuck - q.stuck; more > 0 {
 		// Jobs that turn out to be stuck did not arrive, or are none of those that wait.

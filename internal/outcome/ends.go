@@ -35,6 +35,7 @@ type function struct {
 	borrowed [2]float64
 	lentAt   float64
 	reserve  float64
+	newsAt   float64 // when telemetry last reported that a job ended
 
 	// Running jobs that telemetry does not report: the fewest since turnedAt, and of the time
 	// before.
@@ -67,12 +68,14 @@ type claim struct {
 // share divides the jobs that ended since the last sample among the queues. Telemetry counts them
 // over all job servers, and not at the same moment as these report. So each queue first gets what
 // its own figures show, then those whose server has not answered get their usual share. What is
-// left belongs to jobs that arrived and ended between two polls.
-func (f *function) share(in *FunctionQueues, reports []report, at float64) {
+// left belongs to jobs that arrived and ended between two polls. It returns the starts of jobs that
+// vanished from a queue before telemetry reported that they ended.
+func (f *function) share(in *FunctionQueues, reports []report, at float64) (confirmed Started) {
 	left, lately := f.news(in, reports, at)
 	claims, weights := f.claims(reports, at)
 	if len(claims) == 0 {
-		return
+		f.reserve += left
+		return confirmed
 	}
 	pool := left + f.reserve
 	needs, soft, vanished := 0., 0., 0.
@@ -104,8 +107,12 @@ func (f *function) share(in *FunctionQueues, reports []report, at float64) {
 			silent += c.expect
 		}
 	}
+	confirmed, pool = f.confirm(claims, pool, at)
 	pSilent, pool := take(pool, silent)
-	f.reserve = min(pool, f.rate*heldBack+1+math.Sqrt(silent))
+	f.reserve = 0
+	if !f.idle(reports) {
+		f.reserve = min(pool, f.rate*heldBack+1+math.Sqrt(silent))
+	}
 	pool -= f.reserve
 	for i := range claims {
 		switch c := &claims[i]; {
@@ -117,6 +124,33 @@ func (f *function) share(in *FunctionQueues, reports []report, at float64) {
 			c.q.ended += pool * c.weight / weights
 		}
 	}
+	return confirmed
+}
+
+// idle reports whether all job servers have answered since telemetry last reported an end, and have
+// no job: no figure will show an end then that telemetry has counted already.
+func (f *function) idle(reports []report) bool {
+	return !slices.ContainsFunc(reports, func(r report) bool { return r.total > 0 || r.at <= f.newsAt+heldBack })
+}
+
+// confirm takes jobs that ended out of the pool for those that have vanished from the queues, and
+// returns their starts and what is left.
+func (f *function) confirm(claims []claim, pool, at float64) (s Started, left float64) {
+	for i := range claims {
+		d := &claims[i].q.doubt
+		switch {
+		case d.jobs <= 0:
+		case at-d.at > lateTelemetry:
+			*d = doubt{}
+		default:
+			ended := min(pool, d.jobs)
+			s = s.Add(d.started.scale(ended / d.jobs))
+			d.started = d.started.scale(1 - ended/d.jobs)
+			d.jobs -= ended
+			pool -= ended
+		}
+	}
+	return s, pool
 }
 
 // take takes as much of n out of the pool as it has, and returns which part of n that is.
@@ -132,6 +166,9 @@ func take(pool, n float64) (part, left float64) {
 func (f *function) news(in *FunctionQueues, reports []report, at float64) (left, lately float64) {
 	dt := at - f.at
 	left, lately = max(0, float64(in.Ended-f.ended)), f.lately
+	if left > 0 {
+		f.newsAt = at
+	}
 	f.ended, f.lately = in.Ended, left
 	left += f.foreign(in, reports, at) * dt / max(in.JobSeconds, 1e-3)
 	if dt > 0 {

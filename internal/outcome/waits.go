@@ -32,6 +32,13 @@ func (s Started) Sub(earlier Started) Started {
 	}
 }
 
+// scale is that part of the numbers.
+func (s Started) scale(part float64) Started {
+	return Started{
+		InTime: s.InTime * part, Late: s.Late * part, LateMin: s.LateMin * part, LateMax: s.LateMax * part,
+	}
+}
+
 // Total is the number of jobs that started.
 func (s Started) Total() float64 { return s.InTime + s.Late }
 
@@ -117,7 +124,7 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64, cohorts 
 		f.queues[k].gone = true
 	}
 	reports := w.reports(in)
-	f.share(in, reports, at)
+	w.started = w.started.Add(f.share(in, reports, at))
 	var added []queue
 	for k := range reports {
 		r := &reports[k]
