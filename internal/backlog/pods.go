@@ -90,7 +90,7 @@ func (s *reportSet) add(r podReport) {
 		return
 	}
 	if old := &s.list[i]; r.version != old.version || r.start > old.start || r.start == old.start &&
-		!less(r.counters, old.counters) {
+		!r.counters.Before(old.counters) {
 		*old = r
 	}
 }
@@ -174,11 +174,11 @@ func (p *podState) merge(r *podReport, now time.Time) {
 	if r.function >= 0 {
 		c := &p.counters[r.function]
 		overrules := r.verified && !c.trusted
-		if less(r.counters, c.Counters) && !overrules {
+		if r.counters.Before(c.Counters) && !overrules {
 			return
 		}
 		if c.seen || !p.old {
-			p.pool.sums[r.function] = p.pool.sums[r.function].Add(progress(c.Counters, r.counters))
+			p.pool.sums[r.function] = p.pool.sums[r.function].Add(r.counters.Since(c.Counters))
 		}
 		c.Counters, c.seen, c.trusted, c.trouble = r.counters, true, c.trusted || r.verified, r.trouble
 	}
@@ -218,21 +218,6 @@ func canonicalIP(s string) string {
 		return ""
 	}
 	return a.Unmap().String()
-}
-
-// less says that a is an older state of the counters than b.
-func less(a, b telemetry.Counters) bool {
-	return a.OK < b.OK || a.Failed < b.Failed || a.Requeued < b.Requeued || a.OKMillis < b.OKMillis ||
-		a.BusyMillis < b.BusyMillis || a.DeadLettered < b.DeadLettered || a.Retried < b.Retried
-}
-
-// progress is what has been counted from one state of the counters to the next, never negative.
-func progress(from, to telemetry.Counters) telemetry.Counters {
-	return telemetry.Counters{
-		OK: max(0, to.OK-from.OK), Failed: max(0, to.Failed-from.Failed), Requeued: max(0, to.Requeued-from.Requeued),
-		OKMillis: max(0, to.OKMillis-from.OKMillis), BusyMillis: max(0, to.BusyMillis-from.BusyMillis),
-		DeadLettered: max(0, to.DeadLettered-from.DeadLettered), Retried: max(0, to.Retried-from.Retried),
-	}
 }
 
 // setPods takes over the list of a pool's pods. What is known of those that stay stays.

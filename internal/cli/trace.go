@@ -107,14 +107,11 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 		if first {
 			old = c
 		}
-		delta := telemetry.Counters{
-			OK: c.OK - old.OK, Failed: c.Failed - old.Failed, OKMillis: c.OKMillis - old.OKMillis,
-			Retried: c.Retried - old.Retried,
-		}
-		if min(delta.OK, delta.Failed, delta.OKMillis, delta.Retried) < 0 { // an older answer of another job server
+		if c.Before(old) { // from a job server that the worker has told less
 			ended[f] += 0
 			continue
 		}
+		delta := c.Since(old)
 		t.seen[key] = c
 		ended[f] += delta.Ended()
 		t.took[f] = t.took[f].Add(delta)

@@ -19,16 +19,8 @@ const (
 	MaxSlots = 9_999
 )
 
-// The largest counters that an id carries. They are chosen so that an id without a pod name is at
-// most 126 bytes whatever its values: an id of 127 bytes that doesn't end with the pod name was cut
-// by the server, and the number at its end can't be trusted.
-const (
-	maxStart    = 9_999_999_999_999 // ms since 1970: the year 2286
-	maxOK       = 9_999_999_999     // 25,000 jobs a second for four days
-	maxFailed   = 999_999_999
-	maxRequeued = 99_999_999
-	maxMillis   = 999_999_999_999 // 100 slots busy for 115 days
-)
+// maxStart is the largest start that an id carries, ms since 1970: the year 2286.
+const maxStart = 9_999_999_999_999
 
 // What may be the trouble of a worker whose jobs don't run.
 const (
@@ -77,36 +69,6 @@ func (u UID) valid() bool {
 // has at hand.
 func FunctionHash(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) }
 
-// Counters are what one process did for one function since its start. They only grow while the
-// process lives.
-type Counters struct {
-	OK         int64 // jobs that ended well
-	Failed     int64 // jobs that ended with a failure
-	Requeued   int64 // jobs given back to the job server: unfinished, or for their next attempt
-	OKMillis   int64 // time spent on the jobs that ended well, ms
-	BusyMillis int64 // time spent on all jobs, the running ones up to now included, ms
-
-	DeadLettered int64 // of the failed jobs: those that went to the dead letter function
-	Retried      int64 // of the requeued jobs: those that failed and were submitted for their next attempt
-}
-
-// Ended counts the jobs that left the queue. A retried job comes back as another one.
-func (c Counters) Ended() int64 { return c.OK + c.Failed + c.Retried }
-
-// Add returns the sums of c and d.
-func (c Counters) Add(d Counters) Counters {
-	return Counters{
-		OK: c.OK + d.OK, Failed: c.Failed + d.Failed, Requeued: c.Requeued + d.Requeued,
-		OKMillis: c.OKMillis + d.OKMillis, BusyMillis: c.BusyMillis + d.BusyMillis,
-		DeadLettered: c.DeadLettered + d.DeadLettered, Retried: c.Retried + d.Retried,
-	}
-}
-
-func (c Counters) tooLarge() bool {
-	return c.OK > maxOK || c.Failed > maxFailed || c.Requeued > maxRequeued || c.OKMillis > maxMillis ||
-		c.BusyMillis > maxMillis
-}
-
 // Report is what one id says.
 type Report struct {
 	UID   UID
@@ -135,10 +97,10 @@ type Report struct {
 // Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the
 // bounds of the convention are written as the bound, a name that doesn't fit is cut or left out,
 // and so is one with other characters than a pod's name has. If the figures alone are too long, as
-// [Report.fits] reports, the two counters that are parts of others are left out.
+// [Report.fits] reports, the optional counters are left out.
 func (r Report) Append(dst []byte) []byte {
 	if !r.fits() {
-		r.Counters.DeadLettered, r.Counters.Retried = 0, 0
+		r.Counters.dropOptional()
 	}
 	from := len(dst)
 	dst = r.appendFigures(dst)
@@ -172,21 +134,12 @@ func (r Report) appendFigures(dst []byte) []byte {
 			dst = append(dst, "0123456789abcdef"[r.Function>>shift&0xf])
 		}
 	}
-	dst = appendField(dst, 'n', r.Counters.OK, maxOK)
-	dst = appendField(dst, 'e', r.Counters.Failed, maxFailed)
-	dst = appendField(dst, 'r', r.Counters.Requeued, maxRequeued)
-	dst = appendField(dst, 't', r.Counters.OKMillis, maxMillis)
-	dst = appendField(dst, 'w', r.Counters.BusyMillis, maxMillis)
+	dst = r.Counters.append(dst, false)
 	if r.Trouble != 0 {
 		dst = append(dst, ";x="...)
 		dst = append(dst, r.Trouble)
 	}
-	if r.Counters.DeadLettered > 0 {
-		dst = appendField(dst, 'd', min(r.Counters.DeadLettered, r.Counters.Failed), maxFailed)
-	}
-	if r.Counters.Retried > 0 {
-		dst = appendField(dst, 'y', min(r.Counters.Retried, r.Counters.Requeued), maxRequeued)
-	}
+	dst = r.Counters.append(dst, true)
 	return dst
 }
 

@@ -9,15 +9,9 @@ const (
 	gotBusy
 	gotCapacity
 	gotFunction
-	gotOK
-	gotFailed
-	gotRequeued
-	gotOKMillis
-	gotBusyMillis
 	gotTrouble
-	gotDeadLettered
-	gotRetried
 	gotPod
+	gotCounter // the first counter's bit; those of the others follow
 )
 
 // Parse reads an id without allocating. Fields may come in any order but for the pod's name, which
@@ -33,6 +27,7 @@ func Parse(id []byte) (Report, error) {
 	}
 	whole := len(id)
 	var r Report
+	counters := r.Counters.table()
 	got := 0
 	for rest := id[len(Prefix):]; len(rest) > 0; {
 		field := rest
@@ -44,7 +39,7 @@ func Parse(id []byte) (Report, error) {
 		if len(field) < 2 || field[1] != '=' || got&gotPod != 0 {
 			return Report{}, ErrMalformed
 		}
-		bit, ok := r.set(field[0], field[2:])
+		bit, ok := r.set(&counters, field[0], field[2:])
 		if !ok || got&bit != 0 {
 			return Report{}, ErrMalformed
 		}
@@ -57,8 +52,7 @@ func Parse(id []byte) (Report, error) {
 	if got&^ident != 0 && got&slots != slots || r.Busy > r.Capacity {
 		return Report{}, ErrMalformed
 	}
-	c := &r.Counters
-	if c.OKMillis > c.BusyMillis || c.DeadLettered > c.Failed || c.Retried > c.Requeued {
+	if !r.Counters.consistent() {
 		return Report{}, ErrMalformed
 	}
 	if whole == MaxLen && got&gotPod == 0 {
@@ -70,7 +64,7 @@ func Parse(id []byte) (Report, error) {
 }
 
 // set stores one field and returns its bit, none for a field that it doesn't know.
-func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
+func (r *Report) set(counters *[numCounters]counter, key byte, v []byte) (bit int, ok bool) {
 	switch key {
 	case 'u':
 		ok = len(v) == len(r.UID)
@@ -90,36 +84,19 @@ func (r *Report) set(key byte, v []byte) (bit int, ok bool) {
 	case 'f':
 		r.Function, ok = hex32(v)
 		return gotFunction, ok
-	case 'n':
-		r.Counters.OK, ok = number(v, maxOK)
-		return gotOK, ok
-	case 'e':
-		r.Counters.Failed, ok = number(v, maxFailed)
-		return gotFailed, ok
-	case 'r':
-		r.Counters.Requeued, ok = number(v, maxRequeued)
-		return gotRequeued, ok
-	case 't':
-		r.Counters.OKMillis, ok = number(v, maxMillis)
-		return gotOKMillis, ok
-	case 'w':
-		r.Counters.BusyMillis, ok = number(v, maxMillis)
-		return gotBusyMillis, ok
 	case 'x':
 		if len(v) != 1 || v[0] < 'a' || v[0] > 'z' {
 			return gotTrouble, false
 		}
 		r.Trouble = v[0]
 		return gotTrouble, true
-	case 'd':
-		r.Counters.DeadLettered, ok = number(v, maxFailed)
-		return gotDeadLettered, ok
-	case 'y':
-		r.Counters.Retried, ok = number(v, maxRequeued)
-		return gotRetried, ok
 	case 'p':
 		r.Pod = v
 		return gotPod, validPod(v)
+	}
+	if i := find(counters, key); i >= 0 {
+		*counters[i].value, ok = number(v, counters[i].limit)
+		return gotCounter << i, ok
 	}
 	return 0, key >= 'a' && key <= 'z' || key >= 'A' && key <= 'Z'
 }

@@ -8,17 +8,6 @@ import (
 	"time"
 )
 
-// Outcome is how a job ended, as far as the counters care.
-type Outcome int
-
-const (
-	OK           Outcome = iota // the job ended well
-	Failed                      // the job ended with a failure or an exception
-	Requeued                    // the job was given back to the job server unfinished
-	Retried                     // the job failed and was submitted for its next attempt
-	DeadLettered                // the job failed and went to the dead letter function
-)
-
 // Reporter counts the jobs of one process and writes its ids. It is safe for concurrent use.
 //
 // An id has room for one function. A process that serves several tells of them in turn, in random
@@ -94,22 +83,7 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 	spent := max(0, now.UnixMilli()-began)
 	f.running--
 	f.starts -= began
-	f.ended.BusyMillis += spent
-	switch outcome {
-	case OK:
-		f.ended.OK++
-		f.ended.OKMillis += spent
-	case Failed:
-		f.ended.Failed++
-	case Requeued:
-		f.ended.Requeued++
-	case Retried:
-		f.ended.Requeued++
-		f.ended.Retried++
-	case DeadLettered:
-		f.ended.Failed++
-		f.ended.DeadLettered++
-	}
+	f.ended.count(outcome, spent)
 	f.changed = true
 	r.busy--
 }
