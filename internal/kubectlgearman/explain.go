@@ -20,6 +20,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
 func (c *plugin) explainCommand() *cobra.Command {
@@ -105,38 +106,6 @@ func writeExplanation(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWor
 	_, err = out.Write(data)
 	return err
 }
-
-// term describes one number of a decision.
-type term struct {
-	key, words string
-	show       func(int64) string
-}
-
-// terms are in the order in which the law uses them. The units are in the keys, see DecisionStatus.
-var terms = []term{
-	{"queued", "jobs are queued and runnable", count},
-	{"stuck", "queued jobs are given to no free worker", count},
-	{"running", "jobs run in this pool's pods", count},
-	{"foreign", "running jobs are not reported by this pool's pods (other workers, or late telemetry)", count},
-	{"slots", "slots are in ready pods (a slot is one job that a pod can run at a time)", count},
-	{"freeSlots", "slots in ready pods are free", count},
-	{"startingSlots", "slots are in starting pods", count},
-	{"missingMilliSlots", "more slots are needed to start the queued jobs in time", thousandths},
-	{"loadMilliSlots", "slots are busy with the present load", thousandths},
-	{"keepMilliSlots", "slots are kept for that load", thousandths},
-	{"idleMilliSlots", "slots were idle during the whole idle window", thousandths},
-	{"jobMilliseconds", "mean job time (estimated until a job has completed)", milliseconds},
-	{
-		"bootMilliseconds", "time from a pod's creation to its registration (estimated until a pod has started)",
-		milliseconds,
-	},
-	{"oldestWaitMilliseconds", "wait of the oldest queued job (estimated)", milliseconds},
-	{"targetWaitMilliseconds", "target wait", milliseconds},
-}
-
-func count(n int64) string        { return fmt.Sprint(n) }
-func thousandths(n int64) string  { return fmt.Sprintf("%.2f", float64(n)/1000) }
-func milliseconds(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
 
 // explain writes the problems of a pool, its state and its last decision for people.
 func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, problems []diagnosis.Problem) error {
@@ -276,10 +245,11 @@ func (p *printer) numbers(values map[string]int64) {
 	p.line("\nNumbers behind the decision:")
 	table := cli.NewTable(p.out)
 	known := map[string]bool{}
-	for _, t := range terms {
-		known[t.key] = true
-		if n, ok := values[t.key]; ok {
-			fmt.Fprintf(table, "  %s\t%s\n", t.show(n), t.words)
+	for i := range scaling.TermTable {
+		t := &scaling.TermTable[i]
+		known[t.Key] = true
+		if n, ok := values[t.Key]; ok {
+			fmt.Fprintf(table, "  %s\t%s\n", t.Format(n), t.Meaning)
 		}
 	}
 	// An operator that is newer than the plugin may report more.

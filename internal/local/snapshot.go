@@ -76,7 +76,7 @@ func (p *pool) show() page.Pool {
 		Replicas:     p.replicas, Desired: d.Replicas, Min: p.min, Max: p.max,
 		Reason: string(d.Reason), Message: d.Message, Limited: string(d.Limited), Partial: p.sample.Partial,
 		Stuck: d.NotRunnable,
-		Terms: terms(d.Terms), Workers: []page.Worker{},
+		Terms: d.Terms.ByKey(), Workers: []page.Worker{},
 	}
 	for _, f := range p.sample.Functions {
 		out.Queued += f.Queued
@@ -156,17 +156,4 @@ func (p *pool) problems(shown *page.Pool) []string {
 		all = append(all, "Jobs wait for longer than the target, and the pool is at its maximum: raise maxReplicas.")
 	}
 	return all
-}
-
-// terms are the numbers behind a decision, in the units that a pool's status has them.
-func terms(t scaling.Terms) map[string]int64 {
-	milli := func(x float64) int64 { return int64(math.Round(x * 1000)) }
-	return map[string]int64{
-		"queued": int64(t.Queued), "stuck": int64(t.Stuck), "running": int64(t.Running), "foreign": int64(t.Foreign),
-		"slots": int64(t.Slots), "startingSlots": int64(t.Starting), "freeSlots": int64(t.Free),
-		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep),
-		"idleMilliSlots":  milli(t.Idle),
-		"jobMilliseconds": milli(t.JobSeconds), "bootMilliseconds": milli(t.Boot),
-		"oldestWaitMilliseconds": milli(t.OldestWait), "targetWaitMilliseconds": milli(t.Target),
-	}
 }

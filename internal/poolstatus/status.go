@@ -96,7 +96,7 @@ func fillDecision(status *v1alpha1.GearmanWorkerPoolStatus, f *Facts) {
 		status.Servers, func(a, b v1alpha1.ServerStatus) int { return strings.Compare(a.Address, b.Address) },
 	)
 	status.Servers = status.Servers[:min(len(status.Servers), maxServers)]
-	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: termsOf(d.Terms)}
+	status.Decision = v1alpha1.DecisionStatus{Reason: string(d.Reason), Message: d.Message, Terms: d.Terms.ByKey()}
 	if v.Learnt.Boot > 0 || len(v.Learnt.JobTimes) > 0 {
 		l := &v1alpha1.MeasuredStatus{BootMilliseconds: v.Learnt.Boot.Milliseconds()}
 		for _, jt := range v.Learnt.JobTimes {
@@ -135,18 +135,4 @@ func Learnt(s *v1alpha1.GearmanWorkerPoolStatus) scaling.Learnt {
 		)
 	}
 	return out
-}
-
-// termsOf turns the law's terms into whole numbers, as an API has no fractions: slots and jobs in
-// thousandths, times in milliseconds.
-func termsOf(t scaling.Terms) map[string]int64 {
-	milli := func(x float64) int64 { return int64(math.Round(x * 1000)) }
-	return map[string]int64{
-		"queued": int64(t.Queued), "stuck": int64(t.Stuck), "running": int64(t.Running), "foreign": int64(t.Foreign),
-		"slots": int64(t.Slots), "startingSlots": int64(t.Starting), "freeSlots": int64(t.Free),
-		"missingMilliSlots": milli(t.Missing), "loadMilliSlots": milli(t.Load), "keepMilliSlots": milli(t.Keep),
-		"idleMilliSlots":  milli(t.Idle),
-		"jobMilliseconds": milli(t.JobSeconds), "bootMilliseconds": milli(t.Boot),
-		"oldestWaitMilliseconds": milli(t.OldestWait), "targetWaitMilliseconds": milli(t.Target),
-	}
 }

@@ -116,23 +116,3 @@ const (
 	HoldPartial Hold = Hold(ReasonPartialSample) // a job server doesn't answer
 	HoldRollout Hold = Hold(ReasonRollout)       // pods are being exchanged
 )
-
-// Terms are the numbers behind a decision, flat, for status, metrics and the plugin. Times are in
-// seconds; slots are jobs that can be worked on at once.
-type Terms struct {
-	Queued     float64 `json:"queued"`            // jobs that wait and can be handed to a worker
-	Stuck      float64 `json:"stuck"`             // jobs in the queue that free slots weren't given
-	Running    float64 `json:"running"`           // jobs that the pool's own pods work on
-	Foreign    float64 `json:"foreign"`           // jobs that others work on
-	Slots      float64 `json:"slots"`             // slots of ready pods
-	Starting   float64 `json:"starting"`          // slots of pods that are not ready yet
-	Free       float64 `json:"free"`              // idle slots of ready pods
-	Missing    float64 `json:"missing"`           // slots that the queue lacks to start in time
-	Load       float64 `json:"load"`              // slots that the arriving work keeps busy
-	Keep       float64 `json:"keep"`              // slots held for the load
-	Idle       float64 `json:"idle"`              // least idle slots over the idle window
-	JobSeconds float64 `json:"jobSeconds"`        // learnt time of a job
-	Boot       float64 `json:"bootSeconds"`       // learnt time from a pod's creation to its registration
-	OldestWait float64 `json:"oldestWaitSeconds"` // estimated age of the oldest queued job
-	Target     float64 `json:"targetWaitSeconds"` // the target wait
-}
