@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
 func (c *plugin) pauseCommand() *cobra.Command {
@@ -43,7 +45,7 @@ func (c *plugin) scaleCommand() *cobra.Command {
 		Short: "Hold a pool at a number of replicas until it is resumed",
 		Long: `Hold a pool at a number of replicas until it is resumed.
 
-The pool's minReplicas and maxReplicas still bound it. A number below the present replicas ends pods; they finish their jobs
+The pool's minReplicas and maxReplicas, and its schedules, still bound it; the command says so if they do. A number below the present replicas ends pods; they finish their jobs
 first, within the pool's drainSeconds.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
@@ -81,6 +83,33 @@ func (c *plugin) setMode(
 	); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.Out, "gearmanworkerpool.gearman.dev/%s %s\n", name, done)
-	return err
+	if _, err := fmt.Fprintf(c.Out, "gearmanworkerpool.gearman.dev/%s %s\n", name, done); err != nil {
+		return err
+	}
+	if replicas != nil {
+		if text := outOfBounds(&pool.Spec, *replicas, time.Now()); text != "" {
+			fmt.Fprintln(c.ErrOut, text)
+		}
+	}
+	return nil
+}
+
+// outOfBounds says how many replicas a pool gets instead of a number that its bounds don't allow;
+// empty if they allow it, or if its schedules can't be read: then the operator keeps the last good
+// ones.
+func outOfBounds(spec *v1alpha1.GearmanWorkerPoolSpec, replicas int32, now time.Time) string {
+	compiled, err := policy.Compile(spec)
+	if err != nil {
+		return ""
+	}
+	at := compiled.At(now)
+	switch {
+	case replicas < at.MinReplicas:
+		return fmt.Sprintf("The pool keeps %d replicas: to get %d, lower spec.minReplicas, or the schedule that raises it.",
+			at.MinReplicas, replicas)
+	case replicas > at.MaxReplicas:
+		return fmt.Sprintf("The pool gets %d replicas only: to get %d, raise spec.maxReplicas, or the schedule that lowers it.",
+			at.MaxReplicas, replicas)
+	}
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,5 +130,43 @@ func TestPools(t *testing.T) {
 		if _, err := plugin(args...); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// A number that the pool's bounds do not allow is pointed out: a pool with a minimum can't be
+// stopped in this way.
+func TestOutOfBounds(t *testing.T) {
+	t.Parallel()
+	night := []v1alpha1.Schedule{
+		{Name: "night", Start: "0 22 * * *", TimeZone: "UTC", DurationSeconds: 3600, MinReplicas: new(int32(3))},
+	}
+	tests := map[string]struct {
+		replicas  int32
+		schedules []v1alpha1.Schedule
+		want      string
+	}{
+		"the minimum": {replicas: 2},
+		"the maximum": {replicas: 5},
+		"less":        {want: "The pool keeps 2 replicas: to get 0, lower spec.minReplicas, or the schedule that raises it."},
+		"more": {
+			replicas: 6,
+			want:     "The pool gets 5 replicas only: to get 6, raise spec.maxReplicas, or the schedule that lowers it.",
+		},
+		"less than a schedule has": {
+			replicas: 2, schedules: night,
+			want: "The pool keeps 3 replicas: to get 2, lower spec.minReplicas, or the schedule that raises it.",
+		},
+		"a schedule that can't be read": {schedules: []v1alpha1.Schedule{{Name: "x", Start: "0 25 * * *"}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := &v1alpha1.GearmanWorkerPoolSpec{
+				MinReplicas: 2, MaxReplicas: 5, Scaling: &v1alpha1.ScalingSpec{Schedules: tt.schedules},
+			}
+			if got := outOfBounds(spec, tt.replicas, time.Date(2026, 1, 2, 22, 30, 0, 0, time.UTC)); got != tt.want {
+				t.Errorf("outOfBounds = %q\nwant          %q", got, tt.want)
+			}
+		})
 	}
 }

@@ -49,8 +49,8 @@ func TestQuestions(t *testing.T) {
 		t.Errorf("%d kinds of readers, want 5", len(asked))
 	}
 	for persona, questions := range asked {
-		if questions != 10 {
-			t.Errorf("%s asks %d questions, want 10", persona, questions)
+		if questions < 10 {
+			t.Errorf("%s asks %d questions, want at least 10", persona, questions)
 		}
 	}
 }
