@@ -73,6 +73,7 @@ func (r *run) network(byName bool) (
 	}
 	if slices.ContainsFunc(r.opts.Handlers, func(h options.Handler) bool { return h.Mode == options.Exec }) {
 		roomForThreads(r.opts.Concurrency)
+		process.DropChildSignals()
 		dial = dialThread
 	}
 	return dial, of, nil

@@ -42,6 +42,17 @@ func start(t *testing.T, table *Table, script string) *Process {
 	return p
 }
 
+// TestDropChildSignals: without the signal a process is still there to be waited for.
+func TestDropChildSignals(t *testing.T) {
+	t.Parallel()
+	DropChildSignals()
+	p := start(t, NewTable(), "exit 7")
+	p.AwaitExit()
+	if got := p.Reap(); got.Code != 7 {
+		t.Errorf("the process ended with %v, want exit code 7", got)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	for name, table := range map[string]*Table{"pidfd": NewTable(), "no pidfd": NewTableWithoutPidfd()} {
