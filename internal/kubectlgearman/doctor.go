@@ -9,15 +9,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/diagnosis"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 )
 
@@ -32,7 +35,8 @@ func (c *plugin) doctorCommand() *cobra.Command {
 		Long: `Check the operator, all pools and the job servers that they use, and say what to try about each problem.
 
 It reads the operator's pods and the status of the pools of all namespaces. Job servers are shown as the operator last saw
-them. The exit status is 1 if a problem is critical.`,
+them. With --operator-namespace the operator itself is asked how old the answers of the job servers are, which needs the same
+rights as "kubectl gearman top". The exit status is 1 if a problem is critical.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, _, err := c.client()
@@ -43,11 +47,16 @@ them. The exit status is 1 if a problem is critical.`,
 			if err != nil {
 				return err
 			}
+			if operatorNamespace != "" {
+				if found.rows, err = c.liveRows(cmd.Context(), api, operatorNamespace); err != nil {
+					fmt.Fprintf(c.ErrOut, "The age of the job servers' answers is unknown: %v\n", err)
+				}
+			}
 			return found.write(c.Out)
 		},
 	}
 	cmd.Flags().StringVar(
-		&operatorNamespace, "operator-namespace", "", "namespace of the operator; if empty, all are searched",
+		&operatorNamespace, "operator-namespace", "", "namespace of the operator, to ask it how old the job servers' answers are; if empty, its pods are searched in all",
 	)
 	return cmd
 }
@@ -55,8 +64,11 @@ them. The exit status is 1 if a problem is critical.`,
 // examination is what doctor has found.
 type examination struct {
 	operator []corev1.Pod
-	leader   string // name of the pod that holds the lease; empty if that is not known
+	leader   string    // name of the pod that holds the lease; empty if that is not known
+	renewed  time.Time // when it last renewed it; zero if that is not known
 	pools    []v1alpha1.GearmanWorkerPool
+	rows     []poolrow.Row // what the operator reports; nil if it was not asked
+	now      time.Time
 }
 
 func examine(ctx context.Context, api client.Reader, operatorNamespace string) (examination, error) {
@@ -70,12 +82,14 @@ func examine(ctx context.Context, api client.Reader, operatorNamespace string) (
 	if err := api.List(ctx, &pools); err != nil {
 		return examination{}, fmt.Errorf("list the pools of all namespaces: %w", err)
 	}
-	return examination{operator: pods.Items, leader: leaderOf(ctx, api, pods.Items), pools: pools.Items}, nil
+	found := examination{operator: pods.Items, pools: pools.Items, now: time.Now()}
+	found.leader, found.renewed = leaderOf(ctx, api, pods.Items)
+	return found, nil
 }
 
-// leaderOf is the operator's pod that holds the lease; empty if none does or the user may not read
-// it.
-func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string {
+// leaderOf is the operator's pod that holds the lease, and when it last renewed it; empty if none
+// does or the user may not read it.
+func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) (pod string, renewed time.Time) {
 	for i := range pods {
 		var lease coordinationv1.Lease
 		if err := api.Get(ctx, client.ObjectKey{Namespace: pods[i].Namespace, Name: leaseName}, &lease); err != nil ||
@@ -84,10 +98,13 @@ func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string 
 		}
 		// The identity is the pod's name, an underscore and a random part.
 		if name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_"); name == pods[i].Name {
-			return name
+			if at := lease.Spec.RenewTime; at != nil {
+				renewed = at.Time
+			}
+			return name, renewed
 		}
 	}
-	return ""
+	return "", renewed
 }
 
 // write reports on the operator, the job servers and the pools, in this order: a problem of one is
@@ -95,6 +112,7 @@ func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) string 
 func (e *examination) write(out io.Writer) error {
 	p := &printer{out: out}
 	critical := e.writeOperator(p)
+	e.writeAges(p)
 	e.writeServers(p)
 	if e.writePools(p) || critical {
 		p.keep(errCritical)
@@ -113,6 +131,9 @@ func (e *examination) writeOperator(p *printer) (critical bool) {
 		}
 		if pod.Name == e.leader {
 			state += ", leader"
+			if !e.renewed.IsZero() {
+				state += " (renewed its lease " + duration.HumanDuration(max(0, e.now.Sub(e.renewed))) + " ago)"
+			}
 		}
 		images[image(pod)] = true
 		p.line("  %s/%s: %s, %s", pod.Namespace, pod.Name, state, cli.Printable(image(pod)))

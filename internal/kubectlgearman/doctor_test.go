@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
 func TestDoctor(t *testing.T) {
@@ -57,6 +59,10 @@ Pools: 0, problems: 0
 			}, `Operator:
   gearman-system/gearman-operator-1: ready, example.com/gearman-operator:0.1.0
   this plugin: dev
+
+Age of what follows:
+  statuses of the pools: unknown; the API server does not report when they were written
+  answers of the job servers: see --operator-namespace, or ` + "`kubectl gearman top`" + `
 
 Job servers, as the operator sees them:
   b:4730   Refused   2 pools
@@ -109,16 +115,21 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 	}
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: leaseName}}
 	lease.Spec.HolderIdentity = new("operator-b_1234")
+	lease.Spec.RenewTime = new(metav1.NewMicroTime(time.Unix(1_700_000_000, 0)))
 	found, err := examine(t.Context(), played(t, pod("operator-a", "i:1"), pod("operator-b", "i:2"), lease).Build(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if time.Since(found.now) > time.Hour {
+		t.Errorf("examined at %v", found.now)
+	}
+	found.now = time.Unix(1_700_000_003, 0)
 	var out bytes.Buffer
 	if err := found.write(&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"operator-a: ready, i:1\n", "operator-b: ready, leader, i:2\n",
+		"operator-a: ready, i:1\n", "operator-b: ready, leader (renewed its lease 3s ago), i:2\n",
 		"WARNING: the operator's pods run different images",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -128,5 +139,74 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 	if found, err := examine(t.Context(), played(t, pod("operator-a", "i:1")).Build(), ""); err != nil ||
 		found.leader != "" {
 		t.Errorf("without a lease: %q, %v", found.leader, err)
+	}
+}
+
+// Doctor says how old the statuses are, and the answers of the job servers if the operator was
+// asked.
+func TestDoctorAges(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	written := func(ago time.Duration) v1alpha1.GearmanWorkerPool {
+		pool := v1alpha1.GearmanWorkerPool{}
+		pool.ManagedFields = []metav1.ManagedFieldsEntry{{
+			Subresource: "status", Time: &metav1.Time{Time: now.Add(-ago)},
+			FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:decision":{}}}`),
+		}}
+		return pool
+	}
+	tests := map[string]struct {
+		pools []v1alpha1.GearmanWorkerPool
+		rows  []poolrow.Row
+		want  []string
+	}{
+		"no pools": {},
+		"statuses": {
+			pools: []v1alpha1.GearmanWorkerPool{written(time.Hour), {}, written(20 * time.Second)},
+			want: []string{
+				"statuses of the pools: written 20s to 60m ago; the operator writes one when it changes",
+				"answers of the job servers: see --operator-namespace",
+			},
+		},
+		"one status, of a clock that is ahead": {
+			pools: []v1alpha1.GearmanWorkerPool{written(-time.Minute)}, want: []string{"pools: written 0s ago;"},
+		},
+		"answers": {
+			pools: []v1alpha1.GearmanWorkerPool{written(time.Second)},
+			rows: []poolrow.Row{
+				{FiguresAgeSeconds: new(2.0), Silent: []poolrow.Silent{
+					{Server: "b:4730", State: "Refused", AnswerAgeSeconds: new(20.0)}, {Server: "c\x1b:4730", State: "NoAnswer"},
+				}},
+				{FiguresAgeSeconds: new(0.5), Silent: []poolrow.Silent{
+					{Server: "b:4730", State: "Refused", AnswerAgeSeconds: new(40.0)},
+					{Server: "c\x1b:4730", State: "NoAnswer", AnswerAgeSeconds: new(3.0)},
+				}},
+				{},
+			},
+			want: []string{
+				"answers of the job servers: 500ms to 2s old; 1 of 3 pools have no answer yet",
+				"  b:4730 last answered 40s ago (Refused)\n  c\ufffd:4730 has never answered (NoAnswer)\n",
+			},
+		},
+		"no answer": {
+			pools: []v1alpha1.GearmanWorkerPool{{}}, rows: []poolrow.Row{{}},
+			want: []string{"answers of the job servers: no job server has answered yet"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			found := examination{pools: tt.pools, rows: tt.rows, now: now}
+			found.writeAges(&printer{out: &out})
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("lacks %q:\n%s", want, out.String())
+				}
+			}
+			if len(tt.want) == 0 && out.Len() > 0 {
+				t.Errorf("nothing is shown, but there is an age:\n%s", out.String())
+			}
+		})
 	}
 }

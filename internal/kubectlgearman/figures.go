@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/internal/cli"
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 )
@@ -21,16 +20,21 @@ import (
 func (c *plugin) liveRow(
 	ctx context.Context, api client.Client, operatorNamespace string, pool *v1alpha1.GearmanWorkerPool,
 ) (*poolrow.Row, error) {
+	all, err := c.liveRows(ctx, api, operatorNamespace)
+	if err != nil {
+		return nil, err
+	}
+	return rowOf(all, pool)
+}
+
+// liveRows asks the operator for all pools, with the figures of the last poll.
+func (c *plugin) liveRows(ctx context.Context, api client.Client, operatorNamespace string) ([]poolrow.Row, error) {
 	live, done, err := c.operatorRows(ctx, api, operatorNamespace)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	all, err := live(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return rowOf(all, pool)
+	return live(ctx)
 }
 
 func rowOf(all []poolrow.Row, pool *v1alpha1.GearmanWorkerPool) (*poolrow.Row, error) {
@@ -61,11 +65,7 @@ func liveAge(row *poolrow.Row) string {
 	parts := make([]string, 0, 1+len(row.Silent))
 	parts = append(parts, text)
 	for _, s := range row.Silent {
-		since := "has never answered"
-		if age := s.AnswerAgeSeconds; age != nil {
-			since = "last answered " + seconds(*age) + " ago"
-		}
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", cli.Printable(s.Server), since, cli.Printable(s.State)))
+		parts = append(parts, silence(s))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -34,7 +34,7 @@ var samples = map[string]struct {
 	prints  func(*testing.T, time.Time, *bytes.Buffer) error
 }{
 	"explain": {"explain index -n jobs --operator-namespace gearman-system --numbers", printExplain},
-	"doctor":  {"doctor", printDoctor},
+	"doctor":  {"doctor --operator-namespace gearman-system", printDoctor},
 	"check":   {"check -f pool.yaml --server", printCheck},
 }
 
@@ -93,7 +93,7 @@ func printExplain(t *testing.T, now time.Time, out *bytes.Buffer) error {
 // another a typo.
 func printDoctor(t *testing.T, now time.Time, out *bytes.Buffer) error {
 	t.Helper()
-	found := examination{leader: "gearman-operator-7c9d5f6b8-x2x7k"}
+	found := examination{leader: "gearman-operator-7c9d5f6b8-x2x7k", now: now, renewed: now.Add(-time.Second)}
 	for _, name := range []string{found.leader, "gearman-operator-7c9d5f6b8-p9fqz"} {
 		found.operator = append(found.operator, corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: name},
@@ -121,6 +121,15 @@ func printDoctor(t *testing.T, now time.Time, out *bytes.Buffer) error {
 	}
 	well := incident{name: "index", running: 1, ready: 1, completes: true}
 	found.pools = append(found.pools, *well.happens(t, now))
+	for i := range found.pools {
+		row := poolrow.Of(&found.pools[i])
+		row.FiguresAgeSeconds = new(1. + float64(i))
+		found.rows = append(found.rows, row)
+	}
+	found.rows[0].FiguresAgeSeconds = new(312.)
+	found.rows[0].Silent = []poolrow.Silent{
+		{Server: "mail.jobs.svc:4730 (10.96.0.8:4730)", State: "Refused", AnswerAgeSeconds: new(312.)},
+	}
 	var text bytes.Buffer
 	if err := found.write(cli.Sanitized(&text)); !errors.Is(err, errCritical) {
 		return fmt.Errorf("doctor ends with %w, want %w", err, errCritical)
