@@ -36,6 +36,20 @@ type RuntimeSpec struct {
 	Retry *RetrySpec `json:"retry,omitempty"`
 }
 
+// Mode returns the name of the mode that is set, which is the runtime's command for it, and what the mode runs: a command with
+// its arguments, or a URL. The name is empty if no mode is set.
+func (r *RuntimeSpec) Mode() (name string, target []string) {
+	switch {
+	case r.Exec != nil:
+		return "exec", r.Exec.Command
+	case r.Stream != nil:
+		return "stream", r.Stream.Command
+	case r.HTTP != nil:
+		return "http", []string{r.HTTP.URL}
+	}
+	return "", nil
+}
+
 // RetrySpec says how often and when jobs that fail run again, and what becomes of those that fail for good. A job waits in a
 // function of its own, which is the job's function with ".retry" behind it, and is not part of the backlog meanwhile.
 type RetrySpec struct {

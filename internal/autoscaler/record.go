@@ -98,15 +98,11 @@ func retryFunctions(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 
 // runtimeOf names the mode of a pool's runtime.
 func runtimeOf(r *v1alpha1.RuntimeSpec) string {
-	switch {
-	case r == nil:
+	if r == nil {
 		return "none"
-	case r.Exec != nil:
-		return "exec"
-	case r.Stream != nil:
-		return "stream"
 	}
-	return "http"
+	mode, _ := r.Mode()
+	return mode
 }
 
 // workloadOf names the kind of workload that a pool scales.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -55,7 +54,7 @@ func parse(args []string) (worker, error) {
 		return w, errors.New("this command is for gearmanctl up, which starts it")
 	}
 	w.mode, w.args = rest[0], rest[1:]
-	if !slices.Contains([]string{Command, string(options.Exec), string(options.Stream), string(options.HTTP)}, w.mode) {
+	if w.mode != Command && !options.Mode(w.mode).Known() {
 		return w, fmt.Errorf("there is no mode %q", w.mode)
 	}
 	return w, nil

@@ -12,14 +12,8 @@ import (
 // tls.key.
 func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string, flags, rest []string) {
 	r := s.Runtime
-	switch {
-	case r.Stream != nil:
-		mode, rest = "stream", append([]string{"--"}, r.Stream.Command...)
-	case r.HTTP != nil:
-		mode, rest = "http", []string{"--", r.HTTP.URL}
-	default:
-		mode, rest = "exec", append([]string{"--"}, r.Exec.Command...)
-	}
+	mode, target := r.Mode()
+	rest = append([]string{"--"}, target...)
 	for _, server := range s.Servers {
 		flags = append(flags, "--server="+string(server))
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// twins are the CRD's rules in Go, by the text of the rule. Rules that are a single match need
-// none, see twinOf.
+// twins are the CRD's rules in Go, by the text of the rule. Rules of some forms need none, see
+// twinOf.
 var twins = map[string]func(self any) bool{
 	"size(self.metadata.name) <= 63": func(self any) bool {
 		name, _ := get(self, "metadata", "name").(string)
@@ -39,15 +39,6 @@ var twins = map[string]func(self any) bool{
 		text, _ := self.(string)
 		return len(text) <= 255
 	},
-	"[has(self.exec), has(self.stream), has(self.http)].filter(x, x).size() == 1": func(self any) bool {
-		n := 0
-		for _, mode := range []string{"exec", "stream", "http"} {
-			if has(self, mode) {
-				n++
-			}
-		}
-		return n == 1
-	},
 	"(has(self.mode) && self.mode == 'Manual') == has(self.manualReplicas)": func(self any) bool {
 		return (get(self, "mode") == "Manual") == has(self, "manualReplicas")
 	},
@@ -78,11 +69,28 @@ var serverPort = regexp.MustCompile(":[0-9]{1,5}$")
 // anything.
 const ruleImage = "has(self.image) != has(self.targetRef)"
 
-// twinOf returns the twin of a rule, or nil. A rule that is a single match needs no twin in the
-// table.
+// exactlyOne is a rule that exactly one of some fields is set, and hasField one of its fields.
+var (
+	exactlyOne = regexp.MustCompile(`^\[has\(self\.\w+\)(?:, has\(self\.\w+\))*\]\.filter\(x, x\)\.size\(\) == 1$`)
+	hasField   = regexp.MustCompile(`has\(self\.(\w+)\)`)
+)
+
+// twinOf returns the twin of a rule, or nil. A rule that is a single match, or that exactly one of
+// some fields is set, needs no twin in the table.
 func twinOf(rule string) func(self any) bool {
 	if twin, ok := twins[rule]; ok {
 		return twin
+	}
+	if exactlyOne.MatchString(rule) {
+		return func(self any) bool {
+			n := 0
+			for _, field := range hasField.FindAllStringSubmatch(rule, -1) {
+				if has(self, field[1]) {
+					n++
+				}
+			}
+			return n == 1
+		}
 	}
 	text, ok := strings.CutPrefix(rule, "self.matches('")
 	text, end := strings.CutSuffix(text, "')")

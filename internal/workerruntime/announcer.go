@@ -104,10 +104,7 @@ func troubleLetter(mode options.Mode, state string) byte {
 	case breaker.Failing.String():
 		return telemetry.TroubleFailing
 	case breaker.Open.String(), breaker.Half.String():
-		return map[options.Mode]byte{
-			options.Exec: telemetry.TroubleStart, options.Stream: telemetry.TroubleProcess,
-			options.HTTP: telemetry.TroubleUnreachable,
-		}[mode]
+		return modes[mode].trouble
 	}
 	return 0
 }

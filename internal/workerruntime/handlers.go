@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/execmode"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/httpmode"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
@@ -35,33 +36,57 @@ type runner interface {
 	Up() <-chan struct{}
 }
 
+// mode is how the handlers of one mode are made, and what else depends on the mode.
+type mode struct {
+	trouble byte // what the client id says while its jobs can't run
+	forks   bool // it starts a process for each job, which takes a slot's thread (roomForThreads)
+	make    func(*source) (job.Handler, error)
+}
+
+// source is what a handler is made from.
+type source struct {
+	*options.Options
+	options.Handler
+	result spool.Limits
+	log    *slog.Logger
+	output *logs.Limit
+	table  *process.Table
+}
+
+var modes = map[options.Mode]mode{
+	options.Exec: {trouble: telemetry.TroubleStart, forks: true, make: func(s *source) (job.Handler, error) {
+		return execmode.New(execmode.Options{
+			Command: s.Command, Dir: s.Dir, WorkloadAsArgument: s.WorkloadAsArgument, StreamOutput: s.StreamOutput,
+			Result:    s.result,
+			KillAfter: s.KillAfter, OutputGrace: outputGrace, Log: s.log, LogLimit: s.output, Table: s.table,
+			Probe: []string{process.Self(), "version"},
+		})
+	}},
+	options.Stream: {trouble: telemetry.TroubleProcess, make: func(s *source) (job.Handler, error) {
+		return streammode.New(streammode.Options{
+			Command: s.Command, Functions: s.Functions, Dir: s.Dir, Size: s.Concurrency, MaxJobs: s.MaxJobs,
+			MaxMemory: s.MaxMemory, MaxLifetime: s.MaxLifetime, PingEvery: s.PingEvery,
+			Watch: s.Watch, Result: s.result, KillAfter: s.KillAfter, Log: s.log, LogLimit: s.output, Table: s.table,
+		})
+	}},
+	options.HTTP: {trouble: telemetry.TroubleUnreachable, make: func(s *source) (job.Handler, error) {
+		return httpmode.New(httpmode.Options{
+			URL: s.URL, Headers: s.Headers, Size: s.Concurrency, Result: s.result, Log: s.log, LogLimit: s.output,
+		})
+	}},
+}
+
 func newHandler(
 	o *options.Options, h options.Handler, log *slog.Logger, output *logs.Limit, table *process.Table,
 ) (*handler, error) {
-	limits := spool.Limits{Dir: o.SpoolDir, Above: o.SpoolAbove, Max: h.MaxResult}
-	var run job.Handler
-	var err error
-	switch h.Mode {
-	case options.Exec:
-		run, err = execmode.New(execmode.Options{
-			Command: h.Command, Dir: h.Dir, WorkloadAsArgument: h.WorkloadAsArgument, StreamOutput: h.StreamOutput,
-			Result:    limits,
-			KillAfter: h.KillAfter, OutputGrace: outputGrace, Log: log, LogLimit: output, Table: table,
-			Probe: []string{process.Self(), "version"},
-		})
-	case options.Stream:
-		run, err = streammode.New(streammode.Options{
-			Command: h.Command, Functions: h.Functions, Dir: h.Dir, Size: o.Concurrency, MaxJobs: h.MaxJobs,
-			MaxMemory: h.MaxMemory, MaxLifetime: h.MaxLifetime, PingEvery: h.PingEvery,
-			Watch: h.Watch, Result: limits, KillAfter: h.KillAfter, Log: log, LogLimit: output, Table: table,
-		})
-	case options.HTTP:
-		run, err = httpmode.New(httpmode.Options{
-			URL: h.URL, Headers: h.Headers, Size: o.Concurrency, Result: limits, Log: log, LogLimit: output,
-		})
-	default:
-		err = fmt.Errorf("there is no mode %q", h.Mode)
+	m, ok := modes[h.Mode]
+	if !ok {
+		return nil, fmt.Errorf("there is no mode %q", h.Mode)
 	}
+	run, err := m.make(&source{
+		Options: o, Handler: h, result: spool.Limits{Dir: o.SpoolDir, Above: o.SpoolAbove, Max: h.MaxResult},
+		log: log, output: output, table: table,
+	})
 	if err != nil {
 		return nil, err
 	}

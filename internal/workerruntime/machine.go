@@ -71,7 +71,7 @@ func (r *run) network(byName bool) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if slices.ContainsFunc(r.opts.Handlers, func(h options.Handler) bool { return h.Mode == options.Exec }) {
+	if slices.ContainsFunc(r.opts.Handlers, func(h options.Handler) bool { return modes[h.Mode].forks }) {
 		roomForThreads(r.opts.Concurrency)
 		process.DropChildSignals()
 		dial = dialThread

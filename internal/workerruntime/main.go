@@ -62,12 +62,12 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			return exitFailed
 		}
 		return exitOK
-	case string(options.Exec), string(options.Stream), string(options.HTTP), string(options.RunMode):
-	default:
-		return usage(fmt.Errorf("there is no command %q; gearman-worker help lists them", command))
 	}
 
 	mode := options.Mode(command)
+	if !mode.Known() && mode != options.RunMode {
+		return usage(fmt.Errorf("there is no command %q; gearman-worker help lists them", command))
+	}
 	opts, err := options.Parse(mode, args, options.System)
 	if errors.Is(err, options.ErrHelp) {
 		options.WriteHelp(stdout, mode)

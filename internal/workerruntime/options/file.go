@@ -73,38 +73,47 @@ func readHandler(file string, n int, h any) (handlerSpec, error) {
 	}
 	spec := handlerSpec{source: fmt.Sprintf("file %s, handler %d", file, n)}
 	modes := 0
-	for _, m := range []Mode{Exec, Stream, HTTP} {
-		given, ok := entry[string(m)]
+	for i := range modeTable {
+		m := &modeTable[i]
+		given, ok := entry[string(m.name)]
 		if !ok {
 			continue
 		}
-		delete(entry, string(m))
+		delete(entry, string(m.name))
 		modes++
-		spec.handler.Mode = m
-		words, err := texts(given)
-		if err != nil || len(words) == 0 || (m == HTTP && len(words) > 1) {
-			return spec, fmt.Errorf("file %s: handler %d: %s is %s", file, n, m,
-				map[bool]string{
-					true: "one URL", false: "the command, a list of the program and its arguments",
-				}[m == HTTP])
-		}
-		if _, isList := given.([]any); m != HTTP && !isList {
-			return spec, fmt.Errorf("file %s: handler %d: %s is a list, as in %s: [/app/resize, --fast]", file, n, m, m)
-		}
-		if m == HTTP {
-			spec.handler.URL = words[0]
-		} else {
-			spec.handler.Command = words
+		if err := spec.handler.setMode(m, given); err != nil {
+			return spec, fmt.Errorf("file %s: handler %d: %w", file, n, err)
 		}
 	}
 	if modes != 1 {
-		return spec, fmt.Errorf("file %s: handler %d: set exactly one of exec, stream and http", file, n)
+		return spec, fmt.Errorf("file %s: handler %d: set exactly one of %s", file, n, modeNames())
 	}
 	var err error
 	spec.settings, err = settings(file, fmt.Sprintf("handler %d: ", n), entry, func(o *Option) bool {
 		return o.PerHandler() && o.in(spec.handler.Mode)
 	})
 	return spec, err
+}
+
+// setMode sets the mode, and what is given as its command or URL.
+func (h *Handler) setMode(m *mode, given any) error {
+	words, err := texts(given)
+	_, isList := given.([]any)
+	switch {
+	case m.url && (err != nil || len(words) != 1):
+		return fmt.Errorf("%s is one URL", m.name)
+	case err != nil || len(words) == 0:
+		return fmt.Errorf("%s is the command, a list of the program and its arguments", m.name)
+	case !m.url && !isList:
+		return fmt.Errorf("%s is a list, as in %s: [/app/resize, --fast]", m.name, m.name)
+	}
+	h.Mode = m.name
+	if m.url {
+		h.URL = words[0]
+	} else {
+		h.Command = words
+	}
+	return nil
 }
 
 // settings checks the names of a mapping against the table and turns its values into strings.

@@ -8,9 +8,7 @@ import (
 
 const overview = `gearman-worker turns any program into a Gearman worker.
 
-  gearman-worker exec   [options] -- COMMAND [ARG...]   one process for each job
-  gearman-worker stream [options] -- COMMAND [ARG...]   jobs as messages to processes that keep running
-  gearman-worker http   [options] -- URL                one POST for each job
+%s
   gearman-worker run     --config FILE                  several functions with different handlers
   gearman-worker install DIR                            copy this program into DIR
   gearman-worker await-stoppable                        wait until process 1 can be told to stop: a preStop hook
@@ -29,54 +27,18 @@ asked, but running jobs were requeued unfinished or their outcomes could not be 
 `
 
 // Overview is the help of the program.
-func Overview() string { return overview }
-
-var modeHelp = map[Mode]string{
-	Exec: `gearman-worker exec [options] -- COMMAND [ARG...]
-
-Runs COMMAND once for each job. The workload is its standard input, its standard output is the result, its standard error goes to
-the log. Exit code 0 completes the job, any other fails it. The environment has GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE and
-GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doing: "status 3/10", "data TEXT", "warning TEXT".
-
-  gearman-worker exec --function thumbnail --concurrency 4 -- convert - -resize 200x200 png:-
-`,
-	Stream: `gearman-worker stream [options] -- COMMAND [ARG...]
-
-Keeps as many processes of COMMAND running as --concurrency says and hands each one job at a time: a JSON line and the workload on
-descriptor 3, the answer on descriptor 4 (docs/stream.md). Standard output and standard error go to the log. SIGHUP replaces the
-processes one by one, each when a new one has come up.
-
-  gearman-worker stream --function resize --concurrency 4 --stream-max-jobs 1000 -- php worker.php
-`,
-	HTTP: `gearman-worker http [options] -- URL
-
-Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique say the rest. A 2xx
-answer completes the job with its body as the result; 4xx fails it; 429 and 503 are tried again; other 5xx answers are crashes.
-While the service takes no connection, no jobs are taken. URL is http://, https://, or unix:///path/to/socket[:/path].
-
-  gearman-worker http --function resize --concurrency 16 -- http://127.0.0.1:8080/resize
-`,
-	RunMode: `gearman-worker run --config FILE
-
-Serves the functions of the file, each by its own handler. The keys of the file have the names of the options:
-
-  server: [gearmand:4730]
-  concurrency: 4
-  handlers:
-    - function: [resize, thumbnail]
-      exec: [/app/resize]
-      job-timeout: 5m
-    - function: report
-      stream: [php, report.php]
-      stream-max-jobs: 1000
-    - function: notify
-      http: http://127.0.0.1:8080/notify
-`,
+func Overview() string {
+	modes := make([]string, 0, len(modeTable))
+	for i := range modeTable {
+		m := &modeTable[i]
+		modes = append(modes, fmt.Sprintf("  gearman-worker %-6s [options] -- %-18s %s", m.name, m.argument(), m.summary))
+	}
+	return fmt.Sprintf(overview, strings.Join(modes, "\n"))
 }
 
 // WriteHelp writes the help of one mode.
 func WriteHelp(w io.Writer, mode Mode) {
-	fmt.Fprintln(w, modeHelp[mode])
+	fmt.Fprintln(w, mode.help())
 	fmt.Fprintln(
 		w,
 		"Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, that over the file.",

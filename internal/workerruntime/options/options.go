@@ -7,16 +7,6 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// Mode is how a job is run.
-type Mode string
-
-// The modes.
-const (
-	Exec   Mode = "exec"
-	Stream Mode = "stream"
-	HTTP   Mode = "http"
-)
-
 // Options is what one worker process does, checked and complete.
 type Options struct {
 	Servers     []string

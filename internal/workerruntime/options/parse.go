@@ -22,9 +22,6 @@ type Environment struct {
 // System is the environment of this process.
 var System = Environment{Lookup: os.LookupEnv, ReadFile: os.ReadFile}
 
-// RunMode is the command that takes its handlers from a file.
-const RunMode Mode = "run"
-
 // Parse reads the arguments after the command's name: exec, stream, http or run. Its errors say
 // what to change.
 func Parse(mode Mode, args []string, env Environment) (*Options, error) {
@@ -204,8 +201,7 @@ func handlerSpecs(mode Mode, rest []string, file *configFile) ([]handlerSpec, er
 		return nil, fmt.Errorf("file %s has handlers: start it as gearman-worker run --config %s", file.name, file.name)
 	}
 	spec := handlerSpec{handler: Handler{Mode: mode}, source: "command line"}
-	switch mode {
-	case RunMode:
+	if mode == RunMode {
 		if len(rest) > 0 {
 			return nil, fmt.Errorf("run takes no argument %q: its commands stand in the file of --config", rest[0])
 		}
@@ -213,20 +209,18 @@ func handlerSpecs(mode Mode, rest []string, file *configFile) ([]handlerSpec, er
 			return nil, errors.New("run needs --config FILE with at least one entry in handlers")
 		}
 		return file.handlers, nil
-	case HTTP:
-		if len(rest) != 1 {
-			return nil, fmt.Errorf(
-				"http needs one URL after its options, as in: gearman-worker http --function resize -- http://127.0.0.1:8080/resize",
-			)
-		}
+	}
+	const example = "as in: gearman-worker %[1]s --function resize --"
+	switch d := mode.describe(); {
+	case d == nil:
+		return nil, fmt.Errorf("there is no mode %q: use %s", mode, modeNames())
+	case d.url && len(rest) != 1:
+		return nil, fmt.Errorf("%[1]s needs one URL after its options, "+example+" http://127.0.0.1:8080/resize", mode)
+	case d.url:
 		spec.handler.URL = rest[0]
+	case len(rest) == 0:
+		return nil, fmt.Errorf("%[1]s needs a command after its options, "+example+" /app/resize", mode)
 	default:
-		if len(rest) == 0 {
-			return nil, fmt.Errorf(
-				"%s needs a command after its options, as in: gearman-worker %s --function resize -- /app/resize", mode,
-				mode,
-			)
-		}
 		spec.handler.Command = rest
 	}
 	return []handlerSpec{spec}, nil

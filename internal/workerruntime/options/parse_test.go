@@ -298,10 +298,22 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// A mode that is in no table is refused with the modes that are.
+func TestUnknownMode(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("tcp", []string{"--function", "f", "--", "x"}, fakeEnv(nil, nil))
+	if want := `there is no mode "tcp": use exec, stream and http`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if Mode("tcp").Known() || RunMode.Known() || !Stream.Known() {
+		t.Error("the known modes are not exec, stream and http")
+	}
+}
+
 // The example in the help of run must be a file that run takes.
 func TestHelpExampleParses(t *testing.T) {
 	t.Parallel()
-	_, example, _ := strings.Cut(modeHelp[RunMode], "options:\n\n")
+	_, example, _ := strings.Cut(RunMode.help(), "options:\n\n")
 	o, err := Parse(RunMode, []string{"--config", "c"}, fakeEnv(nil, map[string]string{"c": example}))
 	if err != nil {
 		t.Fatal(err)
