@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -21,7 +20,7 @@ func metricsOptions(o *Options) server.Options {
 		FilterProvider: serially(nil),
 	}
 	if o.MetricsSecure {
-		out.FilterProvider = serially(filters.WithAuthenticationAndAuthorization)
+		out.FilterProvider = serially(authenticated)
 	}
 	return out
 }

@@ -202,7 +202,7 @@ func TestWhoMayScrape(t *testing.T) {
 		scheme, token string
 		want          int
 	}{
-		"no token": {"https", "", 401}, "a wrong token": {"https", "x.y.z", 500}, "no right": {"https", nobody, 403},
+		"no token": {"https", "", 401}, "a wrong token": {"https", "x.y.z", 401}, "no right": {"https", nobody, 403},
 		"plain HTTP": {"http", reader, 400},
 	} {
 		if code, body := scrape(tt.scheme, tt.token); code != tt.want || strings.Contains(body, "go_goroutines") {
