@@ -143,6 +143,43 @@ func TestStripPool(t *testing.T) {
 	}
 }
 
+// TestStrippedPoolsShareTheirConditions: a pool keeps no more of its conditions for itself than when
+// they changed.
+func TestStrippedPoolsShareTheirConditions(t *testing.T) {
+	t.Parallel()
+	strip := func(changed int64, message string) *cachedPool {
+		p := &v1alpha1.GearmanWorkerPool{}
+		for _, kind := range []string{"Ready", "Stalled", "ScalingActive"} {
+			p.Status.Conditions = append(p.Status.Conditions, metav1.Condition{
+				Type: kind, Status: "True", Reason: "r", Message: message, LastTransitionTime: metav1.Unix(changed, 0),
+			})
+		}
+		p.Status.Conditions[1].Message = "the same"
+		out, err := stripPool(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.(*cachedPool)
+	}
+	a, b, other := strip(1_700_000_000, "m"), strip(1_700_000_001, "m"), strip(1_700_000_000, "another")
+	if a.conditions != b.conditions {
+		t.Error("conditions that say the same are kept twice")
+	}
+	if a.conditions == other.conditions {
+		t.Error("conditions that say something else are taken for the same")
+	}
+	for i, at := range []int64{1_700_000_000, 1_700_000_001} {
+		p := []*cachedPool{a, b}[i].DeepCopyObject().(*v1alpha1.GearmanWorkerPool)
+		if got := p.Status.Conditions[2].LastTransitionTime.Unix(); got != at {
+			t.Errorf("changed at %d, want %d", got, at)
+		}
+	}
+	if got, err := stripPool(&v1alpha1.GearmanWorkerPool{}); err != nil ||
+		got.(*cachedPool).DeepCopyObject().(*v1alpha1.GearmanWorkerPool).Status.Conditions != nil {
+		t.Errorf("a pool without conditions: %v %v", got, err)
+	}
+}
+
 // TestStripTwice: an informer that lists may transform an object more than once, and what was
 // worked out of the whole one must not get lost by that.
 func TestStripTwice(t *testing.T) {

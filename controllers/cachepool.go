@@ -18,30 +18,51 @@ import (
 type cachedPool struct {
 	v1alpha1.GearmanWorkerPool // without conditions
 
-	conditions []cachedCondition
+	conditions unique.Handle[conditionList]
+	changed    []int64 // by condition, in seconds since 1970
 }
 
-// cachedCondition is a condition without what others have too.
-type cachedCondition struct {
-	text       unique.Handle[conditionText]
-	changed    int64 // in seconds since 1970
-	generation int64
+// conditionList is what a list of conditions says, without the times at which they changed. Pools
+// in the same state share all of it.
+type conditionList struct {
+	text conditionText
+	rest unique.Handle[conditionList] // the zero handle: there are no others
 }
 
 type conditionText struct {
 	kind, reason, message string
 	status                metav1.ConditionStatus
+	generation            int64
+}
+
+// shareConditions returns what the conditions say, and when each changed.
+func shareConditions(conditions []metav1.Condition) (shared unique.Handle[conditionList], changed []int64) {
+	changed = make([]int64, len(conditions))
+	for i := len(conditions) - 1; i >= 0; i-- {
+		c := &conditions[i]
+		changed[i] = c.LastTransitionTime.Unix()
+		shared = unique.Make(conditionList{
+			conditionText{c.Type, c.Reason, c.Message, c.Status, c.ObservedGeneration}, shared,
+		})
+	}
+	return shared, changed
 }
 
 // DeepCopyObject returns the pool.
 func (c *cachedPool) DeepCopyObject() runtime.Object {
 	p := c.GearmanWorkerPool.DeepCopy()
-	for _, cond := range c.conditions {
-		text := cond.text.Value()
-		p.Status.Conditions = append(p.Status.Conditions, metav1.Condition{
-			Type: text.kind, Status: text.status, Reason: text.reason, Message: text.message,
-			LastTransitionTime: metav1.Unix(cond.changed, 0), ObservedGeneration: cond.generation,
-		})
+	if len(c.changed) == 0 {
+		return p
+	}
+	p.Status.Conditions = make([]metav1.Condition, len(c.changed))
+	rest := c.conditions
+	for i, changed := range c.changed {
+		list := rest.Value()
+		p.Status.Conditions[i] = metav1.Condition{
+			Type: list.text.kind, Status: list.text.status, Reason: list.text.reason, Message: list.text.message,
+			LastTransitionTime: metav1.Unix(changed, 0), ObservedGeneration: list.text.generation,
+		}
+		rest = list.rest
 	}
 	return p
 }
@@ -80,12 +101,7 @@ func stripPool(obj any) (any, error) {
 		one(&p.Status.Servers[i].Address)
 		one(&p.Status.Servers[i].State)
 	}
-	conditions := make([]cachedCondition, len(p.Status.Conditions))
-	for i := range p.Status.Conditions {
-		c := &p.Status.Conditions[i]
-		text := conditionText{kind: c.Type, reason: c.Reason, message: c.Message, status: c.Status}
-		conditions[i] = cachedCondition{unique.Make(text), c.LastTransitionTime.Unix(), c.ObservedGeneration}
-	}
+	conditions, changed := shareConditions(p.Status.Conditions)
 	p.Status.Conditions = nil
-	return &cachedPool{*p, conditions}, nil
+	return &cachedPool{*p, conditions, changed}, nil
 }
