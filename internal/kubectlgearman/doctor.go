@@ -221,6 +221,7 @@ func (e *examination) writePools(p *printer) (critical bool) {
 		if f.problem.Why != "" {
 			p.line("    Why: %s", cli.Printable(f.problem.Why))
 		}
+		p.since("    ", f.problem.Since, e.now)
 		for _, try := range f.problem.Try {
 			p.line("    Try: %s", cli.Printable(try))
 		}

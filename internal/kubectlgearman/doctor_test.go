@@ -40,6 +40,7 @@ func TestDoctor(t *testing.T) {
 	paused := metav1.Condition{Type: "ScalingActive", Status: metav1.ConditionFalse, Reason: "Paused"}
 	failing := metav1.Condition{
 		Type: "JobsFailing", Status: metav1.ConditionTrue, Reason: "MostJobsFail", Message: "half fail",
+		LastTransitionTime: metav1.NewTime(time.Date(2026, 1, 2, 2, 4, 0, 0, time.UTC)),
 	}
 	tests := map[string]struct {
 		found examination
@@ -56,6 +57,7 @@ Pools: 0, problems: 0
 			examination{
 				operator: []corev1.Pod{pod(corev1.ConditionTrue)},
 				pools:    []v1alpha1.GearmanWorkerPool{pool("a", paused), pool("b", failing)},
+				now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 			}, `Operator:
   gearman-system/gearman-operator-1: ready, example.com/gearman-operator:0.1.0
   this plugin: dev
@@ -71,6 +73,7 @@ Job servers, as the operator sees them:
 Pools: 2, problems: 2
   CRITICAL jobs/b: Jobs fail.
     Why: half fail
+    Since: 2026-01-02T02:04:00Z (60m ago)
     Try: kubectl logs -l gearman.dev/pool=b -n jobs -c worker --tail 50
     Try: If it began with a new image, put the old one back.
     Try: kubectl edit gwp b -n jobs

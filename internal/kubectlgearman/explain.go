@@ -117,7 +117,7 @@ func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, 
 			"The operator has not processed the latest change of the pool yet. What follows describes the state before it.",
 		)
 	}
-	p.problems(problems)
+	p.problems(problems, o.now)
 	p.state(o, pool)
 	if o.numbers {
 		p.numbers(pool.Status.Decision.Terms)
@@ -127,8 +127,8 @@ func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, 
 	return p.err
 }
 
-// problems writes what is wrong, why, and what to try.
-func (p *printer) problems(problems []diagnosis.Problem) {
+// problems writes what is wrong, why, since when, and what to try.
+func (p *printer) problems(problems []diagnosis.Problem, now time.Time) {
 	if len(problems) == 0 {
 		p.line("\nNo problem is reported.")
 		return
@@ -138,6 +138,7 @@ func (p *printer) problems(problems []diagnosis.Problem) {
 		if problem.Why != "" {
 			p.line("  Why: %s", cli.Printable(problem.Why))
 		}
+		p.since("  ", problem.Since, now)
 		for i, try := range problem.Try {
 			label := "  Try: "
 			if i > 0 {
@@ -145,6 +146,14 @@ func (p *printer) problems(problems []diagnosis.Problem) {
 			}
 			p.line("%s%s", label, cli.Printable(try))
 		}
+	}
+}
+
+// since writes when a problem began, if that is known.
+func (p *printer) since(indent string, began metav1.Time, now time.Time) {
+	if !began.IsZero() {
+		ago := duration.HumanDuration(max(0, now.Sub(began.Time)))
+		p.line("%sSince: %s (%s ago)", indent, began.UTC().Format(time.RFC3339), ago)
 	}
 }
 

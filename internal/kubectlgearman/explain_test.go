@@ -53,7 +53,8 @@ func TestExplain(t *testing.T) {
 		{Type: "ScalingActive", Status: "False", Reason: "DryRun", Message: "scaling.mode is DryRun"},
 		{
 			Type: "JobServersReachable", Status: "False", Reason: "SomeDoNotAnswer",
-			Message: "10.0.0.2:4730: Refused\x1b[31m",
+			Message:            "10.0.0.2:4730: Refused\x1b[31m",
+			LastTransitionTime: metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
 		},
 	}
 	fresh := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Name: "new", Namespace: "jobs", Generation: 1}}
@@ -80,6 +81,7 @@ Last scaled:   2026-01-02T03:04:05Z (5m ago)
 
 WARNING: A job server doesn't answer. The pool may scale up but not down.
   Why: 10.0.0.2:4730: Refused�[31m
+  Since: 2026-01-02T03:04:05Z (5m ago)
   Try: Check that job server. If it is gone for good, remove it from spec.servers.
        kubectl gearman status pool/resize -n jobs
 
@@ -92,6 +94,7 @@ Replicas:      4 (3 ready), 7 desired
 Bounds:        2 to 8 (schedule night; the spec says 0 to 50)
 Mode:          DryRun
 Queue:         120 queued, 4 running, the oldest has waited for 12s (target 5 queued jobs for each replica)
+Figures:       a job server has not answered for 5m
 Last hour:     990 completed, 10 failed (4 of them went to the dead letter function), 1 requeued, 7 failed and retried; 1000 started, 3.2% late (2.9% to 3.6%)
 Decision:      TargetWait: queued jobs would start later than the target wait
 Last scaled:   2026-01-02T03:04:05Z (5m ago)
