@@ -58,5 +58,5 @@ release: $(HELM) $(CYCLONEDX) $(NFPM) ## binaries, Debian packages, image, chart
 	@VERSION="$(RELEASE_VERSION)" hack/release $(ROOT)/build/release
 
 .PHONY: release-check
-release-check: cluster-up $(HELM) $(CYCLONEDX) $(NFPM) ## make a release twice, compare, and install from it on the real cluster
+release-check: cluster-up $(HELM) $(CYCLONEDX) $(NFPM) $(KREW) ## make a release twice, compare, and install from it on the real cluster
 	@eval "$$($(MAKE) --no-print-directory -s cluster-env)"; VERSION="$(RELEASE_VERSION)" CLUSTER_DIR="$(CLUSTER_DIR)" hack/release-check

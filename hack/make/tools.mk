@@ -13,7 +13,8 @@ KUBECONFORM := $(call tool-path,kubeconform,kubeconform)
 CYCLONEDX := $(call tool-path,cyclonedx-gomod,cyclonedx-gomod)
 GOVULNCHECK := $(call tool-path,govulncheck,govulncheck)
 NFPM := $(call tool-path,nfpm,nfpm)
-export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX GOVULNCHECK NFPM
+KREW := $(call tool-path,krew,krew)
+export CONTROLLER_GEN GOLANGCI_LINT HELM KUBECONFORM CYCLONEDX GOVULNCHECK NFPM KREW
 
 $(CONTROLLER_GEN):
 	@$(ROOT)/hack/tools/build controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen $@
@@ -27,6 +28,8 @@ $(CYCLONEDX):
 	@$(ROOT)/hack/tools/build cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod $@
 $(NFPM):
 	@$(ROOT)/hack/tools/build nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm $@
+$(KREW):
+	@$(ROOT)/hack/tools/build krew sigs.k8s.io/krew/cmd/krew $@
 $(GOVULNCHECK):
 	@$(ROOT)/hack/tools/build govulncheck golang.org/x/vuln/cmd/govulncheck $@
 

@@ -19,11 +19,11 @@ import (
 // commandBlock is a block of commands of a page, also within a list; the second form is indented.
 var commandBlock = regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
 
-// apiCommands are those commands of a page that an API server can answer: plain kubectl, `kubectl
-// gearman import` and what prepares it, and an explanation of the pool that is there. Each string
-// is a script of one block.
+// apiCommands are those commands of a page that an API server can answer: plain kubectl (not its
+// plugins gearman and krew), `kubectl gearman import` and what prepares it, and an explanation of
+// the pool that is there. Each string is a script of one block.
 func apiCommands(page string) (scripts []string) {
-	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-z]|get )|php |cd certificates$|examples/gearmand-tls-certificates\.sh )`)
+	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-jl-z]|ku|get )|php |cd certificates$|examples/gearmand-tls-certificates\.sh )`)
 	for _, block := range commandBlock.FindAllStringSubmatch(page, -1) {
 		text := block[1]
 		if text == "" {
