@@ -49,7 +49,7 @@ func TestGearmand(t *testing.T) {
 	s := jobserver.Gearmand(t)
 	c := dial(t, s.Addr)
 	v, err := c.Version(ctx)
-	if err != nil || v.Dialect == Unknown || v.Dialect == Perl || v.Text == "" {
+	if err != nil || v.Dialect == proto.Unknown || v.Dialect == proto.Perl || v.Text == "" {
 		t.Errorf("Version: %+v, %v", v, err)
 	}
 	if pid, err := c.PID(ctx); err != nil || pid != s.PID() {
@@ -142,7 +142,7 @@ func TestPerl(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c := dial(t, jobserver.Perl(t).Addr)
-	if v, err := c.Version(ctx); err != nil || v.Dialect != Perl || v.Dialect.Requeues() {
+	if v, err := c.Version(ctx); err != nil || v.Dialect != proto.Perl || v.Dialect.Requeues() {
 		t.Errorf("Version: %+v, %v", v, err)
 	}
 	submit(t, c, "f", "")

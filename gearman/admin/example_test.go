@@ -9,6 +9,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 func ExampleConn_Status() {
@@ -45,7 +46,7 @@ func ExampleConn_Version() {
 	}
 	defer c.Close()
 	v, err := c.Version(ctx)
-	fmt.Println(v.Text, v.Dialect == admin.Perl, v.AtLeast(1, 130, 0), err)
+	fmt.Println(v.Text, v.Dialect == proto.Perl, v.AtLeast(1, 130, 0), err)
 	_, err = c.Jobs(ctx)
 	fmt.Println(errors.Is(err, admin.ErrUnsupported))
 	// Output:

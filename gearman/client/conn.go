@@ -227,7 +227,7 @@ func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
 // it knows the command, and the job is the caller's alone.
 func (x *conn) cancelableLocked(t *ticket) bool {
 	return t.call == nil && t.handle != "" && t.alone && !t.background && x.err == nil && x.jobs[t.handle] != nil &&
-		x.version.Dialect == proto.Gearmand && !x.noCancel && proto.CheckCommand("cancel job "+t.handle) == nil
+		x.version.Dialect.Cancels() && !x.noCancel && proto.CheckCommand("cancel job "+t.handle) == nil
 }
 
 // cancel takes a job back. It doesn't wait: where much is queued already the job stays.

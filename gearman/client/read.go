@@ -331,7 +331,7 @@ func (x *conn) work(p proto.Packet, odd error, owned bool) {
 func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	final := typ.IsFinal() && (typ != proto.TypeWorkException || x.version.Dialect != proto.Perl)
+	final := typ.IsFinal() && (typ != proto.TypeWorkException || x.version.Dialect.ExceptionEnds())
 	w := x.jobs[string(handle)]
 	if w == nil {
 		return nil, nil, final

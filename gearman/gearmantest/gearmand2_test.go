@@ -255,7 +255,7 @@ func TestUniqueJobsOfVersions(t *testing.T) {
 				t.Errorf("the version was asked for %d times, want once", n)
 			}
 			v, err := c.Version(t.Context())
-			if wantDialect := version[0] == '2'; err != nil || (v.Dialect == admin.Gearmand2) != wantDialect ||
+			if wantDialect := version[0] == '2'; err != nil || (v.Dialect == proto.Gearmand2) != wantDialect ||
 				v.Text != version {
 				t.Errorf("version %+v, %v", v, err)
 			}
@@ -267,11 +267,11 @@ func TestDialectsTellTheirVersions(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[gearmantest.Dialect]struct {
 		text    string
-		dialect admin.Dialect
+		dialect proto.Dialect
 	}{
-		gearmantest.Gearmand:  {gearmantest.Version, admin.Gearmand},
-		gearmantest.Gearmand2: {gearmantest.Gearmand2Version, admin.Gearmand2},
-		gearmantest.Perl:      {gearmantest.PerlVersion, admin.Perl},
+		gearmantest.Gearmand:  {gearmantest.Version, proto.Gearmand},
+		gearmantest.Gearmand2: {gearmantest.Gearmand2Version, proto.Gearmand2},
+		gearmantest.Perl:      {gearmantest.PerlVersion, proto.Perl},
 	} {
 		s := start(t, gearmantest.Options{Dialect: d})
 		c, err := admin.Dial(t.Context(), s.Addr(), admin.Options{})

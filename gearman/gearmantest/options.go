@@ -75,19 +75,45 @@ const (
 	Gearmand2                // gearmand 2.0.0; see Options.Dialect for how sure that is
 )
 
+// dialect describes a dialect.
+type dialect struct {
+	name    string
+	version string // that its servers tell by default
+	set     func(*rules)
+}
+
+var dialects = [...]dialect{
+	Gearmand:  {"gearmand", Version, func(*rules) {}},
+	Perl:      {"perl", PerlVersion, func(r *rules) { r.perl = true }},
+	Gearmand2: {"gearmand2", Gearmand2Version, func(r *rules) { r.two = true }},
+}
+
+// String names the dialect, in one word.
+func (d Dialect) String() string { return dialects[d].name }
+
+// Dialects returns all dialects by name.
+func Dialects() map[string]Dialect {
+	all := make(map[string]Dialect, len(dialects))
+	for d := range dialects {
+		all[dialects[d].name] = Dialect(d)
+	}
+	return all
+}
+
 // rules gives what a queue goes by.
 func (o *Options) rules() rules {
 	version := proto.ParseVersion("OK " + o.Version)
-	return rules{
+	r := rules{
 		jobRetries: o.JobRetries, wakeup: o.WorkerWakeup, roundRobin: o.RoundRobin, exceptions: o.Exceptions,
-		handlePrefix: o.HandlePrefix, perl: o.Dialect == Perl, two: o.Dialect == Gearmand2,
-		handles: version.UniqueWithHandle(),
+		handlePrefix: o.HandlePrefix, handles: version.UniqueWithHandle(),
 	}
+	dialects[o.Dialect].set(&r)
+	return r
 }
 
 func (o *Options) setDefaults() {
 	if o.Version == "" {
-		o.Version = [...]string{Gearmand: Version, Perl: PerlVersion, Gearmand2: Gearmand2Version}[o.Dialect]
+		o.Version = dialects[o.Dialect].version
 	}
 	if o.HandlePrefix == "" {
 		o.HandlePrefix = "H:gearmantest"

@@ -18,18 +18,50 @@ const (
 	Perl              // Gearman::Server
 )
 
-// String names the dialect.
-func (d Dialect) String() string {
-	switch d {
-	case Gearmand:
-		return "gearmand"
-	case Gearmand2:
-		return "gearmand 2"
-	case Perl:
-		return "Gearman::Server"
-	}
-	return "unknown"
+// capabilities are what the servers of one dialect do.
+type capabilities struct {
+	name          string
+	requeues      bool // the job of a lost connection goes to another worker
+	delays        bool // SUBMIT_JOB_EPOCH submits a job for later
+	grabsUnique   bool // GRAB_JOB_UNIQ gets a job with its key
+	exceptionEnds bool // WORK_EXCEPTION ends a job
+	cancels       bool // the client library may send "cancel job"
 }
+
+// dialects is the table of the dialects. A server that isn't known is taken for a gearmand, but for
+// commands that nothing depends on.
+var dialects = [...]capabilities{
+	Unknown:   {name: "unknown", requeues: true, delays: true, grabsUnique: true, exceptionEnds: true},
+	Gearmand:  {name: "gearmand", requeues: true, delays: true, grabsUnique: true, exceptionEnds: true, cancels: true},
+	Gearmand2: {name: "gearmand 2", requeues: true, delays: true, grabsUnique: true, exceptionEnds: true},
+	Perl:      {name: "Gearman::Server"},
+}
+
+func (d Dialect) capabilities() *capabilities {
+	if d < 0 || int(d) >= len(dialects) {
+		d = Unknown
+	}
+	return &dialects[d]
+}
+
+// String names the dialect.
+func (d Dialect) String() string { return d.capabilities().name }
+
+// Requeues reports whether the server gives the job of a lost connection to another worker. Perl's
+// server fails it instead.
+func (d Dialect) Requeues() bool { return d.capabilities().requeues }
+
+// Delays reports whether the server takes jobs for later, as those that are retried.
+func (d Dialect) Delays() bool { return d.capabilities().delays }
+
+// GrabsUnique reports whether the server knows GRAB_JOB_UNIQ, which gets a job with its key.
+func (d Dialect) GrabsUnique() bool { return d.capabilities().grabsUnique }
+
+// ExceptionEnds reports whether WORK_EXCEPTION ends a job. To Perl's server it is a message.
+func (d Dialect) ExceptionEnds() bool { return d.capabilities().exceptionEnds }
+
+// Cancels reports whether a client may tell the server by "cancel job" that nobody waits for a job.
+func (d Dialect) Cancels() bool { return d.capabilities().cancels }
 
 // Version is a server's answer to "version". Versions can be compared with ==.
 type Version struct {
@@ -91,7 +123,3 @@ func (v Version) AtLeast(major, minor, patch int) bool {
 // UniqueWithHandle says whether the rows of "show unique jobs" start with the job's handle, as they
 // do from gearmand 2.2.0 on.
 func (v Version) UniqueWithHandle() bool { return v.Dialect == Gearmand2 && v.AtLeast(2, 2, 0) }
-
-// Requeues says whether the server gives the job of a lost connection to another worker. Perl's
-// server fails it instead.
-func (d Dialect) Requeues() bool { return d != Perl }

@@ -82,15 +82,23 @@ func TestVersionAtLeast(t *testing.T) {
 
 func TestDialects(t *testing.T) {
 	t.Parallel()
-	for d, want := range map[Dialect]struct {
-		name     string
-		requeues bool
+	type capabilities struct{ requeues, delays, grabsUnique, exceptionEnds, cancels bool }
+	likeGearmand := capabilities{requeues: true, delays: true, grabsUnique: true, exceptionEnds: true}
+	tests := map[Dialect]struct {
+		name string
+		capabilities
 	}{
-		Unknown: {"unknown", true}, Gearmand: {"gearmand", true}, Gearmand2: {"gearmand 2", true},
-		Perl: {"Gearman::Server", false},
-	} {
-		if d.String() != want.name || d.Requeues() != want.requeues {
-			t.Errorf("%d: %q, requeues: %v, want %+v", d, d, d.Requeues(), want)
+		Unknown:   {"unknown", likeGearmand},
+		Gearmand:  {"gearmand", capabilities{true, true, true, true, true}},
+		Gearmand2: {"gearmand 2", likeGearmand},
+		Perl:      {"Gearman::Server", capabilities{}},
+		-1:        {"unknown", likeGearmand},
+		99:        {"unknown", likeGearmand},
+	}
+	for d, want := range tests {
+		got := capabilities{d.Requeues(), d.Delays(), d.GrabsUnique(), d.ExceptionEnds(), d.Cancels()}
+		if d.String() != want.name || got != want.capabilities {
+			t.Errorf("%d: %q with %+v, want %+v", d, d, got, want)
 		}
 	}
 }

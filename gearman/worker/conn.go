@@ -191,7 +191,7 @@ func (l *link) readRegistration(in *proto.Conn) error {
 		}
 		switch p.Type {
 		case proto.TypeEchoRes:
-			l.plainGrab = l.version.Dialect == proto.Perl
+			l.plainGrab = !l.version.Dialect.GrabsUnique()
 			return nil
 		case proto.TypeError:
 			se, err := p.ServerError()

@@ -116,7 +116,7 @@ func (m *mover) connect() error {
 	m.in = proto.NewConn(nc, proto.Limits{})
 	return m.in.Exchange(ctx, []byte("version\n"), func(c *proto.Conn) error {
 		line, err := c.ReadLine()
-		if err == nil && proto.ParseVersion(string(line)).Dialect == proto.Perl {
+		if err == nil && !proto.ParseVersion(string(line)).Dialect.Delays() {
 			return errNoRetries
 		}
 		return err

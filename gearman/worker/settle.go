@@ -172,7 +172,7 @@ func (s *slot) submitSurely(l *link, sub *submission) error {
 // clientsWait tells whether clients wait for a job, or it can't be known. Jobs without a key count
 // as background jobs: servers tell nothing of them.
 func (s *slot) clientsWait(l *link, job *Job) bool {
-	if job.version.Dialect == proto.Perl { // which has no delays and fails jobs that come back
+	if d := job.version.Dialect; !d.Delays() || !d.Requeues() {
 		return true
 	}
 	if !job.hasKey() {

@@ -153,7 +153,7 @@ func (w *Worker) otherServers(ep gearman.Endpoint) (eps []gearman.Endpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for other, s := range w.servers {
-		if other != ep && s.registered > 0 && s.version.Dialect != proto.Perl {
+		if other != ep && s.registered > 0 && s.version.Dialect.Delays() {
 			eps = append(eps, other)
 		}
 	}

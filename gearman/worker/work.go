@@ -169,7 +169,7 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	case isException:
 		outcome = Excepted
 		sendErr = job.stage(proto.TypeWorkException, failure.Exception)
-		if job.version.Dialect == proto.Perl { // where an exception is a message, and ends nothing
+		if !job.version.Dialect.ExceptionEnds() {
 			sendErr = errors.Join(sendErr, s.fail(l, job))
 		}
 	default:

@@ -24,8 +24,13 @@ type serveOptions struct {
 	after, lasts     time.Duration
 }
 
-var dialects = map[string]gearmantest.Dialect{
-	"gearmand": gearmantest.Gearmand, "gearmand2": gearmantest.Gearmand2, "perl": gearmantest.Perl,
+var dialects = gearmantest.Dialects()
+
+// dialectNames lists the dialects for people.
+func dialectNames() string {
+	names := slices.Sorted(maps.Keys(dialects))
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // outage is something that can be wrong with the job server.
@@ -82,7 +87,7 @@ It can play outages: write one of these words to its standard input ("heal" ends
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.address, "listen", "127.0.0.1:4730", "address to listen on; port 0 is a free one")
-	flags.StringVar(&o.dialect, "dialect", "gearmand", "the job server to behave as: gearmand, gearmand2 or perl")
+	flags.StringVar(&o.dialect, "dialect", "gearmand", "the job server to behave as: "+dialectNames())
 	flags.StringVar(&o.fault, "outage", "", "outage to play, see above")
 	flags.DurationVar(&o.after, "after", 0, "time until the outage begins")
 	flags.DurationVar(&o.lasts, "for", 10*time.Second, "how long the outage lasts")
@@ -98,7 +103,7 @@ It can play outages: write one of these words to its standard input ("heal" ends
 
 func (o *serveOptions) check() error {
 	if _, ok := dialects[o.dialect]; !ok {
-		return fmt.Errorf("--dialect must be gearmand, gearmand2 or perl, not %q", o.dialect)
+		return fmt.Errorf("--dialect must be %s, not %q", dialectNames(), o.dialect)
 	}
 	if _, ok := outages[o.fault]; !ok && o.fault != "" {
 		return fmt.Errorf(

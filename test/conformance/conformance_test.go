@@ -216,9 +216,4 @@ func writeReport(path string, all []*server, order []row, results map[string]map
 }
 
 // field is the name of a count in the line RESULT.
-func field(s *server, st state) string {
-	return map[string]string{
-		nameFake: "gearmantest", nameGearmand: "gearmand", nameFake2: "gearmantest_2", nameGearmand2: "gearmand_2",
-		nameFakePerl: "gearmantest_perl", namePerl: "perl",
-	}[s.name] + "_" + string(st)
-}
+func field(s *server, st state) string { return s.count + "_" + string(st) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -98,7 +99,7 @@ func differ(t *testing.T, seed uint64) (steps int, problem string) {
 			panic(p)
 		}
 	}()
-	for i, start := range []func(testing.TB, options) *target{startFake, startGearmand} {
+	for i, start := range []func(testing.TB, options) *target{fake(nameFake, gearmantest.Gearmand), startGearmand} {
 		c := &check{target: start(t, o), patience: patience, ctx: t.Context()}
 		defer c.end()
 		d.sides[i] = &side{c: c}

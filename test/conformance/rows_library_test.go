@@ -295,12 +295,8 @@ var libraryRows = []row{
 	{group: "library", name: "admin: the dialect is told", run: func(c *check) {
 		v, err := c.newAdmin().Version(c.ctx)
 		c.must("version", err)
-		want := map[string]admin.Dialect{
-			nameFake: admin.Gearmand, nameGearmand: admin.Gearmand, nameFake2: admin.Gearmand2,
-			nameGearmand2: admin.Gearmand2,
-			nameFakePerl:  admin.Perl, namePerl: admin.Perl,
-		}[c.target.kind]
-		c.equal("dialect", v.Dialect, want)
+		i := slices.IndexFunc(servers(), func(s *server) bool { return s.name == c.target.kind })
+		c.equal("dialect", v.Dialect, servers()[i].dialect)
 	}},
 	{group: "library", name: "admin: jobs, keys and cancelling", not: onPerl, run: func(c *check) {
 		cl := c.newClient(client.Options{})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
 // options are the switches of a job server that a row may ask for.
@@ -33,7 +34,9 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 // A server is a kind of job server; start runs one that ends with the test.
 type server struct {
 	name    string
+	count   string // the start of its counts' names in the line RESULT
 	like    string // the server whose features it has: rows list that one
+	dialect proto.Dialect
 	version string // asked on the wire, for the report
 	start   func(tb testing.TB, o options) *target
 }
@@ -53,14 +56,14 @@ const gearmand2Env = "GEARMAND2"
 
 func servers() []*server {
 	all := []*server{
-		{name: nameFake, like: nameGearmand, start: startFake},
-		{name: nameGearmand, like: nameGearmand, start: startGearmand},
-		{name: nameFake2, like: nameGearmand2, start: startFake2},
-		{name: nameFakePerl, like: namePerl, start: startFakePerl},
-		{name: namePerl, like: namePerl, start: startPerl},
+		{nameFake, "gearmantest", nameGearmand, proto.Gearmand, "", fake(nameFake, gearmantest.Gearmand)},
+		{nameGearmand, "gearmand", nameGearmand, proto.Gearmand, "", startGearmand},
+		{nameFake2, "gearmantest_2", nameGearmand2, proto.Gearmand2, "", fake(nameFake2, gearmantest.Gearmand2)},
+		{nameFakePerl, "gearmantest_perl", namePerl, proto.Perl, "", fake(nameFakePerl, gearmantest.Perl)},
+		{namePerl, "perl", namePerl, proto.Perl, "", startPerl},
 	}
 	if path := os.Getenv(gearmand2Env); path != "" {
-		all = append(all, &server{name: nameGearmand2, like: nameGearmand2, start: func(
+		all = append(all, &server{nameGearmand2, "gearmand_2", nameGearmand2, proto.Gearmand2, "", func(
 			tb testing.TB, o options,
 		) *target {
 			tb.Helper()
@@ -73,29 +76,17 @@ func servers() []*server {
 	return all
 }
 
-func startFake(tb testing.TB, o options) *target {
-	tb.Helper()
-	return &target{nameFake, fake(tb, o, gearmantest.Gearmand)}
-}
-
-func startFake2(tb testing.TB, o options) *target {
-	tb.Helper()
-	return &target{nameFake2, fake(tb, o, gearmantest.Gearmand2)}
-}
-
-func startFakePerl(tb testing.TB, o options) *target {
-	tb.Helper()
-	return &target{nameFakePerl, fake(tb, o, gearmantest.Perl)}
-}
-
-func fake(tb testing.TB, o options, dialect gearmantest.Dialect) string {
-	tb.Helper()
-	s := gearmantest.NewServer(gearmantest.Options{
-		Dialect: dialect, JobRetries: o.jobRetries, WorkerWakeup: o.wakeup, HandlePrefix: "H:test",
-		RoundRobin: o.roundRobin, Exceptions: o.exceptions,
-	})
-	tb.Cleanup(s.Close)
-	return s.Addr()
+// fake starts gearmantest's server.
+func fake(name string, dialect gearmantest.Dialect) func(testing.TB, options) *target {
+	return func(tb testing.TB, o options) *target {
+		tb.Helper()
+		s := gearmantest.NewServer(gearmantest.Options{
+			Dialect: dialect, JobRetries: o.jobRetries, WorkerWakeup: o.wakeup, HandlePrefix: "H:test",
+			RoundRobin: o.roundRobin, Exceptions: o.exceptions,
+		})
+		tb.Cleanup(s.Close)
+		return &target{name, s.Addr()}
+	}
 }
 
 func startGearmand(tb testing.TB, o options) *target {
