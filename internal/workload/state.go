@@ -68,7 +68,7 @@ func OfDeployment(d *appsv1.Deployment, pool *v1alpha1.GearmanWorkerPool, liveFi
 	s.Unsettled = s.Replacing || d.Status.ObservedGeneration < d.Generation
 	for _, cond := range d.Status.Conditions {
 		if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
-			s.Failure = cond.Message
+			s.Failure = refusal(cond.Message)
 		}
 	}
 	if isTarget {
