@@ -159,12 +159,17 @@ func (a *Autoscaler) Describe(ch chan<- *prometheus.Desc) {
 	a.delay.Describe(ch)
 }
 
+// newScaleDelay has both series from the start: Prometheus sees no increase in a series that begins
+// with its first observation.
 func newScaleDelay() *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	delay := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gearman_scale_delay_seconds",
 		Help:    "Time from the poll that asked for another number of replicas to the change. Scaling down includes the time in which the pods to remove are marked.",
 		Buckets: []float64{.005, .01, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 1.5, 2.5, 5, 10, 30},
 	}, []string{"direction"})
+	delay.WithLabelValues("up")
+	delay.WithLabelValues("down")
+	return delay
 }
 
 // Collect is part of prometheus.Collector.

@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,11 @@ func TestPoolMetrics(t *testing.T) {
 	for _, f := range families {
 		name, ofPool := strings.CutPrefix(f.GetName(), "gearman_pool_")
 		if !ofPool {
-			if f.GetName() != "gearman_scale_delay_seconds" || f.GetMetric()[0].GetHistogram().GetSampleCount() != 1 {
+			var delays []uint64 // of scaling down, and up
+			for _, m := range f.GetMetric() {
+				delays = append(delays, m.GetHistogram().GetSampleCount())
+			}
+			if f.GetName() != "gearman_scale_delay_seconds" || !slices.Equal(delays, []uint64{0, 1}) {
 				t.Errorf("unexpected: %v", f)
 			}
 			continue

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -212,6 +213,9 @@ func series(t *testing.T) int {
 	}
 	n, started := 0, false
 	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "gearman_pool_") {
+			continue // of the operator as a whole
+		}
 		n += len(f.GetMetric())
 		started = started || f.GetName() == "gearman_pool_jobs_started_total"
 	}
