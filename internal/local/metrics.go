@@ -15,7 +15,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
-// metric is a metric of each pool, under the name that it has in a cluster.
+// metric is a metric of each pool, under the name that it has in a cluster. docs/metrics.md says of
+// the others that only a cluster has them: conditions belong to the status of a Kubernetes object,
+// and late jobs are counted by the operator only.
 type metric struct {
 	name, help string
 	labels     []string // beside the pool's own
@@ -96,12 +98,6 @@ var metrics = []metric{
 		labels: []string{"mode", "runtime", "workload"},
 		values: func(p *page.Pool, emit func(float64, ...string)) { emit(1, p.Mode, p.Runtime, "Process") },
 	},
-}
-
-// onlyInACluster are the metrics of pools that are not served here: conditions belong to the status
-// of a Kubernetes object, and late jobs are counted by the operator only.
-var onlyInACluster = []string{
-	"gearman_pool_condition", "gearman_pool_jobs_late_bound_total", "gearman_pool_jobs_started_total",
 }
 
 func one(b bool) float64 {
