@@ -6,7 +6,7 @@ PACKAGES := ./... ./gearman/...
 # The oldest Go that the library builds with, from the Go module proxy; a release after the last needs no change here.
 LIBRARY_GO ?= go1.25.14
 TEST_FLAGS ?= -race
-TEST_TIMEOUT ?= 12m
+TEST_TIMEOUT ?= 20m
 
 # Each of these starts an API server, an operator or a world of its own: one after the other, with the machine to itself.
 ALONE := test/apiserver test/bench/scale test/bench/hostile test/world test/world/mutants

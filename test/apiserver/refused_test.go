@@ -43,5 +43,5 @@ func TestPodsRefused(t *testing.T) {
 	if err := k8s.Status().Update(t.Context(), admitted); err != nil {
 		t.Fatal(err)
 	}
-	g.Eventually(condition(t, p, v1alpha1.ConditionStalled), 2*eventually).Should(Equal("False AsExpected"))
+	g.Eventually(condition(t, p, v1alpha1.ConditionStalled), eventually).Should(Equal("False AsExpected"))
 }

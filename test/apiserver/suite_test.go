@@ -152,4 +152,6 @@ func pool(namespace string, mutate ...func(*v1alpha1.GearmanWorkerPoolSpec)) *v1
 	return p
 }
 
-const eventually = 2 * time.Minute
+// eventually is how long a condition is waited for. It takes seconds; a machine that does other
+// things besides may take minutes.
+const eventually = 5 * time.Minute
