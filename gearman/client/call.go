@@ -118,6 +118,9 @@ func (k *call) post(ev event) {
 	m.events = append(m.events, ev)
 	m.bytes += len(ev.data)
 	m.mu.Unlock()
+	if ev.kind == created && !k.task.Background && k.task.OnCreated == nil {
+		return // it can wait for what follows
+	}
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -242,7 +245,7 @@ func (c *Client) runCall(ctx context.Context, k *call) {
 		k.end(err)
 		return
 	}
-	k.conn.out.flush() // the call is told of a failure, by the connection's end
+	k.conn.send() // the call is told of a failure, by the connection's end
 	for {
 		for _, ev := range k.box.take() {
 			k.handle(ev)
@@ -250,11 +253,13 @@ func (c *Client) runCall(ctx context.Context, k *call) {
 		if k.ended {
 			return
 		}
-		select {
-		case <-k.box.wake:
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			k.abandon(context.Cause(ctx))
 			return
+		}
+		select {
+		case <-k.box.wake:
+		case <-ctx.Done(): // what came before counts
 		}
 	}
 }

@@ -246,7 +246,7 @@ func (c *Client) askText(
 	if _, err := conn.stage(ctx, request{reply: answer, text: text}, encode, nil); err != nil {
 		return proto.Packet{}, fmt.Errorf("%s: %w", step, err)
 	}
-	conn.out.flush()
+	conn.send()
 	select {
 	case r := <-answer:
 		if r.err != nil {

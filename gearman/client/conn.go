@@ -14,9 +14,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is an open connection. Any goroutine stages requests; one writes them, and one reads and
-// gives each answer to the request that it belongs to: servers answer the requests of a connection
-// in their order.
+// conn is an open connection. Any goroutine stages requests; one at a time writes them, and one
+// reads and gives each answer to the request that it belongs to: servers answer the requests of a
+// connection in their order.
 type conn struct {
 	c     *Client
 	s     *server
@@ -130,6 +130,18 @@ func (x *conn) stage(ctx context.Context, r request, encode func([]byte) []byte,
 		return nil, fmt.Errorf("job server %s: %w: %w", x.s.ep, errNotSent, err)
 	}
 	return c, nil
+}
+
+// send makes sure that what is staged is written. Where only its caller waits for an answer, that
+// writes it itself, which saves two switches between goroutines; where many do, the writer's
+// goroutine puts more into a write.
+func (x *conn) send() {
+	x.mu.Lock()
+	alone := x.requests.n <= 1
+	x.mu.Unlock()
+	if !alone || !x.out.sendNow() {
+		x.out.flush()
+	}
 }
 
 func (x *conn) enter(r request) (*request, error) {

@@ -14,7 +14,8 @@ import (
 
 // writer writes what many goroutines have for one connection, in a goroutine of its own, so that
 // none of them has to wait for a server that takes nothing. What is staged while it writes goes
-// into its next write, so a busy connection sees few large writes.
+// into its next write, so a busy connection sees few large writes. On a quiet one a caller writes a
+// small packet itself, as far as that needs no wait.
 type writer struct {
 	nc      net.Conn
 	timeout time.Duration // for each piece of at most writePiece bytes
@@ -25,6 +26,8 @@ type writer struct {
 	ended   chan struct{} // closed when the connection has ended
 
 	mu     sync.Mutex
+	direct *direct
+	busy   bool     // the goroutine writes
 	queue  []*chunk // to be written, in order
 	staged int      // bytes in the chunks' own buffers
 	room   chan struct{}
@@ -66,6 +69,7 @@ const (
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
 	return &writer{
 		nc: nc, timeout: timeout, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{}),
+		direct: newDirect(nc),
 	}
 }
 
@@ -129,6 +133,33 @@ func (w *writer) flush() {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// sendNow writes what is staged, if that is one small packet and the server takes it without a
+// wait, and reports whether nothing is left for the writer's goroutine.
+func (w *writer) sendNow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.direct == nil || w.busy || w.err != nil || len(w.queue) != 1 {
+		return false
+	}
+	c := w.queue[0]
+	if !c.isWritten() || len(c.own) > writePiece || w.nc.SetWriteDeadline(time.Now().Add(w.timeout)) != nil {
+		return false
+	}
+	n := w.direct.write(c.own)
+	if n == 0 {
+		return false
+	}
+	w.wrote.Add(int64(n))
+	w.staged -= n
+	if n < len(c.own) {
+		c.begun, c.own = true, c.own[n:]
+		return false
+	}
+	w.spare = c.own[:0]
+	w.pop()
+	return true
 }
 
 // detach ends the use of a caller's bytes. If none of their packet was written it is taken back,
@@ -207,6 +238,7 @@ func (w *writer) read(from *source) ([]byte, error) {
 func (w *writer) take() ([]byte, *source) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.busy = len(w.queue) > 0
 	for len(w.queue) > 0 {
 		c := w.queue[0]
 		c.begun = true
@@ -235,7 +267,7 @@ func (w *writer) take() ([]byte, *source) {
 		}
 		w.pop()
 	}
-	w.piece = nil // an idle connection keeps no memory for it
+	w.busy, w.piece = false, nil // an idle connection keeps no memory for it
 	return nil, nil
 }
 

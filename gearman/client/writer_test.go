@@ -1,0 +1,108 @@
+//go:build unix
+
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// loopback is a connection and its other end.
+func loopback(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	far, err = l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	return near, far
+}
+
+// TestSendNow: a caller writes what the server takes at once; what it doesn't take, the writer's
+// goroutine writes behind it, in order and once.
+func TestSendNow(t *testing.T) {
+	t.Parallel()
+	near, far := loopback(t)
+	w := newWriter(near, time.Minute)
+	packet, sent, byCaller := make([]byte, 8<<10), []byte(nil), 0
+	for full := false; !full; byCaller++ {
+		binary.BigEndian.PutUint32(packet, uint32(byCaller))
+		sent = append(sent, packet...)
+		stage(t, w, packet)
+		full = !w.sendNow()
+	}
+	if byCaller < 2 {
+		t.Fatalf("%d packets were sent by the caller", byCaller)
+	}
+	for i := range uint32(10) { // behind what is left
+		binary.BigEndian.PutUint32(packet, 1<<31+i)
+		sent = append(sent, packet...)
+		stage(t, w, packet)
+		if w.sendNow() {
+			t.Fatal("sent ahead of what is left")
+		}
+	}
+	go w.run()
+	defer close(w.ended)
+	w.flush()
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(far, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Error("what came is not what was sent")
+	}
+	if n := w.wrote.Load(); n != int64(len(sent)) {
+		t.Errorf("%d bytes are counted of %d", n, len(sent))
+	}
+}
+
+func stage(t *testing.T, w *writer, packet []byte) {
+	t.Helper()
+	encode := func(dst []byte) ([]byte, *request, error) { return append(dst, packet...), nil, nil }
+	if _, err := w.stage(context.Background(), encode, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSendNowLeavesTheRest: what is too large, or read from somewhere, and what a broken connection
+// does with a packet, is the goroutine's.
+func TestSendNowLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	near, _ := loopback(t)
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *writer)
+	}{
+		{"nothing", func(*writer) {}},
+		{"too large", func(w *writer) { stage(t, w, make([]byte, writePiece+1)) }},
+		{"a caller's bytes", func(w *writer) { w.queue = []*chunk{{own: []byte("a"), body: []byte("b")}} }},
+		{"the writer writes", func(w *writer) { stage(t, w, []byte("a")); w.busy = true }},
+		{"it has failed", func(w *writer) { stage(t, w, []byte("a")); w.err = errors.New("broken") }},
+		{"no descriptor", func(w *writer) { stage(t, w, []byte("a")); w.direct = nil }},
+		{"closed", func(w *writer) { stage(t, w, []byte("a")); near.Close() }},
+	} {
+		w := newWriter(near, time.Minute)
+		tt.prepare(w)
+		before := w.staged
+		if w.sendNow() || w.staged != before || w.wrote.Load() != 0 {
+			t.Errorf("%s: the caller wrote %d bytes", tt.name, w.wrote.Load())
+		}
+	}
+}
