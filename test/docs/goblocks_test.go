@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	_ "go.opentelemetry.io/otel/trace" // the pages' code may use it, see goImports, so go.mod requires it
 )
 
 // goImports are the packages that the Go code of the pages may use.
