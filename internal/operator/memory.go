@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"runtime/debug"
 	"time"
 )
 
@@ -36,9 +35,4 @@ func tendMemory(ctx context.Context, set func(percent int) int, giveBack func())
 		}
 		giveBack()
 	}
-}
-
-// memory is the runnable that sees to the process's own memory.
-func memory(ctx context.Context) error {
-	return tendMemory(ctx, debug.SetGCPercent, debug.FreeOSMemory)
 }

@@ -1,4 +1,4 @@
-//go:build linux && !portable
+//go:build linux && !portable && !nothreads
 
 package workerruntime
 
@@ -22,7 +22,8 @@ import (
 // waits for its end. The Go runtime sees such a thread as busy and looks into its poller meanwhile
 // only where another thread happens to; a slot that waits there for its job server's answer would
 // wait for the other slots' jobs. So slots of exec mode wait by threads of their own for whatever
-// comes soon.
+// comes soon. What it gains is what "make bench-worker" shows beside a worker that is built with the
+// tag nothreads, in its rows of exec.
 
 // mostThreads is up to how many slots have room in the scheduler without taking it from each other;
 // each place takes up to 150 KiB.

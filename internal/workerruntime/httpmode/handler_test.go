@@ -1,6 +1,7 @@
 package httpmode
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -395,16 +396,51 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// BenchmarkEcho measures a small job over the handler's own connections, and the same request by
+// net/http's client.
 func BenchmarkEcho(b *testing.B) {
 	s := serve(b, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-	h := startHandler(b, testOptions(b, s.URL))
-	<-h.Up()
 	body := make([]byte, 100)
-	for b.Loop() {
-		if o := h.Handle(
-			b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: &recorder{}},
-		); o.Kind != job.Completed {
-			b.Fatalf("outcome %+v", o)
+	b.Run("own", func(b *testing.B) {
+		h := startHandler(b, testOptions(b, s.URL))
+		<-h.Up()
+		for b.Loop() {
+			if o := h.Handle(
+				b.Context(), &job.Job{Function: "f", Handle: "H:x:1", Body: body, Size: 100, Reporter: &recorder{}},
+			); o.Kind != job.Completed {
+				b.Fatalf("outcome %+v", o)
+			}
 		}
+	})
+	b.Run("net/http", func(b *testing.B) {
+		transport := &http.Transport{MaxIdleConnsPerHost: 4}
+		defer transport.CloseIdleConnections()
+		client := http.Client{Transport: transport}
+		for b.Loop() {
+			if got := echoed(b, &client, s.URL, body); !bytes.Equal(got, body) {
+				b.Fatalf("the service answers %q", got)
+			}
+		}
+	})
+}
+
+// echoed posts a job's body by net/http, with the headers that the handler sends.
+func echoed(b *testing.B, client *http.Client, url string, body []byte) []byte {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
 	}
+	r.Header.Set("Gearman-Function", "f")
+	r.Header.Set("Gearman-Handle", "H:x:1")
+	answer, err := client.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer answer.Body.Close()
+	got, err := io.ReadAll(answer.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return got
 }
