@@ -248,7 +248,7 @@ func TestParseErrors(t *testing.T) {
 		},
 		"two modes": {
 			RunMode, "--config c", nil, "handlers: [{function: f, exec: [x], http: 'http://h'}]",
-			"file c: handler 1: set exactly one of exec, stream and http",
+			"file c: handler 1: set exactly one of " + modeNames(),
 		},
 		"a command as a string": {
 			RunMode, "--config c", nil, "handlers: [{function: f, exec: x y}]",
@@ -301,12 +301,12 @@ func TestHelp(t *testing.T) {
 // A mode that is in no table is refused with the modes that are.
 func TestUnknownMode(t *testing.T) {
 	t.Parallel()
-	_, err := Parse("tcp", []string{"--function", "f", "--", "x"}, fakeEnv(nil, nil))
-	if want := `there is no mode "tcp": use exec, stream and http`; err == nil || err.Error() != want {
+	_, err := Parse("none", []string{"--function", "f", "--", "x"}, fakeEnv(nil, nil))
+	if want := `there is no mode "none": use ` + modeNames(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if Mode("tcp").Known() || RunMode.Known() || !Stream.Known() {
-		t.Error("the known modes are not exec, stream and http")
+	if Mode("none").Known() || RunMode.Known() || !Stream.Known() {
+		t.Error("what is no mode is known, or a mode isn't")
 	}
 }
 
