@@ -248,7 +248,7 @@ func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 func (w *Watcher) dropTarget(t *target, p *pool) {
 	delete(t.pools, p)
 	if len(t.pools) == 0 && w.targets[t.key] == t {
-		t.cancel()
+		t.stopLookups()
 		delete(w.targets, t.key)
 		switch {
 		case t.paused:
@@ -274,7 +274,7 @@ func (w *Watcher) admit(t *target) {
 			w.paused--
 		}
 		t.tenant.names++
-		t.cancel = w.start(t.run)
+		t.startLookups()
 	}
 }
 

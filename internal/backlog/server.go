@@ -12,8 +12,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 const (
@@ -34,6 +32,8 @@ type server struct {
 	key    serverKey
 	cancel context.CancelFunc
 	since  time.Time
+
+	backoff time.Duration // after the next failure; it is run's alone
 
 	tls   *tlsSource // nil without TLS
 	links []*link
@@ -88,7 +88,7 @@ func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	s := &server{
 		w: w, key: key, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
 		bell: doorbell{changed: make(chan struct{}, 1)}, messages: bucket{burst: 4, every: time.Minute},
-		probes: make(lane, probesAtOnce),
+		probes: make(lane, probesAtOnce), backoff: firstBackoff,
 	}
 	if tls != nil {
 		s.tls = w.tlsSource(key.tls, tls)
@@ -175,23 +175,21 @@ func (s *server) kicked() {
 
 var longAgo = time.Unix(1, 0)
 
-// run polls until ctx is done. It waits longer and longer after failures, up to lastBackoff.
+// run polls until a session ends, and has itself run again after a while, unless ctx is done. After
+// consecutive failures it waits longer and longer, up to lastBackoff. A namespace may name hundreds
+// of addresses at which nothing answers, so they wait without a goroutine.
 func (s *server) run(ctx context.Context) {
-	backoff := firstBackoff
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := s.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if s.failed(err, began) {
-			backoff = firstBackoff
-		}
-		if gearman.Sleep(ctx, jitter(backoff)) != nil {
-			return
-		}
-		backoff = min(2*backoff, lastBackoff)
+	began := time.Now()
+	err := s.session(ctx)
+	if ctx.Err() != nil {
+		return
 	}
+	if s.failed(err, began) {
+		s.backoff = firstBackoff
+	}
+	wait := jitter(s.backoff)
+	s.backoff = min(2*s.backoff, lastBackoff)
+	s.w.later(ctx, wait, s.run)
 }
 
 // failed notes why a session ended, and reports whether it had brought an answer.

@@ -37,8 +37,13 @@ type target struct {
 	literal bool
 	paused  bool // the namespace has too many names
 	pools   map[*pool]struct{}
+	ctx     context.Context // of its look-ups; nil if there are none
 	cancel  context.CancelFunc
-	wake    chan struct{} // a look-up is wanted soon
+
+	again    *time.Timer // until the next look-up; nil before the first
+	resting  bool        // again is what is waited for
+	earliest time.Time   // for the next look-up, while it rests
+	soon     bool        // a look-up is wanted soon, while it doesn't rest
 
 	addrs    []netip.Addr // sorted; those in use of the last answer that had any
 	other    bool         // they are of the family that is not used first
@@ -53,8 +58,7 @@ type target struct {
 func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 	t := &target{
 		w: w, key: key, lookup: resolve.Name(key.host, key.namespace, w.opts.ClusterDomain),
-		pools: make(map[*pool]struct{}),
-		wake:  make(chan struct{}, 1), state: StateConnecting, since: now, cancel: func() {},
+		pools: make(map[*pool]struct{}), state: StateConnecting, since: now,
 	}
 	if a, err := netip.ParseAddr(key.host); err == nil {
 		t.literal, t.addrs, t.state, t.resolved = true, []netip.Addr{a.Unmap()}, StateOK, now
@@ -62,32 +66,118 @@ func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 	return t
 }
 
-// run looks the name up until ctx is done.
-func (t *target) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if !t.tenant.lookups.enter(ctx) {
-			return
-		}
-		started := time.Now()
-		addrs, err := t.lookUp(ctx)
-		// Drawn here, where no two names share an instant: the simulated world can repeat it.
-		period := jitter(t.w.opts.ResolvePeriod)
-		if ctx.Err() == nil {
-			t.update(addrs, err)
-			_ = gearman.Sleep(ctx, lookupTime-time.Since(started)) // the loop sees the end of ctx
-		}
-		t.tenant.lookups.leave()
+// startLookups has the name looked up again and again, until stopLookups. Between two look-ups, and
+// while it waits for its turn, it takes no goroutine. Watcher.mu is held.
+func (t *target) startLookups() {
+	t.ctx, t.cancel = context.WithCancel(t.w.ctx)
+	t.w.begin(t.queue)
+}
+
+// stopLookups ends what startLookups began, if it did. Watcher.mu is held.
+func (t *target) stopLookups() {
+	if t.ctx == nil {
+		return
+	}
+	t.cancel()
+	t.tenant.lookups.drop(t)
+	if t.resting {
+		t.resting = false
+		t.again.Stop()
+	}
+}
+
+// queue has the name looked up as soon as its namespace may have another look-up under way.
+// Watcher.mu is held.
+func (t *target) queue() {
+	if t.ctx.Err() == nil {
+		t.tenant.lookups.enter(t)
+	}
+}
+
+// turn looks the name up, and has it looked up again later.
+func (t *target) turn(ctx context.Context) {
+	started := time.Now()
+	addrs, err := t.lookUp(ctx)
+	// Drawn here, where no two names share an instant: the simulated world can repeat it.
+	period := jitter(t.w.opts.ResolvePeriod)
+	if ctx.Err() == nil {
+		t.update(addrs, err)
+		_ = gearman.Sleep(ctx, lookupTime-time.Since(started)) // the end of ctx is seen below
+	}
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.tenant.lookups.leave()
+	if ctx.Err() == nil {
 		least := leastPause(len(addrs))
-		if gearman.Sleep(ctx, least-time.Since(started)) != nil {
-			return
-		}
-		pause := time.NewTimer(max(period, least) - time.Since(started))
-		select {
-		case <-ctx.Done():
-		case <-t.wake:
-		case <-pause.C:
-		}
-		pause.Stop()
+		t.rest(started.Add(least), started.Add(max(period, least)))
+	}
+}
+
+// rest waits with the next look-up until at, or until earliest if it is wanted soon. Watcher.mu is
+// held.
+func (t *target) rest(earliest, at time.Time) {
+	if t.soon {
+		at = earliest
+	}
+	t.resting, t.soon, t.earliest = true, false, earliest
+	if t.again == nil {
+		t.again = time.AfterFunc(time.Until(at), t.rested)
+		return
+	}
+	t.again.Reset(time.Until(at))
+}
+
+// rested ends the wait for the next look-up. A timer that was reset may have called it just before.
+func (t *target) rested() {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	if t.resting && !time.Now().Before(t.earliest) {
+		t.resting = false
+		t.queue()
+	}
+}
+
+// lookUpSoon asks for a look-up: a connection to one of the addresses was lost. Watcher.mu is held.
+func (t *target) lookUpSoon() {
+	if !t.resting {
+		t.soon = true
+		return
+	}
+	t.again.Reset(time.Until(t.earliest))
+}
+
+// turns lets lookupsAtOnce names be looked up at the same time; the others wait in line. Guarded by
+// Watcher.mu.
+type turns struct {
+	taken   int
+	waiting []*target
+}
+
+// enter has the name looked up when it is its turn.
+func (q *turns) enter(t *target) {
+	if q.taken == lookupsAtOnce {
+		q.waiting = append(q.waiting, t)
+		return
+	}
+	q.taken++
+	t.soon = false // what was wanted begins
+	t.w.spawn(t.ctx, t.turn)
+}
+
+// leave ends a turn: it is the next one's.
+func (q *turns) leave() {
+	q.taken--
+	if len(q.waiting) > 0 {
+		next := q.waiting[0]
+		q.waiting = slices.Delete(q.waiting, 0, 1)
+		q.enter(next)
+	}
+}
+
+// drop takes a name out of the line.
+func (q *turns) drop(t *target) {
+	if i := slices.Index(q.waiting, t); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
 	}
 }
 
@@ -178,14 +268,6 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	}
 	if t.state != before && t.tenant.messages.take(time.Now()) {
 		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", len(t.addrs))
-	}
-}
-
-// lookUpSoon asks for a look-up: a connection to one of the addresses was lost.
-func (t *target) lookUpSoon() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
 	}
 }
 

@@ -45,7 +45,7 @@ type tenant struct {
 	queues   int               // of all links
 	dials    lane
 	silent   lane // dials to job servers that did not answer the last time
-	lookups  lane
+	lookups  turns
 	checks   lane
 	probes   lane
 	bytes    *rate.Limiter // of long answers
@@ -56,7 +56,7 @@ type tenant struct {
 func newTenant() *tenant {
 	return &tenant{
 		servers: make(map[serverKey]int), dials: make(lane, dialsAtOnce), silent: make(lane, dialsToSilent),
-		lookups: make(lane, lookupsAtOnce), checks: make(lane, checksAtOnce),
+		checks: make(lane, checksAtOnce),
 		probes: make(lane, probesOfTenant), bytes: rate.NewLimiter(tenantBytes, tenantBurst),
 		news:     rate.NewLimiter(newsShare, newsBurst),
 		messages: bucket{burst: 20, every: 5 * time.Second},

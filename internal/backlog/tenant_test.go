@@ -483,8 +483,69 @@ func TestGoroutines(t *testing.T) {
 		before := runtime.NumGoroutine()
 		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}})
 		time.Sleep(time.Minute)
-		if more := runtime.NumGoroutine() - before; more > 210 {
+		synctest.Wait()
+		if more := runtime.NumGoroutine() - before; more > 5 {
 			t.Errorf("%d goroutines for 200 job servers that nobody runs", more)
+		}
+	})
+}
+
+// Names take goroutines only while they are looked up.
+func TestGoroutinesOfNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		w := watch(t, n, Options{})
+		var list []string
+		for i := range 200 {
+			name := fmt.Sprintf("name-%d", i)
+			n.name(name, fmt.Sprintf("10.0.0.%d", i+1))
+			list = append(list, name)
+		}
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}})
+		for range 100 {
+			synctest.Wait()
+			if more := runtime.NumGoroutine() - before; more > lookupsAtOnce+5 {
+				t.Fatalf("%d goroutines for 200 names", more)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, s := range sample(t, w, poolA).Servers {
+			if s.State != StateRefused {
+				t.Fatalf("%+v", s)
+			}
+		}
+	})
+}
+
+// A name whose turn has not come when its pool is removed is not looked up any more, and holds
+// nobody up.
+func TestNamesThatAreRemovedInLine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		w := watch(t, n, Options{})
+		var list []string
+		for i := range 200 {
+			list = append(list, fmt.Sprintf("name-%d", i))
+			n.name(list[i], fmt.Sprintf("10.0.0.%d", i+1))
+		}
+		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}})
+		poolB := PoolKey{poolA.Namespace, "b"}
+		n.name("victim", "10.0.1.1")
+		n.server("10.0.1.1:4730").function("f", 3, 1, 0)
+		set(t, w, poolB, Subscription{Servers: []string{"victim"}, Functions: []string{"f"}})
+		synctest.Wait()
+		w.Remove(poolA)
+		time.Sleep(time.Second)
+		if s := sample(t, w, poolB); s.Partial || s.Functions[0].Total != 3 {
+			t.Errorf("the other pool waits for names of none: %+v", s)
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if most := lookupsAtOnce + 2; n.lookups > most {
+			t.Errorf("%d look-ups, want %d at most", n.lookups, most)
 		}
 	})
 }

@@ -130,7 +130,7 @@ type Watcher struct {
 	mu          sync.Mutex
 	running     bool
 	stopped     bool
-	waiting     []func() // goroutines to start with Run
+	waiting     []func() // what begins with Run
 	pools       map[PoolKey]*pool
 	targets     map[targetKey]*target
 	servers     map[serverKey]*server
@@ -215,7 +215,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	w.running = true
 	for _, fn := range w.waiting {
-		w.wg.Go(fn)
+		fn()
 	}
 	w.waiting = nil
 	w.wg.Go(w.tick)
@@ -230,16 +230,41 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
+// begin runs fn: now, or with Run if the watcher doesn't run yet. A watcher that has stopped begins
+// nothing. Watcher.mu is held, also while fn runs.
+func (w *Watcher) begin(fn func()) {
+	switch {
+	case w.stopped:
+	case w.running:
+		fn()
+	default:
+		w.waiting = append(w.waiting, fn)
+	}
+}
+
 // start runs fn in a goroutine of the watcher until the returned function is called. Before Run it
 // waits for Run; a watcher that has stopped starts nothing. Watcher.mu is held.
 func (w *Watcher) start(fn func(context.Context)) context.CancelFunc {
 	ctx, cancel := context.WithCancel(w.ctx)
-	switch {
-	case w.stopped:
-	case w.running:
-		w.wg.Go(func() { fn(ctx) })
-	default:
-		w.waiting = append(w.waiting, func() { fn(ctx) })
-	}
+	w.begin(func() { w.spawn(ctx, fn) })
 	return cancel
+}
+
+// spawn runs fn in a goroutine of the watcher, unless that has stopped. Watcher.mu is held.
+func (w *Watcher) spawn(ctx context.Context, fn func(context.Context)) {
+	if w.running {
+		w.wg.Go(func() { fn(ctx) })
+	}
+}
+
+// later runs fn in a goroutine of the watcher after d, unless ctx has ended by then. What waits
+// like this takes a timer, and no goroutine.
+func (w *Watcher) later(ctx context.Context, d time.Duration, fn func(context.Context)) {
+	time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if ctx.Err() == nil {
+			w.spawn(ctx, fn)
+		}
+	})
 }
