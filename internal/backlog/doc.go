@@ -11,9 +11,10 @@
 // What is not known is never zero: an answer that is late, garbled or without its end is no answer,
 // the last good one stays and grows stale, and the sample says so.
 //
-// [Watcher.Run] owns every goroutine of the package: one a name, three a job server (its poller,
-// its doorbell, a check for load balancers) and one that ticks. All of them have ended when it
-// returns. No lock is held over I/O.
+// [Watcher.Run] owns every goroutine of the package: one for each look-up under way, up to three for
+// each job server (its poller, its doorbell, a check for load balancers) and one that ticks. Names
+// that are not being looked up, and job servers that wait for the next attempt to reach them, have
+// none. All of them have ended when it returns. No lock is held over I/O.
 //
 // It reads rows with gearman/proto rather than lists with gearman/admin: of 10,000 rows it wants a
 // few figures each second, in place and without a string for each, and between two polls it listens

@@ -196,7 +196,7 @@ func (s *server) plan(began time.Time) {
 	}
 	if len(s.links) > 0 {
 		pause := max(s.period, min(maxStatusPause, time.Duration(s.answerSize)*time.Second/answerRate))
-		s.nextStatus = began.Add(pause - mathrand.N(pause/10+1)) //nolint:gosec // spreads load, keeps no secret
+		s.nextStatus = began.Add(pause - mathrand.N(pause/20+1)) //nolint:gosec // spreads load, keeps no secret
 	}
 	if s.urgent {
 		s.nextStatus = began

@@ -132,7 +132,7 @@ func TestPeriodFollowsThePools(t *testing.T) {
 			t.Errorf("%d polls in 100 s at 10 s", n)
 		}
 		set(t, w, PoolKey{"ns", "fast"}, fast)
-		// One each second, up to a tenth earlier at random.
+		// One each second, up to a twentieth earlier at random.
 		if n := polls(100 * time.Second); n < 95 || n > 100*10/9+2 {
 			t.Errorf("%d polls in 100 s with a pool at zero", n)
 		}

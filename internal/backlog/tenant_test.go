@@ -48,8 +48,8 @@ func TestTooManyJobServers(t *testing.T) {
 		"all fit":           {2, 10, Options{}, Excess{}, 20},
 		"addresses":         {1, 500, Options{}, Excess{Addresses: true}, 64},
 		"of a pool":         {10, 50, Options{}, Excess{Pool: true}, 256},
-		"of a namespace":    {10, 50, Options{MaxPoolServers: 1000}, Excess{}, 500},
-		"of it, and more":   {10, 60, Options{MaxPoolServers: 1000}, Excess{Namespace: true}, 512},
+		"of a namespace":    {10, 25, Options{MaxPoolServers: 1000}, Excess{}, 250},
+		"of it, and more":   {10, 60, Options{MaxPoolServers: 1000}, Excess{Namespace: true}, 256},
 		"names":             {600, 0, Options{}, Excess{Namespace: true}, 0},
 		"names and servers": {10, 2, Options{MaxNamespaceServers: 5}, Excess{Namespace: true}, 5},
 		"queues":            {2, 10, Options{MaxNamespaceQueues: 7}, Excess{Queues: true}, 7},
@@ -306,7 +306,7 @@ func TestNewsOfANamespace(t *testing.T) {
 		if got := decisions.Load() - before; got > most || got < most/2 {
 			t.Errorf("%d decisions in %v, want %d to %d", got, during, most/2, most)
 		}
-		// A poll comes each second, or up to a tenth sooner.
+		// A poll comes each second, or up to a twentieth sooner.
 		if got := others.Load() - beforeOthers; got < int64(during.Seconds())-1 {
 			t.Errorf("%d decisions on the pool of another namespace in %v, want one for each answer", got, during)
 		}

@@ -59,7 +59,7 @@ type Options struct {
 
 	// MaxAddresses is how many addresses of a name are used (64), MaxPoolServers how many job
 	// servers a pool may have (256), and MaxNamespaceServers how many all pools of a namespace
-	// together (512), and as many names. Those that are in use stay; of others the first by address
+	// together (256), and as many names. Those that are in use stay; of others the first by address
 	// are taken. [Sample] reports the excess.
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
@@ -165,7 +165,7 @@ func New(o Options) *Watcher {
 		o.MaxPoolServers = resolve.MaxServers
 	}
 	if o.MaxNamespaceServers <= 0 {
-		o.MaxNamespaceServers = 512
+		o.MaxNamespaceServers = 256
 	}
 	if o.MaxNamespaceQueues <= 0 {
 		o.MaxNamespaceQueues = 1 << 16

@@ -124,7 +124,7 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 		"how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers. Pods get a changed number with their pool's next rollout",
 	)
 	fs.IntVar(
-		&o.MaxNamespaceServers, "max-job-servers-per-namespace", 512,
+		&o.MaxNamespaceServers, "max-job-servers-per-namespace", 256,
 		"how many job servers, and how many names, all pools of a namespace may have together",
 	)
 	fs.IntVar(

@@ -161,7 +161,7 @@ func TestDeployment(t *testing.T) {
 				"--runtime-image-pull-policy=IfNotPresent",
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
 				"--metrics-secure=true",
-				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=512",
+				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=256",
 				"--max-queues-per-namespace=65536", "--log-format=json",
 				"--log-level=info",
 			},
