@@ -55,7 +55,7 @@ e2e-ready: cluster-ready example-images plugin
 
 E2E = KUBECONFIG="$$($(CLUSTER_DIR)/target.sh kubeconfig)" IMAGE="$(IMAGE)" IMAGE_ARCHIVE="$(IMAGE_ARCHIVE)" \
 	IMAGE_NEXT="$(IMAGE_NEXT)" IMAGE_NEXT_ARCHIVE="$(IMAGE_NEXT_ARCHIVE)" PLUGIN="$(PLUGIN)" \
-	go test -tags e2e -count 1 -v -timeout $(E2E_TIMEOUT)
+	PROMETHEUS="$$($(ROOT)/hack/promtool prometheus || true)" go test -tags e2e -count 1 -v -timeout $(E2E_TIMEOUT)
 
 # The life of a release comes last: it takes the operator away.
 .PHONY: e2e
