@@ -18,6 +18,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // badSpec is a change of a pool that can't be used as a whole.
@@ -194,7 +195,7 @@ func TestTemplateTriedAgain(t *testing.T) {
 func TestLastGoodCertificate(t *testing.T) {
 	t.Parallel()
 	ca := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}, Data: map[string][]byte{"ca.crt": testCA(t)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}, Data: map[string][]byte{"ca.crt": kit.NewCA(t).PEM},
 	}
 	w := newWorld(t, newPool("p", func(p *v1alpha1.GearmanWorkerPool) {
 		p.Spec.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}}

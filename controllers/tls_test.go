@@ -1,22 +1,16 @@
 package controllers
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"math/big"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // TestIdentity: what differs in a tag, a value or in where one value ends has another identity.
@@ -51,17 +45,17 @@ func TestIdentity(t *testing.T) {
 // that somebody with its key has made.
 func TestTLSIdentity(t *testing.T) {
 	t.Parallel()
-	cert, key := certificate(t)
+	pair := kit.NewCA(t).Issue(t, "worker.example")
 	secret := func(name, uid, version string) *corev1.Secret {
 		return &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(uid), ResourceVersion: version},
-			Data:       map[string][]byte{"ca.crt": cert, corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key},
+			Data:       map[string][]byte{"ca.crt": pair.Cert, corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
 		}
 	}
 	w := newWorld(t, newPool("p"), secret("a", "1", "5"), secret("b", "2", "5"))
 	all := map[string]string{}
 	for name, spec := range map[string]*v1alpha1.TLSSpec{
-		"a server name":           {ServerName: string(cert)},
+		"a server name":           {ServerName: string(pair.Cert)},
 		"a CA":                    {CASecret: &v1alpha1.SecretKey{Name: "a"}},
 		"the same CA, elsewhere":  {CASecret: &v1alpha1.SecretKey{Name: "b"}},
 		"a certificate":           {ClientCertificateSecret: "a"},
@@ -94,28 +88,4 @@ func TestTLSIdentity(t *testing.T) {
 	if _, after, err := readTLS(t.Context(), w.api, p); err != nil || after == before {
 		t.Errorf("another version of the Secret has the same identity (%v)", err)
 	}
-}
-
-// certificate makes one with its key, both in PEM.
-func certificate(t *testing.T) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0), IsCA: true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(
-		&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8},
-	)
 }

@@ -9,13 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // TestMain lets the test binary be the worker process.
@@ -31,30 +31,13 @@ type process struct {
 	cmd   *exec.Cmd
 	alive io.Closer // its standard input
 	out   *bufio.Reader
-	log   *buffer
+	log   *kit.Buffer
 	state string
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func start(t *testing.T, flags []string, args ...string) *process {
 	t.Helper()
-	p := &process{state: filepath.Join(t.TempDir(), "state"), log: &buffer{}}
+	p := &process{state: filepath.Join(t.TempDir(), "state"), log: &kit.Buffer{}}
 	args = append(append([]string{"--state=" + p.state, "--uid=abcdefgh", "--name=w"}, flags...), args...)
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Env = append(os.Environ(), "GEARMANCTL_TEST_WORKER=1")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 const (
@@ -55,20 +56,20 @@ func (w *workerProcess) notFailed() {
 // the client id's letter.
 func (w *workerProcess) trouble(addr, reason, letter string) {
 	w.t.Helper()
-	eventually(w.t, "the breaker opens", func() bool {
+	kit.Eventually(w.t, "the breaker opens", func() bool {
 		_, s := w.get("/statusz")
 		return strings.Contains(s, reason) && !strings.Contains(s, `"breaker": "closed"`)
 	})
-	eventually(w.t, "the client id says so", func() bool {
+	kit.Eventually(w.t, "the client id says so", func() bool {
 		return slices.ContainsFunc(
 			clientIDs(w.t, addr), func(id string) bool { return strings.Contains(id, ";x="+letter) },
 		)
 	})
-	eventually(w.t, "the worker is unready", func() bool {
+	kit.Eventually(w.t, "the worker is unready", func() bool {
 		code, why := w.get("/readyz")
 		return code == 503 && strings.Contains(why, reason)
 	})
-	eventually(w.t, "the log says so", func() bool {
+	kit.Eventually(w.t, "the log says so", func() bool {
 		log := w.log.String()
 		return strings.Contains(log, "Jobs can't be started") && strings.Contains(log, reason)
 	})
@@ -77,14 +78,14 @@ func (w *workerProcess) trouble(addr, reason, letter string) {
 // recovered waits until all jobs of f have completed.
 func (w *workerProcess) recovered(addr string, jobs int) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("%d jobs complete", jobs), func() bool {
+	kit.Eventually(w.t, fmt.Sprintf("%d jobs complete", jobs), func() bool {
 		return w.metric(`gearman_worker_jobs_total{function="f",result="completed",reason="ok"}`) == fmt.Sprint(jobs)
 	})
-	eventually(w.t, "no job is left", func() bool {
+	kit.Eventually(w.t, "no job is left", func() bool {
 		total, _ := queued(w.t, addr, "f")
 		return total == 0
 	})
-	eventually(w.t, "the worker is ready again", func() bool { code, _ := w.get("/readyz"); return code == 200 })
+	kit.Eventually(w.t, "the worker is ready again", func() bool { code, _ := w.get("/readyz"); return code == 200 })
 	w.notFailed()
 }
 
@@ -226,7 +227,7 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 	for range jobs {
 		s.background("f", "x")
 	}
-	eventually(t, "the client id says so", func() bool {
+	kit.Eventually(t, "the client id says so", func() bool {
 		return slices.ContainsFunc(
 			clientIDs(t, server.Addr), func(id string) bool { return strings.Contains(id, ";x=f") },
 		)
@@ -242,7 +243,7 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 		t.Errorf("readyz is %d, %s: a new pod would do no better", code, why)
 	}
 	touch(t, good)
-	eventually(t, "the rest completes at full speed", func() bool {
+	kit.Eventually(t, "the rest completes at full speed", func() bool {
 		total, _ := queued(t, server.Addr, "f")
 		return total == 0
 	})
@@ -263,7 +264,7 @@ func TestBreakerDrain(t *testing.T) {
 	if code := w.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "the job waits for another worker", func() bool {
+	kit.Eventually(t, "the job waits for another worker", func() bool {
 		total, running := queued(t, server.Addr, "f")
 		return total == 1 && running == 0
 	})

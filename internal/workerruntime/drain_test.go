@@ -16,6 +16,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // slowJob notes its run, waits until the file in its workload exists, and answers.
@@ -59,11 +60,11 @@ func TestDrainFinishesTheRunningJob(t *testing.T) {
 			w.waitBusy(1)
 
 			w.signal(syscall.SIGTERM)
-			eventually(t, "not ready while draining", func() bool { code, _ := w.get("/readyz"); return code == 503 })
+			kit.Eventually(t, "not ready while draining", func() bool { code, _ := w.get("/readyz"); return code == 503 })
 			if code, _ := w.get("/healthz"); code != 200 {
 				t.Errorf("healthz is %d while draining", code)
 			}
-			eventually(
+			kit.Eventually(
 				t, "the idle slot takes no more jobs",
 				func() bool { return registrations(t, server.Addr, "slow") == 1 },
 			)
@@ -132,10 +133,10 @@ func TestReload(t *testing.T) {
 			s := newSubmitter(t, server.Addr)
 			gate := t.TempDir() + "/gate"
 			s.send(submitJob, "slow", "", gate)
-			eventually(t, "the job runs", func() bool { return len(r.list()) == 2 })
+			kit.Eventually(t, "the job runs", func() bool { return len(r.list()) == 2 })
 			first := r.list()[0]
 			change(w, code+"/new.php")
-			eventually(
+			kit.Eventually(
 				t, "the log says so", func() bool { return strings.Contains(w.log.String(), "eplacing the processes") },
 			)
 			if gone(first) {
@@ -145,7 +146,7 @@ func TestReload(t *testing.T) {
 			if a, err := s.wait(); err != nil || a.Result != "done" {
 				t.Errorf("%+v, %v", a, err)
 			}
-			eventually(t, "the first process is gone", func() bool { return gone(first) })
+			kit.Eventually(t, "the first process is gone", func() bool { return gone(first) })
 			if a, err := s.do("slow", gate); err != nil || a.Result != "done" {
 				t.Errorf("the next job: %+v, %v", a, err)
 			}
@@ -168,7 +169,7 @@ func TestHardStops(t *testing.T) {
 			[]string{"--drain-timeout", "300ms"}, func(w *workerProcess) { w.signal(syscall.SIGTERM) }, 3,
 		},
 		"second SIGTERM": {nil, func(w *workerProcess) {
-			eventually(w.t, "a second signal counts", func() bool {
+			kit.Eventually(w.t, "a second signal counts", func() bool {
 				_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 				return strings.Contains(w.log.String(), "Stopping at once")
 			})
@@ -189,16 +190,16 @@ func TestHardStops(t *testing.T) {
 				)
 				w := startWorker(t, []string{"RUNS=" + r.path}, args...).waitReady()
 				newSubmitter(t, server.Addr).background("slow", "x")
-				eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
+				kit.Eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
 				tc.stop(w)
 				if code := w.exit(); code != tc.code {
 					t.Errorf("exit code %d, want %d", code, tc.code)
 				}
-				eventually(t, "the job is queued again", func() bool {
+				kit.Eventually(t, "the job is queued again", func() bool {
 					total, running := queued(t, server.Addr, "slow")
 					return total == 1 && running == 0
 				})
-				eventually(t, "its process is gone", func() bool { return gone(r.list()[0]) })
+				kit.Eventually(t, "its process is gone", func() bool { return gone(r.list()[0]) })
 				if n := len(r.list()); n != 1 {
 					t.Errorf("%d runs", n)
 				}
@@ -229,21 +230,21 @@ func TestTelemetry(t *testing.T) {
 		}
 		return report
 	}
-	eventually(t, "idle", func() bool {
+	kit.Eventually(t, "idle", func() bool {
 		f := full()
 		return f.Full && f.Capacity == 3 && f.Busy == 0 && string(f.Pod) == "pool-abc"
 	})
 	s := newSubmitter(t, server.Addr)
 	gate := t.TempDir() + "/gate"
 	s.send(submitJob, "slow", "", gate)
-	eventually(t, "busy", func() bool { return full().Busy == 1 })
+	kit.Eventually(t, "busy", func() bool { return full().Busy == 1 })
 	w.signal(syscall.SIGTERM)
 	touch(t, gate)
 	if _, err := s.wait(); err != nil {
 		t.Fatal(err)
 	}
 	var f telemetry.Report
-	eventually(
+	kit.Eventually(
 		t, "the last count arrives, though the worker stops",
 		func() bool { f = full(); return f.Counters.OK == 1 && f.Busy == 0 },
 	)

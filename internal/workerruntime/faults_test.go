@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 func touch(t *testing.T, path string) {
@@ -314,7 +315,7 @@ func TestZombiesAndOrphans(t *testing.T) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 	}
-	eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
+	kit.Eventually(t, "no children are left", func() bool { return len(children(w.cmd.Process.Pid)) == 0 })
 	// Each of the two slots keeps an epoll set; our own requests for its state may have a
 	// connection.
 	if n := w.descriptors(); n > begin+3 {
@@ -346,7 +347,7 @@ func TestFullDisk(t *testing.T) {
 				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result",
 				"--spool-dir", dir, "--spool-above", "100Ki",
 				"--on-crash", policy, "--exceptions", "--", "sh", "-c", `[ $GEARMAN_FUNCTION = result ] && head -c 1000000 /dev/zero; cat`)
-			eventually(t, "the worker starts, or has no right to mount", func() bool {
+			kit.Eventually(t, "the worker starts, or has no right to mount", func() bool {
 				code, _ := w.get("/readyz")
 				return code == 200 || strings.Contains(w.log.String(), "unshare:") ||
 					strings.Contains(w.log.String(), "mount:")
@@ -437,7 +438,7 @@ func TestHTTPServiceAway(t *testing.T) {
 	refuse.Store(true)
 	s := newSubmitter(t, server.Addr)
 	s.send(submitJob, "f", "", "patience")
-	eventually(t, "the service has refused the job", func() bool { return refused.Load() > 0 })
+	kit.Eventually(t, "the service has refused the job", func() bool { return refused.Load() > 0 })
 	refuse.Store(false)
 	if a, err := s.wait(); a.Result != "patience" {
 		t.Errorf("%+v, %v", a, err)
@@ -485,7 +486,7 @@ func TestCutConnectionRunsNoJobTwice(t *testing.T) {
 	s.send(submitJob, "slow", "", gate)
 	w.waitBusy(1)
 	between.cut()
-	eventually(
+	kit.Eventually(
 		t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "its outcome is awaited") },
 	)
 	touch(t, gate)

@@ -2,7 +2,6 @@ package workerruntime_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -15,12 +14,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // The tests run the real program against a real gearmand.
@@ -48,17 +47,6 @@ func testMain(m *testing.M) int {
 
 const patience = 60 * time.Second // for what happens at once on an idle machine
 
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // workerProcess is a running gearman-worker.
 type workerProcess struct {
 	t      *testing.T
@@ -68,22 +56,8 @@ type workerProcess struct {
 	ended  chan struct{}
 }
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+// lockedBuffer is a log whose lines can be counted.
+type lockedBuffer struct{ kit.Buffer }
 
 func (b *lockedBuffer) lines() int { return strings.Count(b.String(), "\n") }
 
@@ -143,7 +117,7 @@ func (w *workerProcess) get(path string) (int, string) {
 
 func (w *workerProcess) waitReady() *workerProcess {
 	w.t.Helper()
-	eventually(w.t, "worker is ready", func() bool {
+	kit.Eventually(w.t, "worker is ready", func() bool {
 		select {
 		case <-w.ended:
 			w.t.Fatal("the worker has ended")
@@ -167,7 +141,7 @@ func (w *workerProcess) busy() int {
 
 func (w *workerProcess) waitBusy(n int) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("%d jobs at work", n), func() bool { return w.busy() == n })
+	kit.Eventually(w.t, fmt.Sprintf("%d jobs at work", n), func() bool { return w.busy() == n })
 }
 
 func (w *workerProcess) signal(s syscall.Signal) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // Ten thousand quick failures, each with a line on standard error's part, leave a log that can be
@@ -32,11 +33,11 @@ func TestLogOfManyFailures(t *testing.T) {
 		s.background("f", "")
 	}
 	began := time.Now()
-	eventually(t, "all jobs have failed", func() bool {
+	kit.Eventually(t, "all jobs have failed", func() bool {
 		_, m := w.get("/metrics")
 		return strings.Contains(m, fmt.Sprintf(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"} %d`, jobs))
 	})
-	eventually(t, "the log tells of the first 50", func() bool { return w.log.lines() >= 50 })
+	kit.Eventually(t, "the log tells of the first 50", func() bool { return w.log.lines() >= 50 })
 	// 50 at once, 10 a second, as many again to say what was left out; and a few of the start.
 	if n, most := w.log.lines(), 130+20*int(time.Since(began).Seconds()+60); n > most {
 		t.Errorf("%d log lines for %d failures, at most %d wanted", n, jobs, most)
@@ -57,7 +58,7 @@ func TestLogOfChattyCommand(t *testing.T) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 	}
-	eventually(t, "the log says that lines were left out", func() bool {
+	kit.Eventually(t, "the log says that lines were left out", func() bool {
 		return strings.Contains(w.log.String(), "Left out log lines") && w.log.lines() >= 100
 	})
 	if n := w.log.lines(); n > 2000 {

@@ -13,6 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // Beyond the bound no job server is used: the operator doesn't count it either.
@@ -102,7 +103,7 @@ func TestFunctionConcurrency(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := startWorker(t, nil, "run", "--server", server.Addr, "--config", file).waitReady()
-	eventually(t, "the job server has confirmed the registrations of 5 slots", func() bool {
+	kit.Eventually(t, "the job server has confirmed the registrations of 5 slots", func() bool {
 		_, body := w.get("/statusz")
 		var s struct{ Servers []struct{ Connections int } }
 		return json.Unmarshal([]byte(body), &s) == nil && len(s.Servers) == 1 && s.Servers[0].Connections == 5
@@ -124,9 +125,9 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 	newSubmitter(t, server.Addr).background("slow", gate)
 	w.waitBusy(1)
 	w.signal(syscall.SIGTERM)
-	eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
+	kit.Eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
 	server.Stop() // as a sidecar that gets the same signal
-	eventually(t, "the connection is gone", func() bool {
+	kit.Eventually(t, "the connection is gone", func() bool {
 		return strings.Contains(w.log.String(), "connection is down") || w.metric(`gearman_worker_connected_servers`) == "0"
 	})
 	touch(t, gate)
@@ -177,11 +178,11 @@ func TestMaxWorkload(t *testing.T) {
 	if n := w.metric(`gearman_worker_reconnects_total{server="` + server.Addr + `"}`); n != "0" {
 		t.Errorf("%s connections were lost", n)
 	}
-	eventually(
+	kit.Eventually(
 		t, "the log says why the job failed",
 		func() bool { return strings.Contains(w.log.String(), "larger than --max-workload") },
 	)
-	eventually(t, "one job counts as rejected", func() bool {
+	kit.Eventually(t, "one job counts as rejected", func() bool {
 		return w.metric(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"}`) == "1"
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // Several functions with handlers of their own in one worker.
@@ -183,5 +184,5 @@ func TestNoSpoolDirectory(t *testing.T) {
 	if a, err := newSubmitter(t, server.Addr).do("f", large); err != nil || a.Result != large {
 		t.Errorf("packet %d with %d bytes, %v", a.End, len(a.Result), err)
 	}
-	eventually(t, "the log says so", func() bool { return strings.Contains(w.log.String(), "kept in memory") })
+	kit.Eventually(t, "the log says so", func() bool { return strings.Contains(w.log.String(), "kept in memory") })
 }

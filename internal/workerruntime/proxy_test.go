@@ -10,7 +10,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 	"github.com/gearman-operator/gearman-operator/gearman/client"
-	"github.com/gearman-operator/gearman-operator/test/certs"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 	"github.com/gearman-operator/gearman-operator/test/tlsproxy"
 )
 
@@ -22,7 +22,7 @@ func TestClientCertificates(t *testing.T) {
 	caFile, ca := proxy.File(t, "ca.crt")
 	certFile, cert := proxy.File(t, "client.crt")
 	keyFile, key := proxy.File(t, "client.key")
-	stranger := certs.NewCA(t).Issue(t, "stranger")
+	stranger := kit.NewCA(t).Issue(t, "stranger")
 
 	trust := []string{
 		"--server", proxy.Addr, "--tls-ca", caFile, "--tls-server-name", tlsproxy.ServerName, "--function", "f",

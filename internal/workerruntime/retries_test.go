@@ -16,6 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // deadLetters takes the jobs of a dead letter function off the server.
@@ -73,7 +74,7 @@ func TestRetries(t *testing.T) {
 			t.Fatalf("packet %d %q, %v", kind, data, err)
 		}
 	}
-	eventually(t, "all jobs have ended", func() bool {
+	kit.Eventually(t, "all jobs have ended", func() bool {
 		total, _ := queued(t, server.Addr, "f")
 		waiting, _ := queued(t, server.Addr, "f.retry")
 		dead, _ := queued(t, server.Addr, "dead")
@@ -104,10 +105,10 @@ func TestRetries(t *testing.T) {
 		`gearman_worker_retries_total{function="f",attempt="2",reason="exit_code"}`:         "2",
 		`gearman_worker_retries_total{function="f",attempt="3",reason="exit_code"}`:         "2",
 	} {
-		eventually(t, sample+" is "+want, func() bool { return w.metric(sample) == want })
+		kit.Eventually(t, sample+" is "+want, func() bool { return w.metric(sample) == want })
 	}
 	want := telemetry.Counters{OK: 2, Failed: 2, DeadLettered: 2, Requeued: 4, Retried: 4}
-	eventually(t, "telemetry reports them, too", func() bool {
+	kit.Eventually(t, "telemetry reports them, too", func() bool {
 		return slices.ContainsFunc(clientIDs(t, server.Addr), func(id string) bool {
 			report, err := telemetry.Parse([]byte(id))
 			got := report.Counters
@@ -136,7 +137,7 @@ func TestCrashesAreBounded(t *testing.T) {
 			if a, err := s.wait(); err != nil || a.End != fail {
 				t.Errorf("%+v, %v", a, err)
 			}
-			eventually(t, "no job is left", func() bool { total, _ := queued(t, server.Addr, "f"); return total == 0 })
+			kit.Eventually(t, "no job is left", func() bool { total, _ := queued(t, server.Addr, "f"); return total == 0 })
 			runs := strings.Join(r.list(), " ")
 			for _, job := range []string{"background", "foreground"} {
 				if n, want := strings.Count(runs, job), map[string]int{"requeue": 3, "fail": 1}[policy]; n != want {
@@ -200,7 +201,7 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 			for i := range good / 2 {
 				submit("", fmt.Sprint("good", good/2+i))
 			}
-			eventually(t, "the poison is in the dead letter function, the rest has run", func() bool {
+			kit.Eventually(t, "the poison is in the dead letter function, the rest has run", func() bool {
 				total, _ := queued(t, server.Addr, "f")
 				dead, _ := queued(t, server.Addr, "dead")
 				return total == 0 && dead == 1
@@ -253,7 +254,7 @@ func TestSignalThatReachesTheJobToo(t *testing.T) {
 	}, "exec", "--server", server.Addr, "--function", "f", "--on-crash", "fail", "--", "sh", "-c",
 		`echo $$ >>"$RUNS"; while :; do sleep 0.1; done`).waitReady()
 	newSubmitter(t, server.Addr).background("f", "x")
-	eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
+	kit.Eventually(t, "the job runs", func() bool { return len(r.list()) == 1 })
 	var pid int
 	_, _ = fmt.Sscan(r.list()[0], &pid)
 	w.signal(syscall.SIGTERM)
@@ -261,7 +262,7 @@ func TestSignalThatReachesTheJobToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.exit()
-	eventually(t, "the job was not failed", func() bool {
+	kit.Eventually(t, "the job was not failed", func() bool {
 		total, running := queued(t, server.Addr, "f")
 		return total == 1 && running == 0
 	})

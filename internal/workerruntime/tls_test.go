@@ -1,65 +1,37 @@
 package workerruntime_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	gearman "github.com/gearman-operator/gearman-operator/gearman/client"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// identity is a certificate that signs itself, in files and as the other side takes it.
+// identity is a certificate with its authority, in files and as the other side takes it.
 type identity struct {
-	cert, key string // files
-	pair      tls.Certificate
-	pool      *x509.CertPool
+	ca, cert, key string // files
+	pair          tls.Certificate
+	pool          *x509.CertPool
 }
 
 func newIdentity(t *testing.T, name string) (id identity) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	id.cert, id.key = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	for file, block := range map[string]*pem.Block{
-		id.cert: {Type: "CERTIFICATE", Bytes: der}, id.key: {Type: "EC PRIVATE KEY", Bytes: keyDER},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	ca := kit.NewCA(t)
+	pair, dir := ca.Issue(t, name), t.TempDir()
+	id.ca, id.cert, id.key = filepath.Join(dir, "ca.crt"), filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	for file, content := range map[string][]byte{id.ca: ca.PEM, id.cert: pair.Cert, id.key: pair.Key} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	id.pool = x509.NewCertPool()
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id.pool.AddCert(parsed)
-	id.pair = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	id.pair, id.pool = pair.TLS(t), ca.Pool()
 	return id
 }
 
@@ -73,7 +45,7 @@ func TestTLS(t *testing.T) {
 		ClientAuth: tls.RequireAndVerifyClientCert,
 	}})
 	defer s.Close()
-	trust := []string{"--server", s.Addr(), "--tls-ca", server.cert, "--tls-server-name", "gearmand.example"}
+	trust := []string{"--server", s.Addr(), "--tls-ca", server.ca, "--tls-server-name", "gearmand.example"}
 	identified := append([]string{"--tls-cert", client.cert, "--tls-key", client.key}, trust...)
 	startWorker(
 		t, nil, append(append([]string{"exec"}, identified...), "--function", "exec", "--", "cat")...,
@@ -140,26 +112,26 @@ func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 		}
 		placed(t, ca, string(all))
 	}
-	both(first.cert)
+	both(first.ca)
 	w := startWorker(
 		t, nil, "exec", "--server", s.Addr(), "--tls-ca", ca, "--tls-server-name", "gearmand.example", "--function",
 		"f", "--", "cat",
 	).waitReady()
-	both(first.cert, second.cert)
+	both(first.ca, second.ca)
 	now.Store(&second.pair)
 	s.CloseConnections()
 	s.Submit("f", "", []byte("x"))
-	eventually(t, "the job has run over a new connection", func() bool {
+	kit.Eventually(t, "the job has run over a new connection", func() bool {
 		return w.metric(`gearman_worker_jobs_total{function="f",result="completed",reason="ok"}`) == "1"
 	})
 	// An authority that is not in the file is not trusted.
-	both(first.cert)
+	both(first.ca)
 	s.CloseConnections()
-	eventually(
+	kit.Eventually(
 		t, "the connection is refused", func() bool { return strings.Contains(w.log.String(), "unknown authority") },
 	)
 	both()
-	eventually(
+	kit.Eventually(
 		t, "an empty file is named", func() bool { return strings.Contains(w.log.String(), "ca.crt is empty") },
 	)
 }

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
-	"github.com/gearman-operator/gearman-operator/test/certs"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 	"github.com/gearman-operator/gearman-operator/test/tlsproxy"
 )
 
@@ -22,13 +22,13 @@ func TestClientCertificates(t *testing.T) {
 	_, ca := proxy.File(t, "ca.crt")
 	_, cert := proxy.File(t, "client.crt")
 	_, key := proxy.File(t, "client.key")
-	stranger := certs.NewCA(t).Issue(t, "stranger")
+	stranger := kit.NewCA(t).Issue(t, "stranger")
 	ns := namespace(t)
 	create(
 		t,
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "ca"}, Data: map[string][]byte{"ca.crt": ca}},
 	)
-	for name, pair := range map[string]certs.Pair{"client": {Cert: cert, Key: key}, "stranger": stranger} {
+	for name, pair := range map[string]kit.Pair{"client": {Cert: cert, Key: key}, "stranger": stranger} {
 		create(t, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Type: corev1.SecretTypeTLS,
 			Data: map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},

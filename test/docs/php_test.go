@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // block returns the code block of a page, of a language, that holds a text.
@@ -58,14 +58,14 @@ var workerBinary = sync.OnceValues(func() (string, error) {
 
 // startWorker runs gearman-worker with arguments until the test ends, on a job server of its own,
 // whose address it returns.
-func startWorker(t *testing.T, dir string, args ...string) (addr string, log *syncBuffer) {
+func startWorker(t *testing.T, dir string, args ...string) (addr string, log *kit.Buffer) {
 	t.Helper()
 	binary, err := workerBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := jobserver.Gearmand(t)
-	log = &syncBuffer{}
+	log = &kit.Buffer{}
 	worker := exec.Command(binary, append([]string{args[0], "--server=" + server.Addr}, args[1:]...)...)
 	worker.Dir, worker.Stdout, worker.Stderr = dir, log, log
 	if err := worker.Start(); err != nil {
@@ -93,23 +93,6 @@ func submit(t *testing.T, addr, function, workload string) (string, error) {
 	out, err := cmd.Output()
 	result, _, _ := strings.Cut(string(out), "50% Complete\n") // where the job reports that it is half done
 	return result, err
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // waitFor waits until a condition holds.

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gearman-operator/gearman-operator/test/certs"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
@@ -75,7 +75,7 @@ var caSecretKey = types.NamespacedName{Namespace: namespace, Name: caSecret}
 // tlsMaterial is the certificates of a world's job servers, and what its pods trust.
 type tlsMaterial struct {
 	mu      sync.Mutex
-	ca      *certs.CA
+	ca      *kit.CA
 	servers []*tls.Certificate
 	expires []time.Time // of each server's certificate; zero: not while the world lasts
 	dir     string      // stands for the volumes of all pods
@@ -102,7 +102,7 @@ func (mustMake) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 // rotate makes a new CA, and certificates of it for all job servers.
 func (m *tlsMaterial) rotate() {
 	m.mu.Lock()
-	m.ca = certs.NewCA(mustMake{})
+	m.ca = kit.NewCA(mustMake{})
 	expires := slices.Clone(m.expires)
 	m.mu.Unlock()
 	for i, at := range expires {

@@ -1,7 +1,6 @@
 package execmode
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,24 +41,6 @@ func (r *recorder) add(format string, args ...any) error {
 func (r *recorder) Status(n, d uint64) error { return r.add("status %d/%d", n, d) }
 func (r *recorder) Data(p []byte) error      { return r.add("data %s", p) }
 func (r *recorder) Warning(p []byte) error   { return r.add("warning %s", p) }
-
-// syncBuffer takes log lines from several goroutines.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func testOptions(t *testing.T, log io.Writer, command ...string) Options {
 	t.Helper()
@@ -213,7 +195,7 @@ func TestHandle(t *testing.T) {
 		for _, way := range []string{"pidfd", "no pidfd"} {
 			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
-				var log syncBuffer
+				var log kit.Buffer
 				opts := testOptions(t, &log, "/bin/sh", "-c", tc.script)
 				if way != "pidfd" {
 					opts.Table = process.NewTableWithoutPidfd()

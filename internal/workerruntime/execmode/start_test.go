@@ -13,6 +13,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // A job that could not be started has not failed, whatever the crash policy says, and Check sees
@@ -168,7 +169,7 @@ func TestPermanentFailures(t *testing.T) {
 func TestLongLinesOnDescriptor3(t *testing.T) {
 	t.Parallel()
 	const size = 200_000
-	var log syncBuffer
+	var log kit.Buffer
 	h := newHandler(t, testOptions(t, &log, "sh", "-c", fmt.Sprintf(
 		`{ printf 'data '; head -c %[1]d /dev/zero | tr '\0' d; echo; echo status 1/2; printf 'warning '; head -c %[1]d /dev/zero | tr '\0' w; echo
 		   head -c %[1]d /dev/zero | tr '\0' o; echo; echo data end; } >&3`, size)))

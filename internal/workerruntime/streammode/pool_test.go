@@ -1,7 +1,6 @@
 package streammode
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 type recorder struct {
@@ -42,23 +42,6 @@ func (r *recorder) Status(n, d uint64) error {
 }
 func (r *recorder) Data(p []byte) error    { return r.add("data %s", p) }
 func (r *recorder) Warning(p []byte) error { return r.add("warning %s", p) }
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func testOptions(t testing.TB, log io.Writer) Options {
 	t.Helper()
@@ -198,7 +181,7 @@ func TestHandle(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log syncBuffer
+			var log kit.Buffer
 			opts := testOptions(t, &log)
 			if tc.change != nil {
 				tc.change(&opts)
@@ -214,7 +197,7 @@ func TestHandle(t *testing.T) {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			for _, want := range tc.wantLog {
-				eventually(
+				kit.Eventually(
 					t, fmt.Sprintf("the log has %q", want), func() bool { return strings.Contains(log.String(), want) },
 				)
 			}

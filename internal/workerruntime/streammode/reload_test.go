@@ -6,21 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
-
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // A reload whose new processes don't come up leaves the old ones at work; a later one that works
 // replaces them all.
@@ -30,7 +19,7 @@ func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var log syncBuffer
+	var log kit.Buffer
 	opts := testOptions(t, &log)
 	opts.Size = 3
 	p := startPool(t, "dies without "+file, opts)
@@ -39,13 +28,13 @@ func TestReloadKeepsTheOldProcesses(t *testing.T) {
 		defer p.mu.Unlock()
 		return p.alive
 	}
-	eventually(t, "3 processes", func() bool { return alive() == 3 })
+	kit.Eventually(t, "3 processes", func() bool { return alive() == 3 })
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	old := pidOf(t, p)
 	p.Reload()
-	eventually(
+	kit.Eventually(
 		t, "the new process fails", func() bool { return strings.Contains(log.String(), "the old ones are kept") },
 	)
 	for range 20 {
@@ -64,7 +53,7 @@ func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	}
 	p.Reload()
 	eventuallyNewPid(t, p, old)
-	eventually(t, "all are new", func() bool {
+	kit.Eventually(t, "all are new", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, c := range p.idle {
@@ -130,7 +119,7 @@ func TestNoProcessComesUp(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the check passes again", func() bool { return p.Check(t.Context()) == nil })
+	kit.Eventually(t, "the check passes again", func() bool { return p.Check(t.Context()) == nil })
 	if o := do(t.Context(), p, "x", &recorder{}); o.Kind != job.Completed {
 		t.Errorf("outcome %+v", o)
 	}
@@ -144,7 +133,7 @@ func TestDoubledAnswer(t *testing.T) {
 		if o := do(t.Context(), p, "double", &recorder{}); o.Kind != job.Completed {
 			t.Fatalf("outcome %+v", o)
 		}
-		eventually(t, "the second answer is there", func() bool {
+		kit.Eventually(t, "the second answer is there", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return len(p.idle) == 1 && p.idle[0].hasSpoken()

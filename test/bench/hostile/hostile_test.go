@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/test/bench/operator"
-	"github.com/gearman-operator/gearman-operator/test/certs"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 const (
@@ -160,7 +160,7 @@ func (b *bench) decided(ctx context.Context, namespace string, want int) error {
 // createHostile makes the hostile pools, and waits until the operator has dealt with each.
 func (b *bench) createHostile(t *testing.T) {
 	t.Helper()
-	ca := certs.NewCA(t)
+	ca := kit.NewCA(t)
 	for _, ns := range hostileNamespaces() {
 		b.create(
 			t,

@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/backlogtest"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-	"github.com/gearman-operator/gearman-operator/test/certs"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // behavior is what a hostile job server does with a connection; it returns when it is through with
@@ -174,7 +174,7 @@ func startServers(t *testing.T, kinds []behavior) *hostileServers {
 		}
 		if b.name == "wrong TLS" {
 			l = tls.NewListener(
-				l, &tls.Config{Certificates: []tls.Certificate{certs.NewCA(t).Issue(t, "another.example.com").TLS(t)}},
+				l, &tls.Config{Certificates: []tls.Certificate{kit.NewCA(t).Issue(t, "another.example.com").TLS(t)}},
 			)
 		}
 		t.Cleanup(func() { _ = l.Close() })

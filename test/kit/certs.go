@@ -1,4 +1,4 @@
-package certs
+package kit
 
 import (
 	"crypto/ecdsa"
@@ -47,6 +47,13 @@ func NewCA(tb TB) *CA {
 	}
 	c.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return c
+}
+
+// Pool trusts the authority.
+func (c *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(c.cert)
+	return pool
 }
 
 // Issue signs a certificate for a server of these names and addresses, which a client can use too.
