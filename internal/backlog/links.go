@@ -92,8 +92,12 @@ type candidate struct {
 // candidates are the job servers that the pool's names lead to, each once: a queue must not count
 // twice. Addresses come before names, as they do in resolve.Resolver.
 func (p *pool) candidates() []candidate {
-	var all []candidate
-	seen := make(map[endpoint]bool)
+	addresses := 0 // there may be thousands
+	for _, t := range p.targets {
+		addresses += len(t.addrs)
+	}
+	all := make([]candidate, 0, addresses)
+	seen := make(map[endpoint]bool, addresses)
 	targets := slices.Clone(p.targets)
 	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(placeOf(a), placeOf(b)) })
 	for _, t := range targets {
