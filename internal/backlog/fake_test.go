@@ -105,7 +105,7 @@ const pause = "\x00"
 // fakeServer answers `status`, `workers` and echo requests by what its fields say: a function's
 // numbers without its jobs, rows of workers that never connected, one command that hangs while
 // others are answered. Tests that need none of this use gearmantest, see memory in
-// jobserver_test.go.
+// probe_test.go.
 type fakeServer struct {
 	mu        sync.Mutex
 	functions map[string][3]int // TOTAL, RUNNING, WORKERS
