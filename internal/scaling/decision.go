@@ -10,7 +10,7 @@ type Decision struct {
 	// beyond it go whatever they do.
 	Replicas, Floor, Ceiling int32
 	// Drains: pods with several slots finish their jobs well within the time to drain, so they may
-	// be told to stop while they work.
+	// be stopped while they run jobs.
 	Drains bool
 	// Start is how long a pod takes to start.
 	Start time.Duration
@@ -30,7 +30,7 @@ type Decision struct {
 	// Held says why the pool may not get smaller now, "" if it may.
 	Held Hold
 	// NotRunnable: a backlog is there that free workers aren't given. NotProgressing: jobs run, but
-	// for long none has ended well.
+	// none has completed for a long time.
 	NotRunnable, NotProgressing bool
 	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the
 	// learnt mean over the pool's functions, by their share of the jobs.
@@ -71,9 +71,9 @@ const (
 // What a steady pool says of itself. These are no reasons of their own, since they come and go with
 // each job.
 const (
-	steadyMessage = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
-	waitsMessage  = "nothing is queued or running, but not for the idle time yet"
-	darkMessage   = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
+	steadyMessage      = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
+	notIdleLongMessage = "nothing is queued or running, but not for the idle time yet"
+	noTelemetryMessage = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
 )
 
 var messages = map[Reason]string{

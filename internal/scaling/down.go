@@ -54,9 +54,9 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 func (s *State) steady(p *Policy, v *view) string {
 	switch {
 	case s.Active < v.now && s.Replicas > p.MinReplicas:
-		return waitsMessage
+		return notIdleLongMessage
 	case v.dark > 0 && p.ScaleDown != ScaleDownGraceful && s.Replicas > p.MinReplicas:
-		return darkMessage
+		return noTelemetryMessage
 	}
 	return steadyMessage
 }

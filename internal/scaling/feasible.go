@@ -3,12 +3,12 @@ package scaling
 import "math"
 
 const (
-	// haste is the part of the target wait that is spent: the rest is for what the poll doesn't
-	// see.
-	haste = 0.9
-	// fear is the part of the target wait by which a function whose turn may not come is cared for
-	// earlier than others.
-	fear = 0.2
+	// usableTargetFraction is the part of the target wait that is planned with: the rest is for what
+	// the poll doesn't see.
+	usableTargetFraction = 0.9
+	// starvationMarginFraction is the part of the target wait by which a function that may not get
+	// its turn is planned for earlier than others.
+	starvationMarginFraction = 0.2
 	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts
 	// are not told apart.
 	maxFunctions = 64
@@ -62,7 +62,7 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		n += jobs
 		work += jobs * f.Mean
 		each := work / n
-		left := haste*c.target - (now-at)*f.Skew
+		left := usableTargetFraction*c.target - (now-at)*f.Skew
 		d := max(left, 0)
 		more := n - c.free - c.starting
 		if more <= 0 {
@@ -96,12 +96,12 @@ func (s *State) starved(now, tick, free, slots, boot, target float64) (missing f
 		if !waits || f.Serving >= 0.5 {
 			continue
 		}
-		left := haste*target - (now-at)*f.Skew
-		if left-boot >= max(2*tick, fear*target) {
+		left := usableTargetFraction*target - (now-at)*f.Skew
+		if left-boot >= max(2*tick, starvationMarginFraction*target) {
 			continue
 		}
 		d := max(left, boot)
-		held, variance := f.holds(d, now+tick-(haste*target-d)/f.Skew)
+		held, variance := f.holds(d, now+tick-(usableTargetFraction*target-d)/f.Skew)
 		for j := range s.Functions {
 			if j != i {
 				h, v := s.Functions[j].holds(d, now)

@@ -161,7 +161,7 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 		"empty, but not for long": {
 			policy: Policy{Idle: time.Hour, MinReplicas: 1},
 			play:   func(q *pool) Decision { q.busy(2); q.ticks(settle); q.busy(0); return q.ticks(1) },
-			want:   waitsMessage,
+			want:   notIdleLongMessage,
 		},
 		"at the minimum": {
 			policy: Policy{MinReplicas: 2},
@@ -174,7 +174,7 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
-			want: darkMessage,
+			want: noTelemetryMessage,
 		},
 		"the same where pods are trusted to end their jobs": {
 			policy: Policy{ScaleDown: ScaleDownGraceful},
