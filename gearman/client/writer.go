@@ -205,7 +205,7 @@ func (w *writer) run() {
 			w.fail(fmt.Errorf("write: %w", err))
 			return
 		}
-		w.giveBack(b)
+		w.keep(b)
 	}
 }
 
@@ -278,8 +278,8 @@ func (w *writer) pop() {
 	}
 }
 
-// giveBack keeps a buffer for what is staged next.
-func (w *writer) giveBack(b []byte) {
+// keep keeps a buffer for what is staged next.
+func (w *writer) keep(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if cap(b) <= keepStaged && (len(w.piece) == 0 || &b[0] != &w.piece[0]) {

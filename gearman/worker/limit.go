@@ -37,8 +37,9 @@ func (l *quota) take() bool {
 	return true
 }
 
-// giveBack returns the ticket of a request that brought no job, or of a job that will be run again.
-func (w *Worker) giveBack() {
+// returnTicket returns the ticket of a request that brought no job, or of a job that will be run
+// again.
+func (w *Worker) returnTicket() {
 	if !w.quota.limited {
 		return
 	}
@@ -65,7 +66,7 @@ func (w *Worker) came() {
 func (w *Worker) ended(o Outcome) {
 	if w.quota.limited {
 		if o >= Requeued {
-			w.giveBack()
+			w.returnTicket()
 		} else if w.quota.addDone() {
 			w.beginStop()
 		}

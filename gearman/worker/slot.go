@@ -95,7 +95,7 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	c.link = nil
 	if s.asked == l {
 		s.asked, s.busy = nil, false
-		s.w.giveBack()
+		s.w.returnTicket()
 	}
 	if l.cancelJob != nil {
 		l.cancelJob(ErrDisconnected)
@@ -129,7 +129,7 @@ func (s *slot) noJob(l *link) error {
 	if err := s.answered(l, asleep); err != nil {
 		return err
 	}
-	s.w.giveBack()
+	s.w.returnTicket()
 	s.w.hadNone(l.c.server)
 	s.sleep(l)
 	s.goOn(nil, nil)
@@ -379,7 +379,7 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 		}
 		s.mu.Unlock()
 		if mine {
-			s.w.giveBack()
+			s.w.returnTicket()
 		}
 		if !mine {
 			return false, 0

@@ -286,7 +286,7 @@ func TestCrash(t *testing.T) {
 		t.Errorf("problems = %q, want the exit code", p.Problems)
 	}
 	f.write("  command: [sh, -c, 'while :; do sleep 0.1; done']\n  minReplicas: 1\n  drainSeconds: 1\n")
-	f.await("a worker of the mended pool", ready(1))
+	f.await("a worker of the fixed pool", ready(1))
 	f.end()
 }
 

@@ -13,16 +13,16 @@ const (
 	// startPercent is the same during the first minute. A start makes so much garbage that with
 	// less room the collector would be most of the work.
 	startPercent = 50
-	// giveBackEvery is how often memory that isn't used is given back: by itself the Go runtime
+	// releaseEvery is how often memory that isn't used is released: by itself the Go runtime
 	// keeps a good part of what a start or a storm of changes has taken.
-	giveBackEvery = time.Minute
+	releaseEvery = time.Minute
 )
 
-// tendMemory keeps the process small once it has started, until ctx ends. set and giveBack are
+// tendMemory keeps the process small once it has started, until ctx ends. set and release are
 // debug.SetGCPercent and debug.FreeOSMemory, but for tests.
-func tendMemory(ctx context.Context, set func(percent int) int, giveBack func()) error {
+func tendMemory(ctx context.Context, set func(percent int) int, release func()) error {
 	set(startPercent)
-	tick := time.NewTicker(giveBackEvery)
+	tick := time.NewTicker(releaseEvery)
 	defer tick.Stop()
 	for started := false; ; started = true {
 		select {
@@ -33,6 +33,6 @@ func tendMemory(ctx context.Context, set func(percent int) int, giveBack func())
 		if !started {
 			set(restPercent)
 		}
-		giveBack()
+		release()
 	}
 }

@@ -43,7 +43,7 @@ func TestStartTrouble(t *testing.T) {
 			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-Calm / 2)}}, before: said,
 			last: workload.TroubleCrash, want: workload.TroubleCrash, wantNone: true,
 		},
-		"mended": {
+		"fixed": {
 			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-Calm)}}, before: said, last: workload.TroubleCrash,
 		},
 		"pulled, not ready": {

@@ -17,10 +17,10 @@ import (
 
 // The exit codes, as the help tells them.
 const (
-	exitOK         = 0 // stopped as asked, all jobs finished
-	exitFailed     = 1
-	exitUsage      = 2
-	exitHandedBack = 3 // stopped as asked, jobs were handed back unfinished or their outcomes could not be sent
+	exitOK       = 0 // stopped as asked, all jobs finished
+	exitFailed   = 1
+	exitUsage    = 2
+	exitRequeued = 3 // stopped as asked, jobs were requeued unfinished or their outcomes could not be sent
 )
 
 // Main is the program; it returns its exit code.

@@ -56,13 +56,13 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 			"Worker stopped before all its jobs were finished: they were requeued, or their outcomes could not be sent; the job servers run them again",
 			"jobs", unfinished,
 		)
-		return exitHandedBack
+		return exitRequeued
 	case err == nil:
 		log.Info("Worker stopped, all its jobs are finished")
 		return exitOK
 	case errors.Is(err, worker.ErrStopped):
 		log.Warn("Worker stopped before all its jobs were finished, the job servers run them again")
-		return exitHandedBack
+		return exitRequeued
 	}
 	log.Error("Worker failed", "error", err)
 	return exitFailed
