@@ -228,7 +228,7 @@ func TestKrewInstalls(t *testing.T) {
 	t.Parallel()
 	krew := os.Getenv("KREW")
 	if krew == "" {
-		t.Skip("KREW names no krew: make release-check builds and uses it")
+		t.Skip("KREW names no krew: make test builds and uses it")
 	}
 	dir, home := release(t), t.TempDir()
 	text, err := manifest(version, dir)

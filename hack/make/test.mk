@@ -13,7 +13,7 @@ ALONE := test/apiserver test/bench/scale test/bench/hostile test/world test/worl
 
 .PHONY: deps envtest-assets
 .PHONY: test
-test: test-notice deps envtest-assets $(HELM) $(NFPM) ## all Go tests, with the race detector, a real API server and real job servers
+test: test-notice deps envtest-assets $(HELM) $(KREW) $(NFPM) ## all Go tests, with the race detector, a real API server and real job servers
 	@begin=$$SECONDS; \
 	export KUBEBUILDER_ASSETS="$(KUBEBUILDER_ASSETS)" CGO_ENABLED=1 GEARMAN_TEST_ALL_LANGUAGES=1; \
 	go test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $$(go list $(PACKAGES) | grep -vE '/($(subst $() ,|,$(ALONE)))$$'); \
