@@ -9,8 +9,8 @@ import (
 
 // evidence: from one poll and two seconds after pods are known to be blocked (they have not been
 // ready for scaling.ProvenAfter in a row), and for as long as no other pod becomes ready or gets the
-// node that it waited for, no more pods are ordered than those that were then, or a few beside those
-// that work: the rules of internal/scaling. A pod that becomes ready is evidence only once it has
+// node or the image that it waited for, no more pods are ordered than those that were then, or a few
+// beside those that work: the rules of internal/scaling. A pod that becomes ready is evidence only once it has
 // been ready for as long.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {

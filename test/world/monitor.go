@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,7 @@ type monitor struct {
 	marks    map[int][]markWrite   // changes of deletion costs that the API server took, by pool
 	statuses map[int][]statusWrite // changes of statuses, by pool
 	foreign  map[int][]time.Time   // when somebody else changed replicas, by pool
-	placed   map[int]int           // pods that had waited for a node and got one, by pool
+	placed   map[int]int           // pods that had waited for a node or an image and got it, by pool
 	raised   map[int][]time.Time   // when replicas were raised, by pool
 	busy     int                   // of them, those that were removed while other jobs ran
 	most     int                   // pods at once
@@ -57,7 +58,7 @@ type snapshot struct {
 	unfit    int  // pods whose worker takes no jobs since none can run
 	working  int  // ready pods whose command is there
 	starting int  // pods that are neither ready nor blocked
-	placed   int  // pods that had waited for a node and got one, up to now
+	placed   int  // pods that had waited for a node or an image and got it, up to now
 	foreign  int  // how often somebody else changed replicas within the last contestWindow
 	answers  bool // the operator says that all job servers answer, or doesn't know
 
@@ -265,8 +266,8 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 		w.trace.add("pod %s ready: %t", p.Name, ready(p))
 	case blocked(old) != blocked(p):
 		w.trace.add("pod %s blocked: %t", p.Name, blocked(p))
-		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); old.Spec.NodeName == "" && p.Spec.NodeName != "" &&
-			pool >= 0 {
+		placed := old.Spec.NodeName == "" && p.Spec.NodeName != ""
+		if pool := w.poolNamed(p.Labels[kube.DeploymentLabel]); (placed || pulled(old, p)) && pool >= 0 {
 			w.monitor.podPlaced(pool)
 		}
 	case old.Annotations[costAnnotation] != p.Annotations[costAnnotation]:
@@ -277,6 +278,13 @@ func (w *World) observePod(e kube.Event, p *corev1.Pod) {
 	}
 }
 
+// pulled reports whether a pod has got the image that it waited for.
+func pulled(old, p *corev1.Pod) bool {
+	return !blocked(p) && slices.ContainsFunc(old.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting != nil && strings.Contains(c.State.Waiting.Reason, "ImagePull")
+	})
+}
+
 // replicasRaised notes that a pool's replicas were raised.
 func (m *monitor) replicasRaised(pool int) {
 	m.mu.Lock()
@@ -284,7 +292,7 @@ func (m *monitor) replicasRaised(pool int) {
 	m.raised[pool] = append(m.raised[pool], time.Now())
 }
 
-// podPlaced notes that a pod which had waited for a node got one.
+// podPlaced notes that a pod which had waited for a node or an image got it.
 func (m *monitor) podPlaced(pool int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
