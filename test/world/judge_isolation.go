@@ -48,7 +48,8 @@ const decisionLate = 250 * time.Millisecond
 const wakeTime = time.Second
 
 // wakes: a pool that has no pods and gets a job while only others have a fault orders a pod within
-// D, the time that waking takes, and what others may delay a decision by.
+// D, the time that waking takes, and what others may delay a decision by. A job that starts sooner
+// needs no pod: one that somebody took from the pool has it.
 func (j *judge) wakes(pool int) {
 	limit := j.poll(pool) + wakeTime + decisionLate
 	reported := false
@@ -57,7 +58,7 @@ func (j *judge) wakes(pool int) {
 		others := j.m.sum(
 			ofServer|ofUser, at, at.Add(limit), func(f *Fault) bool { return !j.w.plan.concerns(f, pool) },
 		)
-		if job.pool != pool || others == 0 || !j.asleep(pool, at) ||
+		if job.pool != pool || others == 0 || !j.asleep(pool, at) || job.startedBy(at.Add(limit)) ||
 			j.m.delays(pool, ^class(0), at.Add(-time.Minute), at.Add(limit)) > 0 {
 			continue
 		}
@@ -71,6 +72,9 @@ func (j *judge) wakes(pool int) {
 		}
 	}
 }
+
+// startedBy reports whether a job had started at a time.
+func (j *job) startedBy(t time.Time) bool { return len(j.starts) > 0 && !j.starts[0].at.After(t) }
 
 // asleep reports whether a pool had no pods, no jobs and nothing that kept it from having some in
 // the seconds before a time.
