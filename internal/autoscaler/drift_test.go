@@ -121,6 +121,36 @@ func TestContestLeavesTheLastLeaderOut(t *testing.T) {
 	}
 }
 
+// TestContestAfterALostAnswer: a write whose answer was lost may be seen after the next one was
+// answered, since the scale of a target shows no generation. Both are the operator's.
+func TestContestAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	w := &workload.State{UID: "u", Generation: 3, Replicas: 10}
+	p := &Pool{}
+	see := func(generation int64, replicas int32) int {
+		w.Generation, w.Replicas = generation, replicas
+		p.ObserveReplicas(w, v1alpha1.ModeAuto, now)
+		return len(p.scale.foreign)
+	}
+	see(3, 10)
+	p.WillWriteReplicas(4) // made generation 4
+	see(3, 10)
+	p.WillWriteReplicas(7)
+	p.WroteReplicas(7, 4) // it made 5
+	if see(4, 4)+see(5, 7) != 0 {
+		t.Error("the operator's own writes count as somebody else's")
+	}
+	if see(6, 4) != 1 {
+		t.Error("want a change to what was written long ago to count")
+	}
+	p.WillWriteReplicas(8)
+	p.WroteReplicas(8, 7)
+	if see(7, 8) != 1 || see(8, 7) != 2 {
+		t.Error("want every further change to count")
+	}
+}
+
 // TestContestCountsOthersOnly: what the operator wrote itself without hearing of it, and what
 // others change while it sets no replicas, is no contest.
 func TestContestCountsOthersOnly(t *testing.T) {

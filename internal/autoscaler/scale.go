@@ -18,8 +18,11 @@ type scaleMemory struct {
 	uid     string // of the Deployment
 	mode    v1alpha1.ScalingMode
 	written int32
-	made    int64       // the generation that writing it made; the cache may still be behind
-	intents []int32     // what was written since then without an answer: it may have arrived
+	made    int64   // the generation that writing it made; the cache may still be behind
+	intents []int32 // what was written since then without an answer: it may have arrived
+	// shown is what was written without an answer before that, and that: the cache may show one after
+	// the other.
+	shown   []int32
 	foreign []time.Time // when somebody else changed replicas
 }
 
@@ -52,15 +55,31 @@ func (p *Pool) ObserveReplicas(w *workload.State, mode v1alpha1.ScalingMode, now
 	if mode != m.mode {
 		m.mode, m.foreign = mode, nil
 	}
-	if w.Replicas != m.written && w.Generation >= m.made {
+	if w.Generation >= m.made {
 		sets := mode == v1alpha1.ModeAuto || mode == v1alpha1.ModeManual
-		if sets && !w.OwnReplicas && !slices.Contains(m.intents, w.Replicas) {
+		if own := m.sees(w.Replicas) || w.OwnReplicas; sets && !own {
 			m.foreign = append(m.foreign, now)
 		}
-		m.written, m.intents = w.Replicas, nil
 	}
 	m.foreign = slices.DeleteFunc(m.foreign, func(t time.Time) bool { return now.Sub(t) > ContestWindow })
 	return len(m.foreign) >= 2
+}
+
+// sees notes the replicas that the cache shows, and reports whether they are what the operator
+// wrote.
+func (m *scaleMemory) sees(replicas int32) (own bool) {
+	if replicas == m.written {
+		m.shown = nil
+		return true
+	}
+	m.written = replicas
+	if at := slices.Index(m.shown, replicas); at >= 0 {
+		m.shown = m.shown[at+1:]
+		return true
+	}
+	at := slices.Index(m.intents, replicas)
+	m.shown, m.intents = nil, m.intents[at+1:] // those that were written after it may come yet
+	return at >= 0
 }
 
 // WillWriteReplicas notes what is about to be written. If its answer is lost, it may have arrived
@@ -74,7 +93,13 @@ func (p *Pool) WillWriteReplicas(replicas int32) {
 // WroteReplicas notes the replicas that the API server answered to a write, and the generation that
 // this made.
 func (p *Pool) WroteReplicas(replicas int32, generation int64) {
-	if m := p.scale; m != nil {
-		m.written, m.made, m.intents = replicas, generation, nil
+	m := p.scale
+	if m == nil {
+		return
 	}
+	m.shown = nil
+	if len(m.intents) > 1 {
+		m.shown = append(m.intents, replicas)
+	}
+	m.written, m.made, m.intents = replicas, generation, nil
 }
