@@ -178,13 +178,15 @@ func (d *demoRun) play(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			<-ended
-			return fmt.Errorf(
-				"the demo was interrupted after %s: %w", time.Since(d.began).Round(time.Second), ctx.Err(),
-			)
 		case <-ended:
 			ended, over = nil, true
 		case <-tick.C:
+		}
+		if ctx.Err() != nil { // which ends the jobs too
+			jobs.Wait()
+			return fmt.Errorf(
+				"the demo was interrupted after %s: %w", time.Since(d.began).Round(time.Second), ctx.Err(),
+			)
 		}
 		p, err := d.pool(ctx)
 		if err != nil {
