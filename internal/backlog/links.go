@@ -42,23 +42,32 @@ func (w *Watcher) relink(p *pool) {
 		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
 	}
 	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
-	links := make([]*link, 0, len(wanted))
-	kept := make(map[*link]bool, len(wanted))
+	left := w.leftLinks(p, wanted, now)
+	links := make([]*link, 0, len(wanted)+len(left))
 	for _, c := range wanted {
 		l := former[c.endpoint]
 		if l == nil {
 			l = &link{pool: p, addr: c.addr, target: c.target, since: now}
 		}
 		l.target, l.gone = c.target, time.Time{}
-		if !w.connect(l) {
-			continue
+		if w.connect(l) {
+			links = append(links, l)
 		}
-		kept[l] = true
-		links = append(links, l)
 	}
-	var gone []*link
+	p.links = append(links, left...)
+}
+
+// leftLinks returns those of the pool's links that no name leads to any more and that there is room
+// for beside the wanted ones, the last left first. It ends the others before any new one begins: a
+// job server that makes way for another must not take its place in the namespace.
+func (w *Watcher) leftLinks(p *pool, wanted []candidate, now time.Time) []*link {
+	stays := make(map[endpoint]bool, len(wanted))
+	for _, c := range wanted {
+		stays[c.endpoint] = true
+	}
+	var left []*link
 	for _, l := range p.links {
-		if kept[l] {
+		if stays[l.target.endpoint(l.addr)] {
 			continue
 		}
 		if l.gone.IsZero() {
@@ -68,20 +77,18 @@ func (w *Watcher) relink(p *pool) {
 			w.disconnect(l)
 			continue
 		}
-		gone = append(gone, l)
+		left = append(left, l)
 	}
-	slices.SortStableFunc(gone, func(a, b *link) int { return b.gone.Compare(a.gone) })
-	for i, l := range gone {
-		if len(links) >= w.opts.MaxPoolServers {
-			p.excess.Pool = true
-			for _, l := range gone[i:] {
-				w.disconnect(l)
-			}
-			break
+	slices.SortStableFunc(left, func(a, b *link) int { return b.gone.Compare(a.gone) })
+	room := max(0, w.opts.MaxPoolServers-len(wanted))
+	if len(left) > room {
+		p.excess.Pool = true
+		for _, l := range left[room:] {
+			w.disconnect(l)
 		}
-		links = append(links, l)
+		left = left[:room]
 	}
-	p.links = links
+	return left
 }
 
 type candidate struct {
