@@ -32,15 +32,19 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	var a autoscaler.Applied
 	var err error
 	if t.create {
-		a, err = createDeployment(ctx, r.client, t.deployment)
+		if a, err = createDeployment(ctx, r.client, t.deployment); a.UID != "" {
+			r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Made(r.clock.Now()) })
+		}
 	} else {
-		a, err = updateDeployment(ctx, r.client, t.deployment, x.workload.Replicas, x.workload.AppliedFields)
+		a, err = updateDeployment(ctx, r.client, t.deployment, &x.workload)
 	}
 	switch {
 	case err == nil:
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// Nothing can be created there; the pool goes too.
 		return x.stalled(poolstatus.ReasonNamespaceEnds, "the namespace is being deleted")
+	case isAnother(err):
+		return ctrl.Result{}, err
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err):
 		return x.invalidTemplate(err)
 	case t.create:
@@ -121,7 +125,7 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 			generation++ // a scale shows no generation; each change of replicas makes one
 		}
 	} else {
-		to, generation, err = patchReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, replicas)
+		to, generation, err = patchReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, x.workload.UID, replicas)
 	}
 	if err != nil {
 		return err

@@ -145,6 +145,8 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 				"a Deployment %s exists that is not this pool's: rename the pool, or remove the Deployment",
 				x.pool.Name,
 			))
+	case ref == nil && !x.workload.Exists:
+		return r.awaitAnother(x)
 	case ref == nil:
 		return ctrl.Result{}, nil
 	case !x.workload.Exists:
@@ -162,6 +164,18 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 		poolstatus.ReasonTargetTaken,
 		fmt.Sprintf("pool %s scales %s %s already: delete one of the two pools", other, ref.Kind, ref.Name),
 	)
+}
+
+// awaitAnother waits with the pool's next Deployment if somebody deletes one after the other, be it
+// because the pool is gone and the cache doesn't show it yet.
+func (r *PoolReconciler) awaitAnother(x *run) (result ctrl.Result, err error) {
+	var contested bool
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { result.RequeueAfter, contested = p.Lost(r.clock.Now()) })
+	if contested {
+		return x.stalled(poolstatus.ReasonContested,
+			"somebody else keeps deleting the Deployment: stop them, or delete the pool")
+	}
+	return result, nil
 }
 
 // otherPool names the pool to which the target belongs, or an older one that scales it. Of two

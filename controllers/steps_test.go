@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -323,6 +324,52 @@ func TestDecideStep(t *testing.T) {
 	}
 	if x := decide("q"); len(x.facts.Shared) != 1 || x.facts.Shared[0] != "p" {
 		t.Errorf("shared with %v", x.facts.Shared)
+	}
+}
+
+// TestDeploymentsLost: a pool whose Deployments are deleted one after the other makes the next
+// later and later, and in the end says so.
+func TestDeploymentsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPool("p"))
+	for n := range 5 {
+		w.pools.Do(typesKey("p"), func(p *autoscaler.Pool) { p.Made(w.clock.Now()) })
+		if n == 4 {
+			break
+		}
+		if got, want := w.reconcile("p").RequeueAfter, time.Second<<n; got != want {
+			t.Errorf("after %d Deployments the next comes in %s, want %s", n+1, got, want)
+		}
+	}
+	w.reconcile("p")
+	if got := w.condition("p", v1alpha1.ConditionStalled); got != "True Contested" {
+		t.Errorf("after 5 Deployments Stalled is %s", got)
+	}
+	if w.tried["apply"] != 0 {
+		t.Errorf("%d applies while the pool waits", w.tried["apply"])
+	}
+	w.clock.SetTime(w.clock.Now().Add(time.Minute))
+	w.reconcile("p")
+	w.get("p", &appsv1.Deployment{})
+}
+
+// TestAnotherDeployment: a template that was meant for a Deployment that is gone is not the
+// template's fault.
+func TestAnotherDeployment(t *testing.T) {
+	t.Parallel()
+	p := newPool("p")
+	w := newWorld(t, p, ownedBy(t, p, 2))
+	x := w.run("p")
+	x.workload = workload.State{Exists: true, UID: "before"}
+	if _, err := w.planTemplate(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	w.fail["apply"] = apierrors.NewInvalid(schemaKind, "p", field.ErrorList{
+		field.Invalid(field.NewPath("metadata", "uid"), "before", "field is immutable"),
+	})
+	_, err := w.applyTemplate(t.Context(), x)
+	if err == nil || errors.Is(err, errStalled) || x.facts.Stall.Reason != "" {
+		t.Errorf("error %v, stall %+v", err, x.facts.Stall)
 	}
 }
 

@@ -3,12 +3,15 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,7 +34,7 @@ const (
 )
 
 // createDeployment creates the pool's Deployment with no replicas, and gives these to their own
-// field owner.
+// field owner. If only that failed, it returns the uid with the error.
 func createDeployment(
 	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration,
 ) (autoscaler.Applied, error) {
@@ -41,20 +44,24 @@ func createDeployment(
 		return autoscaler.Applied{}, fmt.Errorf("create: %w", err)
 	}
 	d.Spec.Replicas = nil
-	return updateDeployment(ctx, c, d, 0, a.Fields)
+	out, err := updateDeployment(ctx, c, d, &workload.State{UID: a.UID, AppliedFields: a.Fields})
+	out.UID = a.UID
+	return out, err
 }
 
 // updateDeployment applies the pool's template. The scale owner first applies the replicas as they
-// are, so that a template without them takes them from nobody. fields is the hash of what the
-// operator is expected to own then; where that turns out otherwise it is written in a second step.
+// are, so that a template without them takes them from nobody. The operator is expected to own the
+// same fields then as before; where that turns out otherwise it is written in a second step. A
+// Deployment that is gone is not created: that is a conflict.
 func updateDeployment(
-	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, replicas int32, fields string,
+	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, w *workload.State,
 ) (autoscaler.Applied, error) {
-	if _, _, err := patchReplicas(ctx, c, *d.Namespace, *d.Name, replicas); err != nil {
+	if _, _, err := patchReplicas(ctx, c, *d.Namespace, *d.Name, w.UID, w.Replicas); err != nil {
 		return autoscaler.Applied{}, err
 	}
-	a, err := patchTemplate(ctx, c, d, fields)
-	if err == nil && a.Fields != fields {
+	d.WithUID(types.UID(w.UID))
+	a, err := patchTemplate(ctx, c, d, w.AppliedFields)
+	if err == nil && a.Fields != w.AppliedFields {
 		a, err = patchTemplate(ctx, c, d, a.Fields)
 	}
 	return a, err
@@ -83,9 +90,13 @@ func patchTemplate(
 }
 
 // patchReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the
-// replicas that the API server answered, and the generation that this made.
-func patchReplicas(ctx context.Context, c client.Client, namespace, name string, replicas int32) (int32, int64, error) {
-	scale := appsv1ac.Deployment(name, namespace).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
+// replicas that the API server answered, and the generation that this made. An apply creates what
+// does not exist; the uid makes that a conflict.
+func patchReplicas(
+	ctx context.Context, c client.Client, namespace, name, uid string, replicas int32,
+) (int32, int64, error) {
+	scale := appsv1ac.Deployment(name, namespace).WithUID(types.UID(uid)).
+		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := c.Apply(ctx, scale, OwnerScale, client.ForceOwnership); err != nil {
 		return 0, 0, fmt.Errorf("apply %d replicas to Deployment %s/%s: %w", replicas, namespace, name, err)
 	}
@@ -97,6 +108,15 @@ func patchReplicas(ctx context.Context, c client.Client, namespace, name string,
 		replicas = *scale.Spec.Replicas
 	}
 	return replicas, generation, nil
+}
+
+// isAnother reports whether the API server refused an apply because the Deployment is another than
+// the one that it was for, which is gone.
+func isAnother(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Details != nil && slices.ContainsFunc(
+		status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" },
+	)
 }
 
 // scaleTarget sets the replicas of a workload that the pool does not own, through its scale

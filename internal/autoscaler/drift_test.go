@@ -40,6 +40,42 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
+// TestLost: of Deployments that go one after the other each waits longer for the next, in the end
+// until it is said; one that stays for a while is forgiven.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p := &Pool{}
+	if wait, contested := p.Lost(now); wait != 0 || contested {
+		t.Errorf("the first Deployment waits %s, contested %v", wait, contested)
+	}
+	for n, want := range []time.Duration{1, 2, 4, 8} {
+		p.Made(now)
+		wait, contested := p.Lost(now)
+		if wait != want*time.Second || contested {
+			t.Errorf("after %d of them the next waits %s, contested %v; want %d s", n+1, wait, contested, want)
+		}
+		if wait, _ := p.Lost(now.Add(wait)); wait != 0 {
+			t.Errorf("after %d of them and its time the next waits %s", n+1, wait)
+		}
+		now = now.Add(wait)
+	}
+	p.Made(now)
+	if _, contested := p.Lost(now.Add(lostAgain - 1)); !contested {
+		t.Error("the fifth is gone too, and that is not contested")
+	}
+	if wait, contested := p.Lost(now.Add(lostAgain)); wait != 0 || contested {
+		t.Errorf("a contest waits %s, and goes on: %v", wait, contested)
+	}
+	now = now.Add(lostWithin + 1)
+	if wait, contested := p.Lost(now); wait != 0 || contested {
+		t.Errorf("one that stayed for long waits %s, contested %v", wait, contested)
+	}
+	if p.Made(now); p.making.lost != 0 {
+		t.Errorf("%d Deployments before one that stayed for long count", p.making.lost)
+	}
+}
+
 // TestDrift: a change of what the operator owns is found, what the operator does itself is none,
 // and an edit that comes again and again is left.
 func TestDrift(t *testing.T) {

@@ -42,6 +42,7 @@ type Pool struct {
 	scale    *scaleMemory
 	scaledAt time.Time // when replicas were last changed
 	drift    *drift
+	making   *making
 
 	failingSince time.Time // when the current run of failed reconciles began; zero if the last one succeeded
 

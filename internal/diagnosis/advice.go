@@ -95,7 +95,7 @@ var adviceTable = map[key]advice{
 		},
 	},
 	{v1alpha1.ConditionStalled, "Contested"}: {
-		severity: Critical, title: "Somebody else keeps changing the pool's Deployment.",
+		severity: Critical, title: "Somebody else keeps changing or deleting the pool's Deployment.",
 		try: []string{
 			"Find the other writer, then stop it or make its change in the pool.",
 			"kubectl get deployment POOL -n NAMESPACE --show-managed-fields -o yaml",

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,31 @@ func TestEditsContested(t *testing.T) {
 	g.Expect(image(t, p)()).To(Equal("intruder"))
 	update(t, p, func(s *spec) { s.Image = "worker:2" })
 	g.Eventually(image(t, p), eventually).Should(Equal("worker:2"), "a change of the pool is applied all the same")
+}
+
+// TestDeploymentsDeleted: who deletes one Deployment after the other stops the pool from making pods
+// that come and go.
+func TestDeploymentsDeleted(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p := pool(namespace(t), func(s *spec) { s.Scaling = manual(1) })
+	create(t, p)
+	uids := map[types.UID]bool{}
+	g.Eventually(func() string {
+		if d, err := deployment(t.Context(), p); err == nil {
+			uids[d.UID] = true
+			if err := k8s.Delete(t.Context(), d); client.IgnoreNotFound(err) != nil {
+				t.Error(err)
+			}
+		}
+		return condition(t, p, v1alpha1.ConditionStalled)()
+	}, eventually).Should(Equal("True Contested"))
+	if n := len(uids); n != 5 {
+		t.Errorf("%d Deployments were made, want 5", n)
+	}
+	if e := reasons(t, p)(); slices.Contains(e, "InvalidPodTemplate") {
+		t.Errorf("events %v: a Deployment that is gone has no invalid template", e)
+	}
 }
 
 // TestEditedWhileAway: what somebody edits while no operator runs is put back by the next one; what

@@ -56,6 +56,24 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 			deploymentThere(ctx, c, ns),
 		}
 	},
+	"an apply with a uid makes no Deployment": func(ctx context.Context, c client.Client, ns string) (seen []string) {
+		with := func(uid types.UID) *appsv1ac.DeploymentApplyConfiguration {
+			d := playedDeployment(ns, "a:1").WithUID(uid)
+			d.Spec.WithReplicas(3)
+			return d
+		}
+		other := types.UID("00000000-0000-0000-0000-000000000001")
+		seen = append(seen, applyDeployment(ctx, c, with(other), "main"), deploymentThere(ctx, c, ns))
+		seen = append(seen, applyDeployment(ctx, c, with(""), "main"), deploymentThere(ctx, c, ns))
+		three := appsv1ac.Deployment("d", ns).WithUID(other).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(9))
+		seen = append(seen, applyDeployment(ctx, c, three, "scale"), deploymentThere(ctx, c, ns))
+		var d appsv1.Deployment
+		if err := c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "d"}, &d); err != nil {
+			return append(seen, err.Error())
+		}
+		three = appsv1ac.Deployment("d", ns).WithUID(d.UID).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(9))
+		return append(seen, applyDeployment(ctx, c, three, "scale"), deploymentThere(ctx, c, ns))
+	},
 	"a pod's cost is set and taken off": func(ctx context.Context, c client.Client, ns string) (seen []string) {
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "p", Annotations: map[string]string{"other": "x"}},

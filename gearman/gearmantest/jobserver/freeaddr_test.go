@@ -1,7 +1,6 @@
 package jobserver_test
 
 import (
-	"net"
 	"testing"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
@@ -21,11 +20,9 @@ func TestFreeAddr(t *testing.T) {
 		}
 		seen[addr] = true
 		for range 2 { // the kernel keeps no port of a closed listener
-			l, err := net.Listen("tcp", addr)
-			if err != nil {
+			if err := jobserver.ListenAndClose(addr); err != nil {
 				t.Fatal(err)
 			}
-			l.Close()
 		}
 	}
 }

@@ -240,13 +240,23 @@ func FreeAddr() (string, error) {
 		}
 		addr := loopback(ports.next)
 		ports.next, ports.left = ports.next+1, ports.left-1
-		l, err := net.Listen("tcp", addr)
-		if err == nil {
-			return addr, l.Close()
+		if taken = listenAndClose(addr); taken == nil {
+			return addr, nil
 		}
-		taken = err
 	}
 	return "", fmt.Errorf("find a free port: %w", taken)
+}
+
+// listenAndClose lets no process start meanwhile: until it runs its own program it would have the
+// listener too, and the port would be in use for a moment after this.
+func listenAndClose(addr string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // FreeAddr's ports: blocks of portsInBlock from firstPort on.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/applyconfigurations"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,6 +71,9 @@ func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, for
 					"the object has been modified; please apply your changes to the latest version and try again",
 				),
 			)
+		}
+		if err := sameUID(KindDeployment, live, u); err != nil {
+			return nil, err
 		}
 		live.GetObjectKind().SetGroupVersionKind(gvkOf(KindDeployment))
 		out, err := s.deploymentFields().Apply(live, u, owner, force)
@@ -136,16 +140,23 @@ func (s *Server) applyPoolStatus(u *unstructured.Unstructured) (client.Object, e
 	})
 }
 
+// sameUID refuses an apply with a uid to an object that has none, since it is to be created, or
+// another.
 func sameUID(kind string, o, applied client.Object) error {
-	if uid := applied.GetUID(); uid != "" && uid != o.GetUID() {
+	uid := applied.GetUID()
+	switch {
+	case uid == "" || uid == o.GetUID():
+		return nil
+	case o.GetUID() == "":
 		return apierrors.NewConflict(
 			resourceOf(kind), o.GetName(),
-			fmt.Errorf(
-				"uid mismatch: the provided object specified uid %s, and no existing object was found with it", uid,
-			),
+			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid),
 		)
+	default:
+		return apierrors.NewInvalid(gvkOf(kind).GroupKind(), o.GetName(), field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "uid"), string(uid), "field is immutable"),
+		})
 	}
-	return nil
 }
 
 // edit changes an object as a user does who is no applier: the fields that change become that
