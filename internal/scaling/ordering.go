@@ -245,8 +245,10 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 		o.Replicas, o.Limited = in.Replicas, true // no pod reaches the service
 		return
 	}
-	if c.failing > 0 && in.Now.Sub(s.FailingSince) >= anotherTry {
-		allowed++ // all that are allowed may have met bad nodes: one more is tried, until it is given up
+	if c.failing > 0 && c.starting == 0 && in.Now.Sub(s.FailingSince) >= anotherTry {
+		// All that are allowed may have met bad nodes: one more is tried, until it is given up. While it
+		// starts it says nothing yet, and is no reason for a second.
+		allowed++
 	}
 	growth := max(0, missing-c.blocked()+min(c.failing, s.tries(in, c, allowed)))
 	others := c.working + c.starting + c.excused

@@ -208,6 +208,17 @@ func TestGrow(t *testing.T) {
 			}
 			return TroubleNone
 		}), func(c *crowd) { c.add(1, working(c.in.Now)); c.run(12 * time.Minute) }, outcome{6, 6, false}},
+		"and no second one while that starts": {newCrowd(4, func(i int) Trouble {
+			if i < 4 {
+				return TroubleFailing
+			}
+			return TroubleNone
+		}), func(c *crowd) {
+			c.add(1, working(c.in.Now))
+			c.run(anotherTry - 5*time.Second)
+			c.slots = 60
+			c.run(20 * time.Second)
+		}, outcome{5, 5, true}},
 		"a minimum is ordered in full": {newCrowd(0, fails), func(c *crowd) {
 			c.add(1, nil)
 			c.in.Floor, c.in.Want, c.in.Replicas = 10, 10, 1
