@@ -1,7 +1,6 @@
 package backlog
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -57,8 +56,8 @@ func (p *poller) ask(command string, each func(rows []byte)) (size int, err erro
 	p.w.mu.Lock()
 	p.stats.requests++
 	limit := p.answerLimit()
-	counted := countReader{r: p.conn, ctx: p.w.ctx, end: time.Now().Add(p.w.opts.Timeout), limiter: p.byteLimiter()}
 	p.w.mu.Unlock()
+	counted := countReader{r: p.conn, server: p.server, end: time.Now().Add(p.w.opts.Timeout)}
 	if err := p.conn.SetDeadline(counted.end); err != nil {
 		return 0, err
 	}
@@ -87,16 +86,24 @@ func exchangeText(conn io.ReadWriter, command string, limit int, each func(rows 
 // countReader counts the bytes of an answer, and reads a long one no faster than its namespace may.
 type countReader struct {
 	r       io.Reader
+	server  *server
 	n       uint64
-	ctx     context.Context // of the watcher
-	end     time.Time       // of the time for the answer
-	limiter *rate.Limiter   // nil: there is no limit
+	end     time.Time     // of the time for the answer
+	limiter *rate.Limiter // of a long answer; nil: there is no limit
 }
 
 func (c *countReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	c.n += uint64(n)
-	if c.limiter == nil || c.n <= shortAnswer {
+	short := c.n <= shortAnswer
+	if c.n += uint64(n); c.n <= shortAnswer {
+		return n, err
+	}
+	if short {
+		c.server.w.mu.Lock()
+		c.limiter = c.server.byteLimiter()
+		c.server.w.mu.Unlock()
+	}
+	if c.limiter == nil {
 		return n, err
 	}
 	now := time.Now()
@@ -106,7 +113,7 @@ func (c *countReader) Read(b []byte) (int, error) {
 		place.CancelAt(now)
 		return 0, os.ErrDeadlineExceeded
 	}
-	if wait > 0 && gearman.Sleep(c.ctx, wait) != nil {
+	if wait > 0 && gearman.Sleep(c.server.w.ctx, wait) != nil {
 		return 0, net.ErrClosed
 	}
 	return n, err
