@@ -296,6 +296,14 @@ func (b *bench) measureLoad(t *testing.T) {
 // measureColdStart ends the operator and starts it again, while pods work.
 func (b *bench) measureColdStart(t *testing.T) {
 	t.Helper()
+	// What the load woke has ended by then, so that nothing is to be lowered, however long it takes.
+	operator.Eventually(t, 10*time.Minute, "the pods of the load to end", func() error {
+		e, err := b.operator.entries(t.Context())
+		if want := int(b.result["pods"]); err == nil && e["pods"] > want {
+			err = fmt.Errorf("%d pods, %d of them stay", e["pods"], want)
+		}
+		return err
+	})
 	b.operator.Stop(t)
 	b.scales.reset()
 	began, writes := time.Now(), b.writes(t)
