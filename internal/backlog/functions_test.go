@@ -182,22 +182,29 @@ func TestEntries(t *testing.T) {
 		w.SetPods(poolA, []PodRef{{UID: uidOne, Name: "pool-a-1"}})
 		time.Sleep(10 * time.Second)
 		want := map[string]int{
-			"watchedPools": 2, "names": 2, "jobServers": 2, "functions": 4, "foreignFunctions": 1, "pods": 1,
+			"watchedPools": 2, "namespaces": 1, "names": 2, "namesLeftOut": 0, "jobServers": 2, "functions": 4,
+			"foreignFunctions": 1, "queues": 6, "pods": 1, "terminatingPods": 0,
 		}
 		if diff := cmp.Diff(want, w.Entries()); diff != "" {
 			t.Error(diff)
 		}
 		w.Remove(poolB)
 		w.Remove(poolA)
-		for kind, n := range w.Entries() {
-			if n != 0 {
-				t.Errorf("%d %s are left", n, kind)
-			}
-		}
-		if n := w.Bytes(); n != 0 {
-			t.Errorf("%d bytes are left", n)
-		}
+		isEmpty(t, w)
 	})
+}
+
+// isEmpty checks that nothing is kept without pools.
+func isEmpty(t *testing.T, w *Watcher) {
+	t.Helper()
+	for kind, n := range w.Entries() {
+		if n != 0 {
+			t.Errorf("%d %s are left", n, kind)
+		}
+	}
+	if n := w.Bytes(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
 }
 
 func (w *Watcher) allServers() []ServerStats {

@@ -16,16 +16,20 @@ const (
 func (w *Watcher) Entries() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	functions, foreign := 0, 0
+	functions, foreign, queues := 0, 0, 0
 	for _, s := range w.servers {
 		functions += len(s.cells)
 		if s.foreign != nil {
 			foreign += len(s.foreign.rows)
 		}
 	}
+	for _, t := range w.tenants {
+		queues += t.queues
+	}
 	return map[string]int{
-		"watchedPools": len(w.pools), "names": len(w.targets), "jobServers": len(w.servers), "functions": functions,
-		"foreignFunctions": foreign, "pods": len(w.podsByUID),
+		"watchedPools": len(w.pools), "namespaces": len(w.tenants), "names": len(w.targets), "namesLeftOut": w.paused,
+		"jobServers": len(w.servers), "functions": functions, "foreignFunctions": foreign, "queues": queues,
+		"pods": len(w.podsByUID), "terminatingPods": len(w.terminating),
 	}
 }
 

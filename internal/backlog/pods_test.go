@@ -306,8 +306,8 @@ func TestPodsWithOneStartOfUID(t *testing.T) {
 		tt.show(tt.one, row("10.1.0.1", uidOne, 12*time.Second, 1, "f", ended(4)))
 		tt.expect("after the other is gone", ended(4), telemetry.Counters{})
 		tt.pods()
-		if len(tt.w.podsByUID) != 0 {
-			t.Errorf("%d pods are left", len(tt.w.podsByUID))
+		if left := tt.w.Entries()["pods"]; left != 0 {
+			t.Errorf("%d pods are left", left)
 		}
 	})
 }

@@ -98,9 +98,9 @@ func TestPoolsShareAConnection(t *testing.T) {
 			w.Remove(key(i))
 		}
 		time.Sleep(time.Second)
-		if srv.open() != 0 || len(w.pools)+len(w.servers)+len(w.targets)+len(w.podsByUID) != 0 {
-			t.Errorf("after all pools are gone: %d connections, %d pools, %d servers, %d targets, %d pods",
-				srv.open(), len(w.pools), len(w.servers), len(w.targets), len(w.podsByUID))
+		isEmpty(t, w)
+		if srv.open() != 0 {
+			t.Errorf("after all pools are gone: %d connections", srv.open())
 		}
 		if _, ok := w.Sample(key(1), time.Now()); ok {
 			t.Error("a sample of a pool that is gone")
@@ -339,14 +339,14 @@ func TestTLSIsSharedWithinANamespace(t *testing.T) {
 		servers             int
 	}{{"one", "", 1}, {"two", "", 1}, {"one", "x", 2}, {"one", "x", 2}, {"one", "y", 3}, {"two", "x", 4}} {
 		set(t, w, PoolKey{tt.namespace, fmt.Sprint(i)}, sub(tt.identity))
-		if len(w.servers) != tt.servers {
-			t.Errorf("after pool %d: %d connections, want %d", i, len(w.servers), tt.servers)
+		if w.Entries()["jobServers"] != tt.servers {
+			t.Errorf("after pool %d: %d connections, want %d", i, w.Entries()["jobServers"], tt.servers)
 		}
 	}
 	// A pool that changes its TLS lets go of the former connection when nobody else has it.
 	set(t, w, PoolKey{"one", "4"}, sub("x"))
-	if len(w.servers) != 3 {
-		t.Errorf("%d connections", len(w.servers))
+	if got := w.Entries()["jobServers"]; got != 3 {
+		t.Errorf("%d connections", got)
 	}
 }
 

@@ -83,9 +83,7 @@ func TestTooManyJobServers(t *testing.T) {
 					t.Errorf("partial %v, %d jobs of %d job servers", s.Partial, s.Functions[0].Total, tt.servers)
 				}
 				w.Remove(poolA)
-				if w.paused != 0 || len(w.tenants) != 0 || len(w.targets) != 0 {
-					t.Errorf("left: %d paused, %d tenants, %d targets", w.paused, len(w.tenants), len(w.targets))
-				}
+				isEmpty(t, w)
 			})
 		})
 	}
@@ -239,13 +237,8 @@ func TestQueuesOfANamespace(t *testing.T) {
 		w.Remove(poolB)
 		check("with room", poolA, false, 6)
 		w.Remove(poolA)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if left := w.tenants["ns"]; left != nil {
-			t.Errorf("without pools: %+v", left)
-		}
-		if got := w.tenants["other"].queues; got != 6 {
-			t.Errorf("%d queues are counted, want 6", got)
+		if got := w.Entries(); got["namespaces"] != 1 || got["queues"] != 6 {
+			t.Errorf("without pools in the first namespace: %v, want the other one's 6 queues", got)
 		}
 	})
 }
@@ -285,24 +278,20 @@ func TestNewsOfANamespace(t *testing.T) {
 					decisions.Add(1)
 				}
 			}
-		}})
+		}, NewsShare: share, NewsBurst: share})
 		alone := sub
 		alone.Servers, sub.Servers = sub.Servers[servers:], sub.Servers[:servers]
 		set(t, w, other, alone)
 		for i := range pools {
 			set(t, w, PoolKey{"ns", fmt.Sprint(i)}, sub)
 		}
-		w.mu.Lock()
-		w.tenants["ns"].news.SetLimit(share)
-		w.tenants["ns"].news.SetBurst(share)
-		cost := w.pools[PoolKey{"ns", "0"}].decisionCost()
-		w.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		before := decisions.Load()
 		beforeOthers := others.Load()
 		time.Sleep(during)
 		// 2,000 answers have news.
-		most := int64(during.Seconds()+1) * share / int64(cost)
+		const cost = 20 + servers*functions*3/4
+		most := int64(during.Seconds()+1) * share / cost
 		if got := decisions.Load() - before; got > most || got < most/2 {
 			t.Errorf("%d decisions in %v, want %d to %d", got, during, most/2, most)
 		}
@@ -338,7 +327,7 @@ func TestLateNews(t *testing.T) {
 		}
 		w.mu.Lock()
 		w.tenants["ns"].news.SetLimit(2) // 20 are a decision's
-		w.tenants["ns"].news.ReserveN(time.Now(), newsBurst)
+		w.tenants["ns"].news.ReserveN(time.Now(), w.opts.NewsBurst)
 		w.mu.Unlock()
 		s.function("f", 1, 0, 0)
 		time.Sleep(5 * time.Second)
@@ -616,34 +605,33 @@ func TestBytesOfANamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
 			perSecond, burst = 64 << 10, 512 << 10
+			short            = 40 << 10
 			during           = time.Minute
 		)
-		long := func(command string) (string, bool) {
+		answer := func(size int) func(command string) (string, bool) {
 			row := strings.Repeat("x", 100) + "\t1\t0\t0\n"
-			return "f\t1\t0\t0\n" + strings.Repeat(row, 400<<10/len(row)) + ".\n", command == "status"
+			return func(command string) (string, bool) {
+				return "f\t1\t0\t0\n" + strings.Repeat(row, size/len(row)) + ".\n", command == "status"
+			}
 		}
 		n := newNetwork(t)
 		var list []string
 		for i := range 10 {
 			list = append(list, fmt.Sprintf("10.0.0.%d", i+1))
-			n.server(list[i] + ":4730").answer = long
+			n.server(list[i] + ":4730").answer = answer(400 << 10)
 		}
-		n.server("10.0.1.1:4730").answer = long
-		w := watch(t, n, Options{})
+		n.server("10.0.1.1:4730").answer = answer(short)
+		w := watch(t, n, Options{LongBytes: perSecond, LongBurst: burst})
 		other := PoolKey{"other", "b"}
 		set(t, w, other, Subscription{Servers: []string{"10.0.1.1"}, Functions: []string{"f"}, AtZero: true})
 		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}, AtZero: true})
-		w.mu.Lock()
-		w.tenants["ns"].bytes.SetLimit(perSecond)
-		w.tenants["ns"].bytes.SetBurst(burst)
-		w.mu.Unlock()
 		time.Sleep(during)
 		var read, requests, failures uint64
 		for _, s := range w.allServers() {
 			switch {
 			case !strings.HasPrefix(s.Address, "10.0.1.1:"):
 				read, requests, failures = read+s.Bytes, requests+s.Requests, failures+s.Failures
-			case s.Failures > 0 || s.Bytes < uint64(during.Seconds()/2)*400<<10:
+			case s.Failures > 0 || s.Bytes < uint64(during.Seconds()/2)*short:
 				t.Errorf("the job server of another namespace: %+v", s)
 			}
 		}

@@ -84,10 +84,9 @@ func TestTerminatingPodThatTakesAnotherJob(t *testing.T) {
 		tt.wantTakers("a pod that doesn't terminate")
 		tt.terminate()
 		tt.pods()
-		if tt.w.mu.Lock(); len(tt.w.terminating) != 0 {
-			t.Errorf("%d terminating pods are kept", len(tt.w.terminating))
+		if left := tt.w.Entries()["terminatingPods"]; left != 0 {
+			t.Errorf("%d terminating pods are kept", left)
 		}
-		tt.w.mu.Unlock()
 	})
 }
 
