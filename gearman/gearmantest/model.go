@@ -1,17 +1,5 @@
 package gearmantest
 
-// The rules are the switches of a job server that change what the queue does.
-type rules struct {
-	handlePrefix string
-	jobRetries   int
-	wakeup       int // workers woken for a job; 0: all
-	roundRobin   bool
-	exceptions   bool
-	perl         bool // Gearman::Server's dialect in place of gearmand's: see perl.go
-	two          bool // gearmand 2.0.0's: see gearmand2.go
-	handles      bool // "show unique jobs" tells handles, as gearmand 2.2.0
-}
-
 type priority uint8
 
 // The priorities in the order in which they are served.

@@ -100,6 +100,19 @@ func Dialects() map[string]Dialect {
 	return all
 }
 
+// rules are the switches of a job server that change what the queue does: options of gearmand, and
+// what other dialects do otherwise.
+type rules struct {
+	handlePrefix string
+	jobRetries   int
+	wakeup       int // workers woken for a job; 0: all
+	roundRobin   bool
+	exceptions   bool
+	perl         bool // Gearman::Server's dialect in place of gearmand's: see perl.go
+	two          bool // gearmand 2.0.0's: see gearmand2.go
+	handles      bool // "show unique jobs" tells handles, as gearmand 2.2.0
+}
+
 // rules gives what a queue goes by.
 func (o *Options) rules() rules {
 	version := proto.ParseVersion("OK " + o.Version)

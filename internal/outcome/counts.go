@@ -1,8 +1,13 @@
 package outcome
 
-import "slices"
+import (
+	"slices"
 
-// Counts are numbers of jobs. Each job is in one of them.
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+)
+
+// Counts are numbers of jobs. Each job is in one of them. A count is a field here and an entry of
+// [Results], which everything that handles all counts goes through.
 type Counts struct {
 	Completed int64
 	// Failed are the jobs that failed for good, without those that went to a dead letter function.
@@ -14,27 +19,32 @@ type Counts struct {
 	Retried int64
 }
 
+// CountsOf are the counts by the telemetry of a function. Its counters count the dead letters among
+// the failed jobs and the retries among the requeued ones.
+func CountsOf(t *telemetry.Counters) (c Counts) {
+	for i := range Results {
+		*Results[i].of(&c) = max(0, Results[i].from(t))
+	}
+	return c
+}
+
 // Sub returns what was counted since an earlier state. It is never negative: counters that went
 // back have started anew.
-func (c Counts) Sub(earlier Counts) Counts {
-	return Counts{
-		Completed:    max(0, c.Completed-earlier.Completed),
-		Failed:       max(0, c.Failed-earlier.Failed),
-		DeadLettered: max(0, c.DeadLettered-earlier.DeadLettered),
-		Requeued:     max(0, c.Requeued-earlier.Requeued),
-		Retried:      max(0, c.Retried-earlier.Retried),
+func (c Counts) Sub(earlier Counts) (d Counts) {
+	for i := range Results {
+		r := &Results[i]
+		*r.of(&d) = max(0, *r.of(&c)-*r.of(&earlier))
 	}
+	return d
 }
 
 // Add returns the sum.
 func (c Counts) Add(d Counts) Counts {
-	return Counts{
-		Completed:    c.Completed + d.Completed,
-		Failed:       c.Failed + d.Failed,
-		DeadLettered: c.DeadLettered + d.DeadLettered,
-		Requeued:     c.Requeued + d.Requeued,
-		Retried:      c.Retried + d.Retried,
+	for i := range Results {
+		r := &Results[i]
+		*r.of(&c) += *r.of(&d)
 	}
+	return c
 }
 
 // AllFailed are the jobs that failed for good.
@@ -52,16 +62,38 @@ func (c Counts) FailedShare() float64 {
 	return 0
 }
 
-// Results are the kinds of counts, by the names that metrics give them.
-var Results = []struct {
-	Name string
-	Of   func(Counts) int64
-}{
-	{"completed", func(c Counts) int64 { return c.Completed }},
-	{"failed", func(c Counts) int64 { return c.Failed }},
-	{"dead_lettered", func(c Counts) int64 { return c.DeadLettered }},
-	{"requeued", func(c Counts) int64 { return c.Requeued }},
-	{"retried", func(c Counts) int64 { return c.Retried }},
+// Result is a kind of count.
+type Result struct {
+	Name string // that metrics give it
+	of   func(*Counts) *int64
+	from func(*telemetry.Counters) int64 // what it is by a function's telemetry; below 0 stands for 0
+}
+
+// Of is the count of the result.
+func (r *Result) Of(c Counts) int64 { return *r.of(&c) }
+
+// Results are all kinds of counts.
+var Results = [...]Result{
+	{
+		"completed", func(c *Counts) *int64 { return &c.Completed },
+		func(t *telemetry.Counters) int64 { return t.OK },
+	},
+	{
+		"failed", func(c *Counts) *int64 { return &c.Failed },
+		func(t *telemetry.Counters) int64 { return t.Failed - t.DeadLettered },
+	},
+	{
+		"dead_lettered", func(c *Counts) *int64 { return &c.DeadLettered },
+		func(t *telemetry.Counters) int64 { return t.DeadLettered },
+	},
+	{
+		"requeued", func(c *Counts) *int64 { return &c.Requeued },
+		func(t *telemetry.Counters) int64 { return t.Requeued - t.Retried },
+	},
+	{
+		"retried", func(c *Counts) *int64 { return &c.Retried },
+		func(t *telemetry.Counters) int64 { return t.Retried },
+	},
 }
 
 const (
@@ -112,9 +144,11 @@ func (f *functions) observe(counters []FunctionCounts) (sum Counts) {
 			f.known = append(f.known, tally{name: c.Function, named: f.named() < MaxFunctions})
 			t = &f.known[len(f.known)-1]
 		}
+		if c.Counts == t.last {
+			continue
+		}
 		d := c.Sub(t.last)
-		t.last = c.Counts
-		if d == (Counts{}) {
+		if t.last = c.Counts; d == (Counts{}) {
 			continue
 		}
 		changed = true

@@ -115,7 +115,10 @@ func TestResults(t *testing.T) {
 		sum += r.Of(c)
 	}
 	if sum != 31 || len(Results) != 5 {
-		t.Errorf("the results sum up to %d", sum)
+		t.Errorf(
+			"the %d results sum up to %d, want 31 of 5: Results lacks a count, or this test does (each has a number of its own)",
+			len(Results), sum,
+		)
 	}
 	if got := c.AllFailed(); got != 6 {
 		t.Errorf("%d failed", got)

@@ -10,11 +10,8 @@ import (
 func Outcomes(functions []backlog.FunctionSample) (counters []outcome.FunctionCounts, counted bool) {
 	counters = make([]outcome.FunctionCounts, len(functions))
 	for i := range functions {
-		c := &functions[i].Counters
-		counters[i] = outcome.FunctionCounts{Function: functions[i].Name, Counts: outcome.Counts{
-			Completed: c.OK, Failed: max(0, c.Failed-c.DeadLettered), DeadLettered: c.DeadLettered,
-			Requeued: max(0, c.Requeued-c.Retried), Retried: c.Retried,
-		}}
+		f := &functions[i]
+		counters[i] = outcome.FunctionCounts{Function: f.Name, Counts: outcome.CountsOf(&f.Counters)}
 		counted = counted || counters[i].Counts != outcome.Counts{}
 	}
 	return counters, counted

@@ -1,7 +1,10 @@
 package telemetry
 
 import (
+	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -15,8 +18,15 @@ func TestTableOfCounters(t *testing.T) {
 		t.Fatalf("%d fields, %d entries", fields.NumField(), len(table))
 	}
 	letters := map[byte]bool{'u': true, 's': true, 'b': true, 'c': true, 'f': true, 'x': true, 'p': true}
+	page, err := os.ReadFile("../../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range table {
 		f := &table[i]
+		if !strings.Contains(string(page), fmt.Sprintf("| `%c` |", f.key)) {
+			t.Errorf("docs/telemetry.md lacks the letter %c", f.key)
+		}
 		if letters[f.key] {
 			t.Errorf("two fields of an id have the letter %c", f.key)
 		}

@@ -147,8 +147,17 @@ func (w *wire) want(t proto.Type, args ...string) {
 		w.c.failf("%s waited for %s, and got %s", w.name, show(t, args), silence(err))
 	}
 	if got.typ != t || !slices.Equal(got.args, args) {
-		w.c.failf("%s waited for %s, and got %s", w.name, show(t, args), got)
+		w.c.failf("%s waited for %s, and got %s%s", w.name, show(t, args), got, lacking(got))
 	}
+}
+
+// lacking says what to do about a server that answers with an error, as one that lacks the feature
+// does.
+func lacking(got packet) string {
+	if got.typ != proto.TypeError {
+		return ""
+	}
+	return "; if the server lacks the feature, put its name into the row's \"not\""
 }
 
 // silence puts a read error in words that name what happened on the wire.
@@ -172,7 +181,7 @@ func (w *wire) created() string {
 		w.c.failf("%s waited for JOB_CREATED, and got %s", w.name, silence(err))
 	}
 	if got.typ != proto.TypeJobCreated || len(got.args) != 1 || !strings.HasPrefix(got.args[0], "H:") {
-		w.c.failf("%s waited for JOB_CREATED with a handle, and got %s", w.name, got)
+		w.c.failf("%s waited for JOB_CREATED with a handle, and got %s%s", w.name, got, lacking(got))
 	}
 	return got.args[0]
 }
