@@ -1,8 +1,8 @@
 package telemetry
 
 // Counters are what one process did for one function since its start. They only grow while the
-// process lives. A counter is a field here and an entry of [Counters.table], which everything in this
-// package goes through; internal/outcome counts the results of jobs by them.
+// process lives. A counter is a field here and an entry of [Counters.table], which everything in
+// this package goes through; internal/outcome counts the results of jobs by them.
 type Counters struct {
 	OK         int64 // jobs that completed
 	Failed     int64 // jobs that failed
