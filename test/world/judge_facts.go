@@ -8,21 +8,31 @@ import (
 )
 
 // evidence: from one poll and two seconds after pods are known to be blocked (they have not been
-// ready for scaling.ProvenAfter in a row), and for as long as no other pod becomes ready or gets the
-// node or the image that it waited for, no more pods are ordered than those that were then, or a few
-// beside those that work: the rules of internal/scaling. A pod that becomes ready is evidence only once it has
-// been ready for as long.
+// ready for scaling.ProvenAfter in a row), and for as long as no other pod becomes ready or gets
+// the node or the image that it waited for, no more pods are ordered than those that were then, or
+// a few beside those that work: the rules of internal/scaling. A pod that becomes ready is evidence
+// only once it has been ready for as long; then those that were blocked before say nothing of the
+// others, as many as work.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 2*scaling.ProvenAfter + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
-		working, placed, reported := 0, 0, false
+		var betterAt, worseAt time.Time // when more pods worked, or more were blocked
+		working, placed, blocked, reported := 0, 0, 0, false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
 			better := s.working > working || s.placed > placed
-			working, placed = s.working, s.placed
-			if !s.exists || !s.auto || s.blocked == 0 || s.rollout || better {
+			if s.working > working {
+				betterAt = s.at
+			}
+			if s.blocked > blocked {
+				worseAt = s.at
+			}
+			working, placed, blocked = s.working, s.placed, s.blocked
+			excused := betterAt.After(worseAt) && s.at.Sub(betterAt) >= scaling.ProvenAfter &&
+				s.blocked <= s.working
+			if !s.exists || !s.auto || s.blocked == 0 || s.rollout || better || excused {
 				since, reported = time.Time{}, false
 				continue
 			}

@@ -3,8 +3,8 @@ package world
 import "time"
 
 // rates: a pool whose behavior bounds how many pods it gains or loses in a time keeps to that
-// whenever its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, and a new
-// operator or Deployment begins anew.
+// whenever its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, pods that
+// can't start and are given up don't count, and a new operator or Deployment begins anew.
 func (j *judge) rates() {
 	for pool := range j.w.plan.Pools {
 		r := j.w.plan.Pools[pool].Rates
@@ -30,7 +30,8 @@ func (j *judge) rates() {
 			case r.Up > 0 && s.replicas > all[i-1].replicas && gained > r.Up && first > 0 && s.replicas > s.min:
 				reported = true
 				j.violated(s.at, "pool %d gained %d pods within %s, behavior allows %d", pool, gained, r.Per, r.Up)
-			case r.Down > 0 && s.replicas < all[i-1].replicas && lost > r.Down && s.replicas < s.max:
+			case r.Down > 0 && s.replicas < all[i-1].replicas && lost > r.Down+int32(all[i-1].blocked) &&
+				s.replicas < s.max:
 				reported = true
 				j.violated(s.at, "pool %d lost %d pods within %s, behavior allows %d", pool, lost, r.Per, r.Down)
 			}
