@@ -290,6 +290,13 @@ func watch(t *testing.T, n *network, o Options) *Watcher {
 	return w
 }
 
+// limit changes what a namespace may have to what a test can reach.
+func (w *Watcher) limit(namespace string, change func(*tenant)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w.tenants[namespace])
+}
+
 var poolA = PoolKey{"ns", "a"}
 
 func set(t *testing.T, w *Watcher, key PoolKey, sub Subscription) {

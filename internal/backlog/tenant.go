@@ -23,8 +23,17 @@ const (
 	// probesOfTenant how many of a namespace.
 	probesAtOnce   = 4
 	probesOfTenant = 256
-	// shortAnswer is how many bytes of an answer are free, see Options.LongBytes.
+	// tenantBytes is how many bytes of long answers a namespace may have read in a second, once it
+	// has had tenantBurst: to parse them takes a processor's time. The first shortAnswer bytes of
+	// an answer are free.
+	tenantBytes = 16 << 20
+	tenantBurst = 64 << 20
 	shortAnswer = 64 << 10
+	// newsShare is for how many microseconds of each second the pools of a namespace may be decided
+	// on because their job servers have news, once that has taken newsBurst. All decisions are
+	// taken one after the other.
+	newsShare = 100_000
+	newsBurst = 100_000
 )
 
 // tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but
@@ -44,12 +53,12 @@ type tenant struct {
 	messages bucket
 }
 
-func newTenant(o *Options) *tenant {
+func newTenant() *tenant {
 	return &tenant{
 		servers: make(map[serverKey]int), dials: make(lane, dialsAtOnce), silent: make(lane, dialsToSilent),
 		checks: make(lane, checksAtOnce),
-		probes: make(lane, probesOfTenant), bytes: rate.NewLimiter(rate.Limit(o.LongBytes), o.LongBurst),
-		news:     rate.NewLimiter(rate.Limit(o.NewsShare), o.NewsBurst),
+		probes: make(lane, probesOfTenant), bytes: rate.NewLimiter(tenantBytes, tenantBurst),
+		news:     rate.NewLimiter(newsShare, newsBurst),
 		messages: bucket{burst: 20, every: 5 * time.Second},
 	}
 }
@@ -58,7 +67,7 @@ func newTenant(o *Options) *tenant {
 func (w *Watcher) tenant(namespace string) *tenant {
 	t := w.tenants[namespace]
 	if t == nil {
-		t = newTenant(&w.opts)
+		t = newTenant()
 		w.tenants[namespace] = t
 	}
 	t.pools++

@@ -278,13 +278,14 @@ func TestNewsOfANamespace(t *testing.T) {
 					decisions.Add(1)
 				}
 			}
-		}, NewsShare: share, NewsBurst: share})
+		}})
 		alone := sub
 		alone.Servers, sub.Servers = sub.Servers[servers:], sub.Servers[:servers]
 		set(t, w, other, alone)
 		for i := range pools {
 			set(t, w, PoolKey{"ns", fmt.Sprint(i)}, sub)
 		}
+		w.limit("ns", func(t *tenant) { t.news.SetLimit(share); t.news.SetBurst(share) })
 		time.Sleep(5 * time.Second)
 		before := decisions.Load()
 		beforeOthers := others.Load()
@@ -325,10 +326,10 @@ func TestLateNews(t *testing.T) {
 		for len(news) > 0 {
 			<-news
 		}
-		w.mu.Lock()
-		w.tenants["ns"].news.SetLimit(2) // 20 are a decision's
-		w.tenants["ns"].news.ReserveN(time.Now(), w.opts.NewsBurst)
-		w.mu.Unlock()
+		w.limit("ns", func(t *tenant) {
+			t.news.SetLimit(2) // 20 are a decision's
+			t.news.ReserveN(time.Now(), newsBurst)
+		})
 		s.function("f", 1, 0, 0)
 		time.Sleep(5 * time.Second)
 		if len(news) > 0 {
@@ -621,10 +622,13 @@ func TestBytesOfANamespace(t *testing.T) {
 			n.server(list[i] + ":4730").answer = answer(400 << 10)
 		}
 		n.server("10.0.1.1:4730").answer = answer(short)
-		w := watch(t, n, Options{LongBytes: perSecond, LongBurst: burst})
+		w := watch(t, n, Options{})
 		other := PoolKey{"other", "b"}
 		set(t, w, other, Subscription{Servers: []string{"10.0.1.1"}, Functions: []string{"f"}, AtZero: true})
 		set(t, w, poolA, Subscription{Servers: list, Functions: []string{"f"}, AtZero: true})
+		for _, ns := range []string{"ns", "other"} {
+			w.limit(ns, func(t *tenant) { t.bytes.SetLimit(perSecond); t.bytes.SetBurst(burst) })
+		}
 		time.Sleep(during)
 		var read, requests, failures uint64
 		for _, s := range w.allServers() {

@@ -107,9 +107,7 @@ func (w *Watcher) enqueue(p *pool, now time.Time) {
 
 // decisionCost is about how many microseconds a decision on the pool takes, by
 // BenchmarkDecideManyQueues.
-func (w *Watcher) decisionCost(p *pool) int {
-	return min(20+len(p.links)*len(p.functions)*3/4, w.opts.NewsBurst)
-}
+func (p *pool) decisionCost() int { return min(20+len(p.links)*len(p.functions)*3/4, newsBurst) }
 
 // enqueueFirst queues a pool at zero for which something has come, as soon as its namespace may
 // have another decision because of news: job servers decide how often they have some.
@@ -118,7 +116,7 @@ func (w *Watcher) enqueueFirst(p *pool, now time.Time) {
 	if p.hasNews || p.later {
 		return
 	}
-	if wait := p.tenant.news.ReserveN(now, w.decisionCost(p)).DelayFrom(now); wait > 0 {
+	if wait := p.tenant.news.ReserveN(now, p.decisionCost()).DelayFrom(now); wait > 0 {
 		p.later = true
 		time.AfterFunc(wait, func() {
 			w.mu.Lock()

@@ -67,15 +67,6 @@ type Options struct {
 	// functions of each at each of its job servers (65,536). Job servers beyond it are left out.
 	MaxNamespaceQueues int
 
-	// NewsShare is for how many microseconds of each second the pools of a namespace may be decided
-	// on because their job servers have news, once that has taken NewsBurst (both 100,000). All
-	// decisions are taken one after the other.
-	NewsShare, NewsBurst int
-
-	// LongBytes is how many bytes of long answers a namespace may have read in a second (16 MiB), once
-	// it has had LongBurst (64 MiB): to parse them takes a processor's time.
-	LongBytes, LongBurst int
-
 	// ClusterDomain is the domain under which Services are found, see resolve.Name.
 	ClusterDomain string
 
@@ -178,18 +169,6 @@ func New(o Options) *Watcher {
 	}
 	if o.MaxNamespaceQueues <= 0 {
 		o.MaxNamespaceQueues = 1 << 16
-	}
-	if o.NewsShare <= 0 {
-		o.NewsShare = 100_000
-	}
-	if o.NewsBurst <= 0 {
-		o.NewsBurst = 100_000
-	}
-	if o.LongBytes <= 0 {
-		o.LongBytes = 16 << 20
-	}
-	if o.LongBurst <= 0 {
-		o.LongBurst = 64 << 20
 	}
 	if o.AddressPolicy == nil {
 		o.AddressPolicy = new(access.Policy).Check

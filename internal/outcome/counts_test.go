@@ -116,7 +116,7 @@ func TestResults(t *testing.T) {
 	}
 	if sum != 31 || len(Results) != 5 {
 		t.Errorf(
-			"the %d results sum up to %d, want 31 of 5: Results lacks a count, or this test does (each has a number of its own)",
+			"the %d results sum up to %d, want 31 of 5: Results lacks a count, or this test lacks a number for one",
 			len(Results), sum,
 		)
 	}
