@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
@@ -69,9 +70,9 @@ var poolMetrics = []poolMetric{
 	gaugeOf("boot_seconds", "Measured time from a pod's creation to its registration at a job server.",
 		func(p *shown) float64 { return p.view.Learnt.Boot.Seconds() }),
 	gaugeOf("sample_partial", "1 while a job server of the pool does not answer.",
-		func(p *shown) float64 { return oneIf(p.view.Sample.Partial) }),
+		func(p *shown) float64 { return boolean.Float(p.view.Sample.Partial) }),
 	gaugeOf("backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.",
-		func(p *shown) float64 { return oneIf(p.view.Decision.NotRunnable) }),
+		func(p *shown) float64 { return boolean.Float(p.view.Decision.NotRunnable) }),
 	{
 		desc:   poolDesc("decision", "1 for the reason of the last decision.", "reason"),
 		labels: []string{"reason"},
@@ -142,13 +143,6 @@ var poolMetrics = []poolMetric{
 			}
 		},
 	},
-}
-
-func oneIf(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Describe is part of prometheus.Collector.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
@@ -72,10 +73,10 @@ var metrics = []metric{
 	),
 	gauge(
 		"gearman_pool_sample_partial", "1 while a job server of the pool does not answer.",
-		func(p *page.Pool) float64 { return one(p.Partial) },
+		func(p *page.Pool) float64 { return boolean.Float(p.Partial) },
 	),
 	gauge("gearman_pool_backlog_not_runnable", "1 while jobs are queued that the job servers give to no free worker.",
-		func(p *page.Pool) float64 { return one(p.Stuck) }),
+		func(p *page.Pool) float64 { return boolean.Float(p.Stuck) }),
 	{
 		name: "gearman_pool_decision", help: "1 for the reason of the last decision.", labels: []string{"reason"},
 		values: func(p *page.Pool, emit func(float64, ...string)) { emit(1, p.Reason) },
@@ -98,13 +99,6 @@ var metrics = []metric{
 		labels: []string{"mode", "runtime", "workload"},
 		values: func(p *page.Pool, emit func(float64, ...string)) { emit(1, p.Mode, p.Runtime, "Process") },
 	},
-}
-
-func one(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Metrics serves the metrics of pools, job servers and functions in Prometheus' text format.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/localworker"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/sampling"
@@ -230,18 +231,11 @@ func (p *pool) sortForRemoval(processes []*process) {
 	slices.SortStableFunc(processes, func(a, b *process) int {
 		x, y := p.telemetry(a), p.telemetry(b)
 		return cmp.Or(
-			cmp.Compare(rank(!a.readyAt.IsZero()), rank(!b.readyAt.IsZero())),
+			cmp.Compare(boolean.Int(!a.readyAt.IsZero()), boolean.Int(!b.readyAt.IsZero())),
 			cmp.Compare(x.Busy, y.Busy),
 			x.BusySince.Compare(y.BusySince),
 		)
 	})
-}
-
-func rank(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // telemetry is what a process last reported.

@@ -18,6 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/autoscaler"
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
@@ -340,7 +341,8 @@ func (o *operator) replace(now time.Time) {
 	live := slices.DeleteFunc(slices.Clone(o.workers), func(w *playedWorker) bool { return w.stopping })
 	slices.SortStableFunc(live, func(a, b *playedWorker) int {
 		return cmp.Or(
-			cmp.Compare(rank(!a.readyAt.IsZero()), rank(!b.readyAt.IsZero())), cmp.Compare(a.cost, b.cost),
+			cmp.Compare(boolean.Int(!a.readyAt.IsZero()), boolean.Int(!b.readyAt.IsZero())),
+			cmp.Compare(a.cost, b.cost),
 			b.created.Compare(a.created),
 		)
 	})

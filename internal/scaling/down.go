@@ -134,10 +134,3 @@ func (s *State) longestJob() float64 {
 	}
 	return longest
 }
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}

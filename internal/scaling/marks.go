@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 )
 
 // A mark is the deletion cost that the operator gives a pod that is to go. removal.go decides how
@@ -160,9 +162,10 @@ func (r *remover) mayMark(p *Pod, forced bool) bool {
 // compareMarks puts first the pod that is to go first: those known to be idle, for longest; then
 // the least busy; then those that nothing is known of.
 func (r *remover) compareMarks(a, b *Pod) int {
-	return cmp.Or(cmp.Compare(boolInt(a.Heard.IsZero()), boolInt(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
+	return cmp.Or(
+		cmp.Compare(boolean.Int(a.Heard.IsZero()), boolean.Int(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
 		cmp.Compare(
-			boolInt(a.BusySince.IsZero()), boolInt(b.BusySince.IsZero()),
+			boolean.Int(a.BusySince.IsZero()), boolean.Int(b.BusySince.IsZero()),
 		), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 )
 
 // Kubernetes removes the pods of a ReplicaSet in this order: those without a node; Pending before
@@ -172,7 +174,7 @@ func (r *remover) sort() {
 
 // class is what Kubernetes looks at before the deletion cost.
 func class(p *Pod) int {
-	return 1 + 6*boolInt(p.Assigned) + 2*int(p.Phase) + boolInt(p.Ready)
+	return 1 + 6*boolean.Int(p.Assigned) + 2*int(p.Phase) + boolean.Int(p.Ready)
 }
 
 // mayGo reports whether it does no harm if the pod at this place goes.

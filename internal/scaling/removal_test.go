@@ -9,6 +9,8 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 )
 
 const removalPoll = 5 * time.Second
@@ -117,7 +119,7 @@ func kubernetesOrder(pods []Pod, rng *rand.Rand) []Pod {
 	return live
 }
 
-func falseFirst(a, b bool) int { return cmp.Compare(boolInt(a), boolInt(b)) }
+func falseFirst(a, b bool) int { return cmp.Compare(boolean.Int(a), boolean.Int(b)) }
 
 func TestRemove(t *testing.T) {
 	t.Parallel()

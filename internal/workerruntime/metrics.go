@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/version"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
@@ -108,9 +109,9 @@ func (m *metrics) write(
 	e.family("gearman_worker_concurrency", "gauge", "Jobs that this worker runs at a time, at most.")
 	e.sample("gearman_worker_concurrency", float64(concurrency))
 	e.family("gearman_worker_ready", "gauge", "1 once the worker has registered with a job server and is not draining.")
-	e.sample("gearman_worker_ready", number(ready))
+	e.sample("gearman_worker_ready", boolean.Float(ready))
 	e.family("gearman_worker_draining", "gauge", "1 while the worker takes no more jobs.")
-	e.sample("gearman_worker_draining", number(draining))
+	e.sample("gearman_worker_draining", boolean.Float(draining))
 	m.writeJobs(e)
 	writeBreakers(e, handlers)
 	writeServers(e, status)
@@ -204,7 +205,7 @@ func writeBreakers(e *exposition, handlers []*handler) {
 		state, _, _ := h.guard.view()
 		for _, f := range h.Functions {
 			for _, s := range breakerStates {
-				e.sample("gearman_worker_breaker", number(s == state), "function", f, "state", s.String())
+				e.sample("gearman_worker_breaker", boolean.Float(s == state), "function", f, "state", s.String())
 			}
 		}
 	}
@@ -241,13 +242,6 @@ func (m *metrics) counts() map[string]map[string]uint64 {
 		out[name] = c
 	}
 	return out
-}
-
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // residentBytes reads the process's resident memory.

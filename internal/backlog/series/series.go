@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/boolean"
 )
 
 // Metric is one metric of each S, a job server or a function on one.
@@ -71,7 +72,7 @@ var Servers = []Metric[backlog.ServerStats]{
 		},
 	},
 	server("up", "Whether the last poll of the job server was answered.",
-		func(s *backlog.ServerStats) float64 { return bit(s.Up) }),
+		func(s *backlog.ServerStats) float64 { return boolean.Float(s.Up) }),
 	{
 		Name: "gearman_server_state", Help: "1 for the state that the job server is in.", Labels: []string{"state"},
 		Values: func(s *backlog.ServerStats, _ time.Time, emit func(float64, ...string)) { emit(1, string(s.State)) },
@@ -101,7 +102,7 @@ var Servers = []Metric[backlog.ServerStats]{
 	serverCounter("received_bytes_total", "Bytes of the job server's answers.",
 		func(s *backlog.ServerStats) float64 { return float64(s.Bytes) }),
 	server("load_balanced", "1 if the address was seen to lead to different job servers.",
-		func(s *backlog.ServerStats) float64 { return bit(s.LoadBalanced) }),
+		func(s *backlog.ServerStats) float64 { return boolean.Float(s.LoadBalanced) }),
 }
 
 // Functions are the metrics of functions on one job server.
@@ -132,11 +133,4 @@ func Label(name string) string {
 		return name
 	}
 	return strconv.Quote(name)
-}
-
-func bit(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
