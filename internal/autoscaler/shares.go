@@ -18,7 +18,7 @@ const reported = 11
 
 // maxClaims is how many functions on job servers are noted of a pool: all of its functions, on the
 // first of its job servers. Pools that share functions name the same job servers.
-const maxClaims = 256
+const maxClaims = 64
 
 // claimIndex finds the pools that serve a function on a job server, to report those that see one
 // backlog together. Each pool's own claims are in its record. Whatever the number of pools that

@@ -15,7 +15,7 @@ const (
 	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a
 	// row needs it and not longChunks of them are in use. What a slow job server sends stays there
 	// for seconds.
-	chunkSize     = 16 << 10
+	chunkSize     = 4 << 10
 	longChunkSize = 64 << 10
 	longChunks    = 64
 	// maxAnswer bounds one answer, in bytes: 18,000 connections that serve 64 functions each fit

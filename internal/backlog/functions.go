@@ -150,7 +150,7 @@ func wantedStats(all []*server) (stats []FunctionStats, index map[functionKey]in
 				)
 			}
 			if ok || c.known {
-				stats[i].Pools += c.refs
+				stats[i].Pools += int(c.refs)
 			}
 		}
 		for _, l := range s.links {

@@ -5,7 +5,7 @@ const (
 	poolBytes     = 2 << 10
 	functionBytes = 256
 	linkBytes     = 320
-	cellBytes     = 320 // in the map, the slice and the poller's index
+	cellBytes     = 240 // with its places in slices and in the poller's index
 	podBytes      = 512
 	targetBytes   = 1 << 10
 	addressBytes  = 32
@@ -54,8 +54,8 @@ func (w *Watcher) Bytes() int {
 	}
 	for _, s := range w.servers {
 		total += serverBytes
-		for name := range s.cells {
-			total += cellBytes + len(name)
+		for _, c := range s.cells {
+			total += cellBytes + len(c.name)
 		}
 	}
 	return total

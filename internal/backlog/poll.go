@@ -166,7 +166,7 @@ func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 		if c.bell && s.bell.armed.Before(began) {
 			f.workers -= min(f.workers, 1) // that's us
 		}
-		c.total, c.running, c.workers, c.known, c.asOf = f.total, f.running, f.workers, true, now
+		c.total, c.running, c.workers, c.known, c.asOf = f.total, f.running, f.workers, true, now.Sub(s.since)
 	}
 	s.setForeign(a.foreign)
 	s.earned, s.answerSize = s.earned+1, size

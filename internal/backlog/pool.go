@@ -53,13 +53,13 @@ type link struct {
 // cell is what one job server says of one function. Guarded by Watcher.mu.
 type cell struct {
 	name                    string
-	refs                    int
+	wanted                  uint64        // the last round in which the doorbell should listen for it
+	changed                 uint64        // the answer that changed it last
+	asOf                    time.Duration // when the last figures came, since server.since
+	refs                    uint32
 	total, running, workers uint32
-	bell                    bool      // our doorbell is registered for it
-	wanted                  uint64    // the last round in which the doorbell should listen for it
-	known                   bool      // there are figures
-	asOf                    time.Time // when the last figures came
-	changed                 uint64    // the answer that changed it last
+	bell                    bool // our doorbell is registered for it
+	known                   bool // there are figures
 }
 
 func (p *pool) uses(s *server) bool {

@@ -253,13 +253,11 @@ func (l *link) fresh(now time.Time) bool {
 // asOf is the time of the oldest of the figures. Where a row of an answer could not be used it is
 // older than the last good answer. The link must be known.
 func (l *link) asOf() time.Time {
-	oldest := l.srv.lastGood
+	oldest := l.srv.lastGood.Sub(l.srv.since)
 	for _, c := range l.cells {
-		if c.asOf.Before(oldest) {
-			oldest = c.asOf
-		}
+		oldest = min(oldest, c.asOf)
 	}
-	return oldest
+	return l.srv.since.Add(oldest)
 }
 
 // stalePeriods is how many periods of its pool an answer is good for.
@@ -311,7 +309,7 @@ func (l *link) appendTo(queues []QueueSample) []QueueSample {
 			continue
 		}
 		queues = append(queues, QueueSample{
-			Function: c.name, Server: l.addr, AsOf: c.asOf, LostAt: l.srv.lostAt,
+			Function: c.name, Server: l.addr, AsOf: l.srv.since.Add(c.asOf), LostAt: l.srv.lostAt,
 			Total: int64(c.total), Running: int64(min(c.running, c.total)),
 		})
 	}

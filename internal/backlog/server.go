@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,7 +39,7 @@ type server struct {
 
 	tls   *tlsSource // nil without TLS
 	links []*link
-	cells map[string]*cell
+	cells []*cell // by name
 
 	idle net.Conn // the connection, while the poller only waits on it for the next poll
 	kick bool     // the time of the next poll has changed
@@ -86,7 +88,7 @@ type stats struct {
 
 func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	s := &server{
-		w: w, key: key, since: time.Now(), cells: make(map[string]*cell), state: StateConnecting, period: math.MaxInt64,
+		w: w, key: key, since: time.Now(), state: StateConnecting, period: math.MaxInt64,
 		bell: doorbell{changed: make(chan struct{}, 1)}, messages: bucket{burst: 4, every: time.Minute},
 		probes: make(lane, probesAtOnce), backoff: firstBackoff,
 	}
@@ -118,17 +120,21 @@ func (s *server) acquire(functions []string) []*cell {
 	}
 	cells := make([]*cell, len(functions))
 	for i, f := range functions {
-		c := s.cells[f]
-		if c == nil {
-			c = &cell{name: f}
-			s.cells[f] = c
+		k, ok := s.find(f)
+		if !ok {
+			s.cells = slices.Insert(s.cells, k, &cell{name: f})
 			s.version++
 			s.pollBy(s.w.opts.MinPeriod)
 		}
-		c.refs++
-		cells[i] = c
+		s.cells[k].refs++
+		cells[i] = s.cells[k]
 	}
 	return cells
+}
+
+// find returns where the cell of a function is, or would be.
+func (s *server) find(function string) (at int, ok bool) {
+	return slices.BinarySearchFunc(s.cells, function, func(c *cell, f string) int { return strings.Compare(c.name, f) })
 }
 
 // open gives the server's links cells of their own. Watcher.mu is held.
@@ -150,7 +156,8 @@ func (s *server) release(cells []*cell) {
 	}
 	for _, c := range cells {
 		if c.refs--; c.refs == 0 {
-			delete(s.cells, c.name)
+			k, _ := s.find(c.name)
+			s.cells = slices.Delete(s.cells, k, k+1)
 			s.version++
 		}
 	}

@@ -3,6 +3,7 @@ package backlog
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -46,11 +47,10 @@ type figures struct {
 func (s *server) newAnswer() *statusAnswer {
 	if s.index == nil || s.index.version != s.version {
 		index := &cellIndex{
-			version: s.version, cells: make([]*cell, 0, len(s.cells)), byName: make(map[string]int, len(s.cells)),
+			version: s.version, cells: slices.Clone(s.cells), byName: make(map[string]int, len(s.cells)),
 		}
-		for name, c := range s.cells {
-			index.byName[name] = len(index.cells)
-			index.cells = append(index.cells, c)
+		for i, c := range s.cells {
+			index.byName[c.name] = i
 		}
 		s.index = index
 	}

@@ -10,8 +10,8 @@ import (
 const (
 	// dialsAtOnce is how many dials of a namespace may be under way at the same time, and
 	// dialsToSilent how many more to job servers that did not answer the last time.
-	dialsAtOnce   = 64
-	dialsToSilent = 32
+	dialsAtOnce   = 32
+	dialsToSilent = 16
 	// lookupsAtOnce is how many look-ups of a namespace may be under way at the same time, and
 	// lookupTime the least time that each takes its place for: 80 look-ups a second at most.
 	lookupsAtOnce = 4

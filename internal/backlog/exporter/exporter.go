@@ -5,10 +5,14 @@ package exporter
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
@@ -77,54 +81,92 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 // must not make the whole scrape fail.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	now := time.Now()
-	s := scrape{out: out, seen: make(map[id]bool)}
+	s := scrape{out: out, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
 	servers, left := c.source.Servers(c.opts.MaxSeries / series.PerServer)
 	s.dropped += left * series.PerServer
 	functions, left := c.source.Functions(c.opts.MaxSeries/series.PerFunction, now)
 	s.dropped += left * series.PerFunction
 	for i := range servers {
-		collect(&s, c.servers, &servers[i], series.ServerNames(&servers[i]), now)
+		collect(&s, c.servers, &servers[i], pairs(series.ServerLabels, series.ServerNames(&servers[i])), now)
 	}
 	for i := range functions {
-		collect(&s, c.functions, &functions[i], series.FunctionNames(&functions[i]), now)
+		collect(&s, c.functions, &functions[i], pairs(series.FunctionLabels, series.FunctionNames(&functions[i])), now)
 	}
 	out <- prometheus.MustNewConstMetric(c.dropped, prometheus.GaugeValue, float64(s.dropped))
 }
 
-// collect adds all series of one job server or function.
-func collect[S any](out *scrape, families []family[S], of *S, names []string, now time.Time) {
+// collect adds all series of one job server or function, which labels name. The series share them: a
+// scrape has thousands.
+func collect[S any](out *scrape, families []family[S], of *S, labels []*dto.LabelPair, now time.Time) {
 	for i := range families {
 		f := &families[i]
-		kind := prometheus.GaugeValue
-		if f.Counter {
-			kind = prometheus.CounterValue
-		}
-		f.Values(of, now, func(value float64, labels ...string) {
-			out.add(f.desc, kind, value, slices.Concat(names, labels)...)
+		f.Values(of, now, func(value float64, own ...string) {
+			m := &sample{desc: f.desc, name: f.Name, counter: f.Counter, value: value, labels: labels}
+			if len(own) > 0 {
+				m.labels = slices.Concat(labels, pairs(f.Labels, own))
+				slices.SortFunc(m.labels, func(a, b *dto.LabelPair) int { return strings.Compare(*a.Name, *b.Name) })
+			}
+			out.add(m)
 		})
 	}
+}
+
+func pairs(names, values []string) []*dto.LabelPair {
+	all := make([]*dto.LabelPair, len(values))
+	for i := range values {
+		all[i] = &dto.LabelPair{Name: &names[i], Value: &values[i]}
+	}
+	return all
+}
+
+// sample is one series with its value.
+type sample struct {
+	desc    *prometheus.Desc
+	name    string
+	counter bool // otherwise it is a gauge
+	value   float64
+	labels  []*dto.LabelPair // sorted by name
+}
+
+// Desc implements prometheus.Metric.
+func (m *sample) Desc() *prometheus.Desc { return m.desc }
+
+// Write implements prometheus.Metric.
+func (m *sample) Write(out *dto.Metric) error {
+	out.Label = m.labels
+	if m.counter {
+		out.Counter = &dto.Counter{Value: &m.value}
+	} else {
+		out.Gauge = &dto.Gauge{Value: &m.value}
+	}
+	return nil
 }
 
 // scrape collects the series of one scrape.
 type scrape struct {
 	out     chan<- prometheus.Metric
-	seen    map[id]bool
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // hashes of names and labels
 	dropped int
 }
 
-type id struct {
-	desc *prometheus.Desc
-	name [3]string // of function or server, and further labels
-}
-
-func (s *scrape) add(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
-	id := id{desc: d}
-	copy(id.name[:], labels)
-	m, err := prometheus.NewConstMetric(d, t, v, labels...)
-	if err != nil || s.seen[id] {
+func (s *scrape) add(m *sample) {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	_, _ = h.WriteString(m.name)
+	for _, l := range m.labels {
+		if !utf8.ValidString(*l.Value) {
+			s.dropped++
+			return
+		}
+		_ = h.WriteByte(0xff) // which is in no valid string
+		_, _ = h.WriteString(*l.Value)
+	}
+	id := h.Sum64()
+	if _, ok := s.seen[id]; ok {
 		s.dropped++
 		return
 	}
-	s.seen[id] = true
+	s.seen[id] = struct{}{}
 	s.out <- m
 }
