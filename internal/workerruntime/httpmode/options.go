@@ -5,10 +5,15 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/logs"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -81,29 +86,42 @@ func parseTarget(raw string, headers []string) (*target, error) {
 	if t.network == "tcp" && u.Hostname() == "" {
 		return nil, bad("names no host")
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gearman-worker\r\n", path, host)
-	if u.User != nil {
-		password, _ := u.User.Password()
-		fmt.Fprintf(
-			&b, "Authorization: Basic %s\r\n",
-			base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)),
-		)
+	t.head, err = head(path, host, u.User, headers)
+	return t, err
+}
+
+// head is a request's head up to the headers that depend on the job. The user's headers replace
+// those that have a default.
+func head(path, host string, user *url.Userinfo, headers []string) (string, error) {
+	defaults := map[string]string{
+		"Host": host, "User-Agent": "gearman-worker", "Content-Type": "application/octet-stream",
 	}
-	hasType := false
+	if user != nil {
+		password, _ := user.Password()
+		defaults["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+	}
+	var given strings.Builder
 	for _, h := range headers {
 		name, value, ok := strings.Cut(h, ":")
-		if !ok || strings.ContainsAny(h, "\r\n") {
-			return nil, fmt.Errorf("http: %q is not a header such as \"Authorization: Bearer x\"", h)
+		value = strings.TrimSpace(value)
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return "", fmt.Errorf("http: %q is not a header such as \"Authorization: Bearer x\"", h)
 		}
-		hasType = hasType || strings.EqualFold(name, "Content-Type")
-		fmt.Fprintf(&b, "%s: %s\r\n", name, strings.TrimSpace(value))
+		switch canonical := http.CanonicalHeaderKey(name); canonical {
+		case "Content-Length", "Transfer-Encoding":
+			return "", fmt.Errorf("http: header %s depends on the job; leave it out", name)
+		default:
+			delete(defaults, canonical)
+		}
+		fmt.Fprintf(&given, "%s: %s\r\n", name, value)
 	}
-	if !hasType {
-		b.WriteString("Content-Type: application/octet-stream\r\n")
+	var b strings.Builder
+	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\n", path)
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
+		fmt.Fprintf(&b, "%s: %s\r\n", name, defaults[name])
 	}
-	t.head = b.String()
-	return t, nil
+	b.WriteString(given.String())
+	return b.String(), nil
 }
 
 func withPort(u *url.URL, port string) string {

@@ -2,12 +2,14 @@ package httpmode
 
 import (
 	"bufio"
-	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,9 +106,8 @@ func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 	})
 }
 
-// rawService accepts connections and answers requests by number: the first request of a connection
-// is number 1.
-func rawService(t *testing.T, answer func(c net.Conn, conn, request int)) string {
+// listen has a function serve each connection, and closes it then.
+func listen(t *testing.T, serve func(net.Conn)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -114,83 +115,152 @@ func rawService(t *testing.T, answer func(c net.Conn, conn, request int)) string
 	}
 	t.Cleanup(func() { l.Close() })
 	go func() {
-		for n := 1; ; n++ {
+		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			go func() {
 				defer c.Close()
-				br := bufio.NewReader(c)
-				for request := 1; ; request++ {
-					req, err := http.ReadRequest(br)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, req.Body)
-					answer(c, n, request)
-				}
+				serve(c)
 			}()
 		}
 	}()
 	return "http://" + l.Addr().String()
 }
 
+// rawService answers requests by number: the first request of a connection is number 1.
+func rawService(t *testing.T, answer func(c net.Conn, request int)) (url string) {
+	t.Helper()
+	return listen(t, func(c net.Conn) {
+		br := bufio.NewReader(c)
+		for request := 1; ; request++ {
+			req, err := http.ReadRequest(br)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			answer(c, request)
+		}
+	})
+}
+
 // A kept connection that ends as the request arrives says nothing about the job, which goes over a
-// new one, once.
+// new one, once. Any other end counts: the job may have run.
 func TestKeptConnectionThatEnds(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 	for name, tc := range map[string]struct {
-		answer func(c net.Conn, conn, request int)
-		kind   job.Kind
+		second, later string // answers of the second request of a connection, and of the third of all
+		kind          job.Kind
+		sent          int32 // how often the second job was
 	}{
-		"before the answer": {func(c net.Conn, _, request int) {
-			if request > 1 {
-				c.Close()
-				return
+		"before the answer":   {"", ok, job.Completed, 2},
+		"within the answer":   {"HTTP/1.1 200", ok, job.Failed, 1},
+		"on the new one, too": {"", "", job.Failed, 2},
+		"after the answer":    {ok, "", job.Completed, 1},
+	} {
+		for _, body := range []string{"", "workload", strings.Repeat("large", 100<<10)} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, len(body)), func(t *testing.T) {
+				t.Parallel()
+				var requests atomic.Int32
+				h := startHandler(t, testOptions(t, rawService(t, func(c net.Conn, request int) {
+					answer := ok
+					switch n := requests.Add(1); {
+					case n > 2:
+						answer = tc.later
+					case request == 2:
+						answer = tc.second
+					}
+					_, _ = io.WriteString(c, answer)
+					if answer != ok {
+						c.Close()
+					}
+				})))
+				<-h.Up()
+				if o := post(t.Context(), h, body, &recorder{}); o.Kind != job.Completed {
+					t.Fatalf("the first job: %+v", o)
+				}
+				o := post(t.Context(), h, body, &recorder{})
+				if sent := requests.Load() - 1; o.Kind != tc.kind || sent != tc.sent {
+					t.Errorf("the second job: %+v; sent %d times", o, sent)
+				}
+			})
+		}
+	}
+}
+
+// A service that ends each of several kept connections without an answer gets the job twice, not
+// once for each connection.
+func TestKeptConnectionsThatEnd(t *testing.T) {
+	t.Parallel()
+	const jobs = 4
+	var all sync.WaitGroup
+	all.Add(jobs)
+	var requests atomic.Int32
+	h := startHandler(t, testOptions(t, rawService(t, func(c net.Conn, _ int) {
+		if requests.Add(1) > jobs {
+			c.Close()
+			return
+		}
+		all.Done()
+		all.Wait() // each job has a connection of its own
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})))
+	<-h.Up()
+	var ended sync.WaitGroup
+	for range jobs {
+		ended.Go(func() {
+			if o := post(t.Context(), h, "x", &recorder{}); o.Kind != job.Completed {
+				t.Errorf("outcome %+v", o)
 			}
-			_, _ = io.WriteString(c, ok)
-		}, job.Completed},
-		"within the answer": {func(c net.Conn, _, request int) {
-			if request > 1 {
-				_, _ = io.WriteString(c, "HTTP/1.1 200")
-				c.Close()
-				return
-			}
-			_, _ = io.WriteString(c, ok)
-		}, job.Failed},
-		"on the new one, too": {func(c net.Conn, _, request int) {
-			_, _ = io.WriteString(c, ok)
-			if request > 1 {
-				c.Close()
-			}
-		}, job.Completed},
-		"a first connection": {func(c net.Conn, _, _ int) { c.Close() }, job.Failed},
+		})
+	}
+	ended.Wait()
+	if o := post(t.Context(), h, "x", &recorder{}); o.Kind != job.Failed || requests.Load() != jobs+2 {
+		t.Errorf("outcome %+v; sent %d times", o, requests.Load()-jobs)
+	}
+}
+
+// The end of a first connection is the service's crash.
+func TestFirstConnectionThatEnds(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	h, err := New(testOptions(t, rawService(t, func(c net.Conn, _ int) {
+		requests.Add(1)
+		c.Close()
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := post(t.Context(), h, "x", &recorder{}); o.Reason != job.Crashed || requests.Load() != 1 ||
+		!strings.Contains(o.Message, "the connection ended before the answer") {
+		t.Errorf("outcome %+v; sent %d times", o, requests.Load())
+	}
+}
+
+// The answer of a service counts even if it has not read the job and has closed the connection, so
+// that the rest of the job can't be written. Nobody reads the job's buffer after that: under the
+// race detector the write into it shows it.
+func TestAnswerWithoutReading(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"without a body": "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n",
+		"with a body":    "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge",
+		"to the end":     "HTTP/1.1 413 Too Large\r\n\r\nlarge",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h, err := New(testOptions(t, rawService(t, tc.answer)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				for _, c := range h.idle {
-					c.Close()
+			h := startHandler(t, testOptions(t, listen(t, func(c net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.WriteString(c, answer)
 				}
-			}()
-			first := h.Handle(context.Background(), &job.Job{Reporter: &recorder{}})
-			if name == "a first connection" {
-				if first.Kind != tc.kind {
-					t.Errorf("outcome %+v", first)
-				}
-				return
-			}
-			if first.Kind != job.Completed {
-				t.Fatalf("the first job: %+v", first)
-			}
-			if o := h.Handle(context.Background(), &job.Job{Reporter: &recorder{}}); o.Kind != tc.kind {
-				t.Errorf("the second job: %+v", o)
+			})))
+			body := make([]byte, 16<<20)
+			o := h.Handle(t.Context(), &job.Job{Body: body, Size: int64(len(body)), Reporter: &recorder{}})
+			clear(body)
+			if o.Reason != job.Rejected || !strings.HasPrefix(o.Message, "the HTTP service answers 413 Too Large") {
+				t.Errorf("outcome %+v", o)
 			}
 		})
 	}
