@@ -297,11 +297,19 @@ func TestRetryWithWaitingClients(t *testing.T) {
 	}
 }
 
-// While its server confirms nothing a failed job is held, and goes back when the worker stops: it
-// is never lost.
+// While its server confirms nothing, or doesn't say whether clients wait, a failed job is held. It
+// goes back when the worker stops: it is never lost.
 func TestRetryWithoutConfirmation(t *testing.T) {
 	t.Parallel()
-	for name, heals := range map[string]bool{"until it heals": true, "until the worker stops": false} {
+	for name, c := range map[string]struct {
+		drop  proto.Type
+		heals bool
+	}{
+		"until it heals":                         {drop: proto.TypeSubmitJobEpoch, heals: true},
+		"until the worker stops":                 {drop: proto.TypeSubmitJobEpoch},
+		"clients unknown until it heals":         {drop: proto.TypeGetStatusUnique, heals: true},
+		"clients unknown until the worker stops": {drop: proto.TypeGetStatusUnique},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -311,7 +319,7 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 					Hooks: Hooks{JobDone: r.done},
 				}, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
 					if j.Attempt() == 1 {
-						s.SetFault(gearmantest.Fault{DropOn: proto.TypeSubmitJobEpoch})
+						s.SetFault(gearmantest.Fault{DropOn: c.drop})
 					}
 					return r.failing(ctx, j)
 				}}, func(w *Worker) {
@@ -320,7 +328,7 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 					if st := s.Function("f"); st.Running != 1 {
 						t.Errorf("%+v: the job is not held", st)
 					}
-					if !heals {
+					if !c.heals {
 						w.beginStop()
 						time.Sleep(time.Minute)
 						if st := s.Function("f"); st.Total != 1 || st.Running != 0 {
@@ -592,6 +600,30 @@ func TestJournalCountsKills(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A job that has killed its worker goes back with its kills uncounted when the worker stops before
+// the server has said whether clients wait for it.
+func TestKillsOfAJobThatGoesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		s.SetFault(gearmantest.Fault{DropOn: proto.TypeGetStatusUnique})
+		r := newRuns()
+		j := &memoryJournal{kills: map[string]int{"k": 1}, open: map[int]string{}}
+		inBubble(t, Options{Journal: j}, []*gearmantest.Server{s}, map[string]Handler{"f": r.failing}, func(w *Worker) {
+			s.Submit("f", "k", []byte("1"))
+			time.Sleep(time.Minute)
+			w.beginStop()
+			time.Sleep(time.Minute)
+			if st := s.Function("f"); st.Total != 1 || st.Running != 0 || len(j.open) != 0 || j.kills["k"] != 1 {
+				t.Errorf("%+v, the journal has %v open and kills %v", st, j.open, j.kills)
+			}
+			if attempts, _ := r.of("1"); len(attempts) > 0 {
+				t.Errorf("it ran: attempts %v", attempts)
+			}
+		}, Function{Retry: &RetryPolicy{CrashAttempts: 3}})
+	})
 }
 
 // A job whose payload could not be kept is never submitted anew: its copy would be empty.

@@ -71,7 +71,10 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 		if !more && p.DeadLetter == "" {
 			return result, err
 		}
-		waits := s.clientsWait(l, job)
+		waits, held := s.clientsWait(l, job)
+		if held != nil {
+			return nil, errors.Join(held, err)
+		}
 		if more && e.Crashed && p.Backoff == 0 && !job.hasKey() {
 			waits = true // perhaps; and in the slot its next run comes as soon
 		}
@@ -98,8 +101,10 @@ func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err erro
 		Reason:  gearman.ReasonKilled,
 		Message: fmt.Sprintf("%d runs of the job ended with the death of their worker", kills), Crashed: true,
 	}
-	waits := s.clientsWait(l, job)
+	waits, err := s.clientsWait(l, job)
 	switch {
+	case err != nil:
+		return true, err
 	case runs >= p.limit(e) && !waits && p.DeadLetter != "":
 		return true, errors.Join(s.bury(l, job, e, runs), e)
 	case runs >= p.limit(e):
@@ -169,22 +174,27 @@ func (s *slot) submitSurely(l *link, sub *submission) error {
 	}
 }
 
-// clientsWait tells whether clients wait for a job, or it can't be known. Jobs without a key count
-// as background jobs: servers tell nothing of them.
-func (s *slot) clientsWait(l *link, job *Job) bool {
+// clientsWait reports whether clients wait for a job, or may wait: no server of its kind, or not
+// this one, can tell. Jobs without a key count as background jobs: servers report nothing of them.
+// When the worker stops before the server has answered, or the connection of the job is lost, it
+// returns an error, and the job goes back.
+func (s *slot) clientsWait(l *link, job *Job) (bool, error) {
 	if d := job.version.Dialect; !d.Delays() || !d.Requeues() {
-		return true
+		return true, nil
 	}
 	if !job.hasKey() {
-		return false
+		return false, nil
 	}
 	for {
 		n, known, err := s.w.side(l.c.server.ep).clients(s.w.jobs, job.unique)
 		if err == nil {
-			return !known || n > 0
+			return !known || n > 0, nil
 		}
-		if _, refused := as[*proto.ServerError](err); refused || !s.pause(l, holdPause) {
-			return true
+		if _, refused := as[*proto.ServerError](err); refused {
+			return true, nil
+		}
+		if !s.pause(l, holdPause) {
+			return false, fmt.Errorf("%w: %w: %w", ErrRequeue, errHeld, err)
 		}
 	}
 }
