@@ -53,7 +53,7 @@ func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function
 		return false // the answer comes in a few milliseconds, and with it the next decision
 	}
 	p.decision, p.state = scaling.Decide(policy, p.state, in, now)
-	p.order, p.ordering = scaling.Grow(p.orderingInput(in, now), p.ordering)
+	p.order, p.ordering = scaling.OrderReplicas(p.orderingInput(in, now), p.ordering)
 	return true
 }
 

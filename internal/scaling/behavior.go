@@ -8,14 +8,14 @@ import (
 // maxChanges bounds the replica changes kept for behavior's policies.
 const maxChanges = 32
 
-// Change is how many replicas were added (or taken: negative) at a time.
+// Change is how many replicas were added (or removed: negative) at a time.
 type Change struct {
 	At float64
 	By int32
 }
 
-// changed notes that replicas were added or taken. Where there are too many notes, the two oldest
-// of them become one at the later time, which counts longer.
+// changed records that replicas were added or removed. If there are too many records, the two
+// oldest are merged at the later time, which counts longer.
 func (s *State) changed(now float64, by int32, longest float64) {
 	c := s.Changes
 	drop := 0
@@ -43,9 +43,9 @@ func (b *Behavior) longest() float64 {
 	return d.Seconds()
 }
 
-// behave applies behavior to the number wanted, as autoscaling/v2 does: stabilization, tolerance,
-// then the policies. A pool's first and last replica are never too small a change.
-func (s *State) behave(b *Behavior, wanted, present int32, now float64) (int32, Limit) {
+// applyBehavior limits the wanted number as autoscaling/v2 does: stabilization, tolerance, then the
+// policies. A pool's first and last replica are never too small a change.
+func (s *State) applyBehavior(b *Behavior, wanted, present int32, now float64) (int32, Limit) {
 	n, limit := wanted, Limit("")
 	if up := b.ScaleUp; up != nil {
 		if w := up.Stabilization.Seconds(); w > 0 {
@@ -68,22 +68,22 @@ func (s *State) behave(b *Behavior, wanted, present int32, now float64) (int32, 
 		if present > 0 && float64(n-present) <= b.ScaleUp.Tolerance*float64(present) {
 			return present, LimitScaleUp
 		}
-		if most := s.most(b.ScaleUp, present, now); float64(n) > most {
-			n, limit = max(present, int32(most)), LimitScaleUp
+		if mostAllowed := s.mostAllowed(b.ScaleUp, present, now); float64(n) > mostAllowed {
+			n, limit = max(present, int32(mostAllowed)), LimitScaleUp
 		}
 	case n < present && b.ScaleDown != nil:
 		if n > 0 && float64(present-n) <= b.ScaleDown.Tolerance*float64(present) {
 			return present, LimitScaleDown
 		}
-		if least := s.fewest(b.ScaleDown, present, now); float64(n) < least {
+		if least := s.leastAllowed(b.ScaleDown, present, now); float64(n) < least {
 			n, limit = min(present, int32(least)), LimitScaleDown
 		}
 	}
 	return n, limit
 }
 
-// most is the largest number that the policies for going up allow now.
-func (s *State) most(r *ScalingRules, present int32, now float64) float64 {
+// mostAllowed is the largest number that the policies for scaling up allow now.
+func (s *State) mostAllowed(r *ScalingRules, present int32, now float64) float64 {
 	if r.Select == SelectDisabled {
 		return float64(present)
 	}
@@ -100,7 +100,7 @@ func (s *State) most(r *ScalingRules, present int32, now float64) float64 {
 		if p.Type == PolicyPercent {
 			allowed = math.Ceil(start * (1 + float64(p.Value)/100))
 		}
-		// No percentage of nothing is a first replica.
+		// A percentage of 0 would never allow the first replica.
 		if allowed = clamp(allowed, 1, math.MaxInt32); r.Select == SelectMin {
 			best = min(best, allowed)
 		} else {
@@ -110,8 +110,8 @@ func (s *State) most(r *ScalingRules, present int32, now float64) float64 {
 	return best
 }
 
-// fewest is the smallest number that the policies for going down allow now.
-func (s *State) fewest(r *ScalingRules, present int32, now float64) float64 {
+// leastAllowed is the smallest number that the policies for scaling down allow now.
+func (s *State) leastAllowed(r *ScalingRules, present int32, now float64) float64 {
 	if r.Select == SelectDisabled {
 		return float64(present)
 	}

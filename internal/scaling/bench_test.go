@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// busyPool plays an overloaded pool of that many functions until its queue has 100 cohorts, and
+// busyPool runs an overloaded pool of that many functions until its queue has 100 cohorts, and
 // returns the function that decides once more.
 func busyPool(functions, pods int) func() Decision {
 	p := Policy{MaxReplicas: int32(pods), TargetWait: 10 * time.Minute}
@@ -49,7 +49,7 @@ func busyPool(functions, pods int) func() Decision {
 	}
 	return func() Decision {
 		for i := range in.Functions {
-			in.Functions[i].Total -= 5 // as many begin as come, so that the queue stays as it is
+			in.Functions[i].Total -= 5 // as many start as arrive, so that the queue stays as it is
 			in.Functions[i].Ended += 3
 		}
 		return step()

@@ -4,25 +4,25 @@ import "slices"
 
 const (
 	bootCount   = 20   // starts that the median is taken over
-	maxBoot     = 120. // seconds; a longer start is a fault of something else
-	defaultBoot = 15.  // seconds, until a start was seen
+	maxBoot     = 120. // seconds; a longer start has another cause
+	defaultBoot = 15.  // seconds, until a start was measured
 )
 
 // BootTimes learns how long a pod takes from its creation to its registration at a job server: the
 // median of the last bootCount starts, which a few slow image pulls don't move.
 type BootTimes struct {
-	// Recent is a ring of start times in seconds, Next where the next one goes, Count how many
+	// Recent is a ring of start times in seconds, Next the index of the next one, Count how many
 	// there are.
 	Recent      [bootCount]float32
 	Next, Count uint8
-	// Newest is the registration time of the newest start taken in.
+	// Newest is the registration time of the newest recorded start.
 	Newest float64
-	// Median in seconds; 0 while nothing is known.
+	// Median is in seconds; 0 until a start was measured.
 	Median float64
 }
 
-// learn takes in the pods that registered since the last sample. Pods created before Epoch are left
-// out: when they registered is hearsay.
+// learnBoot records the pods that registered since the last sample. Pods created before Epoch are
+// left out, since this process has not seen them register.
 func (s *State) learnBoot(pods []PodSample) {
 	b := &s.Boot
 	newest, changed := b.Newest, false

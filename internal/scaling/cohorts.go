@@ -1,6 +1,6 @@
 package scaling
 
-// maxCohorts bounds the cohorts of a pool; its functions share them, with 8 each at least.
+// maxCohorts bounds the cohorts of a pool; its functions share them, with at least 8 each.
 const maxCohorts = 100
 
 // Cohort is N queued jobs that arrived at the time At.
@@ -8,10 +8,10 @@ type Cohort struct {
 	At, N float64
 }
 
-// arrive notes n jobs that arrived around the time at, and makes the cohorts add up to the queue.
-// Jobs are begun in the order of their arrival, so what the queue has lost went from its old end;
-// what it has beyond all known arrivals (given back by a worker that died, say) is counted as new.
-func (f *Function) arrive(at, n, queued, patience float64, limit int) {
+// arrive adds n jobs that arrived around the time at, and makes the cohorts add up to the queue.
+// Jobs start in the order of their arrival, so the oldest cohorts lose what the queue has lost;
+// what it has beyond all known arrivals (requeued by a worker that died, say) counts as new.
+func (f *Function) arrive(at, n, queued, target float64, limit int) {
 	c := f.Cohorts
 	if queued <= 0 {
 		if cap(c) > 16 {
@@ -41,19 +41,19 @@ func (f *Function) arrive(at, n, queued, patience float64, limit int) {
 	}
 	if n = min(n-excess, queued); n > 0 {
 		if len(c) >= limit {
-			c = c[:coarsen(c, at, patience)]
+			c = c[:coarsen(c, at, target)]
 		}
 		c = append(c, Cohort{at, n})
 	}
 	f.Cohorts = c
 }
 
-// coarsen makes two neighbours one, and returns the new number. Those who are both late already
-// differ in nothing any more; else it takes the pair that lies closest together for its age. The
-// one that comes out counts as old as the older.
-func coarsen(c []Cohort, now, patience float64) int {
+// coarsen merges two neighboring cohorts, and returns the new number. If the two oldest are late
+// already, those: it makes no difference any more. Otherwise it picks the pair that is closest
+// together relative to its age. The merged cohort has the older one's time.
+func coarsen(c []Cohort, now, target float64) int {
 	best, bestGap := 0, 2.
-	if now-c[1].At < patience {
+	if now-c[1].At < target {
 		for i := 0; i+1 < len(c); i++ {
 			if gap := (c[i+1].At - c[i].At) / max(now-c[i].At, 1e-9); gap < bestGap {
 				best, bestGap = i, gap

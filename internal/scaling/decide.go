@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Decide says how many replicas a pool should have, and returns the state for the next decision.
-// The state given is used up, as the slice given to append is: its memory lives on in the one
-// returned (Clone it to keep it). Call it once each Policy.Tick; an empty pool may be asked more
-// often.
+// Decide returns how many replicas a pool should have, and the state for the next decision. It
+// takes over the given state, as append does its slice: the returned state uses its memory (Clone
+// it to keep it). Call it once each Policy.Tick; for an empty pool it may be called more often.
 func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	p = p.withDefaults()
 	in.Replicas = max(0, in.Replicas)
@@ -17,11 +16,11 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	if in.NoAnswer > 0 {
 		s.unanswered(&p, &in, now, &d)
 	} else {
-		s.noteReplicas(&p, &in, max(s.at(now), s.Last))
+		s.recordReplicas(&p, &in, max(s.at(now), s.Last))
 		v := s.observe(&p, &in, now)
-		s.noteRestart(&p, &in, v.now)
+		s.recordRestart(&p, &in, v.now)
 		s.hold(&in, &v, &d)
-		s.noteActivity(&v, &d)
+		s.recordActivity(&v, &d)
 		if p.Mode == ModePaused || p.Mode == ModeManual {
 			d.Wanted, d.Reason = in.Replicas, ReasonPaused
 			s.IdleSlots.restart(v.now)
@@ -37,7 +36,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	d.Replicas = d.Wanted
 	if p.Mode != ModePaused {
 		if p.Behavior != nil && !d.Forced {
-			d.Replicas, d.Limited = s.behave(p.Behavior, d.Wanted, in.Replicas, s.Last)
+			d.Replicas, d.Limited = s.applyBehavior(p.Behavior, d.Wanted, in.Replicas, s.Last)
 		}
 		d.bound(&p, in.Replicas)
 	}
@@ -50,7 +49,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 	return d, s
 }
 
-// withDefaults fills in what is absent and mends what makes no sense.
+// withDefaults fills in unset fields and corrects invalid ones.
 func (p Policy) withDefaults() Policy {
 	p.MinReplicas = max(0, p.MinReplicas)
 	p.MaxReplicas = max(p.MaxReplicas, p.MinReplicas)
@@ -70,8 +69,7 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// waitOrDefault is the target wait, or for pools without one the time that stands for it where a
-// time is needed.
+// waitOrDefault is the target wait, or a default for pools without one.
 func (p *Policy) waitOrDefault() time.Duration {
 	if p.TargetWait > 0 {
 		return p.TargetWait
@@ -79,13 +77,13 @@ func (p *Policy) waitOrDefault() time.Duration {
 	return 30 * time.Second
 }
 
-// noteReplicas starts the idle window anew after every change of replicas, our own or not, but for
-// a part of a scale-down, and remembers it for behavior.
-func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
+// recordReplicas restarts the idle window after every change of replicas, our own or not, except
+// for a part of a scale-down, and records the change for behavior.
+func (s *State) recordReplicas(p *Policy, in *Sample, now float64) {
 	if by := in.Replicas - s.Replicas; by != 0 {
 		if by < 0 && in.Replicas > s.Wanted {
-			// A part of what was to go has gone, idle as it was: the rest need not be idle for a
-			// window more.
+			// A part of the scale-down was done, with idle pods: the rest need not be idle for
+			// another window.
 			s.IdleSlots.shift(float64(by) * float64(p.Concurrency))
 			s.SpareSlots.shift(float64(by) * float64(p.Concurrency))
 		} else {
@@ -98,24 +96,24 @@ func (s *State) noteReplicas(p *Policy, in *Sample, now float64) {
 	}
 }
 
-// noteRestart begins a hold where the operator has just started, or a job server may have: for as
-// long as the windows and the longest jobs last.
-func (s *State) noteRestart(p *Policy, in *Sample, now float64) {
+// recordRestart begins a hold if the operator has just started, or a job server may have restarted:
+// for as long as the windows and the longest jobs last.
+func (s *State) recordRestart(p *Policy, in *Sample, now float64) {
 	window := clamp(max(s.idleWindow(), p.Idle.Seconds(), s.longestJob()), 30, 1800)
 	if s.HoldUntil < 0 && in.NoAnswer <= 0 {
 		s.HoldUntil, s.HoldWhy = now+window, HoldStart
 	}
 	if in.PossibleRestart {
-		if s.Dark {
-			// Only the job servers said what these pods work on. Until a job's time is over, it may
-			// go on unseen.
+		if s.WithoutTelemetry {
+			// Only the job servers reported which jobs these pods run. A job may run on unseen
+			// until its time is over.
 			window = max(window, p.Drain.Seconds())
 		}
 		s.HoldUntil, s.HoldWhy = max(s.HoldUntil, now+window), HoldRestart
 	}
 }
 
-// hold says whether the pool may get smaller.
+// hold sets the reason why the pool may not be scaled down, if there is one.
 func (s *State) hold(in *Sample, v *view, d *Decision) {
 	switch {
 	case in.Partial:
@@ -127,14 +125,14 @@ func (s *State) hold(in *Sample, v *view, d *Decision) {
 	}
 }
 
-// unanswered decides while no job server answers: the fallback's number once its time has come,
-// else nothing changes.
+// unanswered decides while no job server answers: the fallback's number once its time has passed,
+// no change before.
 func (s *State) unanswered(p *Policy, in *Sample, t time.Time, d *Decision) {
 	now := max(s.at(t), s.Last)
-	s.noteReplicas(p, in, now)
-	s.noteRestart(p, in, now)
+	s.recordReplicas(p, in, now)
+	s.recordRestart(p, in, now)
 	s.IdleSlots.restart(now)
-	s.Active, s.Quiet = now, -1
+	s.LastActive, s.QuietSince = now, -1
 	d.Wanted, d.Reason, d.Held = in.Replicas, ReasonServersNoAnswer, HoldPartial
 	f := p.Fallback
 	if f == nil || in.NoAnswer < f.After {
@@ -151,33 +149,33 @@ func (s *State) unanswered(p *Policy, in *Sample, t time.Time, d *Decision) {
 	}
 }
 
-// law is the law itself: up by the earliest deadline, down by what is idle.
+// law scales up by the earliest deadline, and down by what is idle.
 func (s *State) law(p *Policy, in *Sample, v *view, d *Decision) {
 	d.Terms.Keep = keep(v.load)
-	floor := s.up(p, in, v, d)
+	floor := s.scaleUp(p, in, v, d)
 	if d.Wanted > in.Replicas {
 		s.IdleSlots.restart(v.now)
-		s.woke(p, in, v)
+		s.learnIdleFactor(p, in, v)
 		return
 	}
-	s.down(p, in, v, d, floor)
+	s.scaleDown(p, in, v, d, floor)
 	if d.Reason == ReasonSteady && v.notRunnable {
 		d.Reason = ReasonNotRunnable
 	}
 }
 
-// While nothing is known about a pool's jobs and there is time to learn, it begins with a few
-// scouts: 1.5 times the root of the replicas that it seems to need (between one and all of them,
-// where all would be far too many if the jobs are short, and one too late if they are long), three
-// at least.
+// While nothing is known about a pool's jobs and there is time to learn, it starts with a few trial
+// pods: 1.5 times the square root of the replicas that it seems to need (between one and all of
+// them: all would be far too many if the jobs are short, and one too late if they are long), at
+// least three.
 const (
-	scouts    = 3
-	scoutRoot = 1.5
+	minTrials   = 3
+	trialFactor = 1.5
 )
 
-// up asks for more replicas where the queue needs them. It returns the fewest replicas that the
-// pool must keep.
-func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
+// scaleUp raises the wanted replicas if the queue needs more. It returns the fewest replicas that
+// the pool must keep.
+func (s *State) scaleUp(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	d.Wanted, d.Reason = in.Replicas, ReasonSteady
 	replicas := float64(in.Replicas)
 	floor = count(math.Ceil(d.Terms.Keep / v.slotsPerPod))
@@ -188,25 +186,25 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 			free: v.free, starting: v.starting, wait: v.wait, boot: v.boot + v.tick, target: target, scarce: s.Scarce,
 		}
 		slots, urgent := s.missing(v.now, v.tick, present)
-		care := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target)
-		d.Terms.Missing = max(slots, care)
-		whole := math.Floor
+		starvedSlots := s.starved(v.now, v.tick, v.free, v.slots+v.starting, v.boot+v.tick, target)
+		d.Terms.Missing = max(slots, starvedSlots)
+		round := math.Floor
 		if urgent || in.Replicas == 0 {
-			whole = math.Ceil
+			round = math.Ceil
 		}
-		pods := whole(slots / v.slotsPerPod)
+		pods := round(slots / v.slotsPerPod)
 		if s.Telemetry || v.slots == 0 {
-			// How long a job takes is a guess until some have ended well. As long as there is time,
-			// a few scouts find out; and before the first has ended, nobody knows whether more
-			// replicas do any good.
+			// The job time is a guess until some jobs have completed. As long as there is time, a
+			// few trial pods measure it; and before the first job has completed, it is unknown
+			// whether more replicas help.
 			if v.unsure && !urgent {
 				present.sure = true
 				known, _ := s.missing(v.now, v.tick, present)
-				few := max(scouts, math.Ceil(scoutRoot*math.Sqrt(replicas+pods))) - replicas
-				pods = min(pods, max(few, whole(known/v.slotsPerPod)))
+				trials := max(minTrials, math.Ceil(trialFactor*math.Sqrt(replicas+pods))) - replicas
+				pods = min(pods, max(trials, round(known/v.slotsPerPod)))
 			}
 		}
-		pods = max(pods, math.Ceil(care/v.slotsPerPod))
+		pods = max(pods, math.Ceil(starvedSlots/v.slotsPerPod))
 		if (s.Telemetry || v.slots == 0) && !v.known {
 			pods = min(pods, max(5, float64(p.MaxReplicas)/10))
 		}
@@ -216,7 +214,7 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 		if s.Scarce {
 			staff := count(math.Ceil(staffing(v.load, v.jobTime, target) / v.slotsPerPod))
 			floor = max(floor, staff)
-			if s.Active == v.now { // not for a load that is over
+			if s.LastActive == v.now { // not for a load that is over
 				d.want(staff, ReasonStaffing)
 			}
 		}
@@ -232,14 +230,14 @@ func (s *State) up(p *Policy, in *Sample, v *view, d *Decision) (floor int32) {
 	return floor
 }
 
-// want raises the wish to n.
+// want raises the wanted replicas to n.
 func (d *Decision) want(n int32, why Reason) {
 	if n > d.Wanted {
 		d.Wanted, d.Reason = n, why
 	}
 }
 
-// bound brings the number within the bounds, which win over everything.
+// bound applies the bounds, which override everything else.
 func (d *Decision) bound(p *Policy, present int32) {
 	n := min(max(d.Replicas, p.MinReplicas), p.MaxReplicas)
 	switch {
@@ -257,7 +255,7 @@ func (d *Decision) bound(p *Policy, present int32) {
 	d.Replicas = n
 }
 
-// limits fills in what PlanPods goes by.
+// limits sets the fields that PlanPods needs.
 func (d *Decision) limits(p *Policy, s *State) {
 	d.Floor, d.Ceiling = p.MinReplicas, p.MaxReplicas
 	if d.Forced {
@@ -269,7 +267,7 @@ func (d *Decision) limits(p *Policy, s *State) {
 	d.Drains, d.Start = s.drains(p), seconds(s.boot())
 }
 
-// describe fills in the numbers behind the decision.
+// describe records the numbers behind the decision.
 func (d *Decision) describe(p *Policy, v *view) {
 	t := &d.Terms
 	t.Queued, t.Stuck, t.Running, t.Foreign = v.queued, v.stuck, v.running, v.foreign
@@ -279,5 +277,5 @@ func (d *Decision) describe(p *Policy, v *view) {
 	d.NotRunnable, d.NotProgressing = v.notRunnable, v.notProgressing
 }
 
-// count makes a number of replicas of x.
+// count converts x to a number of replicas.
 func count(x float64) int32 { return int32(clamp(x, 0, math.MaxInt32)) }

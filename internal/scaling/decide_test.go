@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestStateOfAFunction: what others read of the state.
+// TestStateOfAFunction: the parts of the state that other packages read.
 func TestStateOfAFunction(t *testing.T) {
 	t.Parallel()
 	s := NewState(Learnt{}, time.Unix(1_700_000_000, 0))
@@ -217,7 +217,7 @@ func TestDecide(t *testing.T) {
 			policy:   Policy{MaxReplicas: 10},
 			replicas: 4,
 			play: func(q *pool) Decision {
-				q.dark()
+				q.withoutTelemetry()
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
@@ -226,14 +226,14 @@ func TestDecide(t *testing.T) {
 		"no telemetry, IdleOnly: nothing runs": {
 			policy:   Policy{MinReplicas: 1, MaxReplicas: 10},
 			replicas: 3,
-			play:     func(q *pool) Decision { q.dark(); return q.ticks(settle) },
+			play:     func(q *pool) Decision { q.withoutTelemetry(); return q.ticks(settle) },
 			want:     outcome{1, ReasonEmpty, LimitMinimum, "", true, false},
 		},
 		"no telemetry, Graceful: by the numbers": {
 			policy:   Policy{MaxReplicas: 10, ScaleDown: ScaleDownGraceful},
 			replicas: 4,
 			play: func(q *pool) Decision {
-				q.dark()
+				q.withoutTelemetry()
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
@@ -366,7 +366,7 @@ func TestDecide(t *testing.T) {
 				q.sample.Replicas = q.tick().Replicas
 				return q.tick()
 			},
-			want: outcome{4, ReasonSteady, "", HoldStart, true, false}, // scouts
+			want: outcome{4, ReasonSteady, "", HoldStart, true, false}, // the trial pods
 		},
 	}
 	for name, tc := range tests {

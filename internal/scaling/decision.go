@@ -4,38 +4,38 @@ import "time"
 
 // Decision is how many replicas there should be, and why.
 type Decision struct {
-	// Replicas is the number wanted, within behavior and bounds. PlanPods says how far it may be
-	// followed now: which pods may go, and whether more would start. Floor is the part of it that
-	// is ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows: pods
-	// beyond it go whatever they do.
+	// Replicas is the wanted number, within behavior and bounds. PlanPods limits how far it is
+	// applied now: which pods can be removed, and whether more would start. Floor is the part of it
+	// that is ordered in full (the minimum, Manual, the fallback), Ceiling what the user allows:
+	// pods beyond it are removed even if they run jobs.
 	Replicas, Floor, Ceiling int32
 	// Drains: pods with several slots finish their jobs well within the time to drain, so they may
 	// be stopped while they run jobs.
 	Drains bool
 	// Start is how long a pod takes to start.
 	Start time.Duration
-	// Apply is false where nothing may be written (ModeDryRun, ModePaused).
+	// Apply is false if nothing may be written (ModeDryRun, ModePaused).
 	Apply bool
-	// Forced is true where a bound, the user's own number or a static fallback asks for fewer
+	// Forced is true if a bound, the user's own number or a static fallback requires fewer
 	// replicas.
 	Forced bool
 	// Reason is one of the Reason constants, Message a fixed sentence for it (for ReasonSteady one
 	// of several).
 	Reason  Reason
 	Message string
-	// Wanted is the law's answer before behavior and bounds.
+	// Wanted is the law's result before behavior and bounds.
 	Wanted int32
 	// Limited says what kept Replicas from Wanted, "" if nothing did.
 	Limited Limit
-	// Held says why the pool may not get smaller now, "" if it may.
+	// Held is why the pool may not be scaled down now, "" if it may.
 	Held Hold
-	// NotRunnable: a backlog is there that free workers aren't given. NotProgressing: jobs run, but
-	// none has completed for a long time.
+	// NotRunnable: there is a backlog that free workers are not assigned. NotProgressing: jobs run,
+	// but none has completed for a long time.
 	NotRunnable, NotProgressing bool
 	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the
 	// learnt mean over the pool's functions, by their share of the jobs.
 	OldestWait, JobTime time.Duration
-	// Terms are the numbers that led here.
+	// Terms are the numbers behind the decision.
 	Terms Terms
 }
 
@@ -44,32 +44,32 @@ type Reason string
 
 const (
 	ReasonSteady         Reason = "Steady"         // the present replicas are right
-	ReasonFromZero       Reason = "FromZero"       // a job came while there were no replicas
+	ReasonFromZero       Reason = "FromZero"       // a job was queued while there were no replicas
 	ReasonTargetWait     Reason = "TargetWait"     // up: jobs would start later than the target wait
 	ReasonJobsPerReplica Reason = "JobsPerReplica" // up: more queued jobs for each replica than wanted
 	// up: a pod starts too slowly for the target wait, so spare ones are kept
 	ReasonStaffing Reason = "Staffing"
 	ReasonIdle     Reason = "Idle" // down: slots were idle for as long as a start takes
-	// down to the minimum: nothing queued, running or finished for the idle time
+	// down to the minimum: no job was queued, running or finished for the idle time
 	ReasonEmpty        Reason = "Empty"
 	ReasonBelowMinimum Reason = "BelowMinimum" // up to the minimum
 	ReasonAboveMaximum Reason = "AboveMaximum" // down to the maximum
-	// it would get smaller, but the operator hasn't watched for long enough (HoldStart)
+	// it would be scaled down, but the operator hasn't watched for long enough (HoldStart)
 	ReasonJustStarted Reason = "JustStarted"
-	// it would get smaller, but a job server may have lost its queue (HoldRestart)
+	// it would be scaled down, but a job server may have lost its queue (HoldRestart)
 	ReasonRestart Reason = "PossibleRestart"
-	// a job server doesn't answer, so it may not get smaller (HoldPartial)
+	// a job server doesn't answer, so it may not be scaled down (HoldPartial)
 	ReasonPartialSample   Reason = "PartialSample"
-	ReasonRollout         Reason = "Rollout"         // it would get smaller, but pods are being exchanged (HoldRollout)
-	ReasonNotRunnable     Reason = "NotRunnable"     // a backlog is there, but free workers aren't given it
+	ReasonRollout         Reason = "Rollout"         // down, but a rollout is under way (HoldRollout)
+	ReasonNotRunnable     Reason = "NotRunnable"     // there is a backlog that free workers are not assigned
 	ReasonManual          Reason = "Manual"          // the user's own number
 	ReasonPaused          Reason = "Paused"          // the user paused it
 	ReasonFallback        Reason = "Fallback"        // no job server answers: the fallback's number
-	ReasonServersNoAnswer Reason = "ServersNoAnswer" // no job server answers: left as it is
+	ReasonServersNoAnswer Reason = "ServersNoAnswer" // no job server answers: unchanged
 )
 
-// What a steady pool says of itself. These are no reasons of their own, since they come and go with
-// each job.
+// The messages of a steady pool. These are no reasons of their own, since they change with each
+// job.
 const (
 	steadyMessage      = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
 	notIdleLongMessage = "nothing is queued or running, but not for the idle time yet"
@@ -107,12 +107,12 @@ const (
 	LimitScaleDown Limit = "ScaleDownLimit"  // behavior.scaleDown
 )
 
-// Hold is why a pool may not get smaller.
+// Hold is why a pool may not be scaled down.
 type Hold string
 
 const (
-	HoldStart   Hold = Hold(ReasonJustStarted)   // no full window was seen since the operator started or took the lead
+	HoldStart   Hold = Hold(ReasonJustStarted)   // no full window since the operator started or became leader
 	HoldRestart Hold = Hold(ReasonRestart)       // a job server may have restarted and lost its queue
 	HoldPartial Hold = Hold(ReasonPartialSample) // a job server doesn't answer
-	HoldRollout Hold = Hold(ReasonRollout)       // pods are being exchanged
+	HoldRollout Hold = Hold(ReasonRollout)       // a rollout replaces the pods
 )

@@ -2,16 +2,16 @@ package scaling
 
 import "math"
 
-// idleWindow is for how long a slot must have been idle to be let go, in seconds: 0.7 times what
-// starting it anew would take (with a tick). A pod kept idle for longer costs more than the one
-// start it may save; let go much earlier, it is often ordered again at once.
+// idleWindow is how long a slot must have been idle before it is removed, in seconds: 0.7 times
+// what starting it again would take (with a tick). A pod kept idle for longer costs more than the
+// one start it may save; one removed much earlier is often ordered again at once.
 func (s *State) idleWindow() float64 { return max(10, 0.7*s.boot()) }
 
-// down lets replicas go that were idle over the whole window, and the last ones of a pool that was
-// empty for the idle time; never below floor but for the latter.
-func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
+// scaleDown removes replicas that were idle over the whole window, and the last ones of a pool that
+// was empty for the idle time. Only the latter may go below floor.
+func (s *State) scaleDown(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	idle := 0.
-	if v.queued == 0 && v.starting == 0 && (p.ScaleDown == ScaleDownGraceful || v.dark == 0 || v.running < 0.5) {
+	if v.queued == 0 && v.starting == 0 && (p.ScaleDown == ScaleDownGraceful || v.unreported == 0 || v.running < 0.5) {
 		idle = v.free + v.broken
 	}
 	window := s.idleWindow()
@@ -27,9 +27,9 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	}
 	n := max(in.Replicas-count(math.Floor(least/v.slotsPerPod)), floor, 1)
 	why := ReasonIdle
-	// A backlog that can't be begun now may be at any time, unless a probe has said otherwise: one
-	// replica waits for it.
-	if s.Quiet >= 0 && v.now-s.Quiet >= s.emptyTime(p) && v.doubtful == 0 {
+	// A backlog that can't start now may become runnable at any time, unless a probe has found
+	// otherwise: one replica is kept for it.
+	if s.QuietSince >= 0 && v.now-s.QuietSince >= s.emptyTime(p) && v.unconfirmed == 0 {
 		n, why = 0, ReasonEmpty
 	}
 	if n >= in.Replicas {
@@ -39,7 +39,7 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 		return
 	}
 	if why == ReasonEmpty && max(n, p.MinReplicas) < in.Replicas {
-		s.Emptied = v.now
+		s.EmptiedAt = v.now
 	}
 	if d.Held != "" {
 		if max(n, p.MinReplicas) < in.Replicas {
@@ -50,36 +50,36 @@ func (s *State) down(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	d.Wanted, d.Reason = n, why
 }
 
-// steady says in words why a pool that stays as it is does not get smaller.
+// steady is the message that says why an unchanged pool is not scaled down.
 func (s *State) steady(p *Policy, v *view) string {
 	switch {
-	case s.Active < v.now && s.Replicas > p.MinReplicas:
+	case s.LastActive < v.now && s.Replicas > p.MinReplicas:
 		return notIdleLongMessage
-	case v.dark > 0 && p.ScaleDown != ScaleDownGraceful && s.Replicas > p.MinReplicas:
+	case v.unreported > 0 && p.ScaleDown != ScaleDownGraceful && s.Replicas > p.MinReplicas:
 		return noTelemetryMessage
 	}
 	return steadyMessage
 }
 
-// noteActivity notes when the pool last had something to do; what isn't known counts as work.
-func (s *State) noteActivity(v *view, d *Decision) {
+// recordActivity records when the pool last had jobs; a gap in the samples counts as activity.
+func (s *State) recordActivity(v *view, d *Decision) {
 	if v.restarted || d.Held == HoldPartial {
 		s.IdleSlots.restart(v.now)
 	}
 	if v.restarted || d.Held == HoldPartial || v.queued > 0 || v.running >= 0.5 || v.finished {
-		s.Active, s.Quiet = v.now, -1
-	} else if s.Quiet < 0 {
-		s.Quiet = v.now
+		s.LastActive, s.QuietSince = v.now, -1
+	} else if s.QuietSince < 0 {
+		s.QuietSince = v.now
 	}
 }
 
-// spare is how many slots were more than the load all through the window. A slot need not have been
-// idle for long to be spare: where jobs are short beside the target wait and hardly any queue has
-// built up, the queue may take up what varies. Jobs that last longer than a quarter of the target
-// wait, and queues that fill more than a fifth of it, leave no slot to spare.
+// spare is how many slots exceeded the load all through the window. A slot need not have been idle
+// for long to be spare: if jobs are short compared with the target wait and the queue is short, the
+// queue can absorb the variation. Jobs longer than a quarter of the target wait, and queues that
+// fill more than a fifth of it, leave no spare slot.
 func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known bool) {
 	target := p.TargetWait.Seconds()
-	if target > 0 && !s.Scarce && v.starting == 0 && v.dark == 0 && v.jobTime <= target/4 &&
+	if target > 0 && !s.Scarce && v.starting == 0 && v.unreported == 0 && v.jobTime <= target/4 &&
 		v.backlog <= target/5*v.slots {
 		slots = v.slots + v.broken - v.load
 	}
@@ -88,37 +88,38 @@ func (s *State) spare(p *Policy, v *view, window float64) (slots float64, known 
 	return s.SpareSlots.least(v.now, window)
 }
 
-// emptyTime is for how long a pool must have been empty before its last replicas go, in seconds.
-// Without telemetry short jobs pass unseen between two polls: where a job came soon after the last
-// replica had gone, the time is doubled.
+// emptyTime is how long a pool must have been empty before its last replicas are removed, in
+// seconds. Without telemetry, short jobs pass unseen between two polls: if a job arrived soon after
+// the last replica was removed, the time is doubled.
 func (s *State) emptyTime(p *Policy) float64 {
-	return max(p.Idle.Seconds(), s.idleWindow()) * clamp(s.Patience, 1, maxPatience)
+	return max(p.Idle.Seconds(), s.idleWindow()) * clamp(s.IdleFactor, 1, maxIdleFactor)
 }
 
-const maxPatience = 16
+const maxIdleFactor = 16
 
-// woke learns from a job that came to an empty pool whether its last replicas had gone too early.
-func (s *State) woke(p *Policy, in *Sample, v *view) {
-	if in.Replicas > p.MinReplicas || s.Emptied < 0 {
+// learnIdleFactor checks, when a job arrives at an empty pool, whether its last replicas were
+// removed too early.
+func (s *State) learnIdleFactor(p *Policy, in *Sample, v *view) {
+	if in.Replicas > p.MinReplicas || s.EmptiedAt < 0 {
 		return
 	}
-	switch away, wait := v.now-s.Emptied, s.emptyTime(p); {
+	switch away, wait := v.now-s.EmptiedAt, s.emptyTime(p); {
 	case s.Telemetry:
-		s.Patience = 1
+		s.IdleFactor = 1
 	case away < 4*wait:
-		s.Patience = min(max(1, s.Patience)*2, maxPatience)
+		s.IdleFactor = min(max(1, s.IdleFactor)*2, maxIdleFactor)
 	case away > 16*wait:
-		s.Patience = max(1, s.Patience/2)
+		s.IdleFactor = max(1, s.IdleFactor/2)
 	}
-	s.Emptied = -1
+	s.EmptiedAt = -1
 }
 
-// drainMargin is the part of the time to drain, in seconds, that is not left to jobs: the runtime
-// gives back what still runs a little before the kubelet ends it.
+// drainMargin is the part of the drain time, in seconds, that jobs may not use: the runtime
+// requeues the jobs that still run shortly before the kubelet kills it.
 const drainMargin = 10
 
-// drains tells whether a pod with more slots than one may be told to stop while it works: it
-// drains, where its jobs end within the time for it.
+// drains reports whether a pod with several slots may be stopped while it runs jobs: it drains if
+// its jobs end within the drain time.
 func (s *State) drains(p *Policy) bool {
 	if p.Concurrency < 2 {
 		return false
@@ -126,7 +127,7 @@ func (s *State) drains(p *Policy) bool {
 	return p.Drain.Seconds() >= s.longestJob()+drainMargin
 }
 
-// longestJob is the longest mean time of jobs, in seconds, that was lately seen or is assumed.
+// longestJob is the longest mean job time, in seconds, that was recently measured or is assumed.
 func (s *State) longestJob() float64 {
 	longest := 0.
 	for i := range s.Functions {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestDrains: pods with several slots may be removed while they work only if the jobs end with some
-// time to spare.
+// TestDrains: pods with several slots may be removed while they run jobs only if these end with
+// some time to spare.
 func TestDrains(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -3,42 +3,42 @@ package scaling
 import "math"
 
 const (
-	// usableTargetFraction is the part of the target wait that is planned with: the rest is for what
-	// the poll doesn't see.
+	// usableTargetFraction is the part of the target wait that the law plans with: the rest covers
+	// what happens between polls.
 	usableTargetFraction = 0.9
-	// starvationMarginFraction is the part of the target wait by which a function that may not get
-	// its turn is planned for earlier than others.
+	// starvationMarginFraction is the part of the target wait by which the law plans ahead for a
+	// function that other functions may starve.
 	starvationMarginFraction = 0.2
-	// maxFunctions is how many functions a pool may have; more are decided alike, but their cohorts
-	// are not told apart.
+	// maxFunctions is how many functions a pool may have; the cohorts of further ones are not told
+	// apart.
 	maxFunctions = 64
 )
 
-// capacity is what a pool has to work on its queue.
+// capacity is what a pool has to run its queue.
 type capacity struct {
 	free, starting float64 // slots
-	wait           float64 // mean seconds until the starting ones work
-	boot           float64 // seconds from an order of new pods to their first job, with one tick
+	wait           float64 // mean seconds until the starting ones are ready
+	boot           float64 // seconds from ordering new pods to their first job, with one tick
 	target         float64 // seconds
-	scarce         bool    // pods start too slowly for the target: what comes late helps those who come later
-	sure           bool    // only of jobs of which it is known how long they take
+	scarce         bool    // pods start too slowly for the target: late ones help later jobs
+	sure           bool    // only count jobs whose job time is known
 }
 
-// missing says how many slots the queue lacks so that all of it starts in time, and whether
+// missing returns how many slots the queue lacks so that all of it starts in time, and whether
 // ordering them can't wait for another tick.
 //
 // For each age in the queue, oldest first, it takes all jobs at least that old: n jobs of together
-// W slot-seconds, sb = W/n each, and the time left d until the youngest of them should start. What
-// the slots that exist can do of them until then:
+// W slot-seconds, sb = W/n each, and the time d left until the youngest of them should start. The
+// work that the existing slots can do until then:
 //
 //	a free slot      sb + d        it begins now, and may begin its last one at the very end
 //	a starting slot  sb + max(0, d-h)
 //	a busy slot      p sb + d - s p, p = 1 - exp(-d/s): it has to end its present job first, of mean time s and, as far as can be known, of exponential length
 //
-// of which the busy slots' part is taken by the factor 1 - 0.5/sqrt(rho), rho = sum of d/s: with
-// few ends to be expected, few may be relied on. The rest is for new slots, of which each does sb +
-// (d - H), or sb + S/4 where the time is too short anyway; and there can't be more of them than
-// jobs without a slot.
+// The busy slots' part is multiplied by 1 - 0.5/sqrt(rho), rho = sum of d/s: if few jobs are
+// expected to end, fewer can be relied on. The rest is for new slots, each of which does sb + (d -
+// H), or sb + S/4 if the time is too short anyway; and there can't be more of them than jobs
+// without a slot.
 func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bool) {
 	var next [maxFunctions]int32
 	functions := s.Functions[:min(len(s.Functions), maxFunctions)]
@@ -68,9 +68,9 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 		if more <= 0 {
 			continue
 		}
-		v := min((work-c.does(functions, each, d))/(each+max(left-c.boot, c.target/4)), more)
-		if v > 0 && !c.scarce && left < c.boot && work <= c.does(functions, each, c.boot) {
-			continue // all of it is begun before a new pod could be there
+		v := min((work-c.work(functions, each, d))/(each+max(left-c.boot, c.target/4)), more)
+		if v > 0 && !c.scarce && left < c.boot && work <= c.work(functions, each, c.boot) {
+			continue // all of it starts before a new pod could be ready
 		}
 		if v > 0 {
 			slots = max(slots, v)
@@ -79,13 +79,14 @@ func (s *State) missing(now, tick float64, c capacity) (slots float64, urgent bo
 	}
 }
 
-// starved says how many slots are missing now for a function whose turn may not come: job servers
-// hand out a worker's functions in a fixed order, so that one can wait while every slot that gets
-// free, and every pod that starts, goes to the others. That is to be feared where no slot works on
-// it. Let d be the time left until its oldest job should start, or until a new pod could work if
-// that is longer. Then the pool needs as many slots as the jobs of all others will hold at that
-// time if none of them waits, by half a standard deviation more than that, and what is due of its
-// own. Until enough jobs have told how long they take, one slot finds out.
+// starved returns how many slots are missing now for a function that other functions may starve:
+// job servers assign a worker's functions in a fixed order, so one can wait while every slot that
+// becomes free, and every pod that starts, takes jobs of the others. This can happen if no slot
+// runs its jobs. Let d be the time left until its oldest job should start, or until a new pod could
+// be ready if that is longer. Then the pool needs as many slots as the jobs of all others will hold
+// at that time if none of them waits, plus half a standard deviation, plus the function's own jobs
+// that are due. Until enough jobs have completed to know their time, one slot is added to measure
+// it.
 func (s *State) starved(now, tick, free, slots, boot, target float64) (missing float64) {
 	if len(s.Functions) < 2 || free >= 1 {
 		return 0
@@ -117,9 +118,9 @@ func (s *State) starved(now, tick, free, slots, boot, target float64) (missing f
 	return missing
 }
 
-// holds is how many slots the function's jobs hold d seconds from now, if those that came up to the
-// time until and those that still come need not wait for one, and the variance of that number. With
-// job times s and r for the rest of running ones, exponential as far as can be known:
+// holds returns how many slots the function's jobs hold d seconds from now, if the jobs that
+// arrived before until, and later ones, need not wait for a slot, and the variance of that number.
+// With job times s, and r for the remaining time of running jobs, both taken as exponential:
 //
 //	a running job   exp(-d/r)             it still runs
 //	a queued job    s/d (1 - exp(-d/s))   begun at any moment until then: a long one holds its slot, short ones share one
@@ -139,9 +140,9 @@ func (f *Function) holds(d, until float64) (slots, variance float64) {
 	return running + queued + coming, running*(1-still) + queued*(1-begun) + coming
 }
 
-// does is the work in slot-seconds that the slots can do until d seconds from now, of jobs that
-// take each seconds.
-func (c capacity) does(functions []Function, each, d float64) float64 {
+// work returns the slot-seconds that the slots can run until d seconds from now, of jobs that take
+// each seconds.
+func (c capacity) work(functions []Function, each, d float64) float64 {
 	ends, busy := 0., 0.
 	if d > 0 {
 		for i := range functions {

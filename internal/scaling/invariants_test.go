@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// source hands out numbers from bytes, so that a fuzzer can steer a whole run; after their end all
+// source makes numbers from bytes, so that a fuzzer can steer a whole run; after the last byte all
 // numbers are 0.
 type source struct{ data []byte }
 
@@ -30,7 +30,7 @@ func (s *source) below(n int) int { return int(s.byte()) % n }
 
 func (s *source) bool() bool { return s.byte()&1 == 1 }
 
-// int is mostly small, at times absurd.
+// int is mostly small, sometimes extreme.
 func (s *source) int() int64 {
 	switch b := s.byte(); {
 	case b < 200:
@@ -150,14 +150,14 @@ func (s *source) sample(now time.Time) Sample {
 	return in
 }
 
-// run plays a few samples and checks after each what must always hold.
+// run decides on a few samples and checks after each what must always be true.
 func run(t *testing.T, s *source) {
 	t.Helper()
 	p := s.policy()
 	now := start
 	state := NewState(Learnt{Boot: s.duration(), JobTimes: []JobTime{{"f0", s.duration()}}}, now)
-	latest := now      // a clock may be put back; the law's time stands still then
-	var held time.Time // until when nothing may shrink at least
+	latest := now      // a clock may be set back; the law's time stands still then
+	var held time.Time // until when nothing may be scaled down at least
 	for range 12 {
 		now = now.Add(s.duration() % (10 * time.Minute))
 		if now.After(latest) {
@@ -206,14 +206,14 @@ func run(t *testing.T, s *source) {
 func check(t *testing.T, p Policy, in Sample, d Decision, s *State) {
 	t.Helper()
 	least := max(0, p.MinReplicas)
-	most := max(p.MaxReplicas, least)
+	mostAllowed := max(p.MaxReplicas, least)
 	present := max(0, in.Replicas)
 	if p.Mode == ModePaused {
 		if d.Replicas != present || d.Apply {
 			t.Fatalf("paused, but %d -> %d, apply %v", present, d.Replicas, d.Apply)
 		}
-	} else if d.Replicas < least || d.Replicas > most {
-		t.Fatalf("%d replicas are outside of %d to %d", d.Replicas, least, most)
+	} else if d.Replicas < least || d.Replicas > mostAllowed {
+		t.Fatalf("%d replicas are outside of %d to %d", d.Replicas, least, mostAllowed)
 	}
 	if d.Replicas < present && !d.Forced && (in.Partial || in.NoAnswer > 0 || in.Rollout || d.Held != "") {
 		t.Fatalf(
@@ -249,7 +249,7 @@ func TestInvariants(t *testing.T) {
 		for i := range data {
 			data[i] = byte(rng.Uint32())
 			if rng.IntN(3) > 0 {
-				data[i] %= 200 // mostly sane
+				data[i] %= 200 // mostly valid
 			}
 		}
 		run(t, &source{data})

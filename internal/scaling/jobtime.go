@@ -2,18 +2,18 @@ package scaling
 
 import "math"
 
-// learnJobTime takes in the jobs that ended within the last dt seconds, and sets the function's
-// mean time of a job:
+// learnJobTime adds the jobs that ended within the last dt seconds, and sets the function's mean
+// time of a job:
 //
 //	s = (E + elapsed + prior) / (N + 1)
 //
-// E and N are the seconds and the number of jobs that ended well, each fading by exp(-dt / max(900
-// s, 3 s)). elapsed is what the running jobs have taken so far: it counts as time without a job, so
-// that a function whose jobs suddenly take far longer is noticed before the first of them ends. The
-// prior is one job more, of the hinted or formerly learnt time; a hint or a guess counts with at
-// most three times what was seen. As soon as 20 jobs have ended well, their mean is the prior: it
-// is what a pool knows of a function that has had no job for hours. Failed jobs are not counted: a
-// storm of quick failures would make the jobs that wait look short.
+// E and N are the seconds and the number of completed jobs, each decaying by exp(-dt / max(900 s, 3
+// s)). elapsed is the time that the running jobs have taken so far: it counts as time without a
+// job, so that a function whose jobs suddenly take far longer is noticed before the first of them
+// ends. The prior is one more job, of the hinted or previously measured time; a hint or a guess
+// counts with at most three times the measured mean. As soon as 20 jobs have completed, their mean
+// is the prior: it is the job time of a pool that has had no job for hours. Failed jobs are not
+// counted: many quick failures would make the queued jobs look short.
 func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, busy float64) {
 	fade := math.Exp(-dt / max(900, 3*f.Mean))
 	f.Jobs = f.Jobs*fade + ended
@@ -22,9 +22,9 @@ func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, bu
 		f.Known = true
 		f.Longest = max(f.Longest*fade, endedSeconds/ended)
 	}
-	// Telemetry gives all busy time and that of the jobs that ended well. What is left belongs to
-	// running jobs and to those that ended otherwise, each of which takes its share away. With
-	// nothing running the rest is nobody's.
+	// Telemetry reports all busy time and that of the completed jobs. The rest belongs to running
+	// jobs and to failed or requeued ones, each of which takes its share away. If nothing runs, the
+	// rest is dropped.
 	f.Elapsed = max(0, f.Elapsed+busySeconds-endedSeconds)
 	if unwell > 0 {
 		f.Elapsed *= busy / (busy + unwell)
@@ -44,30 +44,29 @@ func (f *Function) learnJobTime(dt, ended, endedSeconds, unwell, busySeconds, bu
 }
 
 const (
-	// unknownJob is what a job is taken to last at most, in seconds, while nothing is known about
-	// it.
+	// unknownJob is the largest assumed job time, in seconds, until one was measured.
 	unknownJob = 30.
-	// fewJobs is how many jobs must have ended well before their mean is relied on where there is
-	// time to see more.
+	// fewJobs is how many jobs must have completed before their mean is relied on, if there is time
+	// for more.
 	fewJobs = 20
-	// mostPrior is how many times the mean seen so far a guess may be that counts beside it.
+	// mostPrior is by how many times a guess may exceed the mean measured so far.
 	mostPrior = 3
 	// leastJob is the least time of a job, in seconds: no mean is ever 0.
 	leastJob = 1e-4
-	// unsureHint is by how much a hint is raised without telemetry, where nothing corrects it: it
-	// may be three times too low, and more is at stake then.
+	// unsureHint is the factor by which a hint is raised without telemetry, since no measurement
+	// corrects it: it may be three times too low, and that costs more than one too high.
 	unsureHint = 4
-	// provingJobs is how many jobs a queue must have fallen by to prove something.
+	// provingJobs is by how many jobs a queue must have fallen to prove a bound of the job time.
 	provingJobs = 20
 )
 
-// unsure is whether too few jobs have ended, lately and ever, to tell how long one takes.
+// unsure reports whether too few jobs have completed, recently and ever, to know the job time.
 func (f *Function) unsure() bool { return f.Jobs < fewJobs && !f.Saved }
 
-// guessJobTime sets the mean time of a job where no telemetry tells it: four times the hint, which
-// may be too low. Where there is no hint, what stands for one may be far too high, and a queue that
-// falls by k jobs while its workers put in B slot-seconds proves that jobs take B/k at most, as any
-// job that arrived meanwhile was done as well. What was proved fades within a quarter of an hour.
+// guessJobTime sets the mean job time without telemetry: four times the hint, which may be too low.
+// Without a hint, the assumed time may be far too high. A queue that falls by k jobs while its
+// workers are busy for B slot-seconds proves that jobs take at most B/k, as any job that arrived
+// meanwhile was done as well. The proved bound decays within a quarter of an hour.
 func (f *Function) guessJobTime(g *FunctionSample, dt float64, hinted, first bool) {
 	if hinted {
 		f.Mean = unsureHint * f.Prior

@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// near tells whether x is y within a part of it.
+// near reports whether x is y within a fraction of it.
 func near(x, y, part float64) bool { return math.Abs(x-y) <= part*math.Abs(y)+1e-9 }
 
 func TestJobTime(t *testing.T) {
 	t.Parallel()
-	// Each step: jobs that ended well with their seconds, jobs that ended otherwise, busy seconds,
-	// slots busy at the end.
+	// Each step: completed jobs with their seconds, failed or requeued jobs, busy seconds, slots
+	// busy at the end.
 	type step struct{ ended, endedSeconds, unwell, busySeconds, busy float64 }
 	tests := map[string]struct {
 		prior float64
@@ -56,8 +56,8 @@ func TestJobTime(t *testing.T) {
 	}
 }
 
-// TestJobTimeIsRemembered: hours after its last job a pool still knows how long they take, and
-// needs no scouts again.
+// TestJobTimeIsRemembered: hours after its last job a pool still knows its job time, and needs no
+// trial pods again.
 func TestJobTimeIsRemembered(t *testing.T) {
 	t.Parallel()
 	f := Function{Prior: 30, Mean: 30}
@@ -112,7 +112,7 @@ func TestLoad(t *testing.T) {
 			for at := 5.; at <= tc.until; at += 5 {
 				f.WorkBefore = f.Work
 				f.Work += 5 * tc.slots(at)
-				f.note(at, at-5, f.WorkBefore, before, tc.queue(at), f.Mean)
+				f.recordPoint(at, at-5, f.WorkBefore, before, tc.queue(at), f.Mean)
 				before = tc.queue(at)
 				got = f.load(at, before, f.Mean, 0)
 			}
@@ -141,11 +141,11 @@ func TestCohorts(t *testing.T) {
 	if diff := cmp.Diff([]Cohort{{10, 5}, {15, 3}}, f.Cohorts); diff != "" {
 		t.Errorf("two arrivals (-want +got):\n%s", diff)
 	}
-	f.arrive(20, 2, 4, 30, 4) // six began: the oldest
+	f.arrive(20, 2, 4, 30, 4) // six started: the oldest
 	if diff := cmp.Diff([]Cohort{{15, 2}, {20, 2}}, f.Cohorts); diff != "" {
 		t.Errorf("the oldest begin first (-want +got):\n%s", diff)
 	}
-	f.arrive(25, 0, 9, 30, 4) // five came back from a worker that died
+	f.arrive(25, 0, 9, 30, 4) // five were requeued by a worker that died
 	if diff := cmp.Diff([]Cohort{{15, 2}, {20, 2}, {25, 5}}, f.Cohorts); diff != "" {
 		t.Errorf("jobs given back are new (-want +got):\n%s", diff)
 	}
@@ -204,7 +204,7 @@ func TestStaffing(t *testing.T) {
 		{0, 1, 1, 0},
 		{1, 1, 0, 5},       // Erlang C with 5 slots for 1 Erlang: 0.4% wait at all, with 4: 2%
 		{10, 1, 0, 19},     // 0.8%, with 18: 1.6%
-		{10, 1, 5, 11},     // five job times of patience save eight slots
+		{10, 1, 5, 11},     // a target wait of five job times saves eight slots
 		{1000, 1, 1, 1074}, // the normal limit
 	}
 	for _, tc := range tests {
@@ -393,8 +393,8 @@ func TestBehavior(t *testing.T) {
 				if i == 0 {
 					s.Replicas = c.present
 				}
-				s.noteReplicas(&p, &Sample{Replicas: c.present}, c.at)
-				n, limit := s.behave(&tc.behavior, c.wanted, c.present, c.at)
+				s.recordReplicas(&p, &Sample{Replicas: c.present}, c.at)
+				n, limit := s.applyBehavior(&tc.behavior, c.wanted, c.present, c.at)
 				got, limits = append(got, n), append(limits, limit)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

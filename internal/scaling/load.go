@@ -11,8 +11,8 @@ type Point struct {
 	Queued   float64
 }
 
-// loadWindow is the time over which the load of jobs of mean time s is taken, in seconds: long
-// enough for a few jobs, 2 minutes at least, half an hour at most.
+// loadWindow is the time over which the load of jobs of mean time s is measured, in seconds: long
+// enough for a few jobs, at least 2 minutes, at most half an hour.
 func loadWindow(s float64) float64 { return clamp(2*s, 120, 1800) }
 
 // load is the work that arrives for the function, in slots that it keeps busy (slot-seconds a
@@ -20,8 +20,8 @@ func loadWindow(s float64) float64 { return clamp(2*s, 120, 1800) }
 //
 //	a = max(0, (dB + s dQ) / w)
 //
-// dB is the work done within the last w seconds, failed jobs included, dQ by how many jobs the
-// queue grew meanwhile. start is when the history begins.
+// dB is the work done within the last w seconds, failed jobs included, dQ the number of jobs by
+// which the queue grew meanwhile. start is when the history begins.
 func (f *Function) load(now, queued, s, start float64) float64 {
 	w := loadWindow(s)
 	if len(f.Points) == 0 {
@@ -30,8 +30,8 @@ func (f *Function) load(now, queued, s, start float64) float64 {
 	from := now - w
 	p := f.Points[0]
 	if p.At > from {
-		// The history begins within the window: before it nothing happened, unless that is only
-		// where the state begins.
+		// The history begins within the window: nothing happened before it, unless the state begins
+		// there.
 		w = min(w, max(now-start, 1))
 		return max(0, (f.Work-p.Work+s*(queued-p.Queued))/w)
 	}
@@ -49,10 +49,10 @@ func (f *Function) load(now, queued, s, start float64) float64 {
 	return max(0, (f.Work-p.Work+s*(queued-p.Queued))/w)
 }
 
-// note keeps the values of the last sample (its time, work and queue) for later calls of load: not
-// more often than the window's sixteenth, and nothing while nothing happens. queued is the present
-// queue.
-func (f *Function) note(now, before, work, queuedBefore, queued, s float64) {
+// recordPoint keeps the values of the last sample (its time, work and queue) for later calls of
+// load: at most once in a sixteenth of the window, and none while the function is idle. queued is
+// the present queue.
+func (f *Function) recordPoint(now, before, work, queuedBefore, queued, s float64) {
 	w := loadWindow(s)
 	still := f.Work == work && queuedBefore == 0 && queued == 0
 	n := len(f.Points)
@@ -79,5 +79,5 @@ func (f *Function) note(now, before, work, queuedBefore, queued, s float64) {
 	f.Points = append(f.Points, Point{before, work, queuedBefore})
 }
 
-// keep is how many slots the load a holds: not one more for a hair above a whole number.
+// keep is how many slots the load a keeps: a small excess over a whole number adds no slot.
 func keep(a float64) float64 { return max(0, math.Ceil(a-0.05)) }

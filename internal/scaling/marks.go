@@ -8,24 +8,23 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/boolean"
 )
 
-// A mark is the deletion cost that the operator gives a pod that is to go. removal.go decides how
-// many pods go; this file decides which ones are marked, and remembers what was written and what
-// the cache shows of it.
+// A mark is the deletion cost that the operator gives a pod that it wants removed. removal.go
+// decides how many pods are removed; this file decides which ones are marked, and records what was
+// written and what the cache shows of it.
 
 const (
-	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs from
-	// 0 on are not ours.
+	// markBase is the deletion cost of the first mark; each later one is higher by one. Costs of 0
+	// and more are not the operator's.
 	markBase int32 = -1_000_000
 	maxMarks int32 = 999_999
-	// markAge is for how long a mark that is no longer needed stays, since it often is again: a
-	// patch saved.
+	// markAge is how long an unneeded mark stays: it is often needed again, which saves a patch.
 	markAge       = time.Minute
 	marksARound   = 50
 	unmarksARound = 10
-	patchAgain    = 10 * time.Second // after which a patch that the cache doesn't show is written again
+	patchAgain    = 10 * time.Second // after which a patch that the cache doesn't show is repeated
 )
 
-// PodCost is what is known of one pod's deletion cost.
+// PodCost is the state of one pod's deletion cost.
 type PodCost struct {
 	Cost, Before int32     // what the cache shows, and what it showed before
 	Seen         time.Time // when it first showed Cost
@@ -34,13 +33,13 @@ type PodCost struct {
 	OrderedAt    time.Time
 }
 
-// Patch sets a pod's deletion cost; a Cost of 0 takes it off.
+// Patch sets a pod's deletion cost; a Cost of 0 removes it.
 type Patch struct {
 	UID  string
 	Cost int32
 }
 
-// observe brings what is known of the costs up to date.
+// observe updates the costs.
 func (s *RemovalState) observe(in *RemovalInput) {
 	if s.Started.IsZero() {
 		s.Started = in.Now
@@ -94,23 +93,23 @@ func (s *RemovalState) observe(in *RemovalInput) {
 	}
 }
 
-// drop forgets the pods that are gone or about to go.
+// drop removes the records of pods that are gone or terminating.
 func (s *RemovalState) drop(pods []Pod) {
-	there := make(map[string]bool, len(pods))
+	present := make(map[string]bool, len(pods))
 	for i := range pods {
 		if !pods[i].Terminating {
-			there[pods[i].UID] = true
+			present[pods[i].UID] = true
 		}
 	}
 	for uid := range s.Costs {
-		if !there[uid] {
+		if !present[uid] {
 			delete(s.Costs, uid)
 		}
 	}
 }
 
-// mark marks as many of the pods that stay for now as are still to go, and takes the mark off the
-// first one if it works. going is how many of the order are going already.
+// mark marks as many of the pods that stay for now as are still to be removed, and removes the
+// first one's mark if that pod is busy. going is how many of the order are being removed already.
 func (r *remover) mark(going int) {
 	in := r.in
 	forced := in.Replicas > in.Ceiling
@@ -118,7 +117,7 @@ func (r *remover) mark(going int) {
 		return
 	}
 	rest := r.order[going:]
-	if at := &rest[0]; !at.mayGo && at.settled && r.answered(at.pod) && r.marked(at.pod) && !forced &&
+	if at := &rest[0]; !at.removable && at.settled && r.answered(at.pod) && r.isMarked(at.pod) && !forced &&
 		r.busyForLong(at.pod) {
 		r.patch(at.pod, 0)
 	}
@@ -126,10 +125,10 @@ func (r *remover) mark(going int) {
 	candidates := make([]*Pod, 0, len(rest))
 	for i := range rest {
 		switch p := rest[i].pod; {
-		case !p.Ready || r.marked(p):
-			need-- // it goes before the others
-			r.again(p)
-		case r.unmarking(p):
+		case !p.Ready || r.isMarked(p):
+			need-- // it is removed before the others
+			r.retry(p)
+		case r.isUnmarking(p):
 		case r.mayMark(p, forced):
 			candidates = append(candidates, p)
 		}
@@ -141,26 +140,26 @@ func (r *remover) mark(going int) {
 	slices.SortFunc(candidates, r.compareMarks)
 	for _, p := range candidates[:min(len(candidates), need, marksARound)] {
 		if r.s.Next >= maxMarks {
-			return // once all marks are off they begin anew
+			return // the numbers restart once no pod has a mark
 		}
 		r.patch(p, markBase+r.s.Next)
 		r.s.Next++
 	}
 }
 
-// busyForLong reports whether a pod was busy at two polls in a row. One that works on short jobs is
-// often idle at the next poll, and waiting for that takes no longer than taking its mark off.
+// busyForLong reports whether a pod was busy at two consecutive polls. A pod with short jobs is
+// often idle at the next poll, and waiting for that takes no longer than removing its mark.
 func (r *remover) busyForLong(p *Pod) bool {
 	return p.Busy == 0 || p.BusySince.IsZero() || r.in.Answer.Sub(p.BusySince) >= r.in.Poll/2
 }
 
-// mayMark reports whether a ready pod can be chosen to go.
+// mayMark reports whether a ready pod may be chosen for removal.
 func (r *remover) mayMark(p *Pod, forced bool) bool {
-	return forced || r.heard(p) && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
+	return forced || r.hasTelemetry(p) && (p.Busy == 0 || r.in.Graceful || r.in.Drains)
 }
 
-// compareMarks puts first the pod that is to go first: those known to be idle, for longest; then
-// the least busy; then those that nothing is known of.
+// compareMarks sorts by which pod is to be removed first: those known to be idle, longest first;
+// then the least busy; then those without telemetry.
 func (r *remover) compareMarks(a, b *Pod) int {
 	return cmp.Or(
 		cmp.Compare(boolean.Int(a.Heard.IsZero()), boolean.Int(b.Heard.IsZero())), cmp.Compare(a.Busy, b.Busy),
@@ -169,7 +168,7 @@ func (r *remover) compareMarks(a, b *Pod) int {
 		), a.BusySince.Compare(b.BusySince), cmp.Compare(a.UID, b.UID))
 }
 
-// clear takes off marks that are no longer needed and have not been for a while, newest first.
+// clear removes marks that have not been needed for a while, newest first.
 func (r *remover) clear(need int) {
 	var old []*Pod
 	for i := range r.in.Pods {
@@ -194,26 +193,26 @@ func (r *remover) clear(need int) {
 	}
 }
 
-// marked reports whether a pod has a mark, or will have one as soon as it is seen.
-func (r *remover) marked(p *Pod) bool {
+// isMarked reports whether a pod has a mark, or will have one once the cache shows it.
+func (r *remover) isMarked(p *Pod) bool {
 	if c, ok := r.s.Costs[p.UID]; ok && c.Pending {
 		return isMark(c.Ordered)
 	}
 	return isMark(p.Cost)
 }
 
-// unmarking reports whether a pod's mark is being taken off.
-func (r *remover) unmarking(p *Pod) bool {
+// isUnmarking reports whether a pod's mark is being removed.
+func (r *remover) isUnmarking(p *Pod) bool {
 	c, ok := r.s.Costs[p.UID]
 	if ok && c.Pending && !isMark(c.Ordered) {
-		r.again(p)
+		r.retry(p)
 		return true
 	}
 	return false
 }
 
-// again writes a patch once more that the cache hasn't shown for long: its write may have failed.
-func (r *remover) again(p *Pod) {
+// retry repeats a patch that the cache has not shown for a long time: its write may have failed.
+func (r *remover) retry(p *Pod) {
 	if c, ok := r.s.Costs[p.UID]; ok && c.Pending && r.in.Now.Sub(c.OrderedAt) >= patchAgain {
 		r.patch(p, c.Ordered)
 	}

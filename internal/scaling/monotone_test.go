@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestMoreJobsNeverMeanFewerReplicas plays pools as they are: some functions, known for long or not
-// at all, of short and of long jobs; then it adds jobs to one of them.
+// TestMoreJobsNeverMeanFewerReplicas runs pools of various kinds: with some functions, known for
+// long or not at all, of short and of long jobs; then it adds jobs to one of them.
 func TestMoreJobsNeverMeanFewerReplicas(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(11, 12))

@@ -6,54 +6,54 @@ import (
 )
 
 const (
-	maxCount = 1e9 // jobs, slots or seconds beyond which a number is taken as this one
+	maxCount = 1e9 // upper limit of a number of jobs, slots or seconds
 	// maxSeconds bounds a counter of seconds.
 	maxSeconds = 1e15
-	// telling is how many seconds a pod that works may take to tell what it does; a worker tells it
-	// once a second at least.
-	telling = 3
-	// freeSamples is for how many samples free slots must stand beside a queue before its jobs are
-	// taken to be not runnable; without telemetry it lasts a minute at least, since a pod may be
-	// ready before its worker is.
+	// telemetryDelay is within how many seconds a ready pod reports telemetry; a worker reports at
+	// least once a second.
+	telemetryDelay = 3
+	// freeSamples is for how many consecutive samples there must be free slots and a queue before
+	// its jobs count as not runnable. Without telemetry it takes at least a minute, since a pod may
+	// be ready before its worker is.
 	freeSamples = 3
-	// settling is for how many seconds at least a pod must have been registered before a slot of it
-	// that stays free says something about the queue.
+	// settling is the least time in seconds since a pod's registration before a free slot of it
+	// says anything about the queue.
 	settling = 10
-	// fullSamples is for how many samples no slot must be free before jobs held for not runnable
-	// are believed in again.
+	// fullSamples is for how many consecutive samples no slot must be free before stuck jobs count
+	// as runnable again.
 	fullSamples = 2
 )
 
-// view is one sample made ready for the law: times in seconds, slots and jobs as floats, the pool's
-// own work told from that of others.
+// view is one sample prepared for the law: times in seconds, slots and jobs as floats, the pool's
+// own jobs separated from those of other workers.
 type view struct {
 	now, dt, tick, boot float64
 	slotsPerPod         float64
-	// Slots of pods that work, of those the ones without telemetry, of pods that are starting (with
-	// the mean wait for them), of pods that can't start.
-	slots, dark, starting, wait, broken float64
-	fresh                               float64 // of the starting ones, those that work but haven't told anything yet
-	pods                                int32   // that exist and aren't terminating
-	// Own running jobs, others' running jobs, jobs that wait and can be begun, jobs that wait in
-	// vain.
+	// Slots of pods that can take jobs, those of them that report no telemetry, slots of starting
+	// pods (with the mean wait for them), slots of pods that can't start.
+	slots, unreported, starting, wait, broken float64
+	awaitingTelemetry                         float64 // starting slots of ready pods that may yet report
+	pods                                      int32   // existing and not terminating
+	// Running jobs of the pool, running jobs of other workers, queued jobs that can start, queued
+	// jobs that can't.
 	running, foreign, queued, stuck float64
-	doubtful                        float64 // of those in vain, the ones that no probe has confirmed
+	unconfirmed                     float64 // stuck jobs that no probe has confirmed
 	free                            float64
-	// free slots of pods that have been working for long enough to have asked for a job
+	// free slots of pods that registered long enough ago to have polled for a job
 	settled                     float64
 	finished                    bool // a job ended since the last sample
 	notRunnable, notProgressing bool
 	load                        float64 // slots
 	jobTime                     float64 // mean over the functions, by their jobs
 	oldest                      float64 // age of the oldest queued job
-	// some job has ended well, here or before; of a function with a queue, too few to tell their
-	// time
+	// a job has completed, now or in an earlier process; for a function with a queue, too few have
+	// completed to know the job time
 	known, unsure      bool
-	backlog            float64 // slot-seconds that the queue takes
+	backlog            float64 // slot-seconds of work in the queue
 	restarted, partial bool    // the history has a gap; a job server is silent
 }
 
-// observe takes a sample into the state.
+// observe updates the state with a sample.
 func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	v := view{now: max(s.at(t), s.Last), tick: p.Tick.Seconds(), slotsPerPod: float64(p.Concurrency)}
 	v.dt, v.partial = v.now-s.Last, in.Partial
@@ -63,19 +63,19 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	v.countPods(s, in, t)
 	s.dropFunctions(in)
 	v.ownAndForeign(in.Functions)
-	s.Dark = v.dark > 0 || (s.Dark && v.slots == 0)
-	s.Telemetry = v.dark < v.slots || (v.slots == 0 && s.Telemetry)
+	s.WithoutTelemetry = v.unreported > 0 || (s.WithoutTelemetry && v.slots == 0)
+	s.Telemetry = v.unreported < v.slots || (v.slots == 0 && s.Telemetry)
 
 	prior := p.JobTimeHint.Seconds()
 	if prior == 0 {
 		prior = min(p.waitOrDefault().Seconds(), unknownJob)
 	}
-	// of the running jobs that telemetry doesn't tell of, the parts that run on own pods, and on
-	// own pods that count as starting yet
-	dark, fresh := 0., 0.
+	// The shares of the unreported running jobs that run in the pool's own ready pods, and in those
+	// that still count as starting.
+	ownShare, startingShare := 0., 0.
 	if other := v.running + v.foreign; other > 0 {
-		dark = min(1, v.dark/other)
-		fresh = min(1-dark, v.fresh/other)
+		ownShare = min(1, v.unreported/other)
+		startingShare = min(1-ownShare, v.awaitingTelemetry/other)
 	}
 	v.running, v.foreign = 0, 0
 	worked := 0.
@@ -84,7 +84,7 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 		f := s.function(g.Name, i, prior)
 		f.Unseen = unseen(in, g)
 		f.skew(in, g)
-		worked += f.take(g, &v, prior, dark, fresh, p.JobTimeHint > 0)
+		worked += f.update(g, &v, prior, ownShare, startingShare, p.JobTimeHint > 0)
 	}
 	v.free = max(0, v.slots-v.running)
 	s.findStuck(in.Functions, &v, worked)
@@ -113,9 +113,9 @@ func (s *State) observe(p *Policy, in *Sample, t time.Time) view {
 	return v
 }
 
-// countPods sorts the pods into those that work, those that are starting and those that can't.
+// countPods counts the slots of pods that can take jobs, that are starting and that can't start.
 func (v *view) countPods(s *State, in *Sample, t time.Time) {
-	patience := 4*v.boot + 60
+	limit := 4*v.boot + 60
 	startingPods, waits := 0., 0.
 	for i := range in.Pods {
 		p := &in.Pods[i]
@@ -129,13 +129,14 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 		}
 		age := t.Sub(p.Created).Seconds()
 		if p.Created.IsZero() {
-			age = v.now - s.Changed // nothing is known but that it is there
+			age = v.now - s.Changed // only its existence is known
 		}
 		switch {
-		case p.works() && !p.Telemetry && !s.Dark && !p.Registered.IsZero() && t.Sub(p.Registered).Seconds() < telling:
-			// It works, but whether it will tell what it does is still open.
+		case p.works() && !p.Telemetry && !s.WithoutTelemetry && !p.Registered.IsZero() &&
+			t.Sub(p.Registered).Seconds() < telemetryDelay:
+			// It is ready, but may yet report telemetry.
 			v.starting += slots
-			v.fresh += slots
+			v.awaitingTelemetry += slots
 			startingPods++
 			waits++
 		case p.works():
@@ -147,9 +148,9 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 				v.settled += max(0, slots-float64(p.Busy))
 			}
 			if !p.Telemetry {
-				v.dark += slots
+				v.unreported += slots
 			}
-		case p.Broken || p.TakesNoJobs || age > patience && !p.Gated:
+		case p.Broken || p.TakesNoJobs || age > limit && !p.Gated:
 			v.broken += slots
 		default:
 			v.starting += slots
@@ -157,10 +158,10 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 			waits += max(1, v.boot-max(age, 0))
 		}
 	}
-	// Replicas without a pod are about to get one, unless that has been so for long; pods beyond
-	// the replicas are about to go.
+	// Replicas without a pod are about to get one, unless they have lacked it for a long time; pods
+	// beyond the replicas are about to be removed.
 	switch absent := float64(in.Replicas) - float64(v.pods); {
-	case absent > 0 && v.now-s.Changed > patience:
+	case absent > 0 && v.now-s.Changed > limit:
 		v.broken += absent * v.slotsPerPod
 	case absent > 0:
 		v.starting += absent * v.slotsPerPod
@@ -168,7 +169,7 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 		waits += absent * max(1, v.boot)
 	case absent < 0:
 		v.slots = max(0, v.slots+absent*v.slotsPerPod)
-		v.dark = min(v.dark, v.slots)
+		v.unreported = min(v.unreported, v.slots)
 	}
 	if startingPods > 0 {
 		v.wait = waits / startingPods
@@ -178,16 +179,15 @@ func (v *view) countPods(s *State, in *Sample, t time.Time) {
 // works reports whether a pod can take jobs.
 func (p *PodSample) works() bool { return (p.Ready || p.Telemetry) && !p.TakesNoJobs }
 
-// ownAndForeign adds up the running jobs that telemetry tells of (running) and the others
-// (foreign).
+// ownAndForeign adds up the running jobs that telemetry reports (running) and the others (foreign).
 func (v *view) ownAndForeign(functions []FunctionSample) {
 	for i := range functions {
-		v.foreign += functions[i].untold()
+		v.foreign += functions[i].unreportedJobs()
 	}
 }
 
-// untold is how many running jobs telemetry doesn't tell of.
-func (g *FunctionSample) untold() float64 {
+// unreportedJobs is how many running jobs telemetry doesn't report.
+func (g *FunctionSample) unreportedJobs() float64 {
 	return clamp(float64(g.Running)-float64(g.Busy)-float64(g.Draining), 0, maxCount)
 }
 
@@ -195,7 +195,7 @@ func (g *FunctionSample) queued() int64 {
 	return int64(clamp(float64(g.Total)-max(0, float64(g.Running)), 0, maxCount))
 }
 
-// waiting is the part of the queue that can be begun.
+// waiting is how many queued jobs can start.
 func (f *Function) waiting(g *FunctionSample) int64 {
 	if g.NotRunnable {
 		return 0
@@ -203,8 +203,8 @@ func (f *Function) waiting(g *FunctionSample) int64 {
 	return max(0, g.queued()+f.Unseen-f.Stuck)
 }
 
-// unseen is how much longer than its last answer the queue at silent job servers probably is: each
-// is taken to have as many jobs waiting as the others on average.
+// unseen estimates how many jobs the silent job servers have queued beyond their last answers: on
+// average as many each as the answering ones.
 func unseen(in *Sample, g *FunctionSample) int64 {
 	if in.Silent <= 0 || in.Answering <= 0 || g.NotRunnable {
 		return 0
@@ -214,8 +214,8 @@ func unseen(in *Sample, g *FunctionSample) int64 {
 	return max(0, int64(share)-old)
 }
 
-// skew notes how unevenly a function's jobs wait at the answering job servers; while one is silent,
-// it stays as it was.
+// skew records how unevenly a function's jobs are queued at the answering job servers; while one is
+// silent, it keeps the last value.
 func (f *Function) skew(in *Sample, g *FunctionSample) {
 	if in.Silent > 0 && f.Skew > 0 {
 		return
@@ -226,15 +226,15 @@ func (f *Function) skew(in *Sample, g *FunctionSample) {
 	}
 }
 
-// take takes in what a function's workers did since the last sample, and returns the slot-seconds
-// that the pool's own slots worked. dark and fresh are the parts of the untold running jobs that
-// run on the pool's own pods.
-func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, hinted bool) float64 {
-	untold := g.untold()
-	own := clamp(float64(g.Busy), 0, maxCount) + untold*dark
-	foreign := untold * (1 - dark - fresh)
+// update adds what a function's workers did since the last sample, and returns the slot-seconds
+// that the pool's own slots were busy. ownShare and startingShare are the shares of the unreported
+// running jobs that run in the pool's own pods.
+func (f *Function) update(g *FunctionSample, v *view, prior, ownShare, startingShare float64, hinted bool) float64 {
+	unreportedJobs := g.unreportedJobs()
+	own := clamp(float64(g.Busy), 0, maxCount) + unreportedJobs*ownShare
+	foreign := unreportedJobs * (1 - ownShare - startingShare)
 	if v.partial {
-		// A silent server's running jobs are those of long ago: nobody new is to be seen in them.
+		// The running jobs of a silent server are from its last answer: none of them is new.
 		foreign = min(foreign, f.Foreign)
 	}
 	first := f.Total < 0
@@ -250,13 +250,13 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, 
 	busySeconds := gainSeconds(f.Busy, busyTotal, first)
 	f.Ended, f.EndedSeconds, f.Failed, f.Requeued, f.Busy = g.Ended, endedTotal, g.Failed, g.Requeued, busyTotal
 	f.learnJobTime(v.dt, ended, endedSeconds, failed+requeued, busySeconds, clamp(float64(g.Busy), 0, maxCount))
-	if v.dark > 0 && !f.Known {
+	if v.unreported > 0 && !f.Known {
 		f.guessJobTime(g, v.dt, hinted, first)
 	}
 	f.Rest = f.Mean
 	if g.Busy > 0 {
-		// Where lengths differ much, long jobs are what one finds running. As seen from any moment,
-		// they have as much before them as behind them.
+		// If job times differ much, most running jobs are long ones. Seen from any moment, they
+		// have as much time left as they have already taken.
 		f.Rest = max(f.Mean, f.Elapsed/float64(g.Busy))
 	}
 	f.Failures += int64(failed + requeued)
@@ -266,23 +266,22 @@ func (f *Function) take(g *FunctionSample, v *view, prior, dark, fresh float64, 
 	if f.Failures >= 3 && v.now-f.LastEnded >= max(60, 3*f.Mean) && g.Total > 0 {
 		v.notProgressing = true
 	}
-	// Of the jobs that telemetry doesn't tell of, as many end as their number and mean time let
-	// expect.
-	f.Ends = ended + failed + untold*v.dt/max(f.Mean, 1e-3)
+	// Of the jobs that telemetry doesn't report, as many end as their number and mean time suggest.
+	f.Ends = ended + failed + unreportedJobs*v.dt/max(f.Mean, 1e-3)
 	f.WorkBefore = f.Work
-	worked := busySeconds + untold*dark*v.dt
+	worked := busySeconds + unreportedJobs*ownShare*v.dt
 	f.Work += worked
 	f.Trusted = hinted || f.Known
 	v.finished = v.finished || ended+failed > 0
 	v.running += own
 	v.foreign += foreign
-	// A job that telemetry hasn't told of yet looks foreign for one sample.
+	// A job that telemetry hasn't reported yet looks foreign for one sample.
 	f.Serving = own + min(foreign, f.Foreign)
 	f.Foreign = foreign
 	return worked
 }
 
-// gain is by how much a counter grew; a counter that fell was started anew.
+// gain is by how much a counter rose; a counter that fell was reset.
 func gain(before, after int64, first bool) float64 {
 	if first || after < before {
 		return 0
@@ -297,10 +296,10 @@ func gainSeconds(before, after float64, first bool) float64 {
 	return clamp(after-before, 0, maxCount)
 }
 
-// findStuck finds queued jobs that free slots aren't given: while for some samples on end slots
-// were free, what was queued all that time can't be begun (its time hasn't come, its client is
-// gone, or these pods don't reach its job server). As soon as all slots are busy for a while, it
-// may have become runnable.
+// findStuck finds queued jobs that are not assigned to free slots: if slots were free for some
+// consecutive samples, the jobs queued all that time can't start (they are scheduled for later,
+// their client is gone, or these pods don't reach their job server). Once all slots are busy for a
+// while, they may have become runnable.
 func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	queued := false
 	for i := range functions {
@@ -310,17 +309,17 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 	if v.dt > 0 {
 		idle -= worked / v.dt
 	}
-	// While pods come up there is always one that is ready and has not asked for a job yet; that
+	// While pods start there is always one that is ready and has not polled for a job yet; that
 	// says nothing about the queue.
 	free := v.free >= 1 && v.settled >= 1 && idle >= max(0.5, 0.2*v.slots) && queued
 	need := int32(freeSamples)
-	if v.dark > 0 {
+	if v.unreported > 0 {
 		need = max(need, int32(math.Ceil(60/max(v.tick, 0.1))))
 	}
 	switch {
 	case v.dt > 0 && v.dt < v.tick/2:
-		// Decided again for another cause than a new sample, such as a pod that has become ready:
-		// the same queue is not counted twice.
+		// Decided again for another reason than a new sample, such as a pod that became ready: the
+		// same queue is not counted twice.
 	case free:
 		s.FreeFor, s.FullFor = min(s.FreeFor+1, 1000), 0
 	case v.slots > 0 && v.free < 1:
@@ -342,14 +341,14 @@ func (s *State) findStuck(functions []FunctionSample, v *view, worked float64) {
 			}
 		}
 		if s.FullFor >= fullSamples || g.Runnable {
-			f.Stuck = 0 // a verdict counts for more than what free slots suggest
+			f.Stuck = 0 // a verdict overrides what free slots suggest
 		}
 		f.Stuck = min(f.Stuck, q)
 		v.notRunnable = v.notRunnable || (q > 0 && (g.NotRunnable || (f.Stuck > 0 && s.FreeFor >= need)))
 	}
 }
 
-// enqueue brings the cohorts and the load's history up to the sample.
+// enqueue updates the cohorts and the load's history with the sample.
 func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int) {
 	waiting := float64(f.waiting(g))
 	before := max(0, float64(f.Total-f.Running-f.Stuck))
@@ -357,8 +356,8 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 		f.arrive(v.now, waiting, waiting, target, limit)
 		before = waiting
 	} else {
-		// Arrivals follow from the change of the total and from what ended. Telemetry may be late
-		// by a moment: what one sample had too few is made good by the next.
+		// Arrivals follow from the change of the total and the jobs that ended. Telemetry may be a
+		// moment late: the next sample corrects what one sample missed.
 		net := float64(g.Total+f.Unseen-f.Total) + f.Ends
 		f.arrive(v.now-v.dt/2, max(0, net+f.Carry), waiting, target, limit)
 		f.Carry = min(0, net)
@@ -366,21 +365,20 @@ func (f *Function) enqueue(g *FunctionSample, v *view, target float64, limit int
 	if !f.trusts(v) {
 		before = 0
 	}
-	f.note(v.now, v.now-v.dt, f.WorkBefore, before, f.counted(g, v), f.Mean)
+	f.recordPoint(v.now, v.now-v.dt, f.WorkBefore, before, f.counted(g, v), f.Mean)
 	v.queued += float64(f.waiting(g))
 	if g.NotRunnable {
 		v.stuck += float64(g.queued())
 	} else {
 		v.stuck += float64(f.Stuck)
-		v.doubtful += float64(f.Stuck)
+		v.unconfirmed += float64(f.Stuck)
 	}
 }
 
-// trusts tells whether the queue may count as work to come: not where the time of a job is a mere
-// guess.
-func (f *Function) trusts(v *view) bool { return f.Trusted || v.dark == 0 }
+// trusts reports whether the queue may count as work to come: not if the job time is a mere guess.
+func (f *Function) trusts(v *view) bool { return f.Trusted || v.unreported == 0 }
 
-// counted is the queue as the load counts it.
+// counted is the queue length that the load is computed from.
 func (f *Function) counted(g *FunctionSample, v *view) float64 {
 	if !f.trusts(v) {
 		return 0
@@ -388,8 +386,8 @@ func (f *Function) counted(g *FunctionSample, v *view) float64 {
 	return float64(f.waiting(g))
 }
 
-// dropFunctions forgets the functions that the pool no longer has. Pods may still work on their
-// jobs, unseen.
+// dropFunctions removes the functions that the pool no longer has. Its pods may still run jobs of
+// them, unseen.
 func (s *State) dropFunctions(in *Sample) {
 	functions := in.Functions
 	if len(s.Functions) <= len(functions) {

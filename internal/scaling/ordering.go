@@ -5,72 +5,72 @@ import (
 	"time"
 )
 
-// Pods are ordered because pods help. Where the last ones can't start, a blocked pod stands for one
-// that is missing: no more are ordered in its place, but for a few that find out whether another
-// node does better. docs/adr/0016-ordering.md says why.
+// More pods are ordered only if they help. If the last ones can't start, a blocked pod counts like
+// a missing one: it is not replaced by another, except for a few that test whether another node is
+// better. docs/adr/0016-ordering.md says why.
 
 const (
-	// ProvenAfter is for how long in a row a pod must have been ready to count as one that works:
-	// one that crashes is ready in between.
+	// ProvenAfter is how long a pod must have been ready to count as a working one: a crashing pod
+	// is ready between crashes.
 	ProvenAfter = 30 * time.Second
-	// anotherTry is after how long one more pod is tried beside those that fail.
+	// anotherTry is after how long one more pod is tried beside the failing ones.
 	anotherTry = 5 * time.Minute
 	// giveUpFailing and giveUpUnschedulable are after how long replicas beyond the allowance are
-	// given up. The latter is for how long the cluster autoscaler waits for a node.
+	// given up. The latter is how long the cluster autoscaler waits for a node.
 	giveUpFailing       = 5 * time.Minute
 	giveUpUnschedulable = 15 * time.Minute
 	maxDoublings        = 10
 )
 
-// OrderingInput is what the ordering rule goes by.
+// OrderingInput is the input of the ordering rule.
 type OrderingInput struct {
 	Now time.Time
-	// Replicas is the present spec.replicas, Want what the law asks for, Floor what is ordered in
-	// full (the minimum, schedules, Manual, the fallback).
+	// Replicas is the present spec.replicas, Want the law's number, Floor what is ordered in full
+	// (the minimum, schedules, Manual, the fallback).
 	Replicas, Want, Floor int32
 	// Maximum and Template are the user's maxReplicas and a hash of the pod template: when they
-	// change, all that was learnt of pods that don't start is forgotten.
+	// change, the records of pods that don't start are dropped.
 	Maximum  int32
 	Template string
 	// Start is how long a pod takes to start.
 	Start time.Duration
 	// Answer is the newest answer of any job server.
 	Answer time.Time
-	// Refused: the API server refuses pods (a quota, an admission).
+	// Refused: the API server rejects pods (a quota, an admission).
 	Refused bool
 	Pods    []Pod
 }
 
-// OrderingState is what the rule remembers.
+// OrderingState is the state of the rule.
 type OrderingState struct {
 	Maximum  int32
 	Template string
-	// Since is when what follows began anew.
+	// Since is when the fields below were last reset.
 	Since time.Time
-	// Failing are the pods (by UID) that were seen to fail and have not proved themselves since;
-	// the earliest such time is FailingSince. The value is true for those that no longer say
-	// anything about the others, since a pod has started after them.
+	// Failing are the pods (by UID) that have failed and have not worked since; FailingSince is the
+	// earliest such time. The value is true for pods that say nothing about the others any more,
+	// since a pod has started after them.
 	Failing      map[string]bool
 	FailingSince time.Time
-	// Waited are the pods that no node took, since the allowance was last doubled (Doublings
-	// times), and whether one has taken them meanwhile.
+	// Waited are the pods that were unschedulable since the allowance was last doubled (Doublings
+	// times), and whether they have a node by now.
 	Waited    map[string]bool
 	Doublings int
-	// Over is since when more pods are blocked than allowed, Grown the answer by which replicas
-	// were last raised.
-	Over, Grown time.Time
+	// OverSince is since when more pods are blocked than allowed, RaisedBy the answer with which
+	// replicas were last raised.
+	OverSince, RaisedBy time.Time
 }
 
-// Order is what the rule decides.
+// Order is the rule's decision.
 type Order struct {
-	// Replicas is Want, or less of a growth, or fewer than there are where those beyond can not
-	// start.
+	// Replicas is Want, or fewer if more would not start, or fewer than at present if those beyond
+	// can't start.
 	Replicas int32
-	// Unschedulable, Failing and Refused are how many replicas are blocked, and by what.
+	// Unschedulable, Failing and Refused are how many replicas are blocked for each reason.
 	Unschedulable, Failing, Refused int32
-	// Limited: more would be ordered if those before had started. Early: a growth waits for a poll
-	// newer than the last one.
-	Limited, Early bool
+	// Limited: more would be ordered if the earlier ones had started. AwaitsPoll: a scale-up waits
+	// for a newer poll than the last one.
+	Limited, AwaitsPoll bool
 }
 
 // Blocked is how many replicas can't start.
@@ -88,28 +88,29 @@ func (p *Pod) Blocked(now time.Time, start time.Duration) bool {
 	case p.Trouble != TroubleNone:
 		return true
 	}
-	return !p.Ready && !p.WasReady && now.Sub(p.Created) > startPatience(start)
+	return !p.Ready && !p.WasReady && now.Sub(p.Created) > startLimit(start)
 }
 
 func (p *Pod) proven(now time.Time) bool { return p.Ready && now.Sub(p.ReadySince) >= ProvenAfter }
 
-// startPatience is after how long a pod that is not ready and says nothing counts as blocked.
-func startPatience(start time.Duration) time.Duration { return 4*start + time.Minute }
+// startLimit is after how long a pod counts as blocked that is not ready and reports no reason.
+func startLimit(start time.Duration) time.Duration { return 4*start + time.Minute }
 
-// census counts a pool's replicas by what they are.
+// census counts a pool's replicas by their condition.
 type census struct {
 	working, starting, unschedulable, failing, refused, excused int32
 
-	proven      int32 // of those that work, the ones that have done so for a while
-	unreachable int32 // of those that fail, the ones whose service can't be reached
+	proven      int32 // those of working that have worked for a while
+	unreachable int32 // those of failing whose service can't be reached
 }
 
 func (c *census) blocked() int32 { return c.unschedulable + c.failing + c.refused }
 
-// Grow decides how many of the replicas that the law wants are ordered. The state given is used up.
-func Grow(in *OrderingInput, s OrderingState) (Order, OrderingState) {
+// OrderReplicas decides how many of the replicas that the law wants are ordered. It takes over the
+// given state.
+func OrderReplicas(in *OrderingInput, s OrderingState) (Order, OrderingState) {
 	if s.Since.IsZero() || s.Template != in.Template || s.Maximum != in.Maximum {
-		s = OrderingState{Since: in.Now, Template: in.Template, Maximum: in.Maximum, Grown: s.Grown}
+		s = OrderingState{Since: in.Now, Template: in.Template, Maximum: in.Maximum, RaisedBy: s.RaisedBy}
 	}
 	c := s.count(in)
 	s.remember(in, &c)
@@ -120,12 +121,12 @@ func Grow(in *OrderingInput, s OrderingState) (Order, OrderingState) {
 	o.Replicas = max(o.Replicas, min(in.Want, in.Floor))
 	o.Limited = o.Limited && o.Replicas < in.Want
 	if o.Replicas > in.Replicas {
-		s.Grown = in.Answer
+		s.RaisedBy = in.Answer
 	}
 	return o, s
 }
 
-// count sorts the pods, and keeps in mind which failed.
+// count counts the pods by their condition, and records which failed.
 func (s *OrderingState) count(in *OrderingInput) census {
 	var c census
 	failing := map[string]bool(nil)
@@ -176,9 +177,11 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		c.starting += missing
 	}
 	if fresh {
-		// A pod has started since: what blocks the others is not the template. As many as work are
+		// A pod has started since: the template does not block the others. As many as work are
 		// excused.
-		*s = OrderingState{Since: in.Now, Template: s.Template, Maximum: s.Maximum, Grown: s.Grown, Failing: s.Failing}
+		*s = OrderingState{
+			Since: in.Now, Template: s.Template, Maximum: s.Maximum, RaisedBy: s.RaisedBy, Failing: s.Failing,
+		}
 		for uid, excused := range s.Failing {
 			if !excused && c.excused < c.working {
 				s.Failing[uid] = true
@@ -194,7 +197,7 @@ func seenFailing(s *OrderingState, p *Pod) bool {
 	return seen
 }
 
-// remember notes since when pods fail, and doubles the allowance where nodes come for those that
+// remember records since when pods fail, and doubles the allowance if nodes come for those that
 // waited.
 func (s *OrderingState) remember(in *OrderingInput, c *census) {
 	switch {
@@ -217,25 +220,25 @@ func (s *OrderingState) remember(in *OrderingInput, c *census) {
 	}
 }
 
-// allowance is how many pods that don't start may be there at a time.
+// allowance is how many pods may be blocked at a time.
 func (s *OrderingState) allowance(c *census) int32 {
 	if c.failing+c.refused > 0 {
 		if c.proven == 0 { // a pod that has just become ready may be about to fail like the others
 			return 2
 		}
-		return max(3, (c.working+4)/5) // one bad node in ten must not starve those that work
+		return max(3, (c.working+4)/5) // one bad node in ten must not starve the working ones
 	}
 	return int32(min(int64(max(5, (c.working+1)/2))<<s.Doublings, math.MaxInt32))
 }
 
-// grow cuts a growth to what may help.
+// grow limits a scale-up to the pods that may help.
 func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Order) {
 	missing := in.Want - in.Replicas
 	if missing <= 0 {
 		return
 	}
-	if in.Replicas > 0 && in.Want > in.Floor && !s.Grown.IsZero() && !in.Answer.After(s.Grown) {
-		o.Replicas, o.Early = in.Replicas, true
+	if in.Replicas > 0 && in.Want > in.Floor && !s.RaisedBy.IsZero() && !in.Answer.After(s.RaisedBy) {
+		o.Replicas, o.AwaitsPoll = in.Replicas, true
 		return
 	}
 	if c.blocked() == 0 {
@@ -246,24 +249,24 @@ func (s *OrderingState) grow(in *OrderingInput, c *census, allowed int32, o *Ord
 		return
 	}
 	if c.failing > 0 && c.starting == 0 && in.Now.Sub(s.FailingSince) >= anotherTry {
-		// All that are allowed may have met bad nodes: one more is tried, until it is given up. While it
-		// starts it says nothing yet, and is no reason for a second.
+		// All that are allowed may have met bad nodes: one more is tried, until it is given up.
+		// While it starts, it is no reason for a second one.
 		allowed++
 	}
-	growth := max(0, missing-c.blocked()+min(c.failing, s.tries(in, c, allowed)))
+	growth := max(0, missing-c.blocked()+min(c.failing, s.trials(in, c, allowed)))
 	others := c.working + c.starting + c.excused
 	if c.failing+c.refused > 0 && c.proven == 0 {
-		others = c.excused // those that start are the tries
+		others = c.excused // the starting ones are the trials
 	}
-	most := max(in.Replicas, others+allowed)
-	if n := min(in.Replicas+growth, most); n < in.Want {
+	mostAllowed := max(in.Replicas, others+allowed)
+	if n := min(in.Replicas+growth, mostAllowed); n < in.Want {
 		o.Replicas, o.Limited = n, true
 	}
 }
 
-// tries is how many pods are tried beside those that fail: another node may do. If others have
-// worked for a while, as many as may be blocked; otherwise one, and one more after a while.
-func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32 {
+// trials is how many pods are tried beside the failing ones, since another node may work. If others
+// have worked for a while, as many as may be blocked; otherwise one, and one more after a while.
+func (s *OrderingState) trials(in *OrderingInput, c *census, allowed int32) int32 {
 	if c.proven > 0 {
 		return allowed
 	}
@@ -273,21 +276,21 @@ func (s *OrderingState) tries(in *OrderingInput, c *census, allowed int32) int32
 	return 1
 }
 
-// giveUp takes back the replicas beyond the allowance where none has started for long.
+// giveUp removes the replicas beyond the allowance if none has started for a long time.
 func (s *OrderingState) giveUp(in *OrderingInput, c *census, allowed int32, o *Order) {
-	blocked := c.blocked() - c.unreachable // those work again when their service does
+	blocked := c.blocked() - c.unreachable // those work again once their service does
 	if blocked <= allowed {
-		s.Over = time.Time{}
+		s.OverSince = time.Time{}
 		return
 	}
-	if s.Over.IsZero() {
-		s.Over = in.Now
+	if s.OverSince.IsZero() {
+		s.OverSince = in.Now
 	}
 	after := giveUpUnschedulable
 	if c.failing+c.refused > 0 {
 		after = giveUpFailing
 	}
-	if n := c.working + c.starting + c.excused + c.unreachable + allowed; in.Now.Sub(s.Over) >= after &&
+	if n := c.working + c.starting + c.excused + c.unreachable + allowed; in.Now.Sub(s.OverSince) >= after &&
 		n < o.Replicas {
 		o.Replicas, o.Limited = n, true
 	}

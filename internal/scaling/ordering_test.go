@@ -10,32 +10,32 @@ import (
 
 const startOfTest = 10 * time.Second
 
-// crowd plays a pool whose law wants so many slots that work or are starting: what can't start
-// counts for nothing.
-type crowd struct {
-	in    OrderingInput
-	state OrderingState
-	slots int32 // as the law asks for
-	next  int
-	fate  func(i int) Trouble // of the i-th pod that is made
-	found Trouble             // of each pod, a round after it has become ready
-	most  int32
-	last  Order
+// podSim simulates a pool whose law wants so many slots that are ready or starting: blocked ones
+// count for nothing.
+type podSim struct {
+	in          OrderingInput
+	state       OrderingState
+	slots       int32 // as the law wants
+	next        int
+	trouble     func(i int) Trouble // of the i-th new pod
+	found       Trouble             // of each pod, a round after it has become ready
+	mostAllowed int32
+	last        Order
 }
 
-func newCrowd(slots int32, fate func(i int) Trouble) *crowd {
-	c := &crowd{slots: slots, fate: fate}
+func newPodSim(slots int32, trouble func(i int) Trouble) *podSim {
+	c := &podSim{slots: slots, trouble: trouble}
 	c.in = OrderingInput{Now: epochOfTest, Maximum: 60, Template: "a", Start: startOfTest}
 	return c
 }
 
 func all(t Trouble) func(int) Trouble { return func(int) Trouble { return t } }
 
-func (c *crowd) add(n int, change func(p *Pod)) {
+func (c *podSim) add(n int, change func(p *Pod)) {
 	for range n {
 		p := Pod{
 			UID: fmt.Sprintf("pod-%02d", c.next), Owned: true, Assigned: true, Created: c.in.Now,
-			Trouble: c.fate(c.next),
+			Trouble: c.trouble(c.next),
 		}
 		c.next++
 		if p.Trouble == TroubleUnschedulable {
@@ -56,8 +56,8 @@ func working(now time.Time) func(*Pod) {
 	}
 }
 
-// run plays rounds of 5 s: pods without trouble are ready after 10 s, those with trouble never.
-func (c *crowd) run(d time.Duration) *crowd {
+// run simulates rounds of 5 s: pods without trouble are ready after 10 s, those with trouble never.
+func (c *podSim) run(d time.Duration) *podSim {
 	for end := c.in.Now.Add(d); c.in.Now.Before(end); {
 		c.in.Now = c.in.Now.Add(5 * time.Second)
 		c.in.Answer = c.in.Now
@@ -79,18 +79,18 @@ func (c *crowd) run(d time.Duration) *crowd {
 	return c
 }
 
-// all lets every pod have the trouble; Kubernetes goes on calling those ready that are.
-func (c *crowd) all(t Trouble) {
+// all gives every pod the trouble; Kubernetes still reports the ready ones as ready.
+func (c *podSim) all(t Trouble) {
 	for i := range c.in.Pods {
 		c.in.Pods[i].Trouble = t
 	}
 }
 
-func (c *crowd) decide() Order {
-	o, s := Grow(&c.in, c.state)
+func (c *podSim) decide() Order {
+	o, s := OrderReplicas(&c.in, c.state)
 	c.state, c.last = s, o
 	c.in.Replicas = o.Replicas
-	c.most = max(c.most, o.Replicas)
+	c.mostAllowed = max(c.mostAllowed, o.Replicas)
 	if n := int(o.Replicas); len(c.in.Pods) > n {
 		c.in.Pods = c.in.Pods[:n] // the last ones don't work
 	} else if !c.in.Refused {
@@ -99,7 +99,7 @@ func (c *crowd) decide() Order {
 	return o
 }
 
-func TestGrow(t *testing.T) {
+func TestOrderReplicas(t *testing.T) {
 	t.Parallel()
 	type outcome struct {
 		Most, Now int32
@@ -107,38 +107,38 @@ func TestGrow(t *testing.T) {
 	}
 	fails := all(TroubleFailing)
 	tests := map[string]struct {
-		crowd *crowd
-		play  func(c *crowd)
-		want  outcome
+		podSim *podSim
+		play   func(c *podSim)
+		want   outcome
 	}{
 		"pods that start are ordered as wanted": {
-			newCrowd(40, all(TroubleNone)), func(c *crowd) { c.run(time.Minute) }, outcome{40, 40, false},
+			newPodSim(40, all(TroubleNone)), func(c *podSim) { c.run(time.Minute) }, outcome{40, 40, false},
 		},
 		"one job and no node: one pod, for ever": {
-			newCrowd(1, all(TroubleUnschedulable)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, true},
+			newPodSim(1, all(TroubleUnschedulable)), func(c *podSim) { c.run(time.Hour) }, outcome{1, 1, true},
 		},
 		"one job and a broken image: two pods at first": {
-			newCrowd(1, fails), func(c *crowd) { c.run(4 * time.Minute) }, outcome{2, 2, true},
+			newPodSim(1, fails), func(c *podSim) { c.run(4 * time.Minute) }, outcome{2, 2, true},
 		},
 		"and three at most": {
-			newCrowd(1, fails), func(c *crowd) { c.run(time.Hour) }, outcome{3, 3, true},
+			newPodSim(1, fails), func(c *podSim) { c.run(time.Hour) }, outcome{3, 3, true},
 		},
 		"the third finds the node that works": {
-			newCrowd(
+			newPodSim(
 				1, func(i int) Trouble { return []Trouble{TroubleFailing, TroubleFailing, TroubleNone}[min(i, 2)] },
 			),
-			func(c *crowd) { c.run(6 * time.Minute) },
+			func(c *podSim) { c.run(6 * time.Minute) },
 			outcome{3, 3, false},
 		},
 		"sixty jobs and a command that no pod has: three pods at most": {
-			newCrowd(1, all(TroubleTakesNoJobs)), func(c *crowd) {
+			newPodSim(1, all(TroubleTakesNoJobs)), func(c *podSim) {
 				c.run(time.Minute)
 				c.slots = 60
 				c.run(time.Hour)
 			}, outcome{3, 3, true},
 		},
 		"and pods that are ready until they find that out order no others": {
-			newCrowd(1, all(TroubleNone)), func(c *crowd) {
+			newPodSim(1, all(TroubleNone)), func(c *podSim) {
 				c.found = TroubleTakesNoJobs
 				c.run(time.Minute)
 				c.slots = 60
@@ -146,14 +146,14 @@ func TestGrow(t *testing.T) {
 			}, outcome{3, 3, true},
 		},
 		"a service that no pod reaches orders no pod": {
-			newCrowd(1, all(TroubleUnreachable)), func(c *crowd) {
+			newPodSim(1, all(TroubleUnreachable)), func(c *podSim) {
 				c.run(time.Minute)
 				c.slots = 60
 				c.run(time.Hour)
 			}, outcome{1, 1, true},
 		},
 		"a service that is down takes no pod back": {
-			newCrowd(10, all(TroubleNone)), func(c *crowd) {
+			newPodSim(10, all(TroubleNone)), func(c *podSim) {
 				c.run(10 * time.Minute)
 				c.all(TroubleUnreachable)
 				c.slots = 60
@@ -161,84 +161,84 @@ func TestGrow(t *testing.T) {
 			}, outcome{10, 10, true},
 		},
 		"pods that were ready for long and take no jobs any more order no others": {
-			newCrowd(3, all(TroubleNone)), func(c *crowd) {
+			newPodSim(3, all(TroubleNone)), func(c *podSim) {
 				c.run(10 * time.Minute)
-				c.fate = all(TroubleTakesNoJobs)
+				c.trouble = all(TroubleTakesNoJobs)
 				c.all(TroubleTakesNoJobs)
 				c.slots = 60
 				c.run(4 * time.Minute)
 			}, outcome{3, 3, true},
 		},
 		"one job and a scheduling gate: one pod": {
-			newCrowd(1, all(TroubleGated)), func(c *crowd) { c.run(time.Hour) }, outcome{1, 1, false},
+			newPodSim(1, all(TroubleGated)), func(c *podSim) { c.run(time.Hour) }, outcome{1, 1, false},
 		},
 		"a pod that says nothing counts after a time": {
-			newCrowd(1, all(TroubleNone)), func(c *crowd) { c.silent() }, outcome{3, 3, true},
+			newPodSim(1, all(TroubleNone)), func(c *podSim) { c.silent() }, outcome{3, 3, true},
 		},
 		"one job and a quota: one replica": {
-			newCrowd(1, all(TroubleNone)), func(c *crowd) { c.in.Refused = true; c.run(time.Hour) },
+			newPodSim(1, all(TroubleNone)), func(c *podSim) { c.in.Refused = true; c.run(time.Hour) },
 			outcome{1, 1, true},
 		},
 		"a flood and no node: what was ordered before it was known, and later the allowance": {
-			newCrowd(60, all(TroubleUnschedulable)),
-			func(c *crowd) { c.add(1, nil); c.in.Replicas = 1; c.run(14 * time.Minute) },
+			newPodSim(60, all(TroubleUnschedulable)),
+			func(c *podSim) { c.add(1, nil); c.in.Replicas = 1; c.run(14 * time.Minute) },
 			outcome{5, 5, true},
 		},
-		"nodes come: the allowance doubles": {newCrowd(60, all(TroubleUnschedulable)), func(c *crowd) {
+		"nodes come: the allowance doubles": {newPodSim(60, all(TroubleUnschedulable)), func(c *podSim) {
 			c.add(1, nil)
 			c.run(10 * time.Second)
 			c.scheduled(3)
 			c.run(10 * time.Second)
 		}, outcome{13, 13, true}},
-		"too many for long without a node: given up": {newCrowd(60, all(TroubleUnschedulable)), func(c *crowd) {
+		"too many for long without a node: given up": {newPodSim(60, all(TroubleUnschedulable)), func(c *podSim) {
 			c.add(60, nil)
 			c.run(16 * time.Minute)
 		}, outcome{60, 5, true}},
 		"too many that fail are given up sooner": {
-			newCrowd(60, fails), func(c *crowd) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 3, true},
+			newPodSim(60, fails), func(c *podSim) { c.add(60, nil); c.run(6 * time.Minute) }, outcome{60, 3, true},
 		},
-		"but never below what is ordered in full": {newCrowd(60, fails), func(c *crowd) {
+		"but never below what is ordered in full": {newPodSim(60, fails), func(c *podSim) {
 			c.in.Floor = 20
 			c.add(60, nil)
 			c.run(6 * time.Minute)
 		}, outcome{60, 20, true}},
-		"beside one that works, all that may be tried meet bad nodes: later another is": {newCrowd(4, func(i int) Trouble {
+		"beside one that works, all that may be tried meet bad nodes: later another is": {newPodSim(4, func(i int) Trouble {
 			if i < 3 {
 				return TroubleFailing
 			}
 			return TroubleNone
-		}), func(c *crowd) { c.add(1, working(c.in.Now)); c.run(12 * time.Minute) }, outcome{6, 6, false}},
-		"and no second one while that starts": {newCrowd(4, func(i int) Trouble {
+		}), func(c *podSim) { c.add(1, working(c.in.Now)); c.run(12 * time.Minute) }, outcome{6, 6, false}},
+		"and no second one while that starts": {newPodSim(4, func(i int) Trouble {
 			if i < 4 {
 				return TroubleFailing
 			}
 			return TroubleNone
-		}), func(c *crowd) {
+		}), func(c *podSim) {
 			c.add(1, working(c.in.Now))
 			c.run(anotherTry - 5*time.Second)
 			c.slots = 60
 			c.run(20 * time.Second)
 		}, outcome{5, 5, true}},
-		"a minimum is ordered in full": {newCrowd(0, fails), func(c *crowd) {
+		"a minimum is ordered in full": {newPodSim(0, fails), func(c *podSim) {
 			c.add(1, nil)
 			c.in.Floor, c.in.Want, c.in.Replicas = 10, 10, 1
 			c.in.Now, c.in.Answer = c.in.Now.Add(time.Minute), c.in.Now.Add(time.Minute)
 			c.decide()
 		}, outcome{10, 10, false}},
-		"beside many that work, one bad node in ten does not starve the pool": {newCrowd(20, func(i int) Trouble {
+		"beside many that work, one bad node in ten does not starve the pool": {newPodSim(20, func(i int) Trouble {
 			if i%10 == 3 {
 				return TroubleFailing
 			}
 			return TroubleNone
-		}), func(c *crowd) { c.add(1, working(c.in.Now)); c.run(5 * time.Minute) }, outcome{22, 22, false}},
-		"a new template is tried anew": {newCrowd(60, fails), func(c *crowd) {
+		}), func(c *podSim) { c.add(1, working(c.in.Now)); c.run(5 * time.Minute) }, outcome{22, 22, false}},
+		"a new template is tried anew": {newPodSim(60, fails), func(c *podSim) {
 			c.run(time.Minute)
-			c.fate = all(TroubleNone)
+			c.trouble = all(TroubleNone)
 			c.in.Template, c.in.Pods, c.in.Replicas = "b", nil, 1
 			c.add(1, nil)
 			c.run(time.Minute)
 		}, outcome{60, 60, false}},
-		"a pod that crashes is no evidence while it is ready in between": {newCrowd(5, fails), func(c *crowd) {
+		"a pod that crashes is no evidence while it is ready in between": {newPodSim(5, fails), func(c *podSim) {
 			c.run(time.Minute)
 			for range 20 {
 				for i := range c.in.Pods {
@@ -253,9 +253,9 @@ func TestGrow(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tc.play(tc.crowd)
+			tc.play(tc.podSim)
 			if diff := gocmp.Diff(
-				tc.want, outcome{tc.crowd.most, tc.crowd.in.Replicas, tc.crowd.last.Limited},
+				tc.want, outcome{tc.podSim.mostAllowed, tc.podSim.in.Replicas, tc.podSim.last.Limited},
 			); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -263,9 +263,9 @@ func TestGrow(t *testing.T) {
 	}
 }
 
-// silent plays pods that never become ready and never say why; the law takes them for starting
-// until it gives them up, too.
-func (c *crowd) silent() {
+// silent simulates pods that never become ready and report no reason; the law counts them as
+// starting until it gives them up, too.
+func (c *podSim) silent() {
 	for range 200 {
 		c.in.Now = c.in.Now.Add(5 * time.Second)
 		c.in.Answer = c.in.Now
@@ -280,23 +280,23 @@ func (c *crowd) silent() {
 	}
 }
 
-// scheduled has nodes take the first n pods.
-func (c *crowd) scheduled(n int) {
+// scheduled gives the first n pods a node.
+func (c *podSim) scheduled(n int) {
 	for i := range c.in.Pods[:n] {
 		c.in.Pods[i].Assigned, c.in.Pods[i].Trouble = true, TroubleNone
 		c.in.Pods[i].Created = c.in.Now
 	}
 }
 
-// TestNoGrowthOnAnOldAnswer: a second growth waits for a poll that is newer than the first; from
+// TestNoScaleUpOnAnOldAnswer: a second scale-up waits for a poll that is newer than the first; from
 // zero and to a minimum nothing waits.
-func TestNoGrowthOnAnOldAnswer(t *testing.T) {
+func TestNoScaleUpOnAnOldAnswer(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(10, all(TroubleNone))
+	c := newPodSim(10, all(TroubleNone))
 	c.add(1, working(c.in.Now))
 	c.run(5 * time.Second)
 	c.in.Want = 20
-	if o := c.decide(); !o.Early || o.Replicas != 10 {
+	if o := c.decide(); !o.AwaitsPoll || o.Replicas != 10 {
 		t.Errorf("on the same answer: %+v, want 10 replicas as before", o)
 	}
 	c.in.Floor = 12

@@ -2,7 +2,7 @@ package scaling
 
 import "time"
 
-// Facts are what is known of a pool's workload and pods when a decision is applied.
+// Facts are the state of a pool's workload and pods when a decision is applied.
 type Facts struct {
 	Now      time.Time
 	Kind     WorkloadKind
@@ -19,16 +19,16 @@ type Facts struct {
 	Pods     []Pod
 }
 
-// PlanState is what the rules about pods remember of a pool.
+// PlanState is the state of the rules about a pool's pods.
 type PlanState struct {
 	Removal  RemovalState
 	Ordering OrderingState
 }
 
-// Idle reports whether the rules need not remember anything: there are no pods, and none were
-// ordered since the last poll.
+// Idle reports whether the state can be dropped: there are no pods, and none were ordered since the
+// last poll.
 func (s *PlanState) Idle(f *Facts) bool {
-	return f.Replicas == 0 && len(f.Pods) == 0 && f.Newest.After(s.Ordering.Grown)
+	return f.Replicas == 0 && len(f.Pods) == 0 && f.Newest.After(s.Ordering.RaisedBy)
 }
 
 // Plan is what to write: the patches, and then, whether they succeed or not, the replicas.
@@ -39,12 +39,12 @@ type Plan struct {
 	Removal  Removal
 }
 
-// PlanPods turns a decision into what is to be written: as many replicas more as may help, as many
-// fewer as may go. The state given is used up.
+// PlanPods turns a decision into what to write: as many more replicas as help, as many fewer as can
+// be removed. It takes over the given state.
 func PlanPods(p *Policy, d *Decision, f *Facts, s PlanState) (Plan, PlanState) {
 	q := p.withDefaults()
 	var out Plan
-	out.Order, s.Ordering = Grow(&OrderingInput{
+	out.Order, s.Ordering = OrderReplicas(&OrderingInput{
 		Now: f.Now, Replicas: f.Replicas, Want: d.Replicas, Floor: d.Floor, Maximum: q.MaxReplicas,
 		Template: f.Template,
 		Start:    d.Start, Answer: f.Newest, Refused: f.Refused, Pods: f.Pods,

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestIdlePodsGoOnGoing: while only some of the pods that were idle for long may go at a time, the
-// others need not be idle for a whole window more.
+// TestIdlePodsGoOnGoing: if only some of the pods that were idle for long may be removed at a time,
+// the others need not be idle for another whole window.
 func TestIdlePodsGoOnGoing(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20}, 10)
@@ -25,7 +25,7 @@ func TestIdlePodsGoOnGoing(t *testing.T) {
 }
 
 // TestEmptinessCountsFromTheFirstEmptySample: with a long poll period, one empty sample after a
-// busy one says nothing of the time between.
+// busy one says nothing about the time between.
 func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20, Tick: time.Minute, Idle: 30 * time.Second}, 4)
@@ -40,14 +40,14 @@ func TestEmptinessCountsFromTheFirstEmptySample(t *testing.T) {
 	}
 }
 
-// TestRestartWithoutTelemetryHoldsForTheDrain: what pods without telemetry work on, only a job
-// server knows, and a restarted one has forgotten it.
+// TestRestartWithoutTelemetryHoldsForTheDrain: only a job server knows the jobs of pods without
+// telemetry, and a restarted one has lost them.
 func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		happens func(q *pool)
-		dark    bool
-		want    time.Duration
+		happens          func(q *pool)
+		withoutTelemetry bool
+		want             time.Duration
 	}{
 		"a restart":            {func(q *pool) { q.sample.PossibleRestart = true }, true, 10 * time.Minute},
 		"a function taken out": {func(q *pool) { q.sample.Functions = q.sample.Functions[:1] }, true, 10 * time.Minute},
@@ -56,11 +56,11 @@ func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := newPool(Policy{MaxReplicas: 20, Drain: 10 * time.Minute, JobTimeHint: time.Second}, 4)
-			if tc.dark {
-				q.dark()
+			if tc.withoutTelemetry {
+				q.withoutTelemetry()
 			}
 			q.sample.Functions = append(q.sample.Functions, FunctionSample{Name: "scale", Total: 2, Running: 2})
-			if !tc.dark {
+			if !tc.withoutTelemetry {
 				q.sample.Functions[1].Total, q.sample.Functions[1].Running = 0, 0
 			}
 			q.ticks(settle)
@@ -79,8 +79,8 @@ func TestRestartWithoutTelemetryHoldsForTheDrain(t *testing.T) {
 	}
 }
 
-// TestSlotsOfUnreadyPodsAreNotFree: pods of a dead node keep their client ids at the job server for
-// a while. Their idle slots are no reason to take the queue for one that can't be begun.
+// TestSlotsOfUnreadyPodsAreNotFree: pods of a dead node keep their client IDs at the job server for
+// a while. Their idle slots don't show that the queue isn't runnable.
 func TestSlotsOfUnreadyPodsAreNotFree(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 20}, 4)
@@ -113,12 +113,12 @@ func TestGatedPodsAreStarting(t *testing.T) {
 	}
 }
 
-// TestPlanPods joins both rules: what can't start is not ordered again, what may not go stays, and
-// a bound is obeyed.
+// TestPlanPods combines both rules: blocked pods are not ordered again, busy ones stay, and a bound
+// is obeyed.
 func TestPlanPods(t *testing.T) {
 	t.Parallel()
 	pods := func(n int, change func(i int, p *Pod)) (out []Pod) {
-		h := newHerd(n, int32(n))
+		h := newSetSim(n, int32(n))
 		for i := range h.in.Pods {
 			change(i, &h.in.Pods[i])
 			out = append(out, h.in.Pods[i])

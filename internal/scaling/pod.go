@@ -2,7 +2,7 @@ package scaling
 
 import "time"
 
-// Phase is the part of a pod's phase that Kubernetes' order of deletion looks at, in that order.
+// Phase is the part of a pod's phase that Kubernetes' order of deletion depends on, in that order.
 type Phase uint8
 
 // Phases of pods that have not ended.
@@ -12,22 +12,22 @@ const (
 	PhaseRunning
 )
 
-// Trouble is why a pod does not start, for a reason that more time alone does not cure.
+// Trouble is why a pod does not start, for a reason that more time alone does not fix.
 type Trouble uint8
 
 const (
 	TroubleNone          Trouble = iota
-	TroubleUnschedulable         // no node takes it
+	TroubleUnschedulable         // it is unschedulable
 	TroubleFailing               // its image, container or configuration fails, or it crashes again and again
-	TroubleGated                 // a scheduling gate holds it back (Kueue): it is starting
+	TroubleGated                 // a scheduling gate blocks it (Kueue): it is starting
 	TroubleTakesNoJobs           // its worker cannot run jobs and takes none: its circuit breaker is open
 	// likewise, because the service that runs the jobs can't be reached: another pod would not
 	// reach it either
 	TroubleUnreachable
 )
 
-// reported reports whether the trouble is the worker's own report, whatever Kubernetes says of the
-// pod.
+// reported reports whether the trouble is the worker's own report, whatever Kubernetes reports
+// about the pod.
 func (t Trouble) reported() bool { return t == TroubleTakesNoJobs || t == TroubleUnreachable }
 
 // Pod is one pod of a pool as the removal and ordering rules see it. Pods that have ended are left
@@ -40,8 +40,8 @@ type Pod struct {
 	// Assigned: it has a node.
 	Assigned bool
 	Phase    Phase
-	// Ready and ReadySince are its Ready condition. WasReady: it was ready at some time, or that
-	// can't be ruled out.
+	// Ready and ReadySince are its Ready condition. WasReady: it was ready at some time, or may
+	// have been.
 	Ready, WasReady bool
 	ReadySince      time.Time
 	// Stopped: its worker container is certainly not running.
@@ -52,7 +52,7 @@ type Pod struct {
 	// Cost is its deletion cost, as the cache shows it.
 	Cost    int32
 	Trouble Trouble
-	// Heard is the time of the newest job server's answer in which its telemetry was seen; zero:
+	// Heard is the time of the newest job server's answer that contained its telemetry; zero:
 	// never. Busy is how many of its slots were busy then, BusySince since when.
 	Heard     time.Time
 	Busy      int32

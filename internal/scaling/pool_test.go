@@ -10,7 +10,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // settle is a number of ticks well over any window.
 const settle = 30
 
-// pool plays a pool by hand: its fields are what the next sample says.
+// pool is a pool driven by hand: its fields are the next sample.
 type pool struct {
 	policy Policy
 	state  State
@@ -98,8 +98,8 @@ func (q *pool) wide() {
 	f.Total, f.Running, f.Busy = 3, 3, 3
 }
 
-// dark takes the telemetry away.
-func (q *pool) dark() {
+// withoutTelemetry removes the telemetry.
+func (q *pool) withoutTelemetry() {
 	for i := range q.sample.Pods {
 		q.sample.Pods[i].Telemetry, q.sample.Pods[i].Capacity = false, 0
 	}

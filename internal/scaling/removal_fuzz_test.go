@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// FuzzRemoval plays random pools round by round. Whatever the ReplicaSet controller has seen by
-// then, and whatever it chooses among equals, each pod that it removes may go at the time of the
-// decision.
+// FuzzRemoval simulates random pools round by round. Whatever the ReplicaSet controller has seen by
+// then, and whichever it chooses among equals, each pod that it removes may be removed at the time
+// of the decision.
 func FuzzRemoval(f *testing.F) {
 	for seed := range uint64(200) {
 		f.Add(seed, uint8(seed%8))
@@ -42,19 +42,19 @@ type fuzzPool struct {
 	rng   *rand.Rand
 	in    RemovalInput
 	state RemovalState
-	views map[string][]view1 // by UID: what the ReplicaSet controller may see
+	views map[string][]costView // by UID: what the ReplicaSet controller may see
 	next  int
 }
 
-// view1 is a deletion cost that somebody may see until the time given (zero: until another is
+// costView is a deletion cost that a component may see until the given time (zero: until another is
 // seen).
-type view1 struct {
+type costView struct {
 	cost  int32
 	until time.Time
 }
 
 func newFuzzPool(rng *rand.Rand, mode uint8) *fuzzPool {
-	g := &fuzzPool{rng: rng, views: map[string][]view1{}}
+	g := &fuzzPool{rng: rng, views: map[string][]costView{}}
 	g.in = RemovalInput{
 		Now: epochOfTest, Poll: removalPoll, Ceiling: 1000, Complete: true, Answer: epochOfTest,
 		Graceful: mode&1 != 0 && rng.IntN(2) == 0, Drains: mode&2 != 0,
@@ -71,11 +71,11 @@ func (g *fuzzPool) create() {
 	uid := fmt.Sprintf("pod-%d", g.next)
 	g.next++
 	g.in.Pods = append(g.in.Pods, Pod{UID: uid, Owned: g.rng.IntN(20) > 0, Created: g.in.Now})
-	g.views[uid] = []view1{{}}
+	g.views[uid] = []costView{{}}
 }
 
-// evolve lets time pass: pods start, work, turn unready, fall silent; Kubernetes removes what is
-// too many; sometimes fewer are wanted.
+// evolve advances the time: pods start, run jobs, become unready, stop reporting; Kubernetes
+// removes surplus pods; sometimes fewer are wanted.
 func (g *fuzzPool) evolve() {
 	rng := g.rng
 	g.in.Now = g.in.Now.Add(time.Duration(500+rng.IntN(6000)) * time.Millisecond)
@@ -131,7 +131,7 @@ func (g *fuzzPool) evolvePod(p *Pod, polled bool) {
 	if polled && p.Ready && rng.IntN(20) > 0 {
 		p.Heard, p.Busy = g.in.Now, int32(max(0, rng.IntN(5)-3))
 	}
-	// The cache shows what was written within a second or two.
+	// The cache shows a write within a second or two.
 	seen := g.views[p.UID]
 	if last := seen[len(seen)-1]; p.Cost != last.cost && rng.IntN(3) > 0 {
 		p.Cost = last.cost
@@ -142,7 +142,7 @@ func (g *fuzzPool) evolvePod(p *Pod, polled bool) {
 		}
 	}
 	g.views[p.UID] = slices.DeleteFunc(
-		seen, func(v view1) bool { return !v.until.IsZero() && !v.until.After(g.in.Now) },
+		seen, func(v costView) bool { return !v.until.IsZero() && !v.until.After(g.in.Now) },
 	)
 }
 
@@ -184,8 +184,8 @@ func (g *fuzzPool) checkTies(t *testing.T, replicas int32) {
 	}
 }
 
-// harmless says whether a pod may go, in words of its own: it can't be working, as far as anybody
-// knows, or it finishes its jobs.
+// harmless reports whether a pod may be removed, by rules of its own: it can't be busy as far as
+// anything shows, or it finishes its jobs.
 func (g *fuzzPool) harmless(p *Pod) bool {
 	known := g.known(p)
 	switch {
@@ -205,11 +205,11 @@ func (g *fuzzPool) harmless(p *Pod) bool {
 			elsewhere += int64(q.Busy)
 		}
 	}
-	// else this pod may have a job that it reported long ago, or one that it took since
+	// otherwise this pod may have a job that it reported long ago, or one that it took since
 	return elsewhere >= g.in.Running
 }
 
-// known says whether it is known what a pod does.
+// known reports whether it is known which jobs a pod runs.
 func (g *fuzzPool) known(p *Pod) bool {
 	return !p.Heard.IsZero() && g.in.Now.Sub(p.Heard) <= 3*removalPoll
 }
@@ -224,11 +224,11 @@ func (g *fuzzPool) remove() {
 	g.in.Pods = slices.DeleteFunc(g.in.Pods, func(p Pod) bool { return p.Terminating && g.rng.IntN(3) == 0 })
 }
 
-// apply writes what was decided; a patch in ten is lost.
+// apply writes a decision; a patch in ten is lost.
 func (g *fuzzPool) apply(out *Removal) {
 	for _, p := range out.Patches {
 		if g.rng.IntN(10) > 0 {
-			g.views[p.UID] = append(g.views[p.UID], view1{cost: p.Cost})
+			g.views[p.UID] = append(g.views[p.UID], costView{cost: p.Cost})
 		}
 	}
 	g.in.Replicas = out.Replicas

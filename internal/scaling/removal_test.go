@@ -15,18 +15,18 @@ import (
 
 const removalPoll = 5 * time.Second
 
-// herd plays a workload's pods and the rule's rounds, one each poll, with a cache that shows a
-// patch a second later.
-type herd struct {
+// setSim simulates a workload's pods and the rule's rounds, one each poll, with a cache that
+// shows a patch a second later.
+type setSim struct {
 	in    RemovalInput
 	state RemovalState
-	// refuse has every patch fail; patches counts the others.
+	// refuse makes every patch fail; patches counts the others.
 	refuse  bool
 	patches int
 }
 
-func newHerd(n int, want int32) *herd {
-	h := &herd{}
+func newSetSim(n int, want int32) *setSim {
+	h := &setSim{}
 	h.in = RemovalInput{
 		Now: epochOfTest, Poll: removalPoll, Replicas: int32(n), Want: int32(n), Ceiling: 1000, Complete: true,
 	}
@@ -46,7 +46,7 @@ func newHerd(n int, want int32) *herd {
 var epochOfTest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // busy makes these pods busy and all others idle.
-func (h *herd) busy(who ...int) {
+func (h *setSim) busy(who ...int) {
 	for i := range h.in.Pods {
 		h.in.Pods[i].Busy = 0
 	}
@@ -57,7 +57,7 @@ func (h *herd) busy(who ...int) {
 
 // round is one poll and the decision after it; the patches and the removal follow before the next
 // one.
-func (h *herd) round() Removal {
+func (h *setSim) round() Removal {
 	h.in.Now = h.in.Now.Add(removalPoll)
 	h.in.Answer = h.in.Now
 	for i := range h.in.Pods {
@@ -66,7 +66,7 @@ func (h *herd) round() Removal {
 	return h.decide()
 }
 
-func (h *herd) decide() Removal {
+func (h *setSim) decide() Removal {
 	out, s := Remove(&h.in, h.state)
 	h.state = s
 	if !h.refuse {
@@ -87,12 +87,12 @@ func (h *herd) decide() Removal {
 	return out
 }
 
-func (h *herd) pod(uid string) *Pod {
+func (h *setSim) pod(uid string) *Pod {
 	return &h.in.Pods[slices.IndexFunc(h.in.Pods, func(p Pod) bool { return p.UID == uid })]
 }
 
-// remove lets Kubernetes remove what is too many, ties by chance.
-func (h *herd) remove() {
+// remove has Kubernetes remove the surplus pods, ties in random order.
+func (h *setSim) remove() {
 	order := kubernetesOrder(h.in.Pods, rand.New(rand.NewPCG(1, 1)))
 	for len(order) > int(h.in.Replicas) {
 		uid := order[0].UID
@@ -131,30 +131,30 @@ func TestRemove(t *testing.T) {
 	tests := map[string]struct {
 		pods int
 		want int32
-		play func(h *herd) Removal
+		play func(h *setSim) Removal
 		out  outcome
 	}{
 		"idle pods go at once and without a mark": {
-			10, 3, func(h *herd) Removal { return h.round() }, outcome{3, 0, ""},
+			10, 3, func(h *setSim) Removal { return h.round() }, outcome{3, 0, ""},
 		},
 		"all idle: to zero without a mark": {
-			10, 0, func(h *herd) Removal { return h.round() }, outcome{0, 0, ""},
+			10, 0, func(h *setSim) Removal { return h.round() }, outcome{0, 0, ""},
 		},
 		"where some work, idle ones are marked first": {
-			10, 4, func(h *herd) Removal { h.busy(0, 1); return h.round() },
+			10, 4, func(h *setSim) Removal { h.busy(0, 1); return h.round() },
 			outcome{10, 6, RemovalBusy},
 		},
 		"and go once the marks were seen and the job servers answered": {
-			10, 4, func(h *herd) Removal { h.busy(0, 1); h.round(); return h.round() },
+			10, 4, func(h *setSim) Removal { h.busy(0, 1); h.round(); return h.round() },
 			outcome{4, 0, ""},
 		},
-		"not on the answer from before the marks": {10, 4, func(h *herd) Removal {
+		"not on the answer from before the marks": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.in.Now = h.in.Now.Add(4 * time.Second)
 			return h.decide()
 		}, outcome{10, 0, RemovalSettling}},
-		"without telemetry nothing goes on the answer that the last removal went by": {10, 5, func(h *herd) Removal {
+		"without telemetry nothing goes on the answer that the last removal went by": {10, 5, func(h *setSim) Removal {
 			h.in.Now = h.in.Now.Add(removalPoll)
 			h.in.Answer = h.in.Now
 			for i := range h.in.Pods {
@@ -166,13 +166,13 @@ func TestRemove(t *testing.T) {
 			h.in.Now = h.in.Now.Add(removalSettle + time.Second)
 			return h.decide()
 		}, outcome{5, 0, RemovalSettling}},
-		"only a leading run of idle marked pods goes, and the first busy one is unmarked": {10, 4, func(h *herd) Removal {
+		"only a leading run of idle marked pods goes, and the first busy one is unmarked": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.busy(0, 4) // the third mark
 			return h.round()
 		}, outcome{8, 2, RemovalBusy}},
-		"a pod that has just become busy keeps its mark for a poll": {10, 4, func(h *herd) Removal {
+		"a pod that has just become busy keeps its mark for a poll": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.busy(0, 4)
@@ -180,15 +180,15 @@ func TestRemove(t *testing.T) {
 			return h.round()
 		}, outcome{8, 0, RemovalBusy}},
 		"nothing is marked while a job server is silent": {
-			10, 4, func(h *herd) Removal { h.busy(0); h.in.Complete = false; return h.round() },
+			10, 4, func(h *setSim) Removal { h.busy(0); h.in.Complete = false; return h.round() },
 			outcome{10, 0, RemovalHeld},
 		},
-		"a pod that never was ready goes first": {10, 9, func(h *herd) Removal {
+		"a pod that never was ready goes first": {10, 9, func(h *setSim) Removal {
 			h.busy(0, 1, 2, 3, 4, 5, 6, 7, 8)
 			h.in.Pods[9] = Pod{UID: "pod-09", Owned: true, Created: h.in.Now}
 			return h.round()
 		}, outcome{9, 0, ""}},
-		"an unready pod that was ready may still work, as long as a running job is unexplained": {10, 5, func(h *herd) Removal {
+		"an unready pod that was ready may still work, as long as a running job is unexplained": {10, 5, func(h *setSim) Removal {
 			p := &h.in.Pods[0]
 			p.Ready, h.in.Unexplained = false, 1
 			h.in.Now, h.in.Answer = h.in.Now.Add(time.Minute), h.in.Now.Add(time.Minute)
@@ -197,11 +197,11 @@ func TestRemove(t *testing.T) {
 			}
 			return h.decide()
 		}, outcome{10, 4, RemovalUnready}},
-		"its stopped container does not": {10, 5, func(h *herd) Removal {
+		"its stopped container does not": {10, 5, func(h *setSim) Removal {
 			h.in.Pods[0].Ready, h.in.Pods[0].Stopped, h.in.Unexplained = false, true, 1
 			return h.round()
 		}, outcome{5, 0, ""}},
-		"without telemetry nothing goes while a job runs": {10, 5, func(h *herd) Removal {
+		"without telemetry nothing goes while a job runs": {10, 5, func(h *setSim) Removal {
 			h.round()
 			h.in.Now, h.in.Unexplained = h.in.Now.Add(time.Minute), 1
 			h.in.Answer = h.in.Now
@@ -211,7 +211,7 @@ func TestRemove(t *testing.T) {
 			h.in.Replicas, h.in.Want = 10, 5
 			return h.decide()
 		}, outcome{10, 0, RemovalUnknown}},
-		"a busy pod whose telemetry is late does not go because its own report explains the job": {10, 5, func(h *herd) Removal {
+		"a busy pod whose telemetry is late does not go because its own report explains the job": {10, 5, func(h *setSim) Removal {
 			h.in.Kind, h.in.Running = KindTargetStatefulSet, 1
 			h.busy(9)
 			h.round()
@@ -219,7 +219,7 @@ func TestRemove(t *testing.T) {
 			h.in.Answer = h.in.Now
 			return h.decide()
 		}, outcome{10, 0, RemovalBusy}},
-		"it goes once nothing runs at the job servers": {10, 5, func(h *herd) Removal {
+		"it goes once nothing runs at the job servers": {10, 5, func(h *setSim) Removal {
 			h.in.Kind = KindTargetStatefulSet
 			h.busy(9)
 			h.round()
@@ -227,12 +227,12 @@ func TestRemove(t *testing.T) {
 			h.in.Answer = h.in.Now
 			return h.decide()
 		}, outcome{5, 0, ""}},
-		"pods that only carry the labels are not counted": {10, 9, func(h *herd) Removal {
+		"pods that only carry the labels are not counted": {10, 9, func(h *setSim) Removal {
 			h.in.Pods[0].Owned = false
 			h.in.Replicas, h.in.Want = 9, 8
 			return h.round()
 		}, outcome{8, 0, ""}},
-		"pods on their way out take the front": {10, 4, func(h *herd) Removal {
+		"pods on their way out take the front": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1, 2)
 			h.in.Want = 6
 			h.round()
@@ -240,70 +240,70 @@ func TestRemove(t *testing.T) {
 			h.in.Want = 4
 			return h.round()
 		}, outcome{6, 2, RemovalUnderWay}},
-		"replicas without a pod go before any pod": {10, 5, func(h *herd) Removal {
+		"replicas without a pod go before any pod": {10, 5, func(h *setSim) Removal {
 			h.busy(0, 1, 2, 3)
 			h.in.Pods = h.in.Pods[:5]
 			return h.round()
 		}, outcome{5, 0, ""}},
-		"a bound waits for marks to be seen": {20, 5, func(h *herd) Removal {
+		"a bound waits for marks to be seen": {20, 5, func(h *setSim) Removal {
 			h.busy(0, 1, 2, 3, 4, 5, 6)
 			h.in.Ceiling = 5
 			return h.round()
 		}, outcome{20, 15, RemovalBusy}},
-		"and is reached once they are, whatever works": {20, 5, func(h *herd) Removal {
+		"and is reached once they are, whatever works": {20, 5, func(h *setSim) Removal {
 			h.busy(0, 1, 2, 3, 4, 5, 6)
 			h.in.Ceiling = 5
 			h.round()
 			h.busy(9, 10, 11, 12, 13, 14, 15)
 			return h.round()
 		}, outcome{5, 0, RemovalBusy}},
-		"a StatefulSet goes from the top down to the highest that works": {10, 2, func(h *herd) Removal {
+		"a StatefulSet goes from the top down to the highest that works": {10, 2, func(h *setSim) Removal {
 			h.in.Kind = KindTargetStatefulSet
 			h.busy(0, 6)
 			return h.round()
 		}, outcome{7, 0, RemovalBusy}},
-		"a target Deployment stays as it is while one works": {10, 2, func(h *herd) Removal {
+		"a target Deployment stays as it is while one works": {10, 2, func(h *setSim) Removal {
 			h.in.Kind = KindTargetDeployment
 			h.busy(4)
 			return h.round()
 		}, outcome{10, 0, RemovalBusy}},
 		"and shrinks while none does": {
-			10, 2, func(h *herd) Removal { h.in.Kind = KindTargetDeployment; return h.round() }, outcome{2, 0, ""},
+			10, 2, func(h *setSim) Removal { h.in.Kind = KindTargetDeployment; return h.round() }, outcome{2, 0, ""},
 		},
-		"a target Deployment obeys bounds": {10, 2, func(h *herd) Removal {
+		"a target Deployment obeys bounds": {10, 2, func(h *setSim) Removal {
 			h.in.Kind, h.in.Ceiling = KindTargetDeployment, 4
 			h.busy(0, 1, 2)
 			return h.round()
 		}, outcome{4, 0, RemovalBusy}},
-		"Graceful: the least busy are marked, and go though they work": {4, 2, func(h *herd) Removal {
+		"Graceful: the least busy are marked, and go though they work": {4, 2, func(h *setSim) Removal {
 			h.in.Graceful = true
 			h.busy(0, 1, 2, 3)
 			h.round()
 			return h.round()
 		}, outcome{2, 0, ""}},
 		"no more marks than a round may write": {
-			100, 10, func(h *herd) Removal { h.busy(0); return h.round() }, outcome{100, marksARound, RemovalBusy},
+			100, 10, func(h *setSim) Removal { h.busy(0); return h.round() }, outcome{100, marksARound, RemovalBusy},
 		},
-		"marks are left alone for a while where all pods are needed again": {10, 4, func(h *herd) Removal {
+		"marks are left alone for a while where all pods are needed again": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.in.Want = 10
 			return h.round()
 		}, outcome{10, 0, ""}},
-		"and taken off after it": {10, 4, func(h *herd) Removal {
+		"and taken off after it": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.in.Want = 10
 			h.in.Now = h.in.Now.Add(markAge)
 			return h.round()
 		}, outcome{10, 6, ""}},
-		"a new leader lets nothing go before it has seen the costs for a while": {10, 4, func(h *herd) Removal {
+		"a new leader lets nothing go before it has seen the costs for a while": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.state = RemovalState{}
 			return h.round()
 		}, outcome{10, 0, RemovalSettling}},
-		"and goes on with the marks of the one before": {10, 4, func(h *herd) Removal {
+		"and goes on with the marks of the one before": {10, 4, func(h *setSim) Removal {
 			h.busy(0, 1)
 			h.round()
 			h.state = RemovalState{}
@@ -314,7 +314,7 @@ func TestRemove(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := tc.play(newHerd(tc.pods, tc.want))
+			r := tc.play(newSetSim(tc.pods, tc.want))
 			if diff := gocmp.Diff(tc.out, outcome{r.Replicas, len(r.Patches), r.Reason}); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -322,14 +322,14 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestBoundsDoNotWaitForPatches: where no pod can be patched, a bound is obeyed all the same; a
-// removal that isn't forced is not.
+// TestBoundsDoNotWaitForPatches: a bound is obeyed even if no pod can be patched; a removal that
+// isn't forced waits.
 func TestBoundsDoNotWaitForPatches(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ ceiling, want int32 }{"forced": {5, 5}, "not forced": {1000, 20}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHerd(20, 5)
+			h := newSetSim(20, 5)
 			h.refuse, h.in.Ceiling = true, tc.ceiling
 			h.busy(0, 1, 2, 3)
 			start := h.in.Now
@@ -343,11 +343,10 @@ func TestBoundsDoNotWaitForPatches(t *testing.T) {
 	}
 }
 
-// TestLostPatchesAreWrittenAgain: a patch that failed is written again after a while, and not in
-// each round.
+// TestLostPatchesAreWrittenAgain: a failed patch is repeated after a while, and not in each round.
 func TestLostPatchesAreWrittenAgain(t *testing.T) {
 	t.Parallel()
-	h := newHerd(4, 2)
+	h := newSetSim(4, 2)
 	h.busy(0, 1)
 	h.refuse = true
 	var wrote []int
@@ -368,7 +367,7 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []WorkloadKind{KindOwned, KindTargetDeployment} {
 		rng := rand.New(rand.NewPCG(3, uint64(kind)))
-		h := newHerd(20, 4)
+		h := newSetSim(20, 4)
 		h.in.Kind = kind
 		start := h.in.Now
 		took, blocked := time.Duration(0), false

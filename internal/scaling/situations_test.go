@@ -23,12 +23,12 @@ func TestJobsThatNeverEndWellAreReported(t *testing.T) {
 	}
 }
 
-// TestPatience has jobs that a poll doesn't see: each time the pool has gone to zero, the next one
-// comes at once.
-func TestPatience(t *testing.T) {
+// TestIdleFactor has jobs that a poll doesn't see: each time the pool has been scaled to zero, the
+// next one arrives at once.
+func TestIdleFactor(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 10}, 1)
-	q.dark()
+	q.withoutTelemetry()
 	lasts := func() (n int) {
 		for n = 1; q.tick().Replicas > 0; n++ {
 			if n > 1000 {
@@ -45,7 +45,7 @@ func TestPatience(t *testing.T) {
 	}
 	q.sample.Replicas = 1
 	q.pods(1)
-	q.dark()
+	q.withoutTelemetry()
 	q.queue(0)
 	if second := lasts(); second < 3*first/2 {
 		t.Errorf("after a wrong leave the pool stayed for %d ticks, before for %d", second, first)
@@ -59,7 +59,7 @@ func TestForeignWorkersServeButAreNotKept(t *testing.T) {
 		f := &q.sample.Functions[0]
 		q.busy(1)
 		if i == 0 {
-			f.Running, f.Total = 11, 11 // ten of them are others'
+			f.Running, f.Total = 11, 11 // ten of them run elsewhere
 		}
 		q.tick()
 		f.Ended, f.EndedSeconds = 1000, 3000
@@ -75,11 +75,11 @@ func TestForeignWorkersServeButAreNotKept(t *testing.T) {
 	}
 }
 
-// TestAFunctionWhoseTurnDoesNotCome has two slots busy for minutes with long jobs, others of which
-// wait and come before the short jobs that wait too.
-func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
+// TestStarvedFunction has two slots busy for minutes with long jobs; more of these are queued, and
+// are assigned before the short jobs that are queued too.
+func TestStarvedFunction(t *testing.T) {
 	t.Parallel()
-	most := func(longs int64) (n int32) {
+	mostAllowed := func(longs int64) (n int32) {
 		q := newPool(Policy{MaxReplicas: 100, TargetWait: time.Minute}, 2)
 		q.sample.Functions = []FunctionSample{{Name: "long"}, {Name: "short"}}
 		long, short := &q.sample.Functions[0], &q.sample.Functions[1]
@@ -94,15 +94,15 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 		}
 		return n
 	}
-	few, many := most(1), most(6)
-	if few <= 2 || many < few+4 {
+	trials, many := mostAllowed(1), mostAllowed(6)
+	if trials <= 2 || many < trials+4 {
 		t.Errorf(
 			"with one long job before the short ones %d replicas, with six %d; want more than 2, and four more still: they take the first pods that come",
-			few, many,
+			trials, many,
 		)
 	}
 
-	// The same queue of which nothing is known yet asks for one slot that finds out.
+	// The same queue with unknown job times needs one slot to measure them.
 	s := State{Functions: []Function{
 		{Name: "long", Serving: 1, Mean: 30, Rest: 30, Skew: 1},
 		{Name: "short", Mean: 30, Rest: 30, Skew: 1, Load: 300, Cohorts: []Cohort{{0, 500}}},
@@ -116,14 +116,14 @@ func TestAFunctionWhoseTurnDoesNotCome(t *testing.T) {
 	}
 }
 
-// TestPodsComingUpAreNoSignOfAStuckQueue: at each tick some pods have just become ready and hold no
-// job yet, while hundreds of jobs wait. The jobs can be begun all the same.
+// TestPodsComingUpAreNoSignOfAStuckQueue: at each tick some pods have just become ready and have no
+// job yet, while hundreds of jobs are queued. These are runnable all the same.
 func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
 	t.Parallel()
 	q := newPool(Policy{MaxReplicas: 100, Tick: 5 * time.Second}, 40)
 	q.queue(459)
 	for up := 6; up <= 36; up += 6 {
-		// Of the pods that are up the last six registered a moment ago.
+		// Of the ready pods the last six registered a moment ago.
 		q.pods(int32(up))
 		for i := up - 6; i < up; i++ {
 			q.sample.Pods[i].Registered = q.now
@@ -133,21 +133,21 @@ func TestPodsComingUpAreNoSignOfAStuckQueue(t *testing.T) {
 			t.Fatalf("with %d pods up: not runnable %v, stuck %g", up, d.NotRunnable, d.Terms.Stuck)
 		}
 	}
-	// The same pods, idle for long beside the same queue, are another matter.
+	// The same pods, idle for long with the same queue, are different.
 	q.pods(36)
 	q.busy(0)
 	if d := q.ticks(20); !d.NotRunnable {
 		t.Error("free slots were left without jobs for 100 s, and the queue still counts as runnable")
 	}
-	// A job server that has a job for a worker that asks is better evidence than that.
+	// A job server that has a job for a polling worker is better evidence.
 	q.sample.Functions[0].Runnable = true
 	if d := q.tick(); d.NotRunnable || d.Terms.Stuck > 0 {
 		t.Errorf("with a positive verdict: not runnable %v, stuck %g", d.NotRunnable, d.Terms.Stuck)
 	}
 }
 
-// TestWhyItDoesNotShrink: what a pool that stays as it is says of itself.
-func TestWhyItDoesNotShrink(t *testing.T) {
+// TestSteadyMessage: the message of a pool that keeps its replicas.
+func TestSteadyMessage(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		policy Policy
@@ -170,7 +170,7 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 		},
 		"jobs run, and no telemetry tells where": {
 			play: func(q *pool) Decision {
-				q.dark()
+				q.withoutTelemetry()
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 1, 1
 				return q.ticks(settle)
 			},
@@ -179,7 +179,7 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 		"the same where pods are trusted to end their jobs": {
 			policy: Policy{ScaleDown: ScaleDownGraceful},
 			play: func(q *pool) Decision {
-				q.dark()
+				q.withoutTelemetry()
 				q.sample.Functions[0].Total, q.sample.Functions[0].Running = 2, 2
 				return q.ticks(settle)
 			},
@@ -206,8 +206,8 @@ func TestWhyItDoesNotShrink(t *testing.T) {
 	}
 }
 
-// TestUnknownJobsDoNotHoldBackKnownOnes: scouts are for the jobs of which nothing is known. More of
-// these never mean fewer pods for those that are known.
+// TestUnknownJobsDoNotHoldBackKnownOnes: trial pods are for jobs of unknown time. More of these
+// never mean fewer pods for the known ones.
 func TestUnknownJobsDoNotHoldBackKnownOnes(t *testing.T) {
 	t.Parallel()
 	wanted := func(unknown int64) int32 {
@@ -234,7 +234,7 @@ func TestOneSampleDecidedOnAgainIsNoStuckQueue(t *testing.T) {
 	q := newPool(Policy{MaxReplicas: 10}, 4)
 	q.busy(2)
 	q.ticks(3)
-	q.queue(1) // it has just come; two slots are free
+	q.queue(1) // it has just arrived
 	q.tick()
 	for range 20 { // pods become ready, say
 		q.now = q.now.Add(10 * time.Millisecond)

@@ -12,116 +12,119 @@ type JobTime struct {
 	Time     time.Duration
 }
 
-// Learnt is what is worth keeping over a restart of the operator: it is written to the pool's
-// status and handed to NewState.
+// Learnt is what is kept over a restart of the operator: it is written to the pool's status and
+// passed to NewState.
 type Learnt struct {
-	// Boot is the median time from a pod's creation to its registration; 0 where none was seen.
+	// Boot is the median time from a pod's creation to its registration; 0 if none was measured.
 	Boot time.Duration
-	// JobTimes of the functions where at least one job has ended well, in the order of the samples.
+	// JobTimes of the functions with at least one completed job, in the order of the samples.
 	JobTimes []JobTime
 }
 
 // State is what the law remembers of a pool. Its fields are exported so that a decision can be
 // recorded and replayed (encoding/json takes it); only this package gives them meaning. Times in it
-// are seconds since Epoch. It grows with what happens: an idle pool's is small, and history gets
-// coarser with age.
+// are seconds since Epoch. Its size follows the pool's activity: an idle pool's is small, and
+// history gets coarser with age.
 type State struct {
 	Epoch time.Time
-	// Last is the time of the last decision, Seen whether there was one, Replicas the number found
-	// then.
+	// Last is the time of the last decision, Seen whether there was one, Replicas the number at
+	// that time.
 	Last     float64
 	Seen     bool
 	Replicas int32
-	// Wanted is what the last decision asked for.
+	// Wanted is the last decision's number of replicas.
 	Wanted int32
 	// Changed is when the replicas were last seen to change.
 	Changed float64
-	// HoldUntil and HoldWhy forbid getting smaller for a time.
+	// HoldUntil and HoldWhy forbid scaling down for a time.
 	HoldUntil float64
 	HoldWhy   Hold
-	// Active is when something was last queued, running or finished.
-	Active float64
-	// Quiet is the first of the samples in a row that showed nothing to do; negative while there is
-	// something. What came between the last busy sample and that one is not known.
-	Quiet float64
-	// IdleSlots remembers the least idle slots since the last action, SpareSlots the least beyond
-	// the load.
+	// LastActive is when a job was last queued, running or finished.
+	LastActive float64
+	// QuietSince is the time of the first of the consecutive samples without any job; negative
+	// while there are jobs. Nothing is known of the time between the last busy sample and that one.
+	QuietSince float64
+	// IdleSlots holds the least number of idle slots since the last change, SpareSlots the least
+	// number beyond the load.
 	IdleSlots, SpareSlots Window
-	// Lowest and Highest remember the law's answers for behavior's stabilization, Changes the
-	// replicas added and taken for its policies.
+	// Lowest and Highest hold the law's results for behavior's stabilization, Changes the replicas
+	// added and removed for its policies.
 	Lowest, Highest Window
 	Changes         []Change
-	// Boot is what was learnt about start times.
+	// Boot holds the measured start times.
 	Boot BootTimes
-	// Functions is what is known of each function.
+	// Functions holds the state of each function.
 	Functions []Function
-	// Telemetry is whether pods told what they do, when there last were any; Dark, whether some
-	// worked without ever telling.
-	Telemetry, Dark bool
+	// Telemetry is whether pods reported telemetry when there last were any; WithoutTelemetry
+	// whether some ran jobs without ever reporting any.
+	Telemetry, WithoutTelemetry bool
 	// Scarce is whether pods start too slowly for the target wait, so that spare slots are kept.
 	Scarce bool
-	// Emptied is when the pool last went to its minimum for being empty, Patience by how much the
-	// idle time is lengthened where that proved wrong.
-	Emptied, Patience float64
-	// FreeFor is for how many samples on end free slots stood beside a queue, FullFor for how many
-	// no slot was free.
+	// EmptiedAt is when the pool was last scaled to its minimum for being empty, IdleFactor by how
+	// much the idle time is lengthened because that was too early.
+	EmptiedAt, IdleFactor float64
+	// FreeFor is for how many consecutive samples there were free slots and a queue, FullFor for
+	// how many no slot was free.
 	FreeFor, FullFor int32
-	// Saved are the job times that NewState was given, for functions not seen yet.
+	// Saved are the job times that NewState was given, of functions not seen yet.
 	Saved []JobTime
 }
 
-// Function is what is known of one function.
+// Function is the state of one function.
 type Function struct {
 	Name string
 	// The counters of the last sample.
 	Total, Running          int64
 	Ended, Failed, Requeued int64
 	EndedSeconds, Busy      float64
-	// Foreign is how many jobs others ran then, Serving how many slots turn to this function's
-	// queue when they end their job, Ends how many jobs ended.
+	// Foreign is how many jobs other workers ran then, Serving how many slots take a job of this
+	// function next when their current one ends, Ends how many jobs ended.
 	Foreign, Serving, Ends float64
 	// Work is the busy time of the pool's own slots since Epoch, in slot-seconds, WorkBefore the
-	// same one sample ago, Load what follows; Points are its past values, coarser with age.
-	// Trusted: the time of a job is more than a guess, so that the queue may count as work to come.
+	// same one sample ago, Load the load computed from them; Points are its past values, coarser
+	// with age. Trusted: the job time is more than a guess, so that the queue may count as work to
+	// come.
 	Work, WorkBefore, Load float64
 	Trusted                bool
 	Points                 []Point
-	// Jobs and Seconds are number and time of the jobs that ended well, decaying with age; Elapsed
-	// is what the running ones have taken, Prior the assumed time of one more job, Mean what
-	// follows from them.
+	// Jobs and Seconds are the number and the total time of completed jobs, decaying with age;
+	// Elapsed is the time that the running ones have taken, Prior the assumed time of one more job,
+	// Mean the mean job time computed from them.
 	Jobs, Seconds, Elapsed, Prior, Mean float64
-	// Rest is the mean time that the running jobs take from now on.
+	// Rest is the mean remaining time of the running jobs.
 	Rest float64
 	// Without telemetry: the queue's last peak and the work done since, in slot-seconds, and the
-	// least job time that the fall of a queue has proved.
+	// least upper bound of the job time that a falling queue has proved.
 	Peak             int64
 	PeakWork, Proved float64
-	// Known: the mean rests on at least one job that ended well, in this life or before.
+	// Known: the mean rests on at least one completed job, measured by this process or an earlier
+	// one.
 	Known bool
-	// Saved: the prior is a mean that was learnt, in this life or a former one.
+	// Saved: the prior is a measured mean, of this process or an earlier one.
 	Saved bool
-	// Longest is a decaying maximum of the mean time of the jobs seen in one tick.
+	// Longest is a decaying maximum of the mean time of the jobs that ended in one tick.
 	Longest float64
-	// Cohorts are the queued jobs by time of arrival, oldest first. Carry is what the last sample
-	// had too few.
+	// Cohorts are the queued jobs by time of arrival, oldest first. Carry is by how many arrivals
+	// the last sample was short.
 	Cohorts []Cohort
 	Carry   float64
-	// Unseen is how many jobs more are taken to wait at job servers that are silent.
+	// Unseen is the estimated number of further jobs queued at job servers that don't answer.
 	Unseen int64
 	// Skew is by how much the longest of the job servers' queues exceeds their mean (1 to 2).
 	Skew float64
-	// Stuck jobs of the queue were not handed to free slots; Idled is the least queue since slots
-	// were free beside it.
+	// Stuck is how many queued jobs were not assigned to free slots, Idled the least queue since
+	// there have been free slots.
 	Stuck, Idled int64
-	// Failures since the last job that ended well, and when that was.
+	// Failures is how many jobs have failed since the last completed one, LastEnded when that
+	// completed.
 	Failures  int64
 	LastEnded float64
 }
 
-// NewState is the state of a pool that this process sees for the first time. Nothing shrinks until
-// a full window has been seen.
+// NewState is the state of a pool that this process sees for the first time. The pool is not scaled
+// down until a full window has been seen.
 func NewState(learnt Learnt, now time.Time) State {
-	s := State{Epoch: now, HoldWhy: HoldStart, HoldUntil: -1, Quiet: -1, Patience: 1, Emptied: -1}
+	s := State{Epoch: now, HoldWhy: HoldStart, HoldUntil: -1, QuietSince: -1, IdleFactor: 1, EmptiedAt: -1}
 	s.Boot.Median = clamp(learnt.Boot.Seconds(), 0, maxBoot)
 	for _, j := range learnt.JobTimes {
 		if j.Time > 0 {
@@ -131,7 +134,7 @@ func NewState(learnt Learnt, now time.Time) State {
 	return s
 }
 
-// Learnt returns what is worth keeping over a restart.
+// Learnt returns what is kept over a restart.
 func (s *State) Learnt() Learnt {
 	l := Learnt{Boot: seconds(s.Boot.Median)}
 	for i := range s.Functions {
@@ -147,11 +150,11 @@ func (s *State) Learnt() Learnt {
 	return l
 }
 
-// Age is for how long the state has been kept at a time.
+// Age is how long before now the state was created.
 func (s *State) Age(now time.Time) time.Duration { return now.Sub(s.Epoch) }
 
-// Waiting returns how many queued jobs of a function free slots were not given, and the mean time
-// of its jobs in seconds.
+// Waiting returns how many queued jobs of a function were not assigned to free slots, and the mean
+// time of its jobs in seconds.
 func (s *State) Waiting(function string) (stuck int64, jobSeconds float64) {
 	for i := range s.Functions {
 		if f := &s.Functions[i]; f.Name == function {
@@ -179,7 +182,7 @@ func (s *State) Clone() State {
 	return t
 }
 
-// Size is the memory that s takes, in bytes, names excepted.
+// Size is the memory that s takes, in bytes, without the names.
 func (s *State) Size() int {
 	n := int(unsafe.Sizeof(*s))
 	n += (cap(s.IdleSlots.Entries) + cap(s.SpareSlots.Entries) + cap(s.Lowest.Entries) + cap(s.Highest.Entries)) * int(
@@ -198,7 +201,8 @@ func (s *State) Size() int {
 // at is the time t in the state's seconds.
 func (s *State) at(t time.Time) float64 { return t.Sub(s.Epoch).Seconds() }
 
-// function finds or adds the function of that name; hint is where it probably is.
+// function returns the function of that name, adding it if there is none; hint is its probable
+// index.
 func (s *State) function(name string, hint int, prior float64) *Function {
 	if hint < len(s.Functions) && s.Functions[hint].Name == name {
 		return &s.Functions[hint]
@@ -225,7 +229,7 @@ func seconds(x float64) time.Duration {
 	return time.Duration(clamp(x, 0, 1e9) * float64(time.Second))
 }
 
-// clamp keeps x within [lo, hi]; what is not a number becomes lo.
+// clamp limits x to [lo, hi]; NaN becomes lo.
 func clamp(x, lo, hi float64) float64 {
 	if !(x >= lo) {
 		return lo

@@ -8,18 +8,18 @@ import (
 
 // Terms are the numbers behind a decision. Times are in seconds; a slot is one job that a pod can
 // run at a time. A term is a field here and an entry of [TermTable], from which a pool's status,
-// the page and "kubectl gearman explain" have it.
+// the page and "kubectl gearman explain" are made.
 type Terms struct {
 	Queued     float64 // jobs that are queued and can be given to a worker
-	Stuck      float64 // queued jobs that free slots weren't given
+	Stuck      float64 // queued jobs that were not assigned to free slots
 	Running    float64 // jobs that run in the pool's own pods
-	Foreign    float64 // jobs that others run
+	Foreign    float64 // jobs that other workers run
 	Slots      float64 // slots of ready pods
 	Starting   float64 // slots of pods that are not ready yet
 	Free       float64 // idle slots of ready pods
-	Missing    float64 // slots that the queue lacks to start in time
+	Missing    float64 // slots that are missing to start the queue in time
 	Load       float64 // slots that the arriving work keeps busy
-	Keep       float64 // slots held for the load
+	Keep       float64 // slots kept for the load
 	Idle       float64 // least idle slots over the idle window
 	JobSeconds float64 // measured time of a job
 	Boot       float64 // measured time from a pod's creation to its registration
@@ -35,7 +35,7 @@ type Term struct {
 	of      func(*Terms) float64
 }
 
-// unit is how a term is written as a whole number, as an API has no fractions.
+// unit is how a term is written as a whole number, since an API has no fractions.
 type unit int
 
 const (

@@ -3,11 +3,11 @@ package scaling
 // maxEntries bounds a Window: 16 values of one window are finer than a decision needs.
 const maxEntries = 16
 
-// Window remembers the least value of a sliding time. Its memory is bounded: where there are too
-// many entries, the two oldest become one that lasts as long as the newer and counts as low as the
-// lower, so that it errs to the low side only.
+// Window is the least value over a sliding time. Its memory is bounded: if there are too many
+// entries, the two oldest are merged into one with the newer time and the lower value, so that it
+// errs only to the low side.
 type Window struct {
-	// Since is when it was started anew.
+	// Since is when it was last reset.
 	Since float64
 	// Entries rise in time and in value: each is the least value from its time on.
 	Entries []Entry
@@ -18,12 +18,12 @@ type Entry struct {
 	At, Value float64
 }
 
-// restart forgets everything before now.
+// restart drops everything before now.
 func (w *Window) restart(now float64) {
 	w.Since, w.Entries = now, w.Entries[:0]
 }
 
-// push notes a value and forgets what is older than length.
+// push adds a value and drops what is older than length.
 func (w *Window) push(now, value, length float64) {
 	for len(w.Entries) > 0 && w.Entries[len(w.Entries)-1].Value >= value {
 		w.Entries = w.Entries[:len(w.Entries)-1]
@@ -42,8 +42,7 @@ func (w *Window) push(now, value, length float64) {
 	w.Entries = append(w.Entries, Entry{now, value})
 }
 
-// least is the least value that push has kept; full is whether a whole length has passed since the
-// start.
+// least returns the least value; full is whether a whole length has passed since the start.
 func (w *Window) least(now, length float64) (value float64, full bool) {
 	if len(w.Entries) == 0 {
 		return 0, false
