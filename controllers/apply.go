@@ -18,12 +18,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// statusGap is the least time between two writes of one pool's status. Pods that start and jobs
-// that end change it several times within moments, and each write is one for the API server and one
-// for all who watch.
+// statusGap is the least time between two writes of one pool's status. Starting pods and ending
+// jobs change it several times within moments, and each write costs the API server and all its
+// watchers.
 const statusGap = 2 * time.Second
 
-// applyTemplate creates the pool's Deployment, or brings it to its template.
+// applyTemplate creates the pool's Deployment, or updates its template.
 func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result, error) {
 	t := x.template
 	if t.deployment == nil {
@@ -33,7 +33,7 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	var err error
 	if t.create {
 		if a, err = createDeployment(ctx, r.client, t.deployment); a.UID != "" {
-			r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Made(r.clock.Now()) })
+			r.pools.Do(x.key, func(p *autoscaler.Pool) { p.RecordCreated(r.clock.Now()) })
 		}
 	} else {
 		a, err = updateDeployment(ctx, r.client, t.deployment, &x.workload)
@@ -41,18 +41,18 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	switch {
 	case err == nil:
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		// Nothing can be created there; the pool goes too.
+		// Nothing can be created there; the pool is deleted too.
 		return x.stalled(poolstatus.ReasonNamespaceEnds, "the namespace is being deleted")
-	case isAnother(err):
+	case isUIDConflict(err):
 		return ctrl.Result{}, err
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err):
 		return x.invalidTemplate(err)
 	case t.create:
 		return ctrl.Result{}, err
 	default:
-		// It is tried again; what runs is scaled meanwhile.
+		// It is retried; the existing pods are scaled meanwhile.
 		x.failed = err
-		r.noteFailing(x, err)
+		r.recordFailing(x, err)
 		x.pollAsBefore()
 		return ctrl.Result{}, nil
 	}
@@ -72,8 +72,8 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	return ctrl.Result{}, nil
 }
 
-// applyReplicas brings the workload's replicas to the decision, as far as the pods to remove are
-// marked, unless somebody else keeps changing them.
+// applyReplicas sets the workload's replicas to the decision's, as far as the pods to remove are
+// marked, unless another writer keeps changing them.
 func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result, error) {
 	v := &x.facts.View
 	var plan autoscaler.Plan
@@ -85,7 +85,7 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		}
 	})
 	x.facts.Removal = plan.Removal
-	r.noteHeldBack(x, plan.Order.Limited)
+	r.recordHeldBack(x, plan.Order.Limited)
 	var failed error
 	for _, c := range plan.Costs {
 		if err := applyDeletionCost(ctx, r.scale, x.pool.Namespace, c.Pod, c.Cost); err != nil {
@@ -93,8 +93,8 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 		}
 	}
 	if failed != nil {
-		// The rule writes them again; nothing but the choice of pods suffers, and replicas wait for
-		// no pod.
+		// The rule repeats them; only the choice of pods suffers, and the replicas don't wait for a
+		// patch.
 		log.FromContext(ctx).Error(failed, "Pods could not be marked for removal", "pods", len(plan.Costs))
 	}
 	if plan.Replicas == x.workload.Replicas {
@@ -103,9 +103,9 @@ func (r *PoolReconciler) applyReplicas(ctx context.Context, x *run) (ctrl.Result
 	return ctrl.Result{}, r.writeReplicas(ctx, x, plan.Replicas)
 }
 
-// noteHeldBack notes whether growth is held back because pods can't start, and has the pool
-// reconciled when that is over.
-func (r *PoolReconciler) noteHeldBack(x *run, limited bool) {
+// recordHeldBack records whether scaling up is held back because pods can't start, and schedules a
+// reconcile for when that ends.
+func (r *PoolReconciler) recordHeldBack(x *run, limited bool) {
 	var remaining time.Duration
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { x.facts.HeldBack, remaining = p.HeldBack(limited, r.clock.Now()) })
 	if x.facts.HeldBack {
@@ -113,8 +113,8 @@ func (r *PoolReconciler) noteHeldBack(x *run, limited bool) {
 	}
 }
 
-// writeReplicas sets the workload's replicas. What the API server answers counts: its admission may
-// have changed them, or left them as they were.
+// writeReplicas sets the workload's replicas. The API server's answer counts: admission may have
+// changed them, or left them unchanged.
 func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int32) error {
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.WillWriteReplicas(replicas) })
 	from, generation := x.workload.Replicas, x.workload.Generation
@@ -122,7 +122,7 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 	var err error
 	if ref := x.pool.Spec.TargetRef; ref != nil {
 		if to, err = scaleTarget(ctx, r.scale, x.pool.Namespace, ref, replicas); to != from {
-			generation++ // a scale shows no generation; each change of replicas makes one
+			generation++ // a scale has no generation; each change of replicas adds one
 		}
 	} else {
 		to, generation, err = patchReplicas(ctx, r.scale, x.pool.Namespace, x.pool.Name, x.workload.UID, replicas)
@@ -136,7 +136,7 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 		return nil
 	}
 	r.pools.Scaled(x.key)
-	// The log and the event use the words of the status.
+	// The log and the event use the status's words.
 	d := &x.facts.View.Decision
 	log.FromContext(ctx).Info("Scaled", "from", from, "to", to, "reason", d.Reason, "message", d.Message)
 	r.event(
@@ -146,10 +146,9 @@ func (r *PoolReconciler) writeReplicas(ctx context.Context, x *run, replicas int
 	return nil
 }
 
-// writeStatus writes the pool's status if what it says has changed. Changed figures alone wait
-// until they are due; the last write was a while ago, or this one waits until it was; and all
-// pools' writes together keep to a rate, so this one may have to wait for its turn. It returns for
-// how long.
+// writeStatus writes the pool's status if it has changed. Changed figures alone wait until they are
+// due; two writes of a pool are at least statusGap apart; and the writes of all pools together are
+// rate-limited, so this one may have to wait. It returns for how long.
 func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Duration, err error) {
 	pool, f, now := x.pool, &x.facts, r.clock.Now()
 	var writtenAt time.Time
@@ -158,25 +157,25 @@ func (r *PoolReconciler) writeStatus(ctx context.Context, x *run) (wait time.Dur
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.SetConditions(status.Conditions) })
 	if !poolstatus.WorthWriting(&pool.Status, status, f, now.Sub(writtenAt)) {
 		r.pools.Do(x.key, func(p *autoscaler.Pool) {
-			p.GiveUpTurn() // it may have waited with something that no longer holds
-			p.Noted(&f.View, has, time.Time{})
+			p.CancelStatusWrite() // it may have waited with a status that is outdated
+			p.RecordReported(&f.View, has, time.Time{})
 		})
 		return 0, nil
 	}
-	// Whoever has just changed the spec waits for the answer, and a change of replicas is always
+	// A user who has just changed the spec waits for the result, and a change of replicas is always
 	// reported with its reason.
 	wait = statusGap - now.Sub(writtenAt)
 	if wait <= 0 || pool.Status.ObservedGeneration != pool.Generation || f.ScaledAt.After(writtenAt) {
 		wait = r.pools.StatusWait(x.key, now)
 	}
 	if wait > 0 {
-		r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, has, time.Time{}) })
+		r.pools.Do(x.key, func(p *autoscaler.Pool) { p.RecordReported(&f.View, has, time.Time{}) })
 		return wait, nil
 	}
 	if err := r.applyStatus(ctx, x, status); err != nil {
 		return 0, err
 	}
-	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Noted(&f.View, poolstatus.FiguresIn(status), now) })
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.RecordReported(&f.View, poolstatus.FiguresIn(status), now) })
 	for _, p := range diagnosis.New(pool.Status.Conditions, status.Conditions) {
 		r.event(pool, corev1.EventTypeWarning, p.Reason, "Observe", cmp.Or(p.Why, p.Title))
 	}

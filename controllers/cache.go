@@ -17,52 +17,54 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// cacheNote is something that a transform computed from parts of an object that the cache then
-// drops. An informer keeps only the object, so the note travels as an annotation that exists
-// nowhere else: transforms keep none of the user's annotations of that name.
-type cacheNote string
+// cacheAnnotation is a value that a transform computed from parts of an object that the cache then
+// drops. An informer keeps only the object, so the value is stored in an annotation that exists
+// only in the cache: transforms drop the user's annotations of that name.
+type cacheAnnotation string
 
 const (
-	// noteTrouble is what keeps a pod from starting.
-	noteTrouble cacheNote = "cache.gearman.dev/trouble"
-	// noteMarks is what the removal of pods goes by.
-	noteMarks cacheNote = "cache.gearman.dev/marks"
-	// noteOwnedFields is the hash of the fields that the operator owns of a Deployment.
-	noteOwnedFields cacheNote = "cache.gearman.dev/owned-fields"
-	// noteOwnReplicas is there if the operator was the last to change the replicas of a Deployment
-	// or StatefulSet.
-	noteOwnReplicas cacheNote = "cache.gearman.dev/own-replicas"
+	// annotationTrouble is what keeps a pod from starting.
+	annotationTrouble cacheAnnotation = "cache.gearman.dev/trouble"
+	// annotationMarks is what the removal rule needs of a pod.
+	annotationMarks cacheAnnotation = "cache.gearman.dev/marks"
+	// annotationOwnedFields is the hash of the fields that the operator owns of a Deployment.
+	annotationOwnedFields cacheAnnotation = "cache.gearman.dev/owned-fields"
+	// annotationOwnReplicas is set if the operator was the last to change the replicas of a
+	// Deployment or StatefulSet.
+	annotationOwnReplicas cacheAnnotation = "cache.gearman.dev/own-replicas"
 )
 
-func (n cacheNote) put(annotations map[string]string, value string) {
+func (n cacheAnnotation) put(annotations map[string]string, value string) {
 	if value != "" {
 		annotations[string(n)] = value
 	}
 }
 
-// cachedTrouble is what keeps a pod of the cache from starting.
+// cachedTrouble returns what keeps a cached pod from starting.
 func cachedTrouble(p *corev1.Pod) workload.Trouble {
-	return workload.Trouble(p.Annotations[string(noteTrouble)])
+	return workload.Trouble(p.Annotations[string(annotationTrouble)])
 }
 
-// cachedMarks is what the removal of a pod of the cache goes by.
+// cachedMarks returns what the removal rule needs of a cached pod.
 func cachedMarks(p *corev1.Pod) workload.PodMarks {
-	return workload.ParsePodMarks(p.Annotations[string(noteMarks)])
+	return workload.ParsePodMarks(p.Annotations[string(annotationMarks)])
 }
 
-// cachedOwnReplicas reports whether the operator was the last to change the replicas of an object
-// of the cache.
+// cachedOwnReplicas reports whether the operator was the last to change the replicas of a cached
+// object.
 func cachedOwnReplicas(o metav1.Object) bool {
-	return o.GetAnnotations()[string(noteOwnReplicas)] != ""
+	return o.GetAnnotations()[string(annotationOwnReplicas)] != ""
 }
 
-// cachedOwnedFields is the hash of the fields that the operator owns of a Deployment of the cache.
-func cachedOwnedFields(d *appsv1.Deployment) string { return d.Annotations[string(noteOwnedFields)] }
+// cachedOwnedFields returns the hash of the fields that the operator owns of a cached Deployment.
+func cachedOwnedFields(d *appsv1.Deployment) string {
+	return d.Annotations[string(annotationOwnedFields)]
+}
 
-// CacheByObject says how little of each kind the manager's cache keeps: of the pools' pods,
-// Deployments and StatefulSets only what is looked at (a Deployment takes 10.6 kB, most of it its
-// template), of the pools all but what nobody reads again. Pods and StatefulSets are read and never
-// changed, so that they need no copy for each reader.
+// CacheByObject configures what the manager's cache keeps of each kind: only the fields that are
+// read of the pools' pods, Deployments and StatefulSets (a Deployment takes 10.6 kB, most of it its
+// template), and of the pools all but what is never read. Pods and StatefulSets are never changed,
+// so readers need no copies.
 func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	ofPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
 	if err != nil {
@@ -78,21 +80,21 @@ func CacheByObject() (map[client.Object]cache.ByObject, error) {
 	}, nil
 }
 
-// one makes equal strings share their memory: thousands of pools have the same images, job servers,
-// conditions and labels.
-func one[S ~string](s *S) { *s = S(unique.Make(string(*s)).Value()) }
+// intern makes equal strings share their memory: thousands of pools have the same images, job
+// servers, conditions and labels.
+func intern[S ~string](s *S) { *s = S(unique.Make(string(*s)).Value()) }
 
-// stripMeta keeps which object it is and whose.
+// stripMeta keeps the object's identity and its owners.
 func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	out := metav1.ObjectMeta{
 		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
 		CreationTimestamp: m.CreationTimestamp,
 		DeletionTimestamp: m.DeletionTimestamp, OwnerReferences: slices.Clone(m.OwnerReferences),
 	}
-	one(&out.Namespace)
+	intern(&out.Namespace)
 	for i := range out.OwnerReferences {
-		one(&out.OwnerReferences[i].APIVersion)
-		one(&out.OwnerReferences[i].Kind)
+		intern(&out.OwnerReferences[i].APIVersion)
+		intern(&out.OwnerReferences[i].Kind)
 	}
 	return out
 }
@@ -105,7 +107,7 @@ func stripStatefulSet(obj any) (any, error) {
 	}
 	out := &appsv1.StatefulSet{ObjectMeta: stripMeta(&s.ObjectMeta)}
 	if workload.OwnsReplicas(s.ManagedFields, string(OwnerScale)) {
-		out.Annotations = map[string]string{string(noteOwnReplicas): "true"}
+		out.Annotations = map[string]string{string(annotationOwnReplicas): "true"}
 	}
 	out.Spec.Replicas, out.Spec.Selector = s.Spec.Replicas, s.Spec.Selector
 	st := &s.Status
@@ -115,8 +117,8 @@ func stripStatefulSet(obj any) (any, error) {
 	return out, nil
 }
 
-// stripPod keeps who a pod is, whether it is ready and since when, its address, its deletion cost,
-// what keeps it from starting and what its removal goes by.
+// stripPod keeps a pod's identity, whether and since when it is ready, its address, its deletion
+// cost, what keeps it from starting and what the removal rule needs.
 func stripPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
 	if !ok || len(p.Spec.Containers) == 0 { // stripped before
@@ -127,10 +129,10 @@ func stripPod(obj any) (any, error) {
 	trouble := workload.TroubleOf(p)
 	marks := workload.MarksOf(p, p.Labels[v1alpha1.LabelPool]).String()
 	if marked || trouble != "" || marks != "" {
-		one(&marks)
+		intern(&marks)
 		annotations = map[string]string{}
-		noteTrouble.put(annotations, string(trouble))
-		noteMarks.put(annotations, marks)
+		annotationTrouble.put(annotations, string(trouble))
+		annotationMarks.put(annotations, marks)
 	}
 	if marked {
 		annotations[workload.DeletionCostAnnotation] = cost

@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestCacheKeepsWhatIsRead: of a workload as the cache keeps it the same is gathered as of the
+// TestCacheKeepsWhatIsRead: gathering a workload gives the same from the cached object as from the
 // whole one.
 func TestCacheKeepsWhatIsRead(t *testing.T) {
 	t.Parallel()
@@ -143,8 +143,8 @@ func TestStripPool(t *testing.T) {
 	}
 }
 
-// TestStrippedPoolsShareTheirConditions: a pool keeps no more of its conditions for itself than when
-// they changed.
+// TestStrippedPoolsShareTheirConditions: a pool keeps nothing of its conditions for itself but the
+// times at which they changed.
 func TestStrippedPoolsShareTheirConditions(t *testing.T) {
 	t.Parallel()
 	strip := func(changed int64, message string) *cachedPool {
@@ -180,8 +180,8 @@ func TestStrippedPoolsShareTheirConditions(t *testing.T) {
 	}
 }
 
-// TestStripTwice: an informer that lists may transform an object more than once, and what was
-// worked out of the whole one must not get lost by that.
+// TestStripTwice: an informer that lists may transform an object more than once, which must not
+// lose what was computed from the whole one.
 func TestStripTwice(t *testing.T) {
 	t.Parallel()
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d", ManagedFields: []metav1.ManagedFieldsEntry{{
@@ -204,7 +204,8 @@ func TestStripTwice(t *testing.T) {
 }
 
 // TestStripOwnReplicas: the cache keeps whether the operator was the last to change the replicas,
-// however often an informer transforms the object, and takes no annotation of the user's for that.
+// however often an informer transforms the object, and ignores an annotation of the user's with
+// that name.
 func TestStripOwnReplicas(t *testing.T) {
 	t.Parallel()
 	managed := func(owner client.FieldOwner, subresource string) []metav1.ManagedFieldsEntry {
@@ -229,7 +230,7 @@ func TestStripOwnReplicas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			meta := metav1.ObjectMeta{
-				Name: "d", ManagedFields: tt.fields, Annotations: map[string]string{string(noteOwnReplicas): "true"},
+				Name: "d", ManagedFields: tt.fields, Annotations: map[string]string{string(annotationOwnReplicas): "true"},
 			}
 			d, s := &appsv1.Deployment{ObjectMeta: meta}, &appsv1.StatefulSet{ObjectMeta: meta}
 			d.Spec.Template.Spec.Containers, s.Spec.Template.Spec.Containers = containers, containers
@@ -253,11 +254,11 @@ func TestStripOwnReplicas(t *testing.T) {
 	}
 }
 
-// TestStripPod: the cache keeps what keeps a pod from starting, and the deletion cost, but no
-// annotation of the user's that could be taken for either.
+// TestStripPod: the cache keeps the deletion cost and what keeps a pod from starting, but no
+// annotation of the user's that could be mistaken for either.
 func TestStripPod(t *testing.T) {
 	t.Parallel()
-	bare := workload.PodMarks{Unowned: true, Unassigned: true} // by nobody, and no node has it
+	bare := workload.PodMarks{Unowned: true, Unassigned: true} // without owner and node
 	stopped := bare
 	stopped.Stopped = true
 	tests := map[string]struct {
@@ -279,7 +280,7 @@ func TestStripPod(t *testing.T) {
 			want: workload.Pod{Pending: true, Cost: -7, Trouble: workload.TroubleCrash, Marks: stopped},
 		},
 		"the user's": {
-			annotations: map[string]string{string(noteTrouble): "CrashLoop", string(noteMarks): "gated"},
+			annotations: map[string]string{string(annotationTrouble): "CrashLoop", string(annotationMarks): "gated"},
 			want:        workload.Pod{Pending: true, Marks: bare},
 		},
 	}

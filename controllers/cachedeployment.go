@@ -9,9 +9,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// cachedDeployment is how the cache keeps a Deployment: less than a third of one, whose pod
-// template takes its room even if it is empty. Nothing else needs to know of it: the copy that the
-// cache gives its readers is a Deployment.
+// cachedDeployment is how the cache keeps a Deployment: in less than a third of the memory, most of
+// which even an empty pod template takes. Only the cache knows it: the copy that its readers get is
+// a Deployment.
 type cachedDeployment struct {
 	metav1.ObjectMeta
 
@@ -19,7 +19,7 @@ type cachedDeployment struct {
 
 	replicas    *int32
 	ownReplicas bool
-	selector    *metav1.LabelSelector // nil of a pool's own
+	selector    *metav1.LabelSelector // nil if the pool owns it
 	failure     *appsv1.DeploymentCondition
 
 	observedGeneration                             int64
@@ -35,15 +35,15 @@ func (c *cachedDeployment) DeepCopyObject() runtime.Object {
 	d.Annotations = map[string]string{}
 	for key, value := range map[string]string{
 		workload.InputsAnnotation: c.inputs, workload.RuntimeImageAnnotation: c.runtimeImage,
-		workload.FieldsAnnotation: c.appliedFields,
-		string(noteOwnedFields):   c.ownedFields,
+		workload.FieldsAnnotation:     c.appliedFields,
+		string(annotationOwnedFields): c.ownedFields,
 	} {
 		if value != "" {
 			d.Annotations[key] = value
 		}
 	}
 	if c.ownReplicas {
-		d.Annotations[string(noteOwnReplicas)] = "true"
+		d.Annotations[string(annotationOwnReplicas)] = "true"
 	}
 	if c.replicas != nil {
 		d.Spec.Replicas = new(*c.replicas)
@@ -77,11 +77,11 @@ func stripDeployment(obj any) (any, error) {
 		observedGeneration: s.ObservedGeneration, statusReplicas: s.Replicas, readyReplicas: s.ReadyReplicas,
 		updatedReplicas: s.UpdatedReplicas,
 	}
-	one(&out.runtimeImage)
-	one(&out.appliedFields)
-	one(&out.ownedFields)
+	intern(&out.runtimeImage)
+	intern(&out.appliedFields)
+	intern(&out.ownedFields)
 	if owner := metav1.GetControllerOfNoCopy(d); owner == nil || owner.Kind != "GearmanWorkerPool" {
-		out.selector = d.Spec.Selector // of a pool's own it is known
+		out.selector = d.Spec.Selector // the selector of a pool's own Deployment is known
 	}
 	for _, c := range s.Conditions {
 		if c.Type == appsv1.DeploymentReplicaFailure {

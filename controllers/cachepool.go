@@ -12,9 +12,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// cachedPool is how the cache keeps a pool. Its conditions, which would take as much memory as all
-// the rest, share what the conditions of many pools say. The copy that the cache gives its readers
-// is a pool with its conditions.
+// cachedPool is how the cache keeps a pool. Its conditions would take as much memory as all the
+// rest, so pools with equal conditions share them. The copy that the cache's readers get is a pool
+// with its conditions.
 type cachedPool struct {
 	v1alpha1.GearmanWorkerPool // without conditions
 
@@ -22,11 +22,11 @@ type cachedPool struct {
 	changed    []int64 // by condition, in seconds since 1970
 }
 
-// conditionList is what a list of conditions says, without the times at which they changed. Pools
-// in the same state share all of it.
+// conditionList is a list of conditions without the times at which they changed. Pools in the same
+// state share all of it.
 type conditionList struct {
 	text conditionText
-	rest unique.Handle[conditionList] // the zero handle: there are no others
+	rest unique.Handle[conditionList] // the zero handle: none
 }
 
 type conditionText struct {
@@ -35,7 +35,7 @@ type conditionText struct {
 	generation            int64
 }
 
-// shareConditions returns what the conditions say, and when each changed.
+// shareConditions returns the shared conditions, and when each changed.
 func shareConditions(conditions []metav1.Condition) (shared unique.Handle[conditionList], changed []int64) {
 	changed = make([]int64, len(conditions))
 	for i := len(conditions) - 1; i >= 0; i-- {
@@ -67,7 +67,7 @@ func (c *cachedPool) DeepCopyObject() runtime.Object {
 	return p
 }
 
-// asPool returns the pool that an event or an index is about, without its conditions.
+// asPool returns the pool of an event or an index, without its conditions.
 func asPool(o client.Object) (*v1alpha1.GearmanWorkerPool, bool) {
 	switch p := o.(type) {
 	case *v1alpha1.GearmanWorkerPool:
@@ -78,8 +78,8 @@ func asPool(o client.Object) (*v1alpha1.GearmanWorkerPool, bool) {
 	return nil, false
 }
 
-// stripPool leaves out who set which field and the terms of the last decision, which are the
-// largest part of a status and only ever written.
+// stripPool drops the managed fields and the terms of the last decision, which are the largest part
+// of a status and only ever written.
 func stripPool(obj any) (any, error) {
 	p, ok := obj.(*v1alpha1.GearmanWorkerPool)
 	if !ok { // stripped before: an informer may do it twice
@@ -88,18 +88,18 @@ func stripPool(obj any) (any, error) {
 	p.ManagedFields = nil
 	delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
 	p.Status.Decision.Terms = nil
-	// Decoding leaves room for more.
+	// Decoding allocates more than is needed.
 	p.Spec.Servers, p.Status.Servers = slices.Clone(p.Spec.Servers), slices.Clone(p.Status.Servers)
-	one(&p.Namespace)
-	one(&p.Spec.Image)
+	intern(&p.Namespace)
+	intern(&p.Spec.Image)
 	for i := range p.Spec.Servers {
-		one(&p.Spec.Servers[i])
+		intern(&p.Spec.Servers[i])
 	}
-	one(&p.Status.Decision.Reason)
-	one(&p.Status.Decision.Message)
+	intern(&p.Status.Decision.Reason)
+	intern(&p.Status.Decision.Message)
 	for i := range p.Status.Servers {
-		one(&p.Status.Servers[i].Address)
-		one(&p.Status.Servers[i].State)
+		intern(&p.Status.Servers[i].Address)
+		intern(&p.Status.Servers[i].State)
 	}
 	conditions, changed := shareConditions(p.Status.Conditions)
 	p.Status.Conditions = nil

@@ -12,13 +12,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// planTemplate finds whether the pool's Deployment is to be created or brought to its template. A
+// planTemplate decides whether the pool's Deployment must be created or its template updated. A
 // spec that can't be used as a whole changes no template.
 func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, error) {
 	if x.facts.Stall.Reason != "" {
 		return ctrl.Result{}, nil
 	}
-	x.noteFailure()
+	x.recordFailure()
 	if x.pool.Spec.TargetRef != nil {
 		return ctrl.Result{}, nil
 	}
@@ -27,9 +27,9 @@ func (r *PoolReconciler) planTemplate(_ context.Context, x *run) (ctrl.Result, e
 		return ctrl.Result{}, err
 	}
 	w, rt := &x.workload, r.options.Runtime
-	// A new operator alone rolls no pods. The image in use is taken from the status, which only
-	// operators write: whoever may edit the Deployment's annotations must not have the operator
-	// roll another image out.
+	// A new operator version alone rolls no pods. The image in use is taken from the status, which
+	// only operators write: a user who may edit the Deployment's annotations must not be able to
+	// make the operator roll out another image.
 	if applied := x.pool.Status.RuntimeImage; w.Exists && w.Inputs == inputs && applied != "" &&
 		!r.options.RolloutRuntime {
 		rt.Image = applied
@@ -85,15 +85,15 @@ func (r *PoolReconciler) watchJobServers(_ context.Context, x *run) (ctrl.Result
 	return x.unusable(poolstatus.ReasonInvalidServers, err.Error())
 }
 
-// decide has the Autoscaler decide on what was gathered, and notes what the conditions say of it.
+// decide calls the Autoscaler with the gathered facts, and records what the conditions report.
 func (r *PoolReconciler) decide(_ context.Context, x *run) (ctrl.Result, error) {
 	f := &x.facts
 	observed := autoscaler.Observed{Workload: x.workload, Pods: x.pods, RollingOut: f.RollingOut}
-	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.Remember(poolstatus.OldestWait(&x.pool.Status)) })
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { p.SetOldestWait(poolstatus.OldestWait(&x.pool.Status)) })
 	f.View = r.pools.Observe(x.key, x.spec, observed, poolstatus.Learnt(&x.pool.Status))
 	f.Shared = poolstatus.SharedNames(r.pools.Share(x.key, x.spec.Poll.Servers, x.spec.Poll.Functions))
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {
-		if !f.Stall.GoesOn && x.failed == nil {
+		if !f.Stall.KeepsRunning && x.failed == nil {
 			p.Accept(x.spec)
 		}
 		f.Trouble, f.NoWorker = poolstatus.StartTrouble(x.pods, x.pool.Status.Conditions, p.Trouble(), r.clock.Now())

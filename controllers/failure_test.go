@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// TestFailureIsReported: a pool whose reconciles go on failing says so, whichever step fails, and
+// TestFailureIsReported: a pool whose reconciles keep failing reports it, whichever step fails, and
 // no longer once they succeed.
 func TestFailureIsReported(t *testing.T) {
 	t.Parallel()

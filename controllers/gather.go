@@ -25,16 +25,16 @@ import (
 )
 
 const (
-	// unseenAgain is how soon a Deployment that was created is read again, should its event not
-	// bring the pool back.
-	unseenAgain = time.Second
-	// targetPodsFloor is the least time between two lists of a target's pods. A rollout of many
-	// pods changes the target's status several times a second, and each list may be of a thousand
+	// unseenRetry is how soon a created Deployment is read again if its event does not trigger a
+	// reconcile.
+	unseenRetry = time.Second
+	// targetPodsInterval is the least time between two lists of a target's pods. A rollout of many
+	// pods changes the target's status several times a second, and each list may return a thousand
 	// pods.
-	targetPodsFloor = 2 * time.Second
-	// refreshMovingEvery is how old the list of a target's pods may be while some of them start or
+	targetPodsInterval = 2 * time.Second
+	// movingPodsRefresh is how old the list of a target's pods may be while some of them start or
 	// end, which the target's status does not always show.
-	refreshMovingEvery = 5 * time.Second
+	movingPodsRefresh = 5 * time.Second
 )
 
 // readWorkload reads the pool's Deployment, or its target, with the replicas that the operator
@@ -46,7 +46,7 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 	reported := meta.IsStatusConditionTrue(x.pool.Status.Conditions, v1alpha1.ConditionReconciling)
 	r.pools.Do(x.key, func(p *autoscaler.Pool) {
 		if p.Unseen(&x.workload, r.clock.Now()) {
-			result.RequeueAfter = unseenAgain
+			result.RequeueAfter = unseenRetry
 			return
 		}
 		x.workload.Replicas = p.PresentReplicas(&x.workload)
@@ -57,8 +57,7 @@ func (r *PoolReconciler) readWorkload(ctx context.Context, x *run) (result ctrl.
 	return result, nil
 }
 
-// readPods reads the pool's pods, its own or its target's, and notes when they should be read
-// again.
+// readPods reads the pool's pods, its own or its target's, and records when to read them again.
 func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Result, err error) {
 	if x.pool.Spec.TargetRef == nil {
 		x.pods, err = gatherPods(ctx, r.client, x.pool)
@@ -69,19 +68,19 @@ func (r *PoolReconciler) readPods(ctx context.Context, x *run) (result ctrl.Resu
 	}
 	x.facts.IsTarget = true
 	read, err := r.gatherTargetPods(ctx, x)
-	x.pods, x.refresh = read.Pods, refreshSecretsEvery
+	x.pods, x.refresh = read.Pods, secretsRefresh
 	switch {
 	case read.Version != x.workload.Version:
-		x.refresh = max(time.Millisecond, targetPodsFloor-r.clock.Since(read.At))
+		x.refresh = max(time.Millisecond, targetPodsInterval-r.clock.Since(read.At))
 	case read.Moving:
-		x.refresh = refreshMovingEvery
+		x.refresh = movingPodsRefresh
 	}
 	return ctrl.Result{}, err
 }
 
-// readSpec checks and compiles what polling and scaling go by. Rules of scaling that can't be used
-// leave those that could be used last; if there are none, as after a restart, the pool's bounds
-// hold without rules.
+// readSpec validates and compiles the rules for polling and scaling. If its scaling rules can't be
+// used, the last valid ones are; if there are none, as after a restart, the pool is scaled within
+// its bounds without rules.
 func (r *PoolReconciler) readSpec(_ context.Context, x *run) (ctrl.Result, error) {
 	offered, invalid := autoscaler.NewSpec(x.pool)
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { x.accepted = p.Offer(offered) })
@@ -103,9 +102,9 @@ func (r *PoolReconciler) readSpec(_ context.Context, x *run) (ctrl.Result, error
 	return x.unusable(poolstatus.ReasonInvalidScaling, invalid.Error())
 }
 
-// readTLSMaterial checks the Secrets that TLS with the job servers needs. It is read anew before
-// each dial, so that a rotated certificate needs no restart; if it can't be used then, what could
-// be used last goes on.
+// readTLSMaterial checks the Secrets that TLS with the job servers needs. They are read again
+// before each dial, so that a rotated certificate needs no restart; if they can't be used then, the
+// last valid ones are.
 func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (ctrl.Result, error) {
 	if x.pool.Spec.TLS == nil {
 		return ctrl.Result{}, nil
@@ -126,7 +125,7 @@ func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (ctrl.Resu
 		return cfg, err
 	}}
 	if err != nil {
-		// a connection of its own, which isn't made before there is something to make it with
+		// a connection of its own, which isn't opened before there is TLS material for it
 		x.spec.Poll.TLS.Identity = pool.Namespace + "/unusable/" + pool.Name
 		x.pollAsBefore()
 		return x.unusable(reason, err.Error())
@@ -134,8 +133,8 @@ func (r *PoolReconciler) readTLSMaterial(ctx context.Context, x *run) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// checkOwner finds whether the pool may set the workload's replicas: it is neither somebody else's
-// nor another pool's.
+// checkOwner checks that the pool may set the workload's replicas: it belongs neither to another
+// owner nor to another pool.
 func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, error) {
 	ref := x.pool.Spec.TargetRef
 	switch {
@@ -146,7 +145,7 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 				x.pool.Name,
 			))
 	case ref == nil && !x.workload.Exists:
-		return r.awaitAnother(x)
+		return r.delayRecreate(x)
 	case ref == nil:
 		return ctrl.Result{}, nil
 	case !x.workload.Exists:
@@ -166,11 +165,11 @@ func (r *PoolReconciler) checkOwner(ctx context.Context, x *run) (ctrl.Result, e
 	)
 }
 
-// awaitAnother waits with the pool's next Deployment if somebody deletes one after the other, be it
-// because the pool is gone and the cache doesn't show it yet.
-func (r *PoolReconciler) awaitAnother(x *run) (result ctrl.Result, err error) {
+// delayRecreate delays the pool's next Deployment if one after the other is deleted, perhaps
+// because the pool is deleted and the cache doesn't show it yet.
+func (r *PoolReconciler) delayRecreate(x *run) (result ctrl.Result, err error) {
 	var contested bool
-	r.pools.Do(x.key, func(p *autoscaler.Pool) { result.RequeueAfter, contested = p.Lost(r.clock.Now()) })
+	r.pools.Do(x.key, func(p *autoscaler.Pool) { result.RequeueAfter, contested = p.RecreateWait(r.clock.Now()) })
 	if contested {
 		return x.stalled(poolstatus.ReasonContested,
 			"somebody else keeps deleting the Deployment: stop them, or delete the pool")
@@ -178,8 +177,8 @@ func (r *PoolReconciler) awaitAnother(x *run) (result ctrl.Result, err error) {
 	return result, nil
 }
 
-// otherPool names the pool to which the target belongs, or an older one that scales it. Of two
-// pools on one target the older goes on.
+// otherPool returns the pool to which the target belongs, or an older one that scales it. Of two
+// pools with one target the older one scales it.
 func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) {
 	if x.workload.Owner != "" {
 		return x.workload.Owner, nil
@@ -202,9 +201,9 @@ func (r *PoolReconciler) otherPool(ctx context.Context, x *run) (string, error) 
 	return "", nil
 }
 
-// gatherTargetPods reads the pods of a pool's target. They carry no label of ours, so that the
+// gatherTargetPods reads the pods of a pool's target. They don't carry the operator's label, so the
 // cache does not hold them; they are read from the API server when the target's status has changed,
-// and now and then.
+// and periodically.
 func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscaler.TargetPods, error) {
 	w := &x.workload
 	if !w.Exists {
@@ -214,10 +213,10 @@ func (r *PoolReconciler) gatherTargetPods(ctx context.Context, x *run) (autoscal
 	var known autoscaler.TargetPods
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { known = p.TargetPods() })
 	age := now.Sub(known.At)
-	if !known.At.IsZero() && age < targetPodsFloor {
+	if !known.At.IsZero() && age < targetPodsInterval {
 		return known, nil
 	}
-	if known.Version == w.Version && age < refreshSecretsEvery && (!known.Moving || age < refreshMovingEvery) {
+	if known.Version == w.Version && age < secretsRefresh && (!known.Moving || age < movingPodsRefresh) {
 		return known, nil
 	}
 	var list corev1.PodList
@@ -259,8 +258,8 @@ func gatherPods(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWork
 	return pods, nil
 }
 
-// gatherWorkload reads the pool's Deployment, or its target. The zero value stands for one that
-// does not exist.
+// gatherWorkload reads the pool's Deployment, or its target. It returns the zero value if there is
+// none.
 func gatherWorkload(ctx context.Context, c client.Reader, pool *v1alpha1.GearmanWorkerPool) (workload.State, error) {
 	kind, key := "Deployment", client.ObjectKeyFromObject(pool)
 	if ref := pool.Spec.TargetRef; ref != nil {

@@ -32,17 +32,17 @@ type world struct {
 	t       *testing.T
 	api     client.Client
 	clock   *clocktesting.FakePassiveClock
-	servers *playedServers
+	servers *fakeServers
 	events  *events.FakeRecorder
 
 	mu   sync.Mutex
-	fail map[string]error // what the API server answers to a kind of write
-	// failTemplate is what it answers to an apply of a Deployment's template.
+	fail map[string]error // the API server's answer to a kind of write
+	// failTemplate is its answer to an apply of a Deployment's template.
 	failTemplate error
-	// admission changes a target at a write of its scale.
+	// admission changes a target when its scale is written.
 	admission func(client.Object)
-	tried     map[string]int              // requests by kind, those that failed too
-	cached    *v1alpha1.GearmanWorkerPool // what the cache shows of pools; nil: what there is
+	tried     map[string]int              // requests by kind, failed ones included
+	cached    *v1alpha1.GearmanWorkerPool // what the cache shows of pools; nil: the real state
 }
 
 func testScheme(t *testing.T) *runtime.Scheme {
@@ -64,12 +64,12 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	return w
 }
 
-// newWorldAt is a world whose time is that of a clock.
+// newWorldAt returns a world with the given clock.
 func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *world {
 	t.Helper()
 	w := &world{
 		t:       t,
-		servers: &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100),
+		servers: &fakeServers{samples: map[backlog.PoolKey]backlog.Sample{}}, events: events.NewFakeRecorder(100),
 		fail: map[string]error{}, tried: map[string]int{},
 	}
 	w.api = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
@@ -105,7 +105,7 @@ func newWorldAt(t *testing.T, ck clock.PassiveClock, objects ...client.Object) *
 				if err := w.failure(sub); err != nil {
 					return err
 				}
-				// The library's fake client plays no patch of a scale.
+				// The library's fake client can't patch a scale.
 				if err := c.Patch(ctx, obj, patch); err != nil {
 					return err
 				}
@@ -217,7 +217,7 @@ func (w *world) condition(name, kind string) string {
 	return "missing"
 }
 
-// backlogOf has the job server of a pool report a function f with so many queued jobs.
+// backlogOf makes the job server of a pool report that many queued jobs of a function f.
 func (w *world) backlogOf(name string, queued int64) {
 	now := w.PoolReconciler.clock.Now()
 	w.servers.set(name, backlog.Sample{
@@ -244,7 +244,7 @@ func newPool(name string, mutate ...func(*v1alpha1.GearmanWorkerPool)) *v1alpha1
 	return p
 }
 
-// ownedBy has the pool own a Deployment of its name that was applied from its template.
+// ownedBy makes the pool own a Deployment of its name that was applied from its template.
 func ownedBy(t *testing.T, p *v1alpha1.GearmanWorkerPool, replicas int32) *appsv1.Deployment {
 	t.Helper()
 	inputs, err := workload.Inputs(p)
@@ -274,29 +274,29 @@ func ownedBy(t *testing.T, p *v1alpha1.GearmanWorkerPool, replicas int32) *appsv
 	}
 }
 
-// playedServers answers as a poller that has the given samples.
-type playedServers struct {
+// fakeServers answers like a poller that has the given samples.
+type fakeServers struct {
 	mu      sync.Mutex
 	samples map[backlog.PoolKey]backlog.Sample
 	subs    map[backlog.PoolKey]backlog.Subscription
 	refuse  error
 }
 
-func (s *playedServers) set(name string, sample backlog.Sample) {
+func (s *fakeServers) set(name string, sample backlog.Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.samples[keyOf(name)] = sample
 }
 
-// subscription is what a pool has subscribed to, false for none.
-func (s *playedServers) subscription(name string) (backlog.Subscription, bool) {
+// subscription is a pool's subscription, false for none.
+func (s *fakeServers) subscription(name string) (backlog.Subscription, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, ok := s.subs[keyOf(name)]
 	return sub, ok
 }
 
-func (s *playedServers) Set(key backlog.PoolKey, sub backlog.Subscription) error {
+func (s *fakeServers) Set(key backlog.PoolKey, sub backlog.Subscription) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse != nil {
@@ -309,15 +309,15 @@ func (s *playedServers) Set(key backlog.PoolKey, sub backlog.Subscription) error
 	return nil
 }
 
-func (s *playedServers) SetPods(backlog.PoolKey, []backlog.PodRef) {}
+func (s *fakeServers) SetPods(backlog.PoolKey, []backlog.PodRef) {}
 
-func (s *playedServers) Remove(key backlog.PoolKey) {
+func (s *fakeServers) Remove(key backlog.PoolKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.subs, key)
 }
 
-func (s *playedServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Sample, bool) {
+func (s *fakeServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Sample, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sample, ok := s.samples[key]
@@ -325,7 +325,7 @@ func (s *playedServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Samp
 	return sample, ok
 }
 
-func (s *playedServers) Runnable(context.Context, backlog.PoolKey, string) (backlog.Verdict, error) {
+func (s *fakeServers) Runnable(context.Context, backlog.PoolKey, string) (backlog.Verdict, error) {
 	return 0, errors.New("not played")
 }
 

@@ -24,9 +24,9 @@ import (
 // badSpec is a change of a pool that can't be used as a whole.
 type badSpec struct {
 	mutate func(*v1alpha1.GearmanWorkerPool)
-	spoil  func(*world) // what else breaks
+	spoil  func(*world) // what else fails
 	want   string       // the reason in the conditions
-	// functions that are polled then: with the last good spec in memory, and after a restart
+	// functions polled then: with the last valid spec in memory, and after a restart
 	polled, polledAfterRestart []string
 }
 
@@ -82,8 +82,8 @@ func (f forbidden) Get(ctx context.Context, key client.ObjectKey, o client.Objec
 }
 
 // TestLastGoodSpec: a spec that can't be used as a whole is reported, its template isn't rolled
-// out, and the pool goes on being polled and scaled. What its workers run is polled for; its bounds
-// hold at once, unless it is the rules of scaling that can't be used.
+// out, and the pool is still polled and scaled, by what its workers run. Its bounds apply at once,
+// unless its scaling rules are invalid.
 func TestLastGoodSpec(t *testing.T) {
 	t.Parallel()
 	for name, tt := range badSpecs() {
@@ -111,7 +111,7 @@ func TestLastGoodSpec(t *testing.T) {
 				t.Errorf("the template was changed: %s", diff)
 			}
 
-			// Once it is fixed, all of the new spec is used.
+			// After the fix, all of the new spec is used.
 			w.failTemplate, w.live = nil, w.api
 			fixed := w.pool("p")
 			fixed.Generation++
@@ -127,7 +127,7 @@ func TestLastGoodSpec(t *testing.T) {
 	}
 }
 
-// TestLastGoodSpecAfterRestart: without memory the running Deployment stands in for the last good
+// TestLastGoodSpecAfterRestart: without memory, the running Deployment replaces the last valid
 // template, and the bounds are those of the spec.
 func TestLastGoodSpecAfterRestart(t *testing.T) {
 	t.Parallel()
@@ -149,8 +149,8 @@ func TestLastGoodSpecAfterRestart(t *testing.T) {
 	}
 }
 
-// TestTemplateTriedAgain: a template that can't be applied for another reason is tried again, and
-// scaling goes on meanwhile.
+// TestTemplateTriedAgain: a template that can't be applied for another reason is retried, and
+// scaling continues meanwhile.
 func TestTemplateTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
@@ -190,8 +190,7 @@ func TestTemplateTriedAgain(t *testing.T) {
 	}
 }
 
-// TestLastGoodCertificate: a Secret that is deleted takes nothing away from the connections' next
-// dials.
+// TestLastGoodCertificate: a deleted Secret does not keep the connections from dialing again.
 func TestLastGoodCertificate(t *testing.T) {
 	t.Parallel()
 	ca := &corev1.Secret{
@@ -233,7 +232,7 @@ func (w *world) update(p *v1alpha1.GearmanWorkerPool) {
 	}
 }
 
-// isReported checks that the conditions say what is wrong, and that scaling goes on.
+// isReported checks that the conditions report the problem, and that scaling continues.
 func (w *world) isReported(reason string) {
 	w.t.Helper()
 	for kind, want := range map[string]string{

@@ -19,29 +19,29 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// refreshSecretsEvery is how often pools are reconciled without a cause if Secrets belong to them,
-// which are not watched, or if they wait for something to be fixed elsewhere.
-const refreshSecretsEvery = time.Minute
+// secretsRefresh is how often pools are reconciled without an event if they use Secrets, which are
+// not watched, or wait for a fix of another object.
+const secretsRefresh = time.Minute
 
 // Options of a PoolReconciler.
 type Options struct {
-	// Runtime is where the worker runtime of generated pods comes from.
+	// Runtime is the image with the worker runtime of generated pods.
 	Runtime workload.RuntimeImage
-	// RolloutRuntime has every pool take a new runtime image at once, rather than with its next
+	// RolloutRuntime rolls out a new runtime image to every pool at once, rather than with its next
 	// change.
 	RolloutRuntime bool
 	// Workers is how many pools are reconciled at the same time.
 	Workers int
-	// Scale writes replicas, so that these wait for no other write; nil: the client that writes
+	// Scale writes replicas, so that they wait for no other write; nil: the client that writes
 	// everything else.
 	Scale client.Client
 	// Clock is the real one if nil.
 	Clock clock.PassiveClock
 }
 
-// What the operator may do; test/apiserver holds it to what is used. What the cache holds is never
-// got, only listed and watched. The markers stand apart from any type: controller-gen takes them
-// for the whole package.
+// The operator's permissions; test/apiserver checks that all of them are used. Cached objects are
+// never read with get, only listed and watched. The markers are attached to no type: controller-gen
+// applies them to the whole package.
 //
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools,verbs=list;watch
 // +kubebuilder:rbac:groups=gearman.dev,resources=gearmanworkerpools/status,verbs=patch
@@ -53,7 +53,7 @@ type Options struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// PoolReconciler brings GearmanWorkerPools to what the Autoscaler decides. It keeps nothing of a
+// PoolReconciler applies the Autoscaler's decisions to GearmanWorkerPools. It keeps no state of a
 // pool itself: that is in the Autoscaler's registry.
 type PoolReconciler struct {
 	client  client.Client
@@ -79,14 +79,14 @@ func NewPoolReconciler(
 	return r
 }
 
-// step is a part of a reconcile. It notes what it finds in the run, for the steps after it and for
-// the conditions. A result that is not zero ends the reconcile.
+// step is a part of a reconcile. It records its findings in the run, for later steps and for the
+// conditions. A non-zero result ends the reconcile.
 type step struct {
 	name string
 	do   func(*PoolReconciler, context.Context, *run) (ctrl.Result, error)
 }
 
-// steps of a reconcile: gather, bring the template, decide and apply. writeStatus follows, whether
+// steps of a reconcile: gather, update the template, decide and apply. writeStatus follows, whether
 // or not the pool is stalled.
 var steps = []step{
 	{"read the workload", (*PoolReconciler).readWorkload},
@@ -96,19 +96,19 @@ var steps = []step{
 	{"find who owns the workload", (*PoolReconciler).checkOwner},
 
 	{"plan the template", (*PoolReconciler).planTemplate},
-	{"apply the template", (*PoolReconciler).applyTemplate}, // before it is decided how many pods it gets
+	{"apply the template", (*PoolReconciler).applyTemplate}, // before the decision on its replicas
 
 	{"watch the job servers", (*PoolReconciler).watchJobServers},
 	{"decide", (*PoolReconciler).decide},
 	{"apply the replicas", (*PoolReconciler).applyReplicas},
 }
 
-// Reconcile gathers what is known of a pool, decides and applies.
+// Reconcile gathers a pool's state, decides and applies.
 func (r *PoolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	result, err := r.reconcile(ctx, req.NamespacedName)
 	if ctx.Err() != nil {
-		// The operator ends and has cut off its own requests. That is no failure, and the next
-		// operator begins anew.
+		// The operator stops and has canceled its own requests. That is no failure, and the next
+		// operator starts over.
 		result, err = ctrl.Result{}, nil
 	}
 	return result, err
@@ -119,7 +119,7 @@ func (r *PoolReconciler) reconcile(ctx context.Context, key types.NamespacedName
 	if err := r.client.Get(ctx, key, &pool); client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, fmt.Errorf("read pool %s: %w", key, err)
 	} else if apierrors.IsNotFound(err) || !pool.DeletionTimestamp.IsZero() {
-		r.pools.Forget(key) // its Deployment goes by ownership
+		r.pools.Forget(key) // Kubernetes deletes its Deployment with its owner
 		return ctrl.Result{}, nil
 	}
 	r.pools.Do(key, func(p *autoscaler.Pool) {
@@ -144,7 +144,7 @@ func (r *PoolReconciler) runSteps(ctx context.Context, x *run) (ctrl.Result, err
 	for _, s := range steps {
 		result, err := s.do(r, ctx, x)
 		if errors.Is(err, errStalled) {
-			// What the pool has is left as it is.
+			// The pool's workload is left unchanged.
 			r.pools.Suspend(x.key)
 			x.suspend()
 			break
@@ -156,17 +156,17 @@ func (r *PoolReconciler) runSteps(ctx context.Context, x *run) (ctrl.Result, err
 			return result, nil
 		}
 	}
-	turn, err := r.writeStatus(ctx, x)
+	statusWait, err := r.writeStatus(ctx, x)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.again(x, turn), nil
+	return r.nextReconcile(x, statusWait), nil
 }
 
-// reportFailure shows in the status of a pool whose steps were not all done that its reconciles
-// fail. All else in the status stays as it is.
+// reportFailure records in the status that a pool's reconciles fail. All else in the status stays
+// unchanged.
 func (r *PoolReconciler) reportFailure(ctx context.Context, x *run, failure error) error {
-	r.noteFailing(x, failure)
+	r.recordFailing(x, failure)
 	status, changed := poolstatus.Failing(&x.pool.Status, x.facts.Retrying)
 	if !changed || r.pools.StatusWait(x.key, r.clock.Now()) > 0 {
 		return nil
@@ -174,8 +174,8 @@ func (r *PoolReconciler) reportFailure(ctx context.Context, x *run, failure erro
 	return r.applyStatus(ctx, x, status)
 }
 
-// applyStatus writes the status, and remembers it until the cache shows it: what was written before
-// would be written again otherwise.
+// applyStatus writes the status, and keeps it until the cache shows it: otherwise the previous
+// status would be written again.
 func (r *PoolReconciler) applyStatus(ctx context.Context, x *run, status *v1alpha1.GearmanWorkerPoolStatus) error {
 	version, err := applyStatus(ctx, r.client, x.pool, status)
 	if err != nil {
@@ -185,25 +185,25 @@ func (r *PoolReconciler) applyStatus(ctx context.Context, x *run, status *v1alph
 	return nil
 }
 
-// again asks for the next reconcile: when the status may be written, or else after about as long as
-// the run says, not all pools at once. A pool that needs one only after RefreshEvery gets it from
+// nextReconcile schedules the next reconcile: when the status may be written, or else after about
+// the run's refresh time, with jitter. A pool that needs one only after RefreshEvery gets it from
 // the Autoscaler, so that no queue holds all pools.
-func (r *PoolReconciler) again(x *run, turn time.Duration) ctrl.Result {
+func (r *PoolReconciler) nextReconcile(x *run, statusWait time.Duration) ctrl.Result {
 	refresh := x.refresh
 	if x.facts.Trouble != "" {
 		refresh = min(refresh, poolstatus.Calm)
 	}
 	if x.pool.Spec.TLS != nil || x.facts.Stall.Reason != "" {
-		// What stalls it may also be fixed elsewhere: a Secret, the target, the object that has its
+		// The cause may be fixed in another object: a Secret, the target, the object that has its
 		// name.
-		refresh = min(refresh, refreshSecretsEvery)
+		refresh = min(refresh, secretsRefresh)
 	}
-	if turn == 0 && refresh >= autoscaler.RefreshEvery {
+	if statusWait == 0 && refresh >= autoscaler.RefreshEvery {
 		return ctrl.Result{}
 	}
 	after := r.pools.Jitter(refresh)
-	if turn > 0 {
-		after = min(after, turn)
+	if statusWait > 0 {
+		after = min(after, statusWait)
 	}
 	return ctrl.Result{RequeueAfter: after}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // TestReconcile: from a new pool to a Deployment of the right size, and to nothing once the pool is
-// gone.
+// deleted.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
@@ -57,7 +57,7 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-// TestStalls: what a user has to fix is said in the conditions, and the pool is looked at again.
+// TestStalls: the conditions report what a user must fix, and the pool is reconciled again.
 func TestStalls(t *testing.T) {
 	t.Parallel()
 	target := func(p *v1alpha1.GearmanWorkerPool) {
@@ -135,7 +135,7 @@ func TestStalls(t *testing.T) {
 			if got := w.condition("p", v1alpha1.ConditionReconciling); tt.refuse == nil && got != "False AsExpected" {
 				t.Errorf("Reconciling: %s", got)
 			}
-			if result.RequeueAfter < refreshSecretsEvery || result.RequeueAfter > 2*refreshSecretsEvery {
+			if result.RequeueAfter < secretsRefresh || result.RequeueAfter > 2*secretsRefresh {
 				t.Errorf("looked at again after %v", result.RequeueAfter)
 			}
 			if _, watched := w.servers.subscription("p"); watched {
@@ -145,7 +145,7 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// TestReconcileFails: a failure of the API server is returned, to be tried again.
+// TestReconcileFails: a failure of the API server is returned, so that it is retried.
 func TestReconcileFails(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"list", "apply", "status"} {
@@ -166,7 +166,7 @@ func (cutOff) Get(context.Context, client.ObjectKey, client.Object, ...client.Ge
 	return errors.New("cut off")
 }
 
-// TestReconcileCutOff: a request that fails because the operator ends is no failed reconcile.
+// TestReconcileCutOff: a request that fails because the operator stops is no failed reconcile.
 func TestReconcileCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -182,12 +182,12 @@ func TestReconcileCutOff(t *testing.T) {
 	}
 }
 
-// TestAgain: a pool comes back for its turn to write, or after a refresh that varies; the
-// Autoscaler sees to those that have no reason but time.
-func TestAgain(t *testing.T) {
+// TestNextReconcile: a pool is reconciled again when its status may be written, or after a refresh
+// time with jitter; the Autoscaler enqueues the others.
+func TestNextReconcile(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		refresh, turn, least, most time.Duration
+		refresh, statusWait, least, most time.Duration
 	}{
 		"nothing to wait for":     {autoscaler.RefreshEvery, 0, 0, 0},
 		"its turn":                {autoscaler.RefreshEvery, time.Second, time.Second, time.Second},
@@ -201,7 +201,7 @@ func TestAgain(t *testing.T) {
 			w := newWorld(t)
 			x := newRun(newPool("p"))
 			x.refresh = tt.refresh
-			if got := w.again(x, tt.turn).RequeueAfter; got < tt.least || got > tt.most {
+			if got := w.nextReconcile(x, tt.statusWait).RequeueAfter; got < tt.least || got > tt.most {
 				t.Errorf("after %v, want %v to %v", got, tt.least, tt.most)
 			}
 		})

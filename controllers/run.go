@@ -22,24 +22,24 @@ type run struct {
 	key  types.NamespacedName
 	pool *v1alpha1.GearmanWorkerPool
 
-	spec     *autoscaler.Spec // what polling and scaling go by: the pool's spec, as far as it can be used
-	accepted *autoscaler.Spec // what could be used as a whole last; nil if nothing could
+	spec     *autoscaler.Spec // the rules for polling and scaling: the pool's spec, as far as it is valid
+	accepted *autoscaler.Spec // the last spec that was valid as a whole; nil if none was
 	workload workload.State
 	pods     []workload.Pod
 
-	template template         // what is to be written of the Deployment's template
-	failed   error            // what has to be tried again, though the reconcile went on
+	template template         // the change to write to the Deployment's template
+	failed   error            // what must be retried, though the reconcile continued
 	facts    poolstatus.Facts // what the status is made from
-	refresh  time.Duration    // when to reconcile without a cause
+	refresh  time.Duration    // when to reconcile without an event
 }
 
-// template is what is to be written of the Deployment's template.
+// template is the change to write to the Deployment's template.
 type template struct {
 	deployment *appsv1ac.DeploymentApplyConfiguration // nil: it is up to date
-	inputs     string                                 // the hash of what it is made from
+	inputs     string                                 // the hash of its inputs
 	image      string                                 // of its runtime
 	create     bool
-	restore    bool // it puts back what somebody else has edited
+	restore    bool // it reverts another writer's edit
 }
 
 func newRun(pool *v1alpha1.GearmanWorkerPool) *run {
@@ -51,66 +51,66 @@ func newRun(pool *v1alpha1.GearmanWorkerPool) *run {
 	}
 }
 
-// errStalled ends a reconcile's steps: the pool cannot work until somebody changes something. The
+// errStalled ends a reconcile's steps: the pool cannot work until a user changes something. The
 // facts say what.
 var errStalled = errors.New("stalled")
 
-// stalled notes what somebody has to change before the pool can work.
+// stalled records what a user must change before the pool can work.
 func (x *run) stalled(reason, message string) (ctrl.Result, error) {
 	x.facts.Stall = poolstatus.Stall{Reason: reason, Message: message}
 	return ctrl.Result{}, errStalled
 }
 
-// unusable notes what somebody has to change before the pool's spec can be used as a whole. What
-// runs goes on; a pool of which nothing runs is stalled.
+// unusable records what a user must change before the pool's spec is valid as a whole. A running
+// workload continues; a pool without one is stalled.
 func (x *run) unusable(reason, message string) (ctrl.Result, error) {
 	scaledBefore := x.pool.Spec.TargetRef == nil || x.accepted != nil || x.pool.Status.Decision.Reason != ""
 	if !x.workload.Exists || x.workload.Foreign || !scaledBefore {
 		return x.stalled(reason, message)
 	}
 	if x.facts.Stall.Reason == "" {
-		x.facts.Stall = poolstatus.Stall{Reason: reason, Message: message, GoesOn: true}
+		x.facts.Stall = poolstatus.Stall{Reason: reason, Message: message, KeepsRunning: true}
 	}
 	return ctrl.Result{}, nil
 }
 
-// pollAsBefore has the pool polled as the last spec says that could be used as a whole, since its
-// workers still run by that one.
+// pollAsBefore keeps polling by the last spec that was valid as a whole, since the workers still
+// run with it.
 func (x *run) pollAsBefore() {
 	if x.accepted != nil {
 		x.spec.Poll = x.accepted.Poll
 	}
 }
 
-// suspend takes out of the run what was decided before the pool stalled.
+// suspend drops what was decided before the pool stalled.
 func (x *run) suspend() {
 	x.facts.View, x.facts.Shared, x.facts.Trouble, x.facts.NoWorker = poolstatus.View{}, nil, "", false
-	x.refresh = refreshSecretsEvery
+	x.refresh = secretsRefresh
 }
 
-// invalidTemplate notes that the pool's template can't be used. The pods of the one before go on,
-// and are polled for as before.
+// invalidTemplate records that the pool's template can't be used. The pods of the previous one
+// continue, and are polled for as before.
 func (x *run) invalidTemplate(err error) (ctrl.Result, error) {
 	x.facts.Stall = poolstatus.Stall{}
 	x.pollAsBefore()
 	return x.unusable(poolstatus.ReasonInvalidPodTemplate, err.Error())
 }
 
-// noteFailure notes that the API server refuses the pods. Replicas are still kept right, so that it
-// goes on by itself once they are let in.
-func (x *run) noteFailure() {
+// recordFailure records that the API server rejects the pods. Replicas are still kept right, so
+// that the pool recovers by itself once they are admitted.
+func (x *run) recordFailure() {
 	if x.workload.Failure != "" {
 		x.facts.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, Message: x.workload.Failure}
 	}
 }
 
-// failingFor is how long reconciles must have failed before the status shows it: most failures are
-// over with the next try.
+// failingFor is how long reconciles must have failed before the status shows it: most failures end
+// with the next retry.
 const failingFor = 10 * time.Second
 
-// noteFailing notes that a reconcile failed, and what the conditions are to say of it: nothing at
-// first, and while it goes on always the same, though the text of the error may change.
-func (r *PoolReconciler) noteFailing(x *run, failure error) {
+// recordFailing records that a reconcile failed, and what the conditions report: nothing at first,
+// and then the same message as long as it lasts, though the error's text may change.
+func (r *PoolReconciler) recordFailing(x *run, failure error) {
 	var since time.Duration
 	r.pools.Do(x.key, func(p *autoscaler.Pool) { since = p.Failed(r.clock.Now()) })
 	ready := meta.FindStatusCondition(x.pool.Status.Conditions, v1alpha1.ConditionReady)

@@ -26,8 +26,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// Manager is what SetupWithManager takes of a controller-runtime manager. A test may give a cache
-// that it plays itself.
+// Manager is the part of a controller-runtime manager that SetupWithManager needs. A test may pass
+// a fake cache.
 type Manager interface {
 	GetCache() cache.Cache
 	GetLogger() logr.Logger
@@ -35,10 +35,10 @@ type Manager interface {
 	Add(manager.Runnable) error
 }
 
-// retryEvery is how long the operator waits at most before it tries a failed reconcile again.
-const retryEvery = 30 * time.Second
+// maxRetryDelay is the longest delay before a failed reconcile is retried.
+const maxRetryDelay = 30 * time.Second
 
-// SetupWithManager has the manager run the reconciler.
+// SetupWithManager adds the reconciler to the manager.
 func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 	c := mgr.GetCache()
 	if err := c.IndexField(context.Background(), &v1alpha1.GearmanWorkerPool{}, targetIndex, indexTarget); err != nil {
@@ -49,7 +49,7 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 	}
 	o := controller.Options{Reconciler: r, MaxConcurrentReconciles: max(1, r.options.Workers), Logger: mgr.GetLogger()}
 	o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
-		5*time.Millisecond, retryEvery,
+		5*time.Millisecond, maxRetryDelay,
 	)
 	o.DefaultFromConfig(mgr.GetControllerOptions())
 	ctl, err := controller.NewUnmanaged("gearmanworkerpool", o)
@@ -74,8 +74,8 @@ func (r *PoolReconciler) SetupWithManager(mgr Manager) error {
 	return mgr.Add(ctl)
 }
 
-// seen tells the record of a pool what the cache shows. A change of the status alone, as the
-// operator's own writes are, enqueues nothing.
+// seen reports to the pool's record what the cache shows. A change of the status alone, such as the
+// operator's own writes, enqueues nothing.
 func (r *PoolReconciler) seen(
 	_ context.Context, e event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request],
 ) {
@@ -90,7 +90,7 @@ func ofOwner(_ context.Context, o client.Object) []reconcile.Request {
 	}
 	if gv, err := schema.ParseGroupVersion(owner.APIVersion); err != nil ||
 		gv.Group != v1alpha1.SchemeGroupVersion.Group {
-		return nil // somebody else's kind of the same name
+		return nil // another API group's kind of the same name
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}}}
 }
@@ -117,7 +117,7 @@ func (r *PoolReconciler) ofTarget(kind string) handler.EventHandler {
 		}
 		pools, err := r.poolsOf(ctx, o.GetNamespace(), target)
 		if err != nil {
-			return nil // read from memory; the pools are reconciled again by themselves
+			return nil // read from memory; the pools are reconciled again anyway
 		}
 		var out []reconcile.Request
 		for i := range pools {

@@ -27,21 +27,21 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// playedManager has a cache whose events a test plays.
-type playedManager struct {
+// fakeManager has a cache whose events a test sends.
+type fakeManager struct {
 	t         *testing.T
 	cache     *informertest.FakeInformers
-	informers map[schema.GroupVersionKind]*playedInformer
+	informers map[schema.GroupVersionKind]*fakeInformer
 	runnable  manager.Runnable
 }
 
-// playedInformer is the library's fake, which can't be given two handlers at the same time.
-type playedInformer struct {
+// fakeInformer is the library's fake, which can't be given two handlers at the same time.
+type fakeInformer struct {
 	*controllertest.FakeInformer
 	mu sync.Mutex
 }
 
-func (i *playedInformer) AddEventHandlerWithOptions(
+func (i *fakeInformer) AddEventHandlerWithOptions(
 	h toolscache.ResourceEventHandler, o toolscache.HandlerOptions,
 ) (toolscache.ResourceEventHandlerRegistration, error) {
 	i.mu.Lock()
@@ -49,10 +49,10 @@ func (i *playedInformer) AddEventHandlerWithOptions(
 	return i.FakeInformer.AddEventHandlerWithOptions(h, o)
 }
 
-func newPlayedManager(t *testing.T) *playedManager {
+func newPlayedManager(t *testing.T) *fakeManager {
 	t.Helper()
-	m := &playedManager{
-		t: t, informers: map[schema.GroupVersionKind]*playedInformer{},
+	m := &fakeManager{
+		t: t, informers: map[schema.GroupVersionKind]*fakeInformer{},
 		cache: &informertest.FakeInformers{
 			Scheme: testScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{},
 		},
@@ -60,13 +60,13 @@ func newPlayedManager(t *testing.T) *playedManager {
 	for _, o := range []client.Object{
 		&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &corev1.Pod{},
 	} {
-		i := &playedInformer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced)}
+		i := &fakeInformer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced)}
 		m.informers[m.kind(o)], m.cache.InformersByGVK[m.kind(o)] = i, i
 	}
 	return m
 }
 
-func (m *playedManager) kind(o client.Object) schema.GroupVersionKind {
+func (m *fakeManager) kind(o client.Object) schema.GroupVersionKind {
 	m.t.Helper()
 	gvk, err := apiutil.GVKForObject(o, m.cache.Scheme)
 	if err != nil {
@@ -75,11 +75,11 @@ func (m *playedManager) kind(o client.Object) schema.GroupVersionKind {
 	return gvk
 }
 
-// informer plays the events of a kind.
-func (m *playedManager) informer(o client.Object) *playedInformer { return m.informers[m.kind(o)] }
+// informer sends the events of a kind.
+func (m *fakeManager) informer(o client.Object) *fakeInformer { return m.informers[m.kind(o)] }
 
 // run runs a reconciler until stop.
-func (m *playedManager) run(w *world) (stop func()) {
+func (m *fakeManager) run(w *world) (stop func()) {
 	m.t.Helper()
 	if err := w.SetupWithManager(m); err != nil {
 		m.t.Fatal(err)
@@ -96,15 +96,15 @@ func (m *playedManager) run(w *world) (stop func()) {
 	}
 }
 
-func (m *playedManager) GetCache() cache.Cache  { return m.cache }
-func (m *playedManager) GetLogger() logr.Logger { return logr.Discard() }
-func (m *playedManager) GetControllerOptions() config.Controller {
+func (m *fakeManager) GetCache() cache.Cache  { return m.cache }
+func (m *fakeManager) GetLogger() logr.Logger { return logr.Discard() }
+func (m *fakeManager) GetControllerOptions() config.Controller {
 	return config.Controller{SkipNameValidation: new(true)}
 }
-func (m *playedManager) Add(r manager.Runnable) error { m.runnable = r; return nil }
+func (m *fakeManager) Add(r manager.Runnable) error { m.runnable = r; return nil }
 
-// TestSetup: on a played cache, in virtual time, each kind of event brings the right pools, and the
-// Autoscaler's own requests too.
+// TestSetup: with a fake cache, in virtual time, each kind of event enqueues the right pools, and
+// so do the Autoscaler's own requests.
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -121,15 +121,14 @@ func TestSetup(t *testing.T) {
 		stop := mgr.run(w)
 
 		pools.Add(w.pool("p"))
-		settle := func() { time.Sleep(10 * time.Second); synctest.Wait() } // the status too waits for its turn
+		settle := func() { time.Sleep(10 * time.Second); synctest.Wait() } // the status is rate-limited too
 		settle()
 		var d appsv1.Deployment
 		w.get("p", &d)
 		if *d.Spec.Replicas != 2 {
 			t.Errorf("%d replicas", *d.Spec.Replicas)
 		}
-		// What is told apart below is how often a pool is reconciled, by what each reconcile
-		// subscribes to.
+		// The cases below differ in how often a pool is reconciled, counted by its subscriptions.
 		reconciled := func(name string) bool {
 			t.Helper()
 			settle()
@@ -176,7 +175,7 @@ func TestSetup(t *testing.T) {
 }
 
 // TestRetriesAreBounded: once the API server answers again after an outage, a pool recovers within
-// retryEvery, however long the outage was.
+// maxRetryDelay, however long the outage was.
 func TestRetriesAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -189,7 +188,7 @@ func TestRetriesAreBounded(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		w.setFailure("list", nil)
-		time.Sleep(retryEvery + time.Second)
+		time.Sleep(maxRetryDelay + time.Second)
 		synctest.Wait()
 		var d appsv1.Deployment
 		w.get("p", &d)

@@ -60,7 +60,7 @@ func TestReadWorkloadWaitsForTheCache(t *testing.T) {
 	w.pools.Do(
 		x.key, func(p *autoscaler.Pool) { p.WroteTemplate(autoscaler.Applied{UID: "d"}, true, false, w.clock.Now()) },
 	)
-	if result, err := w.readWorkload(t.Context(), x); err != nil || result.RequeueAfter != unseenAgain {
+	if result, err := w.readWorkload(t.Context(), x); err != nil || result.RequeueAfter != unseenRetry {
 		t.Errorf("got %v, %v; want to wait for the Deployment that was created", result, err)
 	}
 }
@@ -132,7 +132,7 @@ func TestReadTargetPods(t *testing.T) {
 		return x
 	}
 	x := read()
-	if len(x.pods) != 1 || x.pods[0].Cost != 5 || x.refresh != refreshMovingEvery {
+	if len(x.pods) != 1 || x.pods[0].Cost != 5 || x.refresh != movingPodsRefresh {
 		t.Errorf("got %+v, again after %v; want the set's one pod, soon, as it isn't ready", x.pods, x.refresh)
 	}
 	if err := w.api.Delete(t.Context(), pod); err != nil {
@@ -142,24 +142,24 @@ func TestReadTargetPods(t *testing.T) {
 		t.Errorf("listed again at once: %+v", x.pods)
 	}
 	// A rollout changes the set's status again and again.
-	w.clock.SetTime(w.clock.Now().Add(targetPodsFloor / 2))
+	w.clock.SetTime(w.clock.Now().Add(targetPodsInterval / 2))
 	var changed appsv1.StatefulSet
 	w.get("web", &changed)
 	changed.Labels = map[string]string{"changed": "yes"}
 	if err := w.api.Update(t.Context(), &changed); err != nil {
 		t.Fatal(err)
 	}
-	if x := read(); len(x.pods) != 1 || x.refresh != targetPodsFloor/2 {
+	if x := read(); len(x.pods) != 1 || x.refresh != targetPodsInterval/2 {
 		t.Errorf("got %+v, again after %v; want the pods of a moment ago, and others soon", x.pods, x.refresh)
 	}
-	w.clock.SetTime(w.clock.Now().Add(refreshMovingEvery))
-	if x := read(); len(x.pods) != 0 || x.refresh != refreshSecretsEvery {
+	w.clock.SetTime(w.clock.Now().Add(movingPodsRefresh))
+	if x := read(); len(x.pods) != 0 || x.refresh != secretsRefresh {
 		t.Errorf("got %+v, again after %v", x.pods, x.refresh)
 	}
 }
 
-// TestPlanTemplate: a template is written if the pool's part of it changed or somebody else edited
-// it, but not for a new operator alone.
+// TestPlanTemplate: a template is written if the pool's part of it changed or another writer edited
+// it, but not for a new operator version alone.
 func TestPlanTemplate(t *testing.T) {
 	t.Parallel()
 	pool := newPool("p")
@@ -292,8 +292,8 @@ func TestWatchJobServers(t *testing.T) {
 	}
 }
 
-// TestDecideStep: what the Autoscaler decided and what keeps pods from starting is noted for the
-// conditions, and goes on until it is fixed.
+// TestDecideStep: the Autoscaler's decision and what keeps pods from starting are recorded for the
+// conditions, until it is fixed.
 func TestDecideStep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"), newPool("q", func(p *v1alpha1.GearmanWorkerPool) { p.UID = "q" }))
@@ -327,13 +327,13 @@ func TestDecideStep(t *testing.T) {
 	}
 }
 
-// TestDeploymentsLost: a pool whose Deployments are deleted one after the other makes the next
-// later and later, and in the end says so.
+// TestDeploymentsLost: a pool whose Deployments are deleted one after the other creates the next
+// later each time, and finally reports it.
 func TestDeploymentsLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
 	for n := range 5 {
-		w.pools.Do(typesKey("p"), func(p *autoscaler.Pool) { p.Made(w.clock.Now()) })
+		w.pools.Do(typesKey("p"), func(p *autoscaler.Pool) { p.RecordCreated(w.clock.Now()) })
 		if n == 4 {
 			break
 		}
@@ -353,8 +353,7 @@ func TestDeploymentsLost(t *testing.T) {
 	w.get("p", &appsv1.Deployment{})
 }
 
-// TestAnotherDeployment: a template that was meant for a Deployment that is gone is not the
-// template's fault.
+// TestAnotherDeployment: a failed apply to a deleted Deployment is no fault of the template.
 func TestAnotherDeployment(t *testing.T) {
 	t.Parallel()
 	p := newPool("p")
@@ -416,8 +415,8 @@ func TestApplyTemplate(t *testing.T) {
 	}
 }
 
-// TestApplyReplicas: costs are written before replicas, a failed write is tried again, and
-// contested replicas are left alone.
+// TestApplyReplicas: costs are written before replicas, a failed write is retried, and contested
+// replicas are left alone.
 func TestApplyReplicas(t *testing.T) {
 	t.Parallel()
 	p := newPool("p")
@@ -509,9 +508,9 @@ func TestApplyReplicas(t *testing.T) {
 	})
 }
 
-// TestGrowthHeldBack: while pods that were ordered can't start, fewer are ordered than wanted, and
-// the conditions say so until none has failed for a while.
-func TestGrowthHeldBack(t *testing.T) {
+// TestScaleUpHeldBack: while ordered pods can't start, fewer are ordered than wanted, and the
+// conditions report it until none has failed for a while.
+func TestScaleUpHeldBack(t *testing.T) {
 	t.Parallel()
 	p := newPool("p")
 	w := newWorld(t, p.DeepCopy(), ownedBy(t, p, 2))
@@ -551,7 +550,7 @@ func TestGrowthHeldBack(t *testing.T) {
 	}
 }
 
-// polled is facts of a pool whose job server answers.
+// polled returns the facts of a pool whose job server answers.
 func polled(w *world, x *run) {
 	x.facts.View = poolstatus.View{
 		Sample: backlog.Sample{
@@ -560,30 +559,30 @@ func polled(w *world, x *run) {
 	}
 }
 
-// drain takes so many turns to write a status that the next must wait for a second at most.
+// drain uses up the rate limit of status writes, so that the next must wait for at most a second.
 func (w *world) drain() {
 	for w.pools.StatusWait(types.NamespacedName{Name: "another"}, w.clock.Now()) == 0 {
 	}
 }
 
-// TestTurnForNothing: a pool that has nothing to write any more when its turn comes gives it up.
-func TestTurnForNothing(t *testing.T) {
+// TestCanceledStatusWrite: a pool that has nothing to write any more cancels its status write.
+func TestCanceledStatusWrite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
 	w.drain()
 	x := w.run("p")
 	polled(w, x)
-	if turn, err := w.writeStatus(t.Context(), x); turn <= 0 || err != nil || w.pools.Counts()["statusWrites"] != 2 {
-		t.Fatalf("turn %v, %v, %d wait; want one that waits", turn, err, w.pools.Counts()["statusWrites"])
+	if wait, err := w.writeStatus(t.Context(), x); wait <= 0 || err != nil || w.pools.Counts()["statusWrites"] != 2 {
+		t.Fatalf("turn %v, %v, %d wait; want one that waits", wait, err, w.pools.Counts()["statusWrites"])
 	}
 	x = w.run("p")
-	x.pool.Status.ObservedGeneration = x.pool.Generation // it has a status, and nothing is known of its job servers
-	if turn, err := w.writeStatus(t.Context(), x); turn != 0 || err != nil || w.pools.Counts()["statusWrites"] != 1 {
-		t.Errorf("turn %v, %v, %d wait; want none", turn, err, w.pools.Counts()["statusWrites"])
+	x.pool.Status.ObservedGeneration = x.pool.Generation // it has a status, and its job servers have not answered
+	if wait, err := w.writeStatus(t.Context(), x); wait != 0 || err != nil || w.pools.Counts()["statusWrites"] != 1 {
+		t.Errorf("turn %v, %v, %d wait; want none", wait, err, w.pools.Counts()["statusWrites"])
 	}
 }
 
-// TestStatusGap: a pool's status is not written twice within moments, but for a new spec or a
+// TestStatusGap: a pool's status is not written twice within moments, except for a new spec or a
 // change of replicas.
 func TestStatusGap(t *testing.T) {
 	t.Parallel()
@@ -591,17 +590,17 @@ func TestStatusGap(t *testing.T) {
 		written, scaled time.Duration // ago; 0: never
 		newSpec         bool
 		want            time.Duration // at most
-		inLine          int
+		waiting         int
 	}{
 		"just written": {
 			written: 500 * time.Millisecond, scaled: time.Second, want: 1500 * time.Millisecond,
 		},
-		"long ago": {written: statusGap, scaled: time.Minute, want: time.Second, inLine: 1},
+		"long ago": {written: statusGap, scaled: time.Minute, want: time.Second, waiting: 1},
 		"just written, a new spec": {
-			written: 500 * time.Millisecond, scaled: time.Minute, newSpec: true, want: time.Second, inLine: 1,
+			written: 500 * time.Millisecond, scaled: time.Minute, newSpec: true, want: time.Second, waiting: 1,
 		},
 		"just written, then scaled": {
-			written: 500 * time.Millisecond, scaled: time.Millisecond, want: time.Second, inLine: 1,
+			written: 500 * time.Millisecond, scaled: time.Millisecond, want: time.Second, waiting: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -622,19 +621,21 @@ func TestStatusGap(t *testing.T) {
 			w.pools.Scaled(x.key)
 			w.clock.SetTime(now)
 			w.pools.Do(
-				x.key, func(p *autoscaler.Pool) { p.Noted(&x.facts.View, poolstatus.Figures{}, now.Add(-tt.written)) },
+				x.key,
+				func(p *autoscaler.Pool) {
+					p.RecordReported(&x.facts.View, poolstatus.Figures{}, now.Add(-tt.written))
+				},
 			)
-			turn, err := w.writeStatus(t.Context(), x)
-			if inLine := w.pools.Counts()["statusWrites"] - 1; turn <= 0 || turn > tt.want || tt.inLine == 0 &&
-				turn != tt.want || err != nil || inLine != tt.inLine {
-				t.Errorf("turn %v, %v, %d in line; want %v, %d", turn, err, inLine, tt.want, tt.inLine)
+			wait, err := w.writeStatus(t.Context(), x)
+			if waiting := w.pools.Counts()["statusWrites"] - 1; wait <= 0 || wait > tt.want ||
+				tt.waiting == 0 && wait != tt.want || err != nil || waiting != tt.waiting {
+				t.Errorf("turn %v, %v, %d in line; want %v, %d", wait, err, waiting, tt.want, tt.waiting)
 			}
 		})
 	}
 }
 
-// TestStatusUnseen: a status that was written is not written again because the cache doesn't show
-// it yet.
+// TestStatusUnseen: a written status is not written again because the cache doesn't show it yet.
 func TestStatusUnseen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newPool("p"))
@@ -662,8 +663,8 @@ func TestStatusUnseen(t *testing.T) {
 	}
 }
 
-// TestScaleTarget: what the API server answers counts. If its admission leaves replicas as they
-// are, they are written again.
+// TestScaleTarget: the API server's answer counts. If admission leaves the replicas unchanged, they
+// are written again.
 func TestScaleTarget(t *testing.T) {
 	t.Parallel()
 	web := &appsv1.Deployment{

@@ -24,10 +24,10 @@ type invalidTLSError struct{ message string }
 
 func (e invalidTLSError) Error() string { return e.message }
 
-// readTLS makes the TLS configuration of a pool from its Secrets, which are read anew each time.
-// The identity differs wherever a connection may not be shared: it holds the namespace and a digest
-// of all that went in, with the uid and the version of each Secret: another pool that is given the
-// same certificate but not the key gets no part in a connection.
+// readTLS builds the TLS configuration of a pool from its Secrets, which are read on each call. The
+// identity differs wherever a connection must not be shared: it has the namespace and a digest of
+// all inputs, with the UID and the version of each Secret. Another pool that has the same
+// certificate but not the key cannot share the connection.
 func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWorkerPool) (*tls.Config, string, error) {
 	t := pool.Spec.TLS
 	if t == nil {
@@ -75,7 +75,7 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 	return cfg, pool.Namespace + "/" + hex.EncodeToString(sum.Sum(nil)[:10]), nil
 }
 
-// identity hashes what a TLS identity is made of. Each part has a tag and the number of its values,
+// identity hashes the inputs of a TLS identity. Each part has a tag and the number of its values,
 // and each value its length, so that no two different identities have the same bytes.
 type identity struct{ hash.Hash }
 
@@ -83,7 +83,7 @@ func (h identity) add(tag string, values ...string) {
 	var number [8]byte
 	write := func(n int, s string) {
 		binary.BigEndian.PutUint64(number[:], uint64(n))
-		// A hash takes whatever it is given.
+		// Writing to a hash never fails.
 		_, _ = h.Write(number[:])
 		_, _ = h.Write([]byte(s))
 	}
@@ -94,7 +94,7 @@ func (h identity) add(tag string, values ...string) {
 	}
 }
 
-// errSecretsNotReadable says that the operator has no right to read Secrets.
+// errSecretsNotReadable means that the operator has no permission to read Secrets.
 var errSecretsNotReadable = errors.New(
 	"the operator may not read Secrets in this namespace: set rbac.readSecrets=true in the values of its chart, or remove tls",
 )

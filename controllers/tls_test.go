@@ -13,7 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// TestIdentity: what differs in a tag, a value or in where one value ends has another identity.
+// TestIdentity: identities differ if a tag, a value or the boundary between two values differs.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	digest := func(parts ...[]string) string {
@@ -41,8 +41,8 @@ func TestIdentity(t *testing.T) {
 }
 
 // TestTLSIdentity: a pool shares connections only with pools that name the same Secrets in the same
-// version. The certificate alone, which is no secret, is not enough to get a part in a connection
-// that somebody with its key has made.
+// version. The certificate alone, which is no secret, is not enough to share a connection that was
+// opened with its key.
 func TestTLSIdentity(t *testing.T) {
 	t.Parallel()
 	pair := kit.NewCA(t).Issue(t, "worker.example")

@@ -24,17 +24,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// The field owners. A Deployment has two: if its replicas were owned by whoever applies the
-// template, each apply of the template without them would reset them to 1.
+// The field owners. A Deployment has two: if the owner of the template also owned the replicas,
+// each apply of the template without them would reset them to 1.
 const (
-	// OwnerMain owns a pool's Deployment but for spec.replicas, and the pool's status.
+	// OwnerMain owns a pool's Deployment except spec.replicas, and the pool's status.
 	OwnerMain = client.FieldOwner("gearman-operator")
 	// OwnerScale owns spec.replicas and the pods' deletion costs.
 	OwnerScale = client.FieldOwner("gearman-operator-scale")
 )
 
-// createDeployment creates the pool's Deployment with no replicas, and gives these to their own
-// field owner. If only that failed, it returns the uid with the error.
+// createDeployment creates the pool's Deployment with no replicas, and makes their own field owner
+// the owner of the replicas. If only that failed, it returns the UID with the error.
 func createDeployment(
 	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration,
 ) (autoscaler.Applied, error) {
@@ -49,10 +49,10 @@ func createDeployment(
 	return out, err
 }
 
-// updateDeployment applies the pool's template. The scale owner first applies the replicas as they
-// are, so that a template without them takes them from nobody. The operator is expected to own the
-// same fields then as before; where that turns out otherwise it is written in a second step. A
-// Deployment that is gone is not created: that is a conflict.
+// updateDeployment applies the pool's template. First the scale owner applies the present replicas,
+// so that a template without them does not reset them. The hash of the owned fields is written with
+// the template, as if these stayed the same; if they changed, a second apply corrects it. A deleted
+// Deployment is not created again: that is a conflict.
 func updateDeployment(
 	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, w *workload.State,
 ) (autoscaler.Applied, error) {
@@ -71,7 +71,7 @@ func patchTemplate(
 	ctx context.Context, c client.Client, d *appsv1ac.DeploymentApplyConfiguration, fields string,
 ) (autoscaler.Applied, error) {
 	d.WithAnnotations(map[string]string{workload.FieldsAnnotation: fields})
-	// Apply configurations know nothing of managed fields, which are what is wanted of the answer.
+	// Apply configurations have no managed fields, which are needed from the answer.
 	u := &unstructured.Unstructured{}
 	raw, err := json.Marshal(d)
 	if err == nil {
@@ -90,8 +90,8 @@ func patchTemplate(
 }
 
 // patchReplicas sets spec.replicas of the pool's own Deployment, and nothing else. It returns the
-// replicas that the API server answered, and the generation that this made. An apply creates what
-// does not exist; the uid makes that a conflict.
+// replicas in the API server's answer, and the generation after the write. An apply creates an
+// object that does not exist; the UID makes that a conflict.
 func patchReplicas(
 	ctx context.Context, c client.Client, namespace, name, uid string, replicas int32,
 ) (int32, int64, error) {
@@ -110,17 +110,17 @@ func patchReplicas(
 	return replicas, generation, nil
 }
 
-// isAnother reports whether the API server refused an apply because the Deployment is another than
-// the one that it was for, which is gone.
-func isAnother(err error) bool {
+// isUIDConflict reports whether the API server rejected an apply because the Deployment that it was
+// for is gone and there is another one of its name.
+func isUIDConflict(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Details != nil && slices.ContainsFunc(
 		status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" },
 	)
 }
 
-// scaleTarget sets the replicas of a workload that the pool does not own, through its scale
-// subresource, and returns those that the API server answered.
+// scaleTarget sets the replicas of a workload that the pool does not own, via its scale
+// subresource, and returns those in the API server's answer.
 func scaleTarget(
 	ctx context.Context, c client.Client, namespace string, ref *v1alpha1.TargetRef, replicas int32,
 ) (int32, error) {
@@ -139,7 +139,7 @@ func scaleTarget(
 	return answer.Spec.Replicas, nil
 }
 
-// applyDeletionCost marks a pod as the first to go (or, with 0, as any other). A pod that is gone
+// applyDeletionCost marks a pod to be removed first (or, with 0, removes the mark). A deleted pod
 // needs no mark.
 func applyDeletionCost(ctx context.Context, c client.Client, namespace, name string, cost int32) error {
 	value := "null"
@@ -156,8 +156,8 @@ func applyDeletionCost(ctx context.Context, c client.Client, namespace, name str
 	return nil
 }
 
-// applyStatus writes the whole status of a pool, and returns the resource version that this made. A
-// pool that is gone needs none.
+// applyStatus writes the whole status of a pool, and returns the resource version after the write.
+// A deleted pool needs none.
 func applyStatus(
 	ctx context.Context, c client.Client, pool *v1alpha1.GearmanWorkerPool, status *v1alpha1.GearmanWorkerPoolStatus,
 ) (version string, err error) {
@@ -169,8 +169,8 @@ func applyStatus(
 	if err := json.Unmarshal(raw, &ac); err != nil {
 		return "", fmt.Errorf("encode the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)
 	}
-	// The API server does not check the uid here: a pool that was deleted and made anew may get its
-	// predecessor's status for a moment, until its own reconcile replaces it.
+	// The API server does not check the UID here: a pool that was deleted and created again may get
+	// the previous one's status for a moment, until its own reconcile replaces it.
 	p := poolac.GearmanWorkerPool(pool.Name, pool.Namespace).WithUID(pool.UID).WithStatus(&ac)
 	if err := c.Status().Apply(ctx, p, OwnerMain, client.ForceOwnership); client.IgnoreNotFound(err) != nil {
 		return "", fmt.Errorf("write the status of pool %s/%s: %w", pool.Namespace, pool.Name, err)

@@ -21,11 +21,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// RefreshEvery is how often a pool is reconciled without a cause, give or take.
+// RefreshEvery is about how often a pool is reconciled without an event.
 const RefreshEvery = 10 * time.Minute
 
-// JobServers is what is needed of internal/backlog. It is one interface, as it is one poller: what
-// is subscribed to is what is sampled.
+// JobServers is the part of internal/backlog that is needed. It is one interface because it is one
+// poller: what is subscribed to is what is sampled.
 type JobServers interface {
 	Set(key backlog.PoolKey, s backlog.Subscription) error
 	SetPods(key backlog.PoolKey, pods []backlog.PodRef)
@@ -48,7 +48,7 @@ type Autoscaler struct {
 	clock   clock.PassiveClock
 	random  func() float64
 	probes  chan probe
-	delay   *prometheus.HistogramVec // from a sample to the change of replicas that it asked for
+	delay   *prometheus.HistogramVec // from a sample to the change of replicas that it caused
 
 	queues struct {
 		mu       sync.Mutex
@@ -67,16 +67,16 @@ func New(servers JobServers, o Options) *Autoscaler {
 	}
 	return &Autoscaler{
 		Registry: newRegistry(), servers: servers, clock: o.Clock, random: o.Random,
-		probes: make(chan probe, probesWaiting), delay: newScaleDelay(),
+		probes: make(chan probe, maxProbes), delay: newScaleDelay(),
 	}
 }
 
-// Jitter returns d or up to a fifth more, so that not all pools come at once.
+// Jitter returns d or up to a fifth more, so that pools are not reconciled all at once.
 func (a *Autoscaler) Jitter(d time.Duration) time.Duration {
 	return d + time.Duration(0.2*a.random()*float64(d))
 }
 
-// Source is where a controller gets its requests from. It is started once, by the controller.
+// Source is the controller's source of requests. It is started once, by the controller.
 func (a *Autoscaler) Source() source.Source {
 	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		a.queues.mu.Lock()
@@ -86,7 +86,7 @@ func (a *Autoscaler) Source() source.Source {
 	})
 }
 
-// Watch subscribes a pool to its job servers and says which pods are its own.
+// Watch subscribes a pool to its job servers and sets which pods are its own.
 func (a *Autoscaler) Watch(key types.NamespacedName, sub backlog.Subscription, pods []backlog.PodRef) error {
 	if err := a.servers.Set(backlog.PoolKey(key), sub); err != nil {
 		return fmt.Errorf("watch the job servers: %w", err)
@@ -95,9 +95,9 @@ func (a *Autoscaler) Watch(key types.NamespacedName, sub backlog.Subscription, p
 	return nil
 }
 
-// Observe has a pool go by a spec, brings what a reconcile gathered, and decides anew. A pool seen
-// for the first time starts with what was learnt of it before, and with a hold: nothing is scaled
-// down until a full window was seen.
+// Observe sets a pool's spec and what a reconcile gathered, and decides again. A pool seen for the
+// first time starts with what was learnt of it before, and with a hold: it is not scaled down until
+// a full window was observed.
 func (a *Autoscaler) Observe(
 	key types.NamespacedName, spec *Spec, o Observed, learnt scaling.Learnt,
 ) (v poolstatus.View) {
@@ -107,7 +107,7 @@ func (a *Autoscaler) Observe(
 		if p.used == nil {
 			p.state = scaling.NewState(learnt, now)
 		} else {
-			p.lostOne = p.lostOne || lostOne(p.used.Poll.Servers, spec.Poll.Servers)
+			p.serverRemoved = p.serverRemoved || serverRemoved(p.used.Poll.Servers, spec.Poll.Servers)
 		}
 		p.used, p.observed, p.refreshAt = spec, o, refreshAt
 	})
@@ -116,21 +116,21 @@ func (a *Autoscaler) Observe(
 	return v
 }
 
-// lostOne reports whether one of the names is no longer there.
-func lostOne(before, after []string) bool {
+// serverRemoved reports whether one of the names is missing in after.
+func serverRemoved(before, after []string) bool {
 	return slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(after, name) })
 }
 
-// Share notes what a pool serves, and has those reconciled for which that may have changed. It
-// names the first of the pools of its namespace that serve one of its functions too, and says
-// whether any elsewhere does.
+// Share records which functions a pool serves, and enqueues the pools for which that may have
+// changed. It returns the first of the pools of its namespace that serve one of its functions too,
+// and whether any in another namespace does.
 func (a *Autoscaler) Share(key types.NamespacedName, servers, functions []string) (names []string, elsewhere bool) {
 	names, elsewhere, changed := a.share(key, servers, functions)
 	a.enqueue(priorityStatus, changed...)
 	return names, elsewhere
 }
 
-// Scaled notes that a pool's replicas were changed.
+// Scaled records that a pool's replicas were changed.
 func (a *Autoscaler) Scaled(key types.NamespacedName) {
 	a.Do(key, func(p *Pool) {
 		if delay, up, known := p.scaled(a.clock.Now()); known {
@@ -143,21 +143,21 @@ func (a *Autoscaler) Scaled(key types.NamespacedName) {
 	})
 }
 
-// Suspend ends the watch over the job servers of a pool that cannot be scaled, and forgets what
-// builds on it.
+// Suspend ends the subscription of a pool that cannot be scaled, and drops the state that builds on
+// it.
 func (a *Autoscaler) Suspend(key types.NamespacedName) {
 	a.servers.Remove(backlog.PoolKey(key))
 	a.enqueue(priorityStatus, a.suspend(key)...)
 }
 
-// Forget frees all that is known of a pool.
+// Forget deletes all state of a pool.
 func (a *Autoscaler) Forget(key types.NamespacedName) {
 	a.servers.Remove(backlog.PoolKey(key))
 	a.enqueue(priorityStatus, a.remove(key)...)
 }
 
-// OnTick is for backlog.Options.OnTick. Pools with news are decided on before thousands that only
-// have their time.
+// OnTick is for backlog.Options.OnTick. Pools with news are decided on before thousands that are
+// merely due.
 func (a *Autoscaler) OnTick(keys []backlog.PoolKey, news bool) {
 	names := make([]types.NamespacedName, len(keys))
 	for i, k := range keys {
@@ -174,7 +174,7 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 	a.queues.mu.Lock()
 	a.queues.decide = queue
 	a.queues.mu.Unlock()
-	a.notify(false, a.keys()...) // what came before there was a queue
+	a.notify(false, a.keys()...) // the ticks before there was a queue
 	others.Go(func() { a.runProbes(ctx) })
 	others.Go(func() {
 		<-ctx.Done()
@@ -195,23 +195,22 @@ func (a *Autoscaler) Start(ctx context.Context) error {
 // NeedLeaderElection keeps decisions on the leader.
 func (a *Autoscaler) NeedLeaderElection() bool { return true }
 
-// decide takes a decision on one pool and reports whether the pool is to be reconciled, and how
-// urgently.
+// decide decides on one pool and reports whether the pool must be reconciled, and how urgently.
 func (a *Autoscaler) decide(key types.NamespacedName) (write bool, priority int) {
 	now := a.clock.Now()
 	sample, _ := a.servers.Sample(backlog.PoolKey(key), now)
-	ask := func(function string) bool { return a.ask(probe{key, function}) }
-	a.known(key, func(p *Pool) { write, priority = p.Decide(sample, now, ask) })
+	requestProbe := func(function string) bool { return a.requestProbe(probe{key, function}) }
+	a.doExisting(key, func(p *Pool) { write, priority = p.Decide(sample, now, requestProbe) })
 	return write, priority
 }
 
-// notify has these pools decided on, in the order of their news. It never blocks.
+// notify queues these pools for a decision, those with news first. It never blocks.
 func (a *Autoscaler) notify(news bool, keys ...types.NamespacedName) {
 	a.queues.mu.Lock()
 	q := a.queues.decide
 	a.queues.mu.Unlock()
 	if q == nil {
-		return // Start begins with all pools
+		return // Start queues all pools
 	}
 	priority := 0
 	if news {
@@ -220,7 +219,7 @@ func (a *Autoscaler) notify(news bool, keys ...types.NamespacedName) {
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, keys...)
 }
 
-// enqueue has these pools reconciled.
+// enqueue queues these pools for a reconcile.
 func (a *Autoscaler) enqueue(priority int, keys ...types.NamespacedName) {
 	a.queues.mu.Lock()
 	q := a.queues.requests

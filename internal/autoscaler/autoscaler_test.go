@@ -29,8 +29,8 @@ func testSpec(t *testing.T) *Spec {
 	return s
 }
 
-// playedServers answers as a poller that has the given samples.
-type playedServers struct {
+// fakeServers answers like a poller that has the given samples.
+type fakeServers struct {
 	mu      sync.Mutex
 	samples map[backlog.PoolKey]backlog.Sample
 	removed []backlog.PoolKey
@@ -38,16 +38,16 @@ type playedServers struct {
 	probed  int
 }
 
-func newPlayedServers() *playedServers {
-	return &playedServers{samples: map[backlog.PoolKey]backlog.Sample{}}
+func newPlayedServers() *fakeServers {
+	return &fakeServers{samples: map[backlog.PoolKey]backlog.Sample{}}
 }
 
-func (s *playedServers) Set(backlog.PoolKey, backlog.Subscription) error { return nil }
-func (s *playedServers) SetPods(backlog.PoolKey, []backlog.PodRef)       {}
+func (s *fakeServers) Set(backlog.PoolKey, backlog.Subscription) error { return nil }
+func (s *fakeServers) SetPods(backlog.PoolKey, []backlog.PodRef)       {}
 
-func (s *playedServers) Remove(key backlog.PoolKey) { s.removed = append(s.removed, key) }
+func (s *fakeServers) Remove(key backlog.PoolKey) { s.removed = append(s.removed, key) }
 
-func (s *playedServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Sample, bool) {
+func (s *fakeServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Sample, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sampled = append(s.sampled, key)
@@ -56,15 +56,15 @@ func (s *playedServers) Sample(key backlog.PoolKey, now time.Time) (backlog.Samp
 	return sample, ok
 }
 
-func (s *playedServers) Runnable(context.Context, backlog.PoolKey, string) (backlog.Verdict, error) {
+func (s *fakeServers) Runnable(context.Context, backlog.PoolKey, string) (backlog.Verdict, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.probed++
 	return backlog.Runnable, nil
 }
 
-// TestStart: pools are decided on at ticks, from the beginning too, those with news first; one that
-// asks for replicas is enqueued; a forgotten one is not decided on.
+// TestStart: pools are decided on at ticks, from the start on, those with news first; one that
+// needs a write is enqueued; a deleted one is not decided on.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestStart(t *testing.T) {
 		for _, key := range []types.NamespacedName{busy, idle, gone} {
 			a.Observe(key, testSpec(t), Observed{}, noLearnt)
 		}
-		a.OnTick([]backlog.PoolKey{backlog.PoolKey(busy)}, true) // before Start: nothing is lost
+		a.OnTick([]backlog.PoolKey{backlog.PoolKey(busy)}, true) // before Start: it is not lost
 		a.Forget(gone)
 		servers.samples[backlog.PoolKey(busy)] = backlog.Sample{
 			Servers: []backlog.ServerSample{
@@ -95,7 +95,7 @@ func TestStart(t *testing.T) {
 		synctest.Wait()
 		view := map[types.NamespacedName]int32{}
 		for _, key := range []types.NamespacedName{busy, idle} {
-			a.known(key, func(p *Pool) { view[key] = p.view.Decision.Replicas })
+			a.doExisting(key, func(p *Pool) { view[key] = p.view.Decision.Replicas })
 		}
 		if view[busy] < 1 || view[idle] != 0 || servers.probed != 1 {
 			t.Errorf("decided %v after %d probes; want replicas for the busy pool after one", view, servers.probed)

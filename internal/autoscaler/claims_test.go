@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A pool with many job servers and functions costs a bounded number of claims, and still learns of
-// a pool that has the same.
+// A pool with many job servers and functions costs a bounded number of claims, and still finds a
+// pool that has the same.
 func TestClaimsAreBounded(t *testing.T) {
 	t.Parallel()
 	x := claimIndex{}

@@ -9,37 +9,39 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Priorities of reconciles, beside the library's own: handler.LowPriority for what was there when
-// the operator started.
+// Priorities of reconciles, in addition to the library's own: handler.LowPriority for objects that
+// existed when the operator started.
 const (
 	priorityStatus = 0
 	priorityScale  = 100 // never behind a queue of pools that have only a status to write
 )
 
-// Decide takes a decision on the pool from a sample, and reports whether the pool is to be
-// reconciled, and how urgently. ask has the job servers asked whether a function's backlog is
-// runnable, and reports whether the answer will come.
-func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function string) bool) (write bool, priority int) {
+// Decide decides on the pool from a sample, and reports whether the pool must be reconciled, and
+// how urgently. requestProbe requests a probe of whether a function's backlog is runnable, and
+// reports whether its verdict will arrive.
+func (p *Pool) Decide(
+	sample backlog.Sample, now time.Time, requestProbe func(function string) bool,
+) (write bool, priority int) {
 	if p.used == nil {
 		return false, 0
 	}
 	polled := sampling.Answered(&sample)
 	if !polled {
-		sample.Partial = true // nothing is known yet: the bounds are all there is to go by
+		sample.Partial = true // nothing is known yet: only the bounds count
 	}
 	law := p.used.Policy.At(now)
 	sampling.TakeRetries(&sample, p.used.retries, &law)
 	in := scalingSample(&p.observed, p.used.kind, &sample, law.Tick, p.view.At, now)
-	in.PossibleRestart = in.PossibleRestart || p.lostOne // its workers may still process jobs, unseen
-	p.lostOne = false
+	in.PossibleRestart = in.PossibleRestart || p.serverRemoved // its workers may still process jobs, unseen
+	p.serverRemoved = false
 	seen := sampling.NewestAnswer(&sample)
 	if law.Mode != scaling.ModePaused {
-		p.verdicts.Probe(&in, seen.After(sampling.NewestAnswer(&p.view.Sample)), now, ask)
+		p.verdicts.Probe(&in, seen.After(sampling.NewestAnswer(&p.view.Sample)), now, requestProbe)
 	}
 	p.verdicts.Fill(&in, seen, now)
 	if polled && in.Replicas == 0 && p.verdicts.Pending(now) {
-		// At zero the verdict on the backlog comes first, in a few milliseconds; it, or the end of
-		// sampling.VerdictWait, has the pool decided on again.
+		// At zero the verdict on the backlog comes first, within a few milliseconds; either the
+		// verdict or the end of sampling.VerdictWait triggers another decision.
 		if p.divergedAt.IsZero() {
 			p.divergedAt, p.divergedUp = seen, true
 		}
@@ -50,19 +52,19 @@ func (p *Pool) Decide(sample backlog.Sample, now time.Time, ask func(function st
 	d, state := scaling.Decide(law, p.state, in, now)
 	p.state = state
 	if d.Replicas < p.view.Decision.Replicas && !seen.After(sampling.NewestAnswer(&p.view.Sample)) {
-		// Not the job servers have it want fewer, but its spec or the clock: what they said is too
-		// old to tell which pods work.
+		// Not the job servers but the spec or the clock lowered the replicas: their answers are too
+		// old to show which pods are busy.
 		p.fewerAt = now
 	}
 	p.view = poolstatus.NewView(now, d, law, sample, state.Learnt())
-	p.noteOutcomes(sample.Functions, &law, now)
-	p.noteWaits(&sample, in.Functions, &last)
-	p.noteDivergence()
+	p.recordOutcomes(sample.Functions, &law, now)
+	p.recordWaits(&sample, in.Functions, &last)
+	p.recordDivergence()
 	return p.worthWriting(now)
 }
 
-// noteDivergence notes since which sample the replicas differ from the decision.
-func (p *Pool) noteDivergence() {
+// recordDivergence records since which sample the replicas differ from the decision.
+func (p *Pool) recordDivergence() {
 	v, present := &p.view, p.observed.Workload.Replicas
 	if !v.Decision.Apply || v.Decision.Replicas == present {
 		p.divergedAt = time.Time{}
@@ -73,7 +75,7 @@ func (p *Pool) noteDivergence() {
 	}
 }
 
-// worthWriting reports whether the last reconcile's writes are behind the view.
+// worthWriting reports whether the view has changed enough since the last reconcile's writes.
 func (p *Pool) worthWriting(now time.Time) (write bool, priority int) {
 	v, w := &p.view, &p.written
 	switch {
@@ -88,8 +90,8 @@ func (p *Pool) worthWriting(now time.Time) (write bool, priority int) {
 	return due || !now.Before(p.refreshAt), priorityStatus
 }
 
-// scaled notes that replicas were changed, and returns how long after the sample that asked for it,
-// and whether to more; false if that is not known.
+// scaled records that replicas were changed, and returns how long after the sample that caused it,
+// and whether upwards; known is false if there was none.
 func (p *Pool) scaled(now time.Time) (delay time.Duration, up, known bool) {
 	p.scaledAt = now
 	if p.divergedAt.IsZero() {

@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestWorthWriting: replicas go before everything else, what has been noted is not reconciled
-// again, and figures alone wait for their minute.
+// TestWorthWriting: replicas come before everything else, what is recorded as written does not
+// cause a reconcile, and figures alone wait for their minute.
 func TestWorthWriting(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -62,28 +62,28 @@ func TestWorthWriting(t *testing.T) {
 	}
 }
 
-// TestDecide: a record alone decides, without a clock, a queue or a goroutine. At zero it waits for
-// the verdict on the backlog.
+// TestDecide: a record decides without a clock, a queue or a goroutine. At zero it waits for the
+// verdict on the backlog.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	p := &Pool{}
 	asked := 0
-	ask := func(string) bool { asked++; return true }
+	requestProbe := func(string) bool { asked++; return true }
 	sample := backlog.Sample{
 		Time:      now,
 		Servers:   []backlog.ServerSample{{Address: "s:1", State: backlog.StateOK, Fresh: true, LastGood: now}},
 		Functions: []backlog.FunctionSample{{Name: "f", Total: 1, Queued: 1, LongestQueue: 1}},
 	}
-	if write, _ := p.Decide(sample, now, ask); write || !p.view.At.IsZero() {
+	if write, _ := p.Decide(sample, now, requestProbe); write || !p.view.At.IsZero() {
 		t.Error("a pool without a spec is decided on")
 	}
 	p.used, p.state = testSpec(t), scaling.NewState(scaling.Learnt{}, now)
-	if write, _ := p.Decide(sample, now, ask); write || asked != 1 || !p.view.At.IsZero() {
+	if write, _ := p.Decide(sample, now, requestProbe); write || asked != 1 || !p.view.At.IsZero() {
 		t.Errorf("write %v, asked %d times; want the verdict on the backlog to be waited for", write, asked)
 	}
 	p.verdicts.Answer("f", backlog.Runnable, now)
-	write, priority := p.Decide(sample, now.Add(time.Second), ask)
+	write, priority := p.Decide(sample, now.Add(time.Second), requestProbe)
 	if !write || priority != priorityScale || p.view.Decision.Replicas < 1 || p.view.Queued != 1 {
 		t.Errorf("write %v, priority %d, %+v; want replicas for the job", write, priority, p.view)
 	}
@@ -96,13 +96,13 @@ func TestDecide(t *testing.T) {
 	p.observed.Workload = workload.State{Exists: true, Replicas: p.view.Decision.Replicas}
 	p.written.mark = poolstatus.MarkOf(&p.view)
 	p.refreshAt = now.Add(time.Hour)
-	p.noteDivergence()
+	p.recordDivergence()
 	if _, _, known := p.scaled(now); known {
 		t.Error("a change that no decision asked for has a delay")
 	}
 }
 
-// BenchmarkDecide is how long a decision keeps the registry's lock: a pool with 20 pods and
+// BenchmarkDecide measures how long a decision holds the registry's lock: a pool with 20 pods and
 // telemetry.
 func BenchmarkDecide(b *testing.B) {
 	spec, err := NewSpec(&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{
@@ -129,17 +129,17 @@ func BenchmarkDecide(b *testing.B) {
 			sample.Pods, backlog.PodSample{UID: uid, Busy: i % 2, Capacity: 1, FirstSeen: now, LastSeen: now},
 		)
 	}
-	ask := func(string) bool { return true }
+	requestProbe := func(string) bool { return true }
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(5 * time.Second)
 		sample.Servers[0].LastGood, sample.Time = now, now
-		p.Decide(sample, now, ask)
+		p.Decide(sample, now, requestProbe)
 	}
 }
 
-// BenchmarkDecideManyQueues is the same for the largest pool at zero: 64 functions with jobs at
-// each of 256 job servers.
+// BenchmarkDecideManyQueues measures the same for the largest pool at zero: 64 functions with jobs
+// at each of 256 job servers.
 func BenchmarkDecideManyQueues(b *testing.B) {
 	const functions, servers = 64, 256
 	pool := v1alpha1.GearmanWorkerPool{
@@ -185,8 +185,8 @@ func BenchmarkDecideManyQueues(b *testing.B) {
 	}
 }
 
-// TestWaitingRetriesKeepAPod: only workers can move a job back when its next attempt is due, so one
-// pod stays for it. It is no backlog, and it does not override what the user set by hand.
+// TestWaitingRetriesKeepAPod: only workers can requeue a job when its next attempt is due, so one
+// pod is kept for it. It is no backlog, and it does not override what the user set by hand.
 func TestWaitingRetriesKeepAPod(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)

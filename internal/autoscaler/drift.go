@@ -8,32 +8,32 @@ import (
 )
 
 const (
-	// maxEdits is how many edits of a Deployment by somebody else are put back within
+	// maxEdits is how many edits of a Deployment by another writer are reverted within
 	// ContestWindow. Each may roll pods.
 	maxEdits = 3
-	// unseenFor is how long a Deployment that was created is waited for in the cache.
+	// unseenFor is how long to wait for a created Deployment to appear in the cache.
 	unseenFor = 30 * time.Second
 )
 
-// drift is what is known of a Deployment that the cache does not show as it was last applied, or
-// that somebody else has edited.
+// drift is the state of a Deployment that differs in the cache from what was last applied, or that
+// another writer has edited.
 type drift struct {
-	fields  string      // what the operator owned after its last apply, as a hash
-	uid     string      // of the Deployment then
-	made    int64       // the generation that the apply made; what the cache shows of an earlier one says nothing
-	edits   []time.Time // when edits were put back
-	created time.Time   // when the Deployment was created, until the cache has shown it
+	fields     string      // a hash of what the operator owned after its last apply
+	uid        string      // of the Deployment then
+	generation int64       // the generation after the apply; the cache may still show an earlier one
+	edits      []time.Time // when edits were reverted
+	created    time.Time   // when the Deployment was created, until the cache has shown it
 }
 
-// Applied is what the API server answered to an apply of a Deployment's template.
+// Applied is the API server's answer to an apply of a Deployment's template.
 type Applied struct {
 	UID        string
 	Generation int64
 	Fields     string // hash of what the operator owns now
 }
 
-// Unseen reports whether the cache has yet to show the Deployment that was created for the pool.
-// Creating it again would take its replicas from it.
+// Unseen reports whether the cache does not show the pool's created Deployment yet. Creating it
+// again would reset its replicas.
 func (p *Pool) Unseen(w *workload.State, now time.Time) bool {
 	d := p.drift
 	if d == nil || d.created.IsZero() {
@@ -45,8 +45,9 @@ func (p *Pool) Unseen(w *workload.State, now time.Time) bool {
 	return !d.created.IsZero()
 }
 
-// Drifted reports whether somebody else has changed a field that the operator owns since it applied
-// the template, even while no operator ran: what it owned then is noted on the Deployment itself.
+// Drifted reports whether another writer has changed a field that the operator owns since it
+// applied the template, even while no operator ran: what it owned then is recorded on the
+// Deployment itself.
 func (p *Pool) Drifted(w *workload.State) bool {
 	d := p.drift
 	if w.LiveFields == w.AppliedFields {
@@ -55,14 +56,14 @@ func (p *Pool) Drifted(w *workload.State) bool {
 		}
 		return false
 	}
-	if d != nil && d.uid == w.UID && w.Generation < d.made {
+	if d != nil && d.uid == w.UID && w.Generation < d.generation {
 		return false
 	}
 	return d == nil || d.fields != w.LiveFields
 }
 
-// EditsContested reports whether so many edits have been put back lately that the next is left: a
-// controller or a GitOps tool insists, and each turn rolls pods.
+// EditsContested reports whether so many edits were reverted recently that the next one is left: a
+// controller or a GitOps tool repeats it, and each revert rolls pods.
 func (p *Pool) EditsContested(now time.Time) bool {
 	d := p.drift
 	if d == nil {
@@ -72,15 +73,15 @@ func (p *Pool) EditsContested(now time.Time) bool {
 	return len(d.edits) >= maxEdits
 }
 
-// WroteTemplate remembers what an apply left the operator owning until the cache shows it: the note
-// on the Deployment may have been written in a second step, and the state in between is no drift.
-// created says that the Deployment was created, restored that an edit was put back.
+// WroteTemplate records what the operator owns after an apply until the cache shows it: the
+// annotation on the Deployment may have been written in a second step, and the state in between is
+// no drift. created means that the Deployment was created, restored that an edit was reverted.
 func (p *Pool) WroteTemplate(a Applied, created, restored bool, now time.Time) {
 	if p.drift == nil {
 		p.drift = &drift{}
 	}
 	d := p.drift
-	d.fields, d.uid, d.made = a.Fields, a.UID, a.Generation
+	d.fields, d.uid, d.generation = a.Fields, a.UID, a.Generation
 	if created {
 		d.created = now
 	}

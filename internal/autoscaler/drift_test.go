@@ -8,8 +8,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestUnseen: a Deployment that was created is waited for until the cache has shown it, and not
-// forever.
+// TestUnseen: a created Deployment is awaited until the cache has shown it, and not forever.
 func TestUnseen(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -40,44 +39,44 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// TestLost: of Deployments that go one after the other each waits longer for the next, in the end
-// until it is said; one that stays for a while is forgiven.
-func TestLost(t *testing.T) {
+// TestRecreateWait: the wait gets longer for each of the Deployments that are deleted one after the
+// other, and is finally reported; one that stays for a while resets it.
+func TestRecreateWait(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	p := &Pool{}
-	if wait, contested := p.Lost(now); wait != 0 || contested {
+	if wait, contested := p.RecreateWait(now); wait != 0 || contested {
 		t.Errorf("the first Deployment waits %s, contested %v", wait, contested)
 	}
 	for n, want := range []time.Duration{1, 2, 4, 8} {
-		p.Made(now)
-		wait, contested := p.Lost(now)
+		p.RecordCreated(now)
+		wait, contested := p.RecreateWait(now)
 		if wait != want*time.Second || contested {
 			t.Errorf("after %d of them the next waits %s, contested %v; want %d s", n+1, wait, contested, want)
 		}
-		if wait, _ := p.Lost(now.Add(wait)); wait != 0 {
+		if wait, _ := p.RecreateWait(now.Add(wait)); wait != 0 {
 			t.Errorf("after %d of them and its time the next waits %s", n+1, wait)
 		}
 		now = now.Add(wait)
 	}
-	p.Made(now)
-	if _, contested := p.Lost(now.Add(lostAgain - 1)); !contested {
+	p.RecordCreated(now)
+	if _, contested := p.RecreateWait(now.Add(contestedWait - 1)); !contested {
 		t.Error("the fifth is gone too, and that is not contested")
 	}
-	if wait, contested := p.Lost(now.Add(lostAgain)); wait != 0 || contested {
+	if wait, contested := p.RecreateWait(now.Add(contestedWait)); wait != 0 || contested {
 		t.Errorf("a contest waits %s, and goes on: %v", wait, contested)
 	}
-	now = now.Add(lostWithin + 1)
-	if wait, contested := p.Lost(now); wait != 0 || contested {
+	now = now.Add(recreateWindow + 1)
+	if wait, contested := p.RecreateWait(now); wait != 0 || contested {
 		t.Errorf("one that stayed for long waits %s, contested %v", wait, contested)
 	}
-	if p.Made(now); p.making.lost != 0 {
-		t.Errorf("%d Deployments before one that stayed for long count", p.making.lost)
+	if p.RecordCreated(now); p.recreation.lost != 0 {
+		t.Errorf("%d Deployments before one that stayed for long count", p.recreation.lost)
 	}
 }
 
-// TestDrift: a change of what the operator owns is found, what the operator does itself is none,
-// and an edit that comes again and again is left.
+// TestDrift: a change of what the operator owns is detected, what the operator does itself is none,
+// and a repeated edit is left.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -109,7 +108,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// TestContest: one change of replicas by somebody else is put back, a second within the window is
+// TestContest: one change of replicas by another writer is reverted, a second within the window is
 // left.
 func TestContest(t *testing.T) {
 	t.Parallel()
@@ -136,8 +135,8 @@ func TestContest(t *testing.T) {
 	}
 }
 
-// TestContestLeavesTheLastLeaderOut: what the operator that led before still writes is changed back
-// and counted as nobody's, and somebody else's changes are counted beside it.
+// TestContestLeavesTheLastLeaderOut: late writes of the previous leader are reverted and not
+// counted; other writers' changes still are.
 func TestContestLeavesTheLastLeaderOut(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -158,7 +157,7 @@ func TestContestLeavesTheLastLeaderOut(t *testing.T) {
 }
 
 // TestContestAfterALostAnswer: a write whose answer was lost may be seen after the next one was
-// answered, since the scale of a target shows no generation. Both are the operator's.
+// answered, since the scale of a target has no generation. Both are the operator's.
 func TestContestAfterALostAnswer(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -170,10 +169,10 @@ func TestContestAfterALostAnswer(t *testing.T) {
 		return len(p.scale.foreign)
 	}
 	see(3, 10)
-	p.WillWriteReplicas(4) // made generation 4
+	p.WillWriteReplicas(4) // this became generation 4
 	see(3, 10)
 	p.WillWriteReplicas(7)
-	p.WroteReplicas(7, 4) // it made 5
+	p.WroteReplicas(7, 4) // this became generation 5
 	if see(4, 4)+see(5, 7) != 0 {
 		t.Error("the operator's own writes count as somebody else's")
 	}
@@ -187,8 +186,8 @@ func TestContestAfterALostAnswer(t *testing.T) {
 	}
 }
 
-// TestContestCountsOthersOnly: what the operator wrote itself without hearing of it, and what
-// others change while it sets no replicas, is no contest.
+// TestContestCountsOthersOnly: the operator's own writes without an answer, and others' changes
+// while it sets no replicas, are no contest.
 func TestContestCountsOthersOnly(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)

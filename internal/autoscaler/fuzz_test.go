@@ -14,12 +14,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// fuzzRounds is how many decisions are taken on each input, one a second.
+// fuzzRounds is the number of decisions on each input, one a second.
 const fuzzRounds = 10
 
 // FuzzPollAndDecide: whatever a job server answers, decisions on its pool stay within the pool's
-// bounds, nothing of the decision is senseless, no pod is removed while the job server gives no
-// answer, and a pool on another job server gets the pods that it would get alone.
+// bounds and are valid, no pod is removed while the job server gives no answer, and a pool on
+// another job server gets the pods that it would get alone.
 func FuzzPollAndDecide(f *testing.F) {
 	f.Add([]byte("f\t5\t2\t1\n.\n"), []byte(".\n"))
 	f.Add([]byte("f\t0\t0\t0\n.\n"), []byte("1 10.0.9.1 gwp1;u=0a1b2c3d;s=7;b=1;c=4;n=9;t=700;p=pool-1 : f\n.\n"))
@@ -86,7 +86,7 @@ func newFuzzRun(t *testing.T, status, workers []byte) *fuzzRun {
 	return r
 }
 
-// decide takes a decision on each pool, carries it out, and checks it.
+// decide decides on each pool, applies the decision, and checks it.
 func (r *fuzzRun) decide(t *testing.T) {
 	t.Helper()
 	for _, p := range []*fuzzPool{&r.hostile, &r.good} {

@@ -3,48 +3,48 @@ package autoscaler
 import "time"
 
 const (
-	// lostWithin is how soon after it was made a Deployment must be gone for its pool to wait with the
-	// next one: lostWait, and twice as long each time.
-	lostWithin = 2 * time.Minute
-	lostWait   = time.Second
-	// maxLost is how many Deployments in a row are made anew like that. Then somebody insists, and
-	// the last has to have been made lostAgain before the next is; that is longer than unseenFor, so
-	// that the status can say so.
-	maxLost   = 4
-	lostAgain = 45 * time.Second
+	// recreateWindow is how soon after its creation a Deployment must be deleted for its pool to
+	// wait before it creates the next one: firstRecreateWait, and twice as long each time.
+	recreateWindow    = 2 * time.Minute
+	firstRecreateWait = time.Second
+	// maxRecreated is how many Deployments in a row are created again like that. After that another
+	// writer evidently keeps deleting them, and the next one is created contestedWait after the
+	// last; that is longer than unseenFor, so that the status can report it.
+	maxRecreated  = 4
+	contestedWait = 45 * time.Second
 )
 
-// making is when a pool's Deployment was made last, and how many before it were gone within
-// lostWithin, one after the other.
-type making struct {
+// recreation is when a pool's Deployment was last created, and how many before it were deleted
+// within recreateWindow, one after the other.
+type recreation struct {
 	at   time.Time
 	lost int
 }
 
-// Made notes that a Deployment was made for the pool.
-func (p *Pool) Made(now time.Time) {
+// RecordCreated records that a Deployment was created for the pool.
+func (p *Pool) RecordCreated(now time.Time) {
 	lost := 0
-	if m := p.making; m != nil && now.Sub(m.at) <= lostWithin {
-		lost = min(m.lost+1, maxLost)
+	if m := p.recreation; m != nil && now.Sub(m.at) <= recreateWindow {
+		lost = min(m.lost+1, maxRecreated)
 	}
-	p.making = &making{at: now, lost: lost}
+	p.recreation = &recreation{at: now, lost: lost}
 }
 
-// Lost returns for how long a pool whose Deployment is gone waits before it makes another, and
-// whether so many have gone that somebody insists: its pods would come and go with each.
-func (p *Pool) Lost(now time.Time) (wait time.Duration, contested bool) {
-	m := p.making
+// RecreateWait returns how long a pool whose Deployment is gone waits before it creates another,
+// and whether so many were deleted that this is contested: its pods would start and stop with each.
+func (p *Pool) RecreateWait(now time.Time) (wait time.Duration, contested bool) {
+	m := p.recreation
 	if m == nil {
 		return 0, false
 	}
 	age := now.Sub(m.at)
 	switch {
-	case age > lostWithin:
-		p.making = nil
+	case age > recreateWindow:
+		p.recreation = nil
 		return 0, false
-	case m.lost >= maxLost:
-		return max(0, lostAgain-age), age < lostAgain
+	case m.lost >= maxRecreated:
+		return max(0, contestedWait-age), age < contestedWait
 	default:
-		return max(0, lostWait<<m.lost-age), false
+		return max(0, firstRecreateWait<<m.lost-age), false
 	}
 }

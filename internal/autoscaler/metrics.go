@@ -13,8 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// poolMetric is a metric of each pool: a table entry for each. values emits its series for one
-// pool.
+// poolMetric is a metric of each pool: one table entry each. values emits its series for one pool.
 type poolMetric struct {
 	desc    *prometheus.Desc
 	labels  []string // beside the pool's own
@@ -22,11 +21,11 @@ type poolMetric struct {
 	values  func(p *shown, emit func(value float64, labels ...string))
 }
 
-// shown is what the metrics of one pool are made from.
+// shown is the input of one pool's metrics.
 type shown struct {
 	view       poolstatus.View
 	workload   workload.State
-	spec       *Spec // in use, or read last if none is
+	spec       *Spec // in use, or the last one read if none is
 	conditions []Condition
 }
 
@@ -45,7 +44,7 @@ func poolDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("gearman_pool_"+name, help, append(slices.Clone(poolLabels), labels...), nil)
 }
 
-// poolMetrics are made at scrape from the registry, so that a pool that is gone leaves none behind.
+// poolMetrics are computed at scrape from the registry, so that a deleted pool leaves none behind.
 var poolMetrics = []poolMetric{
 	gaugeOf("desired_replicas", "Number of replicas that the last decision asks for.",
 		func(p *shown) float64 { return float64(p.view.Decision.Replicas) }),
@@ -153,7 +152,7 @@ func (a *Autoscaler) Describe(ch chan<- *prometheus.Desc) {
 	a.delay.Describe(ch)
 }
 
-// newScaleDelay has both series from the start: Prometheus sees no increase in a series that begins
+// newScaleDelay creates both series at once: Prometheus sees no increase in a series that begins
 // with its first observation.
 func newScaleDelay() *prometheus.HistogramVec {
 	delay := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -171,7 +170,7 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 	a.delay.Collect(ch)
 	for _, key := range a.keys() {
 		var s shown
-		a.known(key, func(p *Pool) {
+		a.doExisting(key, func(p *Pool) {
 			s = shown{view: p.view, workload: p.observed.Workload, spec: p.used, conditions: slices.Clone(p.conditions)}
 			if s.spec == nil {
 				s.spec = p.offered
@@ -187,8 +186,8 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// series is one series of a pool. The library's own would make the labels anew for each of a pool's
-// metrics, and there are many of both.
+// series is one series of a pool. The library's own type would build the labels again for each of a
+// pool's metrics, and there are many of both.
 type series struct {
 	desc    *prometheus.Desc
 	labels  []*dto.LabelPair // sorted by name

@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// TestPoolMetrics: each of a pool's metrics tells what its name says, and a pool that is gone
+// TestPoolMetrics: each of a pool's metrics has the value that its name says, and a deleted pool
 // leaves none.
 func TestPoolMetrics(t *testing.T) {
 	t.Parallel()

@@ -21,13 +21,13 @@ import (
 // time moves.
 const slowStartEnds = 0.8
 
-// startupWaits is for how long after its start a new operator may find queues whose age only the
-// status tells.
+// startupWaits is how long after its start a new operator may find queues whose age only the status
+// has.
 const startupWaits = time.Minute
 
-// noteOutcomes adds to the view what became of jobs since the last sample, and whether pods start
-// in time.
-func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Policy, now time.Time) {
+// recordOutcomes adds to the view how jobs ended since the last sample, and whether pods start in
+// time.
+func (p *Pool) recordOutcomes(functions []backlog.FunctionSample, law *scaling.Policy, now time.Time) {
 	v := &p.view
 	v.TargetWait = law.TargetWait
 	start, target := v.Learnt.Boot.Seconds(), law.TargetWait.Seconds()
@@ -37,9 +37,9 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	counters, counted := sampling.Outcomes(functions)
 	if p.outcomes == nil {
 		if !counted {
-			return // most pools of a large cluster are idle; they need no memory for this
+			return // most pools of a large cluster are idle and need no memory for this
 		}
-		// The counters begin with the watch over the pool, so all that they show is new.
+		// The counters start with the subscription, so all that they count is new.
 		p.outcomes = &outcome.Window{}
 	}
 	p.outcomes.ObserveFunctions(now, counters)
@@ -47,9 +47,9 @@ func (p *Pool) noteOutcomes(functions []backlog.FunctionSample, law *scaling.Pol
 	v.Functions = p.outcomes.Functions()
 }
 
-// noteWaits adds to the view how many jobs started in time and how many late. last is the view of
-// the decision before.
-func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, last *poolstatus.View) {
+// recordWaits adds to the view how many jobs started in time and how many late. last is the view of
+// the previous decision.
+func (p *Pool) recordWaits(sample *backlog.Sample, law []scaling.FunctionSample, last *poolstatus.View) {
 	v := &p.view
 	if p.waits == nil {
 		if v.TargetWait <= 0 || !hasJobs(sample) {
@@ -57,7 +57,7 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, l
 		}
 		p.waits = &outcome.Waits{}
 		if p.state.Age(v.At) > startupWaits {
-			p.oldest = v.At.Sub(last.At) // then all queues were empty
+			p.oldest = v.At.Sub(last.At) // all queues were empty then
 		}
 		if last.TargetWait > 0 && sampling.Answered(&last.Sample) {
 			p.waits.Observe(last.At, last.TargetWait, p.oldest, emptyQueues(sample, last.Sample.Servers))
@@ -65,7 +65,7 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, l
 	}
 	p.waits.Observe(v.At, v.TargetWait, p.oldest, p.functionQueues(sample, law))
 	if p.outcomes == nil {
-		return // without telemetry the estimate is worth nothing
+		return // without telemetry the estimate is useless
 	}
 	p.outcomes.ObserveStarted(v.At, p.waits.Started())
 	if total := p.outcomes.StartedTotal(); total != (outcome.Started{}) {
@@ -73,15 +73,15 @@ func (p *Pool) noteWaits(sample *backlog.Sample, law []scaling.FunctionSample, l
 	}
 }
 
-// hasJobs reports whether a job server has a job of the pool, or a job has ended since the pool is
-// watched.
+// hasJobs reports whether a job server has a job of the pool, or a job has ended since its
+// subscription.
 func hasJobs(sample *backlog.Sample) bool {
 	return slices.ContainsFunc(sample.Queues, func(q backlog.QueueSample) bool { return q.Total > 0 }) ||
 		slices.ContainsFunc(sample.Functions, func(f backlog.FunctionSample) bool { return f.Counters.Ended() > 0 })
 }
 
-// emptyQueues are the queues of a sample as they were in the sample before, in which no job server
-// had a job: what has changed since then came and began between the two.
+// emptyQueues are the queues of a sample as they were in the previous sample, in which no job
+// server had a job: jobs that are there now arrived and started between the two.
 func emptyQueues(sample *backlog.Sample, servers []backlog.ServerSample) []outcome.FunctionQueues {
 	asOf := make(map[netip.AddrPort]time.Time, len(servers))
 	for i := range servers {
@@ -104,8 +104,8 @@ func emptyQueues(sample *backlog.Sample, servers []backlog.ServerSample) []outco
 	return out
 }
 
-// functionQueues sorts the queues of a sample by function. There may be thousands of them, and each
-// is looked at once.
+// functionQueues groups the queues of a sample by function. There may be thousands of them, and
+// each is visited once.
 func (p *Pool) functionQueues(sample *backlog.Sample, law []scaling.FunctionSample) []outcome.FunctionQueues {
 	out := make([]outcome.FunctionQueues, len(sample.Functions))
 	byName := make(map[string]*outcome.FunctionQueues, len(sample.Functions))
@@ -134,7 +134,7 @@ func (p *Pool) functionQueues(sample *backlog.Sample, law []scaling.FunctionSamp
 // Condition is a condition of the pool's status, as metrics report it.
 type Condition struct{ Type, Status, Reason string }
 
-// SetConditions notes the conditions of the pool's status for the metrics: Ready, and those that
+// SetConditions records the conditions of the pool's status for the metrics: Ready, and those that
 // report a problem. A healthy pool has one series.
 func (p *Pool) SetConditions(all []metav1.Condition) {
 	p.conditions = p.conditions[:0]

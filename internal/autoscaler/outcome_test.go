@@ -27,16 +27,16 @@ func TestNoteOutcomes(t *testing.T) {
 		}
 	}
 	p := &Pool{}
-	p.noteOutcomes([]backlog.FunctionSample{{Name: "f"}}, law, now)
+	p.recordOutcomes([]backlog.FunctionSample{{Name: "f"}}, law, now)
 	if p.outcomes != nil || p.view.JobsTotal != (outcome.Counts{}) || p.view.TargetWait != 30*time.Second {
 		t.Errorf("without a job: %+v, %+v", p.outcomes, p.view)
 	}
-	p.noteOutcomes(functions(3, 0), law, now)
+	p.recordOutcomes(functions(3, 0), law, now)
 	want := outcome.Counts{Completed: 3, Requeued: 1, Retried: 2}
 	if diff := cmp.Diff(want, p.view.LastHour); diff != "" || p.view.Failing {
 		t.Errorf("the first jobs count (failing %v; -want +got):\n%s", p.view.Failing, diff)
 	}
-	p.noteOutcomes(functions(3, 9), law, now.Add(time.Second))
+	p.recordOutcomes(functions(3, 9), law, now.Add(time.Second))
 	want.Failed = 9
 	if diff := cmp.Diff(want, p.view.JobsTotal); diff != "" || !p.view.Failing {
 		t.Errorf("nine of twelve failed (failing %v; -want +got):\n%s", p.view.Failing, diff)
@@ -50,16 +50,16 @@ func TestNoteOutcomes(t *testing.T) {
 	}
 }
 
-// TestNoteWaits: starts are followed from the first queued job on, and shown once telemetry has
+// TestRecordWaits: starts are followed from the first queued job on, and shown once telemetry has
 // counted a job.
-func TestNoteWaits(t *testing.T) {
+func TestRecordWaits(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1_700_000_000, 0)
 	server := netip.MustParseAddrPort("192.0.2.1:4730")
 	law := &scaling.Policy{TargetWait: 10 * time.Second}
 	p := &Pool{state: scaling.NewState(scaling.Learnt{}, at)}
-	p.Remember(time.Hour)
-	// step is a decision on what a job server and telemetry report.
+	p.SetOldestWait(time.Hour)
+	// step decides on what a job server and telemetry report.
 	step := func(total, running, ended int64) {
 		last := p.view
 		at = at.Add(time.Second)
@@ -68,8 +68,8 @@ func TestNoteWaits(t *testing.T) {
 			Functions: []backlog.FunctionSample{{Name: "f", Counters: telemetry.Counters{OK: ended}}},
 			Queues:    []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: total, Running: running}},
 		}
-		p.noteOutcomes(s.Functions, law, at)
-		p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: running}}, &last)
+		p.recordOutcomes(s.Functions, law, at)
+		p.recordWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: running}}, &last)
 	}
 	for range 100 {
 		step(0, 0, 0)
@@ -78,7 +78,7 @@ func TestNoteWaits(t *testing.T) {
 		t.Error("an idle pool needs no memory for waits")
 	}
 	for range 20 {
-		step(8, 0, 0) // they arrived a second ago, whatever the status said when the operator started
+		step(8, 0, 0) // they arrived a second ago, whatever the status was when the operator started
 	}
 	step(8, 4, 0)
 	if p.waits == nil || p.view.Starts != nil {
@@ -98,7 +98,7 @@ func TestNoteWaits(t *testing.T) {
 	}
 	q := &Pool{}
 	q.view = poolstatus.View{At: at}
-	q.noteWaits(
+	q.recordWaits(
 		&backlog.Sample{Queues: []backlog.QueueSample{{Function: "f", Server: server, AsOf: at, Total: 1}}}, nil, &q.view,
 	)
 	if q.waits != nil {
@@ -106,9 +106,8 @@ func TestNoteWaits(t *testing.T) {
 	}
 }
 
-// TestFirstJobs: the first jobs of a pool count, also if they ended before any poll saw one, if the
-// poll before saw empty queues. Without such a poll they may have been counted by the operator
-// before this one.
+// TestFirstJobs: the first jobs of a pool count, even if they ended before any poll saw one, if the
+// previous poll saw empty queues. Without that poll the previous operator may have counted them.
 func TestFirstJobs(t *testing.T) {
 	t.Parallel()
 	server := netip.MustParseAddrPort("192.0.2.1:4730")
@@ -141,7 +140,7 @@ func TestFirstJobs(t *testing.T) {
 				p.view.Sample.Servers = answers
 			}
 			looks := tt.looks
-			for range 5 { // so long that no job server can show an end any more that telemetry has counted
+			for range 5 { // long enough that no job server can still show an end that telemetry has counted
 				looks = append(looks, tt.looks[len(tt.looks)-1])
 			}
 			for _, l := range looks {
@@ -155,8 +154,8 @@ func TestFirstJobs(t *testing.T) {
 						{Function: "f", Server: server, AsOf: at, Total: l.total, Running: l.running},
 					},
 				}
-				p.noteOutcomes(s.Functions, &scaling.Policy{TargetWait: 10 * time.Second}, at)
-				p.noteWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: l.running}}, &last)
+				p.recordOutcomes(s.Functions, &scaling.Policy{TargetWait: 10 * time.Second}, at)
+				p.recordWaits(&s, []scaling.FunctionSample{{Name: "f", Busy: l.running}}, &last)
 			}
 			got := 0.
 			if s := p.view.Starts; s != nil {
@@ -169,13 +168,13 @@ func TestFirstJobs(t *testing.T) {
 	}
 }
 
-// TestRemember: only a new operator goes by what the status says of the queue.
-func TestRemember(t *testing.T) {
+// TestSetOldestWait: only a new operator uses the queue in the status.
+func TestSetOldestWait(t *testing.T) {
 	t.Parallel()
 	p := &Pool{}
-	p.Remember(time.Minute)
+	p.SetOldestWait(time.Minute)
 	p.used = &Spec{}
-	p.Remember(time.Hour)
+	p.SetOldestWait(time.Hour)
 	if p.oldest != time.Minute {
 		t.Errorf("oldest %v, want 1m", p.oldest)
 	}
@@ -195,10 +194,10 @@ func TestSlowStart(t *testing.T) {
 		{28 * time.Second, 30 * time.Second, true},
 		{23 * time.Second, 30 * time.Second, false},
 		{28 * time.Second, 30 * time.Second, false},
-		{40 * time.Second, 0, false}, // jobsPerReplica alone promises no time
+		{40 * time.Second, 0, false}, // jobsPerReplica alone has no target wait
 	} {
 		p.view = poolstatus.View{Learnt: scaling.Learnt{Boot: step.boot}}
-		p.noteOutcomes(nil, &scaling.Policy{TargetWait: step.target}, time.Unix(1_700_000_000, 0))
+		p.recordOutcomes(nil, &scaling.Policy{TargetWait: step.target}, time.Unix(1_700_000_000, 0))
 		if p.view.SlowStart != step.want {
 			t.Errorf("step %d: slow start is %v, want %v", i, p.view.SlowStart, step.want)
 		}

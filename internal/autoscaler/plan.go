@@ -10,16 +10,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// clearMarksAfter is how often a pool is reconciled that wants no fewer replicas, while pods of it
+// clearMarksAfter is how often a pool that wants no fewer replicas is reconciled while pods of it
 // are still marked.
 const clearMarksAfter = time.Minute
 
-// Plan is what is to be written now: the deletion costs, and then the replicas, whether the costs
-// could be written or not.
+// Plan is what to write now: the deletion costs, and then the replicas, whether the costs could be
+// written or not.
 type Plan struct {
 	Costs    []PodCost
 	Replicas int32
-	// Removal and Order say what keeps the replicas from those of the decision.
+	// Removal and Order say why the replicas differ from the decision's.
 	Removal scaling.Removal
 	Order   scaling.Order
 }
@@ -30,7 +30,7 @@ type PodCost struct {
 	Cost int32
 }
 
-// evidence is what a decision knew of jobs and job servers.
+// evidence is what a decision was based on.
 type evidence struct {
 	complete       bool // every job server answered
 	answer, newest time.Time
@@ -38,7 +38,7 @@ type evidence struct {
 	unexplained    int64 // running jobs that no pod's telemetry explains
 }
 
-// evidenceOf reads what a sample says of jobs and job servers.
+// evidenceOf extracts the evidence from a sample.
 func evidenceOf(in *scaling.Sample, sample *backlog.Sample) evidence {
 	e := evidence{
 		complete: !in.Partial && in.NoAnswer == 0 && sampling.Answered(sample), newest: sampling.NewestAnswer(sample),
@@ -56,13 +56,13 @@ func evidenceOf(in *scaling.Sample, sample *backlog.Sample) evidence {
 	return e
 }
 
-// PlanReplicas says how far the replicas and the deletion costs follow a decision now: as many
-// replicas more as may help, as many fewer as may be removed. What it returns is to be written.
+// PlanReplicas returns how far the replicas and the deletion costs follow a decision now: as many
+// more replicas as help, as many fewer as can be removed. What it returns must be written.
 func (p *Pool) PlanReplicas(
 	w *workload.State, pods []workload.Pod, kind scaling.WorkloadKind, v *poolstatus.View, now time.Time,
 ) Plan {
 	if p.cacheBehind(w) {
-		return Plan{Replicas: w.Replicas} // its event is on the way
+		return Plan{Replicas: w.Replicas} // its event will follow
 	}
 	e := &p.evidence
 	facts := scaling.Facts{
@@ -95,8 +95,8 @@ func (p *Pool) PlanReplicas(
 	return out
 }
 
-// cacheLacks reports whether pods exist that have not been seen: those would not be thought of when
-// some are removed.
+// cacheLacks reports whether there are pods that the cache does not show yet: a removal could not
+// take them into account.
 func cacheLacks(w *workload.State, pods []workload.Pod) bool {
 	live := int32(0)
 	for i := range pods {
@@ -107,11 +107,11 @@ func cacheLacks(w *workload.State, pods []workload.Pod) bool {
 	return live < min(w.Current, w.Replicas)
 }
 
-// rulePods are the pods as the rules see them.
+// rulePods converts the pods for the rules.
 func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
-	heard := make(map[string]*backlog.PodSample, len(sample.Pods))
+	samples := make(map[string]*backlog.PodSample, len(sample.Pods))
 	for i := range sample.Pods {
-		heard[sample.Pods[i].UID] = &sample.Pods[i]
+		samples[sample.Pods[i].UID] = &sample.Pods[i]
 	}
 	out := make([]scaling.Pod, len(pods))
 	for i := range pods {
@@ -123,7 +123,7 @@ func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
 			Stopped: p.Marks.Stopped && !p.Ready, Created: p.Created,
 			Ordinal: int32(ordinal(p.Name, i)), Cost: p.Cost, Trouble: ruleTrouble(p),
 		}
-		if t := heard[p.UID]; t != nil {
+		if t := samples[p.UID]; t != nil {
 			q.Heard, q.Busy, q.BusySince = t.LastSeen, int32(t.Busy), t.BusySince
 			q.Trouble = reportedTrouble(t, q.Trouble)
 		}
@@ -132,7 +132,7 @@ func rulePods(pods []workload.Pod, sample *backlog.Sample) []scaling.Pod {
 	return out
 }
 
-// reportedTrouble is the trouble that a pod's worker reports, or else what Kubernetes says.
+// reportedTrouble is the trouble that a pod's worker reports, or else what Kubernetes reports.
 func reportedTrouble(t *backlog.PodSample, otherwise scaling.Trouble) scaling.Trouble {
 	switch {
 	case !t.TakesNoJobs():
@@ -165,7 +165,7 @@ func ruleTrouble(p *workload.Pod) scaling.Trouble {
 	return scaling.TroubleNone
 }
 
-// marksToClear reports whether marks may have to be taken off that are no longer needed.
+// marksToClear reports whether unneeded marks may have to be removed.
 func (p *Pool) marksToClear(now time.Time) bool {
 	return p.plans != nil && len(p.plans.Removal.Costs) > 0 && now.Sub(p.plannedAt) >= clearMarksAfter
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// flock plays a pool's reconciles, one each five seconds.
-type flock struct {
+// simPods simulates a pool's reconciles, one each five seconds.
+type simPods struct {
 	pool   Pool
 	w      workload.State
 	pods   []workload.Pod
@@ -27,8 +27,8 @@ type flock struct {
 	now    time.Time
 }
 
-func newFlock(n int, wanted int32) *flock {
-	f := &flock{now: time.Unix(1_700_000_000, 0)}
+func newSimPods(n int, wanted int32) *simPods {
+	f := &simPods{now: time.Unix(1_700_000_000, 0)}
 	f.pool.used, _ = NewSpec(
 		&v1alpha1.GearmanWorkerPool{Spec: v1alpha1.GearmanWorkerPoolSpec{Function: "f", MaxReplicas: 100}},
 	)
@@ -50,8 +50,8 @@ func newFlock(n int, wanted int32) *flock {
 	return f
 }
 
-// round is a poll, a decision and the plan after it; all of it is written, and the cache shows it.
-func (f *flock) round(kind scaling.WorkloadKind) Plan {
+// round is a poll, a decision and the plan after it; the cache shows what it writes.
+func (f *simPods) round(kind scaling.WorkloadKind) Plan {
 	f.now = f.now.Add(5 * time.Second)
 	for i := range f.view.Sample.Pods {
 		f.view.Sample.Pods[i].LastSeen = f.now
@@ -75,7 +75,7 @@ func (f *flock) round(kind scaling.WorkloadKind) Plan {
 	return plan
 }
 
-func (f *flock) busy(n int) {
+func (f *simPods) busy(n int) {
 	for i := range f.view.Sample.Pods {
 		f.view.Sample.Pods[i].Busy = 0
 		if i < n {
@@ -84,7 +84,7 @@ func (f *flock) busy(n int) {
 	}
 }
 
-// TestPlanReplicas: what is known of a pool's pods and job servers reaches the rules.
+// TestPlanReplicas: the rules get the state of a pool's pods and job servers.
 func TestPlanReplicas(t *testing.T) {
 	t.Parallel()
 	type outcome struct {
@@ -93,78 +93,78 @@ func TestPlanReplicas(t *testing.T) {
 		Reason   scaling.RemovalReason
 	}
 	tests := map[string]struct {
-		play func(f *flock) Plan
+		play func(f *simPods) Plan
 		want outcome
 	}{
-		"idle pods go": {func(f *flock) Plan { return f.round(scaling.KindOwned) }, outcome{2, 0, ""}},
+		"idle pods go": {func(f *simPods) Plan { return f.round(scaling.KindOwned) }, outcome{2, 0, ""}},
 		"beside busy ones they are marked": {
-			func(f *flock) Plan { f.busy(1); return f.round(scaling.KindOwned) },
+			func(f *simPods) Plan { f.busy(1); return f.round(scaling.KindOwned) },
 			outcome{4, 2, scaling.RemovalBusy},
 		},
 		"and go": {
-			func(f *flock) Plan { f.busy(1); f.round(scaling.KindOwned); return f.round(scaling.KindOwned) },
+			func(f *simPods) Plan { f.busy(1); f.round(scaling.KindOwned); return f.round(scaling.KindOwned) },
 			outcome{2, 0, ""},
 		},
-		"an unready pod that was ready works as long as a running job is unexplained": {func(f *flock) Plan {
+		"an unready pod that was ready works as long as a running job is unexplained": {func(f *simPods) Plan {
 			f.pods[3].Ready, f.pods[3].Marks.WasReady = false, true
 			f.view.Sample.Pods = f.view.Sample.Pods[:3]
 			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1}}
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 1, scaling.RemovalUnready}},
-		"its telemetry explains the job": {func(f *flock) Plan {
+		"its telemetry explains the job": {func(f *simPods) Plan {
 			f.pods[3].Ready, f.pods[3].Marks.WasReady = false, true
 			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1, Busy: 1}}
 			return f.round(scaling.KindOwned)
 		}, outcome{2, 0, ""}},
-		"without a container it does not work": {func(f *flock) Plan {
+		"without a container it does not work": {func(f *simPods) Plan {
 			f.pods[3].Ready, f.pods[3].Marks = false, workload.PodMarks{WasReady: true, Stopped: true}
 			f.sample.Functions = []scaling.FunctionSample{{Name: "f", Total: 1, Running: 1}}
 			return f.round(scaling.KindOwned)
 		}, outcome{2, 0, ""}},
-		"a pod of somebody else's neither counts nor blocks": {func(f *flock) Plan {
+		"a pod of somebody else's neither counts nor blocks": {func(f *simPods) Plan {
 			f.pods[0].Marks.Unowned = true
 			f.w.Replicas, f.w.Current = 3, 3
 			f.busy(1)
 			return f.round(scaling.KindOwned)
 		}, outcome{2, 0, ""}},
-		"pods that the cache lacks may be busy": {func(f *flock) Plan {
+		"pods that the cache lacks may be busy": {func(f *simPods) Plan {
 			f.pods = f.pods[:3]
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, scaling.RemovalHeld}},
-		"a job server that does not answer": {func(f *flock) Plan {
+		"a job server that does not answer": {func(f *simPods) Plan {
 			f.sample.Partial = true
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, scaling.RemovalHeld}},
-		"a bound needs no answer": {func(f *flock) Plan {
+		"a bound needs no answer": {func(f *simPods) Plan {
 			f.sample.Partial = true
 			f.view.Decision.Ceiling = 2
 			f.round(scaling.KindOwned)
 			return f.round(scaling.KindOwned)
 		}, outcome{2, 0, scaling.RemovalHeld}},
 		"a target Deployment with a busy pod": {
-			func(f *flock) Plan { f.busy(1); return f.round(scaling.KindTargetDeployment) },
+			func(f *simPods) Plan { f.busy(1); return f.round(scaling.KindTargetDeployment) },
 			outcome{4, 0, scaling.RemovalBusy},
 		},
 		"a target StatefulSet goes down to its highest busy pod": {
-			func(f *flock) Plan { f.busy(3); return f.round(scaling.KindTargetStatefulSet) },
+			func(f *simPods) Plan { f.busy(3); return f.round(scaling.KindTargetStatefulSet) },
 			outcome{3, 0, scaling.RemovalBusy},
 		},
-		"pods that find no node are not ordered again": {func(f *flock) Plan {
+		"pods that find no node are not ordered again": {func(f *simPods) Plan {
 			f.pods[3].Ready, f.pods[3].Trouble, f.pods[3].Marks.Unassigned = false, workload.TroubleScheduling, true
 			f.view.Decision.Replicas = 5
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, ""}},
-		"pods that are gated are waited for": {func(f *flock) Plan {
+		"pods that are gated are waited for": {func(f *simPods) Plan {
 			f.pods[3].Ready, f.pods[3].Marks = false, workload.PodMarks{Unassigned: true, Gated: true}
 			f.view.Decision.Replicas = 5
 			return f.round(scaling.KindOwned)
 		}, outcome{5, 0, ""}},
-		"the API server refuses pods": {func(f *flock) Plan {
+		"the API server refuses pods": {func(f *simPods) Plan {
 			f.pods, f.w.Current, f.w.Failure = f.pods[:3], 3, "exceeded quota"
 			f.view.Decision.Replicas = 5
 			return f.round(scaling.KindOwned)
 		}, outcome{4, 0, ""}},
-		"the cache is behind the last write": {func(f *flock) Plan {
+		"the cache is behind the last write": {func(f *simPods) Plan {
 			f.pool.ObserveReplicas(&f.w, v1alpha1.ModeAuto, f.now)
 			f.pool.WroteReplicas(4, 9)
 			return f.round(scaling.KindOwned)
@@ -173,7 +173,7 @@ func TestPlanReplicas(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			plan := tt.play(newFlock(4, 2))
+			plan := tt.play(newSimPods(4, 2))
 			if diff := cmp.Diff(tt.want, outcome{plan.Replicas, len(plan.Costs), plan.Removal.Reason}); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -181,8 +181,7 @@ func TestPlanReplicas(t *testing.T) {
 	}
 }
 
-// TestAJobServerTakenOut: its workers may still process jobs that nobody sees any more, so that the
-// pool is held.
+// TestAJobServerTakenOut: its workers may still run jobs that no sample shows, so the pool is held.
 func TestAJobServerTakenOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -194,15 +193,15 @@ func TestAJobServerTakenOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := lostOne([]string{"a", "b"}, tt.after); got != tt.want {
+			if got := serverRemoved([]string{"a", "b"}, tt.after); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}
 }
 
-// TestAJobServerTakenOutHoldsThePool: the pool is held as after a restart of the job server, not as
-// long as it was held anyway.
+// TestAJobServerTakenOutHoldsThePool: the pool is held as after a restart of the job server, not
+// only as long as it was held anyway.
 func TestAJobServerTakenOutHoldsThePool(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -230,7 +229,7 @@ func TestAJobServerTakenOutHoldsThePool(t *testing.T) {
 	}
 }
 
-// What a worker reports of itself counts before what Kubernetes says of its pod.
+// A worker's own report takes precedence over what Kubernetes reports about its pod.
 func TestReportedTrouble(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -259,11 +258,11 @@ func TestReportedTrouble(t *testing.T) {
 	}
 }
 
-// TestAMinimumTakenAwayWaitsForNews: what lets pods go when a minimum is lowered is an answer of
-// the job servers that is newer than that; work may have come since the one before.
+// TestAMinimumTakenAwayWaitsForNews: after a minimum is lowered, pods are removed only with a newer
+// answer of the job servers; jobs may have arrived since the last one.
 func TestAMinimumTakenAwayWaitsForNews(t *testing.T) {
 	t.Parallel()
-	f := newFlock(3, 3)
+	f := newSimPods(3, 3)
 	p := &f.pool
 	spec := func(minimum int32) *Spec {
 		s, err := NewSpec(&v1alpha1.GearmanWorkerPool{

@@ -15,54 +15,54 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// Pool is everything that the operator knows of one pool. The registry's lock guards it.
+// Pool is the operator's state of one pool. The registry's lock guards it.
 type Pool struct {
-	offered  *Spec // that was read last
-	accepted *Spec // that could be used as a whole last; nil until one could
-	used     *Spec // that polling and scaling go by: the one read last, as far as it can be used; nil until one could
+	offered  *Spec // the last one read
+	accepted *Spec // the last one that was valid as a whole; nil if none was
+	used     *Spec // in use for polling and scaling: the last one read, as far as it is valid; nil until one was
 
 	observed   Observed
-	targetPods *TargetPods // of a pool with a target
-	claims     []claim     // the functions that it serves, and where
+	targetPods *TargetPods // if the pool has a target
+	claims     []claim     // the functions that it serves, and their job servers
 	verdicts   sampling.Verdicts
 
 	state scaling.State
 	view  poolstatus.View // of the last decision
 
-	evidence  evidence           // that the last decision was taken on
-	plans     *scaling.PlanState // nil if there is nothing to remember
-	plannedAt time.Time
-	fewerAt   time.Time // when fewer replicas were last wanted without news of the job servers
-	lostOne   bool      // a job server was taken out of the spec since the last decision
-	heldAt    time.Time // when fewer replicas were last ordered than wanted because pods can't start
+	evidence      evidence           // of the last decision
+	plans         *scaling.PlanState // nil if there is no state to keep
+	plannedAt     time.Time
+	fewerAt       time.Time // when fewer replicas were last wanted without a new answer of the job servers
+	serverRemoved bool      // a job server was removed from the spec since the last decision
+	heldAt        time.Time // when fewer replicas were last ordered than wanted because pods can't start
 
-	divergedAt time.Time // when the sample came since which replicas differ from the decision; zero while they don't
-	divergedUp bool      // the decision asks for more
+	divergedAt time.Time // the time of the sample since which replicas differ from the decision; zero while they don't
+	divergedUp bool      // the decision wants more
 
-	scale    *scaleMemory
-	scaledAt time.Time // when replicas were last changed
-	drift    *drift
-	making   *making
+	scale      *scaleRecord
+	scaledAt   time.Time // when replicas were last changed
+	drift      *drift
+	recreation *recreation
 
 	failingSince time.Time // when the current run of failed reconciles began; zero if the last one succeeded
 
-	outcomes  *outcome.Window // what became of jobs; nil until telemetry has counted one
+	outcomes  *outcome.Window // how jobs ended; nil until telemetry has counted one
 	waits     *outcome.Waits  // which jobs started late; nil until there was one
-	oldest    time.Duration   // how long jobs may have waited that are queued when waits begins
+	oldest    time.Duration   // how long the jobs that were queued when waits began may have waited by then
 	slowStart bool            // pods take longer to start than a job may wait
 
-	conditions []Condition      // that the status shows, as far as metrics report them
-	trouble    workload.Trouble // that the conditions show
-	written    written
-	unseen     unseenStatus
-	statusTurn time.Time // when it may write its status; zero if it has nothing to write
-	refreshAt  time.Time // when it is reconciled without a cause
+	conditions  []Condition      // of the status, as far as metrics report them
+	trouble     workload.Trouble // as the conditions show it
+	written     written
+	unseen      unseenStatus
+	statusDueAt time.Time // when it may write its status; zero if there is nothing to write
+	refreshAt   time.Time // when it is reconciled without an event
 }
 
-// Spec is what polling and scaling need of a pool's spec.
+// Spec is the part of a pool's spec that polling and scaling need.
 type Spec struct {
-	Policy policy.Compiled      // what scaling goes by
-	Poll   backlog.Subscription // what is polled; AtZero is not the spec's
+	Policy policy.Compiled      // the rules for scaling
+	Poll   backlog.Subscription // the poller's subscription; AtZero is not part of the spec
 	kind   scaling.WorkloadKind
 	// retries are those of the polled functions in which failed jobs wait for their next attempt.
 	retries []string
@@ -71,7 +71,7 @@ type Spec struct {
 	Mode, Runtime, Workload string
 }
 
-// NewSpec compiles a pool's spec. The error says which field to change; Policy is not to be used
+// NewSpec compiles a pool's spec. The error says which field to change; Policy must not be used
 // then.
 func NewSpec(pool *v1alpha1.GearmanWorkerPool) (*Spec, error) {
 	compiled, err := policy.Compile(&pool.Spec)
@@ -114,34 +114,32 @@ func workloadOf(ref *v1alpha1.TargetRef) string {
 	return ref.Kind
 }
 
-// Observed is what a reconcile gathered of a pool's workload.
+// Observed is a pool's workload as a reconcile gathered it.
 type Observed struct {
 	Workload   workload.State
 	Pods       []workload.Pod
 	RollingOut bool // pods of an older template are being replaced
 }
 
-// written is what the API server has of a view, or will have once it is the pool's turn to write
-// its status.
+// written is what the API server has of a view, or will have once the pool may write its status.
 type written struct {
 	at      time.Time // of the last write
 	mark    poolstatus.Mark
 	figures poolstatus.Figures
 }
 
-// Offer notes the spec that was read last, and returns the one that could be used as a whole last;
-// nil if none could.
+// Offer records the last spec read, and returns the last one that was valid as a whole; nil if none
+// was.
 func (p *Pool) Offer(s *Spec) (accepted *Spec) {
 	p.offered = s
 	return p.accepted
 }
 
-// Accept notes that a spec can be used as a whole.
+// Accept records that a spec is valid as a whole.
 func (p *Pool) Accept(s *Spec) { p.accepted = s }
 
-// RollingOut reports whether pods of an older template are being replaced. A new operator goes by
-// what the pool's conditions say; the pool's status in the cache may be older than what was found
-// last.
+// RollingOut reports whether pods of an older template are being replaced. A new operator uses the
+// pool's conditions; later the record counts, since the pool's status in the cache may be older.
 func (p *Pool) RollingOut(w *workload.State, byConditions bool) bool {
 	before := byConditions
 	if p.used != nil {
@@ -150,7 +148,7 @@ func (p *Pool) RollingOut(w *workload.State, byConditions bool) bool {
 	return w.RollingOut(before)
 }
 
-// TargetPods is what was last read of the target's pods; the zero value if nothing was.
+// TargetPods returns what was last read of the target's pods, the zero value before that.
 func (p *Pool) TargetPods() TargetPods {
 	if p.targetPods == nil {
 		return TargetPods{}
@@ -158,10 +156,10 @@ func (p *Pool) TargetPods() TargetPods {
 	return *p.targetPods
 }
 
-// SetTargetPods notes what was read of the target's pods.
+// SetTargetPods records what was read of the target's pods.
 func (p *Pool) SetTargetPods(t TargetPods) { p.targetPods = &t }
 
-// Failed notes that a reconcile failed, and returns for how long all have.
+// Failed records that a reconcile failed, and returns how long all have.
 func (p *Pool) Failed(now time.Time) time.Duration {
 	if p.failingSince.IsZero() {
 		p.failingSince = now
@@ -169,12 +167,12 @@ func (p *Pool) Failed(now time.Time) time.Duration {
 	return now.Sub(p.failingSince)
 }
 
-// Succeeded notes that a reconcile did not fail.
+// Succeeded records that a reconcile did not fail.
 func (p *Pool) Succeeded() { p.failingSince = time.Time{} }
 
-// HeldBack notes whether fewer replicas are ordered than wanted because pods can't start, and
-// returns what the conditions are to say, and for how long that holds at least. They go on for a
-// while: a container that crashes again and again runs in between.
+// HeldBack records whether fewer replicas are ordered than wanted because pods can't start, and
+// returns what the conditions should report, and for how long at least. They keep reporting it for
+// a while: a crashing container runs between crashes.
 func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.Duration) {
 	if limited {
 		p.heldAt = now
@@ -186,44 +184,43 @@ func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.
 	return remaining > 0, remaining
 }
 
-// Remember notes how long the oldest queued job had waited by the pool's status, unless the pool
-// has been decided on: a new operator knows of the queue's past only that.
-func (p *Pool) Remember(oldest time.Duration) {
+// SetOldestWait records how long the oldest queued job had waited by the pool's status, unless the
+// pool has been decided on: a new operator has no other knowledge of the queue's past.
+func (p *Pool) SetOldestWait(oldest time.Duration) {
 	if p.used == nil {
 		p.oldest = oldest
 	}
 }
 
-// Trouble is what the conditions show to keep pods from starting.
+// Trouble returns what keeps pods from starting as the conditions show it.
 func (p *Pool) Trouble() workload.Trouble { return p.trouble }
 
-// SetTrouble notes what the conditions show to keep pods from starting.
+// SetTrouble records what keeps pods from starting as the conditions show it.
 func (p *Pool) SetTrouble(t workload.Trouble) { p.trouble = t }
 
-// Times are when the pool's status was last written and when its replicas were last changed, as far
-// as this operator did it.
+// Times returns when this operator last wrote the pool's status and last changed its replicas.
 func (p *Pool) Times() (written, scaled time.Time) { return p.written.at, p.scaledAt }
 
-// unseenStatus is the status that was written last, until the cache shows it or a later one.
+// unseenStatus is the last written status, until the cache shows it or a later one.
 type unseenStatus struct {
-	version string // the resource version that the write made
+	version string // the resource version after the write
 	status  *v1alpha1.GearmanWorkerPoolStatus
 }
 
-// WroteStatus remembers a status that was written, and the resource version that this made.
+// WroteStatus records a written status, and the resource version after the write.
 func (p *Pool) WroteStatus(version string, status *v1alpha1.GearmanWorkerPoolStatus) {
 	p.unseen = unseenStatus{version, status}
 }
 
-// UnseenStatus returns a copy of the status that was written last if the cache, which shows the
-// pool at this version, is behind it; nil if it isn't, or if that can't be known.
+// UnseenStatus returns a copy of the last written status if the cache, which shows the pool at this
+// version, is behind it; nil if it isn't, or if that is unknown.
 func (p *Pool) UnseenStatus(version string) *v1alpha1.GearmanWorkerPoolStatus {
 	p.seen(version)
 	return p.unseen.status.DeepCopy() // nil if it was seen
 }
 
-// seen forgets the status that was written last, unless the cache, which shows the pool at this
-// version, is behind it.
+// seen drops the last written status, unless the cache, which shows the pool at this version, is
+// behind it.
 func (p *Pool) seen(version string) {
 	if p.unseen.status == nil {
 		return
@@ -233,13 +230,12 @@ func (p *Pool) seen(version string) {
 	}
 }
 
-// GiveUpTurn ends the wait for a turn to write the pool's status: there is nothing to write any
-// more.
-func (p *Pool) GiveUpTurn() { p.statusTurn = time.Time{} }
+// CancelStatusWrite ends the wait for the pool's status write: there is nothing to write any more.
+func (p *Pool) CancelStatusWrite() { p.statusDueAt = time.Time{} }
 
-// Noted says what of the view v needs no further reconcile, since the API server has it or will be
-// told of it: has is what it has now, at when it was last written, zero if it wasn't.
-func (p *Pool) Noted(v *poolstatus.View, has poolstatus.Figures, at time.Time) {
+// RecordReported records how much of the view v needs no further reconcile, since the API server
+// has it or will get it: has is what it has now, at when it was last written, zero if it wasn't.
+func (p *Pool) RecordReported(v *poolstatus.View, has poolstatus.Figures, at time.Time) {
 	if p.used == nil {
 		return
 	}

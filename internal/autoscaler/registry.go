@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// All status writes together keep to this rate, so that a job server that falls silent, or a new
-// operator, does not flood the API server.
+// All status writes together keep to this rate, so that a silent job server, or a new operator,
+// does not flood the API server.
 const (
 	statusRate  = 100 // a second
 	statusBurst = 200
@@ -33,7 +33,7 @@ func newRegistry() Registry {
 	}
 }
 
-// Do runs fn on the record of a pool, which is created if need be. The registry is locked
+// Do runs fn on the record of a pool, which is created if there is none. The registry is locked
 // meanwhile.
 func (r *Registry) Do(key types.NamespacedName, fn func(*Pool)) {
 	r.mu.Lock()
@@ -46,8 +46,8 @@ func (r *Registry) Do(key types.NamespacedName, fn func(*Pool)) {
 	fn(p)
 }
 
-// known runs fn on the record of a pool, if there is one. The registry is locked meanwhile.
-func (r *Registry) known(key types.NamespacedName, fn func(*Pool)) {
+// doExisting runs fn on the record of a pool, if there is one. The registry is locked meanwhile.
+func (r *Registry) doExisting(key types.NamespacedName, fn func(*Pool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.pools[key]; p != nil {
@@ -55,10 +55,10 @@ func (r *Registry) known(key types.NamespacedName, fn func(*Pool)) {
 	}
 }
 
-// Seen notes that the cache shows a pool at this resource version: a status that was written before
-// need not be remembered any more.
+// Seen records that the cache shows a pool at this resource version: the status of an earlier write
+// need not be kept any more.
 func (r *Registry) Seen(key types.NamespacedName, version string) {
-	r.known(key, func(p *Pool) { p.seen(version) })
+	r.doExisting(key, func(p *Pool) { p.seen(version) })
 }
 
 // keys returns the pools that have a record.
@@ -79,19 +79,19 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 	return changed
 }
 
-// suspend deletes what is known of a pool that cannot be scaled, except for what metrics report and
-// its turn to write a status. It returns the pools that shared a function with it.
+// suspend deletes the state of a pool that cannot be scaled, except for what metrics report and its
+// pending status write. It returns the pools that shared a function with it.
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
 		changed = r.claims.set(key, p, nil, nil)
-		*p = Pool{offered: p.offered, statusTurn: p.statusTurn, conditions: p.conditions}
+		*p = Pool{offered: p.offered, statusDueAt: p.statusDueAt, conditions: p.conditions}
 	})
 	return changed
 }
 
-// share notes what a pool serves. It names the first of the pools of its namespace that serve one
-// of its functions too, says whether any elsewhere does, and returns the pools for which that may
-// have changed.
+// share records which functions a pool serves. It returns the first of the pools of its namespace
+// that serve one of its functions too, whether any in another namespace does, and the pools for
+// which that may have changed.
 func (r *Registry) share(key types.NamespacedName, servers, functions []string) (
 	names []string, elsewhere bool, changed []types.NamespacedName,
 ) {
@@ -102,23 +102,23 @@ func (r *Registry) share(key types.NamespacedName, servers, functions []string) 
 	return names, elsewhere, changed
 }
 
-// StatusWait returns how long it is until a pool may write its status: 0 if that is now, and
-// thereby used up. Pools take turns, and a pool that waits keeps its turn, however often it asks.
-// It never blocks.
+// StatusWait returns how long it is until a pool may write its status. If that is 0, the write
+// counts as done. Writes are allowed in the order of the first calls; a waiting pool keeps its
+// time, however often it calls. It never blocks.
 func (r *Registry) StatusWait(key types.NamespacedName, now time.Time) (wait time.Duration) {
 	r.Do(key, func(p *Pool) {
-		if p.statusTurn.IsZero() {
-			p.statusTurn = now.Add(r.statusLimiter.ReserveN(now, 1).DelayFrom(now))
+		if p.statusDueAt.IsZero() {
+			p.statusDueAt = now.Add(r.statusLimiter.ReserveN(now, 1).DelayFrom(now))
 		}
-		if wait = max(0, p.statusTurn.Sub(now)); wait == 0 {
-			p.statusTurn = time.Time{}
+		if wait = max(0, p.statusDueAt.Sub(now)); wait == 0 {
+			p.statusDueAt = time.Time{}
 		}
 	})
 	return wait
 }
 
-// Counts says how much is kept in memory of pools, by what it is. All of it is 0 if there are no
-// pools, and wholeSamples is as large as pools once every job server of every pool has answered.
+// Counts returns how many entries are kept in memory of pools, by kind. All are 0 if there are no
+// pools, and wholeSamples equals pools once every job server of every pool has answered.
 func (r *Registry) Counts() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +135,7 @@ func (r *Registry) Counts() map[string]int {
 		count("pools", p.used != nil)
 		count("wholeSamples", !p.view.At.IsZero() && !p.view.Sample.Partial)
 		count("verdicts", !p.verdicts.Empty())
-		count("statusWrites", !p.statusTurn.IsZero())
+		count("statusWrites", !p.statusDueAt.IsZero())
 		count("replicas", p.scale != nil)
 		count("drifts", p.drift != nil)
 		count("targets", p.targetPods != nil)

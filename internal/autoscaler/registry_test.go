@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// TestOneRecord: a pool's record holds no lock of its own and no map keyed by pools, so that one
-// map under one lock has all.
+// TestOneRecord: a pool's record has no lock of its own and no map keyed by pools, so that one map
+// under one lock holds everything.
 func TestOneRecord(t *testing.T) {
 	t.Parallel()
 	seen := map[reflect.Type]bool{}
@@ -30,7 +30,7 @@ func TestOneRecord(t *testing.T) {
 		case reflect.TypeFor[sync.Mutex](), reflect.TypeFor[sync.RWMutex](), reflect.TypeFor[sync.Map]():
 			t.Errorf("%s is a %v: the registry's lock guards the record", path, typ)
 		case reflect.TypeFor[time.Time]():
-			return // its location is the standard library's
+			return // the location belongs to the standard library
 		}
 		switch typ.Kind() {
 		case reflect.Map:
@@ -54,7 +54,7 @@ func TestOneRecord(t *testing.T) {
 	}
 }
 
-// TestForget: a pool that is forgotten leaves nothing.
+// TestForget: a deleted pool leaves no state.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	servers := newPlayedServers()
@@ -71,7 +71,7 @@ func TestForget(t *testing.T) {
 				&scaling.Sample{Functions: []scaling.FunctionSample{{Name: "f", Total: 1}}}, true, time.Now(),
 				func(string) bool { return true },
 			)
-			p.statusTurn = time.Now()
+			p.statusDueAt = time.Now()
 		})
 	}
 	fill()
@@ -98,8 +98,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestStatusWait: beyond the burst, writes come at the rate, in the order in which they were asked
-// for, and whoever waits keeps its turn.
+// TestStatusWait: beyond the burst, writes are allowed at the rate, in the order of the first
+// calls, and a waiting pool keeps its time.
 func TestStatusWait(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -125,7 +125,7 @@ func TestStatusWait(t *testing.T) {
 	if got := r.StatusWait(key(2), now); got != 200*time.Millisecond {
 		t.Errorf("its next write waits %v, want to be the last in the line, 200ms", got)
 	}
-	r.Do(key(2), (*Pool).GiveUpTurn)
+	r.Do(key(2), (*Pool).CancelStatusWrite)
 	r.remove(key(3))
 	if got := r.Counts()["statusWrites"]; got != 0 {
 		t.Errorf("%d pools wait after they were forgotten", got)

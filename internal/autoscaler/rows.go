@@ -18,12 +18,12 @@ func (a *Autoscaler) Rows() []poolrow.Row {
 	keys, now := a.keys(), a.clock.Now()
 	rows := make([]poolrow.Row, 0, len(keys))
 	for _, key := range keys {
-		a.known(key, func(p *Pool) {
+		a.doExisting(key, func(p *Pool) {
 			pool := v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 			pool.Spec.MinReplicas, pool.Spec.MaxReplicas = p.view.MinReplicas, p.view.MaxReplicas
 			pool.Status = p.shortStatus()
 			row := poolrow.Of(&pool)
-			noteAges(&row, p.view.Sample.Servers, now)
+			setAges(&row, p.view.Sample.Servers, now)
 			rows = append(rows, row)
 		})
 	}
@@ -33,8 +33,8 @@ func (a *Autoscaler) Rows() []poolrow.Row {
 	return rows
 }
 
-// noteAges says in a row how old the answers of the pool's job servers are.
-func noteAges(row *poolrow.Row, servers []backlog.ServerSample, now time.Time) {
+// setAges sets in a row how old the answers of the pool's job servers are.
+func setAges(row *poolrow.Row, servers []backlog.ServerSample, now time.Time) {
 	var newest time.Time
 	var silent []*backlog.ServerSample
 	for i := range servers {
@@ -57,7 +57,7 @@ func noteAges(row *poolrow.Row, servers []backlog.ServerSample, now time.Time) {
 	}
 }
 
-// age is how long ago something was, in seconds; nil if it never was.
+// age is how long before now at was, in seconds; nil if at is zero.
 func age(at, now time.Time) *float64 {
 	if at.IsZero() {
 		return nil
@@ -65,7 +65,7 @@ func age(at, now time.Time) *float64 {
 	return new(max(0, now.Sub(at).Seconds()))
 }
 
-// shortStatus is as much of the pool's status as a row shows.
+// shortStatus is the part of the pool's status that a row shows.
 func (p *Pool) shortStatus() v1alpha1.GearmanWorkerPoolStatus {
 	v, w := &p.view, &p.observed.Workload
 	s := v1alpha1.GearmanWorkerPoolStatus{

@@ -8,8 +8,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// scalingSample joins what the job servers say with what the API server says. last is when the
-// previous decision was taken, tick the time between two.
+// scalingSample joins the samples of the job servers and of the API server. last is the time of the
+// previous decision, tick the time between two.
 func scalingSample(
 	o *Observed, kind scaling.WorkloadKind, s *backlog.Sample, tick time.Duration, last, now time.Time,
 ) scaling.Sample {
@@ -21,7 +21,7 @@ func scalingSample(
 
 func samplingPods(o *Observed, kind scaling.WorkloadKind) []sampling.Pod {
 	if kind != scaling.KindOwned && len(o.Pods) == 0 {
-		// None of the target's pods has been seen yet: there are only the numbers.
+		// None of the target's pods was read yet: only their numbers are known.
 		pods := make([]sampling.Pod, max(0, o.Workload.Current))
 		for i := range pods {
 			pods[i].Ready = int32(i) < o.Workload.Ready

@@ -166,8 +166,8 @@ func TestScalingSample(t *testing.T) {
 	}
 }
 
-// TestASpikeBehindASilentServer: of two job servers one no longer answers while a crowd comes. What
-// waits there is taken to be as much as at the other.
+// TestASpikeBehindASilentServer: one of two job servers stops answering while many jobs arrive. As
+// many are assumed to be queued there as at the other.
 func TestASpikeBehindASilentServer(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

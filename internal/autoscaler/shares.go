@@ -12,24 +12,24 @@ import (
 // claim is a function on a job server.
 type claim struct{ server, function string }
 
-// reported is how many of the pools that share a function one of them needs to know: the first ten
-// are named, and one more says that there are others.
-const reported = 11
+// maxReported is how many of the pools that share a function one of them needs to know: the first
+// ten are named, and one more shows that there are others.
+const maxReported = 11
 
-// maxClaims is how many functions on job servers are noted of a pool: all of its functions, on the
-// first of its job servers. Pools that share functions name the same job servers.
+// maxClaims is how many claims are recorded of a pool: all of its functions, on the first of its
+// job servers. Pools that share functions name the same job servers.
 const maxClaims = 64
 
-// claimIndex finds the pools that serve a function on a job server, to report those that see one
-// backlog together. Each pool's own claims are in its record. Whatever the number of pools that
-// share a function, each costs the same: it knows only the first of the others.
+// claimIndex finds the pools that serve a function on a job server, to report those that share a
+// backlog. Each pool's own claims are in its record. Each pool costs the same, however many share a
+// function: it knows only the first of the others.
 type claimIndex map[claim]sharers
 
 // sharers are the pools that share something, sorted by namespace and name.
 type sharers []types.NamespacedName
 
-// set notes what a pool serves: nothing, for a pool that is gone. It returns the pools for which
-// those that they share a function with may have changed.
+// set records which functions a pool serves: none, for a deleted pool. It returns the pools whose
+// list of sharing pools may have changed.
 func (x claimIndex) set(
 	key types.NamespacedName, p *Pool, servers, functions []string,
 ) (changed []types.NamespacedName) {
@@ -75,11 +75,11 @@ func (x claimIndex) add(c claim, key types.NamespacedName, affected sets.Set[typ
 		return // a server may be named twice
 	}
 	if len(s.of(key.Namespace)) == 0 {
-		s.onlyOne(affected) // it learns of another namespace
+		s.addOnlyNamespace(affected) // it now shares with another namespace
 	}
 	s = slices.Insert(s, i, key)
 	x[c] = s
-	s.shifted(key, affected)
+	s.addShifted(key, affected)
 }
 
 func (x claimIndex) remove(c claim, key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
@@ -88,13 +88,13 @@ func (x claimIndex) remove(c claim, key types.NamespacedName, affected sets.Set[
 	if !found {
 		return
 	}
-	s.shifted(key, affected)
+	s.addShifted(key, affected)
 	s = slices.Delete(s, i, i+1)
 	if x[c] = s; len(s) == 0 {
 		delete(x, c)
 	}
 	if len(s.of(key.Namespace)) == 0 {
-		s.onlyOne(affected) // there is no other namespace any more
+		s.addOnlyNamespace(affected) // there is no other namespace any more
 	}
 }
 
@@ -111,28 +111,28 @@ func (s sharers) of(namespace string) sharers {
 	return s[first : first+after]
 }
 
-// shifted adds the pools of the key's namespace for which the key's place among them counts.
-func (s sharers) shifted(key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
+// addShifted adds the pools of the key's namespace if the key's index among them is reported.
+func (s sharers) addShifted(key types.NamespacedName, affected sets.Set[types.NamespacedName]) {
 	own := s.of(key.Namespace)
-	if i, _ := slices.BinarySearchFunc(own, key, byName); i <= reported {
+	if i, _ := slices.BinarySearchFunc(own, key, byName); i <= maxReported {
 		affected.Insert(own...)
 	}
 }
 
-// onlyOne adds the pools of the only namespace, if there is one.
-func (s sharers) onlyOne(affected sets.Set[types.NamespacedName]) {
+// addOnlyNamespace adds all pools if they are in one namespace.
+func (s sharers) addOnlyNamespace(affected sets.Set[types.NamespacedName]) {
 	if len(s) > 0 && s[0].Namespace == s[len(s)-1].Namespace {
 		affected.Insert(s...)
 	}
 }
 
-// sharing names the other pools that serve what a pool serves: the first ones of its own namespace,
-// and whether there are any elsewhere.
+// sharing returns the other pools that serve what a pool serves: the first ones of its own
+// namespace, and whether there are any in another.
 func (x claimIndex) sharing(key types.NamespacedName, p *Pool) (names []string, elsewhere bool) {
 	for _, c := range p.claims {
 		s := x[c]
 		own := s.of(key.Namespace)
-		for i, n := 0, 0; i < len(own) && n < reported; i++ {
+		for i, n := 0, 0; i < len(own) && n < maxReported; i++ {
 			if own[i] != key {
 				names = append(names, own[i].Name)
 				n++
@@ -142,7 +142,7 @@ func (x claimIndex) sharing(key types.NamespacedName, p *Pool) (names []string, 
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	return names[:min(len(names), reported)], elsewhere
+	return names[:min(len(names), maxReported)], elsewhere
 }
 
 func byName(a, b types.NamespacedName) int {

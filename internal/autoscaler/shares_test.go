@@ -48,8 +48,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestSharesOfMany: of a crowd that shares one function each pool hears of the first ten others and
-// that there are more, and a pool that comes or goes brings few of them, whatever their number.
+// TestSharesOfMany: each of many pools that share one function gets the first ten others and that
+// there are more, and a pool that is added or removed affects few of them, whatever their number.
 func TestSharesOfMany(t *testing.T) {
 	t.Parallel()
 	const n = 2000
@@ -87,8 +87,8 @@ func TestSharesOfMany(t *testing.T) {
 	slices.Sort(left)
 	for place, i := range left {
 		var want []string
-		for other := range min(len(left), reported+1) {
-			if other != place && len(want) < reported {
+		for other := range min(len(left), maxReported+1) {
+			if other != place && len(want) < maxReported {
 				want = append(want, key(left[other]).Name)
 			}
 		}
@@ -98,18 +98,17 @@ func TestSharesOfMany(t *testing.T) {
 	}
 }
 
-// TestSharesOfSeveralFunctions: the names are bounded, whatever number of functions they are shared
-// by.
+// TestSharesOfSeveralFunctions: the names are bounded, however many functions are shared.
 func TestSharesOfSeveralFunctions(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
 	key := func(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
-	for i := range reported {
+	for i := range maxReported {
 		r.share(key(fmt.Sprintf("a%02d", i)), []string{"s:1"}, []string{"f"})
 		r.share(key(fmt.Sprintf("b%02d", i)), []string{"s:1"}, []string{"g"})
 	}
 	names, _, _ := r.share(key("c"), []string{"s:1"}, []string{"f", "g"})
-	if len(names) != reported || names[0] != "a00" {
-		t.Errorf("got %v, want the first %d", names, reported)
+	if len(names) != maxReported || names[0] != "a00" {
+		t.Errorf("got %v, want the first %d", names, maxReported)
 	}
 }

@@ -46,13 +46,13 @@ func TestUnseenStatus(t *testing.T) {
 	}
 }
 
-// TestSeen: nothing of a status is kept once the cache has it, though the pool is not reconciled
+// TestSeen: a written status is dropped once the cache has it, even if the pool is not reconciled
 // for long.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
 	key := types.NamespacedName{Namespace: "ns", Name: "p"}
-	r.Seen(key, "11") // of a pool without a record
+	r.Seen(key, "11") // a pool without a record
 	if len(r.pools) != 0 {
 		t.Fatal("a pool that is only seen got a record")
 	}

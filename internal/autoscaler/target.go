@@ -29,7 +29,7 @@ func KindOf(s *v1alpha1.GearmanWorkerPoolSpec) scaling.WorkloadKind {
 	return scaling.KindTargetDeployment
 }
 
-// ordinal is the number at the end of the name of a StatefulSet's pod; otherwise what is given.
+// ordinal is the number at the end of the name of a StatefulSet's pod, or the default otherwise.
 func ordinal(name string, otherwise int) int {
 	n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
 	if err != nil {

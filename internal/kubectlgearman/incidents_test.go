@@ -73,7 +73,7 @@ var incidents = []incident{
 		name: "export", heading: "A quota refuses the pods", title: "The API server refuses the pool's pods.",
 		queued: 60, running: 1, ready: 1, completes: true,
 		facts: func(f *poolstatus.Facts) {
-			f.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, GoesOn: true, Message: `pods "export-5d8f7c9b4-" is forbidden: exceeded quota: team, requested: cpu=1, limited: cpu=8`}
+			f.Stall = poolstatus.Stall{Reason: poolstatus.ReasonPodsRefused, KeepsRunning: true, Message: `pods "export-5d8f7c9b4-" is forbidden: exceeded quota: team, requested: cpu=1, limited: cpu=8`}
 		},
 	},
 	{
@@ -105,7 +105,9 @@ var incidents = []incident{
 		name: "report", heading: "A typo in a schedule", title: "A schedule or scaling.behavior is invalid.",
 		running: 1, ready: 1, completes: true,
 		facts: func(f *poolstatus.Facts) {
-			f.Stall = poolstatus.Stall{Reason: poolstatus.ReasonInvalidScaling, GoesOn: true, Message: scheduleTypo()}
+			f.Stall = poolstatus.Stall{
+				Reason: poolstatus.ReasonInvalidScaling, KeepsRunning: true, Message: scheduleTypo(),
+			}
 		},
 	},
 	{

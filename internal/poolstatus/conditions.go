@@ -103,7 +103,7 @@ func readiness(
 // JobServersReachable.
 func scalingActivity(f *Facts, reason, message string) (active metav1.ConditionStatus, why, says string) {
 	switch {
-	case f.Stall.Reason != "" && !f.Stall.GoesOn:
+	case f.Stall.Reason != "" && !f.Stall.KeepsRunning:
 		return metav1.ConditionFalse, f.Stall.Reason, f.Stall.Message
 	case f.Contested:
 		return metav1.ConditionFalse, ReasonContested,

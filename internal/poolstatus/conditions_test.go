@@ -74,7 +74,7 @@ func TestConditions(t *testing.T) {
 			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling", "ScalingActive": "False InvalidScaling",
 		}},
 		"goes on by the last good spec": {with(
-			auto(ok), func(f *Facts) { f.Stall = Stall{Reason: "InvalidScaling", Message: "m", GoesOn: true} },
+			auto(ok), func(f *Facts) { f.Stall = Stall{Reason: "InvalidScaling", Message: "m", KeepsRunning: true} },
 		), map[string]string{
 			"Ready": "False InvalidScaling", "Stalled": "True InvalidScaling",
 		}},

@@ -17,7 +17,7 @@ import (
 type Stall struct {
 	Reason, Message string
 	// GoesOn says that the pool is scaled nevertheless, by what could be used last.
-	GoesOn bool
+	KeepsRunning bool
 }
 
 // Facts is all that a pool's status speaks of.
