@@ -64,7 +64,7 @@ type Options struct {
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
 	// MaxNamespaceQueues is how many queues all pools of a namespace may have together: the
-	// functions of each at each of its job servers (65,536). Job servers beyond it are left out.
+	// functions of each at each of its job servers (16,384). Job servers beyond it are left out.
 	MaxNamespaceQueues int
 
 	// ClusterDomain is the domain under which Services are found, see resolve.Name.
@@ -168,7 +168,7 @@ func New(o Options) *Watcher {
 		o.MaxNamespaceServers = 256
 	}
 	if o.MaxNamespaceQueues <= 0 {
-		o.MaxNamespaceQueues = 1 << 16
+		o.MaxNamespaceQueues = 1 << 14
 	}
 	if o.AddressPolicy == nil {
 		o.AddressPolicy = new(access.Policy).Check

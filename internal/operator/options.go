@@ -128,7 +128,7 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 		"how many job servers, and how many names, all pools of a namespace may have together",
 	)
 	fs.IntVar(
-		&o.MaxNamespaceQueues, "max-queues-per-namespace", 65_536,
+		&o.MaxNamespaceQueues, "max-queues-per-namespace", 16_384,
 		"how many queues, the functions of a pool times its job servers, all pools of a namespace may have together; the memory and the time that a namespace costs follow from it",
 	)
 	fs.StringVar(&l.allowed, "allowed-job-servers", "",

@@ -162,7 +162,7 @@ func TestDeployment(t *testing.T) {
 				"--runtime-rollout=OnTemplateChange", "--min-poll-seconds=1", "--foreign-functions=0",
 				"--metrics-secure=true",
 				"--max-job-servers-per-pool=256", "--max-job-servers-per-namespace=256",
-				"--max-queues-per-namespace=65536", "--log-format=json",
+				"--max-queues-per-namespace=16384", "--log-format=json",
 				"--log-level=info",
 			},
 			not: []string{
