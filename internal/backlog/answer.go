@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// firstRead is how much is held while nothing has come, which is for seconds if a job server
-	// hangs.
+	// firstRead is the buffer size until the first bytes arrive, which takes seconds if a job
+	// server hangs.
 	firstRead = 512
 	// chunkSize is how much of an answer is in memory at a time, and longChunkSize how much if a
-	// row needs it and not longChunks of them are in use. What a slow job server sends stays there
-	// for seconds.
+	// row needs it and fewer than longChunks of them are in use. The data of a slow job server
+	// stays in memory for seconds.
 	chunkSize     = 4 << 10
 	longChunkSize = 64 << 10
 	longChunks    = 64
@@ -35,18 +35,18 @@ var (
 )
 
 // readAnswer reads rows up to the line "." that is directly followed by the bytes of end, and
-// passes them to each, a batch of whole lines at a time. Of a row that is longer than a chunk it
-// passes the start. end must not contain a line feed, and nobody but the peer may know it: a row
-// that happens to look like the end of an answer is then a row like any other. The answer may have
-// limit bytes.
+// passes them to each, a batch of whole lines at a time. Of a row longer than a chunk it passes
+// only the start. end must not contain a line feed, and must be known to the peer only: then a row
+// that happens to look like the end of an answer is a row like any other. The answer may have limit
+// bytes.
 func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) error {
 	first := firsts.Get().(*[firstRead]byte)
 	defer firsts.Put(first)
 	n, err := r.Read(first[:])
 	if n > 0 {
-		r = &begun{start: first[:n], err: err, Reader: r}
+		r = &prefixReader{start: first[:n], err: err, Reader: r}
 	} else if err != nil {
-		r = &begun{err: err, Reader: r}
+		r = &prefixReader{err: err, Reader: r}
 	}
 	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
@@ -66,7 +66,8 @@ func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) erro
 			}
 			return err
 		}
-		// Only what is new can hold a line end, so a peer that sends byte by byte costs no more.
+		// Only the new bytes can contain a line end, so a peer that sends byte by byte costs no
+		// more.
 		if at := bytes.LastIndexByte(buf[held-n:held], '\n'); at >= 0 {
 			whole := held - n + at + 1
 			lines := buf[:whole]
@@ -104,14 +105,14 @@ func readAnswer(r io.Reader, end []byte, limit int, each func(rows []byte)) erro
 	}
 }
 
-// begun is a reader of which a start, and perhaps an error, has been read.
-type begun struct {
+// prefixReader is a reader of which a start, and perhaps an error, has already been read.
+type prefixReader struct {
 	io.Reader
 	start []byte
 	err   error
 }
 
-func (b *begun) Read(p []byte) (n int, err error) {
+func (b *prefixReader) Read(p []byte) (n int, err error) {
 	if len(b.start) == 0 && b.err == nil {
 		return b.Reader.Read(p)
 	}

@@ -52,7 +52,7 @@ func TestReadAnswer(t *testing.T) {
 				"end with data": iotest.DataErrReader(strings.NewReader(tt.in)),
 			} {
 				if how != "at once" && strings.HasPrefix(name, "after the end") {
-					continue // it may have returned when they come, see server.rest
+					continue // it may have returned before they arrive, see server.waitIdle
 				}
 				var got []string
 				err := readAnswer(reader, []byte(end), maxAnswer, func(rows []byte) {
@@ -85,7 +85,7 @@ func (endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// However an answer is cut into packets, and whatever stands in it, its rows are the same.
+// However an answer is split into packets, and whatever it contains, its rows are the same.
 func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte("a\t1\nb\t2\n.\n"), byte(3))
 	f.Add([]byte(".\t0\t0\t1\r\n.\r\n"), byte(1))
@@ -131,7 +131,7 @@ func (p *piecewise) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// sized is a reader that notes for how much it was asked first.
+// sized is a reader that records the size of its first read.
 type sized struct {
 	io.Reader
 	first int
@@ -144,7 +144,7 @@ func (s *sized) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// Until a job server answers, little memory waits for it.
+// Until a job server answers, little memory is allocated for it.
 func TestAnswerThatIsAwaited(t *testing.T) {
 	t.Parallel()
 	end := []byte("\x00RES the end")

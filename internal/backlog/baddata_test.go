@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Each of these answers is no answer: what was known before stays, and in time it is stale.
+// Each of these answers is no answer: the previous figures stay, and become stale in time.
 func TestBadAnswersAreNoAnswers(t *testing.T) {
 	t.Parallel()
 	status := func(answer string) func(*fakeServer) {
@@ -52,7 +52,7 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 					t.Fatalf("before the fault: %+v", s)
 				}
 				srv.set(tt.fault)
-				srv.cut() // also lets it dial again
+				srv.cut() // also makes it dial again
 				time.Sleep(13 * time.Second)
 				s := sample(t, w, poolA)
 				if s.Functions[0].Total != 5 || s.Servers[0].State != tt.state {
@@ -97,8 +97,7 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 	}
 }
 
-// A fault that shows on a connection that was good: nothing is due to come, and something does or
-// the end.
+// A fault on a good connection that should be silent: bytes arrive, or it ends.
 func TestIdleConnection(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -106,7 +105,7 @@ func TestIdleConnection(t *testing.T) {
 		state State
 	}{
 		"closed":           {(*fakeServer).cut, StateClosed},
-		"unasked for data": {func(s *fakeServer) { s.say("resize\t0\t0\t0\n") }, StateBadAnswer},
+		"unasked for data": {func(s *fakeServer) { s.write("resize\t0\t0\t0\n") }, StateBadAnswer},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,8 +130,8 @@ func TestIdleConnection(t *testing.T) {
 	}
 }
 
-// A function whose name holds line ends makes an answer look as if it ended early, even if the rest
-// comes later. It takes nothing from the other functions.
+// A function whose name contains line ends makes an answer look as if it ended early, even if the
+// rest comes later. The other functions lose nothing.
 func TestFakedEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -206,8 +205,8 @@ func TestRowsOfAnyShape(t *testing.T) {
 	}
 }
 
-// A row that cannot be right holds its own function; that of another pool on the same server is as
-// fresh as ever.
+// An impossible row keeps only its own function's old figures; those of another pool on the same
+// server are as fresh as ever.
 func TestABadRowCostsItsFunction(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]string{
@@ -248,7 +247,8 @@ func TestABadRowCostsItsFunction(t *testing.T) {
 	}
 }
 
-// The Perl server drops the rows of functions without jobs: absent in a whole answer is zero.
+// The Perl server omits the rows of functions without jobs: a missing row in a whole answer is
+// zero.
 func TestVanishedRow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -414,8 +414,7 @@ func TestHeadlessService(t *testing.T) {
 	})
 }
 
-// A function that is added while an answer comes in may stand in the part that has been read
-// already.
+// A function that is added while an answer is read may be in the part that has been read already.
 func TestFunctionAddedDuringAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// canned is a connection whose every request is answered with the same bytes at once, so that a
-// benchmark shows our own cost alone.
+// canned is a connection that answers every request with the same bytes at once, so that a
+// benchmark measures only the poller.
 type canned struct {
 	net.Conn
 	answer []byte
@@ -32,7 +32,7 @@ func (c *canned) Read(b []byte) (int, error)      { return c.left.Read(b) }
 func (c *canned) SetDeadline(time.Time) error     { return nil }
 func (c *canned) SetReadDeadline(time.Time) error { return nil }
 
-// benchServer is a server as its poller has it, with pools.
+// benchServer returns a server as its poller has it, with pools.
 func benchServer(b *testing.B, pools, podsPerPool int, answer []byte) *poller {
 	b.Helper()
 	w := New(Options{})
@@ -133,7 +133,7 @@ func BenchmarkSample(b *testing.B) {
 	}
 }
 
-// What 10,000 pools on ten job servers keep in memory.
+// The memory of 10,000 pools on ten job servers.
 func BenchmarkMemory10000Pools(b *testing.B) {
 	for b.Loop() {
 		w := New(Options{})

@@ -16,41 +16,42 @@ const (
 	// armPause is the least time between two arms of a doorbell: a runnable job makes PRE_SLEEP
 	// ring at once, so without a pause it could ring in a loop.
 	armPause = time.Second
-	// armFor is how long a doorbell listens before it is armed anew, which shows whether its
-	// connection still lives.
+	// armFor is how long a doorbell listens before it is armed again, which shows whether its
+	// connection is still alive.
 	armFor = 30 * time.Second
-	// leaveTimeout is how long a server has to let the doorbell go before its connection is closed
-	// all the same.
+	// leaveTimeout is how long a server may take to confirm that the doorbell has unregistered
+	// before its connection is closed anyway.
 	leaveTimeout = time.Second
 )
 
 // doorbell is a worker connection that registers functions, sleeps, and never takes a job: the
-// server wakes it when a job comes. Guarded by Watcher.mu.
+// server wakes it when a job arrives. Guarded by Watcher.mu.
 //
-// It must not stand in a real worker's way. A server may wake one worker only for a job (gearmand
-// --worker-wakeup, Perl's server), and nobody tells us which do. So it listens for a function only
-// while the pool asked for it and is at zero, nobody else has registered the function, and no job
-// of it waits; it leaves at the first ring and as soon as one of these ends. Functions with jobs
-// are left out for another reason too: PRE_SLEEP on a function with a delayed and an abandoned job
-// can make gearmand 1.1.20 free a job of another function of the same connection.
+// It must not delay a real worker. Some servers wake only one worker for a job (gearmand
+// --worker-wakeup, Perl's server), and they don't report it. So it listens for a function only
+// while the pool has a doorbell and is at zero, no other worker has registered the function, and
+// none of its jobs is queued; it unregisters at the first ring and as soon as one of these changes.
+// Functions with jobs are left out for another reason too: PRE_SLEEP on a function with a delayed
+// and an abandoned job can make gearmand 1.1.20 free a job of another function of the same
+// connection.
 type doorbell struct {
-	changed chan struct{} // what it should listen for may have changed
+	changed chan struct{} // the functions that it should listen for may have changed
 	cells   []*cell       // what it listens for
-	armed   time.Time     // since when
-	round   uint64        // of looking at what it should listen for
-	rung    time.Time     // when it last rang; what was known before that is no reason to listen again
+	armed   time.Time     // when it was last armed
+	round   uint64        // number of the last check of what it should listen for
+	rung    time.Time     // when it last rang; figures from before that are no reason to listen again
 }
 
-// bellMayChange lets the doorbell look again at what it should listen for.
-func (s *server) bellMayChange() {
+// updateBell makes the doorbell check again what it should listen for.
+func (s *server) updateBell() {
 	select {
 	case s.bell.changed <- struct{}{}:
 	default:
 	}
 }
 
-// bellWanted returns what the doorbell should listen for, and marks it. Watcher.mu is held.
-func (s *server) bellWanted() []*cell {
+// wantedCells returns what the doorbell should listen for, and marks it. Watcher.mu is held.
+func (s *server) wantedCells() []*cell {
 	s.bell.round++
 	if !s.connected || s.answered.Before(s.bell.rung) {
 		return nil
@@ -70,26 +71,26 @@ func (s *server) bellWanted() []*cell {
 	return cells
 }
 
-// openDoor starts the doorbell's goroutine, which only servers have whose pools asked for it.
+// startDoorbell starts the doorbell's goroutine, only for servers whose pools have a doorbell.
 // Watcher.mu is held.
-func (s *server) openDoor() {
-	if s.stopDoor == nil {
-		s.stopDoor = s.w.start(s.watchDoor)
+func (s *server) startDoorbell() {
+	if s.cancelDoorbell == nil {
+		s.cancelDoorbell = s.w.start(s.runDoorbell)
 	}
 }
 
-func (s *server) closeDoor() {
-	if s.stopDoor != nil {
-		s.stopDoor()
+func (s *server) stopDoorbell() {
+	if s.cancelDoorbell != nil {
+		s.cancelDoorbell()
 	}
 }
 
-// watchDoor arms the doorbell again and again, until ctx is done.
-func (s *server) watchDoor(ctx context.Context) {
+// runDoorbell arms the doorbell periodically, until ctx is done.
+func (s *server) runDoorbell(ctx context.Context) {
 	backoff := armPause
 	for ctx.Err() == nil {
 		s.w.mu.Lock()
-		idle := len(s.bellWanted()) == 0
+		idle := len(s.wantedCells()) == 0
 		s.w.mu.Unlock()
 		if idle {
 			select {
@@ -114,8 +115,7 @@ func (s *server) watchDoor(ctx context.Context) {
 }
 
 // listen arms the doorbell and waits until it rings or should listen for something else. The poller
-// tells what is wrong with the server, so an error says only that it makes no sense to try again at
-// once.
+// reports problems of the server, so an error only means that an immediate retry is useless.
 func (s *server) listen(ctx context.Context) (rung bool, err error) {
 	began := time.Now()
 	nc, err := s.dial(ctx)
@@ -124,57 +124,58 @@ func (s *server) listen(ctx context.Context) (rung bool, err error) {
 	}
 	defer nc.Close()
 	s.w.mu.Lock()
-	cells := s.bellWanted() // what may have changed while we dialled
+	cells := s.wantedCells() // it may have changed during the dial
 	s.w.mu.Unlock()
 	if len(cells) == 0 {
 		return false, nil
 	}
-	heard := make(chan sound, 4) // more than can come: the reader never waits
+	events := make(chan bellEvent, 4) // more than can arrive: the reader never blocks
 	go func() {
-		defer close(heard)
-		hear(proto.NewConn(nc, proto.Limits{Packet: chunkSize}), heard)
+		defer close(events)
+		readBell(proto.NewConn(nc, proto.Limits{Packet: chunkSize}), events)
 	}()
-	rung, err = s.arm(nc, cells, heard)
+	rung, err = s.arm(nc, cells, events)
 	if err == nil && !rung {
 		s.setBell(cells)
-		rung, err = s.attend(ctx, cells, heard, began)
+		rung, err = s.awaitRing(ctx, cells, events, began)
 		s.setBell(nil)
 	}
 	if err == nil {
-		err = s.leave(nc, heard)
+		err = s.unregister(nc, events)
 	}
 	_ = nc.Close()
-	for range heard { // until the reader has ended
+	for range events { // until the reader has ended
 	}
 	return rung, err
 }
 
-// arm registers the functions and goes to sleep. It may ring at once.
-func (s *server) arm(nc net.Conn, cells []*cell, heard <-chan sound) (rung bool, err error) {
+// arm registers the functions and sends PRE_SLEEP. It may ring at once.
+func (s *server) arm(nc net.Conn, cells []*cell, events <-chan bellEvent) (rung bool, err error) {
 	request := proto.AppendSetClientID(nil, doorbellID)
 	for _, c := range cells {
 		request = proto.AppendCanDo(request, c.name)
 	}
 	request = proto.AppendEmpty(request, proto.Request, proto.TypePreSleep)
-	if rung, err = s.exchange(nc, request, s.w.opts.Timeout, heard); err != nil {
+	if rung, err = s.exchange(nc, request, s.w.opts.Timeout, events); err != nil {
 		return false, err
 	}
 	return rung, nc.SetDeadline(time.Time{})
 }
 
-// leave takes the abilities back and waits until the server has done so, so that a poll after it
-// doesn't count us as a worker. The connection must be closed afterwards: Perl's server goes on to
-// wake who slept on it.
-func (s *server) leave(nc net.Conn, heard <-chan sound) error {
+// unregister resets the abilities and waits until the server has done so, so that a later poll
+// doesn't count the doorbell as a worker. The connection must be closed afterwards: Perl's server
+// still wakes connections that slept on it.
+func (s *server) unregister(nc net.Conn, events <-chan bellEvent) error {
 	_, err := s.exchange(
-		nc, proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities), min(leaveTimeout, s.w.opts.Timeout), heard,
+		nc, proto.AppendEmpty(nil, proto.Request, proto.TypeResetAbilities), min(leaveTimeout, s.w.opts.Timeout),
+		events,
 	)
 	return err
 }
 
 // exchange sends packets and an echo, and waits for the echo.
 func (s *server) exchange(
-	nc net.Conn, request []byte, timeout time.Duration, heard <-chan sound,
+	nc net.Conn, request []byte, timeout time.Duration, events <-chan bellEvent,
 ) (rung bool, err error) {
 	if err := nc.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return false, err
@@ -182,53 +183,53 @@ func (s *server) exchange(
 	if _, err := nc.Write(proto.AppendEcho(request, proto.Request, doorbellID)); err != nil {
 		return false, err
 	}
-	for h := range heard {
+	for h := range events {
 		if h.echo || h.err != nil {
 			return rung, h.err
 		}
 		rung = true
 	}
-	return rung, nil // not reached: the reader's last word is an error
+	return rung, nil // not reached: the reader's last event is an error
 }
 
-// sound is what a doorbell's connection brings.
-type sound struct {
-	echo bool // else it rang
+// bellEvent is an event on a doorbell's connection.
+type bellEvent struct {
+	echo bool // otherwise it rang
 	err  error
 }
 
-// hear reads until the connection ends or brings what it shouldn't.
-func hear(conn *proto.Conn, heard chan<- sound) {
+// readBell reads until the connection ends or sends an unexpected packet.
+func readBell(conn *proto.Conn, events chan<- bellEvent) {
 	for rings, echoes := 0, 0; ; {
 		p, err := conn.Next()
 		switch {
 		case err != nil:
-			heard <- sound{err: err}
+			events <- bellEvent{err: err}
 			return
 		case p.Type == proto.TypeNoop && rings < 1:
 			rings++
-			heard <- sound{}
-		case p.Type == proto.TypeEchoRes && echoes < 2: // of arm and of leave
+			events <- bellEvent{}
+		case p.Type == proto.TypeEchoRes && echoes < 2: // of arm and of unregister
 			echoes++
-			heard <- sound{echo: true}
+			events <- bellEvent{echo: true}
 		default:
-			heard <- sound{err: fmt.Errorf("%w: %s from a server that had nothing to say", errBadAnswer, p.Type)}
+			events <- bellEvent{err: fmt.Errorf("%w: %s from a server that had nothing to say", errBadAnswer, p.Type)}
 			return
 		}
 	}
 }
 
-// attend waits for a ring, or until it should no longer listen for one of the functions, or for
-// armFor. Where it should listen for more of them it stays until it may be armed again, armPause
-// after began.
-func (s *server) attend(
-	ctx context.Context, cells []*cell, heard <-chan sound, began time.Time,
+// awaitRing waits for a ring, or until it should no longer listen for one of the functions, or for
+// armFor. If it should listen for more of them it stays until it may be armed again, armPause after
+// began.
+func (s *server) awaitRing(
+	ctx context.Context, cells []*cell, events <-chan bellEvent, began time.Time,
 ) (rung bool, err error) {
 	armed := time.NewTimer(armFor)
 	defer armed.Stop()
 	for {
 		select {
-		case h := <-heard:
+		case h := <-events:
 			if h.echo {
 				return false, fmt.Errorf("%w: an echo of nothing", errBadAnswer)
 			}
@@ -239,10 +240,10 @@ func (s *server) attend(
 			return false, nil
 		case <-s.bell.changed:
 			s.w.mu.Lock()
-			wanted := len(s.bellWanted())
-			leave := slices.ContainsFunc(cells, func(c *cell) bool { return c.wanted != s.bell.round })
+			wanted := len(s.wantedCells())
+			unregister := slices.ContainsFunc(cells, func(c *cell) bool { return c.wanted != s.bell.round })
 			s.w.mu.Unlock()
-			if leave {
+			if unregister {
 				return false, nil
 			}
 			if wanted > len(cells) {
@@ -252,7 +253,7 @@ func (s *server) attend(
 	}
 }
 
-// setBell notes what the doorbell listens for: it counts among the workers of those functions.
+// setBell records what the doorbell listens for: it counts among the workers of those functions.
 func (s *server) setBell(cells []*cell) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -265,16 +266,16 @@ func (s *server) setBell(cells []*cell) {
 	}
 }
 
-// pollNow asks for a poll at once: the doorbell rang.
+// pollNow triggers a poll at once: the doorbell rang.
 func (s *server) pollNow() {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.urgent, s.nextStatus = true, time.Now()
 	s.bell.rung = s.nextStatus
-	s.kicked()
+	s.wakePoller()
 }
 
-// awaitEcho reads up to the echo, and says whether a ring came before it.
+// awaitEcho reads up to the echo, and reports whether a ring came before it.
 func awaitEcho(conn *proto.Conn) (rung bool, err error) {
 	for {
 		p, err := conn.Next()

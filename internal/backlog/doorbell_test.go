@@ -10,8 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// door has a pool at zero with a doorbell, on an in-memory job server.
-type door struct {
+// bellTest has a pool at zero with a doorbell, on an in-memory job server.
+type bellTest struct {
 	t   *testing.T
 	srv *gearmantest.Server
 	w   *Watcher
@@ -20,11 +20,11 @@ type door struct {
 
 var atDoor = Subscription{Servers: []string{"10.0.0.1"}, Functions: []string{"f", "g"}, AtZero: true, Doorbell: true}
 
-func testDoor(t *testing.T, f func(*testing.T, *door), o ...gearmantest.Options) {
+func testBell(t *testing.T, f func(*testing.T, *bellTest), o ...gearmantest.Options) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		d := &door{t: t, srv: m.server(t, "10.0.0.1:4730", o...), k: &ticks{}}
+		d := &bellTest{t: t, srv: m.server(t, "10.0.0.1:4730", o...), k: &ticks{}}
 		d.w = m.watch(t, Options{OnTick: d.k.onTick})
 		set(t, d.w, poolA, atDoor)
 		time.Sleep(10 * time.Second)
@@ -32,12 +32,12 @@ func testDoor(t *testing.T, f func(*testing.T, *door), o ...gearmantest.Options)
 	})
 }
 
-// listening says whether the server knows the doorbell as a worker of a function.
-func (d *door) listening(function string) bool { return d.srv.Function(function).Workers > 0 }
+// listening reports whether the server lists the doorbell as a worker of a function.
+func (d *bellTest) listening(function string) bool { return d.srv.Function(function).Workers > 0 }
 
 func TestDoorbellRings(t *testing.T) {
 	t.Parallel()
-	testDoor(t, func(t *testing.T, d *door) {
+	testBell(t, func(t *testing.T, d *bellTest) {
 		d.k.take(poolA)
 		for range 5 {
 			if !d.listening("f") || !d.listening("g") {
@@ -81,11 +81,10 @@ func TestDoorbellRings(t *testing.T) {
 	})
 }
 
-// It listens only for what a pool at zero asked for, that nobody else works on, and that has no
-// jobs.
+// It listens only for functions of a pool at zero that no other worker has and that have no jobs.
 func TestDoorbellKeepsOut(t *testing.T) {
 	t.Parallel()
-	testDoor(t, func(t *testing.T, d *door) {
+	testBell(t, func(t *testing.T, d *bellTest) {
 		worker := connect(t, d.srv)
 		worker.send(proto.AppendCanDo(nil, "f"))
 		time.Sleep(1200 * time.Millisecond)
@@ -97,7 +96,7 @@ func TestDoorbellKeepsOut(t *testing.T) {
 		if n := d.srv.Function("f").Workers; n != 1 {
 			t.Errorf("%d workers of f after the other left", n)
 		}
-		// A pool that is about to start pods: it leaves at once.
+		// A pool that is about to start pods: it unregisters at once.
 		up := atDoor
 		up.AtZero = false
 		set(t, d.w, poolA, up)
@@ -127,11 +126,11 @@ func TestDoorbellKeepsOut(t *testing.T) {
 	})
 }
 
-// On a server that wakes one worker only, a real worker gets its wake-up though the doorbell was
-// there before.
+// On a server that wakes only one worker, a real worker is woken though the doorbell was registered
+// before.
 func TestDoorbellTakesNoWakeUp(t *testing.T) {
 	t.Parallel()
-	testDoor(t, func(t *testing.T, d *door) {
+	testBell(t, func(t *testing.T, d *bellTest) {
 		worker := connect(t, d.srv)
 		if got := worker.do(
 			proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob),
@@ -160,10 +159,10 @@ func TestDoorbellIsBounded(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault gearmantest.Fault
-		upset func(*door) // each 50 ms
+		upset func(*bellTest) // each 50 ms
 		most  uint64
 	}{
-		"pools come and go": {upset: func(d *door) {
+		"pools come and go": {upset: func(d *bellTest) {
 			key := PoolKey{"ns", "b"}
 			if _, ok := d.w.Sample(key, time.Now()); ok {
 				d.w.Remove(key)
@@ -174,7 +173,7 @@ func TestDoorbellIsBounded(t *testing.T) {
 				)
 			}
 		}, most: 110},
-		"jobs come and are gone": {upset: func(d *door) {
+		"jobs come and are gone": {upset: func(d *bellTest) {
 			d.srv.Submit("f", "", []byte("x"))
 			time.Sleep(time.Millisecond)
 			d.srv.Restart()
@@ -189,7 +188,7 @@ func TestDoorbellIsBounded(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testDoor(t, func(t *testing.T, d *door) {
+			testBell(t, func(t *testing.T, d *bellTest) {
 				d.srv.SetFault(tt.fault)
 				d.srv.CloseConnections()
 				before := d.srv.Stats().Requests[proto.TypePreSleep]
@@ -251,9 +250,9 @@ func TestRealDoorbell(t *testing.T) {
 			}
 			until := func(what string, ok func() bool) {
 				t.Helper()
-				for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+				for end := time.Now().Add(waitLimit); !ok(); time.Sleep(20 * time.Millisecond) {
 					if time.Now().After(end) {
-						t.Fatalf("%s: not within %v", what, patience)
+						t.Fatalf("%s: not within %v", what, waitLimit)
 					}
 				}
 			}
@@ -272,7 +271,7 @@ func TestRealDoorbell(t *testing.T) {
 			up.AtZero = false
 			set(t, w, poolA, up)
 
-			// The worker that comes takes the job, sleeps, and is woken for the next one.
+			// The new worker takes the job, sleeps, and is woken for the next one.
 			worker := dialReal(t, srv.Addr)
 			if got := worker.do(
 				proto.AppendEmpty(proto.AppendCanDo(nil, "f"), proto.Request, proto.TypeGrabJob),
@@ -280,7 +279,7 @@ func TestRealDoorbell(t *testing.T) {
 				t.Fatal(got)
 			}
 			worker.send(proto.AppendEmpty(nil, proto.Request, proto.TypePreSleep))
-			set(t, w, poolA, sub) // at zero again by mistake: somebody else works on it, so it keeps out
+			set(t, w, poolA, sub) // at zero again by mistake: another worker has the function, so it does not register
 			for range 3 {
 				client.submit("f")
 				if p, err := worker.conn.Next(); err != nil || p.Type != proto.TypeNoop {
@@ -302,7 +301,7 @@ type statusRow struct {
 	total, workers int
 }
 
-// status asks a real server.
+// status requests a real server's status.
 func (c *client) status() (rows []statusRow) {
 	c.t.Helper()
 	defer c.conn.Close()

@@ -18,8 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// network is what a watcher in a synctest bubble sees of the world: names and job servers,
-// connected by pipes.
+// network is all that a watcher in a synctest bubble can reach: names and job servers, connected by
+// pipes.
 type network struct {
 	mu      sync.Mutex
 	names   map[string][]netip.Addr
@@ -99,22 +99,21 @@ func (n *network) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	return a, nil
 }
 
-// pause in an answer stands for a second in which nothing comes.
+// pause in an answer is a second without data.
 const pause = "\x00"
 
-// fakeServer answers `status`, `workers` and echo requests by what its fields say: a function's
-// numbers without its jobs, rows of workers that never connected, one command that hangs while
-// others are answered. Tests that need none of this use gearmantest, see memory in
-// probe_test.go.
+// fakeServer answers `status`, `workers` and echo requests from its fields: a function's numbers
+// without its jobs, rows of workers that never connected, one command that hangs while others are
+// answered. Tests that need none of this use gearmantest, see memory in probe_test.go.
 type fakeServer struct {
 	mu        sync.Mutex
 	functions map[string][3]int // TOTAL, RUNNING, WORKERS
 	workers   []string          // rows, without the file descriptor
 	answer    func(command string) (string, bool)
-	echoes    func(packet []byte) []byte // what is sent for an echo, nil: the echo
+	echoes    func(packet []byte) []byte // the answer to an echo, nil: the echo
 	slow      map[string]time.Duration   // by command, before the answer
 	hang      bool
-	// hangOnPackets is to hang on connections that start with a packet, as those of probes do.
+	// hangOnPackets hangs on connections that start with a packet, as those of probes do.
 	hangOnPackets bool
 	blackHole     bool
 	refuse        bool
@@ -192,7 +191,7 @@ func (s *fakeServer) serve(c net.Conn) {
 		}
 		if first[0] == 0 {
 			if !s.echo(c, in) {
-				return // what needs other packets is tested with gearmantest
+				return // tests of other packets use gearmantest
 			}
 			continue
 		}
@@ -290,7 +289,7 @@ func watch(t *testing.T, n *network, o Options) *Watcher {
 	return w
 }
 
-// limit changes what a namespace may have to what a test can reach.
+// limit lowers the limits of a namespace to what a test can reach.
 func (w *Watcher) limit(namespace string, change func(*tenant)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -315,8 +314,8 @@ func sample(t *testing.T, w *Watcher, key PoolKey) Sample {
 	return s
 }
 
-// say writes to all connections without being asked.
-func (s *fakeServer) say(what string) {
+// write sends to all connections without a request.
+func (s *fakeServer) write(what string) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A name with addresses of both families stands for one job server: the operator uses the family
-// that its workers use, which is the other one if the first can't be reached.
+// A name with addresses of both families is one job server: the operator uses the family that its
+// workers use, which is the second one if the first can't be reached.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]string{"four": "192.0.2.1:4730", "six": "[2001:db8::1]:4730"} {

@@ -1,10 +1,10 @@
 package backlog
 
 const (
-	// maxForeignName is how long the name of a function may be that no pool wants; longer ones are
+	// maxForeignName is the longest kept name of a function that no pool wants; longer ones are
 	// skipped.
 	maxForeignName = 255
-	// foreignRowBytes is what one such function costs in memory beside its name.
+	// foreignRowBytes is the memory of one such function besides its name.
 	foreignRowBytes = 128
 	// serverForeignBytes and totalForeignBytes bound what is kept of such functions, for each job
 	// server and in all.
@@ -16,7 +16,7 @@ const (
 type foreignRows struct {
 	rows   map[string]*foreignRow
 	bytes  int
-	former map[string]*foreignRow // of the last answer, for its names
+	former map[string]*foreignRow // of the last answer, to reuse its names
 	most   int
 }
 
@@ -60,8 +60,8 @@ func (r *foreignRows) add(name []byte, f figures) {
 	r.bytes += size
 }
 
-// setForeign takes over the foreign functions of an accepted answer, as many as the budget of all
-// job servers together allows. Watcher.mu is held.
+// setForeign keeps the foreign functions of an accepted answer, as many as the budget of all job
+// servers together allows. Watcher.mu is held.
 func (s *server) setForeign(rows *foreignRows) {
 	s.dropForeign()
 	if rows == nil || s.gone {
@@ -79,7 +79,7 @@ func (s *server) setForeign(rows *foreignRows) {
 	s.w.foreignBytes += rows.bytes
 }
 
-// dropForeign forgets the foreign functions. Watcher.mu is held.
+// dropForeign deletes the foreign functions. Watcher.mu is held.
 func (s *server) dropForeign() {
 	if s.foreign != nil {
 		s.w.foreignBytes -= s.foreign.bytes

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ServerStats is what was counted of one job server.
+// ServerStats are the counts of one job server.
 type ServerStats struct {
 	Address string       // ip:port
 	Names   []ServerName // by namespace and name
@@ -16,7 +16,7 @@ type ServerStats struct {
 	Up      bool // the last poll was answered
 
 	LastGood     time.Time     // zero if there never was an answer
-	LastPollTime time.Duration // of the last answered poll, `status` and where it was due `workers`
+	LastPollTime time.Duration // of the last answered poll, `status` and `workers` if it was due
 	Polls        uint64        // answered
 	Failures     uint64        // connections that could not be made or were lost
 	PollTime     time.Duration // of all answered polls
@@ -29,9 +29,9 @@ type ServerStats struct {
 type ServerName struct{ Namespace, Name string }
 
 // Servers returns the counts of the job servers that pools use, by address, and how many were left
-// out because there are more than most: no namespace gets less for what another one has. An address
-// that is polled more than once (with TLS, pools of other namespaces have their own connections) is
-// there once, with the counts of a connection that answers, if any does.
+// out because there are more than most: no namespace gets less because another one has more. An
+// address that is polled more than once (with TLS, pools of other namespaces have their own
+// connections) is listed once, with the counts of a connection that answers, if any does.
 func (w *Watcher) Servers(most int) (shown []ServerStats, left int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +73,8 @@ func (w *Watcher) Servers(most int) (shown []ServerStats, left int) {
 // maxNamesShown bounds the names that are shown for one address.
 const maxNamesShown = 64
 
-// sortedServers returns the servers by address; of one address those that answer come first.
+// sortedServers returns the servers by address; of several with one address those that answer come
+// first.
 func (w *Watcher) sortedServers() []*server {
 	all := make([]*server, 0, len(w.servers))
 	for _, s := range w.servers {
@@ -99,16 +100,16 @@ type FunctionStats struct {
 	Name, Server           string
 	Total, Running, Queued int64
 	Workers                int64
-	Pools                  int // that want it there; 0: it is foreign
+	Pools                  int // that want it there; 0: none, it is foreign
 }
 
-// shownFor is how long the figures of a job server that doesn't answer are still shown.
+// shownFor is how long the figures of a silent job server are still shown.
 const shownFor = time.Minute
 
 // Functions returns the figures of the functions that pools want, and with ForeignFunctions those
 // of others, on each job server, and how many were left out because there are more than most. The
-// pools' functions come before others; no namespace, and of the others no job server, gets less for
-// what another one has. Job servers that have been silent for a minute are left out.
+// pools' functions come before others; no namespace, and of the others no job server, gets less
+// because another one has more. Job servers that have been silent for a minute are left out.
 func (w *Watcher) Functions(most int, now time.Time) (shown []FunctionStats, left int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -208,8 +209,8 @@ func functionStats(server, name string, f figures) FunctionStats {
 	}
 }
 
-// fairChoice says which of n items to show if there may be most of them. Each group has the indexes
-// of its items, of which the first are shown; an item may be in several groups.
+// fairChoice returns which of n items to show if at most most can be. Each group has the indexes of
+// its items, of which the first are shown; an item may be in several groups.
 func fairChoice(groups map[string][]int, n, most int) []bool {
 	chosen := make([]bool, n)
 	counts := make([]int, 0, len(groups))

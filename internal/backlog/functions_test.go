@@ -88,7 +88,7 @@ func TestFunctionsAndServers(t *testing.T) {
 					servers[1].Failures == 0 {
 					t.Errorf("%+v", s)
 				}
-				// A function that a pool comes to want is no foreign one any more.
+				// A function that a pool starts to want is no longer foreign.
 				set(t, w, poolA, Subscription{Servers: []string{"jobs"}, Functions: []string{"f", "more", "evenmore"}})
 				time.Sleep(10 * time.Second)
 				if n := w.Entries()["foreignFunctions"]; n != 0 {
@@ -166,7 +166,7 @@ func TestFairLevel(t *testing.T) {
 	}
 }
 
-// TestEntries: with the last pool all that was kept for it goes.
+// TestEntries: with the last pool everything kept for it is deleted.
 func TestEntries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -21,7 +21,7 @@ func rows(size int, row func(i int) string) string {
 	return b.String()
 }
 
-// hostile are job servers that want the operator's memory.
+// hostile are job servers that try to fill the operator's memory.
 var hostile = map[string]func(r *rand.Rand) func(command string) (string, bool){
 	"huge names": func(r *rand.Rand) func(string) (string, bool) {
 		return func(string) (string, bool) {
@@ -76,7 +76,7 @@ var hostile = map[string]func(r *rand.Rand) func(command string) (string, bool){
 	},
 }
 
-// What the watcher holds depends on what pools ask for, and not on what job servers answer.
+// The watcher's memory depends on the pools' subscriptions, and not on the job servers' answers.
 func TestHostileServersCostNoMemory(t *testing.T) {
 	for _, foreign := range []int{0, 1_000_000} {
 		t.Run(fmt.Sprintf("foreign functions %d", foreign), func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestHostileServersCostNoMemory(t *testing.T) {
 						t.Fatalf("the victim: %+v", s)
 					}
 				}
-				for _, a := range addrs { // what they are sending is not ours
+				for _, a := range addrs { // what they are sending is not the watcher's memory
 					n.servers[netip.MustParseAddrPort(a+":4730")].set(
 						func(s *fakeServer) { s.refuse, s.answer = true, nil },
 					)
@@ -137,7 +137,7 @@ func TestHostileServersCostNoMemory(t *testing.T) {
 	}
 }
 
-// Functions cost memory on job servers that answer only: whoever names many silent ones takes none.
+// Functions take memory only on job servers that answer: naming many silent ones takes none.
 func TestSilentServersCostNoCells(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestManyAddressesAreLookedUpLessOften(t *testing.T) {
 	}
 }
 
-// A bound that no answer has earned yet, and that good ones raise.
+// The bound of an answer is low before the first one, and good ones raise it.
 func TestAnswersEarnTheirLength(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

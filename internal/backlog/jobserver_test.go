@@ -15,7 +15,7 @@ import (
 // These tests run on real job servers over real sockets: they poll for what they expect, with
 // deadlines that a busy machine keeps.
 
-const patience = 30 * time.Second
+const waitLimit = 30 * time.Second
 
 func allowAll(string, netip.AddrPort, string) error { return nil }
 
@@ -42,13 +42,13 @@ func watchReal(t *testing.T, o Options) *Watcher {
 // eventually waits until the pool's sample is as wanted.
 func eventually(t *testing.T, w *Watcher, key PoolKey, what string, ok func(Sample) bool) Sample {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
 		s := sample(t, w, key)
 		if ok(s) {
 			return s
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v: %+v", what, patience, s)
+			t.Fatalf("%s: not within %v: %+v", what, waitLimit, s)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func dialReal(t *testing.T, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(2 * waitLimit)); err != nil {
 		t.Fatal(err)
 	}
 	c := &client{t, proto.NewConn(nc, proto.Limits{})}

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
-// endpoint is what makes a link: an address, and with TLS the name that its certificate must have.
+// endpoint identifies a link: an address, and with TLS the name that its certificate must have.
 type endpoint struct {
 	addr netip.AddrPort
 	tls  string
@@ -24,9 +24,9 @@ func (t *target) endpoint(addr netip.AddrPort) endpoint {
 	return e
 }
 
-// relink makes the pool's links follow its targets' addresses, within the bounds of the pool and of
-// its namespace. A job server that no name leads to any more keeps its link for as long as it may
-// have work for the pool, see link.droppable.
+// relink updates the pool's links to its targets' addresses, within the bounds of the pool and of
+// its namespace. A job server that no name resolves to any more keeps its link for as long as it
+// may have jobs for the pool, see link.droppable.
 func (w *Watcher) relink(p *pool) {
 	now := time.Now()
 	former := make(map[endpoint]*link, len(p.links))
@@ -37,8 +37,8 @@ func (w *Watcher) relink(p *pool) {
 	wanted := p.candidates()
 	if most := w.opts.MaxPoolServers; len(wanted) > most {
 		p.excess.Pool = true
-		// Until each name has been looked up, it is their order that counts, as it does in workers
-		// that start now.
+		// Until each name has been looked up, their order counts, as it does in workers that start
+		// now.
 		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
 	}
 	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
@@ -57,9 +57,9 @@ func (w *Watcher) relink(p *pool) {
 	p.links = append(links, left...)
 }
 
-// leftLinks returns those of the pool's links that no name leads to any more and that there is room
-// for beside the wanted ones, the last left first. It ends the others before any new one begins: a
-// job server that makes way for another must not take its place in the namespace.
+// leftLinks returns those of the pool's links that no name resolves to any more and that fit beside
+// the wanted ones, the most recent first. It ends the others before any new one begins: a job
+// server that is replaced must not use up the namespace's limit.
 func (w *Watcher) leftLinks(p *pool, wanted []candidate, now time.Time) []*link {
 	stays := make(map[endpoint]bool, len(wanted))
 	for _, c := range wanted {
@@ -96,8 +96,8 @@ type candidate struct {
 	target *target
 }
 
-// candidates are the job servers that the pool's names lead to, each once: a queue must not count
-// twice. Addresses come before names, as they do in resolve.Resolver.
+// candidates are the job servers that the pool's names resolve to, each once: a queue must not
+// count twice. Addresses come before names, as they do in resolve.Resolver.
 func (p *pool) candidates() []candidate {
 	addresses := 0 // there may be thousands
 	for _, t := range p.targets {
@@ -129,9 +129,9 @@ func placeOf(t *target) int {
 	return 1
 }
 
-// droppable says that a job server that no name leads to any more can go: it has never answered; or
-// it has no jobs for the pool, or doesn't answer, and Hold is over. Pods may come and go in a
-// name's answer while they live and hold jobs.
+// droppable reports whether a job server that no name resolves to any more can be dropped: it has
+// never answered; or it has no jobs for the pool, or doesn't answer, and Hold is over. Pods may
+// disappear from a name's answer for a while and still hold jobs.
 func (l *link) droppable(now time.Time) bool {
 	if l.gone.IsZero() {
 		return false
@@ -148,8 +148,8 @@ func (l *link) droppable(now time.Time) bool {
 	return now.Sub(since) >= l.pool.sub.Hold
 }
 
-// connect gives a link its job server, if the policy lets the pool's namespace use it. It returns
-// false if the namespace has too many job servers or queues, and notes that.
+// connect assigns a job server to a link, if the policy lets the pool's namespace use it. It
+// returns false if the namespace has too many job servers or queues, and records that.
 func (w *Watcher) connect(l *link) bool {
 	if err := w.opts.AddressPolicy(l.pool.key.Namespace, l.addr, l.target.key.host); err != nil {
 		w.disconnect(l)
@@ -188,13 +188,13 @@ func (w *Watcher) connect(l *link) bool {
 		s.linked = nil
 	}
 	if l.pool.sub.Doorbell {
-		s.openDoor()
+		s.startDoorbell()
 	}
 	s.pollBy(l.pool.period())
 	return true
 }
 
-// disconnect takes a link's job server away, and forgets the server where no pool uses it any more.
+// disconnect removes a link's job server, and deletes the server if no pool uses it any more.
 func (w *Watcher) disconnect(l *link) {
 	s := l.srv
 	if s == nil {
@@ -211,12 +211,12 @@ func (w *Watcher) disconnect(l *link) {
 	s.links[l.pos].pos = l.pos
 	s.links[last] = nil
 	s.links = s.links[:last]
-	s.bellMayChange()
+	s.updateBell()
 	s.release(l.cells)
 	l.srv, l.cells = nil, nil
 	if last == 0 {
 		s.cancel()
-		s.closeDoor()
+		s.stopDoorbell()
 		if s.balance.stop != nil {
 			s.balance.stop()
 		}

@@ -12,19 +12,19 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// loadBalance is what is known of whether one address leads to several job servers, as a ClusterIP
-// in front of several gearmands does. Then the workers and we see different queues, and nothing
-// fits. Guarded by Watcher.mu.
+// loadBalance is the state of the checks whether one address leads to several job servers, as a
+// ClusterIP in front of several gearmands does. Then the workers and the operator see different
+// queues, and the figures are wrong. Guarded by Watcher.mu.
 type loadBalance struct {
 	found bool
-	same  int // checks in a row that ended at one server
+	same  int // consecutive checks that ended at one server
 
 	checks int                // that were due
 	next   time.Time          // when the next one is due
 	stop   context.CancelFunc // of the one under way
 }
 
-// clearAfter is how many checks in a row must end at one server before a finding is taken back:
+// clearAfter is how many consecutive checks must end at one server before a finding is cleared:
 // with two servers behind an address, every other check does.
 const clearAfter = 8
 
@@ -45,7 +45,7 @@ func (s *server) checkBalance(now time.Time) {
 	b.checks++
 	b.next = now.Add(jitter(balanceChecks[min(b.checks, len(balanceChecks)-1)]))
 	if !slices.ContainsFunc(s.links, func(l *link) bool { return len(l.target.addrs) == 1 }) {
-		return // nobody reaches it by the only address of a name, or by an address
+		return // no pool uses it via the only address of a name, or via an address
 	}
 	checks := s.links[0].pool.tenant.checks
 	b.stop = s.w.start(func(ctx context.Context) {
@@ -59,8 +59,8 @@ func (s *server) checkBalance(now time.Time) {
 	})
 }
 
-// checked takes over the outcome of a check. An error is no outcome: the poller finds out what is
-// wrong with the server.
+// checked records the result of a check. An error is no result: the poller reports problems of the
+// server.
 func (s *server) checked(different bool, err error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -84,12 +84,12 @@ func (s *server) checked(different bool, err error) {
 	}
 }
 
-// twoServers makes two connections and says whether they ended at two different servers: the first
-// takes an id that nobody else has, and a server lists the ids of all its connections. The id must
-// be seen from the first connection before and after it is not seen from the second one, so a
-// server that restarts, lists less than it has or knows no ids gives an error or false, never a
-// false alarm. Two connections that end at one server by chance, or because the balancer holds on
-// to clients, prove nothing; hence the repetitions.
+// twoServers opens two connections and reports whether they ended at two different servers: the
+// first sets a unique ID, and a server lists the IDs of all its connections. The ID must be listed
+// on the first connection before and after it is not listed on the second one, so a server that
+// restarts, lists too few connections or has no IDs gives an error or false, never a false alarm.
+// Two connections that end at one server by chance, or because of the balancer's session affinity,
+// prove nothing; hence the repetitions.
 func (s *server) twoServers(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.w.opts.Timeout)
 	defer cancel()
@@ -119,7 +119,7 @@ func (s *server) twoServers(ctx context.Context) (bool, error) {
 	return seen, err
 }
 
-// lists says whether the server at the other end of a connection lists one with that id.
+// lists reports whether the server of a connection lists a connection with that ID.
 func (s *server) lists(conn io.ReadWriter, id string) (bool, error) {
 	s.w.mu.Lock()
 	s.stats.requests++

@@ -1,18 +1,18 @@
 package backlog
 
-// What things cost in memory, by this package's own accounting: generous round figures.
+// The memory of the package's objects, by its own accounting: generous round figures.
 const (
 	poolBytes     = 2 << 10
 	functionBytes = 256
 	linkBytes     = 320
-	cellBytes     = 240 // with its places in slices and in the poller's index
+	cellBytes     = 240 // with its entries in slices and in the poller's index
 	podBytes      = 512
 	targetBytes   = 1 << 10
 	addressBytes  = 32
 	serverBytes   = 16 << 10 // with its goroutines and connections
 )
 
-// Entries counts what is kept in memory, by what it is. All of it is 0 where no pool is watched.
+// Entries counts the entries in memory, by kind. All are 0 without pools.
 func (w *Watcher) Entries() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -33,8 +33,8 @@ func (w *Watcher) Entries() map[string]int {
 	}
 }
 
-// Bytes estimates how much memory the watcher holds between polls. It depends on what pools ask
-// for, and on no job server's answers but for the budget of ForeignFunctions.
+// Bytes estimates how much memory the watcher holds between polls. It depends on the pools'
+// subscriptions, and on no job server's answers except for the budget of ForeignFunctions.
 func (w *Watcher) Bytes() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

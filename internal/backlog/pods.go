@@ -11,30 +11,29 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// clockSkew is how far the clock of a pod's node may be ahead of ours. A process that claims to
-// have started later than that is not believed: newest start wins, so such a claim would silence
-// the pod's true reports.
+// clockSkew is how far the clock of a pod's node may be ahead of ours. A later start time is not
+// believed: the newest start wins, so it would suppress the pod's true reports.
 const clockSkew = 5 * time.Minute
 
-// podState is what telemetry has said of one pod. Guarded by Watcher.mu.
+// podState is the telemetry of one pod. Guarded by Watcher.mu.
 type podState struct {
 	pool *pool
 	ref  PodRef
 	uid  telemetry.UID
-	ip   string    // in canonical form, empty while there is none
+	ip   string    // in canonical form, empty before there is one
 	next *podState // another pod with the same first eight characters of its uid
 
-	start          int64 // ms since 1970, of the life that the counters belong to; 0: nothing seen yet
+	start          int64 // ms since 1970, of the process that the counters belong to; 0: nothing seen yet
 	busy, capacity int
 	busySince      time.Time
 	firstSeen      time.Time
 	lastSeen       time.Time
 	verified       time.Time    // when a report last came from the pod's own address
-	trusted        bool         // start was confirmed from there
-	terminating    *termination // nil: nobody has told it to stop
+	trusted        bool         // start was confirmed by a report from there
+	terminating    *termination // nil: it is not terminating
 
-	// old says that this life began before the pool was watched: what its counters show at first
-	// was counted by nobody knows whom.
+	// old: this process started before the pool was watched, so the first counters may have been
+	// counted before.
 	old      bool
 	counters []podCounters // by function of the pool
 }
@@ -46,20 +45,20 @@ type podCounters struct {
 	trouble byte // as in the newest report
 }
 
-// podReport is a row of `workers` that speaks for a known pod.
+// podReport is a row of `workers` about a known pod.
 type podReport struct {
 	pod            *podState
 	verified       bool // it comes from the pod's own address
 	function       int  // of the pool; -1: none of them
-	version        int  // of the pool's functions
+	version        int  // version of the pool's functions
 	start          int64
 	busy, capacity int
 	trouble        byte
 	counters       telemetry.Counters
 }
 
-// reportSet holds the newest report of each pod, function and kind of origin in one answer: what it
-// needs depends on the pools' pods, not on how many rows a job server sends.
+// reportSet holds the newest report of each pod, function and kind of origin in one answer: its
+// size depends on the pools' pods, not on how many rows a job server sends.
 type reportSet struct {
 	list  []podReport
 	index map[reportKey]int
@@ -95,14 +94,13 @@ func (s *reportSet) add(r podReport) {
 	}
 }
 
-// reportRow is a row of `workers` that holds telemetry, of whatever pod. Its bytes are those of the
-// batch.
+// reportRow is a row of `workers` with telemetry, of any pod. Its bytes are those of the batch.
 type reportRow struct {
 	ip []byte
 	telemetry.Report
 }
 
-// parseReport returns false for what isn't telemetry, or none that can be true.
+// parseReport returns false if a row has no telemetry, or telemetry that can't be true.
 func parseReport(row []byte, nowMillis int64) (reportRow, bool) {
 	conn, err := proto.ParseWorkerRow(row)
 	if err != nil {
@@ -119,10 +117,10 @@ func parseReport(row []byte, nowMillis int64) (reportRow, bool) {
 	if most := (nowMillis - r.Start + 2*clockSkew.Milliseconds()) * int64(r.Capacity); r.Counters.BusyMillis > most {
 		return reportRow{}, false
 	}
-	return reportRow{ip: bytes.TrimPrefix(conn.IP, mapped), Report: r}, true
+	return reportRow{ip: bytes.TrimPrefix(conn.IP, mappedPrefix), Report: r}, true
 }
 
-// report finds the pod that a row speaks for. It returns false unless the pod is known and its pool
+// report finds the pod that a row is about. It returns false unless the pod is known and its pool
 // uses the job server. Watcher.mu is held.
 func (w *Watcher) report(s *server, r *reportRow) (podReport, bool) {
 	for p := w.podsByUID[r.UID]; p != nil; p = p.next {
@@ -138,8 +136,8 @@ func (w *Watcher) report(s *server, r *reportRow) (podReport, bool) {
 	return podReport{}, false
 }
 
-// merge adds the reports of one answer. Where a pod's own address vouches for one of them, in this
-// answer or lately in another, reports for that pod from elsewhere are ignored.
+// merge adds the reports of one answer. If the pod's own address confirms one of them, in this
+// answer or recently in another, reports about that pod from elsewhere are ignored.
 func (w *Watcher) merge(reports []podReport, now time.Time, lately time.Duration) {
 	for i := range reports {
 		if r := &reports[i]; r.verified {
@@ -154,15 +152,15 @@ func (w *Watcher) merge(reports []podReport, now time.Time, lately time.Duration
 }
 
 // merge adds one report. Reports come from several job servers and connections, so an older one may
-// come after a newer one: the newest life counts, and in it the largest counters.
+// arrive after a newer one: the newest process counts, and its largest counters.
 func (p *podState) merge(r *podReport, now time.Time) {
-	// The first report from the pod's own address is right where it contradicts what came from
-	// elsewhere before.
+	// The first report from the pod's own address is right if it contradicts earlier ones from
+	// elsewhere.
 	if overrules := r.verified && !p.trusted; r.start < p.start && !overrules {
 		return
 	}
 	if r.start != p.start {
-		// What a life that is put right shows may have been counted already, under the wrong start.
+		// The counters of a corrected process may have been counted already, under the wrong start.
 		p.start, p.old = r.start, r.start < p.pool.since.UnixMilli() || r.start < p.start
 		clear(p.counters)
 		p.trusted, p.busySince = false, now
@@ -187,7 +185,7 @@ func (p *podState) merge(r *podReport, now time.Time) {
 	}
 	p.busy, p.capacity, p.lastSeen = r.busy, r.capacity, now
 	if p.terminating != nil {
-		p.terminating.noteReport(p, now)
+		p.terminating.recordReport(p, now)
 	}
 }
 
@@ -208,10 +206,10 @@ func (p *podState) trouble() (letter byte) {
 	return letter
 }
 
-// mapped starts an IPv4 address as a socket for both families shows it.
-var mapped = []byte("::ffff:")
+// mappedPrefix is how an IPv4 address begins on a socket for both families.
+var mappedPrefix = []byte("::ffff:")
 
-// canonicalIP writes an address as job servers do; empty if it is none.
+// canonicalIP formats an address as job servers do; empty if it is invalid.
 func canonicalIP(s string) string {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -220,7 +218,7 @@ func canonicalIP(s string) string {
 	return a.Unmap().String()
 }
 
-// setPods takes over the list of a pool's pods. What is known of those that stay stays.
+// setPods updates the list of a pool's pods. The state of pods that stay is kept.
 func (w *Watcher) setPods(p *pool, refs []PodRef) {
 	same := len(refs) == len(p.pods)
 	for i := 0; same && i < len(refs); i++ {
@@ -237,7 +235,7 @@ func (w *Watcher) setPods(p *pool, refs []PodRef) {
 	for _, ref := range refs {
 		uid, err := telemetry.ParseUID(ref.UID)
 		if err != nil {
-			continue // not a uid of Kubernetes, so no id can name it
+			continue // not a UID of Kubernetes, so no ID can name it
 		}
 		q := known[ref.UID]
 		if q == nil {
@@ -249,7 +247,7 @@ func (w *Watcher) setPods(p *pool, refs []PodRef) {
 			q.ip, q.verified = ip, time.Time{}
 		}
 		q.ref = ref
-		w.noteTermination(q, ref.Terminating, time.Now())
+		w.recordTermination(q, ref.Terminating, time.Now())
 		pods = append(pods, q)
 	}
 	for _, q := range known {
@@ -278,7 +276,7 @@ func (w *Watcher) dropPod(q *podState) {
 	}
 }
 
-// remap rearranges what is kept by function after the pool's functions changed: to[i] is the former
+// remap reorders the per-function state after the pool's functions changed: to[i] is the former
 // index of function i, or -1.
 func (p *podState) remap(to []int) {
 	counters := make([]podCounters, len(to))

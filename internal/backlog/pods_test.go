@@ -59,7 +59,7 @@ func testTelemetry(t *testing.T, f func(*telemetryTest)) {
 
 func (tt *telemetryTest) pods(pods ...PodRef) { tt.w.SetPods(poolA, pods) }
 
-// show lets a server show rows until the next answers have come.
+// show makes a server show rows until the next answers have arrived.
 func (tt *telemetryTest) show(s *fakeServer, rows ...string) {
 	s.set(func(s *fakeServer) { s.workers = rows })
 	time.Sleep(12 * time.Second)
@@ -94,8 +94,8 @@ func TestCountersOfNewPods(t *testing.T) {
 	})
 }
 
-// A pod takes no jobs if it says so of every function that it reports on. A report of 'f' (jobs
-// fail one after the other) or of a letter that is not known yet is no such report.
+// A pod takes no jobs if it reports so for every function. A report of 'f' (consecutive jobs fail)
+// or of an unknown letter does not count.
 func TestPodsThatTakeNoJobs(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -178,7 +178,8 @@ func TestCountersOfPodsFromBefore(t *testing.T) {
 	})
 }
 
-// TestRetriesAndDeadLettersAreSummed: over pods and lives, also of workers that don't report them.
+// TestRetriesAndDeadLettersAreSummed: over pods and processes, including workers that don't report
+// them.
 func TestRetriesAndDeadLettersAreSummed(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -224,7 +225,7 @@ func TestCountersWhenFunctionsChange(t *testing.T) {
 
 func TestForgedTelemetry(t *testing.T) {
 	t.Parallel()
-	// Each row stands beside the true one, or before it, and must change nothing.
+	// Each row is next to the true one, or before it, and must change nothing.
 	tests := map[string]func() string{
 		"another address":        func() string { return row("10.9.0.9", uidOne, 0, 2, "f", ended(7)) },
 		"newer, another address": func() string { return row("10.9.0.9", uidOne, -time.Minute, 2, "f", ended(60)) },
@@ -269,15 +270,15 @@ var longRow = func() (s string) {
 	return s
 }()
 
-// Where no row comes from the pod's own address (the network translates addresses) those that come
-// are believed, until one does.
+// If no row comes from the pod's own address (the network translates addresses), those from
+// elsewhere are believed, until one does.
 func TestTranslatedAddresses(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
 		start := time.Now()
 		tt.show(tt.one, row("10.9.0.9", uidOne, time.Since(start), 1, "f", ended(3)))
 		tt.expect("translated", ended(3), telemetry.Counters{})
-		// Somebody overdoes it; then the pod itself is seen.
+		// A false report with large counters; then the pod itself is seen.
 		tt.show(tt.one, row("10.9.0.9", uidOne, time.Since(start)-time.Minute, 2, "f", ended(30)))
 		tt.expect("forged, can't be told", ended(33), telemetry.Counters{})
 		tt.show(tt.two, row("::ffff:10.1.0.1", uidOne, time.Since(start), 1, "f", ended(4)))
@@ -312,7 +313,7 @@ func TestPodsWithOneStartOfUID(t *testing.T) {
 	})
 }
 
-// `workers` is asked for as often as the pools with pods want, and less often where answering takes
+// `workers` is requested as often as the pools with pods want, and less often if answering takes
 // the server long.
 func TestWorkersPeriod(t *testing.T) {
 	t.Parallel()

@@ -17,13 +17,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// poller asks one server over one connection.
+// poller polls one server over one connection.
 type poller struct {
 	*server
 	conn net.Conn
 }
 
-// poll asks for `status`, and for `workers` where that is due.
+// poll requests `status`, and `workers` if that is due.
 func (p *poller) poll(workers bool) error {
 	began := time.Now()
 	p.w.mu.Lock()
@@ -49,10 +49,10 @@ func (p *poller) poll(workers bool) error {
 	return nil
 }
 
-// ask sends a command and an echo request, and passes the rows of the answer to each, a batch at a
-// time and without a lock. All of the answer must come within Options.Timeout. The echo marks its
-// end: a function's name can hold any bytes, so also what looks like an end.
-func (p *poller) ask(command string, each func(rows []byte)) (size int, err error) {
+// request sends a command and an echo request, and passes the rows of the answer to each, a batch
+// at a time and without a lock. The whole answer must arrive within Options.Timeout. The echo marks
+// its end: a function's name can contain any bytes, even something that looks like an end.
+func (p *poller) request(command string, each func(rows []byte)) (size int, err error) {
 	p.w.mu.Lock()
 	p.stats.requests++
 	limit := p.answerLimit()
@@ -71,10 +71,10 @@ func (p *poller) ask(command string, each func(rows []byte)) (size int, err erro
 	return int(counted.n), err //nolint:gosec // maxAnswer and a read more at most
 }
 
-// answerLimit is how long an answer of the server may be. Watcher.mu is held.
+// answerLimit is the largest allowed answer of the server. Watcher.mu is held.
 func (s *server) answerLimit() int { return min(maxAnswer, firstAnswer<<min(s.earned, 8)) }
 
-// exchangeText sends a text command with an echo request behind it and reads the answer to both.
+// exchangeText sends a text command followed by an echo request and reads the answer to both.
 func exchangeText(conn io.ReadWriter, command string, limit int, each func(rows []byte)) error {
 	mark := rand.Text()
 	if _, err := conn.Write(proto.AppendEcho([]byte(command), proto.Request, mark)); err != nil {
@@ -83,12 +83,12 @@ func exchangeText(conn io.ReadWriter, command string, limit int, each func(rows 
 	return readAnswer(conn, proto.AppendEcho(nil, proto.Response, mark), limit, each)
 }
 
-// countReader counts the bytes of an answer, and reads a long one no faster than its namespace may.
+// countReader counts the bytes of an answer, and limits the rate of a long one to its namespace's.
 type countReader struct {
 	r       io.Reader
 	server  *server
 	n       uint64
-	end     time.Time     // of the time for the answer
+	end     time.Time     // the deadline of the answer
 	limiter *rate.Limiter // of a long answer; nil: there is no limit
 }
 
@@ -119,7 +119,7 @@ func (c *countReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// status asks for the functions' figures. They are taken over together, when the answer has ended.
+// status requests the functions' figures. They are applied together, when the answer has ended.
 func (p *poller) status(began time.Time) error {
 	p.w.mu.Lock()
 	p.answer++
@@ -133,14 +133,13 @@ func (p *poller) status(began time.Time) error {
 			p.w.mu.Unlock()
 		}
 	}
-	size, err := p.ask("status\n", func(rows []byte) { begin(); a.add(rows) })
+	size, err := p.request("status\n", func(rows []byte) { begin(); a.add(rows) })
 	if err != nil && a == nil {
 		return err
 	}
-	begin() // an empty answer is one
+	begin() // an empty answer counts too
 	if a.good == 0 && a.malformed > 0 && (err == nil || !errors.Is(err, errBadAnswer)) {
-		// A job server that has a function has a row that can be read, whatever the function's name
-		// is.
+		// A job server with a function has a readable row for it, whatever the function's name is.
 		return fmt.Errorf("%w: none of its %d rows is one of status", errBadAnswer, a.malformed)
 	}
 	if err != nil {
@@ -150,7 +149,7 @@ func (p *poller) status(began time.Time) error {
 	return nil
 }
 
-// commit takes over what an answer said. A function that isn't in it has no jobs.
+// commit applies an answer. A function that isn't in it has no jobs.
 func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 	now := time.Now()
 	s.w.mu.Lock()
@@ -158,13 +157,13 @@ func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 	for i, c := range a.index.cells {
 		f := a.figures[i]
 		if f.state == rowBad {
-			continue // its figures age, those of the other functions don't
+			continue // its figures become stale, those of the other functions don't
 		}
 		if !c.known || c.total != f.total || c.running != f.running {
 			c.changed = a.number
 		}
 		if c.bell && s.bell.armed.Before(began) {
-			f.workers -= min(f.workers, 1) // that's us
+			f.workers -= min(f.workers, 1) // the doorbell
 		}
 		c.total, c.running, c.workers, c.known, c.asOf = f.total, f.running, f.workers, true, now.Sub(s.since)
 	}
@@ -179,18 +178,19 @@ func (s *server) commit(a *statusAnswer, began time.Time, size int) {
 		}
 	}
 	s.connected, s.state, s.lastGood, s.answered = true, StateOK, now, began
-	s.bellMayChange()
+	s.updateBell()
 }
 
 const (
-	// answerRate is how many bytes of `status` a job server may make us read in a second.
+	// answerRate is how many bytes of `status` are read from a job server in a second.
 	answerRate = 1 << 20
 	// maxStatusPause bounds how rarely a job server with long answers is polled.
 	maxStatusPause = time.Minute
 )
 
 // plan sets the time of the next poll: the smallest period that a pool wants, from the start of
-// this one, or a little sooner so that pollers don't go in step. Long answers come less often.
+// this one, or a little less so that pollers don't run in step. Long answers are requested less
+// often.
 func (s *server) plan(began time.Time) {
 	s.period, s.podPeriod = math.MaxInt64, 0
 	for _, l := range s.links {

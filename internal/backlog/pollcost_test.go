@@ -20,7 +20,7 @@ import (
 )
 
 // TestPollCost measures on a real gearmand what a poll costs both sides, and how soon a pool at
-// zero learns of a job. It is `make bench-poll`.
+// zero gets a job. It is `make bench-poll`.
 func TestPollCost(t *testing.T) {
 	report := os.Getenv("BENCH_POLL_REPORT")
 	if report == "" {
@@ -166,8 +166,8 @@ func measureStatus(t *testing.T, result map[string]float64) {
 	}
 }
 
-// measureRest measures 10,000 pools at rest on ten gearmands: nine of ten pools at zero, the others
-// with two pods each that tell how they are.
+// measureRest measures 10,000 idle pools on ten gearmands: nine of ten pools at zero, the others
+// with two pods each that send telemetry.
 func measureRest(t *testing.T, result map[string]float64) {
 	t.Helper()
 	const pools, servers, during = 10_000, 10, 30 * time.Second
@@ -229,7 +229,7 @@ func measureRest(t *testing.T, result map[string]float64) {
 	}
 }
 
-// measureNews submits jobs for pools at zero, one after the other, and measures until OnTick brings
+// measureNews submits jobs for pools at zero, one after the other, and measures until OnTick passes
 // the pool with the job in its sample.
 func measureNews(t *testing.T, result map[string]float64, name string, bell bool, n int) {
 	t.Helper()
@@ -273,7 +273,7 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 		case <-arrived: // of the pool before
 		default:
 		}
-		if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.conn.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
@@ -281,7 +281,7 @@ func measureNews(t *testing.T, result map[string]float64, name string, bell bool
 		select {
 		case at := <-arrived:
 			times[i] = at.Sub(began).Seconds() * 1000
-		case <-time.After(patience):
+		case <-time.After(waitLimit):
 			t.Fatalf("%s: no news of a job", name)
 		}
 		w.Remove(key)

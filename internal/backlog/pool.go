@@ -19,27 +19,27 @@ type pool struct {
 	sub       Subscription
 	since     time.Time // when it was first set
 	functions []string
-	version   int                  // of the functions: they changed so often
+	version   int                  // number of changes of the functions
 	hashes    []uint32             // of the functions, as telemetry names them
-	sums      []telemetry.Counters // by function, over all pods that ever were
-	targets   []*target            // by server of the subscription; a server listed twice stands here twice
+	sums      []telemetry.Counters // by function, over all pods that ever existed
+	targets   []*target            // by server of the subscription; a server listed twice is here twice
 	links     []*link
 	pods      []*podState
 
 	excess   Excess
-	settled  bool // each of the names had been looked up when links were last made
+	settled  bool // all names had been looked up when links were last updated
 	nextTick time.Time
 	known    bool // a first sample without gaps has been delivered
 	queued   bool // waits in Watcher.due
 	hasNews  bool // waits in Watcher.first
-	later    bool // will wait there, once its namespace may have another decision
+	later    bool // will wait there once its namespace may have another decision
 }
 
 // link is a pool's use of one job server.
 type link struct {
 	pool   *pool
 	target *target
-	srv    *server // nil where the address policy refused the address
+	srv    *server // nil if the address policy denied the address
 	addr   netip.AddrPort
 	cells  []*cell // by function of the pool
 	queues int     // that count for its namespace
@@ -47,15 +47,15 @@ type link struct {
 	unlisted bool // its state is not shown in full
 	pos      int  // in srv.links
 	since    time.Time
-	gone     time.Time // since when no name leads to it any more; zero while one does
+	gone     time.Time // since when no name resolves to it any more; zero while one does
 }
 
-// cell is what one job server says of one function. Guarded by Watcher.mu.
+// cell holds one job server's figures of one function. Guarded by Watcher.mu.
 type cell struct {
 	name                    string
 	wanted                  uint64        // the last round in which the doorbell should listen for it
 	changed                 uint64        // the answer that changed it last
-	asOf                    time.Duration // when the last figures came, since server.since
+	asOf                    time.Duration // when the last figures arrived, since server.since
 	refs                    uint32
 	total, running, workers uint32
 	bell                    bool // our doorbell is registered for it
@@ -71,7 +71,7 @@ func (p *pool) uses(s *server) bool {
 	return false
 }
 
-// functionOf is the index of the function that a report tells of, -1 for none of the pool's.
+// functionOf is the index of the function that a report is about, -1 if it is none of the pool's.
 func (p *pool) functionOf(r telemetry.Report) int {
 	if r.HasFunction {
 		return slices.Index(p.hashes, r.Function)
@@ -122,7 +122,7 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
-		keys = append(keys, targetKey{host: a.Host, port: a.Port}) // the rest is the caller's
+		keys = append(keys, targetKey{host: a.Host, port: a.Port}) // the caller fills in the rest
 	}
 	seen := make(map[string]bool, len(sub.Functions))
 	for _, f := range sub.Functions {
@@ -134,9 +134,8 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 	return sub, keys, errors.Join(errs...)
 }
 
-// Set begins to watch for a pool, or changes what is watched for it. Calling it again with what is
-// known already costs little. The error says which part of the subscription is wrong; what was
-// watched before stays then.
+// Set adds a pool's subscription, or changes it. Calling it again without a change costs little.
+// The error says which part of the subscription is invalid; the previous one is kept then.
 func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 	sub, keys, err := normalise(sub)
 	if err != nil {
@@ -178,18 +177,18 @@ func (w *Watcher) Set(key PoolKey, sub Subscription) error {
 			l.srv.tls.use(sub.TLS)
 		}
 		if sub.Doorbell {
-			l.srv.openDoor()
+			l.srv.startDoorbell()
 		}
 		l.srv.pollBy(p.period())
 		if sub.Doorbell || bell {
-			l.srv.bellMayChange()
+			l.srv.updateBell()
 		}
 	}
 	return nil
 }
 
-// setFunctions changes the functions of a pool, and keeps what was counted for those that stay. The
-// links are made anew by relink.
+// setFunctions changes the functions of a pool, and keeps the counts of those that stay. relink
+// creates the links again.
 func (w *Watcher) setFunctions(p *pool, functions []string) {
 	to := make([]int, len(functions))
 	sums := make([]telemetry.Counters, len(functions))
@@ -214,8 +213,8 @@ func (w *Watcher) setFunctions(p *pool, functions []string) {
 	}
 }
 
-// setTargets makes the pool refer to the targets of these keys, and reports whether that was a
-// change.
+// setTargets makes the pool refer to the targets of these keys, and reports whether that changed
+// anything.
 func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 	former := p.targets
 	same := len(former) == len(keys)
@@ -259,7 +258,7 @@ func (w *Watcher) dropTarget(t *target, p *pool) {
 	}
 }
 
-// admit starts to look a name up, unless its namespace has too many.
+// admit starts the look-ups of a name, unless its namespace has too many names.
 func (w *Watcher) admit(t *target) {
 	switch {
 	case t.literal:
@@ -285,7 +284,7 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// Remove forgets a pool, and whatever no other pool needs.
+// Remove deletes a pool, and everything that no other pool needs.
 func (w *Watcher) Remove(key PoolKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -305,8 +304,8 @@ func (w *Watcher) Remove(key PoolKey) {
 	w.leave(key.Namespace)
 }
 
-// SetPods says which pods the pool has. Telemetry of other pods is ignored; what pods that are gone
-// have counted stays in the pool's sums.
+// SetPods sets which pods the pool has. Telemetry of other pods is ignored; the counts of deleted
+// pods stay in the pool's sums.
 func (w *Watcher) SetPods(key PoolKey, pods []PodRef) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,24 +10,24 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Verdict is the answer to whether a function's backlog would be handed to a free worker.
+// Verdict is whether a job server would assign a function's backlog to a free worker.
 type Verdict int
 
 const (
-	Unknown     Verdict = iota // not all job servers could be asked, and none has runnable jobs
-	Runnable                   // at least one job server has a job to hand out
-	NotRunnable                // none has: all jobs are running, delayed, cancelled or abandoned
+	Unknown     Verdict = iota // some job servers don't answer, and no other has runnable jobs
+	Runnable                   // at least one job server has a runnable job
+	NotRunnable                // no job server has: all jobs are running, delayed, cancelled or abandoned
 )
 
 func (v Verdict) String() string { return [...]string{"Unknown", "Runnable", "NotRunnable"}[v] }
 
-// Runnable asks the pool's job servers whether a worker that comes now would get a job of the
-// function: on a connection of its own it says that it can do it (and only it), goes to sleep and
-// sends an echo. The server wakes it before it echoes where a job is runnable. No job is taken.
-// Asking also makes the server drop the jobs of that function that were cancelled or abandoned. Job
-// servers whose last answer had no waiting job of the function are not asked, nor are those whose
-// last poll was not answered: they make the verdict Unknown unless another has a job. The error
-// joins what went wrong per server; it is nil unless the verdict is Unknown.
+// Runnable checks at the pool's job servers whether a new worker would get a job of the function:
+// on a separate connection it registers the function (and only it), sends PRE_SLEEP and an echo
+// request. If a job is runnable, the server wakes it before it echoes. No job is taken. The probe
+// also makes the server drop the function's cancelled or abandoned jobs. Job servers whose last
+// answer had no queued job of the function are not probed, nor are those whose last poll was not
+// answered: they make the verdict Unknown unless another has a job. The error joins the errors of
+// the servers; it is nil unless the verdict is Unknown.
 func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (Verdict, error) {
 	servers, asking, silent, err := w.serversWith(key, function)
 	if err != nil {
@@ -45,8 +45,8 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 		errs = append(errs, silent)
 	}
 	for _, s := range servers {
-		// Before there is a goroutine: hundreds of job servers that hang would be as many for each
-		// function of each pool.
+		// Before a goroutine is started: hundreds of hanging job servers would need as many for
+		// each function of each pool.
 		if !asking.enter(ctx) {
 			mu.Lock()
 			errs = append(errs, fmt.Errorf("not all job servers could be asked: %w", ctx.Err()))
@@ -60,7 +60,7 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 			defer mu.Unlock()
 			if yes && !runnable {
 				runnable = true
-				cancel() // the others needn't answer
+				cancel() // the others' answers don't matter any more
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("job server %s: %w", s.key.addr, err))
@@ -77,8 +77,8 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 	return NotRunnable, nil
 }
 
-// serversWith returns the job servers of a pool that may have waiting jobs of a function, and the
-// lane in which they are asked. silent is the error of one that is not asked.
+// serversWith returns the job servers of a pool that may have queued jobs of a function, and the
+// lane for their probes. silent is the error of a server that is not probed.
 func (w *Watcher) serversWith(key PoolKey, function string) (servers []*server, asking lane, silent, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,9 +106,9 @@ var errSilent = errors.New("its last poll was not answered")
 
 const probeID = "gearman-operator;probe"
 
-// runnable asks one server. All goes out in one piece, so that the connection sleeps for as little
-// as the server needs to come to the next packet: a job that is submitted meanwhile might ring here
-// and, on a server that wakes one worker only, nowhere else.
+// runnable probes one server. Everything is sent in one write, so that the connection sleeps only
+// until the server reads the next packet: a job submitted meanwhile might ring here and, on a
+// server that wakes only one worker, nowhere else.
 func (s *server) runnable(ctx context.Context, function string) (bool, error) {
 	if !s.probes.enter(ctx) {
 		return false, ctx.Err()

@@ -8,36 +8,35 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// Sample is what is known of a pool at one moment. It shares no memory with the watcher.
+// Sample is the state of a pool at one moment. It shares no memory with the watcher.
 type Sample struct {
 	Time      time.Time
 	Functions []FunctionSample // in the order of the subscription
 	Queues    []QueueSample    // of each function at each job server that has answered and isn't left out
-	Pods      []PodSample      // the pods of SetPods that telemetry came from, in that order
+	Pods      []PodSample      // the pods of SetPods with telemetry, in that order
 	Servers   []ServerSample   // in the order of the subscription, then by address
 
-	// Partial says that the sums lack something: a job server that never answered or whose answer
-	// is stale, a name that doesn't resolve. The sums are no upper bound then, so nothing may
-	// shrink. A job server that has been silent for StaleAfter no longer counts, unless all have.
+	// Partial: the sums are incomplete, because a job server never answered or its answer is stale,
+	// or a name doesn't resolve. The sums are no upper bound then, so no pool may be scaled down. A
+	// job server that has been silent for StaleAfter no longer counts, unless all have.
 	Partial bool
 	// NoAnswerSince is since when not a single job server has given a fresh answer; zero while at
 	// least one has.
 	NoAnswerSince time.Time
-	// PossibleRestart is when a connection to a job server was last lost, or made again after that;
-	// zero where that never happened. The server may have lost its queue and forgotten the jobs
-	// that its workers still work on.
+	// PossibleRestart is when a connection to a job server was last lost, or reopened after that;
+	// zero if never. The server may have lost its queue and the jobs that its workers still run.
 	PossibleRestart time.Time
-	// Excess says what was left out because there is more than is allowed. It counts for nothing
-	// else here.
+	// Excess says which job servers were left out because there are too many. They count for
+	// nothing else here.
 	Excess Excess
-	// TerminatingTakeJobs names the pods that have been told to stop and still take jobs, sorted.
+	// TerminatingTakeJobs names the terminating pods that still take jobs, sorted.
 	TerminatingTakeJobs []string
-	// LoadBalanced says that one address was seen to lead to different job servers: the figures are
-	// those of one of them.
+	// LoadBalanced: one address was seen to lead to different job servers, so the figures are those
+	// of one of them.
 	LoadBalanced bool
 }
 
-// Excess says of which job servers there are too many.
+// Excess says why job servers were left out.
 type Excess struct {
 	Addresses bool // of a name, see Options.MaxAddresses
 	Pool      bool // of the pool, see Options.MaxPoolServers
@@ -55,15 +54,15 @@ type FunctionSample struct {
 	// Total counts queued and running jobs, and also delayed, cancelled and abandoned ones. Queued
 	// is Total - Running, per job server at least 0.
 	Total, Running, Queued int64
-	// SilentQueued is the part of Queued that stands in last answers that are no longer fresh,
-	// LongestQueue the largest queue at a job server with a fresh one.
+	// SilentQueued is the part of Queued from last answers that are no longer fresh, LongestQueue
+	// the largest queue at a job server with a fresh one.
 	SilentQueued, LongestQueue int64
-	// Workers counts registrations, once on every job server: say it, never compute with it.
+	// Workers counts registrations, once on every job server: only show it, never compute with it.
 	Workers int64
 
-	// Counters are what the pool's pods did for this function by telemetry. They never go back
-	// while the pool is watched: what a pod had counted before the pool was watched isn't in them,
-	// what an ended pod counted stays.
+	// Counters are what the pool's pods did for this function by telemetry. They never decrease
+	// while the pool is watched: what a pod had counted before is not included, what an ended pod
+	// counted stays.
 	Counters telemetry.Counters
 }
 
@@ -77,12 +76,12 @@ type QueueSample struct {
 	LostAt time.Time
 }
 
-// PodSample is what telemetry says of one pod.
+// PodSample is the telemetry of one pod.
 type PodSample struct {
 	UID            string
 	Name           string
 	Busy, Capacity int
-	BusySince      time.Time // since when Busy has been what it is, as far as seen
+	BusySince      time.Time // since when Busy has had its value, as far as seen
 	Started        time.Time // of the process, by the pod's own clock
 	FirstSeen      time.Time // at a job server, first answer with this pod
 	LastSeen       time.Time
@@ -97,48 +96,48 @@ func (p *PodSample) TakesNoJobs() bool { return p.Trouble != 0 }
 // Unreachable reports whether that is because the service that runs the jobs can't be reached.
 func (p *PodSample) Unreachable() bool { return p.Trouble == telemetry.TroubleUnreachable }
 
-// ServerSample is one job server of a pool, or a name that hasn't led to one.
+// ServerSample is one job server of a pool, or a name without an address.
 type ServerSample struct {
 	Address  string         // as written in the subscription
-	Resolved netip.AddrPort // invalid where the name doesn't resolve
+	Resolved netip.AddrPort // invalid if the name doesn't resolve
 	State    State
-	// Unlisted says that users are to see less of the state, see Reported.
+	// Unlisted: users may see less of the state, see Reported.
 	Unlisted bool
-	// Fresh says that the last good answer is at most three periods old.
+	// Fresh: the last good answer is at most three periods old.
 	Fresh bool
-	// LeftOut says that it has been silent for StaleAfter and isn't in the sums.
+	// LeftOut: it has been silent for StaleAfter and isn't in the sums.
 	LeftOut bool
-	// LastGood is the time of the last good answer, Since when the watcher began to ask.
+	// LastGood is the time of the last good answer, Since the time of the first attempt.
 	LastGood, Since time.Time
 	// LostAt is when the connection was last lost, zero if never.
 	LostAt time.Time
-	// LoadBalanced says that two connections to this address ended at different job servers.
+	// LoadBalanced: two connections to this address ended at different job servers.
 	LoadBalanced bool
 }
 
-// State of a job server. It is safe to show: it never holds anything that a peer sent.
+// State of a job server. It is safe to show: it never contains anything that a peer sent.
 type State string
 
 const (
 	StateOK           State = "OK"
-	StateConnecting   State = "Connecting"   // not asked yet
-	StateNotAllowed   State = "NotAllowed"   // refused by the address policy, never dialled
+	StateConnecting   State = "Connecting"   // not polled yet
+	StateNotAllowed   State = "NotAllowed"   // denied by the address policy, never dialed
 	StateNameNotFound State = "NameNotFound" // the name doesn't exist
 	StateNoAddress    State = "NoAddress"    // the name exists and has no address
 	StateUnresolved   State = "Unresolved"   // the name service doesn't answer
-	StateRefused      State = "Refused"      // nobody listens
+	StateRefused      State = "Refused"      // the connection was refused
 	StateUnreachable  State = "Unreachable"  // no route, or no answer to the dial
-	StateTLSFailed    State = "TLSFailed"    // the handshake failed, or its material could not be had
+	StateTLSFailed    State = "TLSFailed"    // the handshake failed, or the Secrets can't be used
 	StateTimedOut     State = "TimedOut"     // connected, and a request got no whole answer in time
 	StateClosed       State = "Closed"       // the server closed the connection
-	StateBadAnswer    State = "BadAnswer"    // the answer isn't one of a job server
-	// stands for those that tell what is at an address, see ServerSample.Reported
+	StateBadAnswer    State = "BadAnswer"    // the answer is not a job server's
+	// replaces the states that reveal what is at an address, see ServerSample.Reported
 	StateNoAnswer State = "NoAnswer"
-	// the last good answer is older than three periods, for no other reason known
+	// the last good answer is older than three periods, for no other known reason
 	StateStale State = "Stale"
 )
 
-// Reported is the state that users may see. Of a job server that no rule lists it doesn't tell
+// Reported is the state that users may see. Of a job server that no rule lists it doesn't reveal
 // whether its port is open, closed or silent.
 func (s *ServerSample) Reported() State {
 	if s.Unlisted {
@@ -150,7 +149,7 @@ func (s *ServerSample) Reported() State {
 	return s.State
 }
 
-// Age is how old the server's figures are at the sample's time; negative where there are none.
+// Age is how old the server's figures are at the sample's time; negative if there are none.
 func (s *ServerSample) Age(now time.Time) time.Duration {
 	if s.LastGood.IsZero() {
 		return -1
@@ -158,7 +157,7 @@ func (s *ServerSample) Age(now time.Time) time.Duration {
 	return now.Sub(s.LastGood)
 }
 
-// Sample returns what is known of a pool, false for a pool that isn't watched.
+// Sample returns the state of a pool, false if the pool isn't watched.
 func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,7 +213,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 	return out, true
 }
 
-// unresolved is the sample of a job server whose name leads to no address.
+// unresolved is the sample of a job server whose name has no address.
 func (p *pool) unresolved(i int, t *target, now time.Time) ServerSample {
 	s := ServerSample{
 		Address: p.sub.Servers[i], State: t.state, Since: latest(t.since, p.since), LastGood: t.resolved,
@@ -223,7 +222,7 @@ func (p *pool) unresolved(i int, t *target, now time.Time) ServerSample {
 	return s
 }
 
-// addPods adds what telemetry says of the pool's pods.
+// addPods adds the telemetry of the pool's pods.
 func (p *pool) addPods(out *Sample, now time.Time) {
 	for _, q := range p.pods {
 		if q.takesJobs(now) {
@@ -239,19 +238,19 @@ func (p *pool) addPods(out *Sample, now time.Time) {
 	slices.Sort(out.TerminatingTakeJobs)
 }
 
-// known says that there are figures for all the pool's functions.
+// known reports whether there are figures for all the pool's functions.
 func (l *link) known() bool {
 	return l.srv != nil && !slices.ContainsFunc(l.cells, func(c *cell) bool { return !c.known })
 }
 
-// fresh says that the figures are at most three periods old.
+// fresh reports whether the figures are at most three periods old.
 func (l *link) fresh(now time.Time) bool {
 	period := max(l.pool.sub.Period, l.pool.period())
 	return l.known() && now.Sub(l.asOf()) <= stalePeriods*period
 }
 
-// asOf is the time of the oldest of the figures. Where a row of an answer could not be used it is
-// older than the last good answer. The link must be known.
+// asOf is the time of the oldest of the figures. If a row of an answer was invalid, that is older
+// than the last good answer. The link must be known.
 func (l *link) asOf() time.Time {
 	oldest := l.srv.lastGood.Sub(l.srv.since)
 	for _, c := range l.cells {
@@ -316,9 +315,9 @@ func (l *link) appendTo(queues []QueueSample) []QueueSample {
 	return queues
 }
 
-// Apportion shares n out in proportion to the weights (largest remainder): how many of a pool's
-// busy slots work on which function, by the job servers' count of running jobs. With all weights 0
-// it is shared out evenly, what doesn't divide to the first ones. Negative weights count as 0.
+// Apportion distributes n in proportion to the weights (largest remainder): which functions a
+// pool's busy slots run, by the job servers' counts of running jobs. With all weights 0 it is
+// distributed evenly, the remainder to the first ones. Negative weights count as 0.
 func Apportion(n int64, weights []int64) []int64 {
 	if len(weights) == 0 {
 		return nil

@@ -28,53 +28,53 @@ type serverKey struct {
 }
 
 // server is one job server and the only connection over which it is polled. Guarded by Watcher.mu,
-// but for what never changes.
+// except for fields that never change.
 type server struct {
 	w      *Watcher
 	key    serverKey
 	cancel context.CancelFunc
 	since  time.Time
 
-	backoff time.Duration // after the next failure; it is run's alone
+	backoff time.Duration // after the next failure; only run uses it
 
 	tls   *tlsSource // nil without TLS
 	links []*link
 	cells []*cell // by name
 
-	idle net.Conn // the connection, while the poller only waits on it for the next poll
-	kick bool     // the time of the next poll has changed
+	idle        net.Conn // the connection, while the poller waits on it for the next poll
+	rescheduled bool     // the time of the next poll has changed
 
 	period      time.Duration // between polls: the smallest that its pools want
-	podPeriod   time.Duration // the same over pools that have pods; 0: none has
+	podPeriod   time.Duration // the same over pools with pods; 0: none has
 	nextStatus  time.Time
 	nextWorkers time.Time
-	lastStatus  time.Time // when the last `status` was asked for
+	lastStatus  time.Time // when the last `status` was requested
 
-	answer    uint64 // number of the last `status` that was asked for
+	answer    uint64 // number of the last requested `status`
 	connected bool   // the last poll was answered
 	state     State
 	lastGood  time.Time
 	answered  time.Time // when the last poll that was answered began
 	lostAt    time.Time // when a connection that had answered was lost
-	backAt    time.Time // when the one after that first answered
+	backAt    time.Time // when the next one first answered
 
-	urgent  bool // a poll was asked for at once
+	urgent  bool // an immediate poll was requested
 	bell    doorbell
 	balance loadBalance
 	stats   stats
 
-	opened     bool       // it has begun to answer, so there are cells
-	version    uint64     // of the set of cells
-	index      *cellIndex // of some version
-	foreign    *foreignRows
-	unanswered bool // the last connection brought no answer, or there was none
-	messages   bucket
-	probes     lane
-	linked     chan struct{}      // closed when another pool comes to use the server; nil unless somebody waits
-	stopDoor   context.CancelFunc // nil: there is no doorbell
-	gone       bool               // no pool uses it any more
-	earned     int                // accepted answers to `status`
-	answerSize int                // of the last one, in bytes
+	opened         bool       // it has begun to answer, so it has cells
+	version        uint64     // of the set of cells
+	index          *cellIndex // of one version
+	foreign        *foreignRows
+	unanswered     bool // the last connection brought no answer, or there was none
+	messages       bucket
+	probes         lane
+	linked         chan struct{}      // closed when another pool starts to use the server; nil unless a goroutine waits
+	cancelDoorbell context.CancelFunc // nil: there is no doorbell
+	gone           bool               // no pool uses it any more
+	earned         int                // accepted answers to `status`
+	answerSize     int                // of the last one, in bytes
 }
 
 // stats are counted for the metrics.
@@ -98,25 +98,25 @@ func newServer(w *Watcher, key serverKey, tls *TLS) *server {
 	return s
 }
 
-// blank are the cells of a link to a server that has not begun to answer: nothing is known of any
-// function. Cells of their own would let whoever names many silent servers take memory.
-var blank = func() []*cell {
-	cells := make([]*cell, blankCells)
+// unknownCells are the cells of a link to a server that has not begun to answer: no function has
+// figures. Otherwise a pool that names many silent servers would use much memory.
+var unknownCells = func() []*cell {
+	cells := make([]*cell, maxFunctions)
 	for i := range cells {
 		cells[i] = &cell{}
 	}
 	return cells
 }()
 
-// blankCells is how many functions a pool may have: 64, and as many in which failed jobs wait for
+// maxFunctions is how many functions a pool may have: 64, and as many in which failed jobs wait for
 // their next attempt.
-const blankCells = 128
+const maxFunctions = 128
 
-// acquire returns the cells of functions, which release gives back.
+// acquire returns the cells of functions; release releases them.
 func (s *server) acquire(functions []string) []*cell {
-	if !s.opened && len(functions) <= blankCells {
+	if !s.opened && len(functions) <= maxFunctions {
 		s.pollBy(s.w.opts.MinPeriod)
-		return blank[:len(functions)]
+		return unknownCells[:len(functions)]
 	}
 	cells := make([]*cell, len(functions))
 	for i, f := range functions {
@@ -132,12 +132,12 @@ func (s *server) acquire(functions []string) []*cell {
 	return cells
 }
 
-// find returns where the cell of a function is, or would be.
+// find returns the index at which the cell of a function is, or would be.
 func (s *server) find(function string) (at int, ok bool) {
 	return slices.BinarySearchFunc(s.cells, function, func(c *cell, f string) int { return strings.Compare(c.name, f) })
 }
 
-// open gives the server's links cells of their own. Watcher.mu is held.
+// open creates the cells of the server's links. Watcher.mu is held.
 func (s *server) open() {
 	if s.opened {
 		return
@@ -151,7 +151,7 @@ func (s *server) open() {
 }
 
 func (s *server) release(cells []*cell) {
-	if len(cells) > 0 && cells[0] == blank[0] {
+	if len(cells) > 0 && cells[0] == unknownCells[0] {
 		return
 	}
 	for _, c := range cells {
@@ -163,18 +163,18 @@ func (s *server) release(cells []*cell) {
 	}
 }
 
-// pollBy makes the next poll come no later than period after the last one.
+// pollBy schedules the next poll no later than period after the last one.
 func (s *server) pollBy(period time.Duration) {
 	s.period = min(s.period, period)
 	if next := s.lastStatus.Add(period); next.Before(s.nextStatus) {
 		s.nextStatus = next
-		s.kicked()
+		s.wakePoller()
 	}
 }
 
-// kicked lets the poller look at its times again.
-func (s *server) kicked() {
-	s.kick = true
+// wakePoller makes the poller check its times again.
+func (s *server) wakePoller() {
+	s.rescheduled = true
 	if s.idle != nil {
 		_ = s.idle.SetReadDeadline(longAgo) // fails only on a closed connection, which wakes the poller as well
 	}
@@ -182,9 +182,9 @@ func (s *server) kicked() {
 
 var longAgo = time.Unix(1, 0)
 
-// run polls until a session ends, and has itself run again after a while, unless ctx is done. After
-// consecutive failures it waits longer and longer, up to lastBackoff. A namespace may name hundreds
-// of addresses at which nothing answers, so they wait without a goroutine.
+// run polls until a session ends, and schedules itself again after a while, unless ctx is done.
+// After consecutive failures it waits longer each time, up to lastBackoff. A namespace may name
+// hundreds of addresses at which nothing answers, so they wait without a goroutine.
 func (s *server) run(ctx context.Context) {
 	began := time.Now()
 	err := s.session(ctx)
@@ -199,7 +199,7 @@ func (s *server) run(ctx context.Context) {
 	s.w.later(ctx, wait, s.run)
 }
 
-// failed notes why a session ended, and reports whether it had brought an answer.
+// failed records why a session ended, and reports whether it had received an answer.
 func (s *server) failed(err error, began time.Time) (answered bool) {
 	state := classify(err)
 	now := time.Now()
@@ -213,7 +213,7 @@ func (s *server) failed(err error, began time.Time) (answered bool) {
 	}
 	s.unanswered = !s.lastGood.After(began)
 	s.connected, s.state = false, state
-	s.bellMayChange()
+	s.updateBell()
 	s.stats.failures++
 	for _, l := range s.links {
 		l.target.lookUpSoon()
@@ -222,7 +222,7 @@ func (s *server) failed(err error, began time.Time) (answered bool) {
 	return !s.unanswered
 }
 
-// session makes one connection and polls over it until something goes wrong.
+// session opens one connection and polls over it until an error.
 func (s *server) session(ctx context.Context) error {
 	conn, err := s.dial(ctx)
 	if err != nil {
@@ -234,7 +234,7 @@ func (s *server) session(ctx context.Context) error {
 	for {
 		wait, workers := s.due(time.Now())
 		if wait > 0 {
-			if err := s.rest(conn, wait); err != nil {
+			if err := s.waitIdle(conn, wait); err != nil {
 				return err
 			}
 			continue
@@ -245,20 +245,20 @@ func (s *server) session(ctx context.Context) error {
 	}
 }
 
-// due returns how long to wait for the next poll, and whether it is to ask for `workers` too.
+// due returns how long to wait for the next poll, and whether it should request `workers` too.
 func (s *server) due(now time.Time) (wait time.Duration, workers bool) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	// `workers` is asked for along with a `status`: the one nearest to its time.
+	// `workers` is requested together with a `status`: the one nearest to its time.
 	return s.nextStatus.Sub(now), s.podPeriod > 0 && !s.nextWorkers.After(now.Add(s.period/2))
 }
 
-// rest waits on a connection on which nothing is due to come. So a connection that is lost is
-// noticed at once, and so are bytes nobody asked for.
-func (s *server) rest(conn net.Conn, d time.Duration) error {
+// waitIdle waits on a connection that should be silent, so that a lost connection is noticed at
+// once, and so are unexpected bytes.
+func (s *server) waitIdle(conn net.Conn, d time.Duration) error {
 	s.w.mu.Lock()
-	if s.kick {
-		s.kick = false
+	if s.rescheduled {
+		s.rescheduled = false
 		s.w.mu.Unlock()
 		return nil
 	}
@@ -271,7 +271,7 @@ func (s *server) rest(conn net.Conn, d time.Duration) error {
 		n, err = conn.Read(b[:])
 	}
 	s.w.mu.Lock()
-	s.idle, s.kick = nil, false
+	s.idle, s.rescheduled = nil, false
 	s.w.mu.Unlock()
 	switch {
 	case n > 0:
@@ -284,8 +284,8 @@ func (s *server) rest(conn net.Conn, d time.Duration) error {
 	return err
 }
 
-// dialError says that there is no connection, setupError that the TLS configuration can't be had,
-// and tlsError that there is a connection over which TLS could not be agreed on.
+// dialError means that there is no connection, setupError that there is no TLS configuration, and
+// tlsError that the TLS handshake failed.
 type (
 	dialError  struct{ error }
 	setupError struct{ error }
@@ -296,7 +296,7 @@ func (e dialError) Unwrap() error  { return e.error }
 func (e setupError) Unwrap() error { return e.error }
 func (e tlsError) Unwrap() error   { return e.error }
 
-// cause says why there is no answer, without anything that a peer sent.
+// cause returns why there is no answer, without anything that a peer sent.
 func cause(err error) string {
 	if e, ok := errors.AsType[tlsError](err); ok {
 		return tlsCause(e.error)
@@ -305,7 +305,7 @@ func cause(err error) string {
 }
 
 // dial connects within Options.Timeout, the TLS handshake included, as soon as the namespaces of
-// the server's pools have not too many dials under way.
+// the server's pools don't have too many dials under way.
 func (s *server) dial(ctx context.Context) (net.Conn, error) {
 	lane, ok := s.enterLane(ctx)
 	if !ok {
@@ -340,7 +340,7 @@ func (s *server) dial(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// classify says what an error of a session means, in words of our own.
+// classify returns the state that an error of a session means.
 func classify(err error) State {
 	if _, ok := errors.AsType[tlsError](err); ok {
 		return StateTLSFailed
@@ -348,8 +348,8 @@ func classify(err error) State {
 	if _, ok := errors.AsType[setupError](err); ok {
 		return StateTLSFailed
 	}
-	// With TLS 1.3 a server refuses a client's certificate after the handshake: crypto/tls reports
-	// its alert by this Op.
+	// With TLS 1.3 a server rejects a client's certificate after the handshake: crypto/tls reports
+	// its alert with this Op.
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
 		return StateTLSFailed
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/access"
 )
 
-// ticks collects what OnTick is given.
+// ticks collects what is passed to OnTick.
 type ticks struct {
 	mu   sync.Mutex
 	all  map[PoolKey][]time.Time
@@ -38,7 +38,7 @@ func (k *ticks) onTick(keys []PoolKey, news bool) {
 	}
 }
 
-// takeNews returns the pools that news came for since the last call.
+// takeNews returns the pools with news since the last call.
 func (k *ticks) takeNews() []PoolKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -167,7 +167,7 @@ func TestPeriodFollowsThePools(t *testing.T) {
 		if n := polls(100 * time.Second); n < 9 || n > 10*10/9+2 {
 			t.Errorf("%d polls in 100 s at 10 s again", n)
 		}
-		// A pool that wants to be asked more often is.
+		// A pool with a shorter period is.
 		slow.Period = time.Hour
 		set(t, w, PoolKey{"ns", "slow"}, slow)
 		time.Sleep(time.Minute)
@@ -192,8 +192,7 @@ func TestPeriodFollowsThePools(t *testing.T) {
 	})
 }
 
-// While a pool waits on servers that never answer it still gets its turn, so that the fall-back can
-// act.
+// While a pool's servers never answer it still gets its ticks, so that the fallback can act.
 func TestTicksWithoutAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,7 +255,7 @@ func TestAddressPolicy(t *testing.T) {
 	})
 }
 
-// Of a job server that no rule lists a pool learns only whether it answers.
+// A pool learns about a job server that no rule lists only whether it answers.
 func TestStatesOfUnlistedServers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,7 +342,7 @@ func TestTLSIsSharedWithinANamespace(t *testing.T) {
 			t.Errorf("after pool %d: %d connections, want %d", i, w.Entries()["jobServers"], tt.servers)
 		}
 	}
-	// A pool that changes its TLS lets go of the former connection when nobody else has it.
+	// A pool that changes its TLS closes the former connection if no other pool uses it.
 	set(t, w, PoolKey{"one", "4"}, sub("x"))
 	if got := w.Entries()["jobServers"]; got != 3 {
 		t.Errorf("%d connections", got)

@@ -11,17 +11,17 @@ import (
 // maxCount bounds the jobs and workers of a function: a job costs a server about 1 kB.
 const maxCount = 1 << 30
 
-// cellIndex finds the cells of a server by name without Watcher.mu. It is never changed: when pools
-// come to want other functions the poller makes a new one.
+// cellIndex finds the cells of a server by name without Watcher.mu. It is never changed: when the
+// pools' functions change, the poller creates a new one.
 type cellIndex struct {
 	version uint64
 	cells   []*cell
 	byName  map[string]int
 }
 
-// statusAnswer is what one answer to `status` says of the functions that pools want and, up to the
-// budgets, of others. It belongs to the poller alone until [server.commit] takes it over, so an
-// answer that breaks off leaves nothing behind.
+// statusAnswer is what one answer to `status` contains about the functions that pools want and, up
+// to the budgets, about others. Only the poller uses it until [server.commit] applies it, so an
+// incomplete answer has no effect.
 type statusAnswer struct {
 	number          uint64
 	index           *cellIndex
@@ -34,7 +34,7 @@ type rowState uint8
 
 const (
 	rowNone rowState = iota
-	rowBad           // there is a row, and it cannot be right
+	rowBad           // there is a row, and it is invalid
 	rowGood
 )
 
@@ -59,9 +59,9 @@ func (s *server) newAnswer() *statusAnswer {
 	}
 }
 
-// add takes in a batch of rows. A row that cannot be read, or whose counts cannot be right, costs
-// its own function only. Rows of one name add up: gearmand prints names up to their first NUL byte,
-// so several of its functions can look alike.
+// add parses a batch of rows. An unreadable or impossible row affects only its own function. Rows
+// of one name are added up: gearmand prints names up to their first NUL byte, so several of its
+// functions can look alike.
 func (a *statusAnswer) add(batch []byte) {
 	for len(batch) > 0 {
 		var line []byte
@@ -90,8 +90,8 @@ func (a *statusAnswer) add(batch []byte) {
 	}
 }
 
-// addBad notes that a row of the function cannot be right. It counts only if there is no other one:
-// a name with a line end in it can make such rows of any function.
+// addBad records an impossible row of the function. It counts only if there is no other one: a name
+// with a line end in it can produce such rows of any function.
 func (a *statusAnswer) addBad(name []byte) {
 	if i, ok := a.index.byName[string(name)]; ok && a.figures[i].state == rowNone {
 		a.figures[i].state = rowBad
@@ -103,7 +103,7 @@ func (f *figures) add(g figures) {
 	f.state = rowGood
 }
 
-func sum(a, b uint32) uint32 { return min(a+b, maxCount) } // neither is more than maxCount
+func sum(a, b uint32) uint32 { return min(a+b, maxCount) } // both are at most maxCount
 
 // rowFigures returns the counts of a row; ok is false if they are more than a job server can have.
 func rowFigures(row proto.StatusRow) (f figures, ok bool) {
@@ -117,8 +117,8 @@ func rowFigures(row proto.StatusRow) (f figures, ok bool) {
 	return f, ok
 }
 
-// count checks a counter. gearmand prints 32-bit counters without a sign, so one that went below
-// zero reads 4294967295: that is none.
+// count checks a counter. gearmand prints 32-bit counters as unsigned, so one below zero reads
+// 4294967295: that is invalid.
 func count(n uint64, ok *bool) uint32 {
 	switch {
 	case n <= maxCount:

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
-// unresolvedAfter is how many look-ups in a row the name service may fail to answer before what is
-// known of a name counts as incomplete.
+// unresolvedAfter is how many look-ups in a row the name service may leave unanswered before the
+// state of a name counts as incomplete.
 const unresolvedAfter = 3
 
 type targetKey struct {
@@ -27,8 +27,8 @@ type targetKey struct {
 
 func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Itoa(int(k.port))) }
 
-// target is one entry of pools' server lists: a name that is looked up again and again, or an
-// address. Guarded by Watcher.mu, but for what never changes.
+// target is one entry of pools' server lists: a name that is looked up periodically, or an address.
+// Guarded by Watcher.mu, except for fields that never change.
 type target struct {
 	w       *Watcher
 	key     targetKey
@@ -41,16 +41,17 @@ type target struct {
 	cancel  context.CancelFunc
 
 	again    *time.Timer // until the next look-up; nil before the first
-	resting  bool        // again is what is waited for
-	earliest time.Time   // for the next look-up, while it rests
-	soon     bool        // a look-up is wanted soon, while it doesn't rest
+	waiting  bool        // again is pending
+	earliest time.Time   // for the next look-up, while waiting
+	soon     bool        // a look-up is wanted soon, while not waiting
 
-	addrs    []netip.Addr // sorted; those in use of the last answer that had any
-	other    bool         // they are of the family that is not used first
-	turned   time.Time    // when other was last changed
-	excess   bool         // that answer had more
-	state    State        // of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
-	failed   int          // look-ups in a row that got no answer
+	addrs           []netip.Addr // sorted; those in use of the last answer with addresses
+	useOtherFamily  bool         // they are of the second family
+	familyChangedAt time.Time    // when useOtherFamily was last changed
+	excess          bool         // that answer had more
+	// of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
+	state    State
+	failed   int // look-ups in a row without an answer
 	since    time.Time
 	resolved time.Time // the last answer with addresses
 }
@@ -66,8 +67,8 @@ func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 	return t
 }
 
-// startLookups has the name looked up again and again, until stopLookups. Between two look-ups, and
-// while it waits for its turn, it takes no goroutine. Watcher.mu is held.
+// startLookups looks the name up periodically, until stopLookups. Between two look-ups, and while
+// it is queued, it needs no goroutine. Watcher.mu is held.
 func (t *target) startLookups() {
 	t.ctx, t.cancel = context.WithCancel(t.w.ctx)
 	t.w.begin(t.queue)
@@ -80,25 +81,25 @@ func (t *target) stopLookups() {
 	}
 	t.cancel()
 	t.tenant.lookups.drop(t)
-	if t.resting {
-		t.resting = false
+	if t.waiting {
+		t.waiting = false
 		t.again.Stop()
 	}
 }
 
-// queue has the name looked up as soon as its namespace may have another look-up under way.
-// Watcher.mu is held.
+// queue looks the name up as soon as its namespace may have another look-up under way. Watcher.mu
+// is held.
 func (t *target) queue() {
 	if t.ctx.Err() == nil {
 		t.tenant.lookups.enter(t)
 	}
 }
 
-// turn looks the name up, and has it looked up again later.
-func (t *target) turn(ctx context.Context) {
+// run looks the name up, and schedules the next look-up.
+func (t *target) run(ctx context.Context) {
 	started := time.Now()
 	addrs, err := t.lookUp(ctx)
-	// Drawn here, where no two names share an instant: the simulated world can repeat it.
+	// Drawn here, where no two names share an instant, so that the simulated world can repeat it.
 	period := jitter(t.w.opts.ResolvePeriod)
 	if ctx.Err() == nil {
 		t.update(addrs, err)
@@ -109,63 +110,64 @@ func (t *target) turn(ctx context.Context) {
 	t.tenant.lookups.leave()
 	if ctx.Err() == nil {
 		least := leastPause(len(addrs))
-		t.rest(started.Add(least), started.Add(max(period, least)))
+		t.waitUntil(started.Add(least), started.Add(max(period, least)))
 	}
 }
 
-// rest waits with the next look-up until at, or until earliest if it is wanted soon. Watcher.mu is
+// waitUntil delays the next look-up until at, or until earliest if it is wanted soon. Watcher.mu is
 // held.
-func (t *target) rest(earliest, at time.Time) {
+func (t *target) waitUntil(earliest, at time.Time) {
 	if t.soon {
 		at = earliest
 	}
-	t.resting, t.soon, t.earliest = true, false, earliest
+	t.waiting, t.soon, t.earliest = true, false, earliest
 	if t.again == nil {
-		t.again = time.AfterFunc(time.Until(at), t.rested)
+		t.again = time.AfterFunc(time.Until(at), t.waitDone)
 		return
 	}
 	t.again.Reset(time.Until(at))
 }
 
-// rested ends the wait for the next look-up. A timer that was reset may have called it just before.
-func (t *target) rested() {
+// waitDone ends the wait for the next look-up. A timer that was reset may have called it just
+// before.
+func (t *target) waitDone() {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	if t.resting && !time.Now().Before(t.earliest) {
-		t.resting = false
+	if t.waiting && !time.Now().Before(t.earliest) {
+		t.waiting = false
 		t.queue()
 	}
 }
 
-// lookUpSoon asks for a look-up: a connection to one of the addresses was lost. Watcher.mu is held.
+// lookUpSoon requests a look-up: a connection to one of the addresses was lost. Watcher.mu is held.
 func (t *target) lookUpSoon() {
-	if !t.resting {
+	if !t.waiting {
 		t.soon = true
 		return
 	}
 	t.again.Reset(time.Until(t.earliest))
 }
 
-// turns lets lookupsAtOnce names be looked up at the same time; the others wait in line. Guarded by
+// lookupQueue looks up lookupsAtOnce names at the same time; the others wait. Guarded by
 // Watcher.mu.
-type turns struct {
+type lookupQueue struct {
 	taken   int
 	waiting []*target
 }
 
-// enter has the name looked up when it is its turn.
-func (q *turns) enter(t *target) {
+// enter looks the name up as soon as one may be.
+func (q *lookupQueue) enter(t *target) {
 	if q.taken == lookupsAtOnce {
 		q.waiting = append(q.waiting, t)
 		return
 	}
 	q.taken++
-	t.soon = false // what was wanted begins
-	t.w.spawn(t.ctx, t.turn)
+	t.soon = false // the wanted look-up begins
+	t.w.spawn(t.ctx, t.run)
 }
 
-// leave ends a turn: it is the next one's.
-func (q *turns) leave() {
+// leave ends a look-up and starts the next one.
+func (q *lookupQueue) leave() {
 	q.taken--
 	if len(q.waiting) > 0 {
 		next := q.waiting[0]
@@ -174,15 +176,15 @@ func (q *turns) leave() {
 	}
 }
 
-// drop takes a name out of the line.
-func (q *turns) drop(t *target) {
+// drop removes a name from the queue.
+func (q *lookupQueue) drop(t *target) {
 	if i := slices.Index(q.waiting, t); i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 	}
 }
 
-// leastPause is how long a look-up that found so many addresses is good for: Go's resolver opens
-// a socket for each of them, to sort them.
+// leastPause is how long a look-up with that many addresses is valid: Go's resolver opens a socket
+// for each of them, to sort them.
 func leastPause(addrs int) time.Duration {
 	return time.Second * time.Duration(max(1, addrs/leastPauseAddresses))
 }
@@ -196,25 +198,26 @@ func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return t.w.opts.LookupHost(ctx, t.lookup)
 }
 
-// familyPatience is how long none of a family's addresses must have answered before those of the
+// familyTimeout is how long none of a family's addresses must have answered before those of the
 // other are tried again: longer than a restart of a job server and the wait before it is dialed
 // again.
-const familyPatience = 2 * time.Minute
+const familyTimeout = 2 * time.Minute
 
 // family returns the addresses that are used: those of the other family if none of these can be
 // reached, as workers do.
 func (t *target) family(found []netip.Addr, now time.Time) []netip.Addr {
 	first, other := resolve.Families(found)
 	if len(other) == 0 {
-		t.other, t.turned = false, time.Time{}
+		t.useOtherFamily, t.familyChangedAt = false, time.Time{}
 		return first
 	}
 	used, reserve := first, other
-	if t.other {
+	if t.useOtherFamily {
 		used, reserve = other, first
 	}
-	if now.Sub(t.turned) >= familyPatience && t.noneAnswers(now) || !t.isConnected(used) && t.isConnected(reserve) {
-		t.other, t.turned = !t.other, now
+	if now.Sub(t.familyChangedAt) >= familyTimeout && t.noneAnswers(now) ||
+		!t.isConnected(used) && t.isConnected(reserve) {
+		t.useOtherFamily, t.familyChangedAt = !t.useOtherFamily, now
 		return reserve
 	}
 	return used
@@ -225,8 +228,8 @@ func (t *target) serverAt(ip netip.Addr) *server {
 	return t.w.servers[serverKey(t.endpoint(netip.AddrPortFrom(ip, t.key.port)))]
 }
 
-// isConnected reports whether any of the addresses answers. One that the name led to before is
-// still polled for a while.
+// isConnected reports whether any of the addresses answers. A former address of the name is still
+// polled for a while.
 func (t *target) isConnected(addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(ip netip.Addr) bool { s := t.serverAt(ip); return s != nil && s.connected })
 }
@@ -235,12 +238,12 @@ func (t *target) isConnected(addrs []netip.Addr) bool {
 func (t *target) noneAnswers(now time.Time) bool {
 	return len(t.addrs) > 0 && !slices.ContainsFunc(t.addrs, func(ip netip.Addr) bool {
 		s := t.serverAt(ip)
-		return s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyPatience
+		return s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyTimeout
 	})
 }
 
-// update takes the outcome of a look-up. An answer without addresses is not taken for "no job
-// servers": what was known stays.
+// update applies the result of a look-up. An answer without addresses does not mean "no job
+// servers": the former addresses stay.
 func (t *target) update(addrs []netip.Addr, err error) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// One job server of ten hangs, one swallows what is sent to it, one answers garbage: the others'
-// figures stay as fresh as they were, what was known of the bad ones stays, and each is named for
-// what it is.
+// Of ten job servers one hangs, one swallows what is sent to it, one answers garbage: the others'
+// figures stay fresh, the bad ones keep their last figures, and each has the right state.
 func TestThreeBadServersAmongTen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ const (
 	dialsAtOnce   = 32
 	dialsToSilent = 16
 	// lookupsAtOnce is how many look-ups of a namespace may be under way at the same time, and
-	// lookupTime the least time that each takes its place for: 80 look-ups a second at most.
+	// lookupTime the least time that each counts: at most 80 look-ups a second.
 	lookupsAtOnce = 4
 	lookupTime    = 50 * time.Millisecond
 	// checksAtOnce is how many checks for load balancers of a namespace may be under way at the
@@ -23,29 +23,29 @@ const (
 	// probesOfTenant how many of a namespace.
 	probesAtOnce   = 4
 	probesOfTenant = 256
-	// tenantBytes is how many bytes of long answers a namespace may have read in a second, once it
-	// has had tenantBurst: to parse them takes a processor's time. The first shortAnswer bytes of
-	// an answer are free.
+	// tenantBytes is how many bytes of long answers are read for a namespace in a second, after the
+	// first tenantBurst: parsing them takes processor time. The first shortAnswer bytes of an
+	// answer are free.
 	tenantBytes = 16 << 20
 	tenantBurst = 64 << 20
 	shortAnswer = 64 << 10
 	// newsShare is for how many microseconds of each second the pools of a namespace may be decided
-	// on because their job servers have news, once that has taken newsBurst. All decisions are
-	// taken one after the other.
+	// on because their job servers have news, after the first newsBurst. All decisions are made one
+	// after the other.
 	newsShare = 100_000
 	newsBurst = 100_000
 )
 
-// tenant is what one namespace may have of what all namespaces share. Guarded by Watcher.mu, but
-// for the lanes.
+// tenant is one namespace's use of what all namespaces share. Guarded by Watcher.mu, except for the
+// lanes.
 type tenant struct {
 	pools    int
 	servers  map[serverKey]int // by number of links
-	names    int               // that are looked up
+	names    int               // names that are looked up
 	queues   int               // of all links
 	dials    lane
 	silent   lane // dials to job servers that did not answer the last time
-	lookups  turns
+	lookups  lookupQueue
 	checks   lane
 	probes   lane
 	bytes    *rate.Limiter // of long answers
@@ -63,7 +63,7 @@ func newTenant() *tenant {
 	}
 }
 
-// tenant returns that of a namespace for one more pool, which leave gives back.
+// tenant returns the tenant of a namespace for one more pool; leave releases it.
 func (w *Watcher) tenant(namespace string) *tenant {
 	t := w.tenants[namespace]
 	if t == nil {
@@ -81,10 +81,10 @@ func (w *Watcher) leave(namespace string) {
 	}
 }
 
-// lane bounds how many do something at the same time.
+// lane bounds how many goroutines do something at the same time.
 type lane chan struct{}
 
-// enter waits for a place and returns false if ctx ends first.
+// enter waits until there is room and returns false if ctx ends first.
 func (l lane) enter(ctx context.Context) bool {
 	select {
 	case l <- struct{}{}:
@@ -96,8 +96,8 @@ func (l lane) enter(ctx context.Context) bool {
 
 func (l lane) leave() { <-l }
 
-// enterLane waits for a place in a dial lane of one of the namespaces whose pools use the server,
-// nil if there are none, and returns false if ctx ends first.
+// enterLane waits for room in a dial lane of one of the namespaces whose pools use the server, nil
+// if there are none, and returns false if ctx ends first.
 func (s *server) enterLane(ctx context.Context) (lane, bool) {
 	for {
 		best, linked := s.dialLane()
@@ -109,14 +109,14 @@ func (s *server) enterLane(ctx context.Context) (lane, bool) {
 			return best, true
 		case <-ctx.Done():
 			return nil, false
-		case <-linked: // perhaps by a pool of a namespace that has room
+		case <-linked: // perhaps the other pool's namespace has room
 		}
 	}
 }
 
-// dialLane returns the lane in which to dial the server: of the namespaces whose pools use it that
-// with the most room, so that none is slowed down by what another one does. linked is closed when
-// another pool comes to use the server.
+// dialLane returns the lane for dialing the server: the one with the most room of the namespaces
+// whose pools use it, so that none is slowed down by another. linked is closed when another pool
+// starts to use the server.
 func (s *server) dialLane() (best lane, linked <-chan struct{}) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -154,7 +154,7 @@ func (s *server) byteLimiter() (best *rate.Limiter) {
 	return best
 }
 
-// bucket limits log messages: burst at once, and then one in each every.
+// bucket limits log messages: burst at once, and then one in each interval every.
 type bucket struct {
 	burst int
 	every time.Duration
@@ -178,8 +178,8 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// mayLog reports whether a message about the server may be written now: a job server that comes and
-// goes must not fill the log. Watcher.mu is held.
+// mayLog reports whether a message about the server may be written now: a flapping job server must
+// not fill the log. Watcher.mu is held.
 func (s *server) mayLog(now time.Time) bool {
 	if !s.messages.take(now) {
 		return false

@@ -29,8 +29,8 @@ func addrs(format string, n int) (out []netip.Addr) {
 	return out
 }
 
-// A pool with too many addresses, job servers or names goes on with what fits, and its sample says
-// so.
+// A pool with too many addresses, job servers or names uses those that fit, and its sample reports
+// it.
 func TestTooManyJobServers(t *testing.T) {
 	t.Parallel()
 	names := func(n int) (out []string) {
@@ -90,7 +90,7 @@ func TestTooManyJobServers(t *testing.T) {
 }
 
 // The operator counts the job servers that the workers of a pool with too many of them use: both
-// take the first, however long the look-up of each name takes.
+// take the first, however long each look-up takes.
 func TestWorkersUseTheSameJobServers(t *testing.T) {
 	t.Parallel()
 	for slow := range 7 {
@@ -149,7 +149,7 @@ func usedByWorker(
 		wg.Go(func() {
 			found, err := gearman.Resolve(t.Context(), r, a)
 			if err != nil {
-				return // it has no place
+				return // there is no room for it
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -169,7 +169,7 @@ func texts(addrs []netip.Addr) (out []string) {
 	return out
 }
 
-// When another pool of the namespace goes, its place is taken.
+// When another pool of the namespace is removed, its share becomes free.
 func TestRoomInANamespace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,8 +199,8 @@ func TestRoomInANamespace(t *testing.T) {
 	})
 }
 
-// The queues of a namespace are bounded, whatever its pools name and whenever they do, and what a
-// pool gives up another one gets.
+// The queues of a namespace are bounded, whatever its pools name and whenever they do, and a pool's
+// released queues are free for another.
 func TestQueuesOfANamespace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -243,8 +243,8 @@ func TestQueuesOfANamespace(t *testing.T) {
 	})
 }
 
-// However many job servers and pools of a namespace have news, its decisions take their share of
-// the time, and those of another namespace don't wait for them.
+// However many job servers and pools of a namespace have news, its decisions get only their share
+// of the time, and those of another namespace don't wait for them.
 func TestNewsOfANamespace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -303,7 +303,7 @@ func TestNewsOfANamespace(t *testing.T) {
 	})
 }
 
-// News that has to wait comes once there is room, unless the pool is gone.
+// Delayed news arrives once there is room, unless the pool was removed.
 func TestLateNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,7 +343,7 @@ func TestLateNews(t *testing.T) {
 	})
 }
 
-// A name whose addresses change at each look-up makes no more job servers than a pool may have.
+// A name whose addresses change at each look-up creates no more job servers than a pool may have.
 func TestChangingAddresses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +374,7 @@ func TestChangingAddresses(t *testing.T) {
 	})
 }
 
-// Whatever the pools of one namespace name, another one's are looked up, dialed and asked as soon
+// Whatever the pools of one namespace name, another one's are looked up, dialed and polled as soon
 // as without them.
 func TestAnotherNamespaceIsNotDelayed(t *testing.T) {
 	t.Parallel()
@@ -521,8 +521,7 @@ func TestGoroutinesOfNames(t *testing.T) {
 	})
 }
 
-// A name whose turn has not come when its pool is removed is not looked up any more, and holds
-// nobody up.
+// A queued name whose pool is removed is not looked up any more, and delays no other.
 func TestNamesThatAreRemovedInLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -552,8 +551,8 @@ func TestNamesThatAreRemovedInLine(t *testing.T) {
 	})
 }
 
-// Probes take goroutines only while they are asked, however many functions of however many pools
-// have jobs at however many job servers that hang.
+// Probes take goroutines only while they run, however many functions of however many pools have
+// jobs at however many hanging job servers.
 func TestGoroutinesOfProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -588,7 +587,7 @@ func TestGoroutinesOfProbes(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		// 3,200 would be asked, by one goroutine for each of the 80 that ask.
+		// 3,200 would be probed, by one goroutine for each of the 80 probing
 		if more := goroutines() - before; more > 80+2*probesOfTenant {
 			t.Errorf("%d goroutines more", more)
 		}
@@ -599,8 +598,8 @@ func TestGoroutinesOfProbes(t *testing.T) {
 	})
 }
 
-// Long answers of the job servers of one namespace take so much time and no more, and no time of
-// another's.
+// Long answers of the job servers of one namespace take at most their share of the time, and none
+// of another's.
 func TestBytesOfANamespace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -650,8 +649,7 @@ func TestBytesOfANamespace(t *testing.T) {
 	})
 }
 
-// A job server that hangs on probes makes no probe of another wait, and one whose polls fail is not
-// asked.
+// A job server that hangs on probes delays no other probe, and one whose polls fail is not probed.
 func TestProbesOfAHungServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -692,8 +690,8 @@ func TestProbesOfAHungServer(t *testing.T) {
 	})
 }
 
-// A job server that comes and goes, and one with a hostile certificate, fill no log, and no word of
-// theirs stands in it.
+// A flapping job server, and one with a hostile certificate, fill no log, and none of their texts
+// is in it.
 func TestLogOfAFlappingServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -746,7 +744,7 @@ func TestTLSCause(t *testing.T) {
 	}
 }
 
-// Secrets are read once in some seconds for all job servers of a pool, also if the handshakes fail.
+// Secrets are read once in some seconds for all job servers of a pool, even if the handshakes fail.
 func TestTLSConfigIsKeptForSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -779,7 +777,7 @@ func TestTLSConfigIsKeptForSeconds(t *testing.T) {
 	})
 }
 
-// A name without a dot leads each namespace to its own Service.
+// A name without a dot resolves to each namespace's own Service.
 func TestNamesOfNamespaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

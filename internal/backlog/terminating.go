@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// stopsWithin is the time in which the worker of a terminating pod unregisters its functions or
+	// stopsWithin is within how long the worker of a terminating pod unregisters its functions or
 	// disconnects, unless it runs a job. A worker that is idle and still registered after it takes
 	// the next job.
 	stopsWithin = 30 * time.Second
-	// reportsWithin is the time after which a worker's telemetry shows all jobs that ended before
-	// its pod began to terminate.
+	// reportsWithin is after how long a worker's telemetry includes all jobs that ended before its
+	// pod began to terminate.
 	reportsWithin = 10 * time.Second
-	// believedFor is how long the last report of a pod is evidence that its worker runs.
-	believedFor = time.Minute
+	// reportValidFor is how long the last report of a pod is evidence that its worker runs.
+	reportValidFor = time.Minute
 )
 
-// termination is what is known of a pod since it began to terminate. Guarded by Watcher.mu.
+// termination is the state of a pod since it began to terminate. Guarded by Watcher.mu.
 type termination struct {
 	since time.Time
 	// idle is when each job server first listed the pod's worker as registered while there were
@@ -32,8 +32,8 @@ type termination struct {
 	ended, start int64
 }
 
-// noteTermination begins or ends the watch over a pod's termination.
-func (w *Watcher) noteTermination(q *podState, terminating bool, now time.Time) {
+// recordTermination begins or ends the state of a pod's termination.
+func (w *Watcher) recordTermination(q *podState, terminating bool, now time.Time) {
 	switch {
 	case !terminating || q.ip == "":
 		q.terminating = nil
@@ -53,9 +53,9 @@ func (q *podState) jobsEnded() (n int64) {
 	return n
 }
 
-// noteReport compares a report of a terminating pod with the first complete one. A worker that
+// recordReport compares a report of a terminating pod with the first complete one. A worker that
 // stops ends at most one job in each slot.
-func (t *termination) noteReport(q *podState, now time.Time) {
+func (t *termination) recordReport(q *podState, now time.Time) {
 	if now.Sub(t.since) < reportsWithin || t.ended >= 0 && t.start == q.start {
 		return
 	}
@@ -69,7 +69,7 @@ func (q *podState) takesJobs(now time.Time) bool {
 		return false
 	}
 	if t.ended >= 0 && t.start == q.start && q.jobsEnded()-t.ended > int64(q.capacity) &&
-		now.Sub(q.lastSeen) < believedFor {
+		now.Sub(q.lastSeen) < reportValidFor {
 		return true
 	}
 	for s, since := range t.idle {
@@ -97,7 +97,7 @@ func (w *Watcher) terminatingAt(s *server, now time.Time) registrations {
 		return nil
 	}
 	var out registrations
-	for _, l := range s.links { // others' pods are of no interest, however many there are
+	for _, l := range s.links { // other pools' pods are skipped, however many there are
 		for _, q := range l.pool.pods {
 			if q.terminating == nil || now.Sub(q.terminating.since) < stopsWithin || q.sharesAddress() {
 				continue
@@ -112,7 +112,7 @@ func (w *Watcher) terminatingAt(s *server, now time.Time) registrations {
 }
 
 // sharesAddress reports whether another pod of the pool has the same address: rows of that address
-// tell nothing of this pod.
+// say nothing about this pod.
 func (q *podState) sharesAddress() bool {
 	return slices.ContainsFunc(q.pool.pods, func(other *podState) bool { return other != q && other.ip == q.ip })
 }
@@ -123,7 +123,7 @@ func (r registrations) add(line []byte) {
 	if err != nil {
 		return
 	}
-	found := r[string(bytes.TrimPrefix(row.IP, mapped))]
+	found := r[string(bytes.TrimPrefix(row.IP, mappedPrefix))]
 	if found == nil {
 		return
 	}
@@ -135,9 +135,9 @@ func (r registrations) add(line []byte) {
 	}
 }
 
-// noteRegistrations adds what one answer lists. Of a pool with more registered workers in
-// terminating pods than running jobs, at least one such worker is idle. Watcher.mu is held.
-func (w *Watcher) noteRegistrations(s *server, r registrations, now time.Time) {
+// recordRegistrations adds the rows of one answer. If a pool has more registered workers in
+// terminating pods than running jobs, at least one of these workers is idle. Watcher.mu is held.
+func (w *Watcher) recordRegistrations(s *server, r registrations, now time.Time) {
 	workers := map[*pool]int64{}
 	for _, found := range r {
 		workers[found.pod.pool] += found.workers

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// terminate tells the first pod of the test to stop.
+// terminate makes the first pod of the test terminate.
 func (tt *telemetryTest) terminate() {
 	tt.pods(
 		PodRef{UID: uidOne, Name: "pool-a-1", IP: "10.1.0.1", Terminating: true},
@@ -64,8 +64,8 @@ func TestTerminatingPodsThatStayRegistered(t *testing.T) {
 	}
 }
 
-// A worker that runs a job for long is not accused in between, and one that was found idle stays
-// found while it is busy.
+// A worker that runs a long job is not reported meanwhile, and one that was found idle stays found
+// while it is busy.
 func TestTerminatingPodThatTakesAnotherJob(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -90,7 +90,7 @@ func TestTerminatingPodThatTakesAnotherJob(t *testing.T) {
 	})
 }
 
-// Two pods with one address can't be told apart, so neither is accused.
+// Two pods with one address can't be told apart, so neither is reported.
 func TestTerminatingPodThatSharesItsAddress(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -104,8 +104,8 @@ func TestTerminatingPodThatSharesItsAddress(t *testing.T) {
 	})
 }
 
-// A process with two slots ends at most two jobs after it was told to stop, whatever its address
-// looks like.
+// A process with two slots ends at most two jobs after it was stopped, whatever its address looks
+// like.
 func TestTerminatingPodsWhoseTelemetryGoesOn(t *testing.T) {
 	t.Parallel()
 	testTelemetry(t, func(tt *telemetryTest) {
@@ -123,7 +123,7 @@ func TestTerminatingPodsWhoseTelemetryGoesOn(t *testing.T) {
 		says(9)
 		tt.wantTakers("a new job", "pool-a-1")
 		tt.show(tt.one)
-		time.Sleep(believedFor)
+		time.Sleep(reportValidFor)
 		tt.wantTakers("no report for long")
 	})
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tick hands the pools that have news to Options.OnTick, until the watcher stops. Pools whose job
-// servers are all silent get their turn by the clock.
+// tick passes the pools with news to Options.OnTick, until the watcher stops. Pools whose job
+// servers are all silent are passed by the clock.
 func (w *Watcher) tick() {
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()
@@ -56,15 +56,15 @@ func (w *Watcher) polled(s *server, now time.Time) {
 		case p.sub.AtZero && s.connected &&
 			slices.ContainsFunc(l.cells, func(c *cell) bool { return c.changed == s.answer }):
 			w.enqueueFirst(p, now)
-		// Straight after the poll rather than a little later.
+		// Directly after the poll rather than a little later.
 		case !now.Before(p.nextTick.Add(-p.sub.Period * 15 / 100)):
 			w.enqueue(p, now)
 		}
 	}
 }
 
-// sweep queues the pools that no poll has queued in time, and drops the job servers that nothing
-// leads to any more.
+// sweep queues the pools that no poll has queued in time, and drops the job servers that no name
+// resolves to any more.
 func (w *Watcher) sweep(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +88,7 @@ func (w *Watcher) sweep(now time.Time) {
 }
 
 // hasRoom reports whether the namespace of a pool has room for more of the job servers that were
-// left out for want of it.
+// left out.
 func (w *Watcher) hasRoom(p *pool) bool {
 	t := p.tenant
 	return p.excess.Namespace && len(t.servers) < w.opts.MaxNamespaceServers ||
@@ -109,8 +109,8 @@ func (w *Watcher) enqueue(p *pool, now time.Time) {
 // BenchmarkDecideManyQueues.
 func (p *pool) decisionCost() int { return min(20+len(p.links)*len(p.functions)*3/4, newsBurst) }
 
-// enqueueFirst queues a pool at zero for which something has come, as soon as its namespace may
-// have another decision because of news: job servers decide how often they have some.
+// enqueueFirst queues a pool at zero with news, as soon as its namespace may have another decision
+// because of news: job servers determine how often they have some.
 func (w *Watcher) enqueueFirst(p *pool, now time.Time) {
 	p.nextTick = now.Add(p.sub.Period)
 	if p.hasNews || p.later {
@@ -143,7 +143,7 @@ func (w *Watcher) wake() {
 	}
 }
 
-// complete says that all that the pool wants to know is known.
+// complete reports whether all the pool's figures are known.
 func (p *pool) complete(now time.Time) bool {
 	for _, t := range p.targets {
 		if t.state != StateOK && !t.paused {

@@ -67,7 +67,7 @@ func TestTLS(t *testing.T) {
 		if s := sample(t, w, plain); !s.Partial {
 			t.Errorf("plain text to a TLS server: %+v", s)
 		}
-		// The material is asked for at each connection.
+		// The material is read at each connection.
 		before := configs.Load()
 		srv.CloseConnections()
 		time.Sleep(2 * time.Second)

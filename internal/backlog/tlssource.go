@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// tlsFor is for how long a TLS configuration is used for new connections, and an error in its place
-// returned, before the Secrets are read again.
+// tlsFor is how long a TLS configuration is used for new connections, or an error returned instead,
+// before the Secrets are read again.
 const tlsFor = 5 * time.Second
 
 // tlsSource reads the TLS configuration that the job servers of some pools share.
 type tlsSource struct {
-	lane lane // of one: others wait for the reader's result
+	lane lane // for one: others wait for its result
 
 	mu     sync.Mutex
 	setup  *TLS
@@ -47,7 +47,7 @@ func (t *tlsSource) get(ctx context.Context) (*tls.Config, error) {
 	}
 	config, err = setup.Config(ctx)
 	if ctx.Err() != nil {
-		return config, err // nobody's fault but the caller's
+		return config, err // the caller's own deadline
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,7 +55,7 @@ func (t *tlsSource) get(ctx context.Context) (*tls.Config, error) {
 	return config, err
 }
 
-// tlsCause says in our own words why a handshake failed: certificates and alerts are the peer's.
+// tlsCause returns why a handshake failed, without texts of the peer's certificates and alerts.
 func tlsCause(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the certificate is signed by an authority that the pool doesn't trust"

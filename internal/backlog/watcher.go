@@ -22,45 +22,46 @@ func (k PoolKey) String() string { return k.Namespace + "/" + k.Name }
 
 // Options of a [Watcher]. All of them may be left out.
 //
-// There is no clock to inject: the pollers wait on connections, so a test that wants to hold the
-// time runs in a synctest bubble, where time.Now and timers are the bubble's, with in-memory
-// connections from Dial.
+// There is no clock to inject: the pollers wait on connections, so a test that controls the time
+// runs in a synctest bubble, where time.Now and timers are the bubble's, with in-memory connections
+// from Dial.
 type Options struct {
 	Logger *slog.Logger
 
-	// MinPeriod is the shortest time between two polls of a job server, whatever the pools ask for
-	// (1 s).
+	// MinPeriod is the shortest time between two polls of a job server, whatever the pools' periods
+	// are (1 s).
 	MinPeriod time.Duration
 	// Timeout is how long one request may take, from the first byte out to the last byte in, and so
 	// may a dial (5 s).
 	Timeout time.Duration
-	// ResolvePeriod is how often a name is looked up again (10 s); at once, but at most once a
-	// second, when a connection to one of its addresses is lost.
+	// ResolvePeriod is how often a name is looked up again (10 s); when a connection to one of its
+	// addresses is lost, at once, but at most once a second.
 	ResolvePeriod time.Duration
 
-	// AddressPolicy says whether pools of a namespace may use a job server at that address, which
-	// name resolved to (the address itself where no name was given). It is asked after each
-	// resolution and nothing else is ever dialled. That of internal/access without rules if nil.
+	// AddressPolicy decides whether pools of a namespace may use a job server at that address,
+	// which name resolved to (the address itself if no name was given). It is called after each
+	// resolution and no other address is ever dialed. That of internal/access without rules if nil.
 	AddressPolicy func(namespace string, addr netip.AddrPort, name string) error
-	// Listed says that the state of a job server may be shown in full. Of others a pool learns only
-	// whether they answer: an address is not a way to look around in the network. All are if nil.
+	// Listed decides whether the state of a job server may be shown in full. Of others a pool
+	// learns only whether they answer, so that addresses can't be used to scan the network. All are
+	// if nil.
 	Listed func(namespace string, addr netip.AddrPort, name string) bool
 
-	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed what
-	// their sample says (news), each of the others once per its period, straight after a poll of
-	// one of its job servers where there is one. It is called from one goroutine, never twice at a
-	// time; a slow one delays ticks (they are merged), no poll. keys is valid during the call only.
+	// OnTick is called with the pools to decide on: those at zero as soon as an answer changed
+	// their sample (news), each of the others once per its period, directly after a poll of one of
+	// its job servers if there is one. It is called from one goroutine, never twice at a time; a
+	// slow one delays ticks (they are merged), no poll. keys is valid during the call only.
 	OnTick func(keys []PoolKey, news bool)
 
 	// ForeignFunctions is of how many functions that no pool wants the figures are kept for each
-	// job server, for [Watcher.Functions] (0). Byte budgets for each job server and in all hold
-	// beside it.
+	// job server, for [Watcher.Functions] (0). There are byte budgets too, for each job server and
+	// in all.
 	ForeignFunctions int
 
 	// MaxAddresses is how many addresses of a name are used (64), MaxPoolServers how many job
 	// servers a pool may have (256), and MaxNamespaceServers how many all pools of a namespace
-	// together (256), and as many names. Those that are in use stay; of others the first by address
-	// are taken. [Sample] reports the excess.
+	// together (256), and as many names. Those in use stay; of others the first by address are
+	// taken. [Sample] reports the excess.
 	MaxAddresses, MaxPoolServers, MaxNamespaceServers int
 
 	// MaxNamespaceQueues is how many queues all pools of a namespace may have together: the
@@ -75,33 +76,33 @@ type Options struct {
 	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
-// TLS says how to speak TLS with the job servers of a pool.
+// TLS is how to use TLS with the job servers of a pool.
 type TLS struct {
-	// Identity stands for the material that Config returns (the names of the Secrets, say). Within
+	// Identity identifies the material that Config returns (the names of the Secrets, say). Within
 	// a namespace, pools of the same identity share connections; another identity is another
 	// connection.
 	Identity string
-	// Config is called before each dial, so that it can read the Secrets anew. ServerName defaults
+	// Config is called before each dial, so that it can read the Secrets again. ServerName defaults
 	// to the host as it was written.
 	Config func(ctx context.Context) (*tls.Config, error)
 }
 
-// Subscription is what a pool wants to know.
+// Subscription is what the watcher should poll for a pool.
 type Subscription struct {
 	Servers   []string // host[:port], IPv6 in brackets; the default port is 4730
 	TLS       *TLS     // nil: plain
 	Functions []string // by name, without repetition
 
-	// Period is how fresh the figures should be (5 s). AtZero asks for a poll each second (or each
-	// MinPeriod): the pool has no pods, work may come any moment.
+	// Period is how fresh the figures should be (5 s). AtZero requests a poll each second (or each
+	// MinPeriod): the pool has no pods, and a job may arrive at any moment.
 	Period time.Duration
 	AtZero bool
 	// StaleAfter is when a silent job server is left out of the sums (1 h).
 	StaleAfter time.Duration
-	// Hold is for how long an address counts that the name no longer resolves to and that has no
-	// work for the pool, or can't be reached (10 min).
+	// Hold is how long an address counts that the name no longer resolves to and that has no jobs
+	// for the pool, or can't be reached (10 min).
 	Hold time.Duration
-	// Doorbell asks the job server to ring when a job comes for a pool at zero.
+	// Doorbell makes the job server notify the watcher when a job arrives for a pool at zero.
 	Doorbell bool
 }
 
@@ -109,12 +110,12 @@ type Subscription struct {
 type PodRef struct {
 	UID  string
 	Name string
-	IP   string // empty while it has none
-	// Terminating: Kubernetes has told the pod to stop, and what comes from IP is its own.
+	IP   string // empty before it has one
+	// Terminating: the pod is terminating, and rows from IP are its own.
 	Terminating bool
 }
 
-// Watcher polls job servers. All its methods may be called at any time, from any goroutine, also
+// Watcher polls job servers. All its methods may be called at any time, from any goroutine, even
 // while it doesn't run.
 type Watcher struct {
 	opts Options
@@ -125,8 +126,9 @@ type Watcher struct {
 	wg   sync.WaitGroup
 	news chan struct{} // due or first isn't empty
 
-	// mu guards all that follows, and what the types of this package say that it guards. It is held
-	// for a batch of rows, or while a name's new addresses reach the pools, never over I/O.
+	// mu guards the fields below, and what the types of this package say that it guards. It is held
+	// for a batch of rows, or while a name's new addresses are applied to the pools, never during
+	// I/O.
 	mu          sync.Mutex
 	running     bool
 	stopped     bool
@@ -135,16 +137,16 @@ type Watcher struct {
 	targets     map[targetKey]*target
 	servers     map[serverKey]*server
 	podsByUID   map[telemetry.UID]*podState
-	terminating map[*podState]struct{} // pods that have been told to stop
+	terminating map[*podState]struct{} // terminating pods
 	tenants     map[string]*tenant     // by namespace
 	paused      int                    // targets that are not looked up
 	due         []PoolKey              // pools to decide on
 	first       []PoolKey              // pools to decide on first
 
-	foreignBytes int // what is kept of functions that no pool wants
+	foreignBytes int // size of the kept foreign functions
 }
 
-// New returns a watcher that does nothing until [Watcher.Run].
+// New returns a watcher that does nothing before [Watcher.Run].
 func New(o Options) *Watcher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -193,8 +195,8 @@ func New(o Options) *Watcher {
 	}
 }
 
-// tlsSource returns the source of the configuration for an identity, and reads it by setup from now
-// on.
+// tlsSource returns the source of the configuration for an identity, and from now on reads it with
+// setup.
 func (w *Watcher) tlsSource(identity string, setup *TLS) *tlsSource {
 	for k, s := range w.servers {
 		if k.tls == identity {
@@ -230,8 +232,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// begin runs fn: now, or with Run if the watcher doesn't run yet. A watcher that has stopped begins
-// nothing. Watcher.mu is held, also while fn runs.
+// begin runs fn: now, or with Run if the watcher doesn't run yet. A stopped watcher runs nothing.
+// Watcher.mu is held, also while fn runs.
 func (w *Watcher) begin(fn func()) {
 	switch {
 	case w.stopped:
@@ -243,7 +245,7 @@ func (w *Watcher) begin(fn func()) {
 }
 
 // start runs fn in a goroutine of the watcher until the returned function is called. Before Run it
-// waits for Run; a watcher that has stopped starts nothing. Watcher.mu is held.
+// waits for Run; a stopped watcher starts nothing. Watcher.mu is held.
 func (w *Watcher) start(fn func(context.Context)) context.CancelFunc {
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.begin(func() { w.spawn(ctx, fn) })
@@ -257,8 +259,8 @@ func (w *Watcher) spawn(ctx context.Context, fn func(context.Context)) {
 	}
 }
 
-// later runs fn in a goroutine of the watcher after d, unless ctx has ended by then. What waits
-// like this takes a timer, and no goroutine.
+// later runs fn in a goroutine of the watcher after d, unless ctx has ended by then. The wait takes
+// a timer, and no goroutine.
 func (w *Watcher) later(ctx context.Context, d time.Duration, fn func(context.Context)) {
 	time.AfterFunc(d, func() {
 		w.mu.Lock()

@@ -3,14 +3,14 @@ package backlog
 import "time"
 
 const (
-	// workersShare is the part of its time that a job server may spend on `workers` for us: it does
-	// all it does in one thread.
+	// workersShare is the fraction of its time that a job server may spend on `workers` for us: it
+	// is single-threaded.
 	workersShare = 100
-	// maxWorkersPeriod bounds how rarely we ask however long the answers take.
+	// maxWorkersPeriod bounds how rarely `workers` is requested, however long the answers take.
 	maxWorkersPeriod = time.Minute
 )
 
-// workers asks for the connections and takes the telemetry out of them.
+// workers requests the connections and extracts the telemetry from them.
 func (p *poller) workers() error {
 	reports := reportSets.Get().(*reportSet)
 	defer func() {
@@ -22,7 +22,7 @@ func (p *poller) workers() error {
 	p.w.mu.Lock()
 	registered := p.w.terminatingAt(p.server, began)
 	p.w.mu.Unlock()
-	_, err := p.ask("workers\n", func(batch []byte) {
+	_, err := p.request("workers\n", func(batch []byte) {
 		reports.rows = reports.rows[:0]
 		for len(batch) > 0 {
 			var line []byte
@@ -53,7 +53,7 @@ func (p *poller) workers() error {
 	defer p.w.mu.Unlock()
 	period := max(p.podPeriod, min(workersShare*now.Sub(began), maxWorkersPeriod))
 	p.w.merge(reports.list, now, 3*period)
-	p.w.noteRegistrations(p.server, registered, now)
+	p.w.recordRegistrations(p.server, registered, now)
 	p.nextWorkers = began.Add(period)
 	return nil
 }

@@ -15,8 +15,8 @@ var (
 	ledgerLabels    = map[string]string{"app.kubernetes.io/name": "ledger"}
 )
 
-// patience is for how long a job server is waited for that is reached through a busy API server.
-const patience = 30 * time.Second
+// waitLimit is how long to wait for a job server that is reached via a busy API server.
+const waitLimit = 30 * time.Second
 
 // Job is one job of the function "reverse": it takes so long and reverses its text.
 type Job struct {
@@ -52,7 +52,7 @@ func (s *Stage) Do(ctx context.Context, task *client.Task) (result []byte, err e
 
 func (s *Stage) client(ctx context.Context, do func(*client.Client) error) error {
 	return s.jobServer(ctx, func(address string) (err error) {
-		c, err := client.New(client.Options{Servers: []string{address}, ConnectTimeout: patience})
+		c, err := client.New(client.Options{Servers: []string{address}, ConnectTimeout: waitLimit})
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Stage) Queue(ctx context.Context) (Queue, error) { return s.QueueOf(ctx
 func (s *Stage) QueueOf(ctx context.Context, function string) (Queue, error) {
 	var q Queue
 	err := s.jobServer(ctx, func(address string) error {
-		c, err := admin.Dial(ctx, address, admin.Options{ConnectTimeout: patience, Timeout: patience})
+		c, err := admin.Dial(ctx, address, admin.Options{ConnectTimeout: waitLimit, Timeout: waitLimit})
 		if err != nil {
 			return err
 		}

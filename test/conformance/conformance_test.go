@@ -150,9 +150,9 @@ func judge(t *testing.T, s *server, r row) outcome {
 // attempt returns what went wrong, or nothing.
 func attempt(t *testing.T, s *server, r row, lacks bool) (problem string) {
 	t.Helper()
-	c := &check{target: s.start(t, r.options), patience: patience, ctx: t.Context()}
+	c := &check{target: s.start(t, r.options), waitLimit: waitLimit, ctx: t.Context()}
 	if lacks {
-		c.patience = shortPatience
+		c.waitLimit = shortWaitLimit
 	}
 	defer c.end()
 	defer func() {

@@ -100,7 +100,7 @@ func differ(t *testing.T, seed uint64) (steps int, problem string) {
 		}
 	}()
 	for i, start := range []func(testing.TB, options) *target{fake(nameFake, gearmantest.Gearmand), startGearmand} {
-		c := &check{target: start(t, o), patience: patience, ctx: t.Context()}
+		c := &check{target: start(t, o), waitLimit: waitLimit, ctx: t.Context()}
 		defer c.end()
 		d.sides[i] = &side{c: c}
 		for n := range duelWires {

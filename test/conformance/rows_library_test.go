@@ -58,14 +58,14 @@ func (c *check) serve(functions map[string]worker.Handler) (stop func()) {
 	c.onEnd(stop)
 	select {
 	case <-w.Ready():
-	case <-time.After(c.patience):
+	case <-time.After(c.waitLimit):
 		c.failf("the worker is not ready: %+v", w.Status())
 	}
 	return stop
 }
 
 func (c *check) timeout() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.ctx, c.patience)
+	return context.WithTimeout(c.ctx, c.waitLimit)
 }
 
 // do runs a job in the foreground.
@@ -88,7 +88,7 @@ func (c *check) must(what string, err error) {
 
 // newAdmin is an admin connection of the library.
 func (c *check) newAdmin() *admin.Conn {
-	a, err := admin.Dial(c.ctx, c.target.addr, admin.Options{Timeout: c.patience})
+	a, err := admin.Dial(c.ctx, c.target.addr, admin.Options{Timeout: c.waitLimit})
 	c.must("admin", err)
 	c.onEnd(func() { _ = a.Close() })
 	return a
@@ -237,7 +237,7 @@ var libraryRows = []row{
 		c.serve(map[string]worker.Handler{
 			"f": func(context.Context, *worker.Job) ([]byte, error) { return nil, worker.ErrRequeue },
 		})
-		ctx, cancel := context.WithTimeout(c.ctx, min(c.patience, 5*time.Second))
+		ctx, cancel := context.WithTimeout(c.ctx, min(c.waitLimit, 5*time.Second))
 		defer cancel()
 		if _, err := c.newClient(client.Options{}).Do(
 			ctx, &client.Task{Function: "f"},
@@ -321,7 +321,7 @@ var libraryRows = []row{
 		}
 	}},
 	{group: "library", name: "admin: is a function runnable?", run: func(c *check) {
-		o := admin.Options{Timeout: c.patience}
+		o := admin.Options{Timeout: c.waitLimit}
 		got, err := admin.Probe(c.ctx, c.target.addr, "f", o)
 		c.must("probe", err)
 		c.equal("without a job", got, false)

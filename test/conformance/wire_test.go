@@ -14,19 +14,19 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// patience is how long a packet that must come may take. It is generous, since the machine may be
-// busy; where a row is known to fail (a server that lacks the feature) it is shorter.
+// waitLimit is how long a packet that must come may take. It is generous, since the machine may be
+// busy; if a row is known to fail (a server that lacks the feature) it is shorter.
 const (
-	patience      = 20 * time.Second
-	shortPatience = time.Second
+	waitLimit      = 20 * time.Second
+	shortWaitLimit = time.Second
 )
 
 // A check is one run of a row on one server. Its methods fail the row by panicking with failure,
 // which the runner recovers: a failing row is an outcome here, not always a failing test.
 type check struct {
-	target   *target
-	patience time.Duration
-	ctx      context.Context
+	target    *target
+	waitLimit time.Duration
+	ctx       context.Context
 
 	mu      sync.Mutex
 	cleanup []func()
@@ -90,7 +90,7 @@ func (c *check) worker(name string, functions ...string) *wire {
 }
 
 func (w *wire) raw(b string) {
-	_ = w.nc.SetWriteDeadline(time.Now().Add(w.c.patience))
+	_ = w.nc.SetWriteDeadline(time.Now().Add(w.c.waitLimit))
 	if _, err := io.WriteString(w.nc, b); err != nil {
 		w.c.failf("%s can't write: %v", w.name, err)
 	}
@@ -124,7 +124,7 @@ func show(t proto.Type, args []string) string {
 
 // next reads the next packet.
 func (w *wire) next() (packet, error) {
-	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.patience))
+	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.waitLimit))
 	p, err := w.r.Next()
 	if err != nil {
 		return packet{}, err
@@ -267,7 +267,7 @@ func (w *wire) line(command string) string {
 }
 
 func (w *wire) readLine() string {
-	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.patience))
+	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.waitLimit))
 	// A line is read byte for byte so that its end shows: some answers end with a carriage return,
 	// some without.
 	text, err := w.r.IsText()
@@ -323,7 +323,7 @@ func (c *check) admin() *wire {
 // settles wants the rows of a text command to become these, in any order.
 func (c *check) settles(command string, want ...string) {
 	slices.Sort(want)
-	deadline := time.Now().Add(c.patience)
+	deadline := time.Now().Add(c.waitLimit)
 	for {
 		got := c.admin().rows(command)
 		if slices.Equal(got, want) {

@@ -39,7 +39,7 @@ func TestForeignWorker(t *testing.T) {
 			s := jobserver.Gearmand(t)
 			l.serve(t, s)
 			c := newClient(t, s)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 			t.Cleanup(cancel)
 			for name, payload := range payloads() {
 				t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestForeignWorkerQueue(t *testing.T) {
 			t.Parallel()
 			s := jobserver.Gearmand(t)
 			c := newClient(t, s)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 			t.Cleanup(cancel)
 			var order []string
 			handles := map[string][]string{}

@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds whatever a test waits for.
-const patience = 60 * time.Second
+// waitLimit bounds every wait of a test.
+const waitLimit = 60 * time.Second
 
 // feature is something that a library may lack.
 type feature string
@@ -135,7 +135,7 @@ type run struct {
 
 func (l library) run(t *testing.T, s *jobserver.Server, kind, function, unique string, payload []byte) run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	args := l.client(s, kind, function, unique)
 	cmd := exec.CommandContext(ctx, find(t, args[0]), args[1:]...)
@@ -204,7 +204,7 @@ func poll(t *testing.T, s *jobserver.Server, what string, done func([]admin.Func
 		t.Fatal(err)
 	}
 	defer a.Close()
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(waitLimit); ; time.Sleep(5 * time.Millisecond) {
 		rows, err := a.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)

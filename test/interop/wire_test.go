@@ -17,7 +17,7 @@ func waiting(t *testing.T, s *jobserver.Server, unique string, clients uint64) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 		t.Fatal(err)
 	}
 	r := proto.NewReader(nc, proto.Limits{})

@@ -129,7 +129,7 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 
 type recovered struct{ recovery, ratio float64 }
 
-// outage lets callers use the workers to 80%, each with a second of patience, takes the workers
+// outage lets callers use the workers to 80%, each with a time limit of a second, takes the workers
 // away for a while, and counts the answers of each second.
 func outage(t *testing.T, report io.Writer, s size, title string, each bool) recovered {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr

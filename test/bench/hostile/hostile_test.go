@@ -134,7 +134,7 @@ func (b *bench) createVictims(t *testing.T) {
 		}
 	}
 	operator.Eventually(
-		t, patience, "the victim's pools to be decided on",
+		t, waitLimit, "the victim's pools to be decided on",
 		func() error { return b.decided(t.Context(), victim, 2*b.size.wakes) },
 	)
 }
@@ -177,7 +177,7 @@ func (b *bench) createHostile(t *testing.T) {
 	}
 	for ns, n := range count {
 		operator.Eventually(
-			t, patience, "the hostile pools to be decided on", func() error { return b.decided(t.Context(), ns, n) },
+			t, waitLimit, "the hostile pools to be decided on", func() error { return b.decided(t.Context(), ns, n) },
 		)
 	}
 }
@@ -232,8 +232,8 @@ func (b *bench) submit(ctx context.Context, function string) error {
 	return nil
 }
 
-// patience is how long the operator may take to decide on all pools of a namespace.
-const patience = 5 * time.Minute
+// waitLimit is how long the operator may take to decide on all pools of a namespace.
+const waitLimit = 5 * time.Minute
 
 // wakes are the times at which the victim's Deployments got their first replica.
 type wakes struct {
