@@ -13,7 +13,9 @@ import (
 // The goroutine that reads from a link also runs the job that it has read and asks for the next: a
 // job then costs no switch between goroutines. So that the connection is read while a job takes
 // long, and its loss noticed, the reading is passed on to a second goroutine after passAfter; the
-// first waits for its turn when its job is done.
+// first waits for its turn when its job is done. Passing the reading on at the start of each job
+// instead costs 13% to 14% of the jobs processed per second over 1, 4 and 16 connections (make
+// bench-gearman, jobs worked).
 const passAfter = 10 * time.Millisecond
 
 // Values of link.role.
