@@ -116,7 +116,6 @@ const patience = 250 * time.Millisecond
 // run tries the servers: first those that are open or can be expected to open, then those in
 // quarantine.
 func (s *search) run(ctx context.Context, order []*server) (done bool, err error) {
-	s.tried = make(map[*server]bool, len(order))
 	for _, last := range []bool{false, true} {
 		for i, at := range order {
 			if s.tried[at] {
@@ -144,6 +143,9 @@ func (s *search) run(ctx context.Context, order []*server) (done bool, err error
 }
 
 func (s *search) failed(at *server, err error) {
+	if s.tried == nil {
+		s.tried = make(map[*server]bool)
+	}
 	s.tried[at] = true
 	s.errs = append(s.errs, err)
 }

@@ -31,7 +31,7 @@ type writer struct {
 	queue  []*chunk // to be written, in order
 	staged int      // bytes in the chunks' own buffers
 	room   chan struct{}
-	spare  []byte
+	spares [2][]byte // for one chunk that is written and one that is staged
 	piece  []byte
 	err    error
 }
@@ -102,8 +102,8 @@ func (w *writer) stage(
 	if n := len(w.queue); n > 0 && w.queue[n-1].request == nil {
 		at = w.queue[n-1]
 	} else {
-		at = &chunk{own: w.spare[:0]}
-		w.spare = nil
+		at = &chunk{own: w.spares[0]}
+		w.spares[0], w.spares[1] = w.spares[1], nil
 		w.queue = append(w.queue, at)
 	}
 	before := len(at.own)
@@ -157,7 +157,7 @@ func (w *writer) sendNow() bool {
 		c.begun, c.own = true, c.own[n:]
 		return false
 	}
-	w.spare = c.own[:0]
+	w.keepLocked(c.own)
 	w.pop()
 	return true
 }
@@ -283,8 +283,17 @@ func (w *writer) keep(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if cap(b) <= keepStaged && (len(w.piece) == 0 || &b[0] != &w.piece[0]) {
-		w.spare = b[:0]
+		w.keepLocked(b)
 	}
+}
+
+// keepLocked keeps a buffer of which nobody uses anything any more.
+func (w *writer) keepLocked(b []byte) {
+	if w.spares[0] != nil {
+		w.spares[1] = b[:0]
+		return
+	}
+	w.spares[0] = b[:0]
 }
 
 func (w *writer) write(b []byte) error {
@@ -309,7 +318,7 @@ func (w *writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
-	w.queue, w.staged, w.spare, w.piece = nil, 0, nil, nil
+	w.queue, w.staged, w.spares, w.piece = nil, 0, [2][]byte{}, nil
 	close(w.room)
 	w.room = make(chan struct{})
 	w.mu.Unlock()

@@ -106,3 +106,22 @@ func TestSendNowLeavesTheRest(t *testing.T) {
 		}
 	}
 }
+
+// What is staged while the writer's goroutine writes goes into a second buffer, and both are used
+// again.
+func TestWriterKeepsTwoBuffers(t *testing.T) {
+	t.Parallel()
+	near, _ := loopback(t)
+	w := newWriter(near, time.Minute)
+	packet, buffers := make([]byte, 1000), map[*byte]bool{}
+	stage(t, w, packet)
+	for range 10 {
+		b, _ := w.take()
+		buffers[&b[0]] = true
+		stage(t, w, packet)
+		w.keep(b)
+	}
+	if len(buffers) != 2 {
+		t.Errorf("%d buffers were taken, want 2", len(buffers))
+	}
+}
