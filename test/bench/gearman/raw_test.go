@@ -89,10 +89,8 @@ func rawSubmit(tb testing.TB, addr, function string, payload []byte, n, window i
 }
 
 // rawForeground runs n jobs after each other.
-func rawForeground(tb testing.TB, addr, function string, payload []byte, n int) time.Duration {
+func rawForeground(tb testing.TB, c *rawConn, function string, payload []byte, n int) time.Duration {
 	tb.Helper()
-	c := rawDial(tb, addr)
-	defer c.nc.Close()
 	one := proto.AppendSubmit(nil, proto.TypeSubmitJob, function, "", payload)
 	start := time.Now()
 	for range n {
