@@ -201,7 +201,8 @@ func (j *judge) down() {
 				continue
 			}
 			past := j.between(pool, s.at.Add(-span), s.at)
-			if !calm(past) || j.m.delays(pool, ^class(0), s.at.Add(-span), s.at) > 0 {
+			if !calm(past) || j.m.delays(pool, ^class(0), s.at.Add(-span), s.at) > 0 ||
+				j.m.stretched(pool, longest, s.at.Add(-span)) {
 				continue
 			}
 			most := s.open

@@ -340,6 +340,21 @@ func (m *monitor) delays(pool int, classes class, from, to time.Time) time.Durat
 	return m.sum(classes, from, to, func(f *Fault) bool { return m.w.plan.concerns(f, pool) })
 }
 
+// stretched reports whether a job server's fault may still hold a pool's scale-down at a time. After
+// it the server may have restarted, so the operator waits for as long as jobs take, and those that
+// could not report their end took as long as the fault.
+func (m *monitor) stretched(pool int, longest time.Duration, at time.Time) bool {
+	for i := range m.faults {
+		f := &m.faults[i]
+		k := kindNamed(f.Kind)
+		end := m.w.trace.began.Add(f.At + f.For + k.settle)
+		if k.class&ofServer != 0 && m.w.plan.concerns(f, pool) && end.Before(at) && end.Add(f.For+2*longest).After(at) {
+			return true
+		}
+	}
+	return false
+}
+
 // sum is how long those faults of the classes that count last and settle which overlap a time.
 func (m *monitor) sum(classes class, from, to time.Time, counts func(*Fault) bool) (sum time.Duration) {
 	for i := range m.faults {
