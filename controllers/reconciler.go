@@ -191,7 +191,7 @@ func (r *PoolReconciler) applyStatus(ctx context.Context, x *run, status *v1alph
 func (r *PoolReconciler) nextReconcile(x *run, statusWait time.Duration) ctrl.Result {
 	refresh := x.refresh
 	if x.facts.Trouble != "" {
-		refresh = min(refresh, poolstatus.Calm)
+		refresh = min(refresh, poolstatus.FixedAfter)
 	}
 	if x.pool.Spec.TLS != nil || x.facts.Stall.Reason != "" {
 		// The cause may be fixed in another object: a Secret, the target, the object that has its

@@ -531,7 +531,7 @@ func TestScaleUpHeldBack(t *testing.T) {
 	}
 	failing := workload.Pod{Name: "a", UID: "1", Trouble: workload.TroubleImage}
 	x := apply(failing, workload.Pod{Name: "b", UID: "2", Trouble: workload.TroubleImage})
-	if !x.facts.HeldBack || x.refresh > poolstatus.Calm {
+	if !x.facts.HeldBack || x.refresh > poolstatus.FixedAfter {
 		t.Fatalf("no pod starts: held back %v, reconciled again after %s", x.facts.HeldBack, x.refresh)
 	}
 	ready := func(name string) workload.Pod {
@@ -540,11 +540,11 @@ func TestScaleUpHeldBack(t *testing.T) {
 			Created: w.clock.Now().Add(-time.Hour),
 		}
 	}
-	w.clock.SetTime(w.clock.Now().Add(poolstatus.Calm / 2))
+	w.clock.SetTime(w.clock.Now().Add(poolstatus.FixedAfter / 2))
 	if x := apply(ready("a"), ready("b")); !x.facts.HeldBack {
 		t.Error("between two crashes the condition ends")
 	}
-	w.clock.SetTime(w.clock.Now().Add(poolstatus.Calm))
+	w.clock.SetTime(w.clock.Now().Add(poolstatus.FixedAfter))
 	if x := apply(ready("a"), ready("b")); x.facts.HeldBack {
 		t.Error("all pods have been ready for a while, and growth still counts as held back")
 	}

@@ -180,7 +180,7 @@ func (p *Pool) HeldBack(limited bool, now time.Time) (held bool, remaining time.
 	if p.heldAt.IsZero() {
 		return false, 0
 	}
-	remaining = p.heldAt.Add(poolstatus.Calm).Sub(now)
+	remaining = p.heldAt.Add(poolstatus.FixedAfter).Sub(now)
 	return remaining > 0, remaining
 }
 

@@ -13,11 +13,11 @@ const (
 	DefaultPoll       = 5 * time.Second
 	DefaultIdle       = 30 * time.Second
 	DefaultStaleAfter = time.Hour
-	// DefaultDrain is the default drain of a pool with a runtime, in seconds: a ceiling, since the
-	// runtime ends as soon as its jobs have.
+	// DefaultDrain is the default drain of a pool with a runtime, in seconds: an upper limit, since
+	// the runtime ends as soon as its jobs have.
 	DefaultDrain = 3600
 	// DefaultDrainWithoutRuntime is the default drain of an image that speaks Gearman itself, in
-	// seconds: one that ignores SIGTERM goes on taking jobs for all of it.
+	// seconds: one that ignores SIGTERM takes jobs for all of it.
 	DefaultDrainWithoutRuntime = 300
 	// DrainMargin is added to a job timeout to make the default drain, in seconds.
 	DrainMargin = 30
@@ -44,8 +44,7 @@ func Servers(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	return addrs
 }
 
-// withPort adds the default port. An address that cannot be read, which the API server refuses,
-// stays as it is.
+// withPort adds the default port. An invalid address, which the API server rejects, is not changed.
 func withPort(addr string) string {
 	a, err := gearman.ParseAddress(addr)
 	if err != nil {
@@ -54,7 +53,7 @@ func withPort(addr string) string {
 	return a.String()
 }
 
-// DrainSeconds is how long a stopping pod may finish its jobs.
+// DrainSeconds is how long a terminating pod may finish its jobs.
 func DrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	if s.DrainSeconds != nil {
 		return *s.DrainSeconds
@@ -68,8 +67,8 @@ func DrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	return DefaultDrain
 }
 
-// ChosenDrainSeconds is the drain that the user asked for, by itself or with a job timeout; 0 if it
-// is a default.
+// ChosenDrainSeconds is the drain that the user set, directly or with a job timeout; 0 if it is a
+// default.
 func ChosenDrainSeconds(s *v1alpha1.GearmanWorkerPoolSpec) int32 {
 	if s.DrainSeconds != nil || s.Runtime != nil && s.Runtime.JobTimeoutSeconds != nil {
 		return DrainSeconds(s)
@@ -85,7 +84,7 @@ func CAKey(k *v1alpha1.SecretKey) string {
 	return k.Key
 }
 
-// Poll is how often the pool's job servers are asked.
+// Poll is how often the pool's job servers are polled.
 func Poll(s *v1alpha1.GearmanWorkerPoolSpec) time.Duration {
 	if s.Scaling == nil {
 		return DefaultPoll

@@ -1,7 +1,7 @@
-// Package policy turns a GearmanWorkerPool's spec and the clock into the policy that the scaling
-// law works by: it fills in the defaults that the CRD leaves to code, and evaluates schedules to
-// the bounds of the moment.
+// Package policy turns a GearmanWorkerPool's spec and the clock into the policy of the scaling law:
+// it fills in the defaults that the CRD does not have, and evaluates schedules to the present
+// bounds.
 //
 // It is pure and owns no goroutines. The controllers and the simulator share it, so that a
-// simulated pool has the meaning of a real one.
+// simulated pool behaves like a real one.
 package policy

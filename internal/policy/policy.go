@@ -36,7 +36,7 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 		TargetWait:  secondsOr(sc.TargetWaitSeconds, 0),
 		JobTimeHint: secondsOr(sc.JobSeconds, 0),
 		Tick:        Poll(s),
-		// To the law zero is no wish; a user's zero means as soon as the law's own windows allow.
+		// To the law zero means unset; a user's zero means as soon as the law's own windows allow.
 		Idle:      max(time.Millisecond, secondsOr(sc.IdleSeconds, DefaultIdle)),
 		Mode:      scaling.Mode(Mode(s)),
 		ScaleDown: scaling.ScaleDown(sc.PodRemoval),
@@ -62,7 +62,7 @@ func Compile(s *v1alpha1.GearmanWorkerPoolSpec) (Compiled, error) {
 	return Compiled{base: p, schedules: schedules}, nil
 }
 
-// At is the policy of the moment: schedules have raised the floor and lowered the ceiling.
+// At returns the policy at now: schedules have raised the floor and lowered the ceiling.
 func (c Compiled) At(now time.Time) scaling.Policy {
 	p := c.base
 	p.MinReplicas, p.MaxReplicas = Bounds(p.MinReplicas, p.MaxReplicas, c.schedules, now)

@@ -53,7 +53,7 @@ func TestDrainSeconds(t *testing.T) {
 	}
 }
 
-// Only what the user asked for counts as chosen.
+// Only what the user set counts as chosen.
 func TestChosenDrainSeconds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -7,9 +7,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// RuntimeArgs are the arguments of the worker runtime for a pool with one: its command, the flags,
-// and what it runs. The files of the pool's Secrets are expected in tlsDir, as ca.crt, tls.crt and
-// tls.key.
+// RuntimeArgs returns the arguments of the worker runtime for a pool with one: its command, the
+// flags, and what it runs. The files of the pool's Secrets are expected in tlsDir, as ca.crt,
+// tls.crt and tls.key.
 func RuntimeArgs(s *v1alpha1.GearmanWorkerPoolSpec, tlsDir string) (mode string, flags, rest []string) {
 	r := s.Runtime
 	mode, target := r.Mode()
@@ -66,7 +66,7 @@ func retryFlags(r *v1alpha1.RetrySpec) []string {
 	return flags
 }
 
-// What a pool's retry has where it does not say, as the CRD's defaults have it.
+// The defaults of a pool's retry, equal to the CRD's.
 const (
 	DefaultRetryAttempts          = 5
 	DefaultRetryBackoffSeconds    = 10
@@ -98,7 +98,7 @@ func tlsFlags(t *v1alpha1.TLSSpec, dir string) []string {
 }
 
 // softDrain is how long the runtime lets jobs finish: a little less than the grace period, so that
-// what does not finish is requeued before the process is killed.
+// unfinished jobs are requeued before the process is killed.
 func softDrain(drain int32) int32 {
 	return max(1, drain-min(5, max(1, drain/5)))
 }

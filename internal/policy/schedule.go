@@ -25,7 +25,7 @@ func CompileSchedules(specs []v1alpha1.Schedule) ([]Schedule, error) {
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	out := make([]Schedule, 0, len(specs))
 	for _, s := range specs {
-		// The parser takes a zone in the expression too; one place to say it is enough.
+		// The parser accepts a zone in the expression too; one place for it is enough.
 		if strings.Contains(s.Start, "TZ=") {
 			return nil, fmt.Errorf("schedule %q: put the time zone into timeZone, not into start", s.Name)
 		}
@@ -68,7 +68,7 @@ func (s Schedule) Active(now time.Time) bool {
 	return !next.IsZero() && !next.After(now) || s.startSkipped(after, now)
 }
 
-// startSkipped reports whether a start falls into a time that the clocks skip in (after, now], as
+// startSkipped reports whether a start falls into the gap that the clocks skip in (after, now], as
 // when daylight saving begins. No such local time exists, so the cron expression never matches it;
 // the schedule starts when the clocks have moved, at the end of the gap.
 func (s Schedule) startSkipped(after, now time.Time) bool {
@@ -90,9 +90,9 @@ func (s Schedule) startSkipped(after, now time.Time) bool {
 	}
 }
 
-// Bounds are the least and the greatest number of replicas at now: each active schedule raises the
-// floor to its minReplicas and lowers the ceiling to its maxReplicas; where they cross, the floor
-// gives way.
+// Bounds returns the least and the greatest number of replicas at now: each active schedule raises
+// the floor to its minReplicas and lowers the ceiling to its maxReplicas; if they cross, the
+// ceiling wins.
 func Bounds(minReplicas, maxReplicas int32, schedules []Schedule, now time.Time) (lo, hi int32) {
 	lo, hi = minReplicas, maxReplicas
 	for _, s := range schedules {

@@ -46,12 +46,12 @@ const (
 	ReasonStopWithWorker     = "StopWithWorker"
 )
 
-// setConditions sets every condition that the operator owns. Messages hold no counts and no times,
-// so that nothing flaps.
+// setConditions sets every condition that the operator owns. Messages contain no counts and no
+// times, so that nothing flaps.
 func setConditions(conditions *[]metav1.Condition, f *Facts) {
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: reason, Message: cut(message), ObservedGeneration: f.Generation,
+			Type: kind, Status: status, Reason: reason, Message: truncate(message), ObservedGeneration: f.Generation,
 		})
 	}
 	flag := func(kind string, on bool, reason, message string) {
@@ -91,7 +91,7 @@ func readiness(
 	case f.Trouble != "" && (f.NoWorker || f.RollingOut):
 		return metav1.ConditionFalse, ReasonPodsNotStarting, "workers can't start: " + f.Trouble.Advice()
 	case len(broken) > 0 && len(broken) == len(f.View.Sample.Pods) && f.View.Decision.Replicas > 0:
-		return metav1.ConditionFalse, unfitReason(&f.View.Sample),
+		return metav1.ConditionFalse, commonTrouble(&f.View.Sample),
 			"no pod can run jobs: see the condition " + v1alpha1.ConditionWorkersUnfit
 	case f.RollingOut:
 		return metav1.ConditionFalse, ReasonRollout, "pods of an older template are being replaced"
@@ -116,7 +116,7 @@ func scalingActivity(f *Facts, reason, message string) (active metav1.ConditionS
 	return metav1.ConditionTrue, ReasonAsExpected, ""
 }
 
-// setWarnings sets the conditions that are true only where something is wrong.
+// setWarnings sets the conditions that are true only if there is a problem.
 func setWarnings(flag func(kind string, on bool, reason, message string), f *Facts) {
 	limited, whyLimited := limitation(f)
 	flag(v1alpha1.ConditionScalingLimited, limited != "", limited, whyLimited)
@@ -132,24 +132,24 @@ func setWarnings(flag func(kind string, on bool, reason, message string), f *Fac
 		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
 	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
 		"at least half of the jobs that ended in the last minutes failed, more than usual: check the worker logs")
-	broken, why := podsWithoutJobs(&f.View.Sample), unfitReason(&f.View.Sample)
-	flag(v1alpha1.ConditionWorkersUnfit, len(broken) > 0, why, unfitMessage(why)+some(broken))
+	broken, why := podsWithoutJobs(&f.View.Sample), commonTrouble(&f.View.Sample)
+	flag(v1alpha1.ConditionWorkersUnfit, len(broken) > 0, why, unfitMessage(why)+firstTen(broken))
 	flag(v1alpha1.ConditionSidecarsStopFirst, len(f.Sidecars) > 0, ReasonStopWithWorker,
 		"when a pod stops, its last jobs lose these containers, which get SIGTERM together with the worker: move them to "+
-			"initContainers with restartPolicy Always, so that they stop after it: "+some(f.Sidecars))
+			"initContainers with restartPolicy Always, so that they stop after it: "+firstTen(f.Sidecars))
 	flag(v1alpha1.ConditionTargetBelowStartTime, f.View.SlowStart, ReasonSlowStart,
 		"a pod takes longer to start than scaling.targetWaitSeconds, so jobs that wait for a new pod start late: "+
 			"raise the target or minReplicas, or make the pods start faster")
 	unstopped := f.View.Sample.TerminatingTakeJobs
 	flag(v1alpha1.ConditionTerminatingPodsTakeJobs, len(unstopped) > 0, ReasonNotStopping,
 		"terminating pods still take jobs, which end unfinished when the grace period is over: "+
-			"have the image handle SIGTERM. Pods: "+some(unstopped))
+			"have the image handle SIGTERM. Pods: "+firstTen(unstopped))
 	flag(v1alpha1.ConditionFunctionShared, len(f.Shared) > 0, "SharedWithPools",
-		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+some(f.Shared))
+		"these pools serve the same function and each counts its whole backlog, so together they start more pods than needed: "+firstTen(f.Shared))
 }
 
-// podsWithoutJobs names the pods whose workers report that they cannot run jobs and take none,
-// sorted.
+// podsWithoutJobs returns the names of the pods whose workers report that they cannot run jobs and
+// take none, sorted.
 func podsWithoutJobs(s *backlog.Sample) (names []string) {
 	for i := range s.Pods {
 		if p := &s.Pods[i]; p.TakesNoJobs() {
@@ -160,8 +160,8 @@ func podsWithoutJobs(s *backlog.Sample) (names []string) {
 	return names
 }
 
-// unfitReason is why pods take no jobs: the service, only if it is the reason of them all.
-func unfitReason(s *backlog.Sample) string {
+// commonTrouble is why pods take no jobs: the service, only if it is the reason of them all.
+func commonTrouble(s *backlog.Sample) string {
 	for i := range s.Pods {
 		if p := &s.Pods[i]; p.TakesNoJobs() && !p.Unreachable() {
 			return ReasonJobsNotStarting
@@ -177,7 +177,7 @@ func unfitMessage(reason string) string {
 	return "workers take no jobs because the command can't be started or has no process ready; check the worker logs. Pods: "
 }
 
-// excessMessage says of what there is too much.
+// excessMessage says what there is too much of.
 func excessMessage(e backlog.Excess) string {
 	var of []string
 	if e.Addresses {
@@ -203,8 +203,7 @@ func excessMessage(e backlog.Excess) string {
 	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
 }
 
-// removalMessage says why pods that are too many stay; empty if they don't, or if another condition
-// says so.
+// removalMessage says why surplus pods stay; empty if they don't, or if another condition says it.
 func removalMessage(f *Facts) string {
 	switch {
 	case !f.Removal.Blocked:
@@ -219,12 +218,12 @@ func removalMessage(f *Facts) string {
 	return ""
 }
 
-// maxMessage is the most that a condition's message may hold, by the API's schema: 32768 letters,
-// of which each has one byte at least.
+// maxMessage is the longest message of a condition by the API's schema: 32768 characters, each of
+// at least one byte.
 const maxMessage = 32768
 
-// Failing returns a status that says that the operator tries something again, and whether that is
-// new; with an empty message it is as before.
+// Failing returns a status that reports that the operator is retrying, and whether that is new;
+// with an empty message the status is unchanged.
 func Failing(
 	before *v1alpha1.GearmanWorkerPoolStatus, message string,
 ) (status *v1alpha1.GearmanWorkerPoolStatus, changed bool) {
@@ -233,19 +232,18 @@ func Failing(
 		return status, false
 	}
 	changed = meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonRetrying, Message: cut(message),
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonRetrying, Message: truncate(message),
 		ObservedGeneration: status.ObservedGeneration,
 	})
 	return status, changed
 }
 
-// cut shortens a message to what the schema takes, at the end of a letter.
-func cut(message string) string {
+// truncate shortens a message to the schema's limit, at the end of a character.
+func truncate(message string) string {
 	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
-// limitation is what keeps the replicas from the number that the decision wants: pods that can't
-// start, before a bound.
+// limitation is why the replicas differ from the decision's: pods that can't start, before a bound.
 func limitation(f *Facts) (reason, message string) {
 	if f.HeldBack {
 		return ReasonPodsBlocked, "more replicas are needed, but the pods that were ordered last can't start, so no more are ordered until they do"
@@ -267,8 +265,8 @@ func limitMessage(l scaling.Limit) string {
 	return string(l)
 }
 
-// some names the first ten, so that a message has an end.
-func some(names []string) string {
+// firstTen joins the first ten names, so that a message has a bounded length.
+func firstTen(names []string) string {
 	const most = 10
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + ", and others"
@@ -276,7 +274,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// reachability sums up the job servers' states and names those that do not answer.
+// reachability summarizes the job servers' states and names those that do not answer.
 func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	if !v.Polled() {
 		return metav1.ConditionUnknown, ReasonNotPolled, "no job server has been asked yet"
@@ -297,14 +295,14 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	switch {
 	case len(bad) == 0 && len(balanced) > 0:
 		return metav1.ConditionFalse, ReasonLoadBalanced, "one address leads to several job servers, so the operator and the workers see different queues: name the job servers " +
-			"one by one, or by a headless Service: " + some(balanced)
+			"one by one, or by a headless Service: " + firstTen(balanced)
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, ReasonAllAnswer, ""
 	case len(bad) == len(servers):
 		return metav1.ConditionFalse, ReasonNoneAnswers, "the pool does not scale while no job server answers: " +
-			some(bad)
+			firstTen(bad)
 	default:
 		return metav1.ConditionFalse, ReasonSomeSilent, "the pool does not scale down while a job server is silent: " +
-			some(bad)
+			firstTen(bad)
 	}
 }

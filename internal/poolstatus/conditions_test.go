@@ -46,7 +46,7 @@ func TestConditions(t *testing.T) {
 	}
 	tests := map[string]struct {
 		facts Facts
-		want  map[string]string // what differs from quiet
+		want  map[string]string // the differences from quiet
 	}{
 		"all well": {auto(ok), nil},
 		"not polled": {auto(backlog.ServerSample{Address: "a:4730", State: backlog.StateConnecting}), map[string]string{
@@ -200,7 +200,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestReachabilityNamesTheSilent: the message names who does not answer, in a stable order.
+// TestReachabilityNamesTheSilent: the message names the job servers that do not answer, in a stable
+// order.
 func TestReachabilityNamesTheSilent(t *testing.T) {
 	t.Parallel()
 	_, _, message := reachability(&View{Sample: backlog.Sample{Servers: []backlog.ServerSample{
@@ -213,8 +214,8 @@ func TestReachabilityNamesTheSilent(t *testing.T) {
 	}
 }
 
-// TestMessagesOfHostilePools: of a job server that no rule lists the message tells only whether it
-// answers, and however many don't, it has an end.
+// TestMessagesOfHostilePools: the message about a job server that no rule lists says only whether
+// it answers, and is bounded, however many don't.
 func TestMessagesOfHostilePools(t *testing.T) {
 	t.Parallel()
 	var servers []backlog.ServerSample

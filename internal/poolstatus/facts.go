@@ -12,15 +12,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// Stall is what keeps a pool, or the spec that it was given, from working until somebody changes
-// something; the zero value is no stall.
+// Stall is what keeps a pool, or its new spec, from working until a user changes something; the
+// zero value is no stall.
 type Stall struct {
 	Reason, Message string
-	// GoesOn says that the pool is scaled nevertheless, by what could be used last.
+	// KeepsRunning: the pool is scaled nevertheless, by its last valid spec.
 	KeepsRunning bool
 }
 
-// Facts is all that a pool's status speaks of.
+// Facts is the input of a pool's status.
 type Facts struct {
 	Generation int64
 	Functions  []string
@@ -28,30 +28,30 @@ type Facts struct {
 	Workload   workload.State
 	RollingOut bool
 
-	RuntimeImage string    // that the Deployment's template has; empty: not known, or none
+	RuntimeImage string    // of the Deployment's template; empty: unknown, or none
 	ScaledAt     time.Time // when this operator last changed replicas
 	View         View      // the zero value if the pool is stalled
 
 	Stall     Stall
-	Retrying  string           // the error at which the operator fails again and again
+	Retrying  string           // the error with which reconciles keep failing
 	Trouble   workload.Trouble // of a pod that can't start
-	NoWorker  bool             // and no other is ready
+	NoWorker  bool             // and no other pod is ready
 	Contested bool
-	Removal   scaling.Removal // why the pods that are too many stay
-	HeldBack  bool            // fewer replicas are ordered than wanted, since those ordered last can't start
+	Removal   scaling.Removal // why surplus pods stay
+	HeldBack  bool            // fewer replicas are ordered than wanted, since the last ones can't start
 	IsTarget  bool            // the pods are those of a target
-	Unowned   bool            // pods carry the pool's labels that are not its workload's
+	Unowned   bool            // pods carry the pool's labels that its workload does not control
 	Sidecars  []string        // containers that stop before the worker's last jobs have ended
 	Shared    []string        // other pools that serve one of this pool's functions
 }
 
-// Calm is how long a pod must have been ready before it counts as fixed, since a container that
-// crashes is ready in between.
-const Calm = 30 * time.Second
+// FixedAfter is how long a pod must have been ready before it counts as fixed, since a crashing
+// container is ready between crashes.
+const FixedAfter = 30 * time.Second
 
-// StartTrouble is what to report of pods that can't start: the trouble of one, and whether that
-// leaves no worker at all. If the pool's conditions report the latter already, it goes on until a
-// pod has been ready for a while; last is the trouble that was reported.
+// StartTrouble returns what to report of pods that can't start: the trouble of one, and whether
+// that leaves no worker at all. If the pool's conditions report the latter already, it is reported
+// until a pod has been ready for a while; last is the trouble that was reported.
 func StartTrouble(
 	pods []workload.Pod, conditions []metav1.Condition, last workload.Trouble, now time.Time,
 ) (t workload.Trouble, none bool) {
@@ -63,7 +63,7 @@ func StartTrouble(
 	if c == nil || c.Reason != ReasonPodsNotStarting || len(live) == 0 {
 		return "", false
 	}
-	if slices.ContainsFunc(live, func(p workload.Pod) bool { return p.Ready && now.Sub(p.ReadySince) >= Calm }) {
+	if slices.ContainsFunc(live, func(p workload.Pod) bool { return p.Ready && now.Sub(p.ReadySince) >= FixedAfter }) {
 		return "", false
 	}
 	if last == "" {
@@ -72,7 +72,8 @@ func StartTrouble(
 	return last, true
 }
 
-// SharedNames names the pools that a pool shares a function with, as far as its namespace may know.
+// SharedNames returns the names of the pools that a pool shares a function with, as far as its
+// namespace may know them.
 func SharedNames(names []string, elsewhere bool) []string {
 	if elsewhere {
 		return append(names, "pools of other namespaces")

@@ -40,11 +40,11 @@ func TestStartTrouble(t *testing.T) {
 			pods: []workload.Pod{{Trouble: workload.TroubleImage, Terminating: true}, {}},
 		},
 		"between crashes": {
-			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-Calm / 2)}}, before: said,
+			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-FixedAfter / 2)}}, before: said,
 			last: workload.TroubleCrash, want: workload.TroubleCrash, wantNone: true,
 		},
 		"fixed": {
-			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-Calm)}}, before: said, last: workload.TroubleCrash,
+			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-FixedAfter)}}, before: said, last: workload.TroubleCrash,
 		},
 		"pulled, not ready": {
 			pods: []workload.Pod{{}}, before: said, last: workload.TroubleImage, want: workload.TroubleImage,

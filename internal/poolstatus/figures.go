@@ -11,8 +11,8 @@ import (
 // changed.
 const FiguresEvery = time.Minute
 
-// Figures are the numbers of a status that change all the time. The others (terms, waits) are
-// written along with them.
+// Figures are the numbers of a status that change all the time. Others (terms, waits) are written
+// together with them.
 type Figures struct {
 	Queued, Running int64
 	Boot            int64 // ms
@@ -37,7 +37,7 @@ func FiguresOf(v *View) Figures {
 	return f
 }
 
-// FiguresIn returns the figures that a status shows.
+// FiguresIn returns the figures of a status.
 func FiguresIn(s *v1alpha1.GearmanWorkerPoolStatus) Figures {
 	f := Figures{Queued: s.Queue.Queued, Running: s.Queue.Running}
 	if s.LastHour != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Build returns the status that a pool should have: before with all that the facts say. before is
-// left as it is.
+// Build returns the status that a pool should have: before, updated with the facts. before is not
+// changed.
 func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.GearmanWorkerPoolStatus {
 	status := before.DeepCopy()
 	status.ObservedGeneration = f.Generation
@@ -37,8 +37,8 @@ func Build(before *v1alpha1.GearmanWorkerPoolStatus, f *Facts) *v1alpha1.Gearman
 	return status
 }
 
-// WorthWriting reports whether the status after says enough that before does not; sinceWritten is
-// the time since the last write. Figures alone wait until they are due.
+// WorthWriting reports whether the status after differs enough from before; sinceWritten is the
+// time since the last write. Figures alone wait until they are due.
 func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sinceWritten time.Duration) bool {
 	switch {
 	case equality.Semantic.DeepEqual(before, after):
@@ -46,14 +46,14 @@ func WorthWriting(before, after *v1alpha1.GearmanWorkerPoolStatus, f *Facts, sin
 	case onlyFigures(before, after) && (sinceWritten < FiguresEvery || !FiguresIn(before).Moved(FiguresIn(after))):
 		return false
 	case !f.View.Polled() && f.Stall.Reason == "" && before.ObservedGeneration == f.Generation:
-		// A new operator has nothing to say of the job servers yet, and what the last one said is
-		// better than that.
+		// A new operator has no state of the job servers yet, and the last one's is better than
+		// none.
 		return false
 	}
 	return true
 }
 
-// onlyFigures reports whether two statuses differ in nothing but figures that change all the time.
+// onlyFigures reports whether two statuses differ only in figures that change all the time.
 func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.GearmanWorkerPoolStatus{a, b} {
@@ -62,7 +62,7 @@ func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	return equality.Semantic.DeepEqual(a, b)
 }
 
-// What the schema has room for.
+// The limits of the schema.
 const (
 	maxServers   = 256
 	maxFunctions = 64

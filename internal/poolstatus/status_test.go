@@ -40,7 +40,7 @@ func someFacts() *Facts {
 	}
 }
 
-// TestBuild: the status shows all facts, lists are sorted, and what goes in is left as it was.
+// TestBuild: the status shows all facts, lists are sorted, and the inputs are not changed.
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	before := &v1alpha1.GearmanWorkerPoolStatus{Replicas: 1}
@@ -137,8 +137,8 @@ func TestLastHourCounts(t *testing.T) {
 	}
 }
 
-// TestStatusFitsTheSchema: lists are cut to what the API server takes, and what was learnt of
-// functions that the pool no longer has is left out.
+// TestStatusFitsTheSchema: lists are cut to the API server's limits, and what was learnt of removed
+// functions is left out.
 func TestStatusFitsTheSchema(t *testing.T) {
 	t.Parallel()
 	f := someFacts()
@@ -200,8 +200,8 @@ func TestWorthWriting(t *testing.T) {
 	}
 }
 
-// TestNoFigureFlaps: a status holds no moment of the present, so that building it again makes the
-// same.
+// TestNoFigureFlaps: a status does not depend on the present time, so that building it again gives
+// the same.
 func TestNoFigureFlaps(t *testing.T) {
 	t.Parallel()
 	first := Build(&v1alpha1.GearmanWorkerPoolStatus{}, someFacts())

@@ -11,8 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// View is the last decision on a pool and what led to it, as far as it is shown or written. There
-// is one for each pool, so it keeps no more than that.
+// View is the last decision on a pool and its inputs, as far as they are shown or written. There is
+// one for each pool, so it keeps no more than that.
 type View struct {
 	At                       time.Time
 	Decision                 scaling.Decision
@@ -21,11 +21,11 @@ type View struct {
 	Queued, Running          int64          // summed over them
 	Learnt                   scaling.Learnt
 
-	LastHour, JobsTotal outcome.Counts           // what became of jobs in the last hour, and since the pool is watched
+	LastHour, JobsTotal outcome.Counts           // how jobs ended in the last hour, and since the pool is watched
 	Functions           []outcome.FunctionCounts // JobsTotal by function; never changed
 	Failing             bool                     // more jobs fail than usual
 	TargetWait          time.Duration            // of the policy then; 0 if the pool scales by jobsPerReplica alone
-	Starts              *Starts                  // nil if no job has started that telemetry tells of
+	Starts              *Starts                  // nil if no job has started by telemetry
 	SlowStart           bool                     // pods take longer to start than TargetWait
 }
 
@@ -35,7 +35,7 @@ type Starts struct {
 	LastHour, Total outcome.Started
 }
 
-// NewView is the view of a decision that was taken on a sample.
+// NewView returns the view of a decision on a sample.
 func NewView(at time.Time, d scaling.Decision, p scaling.Policy, sample backlog.Sample, learnt scaling.Learnt) View {
 	v := View{At: at, Decision: d, MinReplicas: p.MinReplicas, MaxReplicas: p.MaxReplicas, Learnt: learnt}
 	for _, f := range sample.Functions {
@@ -47,7 +47,7 @@ func NewView(at time.Time, d scaling.Decision, p scaling.Policy, sample backlog.
 	return v
 }
 
-// Polled reports whether the outcome of polling any job server is known.
+// Polled reports whether any job server has been polled, with or without success.
 func (v *View) Polled() bool {
 	return slices.ContainsFunc(
 		v.Sample.Servers, func(s backlog.ServerSample) bool { return s.State != backlog.StateConnecting },
@@ -62,9 +62,9 @@ type Mark struct {
 	notRunnable, notProgressing bool
 	failing, slowStart          bool
 	excess                      backlog.Excess
-	broken                      uint64 // a hash of the pods that take no jobs
-	unstopped                   uint64 // a hash of the terminating pods that take some
-	servers                     uint64 // a hash of their states
+	broken                      uint64 // hash of the pods that take no jobs
+	unstopped                   uint64 // hash of the terminating pods that take some
+	servers                     uint64 // hash of their states
 }
 
 // MarkOf returns the mark of a view.
@@ -100,7 +100,7 @@ func hashOf(names []string) uint64 {
 	return h.Sum64()
 }
 
-// ServerName is how a job server is shown: as written, and as resolved if that says more.
+// ServerName is how a job server is shown: as written, and as resolved if that adds information.
 func ServerName(s *backlog.ServerSample) string {
 	if !s.Resolved.IsValid() || strings.Contains(s.Address, s.Resolved.Addr().String()) {
 		return s.Address

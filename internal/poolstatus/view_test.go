@@ -8,8 +8,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// TestMarkOfServers: whatever of a job server shows in a pool's status or conditions makes another
-// mark.
+// TestMarkOfServers: every property of a job server that a pool's status or conditions show changes
+// the mark.
 func TestMarkOfServers(t *testing.T) {
 	t.Parallel()
 	base := backlog.ServerSample{

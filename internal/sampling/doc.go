@@ -1,5 +1,5 @@
-// Package sampling prepares what the scaling law decides on: it joins the figures of job servers
-// with what is known of a pool's pods or processes ([Join]), and asks job servers for verdicts on
+// Package sampling prepares the input of the scaling law: it joins the figures of job servers with
+// the state of a pool's pods or processes ([Join]), and requests verdicts from job servers on
 // backlogs that may not be runnable ([Verdicts]). The operator and gearmanctl up both use it, so it
 // imports no Kubernetes.
 //

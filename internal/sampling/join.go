@@ -16,28 +16,28 @@ type Pod struct {
 	ReadySince      time.Time // zero if it is not ready
 	Ready, WasReady bool
 	Broken          bool // it can't start
-	Gated           bool // it is not to start yet
-	Terminating     bool // it is none of the replicas: what it works on is not somebody else's
+	Gated           bool // a scheduling gate blocks it
+	Terminating     bool // it is none of the replicas: its jobs are not foreign
 }
 
-// Input is what a sample of the law is made from.
+// Input is the input of a sample of the law.
 type Input struct {
 	Servers  *backlog.Sample
 	Replicas int32
 	Rollout  bool
 	Pods     []Pod
-	// Tick is the time between two decisions; Last is when the last one was taken.
+	// Tick is the time between two decisions; Last is the time of the last one.
 	Tick      time.Duration
 	Last, Now time.Time
 }
 
-// Join joins what job servers say with what is known of the pods.
+// Join joins the job servers' figures with the state of the pods.
 func Join(i *Input) scaling.Sample {
 	s := i.Servers
 	in := scaling.Sample{
 		Replicas: i.Replicas, Rollout: i.Rollout, Partial: s.Partial,
 		PossibleRestart: s.PossibleRestart.After(i.Last),
-		Pods:            joinPods(i.Pods, s, i.Now.Add(-forgetTelemetry*max(i.Tick, forgetTick))),
+		Pods:            joinPods(i.Pods, s, i.Now.Add(-telemetryTicks*max(i.Tick, minTelemetryTick))),
 		Functions:       joinFunctions(s.Functions),
 	}
 	in.Answering, in.Silent = answering(s.Servers)
@@ -45,7 +45,7 @@ func Join(i *Input) scaling.Sample {
 		in.NoAnswer = max(0, i.Now.Sub(s.NoAnswerSince))
 	}
 
-	// Telemetry says how many slots of a pod are busy, the job servers say with which functions.
+	// Telemetry reports how many slots of a pod are busy, the job servers with which functions.
 	var busy, draining int64
 	for _, p := range in.Pods {
 		if p.Terminating {
@@ -69,7 +69,7 @@ func Join(i *Input) scaling.Sample {
 
 // answering counts the job servers with a fresh answer, and those whose answers are old though
 // their workers and clients may still reach them: one that refuses connections is gone, and one
-// that never answered tells of no queue.
+// that never answered has no known queue.
 func answering(servers []backlog.ServerSample) (fresh, silent int32) {
 	for _, s := range servers {
 		switch {
@@ -97,15 +97,14 @@ func joinFunctions(functions []backlog.FunctionSample) []scaling.FunctionSample 
 	return out
 }
 
-// forgetTelemetry is for how many ticks a pod that isn't ready may be silent before what it told
-// last no longer counts: its container has ended, say, and the kubelet waits before it starts it
-// again.
+// telemetryTicks is for how many ticks the last telemetry of a silent pod that isn't ready counts:
+// its container may have ended, and the kubelet waits before it restarts it.
 const (
-	forgetTelemetry = 3
-	forgetTick      = 5 * time.Second // of a shorter tick as many as make this
+	telemetryTicks   = 3
+	minTelemetryTick = 5 * time.Second // shorter ticks count as this
 )
 
-func joinPods(pods []Pod, s *backlog.Sample, toldSince time.Time) []scaling.PodSample {
+func joinPods(pods []Pod, s *backlog.Sample, since time.Time) []scaling.PodSample {
 	byUID := make(map[string]*backlog.PodSample, len(s.Pods))
 	for i := range s.Pods {
 		byUID[s.Pods[i].UID] = &s.Pods[i]
@@ -120,7 +119,7 @@ func joinPods(pods []Pod, s *backlog.Sample, toldSince time.Time) []scaling.PodS
 		if p.Ready {
 			ps.Registered = p.ReadySince
 		}
-		if t := byUID[p.UID]; t != nil && (p.Ready || s.Partial || t.LastSeen.After(toldSince)) {
+		if t := byUID[p.UID]; t != nil && (p.Ready || s.Partial || t.LastSeen.After(since)) {
 			ps.Telemetry, ps.Busy, ps.Capacity = true, int32(t.Busy), int32(t.Capacity)
 			ps.Registered, ps.TakesNoJobs = t.FirstSeen, t.TakesNoJobs()
 		}
@@ -134,7 +133,8 @@ func Answered(s *backlog.Sample) bool {
 	return slices.ContainsFunc(s.Servers, func(srv backlog.ServerSample) bool { return !srv.LastGood.IsZero() })
 }
 
-// NewestAnswer is when the newest figures of a sample came, or when it was taken if there are none.
+// NewestAnswer is when the newest figures of a sample arrived, or when it was taken if there are
+// none.
 func NewestAnswer(s *backlog.Sample) time.Time {
 	var at time.Time
 	for i := range s.Servers {

@@ -5,8 +5,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 )
 
-// Outcomes are what the workers' telemetry has counted of each function, and whether it has counted
-// anything.
+// Outcomes returns the counts of the workers' telemetry by function, and whether there are any.
 func Outcomes(functions []backlog.FunctionSample) (counters []outcome.FunctionCounts, counted bool) {
 	counters = make([]outcome.FunctionCounts, len(functions))
 	for i := range functions {

@@ -16,7 +16,7 @@ func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	got, counted := Outcomes([]backlog.FunctionSample{
 		{Name: "f", Counters: telemetry.Counters{OK: 5, Failed: 4, DeadLettered: 3, Requeued: 9, Retried: 7}},
-		// Forged ids that were put right can leave the parts above their sums.
+		// Corrected forged IDs can leave the parts above their sums.
 		{Name: "g", Counters: telemetry.Counters{Failed: 1, DeadLettered: 2, Requeued: 1, Retried: 2}},
 		{Name: "h"},
 	})

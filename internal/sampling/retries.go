@@ -22,9 +22,9 @@ func RetryFunctions(functions []string) (retries []string) {
 	return retries
 }
 
-// TakeRetries takes the functions in which jobs wait for their next attempt out of a sample. They
-// are no backlog: only the workers can move them back when their time has come, so while there are
-// any, law keeps one pod.
+// TakeRetries removes the functions in which jobs wait for their next attempt from a sample. They
+// are no backlog: only the workers can requeue them when they are due, so while there are any, law
+// keeps one pod.
 func TakeRetries(sample *backlog.Sample, retries []string, law *scaling.Policy) {
 	if len(retries) == 0 {
 		return

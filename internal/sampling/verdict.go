@@ -8,38 +8,38 @@ import (
 )
 
 const (
-	// stuckTicks is for how many ticks free slots must have been left without a backlog's jobs
+	// stuckTicks is for how many ticks a backlog's jobs must not have been assigned to free slots
 	// before it is probed.
 	stuckTicks = 3
-	// verdictFor is for how long a verdict counts.
+	// verdictFor is how long a verdict counts.
 	verdictFor = 5 * time.Second
-	// VerdictWait is for how long a pool at zero waits for a first verdict; then it is decided on
+	// VerdictWait is how long a pool at zero waits for a first verdict; then it is decided on
 	// without one.
 	VerdictWait = 250 * time.Millisecond
 	// probesOfPool is how many probes of one pool may be under way at the same time.
 	probesOfPool = 8
 )
 
-// Verdicts are what job servers said of the backlogs of a pool's functions. The zero value is ready
-// to use.
+// Verdicts are the job servers' verdicts on the backlogs of a pool's functions. The zero value is
+// ready to use.
 type Verdicts struct {
 	of    map[string]verdict
-	stuck map[string]int // ticks for which free slots were not given a function's backlog
+	stuck map[string]int // ticks in which a function's backlog was not assigned to free slots
 }
 
-// verdict is what a job server said of a function's backlog: whether it can be given to a worker.
+// verdict is whether a job server can assign a function's backlog to a worker.
 type verdict struct {
-	runnable, notRunnable bool // neither: it is not known
+	runnable, notRunnable bool // neither: unknown
 
-	at      time.Time
-	since   time.Time // start of the current run of equal verdicts
-	askedAt time.Time // of the probe under way; zero if none is
+	at          time.Time
+	since       time.Time // start of the current run of equal verdicts
+	requestedAt time.Time // of the probe under way; zero if none is
 }
 
-// Probe asks for verdicts on backlogs that may not be runnable: any at zero replicas, and those
-// that free slots were not given for some ticks. fresh: the job servers have answered since the
-// last decision. ask reports whether the answer will come.
-func (v *Verdicts) Probe(in *scaling.Sample, fresh bool, now time.Time, ask func(function string) bool) {
+// Probe requests verdicts on backlogs that may not be runnable: any at zero replicas, and those
+// that were not assigned to free slots for some ticks. fresh: the job servers have answered since
+// the last decision. requestProbe reports whether a verdict will arrive.
+func (v *Verdicts) Probe(in *scaling.Sample, fresh bool, now time.Time, requestProbe func(function string) bool) {
 	var free int32
 	for _, pod := range in.Pods {
 		if pod.Ready && !pod.Terminating && pod.Telemetry && !pod.TakesNoJobs {
@@ -53,7 +53,7 @@ func (v *Verdicts) Probe(in *scaling.Sample, fresh bool, now time.Time, ask func
 			delete(v.stuck, f.Name)
 			v.drop(f.Name)
 		case in.Replicas == 0:
-			v.ask(f.Name, now, ask)
+			v.request(f.Name, now, requestProbe)
 		case free == 0:
 			delete(v.stuck, f.Name)
 			v.drop(f.Name)
@@ -65,20 +65,21 @@ func (v *Verdicts) Probe(in *scaling.Sample, fresh bool, now time.Time, ask func
 				v.stuck[f.Name]++
 			}
 			if v.stuck[f.Name] >= stuckTicks {
-				v.ask(f.Name, now, ask)
+				v.request(f.Name, now, requestProbe)
 			}
 		}
 	}
 }
 
-// ask has the function probed unless its verdict is fresh or under way.
-func (v *Verdicts) ask(function string, now time.Time, ask func(function string) bool) {
+// request requests a probe of the function unless its verdict is fresh or under way.
+func (v *Verdicts) request(function string, now time.Time, requestProbe func(function string) bool) {
 	last := v.of[function]
-	if !last.askedAt.IsZero() || v.probing() >= probesOfPool || (!last.at.IsZero() && now.Sub(last.at) < verdictFor) {
+	if !last.requestedAt.IsZero() || v.probing() >= probesOfPool ||
+		(!last.at.IsZero() && now.Sub(last.at) < verdictFor) {
 		return
 	}
-	if ask(function) { // else so many probes wait that this one can wait for the next tick
-		last.askedAt = now
+	if requestProbe(function) { // otherwise too many probes wait; the next tick tries again
+		last.requestedAt = now
 		if v.of == nil {
 			v.of = map[string]verdict{}
 		}
@@ -89,14 +90,15 @@ func (v *Verdicts) ask(function string, now time.Time, ask func(function string)
 // probing counts the probes under way.
 func (v *Verdicts) probing() (n int) {
 	for _, one := range v.of {
-		if !one.askedAt.IsZero() {
+		if !one.requestedAt.IsZero() {
 			n++
 		}
 	}
 	return n
 }
 
-// Answer notes the answer to a probe. It is dropped if the pool was forgotten meanwhile.
+// Answer records the verdict of a probe. It is dropped if the function's record was deleted
+// meanwhile.
 func (v *Verdicts) Answer(function string, answer backlog.Verdict, now time.Time) {
 	last, ok := v.of[function]
 	if !ok {
@@ -111,14 +113,14 @@ func (v *Verdicts) Answer(function string, answer backlog.Verdict, now time.Time
 	v.of[function] = next
 }
 
-// drop forgets the verdict on a function that has no backlog to be probed.
+// drop deletes the verdict on a function that has no backlog to probe.
 func (v *Verdicts) drop(function string) {
-	if last, ok := v.of[function]; ok && last.askedAt.IsZero() {
+	if last, ok := v.of[function]; ok && last.requestedAt.IsZero() {
 		delete(v.of, function)
 	}
 }
 
-// Fill notes the verdicts in a sample. seen is when the job servers last answered.
+// Fill sets the verdicts in a sample. seen is when the job servers last answered.
 func (v *Verdicts) Fill(in *scaling.Sample, seen, now time.Time) {
 	for i := range in.Functions {
 		f := &in.Functions[i]
@@ -127,31 +129,31 @@ func (v *Verdicts) Fill(in *scaling.Sample, seen, now time.Time) {
 	}
 }
 
-// notRunnable reports whether the verdict on a function is so. If workers take jobs, the last of
-// them may have gone just before the probe, so that the job server had nothing to give: then the
-// verdict counts once a later answer, that of seen, still shows the backlog.
+// notRunnable reports whether a function has a negative verdict. If there are workers, they may
+// have taken the last job just before the probe, so that none was left: then the verdict counts
+// once a later answer, that of seen, still shows the backlog.
 func (v *Verdicts) notRunnable(function string, workers bool, seen time.Time) bool {
 	last := v.of[function]
 	return last.notRunnable && (!workers || seen.After(last.since))
 }
 
-// runnable reports whether the verdict on a function is so. A positive one is evidence for as long
-// as a verdict counts.
+// runnable reports whether a function has a positive verdict. It counts as evidence as long as any
+// verdict.
 func (v *Verdicts) runnable(function string, now time.Time) bool {
 	last := v.of[function]
-	return last.runnable && now.Sub(last.at) < 2*verdictFor // until the next one has come
+	return last.runnable && now.Sub(last.at) < 2*verdictFor // until the next one arrives
 }
 
 // Pending reports whether a first verdict on one of the pool's functions is under way and worth
 // waiting for.
 func (v *Verdicts) Pending(now time.Time) bool {
 	for _, one := range v.of {
-		if !one.askedAt.IsZero() && one.at.IsZero() && now.Sub(one.askedAt) < VerdictWait {
+		if !one.requestedAt.IsZero() && one.at.IsZero() && now.Sub(one.requestedAt) < VerdictWait {
 			return true
 		}
 	}
 	return false
 }
 
-// Empty reports whether nothing is kept.
+// Empty reports whether there is no state.
 func (v *Verdicts) Empty() bool { return v.of == nil && v.stuck == nil }

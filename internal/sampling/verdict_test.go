@@ -8,8 +8,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// TestVerdictIsConfirmed: where workers take jobs, "not runnable" counts only once a later answer
-// of the job server still shows the backlog.
+// TestVerdictIsConfirmed: if there are workers, "not runnable" counts only once a later answer of
+// the job server still shows the backlog.
 func TestVerdictIsConfirmed(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -44,7 +44,7 @@ func TestVerdictIsConfirmed(t *testing.T) {
 	}
 }
 
-// TestVerdictOfAnother: an answer for a pool that was forgotten meanwhile counts for no pool.
+// TestVerdictOfAnother: a verdict for a pool that was deleted meanwhile is dropped.
 func TestVerdictOfAnother(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -74,8 +74,8 @@ func TestVerdictOfAnother(t *testing.T) {
 	}
 }
 
-// TestVerdictIsNotWaitedForLong: a pool at zero waits for a first verdict for a moment, and never
-// for one after that.
+// TestVerdictIsNotWaitedForLong: a pool at zero waits briefly for a first verdict, and never for
+// later ones.
 func TestVerdictIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
@@ -109,15 +109,14 @@ func TestProbesOfPool(t *testing.T) {
 	}
 }
 
-// TestPositiveVerdict: it counts until the next one has come, and is none where the probe brought
-// nothing.
+// TestPositiveVerdict: it counts until the next one arrives; an unknown verdict is not positive.
 func TestPositiveVerdict(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	for answer, want := range map[backlog.Verdict]bool{
 		backlog.Runnable: true, backlog.NotRunnable: false, backlog.Unknown: false,
 	} {
-		p := &Verdicts{of: map[string]verdict{"f": {askedAt: now}}}
+		p := &Verdicts{of: map[string]verdict{"f": {requestedAt: now}}}
 		p.Answer("f", answer, now)
 		if got := p.runnable("f", now.Add(verdictFor)); got != want {
 			t.Errorf("%v: %t, want %t", answer, got, want)

@@ -1,8 +1,8 @@
 package telemetry
 
-// Counters are what one process did for one function since its start. They only grow while the
-// process lives. A counter is a field here and an entry of [Counters.table], which everything in
-// this package goes through; internal/outcome counts the results of jobs by them.
+// Counters are what one process did for one function since its start. They only rise while the
+// process lives. A counter is a field here and an entry of [Counters.table], which all code in this
+// package uses; internal/outcome counts the results of jobs with them.
 type Counters struct {
 	OK         int64 // jobs that completed
 	Failed     int64 // jobs that failed
@@ -24,7 +24,7 @@ type counter struct {
 	value *int64 // its field
 	// whole, if not nil, is the counter that this one is a part of, so that it can't be larger.
 	whole *int64
-	// optional counters have no field in an id while they are 0, and none if there is no room.
+	// optional counters have no field in an ID while they are 0, or if there is no room.
 	optional bool
 }
 
@@ -64,7 +64,7 @@ const (
 	DeadLettered                // the job failed and went to the dead letter function
 )
 
-// count counts a job that took so many milliseconds.
+// count counts a job that took that many milliseconds.
 func (c *Counters) count(outcome Outcome, millis int64) {
 	c.BusyMillis += millis
 	switch outcome {
@@ -96,7 +96,7 @@ func (c Counters) Add(d Counters) Counters {
 	return c
 }
 
-// Since returns what has been counted since an earlier state, never negative.
+// Since returns what was counted after an earlier state, never negative.
 func (c Counters) Since(earlier Counters) Counters {
 	now, then := c.table(), earlier.table()
 	for i := range now {

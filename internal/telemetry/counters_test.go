@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each field of Counters has an entry in the table, with a letter that no other field of an id has.
+// Each field of Counters has an entry in the table, with a letter that no other field of an ID has.
 func TestTableOfCounters(t *testing.T) {
 	t.Parallel()
 	var c Counters
@@ -46,7 +46,7 @@ func TestTableOfCounters(t *testing.T) {
 	}
 }
 
-// What is done to all counters is done to each of them.
+// Operations on all counters apply to each of them.
 func TestArithmeticOfCounters(t *testing.T) {
 	t.Parallel()
 	var low, high, sum Counters

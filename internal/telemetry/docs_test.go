@@ -19,8 +19,8 @@ import (
 
 const docUID = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"
 
-// The workers of docs/telemetry.md, run as they stand there: each does a job for a real gearmand,
-// and its id tells of it.
+// The workers of docs/telemetry.md, run as they are there: each runs a job of a real gearmand, and
+// its ID reports it.
 func TestWorkersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/telemetry.md")
@@ -29,7 +29,7 @@ func TestWorkersOfTheDocs(t *testing.T) {
 	}
 	tests := map[string]struct {
 		command []string // and the file
-		check   []string // fails where the language or its library is missing
+		check   []string // fails if the language or its library is missing
 		install string
 	}{
 		"php": {
@@ -66,10 +66,10 @@ func TestWorkersOfTheDocs(t *testing.T) {
 			go func() {
 				defer close(exited)
 				_ = worker.Wait() // it is killed below
-				cancel()          // a worker that ends by itself has failed, and there is nothing to wait for
+				cancel()          // a worker that ends early has failed, and there is nothing to wait for
 			}()
 			defer func() {
-				_ = worker.Process.Kill() // fails where it has ended
+				_ = worker.Process.Kill() // fails if it has ended
 				<-exited
 				if t.Failed() {
 					t.Logf("the worker said: %s", out.Bytes())

@@ -11,8 +11,8 @@ const (
 	// Prefix starts every id of this convention; the digit is its version.
 	Prefix = "gwp1;"
 
-	// MaxLen is the longest client id that gearmand keeps, in bytes. It cuts a longer one without a
-	// word.
+	// MaxLen is the longest client ID that gearmand keeps, in bytes. It truncates a longer one
+	// silently.
 	MaxLen = 127
 
 	// MaxSlots bounds the busy slots and the capacity of one process.
@@ -22,18 +22,18 @@ const (
 // maxStart is the largest start that an id carries, ms since 1970: the year 2286.
 const maxStart = 9_999_999_999_999
 
-// What may be the trouble of a worker whose jobs don't run.
+// The possible troubles of a worker whose jobs don't run.
 const (
 	TroubleStart       = 's' // the command can't be started
 	TroubleProcess     = 'p' // no process is ready for jobs
 	TroubleUnreachable = 'u' // the HTTP service can't be reached
-	TroubleFailing     = 'f' // jobs run, and fail one after the other
+	TroubleFailing     = 'f' // jobs run, but consecutive ones fail
 )
 
 var (
-	// ErrForeign says that an id does not follow this convention at all, as most ids don't.
+	// ErrForeign means that an ID does not follow this convention at all, as most IDs don't.
 	ErrForeign = errors.New("telemetry: not a gwp1 client id")
-	// ErrMalformed says that an id starts like one of this convention and then breaks its rules.
+	// ErrMalformed means that an ID starts like one of this convention and then breaks its rules.
 	ErrMalformed = errors.New("telemetry: malformed gwp1 client id")
 )
 
@@ -65,28 +65,27 @@ func (u UID) valid() bool {
 	return true
 }
 
-// FunctionHash is what stands for a function's name in an id: CRC-32 (IEEE), which every language
-// has at hand.
+// FunctionHash identifies a function in an ID: CRC-32 (IEEE), which every language has.
 func FunctionHash(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) }
 
-// Report is what one id says.
+// Report is the content of one ID.
 type Report struct {
 	UID   UID
-	Start int64 // when the process started, ms since 1970; tells one life of a container from the next
+	Start int64 // when the process started, ms since 1970; distinguishes the processes of a container
 
-	// Full says that the fields below are set. A pod's other connections carry only UID and Start.
+	// Full: the fields below are set. A pod's other connections carry only UID and Start.
 	Full     bool
 	Busy     int // slots of the process with a job, over all its functions
 	Capacity int // slots of the process
 
-	// HasFunction says that the counters are those of the function with this hash. Without it they
-	// are those of the only function that the worker serves.
+	// HasFunction: the counters are those of the function with this hash. Without it they are those
+	// of the only function that the worker serves.
 	HasFunction bool
 	Function    uint32
 	Counters    Counters
 
-	// Trouble says why the worker takes no jobs of the function, or few, by one of the letters
-	// above or one that is newer than this reader; 0: nothing is wrong.
+	// Trouble is why the worker takes no jobs of the function, or few: one of the letters above or
+	// one that is newer than this reader; 0: there is no problem.
 	Trouble byte
 
 	// Pod is the start of the pod's name, as much of it as had room. [Parse] lets it point into its
@@ -94,10 +93,10 @@ type Report struct {
 	Pod []byte
 }
 
-// Append appends the id to dst: at most [MaxLen] bytes, without white space. Values beyond the
-// bounds of the convention are written as the bound, a name that doesn't fit is cut or left out,
-// and so is one with other characters than a pod's name has. If the figures alone are too long, as
-// [Report.fits] reports, the optional counters are left out.
+// Append appends the ID to dst: at most [MaxLen] bytes, without white space. Values beyond the
+// bounds of the convention are written as the bound, a name that doesn't fit is truncated or left
+// out, and so is one with characters that a pod's name can't have. If the figures alone are too
+// long, as [Report.fits] reports, the optional counters are left out.
 func (r Report) Append(dst []byte) []byte {
 	if !r.fits() {
 		r.Counters.dropOptional()
@@ -148,7 +147,7 @@ func appendField(dst []byte, key byte, v, limit int64) []byte {
 	return strconv.AppendInt(dst, min(max(v, 0), limit), 10)
 }
 
-// validPod tells whether the bytes can be (the start of) a pod's name.
+// validPod reports whether the bytes can be (the start of) a pod's name.
 func validPod(name []byte) bool {
 	for _, c := range name {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '-' && c != '.' {

@@ -14,10 +14,10 @@ const (
 	gotCounter // the first counter's bit; those of the others follow
 )
 
-// Parse reads an id without allocating. Fields may come in any order but for the pod's name, which
-// is last; fields that it doesn't know are passed over, so that the convention can grow. It fails
-// with [ErrForeign] where the id is none of ours, with [ErrMalformed] where a value is missing,
-// doubled, beyond its bounds, or may have been cut by the server.
+// Parse parses an ID without allocating. Fields may be in any order except for the pod's name,
+// which is last; unknown fields are skipped, so that the convention can be extended. It fails with
+// [ErrForeign] if the ID does not follow the convention, with [ErrMalformed] if a value is missing,
+// duplicate, out of bounds, or may have been truncated by the server.
 func Parse(id []byte) (Report, error) {
 	if len(id) < len(Prefix) || string(id[:len(Prefix)]) != Prefix {
 		return Report{}, ErrForeign
@@ -101,7 +101,7 @@ func (r *Report) set(counters *[numCounters]counter, key byte, v []byte) (bit in
 	return 0, key >= 'a' && key <= 'z' || key >= 'A' && key <= 'Z'
 }
 
-// number reads decimal digits up to limit, which has at most 13 of them: more digits are refused
+// number parses decimal digits up to limit, which has at most 13 of them: more digits are rejected
 // before they could overflow.
 func number(v []byte, limit int64) (int64, bool) {
 	if len(v) == 0 || len(v) > 13 {

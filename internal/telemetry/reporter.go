@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Reporter counts the jobs of one process and writes its ids. It is safe for concurrent use.
+// Reporter counts the jobs of one process and creates its IDs. It is safe for concurrent use.
 //
-// An id has room for one function. A process that serves several tells of them in turn, in random
-// order: with a fixed one, a poller that comes round at a multiple of the turn would see the same
-// function each time. Functions with news come first.
+// An ID has room for one function. A process that serves several reports them in turn, in random
+// order: with a fixed one, a poller with a multiple of the interval would see the same function
+// each time. Functions with news come first.
 type Reporter struct {
 	uid      UID
 	pod      []byte
 	capacity int
 
 	mu        sync.Mutex
-	start     int64 // of this life, ms since 1970
+	start     int64 // start of the counters, ms since 1970
 	functions []*functionCount
 	byName    map[string]*functionCount
 	busy      int
@@ -30,11 +30,11 @@ type functionCount struct {
 	ended   Counters // of ended jobs only
 	running int64    // jobs
 	starts  int64    // sum of the running jobs' starts, ms since 1970
-	changed bool     // since it was last told of
+	changed bool     // since it was last reported
 	trouble byte
 }
 
-// NewReporter returns the reporter of a process that started at start in the pod of that uid and
+// NewReporter returns the reporter of a process that started at start in the pod of that UID and
 // name, has capacity slots and serves these functions.
 func NewReporter(podUID, podName string, start time.Time, capacity int, functions []string) (*Reporter, error) {
 	uid, err := ParseUID(podUID)
@@ -62,8 +62,8 @@ func NewReporter(podUID, podName string, start time.Time, capacity int, function
 	return r, nil
 }
 
-// Start counts a job of the function as running from now on. It panics on a function that the
-// reporter was not made for.
+// Start counts a job of the function as running from now on. It panics on a function that was not
+// passed to NewReporter.
 func (r *Reporter) Start(function string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,12 +74,12 @@ func (r *Reporter) Start(function string, now time.Time) {
 	r.busy++
 }
 
-// End counts a job as ended now. started must be what was given to [Reporter.Start] for it.
+// End counts a job as ended now. started must be the time passed to [Reporter.Start] for it.
 func (r *Reporter) End(function string, started, now time.Time, outcome Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.function(function)
-	began := max(started.UnixMilli(), r.start) // a job from before the life that Next began counts from that on
+	began := max(started.UnixMilli(), r.start) // a job that started before the counters were reset counts from the reset on
 	spent := max(0, now.UnixMilli()-began)
 	f.running--
 	f.starts -= began
@@ -88,8 +88,8 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 	r.busy--
 }
 
-// SetTrouble says from now on why jobs of the function don't run, by one of the Trouble letters; 0:
-// they do. It panics on a function that the reporter was not made for.
+// SetTrouble sets why jobs of the function don't run, as one of the Trouble letters; 0: they do. It
+// panics on a function that was not passed to NewReporter.
 func (r *Reporter) SetTrouble(function string, letter byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,9 +112,9 @@ func (r *Reporter) Busy() int {
 	return r.busy
 }
 
-// Next returns the id to set now, on one connection to each job server. The same reporter's next id
-// may tell of another function. changed says whether there is news of any function that no id has
-// told of yet, this one left out: a worker that stops sets further ids until there is none.
+// Next returns the ID to set now, on one connection to each job server. The next ID may be about
+// another function. changed reports whether another function has news that no ID has reported yet:
+// a worker that stops sets further IDs until there is none.
 func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +142,7 @@ func (r *Reporter) Next(now time.Time) (id string, changed bool) {
 	return string(r.report(f, ms).Append(make([]byte, 0, MaxLen))), changed
 }
 
-// report is what an id says of a function.
+// report is the content of an ID about a function.
 func (r *Reporter) report(f *functionCount, ms int64) Report {
 	return Report{
 		UID: r.uid, Start: r.start, Full: true, Busy: min(r.busy, r.capacity), Capacity: r.capacity,
@@ -150,7 +150,7 @@ func (r *Reporter) report(f *functionCount, ms int64) Report {
 	}
 }
 
-// Turns reports whether ids tell of several functions in turn, and whether jobs of one of them
+// Turns reports whether IDs are about several functions in turn, and whether jobs of one of them
 // don't run.
 func (r *Reporter) Turns() (several, trouble bool) {
 	r.mu.Lock()
@@ -158,7 +158,7 @@ func (r *Reporter) Turns() (several, trouble bool) {
 	return len(r.functions) > 1, slices.ContainsFunc(r.functions, func(f *functionCount) bool { return f.trouble != 0 })
 }
 
-// Brief returns the id of the pod's further connections: who it is, without figures.
+// Brief returns the ID of the pod's other connections: its identity, without figures.
 func (r *Reporter) Brief() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,8 +172,8 @@ func (f *functionCount) counters(ms int64) Counters {
 	return c
 }
 
-// restart begins a new life with empty counters, as a restart of the process would: readers take
-// the newest life, so a counter that has reached its bound isn't stuck there.
+// restart resets the counters like a restart of the process: readers take the newest start, so a
+// counter that has reached its bound isn't stuck there.
 func (r *Reporter) restart(ms int64) {
 	r.start = max(r.start+1, ms)
 	for _, f := range r.functions {

@@ -74,7 +74,7 @@ func TestReporterTellsOfAllFunctions(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("%d functions told of", len(seen))
 	}
-	// With news of one function, the next id is of that one.
+	// With news of one function, the next ID is about it.
 	for range 20 {
 		r.Start("b", at(2000))
 		r.End("b", at(2000), at(2001), OK)
@@ -82,7 +82,7 @@ func TestReporterTellsOfAllFunctions(t *testing.T) {
 			t.Fatalf("told of %08x", rep.Function)
 		}
 	}
-	// Without news, all get their turn.
+	// Without news, all are reported in turn.
 	clear(seen)
 	for range 1000 {
 		seen[next(t, r, 3000).Function] = true
@@ -134,8 +134,8 @@ func TestReporterCountsRetriesAndDeadLetters(t *testing.T) {
 	}
 }
 
-// TestReporterStartsANewLifeForRoom: counters that no longer fit are not left out, since a counter
-// that goes and comes back would be counted twice.
+// TestReporterStartsANewLifeForRoom: counters that no longer fit cause a reset, since one that is
+// left out and appears again would be counted twice.
 func TestReporterStartsANewLifeForRoom(t *testing.T) {
 	t.Parallel()
 	r := newReporter(t, 1, "a", "b")

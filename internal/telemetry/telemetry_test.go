@@ -174,7 +174,7 @@ func TestParseUID(t *testing.T) {
 	}
 }
 
-// The values that docs/telemetry.md gives for other languages to check theirs against.
+// The values in docs/telemetry.md with which other languages can check theirs.
 func TestFunctionHash(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]uint32{"": 0, "resize": 0x707e0e22, "a b": 0x806c5cd3} {
@@ -247,7 +247,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("pod %q became %q", r.Pod, again.Pod)
 		}
 		r.Pod, again.Pod = nil, nil
-		if !r.fits() { // an id may leave out a counter that is 0
+		if !r.fits() { // an ID may leave out a counter that is 0
 			r.Counters.DeadLettered, r.Counters.Retried = 0, 0
 		}
 		if !r.Full {

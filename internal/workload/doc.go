@@ -1,7 +1,7 @@
-// Package workload knows both sides of the Deployment behind a pool: it builds the one that a
-// pool's spec asks for, checks the pod template that the user gave, and reads what the API server
-// shows of a Deployment, a StatefulSet and their pods.
+// Package workload handles both sides of the Deployment behind a pool: it builds the one for a
+// pool's spec, checks the user's pod template, and reads the state of a Deployment, a StatefulSet
+// and their pods from API objects.
 //
-// It is pure: it starts no goroutine, talks to no API server and keeps nothing. Its callers read
-// and write the objects.
+// It is pure: it starts no goroutine, uses no API server and keeps no state. Its callers read and
+// write the objects.
 package workload

@@ -6,8 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// duplicates names the entries that a pod has twice in lists that the API server merges by a key.
-// It answers an apply of such a list with an internal error, which says nothing to the user.
+// duplicates returns the duplicate entries of a pod in lists that the API server merges by a key.
+// It answers an apply of such a list with an internal error, which does not help the user.
 func duplicates(spec *corev1.PodSpec) (problems []string) {
 	twice := func(path string, n int, key func(i int) string) {
 		count := map[string]int{}

@@ -16,18 +16,19 @@ import (
 
 // Annotations of a pool's Deployment.
 const (
-	// InputsAnnotation holds the hash of those parts of the pool that the pod template is made
-	// from. While it stays the same, the template is not applied again, so that a new operator,
+	// InputsAnnotation holds the hash of those parts of the pool that determine the pod template.
+	// While it stays the same, the template is not applied again, so that a new operator version,
 	// which might generate it differently, rolls no pods.
 	InputsAnnotation = "gearman.dev/template-inputs"
 	// RuntimeImageAnnotation holds the image that the runtime is injected from.
 	RuntimeImageAnnotation = "gearman.dev/runtime-image"
 	// FieldsAnnotation holds the hash of the fields that the operator owned after it had applied
-	// the template. Drift is found by it.
+	// the template. It is used to detect drift.
 	FieldsAnnotation = "gearman.dev/applied-fields"
 )
 
-// Inputs hashes what a pool's pod template is made from, except for the runtime's image.
+// Inputs hashes the parts of a pool that determine its pod template, except for the runtime's
+// image.
 func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 	spec := pool.Spec
 	inputs := v1alpha1.GearmanWorkerPoolSpec{
@@ -37,7 +38,7 @@ func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 		DrainSeconds: new(policy.DrainSeconds(&spec)), Servers: spec.Servers,
 	}
 	if spec.Runtime != nil {
-		// Only the runtime is given these; an image that speaks Gearman has them in its own
+		// Only the runtime gets these; an image that speaks Gearman has them in its own
 		// configuration.
 		inputs.TLS, inputs.Concurrency = spec.TLS, spec.Concurrency
 		inputs.Function, inputs.Functions = spec.Function, spec.Functions
@@ -49,10 +50,10 @@ func Inputs(pool *v1alpha1.GearmanWorkerPool) (string, error) {
 	return shortHash(raw), nil
 }
 
-// OwnedFields identifies the set of fields that a field owner has of a Deployment, except for the
-// replicas, which it owns for a moment at the creation. Changing one of these fields takes it out
-// of the set, and fields that others add are not in it. Unlike the values, the set does not depend
-// on how a version of the API server fills in defaults. It is empty if the owner has no fields.
+// OwnedFields identifies the set of fields that a field owner has in a Deployment, except for the
+// replicas, which it owns briefly at the creation. Changing one of these fields removes it from the
+// set, and fields that others add are not in it. Unlike the values, the set does not depend on an
+// API server version's defaults. It is empty if the owner has no fields.
 func OwnedFields(entries []metav1.ManagedFieldsEntry, owner string) string {
 	for i := range entries {
 		e := &entries[i]
@@ -65,7 +66,7 @@ func OwnedFields(entries []metav1.ManagedFieldsEntry, owner string) string {
 }
 
 // OwnsReplicas reports whether a field owner was the last to change spec.replicas, by an apply or
-// through the scale subresource. Whoever changes them takes them from all others.
+// via the scale subresource. A change makes the writer their only owner.
 func OwnsReplicas(entries []metav1.ManagedFieldsEntry, owner string) bool {
 	return slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
 		return e.Manager == owner && e.Subresource != "status" && e.FieldsV1 != nil &&

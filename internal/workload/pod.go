@@ -16,7 +16,7 @@ import (
 // DeletionCostAnnotation tells the ReplicaSet controller which pods to remove first.
 const DeletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost"
 
-// Pod is what is known of one pod of a pool.
+// Pod is the state of one pod of a pool.
 type Pod struct {
 	Name, UID, IP string
 	Created       time.Time
@@ -30,11 +30,11 @@ type Pod struct {
 	Marks         PodMarks
 }
 
-// PodMarks is what the removal of pods goes by and only a whole pod shows.
+// PodMarks is what the removal rule needs of a pod and only a whole pod shows.
 type PodMarks struct {
 	// Unowned: the workload does not control it, though it carries its labels.
 	Unowned bool
-	// Unassigned: it has no node. Gated: a scheduling gate holds it back.
+	// Unassigned: it has no node. Gated: a scheduling gate blocks it.
 	Unassigned, Gated bool
 	// Stopped: its worker container is certainly not running. WasReady: it is not ready, but was
 	// since its container started.
@@ -43,7 +43,7 @@ type PodMarks struct {
 	HostNetwork bool
 }
 
-// podMarks names the marks, for the cache to keep them as one text.
+// podMarks are the names of the marks, for the cache to keep them as one text.
 var podMarks = []struct {
 	name string
 	mark func(*PodMarks) *bool
@@ -56,7 +56,7 @@ var podMarks = []struct {
 	{"host-network", func(m *PodMarks) *bool { return &m.HostNetwork }},
 }
 
-// String names the marks; empty if there are none.
+// String returns the names of the marks; empty if there are none.
 func (m PodMarks) String() string {
 	var set []string
 	for _, row := range podMarks {
@@ -67,7 +67,7 @@ func (m PodMarks) String() string {
 	return strings.Join(set, ",")
 }
 
-// ParsePodMarks reads what String wrote.
+// ParsePodMarks parses the result of String.
 func ParsePodMarks(s string) (m PodMarks) {
 	for name := range strings.SplitSeq(s, ",") {
 		for _, row := range podMarks {
@@ -110,13 +110,13 @@ func MarksOf(p *corev1.Pod, owner string) PodMarks {
 		}
 	}
 	m.Stopped = len(p.Status.ContainerStatuses) > 0 && (!running || worker)
-	// A pod that never was ready has been unready since before its containers ran.
+	// A pod that was never ready has been unready since before its containers ran.
 	m.WasReady = !isReady && p.Status.Phase != corev1.PodPending && ready.After(started)
 	return m
 }
 
-// OfPod reads a pod; trouble and marks are what TroubleOf and MarksOf found, which the cache keeps
-// in place of what they were read from.
+// OfPod reads a pod; trouble and marks are the results of TroubleOf and MarksOf, which the cache
+// keeps instead of their inputs.
 func OfPod(p *corev1.Pod, trouble Trouble, marks PodMarks) Pod {
 	q := Pod{
 		Name: p.Name, UID: string(p.UID), IP: p.Status.PodIP, Created: p.CreationTimestamp.Time,
@@ -161,6 +161,6 @@ func BelongsTo(p *corev1.Pod, ref *v1alpha1.TargetRef, uid string) bool {
 	case ref.Kind == "StatefulSet":
 		return string(c.UID) == uid
 	}
-	// Of a Deployment's ReplicaSets only the names are known, without reading them.
+	// Of a Deployment's ReplicaSets only the names are known, unless they are read.
 	return c.Kind == "ReplicaSet" && c.Name == ref.Name+"-"+p.Labels["pod-template-hash"]
 }

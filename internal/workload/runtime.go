@@ -63,7 +63,7 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 		w.Lifecycle = &corev1.Lifecycle{}
 	}
 	if w.Lifecycle.PreStop == nil {
-		// Else the kubelet's SIGTERM is lost where it comes in the moment in which the worker
+		// Otherwise the kubelet's SIGTERM is lost if it arrives at the moment in which the worker
 		// starts.
 		w.Lifecycle.PreStop = &corev1.LifecycleHandler{
 			Exec: &corev1.ExecAction{Command: []string{runtimeBinary, "await-stoppable"}},
@@ -77,11 +77,11 @@ func injectRuntime(pool *v1alpha1.GearmanWorkerPool, spec *corev1.PodSpec, w *co
 	}
 }
 
-// installResources are those of the install container. It has what the worker has, so that a quota
-// or a LimitRange that admits the worker admits it too; since it ends before the worker starts, the
-// pod needs no more for it. Devices and other resources are the worker's alone.
+// installResources are those of the install container. It has the worker's, so that a quota or a
+// LimitRange that admits the worker admits it too; since it ends before the worker starts, the pod
+// needs no more for it. Devices and other resources are for the worker only.
 func installResources(worker corev1.ResourceRequirements) corev1.ResourceRequirements {
-	memory := resource.MustParse("64Mi") // what copying takes, in a volume in memory
+	memory := resource.MustParse("64Mi") // for copying into a volume in memory
 	if len(worker.Requests) == 0 && len(worker.Limits) == 0 {
 		return corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: memory},

@@ -8,12 +8,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
-// defaultGraceSeconds is Kubernetes' own termination grace period. Whoever asks for more expects
-// jobs that run when a pod stops.
+// defaultGraceSeconds is Kubernetes' own termination grace period. A longer one means that jobs may
+// run when a pod stops.
 const defaultGraceSeconds = 30
 
-// SidecarsThatStopFirst names the plain containers beside the worker, sorted, in a pool that asks
-// for a long drain: they get SIGTERM together with the worker, whose last jobs lose them.
+// SidecarsThatStopFirst returns the names of the plain containers beside the worker, sorted, in a
+// pool with a long drain: they get SIGTERM together with the worker, whose last jobs lose them.
 func SidecarsThatStopFirst(s *v1alpha1.GearmanWorkerPoolSpec) (names []string) {
 	if s.PodTemplate == nil || policy.ChosenDrainSeconds(s) <= defaultGraceSeconds {
 		return nil

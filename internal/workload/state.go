@@ -11,29 +11,28 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// State is what is known of the Deployment (or target) whose replicas a pool sets.
+// State is the state of the Deployment (or target) whose replicas a pool sets.
 type State struct {
 	Exists bool
-	// Foreign says that an object of the pool's name exists that belongs to somebody else.
+	// Foreign: there is an object of the pool's name that belongs to another owner.
 	Foreign bool
 
 	UID        string
 	Generation int64
 	Replicas   int32 // spec.replicas
-	// OwnReplicas says that the operator was the last to change them: this process, or another one
-	// that leads, or led.
+	// OwnReplicas: the operator was the last to change them, this process or another leader.
 	OwnReplicas bool
 	Current     int32 // status.replicas
 	Ready       int32
 	Selector    string
 
-	// Unsettled says that the state does not show what the latest spec comes to: pods of an older
-	// template remain, or the latest spec has not been observed. Each change of replicas makes it
-	// true for a moment.
+	// Unsettled: the state does not show the result of the latest spec: pods of an older template
+	// remain, or the latest spec has not been observed. Each change of replicas makes it true for a
+	// moment.
 	Unsettled bool
-	// Replacing says that pods of an older template remain.
+	// Replacing: pods of an older template remain.
 	Replacing bool
-	// Failure is the message of the ReplicaFailure condition: why the API server refuses the pods.
+	// Failure is the message of the ReplicaFailure condition: why the API server rejects the pods.
 	Failure string
 
 	Inputs, RuntimeImage string // annotations, as applied
@@ -47,9 +46,8 @@ type State struct {
 	PodSelector labels.Selector // selects its pods, and maybe others
 }
 
-// RollingOut reports whether pods of an older template are being replaced; before is the same as
-// found last. While the latest spec has not been observed the state cannot say, so that before goes
-// on.
+// RollingOut reports whether pods of an older template are being replaced; before is the last known
+// value, which is kept while the latest spec has not been observed.
 func (s *State) RollingOut(before bool) bool { return s.Replacing || s.Unsettled && before }
 
 // OfDeployment reads a pool's Deployment, or its target; liveFields is the hash of the fields that
@@ -92,7 +90,7 @@ func OfStatefulSet(set *appsv1.StatefulSet) (State, error) {
 	return s, s.readTarget(set, set.Spec.Selector)
 }
 
-// readTarget reads what is needed of an object that is a pool's target.
+// readTarget reads the fields of an object that is a pool's target.
 func (s *State) readTarget(o metav1.Object, selector *metav1.LabelSelector) (err error) {
 	s.Version = o.GetResourceVersion()
 	if c := metav1.GetControllerOf(o); c != nil && c.Kind == "GearmanWorkerPool" {

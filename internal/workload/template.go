@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
-// Names of what the operator generates; docs/architecture.md lists them.
+// Names in generated objects; docs/architecture.md lists them.
 const (
 	workerContainer  = "worker"
 	installContainer = "gearman-worker-install"
@@ -34,18 +34,18 @@ const (
 	managedByLabel = "app.kubernetes.io/managed-by"
 	managedBy      = "gearman-operator"
 
-	// longDrainSeconds is the drain above which node autoscalers are asked not to disturb a pod, if
-	// the user asked for it.
+	// longDrainSeconds is the drain above which node autoscalers are told not to disturb a pod, if
+	// the user set it.
 	longDrainSeconds = 600
 )
 
-// RuntimeImage says where the worker runtime of generated pods comes from.
+// RuntimeImage is the image with the worker runtime of generated pods.
 type RuntimeImage struct {
 	Image       string
 	PullPolicy  corev1.PullPolicy
 	PullSecrets []string
 	// MaxServers is how many job servers of a pool the operator uses, and so must the workers; 0:
-	// as many as they do by themselves.
+	// the workers' own default.
 	MaxServers int
 }
 
@@ -81,7 +81,7 @@ func Deployment(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*appsv1ac.De
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{v1alpha1.LabelPool: pool.Name})).
 			WithRevisionHistoryLimit(2).
-			// A rollout first adds pods and never takes one that is needed; the old ones drain.
+			// A rollout first adds pods and never removes one that is needed; the old ones drain.
 			WithStrategy(appsv1ac.DeploymentStrategy().WithType("RollingUpdate").
 				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
 					WithMaxSurge(intstr.FromString("25%")).WithMaxUnavailable(intstr.FromInt32(0)))).
@@ -140,7 +140,7 @@ func podTemplate(pool *v1alpha1.GearmanWorkerPool, rt RuntimeImage) (*corev1.Pod
 		prependEnv(w, corev1.EnvVar{Name: "GEARMAN_SERVERS", Value: joinServers(pool.Spec.Servers)},
 			corev1.EnvVar{Name: "GEARMAN_FUNCTIONS", Value: strings.Join(policy.Functions(&pool.Spec), ",")})
 	}
-	// For the client id, by which a worker reports which pod it is (docs/telemetry.md).
+	// For the client ID, with which a worker reports which pod it is (docs/telemetry.md).
 	prependEnv(
 		w, fieldEnv("GEARMAN_WORKER_POD_UID", "metadata.uid"), fieldEnv("GEARMAN_WORKER_POD_NAME", "metadata.name"),
 	)
@@ -158,7 +158,7 @@ func prependEnv(w *corev1.Container, vars ...corev1.EnvVar) {
 	w.Env = append(vars, w.Env...)
 }
 
-// joinServers writes a pool's job servers as most client libraries take them.
+// joinServers formats a pool's job servers as most client libraries expect them.
 func joinServers(servers []v1alpha1.ServerAddress) string {
 	all := make([]string, len(servers))
 	for i, server := range servers {

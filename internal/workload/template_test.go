@@ -160,8 +160,7 @@ func TestPodTemplate(t *testing.T) {
 	}
 }
 
-// A preStop hook of the user's takes the place of the operator's.
-// TestMaxJobServersOfWorkers: workers use as many job servers as the operator counts.
+// A preStop hook of the user's replaces the operator's.
 func TestMaxJobServersOfWorkers(t *testing.T) {
 	t.Parallel()
 	for servers, want := range map[int]string{0: "", 9: "9"} {
@@ -229,8 +228,8 @@ func TestPodTemplateOfImageThatSpeaksGearman(t *testing.T) {
 	}
 }
 
-// Node autoscalers are held off only where the user asked for a long drain: an idle pod with a long
-// default pins its node for nothing.
+// Node autoscalers are held off only if the user set a long drain: an idle pod with a long default
+// would pin its node for nothing.
 func TestDoNotDisrupt(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -260,8 +259,8 @@ func TestDoNotDisrupt(t *testing.T) {
 	}
 }
 
-// Variables of the user's take the place of the operator's: a name must not stand twice in a list
-// that is keyed by it.
+// The user's variables replace the operator's: a name must not be twice in a list that is keyed by
+// it.
 func TestEnvOfTheUserWins(t *testing.T) {
 	t.Parallel()
 	for name, mutate := range map[string]func(*v1alpha1.GearmanWorkerPoolSpec){
@@ -374,8 +373,8 @@ func TestPodTemplateRefuses(t *testing.T) {
 	}
 }
 
-// TestPodTemplateRefusesDuplicates: what the API server merges by a key may be there once, wherever
-// it comes from.
+// TestPodTemplateRefusesDuplicates: an entry of a list that the API server merges by a key must be
+// unique, wherever it comes from.
 func TestPodTemplateRefusesDuplicates(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ template, want string }{
@@ -403,7 +402,7 @@ func TestPodTemplateRefusesDuplicates(t *testing.T) {
 			}
 		})
 	}
-	// A pull secret that the operator adds too is no mistake of the user's.
+	// A pull secret that the operator adds too is no mistake of the user.
 	got, err := podTemplate(testPool(func(s *v1alpha1.GearmanWorkerPoolSpec) {
 		s.PodTemplate = raw(`{"spec":{"imagePullSecrets":[{"name":"s"}]}}`)
 	}), testRuntime)
@@ -412,8 +411,8 @@ func TestPodTemplateRefusesDuplicates(t *testing.T) {
 	}
 }
 
-// TestTemplateInputs: what pods are made from changes the hash, what only steers their number does
-// not.
+// TestTemplateInputs: fields that determine pods change the hash, fields that only determine their
+// number don't.
 func TestTemplateInputs(t *testing.T) {
 	t.Parallel()
 	base, err := Inputs(testPool())

@@ -6,8 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Trouble is why a pod cannot start, if that has nothing to do with how long a start takes; empty
-// if there is none.
+// Trouble is why a pod cannot start, if more time alone does not fix it; empty if there is none.
 type Trouble string
 
 // What can keep a pod from starting.
@@ -16,13 +15,13 @@ const (
 	TroubleImage      Trouble = "ImagePull"
 	TroubleCrash      Trouble = "CrashLoop"
 	TroubleContainer  Trouble = "ContainerConfig"
-	// TroubleUnknown stands for a trouble that another operator process saw: its kind did not
-	// survive the restart.
+	// TroubleUnknown is a trouble that a former operator process saw: its kind was lost in the
+	// restart.
 	TroubleUnknown Trouble = "Unknown"
 )
 
-// troubles is all troubles, the one to report first at the top, each with what a user should check.
-// The texts hold no counts and no names of pods, so that a condition that shows one does not flap.
+// troubles are all troubles, most important first, each with what a user should check. The texts
+// contain no counts and no names of pods, so that a condition that shows one does not flap.
 var troubles = []struct {
 	trouble Trouble
 	advice  string
@@ -55,7 +54,7 @@ func WorstTrouble(pods []Pod) Trouble {
 	return ""
 }
 
-// waitingTroubles is what a container's reason for waiting means. Other reasons are
+// waitingTroubles maps a container's reason for waiting to a trouble. Other reasons are
 // TroubleContainer.
 var waitingTroubles = map[string]Trouble{
 	"":                          "",

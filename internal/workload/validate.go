@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// checkPodTemplate refuses what the operator has to set itself.
+// checkPodTemplate rejects fields that the operator has to set itself.
 func checkPodTemplate(pool *v1alpha1.GearmanWorkerPool, t *corev1.PodTemplateSpec, drain int64) error {
 	var problems []string
 	refuse := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
