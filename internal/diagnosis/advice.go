@@ -8,7 +8,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// advice is what a person is told about a condition. In try, POOL and NAMESPACE stand for the
+// advice is the text about a condition for a person. In try, POOL and NAMESPACE are replaced by the
 // pool's own.
 type advice struct {
 	severity Severity
@@ -245,7 +245,7 @@ func adviceFor(c metav1.Condition) (advice, bool) {
 	if a, ok := adviceTable[key{c.Type, ""}]; ok {
 		return a, true
 	}
-	// Ready=False during a rollout, or a limit that is the user's own minimum, needs nobody.
+	// Ready=False during a rollout, or a limit that is the user's own minimum, needs no action.
 	if c.Type == v1alpha1.ConditionReady && c.Reason != "Rollout" && c.Reason != "" {
 		return advice{severity: Critical, title: cmp.Or(c.Message, c.Reason), try: []string{describePods}}, true
 	}

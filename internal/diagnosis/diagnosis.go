@@ -14,7 +14,7 @@ type Severity int
 
 // The severities.
 const (
-	Info     Severity = iota // works as configured, but somebody may have forgotten it
+	Info     Severity = iota // works as configured, but the setting may have been forgotten
 	Warning                  // works, but worse than it could
 	Critical                 // jobs are not processed, or the pool doesn't scale
 )
@@ -31,7 +31,7 @@ type Problem struct {
 	// Condition and Reason name the condition that reports the problem.
 	Condition string `json:"condition"`
 	Reason    string `json:"reason"`
-	// Title says what is wrong in one line. Why is the condition's own message, possibly empty.
+	// Title is the problem in one line. Why is the condition's own message, possibly empty.
 	Title string `json:"title"`
 	Why   string `json:"why,omitempty"`
 	// Try lists what to do, most likely first. Lines that start with "kubectl " are commands.

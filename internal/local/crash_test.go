@@ -8,7 +8,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// Workers that are started together and crash together delay the next start as one crash does, and
+// Workers that are started together and crash together delay the next start like one crash, and
 // each further round doubles the delay.
 func TestCrashesOfOneRound(t *testing.T) {
 	t.Parallel()
@@ -17,7 +17,7 @@ func TestCrashesOfOneRound(t *testing.T) {
 			Servers: []v1alpha1.ServerAddress{"127.0.0.1:1"}, Function: "f", MaxReplicas: 10, Concurrency: 1,
 			Runtime: &v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"true"}}},
 		}}
-		p := newMachine(t, spec, &played{begin: time.Now()}).pool
+		p := newMachine(t, spec, &simulated{begin: time.Now()}).pool
 		for round, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			now := time.Now()
 			for range 4 {

@@ -14,23 +14,23 @@ import (
 
 const idleOnly = v1alpha1.PodRemovalIdleOnly
 
-// decide takes a decision and acts on it.
+// decide decides and applies the decision.
 func (p *pool) decide(now time.Time) {
 	if p.leaving {
 		return
 	}
 	sample, ok := p.fleet.watcher.Sample(p.key, now)
-	if !ok || !p.decideOn(&sample, now, p.ask) {
+	if !ok || !p.decideOn(&sample, now, p.requestProbe) {
 		return
 	}
 	p.apply(now)
 	p.explain()
 }
 
-// decideOn takes a decision on a sample, and reports whether there is one: at zero replicas the
-// verdict on the backlog comes first. ask has the job servers asked whether a function's backlog is
-// runnable, and reports whether the answer will come.
-func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function string) bool) bool {
+// decideOn decides on a sample, and reports whether it did: at zero replicas the verdict on the
+// backlog comes first. requestProbe requests a probe of whether a function's backlog is runnable,
+// and reports whether its verdict will arrive.
+func (p *pool) decideOn(sample *backlog.Sample, now time.Time, requestProbe func(function string) bool) bool {
 	answered := sampling.Answered(sample)
 	if !answered {
 		sample.Partial = true // nothing is known yet: only the bounds count
@@ -39,25 +39,25 @@ func (p *pool) decideOn(sample *backlog.Sample, now time.Time, ask func(function
 	sampling.TakeRetries(sample, p.plan.retries, &policy)
 	last, before := p.last, sampling.NewestAnswer(&p.sample)
 	p.sample, p.last, p.min, p.max = *sample, now, policy.MinReplicas, policy.MaxReplicas
-	p.noteOutcomes(now)
+	p.recordOutcomes(now)
 	in := sampling.Join(&sampling.Input{
 		Servers: &p.sample, Replicas: p.replicas, Rollout: p.replacing(), Pods: p.samplingPods(), Tick: policy.Tick,
 		Last: last, Now: now,
 	})
 	seen := sampling.NewestAnswer(&p.sample)
 	if policy.Mode != scaling.ModePaused {
-		p.verdicts.Probe(&in, seen.After(before), now, ask)
+		p.verdicts.Probe(&in, seen.After(before), now, requestProbe)
 	}
 	p.verdicts.Fill(&in, seen, now)
 	if answered && p.replicas == 0 && p.verdicts.Pending(now) {
-		return false // the answer comes in a few milliseconds, and with it the next decision
+		return false // the verdict arrives in a few milliseconds, and triggers the next decision
 	}
 	p.decision, p.state = scaling.Decide(policy, p.state, in, now)
 	p.order, p.ordering = scaling.OrderReplicas(p.orderingInput(in, now), p.ordering)
 	return true
 }
 
-// samplingPods are the processes as the law sees them.
+// samplingPods converts the processes for the law.
 func (p *pool) samplingPods() []sampling.Pod {
 	pods := make([]sampling.Pod, len(p.processes))
 	for i, w := range p.processes {
@@ -70,14 +70,14 @@ func (p *pool) samplingPods() []sampling.Pod {
 	return pods
 }
 
-// noteOutcomes notes what became of jobs since the last sample.
-func (p *pool) noteOutcomes(now time.Time) {
+// recordOutcomes records how jobs ended since the last sample.
+func (p *pool) recordOutcomes(now time.Time) {
 	counters, _ := sampling.Outcomes(p.sample.Functions)
 	p.outcomes.ObserveFunctions(now, counters)
 }
 
-// apply makes the decision's replicas the pool's. Growing happens at once; shrinking goes as far as
-// there are workers that may go.
+// apply sets the pool's replicas to the decision's. Scaling up happens at once; scaling down is
+// limited to workers that may be stopped.
 func (p *pool) apply(now time.Time) {
 	want := p.order.Replicas
 	if p.decision.Apply && want != p.replicas {
@@ -85,10 +85,10 @@ func (p *pool) apply(now time.Time) {
 		if want > p.replicas {
 			p.replicas = want
 		} else {
-			p.shrink(want)
+			p.scaleDown(want)
 		}
 		if wasZero != (p.replicas == 0) {
-			// The same subscription was taken before, but for how often it polls.
+			// The same subscription was accepted before, except for its period.
 			if err := p.subscribe(); err != nil {
 				p.fleet.log.Error("The poller refuses the pool", "error", err)
 			}
@@ -97,9 +97,9 @@ func (p *pool) apply(now time.Time) {
 	p.act(now)
 }
 
-func (p *pool) shrink(want int32) {
+func (p *pool) scaleDown(want int32) {
 	by := p.replicas - want
-	missing := max(0, p.replicas-int32(len(p.live()))) // they need not be stopped
+	missing := max(0, p.replicas-int32(len(p.live()))) // these don't have to be stopped
 	removed := min(by, missing)
 	removed += int32(p.remove(int(by-removed), p.decision.Forced))
 	if p.decision.Forced {
@@ -131,7 +131,7 @@ func (p *pool) orderingInput(in scaling.Sample, now time.Time) *scaling.Ordering
 		}
 		o.Pods = append(o.Pods, pod)
 	}
-	// Workers that wait for their restart.
+	// Workers waiting for their restart.
 	for i := len(p.live()); i < int(in.Replicas) && p.crashes > 1; i++ {
 		o.Pods = append(o.Pods, scaling.Pod{
 			UID: fmt.Sprintf("restart-%d", i), Owned: true, Assigned: true, Phase: scaling.PhasePending, Created: now,
@@ -146,8 +146,8 @@ func (p *pool) replacing() bool {
 	return slices.ContainsFunc(p.live(), func(w *process) bool { return w.hash != p.plan.hash })
 }
 
-// explain logs a decision that asks for another number of replicas than the last one, or that
-// something else keeps from more.
+// explain logs a decision with another number of replicas than the last one, or one that something
+// else keeps from more.
 func (p *pool) explain() {
 	d := p.decision
 	text := fmt.Sprintf("%d %s %t %t", d.Replicas, d.Limited, d.NotRunnable, p.order.Limited)
@@ -174,10 +174,10 @@ func (p *pool) explain() {
 // probeTimeout bounds one probe.
 const probeTimeout = 2 * time.Second
 
-// ask sends a probe, and decides again with its verdict, or before that if it takes longer than a
-// pool waits for it. Without an answer the backlog counts as runnable: a worker too many does no
-// harm, one too few does.
-func (p *pool) ask(function string) bool {
+// requestProbe starts a probe, and decides again with its verdict, or before that if it takes
+// longer than a pool waits for it. Without a verdict the backlog counts as runnable: a surplus
+// worker does no harm, a missing one does.
+func (p *pool) requestProbe(function string) bool {
 	late := time.AfterFunc(sampling.VerdictWait, func() { p.fleet.post(func() { p.decide(time.Now()) }) })
 	go func() { // it ends after probeTimeout at the latest
 		defer late.Stop()

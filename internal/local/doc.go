@@ -3,11 +3,11 @@
 // (internal/backlog), decides by the same law and ordering rule (internal/scaling), and starts the
 // same worker runtime (internal/localworker).
 //
-// A [Fleet] has one goroutine that owns all of its pools and processes; whatever else happens is
-// posted to it. Each process has a goroutine that waits for its end. [Fleet.Run] returns when all
-// of them have ended.
+// A [Fleet] has one goroutine that owns all of its pools and processes; all events are posted to
+// it. Each process has a goroutine that waits for its end. [Fleet.Run] returns when all of them
+// have ended.
 //
-// Workers outlive a fleet that is killed: they see the end of their standard input, finish their
-// jobs and leave. The next fleet finds them by their state files, counts them as terminating, and
+// Workers outlive a fleet that is killed: they detect the end of their standard input, finish their
+// jobs and end. The next fleet finds them by their state files, counts them as terminating, and
 // never starts a second owner for a pool.
 package local

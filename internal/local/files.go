@@ -11,7 +11,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolfile"
 )
 
-// read reads all files. Nothing is changed before all of them are found good.
+// read reads all files. Nothing is changed before all of them are valid.
 func (f *Fleet) read() (files map[string]string, pools []v1alpha1.GearmanWorkerPool, err error) {
 	files = map[string]string{}
 	from := map[backlog.PoolKey]string{}
@@ -37,8 +37,8 @@ func (f *Fleet) read() (files map[string]string, pools []v1alpha1.GearmanWorkerP
 	return files, pools, nil
 }
 
-// reload reads the files again if they have changed. While they can't be used, what was read before
-// stays in use.
+// reload reads the files again if they have changed. While they are invalid, the last valid ones
+// stay in use.
 func (f *Fleet) reload(asked bool) {
 	if f.stopping || (!asked && !f.changed()) {
 		return
@@ -49,7 +49,7 @@ func (f *Fleet) reload(asked bool) {
 	}
 	if err != nil {
 		f.log.Error("The files can't be used; the pools stay as they are", "error", err)
-		f.note() // the next change is worth another try
+		f.recordFiles() // the next change is tried again
 		return
 	}
 	f.log.Info("Files read again", "pools", len(pools))
@@ -63,8 +63,8 @@ func (f *Fleet) changed() bool {
 	})
 }
 
-// note remembers the files as they are.
-func (f *Fleet) note() {
+// recordFiles records the files' present state.
+func (f *Fleet) recordFiles() {
 	for _, name := range f.o.Files {
 		if data, err := os.ReadFile(name); err == nil {
 			f.files[name] = string(data)
@@ -72,7 +72,7 @@ func (f *Fleet) note() {
 	}
 }
 
-// apply makes the pools those of the files, as kubectl apply --prune would.
+// apply updates the pools to those of the files, like kubectl apply --prune.
 func (f *Fleet) apply(files map[string]string, specs []v1alpha1.GearmanWorkerPool) error {
 	// All plans are made before the first one is used.
 	plans := make([]plan, len(specs))
@@ -100,7 +100,7 @@ func (f *Fleet) apply(files map[string]string, specs []v1alpha1.GearmanWorkerPoo
 	for key, p := range f.pools {
 		if !wanted[key] && !p.leaving {
 			f.log.Info("The pool is no longer in the files: its workers finish their jobs", "pool", key.String())
-			p.leave()
+			p.stopWorkers()
 		}
 	}
 	f.files = files

@@ -25,7 +25,7 @@ type Options struct {
 
 	// StateDir holds the state files. Fleets of one machine share it, so that a pool has one owner.
 	StateDir string
-	// SecretsDir stands for the cluster's Secrets and ConfigMaps: the key K of the object N is the
+	// SecretsDir replaces the cluster's Secrets and ConfigMaps: the key K of the object N is the
 	// file N/K. Empty: there are none.
 	SecretsDir string
 	// User runs the workers. Empty: the user that runs the fleet.
@@ -38,7 +38,7 @@ type Options struct {
 	Log    *slog.Logger
 	Output io.Writer // for what workers write, one line at a time, with the worker's name before it
 
-	// ReloadEvery is how often the files are looked at (2 s).
+	// ReloadEvery is how often the files are checked (2 s).
 	ReloadEvery time.Duration
 }
 
@@ -55,11 +55,11 @@ type Fleet struct {
 	posted []func()
 	wake   chan struct{}
 
-	// What follows belongs to the goroutine of Run.
+	// The fields below belong to the goroutine of Run.
 	files    map[string]string // their contents, as last read
 	pools    map[backlog.PoolKey]*pool
 	stopping bool
-	hard     bool           // workers are to requeue their jobs
+	hard     bool           // workers must requeue their jobs
 	waiting  sync.WaitGroup // for processes
 
 	snapshot atomic.Pointer[page.Snapshot]
@@ -75,7 +75,7 @@ func New(o Options) (*Fleet, error) {
 		files: map[string]string{}, pools: map[backlog.PoolKey]*pool{},
 	}
 	f.watcher = backlog.New(backlog.Options{
-		Logger: slog.New(slog.DiscardHandler), // what it has to say is in each pool's problems
+		Logger: slog.New(slog.DiscardHandler), // its messages are in each pool's problems
 		// The user's own machine: loopback is where the job server is.
 		AddressPolicy: func(string, netip.AddrPort, string) error { return nil },
 		OnTick:        f.onTick,
@@ -103,17 +103,17 @@ func New(o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// Snapshot returns what is known of the pools. It may be called from any goroutine.
+// Snapshot returns the state of the pools. It may be called from any goroutine.
 func (f *Fleet) Snapshot(context.Context) (page.Snapshot, error) { return *f.snapshot.Load(), nil }
 
 // Run runs the pools until ctx ends, then drains the workers, and returns when the last of them has
-// ended. What now brings after that makes the workers requeue their jobs; reload brings requests to
-// read the files at once.
+// ended. A value from now after that makes the workers requeue their jobs; one from reload reads
+// the files at once.
 func (f *Fleet) Run(ctx context.Context, reload, now <-chan struct{}) error {
 	defer f.release()
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = f.watcher.Run(watching) }) // it may be called once, and is
+	wg.Go(func() { _ = f.watcher.Run(watching) }) // Run returns an error only at a second call
 	defer wg.Wait()
 	defer stopWatching()
 	defer f.waiting.Wait()
@@ -147,7 +147,7 @@ func (f *Fleet) Run(ctx context.Context, reload, now <-chan struct{}) error {
 	}
 }
 
-// post has the fleet's goroutine run fn. It never blocks.
+// post runs fn in the fleet's goroutine. It never blocks.
 func (f *Fleet) post(fn func()) {
 	f.mu.Lock()
 	f.posted = append(f.posted, fn)
@@ -168,7 +168,7 @@ func (f *Fleet) runPosted() {
 	}
 }
 
-// onTick is the poller's: these pools are to be decided on.
+// onTick gets the pools to decide on from the poller.
 func (f *Fleet) onTick(keys []backlog.PoolKey, _ bool) {
 	keys = slices.Clone(keys)
 	f.post(func() {
@@ -186,9 +186,8 @@ func (f *Fleet) decideAll() {
 	}
 }
 
-// tick looks after what nobody reports: workers of an earlier fleet that end, and restarts whose
-// time has come. A worker takes two signals in quick succession for one, so that the second is
-// repeated.
+// tick handles what no event reports: workers of an earlier fleet that end, and restarts that are
+// due. A worker may see two signals in quick succession as one, so the second is repeated.
 func (f *Fleet) tick() {
 	if f.hard {
 		f.requeue()
@@ -205,12 +204,12 @@ func (f *Fleet) drain() {
 	running := 0
 	for _, p := range f.pools {
 		running += len(p.processes)
-		p.leave()
+		p.stopWorkers()
 	}
 	f.log.Info("Stopping: workers finish their jobs; interrupt again to requeue the jobs", "workers", running)
 }
 
-// requeue makes all workers stop now; the job servers give their jobs to others.
+// requeue makes all workers stop now; their jobs are requeued.
 func (f *Fleet) requeue() {
 	if !f.hard {
 		f.log.Warn("Stopping now: running jobs are requeued")
@@ -223,7 +222,7 @@ func (f *Fleet) requeue() {
 	}
 }
 
-// forgetGone removes pools that have left and have no processes any more.
+// forgetGone deletes pools that were removed from the files and have no processes any more.
 func (f *Fleet) forgetGone() {
 	maps.DeleteFunc(f.pools, func(_ backlog.PoolKey, p *pool) bool {
 		if !p.leaving || len(p.processes) > 0 {

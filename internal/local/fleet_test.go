@@ -71,7 +71,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, spec string) *fixture {
 	t.Helper()
-	// A port of its own: the server may go and come back.
+	// A port of its own: the server may stop and start again.
 	addr, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func (f *fixture) pool() page.Pool {
 	return s.Pools[0]
 }
 
-// await waits until the pool is as wanted.
+// await waits until the pool is in the wanted state.
 func (f *fixture) await(what string, ok func(page.Pool) bool) page.Pool {
 	f.t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -202,8 +202,7 @@ func TestFromZero(t *testing.T) {
 	f.end()
 }
 
-// Bounds are followed at once, in both directions, and a running job is finished by the worker that
-// has to go.
+// Bounds are applied at once, in both directions, and a stopped worker finishes its running job.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -236,7 +235,7 @@ func TestBounds(t *testing.T) {
 	f.end()
 }
 
-// What can't be used changes nothing; what can be used replaces the workers.
+// Invalid files change nothing; valid ones replace the workers.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, catter+"  minReplicas: 2\n")
@@ -244,7 +243,7 @@ func TestReload(t *testing.T) {
 	before := f.await("two workers", ready(2))
 	f.write(catter + "  minReplicas: many\n")
 	f.awaitLog("the pools stay as they are")
-	f.reload <- struct{}{} // asked for, it is tried again
+	f.reload <- struct{}{} // on request, it is tried again
 	f.await(
 		"a second complaint",
 		func(page.Pool) bool { return strings.Count(f.log.String(), "the pools stay as they are") >= 2 },
@@ -274,12 +273,12 @@ func TestReload(t *testing.T) {
 	f.end()
 }
 
-// A program that can't work is started less and less often, and not in numbers.
+// A program that can't work is started less and less often, and by few workers.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "  command: [sh, -c, 'exit 9']\n  minReplicas: 1\n")
 	f.start()
-	// Not exactly two: the third may come before anybody has looked.
+	// Not exactly two: the third may happen before the test has looked.
 	crashes := regexp.MustCompile(`\((\d+) times in a row, last: exit status 9\)`)
 	f.await("a problem that names two crashes or more, and the exit code", func(p page.Pool) bool {
 		found := crashes.FindStringSubmatch(strings.Join(p.Problems, " "))
@@ -290,7 +289,7 @@ func TestCrash(t *testing.T) {
 	f.end()
 }
 
-// While nobody answers, nothing is decided but the bounds, and the page says so.
+// While no job server answers, only the bounds are applied, and the page shows it.
 func TestServerDown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, catter+"  scaling: {pollSeconds: 1}\n  minReplicas: 1\n")

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// lines writes whole lines of many writers to one.
+// lines writes whole lines of many writers to one writer.
 type lines struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -26,7 +26,7 @@ type lineWriter struct {
 	rest   []byte // a line that has not ended yet
 }
 
-// Write takes over all of b; that the output can't be written doesn't stop the workers.
+// Write accepts all of b; an output error doesn't stop the workers.
 func (w *lineWriter) Write(b []byte) (int, error) {
 	n := len(b)
 	for {
@@ -45,7 +45,7 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// flush writes what there is of a line.
+// flush writes an incomplete line.
 func (w *lineWriter) flush() {
 	if len(w.rest) == 0 {
 		return

@@ -16,9 +16,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
-// metric is a metric of each pool, under the name that it has in a cluster. docs/metrics.md says of
-// the others that only a cluster has them: conditions belong to the status of a Kubernetes object,
-// and late jobs are counted by the operator only.
+// metric is a metric of each pool, with the name that it has in a cluster. docs/metrics.md says
+// which ones only a cluster has: conditions belong to the status of a Kubernetes object, and late
+// jobs are counted by the operator only.
 type metric struct {
 	name, help string
 	labels     []string // beside the pool's own
@@ -115,7 +115,7 @@ func (f *Fleet) Metrics() http.Handler {
 		writeServers(out, servers, functions, now)
 		out.family(series.Dropped, series.DroppedHelp, false)
 		out.sample(series.Dropped, nil, nil, float64(dropped))
-		_ = out.out.Flush() // the reader may have left
+		_ = out.out.Flush() // the client may have disconnected
 	})
 }
 
@@ -157,8 +157,7 @@ func writeSeries[S any](
 	}
 }
 
-// exposition writes Prometheus' text format. An error ends up in its writer, which keeps it until
-// Flush.
+// exposition writes Prometheus' text format. Its writer keeps an error until Flush.
 type exposition struct{ out *bufio.Writer }
 
 func (e *exposition) family(name, help string, counter bool) {
@@ -169,8 +168,7 @@ func (e *exposition) family(name, help string, counter bool) {
 	e.write("# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n")
 }
 
-// escapes are what a label's value writes differently: backslash, quote and newline, and nothing
-// else.
+// escapes are the escaped characters of a label's value: backslash, quote and newline.
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func (e *exposition) sample(name string, labels, values []string, value float64) {

@@ -21,7 +21,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sampling"
 )
 
-// plan is what a pool's spec means on this machine.
+// plan is a pool's spec, translated for this machine.
 type plan struct {
 	key      backlog.PoolKey
 	spec     v1alpha1.GearmanWorkerPoolSpec
@@ -33,14 +33,14 @@ type plan struct {
 	flags []string // of the worker process, before the mode
 	args  []string // after the mode
 	env   []string
-	hash  string // of all that a worker is started with
+	hash  string // of all inputs of a worker's start
 	drain time.Duration
 
 	telemetry bool     // its workers report what they do
-	skipped   []string // fields that mean nothing here
+	skipped   []string // fields without a meaning here
 }
 
-// planFor makes a plan, or says what about a spec can't be done here.
+// planFor makes a plan, or returns what in a spec can't be done here.
 func (f *Fleet) planFor(pool *v1alpha1.GearmanWorkerPool) (plan, error) {
 	s := &pool.Spec
 	p := plan{
@@ -104,7 +104,7 @@ func (p *plan) command(files secrets) error {
 	return nil
 }
 
-// skipped lists the fields that mean nothing on a machine.
+// skipped returns the fields that have no meaning on a machine.
 func skipped(s *v1alpha1.GearmanWorkerPoolSpec) []string {
 	var names []string
 	for name, set := range map[string]bool{
@@ -138,7 +138,7 @@ func subscription(pool *v1alpha1.GearmanWorkerPool, files secrets) (backlog.Subs
 	return sub, nil
 }
 
-// environment is what is added to the fleet's own environment.
+// environment is the addition to the fleet's own environment.
 func environment(pool *v1alpha1.GearmanWorkerPool, files secrets) ([]string, error) {
 	var env []string
 	for _, from := range pool.Spec.EnvFrom {

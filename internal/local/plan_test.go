@@ -156,9 +156,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Dashboards and alerts made for a cluster work for a machine: each metric of pools, job servers
-// and functions that docs/metrics.md lists is served here under that name, unless the page says
-// that only a cluster has it, and no other is.
+// Dashboards and alerts for a cluster work for a machine: each metric of pools, job servers and
+// functions that docs/metrics.md lists is served here under that name, unless the page says that
+// only a cluster has it, and no other is.
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	docs, err := os.ReadFile("../../docs/metrics.md")
@@ -194,7 +194,7 @@ func serveMetrics(t *testing.T, pools ...page.Pool) string {
 	return w.Body.String()
 }
 
-// The text is what Prometheus reads, whatever a job server calls its functions.
+// Prometheus can parse the text, whatever a job server calls its functions.
 func TestMetricsText(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -18,14 +18,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// pool is everything known of one pool. It belongs to the fleet's goroutine.
+// pool is the state of one pool. It belongs to the fleet's goroutine.
 type pool struct {
 	fleet *Fleet
 	key   backlog.PoolKey
 	owner *os.File // locked
 	plan  plan
 
-	replicas  int32 // that are to run
+	replicas  int32 // wanted
 	processes []*process
 	leaving   bool // it runs no more workers
 
@@ -45,11 +45,11 @@ type pool struct {
 	lastCrash string
 }
 
-// provenAfter is how long a worker must have been ready for its crash to count as the first in a
-// row.
+// provenAfter is how long a worker must have been ready for its crash to count as the first of a
+// run.
 const provenAfter = 30 * time.Second
 
-// newPool takes a pool into ownership.
+// newPool takes ownership of a pool.
 func (f *Fleet) newPool(key backlog.PoolKey) (*pool, error) {
 	p := &pool{fleet: f, key: key}
 	path := p.path("owner")
@@ -74,10 +74,10 @@ func (p *pool) path(kind string) string {
 	return filepath.Join(p.fleet.o.StateDir, p.key.Namespace+"_"+p.key.Name+"."+kind)
 }
 
-// adopt counts workers of an earlier fleet that still run. They finish their jobs and leave by
+// adopt counts workers of an earlier fleet that still run. They finish their jobs and end by
 // themselves.
 func (p *pool) adopt() {
-	paths, _ := filepath.Glob(p.path("*.worker")) // the pattern is a good one
+	paths, _ := filepath.Glob(p.path("*.worker")) // the pattern is valid
 	for _, path := range paths {
 		s, alive, err := localworker.Read(path)
 		if !alive {
@@ -100,7 +100,7 @@ func (p *pool) adopt() {
 	}
 }
 
-// checkLeftovers forgets workers of an earlier fleet that have ended.
+// checkLeftovers drops workers of an earlier fleet that have ended.
 func (p *pool) checkLeftovers() {
 	p.processes = slices.DeleteFunc(p.processes, func(w *process) bool {
 		if w.leftover == "" {
@@ -114,13 +114,13 @@ func (p *pool) checkLeftovers() {
 	})
 }
 
-// use makes a plan the pool's.
+// use sets the pool's plan.
 func (p *pool) use(plan plan) error {
 	p.leaving = false
 	first := p.plan.hash == ""
 	if first {
 		p.state = scaling.NewState(scaling.Learnt{}, time.Now())
-		// The counters begin with the watch over the pool, so all that they show is new.
+		// The counters start with the subscription, so all that they count is new.
 		p.outcomes.Observe(time.Now(), outcome.Counts{})
 	}
 	if skipped := strings.Join(plan.skipped, ", "); skipped != strings.Join(p.plan.skipped, ", ") && skipped != "" {
@@ -136,19 +136,19 @@ func (p *pool) use(plan plan) error {
 	return p.subscribe()
 }
 
-// subscribe tells the poller what the pool wants to know.
+// subscribe sets the pool's subscription.
 func (p *pool) subscribe() error {
 	sub := p.plan.sub
 	sub.AtZero = p.replicas == 0
 	if err := p.fleet.watcher.Set(p.key, sub); err != nil {
 		return fmt.Errorf("pool %s: %w", p.key, err)
 	}
-	p.tellProcesses()
+	p.updatePods()
 	return nil
 }
 
-// tellProcesses tells the poller whose telemetry belongs to the pool.
-func (p *pool) tellProcesses() {
+// updatePods sets whose telemetry belongs to the pool.
+func (p *pool) updatePods() {
 	refs := make([]backlog.PodRef, len(p.processes))
 	for i, w := range p.processes {
 		refs[i] = backlog.PodRef{UID: w.uid, Name: w.name}
@@ -157,14 +157,14 @@ func (p *pool) tellProcesses() {
 }
 
 // leave stops the pool's workers softly.
-func (p *pool) leave() {
+func (p *pool) stopWorkers() {
 	p.leaving = true
 	p.replicas = 0
 	p.fleet.watcher.Remove(p.key)
 	for _, w := range p.processes {
 		w.stop()
 	}
-	// Nobody waits for those of an earlier run.
+	// Workers of an earlier run are not waited for.
 	p.processes = slices.DeleteFunc(p.processes, func(w *process) bool { return w.leftover != "" })
 }
 
@@ -181,7 +181,7 @@ func (p *pool) live() []*process {
 	return slices.DeleteFunc(slices.Clone(p.processes), func(w *process) bool { return w.stopping })
 }
 
-// act starts and stops processes until as many run as there should.
+// act starts and stops processes until the wanted number runs.
 func (p *pool) act(now time.Time) {
 	if p.leaving {
 		return
@@ -204,8 +204,8 @@ func (p *pool) act(now time.Time) {
 	p.replaceOld(live, fresh)
 }
 
-// replaceOld stops workers of an older plan, as many as there are ready ones of the new one to take
-// their place.
+// replaceOld stops workers of an older plan, as many as there are ready ones of the new one to
+// replace them.
 func (p *pool) replaceOld(live, fresh []*process) {
 	ready := 0
 	for _, w := range fresh {
@@ -225,8 +225,8 @@ func (p *pool) replaceOld(live, fresh []*process) {
 	}
 }
 
-// sortForRemoval puts those first that do least harm when they go: not ready, then idle for
-// longest, then least busy.
+// sortForRemoval puts those first whose end does least harm: not ready, then idle for longest, then
+// least busy.
 func (p *pool) sortForRemoval(processes []*process) {
 	slices.SortStableFunc(processes, func(a, b *process) int {
 		x, y := p.telemetry(a), p.telemetry(b)
@@ -238,7 +238,7 @@ func (p *pool) sortForRemoval(processes []*process) {
 	})
 }
 
-// telemetry is what a process last reported.
+// telemetry is the last telemetry of a process.
 func (p *pool) telemetry(w *process) backlog.PodSample {
 	for _, s := range p.sample.Pods {
 		if s.UID == w.uid {
@@ -248,7 +248,7 @@ func (p *pool) telemetry(w *process) backlog.PodSample {
 	return backlog.PodSample{}
 }
 
-// remove stops up to n workers of those that may go, and returns how many it stopped.
+// remove stops up to n workers that may be stopped, and returns how many it stopped.
 func (p *pool) remove(n int, forced bool) int {
 	live := p.live()
 	p.sortForRemoval(live)
@@ -265,7 +265,8 @@ func (p *pool) remove(n int, forced bool) int {
 		}
 		t := p.telemetry(w)
 		idle := w.readyAt.IsZero() || !t.LastSeen.IsZero() && t.Busy == 0 || !p.plan.telemetry && running == 0
-		// Of several jobs at once some always run: a worker that ends its jobs in time may go, too.
+		// With several slots some job is always running: a worker that finishes its jobs in time
+		// may be stopped, too.
 		short := p.plan.spec.Concurrency > 1 && p.decision.JobTime > 0 && 10*p.decision.JobTime <= p.plan.drain
 		if graceful || idle || short {
 			w.stop()
@@ -275,7 +276,7 @@ func (p *pool) remove(n int, forced bool) int {
 	return removed
 }
 
-// ended takes note of a process that has ended.
+// ended handles the end of a process.
 func (p *pool) ended(w *process, err error) {
 	p.processes = slices.DeleteFunc(p.processes, func(q *process) bool { return q == w })
 	now := time.Now()
@@ -292,13 +293,13 @@ func (p *pool) ended(w *process, err error) {
 	if p.leaving {
 		return
 	}
-	p.tellProcesses()
+	p.updatePods()
 	p.act(now)
 }
 
-// crashed delays the next start: 1 s after the first crash in a row, twice that after each further
-// one, at most a minute. Workers that crash while a start is delayed count as one crash: they were
-// started together.
+// crashed delays the next start: 1 s after the first of consecutive crashes, twice that after each
+// further one, at most a minute. Workers that crash while a start is delayed count as one crash:
+// they were started together.
 func (p *pool) crashed(now time.Time, why string) {
 	p.lastCrash = why
 	if now.Before(p.restartAt) {

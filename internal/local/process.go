@@ -35,7 +35,7 @@ type process struct {
 // program is what a process runs.
 type program interface {
 	signal(s syscall.Signal)
-	kill() // it, and what it has started
+	kill() // it and its children
 }
 
 // osProgram is a program of the operating system, by its process id. It has not been waited for, so
@@ -45,7 +45,7 @@ type osProgram int
 func (pid osProgram) signal(s syscall.Signal) { _ = syscall.Kill(int(pid), s) }
 func (pid osProgram) kill()                   { _ = syscall.Kill(-int(pid), syscall.SIGKILL) }
 
-// killMargin is added to the drain, after which a worker is killed: it stops by itself before that.
+// killMargin is added to the drain, after which a worker is killed: it normally stops before that.
 const killMargin = 10 * time.Second
 
 // start starts a worker process.
@@ -56,7 +56,7 @@ func (p *pool) start(now time.Time) (*process, error) {
 		return nil, err
 	}
 	p.processes = append(p.processes, w)
-	p.tellProcesses()
+	p.updatePods()
 	return w, nil
 }
 
@@ -70,7 +70,8 @@ func (f *Fleet) exec(w *process) error {
 	)
 	cmd := exec.Command(f.o.Program, args...)
 	cmd.Env = slices.Concat(os.Environ(), f.o.ProgramEnv, p.plan.env)
-	// A process group of its own: what a terminal sends to the fleet doesn't reach the workers.
+	// A process group of its own, so that signals of a terminal to the fleet don't reach the
+	// workers.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: f.user.credential()}
 	cmd.WaitDelay = 2 * time.Second
 	input, err := cmd.StdinPipe()
@@ -93,10 +94,10 @@ func (f *Fleet) exec(w *process) error {
 	return nil
 }
 
-// ready notes that the worker has said so.
+// ready records that the worker has reported to be ready.
 func (w *process) ready() {
 	w.readyAt = time.Now()
-	w.pool.act(w.readyAt) // it may take the place of an older one
+	w.pool.act(w.readyAt) // it may replace an older one
 }
 
 func (w *process) ended(err error) {
@@ -124,7 +125,7 @@ func (w *process) signalAgain() {
 	}
 }
 
-// readyWriter calls ready when a worker has written that it is.
+// readyWriter calls ready when a worker has reported to be ready.
 type readyWriter struct {
 	ready func()
 	seen  []byte
@@ -172,7 +173,7 @@ func (a *account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// own gives the state directory to the account.
+// own makes the account the owner of the state directory.
 func (a *account) own(dir string) error {
 	if a.credential() == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 )
 
-// Only workers can move a job back when its next attempt is due, so one process stays for it, as a
-// pod does in a cluster.
+// Only workers can requeue a job when its next attempt is due, so one process is kept for it, like
+// a pod in a cluster.
 func TestWaitingRetriesKeepAProcess(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -38,7 +38,7 @@ func TestWaitingRetriesKeepAProcess(t *testing.T) {
 						Exec: &v1alpha1.ExecRuntime{Command: []string{"true"}}, Retry: tc.retry,
 					},
 				}}
-				m := newMachine(t, spec, &played{begin: time.Now()})
+				m := newMachine(t, spec, &simulated{begin: time.Now()})
 				if diff := cmp.Diff(tc.polled, m.pool.plan.sub.Functions); diff != "" {
 					t.Errorf("polled functions (-want +got):\n%s", diff)
 				}

@@ -29,12 +29,12 @@ import (
 )
 
 const (
-	playedStart = 2 * time.Second        // a worker takes this long to start
-	playedStep  = 100 * time.Millisecond // time between two looks at what happens
+	simulatedStart = 2 * time.Second        // a worker takes this long to start
+	simulatedStep  = 100 * time.Millisecond // time between two steps of the simulation
 )
 
-// played is a job server with a recorded load, and the workers of one pool.
-type played struct {
+// simulated is a job server with a recorded load, and the workers of one pool.
+type simulated struct {
 	begin    time.Time
 	load     *sim.Workload
 	next     int // job of the load
@@ -42,35 +42,35 @@ type played struct {
 	function []string
 	queue    []sim.Job
 	counters map[string]*telemetry.Counters
-	workers  []*playedWorker
+	workers  []*simulatedWorker
 	made     int
 }
 
-// playedWorker is a pod or a process.
-type playedWorker struct {
+// simulatedWorker is a pod or a process.
+type simulatedWorker struct {
 	uid                         string
 	created, readyAt, busySince time.Time
 	stopping                    bool
 	cost                        int32
-	jobs                        []playedJob
+	jobs                        []simulatedJob
 }
 
-type playedJob struct {
+type simulatedJob struct {
 	sim.Job
 	ends time.Time
 }
 
-func (p *played) add(now time.Time) *playedWorker {
+func (p *simulated) add(now time.Time) *simulatedWorker {
 	p.made++
-	w := &playedWorker{uid: fmt.Sprintf("worker-%03d", p.made), created: now}
+	w := &simulatedWorker{uid: fmt.Sprintf("worker-%03d", p.made), created: now}
 	p.workers = append(p.workers, w)
 	return w
 }
 
-func (p *played) name(j *sim.Job) string { return p.load.Functions[j.Function] }
+func (p *simulated) name(j *sim.Job) string { return p.load.Functions[j.Function] }
 
-// step lets everything happen up to now. A worker that stops ends when its last job has.
-func (p *played) step(now time.Time) {
+// step simulates everything up to now. A worker that stops ends when its last job has.
+func (p *simulated) step(now time.Time) {
 	for ; p.next < len(p.load.Jobs) && p.load.Jobs[p.next].At <= now.Sub(p.begin).Seconds(); p.next++ {
 		if j := p.load.Jobs[p.next]; slices.Contains(p.function, p.name(&j)) {
 			p.queue = append(p.queue, j)
@@ -78,7 +78,7 @@ func (p *played) step(now time.Time) {
 	}
 	for _, w := range p.workers {
 		before := len(w.jobs)
-		w.jobs = slices.DeleteFunc(w.jobs, func(j playedJob) bool {
+		w.jobs = slices.DeleteFunc(w.jobs, func(j simulatedJob) bool {
 			done := !j.ends.After(now)
 			if done {
 				c := p.counters[p.name(&j.Job)]
@@ -88,23 +88,23 @@ func (p *played) step(now time.Time) {
 			}
 			return done
 		})
-		if w.readyAt.IsZero() && now.Sub(w.created) >= playedStart {
+		if w.readyAt.IsZero() && now.Sub(w.created) >= simulatedStart {
 			w.readyAt, w.busySince = now, now
 		}
 		for !w.readyAt.IsZero() && !w.stopping && len(w.jobs) < p.slots && len(p.queue) > 0 {
 			j := p.queue[0]
 			p.queue = p.queue[1:]
-			w.jobs = append(w.jobs, playedJob{j, now.Add(time.Duration(float64(j.Seconds) * float64(time.Second)))})
+			w.jobs = append(w.jobs, simulatedJob{j, now.Add(time.Duration(float64(j.Seconds) * float64(time.Second)))})
 		}
 		if len(w.jobs) != before {
 			w.busySince = now
 		}
 	}
-	p.workers = slices.DeleteFunc(p.workers, func(w *playedWorker) bool { return w.stopping && len(w.jobs) == 0 })
+	p.workers = slices.DeleteFunc(p.workers, func(w *simulatedWorker) bool { return w.stopping && len(w.jobs) == 0 })
 }
 
 // sample is what the poller would report.
-func (p *played) sample(now time.Time) backlog.Sample {
+func (p *simulated) sample(now time.Time) backlog.Sample {
 	s := backlog.Sample{Time: now, Servers: []backlog.ServerSample{{
 		Address: "jobs.example.com:4730", Resolved: netip.MustParseAddrPort("192.0.2.1:4730"), State: backlog.StateOK,
 		Fresh: true, LastGood: now, Since: p.begin,
@@ -137,7 +137,7 @@ func (p *played) sample(now time.Time) backlog.Sample {
 	return s
 }
 
-func (p *played) live() (n int32) {
+func (p *simulated) live() (n int32) {
 	for _, w := range p.workers {
 		if !w.stopping {
 			n++
@@ -146,8 +146,8 @@ func (p *played) live() (n int32) {
 	return n
 }
 
-// taken is a decision, the order to grow that comes of it, and the replicas after it.
-type taken struct {
+// decision is a decision, the resulting order, and the replicas after it.
+type decision struct {
 	at               time.Duration
 	decided, ordered int32
 	reason           scaling.Reason
@@ -156,74 +156,74 @@ type taken struct {
 	replicas         int32
 }
 
-// side is one of the two that decide.
+// side is one of the two implementations.
 type side interface {
-	decide(now time.Time) taken
+	decide(now time.Time) decision
 	step(now time.Time)
 }
 
-// machine is gearmanctl up, with played processes.
+// machine is gearmanctl up, with simulated processes.
 type machine struct {
-	*played
+	*simulated
 	pool *pool
 }
 
-// playedProgram is a process that stops when it is told to.
-type playedProgram struct{ *playedWorker }
+// simulatedProgram is a process that stops when it gets a signal.
+type simulatedProgram struct{ *simulatedWorker }
 
-func (p playedProgram) signal(syscall.Signal) { p.stopping = true }
-func (p playedProgram) kill()                 { p.jobs = nil }
+func (p simulatedProgram) signal(syscall.Signal) { p.stopping = true }
+func (p simulatedProgram) kill()                 { p.jobs = nil }
 
-func newMachine(t *testing.T, spec *v1alpha1.GearmanWorkerPool, p *played) *machine {
+func newMachine(t *testing.T, spec *v1alpha1.GearmanWorkerPool, p *simulated) *machine {
 	t.Helper()
 	f := &Fleet{
 		o: Options{StateDir: t.TempDir()}, log: slog.New(slog.DiscardHandler),
 		watcher: backlog.New(backlog.Options{Logger: slog.New(slog.DiscardHandler)}),
 	}
 	f.launch = func(w *process) error {
-		played := p.add(w.created)
-		w.uid, w.name, w.program = played.uid, played.uid, playedProgram{played}
+		simulated := p.add(w.created)
+		w.uid, w.name, w.program = simulated.uid, simulated.uid, simulatedProgram{simulated}
 		return nil
 	}
 	plan, err := f.planFor(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{played: p, pool: &pool{fleet: f, key: plan.key}}
+	m := &machine{simulated: p, pool: &pool{fleet: f, key: plan.key}}
 	if err := m.pool.use(plan); err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// judge decides, and does nothing else.
-func (m *machine) judge(now time.Time) taken {
+// decideOnly decides without applying the decision.
+func (m *machine) decideOnly(now time.Time) decision {
 	sample := m.sample(now)
-	ask := func(string) bool { return true }
-	if !m.pool.decideOn(&sample, now, ask) {
+	requestProbe := func(string) bool { return true }
+	if !m.pool.decideOn(&sample, now, requestProbe) {
 		for _, f := range m.function {
 			m.pool.verdicts.Answer(f, backlog.Runnable, now)
 		}
-		m.pool.decideOn(&sample, now, ask)
+		m.pool.decideOn(&sample, now, requestProbe)
 	}
 	d := &m.pool.decision
-	return taken{
+	return decision{
 		decided: d.Replicas, ordered: max(d.Replicas, m.pool.order.Replicas), reason: d.Reason, limited: d.Limited,
 		held: d.Held,
 	}
 }
 
-func (m *machine) decide(now time.Time) taken {
-	d := m.judge(now)
+func (m *machine) decide(now time.Time) decision {
+	d := m.decideOnly(now)
 	m.pool.apply(now)
 	d.replicas = m.pool.replicas
 	return d
 }
 
 func (m *machine) step(now time.Time) {
-	m.played.step(now)
+	m.simulated.step(now)
 	m.pool.processes = slices.DeleteFunc(m.pool.processes, func(w *process) bool {
-		i := slices.IndexFunc(m.workers, func(q *playedWorker) bool { return q.uid == w.uid })
+		i := slices.IndexFunc(m.workers, func(q *simulatedWorker) bool { return q.uid == w.uid })
 		if i < 0 {
 			w.kill.Stop()
 			return true
@@ -234,8 +234,8 @@ func (m *machine) step(now time.Time) {
 	m.pool.act(now)
 }
 
-// mirror has the machine see the workers of another side as its own.
-func (m *machine) mirror(replicas int32) {
+// copyWorkers makes the machine see the workers of another side as its own.
+func (m *machine) copyWorkers(replicas int32) {
 	m.pool.replicas, m.pool.processes = replicas, nil
 	for _, w := range m.workers {
 		m.pool.processes = append(m.pool.processes, &process{
@@ -245,10 +245,10 @@ func (m *machine) mirror(replicas int32) {
 	}
 }
 
-// operator is the operator's record, with a played Deployment: its costs decide which pods its
+// operator is the operator's record, with a simulated Deployment: its costs decide which pods its
 // ReplicaSet removes.
 type operator struct {
-	*played
+	*simulated
 	key   types.NamespacedName
 	spec  *autoscaler.Spec
 	pools *autoscaler.Autoscaler
@@ -269,10 +269,10 @@ func (o *operator) Runnable(context.Context, backlog.PoolKey, string) (backlog.V
 	return backlog.Runnable, nil
 }
 
-func newOperator(t *testing.T, pool *v1alpha1.GearmanWorkerPool, p *played) *operator {
+func newOperator(t *testing.T, pool *v1alpha1.GearmanWorkerPool, p *simulated) *operator {
 	t.Helper()
 	o := &operator{
-		before: func(time.Time, int32) {}, played: p,
+		before: func(time.Time, int32) {}, simulated: p,
 		key: types.NamespacedName{Namespace: pool.Namespace, Name: pool.Name},
 	}
 	var err error
@@ -283,7 +283,7 @@ func newOperator(t *testing.T, pool *v1alpha1.GearmanWorkerPool, p *played) *ope
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- o.pools.Start(ctx) }() // it answers probes
-	synctest.Wait()                            // it begins by deciding on all pools: there are none yet
+	synctest.Wait()                            // it starts with a decision on all pools: there are none yet
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
@@ -293,7 +293,7 @@ func newOperator(t *testing.T, pool *v1alpha1.GearmanWorkerPool, p *played) *ope
 	return o
 }
 
-func (o *operator) decide(now time.Time) taken {
+func (o *operator) decide(now time.Time) decision {
 	o.before(now, o.want)
 	observed := autoscaler.Observed{Workload: workload.State{Exists: true, Replicas: o.want, Current: o.live()}}
 	for _, w := range o.workers {
@@ -326,20 +326,20 @@ func (o *operator) decide(now time.Time) taken {
 	o.want = plan.Replicas
 	o.replace(now)
 	d := &v.Decision
-	return taken{
+	return decision{
 		decided: d.Replicas, ordered: max(d.Replicas, plan.Order.Replicas), reason: d.Reason, limited: d.Limited,
 		held: d.Held, replicas: plan.Replicas,
 	}
 }
 
-// replace is the ReplicaSet's part: pods that are not ready go first, then those with the lowest
-// cost, then the newest.
+// replace simulates the ReplicaSet: pods that are not ready are removed first, then those with the
+// lowest cost, then the newest.
 func (o *operator) replace(now time.Time) {
 	for o.live() < o.want {
 		o.add(now)
 	}
-	live := slices.DeleteFunc(slices.Clone(o.workers), func(w *playedWorker) bool { return w.stopping })
-	slices.SortStableFunc(live, func(a, b *playedWorker) int {
+	live := slices.DeleteFunc(slices.Clone(o.workers), func(w *simulatedWorker) bool { return w.stopping })
+	slices.SortStableFunc(live, func(a, b *simulatedWorker) int {
 		return cmp.Or(
 			cmp.Compare(boolean.Int(!a.readyAt.IsZero()), boolean.Int(!b.readyAt.IsZero())),
 			cmp.Compare(a.cost, b.cost),
@@ -351,30 +351,30 @@ func (o *operator) replace(now time.Time) {
 	}
 }
 
-// decisions plays the load, and returns all decisions.
-func decisions(s side, begin time.Time, poll, length time.Duration) []taken {
-	var all []taken
-	for now := begin; now.Sub(begin) < length; now = now.Add(playedStep) {
+// decisions simulates the load, and returns all decisions.
+func decisions(s side, begin time.Time, poll, length time.Duration) []decision {
+	var all []decision
+	for now := begin; now.Sub(begin) < length; now = now.Add(simulatedStep) {
 		s.step(now)
 		if now.Sub(begin)%poll == 0 {
 			d := s.decide(now)
 			d.at = now.Sub(begin)
 			all = append(all, d)
 		}
-		time.Sleep(playedStep)
+		time.Sleep(simulatedStep)
 	}
 	return all
 }
 
-// length is how long a load is played: an hour, and until all is quiet again.
+// length is how long a load is simulated: an hour, and until all is idle again.
 const length = 4200 * time.Second
 
 // The same file and the same load lead to the same decisions on a machine and in a cluster.
 //
-// What differs is how fewer replicas come about: in a cluster pods are marked first, and go one
-// poll later at the earliest, since Kubernetes chooses by the marks; a machine stops idle workers
-// at once. So the decisions are compared twice: in the same state, in which they must be equal, and
-// each with its own workers, which may differ by what that delay makes.
+// The difference is how fewer replicas are reached: in a cluster pods are marked first, and removed
+// one poll later at the earliest, since Kubernetes chooses by the marks; a machine stops idle
+// workers at once. So the decisions are compared twice: in the same state, in which they must be
+// equal, and each with its own workers, which may differ by that delay.
 func TestSameDecisionsAsTheOperator(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"target-wait", "ratio", "bounded"} {
@@ -387,13 +387,13 @@ func TestSameDecisionsAsTheOperator(t *testing.T) {
 			})
 			t.Run("each with its own workers", func(t *testing.T) {
 				t.Parallel()
-				var machine, cluster []taken
+				var machine, cluster []decision
 				synctest.Test(t, func(t *testing.T) {
-					p := newPlayed(pool, load)
+					p := newSimulated(pool, load)
 					machine = decisions(newMachine(t, pool, p), p.begin, policy.Poll(&pool.Spec), length)
 				})
 				synctest.Test(t, func(t *testing.T) {
-					p := newPlayed(pool, load)
+					p := newSimulated(pool, load)
 					cluster = decisions(newOperator(t, pool, p), p.begin, policy.Poll(&pool.Spec), length)
 				})
 				compareLoops(t, machine, cluster)
@@ -420,8 +420,8 @@ func readSame(t *testing.T, name string) (*v1alpha1.GearmanWorkerPool, *sim.Work
 	return &content.Pools[0], load
 }
 
-func newPlayed(pool *v1alpha1.GearmanWorkerPool, load *sim.Workload) *played {
-	p := &played{
+func newSimulated(pool *v1alpha1.GearmanWorkerPool, load *sim.Workload) *simulated {
+	p := &simulated{
 		begin: time.Now(), load: load, slots: int(max(1, pool.Spec.Concurrency)),
 		function: policy.Functions(&pool.Spec),
 		counters: map[string]*telemetry.Counters{},
@@ -432,14 +432,14 @@ func newPlayed(pool *v1alpha1.GearmanWorkerPool, load *sim.Workload) *played {
 	return p
 }
 
-// testSameState lets the operator act, and the machine decide beside it on the same workers.
+// testSameState lets the operator act, and the machine decide in parallel on the same workers.
 func testSameState(t *testing.T, pool *v1alpha1.GearmanWorkerPool, load *sim.Workload) {
-	p := newPlayed(pool, load)
+	p := newSimulated(pool, load)
 	m, o := newMachine(t, pool, p), newOperator(t, pool, p)
-	var beside []taken
+	var beside []decision
 	o.before = func(now time.Time, replicas int32) {
-		m.mirror(replicas)
-		beside = append(beside, m.judge(now))
+		m.copyWorkers(replicas)
+		beside = append(beside, m.decideOnly(now))
 	}
 	most, differ := int32(0), 0
 	for i, want := range decisions(o, p.begin, policy.Poll(&pool.Spec), length) {
@@ -460,10 +460,10 @@ func testSameState(t *testing.T, pool *v1alpha1.GearmanWorkerPool, load *sim.Wor
 	}
 }
 
-// compareLoops compares decisions of sides that acted on them. The operator has as many replicas as
-// the machine or more for a while after it wants fewer, so that growth may come a little later, and
+// compareLoops compares decisions of sides that applied them. The operator has as many replicas as
+// the machine or more for a while after it wants fewer, so that scale-ups may be a little later and
 // smaller.
-func compareLoops(t *testing.T, machine, cluster []taken) {
+func compareLoops(t *testing.T, machine, cluster []decision) {
 	t.Helper()
 	differ, sum := 0, [2]int32{}
 	for i := range machine {

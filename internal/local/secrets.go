@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/policy"
 )
 
-// secrets stands for a cluster's Secrets and ConfigMaps: the key K of the object N is the file N/K.
+// secrets replaces a cluster's Secrets and ConfigMaps: the key K of the object N is the file N/K.
 type secrets struct{ dir string }
 
 var errNoSecrets = errors.New(
@@ -139,7 +139,7 @@ func (s secrets) tlsDir(t *v1alpha1.TLSSpec, key backlog.PoolKey) (string, error
 	return filepath.Abs(dir)
 }
 
-// tls is how the poller speaks TLS.
+// tls returns the poller's TLS settings.
 func (s secrets) tls(t *v1alpha1.TLSSpec) (*backlog.TLS, error) {
 	load := func(context.Context) (*tls.Config, error) {
 		c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}

@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// publish makes what is known visible to other goroutines.
+// publish makes the state visible to other goroutines.
 func (f *Fleet) publish() {
 	s := page.Snapshot{At: time.Now()}
 	servers := map[string]page.Server{}
@@ -118,7 +118,7 @@ func (p *pool) showWorker(w *process) page.Worker {
 	return shown
 }
 
-// problems says what is wrong with a pool, and what to do.
+// problems returns what is wrong with a pool, and how to fix it.
 func (p *pool) problems(shown *page.Pool) []string {
 	var all []string
 	for _, s := range p.sample.Servers {

@@ -23,21 +23,21 @@ import (
 const (
 	// reviewTimeout is how long the API server may take to review a request.
 	reviewTimeout = 10 * time.Second
-	// allowedFor is how long a reader is let in without another review, deniedFor how long one
-	// without the right is turned away.
+	// allowedFor is how long a reader is admitted without another review, deniedFor how long one
+	// without the right is rejected.
 	allowedFor = time.Minute
 	deniedFor  = 10 * time.Second
-	// maxReaders is how many readers are remembered.
+	// maxReaders is how many readers are kept.
 	maxReaders = 1024
 )
 
-// gate lets those requests through whose bearer token the API server knows, and whose user may read
-// the path. controller-runtime has a filter that does the same, see docs/adr/0038.
+// gate admits requests whose bearer token the API server knows, and whose user may read the path.
+// controller-runtime has a filter that does the same, see docs/adr/0038.
 type gate struct {
 	tokens authenticationclient.TokenReviewInterface
 	access authorizationclient.SubjectAccessReviewInterface
-	// readers holds whether a reader may read, as a bool. Only users that the API server knows are
-	// in it, so nobody else can push them out.
+	// readers holds whether a reader may read, as a bool. It has only users that the API server
+	// knows, so that nobody else can evict them.
 	readers *cache.LRUExpireCache
 }
 
@@ -47,11 +47,11 @@ type reader struct {
 	verb, path string
 }
 
-// errUnknownUser is that the API server doesn't know the token.
+// errUnknownUser means that the API server doesn't know the token.
 var errUnknownUser = errors.New("the API server doesn't know the token")
 
-// authenticated returns a filter that asks the API server of the config who reads, and whether they
-// may.
+// authenticated returns a filter that has the config's API server review who reads, and whether
+// they may.
 func authenticated(config *rest.Config, client *http.Client) (server.Filter, error) {
 	tokens, err := authenticationclient.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -102,12 +102,12 @@ func bearerToken(header string) string {
 	return strings.TrimSpace(token)
 }
 
-// mayRead reports whether the token's user may read a path. The error is errUnknownUser if nobody
-// has that token.
+// mayRead reports whether the token's user may read a path. The error is errUnknownUser if the
+// token is unknown.
 func (g *gate) mayRead(ctx context.Context, token, verb, path string) (bool, error) {
 	key := reader{sha256.Sum256([]byte(token)), verb, path}
 	if known, ok := g.readers.Get(key); ok {
-		allowed, _ := known.(bool) // it is one
+		allowed, _ := known.(bool) // always a bool
 		return allowed, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)

@@ -18,12 +18,12 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 )
 
-// reviewer plays the API server: it knows one user, by the token "good".
+// reviewer is a fake API server: it knows one user, by the token "good".
 type reviewer struct {
 	tokenErr, accessErr error
 	allowed, denied     bool
 
-	tokens int // that were reviewed
+	tokens int // reviewed tokens
 	asked  []authorizationv1.SubjectAccessReviewSpec
 }
 
@@ -87,7 +87,7 @@ func read(t *testing.T, handler http.Handler, path, authorization string) (code 
 	return w.Code, w.Body.String()
 }
 
-// Nobody reads anything but a user whom the API server knows and allows to.
+// Only a user whom the API server knows and allows to can read.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -124,7 +124,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// The API server is asked of the user as it described it, and of what is read.
+// The API server's review is about the user as it described it, and about the path.
 func TestGateAsksOfTheUser(t *testing.T) {
 	t.Parallel()
 	r := &reviewer{allowed: true}
@@ -139,7 +139,7 @@ func TestGateAsksOfTheUser(t *testing.T) {
 	}
 }
 
-// What the API server said is good for a while: for that path, that token, and no longer.
+// A review is valid for a while: for that path, that token, and no longer.
 func TestGateRemembers(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -157,7 +157,7 @@ func TestGateRemembers(t *testing.T) {
 	reads("/metrics", "good", 200, 1)
 	reads("/pools", "good", 200, 2) // another right
 	reads("/metrics", "bad", 401, 3)
-	reads("/metrics", "bad", 401, 4) // who isn't known takes no room
+	reads("/metrics", "bad", 401, 4) // an unknown user takes no room
 	r.allowed = false
 	reads("/metrics", "good", 200, 4)
 	clock.SetTime(now.Add(allowedFor + time.Second))
@@ -168,7 +168,7 @@ func TestGateRemembers(t *testing.T) {
 	reads("/metrics", "good", 200, 6)
 }
 
-// A reader that goes away ends the review.
+// A reader that disconnects ends the review.
 func TestGateEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	handler := gateBefore(t, &reviewer{allowed: true}, testclock.NewFakePassiveClock(time.Now()))

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// entries shows how much the operator keeps in memory, as a metric and as JSON, so that a leak
-// shows as what it is: when the last pool is deleted, all of it is 0.
+// entries reports how many entries the operator keeps in memory, as a metric and as JSON, so that a
+// leak is visible: when the last pool is deleted, all are 0.
 type entries []func() map[string]int
 
 var descEntries = prometheus.NewDesc(
@@ -35,8 +35,8 @@ func (e entries) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// ServeHTTP answers with the counts, for those who want them without all the other metrics.
+// ServeHTTP serves the counts, for clients that need no other metrics.
 func (e entries) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(e.count()) // the reader has gone
+	_ = json.NewEncoder(w).Encode(e.count()) // the client has disconnected
 }

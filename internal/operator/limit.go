@@ -12,8 +12,8 @@ import (
 var cgroupLimits = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 
 const (
-	// limitPercent is the part of the container's limit that Go's memory may take before garbage is
-	// collected all the time; the rest is for what Go doesn't count.
+	// limitPercent is the percentage of the container's limit that Go's memory may take before
+	// garbage is collected all the time; the rest is for memory that Go doesn't count.
 	limitPercent = 90
 	// noLimit is more than any machine has: version 1 writes the largest multiple of a page if
 	// there is no limit.
@@ -37,8 +37,8 @@ func memoryLimit(paths []string) int64 {
 	return 0
 }
 
-// limitMemory sets the soft limit by the container's, unless the environment's GOMEMLIMIT has set
-// one: rather than being killed for a burst of garbage, the operator collects it in time.
+// limitMemory sets the soft limit from the container's, unless GOMEMLIMIT has set one: the operator
+// collects a burst of garbage in time rather than being killed.
 func limitMemory() {
 	if n := memoryLimit(cgroupLimits); n > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(n)

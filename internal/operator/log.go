@@ -12,11 +12,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// SetUpLogging makes the loggers of the process what the options say. The libraries' loggers are
-// global, so it is called once, before anything else runs. Once ctx has ended, what that cut off is
-// no error.
+// SetUpLogging sets the loggers of the process by the options. The libraries' loggers are global,
+// so it is called once, before anything else runs. Once ctx has ended, requests that this cut off
+// are not logged as errors.
 func SetUpLogging(ctx context.Context, o Options) {
-	logger := slog.New(calmAtEnd{newHandler(o), ctx.Done()})
+	logger := slog.New(cutOffHandler{newHandler(o), ctx.Done()})
 	slog.SetDefault(logger)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetLogger(logr.FromSlogHandler(logger.Handler()))
@@ -32,14 +32,14 @@ func newHandler(o Options) slog.Handler {
 	return slog.NewJSONHandler(os.Stderr, opts)
 }
 
-// calmAtEnd logs as information what libraries log as errors because the process ends: requests
+// cutOffHandler logs as information what libraries log as errors because the process ends: requests
 // that were cut off.
-type calmAtEnd struct {
+type cutOffHandler struct {
 	slog.Handler
 	ended <-chan struct{}
 }
 
-func (h calmAtEnd) Handle(ctx context.Context, r slog.Record) error {
+func (h cutOffHandler) Handle(ctx context.Context, r slog.Record) error {
 	select {
 	case <-h.ended:
 		if r.Level >= slog.LevelError && cutOff(r) {
@@ -53,15 +53,15 @@ func (h calmAtEnd) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h calmAtEnd) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return calmAtEnd{h.Handler.WithAttrs(attrs), h.ended}
+func (h cutOffHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return cutOffHandler{h.Handler.WithAttrs(attrs), h.ended}
 }
 
-func (h calmAtEnd) WithGroup(name string) slog.Handler {
-	return calmAtEnd{h.Handler.WithGroup(name), h.ended}
+func (h cutOffHandler) WithGroup(name string) slog.Handler {
+	return cutOffHandler{h.Handler.WithGroup(name), h.ended}
 }
 
-// cutOff reports whether the record tells of a request whose context ended. Some libraries keep
+// cutOff reports whether the record is about a request whose context ended. Some libraries keep
 // only the text of that error.
 func cutOff(r slog.Record) bool {
 	text := context.Canceled.Error()

@@ -40,8 +40,8 @@ func TestCutOffAtTheEnd(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var out bytes.Buffer
-			h := calmAtEnd{slog.NewTextHandler(&out, &slog.HandlerOptions{Level: c.floor}), ctx.Done()}
-			log := logr.FromSlogHandler(h).WithName("lease").WithValues("namespace", "a") // as the libraries have it
+			h := cutOffHandler{slog.NewTextHandler(&out, &slog.HandlerOptions{Level: c.floor}), ctx.Done()}
+			log := logr.FromSlogHandler(h).WithName("lease").WithValues("namespace", "a") // as the libraries log it
 			if c.ended {
 				cancel()
 			}
@@ -58,7 +58,7 @@ func TestCutOffInAGroup(t *testing.T) {
 	cancel()
 	var out bytes.Buffer
 	slog.New(
-		calmAtEnd{slog.NewTextHandler(&out, nil), ctx.Done()},
+		cutOffHandler{slog.NewTextHandler(&out, nil), ctx.Done()},
 	).WithGroup("api").Error("list", "err", context.Canceled)
 	if got := out.String(); !strings.Contains(got, "level=INFO") || !strings.Contains(got, "api.err=") {
 		t.Errorf("logged %q", got)

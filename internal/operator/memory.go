@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// restPercent is by how much the heap may grow over what is in use before garbage is collected:
-	// almost all memory is the caches, which hardly change, and the room that the default of 100
-	// leaves for garbage would never be used.
-	restPercent = 15
+	// heapPercent is by how much the heap may grow over the memory in use before garbage is
+	// collected: almost all memory is the caches, which hardly change, and the room that the
+	// default of 100 leaves for garbage would never be used.
+	heapPercent = 15
 	// startPercent is the same during the first minute. A start makes so much garbage that with
-	// less room the collector would be most of the work.
+	// less room the collector would do most of the work.
 	startPercent = 50
-	// releaseEvery is how often memory that isn't used is released: by itself the Go runtime
-	// keeps a good part of what a start or a storm of changes has taken.
+	// releaseEvery is how often unused memory is released: by itself the Go runtime keeps much of
+	// what a start or a burst of changes has allocated.
 	releaseEvery = time.Minute
 )
 
-// tendMemory keeps the process small once it has started, until ctx ends. set and release are
-// debug.SetGCPercent and debug.FreeOSMemory, but for tests.
-func tendMemory(ctx context.Context, set func(percent int) int, release func()) error {
+// limitGarbage keeps the process small once it has started, until ctx ends. set and release are
+// debug.SetGCPercent and debug.FreeOSMemory, except in tests.
+func limitGarbage(ctx context.Context, set func(percent int) int, release func()) error {
 	set(startPercent)
 	tick := time.NewTicker(releaseEvery)
 	defer tick.Stop()
@@ -31,7 +31,7 @@ func tendMemory(ctx context.Context, set func(percent int) int, release func()) 
 		case <-tick.C:
 		}
 		if !started {
-			set(restPercent)
+			set(heapPercent)
 		}
 		release()
 	}

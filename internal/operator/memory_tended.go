@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// memory is the runnable that sees to the process's own memory. What it gains is what "make
-// bench-scale" shows beside an operator that is built with the tag untended.
+// memory is the runnable that limits the process's memory. "make bench-scale" shows its gain,
+// compared with an operator that is built with the tag untended.
 func memory(ctx context.Context) error {
-	return tendMemory(ctx, debug.SetGCPercent, debug.FreeOSMemory)
+	return limitGarbage(ctx, debug.SetGCPercent, debug.FreeOSMemory)
 }

@@ -4,7 +4,7 @@ package operator
 
 import "context"
 
-// memory leaves the process's memory to the Go runtime, to measure what tendMemory gains.
+// memory does nothing, to measure the gain of limitGarbage.
 func memory(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

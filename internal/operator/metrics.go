@@ -9,11 +9,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
-// scrapeWait is how long a scrape waits for the one before it.
+// scrapeWait is how long a scrape waits for the previous one.
 const scrapeWait = 5 * time.Second
 
-// metricsOptions are those of the metrics' server. With MetricsSecure it speaks TLS, and asks the
-// API server who scrapes and whether they may get the path.
+// metricsOptions are those of the metrics' server. With MetricsSecure it uses TLS, and has the API
+// server review who scrapes and whether they may read the path.
 func metricsOptions(o *Options) server.Options {
 	out := server.Options{
 		BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir,
@@ -27,8 +27,8 @@ func metricsOptions(o *Options) server.Options {
 
 type filterProvider = func(*rest.Config, *http.Client) (server.Filter, error)
 
-// serially puts a filter before the metrics that lets requests through one after the other: a
-// scrape takes memory for as long as it lasts. Who may not scrape at all, by auth, holds nobody up.
+// serially puts a filter before the metrics that admits one request at a time: a scrape takes
+// memory for as long as it lasts. A client that may not scrape at all, by auth, delays no other.
 func serially(auth filterProvider) filterProvider {
 	return func(config *rest.Config, client *http.Client) (server.Filter, error) {
 		var authorize server.Filter

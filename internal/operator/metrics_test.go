@@ -27,7 +27,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// Scrapes come one after the other, and one that waits for too long is told so.
+// Scrapes run one after the other, and one that waits too long gets an error.
 func TestOneScrapeAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, oneScrapeAtATime)
@@ -65,7 +65,7 @@ func oneScrapeAtATime(t *testing.T) {
 	}
 	release <- struct{}{}
 	release <- struct{}{}
-	for range 7 { // the third has its turn now; the others give up
+	for range 7 { // the third is served now; the others give up
 		if code := <-codes; code != http.StatusOK && code != http.StatusServiceUnavailable {
 			t.Error(code)
 		}
@@ -92,7 +92,8 @@ func TestAuthorizationThatCannotBeSetUp(t *testing.T) {
 	}
 }
 
-// On a real API server: who has no token, a wrong one or no right learns nothing.
+// On a real API server: a client without a token, with a wrong one or without the right gets
+// nothing.
 func TestWhoMayScrape(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -173,7 +174,7 @@ func TestWhoMayScrape(t *testing.T) {
 		}
 		c := http.Client{
 			Timeout: 30 * time.Second,
-			// a certificate of its own making
+			// a self-signed certificate
 			Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 		}
 		response, err := c.Do(request)
@@ -187,7 +188,7 @@ func TestWhoMayScrape(t *testing.T) {
 		}
 		return response.StatusCode, string(body)
 	}
-	// The server and the authorizer's cache of roles take a moment.
+	// The server and the authorizer's cache of roles need a moment.
 	code, body := scrape("https", reader)
 	for deadline := time.Now().Add(time.Minute); code != http.StatusOK; code, body = scrape("https", reader) {
 		if time.Now().After(deadline) {

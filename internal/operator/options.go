@@ -40,7 +40,7 @@ type Options struct {
 	LogFormat, LogLevel  string
 }
 
-// Parse reads the command line. The error says which flag is wrong and what it takes.
+// Parse parses the command line. The error says which flag is wrong and which values it takes.
 func Parse(name string, args []string) (Options, error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	var o Options
@@ -167,8 +167,8 @@ func check(o *Options, l *literals) (errs []error) {
 	return errs
 }
 
-// runtime is the worker runtime of generated pods. Pods whose workers use as many job servers by
-// themselves are not told how many.
+// runtime is the worker runtime of generated pods. The number of job servers is not passed to
+// workers with the same default.
 func (o *Options) runtime() workload.RuntimeImage {
 	rt := workload.RuntimeImage{
 		Image: o.RuntimeImage, PullPolicy: o.RuntimePullPolicy, PullSecrets: o.RuntimePullSecrets,

@@ -72,8 +72,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestRuntimeOfPods: pods are told how many job servers to use only if that differs from the
-// runtime's own number.
+// TestRuntimeOfPods: pods get the number of job servers only if it differs from the runtime's
+// default.
 func TestRuntimeOfPods(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]int{"--max-job-servers-per-pool=256": 0, "--max-job-servers-per-pool=9": 9} {

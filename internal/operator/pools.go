@@ -8,7 +8,7 @@ import (
 )
 
 // poolList serves the pools as JSON to `kubectl gearman top`, which need not parse all metrics for
-// them. Only the leader knows pools; a standby replica answers 503.
+// them. Only the leader has pools; a standby replica answers 503.
 type poolList struct {
 	elected <-chan struct{}
 	rows    func() []poolrow.Row
@@ -23,5 +23,5 @@ func (p poolList) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string][]poolrow.Row{"pools": p.rows()}) // the reader has gone
+	_ = json.NewEncoder(w).Encode(map[string][]poolrow.Row{"pools": p.rows()}) // the client has disconnected
 }

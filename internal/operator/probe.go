@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Probe asks an operator for its metrics at url until they come or ctx ends. By HTTPS it is enough
-// that the operator wants to know who asks. It is what `helm test` runs: the image holds no other
-// program that could.
+// Probe requests an operator's metrics from url until they arrive or ctx ends. Over HTTPS an answer
+// that requires authentication is enough. `helm test` runs it: the image has no other program for
+// this.
 func Probe(ctx context.Context, url string, out io.Writer) error {
 	for {
 		err := probeOnce(ctx, url)
@@ -36,8 +36,8 @@ func probeOnce(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	// Whether somebody answers is the question, not who: nothing is sent, and the answer is not
-	// used.
+	// Only whether there is an answer matters, not from whom: nothing is sent, and the answer is
+	// not used.
 	client := http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // see above
 	}

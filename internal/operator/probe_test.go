@@ -13,7 +13,7 @@ func TestProbe(t *testing.T) {
 	t.Parallel()
 	metrics := "# TYPE controller_runtime_x gauge\ncontroller_runtime_x 1\n"
 	tests := map[string]struct {
-		answers []int // status codes, the last one again and again
+		answers []int // status codes, the last one repeats
 		body    string
 		https   bool
 		want    string // in the error; "" means none

@@ -33,7 +33,7 @@ import (
 )
 
 // workers is how many pools are reconciled at the same time. They wait for the API server most of
-// the time, and one that is slow must not hold up the others' replicas.
+// the time, and a slow one must not delay the others' replicas.
 const workers = 32
 
 // Run works until ctx ends. It logs to slog's default logger and the libraries' own.
@@ -77,7 +77,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	run := []manager.Runnable{pools, onLeader{watcher.Run}}
-	if os.Getenv("GOGC") == "" { // else somebody knows better
+	if os.Getenv("GOGC") == "" { // otherwise the user has chosen
 		run = append(run, always{memory})
 	}
 	for _, r := range run {
@@ -91,8 +91,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	return nil
 }
 
-// serve adds what the metrics server shows: the metrics, how much is kept (/statusz), and the pools
-// (/pools).
+// serve adds the handlers of the metrics server: the metrics, the numbers of entries (/statusz),
+// and the pools (/pools).
 func serve(mgr ctrl.Manager, pools *autoscaler.Autoscaler, watcher *backlog.Watcher) error {
 	kept := entries{pools.Counts, watcher.Entries}
 	if err := mgr.AddMetricsServerExtraHandler("/statusz", kept); err != nil {
@@ -113,7 +113,7 @@ func serve(mgr ctrl.Manager, pools *autoscaler.Autoscaler, watcher *backlog.Watc
 
 func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
-	// The API server's own priority and fairness bounds us; a limit here would only delay scale
+	// The API server's own priority and fairness limits us; a limit here would only delay scale
 	// writes.
 	cfg.QPS = -1
 	scheme := runtime.NewScheme()
@@ -153,7 +153,7 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 		Metrics:                metricsOptions(&o),
 		HealthProbeBindAddress: o.ProbeAddress, PprofBindAddress: o.ProfileAddress,
 		LeaderElection: o.LeaderElect, LeaderElectionID: "gearman-operator", LeaderElectionNamespace: o.LeaderNamespace,
-		// The lease is given up at the end, and the process ends right after that: another may lead
+		// The lease is released at the end, and the process ends right after that: another may lead
 		// at once.
 		LeaderElectionReleaseOnCancel: true,
 	})
@@ -169,12 +169,12 @@ func newManager(cfg *rest.Config, o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// scaleClient returns a client that has a connection of its own, so that a change of replicas waits
-// for no other write.
+// scaleClient returns a client with its own connection, so that a change of replicas waits for no
+// other write.
 func scaleClient(cfg *rest.Config, mgr ctrl.Manager) (client.Client, error) {
 	cfg = rest.CopyConfig(cfg)
-	cfg.QPS = -1 // as the manager's
-	// With a dialer of its own client-go doesn't share its connections.
+	cfg.QPS = -1 // like the manager's
+	// With its own dialer client-go doesn't share its connections.
 	cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	c, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
@@ -183,8 +183,8 @@ func scaleClient(cfg *rest.Config, mgr ctrl.Manager) (client.Client, error) {
 	return c, nil
 }
 
-// excluded are the namespaces that are never worked in: a pool there would run pods with the
-// cluster's, or the operator's, own rights.
+// excluded are the namespaces without pools: a pool there would run pods with the cluster's, or the
+// operator's, own rights.
 func (o *Options) excluded() []string {
 	out := append([]string{"kube-system"}, o.ExcludeNamespaces...)
 	if own := os.Getenv("POD_NAMESPACE"); own != "" {

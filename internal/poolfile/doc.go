@@ -2,9 +2,9 @@
 // without one: strictly, with the defaults, bounds and rules of the CRD, and with the same
 // messages.
 //
-// Types, bounds and defaults are taken from the CRD itself. Its CEL rules have a twin in Go each; a
-// test fails for a rule without one, and one table of documents runs against a real API server and
-// against this package.
+// Types, bounds and defaults are taken from the CRD itself. Each of its CEL rules has a twin in Go;
+// a test fails for a rule without one, and one table of documents is checked by a real API server
+// and by this package.
 //
-// It owns no goroutines and reads nothing but the files it is given.
+// It owns no goroutines and reads only the files passed to it.
 package poolfile

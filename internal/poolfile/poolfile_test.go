@@ -15,7 +15,7 @@ func document(spec string) []byte {
 	return []byte(head + "spec:\n  " + strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ") + "\n")
 }
 
-// The API server gives the same answers to the same documents, see test/apiserver.
+// The API server returns the same errors for the same documents, see test/apiserver.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	for name, tt := range pooldocs.Documents {

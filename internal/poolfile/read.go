@@ -30,7 +30,7 @@ type Content struct {
 	Skipped []string
 }
 
-// Options say what is accepted.
+// Options are what is accepted.
 type Options struct {
 	// NoImage accepts a pool with neither image nor targetRef: without a cluster, nothing needs
 	// them.
@@ -107,7 +107,7 @@ func parseDocument(document []byte, o Options) (pool *v1alpha1.GearmanWorkerPool
 	if err := check(fields, o); err != nil {
 		return nil, "", err
 	}
-	// With the defaults that the check has filled in.
+	// With the defaults that check has filled in.
 	if raw, err = json.Marshal(fields); err != nil {
 		return nil, "", err
 	}
@@ -130,7 +130,7 @@ var (
 	namespace = regexp.MustCompile(`^` + label + `$`)
 )
 
-// check fills in the defaults and returns what an API server would say about the pool.
+// check fills in the defaults and returns an API server's errors about the pool.
 func check(fields map[string]any, o Options) error {
 	s, err := poolSchema()
 	if err != nil {

@@ -47,7 +47,7 @@ type rule struct {
 	FieldPath string `json:"fieldPath"`
 }
 
-// ruleError says that a rule does not hold.
+// ruleError means that a rule is violated.
 type ruleError struct{ rule, path, message string }
 
 func (e *ruleError) Error() string {
@@ -99,8 +99,7 @@ func (s *schema) setDefaults(value any) {
 	}
 }
 
-// check returns what is wrong with a value. Rules are only tried on values that have the right
-// shape.
+// check returns what is wrong with a value. Rules are only evaluated on values of the right shape.
 func (s *schema) check(path string, value any) []error {
 	var errs []error
 	switch {
@@ -205,7 +204,7 @@ func (s *schema) checkArray(path string, v []any) []error {
 	return errs
 }
 
-// keyOf is what must be unique about an item of a list, if anything must.
+// keyOf is the key of a list item that must be unique, if there is one.
 func (s *schema) keyOf(item any) (key string, unique bool) {
 	switch s.ListType {
 	case "set":

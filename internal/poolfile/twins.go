@@ -17,7 +17,7 @@ var twins = map[string]func(self any) bool{
 		return has(self, "function") != has(self, "functions")
 	},
 	ruleImage: func(self any) bool { return has(self, "image") != has(self, "targetRef") },
-	// A file has no former state to be compared with.
+	// A file has no previous state to compare with.
 	"has(self.targetRef) == has(oldSelf.targetRef)": func(any) bool { return true },
 	"!has(self.targetRef) || !(has(self.runtime) || has(self.command) || has(self.args) || has(self.env) || has(self.envFrom) || " +
 		"has(self.resources) || has(self.imagePullPolicy) || has(self.podTemplate))": func(self any) bool {
@@ -65,8 +65,8 @@ var twins = map[string]func(self any) bool{
 
 var serverPort = regexp.MustCompile(":[0-9]{1,5}$")
 
-// ruleImage is the rule that a machine without a cluster does not need: there, neither field means
-// anything.
+// ruleImage is the rule that a machine without a cluster does not need: neither field has a meaning
+// there.
 const ruleImage = "has(self.image) != has(self.targetRef)"
 
 // exactlyOne is a rule that exactly one of some fields is set, and hasField one of its fields.

@@ -30,8 +30,8 @@ type Row struct {
 	// Rank orders rows by severity: the greater, the more severe; 0 without a problem.
 	Rank int `json:"rank,omitempty"`
 
-	// FiguresAgeSeconds is how old the newest answer of a job server is that the figures are from;
-	// unset if there is none, or if the row is made from a status.
+	// FiguresAgeSeconds is the age of the newest answer of a job server with the figures; unset if
+	// there is none, or if the row is made from a status.
 	FiguresAgeSeconds *float64 `json:"figuresAgeSeconds,omitempty"`
 	// Silent are the job servers whose last poll failed, up to MaxSilent, longest silent first.
 	Silent []Silent `json:"silentServers,omitempty"`
