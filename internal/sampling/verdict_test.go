@@ -54,20 +54,20 @@ func TestVerdictOfAnother(t *testing.T) {
 		t.Errorf("kept: %v", p.of)
 	}
 	refuse := func(string) bool { return false }
-	p.ask("f", now, refuse)
+	p.request("f", now, refuse)
 	if p.Pending(now) {
 		t.Error("a probe that found no place in line is waited for")
 	}
 	accept := func(string) bool { return true }
-	p.ask("f", now, accept)
+	p.request("f", now, accept)
 	p.drop("f") // under way: it stays
 	p.Answer("f", backlog.NotRunnable, now)
-	p.ask("f", now.Add(verdictFor), accept)
+	p.request("f", now.Add(verdictFor), accept)
 	p.Answer("f", backlog.NotRunnable, now.Add(verdictFor))
 	if v := p.of["f"]; v.since != now || p.Pending(now) {
 		t.Errorf("%+v; want the same run of verdicts", v)
 	}
-	p.ask("f", now.Add(verdictFor), func(string) bool { t.Error("a fresh verdict is asked for again"); return true })
+	p.request("f", now.Add(verdictFor), func(string) bool { t.Error("a fresh verdict is asked for again"); return true })
 	p.drop("f")
 	if len(p.of) != 0 {
 		t.Errorf("kept: %v", p.of)
@@ -80,12 +80,12 @@ func TestVerdictIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	p := &Verdicts{}
-	p.ask("f", now, func(string) bool { return true })
+	p.request("f", now, func(string) bool { return true })
 	if !p.Pending(now.Add(VerdictWait-time.Millisecond)) || p.Pending(now.Add(VerdictWait)) {
 		t.Error("a first verdict is to be waited for, and not for longer than VerdictWait")
 	}
 	p.Answer("f", backlog.Unknown, now.Add(time.Second))
-	p.ask("f", now.Add(time.Second+verdictFor), func(string) bool { return true })
+	p.request("f", now.Add(time.Second+verdictFor), func(string) bool { return true })
 	if p.Pending(now.Add(time.Second + verdictFor)) {
 		t.Error("a second verdict is waited for")
 	}
@@ -97,13 +97,13 @@ func TestProbesOfPool(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	p, asked := &Verdicts{}, 0
 	for i := range 64 {
-		p.ask(fmt.Sprint(i), now, func(string) bool { asked++; return true })
+		p.request(fmt.Sprint(i), now, func(string) bool { asked++; return true })
 	}
 	if asked != probesOfPool {
 		t.Errorf("%d probes, want %d", asked, probesOfPool)
 	}
 	p.Answer("0", backlog.Runnable, now)
-	p.ask("63", now, func(string) bool { asked++; return true })
+	p.request("63", now, func(string) bool { asked++; return true })
 	if asked != probesOfPool+1 {
 		t.Errorf("%d probes after one has come back", asked)
 	}
