@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -19,7 +20,11 @@ func cohortsOf(queues int) int { return max(minCohorts, min(maxCohorts, poolCoho
 
 // cohort is n jobs that arrived after from and until to, evenly spread; after bound for certain.
 // All times in this file are seconds since the first observation.
-type cohort struct{ bound, from, to, n float64 }
+type cohort struct {
+	bound, from, to, n float64
+	guessed            float64 // the queue's, at their arrival
+	delayed            bool    // they may have become due later than they seem to
+}
 
 // report is what one job server reported of one function. stuck jobs do not wait.
 type report struct {
@@ -34,7 +39,9 @@ type queue struct {
 	report
 	usual   float64 // running jobs, smoothed
 	ended   float64 // jobs that ended since the last report
+	guessed float64 // variance of the sum of all ended so far
 	gone    bool    // not reported any more
+	since   Started // the function's jobs that had started before the last report
 	doubt   doubt
 	cohorts []cohort
 }
@@ -49,17 +56,18 @@ type doubt struct {
 
 // newQueue starts to follow a queue whose jobs arrived after from. What runs already is not
 // counted.
-func newQueue(r *report, from float64) queue {
-	q := queue{report: *r, usual: r.running}
+func newQueue(r *report, from float64, started Started) queue {
+	q := queue{report: *r, usual: r.running, since: started}
 	if n := r.waiting(); n > 0 {
-		q.cohorts = append(q.cohorts, cohort{min(from, r.at), min(from, r.at), r.at, n})
+		from = min(from, r.at)
+		q.cohorts = append(q.cohorts, cohort{bound: from, from: from, to: r.at, n: n})
 	}
 	return q
 }
 
 // take takes a server's new report and returns what started since the one before. No more than most
-// cohorts are kept.
-func (q *queue) take(r *report, target float64, most int) Started {
+// cohorts are kept. elsewhere is the share of late jobs at the other job servers meanwhile.
+func (q *queue) take(r *report, target, elsewhere float64, most int) Started {
 	before := 0.
 	for i := range q.cohorts {
 		before += q.cohorts[i].n
@@ -72,7 +80,7 @@ func (q *queue) take(r *report, target float64, most int) Started {
 		if r.lostAt > q.at {
 			before -= q.drop(gone) // with the job server's memory
 		} else {
-			s := q.start(gone, q.at, r.at, target)
+			s := q.start(gone, q.at, r.at, target, elsewhere)
 			before -= s.Total()
 			q.doubt = doubt{q.doubt.jobs + gone, q.doubt.started.Add(s), r.at}
 		}
@@ -82,12 +90,15 @@ func (q *queue) take(r *report, target float64, most int) Started {
 		dropped := q.drop(more)
 		before -= dropped
 		arrived -= min(arrived, more-dropped)
-	} else {
-		arrived -= more // their time has come
 	}
 	from := q.at
-	q.cohorts = append(q.cohorts, cohort{from, from, r.at, arrived})
-	s := q.start(before+arrived-r.waiting(), from, r.at, target)
+	if come := q.stuck - r.stuck; come > 0 {
+		// They are due now, or no slot is free, so that nothing shows that they are not.
+		q.arrive(cohort{from: from, to: r.at, n: come, delayed: true})
+		before += come
+	}
+	q.arrive(cohort{from: from, to: r.at, n: arrived})
+	s := q.start(before+arrived-r.waiting(), from, r.at, target, elsewhere)
 	for len(q.cohorts) > most {
 		q.coarsen(r.at)
 	}
@@ -96,6 +107,12 @@ func (q *queue) take(r *report, target float64, most int) Started {
 	}
 	q.report, q.ended = *r, 0
 	return s
+}
+
+// arrive adds a cohort to the queue.
+func (q *queue) arrive(c cohort) {
+	c.bound, c.guessed = c.from, q.guessed
+	q.cohorts = append(q.cohorts, c)
 }
 
 // drop takes n jobs out of the queue's head without counting them, and returns how many it found.
@@ -114,23 +131,25 @@ func (q *queue) drop(n float64) (dropped float64) {
 
 // start takes begun jobs from the queue's head, which started evenly spread between two reports,
 // and judges their waits.
-func (q *queue) start(begun, from, to, target float64) (s Started) {
-	done := 0.
+func (q *queue) start(begun, from, to, target, elsewhere float64) (s Started) {
+	starts := cohort{from: from, to: to, n: begun}
+	done, waiting := 0., 0.
+	for i := range q.cohorts {
+		waiting += q.cohorts[i].n
+	}
 	for len(q.cohorts) > 0 && begun-done > 1e-9 {
 		c := &q.cohorts[0]
 		if n := min(c.n, begun-done); n > 0 {
-			arrived := c.from + (c.to-c.from)*n/c.n // of the last of the n
-			first, last := from+(to-from)*done/begun, from+(to-from)*(done+n)/begun
-			late := n * shareAbove(max(0, first-c.from), max(0, last-arrived), target)
-			s.Late += late
-			s.InTime += n - late
-			if from-c.to > target {
+			share, slack := lateShare(c, &starts, done, n, target, elsewhere), q.slack(c, waiting, from)
+			s.Late += n * share
+			s.InTime += n - n*share
+			if from-c.to > target+slack && !c.delayed {
 				s.LateMin += n
 			}
-			if to-c.bound > target {
+			if to-c.bound > target-slack {
 				s.LateMax += n
 			}
-			c.from = arrived
+			c.from += (c.to - c.from) * n / c.n // after the last of the n
 			c.n -= n
 			done += n
 		}
@@ -142,16 +161,69 @@ func (q *queue) start(begun, from, to, target float64) (s Started) {
 	return s
 }
 
-// shareAbove is the share of a line from a to b that lies above the limit.
-func shareAbove(a, b, limit float64) float64 {
-	lo, hi := min(a, b), max(a, b)
+// slack is by how many seconds jobs at the head of so many waiting ones may be older or younger
+// than they seem. How many jobs of this queue ended while they waited is partly a guess, and each
+// job too many or too few shifts them by the time between two arrivals.
+func (q *queue) slack(head *cohort, waiting, now float64) float64 {
+	const deviations = 2
+	return deviations * math.Sqrt(max(0, q.guessed-head.guessed)) * max(0, now-head.from) / max(waiting, 1)
+}
+
+// lateShare returns which share of a cohort's first n jobs waited longer than the target. after is
+// how many of starts came before them.
+func lateShare(c, starts *cohort, after, n, target, elsewhere float64) float64 {
 	switch {
-	case lo > limit:
-		return 1
-	case hi <= limit:
+	case starts.to-c.bound <= target:
 		return 0
+	case c.delayed: // until any time between the one at which they seemed to be due and their start
+		return 1 - target/(starts.to-c.bound)
+	case starts.from-c.to > target:
+		return 1
+	case c.from >= starts.from: // the job server was silent for so long
+		return elsewhere
 	}
-	return (hi - limit) / (hi - lo)
+	return shareLonger(c, starts, after, n, target)
+}
+
+// maxPieces is into how many pieces shareLonger divides its jobs at most.
+const maxPieces = 16
+
+// shareLonger returns which share of the first n of all arrivals waited longer than the limit. after
+// is how many of starts came before them. A job's place among the arrivals, and among the starts,
+// shows about when it arrived and started.
+func shareLonger(arrivals, starts *cohort, after, n, limit float64) (share float64) {
+	pieces := min(math.Ceil(n), maxPieces)
+	size := n / pieces
+	eachArrival, eachStart := (arrivals.to-arrivals.from)/arrivals.n, (starts.to-starts.from)/starts.n
+	spread := math.Hypot(arrivals.spread(), max(0, size-1)*math.Abs(eachStart-eachArrival))
+	for i := range int(pieces) {
+		place := size * (float64(i) + 0.5)
+		wait := starts.from + eachStart*(after+place) - arrivals.from - eachArrival*place
+		share += shareAbove(limit, wait, spread, starts.spread()) / pieces
+	}
+	return share
+}
+
+// spread is how many seconds apart the times are at which one job of the cohort may have arrived.
+// The k-th of n random times varies as much, on average over k, as a time within this spread.
+func (c *cohort) spread() float64 { return (c.to - c.from) * math.Sqrt(2/(max(c.n, 1)+1)) }
+
+// shareAbove is how likely a value is above the limit that is the sum of mid and two errors, each
+// evenly distributed around zero over its spread.
+func shareAbove(limit, mid, spread1, spread2 float64) float64 {
+	wide, narrow := max(spread1, spread2), min(spread1, spread2)
+	above, outer, inner := mid-limit, (wide+narrow)/2, (wide-narrow)/2
+	switch {
+	case above <= -outer:
+		return 0
+	case above >= outer:
+		return 1
+	case above > inner:
+		return 1 - (outer-above)*(outer-above)/(2*wide*narrow)
+	case above < -inner:
+		return (outer + above) * (outer + above) / (2 * wide * narrow)
+	}
+	return 0.5 + above/wide
 }
 
 // coarsen joins two neighboring cohorts: those that lie closest together for their age.
@@ -166,5 +238,6 @@ func (q *queue) coarsen(now float64) {
 	}
 	c[best].to = c[best+1].to
 	c[best].n += c[best+1].n
+	c[best].delayed = c[best].delayed || c[best+1].delayed
 	q.cohorts = slices.Delete(c, best+1, best+2)
 }

@@ -37,11 +37,12 @@ type function struct {
 	reserve  float64
 	newsAt   float64 // when telemetry last reported that a job ended
 
-	// Running jobs that telemetry does not report: the fewest since turnedAt, and of the time
-	// before.
+	// Running jobs that telemetry does not report: in the time before turnedAt, and since then.
 	running  float64 // in the last sample
-	untold   [2]float64
+	untold   [2]untold
 	turnedAt float64
+
+	started Started // of all queues
 }
 
 func (f *function) find(server netip.AddrPort) *queue {
@@ -117,14 +118,20 @@ func (f *function) share(in *FunctionQueues, reports []report, at float64) (conf
 	for i := range claims {
 		switch c := &claims[i]; {
 		case !c.answered:
-			c.q.ended += pSilent * c.expect
+			c.q.guess(pSilent*silent, c.expect/max(silent, 1e-9))
 		case above > 0:
-			c.q.ended += pool * c.expect / above
+			c.q.guess(pool, c.expect/above)
 		default:
-			c.q.ended += pool * c.weight / weights
+			c.q.guess(pool, c.weight/weights)
 		}
 	}
 	return confirmed
+}
+
+// guess counts a part of jobs as ended of which nothing shows whose they were.
+func (q *queue) guess(jobs, part float64) {
+	q.ended += jobs * part
+	q.guessed += jobs * part * (1 - part)
 }
 
 // idle reports whether all job servers have answered since telemetry last reported an end, and have
@@ -185,20 +192,30 @@ func (f *function) news(in *FunctionQueues, reports []report, at float64) (left,
 	return left, lately
 }
 
-// foreign is how many jobs other workers run: those that telemetry has not reported for a while.
+// untold are the running jobs that telemetry has not reported over a time.
+type untold struct{ fewest, sum, seconds float64 }
+
+// foreign is how many jobs other workers run: the mean of those that telemetry does not report, if
+// there were some for a while without a break.
 func (f *function) foreign(in *FunctionQueues, reports []report, at float64) float64 {
 	running := 0.
 	for i := range reports {
 		running += reports[i].running
 	}
 	// A job that began a moment ago is not in telemetry yet.
-	untold := max(0, min(running, f.running)-in.Busy)
+	fewest := max(0, min(running, f.running)-in.Busy)
 	f.running = running
 	if at-f.turnedAt > lateTelemetry {
-		f.untold, f.turnedAt = [2]float64{f.untold[1], untold}, at
+		f.untold, f.turnedAt = [2]untold{f.untold[1], {fewest: fewest}}, at
 	}
-	f.untold[1] = min(f.untold[1], untold)
-	return min(f.untold[0], f.untold[1])
+	before, now := &f.untold[0], &f.untold[1]
+	now.fewest = min(now.fewest, fewest)
+	now.sum += (running - in.Busy) * (at - f.at)
+	now.seconds += at - f.at
+	if min(before.fewest, now.fewest) == 0 {
+		return 0
+	}
+	return max(0, (before.sum+now.sum)/max(before.seconds+now.seconds, 1e-9))
 }
 
 // claims returns what each queue's own figures show, and the sum of the weights.

@@ -11,8 +11,9 @@ type Started struct {
 	// InTime waited no longer than the target, Late longer, by the best estimate.
 	InTime, Late float64
 	// LateMin and LateMax bound Late: polls see neither the arrival nor the start of a job, only
-	// how many there were between two of them. The bounds hold if a job server hands out the jobs
-	// of a function in the order of their arrival.
+	// how many there were between two of them, and telemetry doesn't tell which job server's jobs
+	// ended. The bounds hold if a job server hands out the jobs of a function in the order of their
+	// arrival.
 	LateMin, LateMax float64
 }
 
@@ -123,20 +124,21 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64, cohorts 
 	for k := range f.queues {
 		f.queues[k].gone = true
 	}
-	reports := w.reports(in)
-	w.started = w.started.Add(f.share(in, reports, at))
+	reports, before := w.reports(in), f.started
+	f.started = f.started.Add(f.share(in, reports, at))
 	var added []queue
 	for k := range reports {
 		r := &reports[k]
 		switch q := f.find(r.server); {
 		case q == nil && at <= startup:
-			added = append(added, newQueue(r, r.at-oldest))
+			added = append(added, newQueue(r, r.at-oldest, f.started))
 		case q == nil:
-			added = append(added, newQueue(r, w.last))
+			added = append(added, newQueue(r, w.last, f.started))
 		default:
 			q.gone = false
 			if r.at > q.at {
-				w.started = w.started.Add(q.take(r, target, cohorts))
+				f.started = f.started.Add(q.take(r, target, f.started.Sub(q.since).LateShare(), cohorts))
+				q.since = f.started
 			}
 		}
 	}
@@ -145,6 +147,7 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64, cohorts 
 		f.queues = append(f.queues, added...)
 		slices.SortFunc(f.queues, func(a, b queue) int { return a.server.Compare(b.server) })
 	}
+	w.started = w.started.Add(f.started.Sub(before))
 	f.at = at
 }
 

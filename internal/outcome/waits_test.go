@@ -87,7 +87,8 @@ func TestWaits(t *testing.T) {
 				{ended: 4},
 				idle,
 			},
-			inTime: 4 + 3.5, late: 0.5, tolerance: 0.6,
+			// The first waited for 9 to 11 s: half of them for more than 10.
+			inTime: 4 + 2, late: 2, tolerance: 1e-6,
 		},
 		"short jobs that no poll sees": {
 			polls:  []poll{idle, {ended: 5, times: 20}, idle},
@@ -147,6 +148,16 @@ func TestWaits(t *testing.T) {
 			polls:  []poll{{total: 40}, {total: 40, running: 40, busy: -1}, {ended: 40}, idle},
 			inTime: 9.5, late: 30.5, tolerance: 0.6,
 		},
+		"a job that may have waited a little less or more than the target": {
+			polls:  []poll{idle, {total: 1, times: 10}, {total: 1, running: 1, busy: -1}, {ended: 1}, idle},
+			inTime: 0.5, late: 0.5,
+		},
+		"other workers' jobs count as many as there are on average": {
+			polls: append(append([]poll{idle}, slices.Repeat([]poll{
+				{total: 2, running: 2, times: 5}, {total: 6, running: 6, times: 5},
+			}, 30)...), idle),
+			inTime: 2 * 300, tolerance: 120,
+		},
 		"a silent job server": {
 			polls: []poll{
 				idle,
@@ -172,6 +183,101 @@ func TestWaits(t *testing.T) {
 			}
 			if got.LateMin > got.Late || got.Late > got.LateMax {
 				t.Errorf("late %.2f is outside its bounds %.2f to %.2f", got.Late, got.LateMin, got.LateMax)
+			}
+		})
+	}
+}
+
+// While all slots are busy it can't be seen that delayed jobs are not due yet. They may have become
+// due at any time until they start.
+func TestDelayedJobsMayNotBeLate(t *testing.T) {
+	t.Parallel()
+	w := follow(0, []poll{
+		{times: 100},
+		{total: 9, stuck: 9, times: 60},
+		{total: 9, times: 20},
+		{total: 9, running: 9, busy: -1},
+		{ended: 9},
+		{times: 100},
+	})
+	got := w.Started()
+	if want := (Started{InTime: 9 * 10. / 21, Late: 9 * 11. / 21, LateMax: 9}); !got.near(want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// near reports whether all numbers are about the same.
+func (s Started) near(o Started) bool {
+	d := s.Sub(o)
+	return max(math.Abs(d.InTime), math.Abs(d.Late), math.Abs(d.LateMin), math.Abs(d.LateMax)) < 1e-6
+}
+
+// Jobs that arrived and started while a job server was silent were late as often as elsewhere, if
+// it was silent for longer than the target.
+func TestSilentServerIsLikeTheOthers(t *testing.T) {
+	t.Parallel()
+	for silence, want := range map[float64]Started{
+		9:  {InTime: 8},
+		40: {InTime: 2, Late: 6, LateMax: 8},
+	} {
+		q := newQueue(&report{server: servers[0]}, 0, Started{})
+		q.ended = 8 // of which it had shown nothing
+		got := q.take(&report{server: servers[0], at: silence}, 10, 0.75, maxCohorts)
+		if !got.near(want) {
+			t.Errorf("silent for %v s: got %+v, want %+v", silence, got, want)
+		}
+	}
+}
+
+// The more jobs ended of which nothing shows at which job server, the wider the bounds. With one job
+// server there is nothing to guess.
+func TestBoundsOfGuessedEnds(t *testing.T) {
+	t.Parallel()
+	width := func(hosts int) float64 {
+		var w Waits
+		now, ended := start, int64(0)
+		for i := range 200 {
+			now = now.Add(time.Second)
+			f := FunctionQueues{Name: "f", Busy: float64(4 * hosts), JobSeconds: 2}
+			for _, s := range servers[:hosts] {
+				q := Queue{Server: s, AsOf: now}
+				if i >= 50 && i < 150 { // two jobs a second, which wait for 11 s
+					q.Total, q.Running = min(int64(i-49)*2, 26), min(max(0, int64(i-60)*2), 4)
+				}
+				if i > 62 && i < 150 {
+					ended += 2
+				}
+				f.Queues = append(f.Queues, q)
+			}
+			f.Ended = ended
+			w.Observe(now, 10*time.Second, 0, []FunctionQueues{f})
+		}
+		got := w.Started()
+		return (got.LateMax - got.LateMin) / got.Total()
+	}
+	if one, three := width(1), width(3); three <= one {
+		t.Errorf("the bounds are %.3f apart with one job server, %.3f with three: want more", one, three)
+	}
+}
+
+func TestShareAbove(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ mid, spread1, spread2, want float64 }{
+		"certainly above":          {12, 2, 2, 1},
+		"certainly not above":      {8, 2, 2, 0},
+		"at the limit":             {10, 2, 2, 0.5},
+		"at the limit, known":      {10, 0, 0, 0},
+		"above it, known":          {10.1, 0, 0, 1},
+		"one error, above":         {10.5, 2, 0, 0.75},
+		"one error, below":         {9.5, 0, 2, 0.25},
+		"two errors, above":        {11, 2, 2, 0.875},
+		"two errors, below":        {9, 2, 2, 0.125},
+		"two unlike errors, above": {10.5, 3, 1, 0.5 + 0.5/3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := shareAbove(10, tt.mid, tt.spread1, tt.spread2); math.Abs(got-tt.want) > 1e-9 {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,9 +53,9 @@ type cell struct {
 func (c *cell) points() float64 { return math.Abs(c.got - c.truth) }
 
 // run plays one cell. The truth is by each job's own wait, from its submission to its start.
-func run(m *sim.Maker, setting sim.Setting, poll float64) cell {
-	w := m.New(1)
-	rng := rand.New(rand.NewPCG(1, 2))
+func run(m *sim.Maker, setting sim.Setting, poll float64, seed uint64) cell {
+	w := m.New(seed)
+	rng := rand.New(rand.NewPCG(seed, 2))
 	if w.Servers < jobServers {
 		w.Servers = jobServers
 		for i := range w.Jobs {
@@ -70,7 +71,7 @@ func run(m *sim.Maker, setting sim.Setting, poll float64) cell {
 		Policy: scaling.Policy{TargetWait: time.Duration(setting.Target * float64(time.Second))},
 	}
 	var s sim.Simulator
-	r := s.Run(w, law, sim.Config{Poll: poll, Boot: setting.Boot, Targets: []float64{setting.Target}, Seed: 1})
+	r := s.Run(w, law, sim.Config{Poll: poll, Boot: setting.Boot, Targets: []float64{setting.Target}, Seed: seed})
 	e := law.Estimate()
 	percent := func(late float64) float64 { return 100 * late / e.Total() }
 	ended, lost := law.Counted()
@@ -84,6 +85,7 @@ func run(m *sim.Maker, setting sim.Setting, poll float64) cell {
 
 // result is what the RESULT line says. Points are the difference of two shares in percent.
 type result struct {
+	Seed      uint64  `json:"seed"`
 	Cells     int     `json:"cells"`
 	MaxPoints float64 `json:"late_share_error_points_max"`
 	// Without the workload whose jobs have priorities: their order can't be seen from outside.
@@ -91,6 +93,8 @@ type result struct {
 	WithinAim    int     `json:"cells_within_half_a_point"`
 	MeanPoints   float64 `json:"late_share_error_points_mean"`
 	WithinBounds int     `json:"cells_within_stated_bounds"`
+	// The width of the bounds, in points of the same share.
+	MeanWidth float64 `json:"stated_bounds_points_mean"`
 	// With polls every 5 s, the default of a busy pool.
 	SlowMax       float64 `json:"poll_5s_error_points_max_one_priority"`
 	SlowWithinAim int     `json:"poll_5s_cells_within_half_a_point"`
@@ -102,7 +106,13 @@ type result struct {
 }
 
 func TestPromise(t *testing.T) {
-	full := os.Getenv("BENCH_PROMISE") == "full"
+	full, seed := os.Getenv("BENCH_PROMISE") == "full", uint64(1)
+	if s := os.Getenv("BENCH_PROMISE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("BENCH_PROMISE_SEED: %v", err)
+		}
+	}
 	var makers []sim.Maker
 	for _, m := range sim.Makers() {
 		if full || slices.Contains(short, m.Name) {
@@ -112,7 +122,7 @@ func TestPromise(t *testing.T) {
 	if !full && len(makers) != len(short) {
 		t.Fatalf("%d of the workloads %q are there", len(makers), short)
 	}
-	out := result{SeriesPerPool: series(t)}
+	out := result{Seed: seed, SeriesPerPool: series(t)}
 	polls := []float64{1}
 	settings := slices.DeleteFunc(sim.Settings(), func(s sim.Setting) bool { return s.Target > 30 || s.Boot > 30 })
 	if full {
@@ -128,7 +138,7 @@ func TestPromise(t *testing.T) {
 		}
 		for i := range makers {
 			for _, setting := range settings {
-				c := run(&makers[i], setting, poll)
+				c := run(&makers[i], setting, poll, seed)
 				out.add(&c, poll)
 				switch {
 				case full && c.points() > aim:
@@ -150,6 +160,7 @@ func TestPromise(t *testing.T) {
 		}
 	}
 	out.MeanPoints /= float64(out.Cells)
+	out.MeanWidth /= float64(out.Cells)
 	out.SlowMean /= float64(out.Cells)
 	line, err := json.Marshal(out)
 	if err != nil {
@@ -175,6 +186,7 @@ func (r *result) add(c *cell, poll float64) {
 	}
 	r.Cells++
 	r.MeanPoints += points
+	r.MeanWidth += c.max - c.min
 	r.MaxPoints = max(r.MaxPoints, points)
 	if !c.priorities {
 		r.OneOrderMax = max(r.OneOrderMax, points)
