@@ -188,9 +188,9 @@ func lateShare(c, starts *cohort, after, n, target, elsewhere float64) float64 {
 // maxPieces is into how many pieces shareLonger divides its jobs at most.
 const maxPieces = 16
 
-// shareLonger returns which share of the first n of all arrivals waited longer than the limit. after
-// is how many of starts came before them. A job's place among the arrivals, and among the starts,
-// shows about when it arrived and started.
+// shareLonger returns which share of the first n of all arrivals waited longer than the limit.
+// after is how many of starts came before them. A job's place among the arrivals, and among the
+// starts, shows about when it arrived and started.
 func shareLonger(arrivals, starts *cohort, after, n, limit float64) (share float64) {
 	pieces := min(math.Ceil(n), maxPieces)
 	size := n / pieces

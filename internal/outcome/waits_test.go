@@ -229,8 +229,8 @@ func TestSilentServerIsLikeTheOthers(t *testing.T) {
 	}
 }
 
-// The more jobs ended of which nothing shows at which job server, the wider the bounds. With one job
-// server there is nothing to guess.
+// The more jobs ended of which nothing shows at which job server, the wider the bounds. With one
+// job server there is nothing to guess.
 func TestBoundsOfGuessedEnds(t *testing.T) {
 	t.Parallel()
 	width := func(hosts int) float64 {
