@@ -126,8 +126,8 @@ func setWarnings(flag func(kind string, on bool, reason, message string), f *Fac
 		"jobs are running but none has completed for a long time: check the worker logs for a job that always fails")
 	excess := f.View.Sample.Excess
 	flag(v1alpha1.ConditionTooManyJobServers, excess.Any(), "BeyondLimit", excessMessage(excess))
-	blocked := removalMessage(f)
-	flag(v1alpha1.ConditionScaleDownBlocked, blocked != "", string(f.Removal.Reason), blocked)
+	whyBlocked, blocked := blockedRemoval(f)
+	flag(v1alpha1.ConditionScaleDownBlocked, blocked != "", string(whyBlocked), blocked)
 	flag(v1alpha1.ConditionForeignPods, f.Unowned, "NotOwned",
 		"pods with this pool's labels are not controlled by its Deployment. They do not count as replicas and are never removed: take their labels off or delete them")
 	flag(v1alpha1.ConditionJobsFailing, f.View.Failing, ReasonMostJobsFail,
@@ -203,19 +203,26 @@ func excessMessage(e backlog.Excess) string {
 	return "the pool is scaled by the first of its job servers only: " + strings.Join(of, "; ")
 }
 
-// removalMessage says why surplus pods stay; empty if they don't, or if another condition says it.
-func removalMessage(f *Facts) string {
+// blockedRemoval says why surplus pods stay; the message is empty if they don't, or if another
+// condition says it.
+func blockedRemoval(f *Facts) (reason scaling.RemovalReason, message string) {
+	reason = f.Removal.Reason
 	switch {
 	case !f.Removal.Blocked:
-	case f.Removal.Reason == scaling.RemovalUnready:
-		return "fewer replicas would do, but Kubernetes removes pods that are not ready first, and one may still process a job"
-	case f.Removal.Reason == scaling.RemovalUnknown:
-		return "fewer replicas would do, but it is not known which pods process jobs: use the runtime's telemetry, or set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM"
-	case f.Removal.Reason == scaling.RemovalBusy && f.IsTarget:
-		return "fewer replicas would do, but Kubernetes chooses which pods of the target to remove, and some process jobs: " +
+		if !f.View.Decision.IdleUnknown || f.Mode != v1alpha1.ModeAuto {
+			return "", ""
+		}
+		reason = scaling.RemovalUnknown
+	case reason == scaling.RemovalUnready:
+		return reason, "fewer replicas would do, but Kubernetes removes pods that are not ready first, and one may still process a job"
+	case reason == scaling.RemovalBusy && f.IsTarget:
+		return reason, "fewer replicas would do, but Kubernetes chooses which pods of the target to remove, and some process jobs: " +
 			"set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM, or let the pool create its own Deployment"
+	case reason != scaling.RemovalUnknown:
+		return "", ""
 	}
-	return ""
+	return reason, "fewer replicas would do, but it is not known which pods process jobs: use the runtime's telemetry, " +
+		"or set scaling.podRemoval to Graceful if workers finish their jobs on SIGTERM"
 }
 
 // maxMessage is the longest message of a condition by the API's schema: 32768 characters, each of

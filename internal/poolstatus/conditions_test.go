@@ -144,6 +144,10 @@ func TestConditions(t *testing.T) {
 			with(auto(ok), blocked(scaling.RemovalUnknown, true)),
 			map[string]string{"ScaleDownBlocked": "True Unknown"},
 		},
+		"pods that tell nothing, some of which are idle": {
+			with(auto(ok), func(f *Facts) { f.View.Decision.IdleUnknown = true }),
+			map[string]string{"ScaleDownBlocked": "True Unknown"},
+		},
 		"a pod that isn't ready and may work": {
 			with(auto(ok), blocked(scaling.RemovalUnready, false)),
 			map[string]string{"ScaleDownBlocked": "True UnreadyPod"},

@@ -60,6 +60,7 @@ type Mark struct {
 	reason                      scaling.Reason
 	limited                     scaling.Limit
 	notRunnable, notProgressing bool
+	idleUnknown                 bool
 	failing, slowStart          bool
 	excess                      backlog.Excess
 	broken                      uint64 // hash of the pods that take no jobs
@@ -72,7 +73,7 @@ func MarkOf(v *View) Mark {
 	m := Mark{
 		replicas: v.Decision.Replicas, reason: v.Decision.Reason, limited: v.Decision.Limited,
 		notRunnable: v.Decision.NotRunnable, notProgressing: v.Decision.NotProgressing,
-		failing: v.Failing, slowStart: v.SlowStart, excess: v.Sample.Excess,
+		idleUnknown: v.Decision.IdleUnknown, failing: v.Failing, slowStart: v.SlowStart, excess: v.Sample.Excess,
 	}
 	m.broken, m.unstopped = hashOf(podsWithoutJobs(&v.Sample)), hashOf(v.Sample.TerminatingTakeJobs)
 	h := fnv.New64a()

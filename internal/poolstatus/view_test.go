@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
+	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
 // TestMarkOfServers: every property of a job server that a pool's status or conditions show changes
@@ -31,6 +32,26 @@ func TestMarkOfServers(t *testing.T) {
 	} {
 		if of(mutate) == same {
 			t.Errorf("another %s makes no other mark", name)
+		}
+	}
+}
+
+// TestMarkOfDecision: whatever of a decision decides about a condition makes another mark.
+func TestMarkOfDecision(t *testing.T) {
+	t.Parallel()
+	base := MarkOf(&View{})
+	for name, v := range map[string]View{
+		"replicas":              {Decision: scaling.Decision{Replicas: 1}},
+		"reason":                {Decision: scaling.Decision{Reason: scaling.ReasonIdle}},
+		"limit":                 {Decision: scaling.Decision{Limited: scaling.LimitMaximum}},
+		"jobs that can't start": {Decision: scaling.Decision{NotRunnable: true}},
+		"jobs that don't end":   {Decision: scaling.Decision{NotProgressing: true}},
+		"unknown pods are idle": {Decision: scaling.Decision{IdleUnknown: true}},
+		"jobs fail":             {Failing: true},
+		"pods start too slowly": {SlowStart: true},
+	} {
+		if MarkOf(&v) == base {
+			t.Errorf("%s: the mark is that of no decision", name)
 		}
 	}
 }

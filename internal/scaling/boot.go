@@ -1,6 +1,9 @@
 package scaling
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	bootCount   = 20   // starts that the median is taken over
@@ -22,13 +25,15 @@ type BootTimes struct {
 }
 
 // learnBoot records the pods that registered since the last sample. Pods created before Epoch are
-// left out, since this process has not seen them register.
+// left out, since this process has not seen them register. Kubernetes reports the time of their
+// creation in whole seconds, rounded down.
 func (s *State) learnBoot(pods []PodSample) {
 	b := &s.Boot
 	newest, changed := b.Newest, false
+	epoch := s.Epoch.Truncate(time.Second)
 	for i := range pods {
 		p := &pods[i]
-		if p.Registered.IsZero() || p.Broken || p.Created.Before(s.Epoch) {
+		if p.Registered.IsZero() || p.Broken || p.Created.Before(epoch) {
 			continue
 		}
 		at := s.at(p.Registered)

@@ -26,6 +26,7 @@ func Decide(p Policy, s State, in Sample, now time.Time) (Decision, State) {
 			s.IdleSlots.restart(v.now)
 		} else {
 			s.law(&p, &in, &v, &d)
+			s.calmIdleUnknown(&p, &in, &v, &d)
 			steady = s.steady(&p, &v)
 		}
 		d.describe(&p, &v)

@@ -32,6 +32,9 @@ type Decision struct {
 	// NotRunnable: there is a backlog that free workers are not assigned. NotProgressing: jobs run,
 	// but none has completed for a long time.
 	NotRunnable, NotProgressing bool
+	// IdleUnknown: for a while there have been free slots for a whole pod, but without telemetry it
+	// is not known which pod is idle.
+	IdleUnknown bool
 	// OldestWait is the estimated age of the oldest queued job; 0 without one. JobTime is the
 	// learnt mean over the pool's functions, by their share of the jobs.
 	OldestWait, JobTime time.Duration

@@ -11,8 +11,12 @@ func (s *State) idleWindow() float64 { return max(10, 0.7*s.boot()) }
 // was empty for the idle time. Only the latter may go below floor.
 func (s *State) scaleDown(p *Policy, in *Sample, v *view, d *Decision, floor int32) {
 	idle := 0.
-	if v.queued == 0 && v.starting == 0 && (p.ScaleDown == ScaleDownGraceful || v.unreported == 0 || v.running < 0.5) {
-		idle = v.free + v.broken
+	switch free := v.free + v.broken; {
+	case v.queued > 0 || v.starting > 0:
+	case p.ScaleDown == ScaleDownGraceful || v.unreported == 0 || v.running < 0.5:
+		idle = free
+	default:
+		d.IdleUnknown = free >= v.slotsPerPod && in.Replicas > max(floor, p.MinReplicas, 1) && d.Held == ""
 	}
 	window := s.idleWindow()
 	s.IdleSlots.push(v.now, idle, window)
@@ -59,6 +63,22 @@ func (s *State) steady(p *Policy, v *view) string {
 		return noTelemetryMessage
 	}
 	return steadyMessage
+}
+
+// calmIdleUnknown keeps IdleUnknown of the decisions until it has differed for a while: without
+// telemetry the free slots come and go with each job. It ends at once if no replica may be removed
+// anyway, or if it is known which pods are idle.
+func (s *State) calmIdleUnknown(p *Policy, in *Sample, v *view, d *Decision) {
+	if in.Replicas <= max(p.MinReplicas, 1) || v.unreported == 0 || p.ScaleDown == ScaleDownGraceful {
+		s.IdleUnknown = false
+	}
+	switch {
+	case d.IdleUnknown == s.IdleUnknown:
+		s.IdleUnknownSince = v.now
+	case v.now-s.IdleUnknownSince >= blockedRemovals.Seconds():
+		s.IdleUnknown, s.IdleUnknownSince = d.IdleUnknown, v.now
+	}
+	d.IdleUnknown = s.IdleUnknown
 }
 
 // recordActivity records when the pool last had jobs; a gap in the samples counts as activity.

@@ -42,3 +42,44 @@ func TestGatedIsNotBlocked(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleUnknown: without telemetry nothing shows which of the pods is idle while one runs a job.
+// A decision says so after half a minute, and no longer once that changes.
+func TestIdleUnknown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		policy Policy
+		play   func(q *pool)
+		want   bool
+	}{
+		"one of two runs a job":    {play: func(q *pool) { q.ticks(settle) }, want: true},
+		"not for long":             {play: func(q *pool) { q.ticks(settle); q.state.IdleUnknown = false; q.ticks(3) }},
+		"a short break":            {play: func(q *pool) { q.ticks(settle); q.runs(0); q.ticks(2) }, want: true},
+		"a long break":             {play: func(q *pool) { q.ticks(settle); q.runs(0); q.ticks(settle) }},
+		"all run jobs":             {play: func(q *pool) { q.runs(2); q.ticks(settle) }},
+		"a server does not answer": {play: func(q *pool) { q.sample.Partial = true; q.ticks(settle) }},
+		"at the minimum":           {policy: Policy{MinReplicas: 2}, play: func(q *pool) { q.ticks(settle) }},
+		"pods end their jobs": {
+			policy: Policy{ScaleDown: ScaleDownGraceful}, play: func(q *pool) { q.ticks(settle) },
+		},
+		"telemetry comes": {play: func(q *pool) { q.ticks(settle); q.pods(2); q.busy(1); q.tick() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.policy.MaxReplicas, tt.policy.TargetWait = 10, 30*time.Second
+			q := newPool(tt.policy, 2)
+			q.withoutTelemetry()
+			q.runs(1)
+			tt.play(q)
+			if q.last.IdleUnknown != tt.want {
+				t.Errorf("got %t, want %t: %+v", q.last.IdleUnknown, tt.want, q.last)
+			}
+		})
+	}
+}
+
+// runs has n jobs run that no telemetry tells of, and no others be there.
+func (q *pool) runs(n int64) {
+	f := &q.sample.Functions[0]
+	f.Total, f.Running = n, n
+}

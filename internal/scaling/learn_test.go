@@ -198,6 +198,17 @@ func TestBootIsTheMedianOfNewPods(t *testing.T) {
 	}
 }
 
+// The first pod of a new pool is created in the second in which the operator first sees the pool,
+// and Kubernetes leaves out the fraction.
+func TestBootOfTheFirstPod(t *testing.T) {
+	t.Parallel()
+	s := NewState(Learnt{}, start.Add(700*time.Millisecond))
+	s.learnBoot([]PodSample{{Created: start, Registered: start.Add(4 * time.Second), Ready: true}})
+	if got := s.boot(); got != 4 {
+		t.Errorf("boot time is %v s, want 4", got)
+	}
+}
+
 func TestStaffing(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ load, seconds, target, want float64 }{

@@ -58,6 +58,10 @@ type State struct {
 	// Telemetry is whether pods reported telemetry when there last were any; WithoutTelemetry
 	// whether some ran jobs without ever reporting any.
 	Telemetry, WithoutTelemetry bool
+	// IdleUnknown is that of the last decision, IdleUnknownSince since when the samples have differed
+	// from it.
+	IdleUnknown      bool
+	IdleUnknownSince float64
 	// Scarce is whether pods start too slowly for the target wait, so that spare slots are kept.
 	Scarce bool
 	// EmptiedAt is when the pool was last scaled to its minimum for being empty, IdleFactor by how

@@ -24,7 +24,7 @@ import (
 // trouble is what a pool's fault looks like from outside.
 type trouble struct {
 	condition, reason string
-	alert             string // whose expression becomes true
+	alert             string // whose expression becomes true; empty if it has none
 	title             string // in what the plugin prints
 }
 
@@ -44,8 +44,12 @@ func (p pools) reports(name string, since time.Time, x trouble) {
 		if err != nil {
 			return err
 		}
-		if !holds(p.t, alertExpr(p.t, x.alert), metrics, p.Namespace, name) {
-			return fmt.Errorf("the expression of %s is not true of pool %s", x.alert, name)
+		expr := fmt.Sprintf("gearman_pool_condition{type=%q,status=\"True\",reason=%q} == 1", x.condition, x.reason)
+		if x.alert != "" {
+			expr = alertExpr(p.t, x.alert)
+		}
+		if !holds(p.t, expr, metrics, p.Namespace, name) {
+			return fmt.Errorf("%s is not true of pool %s", expr, name)
 		}
 		for _, args := range [][]string{{"explain", name}, {"top", "--once"}} {
 			out, _, err := plugin(ctx, p.Stage, "", args...)
