@@ -190,8 +190,8 @@ func TestTwentyIdlePods(t *testing.T) {
 	}
 }
 
-// TestLowerMaximumWhileJobsFlow: a bound is obeyed within 20 s, whatever the pods do. Those that go
-// finish their jobs.
+// TestLowerMaximumWhileJobsFlow: a bound is obeyed while all pods process jobs. Those that go finish
+// their jobs. TestBoundsDoNotWaitForPatches of internal/scaling checks how soon, in virtual time.
 func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -201,7 +201,7 @@ func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 
 	begin := time.Now()
 	update(t, p, func(s *spec) { s.MinReplicas, s.MaxReplicas = 0, 5 })
-	g.Eventually(replicas(t, p), 20*time.Second, 100*time.Millisecond).Should(BeNumerically("<=", 5))
+	g.Eventually(replicas(t, p), eventually, 100*time.Millisecond).Should(BeNumerically("<=", 5))
 	t.Logf("from 20 to %d replicas in %v", replicas(t, p)(), time.Since(begin).Round(time.Second))
 	f.stop()
 	if f.failed.Load() > 0 {
