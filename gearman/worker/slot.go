@@ -110,8 +110,8 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	return err
 }
 
-// answered ends the wait for a link's answer.
-func (s *slot) answered(l *link, to state) error {
+// answered ends the wait for a link's answer. fn is the function of the job that it brought.
+func (s *slot) answered(l *link, to state, fn *function) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.state != grabbing || s.asked != l {
@@ -120,13 +120,13 @@ func (s *slot) answered(l *link, to state) error {
 	if !l.plainGrab {
 		l.proven = true
 	}
-	s.asked, l.state = nil, to
+	s.asked, l.state, l.working = nil, to, fn
 	return nil
 }
 
 // noJob takes a NO_JOB: sleep, and ask the next.
 func (s *slot) noJob(l *link) error {
-	if err := s.answered(l, asleep); err != nil {
+	if err := s.answered(l, asleep, nil); err != nil {
 		return err
 	}
 	s.w.returnTicket()
@@ -138,10 +138,7 @@ func (s *slot) noJob(l *link) error {
 
 // gotJob runs a job and asks for the next.
 func (s *slot) gotJob(l *link, job *Job) error {
-	s.mu.Lock()
-	l.working = job.fn
-	s.mu.Unlock()
-	if err := s.answered(l, working); err != nil {
+	if err := s.answered(l, working, job.fn); err != nil {
 		job.removeSpool()
 		return err
 	}
@@ -282,29 +279,36 @@ func (s *slot) keepAlive(now time.Time) {
 func (s *slot) isStopping() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.isStoppingLocked()
+}
+
+// isStoppingLocked is called for each job: a select of one channel takes no lock.
+func (s *slot) isStoppingLocked() bool {
 	select {
 	case <-s.w.soft:
-	case <-s.w.hard:
+		s.stopping = true
 	default:
-		return s.stopping
 	}
-	s.stopping = true
-	return true
+	select {
+	case <-s.w.hard:
+		s.stopping = true
+	default:
+	}
+	return s.stopping
 }
 
 // pick chooses the next connection to ask, in turn, and reserves it. If it is another than unsent,
 // whose job's outcome still has to be flushed, nothing is reserved. If there is none to ask, the
 // slot is given free.
 func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
-	stopping := s.isStopping()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stopping := s.isStoppingLocked()
 	if !stopping && s.admission != s.w.admissions.Load() {
 		s.mu.Unlock()
 		s.reregister()
 		s.mu.Lock()
 	}
-	now := time.Now()
 	wait = time.Hour
 	for i := range s.conns {
 		if stopping {
@@ -324,9 +328,11 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 		default:
 			continue
 		}
-		if d := due.Sub(now); d > 0 {
-			wait = min(wait, d)
-			continue
+		if !due.IsZero() { // a connection that has just had a job may be asked at once
+			if d := time.Until(due); d > 0 {
+				wait = min(wait, d)
+				continue
+			}
 		}
 		if unsent == nil || unsent == l {
 			if !s.w.quota.take() {

@@ -21,12 +21,13 @@ func (s *slot) work(l *link, job *Job) (err error) {
 	if s.isStopping() {
 		s.unregister(false) // the stop may have passed over this link when it was grabbing
 	}
-	l.startJob(time.Now(), w.o.DropOnDisconnect)
+	start := time.Now()
+	l.startJob(start, w.o.DropOnDisconnect)
 	if hook := w.o.Hooks.JobStart; hook != nil {
 		hook(job)
+		start = time.Now() // the hook's time is not the handler's
 	}
 	ctx, release := s.jobContext(l, job)
-	start := time.Now()
 	var result []byte
 	var failure error
 	defer func() { // deferred, since a handler may end the goroutine

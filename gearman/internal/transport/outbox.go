@@ -46,13 +46,18 @@ func NewOutbox(server string, nc net.Conn, timeout time.Duration) *Outbox {
 func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.stage(encode)
+	return o.failure()
+}
+
+// stage is Stage under the lock.
+func (o *Outbox) stage(encode func(dst []byte) []byte) {
 	for o.busy && len(o.buf) > stageLimit && o.err == nil {
 		o.turn.Wait()
 	}
 	if o.err == nil {
 		o.buf = encode(o.buf)
 	}
-	return o.failure()
 }
 
 // Staged is how many bytes wait for a flush.
@@ -90,10 +95,12 @@ func (o *Outbox) Flush() error {
 
 // Send is Stage and Flush.
 func (o *Outbox) Send(encode func(dst []byte) []byte) error {
-	if err := o.Stage(encode); err != nil {
-		return err
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stage(encode); !o.busy {
+		o.drain()
 	}
-	return o.Flush()
+	return o.failure()
 }
 
 // Stream writes what is staged, then what encode appends, then size bytes of body, with nothing of
