@@ -47,8 +47,7 @@ func (w *Watcher) recordTermination(q *podState, terminating bool, now time.Time
 // jobsEnded is how many jobs the pod's process has ended, over all functions.
 func (q *podState) jobsEnded() (n int64) {
 	for i := range q.counters {
-		c := &q.counters[i]
-		n += c.OK + c.Failed + c.Requeued
+		n += q.counters[i].Runs()
 	}
 	return n
 }

@@ -194,8 +194,8 @@ var adviceTable = map[key]advice{
 		try: []string{"Check the command, its volumes and the log of the pods that the message names.", workerLogs},
 	},
 	{v1alpha1.ConditionWorkersUnfit, "ServiceUnreachable"}: {
-		severity: Critical, title: "The HTTP service that runs the jobs can't be reached.",
-		try: []string{"Check that the service of runtime.http runs and answers.", workerLogs},
+		severity: Critical, title: "The service that runs the jobs can't be reached.",
+		try: []string{"Check that the service of spec.runtime runs and answers.", workerLogs},
 	},
 	{v1alpha1.ConditionTerminatingPodsTakeJobs, ""}: {
 		severity: Warning,

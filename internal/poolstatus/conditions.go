@@ -172,7 +172,7 @@ func commonTrouble(s *backlog.Sample) string {
 
 func unfitMessage(reason string) string {
 	if reason == ReasonServiceUnreachable {
-		return "workers take no jobs because runtime.http's service can't be reached; check the service. Pods: "
+		return "workers take no jobs because the service of spec.runtime can't be reached; check the service. Pods: "
 	}
 	return "workers take no jobs because the command can't be started or has no process ready; check the worker logs. Pods: "
 }

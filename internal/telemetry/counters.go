@@ -87,6 +87,9 @@ func (c *Counters) count(outcome Outcome, millis int64) {
 // Ended counts the jobs that left the queue. A retried job comes back as another one.
 func (c Counters) Ended() int64 { return c.OK + c.Failed + c.Retried }
 
+// Runs counts the runs of jobs that ended, also those that were requeued unfinished.
+func (c Counters) Runs() int64 { return c.OK + c.Failed + c.Requeued }
+
 // Add returns the sums of c and d.
 func (c Counters) Add(d Counters) Counters {
 	sums, more := c.table(), d.table()

@@ -19,13 +19,14 @@ const RunMode Mode = "run"
 type mode struct {
 	name    Mode
 	url     bool   // its argument is a URL, not a command
+	example string // of the argument
 	summary string // its line in the program's help
 	help    string
 }
 
 var modeTable = []mode{
 	{
-		name: Exec, summary: "one process for each job",
+		name: Exec, example: "/app/resize", summary: "one process for each job",
 		help: `gearman-worker exec [options] -- COMMAND [ARG...]
 
 Runs COMMAND once for each job. The workload is its standard input, its standard output is the result, its standard error goes to
@@ -36,7 +37,7 @@ GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doi
 `,
 	},
 	{
-		name: Stream, summary: "jobs as messages to processes that keep running",
+		name: Stream, example: "/app/resize", summary: "jobs as messages to processes that keep running",
 		help: `gearman-worker stream [options] -- COMMAND [ARG...]
 
 Keeps as many processes of COMMAND running as --concurrency says and hands each one job at a time: a JSON line and the workload on
@@ -47,7 +48,7 @@ processes one by one, each when a new one has come up.
 `,
 	},
 	{
-		name: HTTP, url: true, summary: "one POST for each job",
+		name: HTTP, url: true, example: "http://127.0.0.1:8080/resize", summary: "one POST for each job",
 		help: `gearman-worker http [options] -- URL
 
 Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique say the rest. A 2xx

@@ -210,16 +210,16 @@ func handlerSpecs(mode Mode, rest []string, file *configFile) ([]handlerSpec, er
 		}
 		return file.handlers, nil
 	}
-	const example = "as in: gearman-worker %[1]s --function resize --"
+	const example = "as in: gearman-worker %[1]s --function resize -- %[2]s"
 	switch d := mode.describe(); {
 	case d == nil:
 		return nil, fmt.Errorf("there is no mode %q: use %s", mode, modeNames())
 	case d.url && len(rest) != 1:
-		return nil, fmt.Errorf("%[1]s needs one URL after its options, "+example+" http://127.0.0.1:8080/resize", mode)
+		return nil, fmt.Errorf("%[1]s needs one URL after its options, "+example, mode, d.example)
 	case d.url:
 		spec.handler.URL = rest[0]
 	case len(rest) == 0:
-		return nil, fmt.Errorf("%[1]s needs a command after its options, "+example+" /app/resize", mode)
+		return nil, fmt.Errorf("%[1]s needs a command after its options, "+example, mode, d.example)
 	default:
 		spec.handler.Command = rest
 	}
