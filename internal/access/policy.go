@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Policy is a list of what is allowed. The zero value allows every address that is not guarded.
+// Policy is a list of allowed job servers. The zero value allows every address that is not guarded.
 type Policy struct {
 	rules   []rule
 	guarded []netip.Prefix // beside the package's own
@@ -94,7 +94,7 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Guard refuses addresses too unless a rule names them. Call it before the policy is used.
+// Guard denies further addresses unless a rule names them. Call it before the policy is used.
 func (p *Policy) Guard(addrs ...netip.Addr) {
 	for _, a := range addrs {
 		p.guarded = append(p.guarded, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
@@ -105,7 +105,7 @@ var errNever = errors.New("multicast and unspecified addresses are never job ser
 
 // Check reports whether pools of the namespace may use the job server at addr, which host resolved
 // to. An address that stands for an IPv4 address behind a translator must be allowed as both. The
-// error says why it is refused.
+// error says why it is denied.
 func (p *Policy) Check(namespace string, addr netip.AddrPort, host string) error {
 	for _, a := range meanings(addr.Addr()) {
 		if !a.IsValid() || a.IsMulticast() || a.IsUnspecified() {
@@ -124,8 +124,8 @@ func (p *Policy) Check(namespace string, addr netip.AddrPort, host string) error
 	)
 }
 
-// Listed reports whether a rule lists the job server. What is allowed only because there are no
-// rules is not listed.
+// Listed reports whether a rule lists the job server. Servers that are allowed only because there
+// are no rules are not listed.
 func (p *Policy) Listed(namespace string, addr netip.AddrPort, host string) bool {
 	host = canonical(host, namespace)
 	return slices.ContainsFunc(p.rules, func(r rule) bool {

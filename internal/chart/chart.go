@@ -105,7 +105,7 @@ func (c *Chart) Write(file string) error {
 	return os.WriteFile(file, data.Bytes(), 0o644) //nolint:gosec // everybody may read a chart
 }
 
-// check refuses what can't be drawn.
+// check rejects what can't be drawn.
 func (c *Chart) check() error {
 	if len(c.Panels) == 0 {
 		return errors.New("there is nothing to draw")

@@ -27,16 +27,16 @@ type Commands struct {
 	Targets string
 	// Find returns the job servers that an argument names.
 	Find func(ctx context.Context, target string) ([]Endpoint, error)
-	// DeadLetterFunctions returns the dead letter functions that belong to what an argument names,
-	// if it names anything that has some. Optional.
+	// DeadLetterFunctions returns the dead letter functions that belong to an argument, if it has
+	// some. Optional.
 	DeadLetterFunctions func(ctx context.Context, target string) ([]string, error)
 }
 
-// Endpoint is one job server and the way to it.
+// Endpoint is one job server and how to reach it.
 type Endpoint struct {
 	Name string // for people
-	Addr string // what to dial, unless Open is set
-	// Open opens the way to the job server, if it can't just be dialed. done closes it.
+	Addr string // the address to dial, unless Open is set
+	// Open opens a connection to the job server, if it can't just be dialed. done closes it.
 	Open func(ctx context.Context) (addr string, done func(), err error)
 }
 
@@ -104,8 +104,8 @@ func (c *Commands) examples(text string) string {
 	return strings.NewReplacer("PROGRAM", c.Program, "SERVER", c.Server).Replace(text)
 }
 
-// eachServer calls f with a connection to each named job server. A server that can't be reached, or
-// that f fails for, doesn't keep f from the others; the errors are joined.
+// eachServer calls f with a connection to each named job server. An error of one server, or of f
+// for it, doesn't keep f from the others; the errors are joined.
 func (c *Commands) eachServer(
 	ctx context.Context, named []string, o *connectOptions, f func(string, *admin.Conn) error,
 ) error {

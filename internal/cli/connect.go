@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// connectOptions say how to speak to job servers.
+// connectOptions are how to connect to job servers.
 type connectOptions struct {
 	tls                    bool
 	ca, cert, key, tlsName string
@@ -67,7 +67,7 @@ func (o *connectOptions) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// serverNameOf is the name that a target's certificate is held to.
+// serverNameOf is the name that a target's certificate must have.
 func (o *connectOptions) serverNameOf(target string) string {
 	if o.tlsName != "" {
 		return o.tlsName

@@ -17,8 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Dead is the command about jobs that have failed for good, in the function that a worker's dead
-// letters go to.
+// Dead is the command about jobs that have failed for good, in a worker's dead letter function.
 func (c *Commands) Dead() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
@@ -42,7 +41,7 @@ func (c *Commands) Dead() *cobra.Command {
 	return cmd
 }
 
-// deadLetters goes through the jobs of a dead letter function.
+// deadLetters iterates over the jobs of a dead letter function.
 type deadLetters struct {
 	conn     *admin.Conn
 	function string
@@ -50,8 +49,8 @@ type deadLetters struct {
 	out      *Commands
 }
 
-// deadCommand makes a command that goes through a dead letter function. handle says where a job is
-// to be submitted before it is taken from there; nil: nowhere.
+// deadCommand returns a command that iterates over a dead letter function. handle returns the
+// packet that submits a copy of the job before it is removed; nil: none.
 func (c *Commands) deadCommand(use, short, verb string, handle func(*deadLetters, *letter) []byte) *cobra.Command {
 	var o changeOptions
 	var n int
@@ -92,8 +91,8 @@ type letter struct {
 	err         error // why it is no dead letter
 }
 
-// each goes through the jobs. A job is completed only when its copy, if there is to be one, is
-// confirmed; it is never given back by closing the connection, which gearmand counts as a retry.
+// each iterates over the jobs. A job is completed only when its copy, if there is one, is
+// confirmed; it is never requeued by closing the connection, which gearmand counts as a retry.
 func (d *deadLetters) each(ctx context.Context, handle func(*deadLetters, *letter) []byte) (done int, err error) {
 	seen := map[string]bool{}
 	err = d.conn.Exchange(ctx, proto.AppendCanDo(nil, d.function), func(in *proto.Conn) error {
@@ -133,8 +132,8 @@ func (d *deadLetters) each(ctx context.Context, handle func(*deadLetters, *lette
 	return done, err
 }
 
-// finish waits until the server has taken all that was sent: what is taken after a close counts as
-// given back.
+// finish waits until the server has received everything: jobs that are open at a close are
+// requeued.
 func finish(in *proto.Conn) error {
 	if _, err := in.Write(proto.AppendEcho(nil, proto.Request, "done")); err != nil {
 		return err
@@ -193,8 +192,8 @@ func (l *letter) name() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// keep submits a copy of a letter to its function, under the next number of its key: under the same
-// one it would join the job that is taken away.
+// keep submits a copy of a letter to its function, under the next number of its key: with the same
+// key it would be merged with the job that is removed.
 func (d *deadLetters) keep(l *letter) []byte {
 	generation := 0
 	if rest, ok := strings.CutPrefix(l.key, letterKey); ok {

@@ -67,7 +67,7 @@ completes the one that it took.
 			if err != nil && len(rows) == 0 {
 				return err
 			}
-			// What answered is shown even where another server didn't.
+			// Answers are shown even if another server gave none.
 			return errors.Join(WriteRows(c.Out, format, deadColumns, rows), err)
 		},
 	}
@@ -76,7 +76,7 @@ completes the one that it took.
 	return cmd
 }
 
-// deadFunctions are the functions to count: those that are named, or those of the target.
+// deadFunctions are the functions to count: the named ones, or those of the target.
 func (c *Commands) deadFunctions(ctx context.Context, named []string, target string) ([]string, error) {
 	if len(named) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(named))), nil

@@ -9,8 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 )
 
-// maxListedJobs is the queue length above which jobs are only listed if the user insists: the job
-// server does nothing else meanwhile.
+// maxListedJobs is the queue length above which jobs are only listed with a flag: the job server
+// does nothing else meanwhile.
 const maxListedJobs = 100_000
 
 type jobRow struct {
@@ -21,7 +21,7 @@ type jobRow struct {
 	Retries uint64 `json:"retries"`
 }
 
-// jobKind says whether a client waits for the job.
+// jobKind is whether a client waits for the job.
 func jobKind(j *admin.Job) string {
 	if j.Persisted {
 		return "background"

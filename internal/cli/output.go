@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Column is a column of a table, and how its text is made of a row.
+// Column is a column of a table, and how its text is made from a row.
 type Column[T any] struct {
 	Title string
 	Wide  bool // only with -o wide
@@ -39,7 +39,7 @@ func CheckFormat(format string) error {
 	return nil
 }
 
-// WriteRows writes rows as a table, or as JSON or YAML with all that they hold.
+// WriteRows writes rows as a table, or with all fields as JSON or YAML.
 func WriteRows[T any](out io.Writer, format string, columns []Column[T], rows []T) error {
 	if rows == nil {
 		rows = []T{}

@@ -85,7 +85,7 @@ func (c *Commands) record(ctx context.Context, targets []string, o *recordOption
 	}
 	t := newTracer(o.functions, o.jobTime.Seconds())
 	lookErr := watch(ctx, conns, t, o.duration, o.interval)
-	// What was seen is worth keeping, whatever ended the recording.
+	// What was recorded is written, whatever ended the recording.
 	return errors.Join(lookErr, c.finish(t, out))
 }
 
@@ -97,14 +97,14 @@ func (c *Commands) finish(t *tracer, out io.Writer) error {
 	return err
 }
 
-// watch looks at the job servers until the time is over or ctx ends.
+// watch polls the job servers until the time is over or ctx ends.
 func watch(ctx context.Context, conns []*admin.Conn, t *tracer, duration, interval time.Duration) error {
 	begin := time.Now()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		at := time.Since(begin)
-		now, reports, err := look(ctx, conns)
+		now, reports, err := poll(ctx, conns)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -123,9 +123,9 @@ func watch(ctx context.Context, conns []*admin.Conn, t *tracer, duration, interv
 	}
 }
 
-// look asks every job server once. A partial answer would look like jobs that ended, so that one
-// failure fails the look.
-func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []telemetry.Report, error) {
+// poll polls every job server once. A partial answer would look like jobs that ended, so one
+// failure fails the whole poll.
+func poll(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []telemetry.Report, error) {
 	now := map[string]backlogOf{}
 	var reports []telemetry.Report
 	for _, conn := range conns {
@@ -142,7 +142,7 @@ func look(ctx context.Context, conns []*admin.Conn) (map[string]backlogOf, []tel
 			return nil, nil, fmt.Errorf("%s: %w", conn.Addr(), err)
 		}
 		for _, w := range workers {
-			if r, err := telemetry.Parse([]byte(w.ID)); err == nil { // any other id is no telemetry
+			if r, err := telemetry.Parse([]byte(w.ID)); err == nil { // any other ID is no telemetry
 				reports = append(reports, r)
 			}
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/admin"
 )
 
-// serverCommand is a command that asks job servers something and prints rows.
+// serverCommand is a command that requests something from job servers and prints rows.
 func serverCommand[T any](
 	c *Commands, use, short string, columns []Column[T],
-	ask func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error),
+	request func(cmd *cobra.Command, server string, conn *admin.Conn) ([]T, error),
 ) *cobra.Command {
 	var format string
 	var connect connectOptions
@@ -30,14 +30,14 @@ func serverCommand[T any](
 			}
 			var rows []T
 			err := c.eachServer(cmd.Context(), args, &connect, func(server string, conn *admin.Conn) error {
-				found, err := ask(cmd, server, conn)
+				found, err := request(cmd, server, conn)
 				rows = append(rows, found...)
 				return err
 			})
 			if err != nil && len(rows) == 0 {
 				return err
 			}
-			// What answered is shown even where another server didn't.
+			// Answers are shown even if another server gave none.
 			return errors.Join(WriteRows(c.Out, format, columns, rows), err)
 		},
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim/report"
 )
 
-// Simulate is the command that plays a pool against a trace.
+// Simulate is the command that simulates a pool with a trace.
 func (c *Commands) Simulate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "simulate -pool FILE -trace FILE",

@@ -83,7 +83,7 @@ func (o *submitOptions) check() error {
 	return nil
 }
 
-// open opens a way to each job server of the targets. done, which is never nil, ends them.
+// open opens a connection to each job server of the targets. done, which is never nil, closes them.
 func (c *Commands) open(ctx context.Context, targets []string) (addresses []string, done func(), err error) {
 	var ends []func()
 	done = func() {
@@ -108,7 +108,7 @@ func (c *Commands) open(ctx context.Context, targets []string) (addresses []stri
 	return addresses, done, nil
 }
 
-// submit sends one job and waits for what the options ask for.
+// submit sends one job and waits as the options say.
 func (c *Commands) submit(ctx context.Context, function string, o *submitOptions) (err error) {
 	if err := o.check(); err != nil {
 		return err

@@ -12,35 +12,35 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// backlogOf is what all job servers together tell about one function at one moment, in jobs.
+// backlogOf is the state of one function at all job servers together at one moment, in jobs.
 type backlogOf struct{ total, running int64 }
 
-// life is one function's counters of one life of one worker process.
-type life struct {
+// counterKey identifies one function's counters of one worker process.
+type counterKey struct {
 	uid      telemetry.UID
 	start    int64
 	function uint32
 }
 
-// tracer makes a trace of arriving jobs from what job servers show. A job server tells how many
-// jobs it has, not how many came: arrivals in an interval are the change of that number plus the
-// jobs that ended meanwhile. How many ended, and how long they took, workers with telemetry tell;
-// without any it is estimated from the running jobs and the job time that is given.
+// tracer makes a trace of arriving jobs from polls. A job server reports how many jobs it has, not
+// how many arrived: arrivals in an interval are the change of that number plus the jobs that ended
+// meanwhile. Workers with telemetry report how many ended, and how long they took; without it this
+// is estimated from the running jobs and the given job time.
 type tracer struct {
 	functions  map[uint32]string
 	jobSeconds float64 // for functions without telemetry
 
-	last    time.Duration
-	before  map[string]backlogOf
-	seen    map[life]telemetry.Counters
-	took    map[string]telemetry.Counters // what ended while recording
-	guessed map[string]float64            // ended by estimate, less what was counted as whole jobs
-	// jobs that left the queue before a worker told so: ends that are still to be told
+	last      time.Duration
+	before    map[string]backlogOf
+	seen      map[counterKey]telemetry.Counters
+	endedJobs map[string]telemetry.Counters // jobs that ended while recording
+	estimated map[string]float64            // ended by estimate, less what was counted as whole jobs
+	// jobs that left the queue before a worker reported it: their ends are still expected
 	ahead map[string]int64
 	rows  []arrival
 }
 
-// arrival is a number of jobs that came up to a moment.
+// arrival is a number of jobs that arrived up to a moment.
 type arrival struct {
 	at       time.Duration
 	function string
@@ -49,8 +49,8 @@ type arrival struct {
 
 func newTracer(functions []string, jobSeconds float64) *tracer {
 	t := &tracer{
-		functions: map[uint32]string{}, jobSeconds: jobSeconds, seen: map[life]telemetry.Counters{},
-		took: map[string]telemetry.Counters{}, guessed: map[string]float64{}, ahead: map[string]int64{},
+		functions: map[uint32]string{}, jobSeconds: jobSeconds, seen: map[counterKey]telemetry.Counters{},
+		endedJobs: map[string]telemetry.Counters{}, estimated: map[string]float64{}, ahead: map[string]int64{},
 	}
 	for _, f := range functions {
 		t.functions[telemetry.FunctionHash(f)] = f
@@ -58,7 +58,7 @@ func newTracer(functions []string, jobSeconds float64) *tracer {
 	return t
 }
 
-// observe takes in one look at all job servers. The first only sets where counting begins.
+// observe adds one poll of all job servers. The first only sets where counting begins.
 func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []telemetry.Report) {
 	first := t.before == nil
 	ended := t.count(reports, first)
@@ -68,9 +68,9 @@ func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []t
 		}
 		done, told := ended[f]
 		if !told && t.jobSeconds > 0 {
-			t.guessed[f] += float64(t.before[f].running) * (at - t.last).Seconds() / t.jobSeconds
-			done = int64(t.guessed[f])
-			t.guessed[f] -= float64(done)
+			t.estimated[f] += float64(t.before[f].running) * (at - t.last).Seconds() / t.jobSeconds
+			done = int64(t.estimated[f])
+			t.estimated[f] -= float64(done)
 		}
 		jobs := now[f].total - t.before[f].total + done - t.ahead[f]
 		if t.ahead[f] = max(0, -jobs); jobs > 0 {
@@ -80,10 +80,10 @@ func (t *tracer) observe(at time.Duration, now map[string]backlogOf, reports []t
 	t.last, t.before = at, now
 }
 
-// count returns how many jobs of each function ended since the last look. Functions without
-// telemetry are absent.
+// count returns how many jobs of each function ended since the last poll. It has no functions
+// without telemetry.
 func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 {
-	newest := map[life]telemetry.Counters{}
+	newest := map[counterKey]telemetry.Counters{}
 	for _, r := range reports {
 		hash := r.Function
 		if !r.HasFunction && len(t.functions) == 1 {
@@ -94,8 +94,8 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 		if !r.Full || t.functions[hash] == "" {
 			continue
 		}
-		// A worker tells the same on every job server, and some of them a little later.
-		key := life{r.UID, r.Start, hash}
+		// A worker reports the same on every job server, on some of them a little later.
+		key := counterKey{r.UID, r.Start, hash}
 		if old, ok := newest[key]; !ok || r.Counters.Ended() > old.Ended() {
 			newest[key] = r.Counters
 		}
@@ -103,26 +103,25 @@ func (t *tracer) count(reports []telemetry.Report, first bool) map[string]int64 
 	ended := map[string]int64{}
 	for key, c := range newest {
 		f := t.functions[key.function]
-		old := t.seen[key] // a worker that came while recording began at zero
+		old := t.seen[key] // a worker that started while recording began at zero
 		if first {
 			old = c
 		}
-		if c.Before(old) { // from a job server that the worker has told less
+		if c.Before(old) { // an older report, from another job server
 			ended[f] += 0
 			continue
 		}
 		delta := c.Since(old)
 		t.seen[key] = c
 		ended[f] += delta.Ended()
-		t.took[f] = t.took[f].Add(delta)
+		t.endedJobs[f] = t.endedJobs[f].Add(delta)
 	}
 	return ended
 }
 
-// meanSeconds is how long a job of the function took, as measured, or as given where nothing ended
-// well.
+// meanSeconds is how long a job of the function took, as measured, or as given if none completed.
 func (t *tracer) meanSeconds(function string) float64 {
-	if c := t.took[function]; c.OK > 0 && c.OKMillis > 0 {
+	if c := t.endedJobs[function]; c.OK > 0 && c.OKMillis > 0 {
 		return float64(c.OKMillis) / 1000 / float64(c.OK)
 	}
 	return cmp.Or(t.jobSeconds, 1)

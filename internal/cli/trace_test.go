@@ -26,23 +26,23 @@ func tells(start, ok, failed, okMillis int64) telemetry.Report {
 
 func TestTracer(t *testing.T) {
 	t.Parallel()
-	type look struct {
+	type poll struct {
 		now     backlogOf
 		reports []telemetry.Report
 	}
 	tests := map[string]struct {
 		jobSeconds float64
-		looks      []look // one a second
+		looks      []poll // one a second
 		want       string
 	}{
 		"jobs come, nobody works": {
-			looks: []look{
+			looks: []poll{
 				{now: backlogOf{5, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{8, 0}}, {now: backlogOf{9, 0}},
 			},
 			want: "1.000,resize,1.000,3\n3.000,resize,1.000,1\n",
 		},
 		"workers tell what ended, and how long it took": {
-			looks: []look{
+			looks: []poll{
 				{backlogOf{5, 1}, []telemetry.Report{tells(1, 100, 7, 5000)}},
 				{backlogOf{5, 1}, []telemetry.Report{tells(1, 102, 8, 6000)}},
 				{backlogOf{1, 1}, []telemetry.Report{tells(1, 106, 8, 7000)}},
@@ -50,7 +50,7 @@ func TestTracer(t *testing.T) {
 			want: "1.000,resize,0.333,3\n", // 3 ended and 5 stay; then 4 ended of them
 		},
 		"two job servers tell the same, one of them late": {
-			looks: []look{
+			looks: []poll{
 				{backlogOf{0, 0}, []telemetry.Report{tells(1, 0, 0, 0), tells(1, 0, 0, 0)}},
 				{backlogOf{0, 0}, []telemetry.Report{tells(1, 2, 0, 4000), tells(1, 1, 0, 2000)}},
 				{backlogOf{0, 0}, []telemetry.Report{tells(1, 1, 0, 2000)}},
@@ -58,10 +58,10 @@ func TestTracer(t *testing.T) {
 			want: "1.000,resize,2.000,2\n",
 		},
 		"a worker that starts while recording": {
-			looks: []look{{backlogOf{3, 0}, nil}, {backlogOf{1, 0}, []telemetry.Report{tells(9, 2, 0, 1000)}}},
+			looks: []poll{{backlogOf{3, 0}, nil}, {backlogOf{1, 0}, []telemetry.Report{tells(9, 2, 0, 1000)}}},
 		},
 		"ids without counters tell nothing": {
-			looks: []look{
+			looks: []poll{
 				{now: backlogOf{1, 0}},
 				{backlogOf{2, 0}, []telemetry.Report{{UID: telemetry.UID([]byte("0a1b2c3d")), Start: 1}}},
 			},
@@ -69,7 +69,7 @@ func TestTracer(t *testing.T) {
 		},
 		"no telemetry, but a job time": {
 			jobSeconds: 0.5,
-			looks:      []look{{now: backlogOf{4, 1}}, {now: backlogOf{4, 1}}, {now: backlogOf{2, 1}}},
+			looks:      []poll{{now: backlogOf{4, 1}}, {now: backlogOf{4, 1}}, {now: backlogOf{2, 1}}},
 			want:       "1.000,resize,0.500,2\n",
 		},
 	}
@@ -104,7 +104,7 @@ func TestRecordAndSimulate(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	tr := newTracer([]string{"resize"}, 2)
 	for second := range 4 {
-		now, reports, err := look(t.Context(), []*admin.Conn{conn})
+		now, reports, err := poll(t.Context(), []*admin.Conn{conn})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,12 +177,12 @@ func TestRecordErrors(t *testing.T) {
 func TestTracerToldLater(t *testing.T) {
 	t.Parallel()
 	tr := newTracer([]string{"f"}, 0)
-	for i, look := range []struct {
+	for i, poll := range []struct {
 		total, ok int64
 	}{{10, 0}, {4, 2}, {4, 6}, {7, 8}, {7, 8}} {
-		report := telemetry.Report{Start: 1, Full: true, Counters: telemetry.Counters{OK: look.ok}}
+		report := telemetry.Report{Start: 1, Full: true, Counters: telemetry.Counters{OK: poll.ok}}
 		tr.observe(
-			time.Duration(i)*time.Second, map[string]backlogOf{"f": {total: look.total}}, []telemetry.Report{report},
+			time.Duration(i)*time.Second, map[string]backlogOf{"f": {total: poll.total}}, []telemetry.Report{report},
 		)
 	}
 	// 8 ended and 7 of the first 10 and the new ones are left: 5 came.

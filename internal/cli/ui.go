@@ -31,7 +31,7 @@ type PoolPage struct {
 	Open func(ctx context.Context) (PoolSource, error)
 }
 
-// PoolSource is what the page shows of pools.
+// PoolSource provides the page's pools.
 type PoolSource interface {
 	page.Source
 	// Run keeps the source up to date until ctx ends.
@@ -79,7 +79,7 @@ keep it on the loopback address, or behind a proxy that knows who may.
 	return cmd
 }
 
-// AddActionsFlag adds the flag that lets readers of the page act.
+// AddActionsFlag adds the flag that allows actions on the page.
 func AddActionsFlag(cmd *cobra.Command, actions *bool) {
 	cmd.Flags().BoolVar(actions, "ui-actions", false, "let readers of the page submit jobs")
 }
@@ -141,19 +141,18 @@ func (c *Commands) ui(ctx context.Context, o *uiOptions, pools *PoolPage) error 
 func isLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return true // which Listen reports
+		return true // Listen reports the error
 	}
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Page is a page that is to be served.
+// Page is a page to serve.
 type Page struct {
 	Listen  string
 	Source  page.Source
 	Options page.Options
-	// Token, unless it is empty, is the first part of the path: who does not know it does not see
-	// the page.
+	// Token, unless it is empty, is the first part of the path: the page is invisible without it.
 	Token string
 }
 
@@ -171,7 +170,7 @@ func (p *Page) Serve(ctx context.Context) (stop func(), url string, err error) {
 		server.Handler = underToken(p.Token, handler)
 		url += p.Token + "/"
 	}
-	// What waits for events ends with the page.
+	// Requests that wait for events end with the page.
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	var wg sync.WaitGroup
 	wg.Go(func() { handler.Run(ctx) })
@@ -183,7 +182,7 @@ func (p *Page) Serve(ctx context.Context) (stop func(), url string, err error) {
 	}, url, nil
 }
 
-// underToken serves next under a path that only who knows the token can name.
+// underToken serves next under a secret path.
 func underToken(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, slash := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -203,8 +202,8 @@ func NewHTTPServer(h http.Handler) *http.Server {
 	}
 }
 
-// SubmitTo returns what runs a job of the page's form, at the job servers that find returns for its
-// function.
+// SubmitTo returns a function that runs a job of the page's form, at the job servers that find
+// returns for its function.
 func SubmitTo(
 	find func(ctx context.Context, function string) ([]Endpoint, error), tlsConfig *tls.Config,
 ) func(context.Context, string, []byte) ([]byte, error) {

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// askTimeout is how long a job server may take to answer the page.
-	askTimeout = 3 * time.Second
-	// snapshotWait is how long a snapshot waits for job servers: one that is slow must not delay
-	// what is known of the others.
+	// pollTimeout is how long a job server may take to answer the page.
+	pollTimeout = 3 * time.Second
+	// snapshotWait is how long a snapshot waits for job servers: a slow one must not delay the
+	// others' figures.
 	snapshotWait = time.Second
 	// findEvery is how often the page looks again for the job servers that a name means.
 	findEvery = 10 * time.Second
@@ -28,7 +28,7 @@ const (
 // serverSource reads job servers for the page. Each of its targets has at most one goroutine at a
 // time, which close waits for.
 type serverSource struct {
-	ctx     context.Context // ends what is asked
+	ctx     context.Context // ends the polls
 	cancel  context.CancelFunc
 	find    func(ctx context.Context, target string) ([]Endpoint, error)
 	dial    func(target string) admin.Options
@@ -46,12 +46,12 @@ type uiTarget struct {
 	foundAt time.Time
 	conns   []*uiConn
 
-	// What was learned last; nil: nothing yet. Both belong to the source's lock.
+	// The last results; nil: none yet. The source's lock guards both.
 	servers   []page.Server
 	functions []admin.FunctionStatus
 }
 
-// uiConn is one job server, over a connection that stays until something is wrong with it.
+// uiConn is one job server, over a connection that stays open until an error.
 type uiConn struct {
 	endpoint Endpoint
 	conn     *admin.Conn
@@ -65,7 +65,7 @@ func newServerSource(
 ) *serverSource {
 	s := &serverSource{find: find}
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	timeout := min(o.timeout, askTimeout)
+	timeout := min(o.timeout, pollTimeout)
 	s.dial = func(target string) admin.Options {
 		return admin.Options{
 			TLS: tlsConfig, Timeout: timeout, ConnectTimeout: timeout, ServerName: o.serverNameOf(target),
@@ -77,9 +77,9 @@ func newServerSource(
 	return s
 }
 
-// Snapshot asks all job servers. What does not answer soon is shown as it was known last.
+// Snapshot polls all job servers. If one does not answer soon, its last figures are shown.
 func (s *serverSource) Snapshot(ctx context.Context) (page.Snapshot, error) {
-	asked := s.askAll()
+	asked := s.pollAll()
 	timeout := time.NewTimer(snapshotWait)
 	defer timeout.Stop()
 	select {
@@ -122,8 +122,9 @@ func addCount(sum int64, n uint64) int64 {
 	return sum + int64(min(n, uint64(math.MaxInt64-sum))) //nolint:gosec // a sum is never below 0
 }
 
-// askAll asks all targets that are not being asked yet. The channel is closed when these are done.
-func (s *serverSource) askAll() <-chan struct{} {
+// pollAll polls all targets that are not being polled yet. The channel is closed when these are
+// done.
+func (s *serverSource) pollAll() <-chan struct{} {
 	var asked sync.WaitGroup
 	s.mu.Lock()
 	for _, t := range s.targets {
@@ -134,7 +135,7 @@ func (s *serverSource) askAll() <-chan struct{} {
 		asked.Add(1)
 		s.running.Go(func() {
 			defer asked.Done()
-			s.ask(t)
+			s.poll(t)
 		})
 	}
 	s.mu.Unlock()
@@ -146,12 +147,12 @@ func (s *serverSource) askAll() <-chan struct{} {
 	return done
 }
 
-// ask asks the job servers of one target, all at once.
-func (s *serverSource) ask(t *uiTarget) {
-	ctx, cancel := context.WithTimeout(s.ctx, askTimeout)
+// poll polls the job servers of one target, all at once.
+func (s *serverSource) poll(t *uiTarget) {
+	ctx, cancel := context.WithTimeout(s.ctx, pollTimeout)
 	defer cancel()
 	var servers []page.Server
-	if err := s.refind(ctx, t); err != nil {
+	if err := s.findAgain(ctx, t); err != nil {
 		servers = append(servers, page.Server{Address: t.name, State: "NameNotFound"})
 	}
 	found := make([][]admin.FunctionStatus, len(t.conns))
@@ -175,9 +176,9 @@ func (s *serverSource) ask(t *uiTarget) {
 	t.busy, t.servers, t.functions = false, servers, slices.Concat(found...)
 }
 
-// refind finds the job servers of a target again when it is time. While they are not found, those
-// of before are asked.
-func (s *serverSource) refind(ctx context.Context, t *uiTarget) error {
+// findAgain resolves the job servers of a target again when it is due. While that fails, the former
+// ones are polled.
+func (s *serverSource) findAgain(ctx context.Context, t *uiTarget) error {
 	if time.Since(t.foundAt) < findEvery {
 		return nil
 	}
@@ -236,7 +237,7 @@ func (c *uiConn) close() {
 	c.done()
 }
 
-// endpoints are all job servers, whatever the function.
+// endpoints returns all job servers, whatever the function.
 func (s *serverSource) endpoints(ctx context.Context, _ string) ([]Endpoint, error) {
 	var all []Endpoint
 	for _, t := range s.targets {
@@ -249,7 +250,7 @@ func (s *serverSource) endpoints(ctx context.Context, _ string) ([]Endpoint, err
 	return all, nil
 }
 
-// close ends what is being asked.
+// close ends the polls.
 func (s *serverSource) close() {
 	s.cancel()
 	s.running.Wait()
@@ -260,7 +261,7 @@ func (s *serverSource) close() {
 	}
 }
 
-// joined shows pools, and job servers beside them.
+// joined provides pools, and job servers beside them.
 type joined struct{ pools, servers page.Source }
 
 // Snapshot is part of page.Source.
@@ -270,7 +271,7 @@ func (j *joined) Snapshot(ctx context.Context) (page.Snapshot, error) {
 	if err := errors.Join(err, serversErr); err != nil {
 		return page.Snapshot{}, err
 	}
-	// What a job server answers here is newer than what a pool's status says of it.
+	// A job server's answer here is newer than its state in a pool's status.
 	known := map[string]bool{}
 	for _, s := range servers.Servers {
 		known[s.Address] = true

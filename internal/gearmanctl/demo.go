@@ -22,8 +22,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
-// demoPool is the demo's pool. Each job says that it has started, takes 0.3 s, and reverses its
-// line.
+// demoPool is the demo's pool. Each job reports its start, takes 0.3 s, and reverses its line.
 const demoPool = `apiVersion: gearman.dev/v1alpha1
 kind: GearmanWorkerPool
 metadata:
@@ -152,7 +151,7 @@ func (d *demoRun) start(ctx context.Context, dir, manifest string) (stop func() 
 	if d.fleet, err = local.New(o); err != nil {
 		return nil, err
 	}
-	// The workers drain also if the demo is interrupted.
+	// The workers drain even if the demo is interrupted.
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- d.fleet.Run(ctx, nil, nil) }()
@@ -162,8 +161,7 @@ func (d *demoRun) start(ctx context.Context, dir, manifest string) (stop func() 
 	}, nil
 }
 
-// play submits the jobs and shows what happens, until all jobs have ended and all workers have
-// left.
+// play submits the jobs and shows the pool, until all jobs and all workers have ended.
 func (d *demoRun) play(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { d.submit(ctx, &jobs) })
@@ -182,7 +180,7 @@ func (d *demoRun) play(ctx context.Context) error {
 			ended, over = nil, true
 		case <-tick.C:
 		}
-		if ctx.Err() != nil { // which ends the jobs too
+		if ctx.Err() != nil { // this ends the jobs too
 			jobs.Wait()
 			return fmt.Errorf(
 				"the demo was interrupted after %s: %w", time.Since(d.began).Round(time.Second), ctx.Err(),
@@ -266,7 +264,7 @@ func (d *demoRun) job(ctx context.Context, i int) {
 	}
 }
 
-// next says what to try now.
+// next suggests what to try next.
 func (d *demoRun) next(manifest, addr string) {
 	listen := ""
 	if addr != "127.0.0.1:4730" {

@@ -19,6 +19,6 @@ func jsonHandler(snapshot func(context.Context) (page.Snapshot, error)) http.Han
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(s) // the reader may have left
+		_ = enc.Encode(s) // the client may have disconnected
 	})
 }

@@ -33,7 +33,7 @@ func dialectNames() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// outage is something that can be wrong with the job server.
+// outage is a simulated problem of the job server.
 type outage struct {
 	help  string
 	begin func(*gearmantest.Server)
@@ -177,11 +177,11 @@ func readWords(ctx context.Context, in io.Reader, words chan<- string) {
 	}
 }
 
-// player plays outages, one at a time.
+// player simulates outages, one at a time.
 type player struct {
 	server *gearmantest.Server
 	out    io.Writer
-	now    string // the outage that is on
+	now    string // the present outage
 }
 
 func (p *player) play(word string) {

@@ -143,7 +143,7 @@ func watchSignals(ctx context.Context, reload, now chan<- struct{}) (stop func()
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() {
-		first := true // the one that ended ctx
+		first := true // the signal that ended ctx
 		for {
 			to := now
 			select {
@@ -169,7 +169,7 @@ func watchSignals(ctx context.Context, reload, now chan<- struct{}) (stop func()
 	}
 }
 
-// fleetHandler serves what programs read of a fleet.
+// fleetHandler serves a fleet's endpoints for programs.
 func fleetHandler(fleet *local.Fleet) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", fleet.Metrics())

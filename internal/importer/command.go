@@ -74,14 +74,14 @@ func readFile(stdin io.Reader, name string) ([]byte, error) {
 }
 
 // workerFiles returns the functions that GearmanManager would find in its worker directories, as
-// far as they are on this machine. Like GearmanManager it takes them from the names of the files.
+// far as they are on this machine. Like GearmanManager it uses the names of the files.
 func workerFiles(data []byte, file string) []string {
 	if format, err := detect(data); err != nil || format != GearmanManager {
 		return nil
 	}
 	m, err := readManager(data, Options{})
 	if err != nil {
-		return nil // Import says what is wrong
+		return nil // Import reports the error
 	}
 	var names []string
 	for _, dir := range m.main.list("worker_dir") {

@@ -50,7 +50,7 @@ func parseGearmanTool(words []string) (*gearmanTool, bool) {
 		rest = rest[1:]
 	}
 	if g.command = rest; len(rest) == 0 {
-		g.command = []string{"cat"} // as the tool does: it answers with the workload
+		g.command = []string{"cat"} // as the tool does: it returns the workload
 	}
 	return g, g.worker && len(g.functions) > 0
 }

@@ -20,17 +20,17 @@ const (
 	Supervisor     Format = "supervisor"
 )
 
-// Options say what a file of another system does not.
+// Options add what a file of another system does not contain.
 type Options struct {
 	// File is the file's name, for comments and errors.
 	File string
-	// Format is found out from the file if it is empty.
+	// Format is detected from the file if it is empty.
 	Format Format
 	// Image of all pools; a placeholder, marked by a comment, if it is empty.
 	Image string
 	// Servers replace those in the file.
 	Servers []string
-	// Functions are those whose names the file doesn't tell: of GearmanManager all in its worker
+	// Functions are those whose names are not in the file: of GearmanManager all in its worker
 	// directory, of a supervisord program those after its name, as in "mailer=send_mail".
 	Functions []string
 	// PEAR says that GearmanManager's workers are classes Net_Gearman_Job_*, rather than plain
@@ -38,7 +38,7 @@ type Options struct {
 	PEAR bool
 }
 
-// Result is what a file became.
+// Result is the conversion of a file.
 type Result struct {
 	pools []*pool
 	notes []string // on the file as a whole
@@ -47,7 +47,7 @@ type Result struct {
 // Pools returns how many pools there are.
 func (r *Result) Pools() int { return len(r.pools) }
 
-// Notes returns how many comments say what could not be carried over.
+// Notes returns how many comments list settings that could not be converted.
 func (r *Result) Notes() int {
 	n := len(r.notes)
 	for _, p := range r.pools {
@@ -58,11 +58,11 @@ func (r *Result) Notes() int {
 
 // pool is one pool and the comments on it.
 type pool struct {
-	name, from string // from: the section that it came from
+	name, from string // from: its section
 	spec       v1alpha1.GearmanWorkerPoolSpec
 	template   corev1.PodTemplateSpec
-	about      []string          // what somebody who reads the pool should know
-	lost       []string          // what could not be carried over, and what to do about it
+	about      []string          // remarks for the reader of the pool
+	lost       []string          // settings that could not be converted, and what to do about them
 	on         map[string]string // comments on fields of the spec
 }
 
@@ -70,7 +70,7 @@ func newPool(name, from string) *pool {
 	return &pool{name: name, from: from, on: map[string]string{}}
 }
 
-func (p *pool) lose(format string, args ...any) {
+func (p *pool) addLost(format string, args ...any) {
 	p.lost = append(p.lost, fmt.Sprintf(format, args...))
 }
 
@@ -91,7 +91,7 @@ const (
 	placeholderServer = "gearmand:4730"
 )
 
-// Import reads a file. An error says what is wrong with it, and where.
+// Import converts a file. An error says what is wrong with it, and where.
 func Import(data []byte, o Options) (*Result, error) {
 	if o.Format == "" {
 		var err error
@@ -129,7 +129,7 @@ func Import(data []byte, o Options) (*Result, error) {
 	return r, nil
 }
 
-// detect finds out the format of a file.
+// detect detects the format of a file.
 func detect(data []byte) (Format, error) {
 	text := string(data)
 	switch trimmed := strings.TrimSpace(text); {
@@ -179,8 +179,8 @@ func checkFunction(name string) error {
 	return nil
 }
 
-// setServers sets the job servers: those of the options, else those of the file. An address that
-// means the machine itself means the pod itself in a cluster, and is replaced.
+// setServers sets the job servers: those of the options, otherwise those of the file. The loopback
+// address would be the pod itself in a cluster, and is replaced.
 func (p *pool) setServers(fromFile, fromOptions []string) {
 	var servers []string
 	for _, server := range fromFile {
@@ -212,7 +212,7 @@ func (p *pool) setServers(fromFile, fromOptions []string) {
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
-// unique makes a name of Kubernetes out of any, and marks it as used.
+// unique makes a valid and unused Kubernetes name from any name.
 func unique(used map[string]bool, name string) string {
 	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	if name == "" {

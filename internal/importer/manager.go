@@ -23,8 +23,8 @@ type manager struct {
 	count, dedicated int32
 }
 
-// importManager makes a pool for each function that GearmanManager keeps processes for, and one for
-// all the others.
+// importManager makes a pool for each function with its own processes in GearmanManager, and one
+// for all the others.
 func importManager(data []byte, o Options) (*Result, error) {
 	m, err := readManager(data, o)
 	if err != nil {
@@ -65,7 +65,7 @@ func importManager(data []byte, o Options) (*Result, error) {
 			return nil, err
 		}
 		for _, name := range sharedNames {
-			m.loseOfFunction(shared, m.section(name))
+			m.addLostOfFunction(shared, m.section(name))
 		}
 		r.pools = append([]*pool{shared}, r.pools...)
 	}
@@ -199,21 +199,20 @@ func (m *manager) fill(p *pool, s *section) error {
 	p.spec.Concurrency = 1
 	p.spec.Runtime = &v1alpha1.RuntimeSpec{
 		Stream: &v1alpha1.StreamRuntime{Command: command},
-		// As in GearmanManager, where the job server gives the job of a process that died to
-		// another one.
+		// As in GearmanManager, where the job server requeues the job of a process that died.
 		OnCrash: v1alpha1.CrashRequeue,
 	}
 	if err := m.limits(p); err != nil {
 		return err
 	}
-	m.lose(p)
+	m.addLost(p)
 	if s != nil {
-		m.loseOfFunction(p, s)
+		m.addLostOfFunction(p, s)
 	}
 	return nil
 }
 
-// limits carries over how long processes live and how long they may take to stop.
+// limits converts how long processes live and how long they may take to stop.
 func (m *manager) limits(p *pool) error {
 	runs, err := m.main.number("max_runs_per_worker")
 	if err != nil {
@@ -240,37 +239,37 @@ func (m *manager) limits(p *pool) error {
 	return nil
 }
 
-// lose says what of the main section a pool can't do.
-func (m *manager) lose(p *pool) {
+// addLost records the settings of the main section that a pool doesn't have.
+func (m *manager) addLost(p *pool) {
 	if user := m.main.get("user"); user != "" {
 		if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
 			p.template.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &uid}
 		} else {
-			p.lose("user=%s. Set podTemplate.spec.securityContext.runAsUser to its number in your image.", user)
+			p.addLost("user=%s. Set podTemplate.spec.securityContext.runAsUser to its number in your image.", user)
 		}
 	}
 	if m.main.get("timeout") != "" {
 		loseTimeout(p, m.main)
 	}
 	if m.main.on("auto_update") {
-		p.lose("auto_update. New code is a new image; the rollout lets running jobs finish.")
+		p.addLost("auto_update. New code is a new image; the rollout lets running jobs finish.")
 	}
 	for _, key := range []string{"log_file", "pid_file", "worker_restart_splay", "daemon", "verbose", "file"} {
 		m.main.get(key) // a pod logs to standard error, and its processes are replaced one by one
 	}
 	for _, key := range m.main.rest() {
-		p.lose("%s=%s: this setting is not known here.", key, m.main.get(key))
+		p.addLost("%s=%s: this setting is not known here.", key, m.main.get(key))
 		m.main.asked[key] = false // for the other pools
 	}
 }
 
 func loseTimeout(p *pool, s *section) {
-	p.lose("timeout=%s. There it gives a job that takes longer to another worker, while the first goes on. "+
+	p.addLost("timeout=%s. There it gives a job that takes longer to another worker, while the first goes on. "+
 		"runtime.jobTimeoutSeconds ends the job instead, and fails it.", s.get("timeout"))
 }
 
-// loseOfFunction says what of a function's section a pool can't do.
-func (m *manager) loseOfFunction(p *pool, s *section) {
+// addLostOfFunction records the settings of a function's section that a pool doesn't have.
+func (m *manager) addLostOfFunction(p *pool, s *section) {
 	for _, key := range []string{"count", "dedicated_count", "dedicated_only"} {
 		s.get(key)
 	}
@@ -278,12 +277,12 @@ func (m *manager) loseOfFunction(p *pool, s *section) {
 		loseTimeout(p, s)
 	}
 	if s.get("priority") != "" {
-		p.lose(
+		p.addLost(
 			"priority=%s of %s. Each pool follows its own queue; give what is urgent a pool of its own.",
 			s.get("priority"), s.name,
 		)
 	}
 	for _, key := range s.rest() {
-		p.lose("%s=%s of %s: this setting is not known here.", key, s.get(key), s.name)
+		p.addLost("%s=%s of %s: this setting is not known here.", key, s.get(key), s.name)
 	}
 }

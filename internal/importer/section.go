@@ -11,7 +11,7 @@ import (
 	"gopkg.in/ini.v1"
 )
 
-// section is a section of a file, which remembers which of its keys were asked for.
+// section is a section of a file, which records which of its keys were read.
 type section struct {
 	name  string
 	keys  []string // in the order of the file
@@ -67,7 +67,7 @@ func (s *section) number(key string) (int32, error) {
 	return int32(n), nil
 }
 
-// on says whether a key is set to something that PHP or supervisord take for true.
+// on reports whether a key is set to a value that PHP or supervisord take for true.
 func (s *section) on(key string) bool {
 	switch strings.ToLower(s.get(key)) {
 	case "", "0", "no", "off", "false", "none", "null":
@@ -76,7 +76,7 @@ func (s *section) on(key string) bool {
 	return true
 }
 
-// rest returns the keys that nobody asked for.
+// rest returns the keys that were not read.
 func (s *section) rest() []string {
 	return slices.DeleteFunc(slices.Clone(s.keys), func(key string) bool { return s.asked[key] })
 }

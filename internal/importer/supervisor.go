@@ -104,7 +104,7 @@ func program(s *section, name string, functions []string, o Options) (*pool, err
 	return p, nil
 }
 
-// surroundings carries over what a program has around its command.
+// surroundings converts what a program has around its command.
 func surroundings(p *pool, s *section, name string) error {
 	env, err := environment(expand(s.get("environment"), name, p))
 	if err != nil {
@@ -118,7 +118,7 @@ func surroundings(p *pool, s *section, name string) error {
 		if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
 			p.template.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &uid}
 		} else {
-			p.lose("user=%s. Set podTemplate.spec.securityContext.runAsUser to its number in your image.", user)
+			p.addLost("user=%s. Set podTemplate.spec.securityContext.runAsUser to its number in your image.", user)
 		}
 	}
 	wait, err := s.number("stopwaitsecs")
@@ -129,17 +129,17 @@ func surroundings(p *pool, s *section, name string) error {
 		p.spec.DrainSeconds = new(wait)
 	}
 	if signal := strings.TrimPrefix(strings.ToUpper(s.get("stopsignal")), "SIG"); signal != "" && signal != "TERM" {
-		p.lose("stopsignal=%s. Kubernetes sends SIGTERM: put STOPSIGNAL SIG%s into your Dockerfile.", signal, signal)
+		p.addLost("stopsignal=%s. Kubernetes sends SIGTERM: put STOPSIGNAL SIG%s into your Dockerfile.", signal, signal)
 	}
 	if s.get("autostart") != "" && !s.on("autostart") {
 		p.spec.Scaling = &v1alpha1.ScalingSpec{Mode: v1alpha1.ModePaused}
 		p.say("autostart was false: the pool is paused until you change scaling.mode.")
 	}
 	if restart := s.get("autorestart"); restart != "" && !s.on("autorestart") {
-		p.lose("autorestart=%s. A container that ends is always restarted.", restart)
+		p.addLost("autorestart=%s. A container that ends is always restarted.", restart)
 	}
 	s.asked["autorestart"] = true
-	ignored := []string{ // a pod has its own way for each of these
+	ignored := []string{ // a pod has its own setting for each of these
 		"process_name", "numprocs_start", "priority", "startsecs", "startretries", "exitcodes", "stopasgroup",
 		"killasgroup", "redirect_stderr",
 	}
@@ -149,7 +149,7 @@ func surroundings(p *pool, s *section, name string) error {
 		}
 	}
 	for _, key := range s.rest() {
-		p.lose("%s=%s.", key, s.get(key))
+		p.addLost("%s=%s.", key, s.get(key))
 	}
 	return nil
 }
@@ -166,10 +166,10 @@ func expand(value, name string, p *pool) string {
 		case strings.HasPrefix(key, "ENV_"):
 			// Kubernetes replaces $(NAME) in commands and values by the container's own variables.
 			variable := strings.TrimPrefix(key, "ENV_")
-			p.lose("%s: set the variable %s in env.", match, variable)
+			p.addLost("%s: set the variable %s in env.", match, variable)
 			return "$(" + variable + ")"
 		}
-		p.lose("%s in %q: pods have no such number or path; change the text.", match, value)
+		p.addLost("%s in %q: pods have no such number or path; change the text.", match, value)
 		return match
 	})
 	return strings.ReplaceAll(value, "%%", "%")

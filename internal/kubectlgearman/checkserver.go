@@ -24,7 +24,7 @@ const reachTimeout = 10 * time.Second
 // finding is the result of one check against the cluster.
 type finding struct {
 	what string
-	err  error  // nil: all is well
+	err  error  // nil: no problem
 	note string // if it could not be checked, why
 }
 
@@ -44,14 +44,14 @@ func (f *finding) write(out io.Writer) error {
 // serverChecks checks pools against a cluster without changing anything.
 type serverChecks struct {
 	api client.Client
-	// reach finds the job servers that a pool's spec names and asks each for its version.
+	// reach finds the job servers of a pool's spec and requests the version of each.
 	reach func(ctx context.Context, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress) error
 }
 
-// errChecks makes the exit status of check non-zero; the problems have been written.
+// errChecks makes the exit status of check non-zero; the problems were printed already.
 var errChecks = errors.New("the pools can't work as they are: see the lines with PROBLEM")
 
-// check writes what it finds about a pool, and returns errChecks if there is a problem.
+// check prints the problems of a pool, and returns errChecks if there is one.
 func (s *serverChecks) check(ctx context.Context, out io.Writer, pool *v1alpha1.GearmanWorkerPool) error {
 	if _, err := fmt.Fprintf(out, "pool %s/%s on the cluster:\n", pool.Namespace, pool.Name); err != nil {
 		return err
@@ -83,8 +83,8 @@ func (s *serverChecks) check(ctx context.Context, out io.Writer, pool *v1alpha1.
 	return bad
 }
 
-// accepted has the API server check the pool as it would a new one, or a change of the one that
-// exists.
+// accepted has the API server validate the pool like a new one, or like a change of the existing
+// one.
 func (s *serverChecks) accepted(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) error {
 	owner := client.FieldOwner("kubectl-gearman")
 	err := s.api.Create(ctx, pool.DeepCopy(), client.DryRunAll, owner)
@@ -99,8 +99,8 @@ func (s *serverChecks) accepted(ctx context.Context, pool *v1alpha1.GearmanWorke
 	return s.api.Update(ctx, &present, client.DryRunAll, owner)
 }
 
-// rights asks whether the user may do what the admission policy of the chart wants of people who
-// write pools.
+// rights checks that the user has the rights that the admission policy of the chart requires for
+// writing pools.
 func (s *serverChecks) rights(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) []finding {
 	type right struct{ verb, group, resource, subresource, name string }
 	wanted := []right{{verb: "create", group: v1alpha1.SchemeGroupVersion.Group, resource: "gearmanworkerpools"}}
@@ -194,7 +194,7 @@ func envSecrets(spec *v1alpha1.GearmanWorkerPoolSpec) (all []neededSecret) {
 	return all
 }
 
-// secrets looks for the Secrets that the pool names.
+// secrets checks the Secrets that the pool names.
 func (s *serverChecks) secrets(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) (all []finding) {
 	for _, need := range append(tlsSecrets(&pool.Spec), envSecrets(&pool.Spec)...) {
 		if need.optional {
@@ -218,7 +218,7 @@ func (s *serverChecks) secrets(ctx context.Context, pool *v1alpha1.GearmanWorker
 	return all
 }
 
-// target looks for the workload that the pool scales.
+// target checks the workload that the pool scales.
 func (s *serverChecks) target(ctx context.Context, pool *v1alpha1.GearmanWorkerPool) finding {
 	ref := pool.Spec.TargetRef
 	f := finding{what: fmt.Sprintf("the %s %s exists", ref.Kind, ref.Name)}
@@ -235,7 +235,7 @@ func (s *serverChecks) target(ctx context.Context, pool *v1alpha1.GearmanWorkerP
 	return f
 }
 
-// reachServer asks each job server that a name in a pool's spec leads to for its version.
+// reachServer requests the version of each job server that a name in a pool's spec resolves to.
 func (c *plugin) reachServer(
 	ctx context.Context, api client.Client, pool *v1alpha1.GearmanWorkerPool, server v1alpha1.ServerAddress,
 ) error {
@@ -250,7 +250,7 @@ func (c *plugin) reachServer(
 				return err
 			}
 		}
-		err := askVersion(ctx, addr)
+		err := requestVersion(ctx, addr)
 		done()
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
@@ -259,8 +259,8 @@ func (c *plugin) reachServer(
 	return nil
 }
 
-// askVersion asks one job server for its version.
-func askVersion(ctx context.Context, addr string) error {
+// requestVersion requests the version of one job server.
+func requestVersion(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	conn, err := admin.Dial(ctx, addr, admin.Options{})

@@ -208,14 +208,14 @@ func TestAskVersion(t *testing.T) {
 	t.Parallel()
 	srv := gearmantest.NewServer(gearmantest.Options{})
 	t.Cleanup(srv.Close)
-	if err := askVersion(t.Context(), srv.Addr()); err != nil {
+	if err := requestVersion(t.Context(), srv.Addr()); err != nil {
 		t.Error(err)
 	}
 	nobody, err := jobserver.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := askVersion(t.Context(), nobody); err == nil {
+	if err := requestVersion(t.Context(), nobody); err == nil {
 		t.Error("nobody listens, and no error")
 	}
 	// A pool never sends whoever checks it to this machine's own services.

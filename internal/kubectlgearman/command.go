@@ -27,7 +27,7 @@ import (
 type plugin struct {
 	genericiooptions.IOStreams
 	config   *genericclioptions.ConfigFlags
-	terminal io.Writer // Out as it is, for what moves the cursor
+	terminal io.Writer // Out without sanitizing, for moving the cursor
 }
 
 // NewCommand returns the plugin's root command.
@@ -74,11 +74,11 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	return root
 }
 
-// quiet keeps controller-runtime from complaining that nobody has set a logger: what goes wrong is
-// an error of the command.
+// quiet keeps controller-runtime from complaining that no logger was set: problems are errors of
+// the command.
 var quiet = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
-// connect calls f with what the flags select: a cluster, and the namespace to work in.
+// connect calls f with the cluster and the namespace that the flags select.
 func (c *plugin) connect(f func(config *rest.Config, scheme *runtime.Scheme, namespace string) error) error {
 	quiet()
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
@@ -99,7 +99,7 @@ func (c *plugin) connect(f func(config *rest.Config, scheme *runtime.Scheme, nam
 	return f(config, scheme, namespace)
 }
 
-// client returns a client of the cluster that the flags select, and the namespace to work in.
+// client returns a client of the selected cluster, and the selected namespace.
 func (c *plugin) client() (api client.Client, namespace string, err error) {
 	err = c.connect(func(config *rest.Config, scheme *runtime.Scheme, in string) (err error) {
 		namespace = in

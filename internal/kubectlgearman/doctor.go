@@ -61,13 +61,13 @@ rights as "kubectl gearman top". The exit status is 1 if a problem is critical.`
 	return cmd
 }
 
-// examination is what doctor has found.
+// examination is the result of doctor.
 type examination struct {
 	operator []corev1.Pod
-	leader   string    // name of the pod that holds the lease; empty if that is not known
-	renewed  time.Time // when it last renewed it; zero if that is not known
+	leader   string    // name of the pod that holds the lease; empty if unknown
+	renewed  time.Time // when it last renewed it; zero if unknown
 	pools    []v1alpha1.GearmanWorkerPool
-	rows     []poolrow.Row // what the operator reports; nil if it was not asked
+	rows     []poolrow.Row // the operator's report; nil if it was not requested
 	now      time.Time
 }
 
@@ -107,8 +107,8 @@ func leaderOf(ctx context.Context, api client.Reader, pods []corev1.Pod) (pod st
 	return "", renewed
 }
 
-// write reports on the operator, the job servers and the pools, in this order: a problem of one is
-// often the cause of the next one's.
+// write prints a report about the operator, the job servers and the pools, in this order: a problem
+// of one often causes the next one's.
 func (e *examination) write(out io.Writer) error {
 	p := &printer{out: out}
 	critical := e.writeOperator(p)
@@ -164,7 +164,7 @@ func image(pod *corev1.Pod) string {
 	return pod.Spec.Containers[0].Image
 }
 
-// writeServers lists the job servers of all pools by the state that the operator saw them in, those
+// writeServers lists the job servers of all pools by the state that the operator reports, those
 // that don't answer first.
 func (e *examination) writeServers(p *printer) {
 	pools := map[v1alpha1.ServerStatus]int{}

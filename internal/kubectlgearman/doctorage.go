@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolrow"
 )
 
-// writeAges says how old what doctor shows is: the statuses and, if the operator was asked, the
-// answers of the job servers.
+// writeAges prints the age of doctor's data: of the statuses and, if the operator was queried, of
+// the job servers' answers.
 func (e *examination) writeAges(p *printer) {
 	if len(e.pools) == 0 {
 		return
@@ -31,7 +31,7 @@ func (e *examination) writeAges(p *printer) {
 	}
 }
 
-// statusAges is when the newest and the oldest status were written.
+// statusAges returns when the newest and the oldest status were written.
 func (e *examination) statusAges() string {
 	var ages []time.Duration
 	for i := range e.pools {
@@ -46,7 +46,7 @@ func (e *examination) statusAges() string {
 		span(slices.Min(ages), slices.Max(ages), duration.HumanDuration))
 }
 
-// answerAges is how old the newest answers of the pools' job servers are.
+// answerAges returns the ages of the newest answers of the pools' job servers.
 func answerAges(rows []poolrow.Row) string {
 	var ages []float64
 	for i := range rows {
@@ -81,7 +81,7 @@ func longestSilent(rows []poolrow.Row) []poolrow.Silent {
 	return out
 }
 
-// answered is how long ago a job server answered.
+// answered describes how long ago a job server answered.
 func answered(s poolrow.Silent) float64 {
 	if s.AnswerAgeSeconds == nil {
 		return math.Inf(1)
@@ -89,7 +89,7 @@ func answered(s poolrow.Silent) float64 {
 	return *s.AnswerAgeSeconds
 }
 
-// silence says for how long a job server has not answered, and why.
+// silence describes how long a job server has not answered, and why.
 func silence(s poolrow.Silent) string {
 	since := "has never answered"
 	if age := s.AnswerAgeSeconds; age != nil {
@@ -98,7 +98,7 @@ func silence(s poolrow.Silent) string {
 	return fmt.Sprintf("%s %s (%s)", cli.Printable(s.Server), since, cli.Printable(s.State))
 }
 
-// span writes a range of ages, or the one that there is.
+// span formats a range of ages, or a single one.
 func span[T any](from, to T, show func(T) string) string {
 	if a, b := show(from), show(to); a != b {
 		return a + " to " + b

@@ -70,15 +70,15 @@ It reads the pool's status, which the operator writes on change and the queue's 
 	return cmd
 }
 
-// explainOptions say how an explanation is written.
+// explainOptions are how an explanation is printed.
 type explainOptions struct {
 	format  string
 	numbers bool
-	now     time.Time    // schedules are in force at this time
-	live    *poolrow.Row // what the operator reports; nil: the status is all there is
+	now     time.Time    // time at which schedules are evaluated
+	live    *poolrow.Row // the operator's report; nil: only the status
 }
 
-// explanation is what -o json and -o yaml write.
+// explanation is the output of -o json and -o yaml.
 type explanation struct {
 	Problems []diagnosis.Problem              `json:"problems"`
 	Status   v1alpha1.GearmanWorkerPoolStatus `json:"status"`
@@ -127,7 +127,7 @@ func explain(out io.Writer, o explainOptions, pool *v1alpha1.GearmanWorkerPool, 
 	return p.err
 }
 
-// problems writes what is wrong, why, since when, and what to try.
+// problems prints what is wrong, why, since when, and what to try.
 func (p *printer) problems(problems []diagnosis.Problem, now time.Time) {
 	if len(problems) == 0 {
 		p.line("\nNo problem is reported.")
@@ -149,7 +149,7 @@ func (p *printer) problems(problems []diagnosis.Problem, now time.Time) {
 	}
 }
 
-// since writes when a problem began, if that is known.
+// since prints when a problem began, if that is known.
 func (p *printer) since(indent string, began metav1.Time, now time.Time) {
 	if !began.IsZero() {
 		ago := duration.HumanDuration(max(0, now.Sub(began.Time)))
@@ -195,7 +195,7 @@ func (p *printer) state(o explainOptions, pool *v1alpha1.GearmanWorkerPool) {
 	p.keep(table.Flush())
 }
 
-// lastHour describes what became of the jobs of the last hour.
+// lastHour describes how the jobs of the last hour ended.
 func lastHour(h *v1alpha1.OutcomeStatus) string {
 	text := fmt.Sprintf("%d completed, %d failed", h.Completed, h.Failed)
 	if h.DeadLettered > 0 {
@@ -230,7 +230,7 @@ func bounds(pool *v1alpha1.GearmanWorkerPool, now time.Time) string {
 	return text
 }
 
-// targetWait describes what the pool scales for.
+// targetWait describes the pool's scaling target.
 func targetWait(spec *v1alpha1.GearmanWorkerPoolSpec) string {
 	compiled, err := policy.Compile(spec)
 	if err != nil {
@@ -261,7 +261,7 @@ func (p *printer) numbers(values map[string]int64) {
 			fmt.Fprintf(table, "  %s\t%s\n", t.Format(n), t.Meaning)
 		}
 	}
-	// An operator that is newer than the plugin may report more.
+	// An operator newer than the plugin may report more.
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if !known[key] {
 			fmt.Fprintf(table, "  %d\t%s\n", values[key], cli.Printable(key))

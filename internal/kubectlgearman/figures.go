@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
 )
 
-// liveRow asks the operator for the figures of the last poll.
+// liveRow requests the figures of the last poll from the operator.
 func (c *plugin) liveRow(
 	ctx context.Context, api client.Client, operatorNamespace string, pool *v1alpha1.GearmanWorkerPool,
 ) (*poolrow.Row, error) {
@@ -27,7 +27,7 @@ func (c *plugin) liveRow(
 	return rowOf(all, pool)
 }
 
-// liveRows asks the operator for all pools, with the figures of the last poll.
+// liveRows requests all pools from the operator, with the figures of the last poll.
 func (c *plugin) liveRows(ctx context.Context, api client.Client, operatorNamespace string) ([]poolrow.Row, error) {
 	live, done, err := c.operatorRows(ctx, api, operatorNamespace)
 	if err != nil {
@@ -48,7 +48,7 @@ func rowOf(all []poolrow.Row, pool *v1alpha1.GearmanWorkerPool) (*poolrow.Row, e
 	)
 }
 
-// figuresAge says how old the figures of the queue are, and which job servers they lack.
+// figuresAge describes the age of the queue's figures, and which job servers they lack.
 func figuresAge(o explainOptions, pool *v1alpha1.GearmanWorkerPool) string {
 	if o.live != nil {
 		return liveAge(o.live)
@@ -70,8 +70,8 @@ func liveAge(row *poolrow.Row) string {
 	return strings.Join(parts, "; ")
 }
 
-// statusAge describes the figures of a status. The operator leaves figures that have hardly changed
-// as they are, so old ones need not be wrong.
+// statusAge describes the figures of a status. The operator does not write figures that have hardly
+// changed, so old ones need not be wrong.
 func statusAge(pool *v1alpha1.GearmanWorkerPool, now time.Time) string {
 	var parts []string
 	if at := statusWritten(pool); !at.IsZero() {
@@ -90,8 +90,8 @@ func statusAge(pool *v1alpha1.GearmanWorkerPool, now time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-// statusWritten is when a pool's status was last written by whoever wrote the decision; zero if the
-// API server does not say.
+// statusWritten is when a pool's status was last written by the writer of the decision; zero if the
+// API server does not report it.
 func statusWritten(pool *v1alpha1.GearmanWorkerPool) (at time.Time) {
 	for i := range pool.ManagedFields {
 		f := &pool.ManagedFields[i]

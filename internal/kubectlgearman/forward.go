@@ -15,7 +15,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// forward makes a port-forward from a free port of the loopback address to a pod. done ends it and
+// forward opens a port-forward from a free port of the loopback address to a pod. done ends it and
 // waits for its goroutine.
 func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done func(), err error) {
 	config, err := c.config.ToRESTConfig()
@@ -30,7 +30,7 @@ func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done fun
 		"portforward",
 	).URL()
 
-	// WebSockets first, as kubectl does, since some proxies know no SPDY.
+	// WebSockets first, as kubectl does, since some proxies don't support SPDY.
 	transport, upgrader, err := spdy.RoundTripperFor(config)
 	if err != nil {
 		return "", nil, err
@@ -69,6 +69,6 @@ func (c *plugin) forward(ctx context.Context, to podPort) (addr string, done fun
 	if err != nil {
 		return "", nil, errors.Join(err, end())
 	}
-	// What a forward has to say when it is told to end is of no use.
+	// The error of a forward that was stopped is of no use.
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports[0].Local))), func() { _ = end() }, nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// operatorTimeout bounds one answer of the operator.
+	// operatorTimeout bounds one request to the operator.
 	operatorTimeout = 10 * time.Second
 	// maxPoolList bounds what is read of an answer: 10,000 pools take about 4 MiB.
 	maxPoolList = 64 << 20
@@ -27,8 +27,8 @@ const (
 // rows returns the pools of a namespace, of all if it is empty.
 type rows func(ctx context.Context) ([]poolrow.Row, error)
 
-// rowSource returns where top gets its rows: from the operator if its namespace is given and it
-// answers, else from the pools' status. done ends the port-forward.
+// rowSource returns the source of top's rows: the operator if its namespace is given and it
+// answers, otherwise the pools' status. done ends the port-forward.
 func (c *plugin) rowSource(
 	ctx context.Context, api client.Client, operatorNamespace, namespace string,
 ) (source rows, done func()) {
@@ -52,7 +52,7 @@ func (c *plugin) rowSource(
 	}, done
 }
 
-// operatorRows finds the operator's leader and returns how to ask it.
+// operatorRows finds the operator's leader and returns how to request its rows.
 func (c *plugin) operatorRows(
 	ctx context.Context, api client.Client, namespace string,
 ) (live rows, done func(), err error) {
@@ -76,12 +76,12 @@ func (c *plugin) operatorRows(
 			failed = err
 			continue
 		}
-		asker, err := newAsker(config, addr, secure)
+		operatorClient, err := newOperatorClient(config, addr, secure)
 		if err == nil {
-			_, err = asker.rows(ctx)
+			_, err = operatorClient.rows(ctx)
 		}
 		if err == nil {
-			return asker.rows, end, nil
+			return operatorClient.rows, end, nil
 		}
 		end()
 		failed = fmt.Errorf("ask pod %s: %w", pod.Name, err)
@@ -89,8 +89,8 @@ func (c *plugin) operatorRows(
 	return nil, nil, failed
 }
 
-// metricsPort is the port at which a pod of the operator serves metrics, and whether by HTTPS; 0 if
-// there is none.
+// metricsPort is the port at which a pod of the operator serves metrics, and whether over HTTPS; 0
+// if there is none.
 func metricsPort(pod *corev1.Pod) (port int, secure bool) {
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
@@ -103,17 +103,17 @@ func metricsPort(pod *corev1.Pod) (port int, secure bool) {
 	return 0, false
 }
 
-// asker asks one replica of the operator for its pools.
-type asker struct {
+// operatorClient requests the pools from one replica of the operator.
+type operatorClient struct {
 	client *http.Client
 	url    string
 }
 
-// newAsker makes an asker that authenticates with the token of a configuration. A client
-// certificate is of no use: the operator knows tokens only.
-func newAsker(config *rest.Config, addr string, secure bool) (*asker, error) {
+// newOperatorClient returns a client that authenticates with the token of a configuration. A client
+// certificate is of no use: the operator accepts tokens only.
+func newOperatorClient(config *rest.Config, addr string, secure bool) (*operatorClient, error) {
 	if !secure {
-		return &asker{client: &http.Client{Timeout: operatorTimeout}, url: "http://" + addr + "/pools"}, nil
+		return &operatorClient{client: &http.Client{Timeout: operatorTimeout}, url: "http://" + addr + "/pools"}, nil
 	}
 	if config.BearerToken == "" && config.BearerTokenFile == "" && config.ExecProvider == nil &&
 		config.AuthProvider == nil {
@@ -123,17 +123,17 @@ func newAsker(config *rest.Config, addr string, secure bool) (*asker, error) {
 	to.BearerToken, to.BearerTokenFile = config.BearerToken, config.BearerTokenFile
 	to.ExecProvider, to.AuthProvider = config.ExecProvider, config.AuthProvider
 	to.Host, to.Proxy, to.Dial, to.Timeout = "https://"+addr, nil, nil, operatorTimeout
-	// The way leads through the API server to that very pod; its certificate is of its own making
+	// The connection goes through the API server to that very pod; its certificate is self-signed
 	// and names no address.
 	to.TLSClientConfig = rest.TLSClientConfig{Insecure: true}
 	httpClient, err := rest.HTTPClientFor(to)
 	if err != nil {
 		return nil, err
 	}
-	return &asker{client: httpClient, url: to.Host + "/pools"}, nil
+	return &operatorClient{client: httpClient, url: to.Host + "/pools"}, nil
 }
 
-func (a *asker) rows(ctx context.Context) ([]poolrow.Row, error) {
+func (a *operatorClient) rows(ctx context.Context) ([]poolrow.Row, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, http.NoBody)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func TestAsker(t *testing.T) {
 		"good": "", "bad": "you may not get", "odd": "read its answer", "standby": "503", "": "has no token",
 	} {
 		config := &rest.Config{Host: "https://api.example.com", BearerToken: token}
-		a, err := newAsker(config, operator.Listener.Addr().String(), true)
+		a, err := newOperatorClient(config, operator.Listener.Addr().String(), true)
 		if err == nil {
 			rows, failed := a.rows(t.Context())
 			if err = failed; err == nil && (len(rows) != 1 || rows[0].Pool != "resize" || rows[0].Queued != 3) {
@@ -57,7 +57,7 @@ func TestAsker(t *testing.T) {
 		fmt.Fprint(w, `{"pools":[]}`)
 	}))
 	defer plain.Close()
-	a, err := newAsker(&rest.Config{BearerToken: "good"}, plain.Listener.Addr().String(), false)
+	a, err := newOperatorClient(&rest.Config{BearerToken: "good"}, plain.Listener.Addr().String(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func writeLogs(
 	if err := errors.Join(errs...); ctx.Err() == nil {
 		return err
 	}
-	return nil // told to end
+	return nil // stopped
 }
 
 // lineWriter writes whole lines of several streams.
@@ -158,7 +158,7 @@ const maxLogLine = 16 << 10
 func (w *lineWriter) copy(name string, from io.Reader) error {
 	reader := bufio.NewReaderSize(from, maxLogLine)
 	for {
-		line, _, err := reader.ReadLine() // a longer line comes in pieces
+		line, _, err := reader.ReadLine() // a longer line is read in pieces
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

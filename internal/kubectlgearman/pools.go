@@ -62,7 +62,7 @@ first, within the pool's drainSeconds.`,
 	return cmd
 }
 
-// setMode changes a pool's scaling.mode, and nothing else but the number that goes with Manual.
+// setMode changes a pool's scaling.mode, and nothing else but the number for Manual.
 func (c *plugin) setMode(
 	cmd *cobra.Command, name string, mode v1alpha1.ScalingMode, replicas *int32, done string,
 ) error {
@@ -94,8 +94,8 @@ func (c *plugin) setMode(
 	return nil
 }
 
-// outOfBounds says how many replicas a pool gets instead of a number that its bounds don't allow;
-// empty if they allow it, or if its schedules can't be read: then the operator keeps the last good
+// outOfBounds returns how many replicas a pool gets instead of a number outside its bounds; empty
+// if it is within them, or if its schedules are invalid: then the operator uses the last valid
 // ones.
 func outOfBounds(spec *v1alpha1.GearmanWorkerPoolSpec, replicas int32, now time.Time) string {
 	compiled, err := policy.Compile(spec)

@@ -7,7 +7,7 @@ import (
 
 const redacted = "REDACTED"
 
-// redact takes out of an object, as JSON has it, what may hold a secret: values of environment
+// redact removes from an object, as JSON, what may contain a secret: values of environment
 // variables and headers, arguments of commands, annotations, data of ConfigMaps and Secrets, users
 // and queries of URLs. It changes the object.
 func redact(node any) any {
@@ -39,7 +39,7 @@ func redactField(key string, child any) any {
 		if !ok || len(words) == 0 {
 			return child
 		}
-		if strings.EqualFold(key, "command") { // which program it is tells much, and its path is no secret
+		if strings.EqualFold(key, "command") { // the program is useful to know, and its path is no secret
 			return append(words[:1:1], redactedWords(len(words)-1)...)
 		}
 		return redactedWords(len(words))
@@ -55,7 +55,7 @@ func redactedWords(n int) []any {
 	return out
 }
 
-// redactURL takes the user and the query out of a URL; any other text stays as it is.
+// redactURL removes the user and the query from a URL; any other text is not changed.
 func redactURL(s string) string {
 	if !strings.Contains(s, "://") {
 		return s

@@ -69,7 +69,7 @@ func render(out io.Writer, pools []v1alpha1.GearmanWorkerPool, image string) err
 	return errors.Join(errs...)
 }
 
-// deploymentYAML is a pool's Deployment without what only a cluster knows.
+// deploymentYAML returns a pool's Deployment without fields that only a cluster sets.
 func deploymentYAML(pool *v1alpha1.GearmanWorkerPool, image string) ([]byte, error) {
 	pool = pool.DeepCopy()
 	if pool.Namespace == poolfile.DefaultNamespace {
@@ -79,7 +79,7 @@ func deploymentYAML(pool *v1alpha1.GearmanWorkerPool, image string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	d.OwnerReferences = nil // the pool's uid is known to a cluster only
+	d.OwnerReferences = nil // only a cluster knows the pool's UID
 	if pool.Namespace == "" {
 		d.Namespace = nil
 	}

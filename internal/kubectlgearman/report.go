@@ -95,7 +95,7 @@ type reporter struct {
 	log                          func(context.Context, *corev1.Pod) (io.ReadCloser, error)
 }
 
-// write writes the report as YAML documents with comments. What can't be read is named in it.
+// write writes the report as YAML documents with comments. It lists what can't be read.
 func (r *reporter) write(ctx context.Context, out io.Writer) error {
 	p := &printer{out: out}
 	p.line("# Report of kubectl gearman %s, %s", version.Version, r.now.UTC().Format(time.RFC3339))
@@ -108,7 +108,7 @@ func (r *reporter) write(ctx context.Context, out io.Writer) error {
 
 func (p *printer) section(title string) { p.line("---\n# %s", title) }
 
-// missing notes what could not be read.
+// missing records what could not be read.
 func (p *printer) missing(what string, err error) {
 	p.line("# %s: not readable: %s", what, cli.Printable(err.Error()))
 }
@@ -184,7 +184,7 @@ func (r *reporter) pools(ctx context.Context, p *printer) {
 	}
 }
 
-// redactedYAML is an object without what may hold a secret.
+// redactedYAML is an object without what may contain a secret.
 func redactedYAML(object any) ([]byte, error) {
 	data, err := json.Marshal(object)
 	if err != nil {

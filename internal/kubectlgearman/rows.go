@@ -14,7 +14,7 @@ import (
 const (
 	// listTimeout bounds the time for all pools.
 	listTimeout = 30 * time.Second
-	// pageSize is how many pools are asked for at a time.
+	// pageSize is how many pools are requested at a time.
 	pageSize = 500
 )
 

@@ -27,10 +27,10 @@ const targetHelp = `Job servers are named in one of these ways:
 
 The port is 4730 unless it is given.`
 
-// endpoint is one job server and the way to it.
+// endpoint is one job server and how to reach it.
 type endpoint struct {
 	name string // for people: host:port or namespace/pod
-	addr string // what to dial, for a direct one
+	addr string // the address to dial, for a direct one
 	pod  *podPort
 }
 
@@ -40,7 +40,7 @@ type podPort struct {
 	port           int
 }
 
-// find finds the job servers that a command's argument names, and how to reach them.
+// find returns the job servers that a command's argument names, and how to reach them.
 func (c *plugin) find(ctx context.Context, target string) ([]cli.Endpoint, error) {
 	found, err := c.endpoints(ctx, target)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *plugin) find(ctx context.Context, target string) ([]cli.Endpoint, error
 	return c.reach(found), nil
 }
 
-// reach adds the way to job servers.
+// reach sets how to reach job servers.
 func (c *plugin) reach(found []endpoint) []cli.Endpoint {
 	all := make([]cli.Endpoint, len(found))
 	for i, e := range found {
@@ -144,7 +144,7 @@ func serviceEndpoints(ctx context.Context, api client.Client, namespace, name st
 	); err != nil {
 		return nil, err
 	}
-	// A Service may listen on another port than its pods; its slices tell the pods' port by the
+	// A Service may have another port than its pods; its slices contain the pods' port under the
 	// port's name.
 	portName, isService := "", false
 	for _, p := range service.Spec.Ports {
@@ -176,8 +176,8 @@ func serviceEndpoints(ctx context.Context, api client.Client, namespace, name st
 	), nil
 }
 
-// poolEndpoints are the job servers that a pool's spec names. Those inside the cluster are reached
-// through it.
+// poolEndpoints are the job servers of a pool's spec. Those inside the cluster are reached through
+// it.
 func poolEndpoints(ctx context.Context, api client.Client, namespace, name string) ([]endpoint, error) {
 	var pool v1alpha1.GearmanWorkerPool
 	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pool); err != nil {
@@ -200,7 +200,7 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 	return all, nil
 }
 
-// specEndpoints are the job servers that one name in a pool's spec leads to.
+// specEndpoints are the job servers that one name in a pool's spec resolves to.
 func specEndpoints(
 	ctx context.Context, api client.Client, namespace string, server v1alpha1.ServerAddress,
 ) ([]endpoint, error) {
@@ -215,8 +215,8 @@ func specEndpoints(
 	return found, err
 }
 
-// outside finds job servers that a pool's spec names and that are not in the cluster. Whoever may
-// write a pool chooses them, so an administrator is not sent to what is only on their own machine.
+// outside returns job servers of a pool's spec that are not in the cluster. The author of a pool
+// chooses them, so an administrator must not be sent to addresses of their own machine.
 func outside(ctx context.Context, server string) ([]endpoint, error) {
 	found, err := direct(ctx, server)
 	if err != nil {
@@ -237,9 +237,9 @@ func outside(ctx context.Context, server string) ([]endpoint, error) {
 	return found, nil
 }
 
-// inCluster finds what a cluster's DNS would find for a host as a pod of the namespace sees it:
-// NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc..., or POD.SERVICE.NAMESPACE.svc... It returns nothing
-// for any other host.
+// inCluster returns what a cluster's DNS would return for a host to a pod of the namespace: NAME,
+// NAME.NAMESPACE, NAME.NAMESPACE.svc..., or POD.SERVICE.NAMESPACE.svc... It returns nothing for any
+// other host.
 func inCluster(ctx context.Context, api client.Client, namespace, host string, port int) ([]endpoint, error) {
 	if net.ParseIP(host) != nil {
 		return nil, nil
@@ -257,7 +257,7 @@ func inCluster(ctx context.Context, api client.Client, namespace, host string, p
 		namespace = parts[1]
 	}
 	found, err := serviceEndpoints(ctx, api, namespace, parts[0], port)
-	if apierrors.IsNotFound(err) { // a name of the world outside
+	if apierrors.IsNotFound(err) { // a name outside the cluster
 		return nil, nil
 	}
 	return found, err

@@ -25,7 +25,7 @@ type topOptions struct {
 	interval            time.Duration
 }
 
-// orders are what --sort takes. Figures sort the greatest first, problems the most severe.
+// orders are the values of --sort. Figures sort the greatest first, problems the most severe.
 var orders = map[string]func(a, b poolrow.Row) int{
 	"name": func(_, _ poolrow.Row) int { return 0 },
 	"problem": func(a, b poolrow.Row) int {

@@ -57,8 +57,8 @@ func (c *plugin) watchingClient() (api client.WithWatch, namespace string, err e
 	return api, namespace, err
 }
 
-// openPoolSource checks what may be read. Pools must be; without the pods, the page shows no
-// workers.
+// openPoolSource checks the user's rights. Reading pools is required; without pods, the page shows
+// no workers.
 func openPoolSource(
 	ctx context.Context, api client.WithWatch, namespace string, reach func([]endpoint) []cli.Endpoint,
 ) (cli.PoolSource, error) {

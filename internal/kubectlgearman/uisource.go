@@ -62,7 +62,7 @@ type watched struct {
 	controller cache.Controller
 
 	mu  sync.Mutex
-	err error // of the last request; nil: it was answered
+	err error // of the last request; nil: it succeeded
 }
 
 func newWatched(
@@ -90,21 +90,21 @@ func newWatched(
 		},
 	}
 	w.store, w.controller = cache.NewInformerWithOptions(cache.InformerOptions{
-		Logger:        new(logr.Discard()), // its complaints are on the page
+		Logger:        new(logr.Discard()), // its errors are shown on the page
 		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(requests, listFirst{}),
 		ObjectType:    kind, Handler: cache.ResourceEventHandlerFuncs{}, Transform: slim,
 	})
 	return w
 }
 
-// listFirst has the objects listed before they are watched: an answer to a list is a sign of life,
-// and every API server knows it.
+// listFirst lists the objects before they are watched: an answer to a list shows that the API
+// server works, and every API server supports it.
 type listFirst struct{}
 
-// IsWatchListSemanticsUnSupported is asked by client-go.
+// IsWatchListSemanticsUnSupported is called by client-go.
 func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
 
-// slim takes off what the page never shows.
+// slim removes what the page never shows.
 func slim(object any) (any, error) {
 	if o, ok := object.(client.Object); ok {
 		o.SetManagedFields(nil)
@@ -121,7 +121,7 @@ func (w *watched) note(err error) {
 	w.err = err
 }
 
-// all returns the objects, or why they are not known.
+// all returns the objects, or why they are unknown.
 func (w *watched) all(what string) ([]any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +195,7 @@ func addWorker(workers map[client.ObjectKey][]page.Worker, pod *corev1.Pod) {
 	workers[key] = append(workers[key], w)
 }
 
-// shownPool is a pool as its status shows it.
+// shownPool is a pool as shown from its status.
 func shownPool(pool *v1alpha1.GearmanWorkerPool, now time.Time) page.Pool {
 	row, status := poolrow.Of(pool), &pool.Status
 	out := page.Pool{

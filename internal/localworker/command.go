@@ -11,13 +11,13 @@ import (
 )
 
 // runCommand runs a program that speaks Gearman itself. It is ready as soon as it runs, like a
-// container without a readiness probe. SIGTERM goes to all of its processes; what is left of them
-// after the drain, or at the second signal, is killed.
+// container without a readiness probe. SIGTERM is sent to all of its processes; those that remain
+// after the drain, or at the second signal, are killed.
 func runCommand(args []string, drain time.Duration, signals <-chan os.Signal, ready func(), errs io.Writer) int {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = errs, errs
 	cmd.SysProcAttr = childAttributes()
-	// What its own children hold open does not keep it alive.
+	// Files that its children hold open do not keep it alive.
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(errs, "gearmanctl worker:", err)

@@ -62,8 +62,8 @@ func parse(args []string) (worker, error) {
 
 // Main runs a worker process until it has drained, and returns its exit code.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
-	// Writing to a parent that is gone must not kill the worker: it still has jobs to finish. A
-	// handler, unlike an ignored signal, is not inherited by what the worker starts.
+	// Writing to a dead parent must not kill the worker: it still has jobs to finish. A handler,
+	// unlike an ignored signal, is not inherited by child processes.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	errs = &lossy{out: errs}
 	w, err := parse(args)
@@ -100,7 +100,8 @@ func runRuntime(w *worker, signals <-chan os.Signal, ready func(), errs io.Write
 	return workerruntime.Run(context.Background(), o, log, signals)
 }
 
-// withoutTime drops the time of a log line: whoever prints the lines of many workers adds it.
+// withoutTime drops the time of a log line: the process that prints the lines of many workers adds
+// it.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
@@ -108,8 +109,8 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// stopSignals passes on what asks the worker to stop. The end of the parent, seen as the end of
-// standard input, counts as a SIGTERM unless one has come before: a second one would requeue
+// stopSignals forwards requests to stop the worker. The end of the parent, seen as the end of
+// standard input, counts as a SIGTERM unless there was one before: a second one would requeue
 // running jobs.
 func stopSignals(in io.Reader) <-chan os.Signal {
 	caught := make(chan os.Signal, 4)
@@ -139,7 +140,7 @@ func stopSignals(in io.Reader) <-chan os.Signal {
 	return out
 }
 
-// lossy is a writer that goes on when nobody reads any more.
+// lossy is a writer that ignores errors.
 type lossy struct{ out io.Writer }
 
 func (l *lossy) Write(p []byte) (int, error) {

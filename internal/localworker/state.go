@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// State is what a worker's state file says.
+// State is the content of a worker's state file.
 type State struct {
 	PID     int       `json:"pid"`
 	UID     string    `json:"uid"`
@@ -17,8 +17,8 @@ type State struct {
 	Started time.Time `json:"started"`
 }
 
-// Lock creates or takes over a file and locks it for as long as the returned file is open. It fails
-// with ErrLocked if another process holds the lock.
+// Lock creates or opens a file and locks it for as long as the returned file is open. It fails with
+// ErrLocked if another process holds the lock.
 func Lock(path string, content any) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -45,7 +45,7 @@ func Lock(path string, content any) (*os.File, error) {
 	return f, nil
 }
 
-// ErrLocked says that another process holds a lock.
+// ErrLocked means that another process holds the lock.
 var ErrLocked = errors.New("another process holds the lock")
 
 // Read returns the state of a worker and whether it still lives.
@@ -60,8 +60,7 @@ func Read(path string) (s State, alive bool, err error) {
 	if err != nil && !alive {
 		return s, false, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// A worker that was killed while it wrote leaves anything behind; that it is gone is all that
-	// counts then.
+	// A worker that was killed while writing leaves arbitrary content; then only its end matters.
 	if err := json.NewDecoder(f).Decode(&s); err != nil && alive {
 		return s, true, fmt.Errorf("read %s: %w", path, err)
 	}

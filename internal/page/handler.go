@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Source is where the page's figures come from. It may be called from several goroutines.
+// Source provides the page's figures. It may be called from several goroutines.
 type Source interface {
 	Snapshot(ctx context.Context) (Snapshot, error)
 }
@@ -26,9 +26,8 @@ type Source interface {
 type Options struct {
 	// Submit runs a job and returns its result. Nil: the page is read-only.
 	Submit func(ctx context.Context, function string, workload []byte) ([]byte, error)
-	// Hosts are further names that the page may be asked for by, besides localhost and IP
-	// addresses. Other names are refused, so that no foreign page reaches this one by a name of its
-	// own.
+	// Hosts are further host names of the page, besides localhost and IP addresses. Requests for
+	// others are rejected, so that no foreign page can reach this one via a name of its own.
 	Hosts []string
 }
 
@@ -46,7 +45,7 @@ type Handler struct {
 }
 
 const (
-	// watchEvery is how often the source is looked at.
+	// watchEvery is how often the source is read.
 	watchEvery = time.Second
 	// submitTimeout is how long a job of the form may take.
 	submitTimeout = 30 * time.Second
@@ -91,7 +90,7 @@ var pages = func() map[string]*template.Template {
 // ServeHTTP is part of http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
 
-// guard sets the headers of every answer and refuses foreign host names.
+// guard sets the headers of every answer and rejects foreign host names.
 func (h *Handler) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -135,7 +134,7 @@ func (h *Handler) Run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		h.Look(ctx)
+		h.Refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -144,9 +143,9 @@ func (h *Handler) Run(ctx context.Context) {
 	}
 }
 
-// Look takes a snapshot, and tells all readers if it differs from the last. Run calls it every
-// second.
-func (h *Handler) Look(ctx context.Context) {
+// Refresh takes a snapshot, and notifies all readers if it differs from the last. Run calls it
+// every second.
+func (h *Handler) Refresh(ctx context.Context) {
 	s, err := h.source.Snapshot(ctx)
 	if err == nil {
 		h.history.add(&s)
@@ -165,7 +164,7 @@ func (h *Handler) Look(ctx context.Context) {
 	h.changed = make(chan struct{})
 }
 
-// sameFigures reports whether two snapshots show the same but for the time.
+// sameFigures reports whether two snapshots are equal except for the time.
 func sameFigures(a, b *Snapshot) bool {
 	return reflect.DeepEqual(a.Pools, b.Pools) && slices.Equal(a.Functions, b.Functions) &&
 		sameServers(a.Servers, b.Servers)
@@ -190,7 +189,7 @@ func (h *Handler) now() (s Snapshot, changed <-chan struct{}, err error) {
 	return h.last, h.changed, h.err
 }
 
-// events tells the reader by server-sent events when to look again.
+// events notifies the reader via server-sent events when to reload.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -212,7 +211,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-quiet.C:
-			// The ages on the page move on.
+			// The ages on the page advance.
 			if !send("event: change\ndata: \n\n") {
 				return
 			}
@@ -232,7 +231,7 @@ func (h *Handler) serveHistory(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(shown) // the reader may have left
+	_ = json.NewEncoder(w).Encode(shown) // the reader may have disconnected
 }
 
 // render writes a page.
@@ -244,5 +243,5 @@ func (h *Handler) render(w http.ResponseWriter, status int, name string, v *view
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w) // the reader may have left
+	_, _ = b.WriteTo(w) // the reader may have disconnected
 }

@@ -16,7 +16,7 @@ const (
 	sparkPoints  = 60
 )
 
-// point is what is remembered of a pool.
+// point is one entry of a pool's history.
 type point struct {
 	at                                int64 // seconds since 1970
 	queued, running                   float32
@@ -39,7 +39,7 @@ type history struct {
 	pools map[string]*series
 }
 
-// add takes in a snapshot when it is time. Pools that are gone are forgotten.
+// add records a snapshot when it is due. Deleted pools are dropped.
 func (h *history) add(s *Snapshot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,7 +61,7 @@ func (h *history) add(s *Snapshot) {
 		of.seen = true
 		completed, failed := p.Completed, p.Failed
 		if p.LastHour {
-			completed, failed = 0, 0 // these go down, too: there is no rate in them
+			completed, failed = 0, 0 // these fall, too: they have no rate
 		}
 		of.add(point{
 			at: s.At.Unix(), queued: float32(p.Queued), running: float32(p.Running), wait: float32(p.WaitSeconds),
@@ -91,7 +91,7 @@ func (s *series) add(p point) {
 	s.points = append(s.points, p)
 }
 
-// shown is a pool's history as the charts want it: a list for each figure.
+// shown is a pool's history as the charts need it: a list for each figure.
 type shown struct {
 	At            []int64   `json:"at"`
 	Queued        []float32 `json:"queued"`

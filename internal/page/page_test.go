@@ -76,7 +76,7 @@ func TestFunctionsAreLive(t *testing.T) {
 	h := New(source, Options{})
 	told := func() bool {
 		_, changed, _ := h.now()
-		h.Look(t.Context())
+		h.Refresh(t.Context())
 		select {
 		case <-changed:
 			return true
@@ -100,7 +100,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	source := &played{s: somePools()}
 	h := New(source, Options{})
-	h.Look(t.Context())
+	h.Refresh(t.Context())
 	for path, want := range map[string][]string{
 		"/":           {"shop/resize", "shop/mail", "does not answer", "orphan", "4.2s", "TargetWait"},
 		"/?q=mail":    {"shop/mail"},
@@ -185,7 +185,7 @@ func TestTry(t *testing.T) {
 		}
 		return append([]byte("done \xff "+hostile), workload...), nil
 	}})
-	h.Look(t.Context())
+	h.Refresh(t.Context())
 	yes := url.Values{"function": {"resize"}, "workload": {"hello"}, "confirm": {"yes"}}
 	with := func(name, value string) url.Values {
 		form := url.Values{}
@@ -325,7 +325,7 @@ func TestHistory(t *testing.T) {
 // BenchmarkOverview renders the overview of 10,000 pools.
 func BenchmarkOverview(b *testing.B) {
 	h := New(manyPools(10_000), Options{})
-	h.Look(b.Context())
+	h.Refresh(b.Context())
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/?sort=queued", nil)

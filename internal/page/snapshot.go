@@ -11,9 +11,9 @@ type Snapshot struct {
 	At      time.Time `json:"at"`
 	Pools   []Pool    `json:"pools"`
 	Servers []Server  `json:"servers"`
-	// Functions are those that job servers list, where the source knows them.
+	// Functions are those that job servers list, if the source knows them.
 	Functions []Function `json:"functions,omitempty"`
-	// Note says what a reader should know of the figures.
+	// Note is a remark for the reader about the figures.
 	Note string `json:"note,omitempty"`
 }
 
@@ -44,8 +44,8 @@ type Pool struct {
 	// LastHour: Completed, Failed and Requeued are those of the last hour. Otherwise they are
 	// counted since the source was started.
 	LastHour bool `json:"lastHour,omitempty"`
-	// Results are what became of the jobs of each function since the source was started, if it
-	// counts them.
+	// Results are how the jobs of each function ended since the source was started, if it counts
+	// them.
 	Results []outcome.FunctionCounts `json:"-"`
 
 	Replicas int32 `json:"replicas"`

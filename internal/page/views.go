@@ -15,7 +15,7 @@ const (
 	problemsShown = 50
 )
 
-// view is what a page is made of.
+// view is the input of a page's template.
 type view struct {
 	Title, Path, Base string
 	Nav               []link
@@ -53,7 +53,7 @@ type function struct {
 	Workers         int32
 	Pools           []string
 	Orphaned        bool
-	Known           bool // there are figures of it
+	Known           bool // there are figures
 }
 
 type tried struct {
@@ -65,8 +65,8 @@ type tried struct {
 
 var nav = []link{{"", "Overview"}, {"servers", "Job servers"}, {"functions", "Functions"}, {"try", "Try a job"}}
 
-// view returns what all pages share. Base is the way from the page to the root, so that the page
-// works under any prefix.
+// view returns what all pages share. Base is the relative path from the page to the root, so that
+// the page works under any prefix.
 func (h *Handler) view(title, path, base string) (*view, Snapshot) {
 	s, _, err := h.now()
 	v := &view{Title: title, Path: path, Base: base, Nav: nav, Now: s.At, Note: s.Note, CanSubmit: h.o.Submit != nil}
@@ -197,7 +197,7 @@ func functionsOf(s *Snapshot) []function {
 	return out
 }
 
-// try shows the form, and runs the job that it was sent with.
+// try shows the form, and runs the submitted job.
 func (h *Handler) try(w http.ResponseWriter, r *http.Request) {
 	v, s := h.view("Try a job", "try", "./")
 	v.Functions = functionsOf(&s)

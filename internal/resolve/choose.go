@@ -26,8 +26,8 @@ func Families(addrs []netip.Addr) (first, other []netip.Addr) {
 	return slices.Compact(first), slices.Compact(other)
 }
 
-// Choose returns at most most of the addresses: those that are in use, and of the others the first.
-// Both are sorted.
+// Choose returns at most most of the addresses: those in use, and of the others the first. Both are
+// sorted.
 func Choose(found, used []netip.Addr, most int) []netip.Addr {
 	if len(found) <= most {
 		return found

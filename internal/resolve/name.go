@@ -32,9 +32,9 @@ func Name(host, namespace, clusterDomain string) string {
 	return host + "." + clusterDomain + "."
 }
 
-// Cluster returns the cluster's DNS domain, and the namespace of the pod that asks, as resolv.conf
-// at path tells them: kubelet writes the search list NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN. Both
-// are empty outside a cluster.
+// Cluster returns the cluster's DNS domain, and the namespace of the calling pod, from resolv.conf
+// at path: kubelet writes the search list NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN. Both are empty
+// outside a cluster.
 func Cluster(path string) (domain, namespace string) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // firstWait is how long the first answer for a name waits for the other names of a pool with too
-// many job servers: those that stand before it have the first right to a place.
+// many job servers: those listed before it come first.
 const firstWait = 3 * time.Second
 
 // Resolver looks names up for a worker as the operator does for the pool. The zero value is for use
@@ -29,14 +29,13 @@ type Resolver struct {
 	// LookupNetIPWith replaces the system's resolver in tests.
 	LookupNetIPWith func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-	mu    sync.Mutex
-	names map[string]*name // by host
-	used  map[server]bool  // once all names have been looked up
-	again chan struct{}    // closed with the next outcome of a look-up
+	mu          sync.Mutex
+	names       map[string]*name // by host
+	used        map[server]bool  // once all names have been looked up
+	nextOutcome chan struct{}    // closed with the next result of a look-up
 }
 
-// name is what is known of a host: its addresses of the last answer, of which nothing is known
-// before the first.
+// name is the state of a host: the addresses of its last answer, none before the first.
 type name struct{ addrs, other []netip.Addr }
 
 // server is one job server. Its host is empty unless it counts for each name.
@@ -54,7 +53,7 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 		look = net.DefaultResolver.LookupNetIP
 	}
 	found, err := look(ctx, network, Name(host, r.Namespace, r.Domain))
-	r.note(host, found)
+	r.recordAnswer(host, found)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -64,8 +63,9 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return r.within(host)
 }
 
-// note takes the outcome of a look-up. No answer is not an empty answer: what is known stays.
-func (r *Resolver) note(host string, found []netip.Addr) {
+// recordAnswer records the result of a look-up. No answer is not an empty answer: the former
+// addresses are kept.
+func (r *Resolver) recordAnswer(host string, found []netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.names == nil {
@@ -75,9 +75,9 @@ func (r *Resolver) note(host string, found []netip.Addr) {
 	if n == nil {
 		n = &name{}
 		r.names[host] = n
-		if r.again != nil {
-			close(r.again)
-			r.again = nil
+		if r.nextOutcome != nil {
+			close(r.nextOutcome)
+			r.nextOutcome = nil
 		}
 	}
 	if len(found) > 0 {
@@ -86,23 +86,23 @@ func (r *Resolver) note(host string, found []netip.Addr) {
 	}
 }
 
-// await waits until it is known which addresses of a host are among the first, but not for long.
+// await waits briefly until it is known which addresses of a host are among the first.
 func (r *Resolver) await(ctx context.Context, host string) {
 	limit := time.NewTimer(firstWait)
 	defer limit.Stop()
 	for {
 		r.mu.Lock()
 		ready := r.decidable(host)
-		if r.again == nil {
-			r.again = make(chan struct{})
+		if r.nextOutcome == nil {
+			r.nextOutcome = make(chan struct{})
 		}
-		again := r.again
+		nextOutcome := r.nextOutcome
 		r.mu.Unlock()
 		if ready {
 			return
 		}
 		select {
-		case <-again:
+		case <-nextOutcome:
 		case <-limit.C:
 			return
 		case <-ctx.Done():
@@ -111,7 +111,7 @@ func (r *Resolver) await(ctx context.Context, host string) {
 	}
 }
 
-// decidable reports whether no name that has not been looked up yet can take a place from host.
+// decidable reports whether no name that has not been looked up yet can displace host.
 func (r *Resolver) decidable(host string) bool {
 	most, unknown, limit := 0, false, cmp.Or(r.MaxServers, MaxServers)
 	for _, a := range ordered(r.Servers) {
@@ -207,7 +207,7 @@ func (r *Resolver) server(s gearman.Address, a netip.Addr) server {
 	return one
 }
 
-// ordered returns job servers in the order in which they get a place: addresses, which need no
+// ordered returns job servers in the order in which they are used: addresses, which need no
 // look-up, before names.
 func ordered(servers []gearman.Address) []gearman.Address {
 	servers = slices.Clone(servers)
@@ -228,8 +228,8 @@ func isLiteral(a gearman.Address) bool {
 	return err == nil
 }
 
-// Within leaves out the addresses in servers beyond the first most (256), which a worker would
-// connect to without asking a Resolver. Names stay, and so does what can't be read.
+// Within leaves out the addresses in servers beyond the first most (256), to which a worker would
+// connect without a Resolver. Names are kept, and so are invalid entries.
 func Within(servers []string, most int) []string {
 	literals, most := 0, cmp.Or(most, MaxServers)
 	return slices.DeleteFunc(slices.Clone(servers), func(s string) bool {

@@ -232,7 +232,7 @@ func TestShots(t *testing.T) {
 			p.Desired, p.Ready = int32(3+12*wave), int32(3+11*wave)
 			p.WaitSeconds, p.Completed = 9*wave*math.Abs(math.Sin(float64(i)/7)), p.Completed+int64(10*wave*10)
 		})
-		h.Look(t.Context())
+		h.Refresh(t.Context())
 		source.mu.Lock()
 		source.at = source.at.Add(10 * time.Second)
 		source.mu.Unlock()
