@@ -103,7 +103,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// What is allowed only because nothing is listed is told apart from what a rule lists.
+// Listed distinguishes servers that are allowed only because nothing is listed from those that a
+// rule lists.
 func TestListed(t *testing.T) {
 	t.Parallel()
 	addr := netip.MustParseAddrPort("10.0.0.1:4730")

@@ -56,7 +56,7 @@ func submitRaw(t *testing.T, addr, function, key, payload string) {
 	}
 }
 
-// Letters can be shown as often as one likes, also where gearmand drops jobs that come back.
+// Letters can be shown any number of times, even if gearmand drops requeued jobs.
 func TestDeadShow(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t, "--job-retries=1")
@@ -88,7 +88,7 @@ func TestDeadShow(t *testing.T) {
 	}
 }
 
-// List counts without taking a job, also where gearmand drops jobs that come back.
+// List counts without taking a job, even if gearmand drops requeued jobs.
 func TestDeadList(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t, "--job-retries=1")
@@ -146,7 +146,7 @@ func TestDeadListRefuses(t *testing.T) {
 	}
 }
 
-// The functions of a target stand in for those that nobody names.
+// If no function is named, those of the target are used.
 func TestDeadFunctions(t *testing.T) {
 	t.Parallel()
 	c := &Commands{DeadLetterFunctions: func(_ context.Context, target string) ([]string, error) {

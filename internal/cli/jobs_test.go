@@ -44,7 +44,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// A job server of Perl's has no list of jobs, and the error says so.
+// Perl's job server has no list of jobs, and the error says so.
 func TestJobsOfAServerWithoutAList(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer(gearmantest.Options{Dialect: gearmantest.Perl})

@@ -82,7 +82,7 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// Whatever is written, and in whatever pieces, nothing that drives a terminal comes out.
+// Whatever is written, and in whatever pieces, the output has nothing that drives a terminal.
 func FuzzSanitized(f *testing.F) {
 	f.Add([]byte("\x1b[2J\u009b\u202e\xff"), byte(2))
 	f.Fuzz(func(t *testing.T, in []byte, size byte) {

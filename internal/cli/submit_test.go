@@ -7,7 +7,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// Each background job has a key of its own unless one is given: a persistent queue would keep but
+// Each background job has a key of its own unless one is given: a persistent queue would keep only
 // one of those without.
 func TestSubmitKeys(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// tells is what a worker process that started at a time (ms) tells of the function resize.
-func tells(start, ok, failed, okMillis int64) telemetry.Report {
+// reportOf is the report of a worker process that started at a time (ms) about the function resize.
+func reportOf(start, ok, failed, okMillis int64) telemetry.Report {
 	return telemetry.Report{
 		UID: telemetry.UID([]byte("0a1b2c3d")), Start: start, Full: true, Capacity: 1,
 		HasFunction: true, Function: telemetry.FunctionHash("resize"),
@@ -43,22 +43,22 @@ func TestTracer(t *testing.T) {
 		},
 		"workers tell what ended, and how long it took": {
 			looks: []poll{
-				{backlogOf{5, 1}, []telemetry.Report{tells(1, 100, 7, 5000)}},
-				{backlogOf{5, 1}, []telemetry.Report{tells(1, 102, 8, 6000)}},
-				{backlogOf{1, 1}, []telemetry.Report{tells(1, 106, 8, 7000)}},
+				{backlogOf{5, 1}, []telemetry.Report{reportOf(1, 100, 7, 5000)}},
+				{backlogOf{5, 1}, []telemetry.Report{reportOf(1, 102, 8, 6000)}},
+				{backlogOf{1, 1}, []telemetry.Report{reportOf(1, 106, 8, 7000)}},
 			},
 			want: "1.000,resize,0.333,3\n", // 3 ended and 5 stay; then 4 ended of them
 		},
 		"two job servers tell the same, one of them late": {
 			looks: []poll{
-				{backlogOf{0, 0}, []telemetry.Report{tells(1, 0, 0, 0), tells(1, 0, 0, 0)}},
-				{backlogOf{0, 0}, []telemetry.Report{tells(1, 2, 0, 4000), tells(1, 1, 0, 2000)}},
-				{backlogOf{0, 0}, []telemetry.Report{tells(1, 1, 0, 2000)}},
+				{backlogOf{0, 0}, []telemetry.Report{reportOf(1, 0, 0, 0), reportOf(1, 0, 0, 0)}},
+				{backlogOf{0, 0}, []telemetry.Report{reportOf(1, 2, 0, 4000), reportOf(1, 1, 0, 2000)}},
+				{backlogOf{0, 0}, []telemetry.Report{reportOf(1, 1, 0, 2000)}},
 			},
 			want: "1.000,resize,2.000,2\n",
 		},
 		"a worker that starts while recording": {
-			looks: []poll{{backlogOf{3, 0}, nil}, {backlogOf{1, 0}, []telemetry.Report{tells(9, 2, 0, 1000)}}},
+			looks: []poll{{backlogOf{3, 0}, nil}, {backlogOf{1, 0}, []telemetry.Report{reportOf(9, 2, 0, 1000)}}},
 		},
 		"ids without counters tell nothing": {
 			looks: []poll{
@@ -93,7 +93,7 @@ func TestTracer(t *testing.T) {
 	}
 }
 
-// A trace recorded from a real job server is one that the simulator reads and plays.
+// The simulator can read and simulate a trace recorded from a real job server.
 func TestRecordAndSimulate(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -173,7 +173,7 @@ func TestRecordErrors(t *testing.T) {
 	}
 }
 
-// Jobs leave the queue up to a second before their worker tells so: that makes no jobs of nothing.
+// Jobs leave the queue up to a second before their worker reports it: that does not create jobs.
 func TestTracerToldLater(t *testing.T) {
 	t.Parallel()
 	tr := newTracer([]string{"f"}, 0)

@@ -36,7 +36,7 @@ func (s somePools) Find(_ context.Context, function string) ([]Endpoint, error) 
 	return []Endpoint{{Name: s.server, Addr: s.server}}, nil
 }
 
-// announced passes on the address that the command prints.
+// announced forwards the address that the command prints.
 type announced chan string
 
 func (a announced) Write(p []byte) (int, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/page"
 )
 
-// Job servers can say any number. The sums over them stay at the largest that can be shown.
+// Job servers can report any number. The sums over them stay at the largest that can be shown.
 func TestSumsOfLiars(t *testing.T) {
 	t.Parallel()
 	functions := map[string]*page.Function{}

@@ -37,8 +37,8 @@ spec:
   scaling: {pollSeconds: 1}
 `
 
-// faultJob is what a job runs. It writes down what becomes of each attempt: one that starts and
-// writes nothing else was interrupted.
+// faultJob is the program of a job. It records the result of each attempt: one that starts and
+// records nothing else was interrupted.
 const faultJob = `#!/bin/sh
 read id
 mark() { echo "$1 $id" >>"$FAULT_DIR/ledger"; }
@@ -49,7 +49,7 @@ sleep 0.1
 mark end
 `
 
-// faulted is a fleet that meets a fault.
+// faulted is a fleet with a fault.
 type faulted struct {
 	t       *testing.T
 	dir     string
@@ -128,8 +128,8 @@ func (f *faulted) installTool() {
 	}
 }
 
-// What goes wrong for a worker in a cluster goes wrong for one of a machine, too. Whatever it is,
-// no job is lost, none is interrupted but by the fault itself, and no process is left.
+// The faults of workers in a cluster, on a machine. No job is lost, none is interrupted except by
+// the fault itself, and no process is left.
 func TestUpFaults(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -254,13 +254,13 @@ func TestUpFaults(t *testing.T) {
 				t.Errorf("%v; log:\n%s", err, f.up.log)
 			}
 			await(t, "no process that is left", func() bool { return len(processesWith(t, f.dir)) == 0 })
-			f.judge(tt.cut, tt.again, tt.buried)
+			f.checkOutcome(tt.cut, tt.again, tt.buried)
 		})
 	}
 }
 
-// judge compares what became of the jobs and their attempts with what the fault allows.
-func (f *faulted) judge(cut, again, buried int) {
+// checkOutcome compares the results of the jobs and their attempts with what the fault allows.
+func (f *faulted) checkOutcome(cut, again, buried int) {
 	f.t.Helper()
 	a := f.attempts()
 	lost, interrupted, twice := 0, 0, 0

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The importer is mounted, and what a stranger wrote can't drive the terminal by an error.
+// The importer is mounted, and an error about a hostile file can't drive the terminal.
 func TestImport(t *testing.T) {
 	t.Parallel()
 	config := "[program:mailer]\ncommand=/usr/bin/gearman -w -f mail -- /app/mail\n"

@@ -28,7 +28,7 @@ spec:
   scaling: {pollSeconds: 1, idleSeconds: 5}
 `
 
-// soak is a load of jobs that write down when they start and end.
+// soak is a load of jobs that record when they start and end.
 type soak struct {
 	t         *testing.T
 	ledger    string
@@ -55,7 +55,7 @@ func (s *soak) counts() (started, ended map[string]int) {
 	return started, ended
 }
 
-// fill keeps about 30 jobs on their way.
+// fill keeps about 30 jobs queued or running.
 func (s *soak) fill(ended int) {
 	s.t.Helper()
 	for ; s.submitted-ended < 30; s.submitted++ {
@@ -84,7 +84,7 @@ func (s *soak) work(n int, until time.Time) {
 	}
 }
 
-// A fleet that is killed again and again, with jobs running, loses none, interrupts none, runs none
+// A fleet that is repeatedly killed, with jobs running, loses none, interrupts none, runs none
 // twice and leaves no process behind. `make soak-up` runs this for longer.
 func TestSoakUp(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,7 @@ func read(t *testing.T, url string) string {
 	return string(body)
 }
 
-// The page shows what waits at job servers, which of them is down, and runs a job where that is
+// The page shows the queues of job servers, which of them is down, and runs a job if that is
 // allowed.
 func TestUI(t *testing.T) {
 	t.Parallel()

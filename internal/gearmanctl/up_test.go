@@ -124,8 +124,8 @@ spec:
   scaling: {pollSeconds: 1}
 `
 
-// up is killed while a job runs: its worker finishes the job and leaves. The next one counts that
-// worker until then and works on.
+// up is killed while a job runs: its worker finishes the job and ends. The next one counts that
+// worker until then and continues.
 func TestUpIsKilled(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer(gearmantest.Options{})
@@ -174,7 +174,7 @@ func TestUpIsKilled(t *testing.T) {
 	if err := second.cmd.Wait(); err != nil {
 		t.Errorf("%v; log:\n%s", err, second.log)
 	}
-	// The leftover lingers for a few seconds, so that its last counts are seen.
+	// The leftover stays for a few seconds, so that its last counts are read.
 	await(t, "no worker that lives", func() bool {
 		left, _ := filepath.Glob(filepath.Join(state, "*.worker"))
 		return !slices.ContainsFunc(left, alive)

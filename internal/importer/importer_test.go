@@ -14,8 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// golden are the files of testdata, each with what it becomes beside it. UPDATE_GOLDEN=1 writes the
-// latter.
+// golden are the files of testdata, each next to its result. UPDATE_GOLDEN=1 writes the latter.
 func golden(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -74,7 +73,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// checkPools decodes what came out strictly, and looks for what every import has to keep to.
+// checkPools decodes the result strictly, and checks what every import must satisfy.
 func checkPools(t *testing.T, out []byte, pools int) {
 	t.Helper()
 	names := map[string]bool{}
@@ -255,7 +254,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// Whatever is read, the importer either refuses it or writes pools that decode strictly.
+// For any input, the importer either returns an error or writes pools that decode strictly.
 func FuzzImport(f *testing.F) {
 	for _, pattern := range []string{
 		"testdata/gearmanmanager/*.ini", "testdata/gearmanmanager/*.json", "testdata/supervisor/*.conf",

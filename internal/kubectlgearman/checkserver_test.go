@@ -143,7 +143,7 @@ func TestServerChecks(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := played(t, tt.objects...).WithInterceptorFuncs(interceptor.Funcs{
+			api := fakeAPI(t, tt.objects...).WithInterceptorFuncs(interceptor.Funcs{
 				Create: func(
 					ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption,
 				) error {
@@ -198,7 +198,7 @@ func TestServerChecks(t *testing.T) {
 			}
 		})
 	}
-	checks := serverChecks{api: played(t).Build()}
+	checks := serverChecks{api: fakeAPI(t).Build()}
 	if err := checks.check(t.Context(), failingWriter{}, pool(nil)); err == nil {
 		t.Error("a write that fails is not reported")
 	}
@@ -218,10 +218,10 @@ func TestAskVersion(t *testing.T) {
 	if err := requestVersion(t.Context(), nobody); err == nil {
 		t.Error("nobody listens, and no error")
 	}
-	// A pool never sends whoever checks it to this machine's own services.
+	// A pool can't make the command connect to this machine's own services.
 	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs"}}
 	if err := new(plugin).reachServer(
-		t.Context(), played(t).Build(), p, v1alpha1.ServerAddress(srv.Addr()),
+		t.Context(), fakeAPI(t).Build(), p, v1alpha1.ServerAddress(srv.Addr()),
 	); err == nil || !strings.Contains(err.Error(), "not to send anybody to") {
 		t.Error(err)
 	}

@@ -104,7 +104,7 @@ Pools: 0, problems: 0
 	}
 }
 
-// The leader is the pod whose name the lease begins with, and pods of two versions are pointed out.
+// The leader is the pod whose name the lease begins with, and pods of two versions are reported.
 func TestDoctorNamesTheLeader(t *testing.T) {
 	t.Parallel()
 	pod := func(name, image string) *corev1.Pod {
@@ -119,7 +119,9 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "gearman-system", Name: leaseName}}
 	lease.Spec.HolderIdentity = new("operator-b_1234")
 	lease.Spec.RenewTime = new(metav1.NewMicroTime(time.Unix(1_700_000_000, 0)))
-	found, err := examine(t.Context(), played(t, pod("operator-a", "i:1"), pod("operator-b", "i:2"), lease).Build(), "")
+	found, err := examine(
+		t.Context(), fakeAPI(t, pod("operator-a", "i:1"), pod("operator-b", "i:2"), lease).Build(), "",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,14 +141,14 @@ func TestDoctorNamesTheLeader(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
 		}
 	}
-	if found, err := examine(t.Context(), played(t, pod("operator-a", "i:1")).Build(), ""); err != nil ||
+	if found, err := examine(t.Context(), fakeAPI(t, pod("operator-a", "i:1")).Build(), ""); err != nil ||
 		found.leader != "" {
 		t.Errorf("without a lease: %q, %v", found.leader, err)
 	}
 }
 
-// Doctor says how old the statuses are, and the answers of the job servers if the operator was
-// asked.
+// Doctor prints the age of the statuses, and of the job servers' answers if the operator was
+// queried.
 func TestDoctorAges(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

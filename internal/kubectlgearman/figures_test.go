@@ -71,7 +71,7 @@ func TestFiguresAge(t *testing.T) {
 	}
 }
 
-// The queue of an explanation is the operator's where it was asked.
+// The queue of an explanation is the operator's if it was queried.
 func TestExplainLive(t *testing.T) {
 	t.Parallel()
 	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: "resize"}}

@@ -56,13 +56,13 @@ func FuzzAnswerAndTerminal(f *testing.F) {
 	})
 }
 
-// harmful is a rule of its own for what a terminal acts on, beside that of the product.
+// harmful is an independent rule for what a terminal acts on.
 func harmful(r rune) bool {
 	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
-// answerOnce plays a job server that gives the first line of each connection the same answer and
-// hangs up, and returns its address.
+// answerOnce is a fake job server that gives the first line of each connection the same answer and
+// closes it; it returns its address.
 func answerOnce(t *testing.T, answer []byte) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -24,8 +24,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// incident is a pool in trouble. The law decides on it for an hour of equal samples, and the status
-// is built from that and from the facts, as in the operator.
+// incident is a pool with a problem. The law decides on it for an hour of equal samples, and the
+// status is built from that and from the facts, as in the operator.
 type incident struct {
 	name, heading string
 	title         string // of the problem that top and explain must name first
@@ -39,7 +39,7 @@ type incident struct {
 	facts         func(*poolstatus.Facts)
 }
 
-// scheduleTypo is the error of a schedule that can't be read, in the operator's words.
+// scheduleTypo is the operator's error of an invalid schedule.
 func scheduleTypo() string {
 	_, err := policy.CompileSchedules([]v1alpha1.Schedule{
 		{Name: "night", Start: "0 25 * * *", DurationSeconds: 3600, MinReplicas: new(int32(1))},
@@ -120,7 +120,7 @@ var incidents = []incident{
 	},
 }
 
-// happens plays an incident and returns the pool as the API server would have it.
+// happens simulates an incident and returns the pool as the API server would have it.
 func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerPool {
 	t.Helper()
 	pool := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs", Name: i.name, Generation: 1}}
@@ -193,8 +193,8 @@ func (i *incident) happens(t *testing.T, now time.Time) *v1alpha1.GearmanWorkerP
 	return pool
 }
 
-// One look at top and explain names what is wrong and what to try, for each of ten incidents.
-// docs/incidents.md shows what they print; UPDATE_GOLDEN=1 writes it anew.
+// The output of top and explain names the problem and what to try, for each of ten incidents.
+// docs/incidents.md shows it; UPDATE_GOLDEN=1 writes it anew.
 func TestIncidents(t *testing.T) {
 	t.Parallel()
 	const page = "../../docs/incidents.md"

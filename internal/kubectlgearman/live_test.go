@@ -19,7 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// The operator is asked with the user's token, and what it refuses is said in words.
+// The operator's pools are requested with the user's token, and a refusal is explained.
 func TestAsker(t *testing.T) {
 	t.Parallel()
 	operator := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +83,7 @@ func TestMetricsPort(t *testing.T) {
 	}
 }
 
-// Without an operator that answers, top goes on with the status and says so.
+// If the operator does not answer, top continues with the status and reports it.
 func TestRowSourceFallsBack(t *testing.T) {
 	t.Parallel()
 	scheme := runtime.NewScheme()

@@ -24,8 +24,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/cli"
 )
 
-// played is an API server with some objects.
-func played(t *testing.T, objects ...client.Object) *fake.ClientBuilder {
+// fakeAPI is an API server with some objects.
+func fakeAPI(t *testing.T, objects ...client.Object) *fake.ClientBuilder {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -50,7 +50,7 @@ func TestPodsOf(t *testing.T) {
 		return p
 	}
 	legacy := &v1alpha1.TargetRef{Kind: "Deployment", Name: "legacy"}
-	api := played(t, pool("own", "", nil), pool("target", "app=legacy", legacy), pool("new", "", legacy),
+	api := fakeAPI(t, pool("own", "", nil), pool("target", "app=legacy", legacy), pool("new", "", legacy),
 		at(
 			"own-1", v1alpha1.LabelPool, "own", 1,
 		), at("own-2", v1alpha1.LabelPool, "own", 2), at("legacy-1", "app", "legacy", 1)).Build()

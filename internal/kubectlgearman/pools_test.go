@@ -71,7 +71,7 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// One after the other: each starts from what the one before left.
+	// One after the other: each starts from the previous result.
 	steps := []struct {
 		args []string
 		out  string
@@ -133,8 +133,8 @@ func TestPools(t *testing.T) {
 	}
 }
 
-// A number that the pool's bounds do not allow is pointed out: a pool with a minimum can't be
-// stopped in this way.
+// A number outside the pool's bounds is reported: a pool with a minimum can't be stopped in this
+// way.
 func TestOutOfBounds(t *testing.T) {
 	t.Parallel()
 	night := []v1alpha1.Schedule{

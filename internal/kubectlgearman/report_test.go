@@ -66,10 +66,10 @@ func reported(t *testing.T) []client.Object {
 	return []client.Object{pool, operator, worker, event}
 }
 
-// A report has what somebody needs who can't see the cluster, and no secret.
+// A report has what a reader without access to the cluster needs, and no secret.
 func TestReport(t *testing.T) {
 	t.Parallel()
-	r := reporter{api: played(t, reported(t)...).Build(), namespace: "jobs", now: time.Unix(1_700_000_000, 0)}
+	r := reporter{api: fakeAPI(t, reported(t)...).Build(), namespace: "jobs", now: time.Unix(1_700_000_000, 0)}
 	r.log = func(context.Context, *corev1.Pod) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("{\"msg\":\"Scaled\"}\n")), nil
 	}
@@ -99,11 +99,11 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// What the user may not read is named, and the rest is there.
+// The report names what the user may not read, and contains the rest.
 func TestReportOfWhatIsReadable(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
-	api := played(t, reported(t)...).WithInterceptorFuncs(interceptor.Funcs{
+	api := fakeAPI(t, reported(t)...).WithInterceptorFuncs(interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			if _, pools := list.(*v1alpha1.GearmanWorkerPoolList); pools {
 				return c.List(ctx, list, opts...)
@@ -128,7 +128,7 @@ func TestReportOfWhatIsReadable(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
 		}
 	}
-	r.api = played(t, reported(t)...).Build()
+	r.api = fakeAPI(t, reported(t)...).Build()
 	out.Reset()
 	if err := r.write(t.Context(), &out); err != nil ||
 		!strings.Contains(out.String(), "# the log: not readable: refused") {
@@ -141,7 +141,7 @@ func TestReportOfWhatIsReadable(t *testing.T) {
 
 func TestReportFile(t *testing.T) {
 	t.Parallel()
-	r := reporter{api: played(t).Build(), namespace: "jobs"}
+	r := reporter{api: fakeAPI(t).Build(), namespace: "jobs"}
 	var out bytes.Buffer
 	c := &plugin{IOStreams: genericiooptions.IOStreams{Out: &out}}
 	file := filepath.Join(t.TempDir(), "report.yaml")

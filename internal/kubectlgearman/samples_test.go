@@ -165,7 +165,7 @@ func printCheck(t *testing.T, _ time.Time, out *bytes.Buffer) error {
 		return err
 	}
 	out.WriteString(strings.ReplaceAll(valid.String(), dir+"/", ""))
-	api := interceptor.NewClient(played(t).Build(), interceptor.Funcs{
+	api := interceptor.NewClient(fakeAPI(t).Build(), interceptor.Funcs{
 		Create: func(
 			ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption,
 		) error {

@@ -143,7 +143,7 @@ func TestDeadLetterFunctions(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	// Only pools have one, so nothing else asks the cluster.
+	// Only pools have one, so nothing else requests anything from the cluster.
 	for _, target := range []string{"gearmand:4730", "svc/gearmand", "pool/"} {
 		if got, err := (&plugin{}).deadLetterFunctions(t.Context(), target); err != nil || got != nil {
 			t.Errorf("%s: %v, %v", target, got, err)

@@ -175,8 +175,8 @@ func TestPoolsOfThePage(t *testing.T) {
 	}
 }
 
-// Without the right to list pods there are no workers to see, and the page says so; without the
-// right to list pools no page.
+// Without the right to list pods the page shows no workers and says so; without the right to list
+// pools there is no page.
 func TestPageWithFewerRights(t *testing.T) {
 	t.Parallel()
 	forbid := func(kind string) interceptor.Funcs {
@@ -203,7 +203,7 @@ func TestPageWithFewerRights(t *testing.T) {
 	}
 }
 
-// While the API server does not answer, the page says so rather than show what may be old.
+// While the API server does not answer, the page reports it rather than show outdated data.
 func TestPageWithoutAnAPIServer(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -243,7 +243,7 @@ func TestWorkersOfThePage(t *testing.T) {
 	}
 }
 
-// address passes on the address that the command prints.
+// address forwards the address that the command prints.
 type address chan string
 
 func (a address) Write(p []byte) (int, error) {
@@ -253,8 +253,8 @@ func (a address) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// checkPage runs the command with a real API server: a pool that is there, and one that comes, are
-// on the page.
+// checkPage runs the command with a real API server: an existing pool, and a new one, are on the
+// page.
 func checkPage(t *testing.T, api client.Client, args ...string) {
 	t.Helper()
 	out := make(address, 1)

@@ -63,7 +63,7 @@ func start(t *testing.T, flags []string, args ...string) *process {
 	return p
 }
 
-// awaitReady waits until the worker says that it is ready.
+// awaitReady waits until the worker reports that it is ready.
 func (p *process) awaitReady(t *testing.T) {
 	t.Helper()
 	if line, err := p.out.ReadString('\n'); line != Ready {
@@ -143,7 +143,7 @@ func TestCommandThatDoesNotEndIsKilled(t *testing.T) {
 	}
 }
 
-// A job that runs while the parent dies is finished, though nobody reads the log any more.
+// A job that runs while the parent dies is finished, though the log has no reader any more.
 func TestRuntimeFinishesItsJob(t *testing.T) {
 	t.Parallel()
 	server := gearmantest.NewServer(gearmantest.Options{})

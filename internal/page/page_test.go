@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// played is a source that a test sets.
-type played struct {
+// fakeSource is a source that a test sets.
+type fakeSource struct {
 	mu  sync.Mutex
 	s   Snapshot
 	err error
 }
 
-func (p *played) Snapshot(context.Context) (Snapshot, error) {
+func (p *fakeSource) Snapshot(context.Context) (Snapshot, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.s
@@ -32,7 +32,7 @@ func (p *played) Snapshot(context.Context) (Snapshot, error) {
 	return s, p.err
 }
 
-func (p *played) set(s Snapshot, err error) {
+func (p *fakeSource) set(s Snapshot, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.s, p.err = s, err
@@ -68,11 +68,11 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// Readers are told when only the queue of a function has changed, as on a page about job servers
-// alone.
+// Readers are notified even if only the queue of a function has changed, as on a page about job
+// servers alone.
 func TestFunctionsAreLive(t *testing.T) {
 	t.Parallel()
-	source := &played{s: Snapshot{Functions: []Function{{Name: "resize", Queued: 1}}}}
+	source := &fakeSource{s: Snapshot{Functions: []Function{{Name: "resize", Queued: 1}}}}
 	h := New(source, Options{})
 	told := func() bool {
 		_, changed, _ := h.now()
@@ -98,7 +98,7 @@ func TestFunctionsAreLive(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	source := &played{s: somePools()}
+	source := &fakeSource{s: somePools()}
 	h := New(source, Options{})
 	h.Refresh(t.Context())
 	for path, want := range map[string][]string{
@@ -142,7 +142,7 @@ func TestPages(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	t.Parallel()
-	h := New(&played{}, Options{Hosts: []string{"pools.example.com"}})
+	h := New(&fakeSource{}, Options{Hosts: []string{"pools.example.com"}})
 	for host, want := range map[string]int{
 		"localhost": 200, "127.0.0.1:8730": 200, "[::1]:8730": 200, "pools.example.com": 200,
 		"evil.example.com:8730": 421, "": 421,
@@ -176,7 +176,7 @@ func post(h http.Handler, form url.Values, headers map[string]string) *httptest.
 func TestTry(t *testing.T) {
 	t.Parallel()
 	ran := 0
-	h := New(&played{
+	h := New(&fakeSource{
 		s: somePools(),
 	}, Options{Submit: func(_ context.Context, function string, workload []byte) ([]byte, error) {
 		ran++
@@ -221,17 +221,17 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: the job ran: %v, want %v", name, ran > before, tt.runs)
 		}
 	}
-	if w := post(New(&played{}, Options{}), yes, nil); w.Code != http.StatusForbidden ||
+	if w := post(New(&fakeSource{}, Options{}), yes, nil); w.Code != http.StatusForbidden ||
 		!strings.Contains(w.Body.String(), "read-only") {
 		t.Errorf("a read-only page takes the form: %d", w.Code)
 	}
 }
 
-// A reader hears of a change within two seconds, and of nothing while nothing changes.
+// A reader is notified of a change within two seconds, and of nothing if nothing changes.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		source := &played{s: somePools()}
+		source := &fakeSource{s: somePools()}
 		h := New(source, Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -337,8 +337,8 @@ func BenchmarkOverview(b *testing.B) {
 	}
 }
 
-func manyPools(n int) *played {
-	source := &played{}
+func manyPools(n int) *fakeSource {
+	source := &fakeSource{}
 	for i := range n {
 		source.s.Pools = append(source.s.Pools, Pool{
 			Namespace: fmt.Sprintf("team-%d", i%100), Name: fmt.Sprintf("pool-%d", i),

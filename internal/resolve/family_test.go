@@ -20,7 +20,7 @@ func six(n int) (out []netip.Addr) {
 	return out
 }
 
-// What a worker's library makes of the resolver's answer is what the operator uses: the same family
+// The addresses that a worker's library uses from the resolver are the operator's: the same family
 // first, and the other one in reserve, within the bounds.
 func TestWorkersAndOperatorUseTheSameFamily(t *testing.T) {
 	t.Parallel()

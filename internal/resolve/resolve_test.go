@@ -42,7 +42,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// What is chosen of many addresses doesn't keep the others.
+// The chosen addresses don't keep the others in memory.
 func TestChooseKeepsNoMore(t *testing.T) {
 	t.Parallel()
 	if got := Choose(addrs(500), nil, 64); len(got) != 64 || cap(got) > 64 {

@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// A worker uses the same addresses as the operator, whatever order they come in, and keeps them
-// while they are there.
+// A worker uses the same addresses as the operator, in whatever order they arrive, and keeps them
+// while they exist.
 func TestResolver(t *testing.T) {
 	t.Parallel()
 	var asked string
@@ -44,7 +44,7 @@ func TestResolver(t *testing.T) {
 	}
 	answer = addrs(100)[10:] // the first ten are gone
 	look(addrs(74)[10:])
-	answer = addrs(100) // and back: others have their place
+	answer = addrs(100) // and back: others are in use by now
 	look(addrs(74)[10:])
 	fail = errors.New("no answer")
 	if _, err := r.LookupNetIP(t.Context(), "ip", "gearmand"); !errors.Is(err, fail) {
@@ -56,14 +56,14 @@ func TestResolver(t *testing.T) {
 	}
 }
 
-// book is a name service of names without a dot. Each takes as long as it is told to.
-type book struct {
+// fakeDNS is a name service of names without a dot. Each takes as long as the test sets.
+type fakeDNS struct {
 	mu    sync.Mutex
 	names map[string][]netip.Addr
 	takes map[string]time.Duration
 }
 
-func (b *book) look(ctx context.Context, _, host string) ([]netip.Addr, error) {
+func (b *fakeDNS) look(ctx context.Context, _, host string) ([]netip.Addr, error) {
 	select {
 	case <-time.After(b.takes[host]):
 	case <-ctx.Done():
@@ -108,8 +108,8 @@ func lookAll(t *testing.T, r *Resolver) map[string]int {
 	return out
 }
 
-// A pool with more job servers than are used goes on with the first: addresses, then names in their
-// order, however long each look-up takes. A name that hangs costs its own servers only.
+// A pool with too many job servers uses the first: addresses, then names in their order, however
+// long each look-up takes. A name that hangs costs only its own servers.
 func TestResolverOfManyNames(t *testing.T) {
 	t.Parallel()
 	servers := func(hosts ...string) (out []gearman.Address) {
@@ -173,7 +173,7 @@ func TestResolverOfManyNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := &book{names: map[string][]netip.Addr{"same": someAddrs(0, 50)}, takes: tt.takes}
+				b := &fakeDNS{names: map[string][]netip.Addr{"same": someAddrs(0, 50)}, takes: tt.takes}
 				for i, h := range []string{"a", "b", "c", "d", "e", "f"} {
 					b.names[h] = someAddrs(i, 50)
 				}
@@ -191,12 +191,11 @@ func TestResolverOfManyNames(t *testing.T) {
 	}
 }
 
-// A job server that is used keeps its place while it resolves; one that comes takes a free place
-// only.
+// A job server in use stays in use while it resolves; a new one is used only if there is room.
 func TestResolverKeepsPlaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := &book{names: map[string][]netip.Addr{"a": someAddrs(0, 10), "b": someAddrs(1, 10)}}
+		b := &fakeDNS{names: map[string][]netip.Addr{"a": someAddrs(0, 10), "b": someAddrs(1, 10)}}
 		r := &Resolver{
 			Servers: []gearman.Address{{Host: "a", Port: 1}, {Host: "b", Port: 1}}, MaxServers: 15,
 			LookupNetIPWith: b.look,
@@ -216,7 +215,7 @@ func TestResolverKeepsPlaces(t *testing.T) {
 			lookAll(t, r)
 			if diff := cmp.Diff(
 				step.want, lookAll(t, r),
-			); diff != "" { // the second time what the first has freed is taken
+			); diff != "" { // the second time the freed room is used
 				t.Errorf("step %d: %s", i, diff)
 			}
 		}
