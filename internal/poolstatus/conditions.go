@@ -239,7 +239,8 @@ func Failing(
 		return status, false
 	}
 	changed = meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonRetrying, Message: truncate(message),
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonRetrying,
+		Message:            truncate(message),
 		ObservedGeneration: status.ObservedGeneration,
 	})
 	return status, changed

@@ -44,7 +44,8 @@ func TestStartTrouble(t *testing.T) {
 			last: workload.TroubleCrash, want: workload.TroubleCrash, wantNone: true,
 		},
 		"fixed": {
-			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-FixedAfter)}}, before: said, last: workload.TroubleCrash,
+			pods: []workload.Pod{{Ready: true, ReadySince: now.Add(-FixedAfter)}}, before: said,
+			last: workload.TroubleCrash,
 		},
 		"pulled, not ready": {
 			pods: []workload.Pod{{}}, before: said, last: workload.TroubleImage, want: workload.TroubleImage,

@@ -79,7 +79,8 @@ func (r *Reporter) End(function string, started, now time.Time, outcome Outcome)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.function(function)
-	began := max(started.UnixMilli(), r.start) // a job that started before the counters were reset counts from the reset on
+	// A job that started before the counters were reset counts from the reset on.
+	began := max(started.UnixMilli(), r.start)
 	spent := max(0, now.UnixMilli()-began)
 	f.running--
 	f.starts -= began
