@@ -128,6 +128,17 @@ func (f *faulted) installTool() {
 	}
 }
 
+// loseTool takes the jobs' program away, until a worker has noticed that.
+func (f *faulted) loseTool() {
+	f.t.Helper()
+	f.awaitEnds(2)
+	if err := os.Remove(f.path("tool")); err != nil {
+		f.t.Fatal(err)
+	}
+	f.up.awaitLog(f.t, "Jobs can't be started")
+	f.installTool()
+}
+
 // The faults of workers in a cluster, on a machine. No job is lost, none is interrupted except by
 // the fault itself, and no process is left.
 func TestUpFaults(t *testing.T) {
@@ -152,15 +163,10 @@ func TestUpFaults(t *testing.T) {
 			},
 		},
 		"the command goes away": {
-			command: `["%s/tool"]`, prepare: (*faulted).installTool,
-			strike: func(f *faulted) {
-				f.awaitEnds(2)
-				if err := os.Remove(f.path("tool")); err != nil {
-					f.t.Fatal(err)
-				}
-				f.up.awaitLog(f.t, "Jobs can't be started")
-				f.installTool()
-			},
+			command: `["%s/tool"]`, prepare: (*faulted).installTool, strike: (*faulted).loseTool,
+		},
+		"the only worker's command goes away": {
+			command: `["%s/tool"]`, prepare: (*faulted).installTool, workers: 1, strike: (*faulted).loseTool,
 		},
 		"each job fails once": {job: `if first; then mark over; exit 1; fi`},
 		// On a slow machine other attempts run out of time, too: there are enough of them.

@@ -59,7 +59,8 @@ var modes = map[options.Mode]mode{
 			Command: s.Command, Dir: s.Dir, WorkloadAsArgument: s.WorkloadAsArgument, StreamOutput: s.StreamOutput,
 			Result:    s.result,
 			KillAfter: s.KillAfter, OutputGrace: outputGrace, Log: s.log, LogLimit: s.output, Table: s.table,
-			Probe: []string{process.Self(), "version"},
+			// gearmanctl is a worker too, and its command version asks a job server.
+			Probe: []string{process.Self(), "--version"},
 		})
 	}},
 	options.Stream: {trouble: telemetry.TroubleProcess, make: func(s *source) (job.Handler, error) {
