@@ -110,8 +110,8 @@ type search struct {
 	errs   []error
 }
 
-// patience is how long a server may take to be connected to before the next is tried beside it.
-const patience = 250 * time.Millisecond
+// fallbackDelay is how long a server may take to be connected to before the next is tried beside it.
+const fallbackDelay = 250 * time.Millisecond
 
 // run tries the servers: first those that are open or can be expected to open, then those in
 // quarantine.
@@ -179,7 +179,7 @@ func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server
 	if len(rest) == 0 || s.sticky && !failed {
 		return s.c.connect(ctx, at, s.r.lane)
 	}
-	wait := patience - time.Since(a.begin)
+	wait := fallbackDelay - time.Since(a.begin)
 	if failed && slices.ContainsFunc(rest, func(other *server) bool { return s.c.open(other, s.r.lane) != nil }) {
 		wait = 0
 	}

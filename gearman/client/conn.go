@@ -89,7 +89,7 @@ type wait struct {
 var errNotSent = errors.New("not sent")
 
 func newConn(c *Client, s *server, nc net.Conn) *conn {
-	mid := &midConn{Conn: nc, patience: c.o.ReplyTimeout}
+	mid := &midConn{Conn: nc, timeout: c.o.ReplyTimeout}
 	x := &conn{
 		c: c, s: s, nc: nc, mid: mid, in: proto.NewConn(mid, proto.Limits{Line: longestVersion, Packet: c.o.MaxResult}),
 		out: newWriter(nc, c.o.WriteTimeout), ended: make(chan struct{}), jobs: make(map[string]*wait),
@@ -161,11 +161,11 @@ func (x *conn) watchLocked() {
 		return
 	}
 	x.watching, x.seen = true, x.progress()
-	x.watchdog.Reset(x.patience())
+	x.watchdog.Reset(x.silenceLimit())
 }
 
-// patience is how long the connection may be silent now.
-func (x *conn) patience() time.Duration {
+// silenceLimit is how long the connection may be silent now.
+func (x *conn) silenceLimit() time.Duration {
 	if x.requests.n > 0 {
 		return x.c.o.ReplyTimeout
 	}
@@ -199,7 +199,7 @@ func (x *conn) watch() {
 	case still:
 		x.c.wg.Go(x.keepAlive)
 	}
-	x.watchdog.Reset(x.patience())
+	x.watchdog.Reset(x.silenceLimit())
 }
 
 func (x *conn) keepAlive() {

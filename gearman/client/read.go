@@ -21,17 +21,17 @@ const longestVersion = 4 << 10
 // reading goroutine's but for read.
 type midConn struct {
 	net.Conn
-	patience time.Duration
-	read     atomic.Int64 // bytes
-	begun    bool         // something was begun and has to go on
-	bounded  bool         // a deadline is set
+	timeout time.Duration
+	read    atomic.Int64 // bytes
+	begun   bool         // something was begun and has to go on
+	bounded bool         // a deadline is set
 }
 
 func (c *midConn) Read(p []byte) (int, error) {
 	if c.begun || c.bounded {
 		var deadline time.Time
 		if c.begun {
-			deadline = time.Now().Add(c.patience)
+			deadline = time.Now().Add(c.timeout)
 		}
 		if err := c.SetReadDeadline(deadline); err != nil {
 			return 0, err
@@ -41,7 +41,7 @@ func (c *midConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Add(int64(n))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("nothing for %v in the middle of a packet", c.patience)
+		err = fmt.Errorf("nothing for %v in the middle of a packet", c.timeout)
 	}
 	return n, err
 }

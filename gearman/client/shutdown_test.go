@@ -17,9 +17,9 @@ import (
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		takes, patience time.Duration
-		want            error // of Shutdown
-		call            error
+		takes, limit time.Duration
+		want         error // of Shutdown
+		call         error
 	}{
 		"the job ends":    {10 * time.Second, time.Minute, nil, nil},
 		"the time is up":  {time.Minute, 10 * time.Second, context.DeadlineExceeded, client.ErrClosed},
@@ -44,7 +44,7 @@ func TestShutdown(t *testing.T) {
 					call <- err
 				}()
 				synctest.Wait()
-				ctx, cancel := context.WithTimeout(t.Context(), tc.patience)
+				ctx, cancel := context.WithTimeout(t.Context(), tc.limit)
 				defer cancel()
 				late := make(chan error, 3)
 				go func() {

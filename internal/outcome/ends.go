@@ -38,9 +38,9 @@ type function struct {
 	newsAt   float64 // when telemetry last reported that a job ended
 
 	// Running jobs that telemetry does not report: in the time before turnedAt, and since then.
-	running  float64 // in the last sample
-	untold   [2]untold
-	turnedAt float64
+	running    float64 // in the last sample
+	unreported [2]unreportedJobs
+	turnedAt   float64
 
 	started Started // of all queues
 }
@@ -192,8 +192,8 @@ func (f *function) news(in *FunctionQueues, reports []report, at float64) (left,
 	return left, lately
 }
 
-// untold are the running jobs that telemetry has not reported over a time.
-type untold struct{ fewest, sum, seconds float64 }
+// unreportedJobs are the running jobs that telemetry has not reported over a time.
+type unreportedJobs struct{ fewest, sum, seconds float64 }
 
 // foreign is how many jobs other workers run: the mean of those that telemetry does not report, if
 // there were some for a while without a break.
@@ -206,9 +206,9 @@ func (f *function) foreign(in *FunctionQueues, reports []report, at float64) flo
 	fewest := max(0, min(running, f.running)-in.Busy)
 	f.running = running
 	if at-f.turnedAt > lateTelemetry {
-		f.untold, f.turnedAt = [2]untold{f.untold[1], {fewest: fewest}}, at
+		f.unreported, f.turnedAt = [2]unreportedJobs{f.unreported[1], {fewest: fewest}}, at
 	}
-	before, now := &f.untold[0], &f.untold[1]
+	before, now := &f.unreported[0], &f.unreported[1]
 	now.fewest = min(now.fewest, fewest)
 	now.sum += (running - in.Busy) * (at - f.at)
 	now.seconds += at - f.at

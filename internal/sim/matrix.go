@@ -100,7 +100,7 @@ func (m *Matrix) Run() []*Cell {
 							w, l,
 							Config{
 								Boot: j.cell.Setting.Boot, Targets: []float64{j.cell.Setting.Target}, Seed: j.seed,
-								NoTelemetry: isDark(l.Name()),
+								NoTelemetry: lacksTelemetry(l.Name()),
 							},
 						)
 					}
@@ -121,7 +121,7 @@ func (m *Matrix) Run() []*Cell {
 	return cells
 }
 
-func isDark(name string) bool {
+func lacksTelemetry(name string) bool {
 	return name == NoTelemetry || name == NoTelThrice || name == NoTelThird || name == NoTelGraceful
 }
 

@@ -186,7 +186,7 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	startWorker(
 		t, nil, "exec", "--server", server.Addr, "--function", "f", "--", "sh", "-c", "echo broken >&2; exit 4",
 	).waitReady()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "gearman", "-h", host, "-p", port, "-f", "f", "x").CombinedOutput()
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended || ctx.Err() != nil {
@@ -232,7 +232,7 @@ func TestFailureWarningsReachPHP(t *testing.T) {
 		$c->setWarningCallback(function ($t) { echo "warning ", $t->data(); });
 		$c->setFailCallback(function ($t) { echo "failed\n"; });
 		$c->addTask("f", "x"); $c->runTasks();`
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "php", "-r", script, "--", host, port).CombinedOutput()
 	if diff := cmp.Diff("failed\nwarning command ended with exit code 4\nbroken\nfailed\n", string(out)); err != nil ||
@@ -437,10 +437,10 @@ func TestHTTPServiceAway(t *testing.T) {
 	startWorker(t, nil, "http", "--server", server.Addr, "--function", "f", "--", service.URL).waitReady()
 	refuse.Store(true)
 	s := newSubmitter(t, server.Addr)
-	s.send(submitJob, "f", "", "patience")
+	s.send(submitJob, "f", "", "payload")
 	kit.Eventually(t, "the service has refused the job", func() bool { return refused.Load() > 0 })
 	refuse.Store(false)
-	if a, err := s.wait(); a.Result != "patience" {
+	if a, err := s.wait(); a.Result != "payload" {
 		t.Errorf("%+v, %v", a, err)
 	}
 }

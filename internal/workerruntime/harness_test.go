@@ -45,7 +45,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-const patience = 60 * time.Second // for what happens at once on an idle machine
+const waitLimit = 60 * time.Second // for what happens at once on an idle machine
 
 // workerProcess is a running gearman-worker.
 type workerProcess struct {
@@ -157,8 +157,8 @@ func (w *workerProcess) exit() int {
 	select {
 	case <-w.ended:
 		return w.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		w.t.Fatalf("the worker has not ended after %v", patience)
+	case <-time.After(waitLimit):
+		w.t.Fatalf("the worker has not ended after %v", waitLimit)
 		return 0
 	}
 }
@@ -246,7 +246,7 @@ func (s *submitter) send(kind uint32, args ...string) {
 }
 
 func (s *submitter) receive() (uint32, string, error) {
-	_ = s.c.SetReadDeadline(time.Now().Add(patience))
+	_ = s.c.SetReadDeadline(time.Now().Add(waitLimit))
 	var head [12]byte
 	if _, err := io.ReadFull(s.r, head[:]); err != nil {
 		return 0, "", err

@@ -53,14 +53,14 @@ func show(v any) string {
 	return fmt.Sprintf("%+v", v)
 }
 
-// patience is how long goroutines that are about to end may take for it.
-const patience = 5 * time.Second
+// leakWait is how long goroutines that are about to end may take for it.
+const leakWait = 5 * time.Second
 
 // Main runs a package's tests and fails if goroutines are left over. It doesn't return.
 func Main(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
-		if left := Leaks(patience); len(left) > 0 {
+		if left := Leaks(leakWait); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "%d goroutines are left over:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 			code = 1
 		}

@@ -51,7 +51,7 @@ func TestLeaks(t *testing.T) {
 	}
 	close(end)
 	<-ended
-	if left := Leaks(patience); len(left) > 0 {
+	if left := Leaks(leakWait); len(left) > 0 {
 		t.Errorf("left over: %q", left)
 	}
 }
