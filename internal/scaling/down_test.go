@@ -78,7 +78,7 @@ func TestIdleUnknown(t *testing.T) {
 	}
 }
 
-// runs has n jobs run that no telemetry tells of, and no others be there.
+// runs sets n running jobs, none of them in telemetry, and no others.
 func (q *pool) runs(n int64) {
 	f := &q.sample.Functions[0]
 	f.Total, f.Running = n, n
