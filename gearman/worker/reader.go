@@ -64,6 +64,16 @@ func (l *link) end(err error) {
 	close(l.down)
 }
 
+// isDown reports whether the connection is known to have ended.
+func (l *link) isDown() bool {
+	select {
+	case <-l.down:
+		return true
+	default:
+		return false
+	}
+}
+
 // awaitBaton waits to become the reader again. False: the connection has ended.
 func (l *link) awaitBaton() bool {
 	select {

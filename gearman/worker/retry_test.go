@@ -350,6 +350,35 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 	}
 }
 
+// A job whose connection is lost while it runs goes to another worker by its server: when it fails
+// after that, its next attempt isn't submitted as well.
+func TestNoRetryOnALostConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := gearmantest.NewServer(gearmantest.InMemory("10.0.0.1:4730"))
+		r := newRuns()
+		inBubble(t, Options{
+			Hooks: Hooks{JobDone: r.done},
+		}, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
+			if len(r.times("2")) == 0 {
+				time.Sleep(time.Second) // the reading is passed on meanwhile, so that the loss is seen
+				s.CloseConnections()
+				time.Sleep(time.Second)
+			}
+			return r.failing(ctx, j)
+		}}, func(*Worker) {
+			s.Submit("f", "k", []byte("2"))
+			time.Sleep(time.Minute)
+			if n := s.Stats().Requests[proto.TypeSubmitJobEpoch]; n != 1 {
+				t.Errorf("the next attempt was submitted %d times, want once", n)
+			}
+			if attempts, outcomes := r.of("2"); !slices.Equal(outcomes, []Outcome{Lost, Retried, Complete}) {
+				t.Errorf("attempts %v, outcomes %v", attempts, outcomes)
+			}
+		}, Function{Retry: &RetryPolicy{Attempts: 3, Backoff: time.Second}})
+	})
+}
+
 // A second server takes the next attempt where the job's own takes none.
 func TestRetryOnAnotherServer(t *testing.T) {
 	t.Parallel()

@@ -66,6 +66,10 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 		if err == nil || job.exited || errors.Is(err, ErrRequeue) || s.w.jobs.Err() != nil || job.isLate() {
 			return result, err
 		}
+		if l.isDown() && job.CanRequeue() {
+			// Its server gives it out again: another attempt submitted here would be one too many.
+			return nil, fmt.Errorf("%w: %w", ErrRequeue, err)
+		}
 		e := classify(ctx, err)
 		more := job.Attempt() < p.limit(e)
 		if !more && p.DeadLetter == "" {

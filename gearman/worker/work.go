@@ -97,10 +97,8 @@ func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func(
 		s.mu.Lock()
 		l.cancelJob = cancel
 		s.mu.Unlock()
-		select {
-		case <-l.down: // before cancelJob was set
+		if l.isDown() { // before cancelJob was set
 			cancel(ErrDisconnected)
-		default:
 		}
 	}
 	if t := job.fn.timeout; t > 0 {
@@ -197,12 +195,10 @@ func (s *slot) gone(l *link, job *Job, err error) (_ Outcome, gone bool, _ error
 		s.drop(l, ErrJoined) // the server counts it as lost, if it isn't yet
 		return Lost, true, errors.Join(ErrJoined, err)
 	}
-	select {
-	case <-l.down:
+	if l.isDown() {
 		return Lost, true, err
-	default:
-		return 0, false, nil
 	}
+	return 0, false, nil
 }
 
 func (s *slot) fail(l *link, job *Job) error {
