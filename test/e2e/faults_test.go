@@ -33,40 +33,59 @@ func backlog(t *testing.T, s *cluster.Stage, prefix string, n int) []cluster.Job
 	return list
 }
 
+// keepsReplicas disturbs a pool whose workers have more jobs than they can hold, and asserts that
+// none is taken away as long as that is so, and that no job suffers. Where the jobs are done before
+// the disturbance is over, nothing has been shown: it is done again.
+func keepsReplicas(t *testing.T, s *cluster.Stage, prefix string, disturbance func(ctx context.Context)) {
+	t.Helper()
+	ctx := within(t, 10*time.Minute)
+	const enough = 10 // queued jobs: ten replicas are wanted then
+	for try := range 3 {
+		list := backlog(t, s, fmt.Sprintf("%s-%d", prefix, try), 100)
+		stop := leastWhile(t, s, func(q cluster.Queue) bool { return q.Queued > enough })
+		disturbance(ctx)
+		q, err := s.Queue(ctx)
+		must(t, err)
+		queued(t, s, enough, 5*time.Minute)
+		if got := stop(); got >= 0 && got < 10 {
+			t.Errorf("down to %d replicas while more than %d jobs were queued, want 10 all the time", got, enough)
+		}
+		allRanOnce(t, s, list, 5*time.Minute)
+		if q.Queued > enough {
+			return
+		}
+		t.Logf("%d jobs were queued when it was over: that shows nothing", q.Queued)
+	}
+	t.Error("it took longer than 100 jobs, three times")
+}
+
 // The operator is killed in mid-backlog and stays away for a while: jobs go on, and when it is back
 // nothing shrinks by mistake.
 func TestOperatorKilled(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
-	list := backlog(t, s, "killed", 100)
 	disturb.Lock()
 	defer disturb.Unlock()
-	ctx := within(t, 10*time.Minute)
-	stop := least(t, s)
-	defer stop()
 	now := int64(0)
 	pods := live.API.CoreV1().Pods(cluster.OperatorNamespace)
-	kill := func() {
-		must(
-			t,
-			pods.DeleteCollection(
-				ctx, metav1.DeleteOptions{GracePeriodSeconds: &now},
-				metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=manager"},
-			),
-		)
-	}
-	kill()
-	eventually(t, 2*time.Minute, live.OperatorReady)
-	kill()
-	must(t, live.ScaleOperator(ctx, 0))
-	time.Sleep(10 * time.Second) // the fault itself: how long it is away
-	must(t, live.ScaleOperator(ctx, 1))
-	eventually(t, 2*time.Minute, live.OperatorReady)
-	queued(t, s, 10, 5*time.Minute)
-	if got := stop(); got < 10 {
-		t.Errorf("down to %d replicas while more than 10 jobs were queued, want 10 all the time", got)
-	}
-	allRanOnce(t, s, list, 5*time.Minute)
+	keepsReplicas(t, s, "killed", func(ctx context.Context) {
+		kill := func() {
+			must(
+				t,
+				pods.DeleteCollection(
+					ctx, metav1.DeleteOptions{GracePeriodSeconds: &now},
+					metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=manager"},
+				),
+			)
+		}
+		kill()
+		eventually(t, 2*time.Minute, live.OperatorReady)
+		kill()
+		must(t, live.ScaleOperator(ctx, 0))
+		time.Sleep(10 * time.Second) // the fault itself: how long it is away
+		must(t, live.ScaleOperator(ctx, 1))
+		eventually(t, 2*time.Minute, live.OperatorReady)
+	})
 	atZero(t, s, 6*time.Minute)
 }
 

@@ -165,15 +165,28 @@ func ready(t *testing.T, s *cluster.Stage, n int, d time.Duration) {
 	})
 }
 
-// least watches the replicas until stop is called, which returns the least that was seen.
+// least watches the replicas until stop is called, which returns the least that was seen, or -1.
 func least(t *testing.T, s *cluster.Stage) (stop func() int) {
+	t.Helper()
+	return leastWhile(t, s, nil)
+}
+
+// leastWhile is least as long as the queue is as it should be: once it isn't, no more is looked at.
+func leastWhile(t *testing.T, s *cluster.Stage, asItShould func(cluster.Queue) bool) (stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan int, 1)
 	go func() {
 		fewest := -1
 		for ctx.Err() == nil {
-			if w, err := s.Workers(ctx); err == nil && (fewest < 0 || w.Replicas < fewest) {
+			w, err := s.Workers(ctx)
+			if err == nil && asItShould != nil { // after the replicas: it was so when they were looked at
+				var q cluster.Queue
+				if q, err = s.Queue(ctx); err == nil && !asItShould(q) {
+					break
+				}
+			}
+			if err == nil && (fewest < 0 || w.Replicas < fewest) {
 				fewest = w.Replicas
 			}
 			select {
