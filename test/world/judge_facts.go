@@ -12,14 +12,15 @@ import (
 // the node or the image that it waited for, no more pods are ordered than those that were then, or
 // a few beside those that work: the rules of internal/scaling. A pod that becomes ready is evidence
 // only once it has been ready for as long; then those that were blocked before say nothing of the
-// others, as many as work.
+// others, as many as work. What somebody else makes the replicas is ordered, but not by the
+// operator.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 2*scaling.ProvenAfter + j.poll(pool) + 2*time.Second
 		var since time.Time
 		var then int32
 		var betterAt, worseAt time.Time // when more pods worked, or more were blocked
-		working, placed, blocked, reported := 0, 0, 0, false
+		working, placed, blocked, foreign, reported := 0, 0, 0, 0, false
 		for i := range j.m.samples[pool] {
 			s := &j.m.samples[pool][i]
 			better := s.working > working || s.placed > placed
@@ -29,7 +30,8 @@ func (j *judge) evidence() {
 			if s.blocked > blocked {
 				worseAt = s.at
 			}
-			working, placed, blocked = s.working, s.placed, s.blocked
+			scaled := s.foreign > foreign // by somebody else
+			working, placed, blocked, foreign = s.working, s.placed, s.blocked, s.foreign
 			excused := betterAt.After(worseAt) && s.at.Sub(betterAt) >= scaling.ProvenAfter &&
 				s.blocked <= s.working
 			if !s.exists || !s.auto || s.blocked == 0 || s.rollout || better || excused {
@@ -39,7 +41,7 @@ func (j *judge) evidence() {
 			if since.IsZero() {
 				since, then = s.at, 0
 			}
-			if s.at.Sub(since) < known+j.m.delays(pool, ofAPI|ofUser|ofLeader, since, s.at) {
+			if scaled || s.at.Sub(since) < known+j.m.delays(pool, ofAPI|ofUser|ofLeader, since, s.at) {
 				then = max(then, s.replicas)
 				continue
 			}
