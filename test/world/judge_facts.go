@@ -45,6 +45,7 @@ func (j *judge) evidence() {
 				then = max(then, s.replicas)
 				continue
 			}
+			then = max(then, min(s.replicas, s.min)) // a schedule that has ended leaves pods
 			j.checked()
 			if limit := max(then, s.min, int32(s.working+s.tries())); s.replicas > limit && !reported {
 				reported = true
