@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
@@ -193,7 +194,8 @@ func (j *judge) foreignWithin(pool int, from time.Time) (n int) {
 }
 
 // contestIsSeen reports whether nothing keeps the operator from counting each change of replicas by
-// somebody else: it was there, could read, wasn't told to leave them, and no two came at once.
+// somebody else: it was there, could read, wasn't told to leave them, no two came at once, and none
+// while a write of its own was on its way.
 func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 	from := since.Add(-contestWindow)
 	if j.m.delays(pool, ofAPI|ofLeader, from, at) > 0 || j.m.delays(pool, ofServer, at.Add(-time.Minute), at) > 0 {
@@ -203,6 +205,9 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 		if s.mode != v1alpha1.ModeAuto {
 			return false
 		}
+	}
+	if slices.ContainsFunc(j.m.overwritten[pool], func(t time.Time) bool { return t.After(from) }) {
+		return false
 	}
 	changes := j.m.foreign[pool]
 	for i := 1; i < len(changes); i++ {

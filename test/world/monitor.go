@@ -35,10 +35,13 @@ type monitor struct {
 	marks    map[int][]markWrite   // changes of deletion costs that the API server took, by pool
 	statuses map[int][]statusWrite // changes of statuses, by pool
 	foreign  map[int][]time.Time   // when somebody else changed replicas, by pool
-	placed   map[int]int           // pods that had waited for a node or an image and got it, by pool
-	raised   map[int][]time.Time   // when replicas were raised, by pool
-	busy     int                   // of them, those that were removed while other jobs ran
-	most     int                   // pods at once
+	// overwritten is when a change by somebody else may have been overwritten by a write of the
+	// operator that had been sent before, by pool.
+	overwritten map[int][]time.Time
+	placed      map[int]int         // pods that had waited for a node or an image and got it, by pool
+	raised      map[int][]time.Time // when replicas were raised, by pool
+	busy        int                 // of them, those that were removed while other jobs ran
+	most        int                 // pods at once
 }
 
 // snapshot is a pool at one moment.
@@ -72,13 +75,15 @@ const (
 	// it has to set them again: a poll and its first decision.
 	contestWindow = 10 * time.Minute
 	contestSlack  = 20 * time.Second
+	// inFlight is the longest time that a write takes to the API server.
+	inFlight = 10 * time.Millisecond
 )
 
 func newMonitor(w *World) *monitor {
 	return &monitor{
 		w: w, samples: map[int][]snapshot{}, removed: map[int]int{}, marks: map[int][]markWrite{},
 		statuses: map[int][]statusWrite{}, foreign: map[int][]time.Time{}, placed: map[int]int{},
-		raised: map[int][]time.Time{},
+		raised: map[int][]time.Time{}, overwritten: map[int][]time.Time{},
 	}
 }
 
@@ -285,11 +290,16 @@ func pulled(old, p *corev1.Pod) bool {
 	})
 }
 
-// replicasRaised notes that a pool's replicas were raised.
-func (m *monitor) replicasRaised(pool int) {
+// replicasChanged records that a pool's replicas were changed, and whether they were raised.
+func (m *monitor) replicasChanged(pool int, raised bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.raised[pool] = append(m.raised[pool], time.Now())
+	if raised {
+		m.raised[pool] = append(m.raised[pool], time.Now())
+	}
+	if n := len(m.foreign[pool]); n > 0 && time.Since(m.foreign[pool][n-1]) < inFlight {
+		m.overwritten[pool] = append(m.overwritten[pool], time.Now())
+	}
 }
 
 // podPlaced notes that a pod which had waited for a node or an image got it.

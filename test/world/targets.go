@@ -111,7 +111,7 @@ func (w *World) observeReplicas(name string, from, to int32) {
 		return
 	}
 	w.trace.add("%s: replicas %d -> %d", name, from, to)
-	if pool := w.poolNamed(name); w.monitor != nil && pool >= 0 && from < to {
-		w.monitor.replicasRaised(pool)
+	if pool := w.poolNamed(name); w.monitor != nil && pool >= 0 {
+		w.monitor.replicasChanged(pool, to > from)
 	}
 }
