@@ -182,8 +182,9 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		*s = OrderingState{
 			Since: in.Now, Template: s.Template, Maximum: s.Maximum, RaisedBy: s.RaisedBy, Failing: s.Failing,
 		}
-		for uid, excused := range s.Failing {
-			if !excused && c.excused < c.working {
+		for i := range in.Pods {
+			uid := in.Pods[i].UID
+			if excused, failing := s.Failing[uid]; failing && !excused && c.excused < c.working {
 				s.Failing[uid] = true
 				c.excused, c.failing = c.excused+1, c.failing-1
 			}

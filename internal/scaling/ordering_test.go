@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -285,6 +286,35 @@ func (c *podSim) scheduled(n int) {
 	for i := range c.in.Pods[:n] {
 		c.in.Pods[i].Assigned, c.in.Pods[i].Trouble = true, TroubleNone
 		c.in.Pods[i].Created = c.in.Now
+	}
+}
+
+// TestExcusedPodsAreTheOldest: which failing pods say nothing about the others any more follows from
+// the input, so that equal situations get equal orders.
+func TestExcusedPodsAreTheOldest(t *testing.T) {
+	t.Parallel()
+	in := OrderingInput{
+		Now: epochOfTest, Replicas: 9, Want: 12, Maximum: 60, Template: "a", Start: startOfTest, Answer: epochOfTest,
+	}
+	state := OrderingState{Since: epochOfTest.Add(-time.Hour), Maximum: 60, Template: "a", Failing: map[string]bool{}}
+	want := map[string]bool{}
+	for i := range 9 {
+		p := Pod{UID: fmt.Sprint(i), Owned: true, Ready: true, Created: epochOfTest.Add(-time.Hour)}
+		p.ReadySince = p.Created
+		if i < 6 {
+			p.Ready, p.WasReady, p.Trouble = false, true, TroubleFailing
+			state.Failing[p.UID] = false
+			want[p.UID] = i < 3 // as many as work
+		}
+		in.Pods = append(in.Pods, p)
+	}
+	for range 20 { // the order of a map is another one each time
+		s := state
+		s.Failing = maps.Clone(state.Failing)
+		_, s = OrderReplicas(&in, s)
+		if diff := gocmp.Diff(want, s.Failing); diff != "" {
+			t.Fatalf("excused pods (-want +got):\n%s", diff)
+		}
 	}
 }
 

@@ -73,7 +73,9 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	same := true
 	if again {
 		q, err := f.play(seed, nil)
-		same = err == nil && q.Hash == p.Hash
+		if same = err == nil && q.Hash == p.Hash; !same {
+			t.Logf("seed %d took another course when it was played again", seed)
+		}
 	}
 	s.add(p, again, same)
 	if len(failing) == 0 {
