@@ -14,16 +14,16 @@ import (
 // DefaultPort is the port that IANA assigned to Gearman.
 const DefaultPort = 4730
 
-// ErrAddress is a server address that can't be read.
+// ErrAddress is returned for a job server address that can't be parsed.
 var ErrAddress = errors.New("invalid job server address")
 
-// Address is a job server as a user names it.
+// Address is a job server's address as a user writes it.
 type Address struct {
 	Host string // a name or an IP address without brackets
 	Port uint16
 }
 
-// ParseAddress reads "host", "host:port", "::1", "[::1]" or "[::1]:port".
+// ParseAddress parses "host", "host:port", "::1", "[::1]" or "[::1]:port".
 func ParseAddress(s string) (Address, error) {
 	bad := func(why string) (Address, error) {
 		return Address{}, fmt.Errorf("%w %q: %s (want host, host:port or [IPv6]:port)", ErrAddress, s, why)
@@ -61,30 +61,30 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Host: host, Port: uint16(n)}, nil
 }
 
-// String gives "host:port", with brackets around IPv6.
+// String returns "host:port", with brackets around an IPv6 address.
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
 
-// Endpoint is one job server, to be connected to.
+// Endpoint is one job server to connect to.
 type Endpoint struct {
 	Addr string // ip:port, or what a custom dialer understands
 	Name string // the host as the user wrote it, for TLS
 }
 
-// Resolver looks names up. *net.Resolver is one.
+// Resolver looks up names. *net.Resolver is one.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Families are the job servers behind an address. A name with addresses of both families stands for
-// the same job servers twice, so only one family is used at a time: First, and Other where none of
-// First can be reached. Both are sorted and without duplicates.
+// Families are the job servers behind an address. A name that has addresses of both IP families
+// stands for the same job servers twice, so only one family is used at a time: First, and Other if
+// no address of First can be reached. Both are sorted and without duplicates.
 type Families struct {
 	First, Other []Endpoint
 }
 
-// OneFamily splits addresses by family, for whoever may count each job server only once. First is
-// the family with more addresses, IPv4 if both have as many: whatever order a resolver gives them,
-// all who ask choose alike.
+// OneFamily splits addresses by IP family, for callers that must count each job server only once.
+// First is the family with more addresses, or IPv4 if both have equally many. All callers thus
+// choose the same family, in whatever order a resolver returns the addresses.
 func OneFamily(addrs []netip.Addr) (first, other []netip.Addr) {
 	for _, a := range addrs {
 		if a = a.Unmap(); a.Is4() {
@@ -99,8 +99,8 @@ func OneFamily(addrs []netip.Addr) (first, other []netip.Addr) {
 	return first, other
 }
 
-// Resolve gives the job servers behind an address: each IP address of a name is a job server of its
-// own. A nil resolver is the system's. First is never empty without an error.
+// Resolve returns the job servers behind an address. Each IP address of a name is a separate job
+// server. A nil resolver means the system's. First is never empty unless Resolve returns an error.
 func Resolve(ctx context.Context, r Resolver, a Address) (Families, error) {
 	if _, err := netip.ParseAddr(a.Host); err == nil {
 		return Families{First: []Endpoint{{Addr: a.String(), Name: a.Host}}}, nil

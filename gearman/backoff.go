@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// Backoff is how long to wait before trying again: from Min, doubled with each failure, up to Max.
+// Backoff is how long to wait before another attempt: Min at first, doubled with each failure, up
+// to Max.
 type Backoff struct {
 	Min, Max time.Duration // defaults 100 ms and 30 s
 }
 
-// Delay gives the wait after the given number of failures in a row (1 or more): the doubled time,
-// less up to half of it at random, so that clients of a server that came back don't all arrive
-// together.
+// Delay returns the wait after the given number of consecutive failures (1 or more): the doubled
+// time, less a random part of up to half of it, so that the clients of a job server that has come
+// back don't all reconnect together.
 func (b Backoff) Delay(failures int) time.Duration {
 	low, high := b.Min, b.Max
 	if low <= 0 {

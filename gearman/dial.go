@@ -11,14 +11,15 @@ import (
 // DialFunc opens a connection, like net.Dialer.DialContext.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Dialer opens connections to job servers. The zero value is ready.
+// Dialer opens connections to job servers. The zero value is ready to use.
 type Dialer struct {
 	Dial    DialFunc      // nil: TCP with keep-alive probes
-	TLS     *tls.Config   // nil: plain text; ServerName defaults to the name that the server was given by
+	TLS     *tls.Config   // nil: plain text; ServerName defaults to the host that the server was configured with
 	Timeout time.Duration // for connecting and the TLS handshake together (default 5 s)
 }
 
-// A vanished peer is noticed after about half a minute; the kernel's own defaults take two hours.
+// keepAlive detects a vanished peer after about half a minute; the kernel's own defaults take two
+// hours.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // Connect opens a connection to e.
@@ -53,7 +54,7 @@ func (d *Dialer) Connect(ctx context.Context, e Endpoint) (net.Conn, error) {
 	return nc, nil
 }
 
-// String names the job server for messages: its address, and the name that it was found by.
+// String names the job server for messages: its address, and the name that resolved to it.
 func (e Endpoint) String() string {
 	host, _, err := net.SplitHostPort(e.Addr)
 	if err != nil || e.Name == "" || host == e.Name {

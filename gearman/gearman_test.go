@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { check.Main(m) }
 
 func TestParseAddress(t *testing.T) {
 	t.Parallel()
-	tests := map[string]string{ // want, or "" for an error
+	tests := map[string]string{ // the wanted result, or "" for an error
 		"gearmand":         "gearmand:4730",
 		"gearmand:4731":    "gearmand:4731",
 		"10.0.0.1":         "10.0.0.1:4730",
@@ -191,7 +191,7 @@ func TestPEM(t *testing.T) {
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	tests := map[string]struct {
 		pem  PEM
-		says string // of an error
+		says string // expected in the error
 	}{
 		"nothing":           {},
 		"all":               {pem: PEM{CA: certPEM, Cert: certPEM, Key: keyPEM}},

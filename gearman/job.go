@@ -1,15 +1,15 @@
 package gearman
 
-// JobID names a job: a handle means nothing without its server.
+// JobID identifies a job: a handle means nothing without its job server.
 type JobID struct {
 	Server string // ip:port
 	Handle string
 }
 
-// String gives "handle@server".
+// String returns "handle@server".
 func (id JobID) String() string { return id.Handle + "@" + id.Server }
 
-// Priority of a job within its function.
+// Priority is the priority of a job within its function.
 type Priority int
 
 // The priorities.

@@ -5,43 +5,43 @@ import (
 	"fmt"
 )
 
-// ErrJobFailed is what every *JobError is: a worker ran the job, and the job failed.
+// ErrJobFailed matches every *JobError (errors.Is): a worker ran the job, and the job failed.
 var ErrJobFailed = errors.New("the job failed")
 
-// JobError is a job that failed, on both sides: a worker's handler returns one to say more than
-// that, and a client gets one, in whose chain it looks with errors.As, of each job that a worker
-// has failed. Only Exception travels to the client; the rest of what a handler says is for its
-// worker's retries, dead letters and hooks.
+// JobError is a job that failed, on both sides. A worker's handler returns one to give details of
+// the failure. A client gets one for each job that a worker failed, and finds it with errors.As.
+// Only Exception and Warning are sent to the client; the other fields are for the worker's retries,
+// dead letters and hooks.
 type JobError struct {
-	// Reason is a word for metrics and dead letters, as "exit_code". The client sets "exception" if
-	// it was sent one, else "failed".
+	// Reason is one word for metrics and dead letters, such as "exit_code". The client sets it to
+	// "exception" if the worker sent an exception, or else to "failed".
 	Reason string
-	// Message says in one sentence what went wrong.
+	// Message describes in one sentence what went wrong.
 	Message string
-	// Detail is the end of what the job wrote about it, as its standard error; a dead letter keeps
-	// 4 KiB.
+	// Detail is the end of the job's own output about the failure, such as its standard error. A
+	// dead letter keeps 4 KiB of it.
 	Detail []byte
-	// Exception is sent to the clients that asked for exceptions (client.Options.Exceptions); the
-	// others are told that the job failed. If it is nil, all of them are. It may be empty and not
-	// nil.
+	// Exception is sent to clients that asked for exceptions (client.Options.Exceptions); other
+	// clients only learn that the job failed. If it is nil, no client gets an exception. It may be
+	// empty without being nil.
 	Exception []byte
-	// Warning is sent as a warning before a failure without an exception, to clients that wait: it
-	// tells those why the job failed that don't ask for exceptions. Clients that know no warnings
-	// break on it, as Net_Gearman's do.
+	// Warning is sent as a warning before a failure without an exception, to clients that wait. It
+	// tells clients that don't ask for exceptions why the job failed. Clients that don't know
+	// warnings, such as Net_Gearman's, break on it.
 	Warning []byte
-	// Permanent says that no further attempt would do better.
+	// Permanent is true if another attempt would fail, too.
 	Permanent bool
-	// Crashed says that the job's process died: worker.RetryPolicy.CrashAttempts counts.
+	// Crashed is true if the job's process died; worker.RetryPolicy.CrashAttempts counts these.
 	Crashed bool
-	// TimedOut says that the job ran out of time.
+	// TimedOut is true if the job ran out of time.
 	TimedOut bool
 
-	// ID and Function name the job. The client sets them.
+	// ID and Function identify the job. The client sets them.
 	ID       JobID
 	Function string
 }
 
-// Error gives the message, or else the start of the exception, or else the reason.
+// Error returns the message, or else the start of the exception, or else the reason.
 func (e *JobError) Error() string {
 	const show = 200
 	switch {
@@ -60,11 +60,11 @@ func (e *JobError) Error() string {
 // Unwrap makes errors.Is(err, ErrJobFailed) true.
 func (e *JobError) Unwrap() error { return ErrJobFailed }
 
-// The reasons that the client and the worker give of themselves.
+// The reasons that the client and the worker set themselves.
 const (
 	ReasonFailed    = "failed"    // nothing more is known
 	ReasonException = "exception" // the worker sent an exception
 	ReasonPanic     = "panic"     // the handler panicked
 	ReasonTimeout   = "timeout"   // the handler's time was up
-	ReasonKilled    = "killed"    // runs of the job ended with the death of their worker
+	ReasonKilled    = "killed"    // several runs of the job ended with the death of their worker
 )

@@ -42,7 +42,7 @@ func TestJobError(t *testing.T) {
 	}
 }
 
-// Equal payloads have equal keys that every job server takes.
+// TestKeyOf checks that equal payloads have equal keys, which every job server accepts.
 func TestKeyOf(t *testing.T) {
 	t.Parallel()
 	a, b := gearman.KeyOf([]byte("a")), gearman.KeyOf([]byte("b"))
@@ -51,7 +51,7 @@ func TestKeyOf(t *testing.T) {
 	}
 	if want := gearman.Key(
 		"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
-	); gearman.KeyOf(nil) != want { // of any version
+	); gearman.KeyOf(nil) != want { // in every version
 		t.Errorf("got %q, want %q", gearman.KeyOf(nil), want)
 	}
 }

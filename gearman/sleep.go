@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d, or until ctx ends: then it returns the reason (context.Cause). A d of 0 or
-// less doesn't wait.
+// Sleep waits for d. If ctx ends first, it returns the reason (context.Cause). It doesn't wait if d
+// is 0 or less.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil || d <= 0 {
 		return context.Cause(ctx)

@@ -9,17 +9,19 @@ import (
 	"strings"
 )
 
-// ErrTLS is a certificate or key that can't be used.
+// ErrTLS is returned for a certificate or key that can't be used.
 var ErrTLS = errors.New("invalid TLS material")
 
-// PEM is what a TLS connection is made of, as the contents of files. Fields may be empty.
+// PEM holds the certificates and the key for TLS connections, as the contents of files. Fields may
+// be empty.
 type PEM struct {
-	CA   []byte // certificates of the authorities that are trusted; empty: those of the system
-	Cert []byte // the client's own certificate, with what leads to its authority; together with Key
+	CA   []byte // certificates of the trusted authorities; empty: the system's authorities
+	Cert []byte // the client's own certificate and its intermediate certificates; requires Key
 	Key  []byte
 }
 
-// Config makes a configuration of TLS 1.2 or later. The error, an ErrTLS, says which part is wrong.
+// Config returns a configuration for TLS 1.2 or later. Its error, an ErrTLS, names the part that is
+// wrong.
 func (p PEM) Config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(p.CA) > 0 {
@@ -41,11 +43,12 @@ func (p PEM) Config() (*tls.Config, error) {
 	return config, nil
 }
 
-// PEMFiles is what a TLS connection is made of, as names of files. Names may be empty.
+// PEMFiles holds the certificates and the key for TLS connections, as names of files. Names may be
+// empty.
 type PEMFiles struct{ CA, Cert, Key string }
 
-// Config makes a configuration that reads the files now, so that a mistake shows at once, and again
-// at each handshake: certificates and authorities are renewed under a running process.
+// Config returns a configuration that reads the files now, so that a mistake shows at once, and
+// again at each handshake, since certificates and authorities are renewed while the process runs.
 func (f PEMFiles) Config() (*tls.Config, error) {
 	config, err := f.read()
 	if err != nil {
@@ -53,7 +56,7 @@ func (f PEMFiles) Config() (*tls.Config, error) {
 	}
 	if f.CA != "" {
 		config.RootCAs = nil
-		config.InsecureSkipVerify = true // VerifyConnection does it, by the authorities of the moment
+		config.InsecureSkipVerify = true // VerifyConnection does it, with the authorities in the file now
 		config.VerifyConnection = f.verify
 	}
 	if f.Cert != "" {
@@ -69,7 +72,7 @@ func (f PEMFiles) Config() (*tls.Config, error) {
 	return config, nil
 }
 
-// read makes a configuration of the files as they are now.
+// read returns a configuration made from the files as they are now.
 func (f PEMFiles) read() (*tls.Config, error) {
 	var pem PEM
 	var names []string

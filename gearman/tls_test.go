@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// material is a certificate that signs itself, as PEM.
+// material returns a self-signed certificate as PEM.
 func material(t *testing.T, name string) (pair tls.Certificate, cert, key []byte) {
 	t.Helper()
 	pair, _ = certificate(t, name)
@@ -25,7 +25,7 @@ func material(t *testing.T, name string) (pair tls.Certificate, cert, key []byte
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// put writes files into a directory, by name.
+// put writes files, given by name, into a directory.
 func put(t *testing.T, dir string, files map[string][]byte) {
 	t.Helper()
 	for name, content := range files {
@@ -66,13 +66,14 @@ func shakeHands(t *testing.T, client, server *tls.Config) (seen []*x509.Certific
 	}()
 	conn := tls.Client(near, client)
 	if clientErr = conn.HandshakeContext(t.Context()); clientErr == nil {
-		// What the server sends behind its handshake must be read, or it would not end.
+		// Without this read of what the server sends after its handshake, the handshake would not
+		// end.
 		_, _ = conn.Read(make([]byte, 1))
 	}
 	return seen, clientErr, serverErr
 }
 
-// A configuration of files follows them: what a handshake needs is read for each one.
+// TestPEMFilesAreReadAgain checks that each handshake reads the files again.
 func TestPEMFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, firstCert, _ := material(t, "gearmand.example")

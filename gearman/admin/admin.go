@@ -18,19 +18,19 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Errors that callers tell apart.
+// Errors that callers can distinguish.
 var (
-	// ErrClosed: the connection was closed, by Close or because of an earlier error.
+	// ErrClosed: the connection was closed, by Close or after an earlier error.
 	ErrClosed = errors.New("admin connection is closed")
-	// ErrAnswer: the server answered something else than the command's answer.
+	// ErrAnswer: the job server's response is not a valid answer to the command.
 	ErrAnswer = errors.New("garbled answer")
-	// ErrUnsupported: this server doesn't know the command.
+	// ErrUnsupported: this job server doesn't know the command.
 	ErrUnsupported = errors.New("not supported by this server")
 )
 
-// Options of a connection. The zero value is ready.
+// Options of a connection. The zero value is ready to use.
 type Options struct {
-	// TLS, where set, encrypts the connection; ServerName defaults to the host of the address.
+	// TLS, if set, encrypts the connection; ServerName defaults to the host of the address.
 	TLS *tls.Config
 	// Dialer opens the connection (default: TCP with keep-alive probes).
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -38,22 +38,21 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Timeout bounds each request whose context has no earlier deadline (default 10 s).
 	Timeout time.Duration
-	// ServerName is the host's name for TLS where the address given to Dial is a resolved one.
+	// ServerName is the host name for TLS if the address given to Dial is already resolved.
 	ServerName string
 }
 
-// Conn is a connection to a job server. It is safe for concurrent use; requests wait for each
-// other.
+// Conn is a connection to a job server. It is safe for concurrent use; requests run one at a time.
 type Conn struct {
 	addr    string
 	conn    *proto.Conn
 	timeout time.Duration
 
-	version atomic.Pointer[Version] // the answer to Version, once there was one
+	version atomic.Pointer[Version] // the response to Version, once there was one
 
 	turn   chan struct{} // holds a token while no request runs
 	mu     sync.Mutex
-	closed error // why
+	closed error // why the connection was closed; nil while it is open
 }
 
 // Dial connects to the job server at address: host, host:port or [IPv6]:port, with 4730 as the
@@ -75,7 +74,7 @@ func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
 	return NewConn(a.String(), nc, o), nil
 }
 
-// NewConn speaks over a connection that the caller opened, which the Conn then owns.
+// NewConn uses a connection that the caller opened. The Conn then owns it.
 func NewConn(address string, nc net.Conn, o Options) *Conn {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
@@ -85,9 +84,9 @@ func NewConn(address string, nc net.Conn, o Options) *Conn {
 	return c
 }
 
-// Resolve gives the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port,
-// sorted: each address of a name is a job server. Of a name with addresses of both families only
-// those of one family are taken (gearman.OneFamily). A nil resolver means the system's.
+// Resolve returns the addresses (ip:port) of the job servers behind host, host:port or [IPv6]:port,
+// sorted. Each IP address of a name is a separate job server. If a name has addresses of both IP
+// families, only one family is returned (gearman.OneFamily). A nil resolver means the system's.
 func Resolve(ctx context.Context, r Resolver, address string) ([]string, error) {
 	a, err := gearman.ParseAddress(address)
 	if err != nil {
@@ -104,13 +103,13 @@ func Resolve(ctx context.Context, r Resolver, address string) ([]string, error) 
 	return out, nil
 }
 
-// Resolver looks names up. *net.Resolver is one.
+// Resolver looks up names. *net.Resolver is one.
 type Resolver = gearman.Resolver
 
-// Addr is the job server's address as it was dialled.
+// Addr is the job server's address as it was dialed.
 func (c *Conn) Addr() string { return c.addr }
 
-// Close closes the connection. A request that waits for its answer ends with an error.
+// Close closes the connection. A request that is waiting for its answer fails with an error.
 func (c *Conn) Close() error {
 	c.markClosed(ErrClosed)
 	return c.conn.Close()
@@ -124,21 +123,22 @@ func (c *Conn) markClosed(err error) {
 	}
 }
 
-// Err is nil while the connection can be used, afterwards why not.
+// Err returns nil while the connection can be used, and afterwards the reason why it can't.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
 }
 
-// Exchange sends raw bytes, packets or lines, and calls read to read what the server answers to
-// them. It is the way to what the package has no call for. If read returns an error, or reads less
-// than all of the answer, the connection is of no more use; in the first case it is closed.
+// Exchange sends raw bytes (packets or lines) and calls read to read the job server's response. Use
+// it for requests that this package has no method for. If read returns an error, the connection is
+// closed. If read consumes less than the whole response, the connection can't be used any more,
+// either.
 func (c *Conn) Exchange(ctx context.Context, request []byte, read func(*proto.Conn) error) error {
 	return c.exchange(ctx, "exchange", request, read)
 }
 
-// exchange runs one request. Errors that read marks as answered leave the connection open.
+// exchange runs one request. If read returns a refusal, the connection stays open.
 func (c *Conn) exchange(ctx context.Context, command string, request []byte, read func(*proto.Conn) error) error {
 	ctx, cancel := context.WithTimeoutCause(
 		ctx, c.timeout, fmt.Errorf("no answer within %v: %w", c.timeout, context.DeadlineExceeded),
@@ -157,17 +157,17 @@ func (c *Conn) exchange(ctx context.Context, command string, request []byte, rea
 	err := c.conn.Exchange(ctx, request, func(conn *proto.Conn) error {
 		err := read(conn)
 		if errors.As(err, &refused) {
-			return nil // an answer like another: the conversation goes on
+			return nil // a complete response, so the connection can still be used
 		}
 		return err
 	})
 	if err != nil {
-		if errors.Is(err, io.EOF) { // an end where an answer was due is not an end like another
+		if errors.Is(err, io.EOF) { // the connection ended in place of a response, which is no regular end
 			err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
 		}
 		err = fmt.Errorf("job server %s: %s: %w", c.addr, command, err)
 		c.markClosed(fmt.Errorf("%w after: %w", ErrClosed, err))
-		_ = c.conn.Close() // err says more
+		_ = c.conn.Close() // err has the cause
 		return err
 	}
 	if refused != nil {
@@ -176,12 +176,12 @@ func (c *Conn) exchange(ctx context.Context, command string, request []byte, rea
 	return nil
 }
 
-// A refusal is an error that the server told in a well-formed answer.
+// A refusal is an error that the job server reported in a well-formed response.
 type refusal struct{ err error }
 
 func (r *refusal) Error() string { return r.err.Error() }
 
-// refuse makes an error of an ERR line or an ERROR packet.
+// refuse converts an ERR line or an ERROR packet to an error.
 func refuse(e *proto.ServerError) error {
 	switch strings.ToUpper(e.Code) {
 	case "UNKNOWN_COMMAND", "UNKNOWN_SHOW_ARGUMENTS", "UNKNOWN_ARGS":
@@ -190,7 +190,7 @@ func refuse(e *proto.ServerError) error {
 	return &refusal{e}
 }
 
-// line sends a command and returns its one-line answer.
+// line sends a command and returns its one-line response.
 func (c *Conn) line(ctx context.Context, command, end string) (string, error) {
 	if err := proto.CheckCommand(command); err != nil {
 		return "", fmt.Errorf("job server %s: %w", c.addr, err)
@@ -210,7 +210,7 @@ func (c *Conn) line(ctx context.Context, command, end string) (string, error) {
 	return answer, err
 }
 
-// ok sends a command whose answer is "OK", and gives what follows it.
+// ok sends a command whose response is "OK", and returns the value that follows it.
 func (c *Conn) ok(ctx context.Context, command, end string) (string, error) {
 	answer, err := c.line(ctx, command, end)
 	if err != nil {
@@ -220,18 +220,17 @@ func (c *Conn) ok(ctx context.Context, command, end string) (string, error) {
 	if !ok {
 		err := fmt.Errorf("job server %s: %s: %w: %.80q where OK was expected", c.addr, command, ErrAnswer, answer)
 		c.markClosed(fmt.Errorf("%w after: %w", ErrClosed, err))
-		_ = c.conn.Close() // err says more
+		_ = c.conn.Close() // err has the cause
 		return "", err
 	}
 	return r.Value, nil
 }
 
-// barrier is echoed by the server behind a list of rows. Names can hold no NUL, so no row can hold
-// the packet.
+// barrier is sent after a command that returns rows; the job server echoes it. Names can't contain
+// a NUL, so no row can contain this packet.
 const barrier = "end of rows"
 
-// rows sends a command that is answered by rows and a "." line, and gives the rows as one string
-// with the ends of each.
+// rows sends a command that returns rows followed by a "." line, and calls each for every row.
 func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) error) error {
 	request := proto.AppendEcho([]byte(command+"\n"), proto.Request, barrier)
 	return c.exchange(ctx, command, request, func(conn *proto.Conn) error {
@@ -251,7 +250,7 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 			case err != nil:
 				return err
 			case bad != nil:
-				continue // read up to the barrier: the conversation can go on
+				continue // read up to the barrier, so that the connection can still be used
 			case ended || refused != nil:
 				bad = fmt.Errorf("%w: %.80q behind the end of the rows", ErrAnswer, line)
 			case len(line) == 1 && line[0] == '.':
@@ -283,8 +282,8 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 	})
 }
 
-// Version asks for the server's version and dialect: gearmand says "1.1.20+ds" or "2.0.0", Perl's
-// Gearman::Server "v1.130.1".
+// Version requests the job server's version and dialect. gearmand reports "1.1.20+ds" or "2.0.0",
+// Perl's Gearman::Server "v1.130.1".
 func (c *Conn) Version(ctx context.Context) (Version, error) {
 	line, err := c.line(ctx, "version", "\n")
 	if err != nil {
@@ -295,7 +294,7 @@ func (c *Conn) Version(ctx context.Context) (Version, error) {
 	return v, nil
 }
 
-// PID gives the server's process id. In a container it is 1 for each life of the server.
+// PID returns the job server's process id. In a container it is 1 after every restart.
 func (c *Conn) PID(ctx context.Context) (int, error) {
 	value, err := c.ok(ctx, "getpid", "\n")
 	if err != nil {
@@ -308,10 +307,10 @@ func (c *Conn) PID(ctx context.Context) (int, error) {
 	return pid, nil
 }
 
-// Verbose gives the level of the server's log, as "INFO".
+// Verbose returns the job server's log level, such as "INFO".
 func (c *Conn) Verbose(ctx context.Context) (string, error) { return c.ok(ctx, "verbose", "\n") }
 
-// Echo sends data and waits for it to come back: the cheapest proof that the server is alive.
+// Echo sends data and waits for its echo: the cheapest proof that the job server is alive.
 func (c *Conn) Echo(ctx context.Context, data []byte) error {
 	return c.exchange(ctx, "echo", proto.AppendEcho(nil, proto.Request, data), func(conn *proto.Conn) error {
 		p, err := conn.Next()

@@ -22,7 +22,7 @@ func dial(t *testing.T, addr string) *Conn {
 	return c
 }
 
-// submit sends a background job by hand.
+// submit sends a background job as raw packets.
 func submit(t *testing.T, c *Conn, function, unique string) string {
 	t.Helper()
 	var handle string
@@ -169,8 +169,8 @@ func TestPerl(t *testing.T) {
 	}
 }
 
-// Names that fake rows or the closing "." must give an error, and must not shift the answers of
-// what follows.
+// TestHostileNames checks that names which imitate rows or the closing "." cause an error, and
+// don't shift the responses to later commands.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -9,8 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// CancelJob cancels a job. A queued job is skipped by the next worker that comes across it, and
-// counted until then; the worker of a running one is not told. Unknown handles are an error.
+// CancelJob cancels a job. A queued job counts as queued until the next worker comes across it and
+// it is skipped. If the job is running, its worker is not told. Unknown handles are an error.
 func (c *Conn) CancelJob(ctx context.Context, handle string) error {
 	if err := checkWord("the job handle", handle); err != nil {
 		return fmt.Errorf("job server %s: cancel job: %w", c.addr, err)
@@ -19,18 +19,19 @@ func (c *Conn) CancelJob(ctx context.Context, handle string) error {
 	return err
 }
 
-// CreateFunction makes a function known before anybody registers it.
+// CreateFunction makes a function known before any worker registers it.
 func (c *Conn) CreateFunction(ctx context.Context, name string) error {
 	if err := checkWord("the function name", name); err != nil {
 		return fmt.Errorf("job server %s: create function: %w", c.addr, err)
 	}
-	// gearmand 1.1.20 cuts two characters off the name, for CR LF, even where there is only LF.
+	// gearmand 1.1.20 cuts two characters (for CR LF) off the name, even if the line ends in LF
+	// only.
 	_, err := c.ok(ctx, "create function "+name, "\r\n")
 	return err
 }
 
-// DropFunction removes a function. gearmand does so even while it has queued jobs, which then
-// dangle: don't.
+// DropFunction removes a function. gearmand does this even while the function has queued jobs,
+// which are then left dangling: don't use it then.
 func (c *Conn) DropFunction(ctx context.Context, name string) error {
 	if err := checkWord("the function name", name); err != nil {
 		return fmt.Errorf("job server %s: drop function: %w", c.addr, err)
@@ -39,12 +40,12 @@ func (c *Conn) DropFunction(ctx context.Context, name string) error {
 	return err
 }
 
-// NoLimit takes a limit off in SetMaxQueue.
+// NoLimit removes the limit when passed to SetMaxQueue.
 const NoLimit = -1
 
 // SetMaxQueue limits how many jobs of a function may be queued and running: one limit for all
-// priorities. gearmand forgets it if the function isn't known yet, and says OK all the same:
-// CreateFunction first.
+// priorities. If the function isn't known yet, gearmand ignores the limit and still responds OK:
+// call CreateFunction first.
 func (c *Conn) SetMaxQueue(ctx context.Context, name string, limit int) error {
 	return c.setMaxQueue(ctx, name, limit)
 }
@@ -67,20 +68,20 @@ func (c *Conn) setMaxQueue(ctx context.Context, name string, limits ...int) erro
 	return err
 }
 
-// Shutdown ends the server at once. gearmand has lost the command (ErrUnsupported; send it SIGTERM
-// or SIGUSR1); Perl's server takes it and may close the connection instead of answering.
+// Shutdown stops the job server at once. gearmand no longer has the command (ErrUnsupported; send
+// it SIGTERM or SIGUSR1). Perl's server has it, and may close the connection instead of responding.
 func (c *Conn) Shutdown(ctx context.Context) error {
 	_, err := c.ok(ctx, "shutdown", "\n")
 	return err
 }
 
-// ShutdownGracefully is Shutdown once the jobs that run are done.
+// ShutdownGracefully stops the job server once its running jobs have ended. See Shutdown.
 func (c *Conn) ShutdownGracefully(ctx context.Context) error {
 	_, err := c.ok(ctx, "shutdown graceful", "\n")
 	return err
 }
 
-// checkWord refuses what would be read as more than one argument.
+// checkWord rejects an argument that the job server would read as none or as several.
 func checkWord(what, word string) error {
 	if word == "" {
 		return fmt.Errorf("%w: %s is empty", proto.ErrName, what)

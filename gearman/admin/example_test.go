@@ -33,8 +33,8 @@ func ExampleConn_Status() {
 	// Output: resize 1 0 0
 }
 
-// Every call says what it was doing and where when it fails; what the server doesn't know can be
-// told from the rest.
+// Every error names the operation and the job server. Commands that the job server doesn't know can
+// be distinguished from other errors.
 func ExampleConn_Version() {
 	perl := gearmantest.NewServer(gearmantest.Options{Dialect: gearmantest.Perl}) // Perl's Gearman::Server
 	defer perl.Close()
@@ -54,7 +54,7 @@ func ExampleConn_Version() {
 	// true
 }
 
-// A job is cancelled by its handle; it is counted until a worker comes across it.
+// A job is canceled by its handle; it is counted until a worker comes across it.
 func ExampleConn_CancelJob() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
@@ -74,8 +74,8 @@ func ExampleConn_CancelJob() {
 	// Output: 1 true true <nil>
 }
 
-// Would the server give a worker a job now? That tells a queue of jobs from one of jobs that are
-// delayed.
+// Probe reports whether the job server would assign a job to a worker now. This distinguishes a
+// queue of runnable jobs from a queue of delayed jobs.
 func ExampleProbe() {
 	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()

@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// An answer that is late, cut or garbled is an error that names server and command, and closes the
-// connection.
+// TestFaults checks that a late, truncated or garbled response causes an error that names the job
+// server and the command, and closes the connection.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 				if _, err := c.Version(ctx); err != nil {
 					t.Fatal(err)
 				}
-				synctest.Wait() // the server is done with the answer
+				synctest.Wait() // the job server has finished its response
 				s.SetFault(tt.fault)
 				start := time.Now()
 				rows, err := c.Status(ctx)

@@ -10,24 +10,25 @@ import (
 // FunctionStatus is the state of a function's queue.
 type FunctionStatus struct {
 	Function string
-	// Total is how many jobs the server holds: queued, running, delayed until their time, and those
-	// cancelled or left by their client that no worker has come across yet.
+	// Total is how many jobs the job server holds: queued, running, delayed until their time, and
+	// those canceled or abandoned by their client that no worker has come across yet.
 	Total uint64
-	// Running is how many of them a worker works on. gearmand has been seen to tell -1.
+	// Running is how many of them workers are running. gearmand has been seen to report -1.
 	Running int64
-	// Workers is how often workers registered the function; one that did so twice counts twice.
+	// Workers is how often workers registered the function; a worker that registered it twice
+	// counts twice.
 	Workers uint64
 }
 
-// Queued is how many jobs wait: Total less Running, never below zero.
+// Queued returns how many jobs are waiting: Total less Running, never below zero.
 func (s FunctionStatus) Queued() uint64 {
 	running := uint64(max(s.Running, 0))
 	return s.Total - min(running, s.Total)
 }
 
-// Status lists the functions that the server knows. gearmand lists what it ever knew, Perl's server
-// only what has jobs or workers. On gearmand it costs time in proportion to the functions (0.2 ms
-// for 1,000), not to the jobs.
+// Status lists the functions that the job server knows. gearmand lists all functions that it has
+// ever known, Perl's server only those with jobs or workers. On gearmand the time it takes is
+// proportional to the number of functions (0.2 ms for 1,000), not of jobs.
 func (c *Conn) Status(ctx context.Context) ([]FunctionStatus, error) {
 	var names arena
 	var out []FunctionStatus
@@ -55,9 +56,9 @@ type PriorityStatus struct {
 	High, Normal, Low, Workers uint64
 }
 
-// PriorityStatus lists queued jobs by priority. On gearmand it costs time in proportion to the
-// jobs, in which nothing else is served (22 ms for a million), and 1.1.20 can hang for good in it
-// after two expiries of CAN_DO_TIMEOUT on one connection: don't poll it.
+// PriorityStatus lists queued jobs by priority. gearmand serves nothing else while it responds, for
+// a time proportional to the number of jobs (22 ms for a million), and 1.1.20 can hang for good in
+// it after CAN_DO_TIMEOUT has expired twice on one connection: don't poll it.
 func (c *Conn) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
 	var out []PriorityStatus
 	err := c.rows(ctx, "prioritystatus", func(line []byte) error {
@@ -73,17 +74,17 @@ func (c *Conn) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
 	return out, nil
 }
 
-// Connection is a connection that the server knows: a worker, a client, or the one that asks.
+// Connection is a connection that the job server knows: a worker, a client, or this one.
 type Connection struct {
-	// its file descriptor in the server, which tells connections of one moment apart; -1 while
-	// gearmand closes it
+	// its file descriptor in the job server, which is unique among the connections of one moment;
+	// -1 while gearmand closes it
 	FD        int64
 	IP        string   // where it comes from
 	ID        string   // what SET_CLIENT_ID set, "-" if nothing
-	Functions []string // as registered, with repetitions; a name with a blank in it comes as several
+	Functions []string // as registered, with repetitions; a name that contains a blank is listed as several
 }
 
-// Workers lists the server's connections.
+// Workers lists the job server's connections.
 func (c *Conn) Workers(ctx context.Context) ([]Connection, error) {
 	var out []Connection
 	seen := make(map[string]string) // workers share functions: each name is kept once
@@ -105,16 +106,16 @@ func (c *Conn) Workers(ctx context.Context) ([]Connection, error) {
 	return out, nil
 }
 
-// Job is a job that gearmand holds. It doesn't tell the function.
+// Job is a job that gearmand holds. The list doesn't include the function.
 type Job struct {
 	Handle    string
-	Retries   uint64 // how many workers lost it
-	Ignored   bool   // cancelled, or its client left: dropped when a worker comes across it
+	Retries   uint64 // how many workers were lost while they ran it
+	Ignored   bool   // canceled, or its client left: dropped when a worker comes across it
 	Persisted bool   // a background job
 }
 
-// Jobs lists all jobs (gearmand's "show jobs"). It costs time in proportion to the jobs, in which
-// nothing else is served (588 ms for 1.1 million): don't poll it.
+// Jobs lists all jobs (gearmand's "show jobs"). The job server serves nothing else while it
+// responds, for a time proportional to the number of jobs (588 ms for 1.1 million): don't poll it.
 func (c *Conn) Jobs(ctx context.Context) ([]Job, error) {
 	var out []Job
 	err := c.rows(ctx, "show jobs", func(line []byte) error {
@@ -132,13 +133,14 @@ func (c *Conn) Jobs(ctx context.Context) ([]Job, error) {
 
 // UniqueJob is a job's unique key.
 type UniqueJob struct {
-	Handle string // empty before gearmand 2.2.0, which doesn't tell it
+	Handle string // empty before gearmand 2.2.0, which is the first to report it
 	Unique string // empty for a job without a key
 }
 
-// UniqueJobs lists the unique keys of all jobs (gearmand's "show unique jobs"). The server's form
-// of it depends on its version, which the connection asks for the first time. It costs time in
-// proportion to the jobs, in which nothing else is served: don't poll it.
+// UniqueJobs lists the unique keys of all jobs (gearmand's "show unique jobs"). The format of the
+// response depends on the job server's version, which the connection requests the first time. The
+// job server serves nothing else while it responds, for a time proportional to the number of jobs:
+// don't poll it.
 func (c *Conn) UniqueJobs(ctx context.Context) ([]UniqueJob, error) {
 	v := c.version.Load()
 	if v == nil {
@@ -151,7 +153,7 @@ func (c *Conn) UniqueJobs(ctx context.Context) ([]UniqueJob, error) {
 	var out []UniqueJob
 	err := c.rows(ctx, "show unique jobs", func(line []byte) error {
 		if r, ok := proto.ParseReply(line); ok && r.Err != nil && len(out) == 0 {
-			return proto.ErrRow // what the server says when it doesn't know the command; rows takes it for that
+			return proto.ErrRow // the error for an unknown command, which rows recognizes
 		}
 		row, err := proto.ParseUniqueRow(line, *v)
 		if err == nil {

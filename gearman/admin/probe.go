@@ -7,11 +7,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Probe reports whether the job server at address would give a worker a job of the function now.
-// Over a connection of its own, which counts as a worker of the function for that moment, it
-// registers the function, goes to sleep and looks whether that wakes it at once, which it doesn't
-// for jobs that are delayed. On gearmand it also clears jobs that were canceled or left by their
-// clients. address and o are those of Dial.
+// Probe reports whether the job server at address would assign a job of the function to a worker
+// now. It opens a connection of its own, which counts as a worker of the function for that moment.
+// On it, Probe registers the function, goes to sleep, and checks whether the job server wakes it at
+// once, which doesn't happen for delayed jobs. On gearmand, Probe also clears jobs that were
+// canceled or abandoned by their clients. address and o are as in Dial.
 func Probe(ctx context.Context, address, function string, o Options) (runnable bool, err error) {
 	if err := proto.CheckFunction(function); err != nil {
 		return false, fmt.Errorf("job server %s: probe: %w", address, err)
@@ -20,7 +20,7 @@ func Probe(ctx context.Context, address, function string, o Options) (runnable b
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = c.Close() }() // the answer has come, or err says more
+	defer func() { _ = c.Close() }() // the response has arrived, or err has the cause
 	return c.probe(ctx, function)
 }
 

@@ -2,8 +2,9 @@ package admin
 
 import "github.com/gearman-operator/gearman-operator/gearman/proto"
 
-// Version is a server's answer to "version".
+// Version is a job server's response to "version".
 type Version = proto.Version
 
-// Dialect is the family of servers that a Version tells: one of the constants of package proto.
+// Dialect is the family of job servers that a Version belongs to: one of the constants of package
+// proto.
 type Dialect = proto.Dialect

@@ -12,20 +12,20 @@ type Codec interface {
 	Decode(data []byte, v any) error
 }
 
-// Pair is the codec of payloads (from client to worker) and that of results (back).
+// Pair is the codec of payloads (from client to worker) and the codec of results (back).
 type Pair struct{ Arg, Result Codec }
 
-// The codecs that there are.
+// The available codecs.
 var (
-	// Raw takes and gives bytes and strings as they are.
+	// Raw passes bytes and strings through unchanged.
 	Raw = Pair{Arg: raw{}, Result: raw{}}
-	// JSON is encoding/json both ways. Data of no bytes decodes into nothing, without an error.
+	// JSON is encoding/json both ways. Empty data leaves the value unchanged, without an error.
 	JSON = Pair{Arg: jsonCodec{}, Result: jsonCodec{}}
-	// NetGearman is what PHP's Net_Gearman does; see NetGearmanArg and NetGearmanResult.
+	// NetGearman is the encoding of PHP's Net_Gearman; see NetGearmanArg and NetGearmanResult.
 	NetGearman = Pair{Arg: NetGearmanArg{}, Result: NetGearmanResult{}}
 )
 
-// ErrType is a value that a codec can't take or fill.
+// ErrType is returned for a value that a codec can't encode or decode into.
 var ErrType = errors.New("unsupported type")
 
 type raw struct{}
@@ -60,8 +60,8 @@ type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Decode leaves v as it is if there is no data: a worker of any language completes a job without a
-// result so.
+// Decode leaves v unchanged if data is empty: workers in any language complete jobs without a
+// result this way.
 func (jsonCodec) Decode(data []byte, v any) error {
 	if len(data) == 0 {
 		return nil

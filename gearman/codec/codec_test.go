@@ -18,7 +18,7 @@ func TestNetGearmanArg(t *testing.T) {
 	tests := map[string]struct {
 		value any
 		wire  string
-		want  any // what a worker reads into an any
+		want  any // what a worker decodes into an any
 	}{
 		"string":         {"abc", "abc", "abc"},
 		"numeric string": {"12", "12", 12.0},
@@ -170,7 +170,7 @@ func TestRawAndJSON(t *testing.T) {
 	}
 }
 
-// PHP itself says what serialize, md5 and its printing of numbers give.
+// TestAgreesWithPHP compares the results with PHP's own serialize, md5 and number formatting.
 func TestAgreesWithPHP(t *testing.T) {
 	t.Parallel()
 	php, err := exec.LookPath("php")
@@ -190,7 +190,7 @@ func TestAgreesWithPHP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// JSON loses the difference between 1.0 and 1, so floats travel as text.
+	// JSON doesn't distinguish 1.0 from 1, so floats are passed as text.
 	var code strings.Builder
 	code.WriteString("$v = json_decode(stream_get_contents(STDIN), true);\n")
 	for i, v := range values {
@@ -240,8 +240,8 @@ func hexOf(b []byte) string {
 	return out.String()
 }
 
-// FuzzNetGearman asserts that what a worker reads of any bytes, sent back as a result, is read as
-// the same by a client.
+// FuzzNetGearman asserts that a worker can decode any bytes and send them back as a result, and
+// that the client then decodes the same value.
 func FuzzNetGearman(f *testing.F) {
 	for _, s := range []string{"", "abc", "12", `"x"`, `{"result":1}`, `{"a":[1,2.5,null]}`, "null", "[", "\xff", `{"result":{"result":2}}`} {
 		f.Add([]byte(s))
@@ -269,7 +269,7 @@ func FuzzNetGearman(f *testing.F) {
 			back = m["result"]
 		}
 		if s, ok := arg.(string); ok && strings.ToValidUTF8(s, "\uFFFD") != s {
-			return // JSON holds no other bytes
+			return // JSON can't hold other bytes
 		}
 		if diff := check.Diff(arg, back); diff != "" {
 			t.Fatalf("%q: %s", data, diff)

@@ -6,7 +6,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// What a PHP client and worker that use Net_Gearman send each other.
+// This is what a PHP client and worker that use Net_Gearman send each other.
 func Example() {
 	arg, _ := codec.NetGearman.Arg.Encode(map[string]any{"file": "cat.jpg", "width": 80})
 	fmt.Println(string(arg))

@@ -2,7 +2,7 @@ package codec
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // Net_Gearman makes its keys so; they keep no secret
+	"crypto/md5" //nolint:gosec // Net_Gearman's keys are MD5 sums; they keep no secret
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,13 +13,13 @@ import (
 	"strings"
 )
 
-// NetGearmanArg is how Net_Gearman hands arguments to a worker: scalars as their text, anything
-// else as JSON. Its worker reads JSON if it can, and takes the bytes as a string if it can't or if
-// they say null.
+// NetGearmanArg is how Net_Gearman passes arguments to a worker: scalars as their text, anything
+// else as JSON. Its worker decodes the bytes as JSON if it can. If it can't, or if they decode to
+// null, it uses the bytes as a string.
 type NetGearmanArg struct{}
 
-// Encode gives strings, byte slices, numbers and booleans as PHP would print them (true is 1, false
-// is empty), anything else as JSON.
+// Encode returns strings, byte slices, numbers and booleans as PHP would print them (true is 1,
+// false is empty), and anything else as JSON.
 func (NetGearmanArg) Encode(v any) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	switch rv.Kind() {
@@ -43,18 +43,18 @@ func (NetGearmanArg) Encode(v any) ([]byte, error) {
 	return phpJSON(v)
 }
 
-// Decode fills v as Net_Gearman's worker would read data. A *[]byte gets the bytes as they are. A
-// *string gets the text of a JSON string, and of anything else the bytes: PHP doesn't tell "12"
-// from 12.
+// Decode fills v as Net_Gearman's worker would decode data. A *[]byte gets the bytes unchanged. A
+// *string gets the text of a JSON string, and the bytes of anything else, since PHP doesn't
+// distinguish "12" from 12.
 func (NetGearmanArg) Decode(data []byte, v any) error {
 	return decodeLoosely(data, v)
 }
 
-// NetGearmanResult is how Net_Gearman hands results back: as JSON, what is no array wrapped as
-// {"result": ...}. Its client always reads JSON.
+// NetGearmanResult is how Net_Gearman returns results: as JSON, with anything other than an array
+// wrapped as {"result": ...}. Its client always decodes JSON.
 type NetGearmanResult struct{}
 
-// Encode gives JSON, wrapped if it is neither an array nor an object.
+// Encode returns JSON, wrapped if it is neither an array nor an object.
 func (NetGearmanResult) Encode(v any) ([]byte, error) {
 	if b, ok := v.([]byte); ok { // a string to PHP, not the base64 of encoding/json
 		v = string(b)
@@ -69,9 +69,9 @@ func (NetGearmanResult) Encode(v any) ([]byte, error) {
 	return slices.Concat([]byte(`{"result":`), out, []byte{'}'}), nil
 }
 
-// Decode fills v. The wrapping is taken off for whatever is not a map, a struct or an any, which
-// see it as PHP does. What is no JSON, of which Net_Gearman makes null, is given to a *string or
-// *[]byte as it is, and an error for others.
+// Decode fills v. It unwraps the result unless v is a map, a struct or an any, which get the same
+// value as in PHP. Net_Gearman decodes invalid JSON as null; here a *string or *[]byte gets the
+// bytes unchanged, and any other type an error.
 func (NetGearmanResult) Decode(data []byte, v any) error {
 	if wrapsPlain(v) {
 		var wrapper map[string]json.RawMessage
@@ -135,7 +135,7 @@ func decodeLoosely(data []byte, v any) error {
 	return nil
 }
 
-// phpJSON is JSON without the escapes for HTML, which PHP doesn't make either.
+// phpJSON returns JSON without escapes for HTML, since PHP doesn't escape it either.
 func phpJSON(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -146,7 +146,7 @@ func phpJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
 }
 
-// The job types that Net_Gearman's default unique key holds.
+// The job types that are part of Net_Gearman's default unique key.
 const (
 	NetGearmanNormal         = 1
 	NetGearmanBackground     = 2
@@ -156,11 +156,11 @@ const (
 	NetGearmanLowBackground  = 6
 )
 
-// NetGearmanKey is the unique key (a gearman.Key) that Net_Gearman gives a task by default, so that
-// equal tasks of Go and PHP clients are one job: the MD5 of the function, PHP's serialize() of the
-// argument and the job type. Strings, byte slices, integers, floats, booleans, nil, slices and maps
-// are known; maps count with their keys sorted, so a PHP array must have them in that order to be
-// equal.
+// NetGearmanKey returns the unique key (a gearman.Key) that Net_Gearman gives a task by default, so
+// that equal tasks of Go and PHP clients are one job: the MD5 of the function, PHP's serialize() of
+// the argument and the job type. It accepts strings, byte slices, integers, floats, booleans, nil,
+// slices and maps. Maps are serialized with sorted keys, so a PHP array is equal only if its keys
+// are in that order.
 func NetGearmanKey(function string, arg any, jobType int) (string, error) {
 	b := []byte(function)
 	b, err := appendPHP(b, reflect.ValueOf(arg))
@@ -171,7 +171,7 @@ func NetGearmanKey(function string, arg any, jobType int) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// appendPHP appends what PHP's serialize() makes of v.
+// appendPHP appends what PHP's serialize() returns for v.
 func appendPHP(dst []byte, v reflect.Value) ([]byte, error) {
 	if !v.IsValid() {
 		return append(dst, "N;"...), nil
@@ -224,7 +224,7 @@ func appendPHPMap(dst []byte, v reflect.Value) ([]byte, error) {
 	for _, k := range keys {
 		s := k.String()
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil && strconv.FormatInt(n, 10) == s {
-			dst = fmt.Appendf(dst, "i:%d;", n) // PHP makes integers of such keys
+			dst = fmt.Appendf(dst, "i:%d;", n) // PHP converts such keys to integers
 		} else {
 			dst = fmt.Appendf(dst, "s:%d:\"%s\";", len(s), s)
 		}
@@ -236,8 +236,8 @@ func appendPHPMap(dst []byte, v reflect.Value) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// phpFloat prints a number as PHP does with the given precision; -1 means as many digits as it
-// needs (serialize_precision).
+// phpFloat formats a number as PHP does with the given precision; -1 means as many digits as needed
+// (serialize_precision).
 func phpFloat(f float64, precision int) string {
 	switch {
 	case math.IsNaN(f):
@@ -247,13 +247,13 @@ func phpFloat(f float64, precision int) string {
 	case math.IsInf(f, -1):
 		return "-INF"
 	}
-	limit := 17 // from this power of ten on PHP writes an exponent
+	limit := 17 // PHP writes an exponent from this power of ten on
 	if precision > 0 {
 		limit = precision
-		precision-- // strconv counts the digits behind the point
+		precision-- // strconv counts the digits after the point
 	}
 	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', precision, 64), "e")
-	exp, _ := strconv.Atoi(exponent) // strconv's own
+	exp, _ := strconv.Atoi(exponent) // the exponent is strconv's own output
 	if strings.Contains(mantissa, ".") {
 		mantissa = strings.TrimRight(strings.TrimRight(mantissa, "0"), ".")
 	}
