@@ -10,13 +10,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// ErrUnsupported is a request that the job server doesn't know.
+// ErrUnsupported is returned for a request that the job server doesn't know.
 var ErrUnsupported = errors.New("not supported by this job server")
 
-// Cancel takes a job back, and reports whether its server had it. A queued job is then never given
-// to a worker; one that runs isn't stopped, but a lost one isn't run again. Clients that wait for
-// the job are told that it failed. gearmand knows this from 1.1.13 on; Perl's server doesn't
-// (ErrUnsupported).
+// Cancel cancels a job, and reports whether its job server had it. A queued job is then never given
+// to a worker. A running job isn't stopped, but it isn't run again if its worker is lost. Clients
+// that wait for the job are told that it failed. gearmand supports this since 1.1.13; Perl's server
+// doesn't (ErrUnsupported).
 func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err error) {
 	command := "cancel job " + id.Handle
 	if err := errors.Join(proto.CheckHandle(id.Handle), proto.CheckCommand(command)); err != nil {
@@ -42,16 +42,17 @@ func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err er
 	return false, fmt.Errorf("cancel a job: job server %s: %w: %.80q came back", s.ep, ErrUnsupported, p.Data)
 }
 
-// Bounds of the time between two questions of Wait.
+// Bounds of the time between two polls of Wait.
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = 2 * time.Second
 )
 
-// Wait waits until a job's server no longer has it: it was done, failed, or canceled, which servers
-// don't keep apart; nor do they keep results. It asks after 50 ms, then less and less often, and
-// every 2 s in the end. A server that can't be reached is asked again, so only the end of ctx is an
-// error; it says what the server answered last.
+// Wait waits until a job's server no longer has the job: it has completed, failed, or was canceled.
+// Job servers don't distinguish these, and don't keep results. Wait polls after 50 ms, then at
+// increasing intervals of up to 2 s. A job server that can't be reached is polled again. Wait fails
+// only if ctx ends (the error includes that of the last poll), if the client is closed, or if the
+// job server is none of the client's.
 func (c *Client) Wait(ctx context.Context, id gearman.JobID) error {
 	if err := proto.CheckHandle(id.Handle); err != nil {
 		return err
@@ -70,7 +71,7 @@ func (c *Client) Wait(ctx context.Context, id gearman.JobID) error {
 	}
 }
 
-// knows reports whether an address is that of one of the client's job servers.
+// knows reports whether an address belongs to one of the client's job servers.
 func (c *Client) knows(addr string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

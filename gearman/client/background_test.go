@@ -63,8 +63,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// Wait lasts until the job is gone, also while its server is away for a while, and never longer
-// than its context.
+// TestWait checks that Wait lasts until the job is gone, even if its job server is down for a
+// while, and never longer than its context.
 func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// kind of an event.
+// kind is the kind of an event.
 type kind int
 
 const (
@@ -31,7 +31,7 @@ const (
 type event struct {
 	call   *call
 	kind   kind
-	final  bool // of an exception: it ends the job
+	final  bool // for an exception: it ends the job
 	n, d   uint64
 	data   []byte
 	text   string // the handle
@@ -39,33 +39,34 @@ type event struct {
 	err    error
 }
 
-// mailbox carries events from connections' goroutines to the one that runs a call or a set. Posting
-// never waits.
+// mailbox carries events from the connections' goroutines to the goroutine that runs a call or a
+// set. Posting never blocks.
 type mailbox struct {
 	wake chan struct{}
-	left chan struct{} // closed when nobody takes any more
+	left chan struct{} // closed when nobody reads the events any more
 
-	// own are the connections that belong to this mailbox's calls. Of the goroutine that takes.
+	// own are the connections that belong to this mailbox's calls. Only the goroutine that takes
+	// the events uses it.
 	own map[*server]*conn
 
 	mu     sync.Mutex
 	events []event
 	spare  []event
 	bytes  int           // of data in events
-	room   chan struct{} // closed by the next take; nil: nobody waits for it
+	room   chan struct{} // closed by the next take; nil: nobody waits for room
 }
 
-// heldParts is how many bytes of parts may wait for a caller before its connection is read no
-// further.
+// heldParts is how many bytes of result parts may wait for a caller before its connection is no
+// longer read.
 const heldParts = 1 << 20
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1), left: make(chan struct{})} }
 
-// take gives what was posted since, to be used before the next take.
+// take returns the events posted since the last take. They are valid until the next take.
 func (m *mailbox) take() []event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.spare) // what was taken last is of no more use
+	clear(m.spare) // the events of the last take are no longer used
 	out := m.events
 	m.events, m.spare, m.bytes = m.spare[:0], out, 0
 	if m.room != nil {
@@ -75,7 +76,7 @@ func (m *mailbox) take() []event {
 	return out
 }
 
-// full gives a channel that is closed by the next take, or nil if there is room.
+// full returns a channel that the next take closes, or nil if there is room.
 func (m *mailbox) full() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,27 +89,27 @@ func (m *mailbox) full() <-chan struct{} {
 	return m.room
 }
 
-// call is a task on its way.
+// call is a task that is under way.
 type call struct {
 	task     *Task
 	function string
 	box      *mailbox
-	deadline time.Time // of the task itself; zero: none
+	deadline time.Time // the task's own; zero: none
 
-	// Of the goroutine that owns box.
-	conn   *conn // that it was sent over
+	// Used only by the goroutine that owns box.
+	conn   *conn // the connection that carries it
 	ticket *ticket
-	number int    // in its set
-	chunk  *chunk // of a large payload
+	number int    // index in its set
+	chunk  *chunk // holds a large payload
 	result Result
 	done   func(*Result) // of Options.Middleware, or nil
-	boom   []byte        // a worker's exception, nil if there was none; on Perl's server it ends nothing
+	boom   []byte        // the worker's exception, or nil; on Perl's server an exception doesn't end the job
 	ended  bool
 	left   bool
 
-	resubmits int   // how often it may be submitted again
-	before    error // of the submission before this one
-	lost      bool  // it has ended, and is to be submitted again
+	resubmits int   // how often it may still be resubmitted
+	before    error // error of the previous submission
+	lost      bool  // it has ended and must be resubmitted
 }
 
 func (k *call) post(ev event) {
@@ -119,7 +120,7 @@ func (k *call) post(ev event) {
 	m.bytes += len(ev.data)
 	m.mu.Unlock()
 	if ev.kind == created && !k.task.Background && k.task.OnCreated == nil {
-		return // it can wait for what follows
+		return // it can wait for the next event
 	}
 	select {
 	case m.wake <- struct{}{}:
@@ -127,7 +128,8 @@ func (k *call) post(ev event) {
 	}
 }
 
-// submitTo stages a task at the best server that takes it. The connection is to be flushed.
+// submitTo stages a task at the best job server that accepts it. The caller then flushes the
+// connection.
 func (c *Client) submitTo(ctx context.Context, k *call) error {
 	t := k.task
 	if err := c.check(t); err != nil {
@@ -140,7 +142,7 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 		ticket := &ticket{call: k, background: t.Background, alone: t.Key == ""}
 		chunk, err := c.stageTask(ctx, x, request{ticket: ticket, from: k.source(x)}, t)
 		if err != nil {
-			return ctx.Err() != nil, err // not sent, for certain: the next server may have it
+			return ctx.Err() != nil, err // certainly not sent: the next job server may have it
 		}
 		k.conn, k.ticket, k.chunk = x, ticket, chunk
 		return true, nil
@@ -151,7 +153,7 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	return nil
 }
 
-// source is where the payload is read from, or nil.
+// source returns the reader of the payload, or nil if the payload is in memory.
 func (k *call) source(x *conn) *source {
 	t := k.task
 	if t.PayloadFrom == nil {
@@ -159,7 +161,7 @@ func (k *call) source(x *conn) *source {
 	}
 	return &source{r: t.PayloadFrom, left: t.PayloadSize, fail: func(err error) {
 		k.post(event{kind: failed, err: fmt.Errorf("read the payload: %w: %w", errNotSent, err)})
-		x.giveUp() // half of a packet was sent; the connection is the caller's own
+		x.giveUp() // half a packet was sent, and the connection is the caller's own
 	}}
 }
 
@@ -198,7 +200,7 @@ func (c *Client) appendTask(dst []byte, typ proto.Type, t *Task, payload []byte)
 	return proto.AppendSubmit(dst, typ, name, unique, payload)
 }
 
-// keyMaker makes unique keys that nobody else makes.
+// keyMaker makes unique keys that no other client makes.
 type keyMaker struct {
 	prefix string // random
 	n      atomic.Uint64
@@ -237,7 +239,7 @@ func (c *Client) runOne(ctx context.Context, given *Task) Result {
 	return k.result
 }
 
-// runCall submits a call once, and returns when that has ended.
+// runCall submits a call once, and returns when the call has ended.
 func (c *Client) runCall(ctx context.Context, k *call) {
 	defer c.release(k.box)
 	defer k.forget()
@@ -245,7 +247,7 @@ func (c *Client) runCall(ctx context.Context, k *call) {
 		k.end(err)
 		return
 	}
-	k.conn.send() // the call is told of a failure, by the connection's end
+	k.conn.send() // if it fails, the end of the connection ends the call
 	for {
 		for _, ev := range k.box.take() {
 			k.handle(ev)
@@ -259,7 +261,7 @@ func (c *Client) runCall(ctx context.Context, k *call) {
 		}
 		select {
 		case <-k.box.wake:
-		case <-ctx.Done(): // what came before counts
+		case <-ctx.Done(): // events that came before the end of ctx count
 		}
 	}
 }
@@ -268,7 +270,7 @@ func errTaskTime(t *Task) error {
 	return fmt.Errorf("no result within %v: %w", t.Timeout, context.DeadlineExceeded)
 }
 
-// abandon ends a call that is out of time: what it left at its connection is forgotten.
+// abandon ends a call that has run out of time, and makes its connection forget it.
 func (k *call) abandon(cause error) {
 	sent := k.leave()
 	switch {
@@ -291,16 +293,16 @@ func (k *call) abandon(cause error) {
 	}
 }
 
-// forget ends the use of the task: however the call has ended, its payload may still be on its way,
-// and is the caller's again.
+// forget ends the use of the task. However the call has ended, its payload may still be in the
+// connection's queue; afterwards it is the caller's again.
 func (k *call) forget() {
 	k.leave()
 	if c, ok := k.task.PayloadFrom.(io.Closer); ok {
-		_ = c.Close() // which also ends a Read that still waits
+		_ = c.Close() // this also ends a Read that is still blocked
 	}
 }
 
-// leave forgets what the call has at its connection, once. It reports whether any of the submission
+// leave makes the connection forget the call, once. It reports whether any part of the submission
 // may have been sent.
 func (k *call) leave() (sent bool) {
 	if k.conn == nil || k.left {
@@ -310,7 +312,7 @@ func (k *call) leave() (sent bool) {
 	return k.conn.leave(k.ticket, k.chunk)
 }
 
-// handle takes an event, and calls the task's callbacks.
+// handle processes an event, and calls the task's callbacks.
 func (k *call) handle(ev event) {
 	if k.ended {
 		return
@@ -370,7 +372,7 @@ func (k *call) handle(ev event) {
 	}
 }
 
-// part takes a part of the result.
+// part processes a part of the result.
 func (k *call) part(data []byte) {
 	if k.task.OnData != nil {
 		k.task.OnData(data)
@@ -399,7 +401,7 @@ func (k *call) part(data []byte) {
 	k.result.Data = append(k.result.Data, data...)
 }
 
-// failure is what the worker told of the job's failure.
+// failure is the job's failure as the worker reported it.
 func (k *call) failure() *gearman.JobError {
 	e := &gearman.JobError{Reason: gearman.ReasonFailed, Exception: k.boom, ID: k.result.ID, Function: k.task.Function}
 	if k.boom != nil {
@@ -429,7 +431,7 @@ func (k *call) end(err error) {
 	}
 }
 
-// tell tells what has become of the job.
+// tell reports how the job ended.
 func (k *call) tell() {
 	if err := k.result.Err; err != nil && k.before != nil && !errors.Is(err, ErrFailed) {
 		k.result.Err = fmt.Errorf("%w (submitted again after: %w)", err, k.before)

@@ -14,18 +14,18 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// bulk is the size in bytes from which a payload or a result travels apart from what is small.
+// bulk is the size in bytes above which a payload or a result uses a separate connection.
 const bulk = 1 << 20
 
-// route is the way on which a task's packets travel.
+// route is the connection that a task's packets take.
 type route struct {
 	lane int
-	box  *mailbox // of own
+	box  *mailbox // for lane own
 }
 
-// routeOf chooses the way: what is large, or was so the last time, on a connection beside that of
-// small things; what a caller gives or takes piece by piece on one of its own, which then can wait
-// for the caller.
+// routeOf chooses the connection. A large payload, or a function whose results have been large,
+// uses a second connection beside the one for small packets. A payload or a result that is streamed
+// uses a connection of its own, which can then wait for the caller.
 func (c *Client) routeOf(t *Task, box *mailbox) route {
 	switch {
 	case box != nil && (t.PayloadFrom != nil || !t.Background && (t.OnData != nil || t.ResultTo != nil)):
@@ -36,7 +36,7 @@ func (c *Client) routeOf(t *Task, box *mailbox) route {
 	return route{lane: calls}
 }
 
-// functionSet holds names of functions, so many at most.
+// functionSet holds the names of at most maxFunctions functions.
 type functionSet struct {
 	mu    sync.RWMutex
 	names map[string]struct{}
@@ -62,8 +62,8 @@ func (f *functionSet) add(name string) {
 	}
 }
 
-// choose calls try with the servers for a job, best first, until it takes one: those in quarantine
-// only if all others have failed. try's errors are collected; stop ends the search with its error.
+// choose calls try with the job servers for a job, best first, until one accepts it. Job servers in
+// quarantine come last. try's errors are collected; stop ends the search with its error.
 func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(*conn) (stop bool, err error)) error {
 	for again := false; ; again = true {
 		servers, err := c.resolved(ctx)
@@ -77,11 +77,11 @@ func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(
 		}
 		if after := c.snap.Load(); again || slices.Equal(before.servers, after.servers) {
 			return fmt.Errorf("%w: %w", ErrNoServer, errors.Join(s.errs...))
-		} // else the addresses of another family are left to try
+		} // otherwise the addresses of the other IP family remain to be tried
 	}
 }
 
-// ordered puts the servers in the order in which a job is to try them.
+// ordered returns the job servers in the order in which a job tries them.
 func (c *Client) ordered(servers []*server, key gearman.Key) []*server {
 	n := len(servers)
 	start := 0
@@ -100,21 +100,21 @@ func (c *Client) ordered(servers []*server, key gearman.Key) []*server {
 	return append(slices.Clone(servers[start:]), servers[:start]...)
 }
 
-// search is one look for a server that takes a job.
+// search is one search for a job server that accepts a job.
 type search struct {
 	c      *Client
 	r      route
 	try    func(*conn) (bool, error)
-	sticky bool // the order is the caller's: a server is waited for rather than passed over
+	sticky bool // the caller set the order: wait for a job server rather than pass it over
 	tried  map[*server]bool
 	errs   []error
 }
 
-// fallbackDelay is how long a server may take to be connected to before the next is tried beside it.
+// fallbackDelay is how long to wait for a connection before trying the next job server in parallel.
 const fallbackDelay = 250 * time.Millisecond
 
-// run tries the servers: first those that are open or can be expected to open, then those in
-// quarantine.
+// run tries the job servers: first those that are connected or are expected to connect, then those
+// in quarantine.
 func (s *search) run(ctx context.Context, order []*server) (done bool, err error) {
 	for _, last := range []bool{false, true} {
 		for i, at := range order {
@@ -150,11 +150,11 @@ func (s *search) failed(at *server, err error) {
 	s.errs = append(s.errs, err)
 }
 
-// errPassedOver: another server is to be tried first.
+// errPassedOver: another job server must be tried first.
 var errPassedOver = errors.New("passed over")
 
-// conn gives a connection to a server. One that isn't connected is waited for only as long as there
-// is nothing better among the rest.
+// conn returns a connection to a job server. It waits for a job server that isn't connected only if
+// the rest has nothing better.
 func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server) (*conn, error) {
 	if s.r.lane == own {
 		if !last && s.c.inQuarantine(at) {
@@ -191,12 +191,12 @@ func (s *search) conn(ctx context.Context, at *server, last bool, rest []*server
 	case <-ctx.Done():
 		return nil, fmt.Errorf("connect to job server %s: %w", at.ep, context.Cause(ctx))
 	case <-timer.C:
-		return nil, errPassedOver // the last resort waits for it
+		return nil, errPassedOver // the second round waits for it
 	}
 }
 
-// rank sorts servers by rendezvous hashing: each has a score for the key, so that a server that
-// comes or goes moves only its own keys.
+// rank sorts job servers by rendezvous hashing: each has a score for the key, so that adding or
+// removing a job server moves only its own keys.
 func rank(servers []*server, key gearman.Key) []*server {
 	type scored struct {
 		s     *server
@@ -218,8 +218,8 @@ func rank(servers []*server, key gearman.Key) []*server {
 	return out
 }
 
-// mix spreads the bits of an FNV hash, whose high ones depend little on the last bytes (the
-// finalizer of MurmurHash3, in the public domain).
+// mix spreads the bits of an FNV hash, whose high bits depend little on the last bytes (it is the
+// finalizer of MurmurHash3, which is in the public domain).
 func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
@@ -240,7 +240,7 @@ func (c *Client) hasFailed(s *server) bool {
 	return s.failures > 0
 }
 
-// open gives the open connection of a lane, or nil.
+// open returns the open connection of a lane, or nil.
 func (c *Client) open(s *server, lane int) *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Client submits jobs. Make one with New, and end it with Shutdown or Close.
+// Client submits jobs. Create it with New, and end it with Shutdown or Close.
 type Client struct {
 	o       Options
 	dialer  gearman.Dialer
@@ -23,12 +23,12 @@ type Client struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // connections' goroutines
+	wg     sync.WaitGroup // the connections' goroutines
 
-	turn     atomic.Uint64 // of RoundRobin
+	turn     atomic.Uint64 // for RoundRobin
 	keys     keyMaker
 	producer producer
-	large    functionSet // whose results were large
+	large    functionSet // the functions that have had large results
 	hooks    hookQueue
 	gate     gate
 
@@ -36,12 +36,12 @@ type Client struct {
 	closed  bool
 	servers map[gearman.Endpoint]*server
 	names   []*name
-	changed chan struct{} // closed, and another put in its place, when a look-up has ended
+	changed chan struct{} // closed and replaced when a lookup has ended
 	settled atomic.Bool   // the first calls have waited for slow names
 	snap    atomic.Pointer[snapshot]
 }
 
-// New makes a client. It connects when something is to be sent.
+// New returns a client. It connects when there is something to send.
 func New(o Options) (*Client, error) {
 	if len(o.Servers) == 0 {
 		return nil, fmt.Errorf("%w: Servers is empty, at least one job server is needed", ErrOptions)
@@ -101,9 +101,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all connections and waits for their goroutines. Calls that wait end with ErrClosed.
-// Closing twice is fine. It doesn't wait for hooks, so that hooks can call it: those of the last
-// connections may still be called when it has returned.
+// Close ends all connections and waits for their goroutines. Calls that are still waiting end with
+// ErrClosed. Closing twice is fine. Close doesn't wait for hooks, so that hooks can call it: the
+// hooks of the last connections may still run after it has returned.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -113,9 +113,9 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Do runs a job in the foreground and returns its result. The error is a *[gearman.JobError] (which
-// is ErrFailed) if the worker failed the job, else it tells the server and the step that went
-// wrong. What the server itself refused is a [proto.ServerError].
+// Do runs a job in the foreground and returns its result. If the worker failed the job, the error
+// is a *[gearman.JobError] (which is ErrFailed). Otherwise the error names the job server and the
+// step that went wrong. A request that the job server refused is a [proto.ServerError].
 func (c *Client) Do(ctx context.Context, t *Task) ([]byte, error) {
 	if t.Background || !t.At.IsZero() {
 		return nil, fmt.Errorf("%w: a job in the background has no result: use Background", ErrTask)
@@ -124,8 +124,8 @@ func (c *Client) Do(ctx context.Context, t *Task) ([]byte, error) {
 	return r.Data, r.Err
 }
 
-// Background queues a job and returns when a server has accepted it. Task.Background is taken for
-// granted.
+// Background queues a job and returns when a job server has accepted it. Task.Background needn't be
+// set.
 func (c *Client) Background(ctx context.Context, t *Task) (gearman.JobID, error) {
 	if !t.Background {
 		own := *t
@@ -159,9 +159,9 @@ func (c *Client) check(t *Task) error {
 	return nil
 }
 
-// Status asks a job's server how far it is.
+// Status requests a job's status from its job server.
 func (c *Client) Status(ctx context.Context, id gearman.JobID) (JobStatus, error) {
-	if err := proto.CheckHandle(id.Handle); err != nil { // the server would never answer
+	if err := proto.CheckHandle(id.Handle); err != nil { // the job server would never respond to it
 		return JobStatus{}, err
 	}
 	s, err := c.serverOf(ctx, id.Server)
@@ -171,10 +171,10 @@ func (c *Client) Status(ctx context.Context, id gearman.JobID) (JobStatus, error
 	return c.status(ctx, s, func(dst []byte) []byte { return proto.AppendGetStatus(dst, id.Handle) })
 }
 
-// StatusByKey asks for the job with a unique key, one server after the other until one knows it:
-// with ByKey the one that is chosen for the key first, since a job can have gone to the next one
-// while that was away. A server that can't be asked is an error only if no other knows the job.
-// Perl's server doesn't know the question.
+// StatusByKey requests the status of the job with a unique key, from one job server after the other
+// until one knows the job. With ByKey it starts with the job server that the key selects; a job can
+// be on another one if that job server was down. A job server that can't be reached is an error
+// only if no other knows the job. Perl's server doesn't support this request.
 func (c *Client) StatusByKey(ctx context.Context, key gearman.Key) (JobStatus, error) {
 	if err := proto.CheckUnique(string(key)); err != nil {
 		return JobStatus{}, err
@@ -211,7 +211,7 @@ func (c *Client) status(ctx context.Context, s *server, encode func([]byte) []by
 	}, nil
 }
 
-// Echo sends data to every server and waits for it to come back. The error names the servers that
+// Echo sends data to every job server and waits for its echo. The error names the job servers that
 // failed.
 func (c *Client) Echo(ctx context.Context, data []byte) error {
 	servers, err := c.resolved(ctx)
@@ -229,12 +229,13 @@ func (c *Client) Echo(ctx context.Context, data []byte) error {
 	return errors.Join(errs...)
 }
 
-// ask sends a request that is answered by one packet.
+// ask sends a request whose response is one packet.
 func (c *Client) ask(ctx context.Context, s *server, step string, encode func([]byte) []byte) (proto.Packet, error) {
 	return c.askText(ctx, s, step, noText, encode)
 }
 
-// askText is ask of what may be answered by a line of text instead, as a packet without a type.
+// askText is ask for a request whose response may be a line of text, returned as a packet without a
+// type.
 func (c *Client) askText(
 	ctx context.Context, s *server, step string, text textKind, encode func([]byte) []byte,
 ) (proto.Packet, error) {

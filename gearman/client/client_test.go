@@ -54,9 +54,9 @@ func startWorker(t *testing.T, concurrency int, handlers map[string]worker.Handl
 		}
 	}
 	done := make(chan error, 1)
-	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the clean-up
+	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined by the cleanup
 	t.Cleanup(func() {
-		_ = w.StopAndCancel(context.Background()) // which never ends
+		_ = w.StopAndCancel(context.Background()) // this context never ends
 		if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
 			t.Error(err)
 		}
@@ -146,7 +146,7 @@ func TestForeground(t *testing.T) {
 				t.Error(err)
 			}
 			if name == "perl" {
-				return // it knows no data, warnings, or status by key
+				return // it has no data, warnings, or status by key
 			}
 			var log []string
 			got, err := plain.Do(ctx, &client.Task{
@@ -168,8 +168,8 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// A connection that joins a job more than once gets everything as often: each call must see its own
-// copy only.
+// TestJoinedJobsOnOneConnection checks that each call sees only its own copy of a packet. A
+// connection that joins a job several times gets each packet as many times.
 func TestJoinedJobsOnOneConnection(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(
@@ -195,7 +195,7 @@ func TestJoinedJobsOnOneConnection(t *testing.T) {
 			var results []client.Result
 			var err error
 			go func() { defer close(done); results, err = c.RunSet(ctx, tasks...) }()
-			for range 3 { // the worker comes when all three have joined
+			for range 3 { // the worker starts when all three have joined
 				select {
 				case <-joined:
 				case <-ctx.Done():
@@ -362,7 +362,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// A call whose context has ended before it began sends nothing.
+// TestEndedContext checks that a call sends nothing if its context has ended before.
 func TestEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -388,7 +388,8 @@ func TestEndedContext(t *testing.T) {
 	})
 }
 
-// RunEach gives each result as soon as its task has ended, and leaving the loop leaves the others.
+// TestRunEach checks that RunEach yields each result as soon as its task has ended, and that
+// breaking out of the loop abandons the others.
 func TestRunEach(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -448,7 +449,8 @@ func TestRunEach(t *testing.T) {
 	})
 }
 
-// A call can end while its payload is still on its way: it is the caller's again at once.
+// TestRefusedPayloadIsTheCallersAgain checks that a call can end while its payload is still being
+// sent, and that the payload is then the caller's again.
 func TestRefusedPayloadIsTheCallersAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -531,7 +533,7 @@ func TestProduce(t *testing.T) {
 	large := client.Task{Function: "f", Payload: make([]byte, 1<<20)}
 	for range 3 {
 		c.Produce(ctx, &large, nil)
-		clear(large.Payload) // is the caller's again
+		clear(large.Payload) // it is the caller's again
 	}
 	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
@@ -551,7 +553,7 @@ func TestProduce(t *testing.T) {
 
 func TestDialer(t *testing.T) {
 	t.Parallel()
-	// A dialer that refuses shows what the client asks for without a server.
+	// A dialer that refuses shows which addresses the client tries, without a job server.
 	var mu sync.Mutex
 	var asked []string
 	refuse := func(_ context.Context, network, address string) (net.Conn, error) {

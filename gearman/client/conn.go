@@ -14,46 +14,47 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is an open connection. Any goroutine stages requests; one at a time writes them, and one
-// reads and gives each answer to the request that it belongs to: servers answer the requests of a
-// connection in their order.
+// conn is an open connection. Any goroutine stages requests. One goroutine at a time writes them,
+// and one reads and matches each response to its request: job servers respond to the requests of a
+// connection in order.
 type conn struct {
 	c     *Client
 	s     *server
 	nc    net.Conn
-	mid   *midConn // nc, as in reads from it
+	mid   *midConn // nc, as the reader for in
 	in    *proto.Conn
 	out   *writer
 	ended chan struct{} // closed when the connection has ended
-	took  time.Duration // to open it
-	// holding: the reader waits for the caller that the connection belongs to, to take what came.
+	took  time.Duration // how long opening it took
+	// holding: the reader waits until the caller that owns the connection has taken the received
+	// data.
 	holding atomic.Bool
-	holds   atomic.Int64 // that have ended: progress, before anything more is read
+	holds   atomic.Int64 // number of these waits that have ended; each counts as progress
 
 	mu       sync.Mutex
-	requests ring             // not answered yet
+	requests ring             // not yet answered
 	jobs     map[string]*wait // foreground jobs by handle
-	proven   bool             // the server has answered
-	givenUp  bool             // by the caller whose own it was
+	proven   bool             // the server has responded
+	givenUp  bool             // by the caller that owned it
 	version  proto.Version
-	noCancel bool // the server doesn't know the command that cancels a job
+	noCancel bool // the server doesn't know the cancel command
 	watching bool // the watchdog is set
 	seen     int64
 	watchdog *time.Timer
-	err      error // why the connection is of no more use
+	err      error // why the connection can't be used any more
 
-	toWake bool // those who produce; of the reading goroutine
+	toWake bool // wake the callers of Produce; used by the reading goroutine
 }
 
-// request is what an answer is for.
+// request is an entry for which a response is expected.
 type request struct {
 	ticket   *ticket                    // a submission
 	produced bool                       // a submission of Produce
-	done     func(gearman.JobID, error) // of that; may be nil
+	done     func(gearman.JobID, error) // called for a produced submission; may be nil
 	reply    chan<- reply
-	text     textKind // a command that is answered by a line of text
+	text     textKind // a command whose response is a line of text
 	void     bool     // taken back before it was sent
-	from     *source  // of a submission's payload, or nil
+	from     *source  // reader of a submission's payload, or nil
 }
 
 type textKind int
@@ -65,27 +66,27 @@ const (
 )
 
 type reply struct {
-	packet proto.Packet // of its own memory
+	packet proto.Packet // in memory of its own
 	err    error
 }
 
 // ticket ties a submission to the call that waits for it. conn.mu guards it.
 type ticket struct {
-	call       *call  // nil: nobody waits any more
+	call       *call  // nil: nobody waits for it any more
 	handle     string // once the job is accepted
 	background bool
-	alone      bool // the job has no key by which others could have joined it
+	alone      bool // the job has no key, so no other submission can have joined it
 }
 
-// wait is who waits for a foreground job. Jobs with equal unique keys are one job to the server,
-// which then sends everything once for each submission, one after the other: so each copy goes to
-// the next in turn, also if nobody waits for that one any more.
+// wait is the submissions that wait for a foreground job. Jobs with equal unique keys are one job
+// to the job server, which sends every packet once for each submission, one after the other. So
+// each copy goes to the next ticket in turn, even if nobody waits for that ticket any more.
 type wait struct {
 	tickets []*ticket
 	at      int
 }
 
-// errNotSent marks a failure before anything of the request was sent.
+// errNotSent marks a failure before any part of the request was sent.
 var errNotSent = errors.New("not sent")
 
 func newConn(c *Client, s *server, nc net.Conn) *conn {
@@ -100,8 +101,8 @@ func newConn(c *Client, s *server, nc net.Conn) *conn {
 	return x
 }
 
-// greet asks for the version, to know the server's dialect, and for exceptions. A failure shows in
-// the connection's end.
+// greet requests the version, to learn the job server's dialect, and exceptions if they are wanted.
+// A failure shows when the connection ends.
 func (x *conn) greet() {
 	_, _ = x.stage(
 		context.Background(), request{text: versionText},
@@ -110,14 +111,14 @@ func (x *conn) greet() {
 	if x.c.o.Exceptions {
 		_, _ = x.stage(context.Background(), request{
 			reply: make(chan reply, 1),
-		}, func(dst []byte) []byte { // nobody waits
+		}, func(dst []byte) []byte { // nobody waits for it
 			return proto.AppendOption(dst, proto.Request, "exceptions")
 		}, nil)
 	}
 }
 
-// stage enters a request and queues its packet, both in one step, so that answers find their
-// requests. body is what encode's packet ends with, if it is too large to copy.
+// stage enters a request and queues its packet in one step, so that responses match their requests.
+// body is the end of encode's packet, if it is too large to copy.
 func (x *conn) stage(ctx context.Context, r request, encode func([]byte) []byte, body []byte) (*chunk, error) {
 	c, err := x.out.stage(ctx, func(dst []byte) ([]byte, *request, error) {
 		entered, err := x.enter(r)
@@ -132,9 +133,9 @@ func (x *conn) stage(ctx context.Context, r request, encode func([]byte) []byte,
 	return c, nil
 }
 
-// send makes sure that what is staged is written. Where only its caller waits for an answer, that
-// writes it itself, which saves two switches between goroutines; where many do, the writer's
-// goroutine puts more into a write.
+// send makes sure that what is staged is written. If only its caller waits for a response, the
+// caller writes it itself, which saves two switches between goroutines. If many wait, the writer's
+// goroutine combines more packets in one write.
 func (x *conn) send() {
 	x.mu.Lock()
 	alone := x.requests.n <= 1
@@ -155,7 +156,7 @@ func (x *conn) enter(r request) (*request, error) {
 	return entered, nil
 }
 
-// watchLocked sets the watchdog, if something is waited for.
+// watchLocked sets the watchdog if a response is outstanding.
 func (x *conn) watchLocked() {
 	if x.watching || x.requests.n == 0 && len(x.jobs) == 0 {
 		return
@@ -177,13 +178,13 @@ func (x *conn) progress() int64 {
 	return x.mid.read.Load() + x.out.wrote.Load() + x.holds.Load() + x.out.reads.Load()
 }
 
-// watch closes the connection of a server from which and to which nothing went for too long while
-// it owed an answer. Where only jobs are waited for, it asks the server for an echo, which also
-// keeps what lies between (proxies, address translation) from giving the connection up.
+// watch closes the connection if nothing was sent or received for too long while the job server
+// owed a response. If only results of jobs are outstanding, it requests an echo, which also keeps
+// proxies and address translators from dropping the connection.
 func (x *conn) watch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	// The flags come first: a wait that ends between the two is in the count.
+	// The flags are read first: a wait that ends between the two reads is then in the count.
 	waits := x.holding.Load() || x.out.reading.Load()
 	now := x.progress()
 	still := now == x.seen && !waits
@@ -194,7 +195,7 @@ func (x *conn) watch() {
 		return
 	case still && x.requests.n > 0:
 		x.err = fmt.Errorf("no answer within %v", x.c.o.ReplyTimeout)
-		_ = x.nc.Close() // the reader ends by it
+		_ = x.nc.Close() // this ends the reader
 		return
 	case still:
 		x.c.wg.Go(x.keepAlive)
@@ -203,7 +204,7 @@ func (x *conn) watch() {
 }
 
 func (x *conn) keepAlive() {
-	// A failure ends the connection.
+	// If it fails, the connection ends.
 	_, _ = x.stage(
 		x.c.ctx, request{reply: make(chan reply, 1)},
 		func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, "") }, nil,
@@ -211,9 +212,9 @@ func (x *conn) keepAlive() {
 	x.out.flush()
 }
 
-// leave forgets a submission for which nobody waits any more: what comes of its job is dropped, and
-// the job is taken back at the server if that harms nobody else. It reports whether any of the
-// submission may have been sent.
+// leave forgets a submission for which nobody waits any more. Later packets about its job are
+// dropped, and the job is canceled at the job server if that affects nobody else. It reports
+// whether any part of the submission may have been sent.
 func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
 	sent = true
 	if c != nil {
@@ -235,14 +236,14 @@ func (x *conn) leave(t *ticket, c *chunk) (sent bool) {
 	return sent
 }
 
-// cancelableLocked reports whether the server is to be told that nobody waits for an accepted job:
-// it knows the command, and the job is the caller's alone.
+// cancelableLocked reports whether to cancel an accepted job for which nobody waits any more: the
+// job server must know the command, and the job must belong to that caller alone.
 func (x *conn) cancelableLocked(t *ticket) bool {
 	return t.call == nil && t.handle != "" && t.alone && !t.background && x.err == nil && x.jobs[t.handle] != nil &&
 		x.version.Dialect.Cancels() && !x.noCancel && proto.CheckCommand("cancel job "+t.handle) == nil
 }
 
-// cancel takes a job back. It doesn't wait: where much is queued already the job stays.
+// cancel cancels a job. It doesn't block: if the queue is full, the job isn't canceled.
 func (x *conn) cancel(handle string) {
 	gone, end := context.WithCancel(context.Background())
 	end()
@@ -254,8 +255,8 @@ func (x *conn) cancel(handle string) {
 	}
 }
 
-// reason is why the connection has ended: what the watchdog found, if it was that; else what the
-// reader did.
+// reason is why the connection has ended: what the watchdog found if it closed the connection,
+// otherwise the reader's error.
 func (x *conn) reason(read error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -265,7 +266,7 @@ func (x *conn) reason(read error) error {
 	return x.err
 }
 
-// fail tells all that wait that the connection has ended.
+// fail reports to all that wait that the connection has ended.
 func (x *conn) fail(err error) {
 	x.mu.Lock()
 	x.err = err
@@ -311,7 +312,7 @@ func (x *conn) fail(err error) {
 	}
 }
 
-// idle reports whether nothing is waited for.
+// idle reports whether nothing is outstanding.
 func (x *conn) idle() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -332,12 +333,12 @@ func (x *conn) isProven() bool {
 	return x.proven
 }
 
-// giveUp closes a connection that its caller has no more use for.
+// giveUp closes a connection that its caller no longer needs.
 func (x *conn) giveUp() {
 	x.mu.Lock()
 	x.givenUp = true
 	x.mu.Unlock()
-	_ = x.nc.Close() // the reader ends by it
+	_ = x.nc.Close() // this ends the reader
 }
 
 func (x *conn) isGivenUp() bool {
@@ -346,11 +347,11 @@ func (x *conn) isGivenUp() bool {
 	return x.givenUp
 }
 
-// cause is why the connection ended: a failed write says more than the end of the reads that
+// cause is why the connection ended: a failed write is more specific than the read error that
 // follows from it.
 func (x *conn) cause(read error) error { return cmp.Or(x.out.failure(), read) }
 
-// ring is a queue that keeps its memory.
+// ring is a queue that reuses its memory.
 type ring struct {
 	buf  []*request
 	head int
@@ -374,7 +375,7 @@ func (q *ring) push(r request) *request {
 	return *at
 }
 
-// first is the oldest, or nil. It is of the ring's memory.
+// first returns the oldest request, or nil. It points into the ring's memory.
 func (q *ring) first() *request {
 	if q.n == 0 {
 		return nil

@@ -4,7 +4,7 @@ package client
 
 import "net"
 
-// direct is nil: only the writer's goroutine writes.
+// direct is always nil: only the writer's goroutine writes.
 type direct struct{}
 
 func newDirect(net.Conn) *direct { return nil }

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// direct writes to a connection without waiting; nil if that can't be done (TLS, say).
+// direct writes to a connection without blocking; it is nil if that isn't possible (for example
+// TLS).
 type direct struct{ raw syscall.RawConn }
 
 func newDirect(nc net.Conn) *direct {
@@ -22,8 +23,8 @@ func newDirect(nc net.Conn) *direct {
 	return &direct{raw}
 }
 
-// write writes as much of b as is taken at once, and returns how much that was. Why it was no more
-// the next ordinary write tells.
+// write writes as much of b as the connection accepts at once, and returns that number of bytes. If
+// there was an error, the next ordinary write returns it.
 func (d *direct) write(b []byte) (n int) {
 	_ = d.raw.Write(func(fd uintptr) bool {
 		n, _ = syscall.Write(int(fd), b)

@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Background jobs are queued for whoever works on them; equal keys are one job.
+// Background jobs are queued for any worker of their function; jobs with equal keys are one job.
 func ExampleClient_Background() {
 	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
@@ -63,7 +63,7 @@ func ExampleClient_Produce() {
 	// Output: <nil> 1000
 }
 
-// A foreground job, with what its worker tells while it runs.
+// This example runs a foreground job and prints what its worker sends while it runs.
 func ExampleClient_Do() {
 	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
@@ -82,7 +82,7 @@ func ExampleClient_Do() {
 	}
 	defer c.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a job has no other bound
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a job has no other time limit
 	defer cancel()
 	result, err := c.Do(ctx, &client.Task{
 		Function: "count",
@@ -101,7 +101,7 @@ func ExampleClient_Do() {
 	// done <nil>
 }
 
-// Many jobs side by side, each with a result of its own.
+// Many jobs can run concurrently, each with a result of its own.
 func ExampleClient_RunSet() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
@@ -146,7 +146,7 @@ func ExampleClient_RunSet() {
 	// queued: true
 }
 
-// A program that ends lets the calls end that are under way.
+// A program that ends can wait for the calls that are under way.
 func ExampleClient_Shutdown() {
 	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
@@ -163,7 +163,8 @@ func ExampleClient_Shutdown() {
 	// Output: <nil> 100
 }
 
-// Equal keys go to the same server, and are one job there. If it is gone, the next has them.
+// Jobs with equal keys go to the same job server and are one job there. If that job server is down,
+// they go to the next.
 func ExampleOptions_byKey() {
 	a, b := gearmantest.NewServer(gearmantest.Options{}), gearmantest.NewServer(gearmantest.Options{})
 	defer a.Close()

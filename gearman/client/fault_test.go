@@ -14,8 +14,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Each way a server can fail ends a call with an error that names the server, within the call's
-// bounds, and heals with the server.
+// TestFaults checks that each way in which a job server can fail ends a call with an error that
+// names the job server, within the call's time limit, and that calls succeed once the job server is
+// back.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -57,10 +58,10 @@ func TestFaults(t *testing.T) {
 				if d := time.Since(start); d > 61*time.Second {
 					t.Errorf("it took %v, ReplyTimeout is 30 s", d)
 				}
-				for range 20 { // what is produced meets the same and gets through, too
+				for range 20 { // produced jobs meet the same fault and get through, too
 					c.Produce(ctx, &client.Task{Function: "f"}, nil)
 				}
-				// A server that answers only nonsense is left alone for a moment.
+				// A job server that sends only invalid responses is not tried for a moment.
 				if err := c.Flush(ctx); tt.want == nil && err != nil || tt.want != nil && !errors.Is(err, tt.want) &&
 					!errors.Is(err, client.ErrNoServer) {
 					t.Errorf("produced: %v", err)
@@ -115,8 +116,8 @@ func TestQuarantine(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(31 * time.Second)
-		// Nobody waits for a server that failed while another is open: it is tried beside. If it
-		// opens at once the job may go there.
+		// Nobody waits for a job server that failed while another is connected: it is tried in the
+		// background. If it connects at once, the job may go there.
 		if _, err := c.Background(context.Background(), &client.Task{Function: "f"}); err != nil {
 			t.Error(err)
 		}

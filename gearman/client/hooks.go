@@ -4,13 +4,13 @@ import (
 	"sync"
 )
 
-// hookQueue calls hooks one after the other, in a goroutine that lives only while there is
-// something to call. No lock of the client is held, and nothing waits for a hook, so hooks may call
-// all of the client's methods.
+// hookQueue calls hooks one after the other, in a goroutine that lives only while there are hooks
+// to call. No lock of the client is held, and nothing waits for a hook, so hooks may call all of
+// the client's methods.
 type hookQueue struct {
 	mu      sync.Mutex
 	queue   []func()
-	running bool // there is a goroutine
+	running bool // the goroutine exists
 }
 
 func (q *hookQueue) up(h Hooks, c Conn) {
@@ -31,7 +31,7 @@ func (q *hookQueue) add(f func()) {
 	q.queue = append(q.queue, f)
 	if !q.running {
 		q.running = true
-		go q.run() // ends with the queue; Close can't wait for it, since a hook may call Close
+		go q.run() // ends when the queue is empty; Close can't wait for it, since a hook may call Close
 	}
 }
 

@@ -8,16 +8,17 @@ import (
 )
 
 // Middleware is called before a job is submitted, in the caller's goroutine. It may change the
-// task, which is a copy, and returns a function that is called once with what became of the job: of
-// one in the background, whether a server has accepted it. That function may be nil, and may change
-// the result. An error refuses the job: nothing is sent, and the call ends with it.
+// task, which is a copy. It returns a function that is called once with the outcome of the job; for
+// a background job the outcome is whether a job server has accepted it. That function may be nil,
+// and may change the result. If the middleware returns an error, nothing is sent, and the call ends
+// with that error.
 //
-// Jobs of sets and of Produce have no goroutine of their own while they are under way. That is why
-// a middleware has a beginning and an end rather than going around the call. Of Produce's jobs the
-// end is told by a connection's goroutine and must not block.
+// Jobs of sets and of Produce have no goroutine of their own while they are under way. This is why
+// a middleware has a beginning and an end instead of wrapping the call. For Produce's jobs a
+// connection's goroutine calls the returned function, which must not block.
 type Middleware func(ctx context.Context, t *Task) (done func(*Result), err error)
 
-// begin lets the middleware begin; what it then has in the end's place is called by end.
+// begin calls the middleware, and stores the functions that it returns for the end of the call.
 func (k *call) begin(ctx context.Context, all []Middleware) error {
 	if len(all) == 0 {
 		return nil
@@ -29,8 +30,8 @@ func (k *call) begin(ctx context.Context, all []Middleware) error {
 	return err
 }
 
-// beginAll calls all middleware with a task that may be changed. done calls their ends, the last
-// one's first; it is never nil.
+// beginAll calls all middleware with a copy of the task that it may change. done calls the
+// functions they returned, in reverse order; it is never nil.
 func beginAll(ctx context.Context, all []Middleware, t *Task) (done func(*Result), err error) {
 	ends := make([]func(*Result), 0, len(all))
 	for _, m := range all {
@@ -50,7 +51,7 @@ func beginAll(ctx context.Context, all []Middleware, t *Task) (done func(*Result
 	}, err
 }
 
-// beginProduce is begin of a job that is produced.
+// beginProduce is begin for a job of Produce.
 func (c *Client) beginProduce(
 	ctx context.Context, given *Task, told func(gearman.JobID, error),
 ) (*Task, func(gearman.JobID, error), error) {

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// Middleware sees each job, by whatever method it was submitted: its beginning, where the task may
-// be changed, and once its end.
+// TestMiddleware checks that the middleware sees each job, whichever method submitted it: its
+// beginning, when the task may be changed, and its end, once.
 func TestMiddleware(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,16 +11,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// name is one of Options.Servers, with what it stands for. Client.mu guards it.
+// name is one of Options.Servers and its addresses. Client.mu guards it.
 type name struct {
 	address  gearman.Address
 	fixed    bool // an IP address: nothing to look up again
 	found    gearman.Families
-	other    bool      // the job servers are tried by their addresses of the other family
-	looking  bool      // a look-up is under way
+	other    bool      // the addresses of the other IP family are in use
+	looking  bool      // a lookup is under way
 	next     time.Time // when to look it up again
-	failures int       // in a row
-	err      error     // of the last look-up
+	failures int       // consecutive
+	err      error     // of the last lookup
 }
 
 func newName(a gearman.Address) *name {
@@ -28,7 +28,7 @@ func newName(a gearman.Address) *name {
 	return &name{address: a, fixed: err == nil}
 }
 
-// endpoints are the name's job servers, as they are to be tried now.
+// endpoints are the name's job servers at the addresses that are in use now.
 func (n *name) endpoints() []gearman.Endpoint {
 	if n.other && len(n.found.Other) > 0 {
 		return n.found.Other
@@ -36,10 +36,10 @@ func (n *name) endpoints() []gearman.Endpoint {
 	return n.found.First
 }
 
-// snapshot is what the servers' names stood for at a time.
+// snapshot is the job servers that the names resolved to at one time.
 type snapshot struct {
 	servers []*server
-	due     time.Time // when a name is to be looked up again; zero: never
+	due     time.Time // when the next lookup of a name is due; zero: never
 }
 
 const (
@@ -48,9 +48,9 @@ const (
 	lookupGrace = 250 * time.Millisecond
 )
 
-// resolved gives the job servers, in the order of Options.Servers. Each name is looked up once in a
-// while, beside the others and by one caller for all. If that fails, or takes long, what was known
-// of it before is used on.
+// resolved returns the job servers, in the order of Options.Servers. Each name is looked up
+// periodically, in parallel with the others and once for all callers. If a lookup fails or takes
+// long, the addresses known before stay in use.
 func (c *Client) resolved(ctx context.Context) ([]*server, error) {
 	if snap := c.snap.Load(); snap != nil && len(snap.servers) > 0 && (snap.due.IsZero() ||
 		time.Now().Before(snap.due)) {
@@ -65,7 +65,7 @@ func (c *Client) resolved(ctx context.Context) ([]*server, error) {
 		}
 		snap := c.snap.Load()
 		known := snap != nil && len(snap.servers) > 0
-		first := c.lookUpLocked() // names that have never been resolved and are being looked up
+		first := c.lookUpLocked() // names that have never been resolved and whose lookup is under way
 		changed := c.changed
 		var errs []error
 		for _, n := range c.names {
@@ -92,8 +92,8 @@ func (c *Client) resolved(ctx context.Context) ([]*server, error) {
 	}
 }
 
-// lookUpLocked starts the look-ups that are due, and counts those under way of names that have
-// never been resolved.
+// lookUpLocked starts the lookups that are due. It returns how many lookups are under way for names
+// that have never been resolved.
 func (c *Client) lookUpLocked() (first int) {
 	now := time.Now()
 	for _, n := range c.names {
@@ -134,8 +134,8 @@ func (c *Client) lookUp(n *name) {
 	c.changed = make(chan struct{})
 }
 
-// keepFamily puts the family first that was first before: resolvers change the order at will, and
-// each change would be another set of servers.
+// keepFamily keeps the IP family first that was first before. Resolvers return addresses in varying
+// order, and each change would replace the set of job servers.
 func (n *name) keepFamily(found gearman.Families) gearman.Families {
 	isFour := func(e []gearman.Endpoint) bool {
 		ap, err := netip.ParseAddrPort(e[0].Addr)
@@ -147,7 +147,7 @@ func (n *name) keepFamily(found gearman.Families) gearman.Families {
 	return found
 }
 
-// rebuildLocked makes the snapshot of what is known now.
+// rebuildLocked builds the snapshot from the addresses known now.
 func (c *Client) rebuildLocked() {
 	snap := &snapshot{}
 	for _, n := range c.names {
@@ -168,8 +168,8 @@ func (c *Client) rebuildLocked() {
 	c.snap.Store(snap)
 }
 
-// otherFamilyLocked turns to the other family's addresses of each name whose job servers can't be
-// reached by those in use, not even one.
+// otherFamilyLocked switches each name to the addresses of the other IP family if none of its job
+// servers can be reached at the addresses in use.
 func (c *Client) otherFamilyLocked() {
 	turned := false
 	for _, n := range c.names {
@@ -191,7 +191,7 @@ func (c *Client) otherFamilyLocked() {
 	}
 }
 
-// serverOf finds the server of a job by its address, which may have left its name since.
+// serverOf finds a job's server by its address, which may no longer belong to its name.
 func (c *Client) serverOf(ctx context.Context, addr string) (*server, error) {
 	if _, err := c.resolved(ctx); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// scripted plays a job server: the test reads the client's packets and writes what it likes.
+// scripted is a fake job server: the test reads the client's packets and writes any response.
 type scripted struct {
 	t  *testing.T
 	nc net.Conn
@@ -22,8 +22,8 @@ type scripted struct {
 	n  int // jobs created
 }
 
-// script makes a client in whose dialer's place a scripted server answers; each connection is
-// handed to serve in a goroutine of its own.
+// script returns a client whose dialer connects to a scripted job server. Each connection is passed
+// to serve in a goroutine of its own.
 func script(t *testing.T, o client.Options, serve func(*scripted)) *client.Client {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -49,8 +49,8 @@ func script(t *testing.T, o client.Options, serve func(*scripted)) *client.Clien
 	return c
 }
 
-// next answers what every client asks, and gives the next other packet, or false at the
-// connection's end. Lines of text are given as packets of type 0.
+// next answers the requests that every client sends, and returns the next other packet, or false at
+// the end of the connection. Lines of text are returned as packets of type 0.
 func (s *scripted) next() (proto.Packet, bool) {
 	for {
 		text, err := s.in.IsText()
@@ -80,9 +80,9 @@ func (s *scripted) next() (proto.Packet, bool) {
 	}
 }
 
-func (s *scripted) send(b []byte) { _, _ = s.nc.Write(b) } // fails when the client has closed
+func (s *scripted) send(b []byte) { _, _ = s.nc.Write(b) } // fails if the client has closed
 
-// accept answers a submission and gives the job's handle.
+// accept answers a submission and returns the job's handle.
 func (s *scripted) accept() string {
 	s.n++
 	handle := "H:x:" + strings.Repeat("1", s.n)
@@ -94,8 +94,8 @@ func response(t proto.Type, handle, data string) []byte {
 	return proto.AppendWork(nil, proto.Response, t, handle, data)
 }
 
-// What a worker sends can be odd in many ways; each costs the call that waits for that job, and no
-// other one on the connection.
+// TestOddPacketCostsItsCall checks that each kind of invalid packet from a worker fails the call
+// that waits for its job, and no other call on the connection.
 func TestOddPacketCostsItsCall(t *testing.T) {
 	t.Parallel()
 	raw := func(typ proto.Type, data string) []byte {
@@ -144,7 +144,7 @@ func TestOddPacketCostsItsCall(t *testing.T) {
 						if !ok {
 							return
 						}
-						if p.Type == 0 { // the odd job is taken back
+						if p.Type == 0 { // the client cancels the job
 							s.send([]byte("OK\r\n"))
 							continue
 						}
@@ -182,8 +182,8 @@ func TestOddPacketCostsItsCall(t *testing.T) {
 	}
 }
 
-// A call that nobody waits for any more is taken back at the server, whether the job had been
-// accepted by then or not, unless others may share it.
+// TestAbandonedCallIsTakenBack checks that a call for which nobody waits any more is canceled at
+// the job server, whether or not the job was already accepted, unless others may share it.
 func TestAbandonedCallIsTakenBack(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -212,7 +212,7 @@ func TestAbandonedCallIsTakenBack(t *testing.T) {
 						if p.Type == 0 {
 							lines = append(lines, string(p.Data))
 							s.send([]byte("OK\r\n"))
-							// what gearmand tells those who wait
+							// what gearmand sends to clients that wait
 							s.send(proto.AppendPacket(nil, proto.Response, proto.TypeWorkFail, []byte("H:x:1")))
 							continue
 						}

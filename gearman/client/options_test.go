@@ -19,7 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// memory makes in-memory servers at 192.0.2.1 and so on, and a client of theirs.
+// memory returns in-memory job servers at 192.0.2.1 and so on, and a client that uses them.
 func memory(t *testing.T, n int, o client.Options) ([]*gearmantest.Server, *client.Client) {
 	t.Helper()
 	var servers []*gearmantest.Server
@@ -49,7 +49,7 @@ func TestPrefix(t *testing.T) {
 	if got, bare := servers[0].Function("staging/f").Total, servers[0].Function("f").Total; got != 2 || bare != 0 {
 		t.Errorf("%d jobs with the prefix and %d without, want 2 and 0", got, bare)
 	}
-	// What the prefix makes of a name counts, and the error shows it.
+	// The name is checked with its prefix, and the error shows both.
 	bad := newClient(t, client.Options{Servers: []string{"192.0.2.1"}, Prefix: "a b/"})
 	if _, err := bad.Background(
 		ctx, &client.Task{Function: "f"},
@@ -58,8 +58,8 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// A server that leaves takes only its own keys with it, and one that comes takes keys only to
-// itself.
+// TestRendezvousMovesFewKeys checks that removing a job server moves only its own keys, and adding
+// one moves keys only to it.
 func TestRendezvousMovesFewKeys(t *testing.T) {
 	t.Parallel()
 	servers, three := memory(t, 3, client.Options{Select: client.ByKey})
@@ -88,8 +88,8 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	if moved != 0 || gone < 50 || gone > 150 {
 		t.Errorf("%d keys moved without need, of 300 %d were the lost server's; want none, and about 100", moved, gone)
 	}
-	// Where the server of a key can't be reached it goes to the one that is next for that key,
-	// whoever asks.
+	// If a key's job server can't be reached, the job goes to the one that is next for that key,
+	// for any client.
 	servers[1].Refuse()
 	servers[1].CloseConnections()
 	fresh := newClient(t, client.Options{
@@ -108,8 +108,8 @@ func TestRendezvousMovesFewKeys(t *testing.T) {
 	}
 }
 
-// A server that takes nothing of what it is sent is given up after WriteTimeout, though it was
-// asked for nothing that it hasn't answered.
+// TestWriteTimeout checks that a job server that accepts no bytes is given up after WriteTimeout,
+// even if it has answered all requests.
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
-// table resolves one name as a test says.
+// table resolves one name to addresses that a test sets.
 type table struct {
 	mu   sync.Mutex
 	ips  []string
@@ -156,8 +156,8 @@ func (r *table) set(err error, ips ...string) {
 	r.ips, r.err = ips, err
 }
 
-// A name is looked up again after ResolveInterval, by then its new addresses get jobs; while the
-// look-up fails, the old ones do.
+// TestNamesAreLookedUpAgain checks that a name is looked up again after ResolveInterval, and that
+// jobs then go to its new addresses, or to the old ones while the lookup fails.
 func TestNamesAreLookedUpAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait() // a look-up that it began has ended
+			synctest.Wait() // the lookup that it started has ended
 			return id.Server
 		}
 		var got []string
@@ -181,7 +181,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		names.set(nil, "192.0.2.2")
 		got = append(got, where())
 		time.Sleep(time.Minute)
-		where() // begins the look-up, of which later calls have the use
+		where() // starts the lookup whose result later calls use
 		got = append(got, where())
 		names.set(errors.New("no answer"))
 		time.Sleep(time.Minute)
@@ -221,7 +221,7 @@ func TestHooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	servers[0].Restart()
-	for c.Echo(ctx, nil) != nil { // fails until the loss is noticed
+	for c.Echo(ctx, nil) != nil { // fails until the loss is detected
 		if ctx.Err() != nil {
 			t.Fatal(ctx.Err())
 		}

@@ -14,22 +14,22 @@ import (
 type producer struct {
 	mu      sync.Mutex
 	pending int
-	room    chan struct{} // closed when some were answered; nil: nobody waits
+	room    chan struct{} // closed when responses have arrived; nil: nobody waits for room
 	err     error         // the first since the last Flush
 }
 
-// Produce submits a background job without waiting for a server to accept it. done is told the
-// job's id, or the error, which names the server; it may be nil: Flush returns the first error in
-// any case. Of jobs for one server done is called in their order, by a connection's goroutine, so
-// it must neither block nor call Produce or Flush; an error before anything was sent it is told by
-// Produce itself.
+// Produce submits a background job without waiting for a job server to accept it. done is called
+// with the job's id, or with the error, which names the job server. It may be nil: Flush returns
+// the first error in any case. For the jobs of one job server, done is called in their order, in a
+// connection's goroutine, so it must neither block nor call Produce or Flush. If an error occurs
+// before anything was sent, Produce itself calls done.
 //
-// Any number of goroutines may call Produce. It waits for a connection, and while
-// Options.MaxPending submissions are under way; ctx bounds that wait, not the job. What is produced
-// is sent at once, in common writes where it comes faster than it is written.
+// Any number of goroutines may call Produce. It blocks until there is a connection, and while
+// Options.MaxPending submissions are under way. ctx bounds this wait, not the job. Jobs are sent at
+// once; if they are produced faster than they are written, several share a write.
 //
-// t.Background is taken for granted and t's callbacks aren't called. t and its payload may be
-// changed once Produce has returned.
+// t.Background needn't be set, and t's callbacks aren't called. t and its payload may be changed
+// once Produce has returned.
 func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, error)) {
 	if err := c.gate.enter(); err != nil {
 		c.producer.refuse(done, fmt.Errorf("submit %s: %w", t.Function, err))
@@ -65,13 +65,13 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 		return
 	}
 	if large {
-		t.Payload = bytes.Clone(t.Payload) // it is written later
+		t.Payload = bytes.Clone(t.Payload) // it is written after Produce has returned
 	}
 	err = c.choose(ctx, t.Key, c.routeOf(t, nil), func(x *conn) (bool, error) {
 		if _, err := c.stageTask(ctx, x, request{produced: true, done: done}, t); err != nil {
 			return ctx.Err() != nil, err
 		}
-		x.out.flush() // a failure is told by the connection's end
+		x.out.flush() // a failure shows when the connection ends
 		return true, nil
 	})
 	if err != nil {
@@ -84,8 +84,8 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	}
 }
 
-// Flush waits until every job that was given to Produce before is accepted or refused. It returns
-// the first error of any since the last Flush, or why ctx has ended.
+// Flush waits until every job given to Produce before the call has been accepted or refused. It
+// returns the first error since the last Flush, or the reason why ctx has ended.
 func (c *Client) Flush(ctx context.Context) error {
 	if err := c.producer.wait(ctx, 0); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (p *producer) wait(ctx context.Context, most int) error {
 	return nil
 }
 
-// left counts a submission that was answered, or can't be.
+// left removes a submission from the count: it was answered, or can't be.
 func (p *producer) left(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +140,7 @@ func (p *producer) left(err error) {
 	}
 }
 
-// wake lets those go on who wait for room.
+// wake wakes the callers that wait for room.
 func (p *producer) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +150,7 @@ func (p *producer) wake() {
 	}
 }
 
-// refuse tells of a job of which nothing was sent and that was never counted.
+// refuse reports the error of a job that was neither sent nor counted.
 func (p *producer) refuse(done func(gearman.JobID, error), err error) {
 	p.mu.Lock()
 	if p.err == nil {
@@ -162,8 +162,8 @@ func (p *producer) refuse(done func(gearman.JobID, error), err error) {
 	}
 }
 
-// answered tells of an answer to a produced submission, in a connection's goroutine. err names the
-// server.
+// answered reports the response to a produced submission, in a connection's goroutine. err names
+// the job server.
 func (x *conn) answered(r *request, p proto.Packet, err error) {
 	if r.done != nil {
 		id := gearman.JobID{Server: x.s.ep.Addr}

@@ -14,16 +14,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// longestVersion is the longest line that is taken for a server's version.
+// longestVersion is the longest line that is accepted as a job server's version.
 const longestVersion = 4 << 10
 
-// midConn bounds how long a server may be silent in the middle of something. Its fields are the
-// reading goroutine's but for read.
+// midConn bounds how long a job server may be silent in the middle of a packet or line. Only the
+// reading goroutine uses its fields, except read.
 type midConn struct {
 	net.Conn
 	timeout time.Duration
 	read    atomic.Int64 // bytes
-	begun   bool         // something was begun and has to go on
+	begun   bool         // a packet or line has begun and must go on
 	bounded bool         // a deadline is set
 }
 
@@ -62,19 +62,19 @@ func (x *conn) readAll() error {
 			err = errors.New("the server closed the connection")
 		}
 		if x.toWake && (err != nil || !x.in.HasPacket()) {
-			// While more answers are in memory those who wait needn't wake: they then fill the room
-			// in one write.
+			// Don't wake the waiting callers while more responses are in memory: they then fill the
+			// room in one write.
 			x.toWake = false
 			x.c.producer.wake()
 		}
 		if err != nil {
-			_ = x.nc.Close() // nothing more comes
+			_ = x.nc.Close() // nothing more will come
 			return x.cause(err)
 		}
 	}
 }
 
-// nextLocked is the oldest request that was sent.
+// nextLocked returns the oldest request that was sent.
 func (x *conn) nextLocked() *request {
 	for r := x.requests.first(); r != nil; r = x.requests.first() {
 		if !r.void {
@@ -85,13 +85,13 @@ func (x *conn) nextLocked() *request {
 	return nil
 }
 
-// readText reads a line of text, if one was asked for.
+// readText reads a line of text, if one was requested.
 func (x *conn) readText() error {
 	x.mu.Lock()
 	r := x.nextLocked()
 	asked := r != nil && r.text != noText
 	x.mu.Unlock()
-	if !asked { // there may be no end to it, so not a byte of it is waited for
+	if !asked { // it may never end, so none of it is read
 		return errors.New("text where none was asked for")
 	}
 	line, err := x.in.ReadLine()
@@ -100,7 +100,7 @@ func (x *conn) readText() error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	answered, _ := x.requests.pop() // r: only this goroutine takes any
+	answered, _ := x.requests.pop() // this is r: only this goroutine removes requests
 	x.proven = true
 	if answered.reply != nil {
 		answered.reply <- reply{packet: proto.Packet{Data: bytes.Clone(line)}}
@@ -109,7 +109,7 @@ func (x *conn) readText() error {
 	case versionText:
 		x.version = proto.ParseVersion(string(line))
 	case cancelText:
-		// OK, or that the job is gone; or that there is no such command.
+		// The response is OK, or that the job is unknown, or that the command is.
 		r, ok := proto.ParseReply(line)
 		x.noCancel = !ok || r.Err != nil && r.Err.Code != "UNKNOWN_JOB"
 	case noText:
@@ -122,7 +122,7 @@ func (x *conn) readPacket() error {
 	if err != nil {
 		return err
 	}
-	about := false // a job, of which a worker tells
+	about := false // whether the packet is about a job
 	switch h.Type {
 	case proto.TypeJobCreated, proto.TypeError, proto.TypeStatusRes, proto.TypeStatusResUnique,
 		proto.TypeEchoRes, proto.TypeOptionRes:
@@ -147,7 +147,7 @@ func (x *conn) readPacket() error {
 			"%s of %d bytes is over the limit of %d (Options.MaxResult): %w", h.Type, h.Size, x.c.o.MaxResult,
 			proto.ErrTooLarge,
 		)
-		n = min(proto.MaxHandle+1, x.c.o.MaxResult) // enough to know whose it is; the rest is skipped
+		n = min(proto.MaxHandle+1, x.c.o.MaxResult) // enough to find the job's handle; the rest is skipped
 	}
 	owned := about && tooLarge == nil && n > bulk
 	if owned {
@@ -163,7 +163,7 @@ func (x *conn) readPacket() error {
 	} else if err := x.answer(p, tooLarge); err != nil {
 		return err
 	}
-	for x.in.Rest() > 0 { // within the packet's time: what is too large to keep can take long
+	for x.in.Rest() > 0 { // within the packet's timeout, since skipping a packet that is too large can take long
 		if err := x.in.Discard(1 << 30); err != nil {
 			return err
 		}
@@ -171,8 +171,8 @@ func (x *conn) readPacket() error {
 	return nil
 }
 
-// readLarge reads the data of a large packet about a job into memory of its own, which is taken as
-// the bytes come. If nobody waits for the job it reads no more than whose it is.
+// readLarge reads the data of a large packet about a job into memory of its own, which it allocates
+// as the bytes arrive. If nobody waits for the job, it reads only the handle.
 func (x *conn) readLarge(size int) ([]byte, error) {
 	front, err := x.in.Peek(proto.MaxHandle + 1)
 	if err != nil {
@@ -200,7 +200,7 @@ func (x *conn) readLarge(size int) ([]byte, error) {
 	}
 }
 
-// isWaitedFor reports whether the next packet about a job has somebody to take it.
+// isWaitedFor reports whether somebody waits for the next packet about a job.
 func (x *conn) isWaitedFor(handle []byte) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -208,8 +208,8 @@ func (x *conn) isWaitedFor(handle []byte) bool {
 	return w != nil && w.tickets[w.at].call != nil
 }
 
-// answer gives an answer to the oldest request. An answer that doesn't fit it ends the connection:
-// others would get the wrong ones.
+// answer matches a response to the oldest request. A response of the wrong type ends the
+// connection, since later requests would get the wrong responses.
 func (x *conn) answer(p proto.Packet, odd error) error {
 	refused := odd
 	if p.Type == proto.TypeError && odd == nil {
@@ -229,7 +229,7 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 		x.mu.Unlock()
 		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
 	case (r.ticket != nil || r.produced) && refused == nil && p.Type != proto.TypeJobCreated:
-		x.mu.Unlock() // the request stays, to be told of the failure
+		x.mu.Unlock() // the request stays, so that it gets the connection's error
 		return fmt.Errorf("%s to a submission: %w", p, proto.ErrType)
 	}
 	got, _ := x.requests.pop()
@@ -262,8 +262,8 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	return nil
 }
 
-// acceptedLocked enters an accepted foreground job, and reports whether it is to be taken back,
-// since nobody waits for it any more.
+// acceptedLocked enters an accepted foreground job. It reports whether to cancel the job because
+// nobody waits for it any more.
 func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel bool) {
 	if refused != nil || t.background {
 		t.call = nil
@@ -280,8 +280,8 @@ func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel 
 	return x.cancelableLocked(t)
 }
 
-// work gives what a worker sent to the call that waits for it. What is odd about it costs that call
-// only. owned data may be kept.
+// work passes a worker's packet to the call that waits for it. If the packet is invalid, only that
+// call fails. owned data may be kept.
 func (x *conn) work(p proto.Packet, odd error, owned bool) {
 	w, err := p.Work()
 	if odd == nil && err != nil {
@@ -292,7 +292,7 @@ func (x *conn) work(p proto.Packet, odd error, owned bool) {
 	}
 	call, t, final := x.takesLocked(w.Handle, p.Type)
 	if call == nil {
-		return // of a job that was ended already, or that nobody waits for
+		return // the job has ended already, or nobody waits for it
 	}
 	if odd != nil {
 		call.post(event{kind: failed, err: fmt.Errorf("job server %s: %w", x.s.ep, odd)})
@@ -319,7 +319,7 @@ func (x *conn) work(p proto.Packet, odd error, owned bool) {
 		ev.kind = warning
 	case proto.TypeWorkStatus:
 		ev.kind = progress
-		ev.n, ev.d, _ = w.Progress() // what is no number is told as 0 of 0
+		ev.n, ev.d, _ = w.Progress() // values that are not numbers are reported as 0 of 0
 	}
 	call.post(ev)
 	if !final {
@@ -327,7 +327,7 @@ func (x *conn) work(p proto.Packet, odd error, owned bool) {
 	}
 }
 
-// takesLocked finds who gets a packet about a job.
+// takesLocked finds the call that gets a packet about a job.
 func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -355,8 +355,8 @@ func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool)
 	return call, t, final
 }
 
-// hold waits, on a connection that belongs to one caller, until that has taken what came: the
-// server is then made to wait, rather than memory filled.
+// hold waits, on a connection that belongs to one caller, until the caller has taken the received
+// data. This makes the job server wait instead of filling memory.
 func (x *conn) hold(call *call) {
 	room := call.box.full()
 	if room == nil {

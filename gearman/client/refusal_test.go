@@ -12,7 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// What a server refuses names the server, once, and can be told from other errors.
+// TestQueueFull checks that the error of a refused job names the job server once, and can be
+// distinguished from other errors.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	ctx := within(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/client"
 )
 
-// halfDead is a connection whose writes fail, as after a TLS alert of the peer, before its reads
-// have noticed.
+// halfDead is a connection whose writes fail before its reads do, as after a TLS alert from the
+// peer.
 type halfDead struct {
 	net.Conn
 	noticed chan struct{}
@@ -32,8 +32,9 @@ func (c *halfDead) Read([]byte) (int, error) {
 
 func (c *halfDead) end() { c.once.Do(func() { close(c.noticed) }) }
 
-// Between a failed write and the end of its connection, calls are refused before anything of them
-// is sent. Each names the server and what failed, however it was made.
+// TestRefusedWhileWriting checks that between a failed write and the end of its connection, calls
+// are refused before any part of them is sent. Each error names the job server and the failure,
+// whichever method was called.
 func TestRefusedWhileWriting(t *testing.T) {
 	t.Parallel()
 	large := make([]byte, 1<<20)
@@ -64,7 +65,7 @@ func TestRefusedWhileWriting(t *testing.T) {
 			return errors.Join(err, results[0].Err)
 		},
 		"produce": func(ctx context.Context, c *client.Client) error {
-			var told error // its own: the first error that Flush returns may be another's
+			var told error // for this job: the first error that Flush returns may be another job's
 			c.Produce(ctx, &client.Task{Function: "f"}, func(_ gearman.JobID, err error) { told = err })
 			_ = c.Flush(ctx)
 			return told
@@ -94,7 +95,7 @@ func TestRefusedWhileWriting(t *testing.T) {
 				}
 				first := make(chan error, 1)
 				go func() { first <- call(t.Context(), c) }()
-				synctest.Wait() // its write has failed, and its connection is still read from
+				synctest.Wait() // its write has failed, and its connection is still being read
 				second := make(chan error, 1)
 				go func() { second <- call(t.Context(), c) }()
 				synctest.Wait()

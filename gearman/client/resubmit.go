@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// checkResubmit looks for mistakes in Resubmit.
+// checkResubmit returns an error if Resubmit is invalid.
 func (t *Task) checkResubmit() error {
 	switch {
 	case t.Resubmit < 0:
@@ -22,7 +22,7 @@ func (t *Task) checkResubmit() error {
 	return nil
 }
 
-// onlyOnce refuses Resubmit where a job is submitted by a method that doesn't do so again.
+// onlyOnce returns an error if Resubmit is set for a method that doesn't resubmit.
 func (t *Task) onlyOnce(method string) error {
 	if t.Resubmit != 0 {
 		return fmt.Errorf(
@@ -32,7 +32,7 @@ func (t *Task) onlyOnce(method string) error {
 	return nil
 }
 
-// prepareResubmit gives a background job that may be submitted again its key now, so that all
+// prepareResubmit gives a background job that may be resubmitted its key now, so that all
 // submissions have the same one.
 func (c *Client) prepareResubmit(k *call) {
 	k.resubmits = k.task.Resubmit
@@ -43,7 +43,7 @@ func (c *Client) prepareResubmit(k *call) {
 	}
 }
 
-// mayResubmit reports whether a call that ended with err is to be submitted again.
+// mayResubmit reports whether to resubmit a call that ended with err.
 func (k *call) mayResubmit(err error) bool {
 	if k.resubmits <= 0 {
 		return false
@@ -51,14 +51,14 @@ func (k *call) mayResubmit(err error) bool {
 	return isUncertain(err) || errors.Is(err, errNotSent) || k.before != nil && errors.Is(err, ErrNoServer)
 }
 
-// isUncertain reports whether a job may run, or have run, though its call ended with err.
+// isUncertain reports whether a job may run, or have run, although its call ended with err.
 func isUncertain(err error) bool {
 	return errors.Is(err, ErrUncertain) || errors.Is(err, ErrDisconnected)
 }
 
 // resubmit waits, and then runs a lost call once more. It returns the call that has the result.
 func (c *Client) resubmit(ctx context.Context, k *call) *call {
-	// After lastResort a server that has failed may be tried again, whatever its quarantine.
+	// After lastResort a job server that failed may be tried again, even if it is in quarantine.
 	timer := time.NewTimer(max(lastResort, c.backoff.Delay(k.task.Resubmit-k.resubmits+1)))
 	defer timer.Stop()
 	var cause error
@@ -70,7 +70,7 @@ func (c *Client) resubmit(ctx context.Context, k *call) *call {
 				done:      k.done,
 				resubmits: k.resubmits - 1, before: k.result.Err,
 			}
-			if isUncertain(k.before) { // which no later error changes
+			if isUncertain(k.before) { // no later error changes this
 				next.before = k.before
 			}
 			c.runCall(ctx, next)

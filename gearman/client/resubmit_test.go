@@ -15,13 +15,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A background job whose answer is lost is submitted again, and joins the first one by its key.
+// TestResubmitUncertain checks that a background job whose response is lost is submitted again, and
+// joins the first one by its key.
 func TestResubmitUncertain(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		task client.Task
 		want error
-		jobs uint64 // at the server
+		jobs uint64 // at the job server
 	}{
 		"never":                  {client.Task{}, client.ErrUncertain, 1},
 		"without a key":          {client.Task{Resubmit: 1}, nil, 1},
@@ -63,8 +64,8 @@ func TestResubmitUncertain(t *testing.T) {
 	}
 }
 
-// A foreground job runs again when its connection is lost while it runs, and what came of the first
-// run isn't part of the result.
+// TestResubmitDisconnected checks that a foreground job runs again if its connection is lost while
+// it runs, and that the data of the first run isn't part of the result.
 func TestResubmitDisconnected(t *testing.T) {
 	t.Parallel()
 	for resubmit, want := range map[int]string{0: "", 1: "", 2: "part 3, end"} {
@@ -79,7 +80,7 @@ func TestResubmitDisconnected(t *testing.T) {
 					h := s.accept()
 					s.send(proto.AppendWork(nil, proto.Response, proto.TypeWorkData, h, "part "+string(n)))
 					if n < '3' {
-						return // which ends the connection
+						return // this ends the connection
 					}
 					s.send(proto.AppendWork(nil, proto.Response, proto.TypeWorkComplete, h, ", end"))
 				}
@@ -98,8 +99,8 @@ func TestResubmitDisconnected(t *testing.T) {
 	}
 }
 
-// While the server is away the submissions are used up one after the other, with pauses between
-// them, and the error still says that the job may run.
+// TestResubmitEnds checks that while the job server is down, the submissions are used up one after
+// the other, with pauses between them, and that the error still says that the job may run.
 func TestResubmitEnds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -130,7 +131,7 @@ func TestResubmitEnds(t *testing.T) {
 					_, err := c.Background(ctx, &client.Task{Function: "f", Resubmit: 3})
 					done <- err
 				}()
-				synctest.Wait() // it pauses
+				synctest.Wait() // it is pausing
 				servers[0].Refuse()
 				tc.end(cancel, c, servers[0])
 				err := <-done
@@ -142,7 +143,7 @@ func TestResubmitEnds(t *testing.T) {
 	}
 }
 
-// A failure of the job is no reason to submit it again.
+// TestResubmitNoFailure checks that a job that failed is not submitted again.
 func TestResubmitNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A caller leaves a server that takes nothing when its own time is up, however much is to be sent
-// before.
+// TestCallersLeaveABlockedWrite checks that a caller gives up on a job server that accepts no data
+// when its own time is up, even if much is queued before its packet.
 func TestCallersLeaveABlockedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestCallersLeaveABlockedWrite(t *testing.T) {
 					if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), servers[0].Addr()) {
 						t.Errorf("%d bytes: %v, want the deadline and the server", size, err)
 					}
-					clear(payload) // is the caller's again, which the race detector sees
+					clear(payload) // it is the caller's again, which the race detector checks
 				})
 			}
 		}
@@ -56,7 +56,8 @@ func TestCallersLeaveABlockedWrite(t *testing.T) {
 	})
 }
 
-// ReplyTimeout is for a server that does nothing: a slow transfer in either direction is progress.
+// TestReplyTimeoutCountsProgress checks that a slow transfer in either direction counts as
+// progress; ReplyTimeout is only for a job server that does nothing.
 func TestReplyTimeoutCountsProgress(t *testing.T) {
 	t.Parallel()
 	for name, limit := range map[string]struct{ up, down int }{ // bytes a second
@@ -78,7 +79,7 @@ func TestReplyTimeoutCountsProgress(t *testing.T) {
 							first = s.accept()
 							continue
 						}
-						if first != "" { // the first job's result is in the way of the second one's answer
+						if first != "" { // the first job's result delays the response to the second submission
 							s.send(response(proto.TypeWorkComplete, first, strings.Repeat("x", 100_000)))
 							first = ""
 						}
@@ -137,8 +138,8 @@ func (c *slowWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// A caller that takes the parts of a result slowly makes the server wait, not memory fill, and
-// holds up nobody else.
+// TestSlowConsumerMakesTheServerWait checks that a caller that takes the parts of a result slowly
+// makes the job server wait. Memory must not fill, and no other call may be delayed.
 func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,8 +196,8 @@ func TestSlowConsumerMakesTheServerWait(t *testing.T) {
 	})
 }
 
-// A caller that leaves in the middle of parts takes its job back or gives its connection up, by
-// which the server forgets the job.
+// TestCallerLeavesParts checks that a caller that stops in the middle of the parts cancels its job,
+// or closes its connection, which makes the job server drop the job.
 func TestCallerLeavesParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -209,8 +210,8 @@ func TestCallerLeavesParts(t *testing.T) {
 			t.Errorf("%v, want the deadline", err)
 		}
 		synctest.Wait()
-		// If the server confirms that the job was taken back before the caller has left, the
-		// connection is kept.
+		// If the job server confirms the cancellation before the caller has left, the connection is
+		// kept.
 		if st := servers[0].Stats(); st.Open != 0 && st.Commands["cancel"] == 0 {
 			t.Errorf("%d connections are open, want none or that the job was taken back", st.Open)
 		}
@@ -224,8 +225,9 @@ func TestCallerLeavesParts(t *testing.T) {
 	})
 }
 
-// While a function's large result comes in, small calls don't wait behind it, once the function is
-// known for it. A large payload is known at once.
+// TestLargeTravelsApart checks that small calls don't wait behind the large result of a function
+// once the function is known for large results. Large payloads use a separate connection from the
+// first one on.
 func TestLargeTravelsApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -254,7 +256,7 @@ func TestLargeTravelsApart(t *testing.T) {
 				}
 			}
 		}
-		slow("large", 0)() // the client learns
+		slow("large", 0)() // the client learns that its results are large
 		for name, f := range map[string]func(){"result": slow("large", 0), "payload": slow("small", large)} {
 			var wg sync.WaitGroup
 			wg.Go(f)
@@ -269,8 +271,8 @@ func TestLargeTravelsApart(t *testing.T) {
 	})
 }
 
-// While the only server refuses, calls end at once with its last error, and it is tried about once
-// a second.
+// TestRefusedIsAnsweredWithinTheBackOff checks that while the only job server refuses connections,
+// calls end at once with its last error, and that it is tried about once a second.
 func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -309,8 +311,9 @@ func TestRefusedIsAnsweredWithinTheBackOff(t *testing.T) {
 	})
 }
 
-// Nobody waits for a server that swallows connections while another is open, and only a moment if
-// none is yet.
+// TestBlackHoleBesideAnOpenServer checks that nobody waits for a job server that doesn't respond to
+// connection attempts while another is connected, and that callers wait only a moment if none is
+// yet.
 func TestBlackHoleBesideAnOpenServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -344,7 +347,7 @@ func TestBlackHoleBesideAnOpenServer(t *testing.T) {
 	})
 }
 
-// names resolves several names; one without an entry hangs.
+// names resolves several names; the lookup of a name without an entry hangs.
 type names map[string][]string
 
 func (r names) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
@@ -363,8 +366,8 @@ func (r names) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 	return out, nil
 }
 
-// A name that doesn't resolve, or hangs, costs its own servers only; those of other names come and
-// go as they should.
+// TestEachNameForItself checks that a name that doesn't resolve, or hangs, affects only its own job
+// servers. Changes of other names must still be followed.
 func TestEachNameForItself(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]func(names){
@@ -399,7 +402,7 @@ func TestEachNameForItself(t *testing.T) {
 				if got := where(); got != "192.0.2.1:4730" || time.Since(begin) > 250*time.Millisecond {
 					t.Errorf("the first call: %s after %v", got, time.Since(begin))
 				}
-				known.set(nil, "192.0.2.2") // the good name moves
+				known.set(nil, "192.0.2.2") // the working name moves
 				for range 30 {
 					before := time.Now()
 					where()
@@ -425,8 +428,9 @@ func (f resolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]
 	return f(ctx, network, host)
 }
 
-// A name with addresses of both families stands for the same job servers twice: those of the other
-// family are used where none of the first can be reached.
+// TestOtherFamily checks that the addresses of the other IP family are used if no address of the
+// first can be reached. A name with addresses of both families stands for the same job servers
+// twice.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -449,7 +453,8 @@ func TestOtherFamily(t *testing.T) {
 	})
 }
 
-// A job that went to another server, since the one for its key was away, is found by its key.
+// TestStatusByUniqueAsksInTurn checks that a job that went to another job server, because the one
+// for its key was down, is found by its key.
 func TestStatusByUniqueAsksInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -480,7 +485,7 @@ func TestStatusByUniqueAsksInTurn(t *testing.T) {
 	})
 }
 
-// Hooks may call everything, Close included.
+// TestHooksCallTheClient checks that hooks may call all methods, including Close.
 func TestHooksCallTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -514,8 +519,8 @@ func TestHooksCallTheClient(t *testing.T) {
 	})
 }
 
-// A connection on which a job is waited for is not silent for longer than KeepAlive, and a server
-// that has vanished is noticed.
+// TestKeepAlive checks that a connection with an outstanding job is never silent for longer than
+// KeepAlive, and that a vanished job server is detected.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

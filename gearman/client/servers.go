@@ -15,27 +15,27 @@ import (
 type server struct {
 	ep       gearman.Endpoint
 	lanes    [2]lane
-	idle     []*conn // of callers' own, to be used again
-	failures int     // in a row
+	idle     []*conn // of callers' own, for reuse
+	failures int     // consecutive
 	until    time.Time
-	retry    time.Time // when it may be tried before until, where no other is left
+	retry    time.Time // when it may be tried before until, if no other job server is left
 	err      error     // of the last failure
 }
 
-// lane is a connection that calls share.
+// lane is a connection that several calls share.
 type lane struct {
 	conn *conn    // open, or nil
 	dial *attempt // under way, or nil
 }
 
-// Lanes of a server.
+// Lanes of a job server.
 const (
-	calls = iota // what is small
-	bulks        // what is large, so that nothing small waits behind it
-	own          // a caller's own connection, not a lane
+	calls = iota // small packets
+	bulks        // large packets, so that small ones don't wait behind them
+	own          // not a lane: a caller's own connection
 )
 
-// attempt is a connection being opened, for which any number of callers wait.
+// attempt is an attempt to open a connection, which any number of callers wait for.
 type attempt struct {
 	begin time.Time
 	done  chan struct{} // closed when conn and err are set
@@ -49,11 +49,11 @@ func (s *server) hookConn(took time.Duration) Conn {
 
 func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.lanes[bulks].conn != nil }
 
-// lastResort is how long a server that failed is left alone at most while no other can be reached:
-// calls then end with its last error.
+// lastResort is how long a job server that failed is not tried while no other can be reached; calls
+// then end with its last error.
 const lastResort = time.Second
 
-// failedLocked notes a failure, and for how long the server is to be passed over.
+// failedLocked records a failure, and how long to pass the job server over.
 func (s *server) failedLocked(err error, backoff gearman.Backoff) {
 	s.failures++
 	s.err = err
@@ -62,8 +62,8 @@ func (s *server) failedLocked(err error, backoff gearman.Backoff) {
 	s.retry = time.Now().Add(min(d, lastResort))
 }
 
-// connect gives the server's connection of a lane, opened if need be by one caller for all. Shortly
-// after a failure it fails at once, for the same reason.
+// connect returns the job server's connection of a lane. If it isn't open, one caller opens it for
+// all. Shortly after a failure it fails at once, with the same error.
 func (c *Client) connect(ctx context.Context, s *server, in int) (*conn, error) {
 	a, conn, err := c.attempt(s, in)
 	if a == nil {
@@ -77,14 +77,15 @@ func (c *Client) connect(ctx context.Context, s *server, in int) (*conn, error) 
 	}
 }
 
-// attempt gives a lane's open connection, or the attempt to open it, or why there is none.
+// attempt returns a lane's open connection, or the attempt to open it, or the reason why there is
+// neither.
 func (c *Client) attempt(s *server, in int) (*attempt, *conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, nil, fmt.Errorf("job server %s: %w", s.ep, ErrClosed)
 	}
-	var l *lane // of a caller's own connection: none
+	var l *lane // nil for a caller's own connection
 	if in != own {
 		l = &s.lanes[in]
 		if l.conn != nil {
@@ -143,7 +144,7 @@ func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 
 // serve reads from a connection until it ends.
 func (c *Client) serve(s *server, l *lane, x *conn) {
-	stop := context.AfterFunc(c.ctx, func() { _ = x.nc.Close() }) // the reader below ends by it
+	stop := context.AfterFunc(c.ctx, func() { _ = x.nc.Close() }) // this ends the reader below
 	defer stop()
 	var writing sync.WaitGroup
 	writing.Go(x.out.run)
@@ -157,15 +158,15 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 	switch {
 	case c.closed:
 		err = ErrClosed
-	case planned: // by the caller whose own it was
+	case planned: // given up by the caller that owned it
 		err = errGivenUp
 	case x.isProven():
 		s.failures, s.until, s.retry = 0, time.Time{}, time.Time{}
-	default: // a server that takes connections and answers nothing is as good as one that doesn't
+	default: // a job server that accepts connections and never responds is treated as unreachable
 		s.failedLocked(fmt.Errorf("job server %s: %w", s.ep, err), c.backoff)
 		c.otherFamilyLocked()
 	}
-	if planned { // told before another connection can take this one's place
+	if planned { // reported before another connection can replace this one
 		c.hooks.down(c.o.Hooks, s.hookConn(x.took), nil)
 	} else {
 		c.hooks.down(c.o.Hooks, s.hookConn(x.took), err)
@@ -178,13 +179,13 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 	}
 }
 
-// errGivenUp is the end of a connection that its caller has no more use for.
+// errGivenUp is why a connection ended that its caller no longer needed.
 var errGivenUp = errors.New("the connection is of no more use")
 
-// maxIdle is how many connections of callers' own are kept for others, at each server.
+// maxIdle is how many callers' own connections are kept for reuse, at each job server.
 const maxIdle = 2
 
-// ownConn gives a connection that carries the calls of one mailbox only.
+// ownConn returns a connection that carries the calls of one mailbox only.
 func (c *Client) ownConn(ctx context.Context, s *server, box *mailbox) (*conn, error) {
 	if x := box.own[s]; x != nil && x.isUsable() {
 		return x, nil
@@ -212,8 +213,8 @@ func (c *Client) ownConn(ctx context.Context, s *server, box *mailbox) (*conn, e
 	return x, nil
 }
 
-// release ends the use of a mailbox: its own connections are kept for others if nothing is waited
-// for on them, else closed, by which the server forgets their jobs.
+// release ends the use of a mailbox. Its own connections are kept for reuse if nothing is
+// outstanding on them. Otherwise they are closed, which makes the job server drop their jobs.
 func (c *Client) release(box *mailbox) {
 	if box.own == nil {
 		return

@@ -115,7 +115,7 @@ func TestConnectionLostWhileTheJobRuns(t *testing.T) {
 	startWorker(t, 1, handlers, srv.Addr)
 	c := newClient(t, client.Options{Servers: []string{srv.Addr}})
 	started := make(chan struct{})
-	go func() { <-started; srv.Stop() }() // Do below ends by it
+	go func() { <-started; srv.Stop() }() // this ends Do below
 	_, err := c.Do(within(t), &client.Task{Function: "stuck", OnCreated: func(gearman.JobID) { close(started) }})
 	if !errors.Is(err, client.ErrDisconnected) || !strings.Contains(err.Error(), srv.Addr) {
 		t.Errorf("%v", err)
@@ -127,7 +127,7 @@ func TestHungServer(t *testing.T) {
 	srv := jobserver.Gearmand(t)
 	c := newClient(t, client.Options{Servers: []string{srv.Addr}, ReplyTimeout: 100 * time.Millisecond})
 	ctx := within(t)
-	// A busy machine can need longer than ReplyTimeout for an answer; then the next try has it.
+	// On a busy machine a response can take longer than ReplyTimeout; then the next attempt has it.
 	submit := func() {
 		t.Helper()
 		for {

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// Result is what became of a task.
+// Result is the outcome of a task.
 type Result struct {
 	Task *Task
 	ID   gearman.JobID // empty if no server accepted it
@@ -22,9 +22,9 @@ type Result struct {
 // setBatch is how many tasks of a set are written together.
 const setBatch = 64
 
-// RunSet runs tasks side by side and returns when all have ended, or ctx has. It gives a result for
-// each task, in their order; the error is that of ctx if it ended first, else nil: what became of
-// each task is in its result. Callbacks run in the caller's goroutine, one at a time.
+// RunSet runs tasks concurrently, and returns when all have ended or ctx has. It returns a result
+// for each task, in their order. The error is that of ctx if ctx ended first, and nil otherwise:
+// the error of each task is in its result. Callbacks run in the caller's goroutine, one at a time.
 func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	results := make([]Result, len(tasks))
 	err := c.runSet(ctx, tasks, func(i int, r Result) bool {
@@ -34,18 +34,18 @@ func (c *Client) RunSet(ctx context.Context, tasks ...*Task) ([]Result, error) {
 	return results, err
 }
 
-// RunEach is RunSet that gives each task's number and result as soon as it has ended. Leaving the
-// loop leaves the tasks that are still under way, as the end of ctx does.
+// RunEach is like RunSet, but yields each task's index and result as soon as the task has ended.
+// Breaking out of the loop abandons the tasks that are still under way, as the end of ctx does.
 func (c *Client) RunEach(ctx context.Context, tasks ...*Task) iter.Seq2[int, Result] {
 	return func(yield func(int, Result) bool) {
 		_ = c.runSet(ctx, tasks, yield) // each result has its own error
 	}
 }
 
-// errLeft is what becomes of the tasks of a loop that was left, for middleware.
+// errLeft is the error that middleware gets for the tasks of a loop that the caller left.
 var errLeft = errors.New("the caller has left the loop over its results")
 
-// set is tasks that run side by side.
+// set is a group of tasks that run concurrently.
 type set struct {
 	c     *Client
 	box   *mailbox
@@ -53,7 +53,7 @@ type set struct {
 	open  int // calls that haven't ended
 	left  bool
 	yield func(int, Result) bool
-	dirty map[*conn]struct{} // have something staged
+	dirty map[*conn]struct{} // connections with staged packets
 }
 
 func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Result) bool) error {
@@ -102,7 +102,7 @@ func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Resu
 	return s.wait(ctx)
 }
 
-// release ends what is left of the set.
+// release ends the calls that are left in the set.
 func (s *set) release() {
 	for _, k := range s.calls {
 		if k == nil {
@@ -121,7 +121,7 @@ func (s *set) release() {
 
 func (s *set) flush() {
 	for x := range s.dirty {
-		x.out.flush() // its calls are told of a failure, by the connection's end
+		x.out.flush() // if it fails, the connection's end ends its calls
 	}
 	clear(s.dirty)
 }
@@ -136,7 +136,7 @@ func (s *set) handle() {
 	}
 }
 
-// ended tells of a call that has ended.
+// ended reports a call that has ended.
 func (s *set) ended(k *call) {
 	s.open--
 	if !s.left {
@@ -179,7 +179,7 @@ func (s *set) wait(ctx context.Context) error {
 	}
 }
 
-// expire ends the calls whose own time is up, and says when the next is.
+// expire ends the calls whose own deadline has passed, and returns the next deadline.
 func (s *set) expire() time.Time {
 	var next time.Time
 	now := time.Now()

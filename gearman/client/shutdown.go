@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// gate counts the calls that submit jobs and are under way, and lets no more in once the client is
-// being shut down.
+// gate counts the job submissions that are under way, and admits no more once the client is
+// shutting down.
 type gate struct {
 	inside atomic.Int64
 	closed atomic.Bool
-	empty  chan struct{} // takes one token when the last call has left a closed gate
+	empty  chan struct{} // receives one token when the last call has left a closed gate
 }
 
 func (g *gate) enter() error {
@@ -33,9 +33,10 @@ func (g *gate) leave() {
 }
 
 // Shutdown closes the client once the jobs that are under way have ended: foreground jobs with
-// their result, those in the background and those of Produce when they are accepted or refused. No
-// more can be submitted meanwhile (ErrClosed). When ctx ends first the client is closed all the
-// same, and Shutdown returns why ctx has ended; the calls that were under way end with ErrClosed.
+// their result, background jobs and those of Produce when they are accepted or refused. No more
+// jobs can be submitted meanwhile (ErrClosed). If ctx ends first, the client is closed all the
+// same, and Shutdown returns the reason why ctx has ended; calls that were under way end with
+// ErrClosed.
 func (c *Client) Shutdown(ctx context.Context) error {
 	c.gate.closed.Store(true)
 	err := c.waitEmpty(ctx)
@@ -45,7 +46,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("shut down the client: %w", err)
 	}
-	_ = c.Close() // it has no errors
+	_ = c.Close() // never fails
 	return err
 }
 
@@ -57,7 +58,7 @@ func (c *Client) waitEmpty(ctx context.Context) error {
 		}
 		select {
 		case <-c.gate.empty:
-		case <-c.ctx.Done(): // closed by somebody else
+		case <-c.ctx.Done(): // another goroutine called Close
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("%d calls are still under way: %w", n, context.Cause(ctx))

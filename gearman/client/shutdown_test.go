@@ -13,7 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Shutdown waits for what is under way, and for nothing that comes later.
+// TestShutdown checks that Shutdown waits for the calls under way, and for none that come later.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -77,7 +77,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// What was produced is accepted before the client is closed.
+// TestShutdownAfterProduce checks that produced jobs are accepted before the client is closed.
 func TestShutdownAfterProduce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

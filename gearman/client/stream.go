@@ -11,13 +11,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// maxPayload is what a packet can carry beside its other fields.
+// maxPayload is the largest payload that fits in a packet with its other fields.
 const maxPayload = proto.MaxData - proto.MaxFunction - proto.MaxUnique - 32
 
 // streamPiece is how much of a result is read at once for a writer.
 const streamPiece = 128 << 10
 
-// checkStreams looks for mistakes in how a task's payload is given and its result is taken.
+// checkStreams returns an error if a task's options for streaming are invalid.
 func (t *Task) checkStreams() error {
 	switch {
 	case t.PayloadFrom == nil && t.PayloadSize != 0:
@@ -35,10 +35,10 @@ func (t *Task) checkStreams() error {
 	return nil
 }
 
-// Parts runs a job in the foreground and gives the parts of its result as they come, then the rest
-// of it if there is one. An error comes last. Leaving the loop leaves the job, as the end of ctx
-// does. A part is the caller's to keep. The job server waits while the loop's body does. The loop
-// takes the place of the task's OnData.
+// Parts runs a job in the foreground and yields the parts of its result as they arrive, then the
+// rest of the result if there is one. An error comes last. Breaking out of the loop abandons the
+// job, as the end of ctx does. The caller may keep the parts. The job server waits while the loop's
+// body runs. The loop replaces the task's OnData.
 func (c *Client) Parts(ctx context.Context, t *Task) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -62,8 +62,8 @@ func (c *Client) Parts(ctx context.Context, t *Task) iter.Seq2[[]byte, error] {
 	}
 }
 
-// streamResult gives a large part of a result, or the end of one, to a call that takes it piece by
-// piece. It reports whether it was for such a call; else nothing has been read.
+// streamResult passes a large part of a result, or its end, piece by piece to a call that streams
+// its result. It reports whether there is such a call; if not, nothing has been read.
 func (x *conn) streamResult(h proto.Header) (bool, error) {
 	front, err := x.in.Peek(proto.MaxHandle + 1)
 	if err != nil {
@@ -79,7 +79,7 @@ func (x *conn) streamResult(h proto.Header) (bool, error) {
 	}
 	for x.in.Rest() > 0 {
 		call := x.streamedTo(handle)
-		if call == nil { // it has left
+		if call == nil { // the caller has left
 			if err := x.in.Discard(int(min(x.in.Rest(), streamPiece))); err != nil {
 				return true, err
 			}
@@ -95,15 +95,15 @@ func (x *conn) streamResult(h proto.Header) (bool, error) {
 		call.post(event{kind: data, data: piece})
 		x.hold(call)
 	}
-	// Only now: until its end the job is one that the connection's end would lose.
+	// Only now: until here the job counts as lost if the connection ends.
 	if call, _, final := x.takesLocked(handle, h.Type); call != nil && final {
 		call.post(event{kind: completed})
 	}
 	return true, nil
 }
 
-// streamedTo gives the call that gets the next packet about a job, if it takes results piece by
-// piece, else nil.
+// streamedTo returns the call that gets the next packet about a job if it streams its result, or
+// nil.
 func (x *conn) streamedTo(handle []byte) *call {
 	x.mu.Lock()
 	defer x.mu.Unlock()

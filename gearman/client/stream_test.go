@@ -18,16 +18,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// echoing answers each submission with its payload, in two parts and the rest if the function is
-// "parts"; "cut" ends the connection in the middle of the result, "fail" fails the job after a
-// part, and "never" isn't answered.
+// echoing answers each submission with its payload. If the function is "parts", the payload is sent
+// as two parts and the rest; "cut" ends the connection in the middle of the result, "fail" fails
+// the job after a part, and "never" isn't answered.
 func echoing(s *scripted) {
 	for {
 		p, ok := s.next()
 		if !ok {
 			return
 		}
-		if p.Type == 0 { // a job is taken back
+		if p.Type == 0 { // the client cancels a job
 			s.send([]byte("OK\r\n"))
 			continue
 		}
@@ -54,7 +54,7 @@ func echoing(s *scripted) {
 	}
 }
 
-// counted counts what passes through it.
+// counted counts the bytes that pass through it.
 type counted struct {
 	w     io.Writer
 	pause time.Duration
@@ -68,8 +68,8 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A payload that is read and a result that is written travel without being held, whatever their
-// size; a limit on results is none for them.
+// TestStreams checks that a payload from a reader and a result to a writer are sent without being
+// held in memory, whatever their size, and that MaxResult doesn't apply to them.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("0123456789abcdef", 3<<16) // 3 MiB
@@ -112,7 +112,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// A background job can have a payload that is read, too, alone and in a set.
+// TestStreamedBackground checks that a background job can stream its payload, too, alone and in a
+// set.
 func TestStreamedBackground(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +143,8 @@ func TestStreamedBackground(t *testing.T) {
 	})
 }
 
-// A slow writer makes the server wait: memory doesn't fill.
+// TestSlowWriterMakesTheServerWait checks that a slow writer makes the job server wait, and that
+// memory doesn't fill.
 func TestSlowWriterMakesTheServerWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,8 +181,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A writer that fails, and a caller that leaves in the middle of a result, end their own call and
-// its connection.
+// TestWriterFails checks that a writer that fails, and a caller that stops in the middle of a
+// result, end their own call and its connection.
 func TestWriterFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,7 +225,8 @@ func TestWriterFails(t *testing.T) {
 	})
 }
 
-// A payload that falls short fails its own call: no server has the job, and no server is to blame.
+// TestPayloadFallsShort checks that a payload that is too short fails its own call, that no job
+// server has the job, and that none is put in quarantine.
 func TestPayloadFallsShort(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the upload was cut")
@@ -266,8 +269,8 @@ func TestPayloadFallsShort(t *testing.T) {
 	}
 }
 
-// A payload may take its time, longer than any time-out of the server; a call that ends meanwhile
-// closes it.
+// TestSlowPayload checks that a payload may take longer than any timeout for the job server, and
+// that a call that ends meanwhile closes it.
 func TestSlowPayload(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -300,7 +303,8 @@ func TestSlowPayload(t *testing.T) {
 	})
 }
 
-// Parts gives what a job sends while it runs, then its result, then its error.
+// TestParts checks that Parts yields the data that a job sends while it runs, then its result, then
+// its error.
 func TestParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -335,7 +339,7 @@ func TestParts(t *testing.T) {
 	})
 }
 
-// Mistakes in how a payload is given or a result is taken.
+// TestStreamMistakes checks the errors for invalid streaming options.
 func TestStreamMistakes(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, client.Options{Servers: []string{"192.0.2.1"}})

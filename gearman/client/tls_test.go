@@ -18,8 +18,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Client, worker and admin connection meet over TLS with certificates on both sides; one without is
-// refused with an error that names the server.
+// TestTLSEverywhere checks TLS with certificates on both sides for client, worker and admin
+// connection. A connection without a certificate is refused with an error that names the job
+// server.
 func TestTLSEverywhere(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -6,8 +6,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// Call runs a job in the foreground whose argument and result are values: p encodes the one, which
-// is the payload instead of the task's, and decodes the other.
+// Call runs a job in the foreground whose argument and result are Go values. p encodes the
+// argument, which replaces the task's payload, and decodes the result.
 func Call[Out any](ctx context.Context, c *Client, p codec.Pair, t *Task, arg any) (Out, error) {
 	var out Out
 	payload, err := p.Arg.Encode(arg)

@@ -10,8 +10,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// A persistent queue keeps one background job for each function and key: jobs that were given none
-// must not replace each other there, however they were submitted.
+// TestBackgroundJobsOutliveTheJobServer checks that jobs without a key don't replace each other in
+// a persistent queue, whichever method submitted them. A persistent queue keeps one background job
+// for each function and key.
 func TestBackgroundJobsOutliveTheJobServer(t *testing.T) {
 	t.Parallel()
 	ctx := within(t)

@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// writer writes what many goroutines have for one connection, in a goroutine of its own, so that
-// none of them has to wait for a server that takes nothing. What is staged while it writes goes
-// into its next write, so a busy connection sees few large writes. On a quiet one a caller writes a
-// small packet itself, as far as that needs no wait.
+// writer writes the packets that many goroutines have for one connection. It does so in a goroutine
+// of its own, so that none of them waits for a job server that accepts no data. What is staged
+// while it writes goes into its next write, so a busy connection has few large writes. On a quiet
+// connection the caller writes a small packet itself, if it can do so without blocking.
 type writer struct {
 	nc      net.Conn
 	timeout time.Duration // for each piece of at most writePiece bytes
 	wrote   atomic.Int64  // bytes
 	reading atomic.Bool   // it waits for a source
-	reads   atomic.Int64  // that a source has ended: progress, before what was read is written
+	reads   atomic.Int64  // reads of a source that have ended: progress, before the data is written
 	wake    chan struct{}
 	ended   chan struct{} // closed when the connection has ended
 
 	mu     sync.Mutex
 	direct *direct
-	busy   bool     // the goroutine writes
+	busy   bool     // the goroutine is writing
 	queue  []*chunk // to be written, in order
 	staged int      // bytes in the chunks' own buffers
 	room   chan struct{}
-	spares [2][]byte // for one chunk that is written and one that is staged
+	spares [2][]byte // one for the chunk being written, one for the chunk being staged
 	piece  []byte
 	err    error
 }
 
-// chunk is a part of the queue: bytes of the writer's own, then bytes of a caller, which are too
-// many to copy.
+// chunk is a part of the queue: bytes of the writer's own, followed by a caller's bytes, which are
+// too many to copy.
 type chunk struct {
 	own     []byte
 	body    []byte
 	from    *source  // instead of body, or nil
-	request *request // of the packet of body or from; nil: the chunk takes in more of its own
+	request *request // owns body or from; nil: more packets can be appended to own
 	begun   bool     // some of it was written
 }
 
@@ -50,19 +50,19 @@ type chunk struct {
 type source struct {
 	r    io.Reader
 	left int64
-	fail func(error) // called if r gives no more, before the connection ends
+	fail func(error) // called if r fails, before the connection ends
 }
 
-// isWritten reports whether nothing is left behind the chunk's own bytes.
+// isWritten reports whether nothing is left after the chunk's own bytes.
 func (c *chunk) isWritten() bool { return len(c.body) == 0 && (c.from == nil || c.from.left == 0) }
 
 const (
-	// what is taken of a piece shows when all of it is: this is a TLS record, and 500 B/s within
-	// WriteTimeout
+	// Progress shows when a whole piece has been accepted. The size is one TLS record, and 500 B/s
+	// within WriteTimeout.
 	writePiece = 16 << 10
 	copyPiece  = 256 << 10
-	stageLimit = 1 << 20   // above this, those who stage wait for the writer
-	keepStaged = 256 << 10 // a larger buffer isn't kept for the next
+	stageLimit = 1 << 20   // above this, callers that stage wait for the writer
+	keepStaged = 256 << 10 // a larger buffer isn't kept for reuse
 	copyLimit  = 64 << 10  // a larger payload isn't copied
 )
 
@@ -73,9 +73,10 @@ func newWriter(nc net.Conn, timeout time.Duration) *writer {
 	}
 }
 
-// stage queues what encode appends, and body behind it, which stays the caller's: it isn't changed,
-// and must not change, until it is written or detached. It is written after the next flush at the
-// latest. While much is queued stage waits, as long as ctx. encode may refuse.
+// stage queues what encode appends, followed by body. body stays the caller's: stage doesn't change
+// it, and the caller must not change it until it is written or detached. It is written after the
+// next flush at the latest. While much is queued, stage waits, until ctx ends at most. encode may
+// return an error.
 func (w *writer) stage(
 	ctx context.Context, encode func(dst []byte) ([]byte, *request, error), body []byte,
 ) (*chunk, error) {
@@ -116,8 +117,8 @@ func (w *writer) stage(
 	if body == nil && (r == nil || r.from == nil) {
 		return nil, nil
 	}
-	// What is staged before belongs to others: the caller's packet is a chunk of its own, which can
-	// be taken back.
+	// Earlier staged bytes belong to others. The caller's packet becomes a chunk of its own, which
+	// can be taken back.
 	c := &chunk{own: bytes.Clone(own[before:]), body: body, request: r}
 	if r != nil {
 		c.from = r.from
@@ -135,8 +136,8 @@ func (w *writer) flush() {
 	}
 }
 
-// sendNow writes what is staged, if that is one small packet and the server takes it without a
-// wait, and reports whether nothing is left for the writer's goroutine.
+// sendNow writes what is staged, if it is one small packet and the job server accepts it without a
+// wait. It reports whether nothing is left for the writer's goroutine.
 func (w *writer) sendNow() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,8 +163,8 @@ func (w *writer) sendNow() bool {
 	return true
 }
 
-// detach ends the use of a caller's bytes. If none of their packet was written it is taken back,
-// and void told of its request; else what is left is copied.
+// detach ends the use of a caller's bytes. If none of their packet was written, the packet is taken
+// back and void is called with its request. Otherwise the rest is copied.
 func (w *writer) detach(c *chunk, void func(*request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -209,7 +210,7 @@ func (w *writer) run() {
 	}
 }
 
-// read reads the next bytes of a source, whatever it has.
+// read reads the next bytes of a source, however many are available.
 func (w *writer) read(from *source) ([]byte, error) {
 	w.reading.Store(true)
 	defer w.reading.Store(false)
@@ -234,7 +235,7 @@ func (w *writer) read(from *source) ([]byte, error) {
 	return w.piece, nil
 }
 
-// take gives what is to be written next, or the source from which that is to be read, or neither.
+// take returns what to write next, or the source to read it from, or neither.
 func (w *writer) take() ([]byte, *source) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -267,7 +268,7 @@ func (w *writer) take() ([]byte, *source) {
 		}
 		w.pop()
 	}
-	w.busy, w.piece = false, nil // an idle connection keeps no memory for it
+	w.busy, w.piece = false, nil // an idle connection holds no memory for it
 	return nil, nil
 }
 
@@ -278,7 +279,7 @@ func (w *writer) pop() {
 	}
 }
 
-// keep keeps a buffer for what is staged next.
+// keep keeps a buffer for reuse.
 func (w *writer) keep(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -287,7 +288,7 @@ func (w *writer) keep(b []byte) {
 	}
 }
 
-// keepLocked keeps a buffer of which nobody uses anything any more.
+// keepLocked keeps a buffer that is no longer in use.
 func (w *writer) keepLocked(b []byte) {
 	if w.spares[0] != nil {
 		w.spares[1] = b[:0]
@@ -311,8 +312,8 @@ func (w *writer) write(b []byte) error {
 	return nil
 }
 
-// fail ends all writing. Half of something may have been written, so the connection is closed; err
-// says why.
+// fail ends all writing. Part of a packet may have been written, so the connection is closed; err
+// is the reason.
 func (w *writer) fail(err error) {
 	w.mu.Lock()
 	if w.err == nil {

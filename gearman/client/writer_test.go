@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// loopback is a connection and its other end.
+// loopback returns a connection and its other end.
 func loopback(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -34,8 +34,8 @@ func loopback(t *testing.T) (near, far net.Conn) {
 	return near, far
 }
 
-// TestSendNow: a caller writes what the server takes at once; what it doesn't take, the writer's
-// goroutine writes behind it, in order and once.
+// TestSendNow checks that the caller writes the bytes that the job server accepts at once, and that
+// the writer's goroutine writes the rest after them, in order and once.
 func TestSendNow(t *testing.T) {
 	t.Parallel()
 	near, far := loopback(t)
@@ -50,7 +50,7 @@ func TestSendNow(t *testing.T) {
 	if byCaller < 2 {
 		t.Fatalf("%d packets were sent by the caller", byCaller)
 	}
-	for i := range uint32(10) { // behind what is left
+	for i := range uint32(10) { // after what is left
 		binary.BigEndian.PutUint32(packet, 1<<31+i)
 		sent = append(sent, packet...)
 		stage(t, w, packet)
@@ -81,8 +81,8 @@ func stage(t *testing.T, w *writer, packet []byte) {
 	}
 }
 
-// TestSendNowLeavesTheRest: what is too large, or read from somewhere, and what a broken connection
-// does with a packet, is the goroutine's.
+// TestSendNowLeavesTheRest checks that the writer's goroutine handles packets that are too large or
+// read from a source, and those on a broken connection.
 func TestSendNowLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	near, _ := loopback(t)
@@ -107,8 +107,8 @@ func TestSendNowLeavesTheRest(t *testing.T) {
 	}
 }
 
-// What is staged while the writer's goroutine writes goes into a second buffer, and both are used
-// again.
+// TestWriterKeepsTwoBuffers checks that bytes staged while the writer's goroutine writes go into a
+// second buffer, and that both buffers are reused.
 func TestWriterKeepsTwoBuffers(t *testing.T) {
 	t.Parallel()
 	near, _ := loopback(t)
