@@ -225,8 +225,9 @@ func TestWriterFails(t *testing.T) {
 	})
 }
 
-// TestPayloadFallsShort checks that a payload that is too short fails its own call, that no job
-// server has the job, and that none is put in quarantine.
+// TestPayloadFallsShort checks that a payload that is too short fails only its own call: no job
+// server has the job, and the end of the connection is not reported as an error.
+
 func TestPayloadFallsShort(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the upload was cut")

@@ -8,16 +8,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// AllSlots puts a function back on all its slots: see Admit.
+// AllSlots registers a function on all its slots again: see Admit.
 const AllSlots = -1
 
-// Admit sets on how many slots functions are registered from now on: AllSlots, or a number, of
-// which 0 takes the functions off the job servers. Which slots these are is chosen anew at each
-// call, idle ones first. Connections stay open, a job that runs is not touched, and a job that a
-// server is handing out at the moment still comes.
+// Admit sets the number of slots that register the given functions from now on: AllSlots, or a
+// number. With 0, the functions are unregistered from all job servers. Each call chooses the slots
+// again, idle ones first. Connections stay open, and a running job is not affected. A job that a
+// job server is assigning at that moment still arrives.
 //
-// A worker that can't run a function's jobs for the moment takes itself off, so that the jobs go to
-// workers that can.
+// A worker that temporarily can't run a function's jobs uses this to unregister, so that the jobs
+// go to workers that can run them.
 func (w *Worker) Admit(slots int, names ...string) error {
 	for _, name := range names {
 		if w.functions[w.o.Prefix+name] == nil {
@@ -42,7 +42,7 @@ func (w *Worker) Admit(slots int, names ...string) error {
 	return nil
 }
 
-// choose takes n of a function's slots, those without a job first.
+// choose returns n of a function's slots, slots without a job first.
 func (w *Worker) choose(f *function, n int) []int {
 	var idle, busy []int
 	for _, s := range w.slots {
@@ -58,16 +58,16 @@ func (w *Worker) choose(f *function, n int) []int {
 	return all[:min(n, len(all))]
 }
 
-// allows tells whether a slot is one of those that f may have by its limit. The limits of several
-// functions use different slots as far as there are enough.
+// allows reports whether f's limit allows it to use a slot. The limits of several functions use
+// different slots as far as there are enough.
 func (w *Worker) allows(f *function, slot int) bool {
 	n := len(w.slots)
 	return f.slots <= 0 || f.slots >= n || (slot-f.firstSlot%n+n)%n < f.slots
 }
 
-// registrationOf lists the functions that a slot registers, in order, and the number of the
-// admission that says so. gearmand 1.1 serves the function that was registered last, as long as it
-// has jobs; so that none of them starves, each slot begins with another one.
+// registrationOf returns the functions that a slot registers, in order, and the number of the
+// admission that this corresponds to. gearmand 1.1 serves the function that was registered last for
+// as long as it has jobs. Each slot starts with a different function, so that none starves.
 func (w *Worker) registrationOf(slot int) ([]*function, uint64) {
 	w.admission.Lock()
 	defer w.admission.Unlock()
@@ -84,9 +84,9 @@ func (w *Worker) registrationOf(slot int) ([]*function, uint64) {
 // turnAfter is how long a connection that runs jobs keeps the order of its functions.
 const turnAfter = time.Second
 
-// turn changes the order of a connection's functions from time to time, in a worker with fewer
-// slots than functions: the function that the server prefers would else be the only one that is
-// served while it has jobs. The caller drives the slot and is about to ask for a job, so none is in
+// turn periodically changes the order of a connection's functions, in a worker with fewer slots
+// than functions. Otherwise the function that the job server prefers would be the only one that is
+// served while it has jobs. The caller drives the slot and is about to request a job, so none is in
 // flight.
 func (s *slot) turn(l *link) {
 	if len(s.w.slots) >= len(s.w.order) ||
@@ -107,7 +107,7 @@ func (s *slot) turn(l *link) {
 	fns := slices.Concat(l.registered[1:], l.registered[:1])
 	l.registered = fns
 	s.mu.Unlock()
-	// A failure ends the connection, of which its reader tells.
+	// If it fails, the connection ends and its reader reports that.
 	_ = l.out.Stage(func(dst []byte) []byte { return appendRegistration(appendReset(dst), fns) })
 }
 
@@ -122,16 +122,15 @@ func appendRegistration(dst []byte, fns []*function) []byte {
 	return dst
 }
 
-// hasJob tells whether the slot runs a job.
+// hasJob reports whether the slot runs a job.
 func (s *slot) hasJob() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.conns, func(c *conn) bool { return c.link != nil && c.link.state == working })
 }
 
-// reregister brings the registrations of the slot's connections up to date. Its caller drives the
-// slot, so no request for a job is outstanding and no job is in flight: RESET_ABILITIES would
-// requeue one.
+// reregister updates the registrations of the slot's connections. The caller drives the slot, so no
+// request for a job is outstanding and no job is in flight: RESET_ABILITIES would requeue it.
 func (s *slot) reregister() {
 	fns, admission := s.w.registrationOf(s.id)
 	var stale []*link
@@ -144,7 +143,7 @@ func (s *slot) reregister() {
 			continue
 		}
 		l.admission, l.registered = admission, fns
-		l.state = awake // there may be jobs of functions that are new to it
+		l.state = awake // there may be jobs of the newly registered functions
 		if len(fns) == 0 {
 			l.state = resting
 		}
@@ -152,7 +151,7 @@ func (s *slot) reregister() {
 	}
 	s.mu.Unlock()
 	for _, l := range stale {
-		// A failure ends the connection, of which its reader tells.
+		// If it fails, the connection ends and its reader reports that.
 		_ = l.out.Send(func(dst []byte) []byte { return appendRegistration(appendReset(dst), fns) })
 	}
 }

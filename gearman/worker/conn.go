@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// conn is a slot's way to one server, over as many connections after each other as it takes. run is
+// conn connects a slot to one job server. When its connection is lost, it opens another one. run is
 // its goroutine.
 type conn struct {
 	w      *Worker
@@ -21,14 +21,14 @@ type conn struct {
 	link   *link // the connection that is registered now, or nil; slot.mu guards it
 }
 
-// state of a link, as the slot sees it.
+// state is the state of a link from the slot's point of view.
 type state int
 
 const (
-	awake    state = iota // may have a job: to be asked
-	grabbing              // was asked, hasn't answered
-	asleep                // had no job and was told that we sleep
-	working               // gave the job that the slot runs
+	awake    state = iota // may have a job: poll it
+	grabbing              // was polled, hasn't responded
+	asleep                // had no job, and knows that we sleep
+	working               // sent the job that the slot runs
 	parked                // unregistered by a stop, nothing in flight
 	broken                // can't be written to any more
 	resting               // has no function registered
@@ -39,53 +39,53 @@ type link struct {
 	c       *conn
 	nc      net.Conn
 	in      *proto.Conn
-	read    *atomic.Int64 // bytes, to see progress
+	read    *atomic.Int64 // bytes, to detect progress
 	out     *transport.Outbox
 	version proto.Version
 	down    chan struct{} // closed when the connection has ended
 	err     error         // why, once down is closed
-	echoed  chan struct{} // gets a value for the answer to byeEcho
-	success atomic.Bool   // a job went well over it
+	echoed  chan struct{} // receives a value for the response to byeEcho
+	success atomic.Bool   // a job completed over it
 
-	role    atomic.Int32  // of the reading goroutine: see the constants
-	pass    *time.Timer   // looks if a job takes long
+	role    atomic.Int32  // role of the reading goroutine: see the constants
+	pass    *time.Timer   // checks whether a job takes long
 	armed   atomic.Bool   // pass is set
-	started atomic.Int64  // when the job that runs began, Unix nanoseconds
+	started atomic.Int64  // when the running job began, Unix nanoseconds
 	baton   chan struct{} // a token makes the waiting goroutine the reader
-	spares  atomic.Int32  // goroutines that wait for it, or will
-	orphan  atomic.Bool   // the goroutine that ends needs no other in its place
+	spares  atomic.Int32  // goroutines that wait for baton, or will
+	orphan  atomic.Bool   // the goroutine that ends needs no replacement
 
 	// Guarded by slot.mu.
 	state      state
 	plainGrab  bool // GRAB_JOB, for servers that don't know GRAB_JOB_UNIQ
-	proven     bool // GRAB_JOB_UNIQ has been answered
+	proven     bool // GRAB_JOB_UNIQ has got a response
 	notBefore  time.Time
 	regrabAt   time.Time
 	sleptAt    time.Time
 	quick      int         // wake-ups straight after PRE_SLEEP since the last job
-	onPurpose  error       // why we closed it, where it was us
-	working    *function   // of the job in flight
-	registered []*function // on the connection
-	admission  uint64      // of these
+	onPurpose  error       // why the worker closed it, if it did
+	working    *function   // the function of the job in flight
+	registered []*function // functions registered on the connection
+	admission  uint64      // the admission they belong to
 	alive      int64       // when aliveEcho was last sent, Unix nanoseconds
 	trimmed    bool        // the other functions were unregistered
 	cancelJob  context.CancelCauseFunc
 	sayBye     bool // closed by a stop: not an error
 
-	turnedAt time.Time // when last
+	turnedAt time.Time // when the order of functions last changed
 
 	// Guarded by server.sleepers.mu.
 	idle  int // notIdle, sleeping or dozing
-	dozer int // its place among the dozing
+	dozer int // its index in dozing
 }
 
-// Reasons for closing a connection ourselves.
+// Reasons why the worker itself closes a connection.
 var (
 	errRequeue = errors.New("closed to requeue a job")
 	errHung    = errors.New("no answer to the request for a job")
 )
 
-// run keeps the connection open until the worker stops or the server is gone.
+// run keeps the connection open until the worker stops or the job server is gone.
 func (c *conn) run() {
 	ctx := c.w.conns
 	log := c.w.o.Logger.With("server", c.server.ep.String(), "slot", c.slot.id)
@@ -96,7 +96,7 @@ func (c *conn) run() {
 		if err == nil {
 			log.Debug("Registered at job server", "version", l.version.Text)
 			err = c.serve(l)
-			// Half a minute or a job that went well starts the back-off anew.
+			// The back-off starts over after half a minute or a job that completed.
 			if l.success.Load() || time.Since(opened) > 30*time.Second {
 				failures = 0
 			}
@@ -125,8 +125,8 @@ func (c *conn) run() {
 	}
 }
 
-// open connects, registers and waits for the server to answer, so that a hung server never counts
-// as one to be asked.
+// open connects, registers and waits for the job server's response, so that the slot never polls a
+// job server that hangs.
 func (c *conn) open(ctx context.Context) (*link, error) {
 	nc, err := c.w.dialer.Connect(ctx, c.server.ep)
 	if err != nil {
@@ -146,11 +146,11 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	defer cancel()
 	l.registered, l.admission = c.w.registrationOf(c.slot.id)
 	if err := l.in.Exchange(ctx, c.registration(l.registered), l.readRegistration); err != nil {
-		_ = nc.Close() // err says why
+		_ = nc.Close() // err has the cause
 		return nil, fmt.Errorf("register at job server %s: %w", c.server.ep, err)
 	}
 	if err := nc.SetDeadline(time.Time{}); err != nil {
-		_ = nc.Close() // err says why
+		_ = nc.Close() // err has the cause
 		return nil, fmt.Errorf("register at job server %s: %w", c.server.ep, err)
 	}
 	return l, nil
@@ -158,7 +158,7 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 
 const registeredEcho = "registered"
 
-// registration asks for the version first, since servers differ in what they make of the rest.
+// registration requests the version first, since job servers handle the other packets differently.
 func (c *conn) registration(fns []*function) []byte {
 	b := []byte("version\n")
 	if c.w.o.ClientID != nil {
@@ -206,7 +206,7 @@ func (l *link) readRegistration(in *proto.Conn) error {
 	}
 }
 
-// serve hands the link to the slot and waits for its end.
+// serve passes the link to the slot and waits until the link ends.
 func (c *conn) serve(l *link) error {
 	info := c.info(l)
 	c.w.connected(c.server, l.version)
@@ -214,7 +214,7 @@ func (c *conn) serve(l *link) error {
 	if f := c.w.o.Hooks.ConnUp; f != nil {
 		f(info)
 	}
-	stop := context.AfterFunc(c.w.conns, func() { _ = l.nc.Close() }) // the reader ends by it
+	stop := context.AfterFunc(c.w.conns, func() { _ = l.nc.Close() }) // this ends the reader
 	defer stop()
 	c.slot.linkUp(c, l)
 	c.w.connWG.Go(l.loop)
@@ -258,7 +258,7 @@ func (l *link) readOne() error {
 		case l.echoed <- struct{}{}:
 		default:
 		}
-		return nil // the next header skips the data
+		return nil // reading the next header skips the data
 	case proto.TypeError:
 		b, err := l.in.Peek(4 << 10)
 		if err != nil {

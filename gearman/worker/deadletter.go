@@ -14,17 +14,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// DeadLetter describes a job that has failed for good. The payload of a job of a dead letter
-// function is this as one line of JSON, a newline, and the payload of the job that failed.
+// DeadLetter describes a job that has failed for good. The payload of a dead letter job is this
+// description as one line of JSON, a newline, and the payload of the failed job.
 type DeadLetter struct {
 	Version      int       `json:"v"` // 1
 	Function     string    `json:"function"`
-	Unique       string    `json:"unique,omitempty"`     // the job's own key, if it had one that is known
-	UniqueBase64 string    `json:"unique_b64,omitempty"` // in place of Unique, where that is no UTF-8
+	Unique       string    `json:"unique,omitempty"`     // the job's own key, if it has one that is known
+	UniqueBase64 string    `json:"unique_b64,omitempty"` // instead of Unique, if the key is not valid UTF-8
 	Attempts     int       `json:"attempts"`             // how often the job ran
-	Reason       string    `json:"reason"`               // a word, as exit_code
+	Reason       string    `json:"reason"`               // one word, such as exit_code
 	Message      string    `json:"message,omitempty"`
-	Stderr       string    `json:"stderr,omitempty"` // the end of what the job wrote about it, at most 4 KiB
+	Stderr       string    `json:"stderr,omitempty"` // the end of the job's output about the failure, at most 4 KiB
 	Server       string    `json:"server"`           // ip:port
 	Handle       string    `json:"handle"`           // of the last attempt
 	FailedAt     time.Time `json:"failedAt"`
@@ -38,10 +38,10 @@ const (
 	deadLetterKey  = "gwd1.0."
 )
 
-// ErrNotDeadLetter is returned for a payload that is no dead letter.
+// ErrNotDeadLetter is returned for a payload that is not a dead letter.
 var ErrNotDeadLetter = errors.New("not a dead letter")
 
-// Key is the unique key of the job that failed, empty if it had none.
+// Key returns the unique key of the failed job, empty if it had none.
 func (d *DeadLetter) Key() gearman.Key {
 	if b, err := base64.StdEncoding.DecodeString(d.UniqueBase64); err == nil && len(b) > 0 {
 		return gearman.Key(b)
@@ -49,7 +49,7 @@ func (d *DeadLetter) Key() gearman.Key {
 	return gearman.Key(d.Unique)
 }
 
-// ParseDeadLetter takes the payload of a job of a dead letter function apart.
+// ParseDeadLetter splits the payload of a dead letter job.
 func ParseDeadLetter(data []byte) (d DeadLetter, payload []byte, err error) {
 	line, payload, ok := bytes.Cut(data, []byte{'\n'})
 	if !ok || len(line) > mostDeadLetter {
@@ -64,14 +64,14 @@ func ParseDeadLetter(data []byte) (d DeadLetter, payload []byte, err error) {
 	return d, payload, nil
 }
 
-// line encodes the description, with its newline. Texts give way if it is too long.
+// line encodes the description, with its newline. It shortens the texts if the line is too long.
 func (d *DeadLetter) line() ([]byte, error) {
 	for {
 		b, err := json.Marshal(d)
 		if err != nil || len(b) < mostDeadLetter || len(d.Stderr)+len(d.Message) == 0 {
 			return append(b, '\n'), err
 		}
-		// JSON can take six bytes for one.
+		// One byte can take six bytes in JSON.
 		d.Stderr, d.Message = lastOf(d.Stderr, len(d.Stderr)/2), firstOf(d.Message, len(d.Message)/2)
 	}
 }
@@ -97,8 +97,8 @@ func lastOf(s string, n int) string {
 	return s[at:]
 }
 
-// deadLetter describes a job that has failed for good, and is the key under which that is
-// submitted: the same for the same job, so that one that is submitted twice is there once.
+// deadLetter describes a job that has failed for good. It also returns the unique key of the dead
+// letter job, which is the same for the same job, so that submitting it twice queues it once.
 func (j *Job) deadLetter(e *gearman.JobError, runs int, worker string) (front []byte, key string, err error) {
 	ident, err := j.ident()
 	if err != nil {

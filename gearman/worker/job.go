@@ -16,28 +16,28 @@ import (
 // ErrJobDone is returned by calls on a job that has ended.
 var ErrJobDone = errors.New("the job has ended")
 
-// Job is a job in work. Its methods may be called from several goroutines until the handler has
-// returned.
+// Job is a job that is being processed. Its methods may be called from several goroutines until the
+// handler has returned.
 type Job struct {
 	handle     string
-	unique     string  // as the server has it
-	key        string  // what identifies the job through its attempts, see splitKey
-	attempt    int     // by its key
-	again      int     // runs in the slot before this one
+	unique     string  // as the job server reports it
+	key        string  // identifies the job through its attempts, see splitKey
+	attempt    int     // from its key
+	again      int     // earlier runs in this slot
 	next       Outcome // Retried or Buried, once that is confirmed
 	fn         *function
 	slot       int
 	server     string
 	version    proto.Version
 	payload    []byte
-	spool      *os.File // instead of payload
-	payloadErr error    // why there is neither
+	spool      *os.File // used instead of payload
+	payloadErr error    // why the job has neither
 	size       int64
 
-	epoch uint64 // of the server's connections when it came, see server
-	// See underway, which guards them.
-	settled   chan struct{} // closed when the run has ended; nil while nobody waits for it
-	heir      *Job          // the same job, given to another slot, which sends the outcome
+	epoch uint64 // counts lost connections to the job server, at the time the job arrived; see server
+	// These belong to underway, whose mutex guards them.
+	settled   chan struct{} // closed when the run has ended; nil if nobody waits for it
+	heir      *Job          // the same job, given to another slot, which reports the outcome
 	joined    bool          // heir has the outcome
 	inherited struct {
 		result []byte
@@ -45,27 +45,27 @@ type Job struct {
 	}
 
 	link *link
-	// Of the goroutine that runs the job alone.
+	// Used only by the goroutine that runs the job.
 	done   Done
 	exited bool // the handler ended the goroutine
 
 	mu         sync.Mutex
 	ended      bool // nothing may be sent any more
-	late       bool // it was failed before the handler returned
+	late       bool // the worker failed it before the handler returned
 	resultFrom io.Reader
 	resultSize int64
-	sent       int64 // bytes of the result, of data and warnings
+	sent       int64 // bytes of the result, data and warnings
 }
 
-// ID names the job, with its server.
+// ID returns the job's handle and job server.
 func (j *Job) ID() gearman.JobID { return gearman.JobID{Server: j.server, Handle: j.handle} }
 
-// Handle is the server's name for the job, unique on that server.
+// Handle returns the job's handle, which is unique on its job server.
 func (j *Job) Handle() string { return j.handle }
 
-// Key is the unique key that the client gave the job. It is empty if there is none, or if the
-// server doesn't tell (Perl's). At later attempts than the first a key of more than some 50 bytes
-// is a hash of it.
+// Key returns the unique key that the client gave the job. It is empty if there is none, or if the
+// job server doesn't report it (Perl's). From the second attempt on, a key of more than about 50
+// bytes is replaced by its hash.
 func (j *Job) Key() gearman.Key {
 	if strings.HasPrefix(j.key, madeIdent) && j.attempt > 1 {
 		return ""
@@ -73,8 +73,8 @@ func (j *Job) Key() gearman.Key {
 	return gearman.Key(j.key)
 }
 
-// Identity is what the attempts of a job have in common, from the second one on also of a job
-// without a key. It is empty for the first attempt of a job without a key.
+// Identity returns a string that is the same for all attempts of a job. From the second attempt on,
+// this includes jobs without a key. It is empty for the first attempt of a job without a key.
 func (j *Job) Identity() string {
 	if j.key == "-" {
 		return ""
@@ -82,32 +82,32 @@ func (j *Job) Identity() string {
 	return j.key
 }
 
-// Function is the name that the job's handler was registered by.
+// Function returns the name of the function, without Options.Prefix.
 func (j *Job) Function() string { return j.fn.name }
 
-// Server is the address (ip:port) of the job server.
+// Server returns the address (ip:port) of the job server.
 func (j *Job) Server() string { return j.server }
 
-// ServerVersion is what the job server says it is.
+// ServerVersion returns the version that the job server reported.
 func (j *Job) ServerVersion() proto.Version { return j.version }
 
-// Slot is the slot that runs the job, from 0.
+// Slot returns the number of the slot that runs the job, from 0.
 func (j *Job) Slot() int { return j.slot }
 
-// Size is the size of the payload in bytes.
+// Size returns the size of the payload in bytes.
 func (j *Job) Size() int64 { return j.size }
 
-// Payload is what the client sent with the job, which the handler may keep and change. It is nil if
-// it was spooled.
+// Payload returns the data that the client sent with the job. The handler may keep and change it.
+// It is nil if the payload was spooled.
 func (j *Job) Payload() []byte { return j.payload }
 
-// Spool is the file that the payload was written to, at its start and open for reading, or nil if
-// the payload is in memory. The worker removes it when the job has ended; its name may be gone
-// already, so pass the file, not the name.
+// Spool returns the file that the payload was written to, positioned at its start and open for
+// reading, or nil if the payload is in memory. The worker removes it when the job has ended. Its
+// name may be gone already, so pass the file, not the name.
 func (j *Job) Spool() *os.File { return j.spool }
 
-// Reader reads the payload from its start, wherever it is. Readers of one job are independent of
-// each other and of Spool's position.
+// Reader returns a reader of the payload from its start, whether it is in memory or spooled. The
+// readers of one job are independent of each other and of Spool's position.
 func (j *Job) Reader() *io.SectionReader {
 	if j.spool != nil {
 		return io.NewSectionReader(j.spool, 0, j.size)
@@ -115,13 +115,13 @@ func (j *Job) Reader() *io.SectionReader {
 	return io.NewSectionReader(bytes.NewReader(j.payload), 0, j.size)
 }
 
-// CanRequeue says whether ErrRequeue makes this job's server give it to another worker.
+// CanRequeue reports whether ErrRequeue makes this job's server give it to another worker.
 func (j *Job) CanRequeue() bool { return j.version.Dialect.Requeues() }
 
-// ResultFrom makes the job's result what r gives, size bytes, instead of what the handler returns.
-// It is sent when the handler has returned a nil error, without being held in memory, and closed
-// then if it is an io.Closer. A result that falls short drops the connection, which requeues the
-// job.
+// ResultFrom makes the next size bytes of r the job's result, instead of the bytes that the handler
+// returns. The result is sent when the handler has returned a nil error, and is not held in memory.
+// r is then closed if it is an io.Closer. If r returns fewer bytes, the connection is dropped,
+// which requeues the job.
 func (j *Job) ResultFrom(r io.Reader, size int64) error {
 	if err := checkSize(size); err != nil {
 		return err

@@ -7,14 +7,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// ErrJoined is in Done.Err of a run whose connection was lost and whose job the server then gave to
-// another slot of this worker. That slot did not run the job again: it waited for this run, and
-// sent its outcome.
+// ErrJoined is in Done.Err of a run whose connection was lost, and whose job the job server then
+// gave to another slot of this worker. That slot did not run the job again: it waited for this run,
+// and reported its outcome.
 var ErrJoined = errors.New("the outcome of the job is sent by the slot to which the server gave the job again")
 
-// underway are the jobs that run in a worker. A server that loses the connection of a running job
-// gives the job to somebody else, which may be another slot of the same worker. A job must not run
-// twice at once in one process.
+// underway records the jobs that run in a worker. A job server that loses the connection of a
+// running job gives the job to another worker connection, which may be another slot of the same
+// worker. A job must not run twice at once in one process.
 type underway struct {
 	mu sync.Mutex
 	by map[gearman.JobID]*Job
@@ -23,7 +23,7 @@ type underway struct {
 func (r *underway) init() { r.by = make(map[gearman.JobID]*Job) }
 
 // enter records that a job is about to run, or returns the run of the same job that is under way.
-// If takes is set, the outcome of that run becomes the job's.
+// If takes is true, the job gets the outcome of that run.
 func (r *underway) enter(job *Job, takes bool) (other *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,16 +44,17 @@ func (r *underway) enter(job *Job, takes bool) (other *Job) {
 	return other
 }
 
-// isSame reports whether two jobs with the same handle are one. A server that was restarted may
-// give a handle anew. It was not if some connection to it has been open all the time; and jobs with
-// the same key are one to the server, too. Where the server watches over the time, it gives the job
-// again because this run takes too long.
+// isSame reports whether two jobs with the same handle are the same job. A job server that was
+// restarted may reuse a handle. It was not restarted if some connection to it has been open all the
+// time. Jobs with the same key are one job to the job server, too. If the job server enforces a
+// timeout, it has given the job away again because this run takes too long; then it is not the
+// same.
 func (j *Job) isSame(other *Job) bool {
 	return j.fn == other.fn && j.fn.serverTimeout == 0 && j.unique == other.unique && j.size == other.size &&
 		(j.hasKey() || j.epoch == other.epoch)
 }
 
-// end hands the outcome of a job that has run to the job that waits for it.
+// end passes the outcome of a job that has run to the job that waits for it.
 func (r *underway) end(job *Job, result []byte, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +77,7 @@ func (r *underway) end(job *Job, result []byte, err error) {
 	}
 }
 
-// leave ends the wait of a job for another run. The outcome may have come nevertheless.
+// leave ends a job's wait for another run. The outcome may have arrived nevertheless.
 func (r *underway) leave(job, other *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,11 +86,11 @@ func (r *underway) leave(job, other *Job) {
 	}
 }
 
-// runOrJoin runs a job, unless it runs in another slot already: then it waits for that run and
+// runOrJoin runs a job. If the job already runs in another slot, it waits for that run instead, and
 // returns its outcome.
 func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte, error) {
 	r := &s.w.runs
-	takes := !s.w.o.DropOnDisconnect // with it the other run is being canceled
+	takes := !s.w.o.DropOnDisconnect // with DropOnDisconnect the other run is being canceled
 	for {
 		other := r.enter(job, takes)
 		if other == nil {

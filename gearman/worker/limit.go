@@ -2,17 +2,17 @@ package worker
 
 import "sync"
 
-// quota counts the jobs of a worker that ends by itself: after a number of jobs (Options.MaxJobs),
-// or when the job servers have no more (Options.StopWhenEmpty). For the first, each request for a
-// job needs a ticket, so that no more jobs are taken than are to be run.
+// quota counts the jobs of a worker that stops by itself: after a number of jobs (Options.MaxJobs),
+// or when the job servers have no more (Options.StopWhenEmpty). For MaxJobs, each request for a job
+// needs a ticket, so that the worker takes no more jobs than it will run.
 type quota struct {
 	mu       sync.Mutex
 	limited  bool
-	tickets  int // that are left
+	tickets  int // tickets left
 	done     int
 	max      int
 	running  int
-	activity uint64             // counts jobs that came or ended
+	activity uint64             // counts jobs that arrived or ended
 	empty    map[*server]uint64 // the activity at which a server last had no job
 }
 
@@ -37,8 +37,7 @@ func (l *quota) take() bool {
 	return true
 }
 
-// returnTicket returns the ticket of a request that brought no job, or of a job that will be run
-// again.
+// returnTicket returns the ticket of a request that got no job, or of a job that will run again.
 func (w *Worker) returnTicket() {
 	if !w.quota.limited {
 		return
@@ -51,7 +50,7 @@ func (w *Worker) returnTicket() {
 	}
 }
 
-// came records a job.
+// came records that a job has arrived.
 func (w *Worker) came() {
 	if w.quota.empty == nil {
 		return
@@ -62,7 +61,7 @@ func (w *Worker) came() {
 	w.quota.activity++
 }
 
-// ended records a job's end, and stops the worker after the last one that it was to run.
+// ended records that a job has ended, and stops the worker after the last job that it should run.
 func (w *Worker) ended(o Outcome) {
 	if w.quota.limited {
 		if o >= Requeued {
@@ -86,8 +85,8 @@ func (l *quota) addDone() (last bool) {
 	return l.done >= l.max
 }
 
-// hadNone records that a server had no job, and stops the worker if that now holds for each server
-// and no job runs: one that ended meanwhile may have submitted others.
+// hadNone records that a job server had no job. It stops the worker if no job server has one and no
+// job is running: a job that has ended since may have submitted others.
 func (w *Worker) hadNone(s *server) {
 	if w.quota.empty == nil {
 		return

@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	moveEvery   = 5 * time.Second        // between two looks for jobs whose time has come
-	moveAgain   = 500 * time.Millisecond // after a look that found some
-	mostPerLook = 100                    // so that many jobs of one function don't hold the others up
+	moveEvery   = 5 * time.Second        // between two polls for due jobs
+	moveAgain   = 500 * time.Millisecond // after a poll that found some
+	mostPerLook = 100                    // so that many jobs of one function don't delay the others
 )
 
-// mover brings the jobs of one server whose time has come from the function in which they wait to
-// their own. It has a connection of its own and registers one function at a time, only while it
-// asks: two functions with nothing but delayed jobs on one connection can hang gearmand 2, and a
-// worker that sleeps on such a function is woken for nothing.
+// mover moves the due jobs of one job server from the function in which they wait to their own
+// function. It has a connection of its own, and registers one function at a time, only while it
+// polls: two functions with only delayed jobs on one connection can hang gearmand 2, and a worker
+// that sleeps on such a function is woken for nothing.
 type mover struct {
 	w      *Worker
 	server *server
 	in     *proto.Conn
 }
 
-// moverFor starts the mover of a server if there is something to move. w.mu is held.
+// moverFor starts the mover of a job server if any function needs one. The caller holds w.mu.
 func (w *Worker) moverFor(s *server) {
 	for _, f := range w.order {
 		if f.retry != nil && f.retry.Backoff > 0 {
@@ -78,15 +78,15 @@ func (w *Worker) serverGone(s *server) bool {
 
 func (m *mover) close() {
 	if m.in != nil {
-		_ = m.in.Close() // a job in hand goes back to the function in which it waits
+		_ = m.in.Close() // this requeues a job that is in hand in the function in which it waits
 		m.in = nil
 	}
 }
 
-// errNoRetries says that the server knows no delayed jobs.
+// errNoRetries means that the job server doesn't support delayed jobs.
 var errNoRetries = errors.New("the job server has no delayed jobs")
 
-// look moves what is due of each function.
+// look moves the due jobs of each function.
 func (m *mover) look() (moved bool, err error) {
 	if m.in == nil {
 		if err := m.connect(); err != nil {
@@ -146,7 +146,7 @@ func (m *mover) lookAt(f *function) (moved bool, err error) {
 	return moved, m.send(proto.AppendCantDo(nil, waiting))
 }
 
-// waiter is a job that waited for its next attempt.
+// waiter is a job that has waited for its next attempt.
 type waiter struct {
 	handle, unique string
 	payload        []byte
@@ -185,9 +185,9 @@ func (m *mover) grab(request []byte) (job *waiter, err error) {
 	return job, err
 }
 
-// move submits a job to its own function, and completes it where it waited once that is confirmed.
-// A server that takes no more jobs of the function now is asked again, with the job in hand: giving
-// it back would count as an attempt.
+// move submits a job to its own function. Once that is confirmed, it completes the job in the
+// function in which it waited. If the job server accepts no more jobs of the function now, move
+// keeps the job and tries again: requeuing it would count as an attempt.
 func (m *mover) move(f *function, job *waiter) error {
 	sub := &submission{
 		function: f.wire, key: job.unique,

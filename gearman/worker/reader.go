@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// The goroutine that reads from a link also runs the job that it has read and asks for the next: a
-// job then costs no switch between goroutines. So that the connection is read while a job takes
-// long, and its loss noticed, the reading is passed on to a second goroutine after passAfter; the
-// first waits for its turn when its job is done. Passing the reading on at the start of each job
-// instead costs 13% to 14% of the jobs processed per second over 1, 4 and 16 connections (make
-// bench-gearman, jobs worked).
+// The goroutine that reads from a link also runs the job that it has read and requests the next
+// one: a job then costs no switch between goroutines. If a job takes longer than passAfter, the
+// reading is passed on to a second goroutine, so that the loss of the connection is detected. The
+// first goroutine waits for its turn when its job is done. Passing the reading on at the start of
+// each job instead costs 13% to 14% of the jobs processed per second over 1, 4 and 16 connections
+// (make bench-gearman, jobs worked).
 const passAfter = 10 * time.Millisecond
 
 // Values of link.role.
 const (
-	roleReading int32 = iota // the goroutine of the link reads, or will at once
+	roleReading int32 = iota // the link's goroutine reads, or will at once
 	roleRunning              // it runs a job; the reading may be passed on
-	rolePassed               // it was
+	rolePassed               // the reading was passed on
 )
 
-// loop reads until the connection ends, or until another goroutine has taken the reading over and
-// it has ended.
+// loop reads until the connection ends, or until another goroutine has taken over the reading and
+// the connection has ended.
 func (l *link) loop() {
 	returned := false
 	defer func() {
-		// A handler ended the goroutine, as testing.T.FailNow does: another takes its place, unless
-		// one reads already.
+		// A handler ended the goroutine, as testing.T.FailNow does. Another one replaces it, unless
+		// one is already reading.
 		if !returned && !l.orphan.Swap(false) {
 			l.c.w.connWG.Go(l.loop)
 		}
@@ -59,7 +59,7 @@ func (l *link) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the server closed the connection")
 	}
-	_ = l.nc.Close() // nothing more comes
+	_ = l.nc.Close() // nothing more will come
 	l.err = fmt.Errorf("job server %s: %w", l.c.server.ep, err)
 	close(l.down)
 }
@@ -74,7 +74,7 @@ func (l *link) isDown() bool {
 	}
 }
 
-// awaitBaton waits to become the reader again. False: the connection has ended.
+// awaitBaton waits to become the reader again. It returns false if the connection has ended.
 func (l *link) awaitBaton() bool {
 	select {
 	case <-l.baton:
@@ -84,7 +84,7 @@ func (l *link) awaitBaton() bool {
 	}
 }
 
-// startJob lets the reading be passed on, at once or when the job takes long.
+// startJob allows the reading to be passed on, at once or when the job takes long.
 func (l *link) startJob(now time.Time, atOnce bool) {
 	l.started.Store(now.UnixNano())
 	l.role.Store(roleRunning)
@@ -95,8 +95,8 @@ func (l *link) startJob(now time.Time, atOnce bool) {
 	l.arm()
 }
 
-// arm sees to a look at the running job after passAfter. The timer isn't set for each job, which
-// would cost as much as a switch of goroutines, but goes on as long as it finds one running.
+// arm schedules a check of the running job after passAfter. Setting the timer for each job would
+// cost as much as a switch of goroutines, so the timer keeps running as long as it finds a job.
 func (l *link) arm() {
 	if l.role.Load() == roleRunning && l.armed.CompareAndSwap(false, true) {
 		l.pass.Reset(passAfter)
@@ -113,7 +113,7 @@ func (l *link) look() {
 		l.passOn()
 	}
 	l.armed.Store(false)
-	l.arm() // for a job that began meanwhile
+	l.arm() // for a job that has begun since
 }
 
 // passOn makes another goroutine the reader.
@@ -123,19 +123,19 @@ func (l *link) passOn() {
 	}
 	if l.spares.Load() > 0 {
 		l.spares.Add(-1)
-		l.baton <- struct{}{} // has room: there is one reader, who was not waiting
+		l.baton <- struct{}{} // there is room: there is one reader, and it was not waiting
 		return
 	}
 	l.c.w.connWG.Go(l.loop)
 }
 
-// endJob says whether the reading was passed on while the job ran. exited tells that this goroutine
-// is about to end.
+// endJob reports whether the reading was passed on while the job ran. exited means that this
+// goroutine is about to end.
 func (l *link) endJob(exited bool) bool {
 	if l.role.CompareAndSwap(roleRunning, roleReading) {
 		return false
 	}
-	l.role.Store(roleReading) // the new reader's
+	l.role.Store(roleReading) // the new reader's role
 	if exited {
 		l.orphan.Store(true)
 	} else {
@@ -144,12 +144,12 @@ func (l *link) endJob(exited bool) bool {
 	return true
 }
 
-// regrab is when a connection that goes to sleep now asks again.
+// regrab returns when a connection that goes to sleep now polls again.
 func (w *Worker) regrab(now time.Time) time.Time {
 	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1)) //nolint:gosec // spreads load, keeps no secret
 }
 
-// countedConn counts what is read.
+// countedConn counts the bytes that are read.
 type countedConn struct {
 	net.Conn
 	n atomic.Int64

@@ -17,32 +17,32 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// RetryPolicy says what becomes of jobs that fail. A job is tried again by submitting it anew, with
-// the number of the attempt in its unique key, and failing the present one once the server has
-// confirmed that; a job for which clients wait is not submitted anew, since they would hear of its
-// failure. docs/adr/0013-retries.md tells why.
+// RetryPolicy decides what happens to jobs that fail. A retry submits the job again, with the
+// number of the attempt in its unique key, and fails the present job once the job server has
+// confirmed the submission. A job that clients wait for is not submitted again, since its clients
+// would be told that it failed. docs/adr/0013-retries.md explains why.
 //
 // The handler must not change a job's payload.
 type RetryPolicy struct {
-	// Attempts is how often a job runs in all if it fails: 0 or 1, a failure is final; at most 20.
+	// Attempts is how often a job that fails runs in all. 0 or 1: a failure is final; at most 20.
 	Attempts int
-	// CrashAttempts is how often a job runs in all if it crashes: its handler panics, or returns a
-	// [gearman.JobError] that says so. A job for which clients wait runs again in its slot. 0 or 1:
-	// a crash is final; at most 20.
+	// CrashAttempts is how often a job that crashes runs in all: its handler panics, or returns a
+	// [gearman.JobError] with Crashed set. A job that clients wait for runs again in its slot. 0 or
+	// 1: a crash is final; at most 20.
 	CrashAttempts int
-	// Timeouts counts a job that ran out of time as failed. Without it a timeout is final.
+	// Timeouts treats a job that ran out of time as failed. Without it a timeout is final.
 	Timeouts bool
-	// Backoff is the wait before the second attempt, doubled with each further one up to
-	// MaxBackoff, a fifth more or less at random. 0: the next attempt comes at once. A job that
-	// waits lies in a function of its own, whose name is that of the job's function with
-	// RetrySuffix; workers with this policy move it back when its time has come.
+	// Backoff is the wait before the second attempt. It is doubled with each further attempt up to
+	// MaxBackoff, and randomized by up to a fifth. 0: the next attempt starts at once. A waiting
+	// job is queued in a function of its own, named after the job's function with RetrySuffix
+	// appended. Workers with this policy move the job back when it is due.
 	Backoff, MaxBackoff time.Duration
-	// DeadLetter is a function that gets the jobs which have failed for good, unless clients wait
-	// for them; empty: none. Their payload is that of DeadLetter, see ParseDeadLetter.
+	// DeadLetter is a function that gets the jobs that have failed for good, unless clients wait
+	// for them; empty: none. The type DeadLetter describes their payload; see ParseDeadLetter.
 	DeadLetter string
 }
 
-// RetrySuffix ends the name of the function in which jobs wait for their next attempt.
+// RetrySuffix is the end of the name of the function in which jobs wait for their next attempt.
 const RetrySuffix = ".retry"
 
 const (
@@ -50,7 +50,7 @@ const (
 	longestRetryName = 255 - len(RetrySuffix)
 )
 
-// classify makes a JobError with a reason and a message of whatever a handler returned.
+// classify returns a JobError with a reason and a message for any error that a handler returned.
 func classify(ctx context.Context, err error) *gearman.JobError {
 	if e, ok := as[*gearman.JobError](err); ok {
 		full := *e
@@ -91,7 +91,7 @@ func (p *RetryPolicy) check(f *function) error {
 	return nil
 }
 
-// limit is how often a job that failed like this runs in all.
+// limit returns how often a job that failed this way runs in all.
 func (p *RetryPolicy) limit(e *gearman.JobError) int {
 	switch {
 	case e.Permanent, e.TimedOut && !p.Timeouts:
@@ -102,7 +102,7 @@ func (p *RetryPolicy) limit(e *gearman.JobError) int {
 	return max(1, p.Attempts)
 }
 
-// delay is the wait before the nth attempt.
+// delay returns the wait before the nth attempt.
 func (p *RetryPolicy) delay(n int) time.Duration {
 	if p.Backoff == 0 {
 		return 0
@@ -114,11 +114,11 @@ func (p *RetryPolicy) delay(n int) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // spreads load, keeps no secret
 }
 
-// retryKey begins the unique keys of second and later attempts.
+// retryKey is the prefix of the unique keys of second and later attempts.
 const retryKey = "gwr1."
 
-// splitKey takes the number of the attempt off a job's unique key. ident is what identifies the job
-// through all its attempts, empty for a first attempt without a key of its own.
+// splitKey separates the number of the attempt from a job's unique key. ident identifies the job
+// through all its attempts; it is empty for a first attempt without a key of its own.
 func splitKey(unique string) (attempt int, ident string) {
 	rest, ok := strings.CutPrefix(unique, retryKey)
 	if !ok {
@@ -132,21 +132,21 @@ func splitKey(unique string) (attempt int, ident string) {
 	return attempt, k
 }
 
-// The first bytes of what identifies a job whose own key can't: it has none, or a long one.
+// Prefixes of the identity of a job whose own key can't be used: it has none, or a long one.
 const (
 	madeIdent   = "!"
 	hashedIdent = "~"
 )
 
-// ident identifies a job through all its attempts. It is made of nothing random, so that an attempt
-// that is submitted twice is one job; and for jobs without a key of the job's handle, so that jobs
-// with equal payloads stay apart.
+// ident returns a string that identifies a job through all its attempts. It contains nothing
+// random, so that an attempt that is submitted twice is one job. For jobs without a key it depends
+// on the job's handle, so that jobs with equal payloads stay separate.
 func (j *Job) ident() (string, error) {
 	if j.attempt > 1 {
 		return j.key, nil
 	}
 	switch {
-	case j.unique == "", j.unique == "-": // "-" is no key, it says that the payload is
+	case j.unique == "", j.unique == "-": // "-" is no key; it tells the job server to use the payload as the key
 		h := sha256.New()
 		fmt.Fprintf(h, "%s\x00%s\x00", j.server, j.handle)
 		if _, err := io.Copy(h, j.Reader()); err != nil {
@@ -162,15 +162,15 @@ func (j *Job) ident() (string, error) {
 	return j.unique, nil
 }
 
-// attemptKey is the unique key of the nth attempt.
+// attemptKey returns the unique key of the nth attempt.
 func attemptKey(n int, ident string) string { return retryKey + strconv.Itoa(n) + "." + ident }
 
-// Attempt is the number of this run of the job, from 1, over all workers with a RetryPolicy. Runs
-// that end with the worker's death count only with Options.Journal, those that are handed back do
-// not.
+// Attempt returns the number of this run of the job, from 1, over all workers with a RetryPolicy.
+// Runs that end with the worker's death count only if Options.Journal is set. Runs that are
+// requeued don't count.
 func (j *Job) Attempt() int { return j.attempt + j.again }
 
-// as is errors.AsType, which Go 1.25 has not yet.
+// as is errors.AsType, which Go 1.25 doesn't have yet.
 func as[E error](err error) (e E, ok bool) {
 	ok = errors.As(err, &e)
 	return e, ok

@@ -13,14 +13,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// server is one job server, as found by resolving a name. Worker.mu guards it.
+// server is one job server, at an address that a name resolved to. Worker.mu guards it.
 type server struct {
 	ep         gearman.Endpoint
-	gone       bool   // no longer among its name's addresses: connections that are lost aren't opened again
-	present    []bool // by slot: it has a connection's goroutine
+	gone       bool   // no longer among its name's addresses: lost connections aren't reopened
+	present    []bool // by slot: whether it has a connection's goroutine
 	sleepers   sleepers
 	registered int
-	// counts the times at which the last connection was lost: the server may have restarted then
+	// counts how often the last connection was lost: the job server may have restarted then
 	epoch      atomic.Uint64
 	reconnects uint64
 	version    proto.Version
@@ -34,9 +34,9 @@ func (s *server) status() ServerStatus {
 	}
 }
 
-// follow resolves the servers' names, each for itself, again and again, and opens connections to
-// what is new. A server that leaves its name is kept as long as its connections live: its queue may
-// still hold jobs.
+// follow periodically resolves the job servers' names, independently of each other, and opens
+// connections to new addresses. A job server that is no longer among its name's addresses is kept
+// as long as its connections live, since its queue may still hold jobs.
 func (w *Worker) follow(ctx context.Context) {
 	var names sync.WaitGroup
 	for _, a := range w.addresses {
@@ -45,12 +45,12 @@ func (w *Worker) follow(ctx context.Context) {
 	names.Wait()
 }
 
-// familyRetry is how long the addresses of one family are tried before those of the other are.
+// familyRetry is how long the addresses of one IP family are tried before those of the other are.
 const familyRetry = 2 * time.Second
 
 func (w *Worker) followName(ctx context.Context, a gearman.Address) {
 	failures := 0
-	other := false // the job servers are reached by their addresses of the other family
+	other := false // the addresses of the other IP family are in use
 	var used []gearman.Endpoint
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -67,7 +67,7 @@ func (w *Worker) followName(ctx context.Context, a gearman.Address) {
 		cancel()
 		wait := w.o.ResolveInterval
 		if err != nil {
-			// No answer is not an empty answer: what is known stays.
+			// A failed lookup is not an empty result: keep the known addresses.
 			failures++
 			wait = min(wait, w.backoff.Delay(failures))
 			if ctx.Err() == nil {
@@ -110,7 +110,7 @@ func (w *Worker) noneReached(endpoints []gearman.Endpoint) bool {
 	})
 }
 
-// update takes in the addresses that a name has now.
+// update applies the addresses that a name has now.
 func (w *Worker) update(a gearman.Address, endpoints []gearman.Endpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,8 +148,8 @@ func samePort(addr string, a gearman.Address) bool {
 	return addr[strings.LastIndexByte(addr, ':'):] == own[strings.LastIndexByte(own, ':'):]
 }
 
-// leaving says whether a connection that has ended is not to be opened again, and takes it off its
-// server and slot if so.
+// leaving reports whether a connection that has ended should stay closed. If so, it removes the
+// connection from its job server and slot.
 func (w *Worker) leaving(c *conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -189,7 +189,7 @@ func (w *Worker) disconnected(s *server) {
 	}
 }
 
-// retrying notes why a connection has to be opened again.
+// retrying records why a connection has to be reopened.
 func (w *Worker) retrying(s *server, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,33 +11,33 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Journal remembers, beyond the worker's own death, which jobs it runs. A job that kills its worker
-// would else be handed out again and again: nobody is left to count its runs.
+// Journal records, beyond the worker's own death, which jobs it runs. Without it, a job that kills
+// its worker would be requeued again and again, since nobody would count its runs.
 type Journal interface {
-	// Begin notes that a slot runs a job. It returns how many earlier runs of the job ended with
-	// the death of a worker, and were not settled since.
+	// Begin records that a slot runs a job. It returns how many earlier runs of the job ended with
+	// the death of a worker and have not been settled since.
 	Begin(job *Job) (kills int)
-	// End notes that a slot runs its job no more.
+	// End records that a slot no longer runs its job.
 	End(job *Job)
-	// Settle forgets the kills of a job: they are in the number of its next attempt, or it has
-	// ended.
+	// Settle forgets the kills of a job: they are included in the number of its next attempt, or
+	// the job has ended.
 	Settle(job *Job)
 }
 
 const (
-	slotRuns  = 3                      // of a crashed job for which clients wait
-	slotPause = 500 * time.Millisecond // before the second of these, doubled before the third
-	holdPause = time.Second            // between two tries to submit a job anew
+	slotRuns  = 3                      // runs of a crashed job that clients wait for
+	slotPause = 500 * time.Millisecond // before the second of these runs, doubled before the third
+	holdPause = time.Second            // between two attempts to submit a job again
 )
 
-// errHeld says that a failed job could be neither submitted anew nor kept any longer: it goes back
-// to its server.
+// errHeld means that a failed job could neither be submitted again nor be held any longer: it is
+// requeued.
 var errHeld = errors.New("the failed job could not be submitted anew")
 
-// runJob runs a job, and sees to its further attempts if it fails and its function's policy says
-// so. What it returns is what the server is to be told.
+// runJob runs a job, and handles its further attempts if it fails and its function's policy allows
+// them. It returns the outcome to report to the job server.
 func (s *slot) runJob(ctx context.Context, l *link, job *Job) (result []byte, err error) {
-	if job.fn.retry == nil || job.payloadErr != nil { // without its payload it can't be submitted anew
+	if job.fn.retry == nil || job.payloadErr != nil { // without its payload it can't be submitted again
 		return job.fn.call(ctx, job)
 	}
 	j := s.w.o.Journal
@@ -67,7 +67,7 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 			return result, err
 		}
 		if l.isDown() && job.CanRequeue() {
-			// Its server gives it out again: another attempt submitted here would be one too many.
+			// The job server requeues it: another attempt submitted here would be one too many.
 			return nil, fmt.Errorf("%w: %w", ErrRequeue, err)
 		}
 		e := classify(ctx, err)
@@ -80,7 +80,7 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 			return nil, errors.Join(held, err)
 		}
 		if more && e.Crashed && p.Backoff == 0 && !job.hasKey() {
-			waits = true // perhaps; and in the slot its next run comes as soon
+			waits = true // they may; and the next run in the slot starts just as soon
 		}
 		switch {
 		case more && !waits:
@@ -95,9 +95,9 @@ func (s *slot) runAttempts(ctx context.Context, l *link, job *Job) ([]byte, erro
 	}
 }
 
-// settleKills decides about a job of which so many runs killed their worker. It goes on under a
-// number of the attempt that counts these, so that each worker that gets it knows of them. A job
-// that has had all its attempts is not run again.
+// settleKills handles a job of which this many runs killed their worker. The job is submitted again
+// with a number of the attempt that includes these runs, so that each worker that gets it knows of
+// them. A job that has used all its attempts is not run again.
 func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err error) {
 	p := job.fn.retry
 	runs := job.attempt - 1 + kills
@@ -120,7 +120,7 @@ func (s *slot) settleKills(l *link, job *Job, kills int) (settled bool, err erro
 	return false, nil
 }
 
-// resubmit submits a job anew, as its nth attempt.
+// resubmit submits a job again, as its nth attempt.
 func (s *slot) resubmit(l *link, job *Job, n int, delay time.Duration) error {
 	ident, err := job.ident()
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *slot) resubmit(l *link, job *Job, n int, delay time.Duration) error {
 	sub := &submission{function: job.fn.wire, key: attemptKey(n, ident), payload: job.Reader()}
 	if delay > 0 {
 		sub.function += RetrySuffix
-		sub.at = time.Now().Add(delay + time.Second - 1) // servers count in whole seconds
+		sub.at = time.Now().Add(delay + time.Second - 1) // job servers count in whole seconds
 	}
 	if err := s.submitSurely(l, sub); err != nil {
 		return err
@@ -156,9 +156,9 @@ func (s *slot) bury(l *link, job *Job, e *gearman.JobError, runs int) error {
 	return nil
 }
 
-// submitSurely submits a job to the server of l, or to another one if that takes none, again and
-// again until one has confirmed it. When the worker stops before that, or the connection of the
-// present job is lost, it gives up, and the present job goes back.
+// submitSurely submits a job to the job server of l, or to another one if that accepts none, until
+// one has confirmed it. If the worker stops first, or the connection of the present job is lost, it
+// gives up, and the present job is requeued.
 func (s *slot) submitSurely(l *link, sub *submission) error {
 	for {
 		var err error
@@ -178,10 +178,10 @@ func (s *slot) submitSurely(l *link, sub *submission) error {
 	}
 }
 
-// clientsWait reports whether clients wait for a job, or may wait: no server of its kind, or not
-// this one, can tell. Jobs without a key count as background jobs: servers report nothing of them.
-// When the worker stops before the server has answered, or the connection of the job is lost, it
-// returns an error, and the job goes back.
+// clientsWait reports whether clients wait for a job, or may wait: job servers of some kinds, or
+// this one, can't report it. Jobs without a key count as background jobs, since job servers report
+// nothing about them. If the worker stops before the job server has responded, or the connection of
+// the job is lost, it returns an error, and the job is requeued.
 func (s *slot) clientsWait(l *link, job *Job) (bool, error) {
 	if d := job.version.Dialect; !d.Delays() || !d.Requeues() {
 		return true, nil
@@ -203,10 +203,11 @@ func (s *slot) clientsWait(l *link, job *Job) (bool, error) {
 	}
 }
 
-// hasKey tells whether the job has a key by which its server tells of it.
+// hasKey reports whether the job has a key that its status can be requested with.
 func (j *Job) hasKey() bool { return j.unique != "" && j.unique != "-" }
 
-// pause waits, and reports false as soon as the worker stops or the connection of the job is lost.
+// pause waits for d. It returns false as soon as the worker stops or the connection of the job is
+// lost.
 func (s *slot) pause(l *link, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -220,17 +221,17 @@ func (s *slot) pause(l *link, d time.Duration) bool {
 	return false
 }
 
-// repeat readies a job for another run in its slot.
+// repeat prepares a job for another run in its slot.
 func (j *Job) repeat() {
 	j.again++
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if c, ok := j.resultFrom.(io.Closer); ok {
-		_ = c.Close() // of a run that failed
+		_ = c.Close() // from the run that failed
 	}
 	j.resultFrom, j.resultSize = nil, 0
 	if j.spool != nil {
-		_, _ = j.spool.Seek(0, io.SeekStart) // readers have positions of their own
+		_, _ = j.spool.Seek(0, io.SeekStart) // readers have their own positions
 	}
 }
 

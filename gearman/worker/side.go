@@ -10,25 +10,25 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// confirmWithin is how long a server may take to confirm what the worker asks beside its jobs.
+// confirmWithin is how long a job server may take to confirm a request of the worker's own.
 const confirmWithin = 5 * time.Second
 
-// side is a connection to a server for the worker's own requests, beside those that bring jobs. It
-// is opened when first needed, and again after an error.
+// side is a connection to a job server for the worker's own requests, separate from the connections
+// that deliver jobs. It is opened when first needed, and again after an error.
 type side struct {
 	w  *Worker
 	ep gearman.Endpoint
 
-	turn chan struct{} // one request at a time; whoever waits for it can give up
-	in   *proto.Conn   // of whoever has the turn
+	turn chan struct{} // one request at a time; waiting for it can be canceled
+	in   *proto.Conn   // belongs to the goroutine that has the turn
 }
 
 func newSide(w *Worker, ep gearman.Endpoint) *side {
 	return &side{w: w, ep: ep, turn: make(chan struct{}, 1)}
 }
 
-// exchange sends a request, with a payload behind it if there is one, and lets read take the
-// answer.
+// exchange sends a request, followed by a payload if there is one, and calls read to read the
+// response.
 func (s *side) exchange(ctx context.Context, request []byte, payload io.Reader, read func(*proto.Conn) error) error {
 	ctx, cancel := context.WithTimeoutCause(
 		ctx, confirmWithin, fmt.Errorf("job server %s: no answer within %v", s.ep, confirmWithin),
@@ -68,10 +68,10 @@ func (s *side) close() {
 	<-s.turn
 }
 
-// drop closes the connection; the caller has the turn.
+// drop closes the connection. The caller has the turn.
 func (s *side) drop() {
 	if s.in != nil {
-		_ = s.in.Close() // nothing more is wanted of it
+		_ = s.in.Close() // the connection is no longer needed
 		s.in = nil
 	}
 }
@@ -81,11 +81,11 @@ type submission struct {
 	function string
 	key      string
 	at       time.Time // zero: at once
-	front    []byte    // what comes before payload
+	front    []byte    // data before the payload
 	payload  *io.SectionReader
 }
 
-// submit submits a job and waits until the server has confirmed it.
+// submit submits a job and waits until the job server has confirmed it.
 func (s *side) submit(ctx context.Context, sub *submission) error {
 	var b []byte
 	if sub.at.IsZero() {
@@ -103,7 +103,7 @@ func (s *side) submit(ctx context.Context, sub *submission) error {
 	})
 }
 
-// answerOf reads the answer to a request: a packet of the type, or the server's error.
+// answerOf reads the response to a request: a packet of the type, or the job server's error.
 func answerOf(c *proto.Conn, want proto.Type) (proto.Packet, error) {
 	p, err := c.Next()
 	if err != nil {
@@ -122,7 +122,7 @@ func answerOf(c *proto.Conn, want proto.Type) (proto.Packet, error) {
 	return p, fmt.Errorf("%s in place of %s: %w", p, want, proto.ErrType)
 }
 
-// clients asks how many clients wait for the job with a key.
+// clients requests how many clients wait for the job with a key.
 func (s *side) clients(ctx context.Context, key string) (n uint64, known bool, err error) {
 	err = s.exchange(ctx, proto.AppendGetStatusUnique(nil, key), nil, func(c *proto.Conn) error {
 		p, err := answerOf(c, proto.TypeStatusResUnique)
@@ -136,7 +136,7 @@ func (s *side) clients(ctx context.Context, key string) (n uint64, known bool, e
 	return n, known, err
 }
 
-// side gives the side connection to a server.
+// side returns the side connection to a job server.
 func (w *Worker) side(ep gearman.Endpoint) *side {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,7 +148,7 @@ func (w *Worker) side(ep gearman.Endpoint) *side {
 	return s
 }
 
-// otherServers are the servers besides ep that the worker is registered at.
+// otherServers returns the job servers other than ep at which the worker is registered.
 func (w *Worker) otherServers(ep gearman.Endpoint) (eps []gearman.Endpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// fewSleepers is how many connections to a server, of all slots, are told to it as sleeping.
-// gearmand wakes every sleeping connection of a function for each job: with 1,000 idle slots a job
-// costs it 43 ms. The other idle connections doze: the server doesn't know that they wait, and each
-// slot that gets a job rouses one of them, so that many jobs at once are taken by twice as many
-// slots with each round.
+// fewSleepers is how many connections to a job server, of all slots together, are registered there
+// as sleeping. gearmand wakes every sleeping connection of a function for each job: with 1,000 idle
+// slots a job costs it 43 ms. The other idle connections doze: the job server doesn't know that
+// they wait. Each slot that gets a job rouses one of them, so the number of slots that take jobs
+// doubles with each round if many jobs arrive at once.
 const fewSleepers = 4
 
-// sleepers are the idle connections to one server.
+// sleepers are the idle connections to one job server.
 type sleepers struct {
 	dozers atomic.Int32 // len(dozing)
 
 	mu     sync.Mutex
-	asleep int     // connections of which the server was told
-	dozing []*link // the others
+	asleep int     // connections that the job server knows to be sleeping
+	dozing []*link // all other idle connections
 }
 
 // Whether an idle link sleeps or dozes.
@@ -29,9 +29,8 @@ const (
 	dozing
 )
 
-// enter takes in an idle link, and reports whether the server is to be told that it sleeps. A link
-// that doesn't have all of the worker's functions always sleeps: another one could not stand for
-// it.
+// enter adds an idle link, and reports whether to tell the job server that it sleeps. A link that
+// doesn't have all of the worker's functions always sleeps, since other links can't replace it.
 func (p *sleepers) enter(l *link, all bool) (tell bool) {
 	if !all {
 		return true
@@ -49,7 +48,7 @@ func (p *sleepers) enter(l *link, all bool) (tell bool) {
 	return false
 }
 
-// leave takes out a link that is idle no more.
+// leave removes a link that is no longer idle.
 func (p *sleepers) leave(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,7 +70,7 @@ func (p *sleepers) remove(l *link) {
 	p.dozers.Store(int32(last)) //nolint:gosec // one for each slot
 }
 
-// take takes out a dozing link, nil if there is none or enough others sleep.
+// take removes and returns a dozing link. It returns nil if there is none or enough others sleep.
 func (p *sleepers) take() *link {
 	if p.dozers.Load() == 0 {
 		return nil
@@ -87,9 +86,9 @@ func (p *sleepers) take() *link {
 	return l
 }
 
-// rouse has a dozing connection of a free slot ask its server for a job. It is called when one that
-// the server knew of has got a job, can't take one, or is lost: there may be more jobs, and
-// somebody has to sleep in its place.
+// rouse makes a dozing connection of a free slot poll its job server. It is called when a
+// connection that is known to sleep has got a job, can't take one, or is lost: there may be more
+// jobs, and another connection has to sleep in its place.
 func (p *sleepers) rouse() {
 	for {
 		l := p.take()

@@ -10,23 +10,24 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// slot runs one job at a time. Whoever has made it busy drives it: asks for a job, runs it, asks
-// for the next. That is the goroutine which reads the answer; run's goroutine starts it when there
-// is something to ask for, watches over silent servers, and sees to its end.
+// slot runs one job at a time. The goroutine that makes it busy drives it: it requests a job, runs
+// it, and requests the next. The goroutine that reads the response to a request goes on driving.
+// run's goroutine starts the slot when there is a job server to poll, watches for silent job
+// servers, and ends the slot.
 type slot struct {
 	w    *Worker
 	id   int
-	wake chan struct{} // tells run that something below has changed
+	wake chan struct{} // wakes run after a change of the fields below
 
 	mu       sync.Mutex
-	conns    []*conn // in the order in which they are asked
-	next     int     // in conns: where to look first
-	stopping bool    // nothing may be asked for any more
-	busy     bool    // a job runs, or was asked for
-	asked    *link   // which was asked and hasn't answered
-	asks     uint64  // how often any was
+	conns    []*conn // in polling order
+	next     int     // index in conns of the next one to poll
+	stopping bool    // no more requests are allowed
+	busy     bool    // a job runs, or was requested
+	asked    *link   // the link that was polled and hasn't responded
+	asks     uint64  // number of requests so far
 
-	admission uint64 // up to which the connections' registrations were brought
+	admission uint64 // the admission that the registrations correspond to
 }
 
 func newSlot(w *Worker, id int) *slot {
@@ -36,12 +37,12 @@ func newSlot(w *Worker, id int) *slot {
 func (s *slot) ping() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // run will check anyway
 	}
 }
 
-// add takes in a connection. Slots start their rounds at different servers, so that they don't move
-// from server to server together.
+// add adds a connection. Slots start their rounds at different job servers, so that they don't move
+// from job server to job server together.
 func (s *slot) add(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,12 +82,13 @@ func (s *slot) linkUp(c *conn, l *link) {
 	s.admission = min(s.admission, l.admission)
 	s.mu.Unlock()
 	if stopping { // it registered while the others were unregistered
-		_ = l.out.Send(appendReset) // a failure ends the connection, which is all that is wanted
+		_ = l.out.Send(appendReset) // if it fails, the connection ends, which is fine here
 	}
 	s.ping()
 }
 
-// linkDown takes the link away and gives the reason for its end: ours, if it was us.
+// linkDown removes the link and returns why it ended: the worker's own reason, if it closed the
+// link.
 func (s *slot) linkDown(c *conn, l *link, err error) error {
 	c.server.sleepers.leave(l)
 	c.server.sleepers.rouse()
@@ -110,7 +112,7 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	return err
 }
 
-// answered ends the wait for a link's answer. fn is the function of the job that it brought.
+// answered ends the wait for a link's response. fn is the function of the job in it, if any.
 func (s *slot) answered(l *link, to state, fn *function) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +126,7 @@ func (s *slot) answered(l *link, to state, fn *function) error {
 	return nil
 }
 
-// noJob takes a NO_JOB: sleep, and ask the next.
+// noJob handles a NO_JOB: the link sleeps, and the slot polls the next one.
 func (s *slot) noJob(l *link) error {
 	if err := s.answered(l, asleep, nil); err != nil {
 		return err
@@ -136,7 +138,7 @@ func (s *slot) noJob(l *link) error {
 	return nil
 }
 
-// gotJob runs a job and asks for the next.
+// gotJob runs a job and requests the next.
 func (s *slot) gotJob(l *link, job *Job) error {
 	if err := s.answered(l, working, job.fn); err != nil {
 		job.removeSpool()
@@ -146,8 +148,8 @@ func (s *slot) gotJob(l *link, job *Job) error {
 	return s.work(l, job)
 }
 
-// grabRefused says whether an ERROR was the answer to the first GRAB_JOB_UNIQ, of a server that
-// doesn't know it, and asks again.
+// grabRefused reports whether an ERROR was the response to the first GRAB_JOB_UNIQ, from a job
+// server that doesn't know it. It then sends GRAB_JOB instead.
 func (s *slot) grabRefused(l *link) bool {
 	s.mu.Lock()
 	if l.state != grabbing || s.asked != l || l.plainGrab || l.proven {
@@ -156,20 +158,20 @@ func (s *slot) grabRefused(l *link) bool {
 	}
 	l.plainGrab = true
 	s.mu.Unlock()
-	// A failure ends the connection, of which its reader tells.
+	// If it fails, the connection ends and its reader reports that.
 	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypeGrabJob) })
 	return true
 }
 
 const (
-	quickWakeUp  = 20 * time.Millisecond // a NOOP so soon after PRE_SLEEP was no submission, most likely
-	freeWakeUps  = 2                     // of these in a row are believed
+	quickWakeUp  = 20 * time.Millisecond // a NOOP this soon after PRE_SLEEP is most likely not due to a submission
+	freeWakeUps  = 2                     // this many in a row are trusted
 	wakeUpDelay  = 10 * time.Millisecond // then each doubles the wait before the next request
 	longestDelay = time.Second
 )
 
-// wakeUp takes a NOOP. gearmand can ring at once for a job that it then doesn't give out, thousands
-// of times a second.
+// wakeUp handles a NOOP. gearmand can wake a worker for a job that it then doesn't assign,
+// thousands of times a second.
 func (s *slot) wakeUp(l *link) {
 	s.mu.Lock()
 	if l.state != asleep {
@@ -194,12 +196,12 @@ func (s *slot) wakeUp(l *link) {
 	if take {
 		s.goOn(nil, nil)
 	} else {
-		l.c.server.sleepers.rouse() // the job is not for us
+		l.c.server.sleepers.rouse() // this slot doesn't take the job
 		s.ping()
 	}
 }
 
-// run starts the slot when there is something to ask for, until the worker stops.
+// run starts the slot when there is a job server to poll, until the worker stops.
 func (s *slot) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -218,7 +220,7 @@ func (s *slot) run() {
 		s.mu.Unlock()
 		wait := s.w.o.GrabTimeout
 		switch {
-		case busy && l != nil: // was it silent all the time since the last look?
+		case busy && l != nil: // has it been silent since the last check?
 			if read := l.read.Load(); watched.l != l || watched.asks != asks || watched.read != read {
 				watched.l, watched.asks, watched.read = l, asks, read
 				timer.Reset(wait)
@@ -241,7 +243,7 @@ func (s *slot) run() {
 		}
 		soft := s.w.soft
 		if stopping {
-			soft = nil // is closed
+			soft = nil // it is closed
 		}
 		select {
 		case <-s.wake:
@@ -259,7 +261,7 @@ func (s *slot) run() {
 }
 
 // keepAlive sends something over the connection whose job runs: proxies, load balancers and address
-// translators cut connections on which nothing is sent for long, and the job would run twice.
+// translators cut connections on which nothing is sent for long, and the job would then run twice.
 func (s *slot) keepAlive(now time.Time) {
 	var silent *link
 	s.mu.Lock()
@@ -271,7 +273,7 @@ func (s *slot) keepAlive(now time.Time) {
 	}
 	s.mu.Unlock()
 	if silent != nil {
-		// A failure ends the connection, of which its reader tells.
+		// If it fails, the connection ends and its reader reports that.
 		_ = silent.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, aliveEcho) })
 	}
 }
@@ -297,9 +299,9 @@ func (s *slot) isStoppingLocked() bool {
 	return s.stopping
 }
 
-// pick chooses the next connection to ask, in turn, and reserves it. If it is another than unsent,
-// whose job's outcome still has to be flushed, nothing is reserved. If there is none to ask, the
-// slot is given free.
+// pick chooses the next connection to poll, in turn, and reserves it. If that is not unsent, whose
+// job's outcome still has to be flushed, nothing is reserved. If there is none to poll, the slot
+// becomes free.
 func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,7 +330,7 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 		default:
 			continue
 		}
-		if !due.IsZero() { // a connection that has just had a job may be asked at once
+		if !due.IsZero() { // a connection that has just had a job may be polled at once
 			if d := time.Until(due); d > 0 {
 				wait = min(wait, d)
 				continue
@@ -350,9 +352,9 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 	return nil, wait
 }
 
-// drive asks the next connection for a job, whose answer goes on from there, or gives the slot free
-// and says how long there is nothing to ask for. The caller has made the slot busy. A job whose
-// outcome is staged at unsent is told of as done before another can start.
+// drive polls the next connection; its response continues from there. If there is none to poll,
+// drive frees the slot and returns how long to wait. The caller has made the slot busy. A job whose
+// outcome is staged at unsent is reported as done before another can start.
 func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 	for {
 		l, wait := s.pick(unsent)
@@ -367,7 +369,7 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 		l.c.server.sleepers.leave(l)
 		s.turn(l)
 		grab := proto.TypeGrabJobUniq
-		if l.plainGrab { // set before the link is used, or by its own answer
+		if l.plainGrab { // set before the link is used, or by its own response
 			grab = proto.TypeGrabJob
 		}
 		err := l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, grab) })
@@ -379,7 +381,7 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 			return false, 0
 		}
 		s.mu.Lock()
-		mine := s.asked == l // else the link's end, or its answer, has taken over
+		mine := s.asked == l // otherwise the link's end, or its response, has taken over
 		if mine {
 			s.asked, l.state = nil, broken
 		}
@@ -393,14 +395,14 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 	}
 }
 
-// goOn drives the slot on from a reader, and tells run where that gives it free.
+// goOn drives the slot from a reader, and wakes run if the slot becomes free.
 func (s *slot) goOn(unsent *link, job *Job) {
 	if free, _ := s.drive(unsent, job); free {
 		s.ping()
 	}
 }
 
-// sleep tells the server that we sleep, which is right only straight after a NO_JOB.
+// sleep tells the job server that the link sleeps, which is allowed only straight after a NO_JOB.
 func (s *slot) sleep(l *link) {
 	s.mu.Lock()
 	if s.stopping {
@@ -415,16 +417,16 @@ func (s *slot) sleep(l *link) {
 	if !l.c.server.sleepers.enter(l, all) {
 		return
 	}
-	// A failure ends the connection, of which its reader tells.
+	// If it fails, the connection ends and its reader reports that.
 	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypePreSleep) })
 }
 
-// drop closes a link for a reason of ours.
+// drop closes a link for a reason of the worker's own.
 func (s *slot) drop(l *link, why error) {
 	s.mu.Lock()
 	if l.onPurpose == nil {
 		l.onPurpose = why
 	}
 	s.mu.Unlock()
-	_ = l.nc.Close() // its reader ends by it
+	_ = l.nc.Close() // this ends its reader
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// longestArgs is how much of an assignment its arguments can take. A server that wrote more would
-// have taken more than it takes.
+// longestArgs is the maximum length of the arguments of an assignment. A job server that sent more
+// would have accepted a submission over its own limits.
 const longestArgs = proto.MaxHandle + proto.MaxFunction + 8 + 2*proto.MaxUnique
 
 // readJob reads the rest of an assignment: its payload into memory of its own, or into a file.
@@ -43,7 +43,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 			"a payload of %d bytes, where at most %d are taken (Options.MaxPayload): %w", job.size, limit,
 			proto.ErrTooLarge,
 		)
-		_, err := io.Copy(io.Discard, in) // read all the same, for the connection's other jobs
+		_, err := io.Copy(io.Discard, in) // read it all the same, so that the connection stays usable for other jobs
 		if err == nil && in.Rest() > 0 {
 			err = io.ErrUnexpectedEOF
 		}
@@ -56,8 +56,8 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	return job, err
 }
 
-// readExactly reads size bytes. Memory for them is taken as they come, so that a size alone costs
-// nothing.
+// readExactly reads size bytes. It allocates memory for them as they arrive, so that a large size
+// alone costs nothing.
 func readExactly(in io.Reader, size int64) ([]byte, error) {
 	const step = 1 << 20
 	buf := make([]byte, min(size, step))
@@ -83,10 +83,10 @@ func unexpected(err error) error {
 	return err
 }
 
-// readSpool writes the payload to a file that has no name any more: nothing is left of it however
-// the process ends. Where the file can't take it, the rest of the payload is read all the same,
-// since the connection is good for other jobs and a lost one would only bring this job to the next
-// worker: the job ends by OnSpoolError then.
+// readSpool writes the payload to a file that has already been unlinked, so that nothing is left of
+// it however the process ends. If the payload can't be written to the file, the rest is read all
+// the same: the connection stays usable for other jobs, and dropping it would only pass this job to
+// the next worker. OnSpoolError then decides the outcome of the job.
 func (l *link) readSpool(job *Job) error {
 	w := &spoolWriter{}
 	f, err := os.CreateTemp(l.c.w.o.SpoolDir, "gearman-job-*")
@@ -103,7 +103,7 @@ func (l *link) readSpool(job *Job) error {
 		_, w.err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil || w.err != nil {
-		job.removeSpool() // now, since the room is wanted
+		job.removeSpool() // remove it now, since the space is needed
 		job.spool = nil
 	}
 	if err != nil {
@@ -115,7 +115,7 @@ func (l *link) readSpool(job *Job) error {
 	return nil
 }
 
-// spoolWriter writes to a file, and after an error of that nowhere.
+// spoolWriter writes to a file until an error occurs, and afterwards discards the data.
 type spoolWriter struct {
 	file *os.File
 	err  error
@@ -132,8 +132,8 @@ func (j *Job) removeSpool() {
 	if j.spool == nil {
 		return
 	}
-	// Closing frees the file, whose name is gone; that it was closed before, as by a handler that
-	// passed it on, is fine.
+	// Closing frees the file, whose name is gone. It may have been closed already, for example by a
+	// handler that passed it on.
 	if err := j.spool.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		j.link.c.w.o.Logger.Warn("Spool file could not be closed", "error", err)
 	}

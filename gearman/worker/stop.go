@@ -8,23 +8,23 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Stop stops the worker softly: it takes no more jobs, and finishes those that run. Stop returns
-// nil when Run has returned, or context.Cause(ctx) when ctx ends first; the worker then goes on
-// stopping. Call StopAndCancel after it for a stop in two stages. It may be called several times,
-// and before Run, which then stops as soon as it has begun; Stop doesn't wait for a Run that was
+// Stop stops the worker softly: it takes no more jobs, and finishes the running ones. Stop returns
+// nil when Run has returned, or context.Cause(ctx) if ctx ends first; the worker then goes on
+// stopping. Call StopAndCancel after it for a stop in two stages. Stop may be called several times,
+// and before Run, which then stops as soon as it has begun. Stop doesn't wait for a Run that was
 // not called.
 //
-// A handler that stops its own worker passes the context that it was given (or one made of it):
-// Stop then returns nil at once, since the worker can't end before the handler does. Hooks, which
-// have no context, call it in a goroutine.
+// A handler that stops its own worker passes its own context, or one derived from it: Stop then
+// returns nil at once, since the worker can't end before the handler does. Hooks, which have no
+// context, must call Stop in a goroutine.
 func (w *Worker) Stop(ctx context.Context) error {
 	w.beginStop()
 	return w.waitEnded(ctx, "a soft stop")
 }
 
 // StopAndCancel stops the worker hard: handlers' contexts end with the cause ErrStopped, and the
-// connections are dropped, so that the servers give the jobs to other workers. Otherwise it is as
-// Stop: it waits for Run, and so for the handlers, until ctx ends.
+// connections are dropped, so that the job servers give the jobs to other workers. Otherwise it is
+// like Stop: it waits until Run and the handlers have returned, or until ctx ends.
 func (w *Worker) StopAndCancel(ctx context.Context) error {
 	w.beginStopAndCancel()
 	return w.waitEnded(ctx, "a hard stop")
@@ -59,15 +59,15 @@ func appendReset(dst []byte) []byte {
 	return proto.AppendEmpty(dst, proto.Request, proto.TypeResetAbilities)
 }
 
-// unregister tells the servers that the slot takes no more jobs, without touching a job in flight:
-// CANT_DO or RESET_ABILITIES would requeue it at once, and it would run twice. A connection that
-// was asked for a job is left alone, since one may be on its way; idle says that the slot's own
-// goroutine calls and no answer is outstanding any more.
+// unregister tells the job servers that the slot takes no more jobs, without affecting a job in
+// flight: CANT_DO or RESET_ABILITIES would requeue it at once, and it would run twice. A connection
+// that was polled is skipped, since a job may be about to arrive. idle means that the caller is the
+// slot's own goroutine and no response is outstanding any more.
 func (s *slot) unregister(idle bool) {
 	type order struct {
 		l     *link
 		keep  *function
-		loose []*function // to be taken off while keep's job runs
+		loose []*function // to unregister while keep's job runs
 	}
 	var orders []order
 	s.mu.Lock()
@@ -89,7 +89,7 @@ func (s *slot) unregister(idle bool) {
 	}
 	s.mu.Unlock()
 	for _, o := range orders {
-		// A failure ends the connection, of which its reader tells.
+		// If it fails, the connection ends and its reader reports that.
 		_ = o.l.out.Send(func(dst []byte) []byte {
 			if o.keep == nil {
 				return appendReset(dst)
@@ -104,22 +104,21 @@ func (s *slot) unregister(idle bool) {
 	}
 }
 
-// What a connection's echoes carry: at its end, and while its job runs.
+// The data of a connection's echoes: at its end, and while its job runs.
 const (
 	byeEcho   = "bye"
 	aliveEcho = "alive"
 )
 
-// leave closes the slot's connections. Nothing is in flight on them; what was sent is known to have
-// been taken when its echo is back, so that nothing is lost to the reset with which a close may end
-// a connection.
+// leave closes the slot's connections. Nothing is in flight on them. Closing a connection may reset
+// it and lose data, so leave first waits for an echo, which shows that all earlier data arrived.
 func (s *slot) leave() {
 	links := s.links()
 	for _, l := range links {
 		s.mu.Lock()
 		l.sayBye = true
 		s.mu.Unlock()
-		// A failure ends the connection, for which the wait below doesn't last.
+		// If it fails, the connection ends, and the wait below doesn't wait for it.
 		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, byeEcho) })
 	}
 	timer := time.NewTimer(s.w.o.ConnectTimeout)
@@ -127,14 +126,14 @@ func (s *slot) leave() {
 	for _, l := range links {
 		select {
 		case <-l.echoed:
-			_ = l.out.Send(appendReset) // the close that follows says the same
+			_ = l.out.Send(appendReset) // if it fails, the close below has the same effect
 		case <-l.down:
 		case <-timer.C:
-			timer.Reset(0) // for the others, too
+			timer.Reset(0) // the others have timed out, too
 		case <-s.w.hard:
 		}
 	}
 	for _, l := range links {
-		_ = l.nc.Close() // its reader ends by it
+		_ = l.nc.Close() // this ends its reader
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/codec"
 )
 
-// Func makes a Handler of a function on values: c decodes the payload for it and encodes what it
-// returns. A payload that doesn't decode fails the job. Spooled payloads are read into memory.
+// Func returns a Handler for a function on Go values: c decodes the payload and encodes the value
+// that the function returns. A payload that can't be decoded fails the job. Spooled payloads are
+// read into memory.
 func Func[In, Out any](c codec.Pair, f func(ctx context.Context, job *Job, in In) (Out, error)) Handler {
 	return func(ctx context.Context, job *Job) ([]byte, error) {
 		payload := job.Payload()

@@ -11,21 +11,21 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// work runs a job, stages its outcome, which travels with the next request if that goes to the same
-// server, and drives the slot on. It returns errPassed if another goroutine reads from the link
-// now.
+// work runs a job, stages its outcome, and drives the slot on. The outcome is sent together with
+// the next request if that goes to the same job server. It returns errPassed if another goroutine
+// now reads from the link.
 func (s *slot) work(l *link, job *Job) (err error) {
 	w := s.w
 	w.running.Add(1)
 	w.came()
 	if s.isStopping() {
-		s.unregister(false) // the stop may have passed over this link when it was grabbing
+		s.unregister(false) // the stop may have skipped this link while it was grabbing
 	}
 	start := time.Now()
 	l.startJob(start, w.o.DropOnDisconnect)
 	if hook := w.o.Hooks.JobStart; hook != nil {
 		hook(job)
-		start = time.Now() // the hook's time is not the handler's
+		start = time.Now() // the hook's time doesn't count for the handler
 	}
 	ctx, release := s.jobContext(l, job)
 	var result []byte
@@ -41,7 +41,7 @@ func (s *slot) work(l *link, job *Job) (err error) {
 		passed := l.endJob(job.exited)
 		s.done(l, job, result, failure)
 		unsent := l
-		if passed { // the new reader could start the next job before this one is told of as done
+		if passed { // the new reader could start the next job before this one is reported as done
 			s.sent(job, l.out.Flush())
 			unsent = nil
 			err = errPassed
@@ -52,7 +52,7 @@ func (s *slot) work(l *link, job *Job) (err error) {
 	return nil
 }
 
-// done stages a job's outcome and makes its link one to be asked again.
+// done stages a job's outcome and makes its link available for polling again.
 func (s *slot) done(l *link, job *Job, result []byte, err error) {
 	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
 	job.done.BytesOut = job.bytesOut()
@@ -60,7 +60,7 @@ func (s *slot) done(l *link, job *Job, result []byte, err error) {
 	s.mu.Lock()
 	l.cancelJob, l.working = nil, nil
 	l.state, l.quick, l.notBefore = awake, 0, time.Time{}
-	if job.done.Outcome >= Requeued { // the connection is going, or gone
+	if job.done.Outcome >= Requeued { // the connection has ended or is about to
 		l.state = broken
 	}
 	s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *slot) done(l *link, job *Job, result []byte, err error) {
 
 var errExited = errors.New("the handler ended its goroutine (runtime.Goexit)")
 
-// sent tells the hook of a job whose outcome has been flushed.
+// sent calls the hook for a job whose outcome has been flushed.
 func (s *slot) sent(job *Job, err error) {
 	if err != nil && job.done.Outcome < Requeued {
 		job.done.Outcome, job.done.Err = Lost, errors.Join(job.done.Err, err)
@@ -86,8 +86,7 @@ func (s *slot) sent(job *Job, err error) {
 
 func nothing() {}
 
-// jobContext makes the handler's context: the worker's own, where nothing can end it but a hard
-// stop.
+// jobContext returns the handler's context. It is the worker's own if only a hard stop can end it.
 func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func()) {
 	ctx, release = s.w.jobs, nothing
 	if s.w.o.DropOnDisconnect {
@@ -97,7 +96,7 @@ func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func(
 		s.mu.Lock()
 		l.cancelJob = cancel
 		s.mu.Unlock()
-		if l.isDown() { // before cancelJob was set
+		if l.isDown() { // the link ended before cancelJob was set
 			cancel(ErrDisconnected)
 		}
 	}
@@ -111,7 +110,7 @@ func (s *slot) jobContext(l *link, job *Job) (ctx context.Context, release func(
 	return ctx, release
 }
 
-// failLate fails a job in the place of a handler that doesn't return.
+// failLate fails a job whose handler doesn't return.
 func (j *Job) failLate() {
 	j.mu.Lock()
 	if j.ended {
@@ -120,11 +119,11 @@ func (j *Job) failLate() {
 	}
 	j.ended, j.late = true, true
 	j.mu.Unlock()
-	// A failure ends the connection, of which its reader tells.
+	// If it fails, the connection ends and its reader reports that.
 	_ = j.link.out.Send(func(dst []byte) []byte { return proto.AppendWorkFail(dst, proto.Request, j.handle) })
 }
 
-// finish stages the outcome, or sends it where it is large.
+// finish stages the outcome, or sends it directly if it is large.
 func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, error) {
 	job.mu.Lock()
 	late := job.late
@@ -184,15 +183,15 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	return outcome, err
 }
 
-// gone reports whether nothing can be sent for the job any more, and what has become of it then.
+// gone reports whether nothing can be sent for the job any more, and the outcome in that case.
 func (s *slot) gone(l *link, job *Job, err error) (_ Outcome, gone bool, _ error) {
 	select {
-	case <-s.w.hard: // looked at first, since it takes the connections down
+	case <-s.w.hard: // checked first, since a hard stop also closes the connections
 		return Abandoned, true, err
 	default:
 	}
 	if job.joined {
-		s.drop(l, ErrJoined) // the server counts it as lost, if it isn't yet
+		s.drop(l, ErrJoined) // the job server counts it as lost, if it hasn't yet
 		return Lost, true, errors.Join(ErrJoined, err)
 	}
 	if l.isDown() {
@@ -231,14 +230,14 @@ func (j *Job) bytesOut() int64 {
 func (j *Job) alive() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.ended || j.link == nil { // or it is of no worker, as one that a test made
+	if j.ended || j.link == nil { // a job that a test made belongs to no worker
 		return ErrJobDone
 	}
 	return nil
 }
 
-// Status tells clients how far the job is: numerator of denominator. Servers keep both as 32-bit
-// numbers.
+// Status reports the job's progress to clients: numerator of denominator. Job servers store both as
+// 32-bit numbers.
 func (j *Job) Status(numerator, denominator uint64) error {
 	if err := j.alive(); err != nil {
 		return err
@@ -248,11 +247,11 @@ func (j *Job) Status(numerator, denominator uint64) error {
 	})
 }
 
-// Data sends a part of the result to the clients that wait. Perl's server doesn't know it and drops
-// it.
+// Data sends a part of the result to the clients that wait. Perl's server doesn't support it and
+// drops it.
 func (j *Job) Data(data []byte) error { return j.tell(proto.TypeWorkData, data) }
 
-// Warning sends a warning to the clients that wait. Perl's server doesn't know it and drops it.
+// Warning sends a warning to the clients that wait. Perl's server doesn't support it and drops it.
 func (j *Job) Warning(data []byte) error { return j.tell(proto.TypeWorkWarning, data) }
 
 func (j *Job) tell(t proto.Type, data []byte) error {
@@ -266,7 +265,7 @@ func (j *Job) tell(t proto.Type, data []byte) error {
 }
 
 // DataFrom sends size bytes of r as one part of the result, without holding them in memory. If r
-// falls short the connection is dropped, which requeues the job.
+// returns fewer bytes, the connection is dropped, which requeues the job.
 func (j *Job) DataFrom(r io.Reader, size int64) error {
 	if err := errors.Join(j.alive(), checkSize(size)); err != nil {
 		return err

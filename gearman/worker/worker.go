@@ -13,18 +13,18 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Worker runs jobs. Make one with New, give it handlers with Handle, and Run it.
+// Worker runs jobs. Create it with New, add handlers with Handle, and call Run.
 type Worker struct {
 	o         Options
 	addresses []gearman.Address
 	dialer    gearman.Dialer
 	backoff   gearman.Backoff
 
-	functions map[string]*function // by name on the wire
-	order     []*function          // as registered
+	functions map[string]*function // by name at the job servers
+	order     []*function          // in the order of registration
 
-	admission  sync.Mutex    // guards what Admit changes
-	admissions atomic.Uint64 // calls of Admit
+	admission  sync.Mutex    // guards the fields that Admit changes
+	admissions atomic.Uint64 // number of calls of Admit
 	slots      []*slot
 
 	started  atomic.Bool
@@ -34,11 +34,11 @@ type Worker struct {
 	returned chan struct{} // closed when Run has returned
 	once     struct{ soft, hard, ready sync.Once }
 
-	jobs      context.Context // of handlers, ends with a hard stop
+	jobs      context.Context // the handlers' context; ends with a hard stop
 	stopJobs  context.CancelCauseFunc
-	conns     context.Context // of connections, ends when they must go
+	conns     context.Context // the connections' context; ends when they must close
 	stopConns context.CancelFunc
-	connWG    sync.WaitGroup // connections' goroutines
+	connWG    sync.WaitGroup // the connections' goroutines
 
 	quota    quota
 	runs     underway
@@ -47,16 +47,16 @@ type Worker struct {
 	mu       sync.Mutex
 	servers  map[gearman.Endpoint]*server
 	sides    map[gearman.Endpoint]*side
-	stopping bool // no connections may be added or opened again
+	stopping bool // no connections may be added or reopened
 }
 
-// Mistakes in the use of a worker.
+// Errors for incorrect use of a worker.
 var (
 	ErrNoHandlers = errors.New("the worker has no handlers: call Handle before Run")
 	ErrStarted    = errors.New("the worker was started already")
 )
 
-// New makes a worker. It connects when Run is called.
+// New returns a worker. It connects when Run is called.
 func New(o Options) (*Worker, error) {
 	addresses, err := o.setDefaults()
 	if err != nil {
@@ -83,7 +83,7 @@ func New(o Options) (*Worker, error) {
 	return w, nil
 }
 
-// Handle registers a function. It must be called before Run; a name can be registered once.
+// Handle registers a function. It must be called before Run. A name can be registered only once.
 func (w *Worker) Handle(fn Function) error {
 	f := &function{
 		name: fn.Name, wire: w.o.Prefix + fn.Name, handler: fn.Handler, timeout: fn.Timeout, grace: fn.Grace,
@@ -104,7 +104,7 @@ func (w *Worker) Handle(fn Function) error {
 	case w.started.Load():
 		return fmt.Errorf("function %s: %w", fn.Name, ErrStarted)
 	case w.functions[f.wire] != nil:
-		// A server would count a second registration as a second worker.
+		// A job server would count a second registration as a second worker.
 		return fmt.Errorf("function %s: it has a handler already", fn.Name)
 	}
 	for _, around := range slices.Backward(w.o.Middleware) {
@@ -123,9 +123,9 @@ func (w *Worker) Handle(fn Function) error {
 	return nil
 }
 
-// Run connects, works, and returns when the worker has stopped: nil after a soft stop in which all
-// jobs were finished, ErrStopped after a hard one. The end of ctx is a soft stop; handlers see
-// ctx's values, not its end. A worker runs once.
+// Run connects, processes jobs, and returns when the worker has stopped: nil after a soft stop in
+// which all jobs were finished, ErrStopped after a hard one. The end of ctx is a soft stop;
+// handlers see ctx's values, not its end. A worker can run only once.
 func (w *Worker) Run(ctx context.Context) error {
 	if len(w.functions) == 0 {
 		return ErrNoHandlers
@@ -171,8 +171,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// drain sees the worker through its stop, until all slots have finished and nothing keeps the
-// connections.
+// drain takes the worker through its stop, until all slots have finished and nothing keeps the
+// connections open.
 func (w *Worker) drain(idle <-chan struct{}) {
 	w.mu.Lock()
 	w.stopping = true
@@ -216,12 +216,12 @@ func (w *Worker) drain(idle <-chan struct{}) {
 	w.slots[0].leave()
 }
 
-// Ready is closed when the worker has registered at a first server. It stays closed, whatever comes
-// of the connection.
+// Ready returns a channel that is closed when the worker has first registered at a job server. It
+// stays closed even if the connection is lost.
 func (w *Worker) Ready() <-chan struct{} { return w.ready }
 
-// WaitReady waits until the worker is registered at each of its servers over one connection at
-// least, and names those that are missing if ctx ends first.
+// WaitReady waits until the worker is registered at each of its job servers over at least one
+// connection. If ctx ends first, the error names those that are missing.
 func (w *Worker) WaitReady(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -244,8 +244,8 @@ func (w *Worker) WaitReady(ctx context.Context) error {
 	}
 }
 
-// RenewClientID asks Options.ClientID for the id of a slot and sends it over the slot's
-// connections, whether a job runs or not.
+// RenewClientID calls Options.ClientID for the id of a slot and sends the id over the slot's
+// connections, whether or not a job is running.
 func (w *Worker) RenewClientID(slot int) error {
 	if slot < 0 || slot >= len(w.slots) {
 		return fmt.Errorf("slot %d of %d", slot, len(w.slots))
@@ -258,7 +258,7 @@ func (w *Worker) RenewClientID(slot int) error {
 		return err
 	}
 	for _, l := range w.slots[slot].links() {
-		// A connection that fails here is told of by its reader.
+		// If a connection fails here, its reader reports that.
 		_ = l.out.Send(func(dst []byte) []byte { return proto.AppendSetClientID(dst, id) })
 	}
 	return nil
@@ -267,9 +267,9 @@ func (w *Worker) RenewClientID(slot int) error {
 // Status is the state of a worker.
 type Status struct {
 	Servers   []ServerStatus // sorted by address
-	Running   int            // jobs being worked on
+	Running   int            // running jobs
 	Slots     int
-	Connected int  // servers with at least one registered connection
+	Connected int  // job servers with at least one registered connection
 	Stopping  bool // a soft or hard stop has begun
 	Resolving bool // a name has not been resolved yet
 }
@@ -277,14 +277,14 @@ type Status struct {
 // ServerStatus is the state of the connections to one job server.
 type ServerStatus struct {
 	Server     string // ip:port
-	Host       string // the name that it was given by
-	Version    string // empty until a first connection was up
-	Registered int    // connections that are registered, of one for each slot
+	Host       string // the name in Options.Servers
+	Version    string // empty until the first connection was registered
+	Registered int    // registered connections, at most one for each slot
 	Reconnects uint64 // attempts that followed a lost connection or a failed attempt
 	LastError  error  // of the last loss or failed attempt; nil once connected again
 }
 
-// Status is a look at the worker as it is now.
+// Status returns the current state of the worker.
 func (w *Worker) Status() Status {
 	st := Status{Slots: len(w.slots), Running: int(w.running.Load())}
 	select {
@@ -307,7 +307,7 @@ func (w *Worker) Status() Status {
 	return st
 }
 
-// resolvingLocked tells whether a server's name has not been resolved yet.
+// resolvingLocked reports whether a job server's name has not been resolved yet.
 func (w *Worker) resolvingLocked() bool {
 	return slices.ContainsFunc(w.addresses, func(a gearman.Address) bool {
 		return !slices.ContainsFunc(mapKeys(w.servers), func(e gearman.Endpoint) bool { return e.Name == a.Host })

@@ -12,28 +12,28 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Job is what the handler is given.
+// Job is the job that the handler runs.
 type Job struct {
 	// Function has the name (default "test") and the options of the worker's function, such as its
-	// Timeout. Its Handler is the one that Run is given.
+	// Timeout. Its Handler is replaced by the one given to Run.
 	Function worker.Function
 	Key      gearman.Key // default: none
 	Payload  []byte
-	// Server are options of the job server, such as its dialect (default: gearmand).
+	// Server are the options of the job server, such as its dialect (default: gearmand).
 	Server gearmantest.Options
 }
 
-// Progress is one report of how far the job is.
+// Progress is one progress report of the job.
 type Progress struct{ Numerator, Denominator uint64 }
 
-// Record is what came of the job.
+// Record is the outcome of the job.
 type Record struct {
 	// Outcome is how the job ended, HandlerErr the error of the handler that led to it.
 	Outcome    worker.Outcome
 	HandlerErr error
-	// Result is what a client got, Err the error it got instead: nil, or a *gearman.JobError, with
-	// the Exception of the one that the handler returned. For a job that was requeued both are
-	// empty.
+	// Result is the result that a client got. Err is the error that it got instead: nil, or a
+	// *gearman.JobError with the Exception that the handler returned. Both are empty for a job that
+	// was requeued.
 	Result []byte
 	Err    error
 	// Parts, Warnings and Progress are what the handler sent while it ran, in order.
@@ -43,8 +43,8 @@ type Record struct {
 
 const address = "192.0.2.1:4730" // in memory: nothing is ever sent there
 
-// Run runs the handler once. When ctx ends before the handler has returned, the handler's own
-// context ends by a hard stop of the worker.
+// Run runs the handler once. If ctx ends before the handler has returned, a hard stop of the worker
+// ends the handler's own context.
 func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	function := job.Function
 	function.Name = cmp.Or(function.Name, "test")
@@ -89,7 +89,7 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	running.Go(func() {
 		<-ended
 		if rec.Outcome >= worker.Requeued {
-			leave() // no client gets anything of it now
+			leave() // no client gets anything from it now
 		}
 	})
 	results, _ := c.RunSet(seen, &client.Task{
@@ -100,19 +100,19 @@ func Run(ctx context.Context, handler worker.Handler, job Job) (Record, error) {
 	})
 	<-ended
 	leave()
-	_ = w.StopAndCancel(context.WithoutCancel(ctx)) // it waits for as long as the handler takes
+	_ = w.StopAndCancel(context.WithoutCancel(ctx)) // this waits for as long as the handler takes
 	running.Wait()
 	if rec.Outcome < worker.Requeued {
 		rec.Result, rec.Err = results[0].Data, results[0].Err
 	}
 	if errors.Is(runErr, worker.ErrStopped) {
-		runErr = nil // by us
+		runErr = nil // caused by Run itself
 	}
 	return rec, errors.Join(runErr, c.Close())
 }
 
-// onlyOnce runs the handler for the first job only, and leaves a second run of it to others: the
-// first has told everything.
+// onlyOnce runs the handler for the first job only. It requeues the job if it comes a second time:
+// the first run has reported everything.
 func onlyOnce(handler worker.Handler) worker.Handler {
 	var first sync.Once
 	return func(ctx context.Context, j *worker.Job) (result []byte, err error) {
