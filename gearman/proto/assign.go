@@ -38,12 +38,12 @@ func AppendJobAssignAll[H, F, U, R, D Bytes](dst []byte, handle H, function F, u
 	return setSize(dst, mark)
 }
 
-// Assignment is a job given to a worker.
+// Assignment is a job that a job server assigns to a worker.
 type Assignment struct {
 	Handle   []byte
 	Function []byte
-	Unique   []byte // not told by JOB_ASSIGN
-	Reducer  []byte // told by JOB_ASSIGN_ALL only
+	Unique   []byte // not in JOB_ASSIGN
+	Reducer  []byte // only in JOB_ASSIGN_ALL
 	Payload  []byte
 }
 

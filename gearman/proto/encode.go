@@ -5,11 +5,11 @@ import "encoding/binary"
 // HeaderSize is the size of a packet's header in bytes.
 const HeaderSize = 12
 
-// Bytes is what arguments are given as: a string, or a slice of what was read.
+// Bytes is the type of arguments: a string, or a slice of received data.
 type Bytes interface{ ~string | ~[]byte }
 
-// AppendHeader appends a header for a packet whose data has size bytes. With it a packet can be
-// written whose data comes from elsewhere, as from a file.
+// AppendHeader appends a header for a packet whose data has size bytes. Use it to write a packet
+// whose data comes from elsewhere, for example from a file.
 func AppendHeader(dst []byte, d Direction, t Type, size uint32) []byte {
 	if d == Response {
 		dst = append(dst, 0, 'R', 'E', 'S')
@@ -20,11 +20,11 @@ func AppendHeader(dst []byte, d Direction, t Type, size uint32) []byte {
 	return binary.BigEndian.AppendUint32(dst, size)
 }
 
-// sizeOf is a size as a header has it. What packets are made of is bounded before, by MaxData at
-// most: a size that wrapped around would have the rest of the data read as packets.
+// sizeOf converts a size for the header. The parts of a packet are limited earlier, to MaxData at
+// most: if the size overflowed, the rest of the data would be read as packets.
 func sizeOf[N int | int64](n N) uint32 { return uint32(n) }
 
-// AppendPacket appends a packet with the given data, whatever it holds.
+// AppendPacket appends a packet with the given data, without checking it.
 func AppendPacket(dst []byte, d Direction, t Type, data []byte) []byte {
 	dst = AppendHeader(dst, d, t, sizeOf(len(data)))
 	return append(dst, data...)
@@ -52,8 +52,8 @@ func setSize(dst []byte, mark int) []byte {
 	return dst
 }
 
-// GrowSize raises the size in the header of the packet that starts at mark by n bytes, which are
-// written behind the packet separately.
+// GrowSize raises the size in the header of the packet that starts at mark by n bytes, which the
+// caller writes separately after the packet.
 func GrowSize(dst []byte, mark, n int) []byte {
 	size := binary.BigEndian.Uint32(dst[mark+8:])
 	binary.BigEndian.PutUint32(dst[mark+8:], size+sizeOf(n))

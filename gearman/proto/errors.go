@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Errors of the format. All are wrapped with what was read.
+// Errors of the format. All are wrapped with details of the data that was read.
 var (
-	// ErrMagic: the stream holds neither a packet of this protocol nor, where one is allowed, a
-	// line of text.
+	// ErrMagic: the stream has neither a packet of this protocol nor, if one is allowed, a line of
+	// text.
 	ErrMagic = errors.New("bad packet magic")
-	// ErrType: the packet's type is not one of the protocol, or not one for its direction.
+	// ErrType: the packet's type is unknown, or not allowed in its direction.
 	ErrType = errors.New("unexpected packet type")
 	// ErrTooLarge: a packet or line is longer than the limit.
 	ErrTooLarge = errors.New("larger than the limit")
-	// ErrArguments: a packet has the wrong number of arguments, or one that does not parse.
+	// ErrArguments: a packet has the wrong number of arguments, or one that can't be parsed.
 	ErrArguments = errors.New("bad packet arguments")
-	// ErrRow: a row of a text answer does not parse.
+	// ErrRow: a row of a text response can't be parsed.
 	ErrRow = errors.New("garbled row")
-	// ErrName: a function name, unique key, handle or client id that can't be sent.
+	// ErrName: a function name, unique key, handle or client id can't be sent.
 	ErrName = errors.New("invalid name")
 )
 
@@ -29,15 +29,15 @@ const (
 	// 64: accepted, but never joined, and the worker's payload is shifted by a NUL; longer: ERROR
 	// ARGUMENT_TOO_LARGE
 	MaxUnique   = 63
-	MaxHandle   = 63        // longer ones get no answer at all
-	MaxClientID = 127       // the server cuts the rest
-	MaxTextLine = 8191      // with its newline; longer closes the connection
-	MaxData     = 1<<32 - 1 // by format
+	MaxHandle   = 63        // longer ones get no response at all
+	MaxClientID = 127       // the job server truncates the rest
+	MaxTextLine = 8191      // with its newline; a longer line closes the connection
+	MaxData     = 1<<32 - 1 // the limit of the format
 )
 
-// CheckFunction says whether a name can be used for a function. White space and control bytes are
-// refused: a NUL would end the argument, a newline would fake rows of the server's status, and
-// blanks make its list of workers ambiguous.
+// CheckFunction reports whether a name can be used for a function. It rejects white space and
+// control bytes: a NUL would end the argument, a newline would fake rows of the job server's
+// status, and blanks make its list of workers ambiguous.
 func CheckFunction(name string) error {
 	if name == "" {
 		return fmt.Errorf("%w: the function name is empty", ErrName)
@@ -57,7 +57,7 @@ func CheckFunction(name string) error {
 	return nil
 }
 
-// CheckUnique says whether a key can be used as the unique key of a job. The empty key means none.
+// CheckUnique reports whether a key can be used as a job's unique key. The empty key means no key.
 func CheckUnique(unique string) error {
 	if len(unique) > MaxUnique {
 		return fmt.Errorf(
@@ -71,7 +71,8 @@ func CheckUnique(unique string) error {
 	return nil
 }
 
-// CheckHandle says whether a job handle can be asked for: gearmand never answers for a longer one.
+// CheckHandle reports whether a job handle can be used in a request: gearmand never responds for a
+// longer one.
 func CheckHandle(handle string) error {
 	if handle == "" {
 		return fmt.Errorf("%w: the job handle is empty", ErrName)
@@ -85,8 +86,8 @@ func CheckHandle(handle string) error {
 	return nil
 }
 
-// CheckClientID says whether an id can be set: white space in it would break the rows of the
-// server's list of workers.
+// CheckClientID reports whether a client id can be set: white space in it would break the rows of
+// the job server's list of workers.
 func CheckClientID(id string) error {
 	if id == "" {
 		return fmt.Errorf("%w: the client id is empty", ErrName)

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Encoders append to a slice; a Reader gives packets and lines of text off any stream.
+// Encoders append to a slice. A Reader reads packets and lines of text from any stream.
 func Example() {
 	wire := proto.AppendSubmit(nil, proto.TypeSubmitJobBG, "resize", "cat", "cat.jpg")
 	wire = append(wire, "status\n"...)
@@ -38,7 +38,7 @@ func Example() {
 	// text "status" <nil>
 }
 
-// Rows of text are read from the right, since names may hold tabs.
+// Rows of text are parsed from the right, since names may contain tabs.
 func ExampleParseStatusRow() {
 	row, err := proto.ParseStatusRow([]byte("tab\tname\t5\t1\t2"))
 	fmt.Printf("%q %d %d %d %v\n", row.Function, row.Total, row.Running, row.Workers, err)

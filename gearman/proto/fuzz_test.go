@@ -8,8 +8,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReader reads whatever comes as packets and lines, in two ways that must agree, and asserts
-// that what was read is what was there, and that what decodes encodes to the same bytes.
+// FuzzReader reads any bytes as packets and lines, in two ways that must agree. It asserts that the
+// result matches the input, and that decoded packets encode to the same bytes.
 func FuzzReader(f *testing.F) {
 	var all []byte
 	for _, wire := range packets() {
@@ -24,7 +24,7 @@ func FuzzReader(f *testing.F) {
 		fast, slow := NewReader(bytes.NewReader(in), limits), NewReader(
 			iotest.OneByteReader(bytes.NewReader(in)), limits,
 		)
-		var wire []byte // what was read, encoded again
+		var wire []byte // the packets and lines read so far, encoded again
 		for {
 			text, err := fast.IsText()
 			textSlow, errSlow := slow.IsText()
@@ -89,7 +89,7 @@ func FuzzPacket(f *testing.F) {
 	})
 }
 
-// checkPacket asserts the round trip of whatever a packet decodes to.
+// checkPacket asserts the round trip of a packet that decodes.
 func checkPacket(t *testing.T, p Packet) {
 	t.Helper()
 	if !p.Type.SentBy(p.Dir) {
@@ -102,8 +102,8 @@ func checkPacket(t *testing.T, p Packet) {
 		}
 		return
 	}
-	// Encoding is canonical where the wire isn't: numbers lose leading zeros, ERROR gains a
-	// separator, a stray NUL goes. What it gives must then be stable.
+	// Encoding is canonical and the wire format isn't: numbers lose leading zeros, ERROR gains a
+	// separator, a stray NUL is dropped. The encoding must then be stable.
 	second, err := NewReader(bytes.NewReader(again), Limits{}).Next()
 	if err != nil {
 		t.Fatalf("%s %q: own encoding does not parse: %v", p, p.Data, err)
@@ -120,7 +120,7 @@ func checkPacket(t *testing.T, p Packet) {
 	}
 }
 
-// numeric types have text in them that is read as a number or cut at a NUL.
+// numeric reports whether a type has text that is parsed as a number or cut at a NUL.
 func numeric(t Type) bool {
 	switch t {
 	case TypeWorkStatus, TypeStatusRes, TypeStatusResUnique, TypeCanDoTimeout, TypeSubmitJobEpoch, TypeError:
@@ -129,8 +129,8 @@ func numeric(t Type) bool {
 	return t.NumArgs() == 1 && t != TypeEchoReq && t != TypeEchoRes
 }
 
-// FuzzRows parses a line as each kind of row, and asserts that a row which parses says what the
-// line says.
+// FuzzRows parses a line as each kind of row, and asserts that a row that parses contains the same
+// values as the line.
 func FuzzRows(f *testing.F) {
 	for _, line := range []string{
 		"alpha\t5\t1\t1", "tab\tname\t0\t0\t1", "f\t1\t2\t3\t4", "H:vm:1\t0\t1\t0", "38 127.0.0.1 my id : f g",

@@ -5,22 +5,22 @@ import (
 	"fmt"
 )
 
-// Packet is one packet of the binary protocol. Data is a slice of what was read: it is valid until
-// the reader's next call.
+// Packet is one packet of the binary protocol. Data is a slice of the reader's buffer: it is valid
+// until the reader's next call.
 type Packet struct {
 	Dir  Direction
 	Type Type
 	Data []byte
 }
 
-// Append appends the packet as it goes over the wire.
+// Append appends the packet in its wire format.
 func (p Packet) Append(dst []byte) []byte { return AppendPacket(dst, p.Dir, p.Type, p.Data) }
 
-// String names the packet for logs: its type and size, never its content.
+// String returns the packet's type and size for logs, never its content.
 func (p Packet) String() string { return fmt.Sprintf("%s %s (%d bytes)", p.Dir, p.Type, len(p.Data)) }
 
-// Args appends the packet's arguments to dst, the data of types that carry any last, and says if
-// there are too few. With a dst of capacity 8 nothing is allocated.
+// Args appends the packet's arguments to dst; for types that carry data, the data is the last. It
+// returns an error if there are too few. With a dst of capacity 8 nothing is allocated.
 func (p Packet) Args(dst [][]byte) ([][]byte, error) {
 	n := p.Type.NumArgs()
 	rest := p.Data
@@ -49,7 +49,8 @@ func (p Packet) errType(want string) error {
 	return fmt.Errorf("%s %s where %s was expected: %w", p.Dir, p.Type, want, ErrType)
 }
 
-// cut takes the next argument off rest; ok turns false for good once one is missing.
+// cut removes the next argument from rest and returns it. If one is missing, ok becomes false for
+// good.
 func cut(rest *[]byte, ok *bool) []byte {
 	i := bytes.IndexByte(*rest, 0)
 	if i < 0 {
@@ -61,9 +62,10 @@ func cut(rest *[]byte, ok *bool) []byte {
 	return arg
 }
 
-// Arg gives the single argument of CAN_DO, CANT_DO, SET_CLIENT_ID, GET_STATUS, GET_STATUS_UNIQUE,
-// JOB_CREATED, WORK_FAIL, OPTION_REQ, OPTION_RES, ECHO_REQ and ECHO_RES. A NUL at the end is taken
-// off, except off echoed data: gearmand sends one in the WORK_FAIL that it makes of an exception.
+// Arg returns the single argument of CAN_DO, CANT_DO, SET_CLIENT_ID, GET_STATUS, GET_STATUS_UNIQUE,
+// JOB_CREATED, WORK_FAIL, OPTION_REQ, OPTION_RES, ECHO_REQ and ECHO_RES. It removes a NUL at the
+// end, except from echoed data: gearmand sends one in the WORK_FAIL that it makes from an
+// exception.
 func (p Packet) Arg() ([]byte, error) {
 	if p.Type.NumArgs() != 1 {
 		return nil, p.errType("a packet with one argument")
@@ -78,8 +80,8 @@ func (p Packet) Arg() ([]byte, error) {
 	return arg, nil
 }
 
-// leadingUint reads the digits that b starts with: Perl's server leaves the progress of a job empty
-// until there is one, and passes on what a worker wrote.
+// leadingUint parses the leading digits of b. Perl's server leaves the progress of a job empty
+// until there is one, and passes on the worker's text unchanged.
 func leadingUint(b []byte) uint64 {
 	end := 0
 	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
@@ -97,7 +99,7 @@ func number(b []byte, valid *bool) uint64 {
 	return n
 }
 
-// parseUint reads a decimal number that fills b. It is strconv's without the string.
+// parseUint parses a decimal number that is all of b. It is strconv.ParseUint without the string.
 func parseUint(b []byte) (uint64, bool) {
 	if len(b) == 0 || len(b) > 20 {
 		return 0, false

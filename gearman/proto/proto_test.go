@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// packets has one well-formed packet of every type, as an encoder makes it.
+// packets returns one well-formed packet of every type, made by its encoder.
 func packets() map[Type][]byte {
 	h := []byte("H:host:1")
 	st := Status{Key: h, Known: true, Running: true, Numerator: 3, Denominator: 10}
@@ -96,7 +96,7 @@ func TestEveryTypeRoundTrips(t *testing.T) {
 	}
 }
 
-// reencode decodes a packet by the decoder of its type and encodes what that gave.
+// reencode decodes a packet with the decoder of its type and encodes the result.
 func reencode(p Packet) ([]byte, error) {
 	switch {
 	case p.Type.NumArgs() == 0:
@@ -293,7 +293,7 @@ func TestDecoderOfAnotherType(t *testing.T) {
 
 func TestWorkFailMadeOfException(t *testing.T) {
 	t.Parallel()
-	// gearmand's WORK_FAIL for a client without the exceptions option has a NUL behind the handle.
+	// gearmand's WORK_FAIL for a client without the exceptions option has a NUL after the handle.
 	p := Packet{Dir: Response, Type: TypeWorkFail, Data: []byte("H:vm:24\x00")}
 	w, err := p.Work()
 	if err != nil || string(w.Handle) != "H:vm:24" {

@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// Limits bound what a Reader takes from its peer. Zero fields mean the defaults.
+// Limits bound what a Reader accepts from its peer. Zero fields mean the defaults.
 type Limits struct {
 	// Packet is the largest data of a packet in bytes that Next and Peek keep in memory (default
-	// 256 MiB). What is streamed with Read has no limit.
+	// 256 MiB). Data streamed with Read has no limit.
 	Packet int
 	// Line is the longest line of text in bytes, with its newline (default 1 MiB: a worker's row
 	// lists its functions).
@@ -21,21 +21,21 @@ type Limits struct {
 const (
 	defaultPacket = 256 << 20
 	defaultLine   = 1 << 20
-	readBuffer    = 16 << 10 // what an idle connection keeps
-	keepBuffer    = 1 << 20  // a larger buffer is given back once it is empty
-	growStep      = 1 << 20  // memory for a packet grows at most by doubling, from here
+	readBuffer    = 16 << 10 // kept by an idle connection
+	keepBuffer    = 1 << 20  // a larger buffer is released once it is empty
+	growStep      = 1 << 20  // memory for a packet grows at most by doubling, starting here
 )
 
-// Reader reads packets and lines of text off a stream. It is not safe for concurrent use.
+// Reader reads packets and lines of text from a stream. It is not safe for concurrent use.
 //
-// What Next and ReadLine return is valid until the next call of any method.
+// The results of Next and ReadLine are valid until the next call of any method.
 type Reader struct {
 	src    io.Reader
 	buf    []byte
 	r, w   int    // unread bytes are buf[r:w]
-	rest   uint32 // of the packet whose header was read last, still unread
+	rest   uint32 // unread bytes of the packet whose header was read last
 	limits Limits
-	err    error // what the source said, kept until the buffer is used up
+	err    error // the source's error, kept until the buffer is used up
 }
 
 // NewReader returns a Reader on src.
@@ -49,11 +49,11 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 	return &Reader{src: src, limits: limits}
 }
 
-// Buffered is the number of bytes that were read from the stream and not yet handed out.
+// Buffered returns the number of bytes that were read from the stream and not yet returned.
 func (r *Reader) Buffered() int { return r.w - r.r }
 
-// HasPacket says whether the next packet is complete in memory, so that Next returns it without
-// waiting.
+// HasPacket reports whether the next packet is complete in memory, so that Next returns it without
+// blocking.
 func (r *Reader) HasPacket() bool {
 	have := r.w - r.r - int(r.rest)
 	if have < HeaderSize {
@@ -63,7 +63,7 @@ func (r *Reader) HasPacket() bool {
 	return uint64(have-HeaderSize) >= uint64(size)
 }
 
-// IsText waits for the next byte and says whether it starts a line of text; packets start with a
+// IsText waits for the next byte and reports whether it starts a line of text; packets start with a
 // NUL.
 func (r *Reader) IsText() (bool, error) {
 	if err := r.skipRest(); err != nil {
@@ -106,7 +106,7 @@ type Header struct {
 	Size uint32 // of the data, in bytes
 }
 
-// ReadHeader reads a packet's header only. The data can then be looked at with Peek, read in pieces
+// ReadHeader reads only a packet's header. The data can then be inspected with Peek, read in pieces
 // with Read, or skipped by calling ReadHeader or Next again.
 func (r *Reader) ReadHeader() (Header, error) {
 	if err := r.skipRest(); err != nil {
@@ -124,9 +124,9 @@ func (r *Reader) ReadHeader() (Header, error) {
 	return h, nil
 }
 
-// DecodeHeader decodes the first HeaderSize bytes of b. A type that is not one of the protocol is
-// an error, since what follows can't be trusted either; whether it may travel in the packet's
-// direction is for the caller to see ([Type.SentBy]).
+// DecodeHeader decodes the first HeaderSize bytes of b. It returns an error for an unknown type,
+// since the following data can't be trusted either. The caller must check whether the type may be
+// sent in the packet's direction ([Type.SentBy]).
 func DecodeHeader(b []byte) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, io.ErrUnexpectedEOF
@@ -148,11 +148,11 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// typeUnused is numbered in the protocol and has no meaning; gearmand answers it with an ERROR and
-// reads on.
+// typeUnused has a number in the protocol and no meaning. gearmand responds to it with an ERROR and
+// continues to read.
 const typeUnused Type = 5
 
-// Next reads the next packet as a whole. Data of the packet before that was left unread is skipped.
+// Next reads the next packet as a whole. It skips unread data of the previous packet.
 func (r *Reader) Next() (Packet, error) {
 	h, err := r.ReadHeader()
 	if err != nil {
@@ -171,11 +171,11 @@ func (r *Reader) Next() (Packet, error) {
 	return Packet{Dir: h.Dir, Type: h.Type, Data: data}, nil
 }
 
-// Rest is how many bytes of the current packet's data are still unread.
+// Rest returns how many bytes of the current packet's data are still unread.
 func (r *Reader) Rest() int64 { return int64(r.rest) }
 
 // Peek returns the next n bytes of the current packet's data, or all of them if there are fewer,
-// without taking them.
+// without consuming them.
 func (r *Reader) Peek(n int) ([]byte, error) {
 	n = int(min(int64(n), int64(r.rest)))
 	if n > r.limits.Packet {
@@ -187,7 +187,7 @@ func (r *Reader) Peek(n int) ([]byte, error) {
 	return r.buf[r.r : r.r+n : r.r+n], nil
 }
 
-// Discard takes n bytes of the current packet's data, or all of them if there are fewer.
+// Discard consumes n bytes of the current packet's data, or all of them if there are fewer.
 func (r *Reader) Discard(n int) error {
 	n = int(min(int64(n), int64(r.rest)))
 	for n > 0 {
@@ -200,7 +200,7 @@ func (r *Reader) Discard(n int) error {
 	return nil
 }
 
-// Read takes bytes of the current packet's data; at its end it returns io.EOF.
+// Read reads the current packet's data; at its end it returns io.EOF.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.rest == 0 {
 		return 0, io.EOF
@@ -210,7 +210,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if r.r == r.w {
-		if len(p) >= readBuffer && r.err == nil { // straight to where it is wanted
+		if len(p) >= readBuffer && r.err == nil { // read directly into p
 			n, err := r.src.Read(p)
 			r.rest -= sizeOf(n)
 			r.err = err
@@ -236,8 +236,8 @@ func (r *Reader) skipRest() error {
 	return nil
 }
 
-// need fills the buffer until it holds n unread bytes. first tells that none of the current packet
-// or line was read: there an end of the stream is no accident.
+// need fills the buffer until it has n unread bytes. first means that nothing of the current packet
+// or line was read yet, so that the end of the stream is a regular end.
 func (r *Reader) need(n int, first bool) error {
 	for r.w-r.r < n {
 		if r.err != nil {
@@ -255,7 +255,7 @@ func (r *Reader) need(n int, first bool) error {
 			if k > 0 || r.err != nil {
 				break
 			}
-			r.err = io.ErrNoProgress // stands if the loop ends here
+			r.err = io.ErrNoProgress // used if the loop ends here
 		}
 		if errors.Is(r.err, io.ErrNoProgress) && r.w-r.r >= n {
 			r.err = nil
@@ -264,7 +264,7 @@ func (r *Reader) need(n int, first bool) error {
 	return nil
 }
 
-// makeRoom sees to free space behind the unread bytes, on the way to n of them.
+// makeRoom makes room for more data after the unread bytes, if n of them are wanted.
 func (r *Reader) makeRoom(n int) {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
@@ -279,7 +279,7 @@ func (r *Reader) makeRoom(n int) {
 		copy(r.buf, r.buf[r.r:r.w])
 		r.r, r.w = 0, r.w-r.r
 	}
-	if r.w == len(r.buf) { // full, and n wants more: what was announced is believed only so far
+	if r.w == len(r.buf) { // full, and n needs more: grow step by step, since the announced size can't be trusted
 		size := min(n, max(growStep, 2*len(r.buf)))
 		size = max(size, min(2*len(r.buf), growStep))
 		bigger := make([]byte, size)

@@ -105,7 +105,7 @@ func TestStreamedData(t *testing.T) {
 		if err != nil || !bytes.Equal(got, payload[:100_000]) {
 			t.Errorf("%s: streamed data differs (%d bytes, %v)", name, len(got), err)
 		}
-		p, err := r.Next() // skips what was not read
+		p, err := r.Next() // skips the unread data
 		if err != nil || p.Type != TypeNoJob {
 			t.Errorf("%s: %v %v", name, p, err)
 		}

@@ -11,8 +11,8 @@ func AppendCanDo[F Bytes](dst []byte, function F) []byte {
 }
 
 // AppendCanDoTimeout appends CAN_DO_TIMEOUT. Servers since 1.1.19 read milliseconds, older ones
-// seconds; gearmand raises what is below a second, and hands the job to another worker on expiry
-// without telling anybody.
+// seconds. gearmand raises a timeout below a second to one second. When it expires, gearmand gives
+// the job to another worker without telling anybody.
 func AppendCanDoTimeout[F Bytes](dst []byte, function F, timeout time.Duration) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeCanDoTimeout, 0)
@@ -22,8 +22,8 @@ func AppendCanDoTimeout[F Bytes](dst []byte, function F, timeout time.Duration) 
 	return setSize(dst, mark)
 }
 
-// AppendCantDo appends CANT_DO. The server requeues at once any job of the function that the
-// connection works on.
+// AppendCantDo appends CANT_DO. The job server at once requeues any job of the function that the
+// connection is running.
 func AppendCantDo[F Bytes](dst []byte, function F) []byte {
 	return append1(dst, Request, TypeCantDo, function)
 }
@@ -33,10 +33,10 @@ func AppendSetClientID[I Bytes](dst []byte, id I) []byte {
 	return append1(dst, Request, TypeSetClientID, id)
 }
 
-// Timeout is what CAN_DO_TIMEOUT carries.
+// Timeout is the content of CAN_DO_TIMEOUT.
 type Timeout struct {
 	Function []byte
-	Text     []byte // the decimal number, in the server's unit
+	Text     []byte // the decimal number, in the job server's unit
 }
 
 // Timeout decodes CAN_DO_TIMEOUT.

@@ -10,12 +10,12 @@ func AppendError[C, T Bytes](dst []byte, code C, text T) []byte {
 	return append2(dst, Response, TypeError, code, text)
 }
 
-// ServerError is an ERROR packet. It is an error itself.
+// ServerError is an ERROR packet. It implements error.
 type ServerError struct {
 	Code, Text string
 }
 
-// Error gives the server's words.
+// Error returns the job server's code and text.
 func (e *ServerError) Error() string {
 	if e.Text == "" {
 		return "server error " + e.Code
@@ -33,7 +33,7 @@ const (
 	CodeQueueError       = "QUEUE_ERROR"
 )
 
-// ServerError decodes ERROR into an error value of its own memory.
+// ServerError decodes ERROR into an error value with memory of its own.
 func (p Packet) ServerError() (*ServerError, error) {
 	if p.Type != TypeError {
 		return nil, p.errType("ERROR")

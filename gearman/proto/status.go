@@ -19,8 +19,8 @@ func AppendStatusRes(dst []byte, s Status) []byte {
 	return setSize(appendStatus(dst, s), mark)
 }
 
-// AppendStatusResUnique appends STATUS_RES_UNIQUE: the status of a unique key and how many clients
-// wait for it.
+// AppendStatusResUnique appends STATUS_RES_UNIQUE: the status of the job with a unique key, and how
+// many clients wait for it.
 func AppendStatusResUnique(dst []byte, s Status) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Response, TypeStatusResUnique, 0)
@@ -44,7 +44,7 @@ func bit(b bool) byte {
 	return '0'
 }
 
-// Status is the state of a job as STATUS_RES and STATUS_RES_UNIQUE give it.
+// Status is the state of a job in STATUS_RES or STATUS_RES_UNIQUE.
 type Status struct {
 	Key                    []byte // the handle; in STATUS_RES_UNIQUE the unique key
 	Known, Running         bool

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// AppendSubmit appends SUBMIT_JOB or one of its kin with the same arguments (background, high,
-// low). An empty unique means none; "-" means that the server takes the payload for the key.
+// AppendSubmit appends SUBMIT_JOB or one of its variants with the same arguments (background, high,
+// low). An empty unique means no key; "-" makes the job server use the payload as the key.
 func AppendSubmit[F, U, D Bytes](dst []byte, t Type, function F, unique U, payload D) []byte {
 	dst = AppendHeader(dst, Request, t, sizeOf(len(function)+len(unique)+len(payload)+2))
 	dst = append(dst, function...)
@@ -31,7 +31,7 @@ func AppendSubmitEpoch[F, U, D Bytes](dst []byte, function F, unique U, at time.
 }
 
 // AppendSubmitReduce appends SUBMIT_REDUCE_JOB or SUBMIT_REDUCE_JOB_BACKGROUND. The aggregate field
-// is not in the protocol's documentation, but gearmand waits for it.
+// is not in the protocol's documentation, but gearmand requires it.
 func AppendSubmitReduce[F, U, R, A, D Bytes](
 	dst []byte, t Type, function F, unique U, reducer R, aggregate A, payload D,
 ) []byte {
@@ -52,8 +52,8 @@ func AppendSubmitReduce[F, U, R, A, D Bytes](
 // Schedule is the cron-like time of SUBMIT_JOB_SCHED, each field in decimal or empty.
 type Schedule[A Bytes] struct{ Minute, Hour, Day, Month, Weekday A }
 
-// AppendSubmitSched appends SUBMIT_JOB_SCHED, which the protocol documents and no known server
-// takes.
+// AppendSubmitSched appends SUBMIT_JOB_SCHED, which the protocol documents and no known job server
+// accepts.
 func AppendSubmitSched[F, U, A, D Bytes](dst []byte, function F, unique U, s Schedule[A], payload D) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, Request, TypeSubmitJobSched, 0)
@@ -74,17 +74,17 @@ func AppendJobCreated[H Bytes](dst []byte, handle H) []byte {
 	return append1(dst, Response, TypeJobCreated, handle)
 }
 
-// Submission is what SUBMIT_JOB and its kin carry.
+// Submission is the content of SUBMIT_JOB and its variants.
 type Submission struct {
-	Type     Type // which of them
+	Type     Type // which variant
 	Function []byte
-	Unique   []byte // empty: none
+	Unique   []byte // empty: no key
 	Payload  []byte
 	// At is when the job may start (SUBMIT_JOB_EPOCH); zero otherwise.
 	At time.Time
-	// Reducer and Aggregate are for the two reduce types only.
+	// Reducer and Aggregate are only used by the two reduce types.
 	Reducer, Aggregate []byte
-	// Schedule is for SUBMIT_JOB_SCHED only.
+	// Schedule is only used by SUBMIT_JOB_SCHED.
 	Schedule Schedule[[]byte]
 }
 

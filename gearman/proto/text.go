@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// EndOfRows is the line that ends an answer of several rows.
+// EndOfRows is the line that ends a response of several rows.
 const EndOfRows = "."
 
-// StatusRow is a row of the answer to "status". Names may hold tabs and blanks, so rows are read
-// from the right.
+// StatusRow is a row of the response to "status". Names may contain tabs and blanks, so rows are
+// parsed from the right.
 type StatusRow struct {
 	Function []byte
-	Total    uint64 // queued, running, delayed, and cancelled jobs that no worker has come across yet
-	Running  int64  // gearmand has been seen to show -1
+	Total    uint64 // queued, running, delayed, and canceled jobs that no worker has come across yet
+	Running  int64  // gearmand has been seen to report -1
 	Workers  uint64 // registrations, not workers: CAN_DO twice on a connection counts twice
 }
 
-// ParseStatusRow reads a row of "status" without its newline.
+// ParseStatusRow parses a row of "status" without its newline.
 func ParseStatusRow(line []byte) (StatusRow, error) {
 	name, valid := line, true
 	row := StatusRow{Workers: number(cutRight(&name, &valid), &valid)}
@@ -31,13 +31,13 @@ func ParseStatusRow(line []byte) (StatusRow, error) {
 	return row, nil
 }
 
-// PriorityRow is a row of the answer to "prioritystatus": queued jobs by priority.
+// PriorityRow is a row of the response to "prioritystatus": queued jobs by priority.
 type PriorityRow struct {
 	Function                   []byte
 	High, Normal, Low, Workers uint64
 }
 
-// ParsePriorityRow reads a row of "prioritystatus" without its newline.
+// ParsePriorityRow parses a row of "prioritystatus" without its newline.
 func ParsePriorityRow(line []byte) (PriorityRow, error) {
 	name, valid := line, true
 	row := PriorityRow{Workers: number(cutRight(&name, &valid), &valid)}
@@ -51,15 +51,15 @@ func ParsePriorityRow(line []byte) (PriorityRow, error) {
 	return row, nil
 }
 
-// JobRow is a row of the answer to "show jobs".
+// JobRow is a row of the response to "show jobs".
 type JobRow struct {
 	Handle    []byte
 	Retries   uint64
-	Ignored   bool // cancelled, or its foreground client left
+	Ignored   bool // canceled, or its foreground client left
 	Persisted bool // a background job
 }
 
-// ParseJobRow reads a row of "show jobs" without its newline.
+// ParseJobRow parses a row of "show jobs" without its newline.
 func ParseJobRow(line []byte) (JobRow, error) {
 	handle, valid := line, true
 	row := JobRow{Persisted: boolean(cutRight(&handle, &valid), &valid)}
@@ -72,15 +72,16 @@ func ParseJobRow(line []byte) (JobRow, error) {
 	return row, nil
 }
 
-// UniqueRow is a row of the answer to "show unique jobs".
+// UniqueRow is a row of the response to "show unique jobs".
 type UniqueRow struct {
-	Handle []byte // nil where the server doesn't tell it
-	Unique []byte // may be empty, and hold tabs
+	Handle []byte // nil if the job server doesn't report it
+	Unique []byte // may be empty, and contain tabs
 }
 
-// ParseUniqueRow reads a row of "show unique jobs" without its newline. Until gearmand 2.2.0 it is
-// the key alone, from there on the job's handle and a tab come first; v says which
-// ([Version.UniqueWithHandle]), since the row doesn't, and a key can look like the other form.
+// ParseUniqueRow parses a row of "show unique jobs" without its newline. Before gearmand 2.2.0 the
+// row is only the key; since then the job's handle and a tab come first. v decides which format it
+// is ([Version.UniqueWithHandle]): the row doesn't show it, since a key can look like the other
+// format.
 func ParseUniqueRow(line []byte, v Version) (UniqueRow, error) {
 	if !v.UniqueWithHandle() {
 		return UniqueRow{Unique: line}, nil
@@ -92,16 +93,16 @@ func ParseUniqueRow(line []byte, v Version) (UniqueRow, error) {
 	return UniqueRow{Handle: handle, Unique: unique}, nil
 }
 
-// WorkerRow is a row of the answer to "workers": a connection, whatever it is for.
+// WorkerRow is a row of the response to "workers": a connection of any kind.
 type WorkerRow struct {
-	FD   int64 // the connection's file descriptor in the server; -1 while gearmand closes it
+	FD   int64 // the connection's file descriptor in the job server; -1 while gearmand closes it
 	IP   []byte
-	ID   []byte // "-" where none was set
-	list []byte // the functions, divided by blanks
+	ID   []byte // "-" if none was set
+	list []byte // the functions, separated by blanks
 }
 
-// ParseWorkerRow reads a row of "workers" without its newline. The id ends at the first " :", so
-// that an id without blanks is always read right, whatever the functions are called.
+// ParseWorkerRow parses a row of "workers" without its newline. The id ends at the first " :", so
+// an id without blanks is always parsed correctly, whatever the names of the functions.
 func ParseWorkerRow(line []byte) (WorkerRow, error) {
 	fd, rest, ok := bytes.Cut(line, space)
 	n, numeric := parseInt(fd)
@@ -134,8 +135,8 @@ var (
 	idEnd = []byte(" :")
 )
 
-// Functions calls yield for each registered function, in the server's order, more than once if it
-// was registered more than once. A name with a blank in it comes as several.
+// Functions calls yield for each registered function, in the job server's order, more than once if
+// it was registered more than once. A name with a blank in it is listed as several.
 func (w WorkerRow) Functions(yield func(function []byte) bool) {
 	for rest := w.list; len(rest) > 0; {
 		name, tail, _ := bytes.Cut(rest, space)
@@ -146,11 +147,11 @@ func (w WorkerRow) Functions(yield func(function []byte) bool) {
 	}
 }
 
-// List is the row's list of functions as the server sent it.
+// List returns the row's list of functions as the job server sent it.
 func (w WorkerRow) List() []byte { return w.list }
 
-// cutRight takes the last tab-separated field off line; ok turns false for good once one is
-// missing.
+// cutRight removes the last tab-separated field from line and returns it. If one is missing, ok
+// becomes false for good.
 func cutRight(line *[]byte, ok *bool) []byte {
 	i := bytes.LastIndexByte(*line, '\t')
 	if i < 0 {
@@ -170,15 +171,15 @@ func errRow(command string, line []byte) error {
 	return fmt.Errorf("%s row %q: %w", command, line, ErrRow)
 }
 
-// Reply is a one-line answer to a text command: "OK", "OK value" or "ERR code text".
+// Reply is a one-line response to a text command: "OK", "OK value" or "ERR code text".
 type Reply struct {
 	OK    bool
 	Value string // after OK
 	Err   *ServerError
 }
 
-// ParseReply reads a one-line answer without its line end; ok is false where it is neither OK nor
-// ERR, as Perl's server answers "version".
+// ParseReply parses a one-line response without its line end. ok is false if it is neither OK nor
+// ERR, for example for the response of Perl's server to "version".
 func ParseReply(line []byte) (r Reply, ok bool) {
 	word, rest, _ := bytes.Cut(line, space)
 	switch string(word) {
@@ -193,12 +194,12 @@ func ParseReply(line []byte) (r Reply, ok bool) {
 	return Reply{}, false
 }
 
-// maxWords is how many words gearmand takes in a line of text.
+// maxWords is how many words gearmand accepts in a line of text.
 const maxWords = 5
 
-// CheckCommand says whether a text command can be sent: gearmand closes the connection on lines of
-// MaxTextLine bytes or more and on more than five words, and a line end would start another
-// command. line is without its own.
+// CheckCommand reports whether a text command can be sent. gearmand closes the connection on lines
+// of MaxTextLine bytes or more and on more than five words, and a line end would start another
+// command. line is the command without its line end.
 func CheckCommand(line string) error {
 	if len(line) > MaxTextLine-2 {
 		return fmt.Errorf(

@@ -6,7 +6,7 @@ import "strconv"
 type Type uint32
 
 // The packet types. The comment gives the direction (C client, W worker, S server) and the
-// arguments; "+ data" is an opaque last argument that may hold any byte.
+// arguments; "+ data" is an opaque last argument that may contain any byte.
 const (
 	TypeCanDo           Type = 1  // W->S: function
 	TypeCantDo          Type = 2  // W->S: function
@@ -30,7 +30,7 @@ const (
 	TypeSubmitJobHigh   Type = 21 // C->S: function, unique + data
 	TypeSetClientID     Type = 22 // W->S: id
 	TypeCanDoTimeout    Type = 23 // W->S: function, milliseconds
-	TypeAllYours        Type = 24 // W->S (no known server takes it)
+	TypeAllYours        Type = 24 // W->S (no known job server accepts it)
 	TypeWorkException   Type = 25 // W->S->C: handle + data
 	TypeOptionReq       Type = 26 // C,W->S: option
 	TypeOptionRes       Type = 27 // S->C,W: option
@@ -41,7 +41,8 @@ const (
 	TypeSubmitJobHighBG Type = 32 // C->S: function, unique + data
 	TypeSubmitJobLow    Type = 33 // C->S: function, unique + data
 	TypeSubmitJobLowBG  Type = 34 // C->S: function, unique + data
-	// C->S: function, unique, minute, hour, day, month, weekday + data (no known server takes it)
+	// C->S: function, unique, minute, hour, day, month, weekday + data (no known job server accepts
+	// it)
 	TypeSubmitJobSched  Type = 35
 	TypeSubmitJobEpoch  Type = 36 // C->S: function, unique, epoch + data
 	TypeSubmitReduceJob Type = 37 // C->S: function, unique, reducer, aggregate + data
@@ -54,13 +55,13 @@ const (
 	maxArgs                  = 8
 )
 
-// A spec says how the data of a packet is divided: args NUL-separated arguments, of which the last
-// runs to the end.
+// A spec describes how the data of a packet is split: into args NUL-separated arguments, the last
+// of which extends to the end.
 type spec struct {
 	name string
 	args int
 	dirs uint8 // who may send it
-	open bool  // the last argument is opaque data, which may hold NUL bytes
+	open bool  // the last argument is opaque data, which may contain NUL bytes
 }
 
 const (
@@ -113,10 +114,10 @@ var specs = [maxType + 1]spec{
 	TypeStatusResUnique: {"STATUS_RES_UNIQUE", 6, fromServer, false},
 }
 
-// Known says whether t is a type of the protocol.
+// Known reports whether t is a type of the protocol.
 func (t Type) Known() bool { return t <= maxType && specs[t].name != "" }
 
-// String gives the protocol's name, like "CAN_DO".
+// String returns the protocol's name, for example "CAN_DO".
 func (t Type) String() string {
 	if t.Known() {
 		return specs[t].name
@@ -124,7 +125,7 @@ func (t Type) String() string {
 	return "TYPE_" + strconv.FormatUint(uint64(t), 10)
 }
 
-// NumArgs is the number of arguments, the data of types that carry any included.
+// NumArgs returns the number of arguments, including the data of types that carry any.
 func (t Type) NumArgs() int {
 	if t.Known() {
 		return specs[t].args
@@ -132,12 +133,12 @@ func (t Type) NumArgs() int {
 	return 0
 }
 
-// SentBy says whether a packet of this type may travel in direction d.
+// SentBy reports whether a packet of this type may be sent in direction d.
 func (t Type) SentBy(d Direction) bool {
 	return t.Known() && d <= Response && specs[t].dirs&(1<<uint8(d)) != 0
 }
 
-// IsSubmit says whether t submits a job.
+// IsSubmit reports whether t submits a job.
 func (t Type) IsSubmit() bool {
 	switch t {
 	case TypeSubmitJob, TypeSubmitJobBG, TypeSubmitJobHigh, TypeSubmitJobHighBG, TypeSubmitJobLow, TypeSubmitJobLowBG,
@@ -147,7 +148,7 @@ func (t Type) IsSubmit() bool {
 	return false
 }
 
-// IsBackground says whether t submits a job whose result nobody waits for.
+// IsBackground reports whether t submits a job whose result nobody waits for.
 func (t Type) IsBackground() bool {
 	switch t {
 	case TypeSubmitJobBG, TypeSubmitJobHighBG, TypeSubmitJobLowBG, TypeSubmitJobSched, TypeSubmitJobEpoch,
@@ -157,13 +158,13 @@ func (t Type) IsBackground() bool {
 	return false
 }
 
-// IsFinal says whether t ends a job (for WORK_EXCEPTION this is gearmand's rule; Perl's server
-// waits for a WORK_FAIL).
+// IsFinal reports whether t ends a job. For WORK_EXCEPTION this is gearmand's rule; Perl's server
+// waits for a WORK_FAIL.
 func (t Type) IsFinal() bool {
 	return t == TypeWorkComplete || t == TypeWorkFail || t == TypeWorkException
 }
 
-// Direction tells a request (to the server) from a response (from the server).
+// Direction distinguishes requests (to the job server) from responses (from the job server).
 type Direction uint8
 
 // The two directions; each has its own magic.
@@ -172,7 +173,7 @@ const (
 	Response                  // \0RES
 )
 
-// String gives the magic without its NUL.
+// String returns the magic without its NUL.
 func (d Direction) String() string {
 	switch d {
 	case Request:

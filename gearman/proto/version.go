@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Dialect is a family of job servers that answer alike; docs/servers.md tells how they differ.
+// Dialect is a family of job servers that behave alike; docs/servers.md describes the differences.
 type Dialect int
 
 // The dialects.
@@ -18,7 +18,7 @@ const (
 	Perl              // Gearman::Server
 )
 
-// capabilities are what the servers of one dialect do.
+// capabilities are what the job servers of one dialect support.
 type capabilities struct {
 	name          string
 	requeues      bool // the job of a lost connection goes to another worker
@@ -28,7 +28,7 @@ type capabilities struct {
 	cancels       bool // the client library may send "cancel job"
 }
 
-// dialects is the table of the dialects. A server that isn't known is taken for a gearmand, but for
+// dialects is the table of the dialects. An unknown job server is treated as a gearmand, except for
 // commands that nothing depends on.
 var dialects = [...]capabilities{
 	Unknown:   {name: "unknown", requeues: true, delays: true, grabsUnique: true, exceptionEnds: true},
@@ -44,35 +44,35 @@ func (d Dialect) capabilities() *capabilities {
 	return &dialects[d]
 }
 
-// String names the dialect.
+// String returns the dialect's name.
 func (d Dialect) String() string { return d.capabilities().name }
 
-// Requeues reports whether the server gives the job of a lost connection to another worker. Perl's
-// server fails it instead.
+// Requeues reports whether the job server gives the job of a lost connection to another worker.
+// Perl's server fails the job instead.
 func (d Dialect) Requeues() bool { return d.capabilities().requeues }
 
-// Delays reports whether the server takes jobs for later, as those that are retried.
+// Delays reports whether the job server accepts delayed jobs, such as retries.
 func (d Dialect) Delays() bool { return d.capabilities().delays }
 
-// GrabsUnique reports whether the server knows GRAB_JOB_UNIQ, which gets a job with its key.
+// GrabsUnique reports whether the job server knows GRAB_JOB_UNIQ, which gets a job with its key.
 func (d Dialect) GrabsUnique() bool { return d.capabilities().grabsUnique }
 
-// ExceptionEnds reports whether WORK_EXCEPTION ends a job. To Perl's server it is a message.
+// ExceptionEnds reports whether WORK_EXCEPTION ends a job. On Perl's server it is only a message.
 func (d Dialect) ExceptionEnds() bool { return d.capabilities().exceptionEnds }
 
-// Cancels reports whether a client may tell the server by "cancel job" that nobody waits for a job.
+// Cancels reports whether a client may send "cancel job" when nobody waits for a job any more.
 func (d Dialect) Cancels() bool { return d.capabilities().cancels }
 
-// Version is a server's answer to "version". Versions can be compared with ==.
+// Version is a job server's response to "version". Versions can be compared with ==.
 type Version struct {
 	Text    string // without the OK
 	Dialect Dialect
-	numbers [3]int // the first three of Text
+	numbers [3]int // the first three numbers of Text
 }
 
-// ParseVersion reads the answer to "version". gearmand says "OK 1.1.20", Perl's server "v1.130.1";
-// packagers add what they like behind the numbers ("OK 1.1.20+ds"). Whatever starts otherwise is of
-// an Unknown dialect.
+// ParseVersion parses the response to "version". gearmand sends "OK 1.1.20", Perl's server
+// "v1.130.1". Packagers may append anything to the numbers ("OK 1.1.20+ds"). A response that starts
+// differently means the dialect Unknown.
 func ParseVersion(line string) Version {
 	text, d := line, Perl
 	if r, ok := ParseReply([]byte(line)); ok && r.OK {
@@ -90,8 +90,8 @@ func ParseVersion(line string) Version {
 	return Version{Text: text, Dialect: d, numbers: numbers}
 }
 
-// versionNumbers reads up to three numbers with dots between them off the start of s; there must be
-// two at least.
+// versionNumbers parses up to three numbers separated by dots at the start of s; there must be at
+// least two.
 func versionNumbers(s string) (n [3]int, ok bool) {
 	for i := range n {
 		end := 0
@@ -111,8 +111,8 @@ func versionNumbers(s string) (n [3]int, ok bool) {
 	return n, true
 }
 
-// AtLeast says whether the server's version is major.minor.patch or later, by its numbers alone:
-// 1.1.20+ds is 1.1.20. It is false for an Unknown dialect.
+// AtLeast reports whether the job server's version is major.minor.patch or later. It only compares
+// the numbers: 1.1.20+ds is 1.1.20. It returns false for an Unknown dialect.
 func (v Version) AtLeast(major, minor, patch int) bool {
 	if v.Dialect == Unknown {
 		return false
@@ -120,6 +120,6 @@ func (v Version) AtLeast(major, minor, patch int) bool {
 	return slices.CompareFunc(v.numbers[:], []int{major, minor, patch}, cmp.Compare[int]) >= 0
 }
 
-// UniqueWithHandle says whether the rows of "show unique jobs" start with the job's handle, as they
-// do from gearmand 2.2.0 on.
+// UniqueWithHandle reports whether the rows of "show unique jobs" start with the job's handle,
+// which is the case since gearmand 2.2.0.
 func (v Version) UniqueWithHandle() bool { return v.Dialect == Gearmand2 && v.AtLeast(2, 2, 0) }

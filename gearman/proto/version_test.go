@@ -9,7 +9,8 @@ func TestParseVersion(t *testing.T) {
 		dialect Dialect
 		numbers [3]int
 	}{
-		// As the servers say it: Debian's packages, the sources' own form of the others.
+		// As the job servers report it: Debian's packages, and the sources' own format for the
+		// others.
 		"OK 1.1.20+ds": {"1.1.20+ds", Gearmand, [3]int{1, 1, 20}},
 		"v1.130.1":     {"v1.130.1", Perl, [3]int{1, 130, 1}},
 		"OK 1.1.22":    {"1.1.22", Gearmand, [3]int{1, 1, 22}},
@@ -18,7 +19,7 @@ func TestParseVersion(t *testing.T) {
 		"OK 2.0.0":     {"2.0.0", Gearmand2, [3]int{2}},
 		"OK 2.1.0":     {"2.1.0", Gearmand2, [3]int{2, 1}},
 		"OK 2.2.0":     {"2.2.0", Gearmand2, [3]int{2, 2}},
-		// As packagers and developers may say it.
+		// As packagers and developers may report it.
 		"OK 2.0.0+ds-1":          {"2.0.0+ds-1", Gearmand2, [3]int{2}},
 		"OK 2.0.0rc1":            {"2.0.0rc1", Gearmand2, [3]int{2}},
 		"OK 2.2":                 {"2.2", Gearmand2, [3]int{2, 2}},
@@ -28,7 +29,7 @@ func TestParseVersion(t *testing.T) {
 		"v2.0":                   {"v2.0", Perl, [3]int{2}},
 		"OK":                     {},
 		"OK ":                    {},
-		"OK 2":                   {text: "2"}, // might be the answer to anything
+		"OK 2":                   {text: "2"}, // could be the response to any command
 		"OK two.zero":            {text: "two.zero"},
 		"OK +2.0.0":              {text: "+2.0.0"},
 		"OK -1.1.20":             {text: "-1.1.20"},
@@ -56,7 +57,7 @@ func TestVersionAtLeast(t *testing.T) {
 		line  string
 		of    [3]int
 		want  bool
-		after bool // 2.2.0: "show unique jobs" has handles
+		after bool // 2.2.0 or later: "show unique jobs" has handles
 	}{
 		{line: "OK 1.1.20+ds", of: [3]int{1, 1, 20}, want: true},
 		{line: "OK 1.1.20+ds", of: [3]int{1, 1, 21}},
@@ -67,7 +68,7 @@ func TestVersionAtLeast(t *testing.T) {
 		{line: "OK 2.10.0", of: [3]int{2, 9, 9}, want: true, after: true},
 		{line: "OK 3.0.0", of: [3]int{2, 9, 9}, want: true, after: true},
 		{line: "v1.130.1", of: [3]int{1, 130, 0}, want: true},
-		{line: "v3.0.0", of: [3]int{2, 2, 0}, want: true}, // by number, though of another family
+		{line: "v3.0.0", of: [3]int{2, 2, 0}, want: true}, // by its numbers, although it is another family
 		{line: "nonsense", of: [3]int{0, 0, 0}},
 	} {
 		v := ParseVersion(tt.line)

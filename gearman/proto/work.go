@@ -10,8 +10,8 @@ func AppendWork[H, D Bytes](dst []byte, d Direction, t Type, handle H, data D) [
 	return append2(dst, d, t, handle, data)
 }
 
-// AppendWorkHeader appends the start of what AppendWork appends, up to data of size bytes that
-// follow from elsewhere. The handle and size must stay within 4 GiB - 1 together.
+// AppendWorkHeader appends the same as AppendWork, except for the data: size bytes that the caller
+// writes separately. Handle and size together must stay within 4 GiB - 1.
 func AppendWorkHeader[H Bytes](dst []byte, d Direction, t Type, handle H, size int64) []byte {
 	dst = AppendHeader(dst, d, t, sizeOf(int64(len(handle))+1+size))
 	dst = append(dst, handle...)
@@ -23,8 +23,8 @@ func AppendWorkFail[H Bytes](dst []byte, d Direction, handle H) []byte {
 	return append1(dst, d, TypeWorkFail, handle)
 }
 
-// AppendWorkStatus appends WORK_STATUS. Servers pass the two on as they are and keep them as 32-bit
-// numbers.
+// AppendWorkStatus appends WORK_STATUS. Job servers pass both numbers on unchanged, and store them
+// as 32-bit numbers.
 func AppendWorkStatus[H Bytes](dst []byte, d Direction, handle H, numerator, denominator uint64) []byte {
 	mark := len(dst)
 	dst = AppendHeader(dst, d, TypeWorkStatus, 0)
@@ -36,13 +36,13 @@ func AppendWorkStatus[H Bytes](dst []byte, d Direction, handle H, numerator, den
 	return setSize(dst, mark)
 }
 
-// Work is what a worker tells about a job.
+// Work is a worker's report about a job.
 type Work struct {
 	Type   Type
 	Handle []byte
-	Data   []byte // none for WORK_FAIL and WORK_STATUS
-	// Numerator and Denominator are the text of WORK_STATUS, as the worker wrote it: servers pass
-	// on what is no number, too.
+	Data   []byte // empty for WORK_FAIL and WORK_STATUS
+	// Numerator and Denominator are the text in WORK_STATUS as the worker wrote it: job servers
+	// also pass on text that is not a number.
 	Numerator, Denominator []byte
 }
 
@@ -54,7 +54,7 @@ func (p Packet) Work() (Work, error) {
 	case TypeWorkComplete, TypeWorkException, TypeWorkData, TypeWorkWarning:
 		w.Handle = cut(&rest, &ok)
 		w.Data = rest
-	case TypeWorkFail: // workers send what they like behind the handle, and gearmand passes it on
+	case TypeWorkFail: // workers may append anything to the handle, and gearmand passes it on
 		w.Handle, _, _ = bytes.Cut(p.Data, nul)
 		return w, nil
 	case TypeWorkStatus:
@@ -69,7 +69,7 @@ func (p Packet) Work() (Work, error) {
 	return w, nil
 }
 
-// Progress reads the numbers of a WORK_STATUS; ok is false where the worker didn't send whole
+// Progress parses the numbers of a WORK_STATUS. ok is false if the worker didn't send whole
 // numbers.
 func (w Work) Progress() (numerator, denominator uint64, ok bool) {
 	n, ok1 := parseUint(w.Numerator)

@@ -73,7 +73,8 @@ func TestAdmit(t *testing.T) {
 	})
 }
 
-// A connection that is opened while a function is off does not register it.
+// TestAdmitOutlivesConnections checks that a connection that is opened while a function is off
+// doesn't register it.
 func TestAdmitOutlivesConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -97,7 +98,7 @@ func TestAdmitOutlivesConnections(t *testing.T) {
 	})
 }
 
-// A trial goes to a slot that has nothing to do.
+// TestAdmitPrefersIdleSlots checks that a trial goes to an idle slot.
 func TestAdmitPrefersIdleSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -174,8 +175,9 @@ func TestSlotsLimitAFunction(t *testing.T) {
 	})
 }
 
-// gearmand 1.1 serves the function that a connection registered last for as long as it has jobs.
-// Each slot begins with another one, so that none starves.
+// TestLastingLoadStarvesNoFunction checks that no function starves, since each slot starts with a
+// different one. gearmand 1.1 serves the function that a connection registered last for as long as
+// it has jobs.
 func TestLastingLoadStarvesNoFunction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -204,8 +206,8 @@ func TestLastingLoadStarvesNoFunction(t *testing.T) {
 	})
 }
 
-// A worker with fewer slots than functions changes their order from time to time, with no job in
-// flight: each job runs once.
+// TestLastingLoadStarvesNoFunctionOfOneSlot checks that a worker with fewer slots than functions
+// changes their order from time to time, with no job in flight: each job runs once.
 func TestLastingLoadStarvesNoFunctionOfOneSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,7 +250,7 @@ func TestMaxJobs(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		concurrency int
-		requeue     int // so many jobs go back first
+		requeue     int // this many jobs are requeued first
 	}{"one slot": {1, 0}, "many slots": {8, 0}, "jobs that go back don't count": {3, 4}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,7 +276,7 @@ func TestMaxJobs(t *testing.T) {
 					t.Fatal(err)
 				}
 				go func() {
-					time.Sleep(time.Minute) // it has asked both servers in vain many times
+					time.Sleep(time.Minute) // it has polled both job servers in vain many times
 					for range 10 {
 						s.Submit("f", "", nil)
 						other.Submit("f", "", nil)
@@ -312,7 +314,7 @@ func TestStopWhenEmpty(t *testing.T) {
 		if err := w.Handle(Function{Name: "f", Handler: func(context.Context, *Job) ([]byte, error) {
 			time.Sleep(10 * time.Second)
 			if ran.Add(1) == 1 {
-				s.Submit("f", "", nil) // by a job: it belongs to the run
+				s.Submit("f", "", nil) // submitted by a job, so the worker must run it, too
 			}
 			return nil, nil
 		}}); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// with gives a handler the options of a template, if there is one.
+// with returns a Function with the options of a template, if there is one.
 func with(name string, h Handler, options []Function) Function {
 	var f Function
 	if len(options) > 0 {
@@ -26,7 +26,7 @@ func with(name string, h Handler, options []Function) Function {
 	return f
 }
 
-// inBubble runs a worker against in-memory servers, where time passes only when all wait.
+// inBubble runs a worker with in-memory job servers in a synctest bubble.
 func inBubble(
 	t *testing.T, o Options, servers []*gearmantest.Server, handlers map[string]Handler, f func(w *Worker),
 	opts ...Function,
@@ -83,8 +83,9 @@ func TestSleepingConnectionAsksAgain(t *testing.T) {
 	})
 }
 
-// A delayed job with a LOW job of its function behind it makes the server ring at once for what it
-// doesn't give out.
+// TestWakeUpsForNothingAreBounded checks the rate of polls after useless wake-ups. A delayed job
+// with a LOW job of its function behind it makes the job server wake workers at once for a job that
+// it doesn't assign.
 func TestWakeUpsForNothingAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,7 +111,7 @@ func TestWakeUpsForNothingAreBounded(t *testing.T) {
 			if n := requests(s, proto.TypeGrabJobUniq); n < 20 || n > 700 {
 				t.Errorf("%d requests for a job in 10 minutes, want about one a second at most", n)
 			}
-			time.Sleep(51 * time.Minute) // the delayed job has fallen due
+			time.Sleep(51 * time.Minute) // the delayed job has become due
 			if ran.Load() != 2 {
 				t.Errorf("%d jobs ran, want 2", ran.Load())
 			}
@@ -163,8 +164,8 @@ func TestBackOffWhileTheServerIsAway(t *testing.T) {
 			s.Refuse()
 			s.CloseConnections()
 			time.Sleep(10 * time.Minute)
-			// From 100 ms, doubled up to 30 s, less up to half: 9 attempts to the cap, then one in
-			// 15 to 30 s.
+			// From 100 ms, doubled up to 30 s, less up to half: 9 attempts to the cap, then one
+			// every 15 to 30 s.
 			if n := w.Status().Servers[0].Reconnects; n < 4*20 || n > 4*60 {
 				t.Errorf("%d attempts of 4 slots in 10 minutes", n)
 			}
@@ -260,7 +261,7 @@ func TestLingerAndClientID(t *testing.T) {
 		if st := s.Function("f"); st.Running != 1 {
 			t.Errorf("the job doesn't run on: %+v", st)
 		}
-		time.Sleep(31 * time.Second) // it has ended some two seconds ago
+		time.Sleep(31 * time.Second) // it ended about two seconds ago
 		if open := s.Stats().Open; open != 1 {
 			t.Errorf("%d connections linger, want slot 0's only", open)
 		}
@@ -275,8 +276,8 @@ func TestLingerAndClientID(t *testing.T) {
 	})
 }
 
-// Something is sent over the connection of a job that takes long, and the stop after it still waits
-// for its own echo.
+// TestKeepAliveWhileAJobRuns checks that data is sent over the connection of a long job, and that a
+// later stop still waits for its own echo.
 func TestKeepAliveWhileAJobRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -342,8 +343,8 @@ func TestDropOnDisconnect(t *testing.T) {
 	})
 }
 
-// A handler that ends its goroutine fails its job and costs the worker nothing; also when the
-// reading was passed on, in a long job.
+// TestHandlerThatEndsItsGoroutine checks that a handler that ends its goroutine fails its job and
+// doesn't affect the worker, even if the reading was passed on, in a long job.
 func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

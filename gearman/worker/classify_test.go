@@ -10,7 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// Whatever a handler returns, retries and dead letters get a reason and a message.
+// TestClassify checks that every error of a handler gets a reason and a message for retries and
+// dead letters.
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	late, cancel := context.WithCancelCause(t.Context())

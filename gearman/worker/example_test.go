@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// A worker runs until its context ends, and then finishes what it has.
+// A worker runs until its context ends, and then finishes its running jobs.
 func Example() {
 	server := gearmantest.NewServer(gearmantest.Options{}) // in production: gearmand
 	defer server.Close()
@@ -48,7 +48,7 @@ func Example() {
 	// stopped: <nil>
 }
 
-// Func makes a handler of a function on values.
+// Func makes a handler from a function on Go values.
 func ExampleFunc() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
@@ -83,7 +83,8 @@ func ExampleFunc() {
 	// Output: 6 <nil>
 }
 
-// What comes of a job is what its handler returns; hooks see each outcome, as for metrics.
+// A handler's return value decides the outcome of its job. Hooks get each outcome, for example for
+// metrics.
 func ExampleHooks() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
@@ -96,7 +97,7 @@ func ExampleHooks() {
 		JobDone: func(job *worker.Job, done worker.Done) {
 			fmt.Printf("%s: %s, timeout: %v\n", job.Payload(), done.Outcome, done.Timeout)
 			if left--; left == 0 {
-				go func() { _ = w.Stop(context.Background()) }() // it waits for Run, and so for this hook
+				go func() { _ = w.Stop(context.Background()) }() // in a goroutine, since it waits for Run, which waits for this hook
 			}
 		},
 	}})
@@ -128,7 +129,7 @@ func ExampleHooks() {
 	// <nil>
 }
 
-// A handler that can't do the job now gives it back; on gearmand it goes to the tail of its queue.
+// A handler that can't run the job now requeues it; on gearmand it goes to the tail of its queue.
 func ExampleErrRequeue() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()

@@ -19,14 +19,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// cuts dials, and cuts the connection over which the last job came.
+// cuts dials, and cuts the connection over which the last job arrived.
 type cuts struct {
 	dial gearman.DialFunc
 	mu   sync.Mutex
 	last net.Conn
 }
 
-// cutConn notices jobs.
+// cutConn detects jobs in the data it reads.
 type cutConn struct {
 	net.Conn
 	of *cuts
@@ -56,7 +56,7 @@ func (c *cuts) cut() {
 	_ = c.last.Close()
 }
 
-// foreground submits a job and returns what its client is told at its end.
+// foreground submits a job and returns the last packet that its client gets.
 func foreground(t *testing.T, dial gearman.DialFunc, key string, addr ...string) <-chan string {
 	t.Helper()
 	told := submitForeground(t, dial, key, addr...)
@@ -71,7 +71,7 @@ func foreground(t *testing.T, dial gearman.DialFunc, key string, addr ...string)
 	return end
 }
 
-// toEnd submits a job and returns all that its client is told.
+// toEnd submits a job and returns all packets that its client gets.
 func toEnd(t *testing.T, dial gearman.DialFunc) (all []string) {
 	t.Helper()
 	for packet := range submitForeground(t, dial, "") {
@@ -80,8 +80,8 @@ func toEnd(t *testing.T, dial gearman.DialFunc) (all []string) {
 	return all
 }
 
-// submitForeground submits a job and returns what its client is told until its end, or an error as
-// the last.
+// submitForeground submits a job and returns the packets that its client gets until the job ends,
+// or an error as the last one.
 func submitForeground(t *testing.T, dial gearman.DialFunc, key string, addr ...string) <-chan string {
 	t.Helper()
 	nc, err := dial(t.Context(), "tcp", strings.Join(addr, ""))
@@ -118,7 +118,7 @@ func submitForeground(t *testing.T, dial gearman.DialFunc, key string, addr ...s
 	return told
 }
 
-// logged notices a line of a log.
+// logged detects a line in a log.
 type logged struct {
 	text string
 	seen chan struct{}
@@ -134,7 +134,7 @@ func (l logged) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ends are the ends of jobs, as the hook is told of them.
+// ends are the outcomes of jobs that the hook gets.
 type ends struct {
 	mu   sync.Mutex
 	list []Done
@@ -157,8 +157,9 @@ func (e *ends) count(joined bool, o Outcome) (n int) {
 	return n
 }
 
-// A job whose connection is cut while it runs, and which the server gives to another slot of the
-// same worker, runs once; its client gets the outcome of that run.
+// TestJobRunsOnceThoughItsConnectionIsCut checks that a job runs once if its connection is cut
+// while it runs and the job server gives it to another slot of the same worker. Its client must get
+// the outcome of that run.
 func TestJobRunsOnceThoughItsConnectionIsCut(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -217,7 +218,7 @@ func TestJobRunsOnceThoughItsConnectionIsCut(t *testing.T) {
 	}
 }
 
-// On a real job server, too, whatever its handles are.
+// TestJobRunsOnceThoughGearmandLostIt checks the same with a real job server and its handles.
 func TestJobRunsOnceThoughGearmandLostIt(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -269,7 +270,7 @@ func TestJobRunsOnceThoughGearmandLostIt(t *testing.T) {
 	}
 }
 
-// What only looks like the job that runs here runs for itself.
+// TestOtherJobsAreNotJoined checks that a job that only resembles a running job runs separately.
 func TestOtherJobsAreNotJoined(t *testing.T) {
 	t.Parallel()
 	f, g := &function{}, &function{}
@@ -312,8 +313,8 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 	}
 }
 
-// A worker that drops jobs whose connection is lost runs them again, but only when the first run
-// has ended.
+// TestDroppedJobsRunOneAfterTheOther checks that a worker with DropOnDisconnect runs a job again if
+// its connection is lost, but only when the first run has ended.
 func TestDroppedJobsRunOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -325,7 +326,7 @@ func TestDroppedJobsRunOneAfterTheOther(t *testing.T) {
 			defer now.Add(-1)
 			if ran.Add(1) == 1 {
 				<-ctx.Done()
-				time.Sleep(10 * time.Second) // it takes its time to end
+				time.Sleep(10 * time.Second) // it takes long to end
 			}
 			return []byte("result"), nil
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// Middleware sees each job of each function, the first outermost, and can give values to the
-// handler.
+// TestMiddleware checks that the middleware sees each job of each function, the first outermost,
+// and can pass values to the handler.
 func TestMiddleware(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

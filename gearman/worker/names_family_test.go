@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 )
 
-// hosts resolves names as a test says; one without an entry hangs.
+// hosts resolves names to addresses that a test sets; the lookup of a name without an entry hangs.
 type hosts struct {
 	mu sync.Mutex
 	of map[string][]string
@@ -36,8 +36,9 @@ func (h *hosts) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, 
 	return out, nil
 }
 
-// A name with addresses of both families stands for one job server: the other family is used where
-// the first refuses, and the server is met once.
+// TestOtherFamily checks that the other IP family is used if the first one refuses, and that the
+// job server is connected only once. A name with addresses of both families stands for one job
+// server.
 func TestOtherFamily(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]string{"four": "192.0.2.1:4730", "six": "[2001:db8::1]:4730"} {
@@ -76,7 +77,8 @@ func TestOtherFamily(t *testing.T) {
 	}
 }
 
-// A name that hangs or doesn't resolve holds up nobody else's look-ups.
+// TestEachNameForItself checks that a name that hangs or doesn't resolve doesn't delay other
+// lookups.
 func TestEachNameForItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 )
 
-// names resolves by a table that a test changes.
+// names resolves names with a table that a test changes.
 type names struct {
 	mu    sync.Mutex
 	table map[string][]string
@@ -66,7 +66,7 @@ func TestNamesAreFollowed(t *testing.T) {
 			if got := fmt.Sprint(servers()); got != "[10.0.0.1:4730 10.0.0.2:4730]" {
 				t.Errorf("an address that left is kept while connected: %s", got)
 			}
-			n.set("gearmand.jobs") // no answer is not an empty one
+			n.set("gearmand.jobs") // a failed lookup is not an empty result
 			a.CloseConnections()
 			time.Sleep(time.Minute)
 			if got := fmt.Sprint(servers()); got != "[10.0.0.2:4730]" {

@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// The prefix is the servers' business: handlers and hooks see names without it.
+// TestPrefix checks that only job servers see the prefix: handlers and hooks get names without it.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,8 +48,8 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// With ServerTimeout it is the server that takes a job away, and tells nobody: another slot gets it
-// while the first still runs.
+// TestServerTimeout checks that with ServerTimeout the job server gives the job to another slot
+// while the first still runs it. The job server tells nobody about this.
 func TestServerTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -87,8 +87,8 @@ func TestServerTimeout(t *testing.T) {
 	})
 }
 
-// JobStart comes before the handler, JobDone after it, with the sizes; both in the slot that runs
-// the job.
+// TestJobHooks checks that JobStart is called before the handler and JobDone after it, with the
+// sizes, both with the slot that runs the job.
 func TestJobHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +131,8 @@ func TestJobHooks(t *testing.T) {
 	})
 }
 
-// Whether a job can be handed back is the server's nature, and so is what comes of ErrRequeue.
+// TestCanRequeue checks that the kind of job server decides whether a job can be requeued, and so
+// what ErrRequeue does.
 func TestCanRequeue(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -173,8 +174,8 @@ func TestCanRequeue(t *testing.T) {
 	}
 }
 
-// A server that says nothing of its kind, and refuses GRAB_JOB_UNIQ, is asked by GRAB_JOB from then
-// on.
+// TestFallBackToPlainGrab checks that a job server that doesn't report its kind, and refuses
+// GRAB_JOB_UNIQ, is polled with GRAB_JOB from then on.
 func TestFallBackToPlainGrab(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -210,8 +211,8 @@ func TestFallBackToPlainGrab(t *testing.T) {
 	})
 }
 
-// A payload that its codec can't read fails the job, and says which function's; so does a result
-// that it can't write.
+// TestFuncErrors checks that a payload that its codec can't decode fails the job with an error that
+// names the function, and so does a result that the codec can't encode.
 func TestFuncErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

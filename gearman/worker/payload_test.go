@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A payload over the limit fails its job, unread and for good; the connection goes on.
+// TestMaxPayload checks that a payload over the limit fails its job, unread and for good, and that
+// the connection stays open.
 func TestMaxPayload(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]Function{

@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// totals are the queue depths of functions at a server.
+// totals returns the queue depths of functions at a job server.
 func totals(t *testing.T, addr string, functions ...string) map[string]int {
 	t.Helper()
 	c, err := admin.Dial(t.Context(), addr, admin.Options{})
@@ -48,7 +48,7 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// submitRaw submits a job, and waits for its end if it is one in the foreground.
+// submitRaw submits a job, and waits for its end if it is a foreground job.
 func submitRaw(t *testing.T, addr string, typ proto.Type, key, payload string) (last proto.Packet) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -77,8 +77,8 @@ func submitRaw(t *testing.T, addr string, typ proto.Type, key, payload string) (
 	return last
 }
 
-// Retries on a real gearmand, whatever it does with jobs that come back, and over a kill of it
-// where its queue is kept.
+// TestRetryOnGearmand checks retries on a real gearmand, and after a kill of gearmand if its queue
+// is persistent.
 func TestRetryOnGearmand(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]func(t *testing.T) []string{
@@ -132,7 +132,7 @@ func TestRetryOnGearmand(t *testing.T) {
 						return totals(t, s.Addr, "f")["f"] == 0 && totals(t, s.Addr, "f.retry")["f.retry"] > 0
 					},
 				)
-				s.Restart(t) // kill -9: what waits must be there again
+				s.Restart(t) // kill -9: the waiting jobs must be there again
 			}
 			until(t, "all jobs have ended", func() bool {
 				n := totals(t, s.Addr, "f", "f.retry", "dead")
@@ -149,7 +149,7 @@ func TestRetryOnGearmand(t *testing.T) {
 				}
 				attempts, _ := r.of(p)
 				if name == "sqlite" {
-					attempts = slices.Compact(attempts) // the kill can make one that was about to end run once more
+					attempts = slices.Compact(attempts) // the kill can make a job that was about to end run once more
 				}
 				if !slices.Equal(attempts, want) {
 					t.Errorf("%s: attempts %v, want %v", p, attempts, want)
@@ -159,7 +159,8 @@ func TestRetryOnGearmand(t *testing.T) {
 	}
 }
 
-// Clients that wait hear of the first failure, and of a crash only after three runs in the slot.
+// TestRetryClientsOnGearmand checks that waiting clients are told of the first failure, and of a
+// crash only after three runs in the slot.
 func TestRetryClientsOnGearmand(t *testing.T) {
 	t.Parallel()
 	s := jobserver.Gearmand(t)

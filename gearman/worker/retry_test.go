@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// runs records how jobs run, by payload.
+// runs records the runs of jobs, by payload.
 type runs struct {
 	mu       sync.Mutex
 	attempts map[string][]int
@@ -42,7 +42,7 @@ func (r *runs) add(j *Job) {
 	r.uniques[p] = string(j.Key())
 }
 
-// times are when the runs of a job began.
+// times returns when the runs of a job began.
 func (r *runs) times(payload string) []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,8 +62,8 @@ func (r *runs) of(payload string) (attempts []int, outcomes []Outcome) {
 	return slices.Clone(r.attempts[payload]), slices.Clone(r.outcomes[payload])
 }
 
-// failing makes a handler whose jobs fail until an attempt that their payload names: "3", "3
-// something". "poison" never completes; "crash 3" crashes, "permanent" says that it always fails.
+// failing is a handler whose jobs fail until the attempt that their payload names: "3", "3
+// something". "poison" never completes; "crash 3" crashes, "permanent" fails with Permanent set.
 func (r *runs) failing(_ context.Context, j *Job) ([]byte, error) {
 	r.add(j)
 	word, rest, _ := strings.Cut(string(j.Payload()), " ")
@@ -188,7 +188,8 @@ func takeAll(t *testing.T, s *gearmantest.Server, function string) (payloads [][
 	return payloads
 }
 
-// A waiting job comes after its back-off: doubled, bounded, and a few seconds late at most.
+// TestRetryBackoff checks that a waiting job runs after its back-off: doubled, bounded, and at most
+// a few seconds late.
 func TestRetryBackoff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -219,7 +220,7 @@ func TestRetryBackoff(t *testing.T) {
 	})
 }
 
-// Two jobs with the same payload stay two jobs.
+// TestRetriesOfTwins checks that two jobs with the same payload stay two jobs.
 func TestRetriesOfTwins(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", "a"} {
@@ -243,8 +244,8 @@ func TestRetriesOfTwins(t *testing.T) {
 	}
 }
 
-// A client that waits for a job with a key hears of the first failure; of a crash only when it has
-// happened three times in the slot.
+// TestRetryWithWaitingClients checks that a client that waits for a job with a key is told of the
+// first failure, but of a crash only after three of them in the slot.
 func TestRetryWithWaitingClients(t *testing.T) {
 	t.Parallel()
 	for payload, tc := range map[string]struct {
@@ -297,8 +298,9 @@ func TestRetryWithWaitingClients(t *testing.T) {
 	}
 }
 
-// While its server confirms nothing, or doesn't say whether clients wait, a failed job is held. It
-// goes back when the worker stops: it is never lost.
+// TestRetryWithoutConfirmation checks that a failed job is held while its job server confirms
+// nothing, or doesn't report whether clients wait. The job is requeued when the worker stops: it is
+// never lost.
 func TestRetryWithoutConfirmation(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -350,8 +352,8 @@ func TestRetryWithoutConfirmation(t *testing.T) {
 	}
 }
 
-// A job whose connection is lost while it runs goes to another worker by its server: when it fails
-// after that, its next attempt isn't submitted as well.
+// TestNoRetryOnALostConnection checks that a job whose connection is lost while it runs isn't also
+// submitted for its next attempt when it fails: its job server gives it to another worker.
 func TestNoRetryOnALostConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -361,7 +363,7 @@ func TestNoRetryOnALostConnection(t *testing.T) {
 			Hooks: Hooks{JobDone: r.done},
 		}, []*gearmantest.Server{s}, map[string]Handler{"f": func(ctx context.Context, j *Job) ([]byte, error) {
 			if len(r.times("2")) == 0 {
-				time.Sleep(time.Second) // the reading is passed on meanwhile, so that the loss is seen
+				time.Sleep(time.Second) // the reading is passed on meanwhile, so that the loss is detected
 				s.CloseConnections()
 				time.Sleep(time.Second)
 			}
@@ -379,7 +381,8 @@ func TestNoRetryOnALostConnection(t *testing.T) {
 	})
 }
 
-// A second server takes the next attempt where the job's own takes none.
+// TestRetryOnAnotherServer checks that a second job server gets the next attempt if the job's own
+// accepts none.
 func TestRetryOnAnotherServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -404,8 +407,8 @@ func TestRetryOnAnotherServer(t *testing.T) {
 	})
 }
 
-// Perl's server knows neither delays nor waiting clients: a failure is final there, a crash runs
-// again in its slot.
+// TestRetryOnPerlsServer checks that a failure is final on Perl's server, and that a crashed job
+// runs again in its slot. Perl's server supports neither delays nor status by key.
 func TestRetryOnPerlsServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -429,7 +432,8 @@ func TestRetryOnPerlsServer(t *testing.T) {
 	})
 }
 
-// A full queue of the function keeps its waiting jobs waiting, and none is lost.
+// TestRetryWithAFullQueue checks that waiting jobs go on waiting while the function's queue is
+// full, and that none is lost.
 func TestRetryWithAFullQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -527,7 +531,7 @@ func TestSplitKey(t *testing.T) {
 		"k":           {1, "k"},
 		"gwr1.2.k":    {2, "k"},
 		"gwr1.20.a.b": {20, "a.b"},
-		"gwr1.1.k":    {1, "gwr1.1.k"}, // nobody writes these
+		"gwr1.1.k":    {1, "gwr1.1.k"}, // no worker writes such a key
 		"gwr1.x.k":    {1, "gwr1.x.k"},
 		"gwr1.2":      {1, "gwr1.2"},
 		"gwr2.2.k":    {1, "gwr2.2.k"},
@@ -564,7 +568,7 @@ func TestDeadLetterIsBounded(t *testing.T) {
 	}
 }
 
-// memoryJournal plays a journal over the death of workers.
+// memoryJournal is a journal that survives the death of workers.
 type memoryJournal struct {
 	mu    sync.Mutex
 	kills map[string]int
@@ -590,8 +594,8 @@ func (m *memoryJournal) Settle(j *Job) {
 	delete(m.kills, string(j.Key()))
 }
 
-// Runs that killed their worker count, in the number of the next attempt, and a job that has had
-// all of them is not run.
+// TestJournalCountsKills checks that runs that killed their worker count in the number of the next
+// attempt, and that a job that has used all its attempts is not run.
 func TestJournalCountsKills(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -631,8 +635,8 @@ func TestJournalCountsKills(t *testing.T) {
 	}
 }
 
-// A job that has killed its worker goes back with its kills uncounted when the worker stops before
-// the server has said whether clients wait for it.
+// TestKillsOfAJobThatGoesBack checks that a job that has killed its worker is requeued without
+// counting its kills if the worker stops before the job server has reported whether clients wait.
 func TestKillsOfAJobThatGoesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -655,7 +659,8 @@ func TestKillsOfAJobThatGoesBack(t *testing.T) {
 	})
 }
 
-// A job whose payload could not be kept is never submitted anew: its copy would be empty.
+// TestNoRetryWithoutThePayload checks that a job whose payload could not be stored is never
+// submitted again: its copy would be empty.
 func TestNoRetryWithoutThePayload(t *testing.T) {
 	t.Parallel()
 	for name, kills := range map[string]int{"no kill": 0, "one kill": 1, "many kills": 9} {

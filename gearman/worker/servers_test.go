@@ -53,8 +53,8 @@ func TestTwoServersShareASlot(t *testing.T) {
 	if most != 1 {
 		t.Errorf("%d jobs at once in one slot", most)
 	}
-	// From when both were connected they take turns: neither may be served twice in a row while the
-	// other still has jobs.
+	// Once both are connected they take turns: neither may be served twice in a row while the other
+	// still has jobs.
 	first := map[string]int{a: slices.Index(from, a), b: slices.Index(from, b)}
 	both := max(first[a], first[b])
 	for i := both; i+1 < len(from) && i < jobs; i++ {

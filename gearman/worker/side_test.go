@@ -10,13 +10,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// TestSideIsWaitedForInTime: while one request waits for a job server that is silent, another one
-// on the same connection gives up when its own time is over, or when the worker ends.
+// TestSideIsWaitedForInTime checks that while one request waits for a silent job server, another
+// one on the same connection gives up when its own time is over, or when the worker ends.
 func TestSideIsWaitedForInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSide(nil, gearman.Endpoint{})
-		s.turn <- struct{}{} // the one that waits
+		s.turn <- struct{}{} // the request that waits
 		if err := s.exchange(t.Context(), nil, nil, nil); err == nil || !strings.Contains(
 			err.Error(), "no answer within",
 		) {

@@ -12,8 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A job costs a server little however many slots are idle, and many jobs at once get all of them at
-// once.
+// TestFewSlotsAreWoken checks that a job costs a job server little no matter how many slots are
+// idle, and that many jobs at once get all of them at once.
 func TestFewSlotsAreWoken(t *testing.T) {
 	t.Parallel()
 	const slots = 300
@@ -29,7 +29,7 @@ func TestFewSlotsAreWoken(t *testing.T) {
 			}
 			return nil, nil
 		}
-		// No connection asks by the clock, which would hide that nobody is roused.
+		// With this interval no connection polls on its own, which would hide a missing wake-up.
 		o := Options{Concurrency: slots, RegrabMin: 24 * time.Hour, RegrabMax: 24 * time.Hour}
 		inBubble(t, o, []*gearmantest.Server{s}, map[string]Handler{"f": h}, func(*Worker) {
 			time.Sleep(time.Second)
@@ -42,7 +42,7 @@ func TestFewSlotsAreWoken(t *testing.T) {
 				}
 			}
 			long.Store(true)
-			for range 2 { // and once more when all have been busy
+			for range 2 { // twice: the second time, all have been busy before
 				for range slots {
 					s.Submit("f", "", nil)
 				}
@@ -59,8 +59,9 @@ func TestFewSlotsAreWoken(t *testing.T) {
 	})
 }
 
-// Whatever keeps the sleeping slots from taking a job, others take it at once: jobs of another
-// server, a lost connection, functions that only some slots have.
+// TestOthersStandInForSleepers checks that other slots take a job at once if the sleeping ones
+// can't: they run jobs of another job server, have lost their connection, or don't have the
+// function.
 func TestOthersStandInForSleepers(t *testing.T) {
 	t.Parallel()
 	slow := func(context.Context, *Job) ([]byte, error) { time.Sleep(time.Hour); return nil, nil }
@@ -121,7 +122,8 @@ func TestOthersStandInForSleepers(t *testing.T) {
 	}
 }
 
-// A function that only one slot has is never left to a slot that dozes.
+// TestLimitedFunctionsAreTakenAtOnce checks that a function that only one slot has is never left to
+// a slot that dozes.
 func TestLimitedFunctionsAreTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// ledger counts how often each job ran and how it ended.
+// ledger counts how often each job ran, and records how it ended.
 type ledger struct {
 	mu       sync.Mutex
 	runs     []int
@@ -29,8 +29,8 @@ func (l *ledger) ran(id uint32) {
 }
 
 // TestDrainUnderLoad stops a worker softly, over and over, at any moment of its life, while jobs
-// wait and come in; the next worker goes on. In the end each job must have run exactly once.
-// SOAK_RUNS says how many stops (20); `make soak-drain` makes many.
+// wait and arrive; the next worker continues. In the end each job must have run exactly once.
+// SOAK_RUNS sets the number of stops (20); `make soak-drain` makes many.
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
 	stops := 20
@@ -96,7 +96,7 @@ func TestDrainUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWorker() // what is left
+	w := newWorker() // runs the jobs that are left
 	done := make(chan error, 1)
 	go func() { done <- w.Run(context.WithoutCancel(t.Context())) }() // joined below
 	queued := func() (n uint64) {
@@ -107,7 +107,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		return n
 	}
-	for left := queued(); left > 0; { // however slow the machine is, as long as it gets on
+	for left := queued(); left > 0; { // no time limit, as long as the machine makes progress
 		before := left
 		eventually(t, fmt.Sprintf("fewer than %d jobs are left", before), func() bool {
 			left = queued()

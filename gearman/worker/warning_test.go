@@ -10,8 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/internal/check"
 )
 
-// The reason of a failure reaches clients that don't ask for exceptions, as a warning before the
-// failure.
+// TestWarningBeforeFailure checks that clients that don't ask for exceptions get the reason of a
+// failure, as a warning before the failure.
 func TestWarningBeforeFailure(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

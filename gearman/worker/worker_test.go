@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { check.Main(m) }
 
-// rawClient submits jobs by hand.
+// rawClient submits jobs as raw packets.
 type rawClient struct {
 	t *testing.T
 	c *proto.Conn
@@ -48,7 +48,7 @@ func (r *rawClient) write(b []byte) {
 	}
 }
 
-// next reads a packet and gives it as text: its type and arguments.
+// next reads a packet and returns it as text: its type and arguments.
 func (r *rawClient) next() string {
 	r.t.Helper()
 	if err := r.c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
@@ -275,7 +275,7 @@ func TestRequeue(t *testing.T) {
 	if err := w.wait(); err != nil {
 		t.Error(err)
 	}
-	slices.Sort(outcomes) // the other slot may be done with the job before this one has told
+	slices.Sort(outcomes) // the other slot may finish the job before this one has reported it
 	if want := []string{"complete", "requeued", "requeued"}; !slices.Equal(outcomes, want) {
 		t.Errorf("outcomes %v, want %v", outcomes, want)
 	}
@@ -355,8 +355,8 @@ func TestSpooledPayload(t *testing.T) {
 	}
 }
 
-// A payload that can't be kept ends its own job, by what the function says of that, and costs no
-// connection.
+// TestPayloadThatCannotBeSpooled checks that a payload that can't be spooled ends its own job, with
+// the outcome that the function decides, and doesn't end the connection.
 func TestPayloadThatCannotBeSpooled(t *testing.T) {
 	t.Parallel()
 	addr := jobserver.Gearmand(t).Addr

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Diff returns "" if want and got are deeply equal, else both, for a test's message. As with
-// reflect.DeepEqual, a nil slice or map isn't an empty one.
+// Diff returns "" if want and got are deeply equal, and otherwise both, for a test's message. As in
+// reflect.DeepEqual, a nil slice or map isn't equal to an empty one.
 func Diff(want, got any) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -19,7 +19,7 @@ func Diff(want, got any) string {
 	return fmt.Sprintf("  want %s\n   got %s", show(want), show(got))
 }
 
-// show is %+v with texts in quotes and bytes as text.
+// show is %+v with strings in quotes and bytes as text.
 func show(v any) string {
 	rv := reflect.ValueOf(v)
 	if !rv.IsValid() {
@@ -53,7 +53,7 @@ func show(v any) string {
 	return fmt.Sprintf("%+v", v)
 }
 
-// leakWait is how long goroutines that are about to end may take for it.
+// leakWait is how long goroutines that are about to end may take.
 const leakWait = 5 * time.Second
 
 // Main runs a package's tests and fails if goroutines are left over. It doesn't return.
@@ -68,8 +68,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Leaks returns the stacks of all other goroutines that don't end within a time, but for those of
-// the runtime and of the testing package.
+// Leaks returns the stacks of all other goroutines that don't end within the given time, except
+// those of the runtime and of the testing package.
 func Leaks(within time.Duration) []string {
 	for deadline := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
 		left := others()
@@ -88,7 +88,7 @@ func others() []string {
 	}
 	stacks := strings.Split(strings.TrimSpace(string(buf[:n])), "\n\n")
 	var left []string
-	for _, s := range stacks[1:] { // the first is this one
+	for _, s := range stacks[1:] { // the first is the current goroutine
 		if !harmless(s) {
 			left = append(left, s)
 		}

@@ -17,7 +17,7 @@ func TestDiff(t *testing.T) {
 	}
 	tests := map[string]struct {
 		want, got any
-		says      []string // none: they are equal
+		says      []string // empty: they are equal
 	}{
 		"equal":         {want: []row{{Name: "a", n: 1}}, got: []row{{Name: "a", n: 1}}},
 		"a field":       {want: row{Name: "a"}, got: row{Name: "b"}, says: []string{`want {Name: "a"}`, `got {Name: "b"}`}},
@@ -39,7 +39,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// It runs alone: goroutines of parallel tests would be leaks, too.
+// TestLeaks runs alone: goroutines of parallel tests would be leaks, too.
 func TestLeaks(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -1,3 +1,3 @@
-// Package check is what the library's own tests share beside the testing package: the module has no
-// requirements, so that its importers get none from it.
+// Package check has the helpers that the library's own tests share, in addition to the testing
+// package. The module has no requirements, so that its importers get none from it.
 package check

@@ -1,4 +1,4 @@
-// Package transport holds the outbox that turns writes of many goroutines into few.
+// Package transport provides the outbox, which combines the writes of many goroutines into few.
 //
 // It starts no goroutines of its own.
 package transport

@@ -9,39 +9,40 @@ import (
 	"time"
 )
 
-// Outbox writes what many goroutines have for one connection. Small things are staged in a buffer,
-// and whoever flushes it first writes for all: what is staged meanwhile goes into the next write,
-// so a busy connection sees few large writes without a goroutine of its own. It is safe for
-// concurrent use; its lock is never held during a write.
+// Outbox writes the packets that many goroutines have for one connection. Small packets are staged
+// in a buffer. The first goroutine that flushes writes for all: packets staged meanwhile go into
+// the next write, so a busy connection has few large writes without a goroutine of its own. Outbox
+// is safe for concurrent use; its lock is never held during a write.
 type Outbox struct {
 	nc      net.Conn
 	server  string        // for errors
 	timeout time.Duration // for each piece of at most writePiece bytes
 
 	mu         sync.Mutex
-	turn       sync.Cond // told when busy ends
+	turn       sync.Cond // signaled when busy ends
 	buf, spare []byte
-	busy       bool // a goroutine writes
+	busy       bool // a goroutine is writing
 	err        error
 }
 
 const (
-	writePiece = 256 << 10 // progress is asked for at least each so many bytes
-	stageLimit = 1 << 20   // above this, those who stage wait for the writer
-	keepStaged = 256 << 10 // a larger buffer isn't kept for the next
-	// CopyLimit is the size from which data is better written by Stream than copied by Stage.
+	writePiece = 256 << 10 // each piece of this size must be written within timeout
+	stageLimit = 1 << 20   // above this, callers that stage wait for the writer
+	keepStaged = 256 << 10 // a larger buffer isn't kept for reuse
+	// CopyLimit is the size above which writing data with Stream is better than copying it with
+	// Stage.
 	CopyLimit = 64 << 10
 )
 
-// NewOutbox returns the outbox of the connection to a job server, which its errors name. A write
-// that isn't taken within timeout fails it, and every call after that.
+// NewOutbox returns the outbox of the connection to a job server, whose name is used in errors. If
+// a piece can't be written within timeout, that call and every later one fails.
 func NewOutbox(server string, nc net.Conn, timeout time.Duration) *Outbox {
 	o := &Outbox{nc: nc, server: server, timeout: timeout}
 	o.turn.L = &o.mu
 	return o
 }
 
-// Stage lets encode append to the buffer, to be written by the next flush. The error is that of an
+// Stage lets encode append to the buffer, which the next flush writes. The error is that of an
 // earlier write.
 func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
 	o.mu.Lock()
@@ -50,7 +51,7 @@ func (o *Outbox) Stage(encode func(dst []byte) []byte) error {
 	return o.failure()
 }
 
-// stage is Stage under the lock.
+// stage is Stage for callers that hold the lock.
 func (o *Outbox) stage(encode func(dst []byte) []byte) {
 	for o.busy && len(o.buf) > stageLimit && o.err == nil {
 		o.turn.Wait()
@@ -60,21 +61,21 @@ func (o *Outbox) stage(encode func(dst []byte) []byte) {
 	}
 }
 
-// Staged is how many bytes wait for a flush.
+// Staged returns how many bytes wait for a flush.
 func (o *Outbox) Staged() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.buf)
 }
 
-// Err is why writing failed, or nil. It doesn't name the server, for callers that do.
+// Err returns why writing failed, or nil. It doesn't name the job server, for callers that do.
 func (o *Outbox) Err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
 }
 
-// failure is Err with the server's name.
+// failure is Err with the job server's name.
 func (o *Outbox) failure() error {
 	if o.err == nil {
 		return nil
@@ -82,8 +83,8 @@ func (o *Outbox) failure() error {
 	return fmt.Errorf("job server %s: %w", o.server, o.err)
 }
 
-// Flush writes what is staged. If another goroutine writes, it writes this too, and Flush returns
-// at once.
+// Flush writes the staged bytes. If another goroutine is writing, it also writes these, and Flush
+// returns at once.
 func (o *Outbox) Flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,7 +94,7 @@ func (o *Outbox) Flush() error {
 	return o.failure()
 }
 
-// Send is Stage and Flush.
+// Send is Stage followed by Flush.
 func (o *Outbox) Send(encode func(dst []byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -103,14 +104,14 @@ func (o *Outbox) Send(encode func(dst []byte) []byte) error {
 	return o.failure()
 }
 
-// Stream writes what is staged, then what encode appends, then size bytes of body, with nothing of
-// others in between and without holding body in memory. If body falls short the connection is of no
-// more use, and closed.
+// Stream writes the staged bytes, then the output of encode, then size bytes of body, with no other
+// packet in between and without holding body in memory. If body is too short, the connection can't
+// be used any more, and is closed.
 func (o *Outbox) Stream(encode func(dst []byte) []byte, body io.Reader, size int64) error {
 	return o.stream(encode, func() error { return o.copyBody(body, size) })
 }
 
-// StreamBytes is Stream of bytes in memory, which are not copied.
+// StreamBytes is Stream for bytes in memory, which are not copied.
 func (o *Outbox) StreamBytes(encode func(dst []byte) []byte, body []byte) error {
 	return o.stream(encode, func() error { return o.writeAll(body) })
 }
@@ -131,7 +132,7 @@ func (o *Outbox) stream(encode func(dst []byte) []byte, body func() error) error
 		}
 		return body()
 	})
-	o.drain() // what was staged meanwhile
+	o.drain() // the bytes staged meanwhile
 	return o.failure()
 }
 
@@ -142,7 +143,7 @@ func (o *Outbox) drain() {
 	}
 }
 
-// write hands the staged bytes to f, outside the lock.
+// write passes the staged bytes to f, without holding the lock.
 func (o *Outbox) write(f func([]byte) error) {
 	b := o.buf
 	o.buf, o.spare, o.busy = o.spare[:0], nil, true
@@ -155,7 +156,7 @@ func (o *Outbox) write(f func([]byte) error) {
 	o.busy = false
 	if err != nil && o.err == nil {
 		o.err = fmt.Errorf("write: %w", err)
-		_ = o.nc.Close() // half of something was written; err says why
+		_ = o.nc.Close() // part of a packet was written; err has the cause
 	}
 	o.turn.Broadcast()
 }
@@ -179,7 +180,8 @@ func (o *Outbox) copyBody(body io.Reader, size int64) error {
 		if err := o.nc.SetWriteDeadline(time.Now().Add(o.timeout)); err != nil {
 			return err
 		}
-		// io.CopyN lets a TCP connection take a file's bytes without passing them through here.
+		// With io.CopyN, a TCP connection can send a file's bytes without copying them through
+		// here.
 		n, err := io.CopyN(o.nc, body, min(size, writePiece))
 		size -= n
 		if errors.Is(err, io.EOF) {

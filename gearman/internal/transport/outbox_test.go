@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { check.Main(m) }
 
-// Writes of many goroutines come out whole, in the order of each, and in fewer writes than there
-// were.
+// TestOutboxCoalesces checks that the writes of many goroutines come out whole, in the order of
+// each goroutine, and in fewer writes than there were.
 func TestOutboxCoalesces(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
@@ -82,7 +82,7 @@ func TestOutboxFailures(t *testing.T) {
 		if !errors.Is(first, os.ErrDeadlineExceeded) || !errors.Is(first, o.Err()) {
 			t.Errorf("a peer that takes nothing: %v", first)
 		}
-		for name, err := range map[string]error{ // all that comes later is refused for the same reason
+		for name, err := range map[string]error{ // all later calls fail for the same reason
 			"Send": first, "Stage": o.Stage(add), "Flush": o.Flush(),
 			"Stream": o.Stream(add, strings.NewReader("x"), 1), "StreamBytes": o.StreamBytes(add, []byte("x")),
 		} {

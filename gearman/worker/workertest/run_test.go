@@ -110,7 +110,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A context that has ended, or options that can't be, end a run before its job.
+// TestRunThatCannotBegin checks that a context that has ended, or invalid options, end a run before
+// its job.
 func TestRunThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	handler := func(context.Context, *worker.Job) ([]byte, error) { return nil, errors.New("must not run") }
@@ -127,7 +128,7 @@ func TestRunThatCannotBegin(t *testing.T) {
 	}
 }
 
-// A job that no worker has given can be looked at, and sends nothing.
+// TestZeroJob checks that a job that no worker created can be inspected, and sends nothing.
 func TestZeroJob(t *testing.T) {
 	t.Parallel()
 	var j worker.Job
