@@ -92,7 +92,7 @@ func BenchmarkStatus(b *testing.B) {
 	}
 }
 
-// BenchmarkConnections is what idle workers cost: memory and time for each.
+// BenchmarkConnections measures the cost of idle workers: memory and time for each.
 func BenchmarkConnections(b *testing.B) {
 	s := gearmantest.NewServer(gearmantest.InMemory(""))
 	defer s.Close()

@@ -9,30 +9,30 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// What gearmand takes at most, in bytes.
+// The limits of gearmand, in bytes.
 const (
-	maxUnique   = 64 // longer keys are refused; see maxKept for those of just that length
+	maxUnique   = 64 // longer keys are refused; see maxKept for keys of just this length
 	maxHandle   = 63
-	maxClientID = 127 // of longer ones the start
+	maxClientID = 127 // longer ids are truncated
 )
 
-// stuck is what becomes of a connection after a request that gearmand mishandles.
+// stuck is the state of a connection after a request that gearmand mishandles.
 type stuck uint8
 
 const (
 	flowing    stuck = iota
-	deaf             // swallows everything, answers nothing
-	closesNext       // closes when more bytes come
+	deaf             // reads and discards everything, never responds
+	closesNext       // closes when more bytes arrive
 )
 
-// A request is one binary packet, taken apart.
+// A request is one decoded binary packet.
 type request struct {
 	typ  proto.Type
-	res  bool // it came with the magic of a response
+	res  bool // it had the magic of a response
 	args [8][]byte
 	n    int
 	data []byte
-	body []byte // Perl: all of the above as it came
+	body []byte // Perl: all of the above, undecoded
 }
 
 // put appends a response to a peer's output.
@@ -51,7 +51,7 @@ func (q *queue) put(p *peer, t proto.Type, args ...string) {
 	q.touch(p)
 }
 
-// touch remembers that there is something to send to p.
+// touch records that there is something to send to p.
 func (q *queue) touch(p *peer) {
 	if !p.dirty {
 		p.dirty = true
@@ -76,7 +76,7 @@ var priorityOf = map[proto.Type]priority{
 	proto.TypeSubmitReduceJob: normal, proto.TypeSubmitReduceBG: normal,
 }
 
-// handle carries out one request.
+// handle processes one request.
 func (q *queue) handle(p *peer, r *request) {
 	if q.rules.perl {
 		q.perlHandle(p, r)
@@ -140,12 +140,12 @@ func (q *queue) handleSubmit(p *peer, r *request) {
 	case proto.TypeSubmitJobEpoch:
 		when, err := parseLong(r.args[2])
 		if err != nil {
-			return // gearmand logs it and never answers
+			return // gearmand logs it and never responds
 		}
 		s.when = when
 	case proto.TypeSubmitReduceJob, proto.TypeSubmitReduceBG:
 		s.reducer = r.args[2]
-		longest = s.reducer // it checks the reducer's length in place of the key's
+		longest = s.reducer // gearmand checks the reducer's length instead of the key's
 	}
 	if len(longest) > maxUnique {
 		q.refuse(p, proto.CodeArgumentTooLarge, "Unique value too large")
@@ -165,7 +165,7 @@ func (q *queue) handleSubmit(p *peer, r *request) {
 
 func (q *queue) handleStatus(p *peer, arg []byte) {
 	if len(arg) > maxHandle {
-		return // never answered
+		return // no response
 	}
 	handle := cString(arg)
 	j := q.byHandle[handle]
@@ -182,7 +182,7 @@ func (q *queue) handleStatusUnique(p *peer, arg []byte) {
 		p.stuck = closesNext
 		return
 	case len(arg) > maxUnique:
-		return // never answered
+		return // no response
 	}
 	unique := cString(arg)
 	j := q.byUnique[unique]
@@ -196,8 +196,8 @@ func (q *queue) handleStatusUnique(p *peer, arg []byte) {
 	)
 }
 
-// longestTimeout is the longest number that gearmand reads in CAN_DO_TIMEOUT; it passes over longer
-// ones in silence.
+// longestTimeout is the longest number that gearmand reads in CAN_DO_TIMEOUT; it silently ignores
+// longer ones.
 const longestTimeout = 23
 
 func (q *queue) handleCanDoTimeout(p *peer, r *request) {
@@ -224,7 +224,7 @@ func (q *queue) handleGrab(p *peer, t proto.Type) {
 	}
 	unique := j.unique
 	if j.uniqueLen > maxKept {
-		unique += "\x00" // it counts the byte that it cut off
+		unique += "\x00" // gearmand counts the byte that it cut off
 	}
 	switch {
 	case t == proto.TypeGrabJobAll && j.reducer != "":
@@ -285,8 +285,8 @@ func (q *queue) handleWork(p *peer, r *request) {
 	}
 }
 
-// handleProgress keeps the numbers as 32 bits of what C's atoi reads, and passes the text on as it
-// is.
+// handleProgress stores the numbers as the 32 bits that C's atoi returns, and passes the text on
+// unchanged.
 func (q *queue) handleProgress(p *peer, j *job, r *request) {
 	const kept = 10 // bytes of the denominator that are read
 	j.numerator = atoi(r.args[1])
@@ -316,7 +316,7 @@ func flag(b bool) string {
 
 func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
-// number is the start of b that C's strtol reads: blanks, a sign, digits.
+// number returns the start of b that C's strtol parses: blanks, a sign, digits.
 func number(b []byte) string {
 	b = bytes.TrimLeft(b, " \t\n\v\f\r")
 	end := 0
@@ -329,7 +329,8 @@ func number(b []byte) string {
 	return string(b[:end])
 }
 
-// parseLong reads as C's strtoll does: what is no number is 0, what doesn't fit is an error.
+// parseLong parses b as C's strtoll does: text that is no number is 0, a number out of range is an
+// error.
 func parseLong(b []byte) (int64, error) {
 	n, err := strconv.ParseInt(number(b), 10, 64)
 	if errors.Is(err, strconv.ErrRange) {
@@ -338,8 +339,8 @@ func parseLong(b []byte) (int64, error) {
 	return n, nil
 }
 
-// atoi reads as glibc's atoi does: a number that is too long for 64 bits is the largest, and 32
-// bits of it are kept.
+// atoi parses b as glibc's atoi does: a number that is too long for 64 bits becomes the largest
+// one, and the low 32 bits are kept.
 func atoi(b []byte) uint32 {
 	n, _ := strconv.ParseInt(number(b), 10, 64)
 	return uint32(n)

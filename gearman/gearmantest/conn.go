@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	firstBuffer = 1 << 10   // of a connection, bytes
-	largeBuffer = 64 << 10  // up to here the buffer grows while reads fill it; above, only for a packet that needs it
-	keptBuffer  = 512 << 10 // of answers; larger ones are let go once written
+	firstBuffer = 1 << 10   // initial read buffer of a connection, bytes
+	largeBuffer = 64 << 10  // the buffer grows to this size while reads fill it; above, only for a packet that needs it
+	keptBuffer  = 512 << 10 // of responses; a larger buffer is released once written
 )
 
-// A conn is one connection. Its reader is a goroutine of the server; its writer is one too, but
-// only while there is something to write, so that an idle connection costs one goroutine.
+// A conn is one connection. Its reader is a goroutine of the server. Its writer is a goroutine only
+// while there is something to write, so that an idle connection costs one goroutine.
 type conn struct {
 	s  *Server
 	nc net.Conn
@@ -32,7 +32,7 @@ type conn struct {
 	wrote *atomic.Uint64
 }
 
-// read is the connection's reader: it runs requests until the connection ends.
+// read is the connection's reader: it processes requests until the connection ends.
 func (c *conn) read() {
 	defer c.s.disconnect(c)
 	buf := make([]byte, 0, firstBuffer)
@@ -64,9 +64,9 @@ func (c *conn) read() {
 	}
 }
 
-// run carries out the complete requests in buf, in one go under the lock. It returns how many bytes
-// it used, how many there must be before it is worth calling again, and whether the connection goes
-// on.
+// run processes the complete requests in buf, in one go under the lock. It returns how many bytes
+// it used, how many bytes must be there before the next call, and whether the connection stays
+// open.
 func (s *Server) run(c *conn, buf []byte) (used, want int, ok bool) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -151,7 +151,7 @@ func (s *Server) runText(c *conn, line []byte) {
 	}
 }
 
-// write is the connection's writer: it sends what there is and ends.
+// write is the connection's writer: it sends the pending output and ends.
 func (c *conn) write() {
 	s := c.s
 	s.mu.Lock()
@@ -176,7 +176,7 @@ func (c *conn) write() {
 	s.unlock()
 }
 
-// closeSoon closes the connection once it has got the answers to what came before.
+// closeSoon closes the connection once the responses to its earlier requests are written.
 func (s *Server) closeSoon(c *conn) {
 	c.closeAfter = true
 	if !c.writing && len(c.p.out) == 0 {

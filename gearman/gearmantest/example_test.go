@@ -45,7 +45,7 @@ func Example() {
 func ExampleServer_SetFault() {
 	server := gearmantest.NewServer(gearmantest.Options{})
 	defer server.Close()
-	server.SetFault(gearmantest.Fault{CutAfter: 20}) // in the middle of the first answer
+	server.SetFault(gearmantest.Fault{CutAfter: 20}) // in the middle of the first response
 
 	nc, err := net.Dial("tcp", server.Addr())
 	if err != nil {

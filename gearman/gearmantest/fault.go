@@ -6,34 +6,35 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A Fault is what is wrong with a server. The zero Fault is nothing; the fields combine. See
+// A Fault is a fault of a server. The zero Fault means no fault; the fields can be combined. See
 // Server.SetFault.
 type Fault struct {
-	// Hang makes the server accept connections, read nothing more and answer nothing, as a stopped
-	// process does. What it has not read is served when the fault is taken away.
+	// Hang makes the server accept connections, but read nothing more and send no responses, like a
+	// stopped process. When the fault is removed, the server processes the unread data.
 	Hang bool
-	// Delay passes before each answer is written.
+	// Delay passes before each response is written.
 	Delay time.Duration
-	// BytesPerSecond is how fast answers are written on each connection; 0 is at once.
+	// BytesPerSecond is how fast responses are written on each connection; 0 means no limit.
 	BytesPerSecond int
 	// CutAfter closes a connection once that many bytes were written on it since the fault was set.
-	// A small number cuts the next answer in the middle: a binary packet has a header of 12 bytes.
-	// 0 cuts nothing.
+	// A small number cuts the next response in the middle: a binary packet has a header of 12
+	// bytes. 0 cuts nothing.
 	CutAfter int
-	// Garbage is written in place of every answer.
+	// Garbage is written instead of every response.
 	Garbage []byte
-	// DropOn closes the connection that sends a packet of this type; DropOnText one that sends a
-	// line that starts with this word. DropNth says at which of them, counted over all connections
-	// since the fault was set: n > 0 at the nth only, 0 at each.
+	// DropOn closes the connection that sends a packet of this type; DropOnText closes one that
+	// sends a line that starts with this word. DropNth is the number of the packet or line at which
+	// this happens, counted over all connections since the fault was set: n > 0 at the nth only, 0
+	// at each.
 	DropOn     proto.Type
 	DropOnText string
 	DropNth    int
-	// DropHandled carries the request out before the connection is closed, so that only its answer
+	// DropHandled processes the request before the connection is closed, so that only its response
 	// is lost.
 	DropHandled bool
 }
 
-// SetFault puts the server, with all its connections, into a fault; SetFault(Fault{}) heals it.
+// SetFault sets the fault of the server and all its connections; SetFault(Fault{}) removes it.
 func (s *Server) SetFault(f Fault) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -45,7 +46,7 @@ func (s *Server) SetFault(f Fault) {
 	s.faultChanged = make(chan struct{})
 }
 
-// dropsOn says whether the fault closes the connection at this request.
+// dropsOn reports whether the fault closes the connection at this request.
 func (s *Server) dropsOn(hit bool) bool {
 	if !hit {
 		return false
@@ -54,8 +55,7 @@ func (s *Server) dropsOn(hit bool) bool {
 	return s.fault.DropNth == 0 || s.hits == s.fault.DropNth
 }
 
-// send writes an answer the way the fault has it, and returns false when the connection is to be
-// closed.
+// send writes a response subject to the fault. It returns false if the connection must be closed.
 func (c *conn) send(out []byte, f Fault) bool {
 	if f.Delay > 0 && !c.pause(f.Delay) {
 		return false
@@ -68,7 +68,7 @@ func (c *conn) send(out []byte, f Fault) bool {
 	if cut {
 		out = out[:max(f.CutAfter-sent, 0)]
 	}
-	const steps = 20 // writes a second of a slow connection
+	const steps = 20 // writes per second on a slow connection
 	for len(out) > 0 {
 		part := out
 		if f.BytesPerSecond > 0 {
@@ -88,7 +88,7 @@ func (c *conn) send(out []byte, f Fault) bool {
 	return !cut
 }
 
-// pause returns false when the connection was closed meanwhile.
+// pause returns false if the connection was closed meanwhile.
 func (c *conn) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -7,22 +7,22 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// gearmand receives into a buffer of this many bytes, into which a line of text and all arguments
-// but the data must fit.
+// receiveBuffer is the size of gearmand's receive buffer, into which a line of text and all
+// arguments except the data must fit.
 const receiveBuffer = 8192
 
-// What is next in a stream of requests.
+// frameKind is the kind of the next item in a stream of requests.
 type frameKind uint8
 
 const (
 	frameNone   frameKind = iota // not yet complete
 	frameText                    // a line, with its line end
 	framePacket                  // a binary packet
-	frameClose                   // the server closes the connection without a word
+	frameClose                   // the server closes the connection without a response
 	frameShort                   // a packet with too few arguments
 )
 
-// next is nextFrame, or that of the dialect.
+// next is nextFrame, or the corresponding function of the dialect.
 func (q *queue) next(b []byte, r *request) (kind frameKind, size, want int) {
 	if q.rules.perl {
 		return perlFrame(b, r)
@@ -30,8 +30,8 @@ func (q *queue) next(b []byte, r *request) (kind frameKind, size, want int) {
 	return nextFrame(b, r)
 }
 
-// nextFrame finds the first request in b, which is not empty, and how many bytes it takes. want is
-// how many bytes b must have before it is worth looking again (frameNone).
+// nextFrame finds the first request in b, which is not empty, and its size in bytes. want is how
+// many bytes b must have before the next call (frameNone).
 func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	if b[0] != 0 {
 		i := bytes.IndexByte(b[:min(len(b), receiveBuffer)], '\n')
@@ -67,8 +67,8 @@ func nextFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	return kind, end, 0
 }
 
-// parse takes the arguments from what has come of a packet's body. A packet that hasn't all come is
-// frameNone, or frameClose when it can't fit.
+// parse decodes the arguments from the received part of a packet's body. For an incomplete packet
+// it returns frameNone, or frameClose if the packet can't fit.
 func (r *request) parse(body []byte, length int) frameKind {
 	n := r.typ.NumArgs()
 	open := hasData(r.typ)
@@ -108,8 +108,8 @@ func (r *request) parse(body []byte, length int) frameKind {
 	return framePacket
 }
 
-// hasData says whether a type's last argument is data, which gearmand receives apart from the
-// arguments.
+// hasData reports whether a type's last argument is data, which gearmand receives separately from
+// the arguments.
 func hasData(t proto.Type) bool {
 	switch t {
 	case proto.TypeEchoReq, proto.TypeEchoRes, proto.TypeJobAssign, proto.TypeJobAssignUniq, proto.TypeJobAssignAll,

@@ -7,8 +7,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// FuzzRequests feeds a server's framing and queue with whatever bytes: nothing panics, no request
-// takes more bytes than there are, the counts stay right, and what is answered is well formed.
+// FuzzRequests feeds any bytes to a server's framing and queue. Nothing may panic, no request may
+// use more bytes than there are, the counts must stay right, and the responses must be well formed.
 func FuzzRequests(f *testing.F) {
 	job := proto.AppendSubmit(nil, proto.TypeSubmitJob, "f", "u", "data")
 	job = proto.AppendCanDo(job, "f")
@@ -35,8 +35,8 @@ func FuzzRequests(f *testing.F) {
 
 func fuzz(t *testing.T, b []byte, rules rules) {
 	t.Helper()
-	// The answer to "show jobs" on each request would be quadratic; a few kilobytes say as much as
-	// many.
+	// A response to "show jobs" for each request would make this quadratic; a few kilobytes test as
+	// much as many.
 	b = b[:min(len(b), 16<<10)]
 	bench := newBench(t, rules)
 	p := bench.peer("p")

@@ -1,14 +1,14 @@
 package gearmantest
 
-// This file is what gearmand 2.0.0 does otherwise than 1.1.20, taken from its release notes and
+// This file has the differences of gearmand 2.0.0 from 1.1.20, according to its release notes and
 // source: priorities count over all functions of a connection, functions with jobs of one priority
-// take turns, and sleepers are woken when a delayed job falls due.
+// take turns, and sleepers are woken when a delayed job becomes due.
 //
-// One thing is left out on purpose. As its source reads, a request for a job on a connection with
-// two functions that both have only delayed jobs of one priority goes round between them for good,
-// and the server with it. Here it ends with NO_JOB.
+// One thing is left out on purpose. According to its source, a request for a job on a connection
+// with two functions that both have only delayed jobs of one priority loops between them forever,
+// which hangs the server. Here it ends with NO_JOB.
 
-// take2 is take of this dialect. A line whose jobs are all delayed hides nothing, but costs its
+// take2 is take for this dialect. A line whose jobs are all delayed hides nothing, but costs its
 // function's turn.
 func (q *queue) take2(p *peer) *job {
 	now := q.now()
@@ -27,8 +27,7 @@ func (q *queue) take2(p *peer) *job {
 	return nil
 }
 
-// takeOf takes the first job of one priority that is due, from each of the peer's functions in
-// turn.
+// takeOf takes the first due job of one priority, from each of the peer's functions in turn.
 func (q *queue) takeOf(p *peer, prio priority, now int64) *job {
 	n := p.regs.front
 	for range p.regs.n {
@@ -48,8 +47,8 @@ func (q *queue) takeOf(p *peer, prio priority, now int64) *job {
 	return nil
 }
 
-// wakeWhenDue sees to it that sleepers are rung when a delayed job falls due. Each function has one
-// timer, for the first of its jobs.
+// wakeWhenDue makes sure that sleepers are woken when a delayed job becomes due. Each function has
+// one timer, for the first of its jobs.
 func (q *queue) wakeWhenDue(f *function, when int64) {
 	now := q.now()
 	if when <= now || f.due.at != 0 && f.due.at <= when {
@@ -65,8 +64,8 @@ func (q *queue) wakeWhenDue(f *function, when int64) {
 	})
 }
 
-// fellDue rings for the jobs of a function that are due, and sets the timer for the first of the
-// rest.
+// fellDue wakes sleepers for the due jobs of a function, and sets the timer for the first of the
+// others.
 func (q *queue) fellDue(f *function) {
 	now, ready := q.now(), false
 	var next int64

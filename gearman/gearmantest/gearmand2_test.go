@@ -16,8 +16,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// The order in which one connection is given jobs of several functions and priorities tells the
-// dialects apart.
+// TestOrderOfDialects checks the order in which one connection gets jobs of several functions and
+// priorities, which depends on the dialect.
 func TestOrderOfDialects(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -55,8 +55,8 @@ func TestOrderOfDialects(t *testing.T) {
 	}
 }
 
-// gearmand 2 gives high jobs of any function before normal ones of a function that has its turn; a
-// function whose turn comes with nothing of that priority keeps it.
+// TestGlobalPriority checks that gearmand 2 assigns high jobs of any function before normal jobs of
+// the function whose turn it is. A function without jobs of that priority keeps its turn.
 func TestGlobalPriority(t *testing.T) {
 	t.Parallel()
 	c := dial(t, start(t, gearmantest.Options{Dialect: gearmantest.Gearmand2}))
@@ -73,7 +73,7 @@ func TestGlobalPriority(t *testing.T) {
 		c.send(s.typ, s.f, "", s.x)
 		c.created()
 	}
-	for _, f := range []string{"a", "b", "c"} { // asked in the order c, b, a
+	for _, f := range []string{"a", "b", "c"} { // polled in the order c, b, a
 		c.send(proto.TypeCanDo, f)
 	}
 	if diff := check.Diff([]string{"a3", "a4", "c2", "b5", "c1"}, c.grabAll()); diff != "" {
@@ -88,7 +88,7 @@ func (c *conn) created() {
 	}
 }
 
-// grabAll takes all jobs there are, and gives each as its function and payload.
+// grabAll takes all jobs, and returns each as its function and payload.
 func (c *conn) grabAll() []string {
 	c.t.Helper()
 	var all []string
@@ -109,13 +109,13 @@ func (c *conn) grabAll() []string {
 	}
 }
 
-// With gearmand 2 a delayed job is run as soon as it is due, without the worker's asking again;
-// with gearmand 1 it waits for that.
+// TestDelayedJobsWake checks that with gearmand 2 a delayed job runs as soon as it is due, without
+// another poll of the worker; with gearmand 1 it waits for that poll.
 func TestDelayedJobsWake(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		dialect gearmantest.Dialect
-		from    time.Duration // after the last is due
+		from    time.Duration // after the last job is due
 		to      time.Duration
 	}{
 		"gearmand":   {gearmantest.Gearmand, time.Second, 30 * time.Second},
@@ -128,8 +128,8 @@ func TestDelayedJobsWake(t *testing.T) {
 				s := gearmantest.NewServer(gearmantest.Options{InMemory: true, Dialect: tt.dialect})
 				defer s.Close()
 				ctx, cancel := context.WithCancel(context.Background())
-				// Asking again after 25 s meets neither the times at which the jobs fall due nor
-				// those at which it was told of them.
+				// Polling again after 25 s coincides neither with the times at which the jobs
+				// become due nor with the times at which the worker is woken for them.
 				w, err := worker.New(worker.Options{
 					Servers: []string{"192.0.2.1"}, Dialer: s.DialContext, RegrabMin: 25 * time.Second,
 					RegrabMax: 25 * time.Second,
@@ -188,9 +188,9 @@ func TestDelayedJobsWake(t *testing.T) {
 	}
 }
 
-// A delayed job hides jobs of lower priority from workers on gearmand 1, and not on gearmand 2. Two
-// functions with delayed jobs only, which as its source reads gearmand 2.0.0 never comes back from,
-// get an answer here.
+// TestDelayedJobsHide checks that a delayed job hides jobs of lower priority from workers on
+// gearmand 1, and not on gearmand 2. Two functions with only delayed jobs get a response here;
+// according to its source, gearmand 2.0.0 never responds to them.
 func TestDelayedJobsHide(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -225,7 +225,8 @@ func TestDelayedJobsHide(t *testing.T) {
 	}
 }
 
-// The admin package reads both forms of "show unique jobs", by the version that the server tells.
+// TestUniqueJobsOfVersions checks that the admin package reads both formats of "show unique jobs",
+// depending on the version that the server reports.
 func TestUniqueJobsOfVersions(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string][]admin.UniqueJob{
@@ -245,7 +246,7 @@ func TestUniqueJobsOfVersions(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			for range 2 { // the version is asked for once
+			for range 2 { // the version is requested once
 				got, err := c.UniqueJobs(t.Context())
 				if diff := check.Diff(want, got); diff != "" || err != nil {
 					t.Errorf("error %v (-want +got):\n%s", err, diff)

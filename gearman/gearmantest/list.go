@@ -1,6 +1,6 @@
 package gearmantest
 
-// A list is an intrusive doubly linked list: every element holds its node, so that linking
+// A list is an intrusive doubly linked list: every element contains its node, so that linking
 // allocates nothing.
 type list[T any] struct {
 	front, back *node[T]

@@ -2,7 +2,7 @@ package gearmantest
 
 type priority uint8
 
-// The priorities in the order in which they are served.
+// The priorities, in the order in which they are served.
 const (
 	high priority = iota
 	normal
@@ -18,25 +18,25 @@ type loadKey struct {
 type function struct {
 	name    string
 	lines   [priorities]line
-	queued  int // jobs that wait, abandoned and delayed ones too
+	queued  int // waiting jobs, including abandoned and delayed ones
 	total   int // queued + running
 	running int
-	workers int // registrations, so that a connection can count several times
+	workers int // registrations, so a connection can count several times
 	limit   [priorities]int
-	asked   bool // Perl: it has had jobs since a worker last asked for one in vain
+	asked   bool // Perl: it has had jobs since a worker last polled it in vain
 	due     dueTimer
-	// sleepers' ring: the registrations in the order in which they are woken; it starts at next.
+	// next starts the ring of sleepers: the registrations in the order in which they are woken.
 	next *registration
 }
 
-// A dueTimer goes off when the first delayed job of a function falls due; at is 0 while it isn't
+// A dueTimer fires when the first delayed job of a function becomes due; at is 0 while it isn't
 // set.
 type dueTimer struct {
 	at   int64 // seconds since 1970
 	stop func()
 }
 
-// A line is the jobs of one function that wait with one priority.
+// A line is the waiting jobs of one function with one priority.
 type line struct {
 	head, tail *job
 	n          int
@@ -45,21 +45,21 @@ type line struct {
 type job struct {
 	handle    string
 	fn        *function
-	unique    string // as the server keeps it: at most 63 bytes
+	unique    string // as the server stores it: at most 63 bytes
 	uniqueLen int    // as the client sent it
 	reducer   string
 	data      []byte
 	load      bool // coalesced by payload
 	prio      priority
-	when      int64 // not before, in seconds since 1970; 0: at once
+	when      int64 // earliest start, in seconds since 1970; 0: at once
 	retries   int
 	numerator uint32
 	denom     uint32
 	progress  *[2]string // Perl: both as the worker sent them
-	queuedOn  bool       // what `show jobs` prints last: a persistent queue would hold it
-	abandoned bool       // cancelled, or its foreground clients left: it goes when a worker comes across it
+	queuedOn  bool       // the last column of `show jobs`: a persistent queue would hold it
+	abandoned bool       // canceled, or its foreground clients left: dropped when a worker comes across it
 
-	worker     *registration // who runs it
+	worker     *registration // the registration that runs it
 	waiters    list[waiter]
 	inLine     *job // next in its line
 	sameUnique *job
@@ -76,12 +76,12 @@ type waiter struct {
 	byJob  node[waiter]
 }
 
-// A registration is one CAN_DO of one connection. CAN_DO twice makes two.
+// A registration is one CAN_DO of one connection. Two CAN_DO make two registrations.
 type registration struct {
 	peer      *peer
 	fn        *function
 	timeoutMS int64
-	held      *job // jobs running under it, the last taken first
+	held      *job // the jobs running under it, the last taken first
 	byPeer    node[registration]
 	ringNext  *registration
 	ringPrev  *registration
@@ -89,7 +89,7 @@ type registration struct {
 
 type heldJob struct{ next, prev *job }
 
-// A peer is a connection as the queue sees it.
+// A peer is a connection from the queue's point of view.
 type peer struct {
 	conn       *conn // its owner; nil in tests of the queue alone
 	out        []byte
@@ -107,13 +107,13 @@ type peer struct {
 	node       node[peer]
 }
 
-// An alarm is the one timer of a connection for CAN_DO_TIMEOUT.
+// An alarm is a connection's only timer for CAN_DO_TIMEOUT.
 type alarm struct {
 	job  *job
 	stop func()
 }
 
-// ready is the first job of a line that is due, with the job before it.
+// ready returns the first due job of a line, and the job before it.
 func (l *line) ready(now int64) (before, j *job) {
 	for j = l.head; j != nil && j.when != 0 && j.when > now; j = j.inLine {
 		before = j

@@ -10,15 +10,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// This file is the dialect of Perl's Gearman::Server 1.130. It uses the same lists as gearmand's,
-// but hardly one of its rules: a lost worker's job fails, CANT_DO leaves running jobs alone,
-// functions take turns, and most of the younger requests are unknown to it.
+// This file has the dialect of Perl's Gearman::Server 1.130. It uses the same lists as gearmand's,
+// but hardly any of its rules: a lost worker's job fails, CANT_DO doesn't affect running jobs,
+// functions take turns, and most of the newer requests are unknown to it.
 //
-// A job of this dialect waits in its function's normal line only, and job.queuedOn says that it was
-// submitted in the background.
+// A job of this dialect waits only in its function's normal line, and job.queuedOn means that it
+// was submitted in the background.
 
-// perlWakeup is how many workers its option --wakeup wakes for a job if it is not given. The rest
-// is woken perlWakeupDelay later.
+// perlWakeup is the default of its option --wakeup: how many workers are woken for a job. The rest
+// are woken perlWakeupDelayMS later.
 const (
 	perlWakeup        = 3
 	perlWakeupDelayMS = 100
@@ -73,7 +73,7 @@ func (q *queue) perlHandle(p *peer, r *request) {
 	}
 }
 
-// perlNames are the types whose name its library knows though the server has no method for them.
+// perlNames are the types whose name its library knows although the server has no method for them.
 var perlNames = map[proto.Type]bool{
 	proto.TypeNoop: true, proto.TypeJobCreated: true, proto.TypeNoJob: true, proto.TypeJobAssign: true,
 	proto.TypeEchoRes: true,
@@ -98,12 +98,12 @@ func (q *queue) perlSubmit(p *peer, r *request) {
 	q.perlRing(j.fn)
 }
 
-// perlAdd finds the job that a submission joins, or makes one.
+// perlAdd finds the job that a submission joins, or creates one.
 func (q *queue) perlAdd(s submission, client *peer) *job {
 	f := q.function(s.function)
 	unique, keyed := string(s.unique), len(s.unique) > 0
 	if unique == "-" {
-		unique = string(s.data) // an empty one is a key like any other
+		unique = string(s.data) // an empty payload is a key like any other
 	}
 	var j *job
 	if keyed {
@@ -152,7 +152,7 @@ func (q *queue) perlFind(f *function, unique string) *job {
 	return nil
 }
 
-// perlMakeRoom fails the newest jobs of a full queue in favour of the one to come.
+// perlMakeRoom fails the newest jobs of a full queue to make room for the next one.
 func (q *queue) perlMakeRoom(f *function) {
 	if f.limit[normal] == 0 {
 		return
@@ -204,8 +204,8 @@ func (q *queue) perlCantDo(p *peer, name []byte) {
 	}
 }
 
-// forget removes a registration, and leaves its running jobs to a registration of their own that
-// nobody else knows.
+// forget removes a registration, and moves its running jobs to a separate registration that is not
+// in any list.
 func (q *queue) forget(r *registration) {
 	rest := &registration{peer: r.peer, fn: r.fn, held: r.held}
 	for j := r.held; j != nil; j = j.held.next {
@@ -221,8 +221,8 @@ func (q *queue) forgetAll(p *peer) {
 	}
 }
 
-// perlSleep rings at once when one of the functions has a queue, also one that was emptied since
-// and not asked again.
+// perlSleep wakes the peer at once if one of the functions has a queue. This includes a queue that
+// was emptied since, and not polled again.
 func (q *queue) perlSleep(p *peer) {
 	p.sleeping = true
 	for n := p.regs.front; n != nil; n = n.next {
@@ -263,7 +263,7 @@ func (q *queue) perlRing(f *function) {
 }
 
 func (q *queue) perlGrab(p *peer) {
-	// The functions take turns: the first is asked last the next time.
+	// The functions take turns: the first one is polled last the next time.
 	if n := p.regs.front; n != nil {
 		p.regs.remove(n)
 		p.regs.pushBack(n)
@@ -323,8 +323,8 @@ func (q *queue) perlWork(p *peer, r *request) {
 	}
 }
 
-// perlDisconnect fails what the peer worked on. What it waited for is dropped when a worker asks
-// for it, unless others wait too.
+// perlDisconnect fails the jobs that the peer was running. A job that it waited for is dropped when
+// a worker polls for it, unless others wait too.
 func (q *queue) perlDisconnect(p *peer) {
 	p.sleeping = false
 	q.clearAlarm(p)
@@ -344,7 +344,7 @@ func (q *queue) perlDisconnect(p *peer) {
 	q.peers.remove(&p.node)
 }
 
-// perlExpired fails a job whose CAN_DO_TIMEOUT is over.
+// perlExpired fails a job whose CAN_DO_TIMEOUT has expired.
 func (q *queue) perlExpired(p *peer, j *job) {
 	if p.alarm.job == j && j.worker != nil && j.worker.peer == p {
 		q.tellFail(j)
@@ -352,8 +352,8 @@ func (q *queue) perlExpired(p *peer, j *job) {
 	}
 }
 
-// perlFrame is nextFrame of this dialect: there are no limits, what it can't make sense of is kept
-// for good, and a request may have any number of arguments.
+// perlFrame is nextFrame for this dialect: there are no limits, data that it can't parse stays in
+// the buffer for good, and a request may have any number of arguments.
 func perlFrame(b []byte, r *request) (kind frameKind, size, want int) {
 	if b[0] != 0 {
 		i := bytes.IndexByte(b, '\n')

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// perlText carries out a line of its text protocol.
+// perlText processes a line of its text protocol.
 func (q *queue) perlText(p *peer, line []byte, me identity) {
 	word, rest := cutWord(strings.TrimRight(string(line), "\r\n"))
 	q.touch(p)
@@ -14,7 +14,7 @@ func (q *queue) perlText(p *peer, line []byte, me identity) {
 	case "status":
 		q.perlTextStatus(p)
 	case "workers":
-		for n := q.peers.back; n != nil; n = n.prev { // by file descriptor, and so by age
+		for n := q.peers.back; n != nil; n = n.prev { // in order of file descriptors, which is the order of age
 			var names []string
 			for r := n.v.regs.back; r != nil; r = r.prev {
 				names = append(names, r.v.fn.name)
@@ -80,8 +80,8 @@ func perlWorker(j *job) string {
 
 func (p *peer) perlAddr() string { return p.ip + ":" + strconv.Itoa(p.fd) }
 
-// cutWord splits a line into its command, made of letters, digits and underscores, and its
-// arguments.
+// cutWord splits a line into its command, which consists of letters, digits and underscores, and
+// its arguments.
 func cutWord(line string) (word, rest string) {
 	i := strings.IndexFunc(line, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')

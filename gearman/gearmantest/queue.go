@@ -2,15 +2,14 @@ package gearmantest
 
 import "strconv"
 
-// The queue is the state of a job server as gearmand 1.1.20 keeps it (other dialects: gearmand2.go,
-// perl.go): functions, jobs, and what each connection has registered. It knows no sockets and no
-// locks: whoever calls it holds the server's lock, and what it has to say lies in each peer's out
-// buffer afterwards. Where gearmand does something surprising, so does this code, and a comment
-// says so.
+// The queue is the state of a job server like that of gearmand 1.1.20 (other dialects:
+// gearmand2.go, perl.go): functions, jobs, and the registrations of each connection. It uses no
+// sockets and no locks. The caller holds the server's lock, and finds the output in each peer's out
+// buffer. Where gearmand does something surprising, this code does the same, with a comment.
 type queue struct {
 	rules rules
 	now   func() int64 // seconds since 1970, for delayed jobs
-	// later calls f, as from outside, after so many milliseconds, unless it is stopped.
+	// later calls f from outside the queue after this many milliseconds, unless it is stopped.
 	later func(ms int64, f func()) (stop func())
 
 	byName    map[string]*function
@@ -19,11 +18,11 @@ type queue struct {
 	byHandle map[string]*job
 	byUnique map[string]*job // chained by job.sameUnique, newest first, over all functions
 	byLoad   map[loadKey]*job
-	jobs     list[job] // all of them, in order of creation
+	jobs     list[job] // all jobs, in order of creation
 	created  uint64    // jobs created since the start; the number in the next handle is created+1
 
 	peers list[peer]
-	dirty []*peer // peers with something new in out
+	dirty []*peer // peers with new output
 }
 
 func newQueue(r rules, now func() int64) *queue {
@@ -41,7 +40,7 @@ func (q *queue) connect(p *peer) {
 	q.peers.pushFront(&p.node)
 }
 
-// disconnect requeues what the peer worked on, and abandons what it waited for.
+// disconnect requeues the jobs that the peer was running, and abandons those that it waited for.
 func (q *queue) disconnect(p *peer) {
 	if q.rules.perl {
 		q.perlDisconnect(p)
@@ -56,8 +55,8 @@ func (q *queue) disconnect(p *peer) {
 	q.peers.remove(&p.node)
 }
 
-// function finds a function by name, or creates it: whatever names a function makes gearmand list
-// it for good.
+// function finds a function by name, or creates it: gearmand lists a function for good once
+// anything has named it.
 func (q *queue) function(name []byte) *function {
 	if f := q.byName[string(name)]; f != nil {
 		return f
@@ -68,15 +67,15 @@ func (q *queue) function(name []byte) *function {
 	return f
 }
 
-// submission is what a client asks for.
+// submission is a client's request to submit a job.
 type submission struct {
 	function, unique, reducer, data []byte
 	prio                            priority
 	when                            int64
 }
 
-// submit finds the job that the submission coalesces with, or creates one; nil when the function's
-// queue is full. A peer that is not nil waits for the job.
+// submit finds the job that the submission coalesces with, or creates one. It returns nil if the
+// function's queue is full. A peer that is not nil waits for the job.
 func (q *queue) submit(s submission, client *peer) *job {
 	if q.rules.perl {
 		return q.perlAdd(s, client)
@@ -100,7 +99,7 @@ func (q *queue) submit(s submission, client *peer) *job {
 	return j
 }
 
-// maxKept is how much of a unique key gearmand keeps. It takes keys of 64 bytes, but then neither
+// maxKept is how much of a unique key gearmand stores. It accepts keys of 64 bytes, but neither
 // coalesces by them nor finds them.
 const maxKept = 63
 
@@ -148,8 +147,8 @@ func (q *queue) create(f *function, s submission) *job {
 	return j
 }
 
-// enqueue puts a job at the end of its line and rings sleepers. A job that was running has one
-// retry more; at the limit it fails.
+// enqueue puts a job at the end of its line and wakes sleepers. If the job was running, its retries
+// count up; at the limit it fails.
 func (q *queue) enqueue(j *job) {
 	if j.worker != nil {
 		j.retries++
@@ -169,7 +168,7 @@ func (q *queue) enqueue(j *job) {
 	}
 }
 
-// free forgets a job, wherever it is but in a line.
+// free removes a job from everywhere except its line.
 func (q *queue) free(j *job) {
 	if j.worker != nil {
 		q.release(j)
@@ -200,8 +199,8 @@ func (q *queue) free(j *job) {
 	}
 }
 
-// leave ends a foreground client's wait. When it was the last one the job is abandoned, also one
-// that was submitted in the background and joined by the client.
+// leave ends a foreground client's wait. If it was the last one, the job is abandoned, even if it
+// was submitted in the background and the client only joined it.
 func (q *queue) leave(w *waiter) {
 	w.peer.waits.remove(&w.byPeer)
 	w.job.waiters.remove(&w.byJob)
@@ -210,8 +209,8 @@ func (q *queue) leave(w *waiter) {
 	}
 }
 
-// cancel fails a job for those who wait for it. It stays counted until a worker comes across it; a
-// running one runs on.
+// cancel fails a job for the clients that wait for it. The job stays counted until a worker comes
+// across it; a running job continues.
 func (q *queue) cancel(handle string) bool {
 	j := q.byHandle[handle]
 	if j == nil {
@@ -222,7 +221,7 @@ func (q *queue) cancel(handle string) bool {
 	return true
 }
 
-// running finds a job by handle that this peer works on.
+// running finds a job by handle that this peer is running.
 func (q *queue) running(p *peer, handle []byte) *job {
 	j := q.byHandle[string(handle)]
 	if j == nil || j.worker == nil || j.worker.peer != p {
@@ -231,8 +230,8 @@ func (q *queue) running(p *peer, handle []byte) *job {
 	return j
 }
 
-// drop removes a function without workers and running jobs. Its queued jobs dangle: `show jobs`
-// lists them, no worker gets them.
+// drop removes a function without workers and running jobs. Its queued jobs are left dangling:
+// `show jobs` lists them, and no worker gets them.
 func (q *queue) drop(f *function) {
 	delete(q.byName, f.name)
 	for i, g := range q.functions {

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A bench drives a queue without connections: what peers are sent is read out of their buffers.
+// A bench drives a queue without connections: the output to peers is read from their buffers.
 type bench struct {
 	t     testing.TB
 	q     *queue
@@ -43,8 +43,8 @@ func (b *bench) peer(name string) *peer {
 	return p
 }
 
-// do carries out steps like "w: CAN_DO f" and "c: gone", and returns what each peer was sent
-// meanwhile, in order of the steps.
+// do performs steps like "w: CAN_DO f" and "c: gone", and returns the output to each peer
+// meanwhile, in the order of the steps.
 func (b *bench) do(steps ...string) []string {
 	b.t.Helper()
 	var sent []string
@@ -85,7 +85,7 @@ func (b *bench) do(steps ...string) []string {
 	return sent
 }
 
-// read empties a peer's buffer.
+// read returns and clears the output in a peer's buffer.
 func (b *bench) read(p *peer) []string {
 	b.t.Helper()
 	var lines []string
@@ -289,8 +289,8 @@ func TestQueueTimeout(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		steps []string // after the grab of a job with a timeout
-		set   bool     // is the timer still set?
-		want  string   // the row of status after it has gone off
+		set   bool     // whether the timer is still set
+		want  string   // the status row after the timer has fired
 	}{
 		"expires":           {set: true, want: "a f 1 0 1"},
 		"completed in time": {steps: []string{"w: WORK_COMPLETE H:t:1 "}, want: "a f 0 0 1"},
@@ -319,7 +319,7 @@ func TestQueueTimeout(t *testing.T) {
 	}
 }
 
-// Whatever is done to a queue, its counts agree with its lists.
+// TestQueueCounts checks that a queue's counts agree with its lists after any sequence of steps.
 func TestQueueCounts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, rules{jobRetries: 2})

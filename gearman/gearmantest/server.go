@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// A Server is a job server inside the process.
+// A Server is an in-process job server.
 type Server struct {
 	o     Options
 	rules rules
@@ -28,11 +28,11 @@ type Server struct {
 
 	wg sync.WaitGroup
 
-	mu           sync.Mutex // guards all below; never held across I/O
+	mu           sync.Mutex // guards all fields below; never held across I/O
 	q            *queue
-	req          request // scratch of run
+	req          request // reused by run
 	conns        map[*conn]struct{}
-	closing      []net.Conn // to be closed when the lock is let go
+	closing      []net.Conn // to be closed after the lock is released
 	freeFDs      []int
 	lastFD       int
 	listener     net.Listener
@@ -42,7 +42,7 @@ type Server struct {
 	fault        Fault
 	faultChanged chan struct{}
 	hits         int
-	requests     [proto.TypeStatusResUnique + 2]uint64 // by type; the last are those of unknown types
+	requests     [proto.TypeStatusResUnique + 2]uint64 // by type; the last counts those of unknown types
 	lines        map[string]*uint64
 	otherLines   uint64
 	accepted     uint64
@@ -57,8 +57,8 @@ const (
 	closed
 )
 
-// NewServer starts a job server on a loopback port. The caller ends it with Close. Like
-// httptest.NewServer it panics when it can't listen.
+// NewServer starts a job server on a loopback port. The caller must call Close. Like
+// httptest.NewServer it panics if it can't listen.
 func NewServer(o Options) *Server {
 	s := NewUnstarted(o)
 	s.Start()
@@ -67,8 +67,8 @@ func NewServer(o Options) *Server {
 
 var memoryServers atomic.Uint64
 
-// NewUnstarted makes a server that refuses connections until Start. Jobs can be put in with Submit,
-// and faults set.
+// NewUnstarted returns a server that refuses connections until Start. Jobs can be added with
+// Submit, and faults set.
 func NewUnstarted(o Options) *Server {
 	o.setDefaults()
 	s := &Server{
@@ -107,7 +107,7 @@ func (s *Server) newQueue() *queue {
 	return q
 }
 
-// Start makes an unstarted server take connections.
+// Start makes an unstarted server accept connections.
 func (s *Server) Start() {
 	s.mu.Lock()
 	if s.state != unstarted {
@@ -147,15 +147,15 @@ func (s *Server) listen(l net.Listener) {
 	})
 }
 
-// Addr is where the server listens, "host:port". An in-memory server is reached only by DialContext
-// or Dialer.
+// Addr returns the address at which the server listens, "host:port". An in-memory server can be
+// reached only with DialContext or Dialer.
 func (s *Server) Addr() string {
 	s.mu.Lock()
 	defer s.unlock()
 	return s.addr
 }
 
-// serve takes a connection in, and returns false when the server takes none.
+// serve adds a connection, and returns false if the server accepts none.
 func (s *Server) serve(nc net.Conn, ip string) bool {
 	if s.o.TLS != nil {
 		nc = tls.Server(nc, s.o.TLS)
@@ -187,7 +187,7 @@ func (s *Server) disconnect(c *conn) {
 	s.drop(c)
 }
 
-// drop closes a connection at once; what was not yet written is lost.
+// drop closes a connection at once; unwritten output is lost.
 func (s *Server) drop(c *conn) {
 	if c.closed {
 		return
@@ -200,8 +200,8 @@ func (s *Server) drop(c *conn) {
 	s.closing = append(s.closing, c.nc)
 }
 
-// unlock lets go of the lock; before, it sees to it that what the queue had to say gets written,
-// and after, that dropped connections get closed.
+// unlock releases the lock. Before that, it starts the writers for the queue's output; after it, it
+// closes dropped connections.
 func (s *Server) unlock() {
 	for i, p := range s.q.dirty {
 		p.dirty = false
@@ -236,8 +236,8 @@ func (s *Server) Close() {
 }
 
 func (s *Server) dropAll() {
-	// In the order in which they came, so that a test that repeats has them requeue their jobs in
-	// the same order.
+	// In the order in which they were opened, so that repeated tests requeue their jobs in the same
+	// order.
 	for _, c := range slices.SortedFunc(
 		maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.p.fd, b.p.fd) },
 	) {
@@ -245,16 +245,16 @@ func (s *Server) dropAll() {
 	}
 }
 
-// CloseConnections closes every connection and lets the server go on: what they worked on is
-// requeued.
+// CloseConnections closes every connection; the server keeps running. The jobs that they were
+// running are requeued.
 func (s *Server) CloseConnections() {
 	s.mu.Lock()
 	defer s.unlock()
 	s.dropAll()
 }
 
-// Refuse makes the server refuse new connections, as if its process were gone; those that it has
-// stay. Accept ends it.
+// Refuse makes the server refuse new connections, as if its process were gone. Existing connections
+// stay open. Accept ends this.
 func (s *Server) Refuse() {
 	s.mu.Lock()
 	s.refusing = true
@@ -266,7 +266,7 @@ func (s *Server) Refuse() {
 	}
 }
 
-// Accept takes connections again after Refuse, at the same address. It fails when something else
+// Accept accepts connections again after Refuse, at the same address. It fails if another process
 // has taken the port meanwhile.
 func (s *Server) Accept() error {
 	s.mu.Lock()
@@ -297,15 +297,15 @@ func (s *Server) Accept() error {
 	return nil
 }
 
-// Restart acts as if the process had ended and started again: every connection is closed, the
-// functions are forgotten, all jobs are lost.
+// Restart behaves as if the process had ended and started again: every connection is closed, the
+// functions are forgotten, and all jobs are lost.
 func (s *Server) Restart() {
 	s.mu.Lock()
 	defer s.unlock()
 	s.restart(nil)
 }
 
-// RestartWithQueue is Restart of a server with a persistent queue: its background jobs come back,
+// RestartWithQueue is Restart for a server with a persistent queue: its background jobs come back,
 // in their order, with new handles and no retries.
 func (s *Server) RestartWithQueue() {
 	s.mu.Lock()
@@ -332,14 +332,14 @@ func (s *Server) restart(kept []submission) {
 
 type clientIP struct{}
 
-// WithClientIP gives a context with which DialContext makes an in-memory connection that the server
-// lists under this address.
+// WithClientIP returns a context for DialContext. The server lists an in-memory connection made
+// with it under this address.
 func WithClientIP(ctx context.Context, ip string) context.Context {
 	return context.WithValue(ctx, clientIP{}, ip)
 }
 
-// DialContext connects to the server, whatever the address says. It has the signature of
-// net.Dialer's method, for the dialer options of the client, worker and admin packages.
+// DialContext connects to the server, whatever the address is. It has the signature of net.Dialer's
+// method, for the dialer options of the client, worker and admin packages.
 func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
 	if !s.o.InMemory {
 		var d net.Dialer
@@ -361,7 +361,8 @@ func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, 
 	return &memoryConn{Conn: near, local: memoryAddr(net.JoinHostPort(ip, "0")), remote: memoryAddr(s.addr)}, nil
 }
 
-// Dialer returns a dial function that knows the given servers by their addresses, and no others.
+// Dialer returns a dial function that connects to the given servers by their addresses, and to no
+// others.
 func Dialer(servers ...*Server) func(ctx context.Context, network, address string) (net.Conn, error) {
 	byAddr := make(map[string]*Server, len(servers))
 	for _, s := range servers {
@@ -384,7 +385,7 @@ type memoryAddr string
 func (memoryAddr) Network() string  { return "memory" }
 func (a memoryAddr) String() string { return string(a) }
 
-// A memoryConn is one end of a pipe with addresses that tell something.
+// A memoryConn is one end of a pipe, with meaningful addresses.
 type memoryConn struct {
 	net.Conn
 	local, remote net.Addr

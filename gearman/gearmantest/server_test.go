@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { check.Main(m) }
 
-// A conn is a connection of a test, with a deadline on everything.
+// A conn is a test's connection, with a deadline for everything.
 type conn struct {
 	t  testing.TB
 	nc net.Conn
@@ -76,7 +76,7 @@ func (c *conn) sync() {
 	c.want("ECHO_RES sync")
 }
 
-// eventually polls, since connections are closed in the server's own time.
+// eventually polls, since the server closes connections asynchronously.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
@@ -240,8 +240,8 @@ func TestDropOnText(t *testing.T) {
 	}
 }
 
-// A hung server takes connections and says nothing; when it goes on, it does what it was asked
-// meanwhile.
+// TestHang checks that a hung server accepts connections and sends nothing, and that it processes
+// the requests sent meanwhile when it continues.
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -263,7 +263,7 @@ func TestHang(t *testing.T) {
 	}
 	s.SetFault(gearmantest.Fault{})
 	for _, c := range []*conn{before, after} {
-		c.r = proto.NewReader(c.nc, proto.Limits{}) // the old one keeps the time-out
+		c.r = proto.NewReader(c.nc, proto.Limits{}) // the old one keeps the timeout
 		c.want("ECHO_RES hello")
 	}
 }
@@ -287,7 +287,7 @@ func TestRefuse(t *testing.T) {
 	both(t, func(t *testing.T, o gearmantest.Options) {
 		s := start(t, o)
 		old := dial(t, s)
-		old.sync() // the server has accepted it: what still waits in the listener's queue is refused, too
+		old.sync() // the server has accepted it: connections that still wait in the listener's queue are refused, too
 		if err := s.Accept(); err == nil {
 			t.Error("Accept without Refuse: no error")
 		}
@@ -301,7 +301,7 @@ func TestRefuse(t *testing.T) {
 		}
 		dial(t, s).sync()
 		s.Close()
-		s.Close() // again, for nothing
+		s.Close() // the second call does nothing
 		if _, err := s.DialContext(t.Context(), "tcp", s.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial after Close: got %v, want a refused connection", err)
 		}
@@ -466,7 +466,8 @@ func TestDialer(t *testing.T) {
 	}
 }
 
-// In a bubble time stands still but where all wait: delays and timeouts are exact.
+// TestSynctest checks that delays and timeouts are exact in a bubble, where time passes only when
+// all goroutines wait.
 func TestSynctest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -509,7 +510,7 @@ func TestSynctest(t *testing.T) {
 	})
 }
 
-// Many clients and workers at once lose nothing and run nothing twice.
+// TestConcurrent checks that many concurrent clients and workers lose no job and run none twice.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o gearmantest.Options) {
@@ -589,8 +590,8 @@ func TestConcurrent(t *testing.T) {
 	})
 }
 
-// A server with a listener of the caller's is found at that address, also after it refused
-// connections for a while.
+// TestListener checks that a server with the caller's listener can be reached at that address, even
+// after it has refused connections for a while.
 func TestListener(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

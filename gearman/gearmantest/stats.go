@@ -12,9 +12,9 @@ type Stats struct {
 	Accepted  uint64 // connections ever
 	BytesIn   uint64
 	BytesOut  uint64
-	Requests  map[proto.Type]uint64 // binary packets by type; only those that came
-	Commands  map[string]uint64     // text commands by first word, all others as "other"; only those that came
-	JobsAdded uint64                // jobs created, those of Submit too; not those that coalesced
+	Requests  map[proto.Type]uint64 // binary packets by type; only types that were received
+	Commands  map[string]uint64     // text commands by first word, unknown ones as "other"; only those that were received
+	JobsAdded uint64                // jobs created, including those of Submit; not those that coalesced
 }
 
 // Total is the number of requests of both protocols.
@@ -53,7 +53,7 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// FunctionStatus is a row of the server's `status`.
+// FunctionStatus is a row of the server's response to "status".
 type FunctionStatus struct {
 	Name    string
 	Total   int // queued, delayed, abandoned and running jobs
@@ -61,7 +61,7 @@ type FunctionStatus struct {
 	Workers int // registrations: CAN_DO twice on a connection counts twice
 }
 
-// Function returns the counts of a function; all are zero for one that the server doesn't know.
+// Function returns the counts of a function; all are zero if the server doesn't know it.
 func (s *Server) Function(name string) FunctionStatus {
 	s.mu.Lock()
 	defer s.unlock()
@@ -72,8 +72,8 @@ func (s *Server) Function(name string) FunctionStatus {
 	return FunctionStatus{Name: f.name, Total: f.total, Running: f.running, Workers: f.workers}
 }
 
-// Submit adds a background job, as SUBMIT_JOB_BG does but without a connection, and returns its
-// handle. It is empty when the function's queue is full.
+// Submit adds a background job like SUBMIT_JOB_BG, without a connection, and returns its handle.
+// The handle is empty if the function's queue is full.
 func (s *Server) Submit(function, key string, payload []byte) string {
 	s.mu.Lock()
 	defer s.unlock()

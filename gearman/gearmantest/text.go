@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// maxWords is how many words a line may have; gearmand closes the connection for more.
+// maxWords is how many words a line may have; gearmand closes the connection if there are more.
 const maxWords = 5
 
-// A line of text answers these when it is wrong.
+// Responses to a line of text.
 const (
 	okLine         = "OK\r\n"
 	unknownCommand = "ERR UNKNOWN_COMMAND Unknown+server+command"
 	tooFewWords    = "ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+"
 )
 
-// identity is what the text commands tell about the process.
+// identity is the information about the process that the text commands report.
 type identity struct {
 	version string
 	pid     int
 	verbose string
 }
 
-// text carries out one line of the text protocol, given with its line end, and appends the answer
-// to p.out. It returns false where the server closes the connection instead.
+// text processes one line of the text protocol, given with its line end, and appends the response
+// to p.out. It returns false if the server closes the connection instead.
 func (q *queue) text(p *peer, line []byte, me identity) bool {
 	if q.rules.perl {
 		q.perlText(p, line, me)
@@ -69,8 +69,8 @@ func (q *queue) text(p *peer, line []byte, me identity) bool {
 	return true
 }
 
-// split cuts a line at its runs of blanks. Blanks at the start make the command empty, blanks at
-// the end an empty last word.
+// split splits a line at its runs of blanks. Blanks at the start make the command empty; blanks at
+// the end make an empty last word.
 func split(line string) []string {
 	words := make([]string, 0, maxWords+1)
 	for {
@@ -84,7 +84,7 @@ func split(line string) []string {
 }
 
 func (q *queue) textStatus(p *peer) {
-	const usual = 32 // bytes of a row
+	const usual = 32 // typical size of a row in bytes
 	out := slices.Grow(p.out, usual*len(q.functions))
 	for _, f := range q.functions {
 		out = append(out, f.shown()...)
@@ -96,7 +96,7 @@ func (q *queue) textStatus(p *peer) {
 	p.out = append(out, ".\n"...)
 }
 
-// shown is the name as C prints it.
+// shown returns the name as C prints it.
 func (f *function) shown() string {
 	if i := strings.IndexByte(f.name, 0); i >= 0 {
 		return f.name[:i]
@@ -182,12 +182,12 @@ func (q *queue) textCreate(p *peer, words []string, line []byte) bool {
 		p.out = append(p.out, tooFewWords+words[0]+"\r\n"...)
 		return true
 	}
-	// gearmand counts the name with its line end, and takes two bytes off: a bare newline costs the
-	// name its last byte.
+	// gearmand counts the name with its line end, and subtracts two bytes: a bare newline cuts off
+	// the last byte of the name.
 	name := words[2]
 	if !bytes.HasSuffix(line, []byte("\r\n")) {
 		if name == "" {
-			return false // gearmand itself ends here: it asks for a name of -1 bytes
+			return false // gearmand itself exits here: it requests a name of -1 bytes
 		}
 		name = name[:len(name)-1]
 	}

@@ -32,8 +32,8 @@ func (q *queue) resetAbilities(p *peer) {
 }
 
 // unregister requeues the jobs that run under the registration, the last taken first, and removes
-// it. It stays on the function's ring until they are requeued, so that its own connection, when it
-// sleeps, is rung for them.
+// it. The registration stays on the function's ring until they are requeued, so that its own
+// connection is woken for them if it sleeps.
 func (q *queue) unregister(r *registration) {
 	for r.held != nil {
 		q.enqueue(r.held)
@@ -50,7 +50,7 @@ func (q *queue) unregister(r *registration) {
 	r.fn.workers--
 }
 
-// release takes a running job from its worker.
+// release takes a running job away from its worker.
 func (q *queue) release(j *job) {
 	r := j.worker
 	if j.held.prev != nil {
@@ -68,8 +68,8 @@ func (q *queue) release(j *job) {
 	}
 }
 
-// ring sends NOOP to the function's sleepers, or to as many as the server wakes, and starts after
-// them the next time.
+// ring sends NOOP to the function's sleepers, or to as many as the server wakes. The next call
+// starts after them.
 func (q *queue) ring(f *function) {
 	if f.next == nil {
 		return
@@ -91,7 +91,7 @@ func (q *queue) ring(f *function) {
 }
 
 // take gives the peer its next job, or nil. A line whose jobs are all delayed hides the lines of
-// lower priority behind it, and abandoned jobs that come up are dropped.
+// lower priority after it. Abandoned jobs that are reached are dropped.
 func (q *queue) take(p *peer) *job {
 	if q.rules.two {
 		return q.take2(p)
@@ -104,9 +104,9 @@ func (q *queue) take(p *peer) *job {
 			continue
 		}
 		if q.rules.roundRobin {
-			// gearmand moves the function to the end before it looks, and so looks at nothing
-			// behind it: when all its jobs are delayed, the answer is NO_JOB whatever the other
-			// functions hold.
+			// gearmand moves the function to the end before it checks, and so checks no function
+			// after it: if all its jobs are delayed, the response is NO_JOB even if the other
+			// functions have jobs.
 			p.regs.remove(n)
 			p.regs.pushBack(n)
 		}
@@ -145,10 +145,10 @@ func (q *queue) assign(r *registration, j *job) {
 	r.fn.running++
 }
 
-// runnable says whether PRE_SLEEP must ring at once. It looks into every line, also those that take
-// does not reach, and drops abandoned jobs that it meets; because it drops what take gives, it can
-// drop the wrong one: with a delayed job and an abandoned LOW job on one function, a job of another
-// function. gearmand does the same.
+// runnable reports whether PRE_SLEEP must wake the peer at once. It checks every line, even those
+// that take does not reach, and drops abandoned jobs that it meets. Since it drops the job that
+// take returns, it can drop the wrong one: with a delayed job and an abandoned LOW job on one
+// function, it drops a job of another function. gearmand does the same.
 func (q *queue) runnable(p *peer) bool {
 	for {
 		j := q.peek(p)
@@ -177,8 +177,8 @@ func (q *queue) peek(p *peer) *job {
 	return nil
 }
 
-// startAlarm sets the connection's timer for a job that it just took; a job without a timeout takes
-// the timer away.
+// startAlarm sets the connection's timer for a job that it just took; a job without a timeout
+// clears the timer.
 func (q *queue) startAlarm(p *peer, j *job) {
 	q.clearAlarm(p)
 	if ms := j.worker.timeoutMS; ms > 0 {
@@ -193,7 +193,7 @@ func (q *queue) clearAlarm(p *peer) {
 	p.alarm = alarm{}
 }
 
-// expired requeues the job that a connection had too long; nobody is told.
+// expired requeues the job that a connection ran for too long; nobody is told.
 func (q *queue) expired(p *peer, j *job) {
 	if p.alarm.job == j && j.worker != nil && j.worker.peer == p {
 		q.enqueue(j)

@@ -21,7 +21,7 @@ const (
 // capabilities are what the job servers of one dialect support.
 type capabilities struct {
 	name          string
-	requeues      bool // the job of a lost connection goes to another worker
+	requeues      bool // the job of a lost connection is given to another worker
 	delays        bool // SUBMIT_JOB_EPOCH submits a job for later
 	grabsUnique   bool // GRAB_JOB_UNIQ gets a job with its key
 	exceptionEnds bool // WORK_EXCEPTION ends a job

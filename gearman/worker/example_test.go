@@ -97,7 +97,7 @@ func ExampleHooks() {
 		JobDone: func(job *worker.Job, done worker.Done) {
 			fmt.Printf("%s: %s, timeout: %v\n", job.Payload(), done.Outcome, done.Timeout)
 			if left--; left == 0 {
-				go func() { _ = w.Stop(context.Background()) }() // in a goroutine, since it waits for Run, which waits for this hook
+				go func() { _ = w.Stop(context.Background()) }() // it waits for Run, which waits for this hook
 			}
 		},
 	}})

@@ -2,6 +2,6 @@ package jobserver
 
 import "syscall"
 
-// diesWithTest makes the kernel end the process with this one: nothing is left if the test is
-// killed.
+// diesWithTest makes the kernel end the process together with this one, so that it doesn't outlive
+// a test that is killed.
 func diesWithTest() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -31,7 +31,7 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Gearmand starts gearmand with the given options besides address, port and log, as
+// Gearmand starts gearmand with the given options in addition to address, port and log, for example
 // "--job-retries=2".
 func Gearmand(tb testing.TB, options ...string) *Server {
 	tb.Helper()
@@ -46,7 +46,7 @@ func Gearmand(tb testing.TB, options ...string) *Server {
 func GearmandAt(tb testing.TB, path string, options ...string) *Server {
 	tb.Helper()
 	return start(tb, path, func(port string) []string {
-		// Its own defaults would read a configuration file and write below /var.
+		// With its defaults, gearmand would read a configuration file and write below /var.
 		return append(
 			[]string{
 				"--listen=127.0.0.1", "--port=" + port, "--config-file=/dev/null", "--log-file=stderr",
@@ -60,7 +60,7 @@ func GearmandAt(tb testing.TB, path string, options ...string) *Server {
 // Perl starts Perl's Gearman::Server.
 func Perl(tb testing.TB, options ...string) *Server {
 	tb.Helper()
-	// Debian's gearman-server names its program like the C server, in /usr/bin.
+	// Debian's gearman-server installs a program with the same name as gearmand, in /usr/bin.
 	path := find("/usr/bin/gearmand")
 	if path == "" || !isPerl(path) {
 		tb.Fatal("Perl's Gearman::Server is not installed: run `make deps`, or `apt-get install gearman-server`")
@@ -70,34 +70,34 @@ func Perl(tb testing.TB, options ...string) *Server {
 	})
 }
 
-// Port is the number in Addr.
+// Port returns the port number in Addr.
 func (s *Server) Port() int {
 	_, port, _ := net.SplitHostPort(s.Addr)
 	n, _ := strconv.Atoi(port)
 	return n
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Log is the end of what the server wrote to its log.
+// Log returns the end of the server's log.
 func (s *Server) Log() string { return s.log.String() }
 
-// Stop ends the server and waits for it. A server that is stopped already is left alone.
+// Stop ends the server and waits for it. It does nothing if the server has already stopped.
 func (s *Server) Stop() {
 	if s.running() {
-		_ = s.cmd.Process.Kill() // fails only if it ended in this moment
+		_ = s.cmd.Process.Kill() // fails only if the process ended at this moment
 	}
 	<-s.done
 }
 
-// Pause stops the server's process without closing its connections, as a hung server looks from
-// outside; Resume lets it go on.
+// Pause stops the server's process without closing its connections, which looks like a hung server
+// to its peers; Resume continues it.
 func (s *Server) Pause() error {
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	// The signal is delivered in its own time: a thread that runs may still answer.
+	// The signal is delivered asynchronously: a running thread may still respond.
 	for range 1000 {
 		stopped, err := s.stopped()
 		if stopped || err != nil {
@@ -119,7 +119,7 @@ func (s *Server) stopped() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		// "PID (NAME) STATE ...", and a name may hold anything.
+		// the format is "PID (NAME) STATE ...", and NAME may contain anything
 		if _, state, _ := bytes.Cut(
 			stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "),
 		); !bytes.HasPrefix(state, []byte("T")) {
@@ -169,12 +169,12 @@ func start(tb testing.TB, path string, args func(port string) []string) *Server 
 	return nil
 }
 
-// launch starts the process and waits until it answers "version".
+// launch starts the process and waits until it responds to "version".
 func (s *Server) launch() error {
 	cmd := exec.Command(s.path, s.args...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
-	// A Service called gearmand in a Kubernetes namespace sets GEARMAND_PORT, which gearmand reads
-	// as its port and exits.
+	// A Service named gearmand in a Kubernetes namespace sets GEARMAND_PORT, which gearmand would
+	// use as its port and exit.
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "GEARMAND_") {
 			cmd.Env = append(cmd.Env, kv)
@@ -188,7 +188,7 @@ func (s *Server) launch() error {
 	done := s.done
 	go func() { // ends with the process, which Stop waits for
 		defer close(done)
-		_ = cmd.Wait() // killed, mostly
+		_ = cmd.Wait() // it was killed in most cases
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -225,9 +225,9 @@ func answers(ctx context.Context, addr string) error {
 }
 
 // FreeAddr returns an address of this machine, 127.0.0.1:PORT, on which nothing listens, for a
-// server that is started later or again. The kernel hands the port to nobody: it lies below the
-// range for connections and for listeners on port 0. Two calls never return the same one, and
-// neither do two processes that call it at the same time.
+// server that is started later or again. The kernel doesn't assign the port to anybody else: it is
+// below the range for connections and for listeners on port 0. Two calls never return the same
+// port, nor do two processes that call it at the same time.
 func FreeAddr() (string, error) {
 	ports.Lock()
 	defer ports.Unlock()
@@ -247,8 +247,8 @@ func FreeAddr() (string, error) {
 	return "", fmt.Errorf("find a free port: %w", taken)
 }
 
-// listenAndClose lets no process start meanwhile: until it runs its own program it would have the
-// listener too, and the port would be in use for a moment after this.
+// listenAndClose prevents processes from starting meanwhile: until a new process runs its own
+// program, it would also have the listener, and the port would stay in use for a moment.
 func listenAndClose(addr string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -268,14 +268,14 @@ const (
 
 var ports portBlock
 
-// portBlock is the block of ports that this process hands out from.
+// portBlock is the block of ports that this process assigns from.
 type portBlock struct {
 	sync.Mutex
 	next, left int
-	held       []net.Listener // on the first port of each block that was claimed, for as long as the process lives
+	held       []net.Listener // on the first port of each claimed block, for the lifetime of the process
 }
 
-// claim takes a block that no other process has: who can listen on its first port has the block.
+// claim takes a block that no other process has: listening on its first port claims the block.
 func (b *portBlock) claim() error {
 	var taken error
 	for _, i := range rand.Perm(portBlocks) {
@@ -292,7 +292,8 @@ func (b *portBlock) claim() error {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// find gives the first of the programs that exists and isn't Perl's where the C server is meant.
+// find returns the first of the programs that exists; a name without a path must not be Perl's
+// program.
 func find(paths ...string) string {
 	for _, p := range paths {
 		if full, err := exec.LookPath(p); err == nil && (filepath.IsAbs(p) || !isPerl(full)) {
