@@ -12,8 +12,8 @@ type Stats struct {
 	Accepted  uint64 // connections ever
 	BytesIn   uint64
 	BytesOut  uint64
-	Requests  map[proto.Type]uint64 // binary packets by type; only types that were received
-	Commands  map[string]uint64     // text commands by first word, unknown ones as "other"; only those that were received
+	Requests  map[proto.Type]uint64 // binary packets by type; only received types
+	Commands  map[string]uint64     // text commands by first word, unknown ones as "other"; only received ones
 	JobsAdded uint64                // jobs created, including those of Submit; not those that coalesced
 }
 

@@ -6,27 +6,27 @@ import (
 	"slices"
 )
 
-// maxCohorts bounds the cohorts of one queue. Of a pool with many queues each has fewer, so that
-// all of them together stay near poolCohorts: what is kept of a pool must not depend on how job
-// servers let its queues change.
+// maxCohorts bounds the cohorts of one queue. In a pool with many queues each queue has fewer, so
+// that all of them together stay near poolCohorts: the memory for a pool must not depend on how its
+// queues change.
 const (
 	maxCohorts  = 64
 	minCohorts  = 4
 	poolCohorts = 8192
 )
 
-// cohortsOf is how many cohorts each of so many queues of a pool may have.
+// cohortsOf returns how many cohorts each queue may have in a pool with the given number of queues.
 func cohortsOf(queues int) int { return max(minCohorts, min(maxCohorts, poolCohorts/max(1, queues))) }
 
-// cohort is n jobs that arrived after from and until to, evenly spread; after bound for certain.
-// All times in this file are seconds since the first observation.
+// cohort is n jobs that arrived after from and until to, evenly spread. They certainly arrived
+// after bound. All times in this file are seconds since the first observation.
 type cohort struct {
 	bound, from, to, n float64
-	guessed            float64 // the queue's, at their arrival
-	delayed            bool    // they may have become due later than they seem to
+	guessed            float64 // the queue's guessed, at their arrival
+	delayed            bool    // they may have become due later than estimated
 }
 
-// report is what one job server reported of one function. stuck jobs do not wait.
+// report is what one job server reported about one function. stuck jobs are not waiting.
 type report struct {
 	server                            netip.AddrPort
 	at, lostAt, total, running, stuck float64
@@ -34,28 +34,28 @@ type report struct {
 
 func (r *report) waiting() float64 { return max(0, r.total-r.running-r.stuck) }
 
-// queue is one function at one job server: its last report, and the cohorts of the jobs that wait.
+// queue is one function at one job server: its last report, and the cohorts of the waiting jobs.
 type queue struct {
 	report
 	usual   float64 // running jobs, smoothed
 	ended   float64 // jobs that ended since the last report
 	guessed float64 // variance of the sum of all ended so far
-	gone    bool    // not reported any more
+	gone    bool    // no longer reported
 	since   Started // the function's jobs that had started before the last report
 	doubt   doubt
 	cohorts []cohort
 }
 
-// doubt are jobs that have vanished from a queue: somebody dropped them, or they ended and telemetry
-// is late. started are the starts of those that waited.
+// doubt is the jobs that have vanished from a queue: they were dropped, or they ended and telemetry
+// is late. started are the starts of the waiting ones among them.
 type doubt struct {
 	jobs    float64
 	started Started
 	at      float64 // when the last of them vanished
 }
 
-// newQueue starts to follow a queue whose jobs arrived after from. What runs already is not
-// counted.
+// newQueue starts to follow a queue whose jobs arrived after from. Jobs that are already running
+// are not counted.
 func newQueue(r *report, from float64, started Started) queue {
 	q := queue{report: *r, usual: r.running, since: started}
 	if n := r.waiting(); n > 0 {
@@ -65,8 +65,9 @@ func newQueue(r *report, from float64, started Started) queue {
 	return q
 }
 
-// take takes a server's new report and returns what started since the one before. No more than most
-// cohorts are kept. elsewhere is the share of late jobs at the other job servers meanwhile.
+// take processes a job server's new report and returns the jobs that started since the previous
+// one. It keeps at most most cohorts. elsewhere is the share of late jobs at the other job servers
+// meanwhile.
 func (q *queue) take(r *report, target, elsewhere float64, most int) Started {
 	before := 0.
 	for i := range q.cohorts {
@@ -74,11 +75,11 @@ func (q *queue) take(r *report, target, elsewhere float64, most int) Started {
 	}
 	arrived := r.total - q.total + q.ended
 	if arrived < 0 {
-		// Jobs have vanished that did not end as far as is known.
+		// Jobs have vanished and are not known to have ended.
 		gone := -arrived
 		arrived = 0
 		if r.lostAt > q.at {
-			before -= q.drop(gone) // with the job server's memory
+			before -= q.drop(gone) // lost with the job server's memory
 		} else {
 			s := q.start(gone, q.at, r.at, target, elsewhere)
 			before -= s.Total()
@@ -86,7 +87,7 @@ func (q *queue) take(r *report, target, elsewhere float64, most int) Started {
 		}
 	}
 	if more := r.stuck - q.stuck; more > 0 {
-		// Jobs that turn out to be stuck did not arrive, or are none of those that wait.
+		// These jobs turn out to be stuck: they did not arrive, or are not among the waiting ones.
 		dropped := q.drop(more)
 		before -= dropped
 		arrived -= min(arrived, more-dropped)
@@ -115,7 +116,7 @@ func (q *queue) arrive(c cohort) {
 	q.cohorts = append(q.cohorts, c)
 }
 
-// drop takes n jobs out of the queue's head without counting them, and returns how many it found.
+// drop removes n jobs from the queue's head without counting them, and returns how many it found.
 func (q *queue) drop(n float64) (dropped float64) {
 	for len(q.cohorts) > 0 && dropped < n {
 		c := &q.cohorts[0]
@@ -129,8 +130,8 @@ func (q *queue) drop(n float64) (dropped float64) {
 	return dropped
 }
 
-// start takes begun jobs from the queue's head, which started evenly spread between two reports,
-// and judges their waits.
+// start removes begun jobs from the queue's head. They started evenly spread between two reports;
+// start estimates their waits.
 func (q *queue) start(begun, from, to, target, elsewhere float64) (s Started) {
 	starts := cohort{from: from, to: to, n: begun}
 	done, waiting := 0., 0.
@@ -161,36 +162,36 @@ func (q *queue) start(begun, from, to, target, elsewhere float64) (s Started) {
 	return s
 }
 
-// slack is by how many seconds jobs at the head of so many waiting ones may be older or younger
-// than they seem. How many jobs of this queue ended while they waited is partly a guess, and each
-// job too many or too few shifts them by the time between two arrivals.
+// slack is by how many seconds the jobs at the head of the waiting ones may be older or younger
+// than estimated. The number of this queue's jobs that ended while they waited is partly a guess,
+// and each job too many or too few shifts them by the time between two arrivals.
 func (q *queue) slack(head *cohort, waiting, now float64) float64 {
 	const deviations = 2
 	return deviations * math.Sqrt(max(0, q.guessed-head.guessed)) * max(0, now-head.from) / max(waiting, 1)
 }
 
-// lateShare returns which share of a cohort's first n jobs waited longer than the target. after is
-// how many of starts came before them.
+// lateShare returns the share of a cohort's first n jobs that waited longer than the target. after
+// is how many of starts came before them.
 func lateShare(c, starts *cohort, after, n, target, elsewhere float64) float64 {
 	switch {
 	case starts.to-c.bound <= target:
 		return 0
-	case c.delayed: // until any time between the one at which they seemed to be due and their start
+	case c.delayed: // they became due at any time between the estimated one and their start
 		return 1 - target/(starts.to-c.bound)
 	case starts.from-c.to > target:
 		return 1
-	case c.from >= starts.from: // the job server was silent for so long
+	case c.from >= starts.from: // the job server was silent for that long
 		return elsewhere
 	}
 	return shareLonger(c, starts, after, n, target)
 }
 
-// maxPieces is into how many pieces shareLonger divides its jobs at most.
+// maxPieces is the maximum number of pieces that shareLonger divides the jobs into.
 const maxPieces = 16
 
-// shareLonger returns which share of the first n of all arrivals waited longer than the limit.
-// after is how many of starts came before them. A job's place among the arrivals, and among the
-// starts, shows about when it arrived and started.
+// shareLonger returns the share of the first n of all arrivals that waited longer than the limit.
+// after is how many of starts came before them. A job's position among the arrivals, and among the
+// starts, shows approximately when it arrived and started.
 func shareLonger(arrivals, starts *cohort, after, n, limit float64) (share float64) {
 	pieces := min(math.Ceil(n), maxPieces)
 	size := n / pieces
@@ -204,12 +205,12 @@ func shareLonger(arrivals, starts *cohort, after, n, limit float64) (share float
 	return share
 }
 
-// spread is how many seconds apart the times are at which one job of the cohort may have arrived.
-// The k-th of n random times varies as much, on average over k, as a time within this spread.
+// spread is the length in seconds of the time in which a job of the cohort may have arrived. The
+// k-th of n random times varies as much, on average over k, as a time within this spread.
 func (c *cohort) spread() float64 { return (c.to - c.from) * math.Sqrt(2/(max(c.n, 1)+1)) }
 
-// shareAbove is how likely a value is above the limit that is the sum of mid and two errors, each
-// evenly distributed around zero over its spread.
+// shareAbove returns the probability that the sum of mid and two errors is above the limit. Each
+// error is evenly distributed around zero over its spread.
 func shareAbove(limit, mid, spread1, spread2 float64) float64 {
 	wide, narrow := max(spread1, spread2), min(spread1, spread2)
 	above, outer, inner := mid-limit, (wide+narrow)/2, (wide-narrow)/2
@@ -226,7 +227,7 @@ func shareAbove(limit, mid, spread1, spread2 float64) float64 {
 	return 0.5 + above/wide
 }
 
-// coarsen joins two neighboring cohorts: those that lie closest together for their age.
+// coarsen joins two neighboring cohorts: those that are closest together relative to their age.
 func (q *queue) coarsen(now float64) {
 	c := q.cohorts
 	best, bestGap := 0, 0.

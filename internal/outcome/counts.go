@@ -6,21 +6,21 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// Counts are numbers of jobs. Each job is in one of them. A count is a field here and an entry of
-// [Results], which everything that handles all counts goes through.
+// Counts are numbers of jobs. Each job is in exactly one of them. Each count is a field here and an
+// entry of [Results], which all code that handles all counts uses.
 type Counts struct {
 	Completed int64
-	// Failed are the jobs that failed for good, without those that went to a dead letter function.
+	// Failed are the jobs that failed for good, except those that went to a dead letter function.
 	Failed       int64
 	DeadLettered int64
-	// Requeued are the jobs that workers returned unfinished.
+	// Requeued are the jobs that workers requeued unfinished.
 	Requeued int64
 	// Retried are the jobs that failed and were submitted for their next attempt.
 	Retried int64
 }
 
-// CountsOf are the counts by the telemetry of a function. Its counters count the dead letters among
-// the failed jobs and the retries among the requeued ones.
+// CountsOf returns the counts from a function's telemetry. Its counters include the dead letters in
+// the failed jobs, and the retries in the requeued ones.
 func CountsOf(t *telemetry.Counters) (c Counts) {
 	for i := range Results {
 		*Results[i].of(&c) = max(0, Results[i].from(t))
@@ -28,8 +28,8 @@ func CountsOf(t *telemetry.Counters) (c Counts) {
 	return c
 }
 
-// Sub returns what was counted since an earlier state. It is never negative: counters that went
-// back have started anew.
+// Sub returns the counts since an earlier state. The result is never negative: counters that
+// decreased have been restarted.
 func (c Counts) Sub(earlier Counts) (d Counts) {
 	for i := range Results {
 		r := &Results[i]
@@ -47,13 +47,13 @@ func (c Counts) Add(d Counts) Counts {
 	return c
 }
 
-// AllFailed are the jobs that failed for good.
+// AllFailed returns the number of jobs that failed for good.
 func (c Counts) AllFailed() int64 { return c.Failed + c.DeadLettered }
 
-// ended are the jobs that completed or failed for good.
+// ended returns the number of jobs that completed or failed for good.
 func (c Counts) ended() int64 { return c.Completed + c.AllFailed() }
 
-// FailedShare is the share of failed jobs among those that ended, from 0 to 1. It is 0 if none
+// FailedShare returns the share of failed jobs among the ended ones, from 0 to 1. It is 0 if none
 // ended.
 func (c Counts) FailedShare() float64 {
 	if ended := c.ended(); ended > 0 {
@@ -64,12 +64,12 @@ func (c Counts) FailedShare() float64 {
 
 // Result is a kind of count.
 type Result struct {
-	Name string // that metrics give it
+	Name string // in metrics
 	of   func(*Counts) *int64
-	from func(*telemetry.Counters) int64 // what it is by a function's telemetry; below 0 stands for 0
+	from func(*telemetry.Counters) int64 // its value in a function's telemetry; a value below 0 means 0
 }
 
-// Of is the count of the result.
+// Of returns the count of the result.
 func (r *Result) Of(c Counts) int64 { return *r.of(&c) }
 
 // Results are all kinds of counts.
@@ -100,7 +100,7 @@ const (
 	// MaxFunctions is how many functions of a pool have counts of their own; the rest are summed
 	// under OtherFunctions.
 	MaxFunctions = 10
-	// OtherFunctions is the name of that sum. No function has it: their names contain no spaces.
+	// OtherFunctions is the name of that sum. No function has this name: names contain no spaces.
 	OtherFunctions = "all other functions"
 )
 
@@ -110,24 +110,24 @@ type FunctionCounts struct {
 	Counts
 }
 
-// functions follows the counters of a pool's functions. Its counts never go back while a function
+// functions follows the counters of a pool's functions. A function's counts never decrease while it
 // has a name of its own.
 type functions struct {
 	known []tally // in the order of their first job
-	rest  Counts  // of those without a name of their own
+	rest  Counts  // functions without a name of their own
 	shown []FunctionCounts
 }
 
-// tally is what was counted of one function.
+// tally is the counts of one function.
 type tally struct {
 	name  string
-	last  Counts // the counters' last state
+	last  Counts // last state of the counters
 	total Counts
 	named bool // it has counts of its own
 }
 
-// observe takes the counters' present state and returns what was counted since the last one.
-// Functions that are not in it are forgotten.
+// observe processes the counters' present state and returns the counts since the previous one. It
+// forgets functions that are not in counters.
 func (f *functions) observe(counters []FunctionCounts) (sum Counts) {
 	known := len(f.known)
 	f.known = slices.DeleteFunc(f.known, func(t tally) bool {
@@ -173,7 +173,7 @@ func (f *functions) find(name string) *tally {
 	return nil
 }
 
-// named is how many functions have counts of their own.
+// named returns how many functions have counts of their own.
 func (f *functions) named() (n int) {
 	for i := range f.known {
 		if f.known[i].named {
@@ -183,7 +183,7 @@ func (f *functions) named() (n int) {
 	return n
 }
 
-// show makes the list anew, since readers may still hold the one before.
+// show builds a new list, since readers may still hold the previous one.
 func (f *functions) show() {
 	shown := make([]FunctionCounts, 0, min(len(f.known), MaxFunctions)+1)
 	for i := range f.known {

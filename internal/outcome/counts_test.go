@@ -67,8 +67,8 @@ func TestObserveFunctions(t *testing.T) {
 	}
 }
 
-// TestManyFunctions: a pool with many functions has few series, none of which goes back when
-// functions come and go.
+// TestManyFunctions checks that a pool with many functions has few series, none of which decreases
+// when functions are added or removed.
 func TestManyFunctions(t *testing.T) {
 	t.Parallel()
 	var w Window
@@ -83,7 +83,7 @@ func TestManyFunctions(t *testing.T) {
 		t.Fatalf("%d lists, the last is %+v", len(got), got[len(got)-1])
 	}
 	held := w.Functions()
-	// f00 to f04 go; five of the others stay in the sum, or the sum would go back.
+	// f00 to f04 are removed; five of the others stay in the sum, or the sum would decrease.
 	counters = counters[5:]
 	for i := range counters {
 		counters[i].Completed = 3
@@ -97,7 +97,7 @@ func TestManyFunctions(t *testing.T) {
 	if held[0] != (FunctionCounts{"f00", Counts{Completed: 1}}) {
 		t.Errorf("a list that was read before has changed: %+v", held[0])
 	}
-	// A new one takes a place that is free.
+	// A new function gets a free name of its own.
 	w.ObserveFunctions(start.Add(2*time.Second), append(counters, FunctionCounts{"new", Counts{Failed: 1}}))
 	if got := w.Functions(); got[len(got)-2] != (FunctionCounts{"new", Counts{Failed: 1}}) {
 		t.Errorf("%+v", got)

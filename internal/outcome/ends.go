@@ -7,31 +7,32 @@ import (
 )
 
 const (
-	// lateTelemetry is by how many seconds telemetry may be behind the job servers' figures.
+	// lateTelemetry is the maximum delay of telemetry relative to the job servers' reports, in
+	// seconds.
 	lateTelemetry = 20
-	// settled is after how many seconds jobs that telemetry has not reported will not be reported.
+	// settled is the number of seconds after which unreported jobs will no longer be reported.
 	settled = 120
-	// smoothing is over how many seconds the running jobs of a queue are averaged, ratePeriod the
-	// same for the rate at which jobs end.
+	// smoothing is the number of seconds over which the running jobs of a queue are averaged,
+	// ratePeriod the same for the rate at which jobs end.
 	smoothing  = 30
 	ratePeriod = 5
-	// heldBack is for how many seconds jobs that ended may be of one that another figure shows
-	// soon.
+	// heldBack is for how many seconds the end of a job is held back because another report may
+	// soon show that end.
 	heldBack = 0.5
 )
 
-// function is what is known of one function over all job servers.
+// function is what is known about one function on all job servers.
 type function struct {
 	name   string
 	gone   bool
 	at     float64 // of the last sample
-	ended  int64   // as telemetry reported then
-	lately float64 // jobs that ended before it, since the sample before
-	rate   float64 // jobs that end in a second
+	ended  int64   // according to telemetry at that time
+	lately float64 // jobs that ended between the last two samples
+	rate   float64 // ended jobs per second
 	queues []queue // sorted by job server
 
-	// Jobs that have ended by the job servers' figures and not yet by telemetry (older ones, and
-	// those since lentAt), and the reverse.
+	// borrowed are jobs that have ended according to the job servers' reports but not yet according
+	// to telemetry (older ones, and those since lentAt). reserve is the reverse.
 	borrowed [2]float64
 	lentAt   float64
 	reserve  float64
@@ -61,16 +62,16 @@ type claim struct {
 	answered bool
 	lost     bool    // the connection was lost since the last report
 	must     float64 // ended, since there are fewer jobs
-	should   float64 // ended, since fewer run
+	should   float64 // ended, since fewer jobs are running
 	weight   float64
 	expect   float64
 }
 
 // share divides the jobs that ended since the last sample among the queues. Telemetry counts them
-// over all job servers, and not at the same moment as these report. So each queue first gets what
-// its own figures show, then those whose server has not answered get their usual share. What is
-// left belongs to jobs that arrived and ended between two polls. It returns the starts of jobs that
-// vanished from a queue before telemetry reported that they ended.
+// over all job servers, and not at the same moment as the job servers report. So each queue first
+// gets the jobs that its own reports show. Then queues whose job server has not answered get their
+// usual share. The rest belongs to jobs that arrived and ended between two polls. It returns the
+// starts of jobs that vanished from a queue before telemetry reported their end.
 func (f *function) share(in *FunctionQueues, reports []report, at float64) (confirmed Started) {
 	left, lately := f.news(in, reports, at)
 	claims, weights := f.claims(reports, at)
@@ -83,7 +84,7 @@ func (f *function) share(in *FunctionQueues, reports []report, at float64) (conf
 	for i := range claims {
 		c := &claims[i]
 		if c.answered {
-			pool += c.expect // what it was given before it answered
+			pool += c.expect // jobs assigned to it before it answered
 		}
 		c.expect += left * c.weight / weights
 		needs += c.must
@@ -128,20 +129,20 @@ func (f *function) share(in *FunctionQueues, reports []report, at float64) (conf
 	return confirmed
 }
 
-// guess counts a part of jobs as ended of which nothing shows whose they were.
+// guess counts a part of jobs as ended. Nothing shows which queue these jobs belong to.
 func (q *queue) guess(jobs, part float64) {
 	q.ended += jobs * part
 	q.guessed += jobs * part * (1 - part)
 }
 
 // idle reports whether all job servers have answered since telemetry last reported an end, and have
-// no job: no figure will show an end then that telemetry has counted already.
+// no job. Then no report will show an end that telemetry has counted already.
 func (f *function) idle(reports []report) bool {
 	return !slices.ContainsFunc(reports, func(r report) bool { return r.total > 0 || r.at <= f.newsAt+heldBack })
 }
 
-// confirm takes jobs that ended out of the pool for those that have vanished from the queues, and
-// returns their starts and what is left.
+// confirm takes ended jobs out of the pool for the jobs that have vanished from the queues. It
+// returns their starts, and the rest of the pool.
 func (f *function) confirm(claims []claim, pool, at float64) (s Started, left float64) {
 	for i := range claims {
 		d := &claims[i].q.doubt
@@ -160,7 +161,8 @@ func (f *function) confirm(claims []claim, pool, at float64) (s Started, left fl
 	return s, pool
 }
 
-// take takes as much of n out of the pool as it has, and returns which part of n that is.
+// take takes up to n out of the pool. It returns the part of n that was available, and the rest of
+// the pool.
 func take(pool, n float64) (part, left float64) {
 	if n <= pool {
 		return 1, pool - n
@@ -168,7 +170,7 @@ func take(pool, n float64) (part, left float64) {
 	return pool / n, 0
 }
 
-// news returns how many jobs ended since the last sample that the job servers' figures have not
+// news returns how many jobs ended since the last sample that the job servers' reports have not
 // shown before, and how many ended between the two samples before.
 func (f *function) news(in *FunctionQueues, reports []report, at float64) (left, lately float64) {
 	dt := at - f.at
@@ -192,17 +194,17 @@ func (f *function) news(in *FunctionQueues, reports []report, at float64) (left,
 	return left, lately
 }
 
-// unreportedJobs are the running jobs that telemetry has not reported over a time.
+// unreportedJobs are the running jobs that telemetry has not reported over a period.
 type unreportedJobs struct{ fewest, sum, seconds float64 }
 
-// foreign is how many jobs other workers run: the mean of those that telemetry does not report, if
-// there were some for a while without a break.
+// foreign returns how many jobs other workers run: the mean of the running jobs that telemetry does
+// not report, if there were some for a while without a break.
 func (f *function) foreign(in *FunctionQueues, reports []report, at float64) float64 {
 	running := 0.
 	for i := range reports {
 		running += reports[i].running
 	}
-	// A job that began a moment ago is not in telemetry yet.
+	// A job that has just started is not in telemetry yet.
 	fewest := max(0, min(running, f.running)-in.Busy)
 	f.running = running
 	if at-f.turnedAt > lateTelemetry {
@@ -218,7 +220,7 @@ func (f *function) foreign(in *FunctionQueues, reports []report, at float64) flo
 	return max(0, (before.sum+now.sum)/max(before.seconds+now.seconds, 1e-9))
 }
 
-// claims returns what each queue's own figures show, and the sum of the weights.
+// claims returns the ended jobs that each queue's own reports show, and the sum of the weights.
 func (f *function) claims(reports []report, at float64) (claims []claim, weights float64) {
 	claims = make([]claim, 0, len(reports))
 	for i := range reports {
@@ -244,7 +246,7 @@ func (f *function) claims(reports []report, at float64) (claims []claim, weights
 }
 
 // borrow counts jobs as ended that telemetry has not reported: it is late, or another worker ran
-// them. No more than can have ended.
+// them. It counts no more than can have ended.
 func (f *function) borrow(n, lately, jobSeconds float64) float64 {
 	runs := 0.
 	for i := range f.queues {

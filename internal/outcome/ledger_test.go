@@ -31,7 +31,7 @@ func (l *ledger) submit(at, takes float64) {
 	l.ended = append(l.ended, start+takes)
 }
 
-// late is how many jobs waited for longer than the target.
+// late returns how many jobs waited longer than the target.
 func (l *ledger) late(target float64) (n int) {
 	for i := range l.started {
 		if l.started[i]-l.submitted[i] > target {
@@ -50,8 +50,8 @@ func passed(times []float64, now float64) (n int64) {
 	return n
 }
 
-// oneBurst is a pool of four slots: jobs of 50 ms that find a free slot one after the other, a
-// burst of them behind jobs of 40 s, and again some that find a free slot.
+// oneBurst is a pool of four slots: jobs of 50 ms that each find a free slot, a burst of them
+// behind jobs of 40 s, and again some that find a free slot.
 func oneBurst(rng *rand.Rand) *ledger {
 	l := &ledger{slots: make([]float64, 4)}
 	at := 20.
@@ -74,8 +74,8 @@ func oneBurst(rng *rand.Rand) *ledger {
 	return l
 }
 
-// TestLedger: what is counted is what the submitter knows, also of jobs that no poll has seen and
-// of the last ones before a pool falls idle.
+// TestLedger checks that the counts match what the submitter knows, including jobs that no poll has
+// seen and the last ones before a pool becomes idle.
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	const target = 15.
@@ -105,8 +105,8 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// TestVanished: jobs that vanish from a queue count once telemetry reports their end, with the wait
-// that they had. Those that somebody has dropped don't count.
+// TestVanished checks that jobs that vanish from a queue count, with their actual wait, once
+// telemetry reports their end. Jobs that were dropped don't count.
 func TestVanished(t *testing.T) {
 	t.Parallel()
 	queued := poll{total: 60, times: 20}

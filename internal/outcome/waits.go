@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Started are numbers of jobs that started, by their wait.
+// Started are numbers of started jobs, by their wait.
 type Started struct {
-	// InTime waited no longer than the target, Late longer, by the best estimate.
+	// InTime jobs waited no longer than the target, Late jobs longer, by the best estimate.
 	InTime, Late float64
-	// LateMin and LateMax bound Late: polls see neither the arrival nor the start of a job, only
-	// how many there were between two of them, and telemetry doesn't tell which job server's jobs
-	// ended. The bounds hold if a job server hands out the jobs of a function in the order of their
+	// LateMin and LateMax bound Late. Polls see neither the arrival nor the start of a job, only
+	// how many there were between two polls, and telemetry doesn't report which job server's jobs
+	// ended. The bounds hold if a job server assigns the jobs of a function in the order of their
 	// arrival.
 	LateMin, LateMax float64
 }
@@ -25,7 +25,7 @@ func (s Started) Add(o Started) Started {
 	}
 }
 
-// Sub returns what was counted since an earlier state of the same counts.
+// Sub returns the numbers since an earlier state of the same counts.
 func (s Started) Sub(earlier Started) Started {
 	return Started{
 		InTime: s.InTime - earlier.InTime, Late: s.Late - earlier.Late,
@@ -33,17 +33,17 @@ func (s Started) Sub(earlier Started) Started {
 	}
 }
 
-// scale is that part of the numbers.
+// scale returns the numbers multiplied by part.
 func (s Started) scale(part float64) Started {
 	return Started{
 		InTime: s.InTime * part, Late: s.Late * part, LateMin: s.LateMin * part, LateMax: s.LateMax * part,
 	}
 }
 
-// Total is the number of jobs that started.
+// Total returns the number of jobs that started.
 func (s Started) Total() float64 { return s.InTime + s.Late }
 
-// LateShare is the share of late jobs among those that started, from 0 to 1. It is 0 if none
+// LateShare returns the share of late jobs among the started ones, from 0 to 1. It is 0 if none
 // started.
 func (s Started) LateShare() float64 {
 	if total := s.Total(); total > 0 {
@@ -52,33 +52,33 @@ func (s Started) LateShare() float64 {
 	return 0
 }
 
-// Queue is what one job server reported last of one function.
+// Queue is what one job server last reported about one function.
 type Queue struct {
 	Server         netip.AddrPort
-	AsOf           time.Time // of the report
+	AsOf           time.Time // time of the report
 	Total, Running int64     // jobs queued or running, and running
-	// LostAt is when the connection was last lost, zero if never: jobs that are missing after that
-	// may be lost, and did not end.
+	// LostAt is when the connection was last lost, zero if never. Jobs that are missing after a
+	// loss may be lost, and did not end.
 	LostAt time.Time
 }
 
 // FunctionQueues are the queues of one function.
 type FunctionQueues struct {
 	Name string
-	// Ended is how many jobs completed or failed so far on all job servers together, by telemetry.
+	// Ended is how many jobs have completed or failed on all job servers together, by telemetry.
 	Ended int64
-	// Busy is how many jobs run by telemetry, JobSeconds the mean time of a job.
+	// Busy is how many jobs are running, by telemetry, JobSeconds the mean time of a job.
 	Busy, JobSeconds float64
-	// Stuck is how many queued jobs cannot start yet, such as those whose time has not come. They
-	// do not wait.
+	// Stuck is how many queued jobs cannot start yet, such as delayed jobs that are not due. They
+	// are not waiting.
 	Stuck  int64
 	Queues []Queue
 }
 
-// Waits estimates how many jobs start in time and how many late. It follows each queue by cohorts,
-// jobs that arrived between two polls. Arrivals are the change of a queue's jobs and those that
-// ended (telemetry counts them); starts are what the queue is shorter than with these arrivals. The
-// oldest jobs start first. The zero value is ready to use.
+// Waits estimates how many jobs start in time and how many late. It follows each queue with
+// cohorts: jobs that arrived between two polls. The number of arrivals is the change in a queue's
+// jobs plus the number that ended (from telemetry). The number of starts is how much shorter the
+// queue is than with these arrivals. The oldest jobs start first. The zero value is ready to use.
 type Waits struct {
 	epoch     time.Time
 	last      float64 // time of the last observation
@@ -86,14 +86,14 @@ type Waits struct {
 	functions []function
 }
 
-// startup is for how many seconds a queue that is seen for the first time may be older than that.
+// startup is by how many seconds a queue may be older than its first report.
 const startup = 60
 
-// Started is what was counted since the first observation. It never goes back.
+// Started returns the numbers since the first observation. They never decrease.
 func (w *Waits) Started() Started { return w.started }
 
-// Observe takes what the job servers reported last. oldest is how long jobs may have waited that
-// are queued when a job server first reports.
+// Observe processes the job servers' last reports. oldest is the maximum time for which jobs may
+// have waited that are queued when a job server first reports.
 func (w *Waits) Observe(now time.Time, target, oldest time.Duration, functions []FunctionQueues) {
 	if w.epoch.IsZero() {
 		w.epoch = now
@@ -151,8 +151,8 @@ func (w *Waits) observe(in *FunctionQueues, at, target, oldest float64, cohorts 
 	f.at = at
 }
 
-// reports are what the job servers reported of a function, one of each, sorted by job server. There
-// may be hundreds, and a job server decides how often they are looked at: nothing here takes more
+// reports returns the job servers' reports about a function, one for each, sorted by job server.
+// There may be hundreds, and job servers determine how often this runs: nothing here takes more
 // than n log n.
 func (w *Waits) reports(in *FunctionQueues) []report {
 	queued := int64(0)

@@ -14,17 +14,17 @@ var servers = []netip.AddrPort{
 	netip.MustParseAddrPort("192.0.2.3:4730"),
 }
 
-// poll is what one job server and telemetry report, a second after the poll before.
+// poll is what one job server and telemetry report, a second after the previous poll.
 type poll struct {
 	total, running int64
-	ended          int64 // since the poll before
+	ended          int64 // since the previous poll
 	stuck          int64
-	busy           float64 // by telemetry; negative: as many as run
+	busy           float64 // by telemetry; negative: as many as are running
 	lost, silent   bool
-	times          int // how often the same comes in a row; 0: once
+	times          int // how many identical polls in a row; 0: one
 }
 
-// follow plays polls of one job server and returns what was counted. The target wait is 10 s, a job
+// follow plays polls of one job server and returns the counts. The target wait is 10 s, and a job
 // takes 2 s.
 func follow(oldest time.Duration, polls []poll) (w Waits) {
 	now, asOf, ended := start, start, int64(0)
@@ -59,7 +59,7 @@ func TestWaits(t *testing.T) {
 		oldest       time.Duration
 		polls        []poll
 		inTime, late float64
-		tolerance    float64 // for what is held back or spread
+		tolerance    float64 // for jobs that are held back or spread
 	}{
 		"nothing": {polls: []poll{idle}},
 		"jobs wait too long": {
@@ -87,7 +87,7 @@ func TestWaits(t *testing.T) {
 				{ended: 4},
 				idle,
 			},
-			// The first waited for 9 to 11 s: half of them for more than 10.
+			// The first job waited for 9 to 11 s: half of this is more than 10.
 			inTime: 4 + 2, late: 2, tolerance: 1e-6,
 		},
 		"short jobs that no poll sees": {
@@ -127,7 +127,7 @@ func TestWaits(t *testing.T) {
 		},
 		"other workers' jobs count": {
 			polls: []poll{idle, {total: 4, running: 4, times: 200}, idle},
-			// 4 slots, 2 s a job: 2 jobs in a second.
+			// 4 slots, 2 s per job: 2 jobs per second.
 			inTime: 4 + 2*200, tolerance: 60,
 		},
 		"jobs whose time has not come do not wait": {
@@ -143,8 +143,8 @@ func TestWaits(t *testing.T) {
 		},
 		"jobs that waited before the operator came": {
 			oldest: 40 * time.Second,
-			// Those that arrived in the last 40 s start all at once: a quarter of them is younger
-			// than 10 s.
+			// The jobs that arrived in the last 40 s all start at once: a quarter of them is
+			// younger than 10 s.
 			polls:  []poll{{total: 40}, {total: 40, running: 40, busy: -1}, {ended: 40}, idle},
 			inTime: 9.5, late: 30.5, tolerance: 0.6,
 		},
@@ -188,8 +188,9 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// While all slots are busy it can't be seen that delayed jobs are not due yet. They may have become
-// due at any time until they start.
+// TestDelayedJobsMayNotBeLate checks the bounds for delayed jobs. While all slots are busy, it
+// can't be seen that delayed jobs are not due yet. They may have become due at any time until they
+// start.
 func TestDelayedJobsMayNotBeLate(t *testing.T) {
 	t.Parallel()
 	w := follow(0, []poll{
@@ -206,14 +207,14 @@ func TestDelayedJobsMayNotBeLate(t *testing.T) {
 	}
 }
 
-// near reports whether all numbers are about the same.
+// near reports whether all numbers are approximately equal.
 func (s Started) near(o Started) bool {
 	d := s.Sub(o)
 	return max(math.Abs(d.InTime), math.Abs(d.Late), math.Abs(d.LateMin), math.Abs(d.LateMax)) < 1e-6
 }
 
-// Jobs that arrived and started while a job server was silent were late as often as elsewhere, if
-// it was silent for longer than the target.
+// TestSilentServerIsLikeTheOthers checks that jobs that arrived and started while a job server was
+// silent count as late as often as elsewhere, if it was silent for longer than the target.
 func TestSilentServerIsLikeTheOthers(t *testing.T) {
 	t.Parallel()
 	for silence, want := range map[float64]Started{
@@ -221,7 +222,8 @@ func TestSilentServerIsLikeTheOthers(t *testing.T) {
 		40: {InTime: 2, Late: 6, LateMax: 8},
 	} {
 		q := newQueue(&report{server: servers[0]}, 0, Started{})
-		q.ended = 8 // of which it had shown nothing
+		q.ended = 8 // the job server had reported none of these
+
 		got := q.take(&report{server: servers[0], at: silence}, 10, 0.75, maxCohorts)
 		if !got.near(want) {
 			t.Errorf("silent for %v s: got %+v, want %+v", silence, got, want)
@@ -229,8 +231,8 @@ func TestSilentServerIsLikeTheOthers(t *testing.T) {
 	}
 }
 
-// The more jobs ended of which nothing shows at which job server, the wider the bounds. With one
-// job server there is nothing to guess.
+// TestBoundsOfGuessedEnds checks that the bounds are wider the more jobs ended at an unknown job
+// server. With one job server there is nothing to guess.
 func TestBoundsOfGuessedEnds(t *testing.T) {
 	t.Parallel()
 	width := func(hosts int) float64 {
@@ -241,7 +243,7 @@ func TestBoundsOfGuessedEnds(t *testing.T) {
 			f := FunctionQueues{Name: "f", Busy: float64(4 * hosts), JobSeconds: 2}
 			for _, s := range servers[:hosts] {
 				q := Queue{Server: s, AsOf: now}
-				if i >= 50 && i < 150 { // two jobs a second, which wait for 11 s
+				if i >= 50 && i < 150 { // two jobs per second, which wait for 11 s
 					q.Total, q.Running = min(int64(i-49)*2, 26), min(max(0, int64(i-60)*2), 4)
 				}
 				if i > 62 && i < 150 {
@@ -294,7 +296,7 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// TestWaitsOfAnything feeds figures without sense: counts go on, never back, and stay within their
+// TestWaitsOfAnything feeds random figures: counts must never decrease, and must stay within their
 // bounds.
 func TestWaitsOfAnything(t *testing.T) {
 	t.Parallel()
@@ -344,8 +346,8 @@ func TestWaitsOfAnything(t *testing.T) {
 	}
 }
 
-// What is kept of a pool with many queues is bounded, however they change, and still counts all
-// jobs.
+// TestCohortsOfManyQueues checks that the memory for a pool with many queues is bounded, no matter
+// how they change, and that all jobs are still counted.
 func TestCohortsOfManyQueues(t *testing.T) {
 	t.Parallel()
 	const functions, hosts, polls = 8, 256, 70
@@ -382,7 +384,8 @@ func TestCohortsOfManyQueues(t *testing.T) {
 	}
 }
 
-// A queue of a pool with few of them has all its cohorts, one of a pool with very many has some.
+// TestCohortsOf checks that a queue has all its cohorts in a pool with few queues, and some in a
+// pool with very many.
 func TestCohortsOf(t *testing.T) {
 	t.Parallel()
 	for queues, want := range map[int]int{
@@ -395,7 +398,8 @@ func TestCohortsOf(t *testing.T) {
 	}
 }
 
-// The order in which job servers are listed makes no difference, nor does one that is listed twice.
+// TestOrderOfQueues checks that neither the order of the job servers nor a job server that is
+// listed twice makes a difference.
 func TestOrderOfQueues(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))

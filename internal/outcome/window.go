@@ -8,25 +8,25 @@ const (
 	buckets     = 12
 	bucketWidth = 5 * time.Minute
 
-	// failedMin is how many jobs must have failed lately before JobsFailing is reported: a single
-	// bad job is no trend.
+	// failedMin is how many jobs must have failed recently before JobsFailing is reported: a single
+	// failed job is no trend.
 	failedMin = 5
-	// failingShare is the share of failed jobs from which on they count as failing, and calmShare
+	// failingShare is the share of failed jobs from which on jobs count as failing, and calmShare
 	// the share below which they no longer do. The gap keeps the report from flapping.
 	failingShare = 0.5
 	calmShare    = 0.25
-	// usualFactor is how many times its usual share a pool must exceed: some functions fail by
-	// design, such as checks.
+	// usualFactor is how many times its usual share of failed jobs a pool must exceed: some
+	// functions, such as checks, fail by design.
 	usualFactor = 3
-	// usualMin is how many jobs of the past hour make its share usual.
+	// usualMin is how many jobs of the past hour make their share of failed jobs the usual share.
 	usualMin = 50
 )
 
-// Window is what became of a pool's jobs in the last hour. The zero value is ready to use.
+// Window is the outcomes of a pool's jobs in the last hour. The zero value is ready to use.
 type Window struct {
 	started bool
-	last    Counts // the counters' last state
-	total   Counts // since the window was started; it never goes back
+	last    Counts // last state of the counters
+	total   Counts // since the window was started; it never decreases
 	slots   [buckets]Counts
 	current int64 // number of the newest bucket since 1970
 	failing bool
@@ -35,14 +35,14 @@ type Window struct {
 	functions functions
 }
 
-// starts are the jobs that started, as Window keeps its counts.
+// starts are the jobs that started, stored like Window's counts.
 type starts struct {
 	total Started
 	slots [buckets]Started
 }
 
-// ObserveFunctions takes the present state of the counters of each function. They all began at zero
-// with the window.
+// ObserveFunctions processes the present state of the counters of each function. All of them began
+// at zero when the window was started.
 func (w *Window) ObserveFunctions(now time.Time, counters []FunctionCounts) {
 	if !w.started {
 		w.Observe(now, Counts{})
@@ -50,11 +50,11 @@ func (w *Window) ObserveFunctions(now time.Time, counters []FunctionCounts) {
 	w.Observe(now, w.total.Add(w.functions.observe(counters)))
 }
 
-// Functions are the counts of each function since the window was started, of those in which a job
-// has ended, in the order of their first one. The slice is never changed.
+// Functions returns the counts of each function since the window was started, for functions in
+// which a job has ended, in the order of their first job. The slice is never changed.
 func (w *Window) Functions() []FunctionCounts { return w.functions.shown }
 
-// Observe takes the counters' present state. What they showed at first was counted before the
+// Observe processes the counters' present state. Jobs in the first state were counted before the
 // window was started.
 func (w *Window) Observe(now time.Time, counters Counts) {
 	w.advance(now)
@@ -70,7 +70,7 @@ func (w *Window) Observe(now time.Time, counters Counts) {
 	w.judge()
 }
 
-// advance empties the buckets that have become older than an hour.
+// advance clears the buckets that have become older than an hour.
 func (w *Window) advance(now time.Time) {
 	n := now.UnixNano() / int64(bucketWidth)
 	if n <= w.current {
@@ -91,14 +91,14 @@ func (w *Window) judge() {
 	share := recent.FailedShare()
 	switch {
 	case recent.ended() == 0:
-		w.failing = false // nothing has run lately
+		w.failing = false // nothing has run recently
 	case w.failing:
 		w.failing = share >= calmShare
 	default:
 		limit := failingShare
 		if usual.ended() >= usualMin {
 			limit = min(max(limit, usualFactor*usual.FailedShare()), 1)
-			// A pool most of whose jobs always fail is as usual.
+			// For a pool most of whose jobs always fail, this is normal.
 			if usual.FailedShare() >= failingShare {
 				return
 			}
@@ -107,12 +107,12 @@ func (w *Window) judge() {
 	}
 }
 
-// recent counts the last five to ten minutes.
+// recent returns the counts of the last five to ten minutes.
 func (w *Window) recent() Counts {
 	return w.slots[w.current%buckets].Add(w.slots[(w.current+buckets-1)%buckets])
 }
 
-// usual counts the rest of the hour.
+// usual returns the counts of the rest of the hour.
 func (w *Window) usual() Counts {
 	var sum Counts
 	for i := int64(2); i < buckets; i++ {
@@ -121,10 +121,10 @@ func (w *Window) usual() Counts {
 	return sum
 }
 
-// Total is what was counted since the window was started. It never goes back.
+// Total returns the counts since the window was started. It never decreases.
 func (w *Window) Total() Counts { return w.total }
 
-// ObserveStarted takes the present state of what Waits counts.
+// ObserveStarted processes the present state of Waits' counts.
 func (w *Window) ObserveStarted(now time.Time, total Started) {
 	if w.starts == nil {
 		if total == (Started{}) {
@@ -139,7 +139,7 @@ func (w *Window) ObserveStarted(now time.Time, total Started) {
 	s.total = total
 }
 
-// StartedLastHour are the jobs that started in the last 55 to 60 minutes.
+// StartedLastHour returns the jobs that started in the last 55 to 60 minutes.
 func (w *Window) StartedLastHour() (sum Started) {
 	if w.starts != nil {
 		for _, s := range w.starts.slots {
@@ -149,7 +149,7 @@ func (w *Window) StartedLastHour() (sum Started) {
 	return sum
 }
 
-// StartedTotal are the jobs that started since the window was started.
+// StartedTotal returns the jobs that started since the window was started.
 func (w *Window) StartedTotal() Started {
 	if w.starts == nil {
 		return Started{}
@@ -157,10 +157,10 @@ func (w *Window) StartedTotal() Started {
 	return w.starts.total
 }
 
-// LastHour is what was counted in the last 55 to 60 minutes.
+// LastHour returns the counts of the last 55 to 60 minutes.
 func (w *Window) LastHour() Counts { return w.recent().Add(w.usual()) }
 
-// Failing reports whether jobs fail: at least half of those that ended in the last minutes, five or
-// more, and more than usual for this pool. It stays until less than a quarter fail, or none has
-// ended for ten minutes.
+// Failing reports whether jobs are failing: at least half of those that ended in the last minutes,
+// five or more, and more than usual for this pool. It stays true until less than a quarter fail, or
+// none has ended for ten minutes.
 func (w *Window) Failing() bool { return w.failing }

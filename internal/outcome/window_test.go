@@ -9,7 +9,7 @@ import (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// play feeds a window one step a minute and returns it with the last state of the counters.
+// play feeds a window one step per minute, and returns it with the last state of the counters.
 func play(steps ...func(minute int, c *Counts)) (w Window, c Counts, now time.Time) {
 	now = start
 	w.Observe(now, c)
@@ -71,7 +71,7 @@ func TestFailing(t *testing.T) {
 
 func TestWindowCounts(t *testing.T) {
 	t.Parallel()
-	// What was counted before the window started is not its own.
+	// Jobs that were counted before the window started don't belong to it.
 	var w Window
 	w.Observe(start, Counts{Completed: 1000, Failed: 500})
 	w.Observe(start.Add(time.Second), Counts{Completed: 1003, Failed: 501, Requeued: 2})
@@ -79,14 +79,14 @@ func TestWindowCounts(t *testing.T) {
 	if diff := cmp.Diff(want, w.LastHour()); diff != "" {
 		t.Errorf("last hour (-want +got):\n%s", diff)
 	}
-	// Counters that start anew are not negative.
+	// Counters that restart don't make the counts negative.
 	w.Observe(start.Add(2*time.Second), Counts{})
 	w.Observe(start.Add(3*time.Second), Counts{Completed: 1})
 	want.Completed++
 	if diff := cmp.Diff(want, w.Total()); diff != "" {
 		t.Errorf("total (-want +got):\n%s", diff)
 	}
-	// An hour later only the total remembers. A clock that is set back changes nothing.
+	// An hour later only the total includes the jobs. A clock that is set back changes nothing.
 	w.Observe(start.Add(62*time.Minute), Counts{Completed: 1})
 	w.Observe(start.Add(50*time.Minute), Counts{Completed: 1})
 	if diff := cmp.Diff(Counts{}, w.LastHour()); diff != "" {

@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// bound is what no law can do better, even one that knows every job before it comes: all jobs must
-// be worked on, and to begin each within the target some number of slots is needed at once, each of
-// whose pods has to start once. The number is the least with which slots that are always there
+// bound is the least that any law needs, even one that knows every job in advance. All jobs must be
+// processed. To begin each job within the target, some number of slots is needed at once, and each
+// of their pods must start once. This number is the smallest with which slots that are always ready
 // begin all jobs in time, first come first served. It is a bound on worker-hours for laws that
 // begin every job in time.
 type bound struct{}
@@ -16,7 +16,7 @@ func (*bound) Name() string              { return Bound }
 func (*bound) start(*Simulator)          {}
 func (*bound) step(s *Simulator) float64 { return s.now + 1e9 }
 
-// run computes the bound for a workload. It counts as a run with no late job.
+// run computes the bound for a workload. It counts as a run without late jobs.
 func (*bound) run(w *Workload, set Setting) *Result {
 	work := 0.
 	for i := range w.Jobs {
@@ -48,8 +48,8 @@ func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
 func (e *ends) Push(x any)        { *e = append(*e, x.(float64)) }
 func (e *ends) Pop() any          { x := (*e)[len(*e)-1]; *e = (*e)[:len(*e)-1]; return x }
 
-// feasible tells whether so many slots begin every job within the target. Jobs with a delay count
-// from when they are due, in the order of their submission.
+// feasible reports whether this many slots begin every job within the target. The wait of a delayed
+// job counts from when it is due, in the order of submission.
 func (w *Workload) feasible(slots int, target float64) bool {
 	e := make(ends, slots)
 	for i := range w.Jobs {

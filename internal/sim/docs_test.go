@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestExampleOfTheDocs plays the example of docs/how-scaling-works.md and holds the page to its
-// numbers.
+// TestExampleOfTheDocs runs the example of docs/how-scaling-works.md and checks the numbers on that
+// page.
 func TestExampleOfTheDocs(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../docs/how-scaling-works.md")
@@ -17,10 +17,10 @@ func TestExampleOfTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(data)
-	prose := strings.Join(strings.Fields(page), " ") // without the places where lines are wrapped
+	prose := strings.Join(strings.Fields(page), " ") // without line breaks
 	const begin = 300
 	w := &Workload{Functions: []string{"resize"}, Servers: 1, Concurrency: 1, Horizon: 1200}
-	for i := range 40 { // from which the pool learns
+	for i := range 40 { // the pool learns from these
 		w.add(20+2*float64(i), 4, 0)
 	}
 	for i := range 300 {

@@ -4,20 +4,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// What happens to pods on a node that dies, in seconds after it.
+// What happens to the pods on a node that dies, in seconds after its death.
 const (
 	nodeUnready = 40  // its pods are no longer ready
-	nodeCut     = 120 // the job servers close the connections: jobs that ran there are queued again
+	nodeCut     = 120 // the job servers close the connections: jobs that ran there are requeued
 	nodeEvicted = 300 // its pods are evicted
 )
 
-// DeadNode is a node that dies with a part of the working pods.
+// DeadNode is a node that dies with a share of the working pods.
 type DeadNode struct {
 	At, Share float64
 }
 
-// place gives a new pod a node, if there is one, and maybe one that can't pull its image. It
-// reports whether the pod will start.
+// place assigns a new pod to a node, if there is one. The node may be one that can't pull the
+// image. place reports whether the pod will start.
 func (s *Simulator) place(i int32) bool {
 	p := &s.pods[i]
 	if s.w.Nodes > 0 && s.placed >= s.w.Nodes {
@@ -33,7 +33,7 @@ func (s *Simulator) place(i int32) bool {
 	return true
 }
 
-// free gives the place of a pod that is gone to the first one that waits.
+// free gives the place of a removed pod to the first pod that waits for one.
 func (s *Simulator) free(p *pod) {
 	if !p.placed {
 		return
@@ -51,7 +51,7 @@ func (s *Simulator) free(p *pod) {
 	}
 }
 
-// die kills a node: its pods stop silently, with what they work on.
+// die kills a node: its pods stop silently, with their running jobs.
 func (s *Simulator) die(node int32) {
 	for _, i := range s.alive {
 		p := &s.pods[i]
@@ -72,7 +72,7 @@ func (s *Simulator) die(node int32) {
 	}
 }
 
-// lose, cut and evict are what becomes of a dead node's pod.
+// lose, cut and evict are the steps that follow for a dead node's pod.
 func (s *Simulator) lose(i int32) {
 	if p := &s.pods[i]; p.state == working {
 		s.countReady(-1)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestPodsWithoutANode: ten pods find a node. What was ordered beyond before that was known is
-// given up after a quarter of an hour, but for the allowance.
+// TestPodsWithoutANode: ten pods find a node. Pods that were ordered before that was known are
+// given up after a quarter of an hour, except for the allowance.
 func TestPodsWithoutANode(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, Nodes: 10, Horizon: 2400}
@@ -30,7 +30,8 @@ func TestPodsWithoutANode(t *testing.T) {
 	}
 }
 
-// TestOneBadNodeInTenDoesNotStarve: what one node in ten can't start, the others do.
+// TestOneBadNodeInTenDoesNotStarve: the other nodes start the pods that one node in ten can't
+// start.
 func TestOneBadNodeInTenDoesNotStarve(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {
@@ -47,7 +48,7 @@ func TestOneBadNodeInTenDoesNotStarve(t *testing.T) {
 	}
 }
 
-// TestADeadNode: its jobs are queued again and done elsewhere, its pods are replaced.
+// TestADeadNode: its jobs are requeued and run elsewhere, and its pods are replaced.
 func TestADeadNode(t *testing.T) {
 	t.Parallel()
 	w := &Workload{Functions: []string{"f"}, Servers: 1, Concurrency: 1, DeadNodes: []DeadNode{{100, 1}}, Horizon: 900}

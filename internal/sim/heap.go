@@ -1,6 +1,6 @@
 package sim
 
-// kind is what happens at an event.
+// kind is the kind of an event.
 type kind uint8
 
 const (
@@ -23,8 +23,8 @@ const (
 	operatorRestarts
 )
 
-// event is something that happens at a time, in seconds; of two at the same time the one pushed
-// first comes first.
+// event is something that happens at a time, in seconds. Of two events at the same time, the one
+// pushed first comes first.
 type event struct {
 	at    float64
 	order uint32
@@ -36,8 +36,8 @@ func (a *event) before(b *event) bool {
 	return a.at < b.at || (a.at == b.at && a.order < b.order)
 }
 
-// events is a heap with four children a node: half as deep as a binary one, for the same number of
-// cache lines.
+// events is a heap with four children per node: half as deep as a binary heap, for the same number
+// of cache lines.
 type events struct {
 	heap  []event
 	order uint32

@@ -5,17 +5,17 @@ import (
 	"math"
 )
 
-// KEDA is KEDA's queue length metric on a HorizontalPodAutoscaler, after the documentation of both:
-// KEDA takes the pool from zero to one replica and back, the HPA does the rest with an AverageValue
-// target. The metric counts running jobs too (KEDA's scalers for queues with acknowledgement do so
-// by default; without it pods would be taken away while they work).
+// KEDA is KEDA's queue length metric on a HorizontalPodAutoscaler, based on the documentation of
+// both. KEDA scales the pool from zero to one replica and back, and the HPA does the rest with an
+// AverageValue target. The metric also counts running jobs. KEDA's scalers for queues with
+// acknowledgement do so by default; otherwise pods would be removed while they run jobs.
 type KEDA struct {
 	Label         string
 	Target        float64 // jobs for each replica
 	Poll          float64 // KEDA's pollingInterval, at zero replicas
 	Sync          float64 // the HPA's period
-	Cooldown      float64 // KEDA's cooldownPeriod: to zero when inactive for so long
-	Stabilization float64 // of going down
+	Cooldown      float64 // KEDA's cooldownPeriod: scale to zero when inactive for this long
+	Stabilization float64 // for scaling down
 	// UpPods or UpPercent may be added within UpPeriod, whichever is more.
 	UpPods, UpPercent, UpPeriod float64
 
@@ -29,8 +29,8 @@ type recommendation struct {
 	n  int32
 }
 
-// KEDADefault has KEDA's and the HPA's defaults, and the target of 5 jobs a replica that KEDA's
-// scalers for queues take if none is given.
+// KEDADefault has KEDA's and the HPA's defaults, and the target of 5 jobs per replica that KEDA's
+// scalers for queues use if none is given.
 func KEDADefault() *KEDA {
 	return &KEDA{
 		Label: "KEDA default", Target: 5, Poll: 30, Sync: 15, Cooldown: 300, Stabilization: 300, UpPods: 4,
@@ -38,8 +38,8 @@ func KEDADefault() *KEDA {
 	}
 }
 
-// KEDATuned polls as often as we do, waits a minute rather than five before it goes down or to
-// zero, and may grow tenfold at once.
+// KEDATuned polls as often as the operator, waits a minute instead of five before it scales down or
+// to zero, and may scale up tenfold at once.
 func KEDATuned(target float64) *KEDA {
 	return &KEDA{
 		Label: fmt.Sprintf("KEDA T=%g", target), Target: target, Poll: 5, Sync: 5, Cooldown: 60, Stabilization: 60,
@@ -62,7 +62,7 @@ func (k *KEDA) step(s *Simulator) float64 {
 		if metric == 0 && s.c.MinReplicas == 0 {
 			return s.now + k.Poll
 		}
-		s.setReplicas(1) // the HPA does the rest, and doesn't count this as its own
+		s.setReplicas(1) // the HPA does the rest, and doesn't count this as its own change
 		return s.now + k.Sync
 	}
 	if s.now-k.active >= k.Cooldown && s.c.MinReplicas == 0 {

@@ -2,16 +2,17 @@ package sim
 
 import "math"
 
-// KPA is Knative's pod autoscaler with its defaults, after its documentation: the mean number of
-// jobs present over a stable window of 60 s and a panic window of 6 s, by a target of 70% of a
-// pod's slots; panic when the short window asks for twice the ready pods; at most halved every
-// tick; to zero 30 s after the stable window was empty. Knative counts requests in flight and at
-// the activator, which is what queued and running jobs are here.
+// KPA is Knative's pod autoscaler with its defaults, based on its documentation. It divides the
+// mean number of jobs present, over a stable window of 60 s and a panic window of 6 s, by a target
+// of 70% of a pod's slots. It panics if the short window requires twice the ready pods. It at most
+// halves the pods every tick, and scales to zero 30 s after the stable window was empty. Knative
+// counts the requests in flight and at the activator, which correspond to queued and running jobs
+// here.
 type KPA struct {
 	ring     [61]float64 // integral of the jobs present, each second
 	filled   int
-	panicked float64 // until when
-	most     int32   // largest number while in panic
+	panicked float64 // end of the panic
+	most     int32   // largest number during the panic
 	empty    float64 // when the stable window was last not empty
 	second   int
 }
@@ -38,7 +39,7 @@ func (k *KPA) step(s *Simulator) float64 {
 	}
 	stable, burst := mean(60), mean(6)
 	if s.spec == 0 {
-		// The activator tells at once.
+		// The activator reports at once.
 		if s.queued > 0 {
 			burst = max(burst, float64(s.queued))
 		}

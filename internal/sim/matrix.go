@@ -12,8 +12,8 @@ import (
 // Setting is one column of the matrix: a boot time and a target wait, in seconds.
 type Setting struct {
 	Boot, Target float64
-	// Counts is whether it goes into the summary: the target is over twice the boot time, so that a
-	// law can meet it by starting pods.
+	// Counts is whether the setting is included in the summary: the target is more than twice the
+	// boot time, so that a law can meet it by starting pods.
 	Counts bool
 }
 
@@ -22,16 +22,16 @@ func Settings() []Setting {
 	return []Setting{{10, 30, true}, {30, 90, true}, {60, 180, true}, {30, 30, false}, {60, 30, false}}
 }
 
-// Cell is one workload in one setting: what each law came to, over all seeds.
+// Cell is one workload in one setting: the results of each law, over all seeds.
 type Cell struct {
 	Maker   Maker
 	Setting Setting
-	Mean    float64 // seconds of a job
+	Mean    float64 // mean seconds of a job
 	Laws    []string
-	Results []*Result // as Laws
+	Results []*Result // in the order of Laws
 }
 
-// Result of the law of that name; nil if it was not run here.
+// Result returns the result of the law with that name, or nil if it was not run here.
 func (c *Cell) Result(law string) *Result {
 	for i := range c.Laws {
 		if c.Laws[i] == law {
@@ -41,7 +41,7 @@ func (c *Cell) Result(law string) *Result {
 	return nil
 }
 
-// The names of our law's variants.
+// The names of the variants of the operator's law.
 const (
 	OurName       = "gearman-operator"
 	OurHintThrice = "hint x3"
@@ -58,14 +58,14 @@ type Matrix struct {
 	Makers   []Maker
 	Settings []Setting
 	Seeds    []uint64
-	// Rivals and Variants say whether other autoscalers and variants of ours (hints wrong, no
-	// telemetry) run too.
+	// Rivals and Variants are whether other autoscalers and variants of the operator's law (wrong
+	// hints, no telemetry) are run, too.
 	Rivals, Variants bool
-	// Workers is how many runs go on at once.
+	// Workers is how many runs are in progress at once.
 	Workers int
 }
 
-// Run plays the matrix. It starts Workers goroutines and waits for all of them.
+// Run runs the matrix. It starts Workers goroutines and waits for all of them.
 func (m *Matrix) Run() []*Cell {
 	cells := make([]*Cell, 0, len(m.Makers)*len(m.Settings))
 	for _, s := range m.Settings {
@@ -78,7 +78,8 @@ func (m *Matrix) Run() []*Cell {
 			cells = append(cells, c)
 		}
 	}
-	// One task is one workload and seed, under all laws of a cell, so that the jobs are made once.
+	// One task is one workload and seed, under all laws of a cell, so that the jobs are generated
+	// only once.
 	type job struct {
 		cell *Cell
 		seed uint64
@@ -125,7 +126,7 @@ func lacksTelemetry(name string) bool {
 	return name == NoTelemetry || name == NoTelThrice || name == NoTelThird || name == NoTelGraceful
 }
 
-// laws are the laws of a cell.
+// laws returns the laws of a cell.
 func (m *Matrix) laws(c *Cell) []Law {
 	target := time.Duration(c.Setting.Target * float64(time.Second))
 	ours := func(name string, hint float64, down scaling.ScaleDown) Law {
@@ -150,7 +151,8 @@ func (m *Matrix) laws(c *Cell) []Law {
 	return laws
 }
 
-// Tuned is the cheapest tuned KEDA law of the cell that itself misses at most 1%; nil if none does.
+// Tuned returns the cheapest tuned KEDA law of the cell that itself misses at most 1%, or nil if
+// none does.
 func (c *Cell) Tuned() (string, *Result) {
 	var best *Result
 	name := ""
@@ -163,8 +165,8 @@ func (c *Cell) Tuned() (string, *Result) {
 	return name, best
 }
 
-// Summary is the end of the report. Ratios are means over the cells where the rival meets its own
-// condition.
+// Summary is the end of the report. Ratios are means over the cells in which the rival meets its
+// own condition.
 type Summary struct {
 	WorstMissPercent, HoursRatio, ReversalsRatio    float64
 	Interrupted, PartialDowns                       int
@@ -173,14 +175,14 @@ type Summary struct {
 	WorstMissCell, WorstHoursCell, NoTelemetryCell  string
 	HintWorst                                       float64
 	HintCell                                        string
-	// PatchesPerRemoved is how many deletion costs were written for each pod removed, Created how
-	// many pods were made for each that KEDA made.
+	// PatchesPerRemoved is how many deletion costs were written for each pod removed, and Created
+	// how many pods were created for each one that KEDA created.
 	PatchesPerRemoved, CreatedRatio float64
-	// ScaleDownP99 is how long, in seconds, 99 in 100 scale-downs took at most.
+	// ScaleDownP99 is the 99th percentile of the duration of scale-downs, in seconds.
 	ScaleDownP99 float64
 }
 
-// Summarize takes the cells whose setting counts.
+// Summarize summarizes the cells whose setting counts.
 func Summarize(cells []*Cell) Summary {
 	var s Summary
 	var ours, theirs float64
@@ -204,7 +206,7 @@ func Summarize(cells []*Cell) Summary {
 				s.HintWorst, s.HintCell = h.MissPercent(0), c.Name()+", "+n
 			}
 		}
-		// Without telemetry the promise is for jobs that a poll can see and that don't last for
+		// Without telemetry the promise only covers jobs that a poll can see and that don't run for
 		// minutes.
 		if c.Mean > 2.5 && c.Mean < 120 {
 			for _, n := range []string{NoTelemetry, NoTelThrice, NoTelThird} {
@@ -234,7 +236,7 @@ func Summarize(cells []*Cell) Summary {
 	return s
 }
 
-// Name is the workload and the setting in words.
+// Name returns the workload and the setting in words.
 func (c *Cell) Name() string {
 	return fmt.Sprintf("%s, boot %g s, target %g s", c.Maker.Name, c.Setting.Boot, c.Setting.Target)
 }

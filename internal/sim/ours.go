@@ -7,13 +7,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Ours is the law of internal/scaling, fed and obeyed as the operator does it.
+// Ours is the law of internal/scaling, used as the operator uses it.
 type Ours struct {
 	Label  string
-	Policy scaling.Policy // TargetWait, JobTimeHint and what else a user would set; the simulator adds the rest
-	// At gives the policy of the moment instead, where it changes (schedules).
+	Policy scaling.Policy // what a user would set, such as TargetWait and JobTimeHint; the simulator adds the rest
+	// At, if set, returns the policy for a time instead, for policies that change (schedules).
 	At func(time.Time) scaling.Policy
-	// Measure has the operator's own estimate of late jobs follow the run, see Estimate.
+	// Measure makes the operator's own estimate of late jobs follow the run, see Estimate.
 	Measure bool
 	waits   waits
 
@@ -24,20 +24,20 @@ type Ours struct {
 	facts    scaling.Facts
 	last     scaling.Plan
 	plans    scaling.PlanState
-	index    map[string]int32 // of the pods of the last view
-	wantLess float64          // since when fewer replicas are wanted; negative while they aren't
-	answers  []bool           // whether each job server answers the poll that is under way
-	answered []float64        // when it last did
+	index    map[string]int32 // index of the pods of the last view
+	wantLess float64          // since when fewer replicas are wanted; negative if they aren't
+	answers  []bool           // whether each job server answers the poll in progress
+	answered []float64        // when it last answered
 	silent   []bool           // whether that is too long ago
-	total    []int            // by function and server, as last answered
+	total    []int            // by function and server, as last reported
 	running  []int
-	told     float64 // when telemetry was last taken in
+	told     float64 // time of the last telemetry
 }
 
-// watchLag is how late the operator's cache shows what has happened, in seconds.
+// watchLag is the delay of the operator's cache in seconds.
 const watchLag = 1
 
-// stalePolls is for how many polls an answer of a job server counts.
+// stalePolls is for how many polls a job server's answer is valid.
 const stalePolls = 3
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -61,8 +61,7 @@ func (o *Ours) start(s *Simulator) {
 	o.waits = waits{}
 }
 
-// restart is what happens when the operator starts anew: it knows what it wrote to the status, and
-// every pod.
+// restart simulates a restart of the operator: it knows what it wrote to the status, and every pod.
 func (o *Ours) restart(s *Simulator) {
 	o.state = scaling.NewState(o.state.Learnt(), at(s.now))
 	o.plans = scaling.PlanState{}
@@ -94,8 +93,8 @@ func (o *Ours) step(s *Simulator) float64 {
 	return s.now + s.c.Poll
 }
 
-// ask begins a poll: which job servers will answer it? It tells whether one of them brings
-// telemetry.
+// ask begins a poll and determines which job servers answer it. It reports whether one of them
+// returns telemetry.
 func (o *Ours) ask(s *Simulator) bool {
 	some := false
 	for k := range s.w.Servers {
@@ -112,8 +111,8 @@ func (o *Ours) ask(s *Simulator) bool {
 	return true
 }
 
-// look makes the sample: what the job servers answer now, or what they answered last, and what
-// telemetry told a moment ago.
+// look builds the sample: what the job servers report now or last reported, and what telemetry
+// reported a moment ago.
 func (o *Ours) look(s *Simulator) {
 	in := &o.sample
 	in.Replicas, in.Partial, in.PossibleRestart, in.NoAnswer, in.Answering, in.Silent = s.spec, false, false, 0, 0, 0
@@ -173,8 +172,8 @@ func (o *Ours) look(s *Simulator) {
 	}
 }
 
-// plan has the operator's own rules say which pods go and how many are ordered, and does what they
-// say.
+// plan uses the operator's own rules to decide which pods to remove and how many to order, and
+// applies the result.
 func (o *Ours) plan(s *Simulator) {
 	in := &o.sample
 	f := &o.facts
@@ -206,7 +205,8 @@ func (o *Ours) plan(s *Simulator) {
 	}
 }
 
-// view is what the operator's cache shows of the pods: a watch brings everything a second late.
+// view builds what the operator's cache shows of the pods: a watch delivers everything a second
+// late.
 func (o *Ours) view(s *Simulator) {
 	f := &o.facts
 	f.Pods = f.Pods[:0]

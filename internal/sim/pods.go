@@ -7,7 +7,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// setReplicas orders so many replicas; the pods follow after the API's latency.
+// setReplicas sets the number of replicas; the pods follow after the API's latency.
 func (s *Simulator) setReplicas(n int32) {
 	if n == s.spec {
 		return
@@ -27,7 +27,7 @@ func (s *Simulator) setReplicas(n int32) {
 	s.events.push(s.now+s.c.APILatency, applied, 0)
 }
 
-// reconcile makes the pods as many as ordered, as a Deployment's ReplicaSet does.
+// reconcile creates or removes pods to match the order, as a Deployment's ReplicaSet does.
 func (s *Simulator) reconcile() {
 	for int32(len(s.alive)) < s.spec {
 		s.create()
@@ -46,8 +46,9 @@ func (s *Simulator) reconcile() {
 	}
 }
 
-// goesBefore is Kubernetes' order of deletion: pods without a node, pending ones, those that aren't
-// ready, those with the lower deletion cost; then, of those ready for about as long, any.
+// goesBefore is Kubernetes' order of deletion: pods without a node first, then pending ones, then
+// those that aren't ready, then those with the lower deletion cost. Among pods that have been ready
+// for about the same time, the order is arbitrary.
 func (s *Simulator) goesBefore(i, k int32) bool {
 	a, b := &s.pods[i], &s.pods[k]
 	if x, y := a.class(), b.class(); x != y {
@@ -82,8 +83,8 @@ func (p *pod) class() int {
 	return 3
 }
 
-// patch sets a pod's deletion cost. The operator's cache shows it a second later, and it decides
-// again then.
+// patch sets a pod's deletion cost. The operator's cache shows it a second later, and the operator
+// then decides again.
 func (s *Simulator) patch(i, cost int32) {
 	p := &s.pods[i]
 	s.result.Patches++
@@ -107,7 +108,7 @@ func (s *Simulator) create() {
 	}
 }
 
-// boot has a pod take jobs after its start time.
+// boot makes a pod take jobs after its start time.
 func (s *Simulator) boot(p int32) {
 	spread := s.w.BootSpread
 	if spread == 0 {
@@ -153,7 +154,7 @@ func (s *Simulator) countReady(by int) {
 	}
 }
 
-// stop tells a pod to stop: it takes no new job and is gone as soon as it has none.
+// stop tells a pod to stop: it takes no new job, and is removed as soon as it has none.
 func (s *Simulator) stop(i int32) {
 	p := &s.pods[i]
 	if p.state == working {
@@ -183,7 +184,7 @@ func (s *Simulator) stop(i int32) {
 	s.events.push(s.now+s.c.Drain, drainOver, i)
 }
 
-// end accounts for a pod that is gone.
+// end accounts for a removed pod.
 func (s *Simulator) end(i int32) {
 	s.account(&s.pods[i])
 	s.pods[i].state = gone
@@ -192,7 +193,7 @@ func (s *Simulator) end(i int32) {
 
 func (s *Simulator) account(p *pod) { s.result.WorkerHours += s.now - p.created }
 
-// kill ends a pod whose time to drain is over; its jobs go back to their job servers.
+// kill ends a pod whose time to drain is over; its jobs are requeued.
 func (s *Simulator) kill(i int32) {
 	if s.pods[i].state != draining {
 		return
@@ -202,7 +203,7 @@ func (s *Simulator) kill(i int32) {
 	s.end(i)
 }
 
-// abandon gives a pod's running jobs back.
+// abandon requeues a pod's running jobs.
 func (s *Simulator) abandon(i int32) {
 	p := &s.pods[i]
 	for k := range s.w.Concurrency {
@@ -217,7 +218,8 @@ func (s *Simulator) abandon(i int32) {
 	}
 }
 
-// crash restarts a working pod's container: its jobs go back, and after half a boot it works again.
+// crash restarts a working pod's container: its jobs are requeued, and it works again after half a
+// boot time.
 func (s *Simulator) crash(i int32) {
 	p := &s.pods[i]
 	if p.state != working || p.dead {
@@ -229,7 +231,7 @@ func (s *Simulator) crash(i int32) {
 	s.events.push(s.now+s.c.Boot/2, podRegistered, i)
 }
 
-// setForeign makes others' slots so many.
+// setForeign sets the number of slots of others' workers.
 func (s *Simulator) setForeign(n int) {
 	for len(s.foreign) < n {
 		slot := s.addSlot(-1)
@@ -246,7 +248,7 @@ func (s *Simulator) setForeign(n int) {
 	}
 }
 
-// tell is what telemetry tells at this moment.
+// tell takes the snapshot that telemetry reports at this moment.
 func (s *Simulator) tell() {
 	for f := range s.w.Functions {
 		s.rep[f] = s.own[f]
@@ -255,7 +257,7 @@ func (s *Simulator) tell() {
 	for _, i := range s.alive {
 		p := &s.pods[i]
 		if p.dead {
-			continue // its client id stays until the job server finds that it is gone
+			continue // its client id stays until the job server notices that it is gone
 		}
 		if p.state != working {
 			p.seen = false

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	_ "embed" // of the recorded arrivals
+	_ "embed" // for the recorded arrivals
 	"fmt"
 	"io"
 	"sync"
@@ -13,19 +13,20 @@ import (
 //go:embed testdata/recorded/azure-conversation-2023.csv.gz
 var conversation []byte
 
-// secondsPerToken is how long the service is taken to need for one token.
+// secondsPerToken is the time that the service is assumed to need for one token.
 const secondsPerToken = 0.03
 
-// recorded are the jobs of an hour of a real service. They are read once; callers copy them.
+// recorded are the jobs of one hour of a real service. They are read once; callers copy them.
 var recorded = sync.OnceValue(func() []Job {
 	jobs, err := readRecorded(bytes.NewReader(conversation))
 	if err != nil {
-		panic(fmt.Sprintf("sim: the recorded arrivals: %v", err)) // built into the program
+		panic(fmt.Sprintf("sim: the recorded arrivals: %v", err)) // they are built into the program
 	}
 	return jobs
 })
 
-// readRecorded reads lines of the milliseconds since the request before and the tokens generated.
+// readRecorded reads lines with the milliseconds since the previous request and the tokens
+// generated.
 func readRecorded(r io.Reader) ([]Job, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {

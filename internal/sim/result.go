@@ -2,32 +2,34 @@ package sim
 
 import "math"
 
-// Result is what a run came to.
+// Result is the result of a run.
 type Result struct {
 	Jobs int
-	// Late is how many jobs started later than each of the run's targets, in their order.
+	// Late is how many jobs started later than each of the run's targets, in the order of the
+	// targets.
 	Late []int
-	// waits are those of all jobs.
+	// waits are the waits of all jobs.
 	waits histogram
-	// ScaleDowns are how long each lowering of replicas took, from the first decision that asked
-	// for fewer to the last step.
+	// ScaleDowns are the durations of scale-downs, from the first decision that wanted fewer
+	// replicas to the last step.
 	ScaleDowns histogram
-	// Created, Removed and Patches count pods made, pods removed by lower replicas, and deletion
-	// costs written.
+	// Created, Removed and Patches count pods created, pods removed by lowering the replicas, and
+	// deletion costs written.
 	Created, Removed, Patches int
-	// WorkerHours is the time that pods existed, from creation to their end.
+	// WorkerHours is the time for which pods existed, from creation to their end.
 	WorkerHours float64
-	// Actions is how often the replicas were changed, Reversals how often a change went the other
-	// way than the one before.
+	// Actions is how often the replicas were changed, Reversals how often a change had the opposite
+	// direction of the one before.
 	Actions, Reversals int
-	// Interrupted is how many jobs were cut off because a stopping pod's time to drain was over.
+	// Interrupted is how many jobs were interrupted because a stopping pod's time to drain was
+	// over.
 	Interrupted int
-	// Drained is how many busy pods were told to stop (their jobs went on).
+	// Drained is how many busy pods were told to stop (their jobs continued).
 	Drained int
 	// PartialDowns is how many times replicas were lowered while a job server didn't answer.
 	PartialDowns int
-	// Peak is the largest number of working pods, TimeToPeak the seconds from the first replica
-	// ordered after the run's mark until 90% of it worked.
+	// Peak is the largest number of working pods. TimeToPeak is the number of seconds from the
+	// first replica ordered after the run's mark until 90% of the peak was working.
 	Peak       int
 	TimeToPeak float64
 }
@@ -47,7 +49,7 @@ func (h *histogram) add(seconds float64) {
 	h[b]++
 }
 
-// Quantile is the time in seconds that the part q does not exceed, to within 2%.
+// Quantile returns the time in seconds that a share q of the times does not exceed, within 2%.
 func (h *histogram) Quantile(q float64) float64 {
 	total := 0
 	for _, n := range h {
@@ -71,10 +73,10 @@ func (h *histogram) merge(o *histogram) {
 	}
 }
 
-// Quantile is the wait in seconds that the part q of the jobs does not exceed, to within 2%.
+// Quantile returns the wait in seconds that a share q of the jobs does not exceed, within 2%.
 func (r *Result) Quantile(q float64) float64 { return r.waits.Quantile(q) }
 
-// MissPercent is the part of the jobs, in percent, that started later than the i-th target.
+// MissPercent returns the percentage of the jobs that started later than the i-th target.
 func (r *Result) MissPercent(i int) float64 {
 	if r.Jobs == 0 {
 		return 0
@@ -82,7 +84,7 @@ func (r *Result) MissPercent(i int) float64 {
 	return 100 * float64(r.Late[i]) / float64(r.Jobs)
 }
 
-// Add adds the figures of another run of the same workload and targets.
+// Add adds the figures of another run with the same workload and targets.
 func (r *Result) Add(o *Result) {
 	r.Jobs += o.Jobs
 	if r.Late == nil {

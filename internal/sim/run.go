@@ -8,15 +8,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// Law decides the replicas of a run. It keeps state of one run at a time; Simulator.Run starts it
-// anew.
+// Law decides the replicas of a run. It keeps the state of one run at a time; Simulator.Run resets
+// it.
 type Law interface {
-	// Name is how the law is called in reports.
+	// Name returns the name of the law in reports.
 	Name() string
 	// start begins a run.
 	start(s *Simulator)
-	// step decides at the present time of the run, by s.setReplicas or not at all, and returns when
-	// it wants to be asked next.
+	// step decides at the present time of the run, and may call s.setReplicas. It returns the time
+	// of its next step.
 	step(s *Simulator) (next float64)
 }
 
@@ -31,21 +31,21 @@ const (
 
 type pod struct {
 	created, registered float64
-	since               float64 // since when busy has been what telemetry says
+	since               float64 // since when busy is as telemetry reports it
 	slot                int32   // the first of its slots
-	busy, told          int16   // slots in use; what telemetry last told of it
+	busy, told          int16   // slots in use; slots in use as telemetry last reported
 	state               podState
-	seen                bool // telemetry has told of it
+	seen                bool // telemetry has reported it
 	dead, placed        bool // its node is dead; it has a node
 	trouble             scaling.Trouble
-	tie                 uint32  // what Kubernetes goes by among equals
+	tie                 uint32  // decides Kubernetes' order among equal pods
 	changed, stopped    float64 // when it last became ready or unready, and when it was told to stop
 	cost, costBefore    int32   // its deletion cost
 	costAt              float64 // since when
 }
 
-// Simulator runs workloads. It keeps its memory from run to run; it is not safe for use by several
-// goroutines at once.
+// Simulator runs workloads. It reuses its memory from run to run. It is not safe for concurrent
+// use.
 type Simulator struct {
 	w      *Workload
 	c      Config
@@ -57,25 +57,25 @@ type Simulator struct {
 
 	pods   []pod
 	alive  []int32 // pods neither draining nor gone, oldest first
-	dying  []int32 // pods that were told to stop less than a few seconds ago
+	dying  []int32 // pods that were told to stop in the last few seconds
 	spec   int32
 	placed int   // pods that have a node
 	moved  int32 // sign of the last change of spec
 	ready  int
-	peaks  []float64 // when 1, 2, ... pods first worked, after the mark
-	shown  float64   // when the operator last decided because its cache showed something
+	peaks  []float64 // when 1, 2, ... pods were first working, after the mark
+	shown  float64   // when the operator last decided because its cache had changed
 	parted bool      // a job server doesn't answer now
 
-	slotPod   []int32 // -1: somebody else's
+	slotPod   []int32 // -1: belongs to another worker
 	slotJob   []int32 // -1: none
 	slotStart []float64
 	slotEnd   []float64
 	idlePos   []int32
 	idle      []int32
-	foreign   []int32 // slots that are somebody else's
+	foreign   []int32 // slots of others' workers
 	turn      int
 
-	next       []int32 // of each job, the one behind it in its queue
+	next       []int32 // for each job, the next one in its queue
 	head, tail []int32 // by function, server and priority
 	total      []int   // jobs queued, running or delayed, by function and server
 	running    []int   // by function and server
@@ -86,10 +86,10 @@ type Simulator struct {
 	area       float64 // integral of the jobs that are queued or running, in job-seconds
 
 	own [64]counters // by function, as the workers count
-	rep [64]counters // the same as telemetry last told
+	rep [64]counters // the same as telemetry last reported
 }
 
-// counters are what a pool's own workers count for one function.
+// counters are the counts of a pool's own workers for one function.
 type counters struct {
 	busy, draining          int64
 	ended, failed, requeued int64
@@ -98,12 +98,12 @@ type counters struct {
 	runs                    int64
 }
 
-// busySeconds is all working time up to now.
+// busySeconds is the time for which jobs have run up to now.
 func (c *counters) busySeconds(now float64) float64 {
 	return c.doneSeconds + float64(c.runs)*now - c.startSum
 }
 
-// Run plays a workload under a law.
+// Run runs a workload under a law.
 func (s *Simulator) Run(w *Workload, law Law, c Config) *Result {
 	c = c.withDefaults()
 	s.reset(w, law, c)
@@ -177,7 +177,7 @@ func (s *Simulator) advance(to float64) {
 	s.now = to
 }
 
-// counted is the number of jobs at the job servers: queued, running or delayed.
+// counted returns the number of jobs at the job servers: queued, running or delayed.
 func (s *Simulator) counted() int {
 	n := 0
 	for _, t := range s.total {
@@ -188,10 +188,10 @@ func (s *Simulator) counted() int {
 
 const priorities = 3
 
-// line is which of the lines of waiting jobs a job stands in.
+// line returns the index of the line in which a job waits.
 func (s *Simulator) line(j *Job) int { return priorities*s.queue(j) + int(j.Priority) }
 
-// queue is where the jobs of a job's function at its job server are counted.
+// queue returns the index of the counts for a job's function at its job server.
 func (s *Simulator) queue(j *Job) int { return int(j.Function)*s.w.Servers + int(j.Server) }
 
 func (s *Simulator) arrive(i int32) {
@@ -204,7 +204,7 @@ func (s *Simulator) arrive(i int32) {
 	s.runnable(i)
 }
 
-// runnable gives a job to an idle slot or puts it at the end of its queue.
+// runnable gives a job to an idle slot, or puts it at the end of its queue.
 func (s *Simulator) runnable(i int32) {
 	if n := len(s.idle); n > 0 {
 		slot := s.idle[s.rng.IntN(n)]
@@ -223,8 +223,8 @@ func (s *Simulator) runnable(i int32) {
 	s.queued++
 }
 
-// grab gives a slot its next job, if there is one: servers in turn, functions in their order, and
-// of each the highest priority first.
+// grab gives a slot its next job, if there is one: job servers in turn, functions in their order,
+// and for each function the highest priority first.
 func (s *Simulator) grab(slot int32) bool {
 	if s.queued == 0 {
 		return false
@@ -279,8 +279,8 @@ func (s *Simulator) begin(slot, i int32) {
 	}
 }
 
-// finish takes the job off a slot. ended: it ended, well or not; else it goes back to its job
-// server.
+// finish takes the job off a slot. If ended is true, the job has completed or failed; otherwise it
+// is requeued.
 func (s *Simulator) finish(slot int32, ended bool) {
 	i := s.slotJob[slot]
 	j := &s.w.Jobs[i]
@@ -318,7 +318,7 @@ func (s *Simulator) handle(e event) {
 	switch e.kind {
 	case jobEnds:
 		if s.slotJob[e.who] < 0 || s.slotEnd[e.who] != e.at {
-			return // its pod crashed meanwhile
+			return // its pod has crashed since
 		}
 		s.finish(e.who, true)
 		s.freed(e.who)
@@ -358,7 +358,7 @@ func (s *Simulator) handle(e event) {
 	}
 }
 
-// fault handles what happens to pods and nodes that fail.
+// fault handles events of pods and nodes that fail.
 func (s *Simulator) fault(e event) {
 	switch e.kind {
 	case podFails:
@@ -374,7 +374,8 @@ func (s *Simulator) fault(e event) {
 	}
 }
 
-// freed gives a slot that has ended its job the next one, or lets it go.
+// freed gives a slot that has ended its job the next one, or makes it idle. A draining pod ends with
+// its last job.
 func (s *Simulator) freed(slot int32) {
 	if p := s.slotPod[slot]; p >= 0 && s.pods[p].state == draining {
 		if s.pods[p].busy == 0 {
@@ -382,7 +383,7 @@ func (s *Simulator) freed(slot int32) {
 		}
 		return
 	}
-	if s.slotPod[slot] == -2 { // somebody else's, who has left
+	if s.slotPod[slot] == -2 { // a slot of another worker that has left
 		return
 	}
 	if !s.grab(slot) {
@@ -398,7 +399,7 @@ func (s *Simulator) unidle(slot int32) {
 	s.idlePos[slot] = -1
 }
 
-// askAt plans the law's next step, and the telemetry it will see.
+// askAt schedules the law's next step, and the telemetry that it will see.
 func (s *Simulator) askAt(at float64) {
 	if _, ok := s.law.(*Ours); ok {
 		s.events.push(max(s.now, at-s.c.TelemetryLag), snapshot, 0)

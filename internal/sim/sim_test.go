@@ -13,7 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// always orders so many replicas at once, and others at the times given.
+// always orders a fixed number of replicas at once, and others at the given times.
 type always struct {
 	n    int32
 	then map[float64]int32
@@ -36,8 +36,8 @@ func ours(target time.Duration) *Ours {
 	return &Ours{Label: OurName, Policy: scaling.Policy{TargetWait: target}}
 }
 
-// TestErlangC compares the waits of a pool that never changes with the textbook's, for Poisson
-// arrivals and exponential job times.
+// TestErlangC compares the waits of a pool of constant size with the textbook's formula, for
+// Poisson arrivals and exponential job times.
 func TestErlangC(t *testing.T) {
 	t.Parallel()
 	const slots, load, seconds, late = 5, 4., 2., 3.
@@ -62,7 +62,7 @@ func TestErlangC(t *testing.T) {
 	}
 }
 
-// TestEveryJobIsBegunAndEnds plays each workload under each law, and the same again.
+// TestEveryJobIsBegunAndEnds runs each workload under each law, twice.
 func TestEveryJobIsBegunAndEnds(t *testing.T) {
 	t.Parallel()
 	var s Simulator
@@ -134,8 +134,8 @@ func TestPriorities(t *testing.T) {
 		{At: 23, Seconds: 10},
 	}}
 	var s Simulator
-	// In this order they wait for 0, 29, 18 and 7 s; in that of their submission it were 0, 9, 18
-	// and 27 s.
+	// In this order they wait for 0, 29, 18 and 7 s; in the order of submission it would be 0, 9,
+	// 18 and 27 s.
 	if r := s.Run(
 		w, &always{n: 1}, Config{Boot: 5, Targets: []float64{28, 17, 8, 6}},
 	); cmp.Diff([]int{1, 2, 2, 3}, r.Late) != "" {
@@ -143,7 +143,7 @@ func TestPriorities(t *testing.T) {
 	}
 }
 
-// watched counts what the law was told at its polls.
+// watched counts what the law got at its polls.
 type watched struct {
 	Ours
 	polls, partial, unanswered, aged int
@@ -162,8 +162,8 @@ func (o *watched) watch(s *Simulator) {
 	}
 }
 
-// TestPollFaults: answers that are lost now and then are hardly noticed, a job server that is
-// silent for longer is, after three polls.
+// TestPollFaults: single lost answers have hardly any effect; a job server that is silent for
+// longer is reported after three polls.
 func TestPollFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -246,8 +246,8 @@ func TestWhichPodsADeploymentRemoves(t *testing.T) {
 	}
 }
 
-// TestKEDA gives KEDA as many long jobs as its pods can work on at once, and holds it to the
-// documented steps.
+// TestKEDA gives KEDA as many long jobs as its pods can run at once, and checks the documented
+// steps.
 func TestKEDA(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -327,8 +327,8 @@ func TestBoundIsBelowEveryLawThatIsInTime(t *testing.T) {
 	}
 }
 
-// TestTheLawKeepsItsPromise plays the short form of the report's matrix. It is no measurement, only
-// what must not break.
+// TestTheLawKeepsItsPromise runs the short form of the report's matrix. It is not a measurement,
+// but checks the minimum that must hold.
 func TestTheLawKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	m := Matrix{Settings: Settings()[:1], Seeds: []uint64{1}, Rivals: true, Variants: true, Workers: 2}

@@ -8,12 +8,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// waits is the operator's own estimate of late jobs in a run, over the restarts of the operator.
+// waits is the operator's own estimate of late jobs in a run, across restarts of the operator.
 type waits struct {
 	now      outcome.Waits
-	before   outcome.Started // by the operators before this one
-	oldest   time.Duration   // that a restarted operator reads in the status
-	status   time.Duration   // the same as the status has it now
+	before   outcome.Started // by earlier operator processes
+	oldest   time.Duration   // the age that a restarted operator reads from the status
+	status   time.Duration   // the same as currently in the status
 	wrote    float64         // when that was written, with these
 	replicas int32
 	reason   scaling.Reason
@@ -26,11 +26,11 @@ type waits struct {
 // seconds.
 const statusEvery = 60
 
-// Estimate is what the operator counted of the run's jobs, if Measure is set.
+// Estimate returns what the operator counted of the run's jobs, if Measure is set.
 func (o *Ours) Estimate() outcome.Started { return o.waits.before.Add(o.waits.now.Started()) }
 
-// Counted is how many jobs ended as telemetry counted them while an operator watched, and how many
-// while none did.
+// Counted returns how many jobs ended, as counted by telemetry, while an operator was watching, and
+// how many while none was.
 func (o *Ours) Counted() (ended, lost int64) { return o.waits.ended - o.waits.lost, o.waits.lost }
 
 func (w *waits) restart() {
@@ -39,7 +39,7 @@ func (w *waits) restart() {
 	w.first = -1
 }
 
-// observe has the estimate follow a decision.
+// observe updates the estimate after a decision.
 func (w *waits) observe(s *Simulator, o *Ours) {
 	w.in = w.in[:0]
 	ended := int64(0)
@@ -71,7 +71,7 @@ func (w *waits) observe(s *Simulator, o *Ours) {
 	w.now.Observe(at(s.now), o.policy.TargetWait, w.oldest, w.in)
 	if w.first < 0 {
 		w.first = ended
-		w.lost += ended - w.ended // what pods counted before the operator watched them
+		w.lost += ended - w.ended // jobs that pods counted before the operator watched them
 	}
 	w.ended = ended
 	if d := &o.decision; d.Replicas != w.replicas || d.Reason != w.reason || s.now-w.wrote >= statusEvery {

@@ -10,17 +10,17 @@ import (
 // Maker makes one run's workload from a seed.
 type Maker struct {
 	Name string
-	// About says in a few words what it is.
+	// About is a short description.
 	About string
-	// Held is true for the workloads that were kept apart while the law was developed.
+	// Held is true for the workloads that were held out while the law was developed.
 	Held bool
-	// Beyond is true for workloads of which the law can't see what matters: they are reported, but
-	// don't count.
+	// Beyond is true for workloads in which the law can't see the relevant facts: they are
+	// reported, but don't count.
 	Beyond bool
 	Make   func(rng *rand.Rand) *Workload
 }
 
-// New makes the workload of one seed.
+// New returns the workload of one seed.
 func (m Maker) New(seed uint64) *Workload {
 	w := m.Make(rand.New(rand.NewPCG(seed, uint64(len(m.Name))*7919)))
 	w.Name = m.Name
@@ -44,25 +44,25 @@ func exponential(mean float64) length {
 	return func(rng *rand.Rand) float64 { return mean * rng.ExpFloat64() }
 }
 
-// lognormal has the mean given and a coefficient of variation of 1.
+// lognormal has the given mean and a coefficient of variation of 1.
 func lognormal(mean float64) length {
 	sigma := math.Sqrt(math.Ln2)
 	return func(rng *rand.Rand) float64 { return mean * math.Exp(sigma*rng.NormFloat64()-sigma*sigma/2) }
 }
 
-// pareto has the mean given and the tail exponent 1.5, cut at 1000 means.
+// pareto has the given mean and the tail exponent 1.5, cut off at 1000 means.
 func pareto(mean float64) length {
 	return func(rng *rand.Rand) float64 {
 		return min(mean/3*math.Pow(1-rng.Float64(), -1/1.5), 1000*mean)
 	}
 }
 
-// around varies by a quarter to both sides.
+// around varies by up to a quarter in both directions.
 func around(mean float64) length {
 	return func(rng *rand.Rand) float64 { return mean * (0.75 + 0.5*rng.Float64()) }
 }
 
-// poisson adds jobs at a rate (jobs a second) that may vary in time; peak is its largest value.
+// poisson adds jobs at a rate (jobs per second) that may vary over time; peak is its largest value.
 func (w *Workload) poisson(
 	rng *rand.Rand, from, to, peak float64, rate func(t float64) float64, l length, function uint8,
 ) {
@@ -81,7 +81,7 @@ func (w *Workload) add(t, seconds float64, function uint8) {
 	w.Jobs = append(w.Jobs, Job{At: t, Seconds: float32(max(seconds, 0.001)), Function: function})
 }
 
-// burst adds n jobs within so many seconds.
+// burst adds n jobs within the given number of seconds.
 func (w *Workload) burst(rng *rand.Rand, at, within float64, n int, l length) {
 	for range n {
 		w.add(at+within*rng.Float64(), l(rng), 0)

@@ -13,7 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// bench plays the matrix, writes the report and prints the RESULT line.
+// bench runs the matrix, writes the report and prints the RESULT line.
 func bench(o *Options, stdout io.Writer) error {
 	m := sim.Matrix{
 		Makers: sim.Makers(), Settings: sim.Settings(), Rivals: true, Variants: true, Workers: runtime.GOMAXPROCS(0),
@@ -49,7 +49,7 @@ func bench(o *Options, stdout io.Writer) error {
 	return err
 }
 
-// markdown is the report in words and tables.
+// markdown returns the report as text and tables.
 func markdown(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How the scaling law fares\n\nSeeds %d to %d, one default setting (no hint, 5 s poll). A cell is one workload with one boot time and one target wait, summed over the seeds.\n\n",
@@ -184,8 +184,8 @@ func plots(o *Options, makers []sim.Maker, cells []*sim.Cell) error {
 	return nil
 }
 
-// course draws one run under our law, KEDA's defaults, and KEDA with one job and five jobs a
-// replica.
+// course draws one run under the operator's law, KEDA's defaults, and KEDA with one job and with
+// five jobs per replica.
 func course(o *Options, m sim.Maker) error {
 	w := m.New(o.First)
 	var s sim.Simulator

@@ -17,9 +17,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// Options are what the command was asked for, checked.
+// Options are the command's arguments after validation.
 type Options struct {
-	// Bench plays the matrix with so many Seeds from First on; Short takes few workloads and no
+	// Bench runs the matrix with this many Seeds from First on. Short uses few workloads and no
 	// variants.
 	Bench bool
 	Seeds int
@@ -27,16 +27,16 @@ type Options struct {
 	Short bool
 	// Out is the directory for plots and the report; "" writes none. Format is svg or png.
 	Out, Format string
-	// Page is a Markdown file whose tables are written anew with Bench; "" writes none.
+	// Page is a Markdown file whose tables are replaced with Bench; "" writes none.
 	Page string
 
-	// Otherwise one workload is played.
+	// Otherwise one workload is run.
 	Workload *sim.Workload
 	Policy   func(time.Time) scaling.Policy
 	Config   sim.Config
 }
 
-// Parse reads the arguments. Errors say what to change.
+// Parse parses the arguments. Its errors describe what to change.
 func Parse(name string, args []string, stderr io.Writer) (*Options, error) {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(stderr)
@@ -98,7 +98,7 @@ func Parse(name string, args []string, stderr io.Writer) (*Options, error) {
 	return o, nil
 }
 
-// load makes or reads the workload.
+// load generates or reads the workload.
 func (o *Options) load(workload, trace string, seed uint64) error {
 	switch {
 	case (workload == "") == (trace == ""):
@@ -121,7 +121,7 @@ func (o *Options) load(workload, trace string, seed uint64) error {
 	return fmt.Errorf("there is no workload %q; there are %s", workload, workloadNames())
 }
 
-// loadPool takes the policy from a pool's manifest. A trace may only hold functions of the pool.
+// loadPool reads the policy from a pool's manifest. A trace may only contain functions of the pool.
 func (o *Options) loadPool(file string, trace bool) error {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// The figures of a page of the docs stand between these two lines.
+// The figures on a page of the docs are between these two lines.
 const (
 	pageBegin = "<!-- figures: begin (make law-docs) -->\n"
 	pageEnd   = "<!-- figures: end -->\n"
 )
 
-// updatePage puts the figures between the marks of a page.
+// updatePage replaces the figures between the marks on a page.
 func updatePage(file, figures string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -31,7 +31,7 @@ func updatePage(file, figures string) error {
 	return os.WriteFile(file, []byte(before+pageBegin+figures+pageEnd+after), 0o644)
 }
 
-// figures are the tables of the page about the law.
+// figures returns the tables for the page about the law.
 func figures(m *sim.Matrix, cells []*sim.Cell, s sim.Summary) string {
 	var b strings.Builder
 	writeSummary(&b, m, s)
@@ -75,7 +75,7 @@ func writeSummary(b *strings.Builder, m *sim.Matrix, s sim.Summary) {
 	)
 }
 
-// writeFast is the table of the first setting, where pods start the fastest.
+// writeFast writes the table of the first setting, in which pods start the fastest.
 func writeFast(b *strings.Builder, m *sim.Matrix, cells []*sim.Cell) {
 	first := m.Settings[0]
 	fmt.Fprintf(
@@ -115,7 +115,7 @@ func writeFast(b *strings.Builder, m *sim.Matrix, cells []*sim.Cell) {
 	}
 }
 
-// writeSlow is the table of the other settings.
+// writeSlow writes the table of the other settings.
 func writeSlow(b *strings.Builder, m *sim.Matrix, cells []*sim.Cell) {
 	b.WriteString(
 		"\nOurs with slower starts (hours as a ratio to tuned KEDA; \"-\": no tuned T has at most 1% late):\n\n| workload |",
@@ -165,7 +165,7 @@ func find(cells []*sim.Cell, workload string, set sim.Setting) *sim.Cell {
 	return nil
 }
 
-// title is a workload's name in a table.
+// title returns a workload's name in a table.
 func title(m sim.Maker) string {
 	switch {
 	case m.Held:

@@ -7,13 +7,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// Series is what one law did over a run.
+// Series is the course of one law over a run.
 type Series struct {
 	Law    string
 	Points []sim.Point
 }
 
-// maxPlotted bounds the points of a line: more are not to be seen, and make the file large.
+// maxPlotted bounds the points of a line: more can't be seen, and make the file large.
 const maxPlotted = 240
 
 const centimeter = 72 / 2.54 // in points
@@ -38,7 +38,7 @@ func RunPlot(file, title string, series []Series, target float64) error {
 	queued := panel("jobs queued", func(p sim.Point) float64 { return float64(p.Queued) })
 	queued.Legend = chart.LegendLeft
 	wait := panel("oldest wait (s)", func(p sim.Point) float64 { return p.OldestWait })
-	// A law far off the target must not press the others to the ground.
+	// A law that is far off the target must not flatten the lines of the others.
 	wait.Level, wait.YMax, wait.YLimit = target, 1.2*target, 4*target
 	replicas := panel("replicas", func(p sim.Point) float64 { return float64(p.Replicas) })
 	c := chart.Chart{
@@ -48,7 +48,8 @@ func RunPlot(file, title string, series []Series, target float64) error {
 	return c.Write(file)
 }
 
-// thin takes at most maxPlotted points, of each stretch the largest value, so that no peak is lost.
+// thin returns at most maxPlotted points: the largest value of each stretch, so that no peak is
+// lost.
 func thin(points []sim.Point, value func(sim.Point) float64) (thinned []chart.Point) {
 	step := (len(points) + maxPlotted - 1) / maxPlotted
 	for i := 0; i < len(points); i += step {

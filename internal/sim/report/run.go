@@ -10,7 +10,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// Run does what the options ask for.
+// Run runs what the options request.
 func Run(o *Options, stdout io.Writer) error {
 	if o.Bench {
 		return bench(o, stdout)
@@ -59,7 +59,7 @@ func play(o *Options, stdout io.Writer) ([]Series, error) {
 	return series, t.Flush()
 }
 
-// fileName makes a file name of a workload's name.
+// fileName makes a file name from a workload's name.
 func fileName(name string) string {
 	name = strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
 	return strings.Map(func(r rune) rune {

@@ -14,15 +14,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/sim"
 )
 
-// A trace is bounded, so that a wrong file doesn't eat the machine.
+// A trace is bounded, so that a wrong file doesn't use up the machine's memory.
 const (
 	maxTraceJobs      = 5_000_000
 	maxTraceFunctions = 64
 	maxTraceSeconds   = 30 * 86400
 )
 
-// ReadTrace reads a workload from CSV: time_s,function,job_seconds[,count], with or without a line
-// of names. Times count from any beginning.
+// ReadTrace reads a workload from CSV: time_s,function,job_seconds[,count], with or without a
+// header line. Times may start at any value.
 func ReadTrace(name string, r io.Reader) (*sim.Workload, error) {
 	w := &sim.Workload{Name: name, Servers: 1, Concurrency: 1}
 	c := csv.NewReader(r)
