@@ -46,7 +46,7 @@ func (d *Dialer) Connect(ctx context.Context, e Endpoint) (net.Conn, error) {
 		}
 		tc := tls.Client(nc, config)
 		if err := tc.HandshakeContext(ctx); err != nil {
-			_ = nc.Close() // the handshake's error says more
+			_ = nc.Close() // the handshake's error has the cause
 			return nil, fmt.Errorf("TLS handshake with job server %s: %w", e, err)
 		}
 		nc = tc

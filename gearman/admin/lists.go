@@ -79,7 +79,7 @@ type Connection struct {
 	// its file descriptor in the job server, which is unique among the connections of one moment;
 	// -1 while gearmand closes it
 	FD        int64
-	IP        string   // where it comes from
+	IP        string   // the peer's address
 	ID        string   // what SET_CLIENT_ID set, "-" if nothing
 	Functions []string // as registered, with repetitions; a name that contains a blank is listed as several
 }

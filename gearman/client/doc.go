@@ -3,9 +3,9 @@
 // A Client is safe for concurrent use. Calls share one connection to each job server, opened when
 // it is first needed. Jobs that goroutines submit at the same time share writes, and Produce keeps
 // many submissions under way. A job goes to one job server, chosen by Options.Select. If that one
-// can't be reached, it goes to the next, and the error names every job server tried. A job that may
-// have reached a job server is never sent to another one automatically, unless its task allows it
-// (Task.Resubmit). The error then is ErrUncertain.
+// can't be reached, it goes to the next, and the error names every job server tried. If a job may
+// have reached a job server, the client returns ErrUncertain instead of sending the job to another
+// one, unless its task allows that (Task.Resubmit).
 //
 // A context bounds its whole call, including the time to write it. When nobody waits for a
 // foreground job any more, the client forgets it at once. If the job has no unique key by which

@@ -60,7 +60,7 @@ func TestCallersLeaveABlockedWrite(t *testing.T) {
 // progress; ReplyTimeout is only for a job server that does nothing.
 func TestReplyTimeoutCountsProgress(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]struct{ up, down int }{ // bytes a second
+	for name, limit := range map[string]struct{ up, down int }{ // bytes per second
 		"slow upload": {up: 4000, down: 1 << 20}, "slow result before the answer": {up: 1 << 20, down: 1000},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func TestErrorNamesEveryServerTried(t *testing.T) {
 	}
 }
 
-func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest after another uses, and in the end ends, the same servers
+func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // the subtests use the same servers one after another, and stop them in the end
 	t.Parallel()
 	a, b := jobserver.Gearmand(t), jobserver.Gearmand(t)
 	live := []string{a.Addr, b.Addr}
@@ -94,7 +94,7 @@ func TestFailoverAndSelection(t *testing.T) { //nolint:tparallel // one subtest 
 			t.Error(got)
 		}
 		d.Stop()
-		for { // the first job or so may be sent before the loss is noticed: then its fate is unknown, and said to be
+		for { // a job sent before the loss is detected may or may not run, and its error must say so
 			id, err := c.Background(within(t), &client.Task{Function: "f"})
 			if err == nil {
 				if id.Server != a.Addr {

@@ -63,7 +63,7 @@ func (c *Client) Parts(ctx context.Context, t *Task) iter.Seq2[[]byte, error] {
 }
 
 // streamResult passes a large part of a result, or its end, piece by piece to a call that streams
-// its result. It reports whether there is such a call; if not, nothing has been read.
+// its result. If there is no such call, it returns false and has read nothing.
 func (x *conn) streamResult(h proto.Header) (bool, error) {
 	front, err := x.in.Peek(proto.MaxHandle + 1)
 	if err != nil {

@@ -57,8 +57,8 @@ type source struct {
 func (c *chunk) isWritten() bool { return len(c.body) == 0 && (c.from == nil || c.from.left == 0) }
 
 const (
-	// Progress shows when a whole piece has been accepted. The size is one TLS record, and 500 B/s
-	// within WriteTimeout.
+	// Progress shows only when a whole piece has been accepted. This size is one TLS record, and
+	// needs about 500 B/s to be written within WriteTimeout.
 	writePiece = 16 << 10
 	copyPiece  = 256 << 10
 	stageLimit = 1 << 20   // above this, callers that stage wait for the writer

@@ -15,7 +15,7 @@
 // gearmand, and is the order of creation here.
 //
 // With Options.Dialect it behaves like Perl's Gearman::Server instead, which the same suite checks.
-// Gearmand2 follows the release notes and the source of gearmand 2.0.0; no such server was
+// Gearmand2 follows the release notes and the source of gearmand 2.0.0; that version was not
 // available to check it against.
 //
 // A server listens on a loopback port. With InMemory it doesn't listen: DialContext creates pipes,

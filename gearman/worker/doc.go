@@ -16,7 +16,7 @@
 // connections dropped, so that the job servers give the jobs to other workers. Run still waits for
 // the handlers to return.
 //
-// # What a server must not see
+// # The order of packets
 //
 // The order of packets avoids known problems of job servers (docs/servers.md). A function with a
 // job in flight is never unregistered. PRE_SLEEP is sent only after a NO_JOB. A sleeping connection

@@ -70,7 +70,7 @@ type Function struct {
 	// to another worker after that time (at least 1 s; servers before 1.1.19 read seconds instead
 	// of milliseconds). It is for job servers that need it; see Timeout.
 	ServerTimeout time.Duration
-	// Slots is how many jobs of the function may run at once: only so many of the worker's slots
+	// Slots is how many jobs of the function may run at once: only this many of the worker's slots
 	// register it. 0, or more than Options.Concurrency, means all of them.
 	Slots int
 	// Retry, if set, makes the worker retry failed jobs.
@@ -95,7 +95,7 @@ type function struct {
 	onPanic       func(*PanicError) error
 	onSpoolError  func(context.Context, *Job, error) error
 	retry         *RetryPolicy
-	slots         int // at most so many register it; 0: all
+	slots         int // at most this many register it; 0: all
 	firstSlot     int // the first of these slots
 
 	// Guarded by Worker.admission.

@@ -34,7 +34,7 @@ type Job struct {
 	payloadErr error    // why the job has neither
 	size       int64
 
-	epoch uint64 // counts lost connections to the job server, at the time the job arrived; see server
+	epoch uint64 // the server's epoch when the job arrived, see server
 	// These belong to underway, whose mutex guards them.
 	settled   chan struct{} // closed when the run has ended; nil if nobody waits for it
 	heir      *Job          // the same job, given to another slot, which reports the outcome

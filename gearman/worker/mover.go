@@ -20,7 +20,7 @@ const (
 // mover moves the due jobs of one job server from the function in which they wait to their own
 // function. It has a connection of its own, and registers one function at a time, only while it
 // polls: two functions with only delayed jobs on one connection can hang gearmand 2, and a worker
-// that sleeps on such a function is woken for nothing.
+// that sleeps with a function that has only delayed jobs is woken for nothing.
 type mover struct {
 	w      *Worker
 	server *server
@@ -78,7 +78,7 @@ func (w *Worker) serverGone(s *server) bool {
 
 func (m *mover) close() {
 	if m.in != nil {
-		_ = m.in.Close() // this requeues a job that is in hand in the function in which it waits
+		_ = m.in.Close() // this requeues a job in hand in the function in which it waits
 		m.in = nil
 	}
 }

@@ -20,7 +20,8 @@ type server struct {
 	present    []bool // by slot: whether it has a connection's goroutine
 	sleepers   sleepers
 	registered int
-	// counts how often the last connection was lost: the job server may have restarted then
+	// epoch counts how often the last remaining connection was lost: the job server may have
+	// restarted then.
 	epoch      atomic.Uint64
 	reconnects uint64
 	version    proto.Version

@@ -87,7 +87,7 @@ func TestWaits(t *testing.T) {
 				{ended: 4},
 				idle,
 			},
-			// The first job waited for 9 to 11 s: half of this is more than 10.
+			// The first four waited for 9 to 11 s: half of them for more than 10.
 			inTime: 4 + 2, late: 2, tolerance: 1e-6,
 		},
 		"short jobs that no poll sees": {

@@ -39,7 +39,8 @@ type Workload struct {
 	// TelemetryEvery is the minimum number of seconds between two telemetry reports; 0 means that
 	// each poll has one.
 	TelemetryEvery float64
-	// BootSpread is by which part of its mean a pod's start may be shorter or longer; 0 means 0.2.
+	// BootSpread is the fraction of its mean by which a pod's start may be shorter or longer; 0
+	// means 0.2.
 	BootSpread float64
 	// Saturation is how many jobs the backend serves at once; beyond that each job takes
 	// proportionally longer. 0 means no limit.

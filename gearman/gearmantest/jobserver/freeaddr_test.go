@@ -6,11 +6,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// What FreeAddr returns can be listened on, once and again, and is returned once.
+// TestFreeAddr checks that each address can be listened on repeatedly, and is returned only once.
 func TestFreeAddr(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for range 120 { // more than a block has
+	for range 120 { // more than one block of ports
 		addr, err := jobserver.FreeAddr()
 		if err != nil {
 			t.Fatal(err)
@@ -19,7 +19,7 @@ func TestFreeAddr(t *testing.T) {
 			t.Errorf("%s was returned twice", addr)
 		}
 		seen[addr] = true
-		for range 2 { // the kernel keeps no port of a closed listener
+		for range 2 { // the kernel releases the port of a closed listener at once
 			if err := jobserver.ListenAndClose(addr); err != nil {
 				t.Fatal(err)
 			}
