@@ -35,7 +35,7 @@ const (
 	MaxData     = 1<<32 - 1 // the limit of the format
 )
 
-// CheckFunction reports whether a name can be used for a function. It rejects white space and
+// CheckFunction returns an error if a name can't be used for a function. It rejects white space and
 // control bytes: a NUL would end the argument, a newline would fake rows of the job server's
 // status, and blanks make its list of workers ambiguous.
 func CheckFunction(name string) error {
@@ -57,7 +57,8 @@ func CheckFunction(name string) error {
 	return nil
 }
 
-// CheckUnique reports whether a key can be used as a job's unique key. The empty key means no key.
+// CheckUnique returns an error if a key can't be used as a job's unique key. The empty key means no
+// key.
 func CheckUnique(unique string) error {
 	if len(unique) > MaxUnique {
 		return fmt.Errorf(
@@ -71,8 +72,8 @@ func CheckUnique(unique string) error {
 	return nil
 }
 
-// CheckHandle reports whether a job handle can be used in a request: gearmand never responds for a
-// longer one.
+// CheckHandle returns an error if a job handle can't be used in a request: gearmand never responds
+// for a longer one.
 func CheckHandle(handle string) error {
 	if handle == "" {
 		return fmt.Errorf("%w: the job handle is empty", ErrName)
@@ -86,8 +87,8 @@ func CheckHandle(handle string) error {
 	return nil
 }
 
-// CheckClientID reports whether a client id can be set: white space in it would break the rows of
-// the job server's list of workers.
+// CheckClientID returns an error if a client id can't be set: white space in it would break the
+// rows of the job server's list of workers.
 func CheckClientID(id string) error {
 	if id == "" {
 		return fmt.Errorf("%w: the client id is empty", ErrName)

@@ -197,9 +197,9 @@ func ParseReply(line []byte) (r Reply, ok bool) {
 // maxWords is how many words gearmand accepts in a line of text.
 const maxWords = 5
 
-// CheckCommand reports whether a text command can be sent. gearmand closes the connection on lines
-// of MaxTextLine bytes or more and on more than five words, and a line end would start another
-// command. line is the command without its line end.
+// CheckCommand returns an error if a text command can't be sent. gearmand closes the connection on
+// lines of MaxTextLine bytes or more and on more than five words, and a line end would start
+// another command. line is the command without its line end.
 func CheckCommand(line string) error {
 	if len(line) > MaxTextLine-2 {
 		return fmt.Errorf(
