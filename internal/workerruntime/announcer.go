@@ -15,29 +15,31 @@ import (
 )
 
 const (
-	// announceEvery is how often the client id is renewed while jobs run or ended since.
+	// announceEvery is how often the client id is renewed while jobs run or have ended since the
+	// last renewal.
 	announceEvery = time.Second
-	// edgeEvery is how soon after a renewal an idle worker's first job, or a busy one's last, may
-	// cause another. Quick jobs would else send more packets about themselves than for themselves.
+	// edgeEvery is the least time between a renewal and the next one, which an idle worker's first
+	// job or a busy worker's last one causes. Otherwise quick jobs would send more packets about
+	// themselves than for themselves.
 	edgeEvery = 50 * time.Millisecond
-	// turnEvery is how often an idle worker of several functions tells of another one: the operator
-	// looks now and then, and sees the id of that moment only.
+	// turnEvery is how often an idle worker of several functions reports the next one. The operator
+	// polls now and then, and sees only the id of that moment.
 	turnEvery = 5 * time.Second
 	// linger is how long a stopping pod stays connected after its last job, so that the operator
 	// sees the last counts: a little more than one period of its polls (5 s).
 	linger = 6 * time.Second
 )
 
-// announcer tells the operator how this worker is doing, by the client id of slot 0's connections.
-// Without a pod's uid there is nobody to tell, and the id only says who this is.
+// announcer reports to the operator how this worker is doing, via the client id of slot 0's
+// connections. Without a pod's uid there is no telemetry, and the id only identifies the worker.
 type announcer struct {
 	reporter *telemetry.Reporter // nil: no telemetry
 	plain    string              // the id without telemetry
 	edge     chan struct{}
-	more     atomic.Bool // some function's news are not told yet
+	more     atomic.Bool // some function's news is not reported yet
 
-	skew   time.Duration // by how much a played machine's clock is ahead
-	settle time.Duration // on a played machine: the id is renewed so long after the job's own packets
+	skew   time.Duration // how far a simulated machine's clock is ahead
+	settle time.Duration // on a simulated machine: the id is renewed this long after the job's own packets
 }
 
 func newAnnouncer(uid, pod string, start time.Time, capacity int, functions []string) (*announcer, error) {
@@ -85,8 +87,8 @@ func (a *announcer) ended(function string, started, now time.Time, o telemetry.O
 	}
 }
 
-// trouble says from now on that jobs of the functions can't run, by a letter of telemetry's, or
-// that they can: 0.
+// trouble sets the telemetry letter that says why jobs of the functions can't run, or 0 if they
+// can.
 func (a *announcer) trouble(functions []string, letter byte) {
 	if a.reporter == nil {
 		return
@@ -98,7 +100,7 @@ func (a *announcer) trouble(functions []string, letter byte) {
 	a.signal(true)
 }
 
-// troubleLetter is what the client id says of a breaker's state.
+// troubleLetter returns the client id's letter for a breaker's state.
 func troubleLetter(mode options.Mode, state string) byte {
 	switch state {
 	case breaker.Failing.String():
@@ -126,8 +128,8 @@ func (a *announcer) linger() time.Duration {
 	return linger
 }
 
-// run renews the id at every idle/busy edge, each second while there is news, and now and then
-// where it tells of several functions in turn.
+// run renews the id at every idle/busy edge, each second while there is news, and now and then if
+// the worker reports several functions in turn.
 func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *slog.Logger) {
 	if a.reporter == nil {
 		return
@@ -162,7 +164,7 @@ func (a *announcer) run(ctx context.Context, renew func(slot int) error, log *sl
 	}
 }
 
-// news tells whether there may be something to tell: jobs run, or ran at the last look.
+// news reports whether there may be something to report: jobs run, or ran when it was last called.
 func (a *announcer) news(wasBusy *bool) bool {
 	busy := a.reporter.Busy() > 0
 	changed := busy || *wasBusy || a.more.Load()
@@ -170,8 +172,8 @@ func (a *announcer) news(wasBusy *bool) bool {
 	return changed
 }
 
-// turn tells whether an id without news is due, since the last one is so old: of a worker of
-// several functions, sooner where one of them has trouble.
+// turn reports whether an id without news is due because the last one is old enough. For a worker
+// of several functions it is due sooner if one of them has trouble.
 func (a *announcer) turn(age time.Duration) bool {
 	several, trouble := a.reporter.Turns()
 	return several && (trouble || age > turnEvery-announceEvery/2)

@@ -15,11 +15,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// checkTimeout bounds each job server's try.
+// checkTimeout bounds the attempt at each job server.
 const checkTimeout = 5 * time.Second
 
-// check prints the effective configuration with the source of each value and tries what a start
-// would need. It starts no command.
+// check prints the effective configuration with the source of each value and tries everything that
+// a start would need. It starts no command.
 func check(ctx context.Context, o *options.Options, w io.Writer) int {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	last := 0
@@ -68,14 +68,14 @@ func check(ctx context.Context, o *options.Options, w io.Writer) int {
 	return exitOK
 }
 
-// tried is what became of the try of one job server.
+// tried is the result for one job server.
 type tried struct {
 	name, version string
 	err           error
 }
 
-// tryServers tries the job servers behind an address as a worker would: those of one family, or of
-// the other if none of the first can be reached.
+// tryServers tries the job servers behind an address as a worker would: those of one address
+// family, or those of the other if none of the first can be reached.
 func tryServers(ctx context.Context, a gearman.Address, r gearman.Resolver, o admin.Options) []tried {
 	lookup, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

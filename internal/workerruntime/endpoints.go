@@ -19,7 +19,7 @@ type endpoints struct {
 	server   *http.Server
 }
 
-// listen opens the address at once, so that a port that is taken is an error of the start.
+// listen opens the address at once, so that a port in use is an error at the start.
 func listen(addr string, r *run) (*endpoints, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -70,7 +70,7 @@ func (e *endpoints) serve(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// statusz is what /statusz shows.
+// statusz is the content of /statusz.
 type statusz struct {
 	Version     string                       `json:"version"`
 	Uptime      string                       `json:"uptime"`

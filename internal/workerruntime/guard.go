@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// aliveAfter is how long a process must live to count as started, where that is in doubt: a
-	// shell that does not find its program ends sooner.
+	// aliveAfter is how long a process must live to count as started if that is in doubt: a shell
+	// that does not find its program ends sooner.
 	aliveAfter = time.Second
 	// mostCheck bounds a check without a job.
 	mostCheck = 15 * time.Second
-	// mostRetry is the wait between two tries of a job that can't be requeued.
+	// mostRetry is the wait between two attempts to start a job that can't be requeued.
 	mostRetry = 5 * time.Second
 )
 
@@ -28,8 +28,8 @@ const (
 type guard struct {
 	run    job.Handler
 	admit  func(slots int)    // sets on how many slots the functions are registered
-	notify func(state string) // is called after a change of state
-	log    *slog.Logger       // with the functions
+	notify func(state string) // called after a change of state
+	log    *slog.Logger       // has the functions as an attribute
 
 	wake chan struct{} // tells Run that the machine's next time has changed
 
@@ -38,7 +38,7 @@ type guard struct {
 	changed chan struct{} // closed at the next change of state
 
 	admitting sync.Mutex // one admission at a time, in order
-	slots     int        // as admitted last
+	slots     int        // as last admitted
 }
 
 func newGuard(run job.Handler, failingAfter int, log *slog.Logger) *guard {
@@ -49,12 +49,12 @@ func newGuard(run job.Handler, failingAfter int, log *slog.Logger) *guard {
 	}
 }
 
-// splay is d, up to a fifth more or less, so that the workers of a pool don't move together.
+// splay returns d, up to a fifth more or less, so that the workers of a pool don't act in lockstep.
 func splay(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // spreads load, keeps no secret
 }
 
-// with changes the machine and carries out what follows from that.
+// with changes the machine and acts on the new state.
 func (g *guard) with(change func(m *breaker.Machine, now time.Time)) {
 	g.mu.Lock()
 	before := g.machine.State()
@@ -100,14 +100,14 @@ func (g *guard) tell(before, after breaker.State, reason string) {
 	g.notify(after.String())
 }
 
-// view is the state for people.
+// view returns the state, as shown to people.
 func (g *guard) view() (state breaker.State, reason string, unready bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.machine.State(), g.machine.Reason(), g.machine.Unready(time.Now())
 }
 
-// quiet tells whether nothing is the matter, which is what a job asks first.
+// quiet reports whether there is no trouble; each job checks this first.
 func (g *guard) quiet() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -158,8 +158,8 @@ func (g *guard) check(ctx context.Context) {
 	})
 }
 
-// Handle runs one job. If requeues is false, the job server fails jobs that are handed back: such a
-// job is kept until it can be started, its time is up or the worker stops.
+// Handle runs one job. If requeues is false, the job server fails requeued jobs: a job that can't
+// start is held until it can, its time is up or the worker stops.
 func (g *guard) Handle(ctx context.Context, j *job.Job, requeues bool) job.Outcome {
 	if !g.quiet() {
 		g.with(func(m *breaker.Machine, now time.Time) { m.Took(now) })
@@ -205,7 +205,8 @@ func (g *guard) Handle(ctx context.Context, j *job.Job, requeues bool) job.Outco
 
 const busyTries = 3
 
-// try runs the job once. A process that runs for a while has started, whatever becomes of the job.
+// try runs the job once. A process that runs for a while counts as started, whatever the job's
+// outcome.
 func (g *guard) try(ctx context.Context, j *job.Job) job.Outcome {
 	var alive *time.Timer
 	j.Started = func() {
@@ -220,8 +221,8 @@ func (g *guard) try(ctx context.Context, j *job.Job) job.Outcome {
 	return o
 }
 
-// ended records the end of a job that ran. A job that completes while all is well costs no more
-// than a look.
+// ended records the end of a job that ran. For a job that completes without trouble that is only
+// one check of the state.
 func (g *guard) ended(o *job.Outcome) {
 	if o.Kind == job.Completed {
 		g.mu.Lock()
@@ -249,7 +250,7 @@ func (g *guard) ended(o *job.Outcome) {
 	})
 }
 
-// How a job was held.
+// held is how holding a job ended.
 type held int
 
 const (
@@ -274,7 +275,7 @@ func (g *guard) hold(ctx context.Context, j *job.Job, wait time.Duration, change
 	}
 }
 
-// givenUp is the outcome of a job that was held and never ran: o says why.
+// givenUp returns the outcome of a job that was held and never ran; o has the reason.
 func (g *guard) givenUp(ctx context.Context, o job.Outcome, requeues bool) job.Outcome {
 	g.with(func(m *breaker.Machine, now time.Time) { m.Released(now) })
 	if requeues {

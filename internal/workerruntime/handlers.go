@@ -18,19 +18,19 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/streammode"
 )
 
-// outputGrace is how long the output of an ended command is read on while something that it started
-// holds a pipe. What the command itself wrote is in the pipe when it ends, so this is only for
-// helpers like "tee" that come last.
+// outputGrace is how long the output of an ended command is still read while something that it
+// started holds a pipe open. What the command itself wrote is in the pipe when it ends, so this is
+// only for helpers such as "tee" that end last.
 const outputGrace = 500 * time.Millisecond
 
-// handler is one handler of the options with what runs its jobs.
+// handler is one handler of the options with the parts that run its jobs.
 type handler struct {
 	options.Handler
 	run   job.Handler
 	guard *guard
 }
 
-// runner is a handler that has something to keep up.
+// runner is a handler that has processes or connections to maintain.
 type runner interface {
 	job.Runner
 	Up() <-chan struct{}
@@ -38,7 +38,7 @@ type runner interface {
 
 // mode is how the handlers of one mode are made, and what else depends on the mode.
 type mode struct {
-	trouble byte // what the client id says while its jobs can't run
+	trouble byte // the client id's letter while its jobs can't run
 	forks   bool // it starts a process for each job, which takes a slot's thread (roomForThreads)
 	make    func(*source) (job.Handler, error)
 }
@@ -59,7 +59,7 @@ var modes = map[options.Mode]mode{
 			Command: s.Command, Dir: s.Dir, WorkloadAsArgument: s.WorkloadAsArgument, StreamOutput: s.StreamOutput,
 			Result:    s.result,
 			KillAfter: s.KillAfter, OutputGrace: outputGrace, Log: s.log, LogLimit: s.output, Table: s.table,
-			// gearmanctl is a worker too, and its command version asks a job server.
+			// gearmanctl is a worker too, and its command version polls a job server.
 			Probe: []string{process.Self(), "--version"},
 		})
 	}},
@@ -95,7 +95,7 @@ func newHandler(
 	return &handler{Handler: h, run: run, guard: newGuard(run, h.FailingAfter, log.With(functions))}, nil
 }
 
-// newHandler is the handler with its guard, on this machine or the played one.
+// newHandler returns the handler with its guard, on this machine or on a simulated one.
 func (r *run) newHandler(h options.Handler) (*handler, error) {
 	if r.machine == nil {
 		return newHandler(r.opts, h, r.log, r.output, r.table)
@@ -110,7 +110,7 @@ func (h *handler) reload() {
 	}
 }
 
-// close frees what a handler without a Run of its own holds.
+// close frees what a handler without its own Run holds.
 func (h *handler) close() {
 	if c, ok := h.run.(io.Closer); ok {
 		_ = c.Close()

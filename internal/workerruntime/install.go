@@ -9,11 +9,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// installedName is the program's name where it is installed.
+// installedName is the name of the installed program.
 const installedName = "gearman-worker"
 
-// install copies the running program into dir: under another name first, so that nobody ever sees a
-// part of it, and readable for any user, since the container that runs it chooses its own.
+// install copies the running program into dir. It writes under another name first, so that a
+// partial copy is never visible, and makes the copy readable for any user, since the container that
+// runs it chooses its own.
 func install(dir string) error {
 	src, err := os.Open(process.Self())
 	if err != nil {

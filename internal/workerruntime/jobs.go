@@ -21,10 +21,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// jobs runs the library's jobs by the handlers and keeps account of them.
+// jobs runs the library's jobs with the handlers and keeps account of them.
 type jobs struct {
 	log       *slog.Logger
-	failures  *logs.Limit // of lines about jobs that didn't end well
+	failures  *logs.Limit // of lines about jobs that did not complete
 	metrics   *metrics
 	announcer *announcer
 	draining  <-chan struct{} // closed when no more jobs are taken
@@ -32,14 +32,15 @@ type jobs struct {
 	mu    sync.Mutex
 	slots []slotState // a slot has one job at a time
 	busy  int
-	// undone counts the jobs since the drain's begin that the job servers run again.
+	// undone counts the jobs since the drain began that the job servers run again.
 	undone int
-	// requeues counts the jobs handed back in a row for crashes. A crashing command would else see
-	// the same job again at once.
+	// requeues counts the consecutive jobs requeued after crashes. Without it, a crashing command
+	// would get the same job again at once.
 	requeues int
 }
 
-// slotState is what a slot's job came to, between the end of its handler and that of its packets.
+// slotState is the outcome of a slot's job, between the end of its handler and the end of its
+// packets.
 type slotState struct {
 	started  time.Time
 	reason   job.Reason
@@ -62,8 +63,8 @@ func (js *jobs) handle(h *handler) worker.Handler {
 		}
 		runCtx := ctx
 		if h.JobTimeout > 0 {
-			// Not the library's timeout: the job's fate is told once its process has ended, which
-			// takes up to --kill-after.
+			// The library's timeout is not used: the outcome is reported once the job's process has
+			// ended, which takes up to --kill-after.
 			var cancel context.CancelFunc
 			runCtx, cancel = context.WithTimeoutCause(ctx, h.JobTimeout, job.ErrTimeout)
 			defer cancel()
@@ -92,7 +93,7 @@ func (js *jobs) excuse(o *job.Outcome) {
 	}
 }
 
-// unspooled is the library's handler of jobs of a function whose workload could not be kept.
+// unspooled returns the library's handler of jobs whose workload could not be stored.
 func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) error {
 	return func(ctx context.Context, wj *worker.Job, err error) error {
 		o := job.Crashf(
@@ -100,14 +101,14 @@ func (js *jobs) unspooled(h *handler) func(context.Context, *worker.Job, error) 
 			"keep the workload: %v (give --spool-dir a directory with room for --concurrency workloads)", err,
 		)
 		if h.OnCrash == job.CrashRequeue {
-			o.Kind = job.Requeued // there is no workload to submit anew
+			o.Kind = job.Requeued // there is no workload to submit again
 		}
 		_, err = js.settle(ctx, wj, h, &o)
 		return err
 	}
 }
 
-// settle turns a job's outcome into what the library takes.
+// settle turns a job's outcome into what the library expects.
 func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.Outcome) ([]byte, error) {
 	js.ended(ctx, wj, o)
 	switch o.Kind {
@@ -139,7 +140,7 @@ func (js *jobs) settle(ctx context.Context, wj *worker.Job, h *handler, o *job.O
 	return nil, failure
 }
 
-// retryPolicy is the policy of a handler's options.
+// retryPolicy returns the policy that a handler's options set.
 func retryPolicy(h *options.Handler) worker.RetryPolicy {
 	p := worker.RetryPolicy{
 		Attempts: h.RetryAttempts, CrashAttempts: h.RetryAttempts, Timeouts: h.RetryTimeouts,
@@ -157,10 +158,11 @@ func retryPolicy(h *options.Handler) worker.RetryPolicy {
 	return p
 }
 
-// crashRuns is how often a job that crashes runs in all, unless --retry-attempts says otherwise.
+// crashRuns is how often a job that crashes runs in total, unless --retry-attempts sets another
+// number.
 const crashRuns = 3
 
-// slotJournal is the library's journal by the worker's.
+// slotJournal adapts the worker's journal to the library's.
 type slotJournal struct {
 	journal *journal.Journal
 	log     *slog.Logger
@@ -178,7 +180,7 @@ func (s slotJournal) Settle(j *worker.Job) {
 	}
 }
 
-// fileSection is a result in a file, closed by the library when it is sent.
+// fileSection is a result in a file. The library closes it after sending it.
 type fileSection struct {
 	*io.SectionReader
 	file *os.File
@@ -186,7 +188,7 @@ type fileSection struct {
 
 func (f fileSection) Close() error { return f.file.Close() }
 
-// reasonText says to clients why a job failed.
+// reasonText is the text that tells clients why a job failed.
 func reasonText(o *job.Outcome) []byte {
 	text := []byte(o.Message)
 	if len(o.Detail) > 0 {
@@ -198,7 +200,7 @@ func reasonText(o *job.Outcome) []byte {
 	return text
 }
 
-// ended notes what became of a job, for the hook that comes when the job server has been told.
+// ended records a job's outcome for the hook that runs when the job server has been told.
 func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 	js.mu.Lock()
 	js.slots[wj.Slot()].reason, js.slots[wj.Slot()].neverRan = o.Reason, o.NeverRan
@@ -222,7 +224,7 @@ func (js *jobs) ended(ctx context.Context, wj *worker.Job, o *job.Outcome) {
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():
-		case <-js.draining: // others wait for the job, and this worker takes it no more
+		case <-js.draining: // other workers wait for the job, and this worker takes no more jobs
 		case <-timer.C:
 		}
 	}
@@ -235,8 +237,8 @@ func verb(k job.Kind) string {
 	return "failed"
 }
 
-// requeueBackoff is how long a crashed job is held before it is requeued, by how many crashed in a
-// row. Otherwise a job that always crashes would go round as fast as connections open.
+// requeueBackoff is how long a crashed job is held before it is requeued, by the number of
+// consecutive crashes. Otherwise a job that always crashes would cycle as fast as connections open.
 var requeueBackoff = gearman.Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second}
 
 // start is the hook at a job's start.
@@ -256,12 +258,12 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	now := time.Now()
 	js.mu.Lock()
 	s := js.slots[wj.Slot()]
-	joined := errors.Is(d.Err, worker.ErrJoined) // the outcome is another slot's, which sends it
+	joined := errors.Is(d.Err, worker.ErrJoined) // another slot sends the outcome
 	if js.isDraining() && (d.Outcome == worker.Lost && !joined || d.Outcome == worker.Requeued && !s.neverRan) {
 		js.undone++
 	}
 	js.mu.Unlock()
-	if errors.Is(d.Err, proto.ErrTooLarge) { // its handler was not asked
+	if errors.Is(d.Err, proto.ErrTooLarge) { // its handler did not run
 		s.reason = job.Rejected
 		js.failures.Log(context.Background(), js.log, slog.LevelWarn, "Job failed: its workload is larger than --max-workload",
 			slog.String("function", wj.Function()), slog.String("handle", wj.Handle()), slog.Int64("bytes", d.BytesIn))
@@ -269,7 +271,7 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 	if d.Joined {
 		s.reason = joinedReason(d.Err)
 	}
-	if s.reason == "" { // a panic in a handler, or a job that was not run since it has killed workers
+	if s.reason == "" { // a panic in a handler, or a job that was not run because it has killed workers
 		s.reason = job.Crashed
 	}
 	result, counted := resultOf(d.Outcome)
@@ -278,7 +280,7 @@ func (js *jobs) done(wj *worker.Job, d worker.Done) {
 		js.metrics.retried(wj.Function(), wj.Attempt()+1, s.reason)
 	}
 	js.mu.Lock()
-	js.busy-- // after it is counted: whoever sees that no job runs finds all of them in the metrics
+	js.busy-- // after counting the job, so that whoever sees no job running finds all of them in the metrics
 	last := js.busy == 0
 	js.mu.Unlock()
 	js.announcer.ended(wj.Function(), s.started, now, counted, last)
@@ -307,10 +309,10 @@ func joinedReason(err error) job.Reason {
 	if failure, ok := errors.AsType[*gearman.JobError](err); ok {
 		return job.Reason(failure.Reason)
 	}
-	return job.Interrupting // a lost connection, or a job that goes back
+	return job.Interrupting // a lost connection, or a requeued job
 }
 
-// resultOf names an outcome for the metrics and says how the telemetry counts it.
+// resultOf returns an outcome's name in the metrics and how the telemetry counts it.
 func resultOf(o worker.Outcome) (string, telemetry.Outcome) {
 	switch o {
 	case worker.Complete:
@@ -336,14 +338,14 @@ func (js *jobs) isDraining() bool {
 	}
 }
 
-// unfinished is how many jobs the job servers run again since this worker has stopped.
+// unfinished is how many jobs the job servers run again because this worker stopped.
 func (js *jobs) unfinished() int {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	return js.undone
 }
 
-// running is the number of jobs at work.
+// running is the number of running jobs.
 func (js *jobs) running() int {
 	js.mu.Lock()
 	defer js.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// newResolver returns the resolver by which a worker uses the same job servers as the operator
+// newResolver returns a resolver that makes the worker use the same job servers as the operator
 // counts.
 func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	r, err := resolverOf(o, byName)
@@ -27,7 +27,7 @@ func newResolver(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	return r, nil
 }
 
-// resolverOf is that resolver without what this machine says of its cluster.
+// resolverOf returns newResolver's resolver without this machine's information about its cluster.
 func resolverOf(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	r := &resolve.Resolver{MaxServers: o.MaxServers, ByName: byName}
 	for _, s := range o.Servers {
@@ -40,8 +40,8 @@ func resolverOf(o *options.Options, byName bool) (*resolve.Resolver, error) {
 	return r, nil
 }
 
-// spooling returns the options as they can be kept: without a spool directory, workloads and
-// results stay in memory.
+// spooling returns the options that this machine can honor: without a spool directory, workloads
+// and results stay in memory.
 func spooling(o *options.Options, log *slog.Logger) *options.Options {
 	err := trySpool(o)
 	if err == nil {
@@ -54,8 +54,8 @@ func spooling(o *options.Options, log *slog.Logger) *options.Options {
 	return &kept
 }
 
-// network is how job servers are reached and their names looked up. A nil dial is the library's
-// own.
+// network returns how job servers are reached and their names looked up. A nil dial means the
+// library's own.
 func (r *run) network(byName bool) (
 	dial func(context.Context, string, string) (net.Conn, error), names gearman.Resolver, err error,
 ) {
@@ -87,8 +87,8 @@ func (r *run) jobDone(j *worker.Job, d worker.Done) {
 	}
 }
 
-// ownProcesses keeps this process's secrets from the jobs' and takes in the orphans that they
-// leave.
+// ownProcesses keeps this process's secrets from the jobs' processes and adopts the orphans that
+// they leave.
 func (r *run) ownProcesses(ctx context.Context) {
 	if err := process.Seclude(); errors.Is(err, errors.ErrUnsupported) {
 		r.log.LogAttrs(

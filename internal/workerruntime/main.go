@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// The exit codes, as the help tells them.
+// The exit codes, as described in the help.
 const (
 	exitOK       = 0 // stopped as asked, all jobs finished
 	exitFailed   = 1

@@ -27,17 +27,17 @@ const (
 	resultFailed       = "failed"
 	resultRetried      = "retried"       // failed, and submitted again for its next attempt
 	resultDeadLettered = "dead_lettered" // failed, and submitted to the dead letter function
-	resultRequeued     = "requeued"      // handed back by this worker
-	resultLost         = "lost"          // the job server went away before it could be told
+	resultRequeued     = "requeued"      // by this worker
+	resultLost         = "lost"          // the connection to the job server was lost before the outcome was sent
 )
 
 // buckets are the upper bounds of the histogram of job durations, in seconds: from a quick lookup
-// to an hour's report.
+// to a report that takes an hour.
 var buckets = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
 
-// metrics counts jobs and writes them in Prometheus' text format. It is written by hand: the client
-// library would double the memory of an idle worker, for a dozen lines of output. A test reads the
-// output with Prometheus' own parser.
+// metrics counts jobs and writes them in Prometheus' text format. The format is written by hand:
+// the client library would double the memory of an idle worker, for a dozen lines of output. A test
+// reads the output with Prometheus' own parser.
 type metrics struct {
 	began time.Time
 
@@ -67,7 +67,7 @@ type jobEnd struct {
 func newMetrics(functions []string) *metrics {
 	m := &metrics{began: time.Now(), functions: make(map[string]*functionMetrics)}
 	for _, f := range functions {
-		// A counter that is there from the start, at 0, shows the first failure to rate().
+		// A counter that exists from the start, at 0, lets rate() see the first failure.
 		m.functions[f] = &functionMetrics{
 			ends: map[jobEnd]uint64{{resultCompleted, job.OK}: 0}, retries: map[retry]uint64{},
 		}
@@ -229,7 +229,7 @@ func writeServers(e *exposition, status worker.Status) {
 	}
 }
 
-// counts are the jobs of each function by result, for /statusz.
+// counts returns the jobs of each function by result, for /statusz.
 func (m *metrics) counts() map[string]map[string]uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -264,7 +264,7 @@ func (e *exposition) sample(name string, v float64, labels ...string) {
 	e.buf.WriteString(name)
 	for i := 0; i < len(labels); i += 2 {
 		e.buf.WriteByte("{,"[min(i, 1)])
-		// Names of functions may hold any bytes; the format is UTF-8.
+		// Function names may contain any bytes; the format is UTF-8.
 		fmt.Fprintf(&e.buf, `%s="%s"`, labels[i], labelEscape.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD"))) //nolint:gosec // they come in pairs
 	}
 	if len(labels) > 0 {

@@ -17,25 +17,26 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// Machine stands for the machine that a worker runs on. With one, the job loop, the breaker and the
+// Machine replaces the machine that a worker runs on. With one, the job loop, the breaker and the
 // telemetry run under virtual time: no process is started, no signal is caught, nothing listens,
 // and no file is written.
 type Machine struct {
-	// Journal counts the jobs that ran when a process before this one died; nil: nothing does.
+	// Journal counts the jobs that ran when an earlier process of this worker died. If nil, none
+	// are counted.
 	Journal worker.Journal
 
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	LookupIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	Handler  job.Handler                    // runs the jobs of all functions
-	Skew     time.Duration                  // by how much its clock is ahead
-	Done     func(*worker.Job, worker.Done) // is called when a job's outcome has been sent, or can't be
+	Skew     time.Duration                  // how far its clock is ahead
+	Done     func(*worker.Job, worker.Done) // called when a job's outcome has been sent, or can't be
 }
 
-// playedSettle keeps what a slot and the announcer send at one moment apart. Under virtual time
-// that is one instant, and which of the two comes first would be the scheduler's choice.
+// playedSettle separates what a slot and the announcer send at the same moment. Under virtual time
+// that is one instant, and the scheduler would choose which comes first.
 const playedSettle = time.Millisecond
 
-// skew is by how much the machine's clock is ahead; this machine's is right.
+// skew is how far the machine's clock is ahead. The clock of the real machine is taken as right.
 func (m *Machine) skew() time.Duration {
 	if m == nil {
 		return 0
@@ -43,7 +44,7 @@ func (m *Machine) skew() time.Duration {
 	return m.Skew
 }
 
-// Played is a worker on such a machine.
+// Played is a worker on a simulated machine.
 type Played struct {
 	run     *run
 	signals chan os.Signal
@@ -63,7 +64,7 @@ func NewPlayed(o *options.Options, m *Machine) (*Played, error) {
 	return &Played{r, make(chan os.Signal, 2)}, nil
 }
 
-// Run works until SIGTERM and until running jobs are done, or until Kill.
+// Run works until SIGTERM has come and running jobs are done, or until Kill.
 func (p *Played) Run(ctx context.Context) error { return p.run.main(ctx, p.signals) }
 
 // Terminate is SIGTERM. A second one ends running jobs; more do nothing.
@@ -74,11 +75,11 @@ func (p *Played) Terminate() {
 	}
 }
 
-// Kill ends the worker at once and waits for that until ctx ends. What it still sends is the
-// machine's to lose.
+// Kill ends the worker at once and waits for its end until ctx is done. The machine may drop
+// whatever the worker still sends.
 func (p *Played) Kill(ctx context.Context) { _ = p.run.worker.StopAndCancel(ctx) }
 
-// Ready is what the readiness probe answers.
+// Ready returns what the readiness probe would.
 func (p *Played) Ready() bool {
 	ok, _ := p.run.ready()
 	return ok

@@ -38,8 +38,8 @@ type run struct {
 	machine  *Machine         // nil: this one
 }
 
-// Run works until the first SIGTERM or SIGINT that signals brings and all running jobs are done,
-// and returns the exit code. A second one, or the drain timeout, hands running jobs back. SIGHUP
+// Run works until signals brings the first SIGTERM or SIGINT and all running jobs are done, and
+// returns the exit code. A second signal, or the drain timeout, requeues running jobs. SIGHUP
 // replaces stream processes.
 func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-chan os.Signal) int {
 	r, err := newRun(o, log, nil)
@@ -70,7 +70,7 @@ func Run(ctx context.Context, o *options.Options, log *slog.Logger, signals <-ch
 
 func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 	r := &run{opts: o, log: log, machine: m, table: process.NewTable(), metrics: newMetrics(o.FunctionNames())}
-	if m == nil { // a played machine has no files
+	if m == nil { // a simulated machine has no files
 		r.opts = spooling(o, log)
 		o = r.opts
 	}
@@ -136,7 +136,7 @@ func newRun(o *options.Options, log *slog.Logger, m *Machine) (*run, error) {
 func (r *run) register() error {
 	for _, h := range r.handlers {
 		h.guard.admit = func(slots int) {
-			// The names are the handler's own, which is all that Admit could refuse.
+			// Admit refuses only unknown names, and these are the handler's own.
 			_ = r.worker.Admit(slots, h.Functions...)
 		}
 		h.guard.notify = func(state string) {
@@ -162,7 +162,7 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 			return err
 		}
 	}
-	// all ends last, when no job runs any more; soft ends at the first signal.
+	// all ends last, when no jobs run any more; soft ends at the first signal.
 	all, stopAll := context.WithCancel(context.WithoutCancel(parent))
 	soft, stopSoft := context.WithCancel(parent)
 	var wg sync.WaitGroup
@@ -174,7 +174,7 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 			h.close()
 		}
 		if r.journal != nil {
-			_ = r.journal.Close() // nothing runs any more
+			_ = r.journal.Close() // no jobs run any more
 		}
 	}()
 
@@ -216,8 +216,8 @@ func (r *run) main(parent context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// startHandlers starts what the handlers keep running beside jobs. What ends one of them comes by
-// failed, after stop was called.
+// startHandlers starts what the handlers keep running beside jobs. The error that ends one of them
+// arrives on failed, after stop was called.
 func (r *run) startHandlers(ctx context.Context, wg *sync.WaitGroup, stop func()) (failed chan error) {
 	failed = make(chan error, len(r.handlers))
 	for _, h := range r.handlers {
@@ -247,10 +247,10 @@ func (r *run) sayReady(ctx context.Context) {
 	}
 }
 
-// leftOutEvery is how soon the log says at the latest how many lines were left out.
+// leftOutEvery is the longest time until the log reports how many lines were left out.
 const leftOutEvery = 10 * time.Second
 
-// sayLeftOut says from time to time, and at the end, how many lines were left out of the log.
+// sayLeftOut logs how many lines were left out of the log, from time to time and at the end.
 func (r *run) sayLeftOut(ctx context.Context) {
 	tick := time.NewTicker(leftOutEvery)
 	defer tick.Stop()
@@ -264,12 +264,12 @@ func (r *run) sayLeftOut(ctx context.Context) {
 	}
 }
 
-// sameSignal is how soon after the first signal a second one says nothing new: timeout and
-// terminals send one signal to the process and to its group, which is twice to the worker.
+// sameSignal is how soon after the first signal a second one counts as the same: timeout and
+// terminals send one signal to the process and to its group, so the worker gets it twice.
 const sameSignal = 3 * time.Millisecond
 
-// passOver takes what comes within sameSignal. The drain is told of only after that: a sender that
-// has seen it begin means what it sends.
+// passOver drops the signals that come within sameSignal. The drain is reported only after that: a
+// sender that has seen it begin means the next signal as a second one.
 func passOver(signals <-chan os.Signal) {
 	timer := time.NewTimer(sameSignal)
 	defer timer.Stop()
@@ -311,10 +311,10 @@ func (r *run) onSignals(ctx context.Context, signals <-chan os.Signal, stopSoft 
 	}
 }
 
-// ready tells whether the worker counts as ready: from its first registration on, whatever becomes
-// of the connections, until it drains. A job server that restarts must not make pods unready, since
-// those are the first that a scale-down takes. A worker none of whose handlers can start jobs is
-// not ready either.
+// ready reports whether the worker counts as ready: from its first registration, whatever happens
+// to the connections, until it drains. A job server that restarts must not make pods unready, since
+// a scale-down removes unready pods first. A worker is also not ready if none of its handlers can
+// start jobs.
 func (r *run) ready() (bool, string) {
 	if r.isDraining() {
 		return false, "draining"
@@ -334,7 +334,8 @@ func (r *run) ready() (bool, string) {
 	return false, "not registered with any job server yet"
 }
 
-// anyStarts tells whether a handler can start jobs, or has not been unable to for long.
+// anyStarts reports whether some handler can start jobs, or has been unable to only for a short
+// time.
 func (r *run) anyStarts() (bool, string) {
 	var whys []string
 	for _, h := range r.handlers {
@@ -349,7 +350,7 @@ func (r *run) anyStarts() (bool, string) {
 
 func (r *run) isDraining() bool { return r.draining.Load() }
 
-// maxPayload is the library's limit: below 0, none.
+// maxPayload returns the library's limit; below 0 there is none.
 func maxPayload(maxWorkload int64) int64 {
 	if maxWorkload == 0 {
 		return -1
@@ -357,7 +358,7 @@ func maxPayload(maxWorkload int64) int64 {
 	return maxWorkload
 }
 
-// trySpool tells whether files can be made in the spool directory.
+// trySpool returns an error if no files can be made in the spool directory.
 func trySpool(o *options.Options) error {
 	f, err := spool.NewFile(o.SpoolDir)
 	if err != nil {

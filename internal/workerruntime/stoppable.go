@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// stoppableWithin is how long a process 1 is waited for, which has a handler within milliseconds
-// unless the machine is very busy.
+// stoppableWithin is how long to wait for process 1. It has a handler within milliseconds unless
+// the machine is very busy.
 const stoppableWithin = 20 * time.Second
 
-// caughtSignals is the mask of the signals that a process has handlers for, in proc_pid_status(5).
+// caughtSignals matches the mask of the signals that a process has handlers for, in
+// proc_pid_status(5).
 var caughtSignals = regexp.MustCompile(`(?m)^SigCgt:\s*([0-9a-f]+)$`)
 
-// awaitStoppable waits until the process whose status file this is catches SIGTERM. The kernel
-// drops a signal that process 1 of a container has no handler for yet (see kill(2)), and the
-// kubelet sends its own but once: a pod that was deleted in the moment in which its worker started
-// would go on taking jobs, and be killed amid one at the end of its grace period.
+// awaitStoppable waits until the process with this status file catches SIGTERM. The kernel drops a
+// signal that process 1 of a container has no handler for yet (see kill(2)), and the kubelet sends
+// its signal only once. A pod deleted at the moment its worker starts would otherwise continue to
+// take jobs, and be killed during one at the end of its grace period.
 func awaitStoppable(ctx context.Context, statusFile string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

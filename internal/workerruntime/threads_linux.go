@@ -18,20 +18,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// A job of exec mode is mostly system calls of its slot's thread: it makes pipes, starts a process,
-// waits for its end. The Go runtime sees such a thread as busy and looks into its poller meanwhile
-// only where another thread happens to; a slot that waits there for its job server's answer would
-// wait for the other slots' jobs. So slots of exec mode wait by threads of their own for whatever
-// comes soon. What it gains is what "make bench-worker" shows beside a worker that is built with the
-// tag nothreads, in its rows of exec.
+// A job of exec mode is mostly system calls of its slot's thread: it makes pipes, starts a process
+// and waits for its end. The Go runtime sees the thread as busy, and meanwhile checks its poller
+// only if another thread happens to; a slot that waits there for its job server's answer would wait
+// for the other slots' jobs. So slots of exec mode wait on threads of their own for anything that
+// comes soon. To see the gain, compare the exec rows of "make bench-worker" with those of a worker
+// built with the tag nothreads.
 
-// mostThreads is up to how many slots have room in the scheduler without taking it from each other;
-// each place takes up to 150 KiB.
+// mostThreads is the largest number of slots that have room in the scheduler without taking it from
+// each other. The room for one thread takes up to 150 KiB.
 const mostThreads = 16
 
 // roomForThreads lets the threads of all slots be in system calls at once. A thread in a system
-// call keeps its place, of GOMAXPROCS, for up to 10 ms; where none is left over, the runtime's
-// monitor wakes every 20 us to take places away, which costs more than a small job itself.
+// call keeps its processor, one of GOMAXPROCS, for up to 10 ms. If none is left over, the runtime's
+// monitor wakes every 20 us to take processors away, which costs more than a small job itself.
 func roomForThreads(concurrency int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), min(concurrency, mostThreads)+2))
@@ -39,8 +39,8 @@ func roomForThreads(concurrency int) {
 }
 
 // threadConn is a TCP connection whose reads block a thread for a short while before they wait in
-// the runtime's poller. It is not in that poller otherwise, as a [net.TCPConn] always is: each
-// answer would wake the thread that watches the poller too, for nothing.
+// the runtime's poller. Otherwise it is not in the poller, unlike a [net.TCPConn], whose answers
+// would each also wake the thread that watches the poller, for nothing.
 type threadConn struct {
 	file          *os.File // keeps the descriptor for as long as it is used
 	raw           syscall.RawConn
@@ -48,8 +48,8 @@ type threadConn struct {
 	in, out       direction
 }
 
-// readBriefly is for how long a read blocks a thread. A job server that has a job answers within
-// it.
+// readBriefly is how long a read blocks a thread. A job server that has a job answers within this
+// time.
 const readBriefly = 10 * time.Millisecond
 
 // dialThread opens a threadConn.
@@ -69,7 +69,7 @@ func dialThread(ctx context.Context, network, address string) (net.Conn, error) 
 	return newThreadConn(tcp)
 }
 
-// newThreadConn takes c's descriptor over.
+// newThreadConn takes over c's descriptor.
 func newThreadConn(c *net.TCPConn) (*threadConn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -83,18 +83,18 @@ func newThreadConn(c *net.TCPConn) (*threadConn, error) {
 	if failed != nil {
 		return nil, os.NewSyscallError("fcntl", failed)
 	}
-	// os.NewFile leaves a descriptor out of the poller that blocks at that moment.
+	// os.NewFile leaves a descriptor out of the poller if it is in blocking mode at that moment.
 	if err := unix.SetNonblock(fd, false); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	t := &threadConn{file: os.NewFile(uintptr(fd), "tcp"), local: c.LocalAddr(), remote: c.RemoteAddr()}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = t.file.Close() // err says why
+		_ = t.file.Close() // err has the cause
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	if t.raw, err = t.file.SyscallConn(); err != nil {
-		_ = t.file.Close() // err says why
+		_ = t.file.Close() // err has the cause
 		return nil, err
 	}
 	t.in.init("read", unix.EPOLLIN, unix.Read)
@@ -102,7 +102,7 @@ func newThreadConn(c *net.TCPConn) (*threadConn, error) {
 	return t, nil
 }
 
-// Read reads what there is, once there is something.
+// Read waits until there is something to read, and reads what there is.
 func (c *threadConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -128,7 +128,7 @@ func (c *threadConn) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// do reads into or writes from p, once it can.
+// do reads into or writes from p as soon as it can.
 func (c *threadConn) do(d *direction, p []byte) (int, error) {
 	d.p = p
 	defer func() { d.p = nil }()
@@ -161,14 +161,14 @@ func (c *threadConn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close ends the connection and whatever waits for it.
+// Close ends the connection and all calls that wait for it.
 func (c *threadConn) Close() error {
 	if !c.in.close() {
 		return c.fail("close", net.ErrClosed)
 	}
 	c.out.close()
-	// A thread that blocks in poll keeps the descriptor open; this wakes it. An error says that the
-	// peer has ended it before.
+	// A thread that blocks in poll keeps the descriptor open; this wakes it. An error means that
+	// the peer has closed the connection already.
 	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	if err := c.file.Close(); err != nil {
 		return c.fail("close", err)
@@ -193,22 +193,22 @@ func (c *threadConn) setDeadline(d *direction, t time.Time) error {
 	return nil
 }
 
-// direction is one of a threadConn's two.
+// direction is one of a threadConn's two directions.
 type direction struct {
 	name  string
 	event uint32
 
 	turn sync.Mutex // one call at a time
-	// What turn guards. It is kept here, since a job should cost no garbage.
+	// The fields that turn guards. They are kept here so that a job causes no garbage.
 	p       []byte
-	timeout time.Duration // for which a thread may block
+	timeout time.Duration // how long a thread may block
 	n       int
 	failed  error
 	try     func(fd uintptr)
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	deadline time.Time
-	events   *process.Events // made when first waited for
+	events   *process.Events // made at the first wait
 	ended    bool
 }
 
@@ -222,7 +222,7 @@ func (d *direction) init(name string, event uint32, call func(fd int, p []byte) 
 			case errors.Is(d.failed, unix.EINTR):
 			case first && errors.Is(d.failed, unix.EAGAIN):
 				fds := []unix.PollFd{{Fd: int32(fd), Events: int16(event)}} //nolint:gosec // POLLIN or POLLOUT
-				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond))      // the next call tells what came of it
+				_, _ = unix.Poll(fds, int(d.timeout/time.Millisecond))      // the next call reports the result
 			default:
 				return
 			}
@@ -230,7 +230,7 @@ func (d *direction) init(name string, event uint32, call func(fd int, p []byte) 
 	}
 }
 
-// left is for how long a thread may block.
+// left returns how long a thread may block.
 func (d *direction) left() (time.Duration, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -305,7 +305,7 @@ func (d *direction) close() bool {
 	}
 	d.ended = true
 	if d.events != nil {
-		_ = d.events.Close() // wakes who waits
+		_ = d.events.Close() // wakes waiting calls
 	}
 	return true
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// docs/runtime.md shows the table of options as the program has it. UPDATE_DOCS=1 writes it.
+// TestDocs checks that docs/runtime.md has the program's table of options. UPDATE_DOCS=1 writes it.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	const path = "../../../docs/runtime.md"

@@ -95,7 +95,7 @@ func readHandler(file string, n int, h any) (handlerSpec, error) {
 	return spec, err
 }
 
-// setMode sets the mode, and what is given as its command or URL.
+// setMode sets the mode, and its command or URL from what is given.
 func (h *Handler) setMode(m *mode, given any) error {
 	words, err := texts(given)
 	_, isList := given.([]any)

@@ -26,7 +26,7 @@ Exit codes: 0 stopped as asked, all jobs finished; 1 something failed, the log s
 asked, but running jobs were requeued unfinished or their outcomes could not be sent.
 `
 
-// Overview is the help of the program.
+// Overview returns the help of the program.
 func Overview() string {
 	modes := make([]string, 0, len(modeTable))
 	for i := range modeTable {
@@ -98,7 +98,7 @@ func wrap(s string, width int) (lines []string) {
 	return append(lines, line)
 }
 
-// Markdown is the table of options for docs/runtime.md.
+// Markdown returns the table of options for docs/runtime.md.
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString("| option | default | modes | meaning |\n|---|---|---|---|\n")

@@ -12,10 +12,11 @@ const (
 	HTTP   Mode = "http"
 )
 
-// RunMode is the command that takes its handlers, of any mode, from a file.
+// RunMode is the command that reads its handlers, of any mode, from a file.
 const RunMode Mode = "run"
 
-// mode describes a mode. What makes its handlers is in the table of package workerruntime.
+// mode describes a mode. The constructors of its handlers are in the table of package
+// workerruntime.
 type mode struct {
 	name    Mode
 	url     bool   // its argument is a URL, not a command
@@ -77,7 +78,7 @@ Serves the functions of the file, each by its own handler. The keys of the file 
       http: http://127.0.0.1:8080/notify
 `
 
-// describe returns the entry of a mode, nil if there is none.
+// describe returns the entry of a mode, or nil if there is none.
 func (m Mode) describe() *mode {
 	for i := range modeTable {
 		if modeTable[i].name == m {
@@ -87,7 +88,7 @@ func (m Mode) describe() *mode {
 	return nil
 }
 
-// Known reports whether m is a mode that runs jobs, as RunMode is not.
+// Known reports whether m is a mode that runs jobs. RunMode is not.
 func (m Mode) Known() bool { return m.describe() != nil }
 
 func (m Mode) help() string {
@@ -97,7 +98,7 @@ func (m Mode) help() string {
 	return runHelp
 }
 
-// argument is what stands behind the options of the mode's command.
+// argument returns what follows the options in the mode's command.
 func (m *mode) argument() string {
 	if m.url {
 		return "URL"

@@ -7,7 +7,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// Options is what one worker process does, checked and complete.
+// Options is the complete and validated configuration of one worker process.
 type Options struct {
 	Servers     []string
 	MaxServers  int
@@ -16,7 +16,7 @@ type Options struct {
 	ExitAfterJobs int  // 0: no limit
 	UntilEmpty    bool // stop when there are no jobs
 
-	DrainTimeout time.Duration // 0: wait for running jobs for ever
+	DrainTimeout time.Duration // 0: wait for running jobs without a limit
 	Listen       string        // empty: no HTTP endpoints
 
 	MaxWorkload int64  // bytes; 0: no limit
@@ -39,11 +39,11 @@ type Options struct {
 	PodUID  string
 	PodName string
 
-	// OnReady, if not nil, is called once, when the worker has registered with a job server. It is
-	// no option of the program's.
+	// OnReady, if not nil, is called once, when the worker has registered with a job server. It
+	// can't be set as an option of the program.
 	OnReady func()
 
-	// Handlers are the functions with what runs their jobs; one for exec, stream and http, any
+	// Handlers are the functions with what runs their jobs: one for exec, stream and http, any
 	// number from a file.
 	Handlers []Handler
 
@@ -58,7 +58,7 @@ type Handler struct {
 	Command   []string // exec and stream
 	URL       string   // http
 
-	JobTimeout time.Duration // 0: none
+	JobTimeout time.Duration // 0: no limit
 	OnCrash    job.CrashPolicy
 	Exceptions bool // a failed job ends with WORK_EXCEPTION
 	// FailureWarnings sends the reason of a failure as WORK_WARNING before WORK_FAIL.
@@ -67,15 +67,15 @@ type Handler struct {
 	KillAfter       time.Duration
 	Dir             string
 
-	FunctionConcurrency int // jobs of one function at once; 0: no limit but Options.Concurrency
+	FunctionConcurrency int // jobs of one function at once; 0: limited only by Options.Concurrency
 
-	RetryAttempts      int // runs of a job that fails, in all; 1: a failure is final
+	RetryAttempts      int // how often a failing job runs in total; 1: a failure is final
 	RetryBackoff       time.Duration
 	RetryMaxBackoff    time.Duration
 	RetryTimeouts      bool
 	DeadLetterFunction string // empty: none
 
-	FailingAfter int // failed jobs in a row that slow the worker down; 0: never
+	FailingAfter int // consecutive failed jobs that slow the worker down; 0: never
 
 	StreamOutput       bool // exec
 	WorkloadAsArgument bool // exec
@@ -89,9 +89,10 @@ type Handler struct {
 	Headers []string // http, "Name: value"
 }
 
-// Setting is one effective value for people to read.
+// Setting is one effective value in a form for people.
 type Setting struct {
-	// Handler is the number of the handler that it belongs to, from 1, or 0.
+	// Handler is the number of the handler that the setting belongs to, from 1, or 0 if it belongs
+	// to none.
 	Handler int
 	Name    string
 	Value   string

@@ -13,7 +13,7 @@ import (
 // ErrHelp is returned for -h and --help.
 var ErrHelp = flag.ErrHelp
 
-// Environment is where values come from besides the flags; tests fill it by hand.
+// Environment is where values come from besides the flags. Tests set their own.
 type Environment struct {
 	Lookup   func(name string) (string, bool)
 	ReadFile func(name string) ([]byte, error)
@@ -77,15 +77,16 @@ func Parse(mode Mode, args []string, env Environment) (*Options, error) {
 	return o, o.validate(mode)
 }
 
-// in tells whether the option means something in a mode.
+// in reports whether the option applies to a mode.
 func (o *Option) in(m Mode) bool {
 	return len(o.Modes) == 0 || m == RunMode || slices.Contains(o.Modes, m)
 }
 
-// flagOf tells whether the option is a flag of a command. With run the functions stand in the file.
+// flagOf reports whether the option is a flag of a command. With run, the functions are in the
+// file.
 func (o *Option) flagOf(m Mode) bool { return o.in(m) && (m != RunMode || o.Name != "function") }
 
-// A layer is a source of values, by option name.
+// A layer is one source of values, by option name.
 type layer struct {
 	source string
 	get    func(*Option) (value, string, bool) // the value and its name in this source
@@ -124,7 +125,7 @@ func flagLayer(flags map[string]value) layer {
 func envLayer(env Environment) layer {
 	return layer{"environment", func(opt *Option) (value, string, bool) {
 		s, ok := env.Lookup(opt.Env())
-		// A variable set to nothing is what a template leaves behind; it counts as not set.
+		// An empty variable is what a template leaves behind, so it counts as unset.
 		return opt.Kind.split(s), opt.Env(), ok && s != ""
 	}}
 }
@@ -136,7 +137,7 @@ func firstOf(flags map[string]value, env Environment, name string) (string, bool
 	return env.Lookup(envName(name))
 }
 
-// collector is the flag.Value of every option: it only keeps what was given.
+// collector is the flag.Value of every option: it only stores what was given.
 type collector struct {
 	opt  *Option
 	into map[string]value
@@ -189,7 +190,7 @@ func unknownFlag(mode Mode, name string) string {
 	return "there is no option --" + name
 }
 
-// handlerSpec is a handler as it was given, before the options are laid over it.
+// handlerSpec is a handler as given, before the options are applied to it.
 type handlerSpec struct {
 	handler  Handler
 	source   string

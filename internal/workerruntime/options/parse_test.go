@@ -298,7 +298,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// A mode that is in no table is refused with the modes that are.
+// TestUnknownMode checks that an unknown mode is refused with a list of the known ones.
 func TestUnknownMode(t *testing.T) {
 	t.Parallel()
 	_, err := Parse("none", []string{"--function", "f", "--", "x"}, fakeEnv(nil, nil))
@@ -310,7 +310,7 @@ func TestUnknownMode(t *testing.T) {
 	}
 }
 
-// The example in the help of run must be a file that run takes.
+// TestHelpExampleParses checks that run accepts the example file in its help.
 func TestHelpExampleParses(t *testing.T) {
 	t.Parallel()
 	_, example, _ := strings.Cut(RunMode.help(), "options:\n\n")

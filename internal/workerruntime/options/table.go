@@ -4,7 +4,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// Kind says how an option's value is written.
+// Kind is how an option's value is written.
 type Kind string
 
 // The kinds of option.
@@ -15,17 +15,17 @@ const (
 	Duration Kind = "duration" // 90s, 5m, 1h30m
 	Size     Kind = "size"     // bytes, or with Ki, Mi, Gi
 	List     Kind = "list"     // repeated, or with commas
-	Words    Kind = "names"    // repeated; in the environment with white space between
-	Lines    Kind = "lines"    // repeated; in the environment one a line
+	Words    Kind = "names"    // repeated; separated by white space in the environment
+	Lines    Kind = "lines"    // repeated; one a line in the environment
 )
 
-// An Option is one thing that can be set, everywhere under the same name.
+// An Option is one setting. It has the same name everywhere.
 type Option struct {
 	Name    string
 	Kind    Kind
 	Default string
-	Values  []string // where only these are legal
-	Modes   []Mode   // where it means something; empty: everywhere
+	Values  []string // if set, the only valid values
+	Modes   []Mode   // the modes that it applies to; empty: all
 	Group   string
 	Help    string
 
@@ -33,10 +33,10 @@ type Option struct {
 	setHandler func(*Handler, value) error // an option that each handler of a file may set for itself
 }
 
-// PerHandler tells whether each handler of a file may set the option for itself.
+// PerHandler reports whether each handler of a file may set the option for itself.
 func (o *Option) PerHandler() bool { return o.setHandler != nil }
 
-// Env is the option's environment variable.
+// Env returns the option's environment variable.
 func (o *Option) Env() string { return envName(o.Name) }
 
 func crashPolicy(h *Handler, v value) error {
@@ -44,7 +44,7 @@ func crashPolicy(h *Handler, v value) error {
 	return nil
 }
 
-// Table lists all options in the order in which help shows them.
+// Table lists all options in the order of the help.
 var Table = []Option{
 	{
 		Name: "server", Kind: List, Default: "127.0.0.1:4730", Group: "Jobs",

@@ -138,7 +138,7 @@ func envName(name string) string {
 	return "GEARMAN_WORKER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// split cuts a value of the environment into the parts of a list.
+// split divides a value of the environment into the parts of a list.
 func (k Kind) split(s string) value {
 	switch k {
 	case List:
