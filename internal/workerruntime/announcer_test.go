@@ -10,8 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// announced runs an announcer for a time and returns the ids that it set, with their times since
-// the start.
+// announced runs an announcer for some time and returns the ids that it set, with the time of each
+// since the start.
 func announced(
 	t *testing.T, a *announcer, lasts time.Duration, act func(),
 ) (ids []telemetry.Report, at []time.Duration) {
@@ -48,8 +48,8 @@ func testAnnouncer(t *testing.T, functions ...string) *announcer {
 	return a
 }
 
-// The operator sees one id of each poll. So what is known of a function is told again and again
-// where ids tell of several in turn, and trouble often.
+// TestEachFunctionIsToldAgain: the operator sees one id at each poll, so a worker of several
+// functions reports each of them again and again, and one with trouble often.
 func TestEachFunctionIsToldAgain(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]byte{"idle": 0, "with trouble": telemetry.TroubleStart} {
@@ -82,7 +82,7 @@ func TestEachFunctionIsToldAgain(t *testing.T) {
 	}
 }
 
-// A worker of one function has nothing to tell of while it is idle.
+// TestOneFunctionIsToldOnce: an idle worker of one function has nothing to report.
 func TestOneFunctionIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

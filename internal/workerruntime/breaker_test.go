@@ -22,7 +22,7 @@ const (
 	podUIDInEnv = "GEARMAN_WORKER_POD_UID=" + testPodUID
 )
 
-// placed writes a file in one step, so that nobody meets it half written.
+// placed writes a file in one step, so that nothing can read it half written.
 func placed(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o755); err != nil {
@@ -44,7 +44,7 @@ func (w *workerProcess) metric(sample string) string {
 	return ""
 }
 
-// notFailed checks that no job was failed for the worker's trouble.
+// notFailed checks that no job failed because of the worker's trouble.
 func (w *workerProcess) notFailed() {
 	w.t.Helper()
 	if _, m := w.get("/metrics"); strings.Contains(m, `result="failed"`) {
@@ -52,8 +52,8 @@ func (w *workerProcess) notFailed() {
 	}
 }
 
-// trouble waits for the worker to say, in all places, that it can't run jobs: reason in words, and
-// the client id's letter.
+// trouble waits for the worker to report, in all places, that it can't run jobs: the reason in
+// words, and the client id's letter.
 func (w *workerProcess) trouble(addr, reason, letter string) {
 	w.t.Helper()
 	kit.Eventually(w.t, "the breaker opens", func() bool {
@@ -89,8 +89,8 @@ func (w *workerProcess) recovered(addr string, jobs int) {
 	w.notFailed()
 }
 
-// A command that vanishes under a running worker costs no job, and its return is noticed without
-// one.
+// TestBreakerCommandVanishes: a command that vanishes under a running worker costs no job, and the
+// worker notices its return without a job.
 func TestBreakerCommandVanishes(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"fail", "requeue"} {
@@ -121,7 +121,8 @@ func TestBreakerCommandVanishes(t *testing.T) {
 	}
 }
 
-// Too few descriptors for all slots at once: jobs wait for each other, none fails.
+// TestBreakerTooFewDescriptors: with too few descriptors for all slots at once, jobs wait for each
+// other and none fails.
 func TestBreakerTooFewDescriptors(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -135,7 +136,7 @@ func TestBreakerTooFewDescriptors(t *testing.T) {
 	w.recovered(server.Addr, jobs)
 }
 
-// Processes that die and don't come up again take no jobs.
+// TestBreakerNoProcessComesUp: a worker whose processes die and don't start again takes no jobs.
 func TestBreakerNoProcessComesUp(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -172,11 +173,11 @@ done
 	w.recovered(server.Addr, jobs)
 }
 
-// A service that goes away keeps no slots, and costs no job.
+// TestBreakerServiceGone: an unreachable service keeps no slots busy and costs no job.
 func TestBreakerServiceGone(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
-	addr := freePort(t) // it is listened on again
+	addr := freePort(t) // it is reused when the service returns
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +213,8 @@ func TestBreakerServiceGone(t *testing.T) {
 	w.recovered(server.Addr, jobs)
 }
 
-// A command that fails each job at once fails a bounded number of them.
+// TestBreakerSlowsAFailingWorkerDown: a command that fails each job at once fails a bounded number
+// of them.
 func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -249,7 +251,7 @@ func TestBreakerSlowsAFailingWorkerDown(t *testing.T) {
 	})
 }
 
-// A job that is held for want of a start does not hold the drain up.
+// TestBreakerDrain: a job that is held because it can't start does not delay the drain.
 func TestBreakerDrain(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
-// --check tries the addresses that the worker would use: one family, and the other if none of the
-// first answers.
+// TestCheckUsesTheWorkersAddresses: --check tries the addresses that the worker would use: one
+// address family, and the other if none of the first answers.
 func TestCheckUsesTheWorkersAddresses(t *testing.T) {
 	t.Parallel()
 	one := gearmantest.NewServer(gearmantest.Options{InMemory: true, Addr: "192.0.2.1:4730", Version: "1.1.20"})

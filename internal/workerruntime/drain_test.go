@@ -19,7 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// slowJob notes its run, waits until the file in its workload exists, and answers.
+// slowJob records its run, waits until the file named in its workload exists, and answers.
 const slowJob = `f=$(cat); echo run >>"$RUNS"; while [ ! -e "$f" ]; do sleep 0.02; done; printf done`
 
 // slowStream is the same as a process that keeps running.
@@ -114,7 +114,8 @@ func (r runs) serve(t *testing.T, w http.ResponseWriter, req *http.Request) {
 	fmt.Fprint(w, "done")
 }
 
-// SIGHUP and a changed file replace the processes of stream mode: not while a job is in one.
+// TestReload: SIGHUP and a changed file replace the processes of stream mode, but not while a job
+// is in one.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *workerProcess, file string){
@@ -157,7 +158,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// What ends a job before its time hands it back, once, and leaves no process of it behind.
+// TestHardStops: everything that ends a job early requeues it, once, and leaves none of its
+// processes behind.
 func TestHardStops(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

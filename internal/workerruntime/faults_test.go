@@ -32,10 +32,11 @@ func touch(t *testing.T, path string) {
 	}
 }
 
-// gone tells that a process runs no more; a zombie of somebody else doesn't.
+// gone reports whether a process no longer runs. A zombie that another process must reap counts as
+// gone.
 func gone(pid string) bool { s := state(pid); return s == "" || s == "Z" }
 
-// state is the letter of a process's state, empty if there is no such process.
+// state returns the letter of a process's state, empty if there is no such process.
 func state(pid string) string {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
@@ -82,7 +83,8 @@ func TestJobServerRestart(t *testing.T) {
 	}
 }
 
-// A job that ran while the job server went away is finished, and told nobody twice.
+// TestJobServerRestartInAJob: a job that runs while the job server restarts runs to its end, and
+// its outcome is not reported twice.
 func TestJobServerRestartInAJob(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -108,7 +110,8 @@ func TestJobServerRestartInAJob(t *testing.T) {
 	}
 }
 
-// A crash hands the job back where that is asked for; the second attempt completes it.
+// TestCrashRequeue: with the policy for it a crash requeues the job, and the second attempt
+// completes it.
 func TestCrashRequeue(t *testing.T) {
 	t.Parallel()
 	for mode, script := range map[string]string{
@@ -163,7 +166,7 @@ func TestFailuresReachTheClient(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", workload, diff)
 		}
 	}
-	// In a function of its own: the others have as much time as they take.
+	// The job has a function of its own; the others have no time limit.
 	startWorker(
 		t, nil, "exec", "--server", server.Addr, "--function", "hang", "--exceptions", "--job-timeout", "300ms", "--",
 		"sleep", "1000",
@@ -174,8 +177,8 @@ func TestFailuresReachTheClient(t *testing.T) {
 	}
 }
 
-// libgearman's own client waits for a job that fails, and is told so: by gearmand 1.1.20 it would
-// not be of an exception.
+// TestFailuresReachLibgearman: libgearman's own client waits for a job that fails, and gets the
+// failure. With gearmand 1.1.20 it would not get an exception.
 func TestFailuresReachLibgearman(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("gearman"); err != nil {
@@ -192,7 +195,7 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended || ctx.Err() != nil {
 		t.Errorf("the client ended with %v: %s", err, out)
 	}
-	// With warnings its standard error has the reason.
+	// With warnings, the client's standard error has the reason.
 	startWorker(
 		t, nil, "exec", "--server", server.Addr, "--function", "warns", "--failure-warnings", "--", "sh", "-c",
 		"echo broken >&2; exit 4",
@@ -206,14 +209,14 @@ func TestFailuresReachLibgearman(t *testing.T) {
 	if a, err := newSubmitter(t, server.Addr).do("warns", "x"); err != nil || cmp.Diff(want, a) != "" {
 		t.Errorf("%+v, %v; want the reason before the failure", a, err)
 	}
-	// A client that asked for exceptions hears the same.
+	// A client that asked for exceptions gets the same.
 	if a, err := newSubmitter(t, server.Addr).exceptions().do("f", "x"); err != nil || a.End != fail {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
 
-// PHP's extension gives the reason to the callback for warnings, and a plain call ends with the
-// failure.
+// TestFailureWarningsReachPHP: PHP's extension passes the reason to the callback for warnings, and
+// a plain call ends with the failure.
 func TestFailureWarningsReachPHP(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command("php", "-r", `exit(extension_loaded("gearman") ? 0 : 1);`).CombinedOutput(); err != nil {
@@ -241,8 +244,8 @@ func TestFailureWarningsReachPHP(t *testing.T) {
 	}
 }
 
-// 100 MB of output: too much fails the job, within the limit it goes over the disk, and memory
-// stays small either way.
+// TestLargeOutput: of 100 MB of output, too much for the limit fails the job, and output within the
+// limit goes via the disk. Memory stays small either way.
 func TestLargeOutput(t *testing.T) {
 	t.Parallel()
 	const size = 100_000_000
@@ -270,7 +273,7 @@ func TestLargeOutput(t *testing.T) {
 	}
 }
 
-// Large workloads are on disk, not in memory, four at once.
+// TestLargeWorkloads: large workloads are on disk, not in memory, four at once.
 func TestLargeWorkloads(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -280,7 +283,7 @@ func TestLargeWorkloads(t *testing.T) {
 	).waitReady()
 	size := 8 << 20
 	if os.Getenv("GEARMAN_TEST_LONG") != "" {
-		size = 64 << 20 // gearmand takes its time for these
+		size = 64 << 20 // gearmand is slow with these
 	}
 	large := strings.Repeat("x", size)
 	var wg sync.WaitGroup
@@ -300,13 +303,13 @@ func TestLargeWorkloads(t *testing.T) {
 	}
 }
 
-// Whatever a job leaves behind is ended or reaped.
+// TestZombiesAndOrphans: everything that a job leaves behind is ended or reaped.
 func TestZombiesAndOrphans(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
 	w := startWorker(t, nil, "exec", "--server", server.Addr, "--function", "f", "--concurrency", "2", "--", "sh", "-c",
-		// One child of the job's group goes on, one of a session of its own ends after the job: an
-		// orphan of the worker's.
+		// One child in the job's group continues to run. One in a session of its own ends after the
+		// job: an orphan that the worker adopts.
 		`sleep 1000 >/dev/null 2>&1 3>&- & setsid sleep 0.1 >/dev/null 2>&1 3>&- & printf ok`).waitReady()
 	s := newSubmitter(t, server.Addr)
 	begin := w.descriptors()
@@ -323,8 +326,8 @@ func TestZombiesAndOrphans(t *testing.T) {
 	}
 }
 
-// A full disk under the spool ends the job whose result or workload doesn't fit, by the crash
-// policy; the worker and its connection go on.
+// TestFullDisk: a full disk under the spool ends the job whose result or workload doesn't fit, by
+// the crash policy. The worker and its connection stay.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	type end struct {
@@ -334,15 +337,15 @@ func TestFullDisk(t *testing.T) {
 	failed := end{exception, `result="failed",reason="spool_failed"`}
 	for policy, wants := range map[string]map[string]end{
 		"fail": {"result": failed, "workload": failed},
-		// A workload that could not be kept can't be submitted again: it goes back, until gearmand
-		// gives it up.
+		// A workload that could not be stored can't be submitted again: the job is requeued until
+		// gearmand gives it up.
 		"requeue": {"result": failed, "workload": {fail, `result="requeued",reason="spool_failed"`}},
 	} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			server := jobserver.Gearmand(t, "--job-retries=2")
 			dir := t.TempDir()
-			// A file system of 256 KiB, in a mount namespace of the worker's own.
+			// The file system of 256 KiB is in a mount namespace of the worker's own.
 			w := startCommand(t, nil, "unshare", "--mount", "--map-root-user", "sh", "-c", `mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"`, "sh", dir,
 				binary_, "exec", "--server", server.Addr, "--function", "workload", "--function", "result",
 				"--spool-dir", dir, "--spool-above", "100Ki",
@@ -391,8 +394,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Without a job server the worker waits quietly. The minute of the full test is for make
-// test-worker-long.
+// TestJobServerAway: without a job server the worker waits without using the processor or filling
+// the log. The minute of the full test is for make test-worker-long.
 func TestJobServerAway(t *testing.T) {
 	t.Parallel()
 	away := 5 * time.Second
@@ -419,7 +422,8 @@ func TestJobServerAway(t *testing.T) {
 	}
 }
 
-// An HTTP service that is away for a while gets the job when it is back.
+// TestHTTPServiceAway: an HTTP service that is unreachable for a while gets the job when it is
+// back.
 func TestHTTPServiceAway(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -448,7 +452,7 @@ func TestHTTPServiceAway(t *testing.T) {
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for range 2 { // over an older one, too
+	for range 2 { // the second time over an older one
 		w := startWorker(t, nil, "install", dir)
 		if code := w.exit(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, w.log.String())
@@ -470,8 +474,9 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// The connection of a running job is cut between worker and job server, which gives the job to the
-// worker's other slot: the command runs once, and the client gets its result.
+// TestCutConnectionRunsNoJobTwice: the connection of a running job is cut between worker and job
+// server, and the job server gives the job to the worker's other slot. The command runs once, and
+// the client gets its result.
 func TestCutConnectionRunsNoJobTwice(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -560,7 +565,7 @@ func newCutter(t *testing.T, server string) *cutter {
 	return c
 }
 
-// pass copies one direction, and looks for the packet that gives a job.
+// pass copies one direction, and looks for the packet that assigns a job.
 func (p *cutPair) pass(to, from net.Conn, job []byte) {
 	defer p.close()
 	buf := make([]byte, 64<<10)
@@ -587,7 +592,7 @@ func (c *cutter) cut() {
 	for _, p := range c.conns {
 		if p.hasJob.Load() {
 			p.close()
-			return // the job goes to another at once
+			return // another connection gets the job at once
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// played is a handler whose jobs come out as told.
+// played is a handler whose jobs have the outcomes that the test sets.
 type played struct {
 	mu      sync.Mutex
 	outcome job.Outcome
@@ -53,7 +53,7 @@ func (p *played) Check(context.Context) error {
 	return p.check
 }
 
-// inGuard runs f with a guard whose admissions are recorded in words, under virtual time.
+// inGuard runs f under virtual time, with a guard whose admissions are recorded in words.
 func inGuard(t *testing.T, f func(t *testing.T, g *guard, p *played, admitted func() string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestGuardOpensAndRecovers(t *testing.T) {
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
 		p.set(neverRan, errors.New("still no such file"))
 		var wg sync.WaitGroup
-		for range 16 { // all that the slots had in hand
+		for range 16 { // all jobs that the slots held
 			wg.Go(func() {
 				if o := g.Handle(context.Background(), &job.Job{}, true); o.Kind != job.Requeued || !o.NeverRan {
 					t.Errorf("outcome %+v", o)
@@ -142,7 +142,7 @@ func TestGuardOpensAndRecovers(t *testing.T) {
 	})
 }
 
-// A worker to which no job comes is well again once a check passes.
+// TestGuardRecoversWithoutAJob: a worker that gets no job recovers once a check passes.
 func TestGuardRecoversWithoutAJob(t *testing.T) {
 	t.Parallel()
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
@@ -159,7 +159,8 @@ func TestGuardRecoversWithoutAJob(t *testing.T) {
 	})
 }
 
-// A trial job counts as started once it has run for a second, not when it ends.
+// TestGuardDoesNotWaitForALongTrial: a trial job counts as started once it has run for a second,
+// not when it ends.
 func TestGuardDoesNotWaitForALongTrial(t *testing.T) {
 	t.Parallel()
 	inGuard(t, func(t *testing.T, g *guard, p *played, _ func() string) {
@@ -178,7 +179,7 @@ func TestGuardDoesNotWaitForALongTrial(t *testing.T) {
 	})
 }
 
-// Failures in a row slow the worker down to one job a second.
+// TestGuardSlowsDown: consecutive failures slow the worker down to one job a second.
 func TestGuardSlowsDown(t *testing.T) {
 	t.Parallel()
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {
@@ -208,8 +209,9 @@ func TestGuardSlowsDown(t *testing.T) {
 	})
 }
 
-// A held job goes back when the worker drains. A job server that would fail it (Perl's) gets the
-// reason instead, once the job's time is up or the worker stops, and not before.
+// TestGuardGivesHeldJobsUp: a held job is requeued when the worker drains. A job server that would
+// fail requeued jobs (Perl's) gets the reason instead, once the job's time is up or the worker
+// stops, and not before.
 func TestGuardGivesHeldJobsUp(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -248,7 +250,8 @@ func TestGuardGivesHeldJobsUp(t *testing.T) {
 	}
 }
 
-// A service that was busy for long has cost the slot enough: the job is not tried in it again.
+// TestGuardRequeuesABusyJobAtOnce: a service that was busy for long has cost the slot enough, so
+// the slot doesn't try the job again.
 func TestGuardRequeuesABusyJobAtOnce(t *testing.T) {
 	t.Parallel()
 	inGuard(t, func(t *testing.T, g *guard, p *played, admitted func() string) {

@@ -9,8 +9,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// A mode of the API is one of the runtime's commands, in the help, and has handlers; and no mode of
-// the runtime is missing in the API.
+// TestModesAreTheSameEverywhere: each mode of the API is one of the runtime's commands, is in the
+// help, and has handlers; and the API lacks no mode of the runtime.
 func TestModesAreTheSameEverywhere(t *testing.T) {
 	t.Parallel()
 	missing := map[options.Mode]bool{}
@@ -50,7 +50,7 @@ func TestModesAreTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// setTarget sets what a mode runs, and returns it; "" if the struct is no mode's.
+// setTarget sets what a mode runs, and returns it, or "" if the struct belongs to no mode.
 func setTarget(mode reflect.Value) string {
 	if command := mode.FieldByName("Command"); command.IsValid() {
 		command.Set(reflect.ValueOf([]string{"/app/job"}))

@@ -45,7 +45,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-const waitLimit = 60 * time.Second // for what happens at once on an idle machine
+const waitLimit = 60 * time.Second // for anything that happens at once on an idle machine
 
 // workerProcess is a running gearman-worker.
 type workerProcess struct {
@@ -129,7 +129,7 @@ func (w *workerProcess) waitReady() *workerProcess {
 	return w
 }
 
-// busy is the number of jobs at work.
+// busy is the number of running jobs.
 func (w *workerProcess) busy() int {
 	_, body := w.get("/statusz")
 	var s struct{ Busy int }
@@ -151,7 +151,7 @@ func (w *workerProcess) signal(s syscall.Signal) {
 	}
 }
 
-// exit waits for the end and gives the exit code, -1 after a signal.
+// exit waits for the end and returns the exit code, -1 after a signal.
 func (w *workerProcess) exit() int {
 	w.t.Helper()
 	select {
@@ -163,7 +163,7 @@ func (w *workerProcess) exit() int {
 	}
 }
 
-// procField reads a number of /proc/PID/status, in its own unit.
+// procField reads a number from /proc/PID/status, in the file's own unit.
 func (w *workerProcess) procField(name string) int {
 	w.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
@@ -180,7 +180,7 @@ func (w *workerProcess) procField(name string) int {
 	return 0
 }
 
-// descriptors is how many the process has open.
+// descriptors is how many descriptors the process has open.
 func (w *workerProcess) descriptors() int {
 	w.t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.cmd.Process.Pid))
@@ -204,7 +204,7 @@ func (w *workerProcess) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// submitter is the least of a Gearman client, so that these tests depend on nothing that they test.
+// submitter is a minimal Gearman client, so that these tests don't depend on the code under test.
 type submitter struct {
 	t *testing.T
 	c net.Conn
@@ -256,7 +256,7 @@ func (s *submitter) receive() (uint32, string, error) {
 	return binary.BigEndian.Uint32(head[4:]), string(data), err
 }
 
-// background submits a job and forgets it.
+// background submits a job and does not wait for it.
 func (s *submitter) background(function, workload string) {
 	s.t.Helper()
 	s.send(submitJobBG, function, "", workload)
@@ -265,7 +265,7 @@ func (s *submitter) background(function, workload string) {
 	}
 }
 
-// answer is all that a client hears of a job.
+// answer is everything that a client receives about a job.
 type answer struct {
 	End      uint32 // complete, fail or exception
 	Result   string

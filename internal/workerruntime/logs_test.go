@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// Ten thousand quick failures, each with a line on standard error's part, leave a log that can be
-// read.
+// TestLogOfManyFailures: ten thousand quick failures, each with a line on standard error, leave a
+// readable log.
 func TestLogOfManyFailures(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -38,13 +38,13 @@ func TestLogOfManyFailures(t *testing.T) {
 		return strings.Contains(m, fmt.Sprintf(`gearman_worker_jobs_total{function="f",result="failed",reason="rejected"} %d`, jobs))
 	})
 	kit.Eventually(t, "the log tells of the first 50", func() bool { return w.log.lines() >= 50 })
-	// 50 at once, 10 a second, as many again to say what was left out; and a few of the start.
+	// 50 at once, 10 a second, as many again to report what was left out; and a few of the start.
 	if n, most := w.log.lines(), 130+20*int(time.Since(began).Seconds()+60); n > most {
 		t.Errorf("%d log lines for %d failures, at most %d wanted", n, jobs, most)
 	}
 }
 
-// A chatty command's lines are counted, not all logged.
+// TestLogOfChattyCommand: not all lines of a chatty command are logged; the others are counted.
 func TestLogOfChattyCommand(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)

@@ -16,7 +16,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// Beyond the bound no job server is used: the operator doesn't count it either.
+// TestMaxJobServers: job servers beyond the limit are not used; the operator doesn't count them
+// either.
 func TestMaxJobServers(t *testing.T) {
 	t.Parallel()
 	used, left := jobserver.Gearmand(t), jobserver.Gearmand(t)
@@ -88,7 +89,7 @@ func TestExitAfterJobs(t *testing.T) {
 	}
 }
 
-// Only as many slots as a function may have register it.
+// TestFunctionConcurrency: only as many slots register a function as may run it.
 func TestFunctionConcurrency(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -113,7 +114,7 @@ func TestFunctionConcurrency(t *testing.T) {
 	}
 }
 
-// A result that can't be sent during the drain is told of as what it is.
+// TestOutcomeThatCannotBeSent: a result that can't be sent during the drain is reported as lost.
 func TestOutcomeThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -126,7 +127,7 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 	w.waitBusy(1)
 	w.signal(syscall.SIGTERM)
 	kit.Eventually(t, "it drains", func() bool { return strings.Contains(w.log.String(), "Draining") })
-	server.Stop() // as a sidecar that gets the same signal
+	server.Stop() // as a sidecar does that gets the same signal
 	kit.Eventually(t, "the connection is gone", func() bool {
 		return strings.Contains(w.log.String(), "connection is down") || w.metric(`gearman_worker_connected_servers`) == "0"
 	})
@@ -137,8 +138,8 @@ func TestOutcomeThatCannotBeSent(t *testing.T) {
 	}
 }
 
-// A job's process can't read what is the worker's: neither descriptors, nor, unless it is root,
-// environment and memory.
+// TestJobsAreApartFromTheWorker: a job's process can't read what belongs to the worker: neither its
+// descriptors nor, unless it is root, its environment and memory.
 func TestJobsAreApartFromTheWorker(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -159,7 +160,7 @@ func TestJobsAreApartFromTheWorker(t *testing.T) {
 	}
 }
 
-// A workload beyond the limit costs its job only.
+// TestMaxWorkload: a workload beyond the limit costs only its own job.
 func TestMaxWorkload(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)

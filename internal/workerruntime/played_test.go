@@ -17,7 +17,7 @@ import (
 
 const playedServer = "192.0.2.1:4730"
 
-// command plays a command that takes a second, or is missing.
+// command simulates a command that takes a second, or is missing.
 type command struct {
 	missing atomic.Bool
 	runs    atomic.Int32
@@ -48,7 +48,7 @@ func noNames(context.Context, string, string) ([]netip.Addr, error) {
 	return nil, errors.New("no such host")
 }
 
-// play runs a worker in a bubble against a job server, and waits for its end after test.
+// play runs a worker in a synctest bubble against a job server, and waits for its end after test.
 func play(t *testing.T, c *command, test func(s *gearmantest.Server, p *Played, completed *atomic.Int32)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,7 +84,7 @@ func play(t *testing.T, c *command, test func(s *gearmantest.Server, p *Played, 
 	})
 }
 
-// TestPlayed: on a played machine a worker registers, runs jobs, and ends after the one that runs.
+// TestPlayed: on a simulated machine a worker registers, runs jobs, and ends after the running job.
 func TestPlayed(t *testing.T) {
 	t.Parallel()
 	c := &command{}
@@ -107,8 +107,8 @@ func TestPlayed(t *testing.T) {
 	})
 }
 
-// TestPlayedBreaker: without its command a worker takes no jobs, and takes them again when it is
-// back.
+// TestPlayedBreaker: without its command a worker takes no jobs, and takes them again when the
+// command is back.
 func TestPlayedBreaker(t *testing.T) {
 	t.Parallel()
 	c := &command{}
@@ -133,7 +133,7 @@ func TestPlayedBreaker(t *testing.T) {
 	})
 }
 
-// TestPlayedKill: a worker that is killed hands back what runs and ends at once.
+// TestPlayedKill: a killed worker requeues running jobs and ends at once.
 func TestPlayedKill(t *testing.T) {
 	t.Parallel()
 	c := &command{}
@@ -151,7 +151,7 @@ func TestPlayedKill(t *testing.T) {
 	})
 }
 
-// TestPlayedNeeds: a machine without a part is refused.
+// TestPlayedNeeds: a machine that lacks a required part is refused.
 func TestPlayedNeeds(t *testing.T) {
 	t.Parallel()
 	if _, err := NewPlayed(&options.Options{}, &Machine{}); err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// Several functions with handlers of their own in one worker.
+// TestRunFile: one worker runs several functions, each with its own handler.
 func TestRunFile(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -53,7 +53,7 @@ handlers:
 	checkMetrics(t, w)
 }
 
-// The metrics are read by Prometheus' own parser.
+// checkMetrics reads the metrics with Prometheus' own parser.
 func checkMetrics(t *testing.T, w *workerProcess) {
 	t.Helper()
 	_, text := w.get("/metrics")
@@ -130,7 +130,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// --check says where each value comes from, and starts nothing.
+// TestCheckShowsSources: --check reports where each value comes from, and starts nothing.
 func TestCheckShowsSources(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -173,7 +173,7 @@ func TestCheckShowsSources(t *testing.T) {
 	}
 }
 
-// A worker that can't write anywhere works all the same.
+// TestNoSpoolDirectory: a worker without any writable directory still runs jobs.
 func TestNoSpoolDirectory(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/tlsproxy"
 )
 
-// The job server of examples/gearmand-tls.yaml: our client and the runtime work through the proxy,
-// and whoever has no certificate of its CA is refused.
+// TestClientCertificates: with the job server of examples/gearmand-tls.yaml, our client and the
+// runtime work through the proxy, and a client without a certificate of its CA is refused.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	proxy := tlsproxy.Start(t, "../../examples")
@@ -58,7 +58,7 @@ func TestClientCertificates(t *testing.T) {
 			gearman.PEM{CA: ca, Cert: stranger.Cert, Key: stranger.Key},
 			[]string{"--tls-cert", strangerCert, "--tls-key", strangerKey},
 		},
-		"of its CA": {gearman.PEM{CA: ca, Cert: cert, Key: key}, nil}, // what is to work, by the same steps
+		"of its CA": {gearman.PEM{CA: ca, Cert: cert, Key: key}, nil}, // this one must work, by the same steps
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func clientTLS(t *testing.T, pem gearman.PEM) *tls.Config {
 	return config
 }
 
-// versionOf asks a job server for its version.
+// versionOf requests a job server's version.
 func versionOf(t *testing.T, addr string, config *tls.Config) (string, error) {
 	t.Helper()
 	conn, err := admin.Dial(t.Context(), addr, admin.Options{TLS: config})

@@ -19,7 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// deadLetters takes the jobs of a dead letter function off the server.
+// deadLetters takes the jobs of a dead letter function off the job server.
 func deadLetters(t *testing.T, addr, function string) (letters []worker.DeadLetter, payloads []string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -55,9 +55,9 @@ func deadLetters(t *testing.T, addr, function string) (letters []worker.DeadLett
 	}
 }
 
-// Attempts of a job in each mode: it fails twice, then completes, and knows which attempt it is. A
-// job that always fails ends in the dead letter function, one that rejects its workload without a
-// second attempt.
+// TestRetries: a job in each mode fails twice, then completes, and knows which attempt it is. A job
+// that always fails ends in the dead letter function; one that rejects its workload goes there
+// without a second attempt.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)
@@ -118,8 +118,8 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// Without retries a crash costs a job nothing until its third run, whether a client waits for it or
-// not.
+// TestCrashesAreBounded: without retries a crashing job is requeued until its third run, whether a
+// client waits for it or not.
 func TestCrashesAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"requeue", "fail"} {
@@ -148,9 +148,9 @@ func TestCrashesAreBounded(t *testing.T) {
 	}
 }
 
-// A job that kills its process and the worker with it, as the out-of-memory killer does to a
-// container, ends after a few runs on three workers that are started again each time; the other
-// jobs complete.
+// TestPoisonThatKillsWorkers: a job that kills its process and the worker with it, as the
+// out-of-memory killer does to a container, ends after a few runs on three workers that are
+// restarted each time. The other jobs complete.
 func TestPoisonThatKillsWorkers(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", "poison-key"} {
@@ -162,7 +162,7 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 			ended := make(chan struct{})
 			for range 3 {
 				dir := t.TempDir()
-				go func() { // a kubelet for one pod
+				go func() { // stands in for the kubelet of one pod
 					defer func() { ended <- struct{}{} }()
 					for {
 						cmd := exec.Command(binary_, "exec", "--server", server.Addr, "--function", "f", "--dead-letter-function", "dead",
@@ -177,7 +177,7 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 						go func() { _ = cmd.Wait(); close(gone) }()
 						select {
 						case <-gone:
-							time.Sleep(50 * time.Millisecond) // a restart takes its time
+							time.Sleep(50 * time.Millisecond) // a restart takes time
 						case <-stop:
 							_ = cmd.Process.Signal(syscall.SIGTERM)
 							<-gone
@@ -216,8 +216,8 @@ func TestPoisonThatKillsWorkers(t *testing.T) {
 				t.Errorf("dead letters %+v %v", letters, payloads)
 			}
 			runs := " " + strings.Join(r.list(), " ") + " "
-			// Each worker counts the runs that killed itself, and tells the others when it sees the
-			// job again. A job without a key has another name for its first attempt.
+			// Each worker counts the runs that killed it, and reports them to the others when it
+			// sees the job again. A job without a key has another name for its first attempt.
 			if n, most := strings.Count(runs, " poison "), map[bool]int{
 				true: 6, false: 5,
 			}[key == ""]; n < 3 || n > most {
@@ -243,8 +243,8 @@ func TestJournalDirectoryIsChecked(t *testing.T) {
 	}
 }
 
-// The signal that stops the worker may reach a job's process as well, as under systemd: the job has
-// done nothing wrong.
+// TestSignalThatReachesTheJobToo: the signal that stops the worker may also reach a job's process,
+// as under systemd, and does not fail the job.
 func TestSignalThatReachesTheJobToo(t *testing.T) {
 	t.Parallel()
 	server := jobserver.Gearmand(t)

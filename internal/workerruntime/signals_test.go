@@ -14,8 +14,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// Signals within a moment of the first are one, as timeout and terminals send them to process and
-// group; a later one stops the worker at once.
+// TestSignals: signals within a moment of the first count as one, since timeout and terminals send
+// them to the process and to its group. A later one stops the worker at once.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -60,16 +60,16 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// stoppedNow reports whether a worker that has not run was stopped, at once: a soft stop goes by
+// stoppedNow reports whether a worker that has not run was stopped at once: a soft stop goes via
 // the context of Run.
 func stoppedNow(w *worker.Worker) bool { return w.Status().Stopping }
 
-// A job whose process ends by the signal that stops the worker goes back to the job server.
+// TestExcuse: a job whose process is ended by the signal that stops the worker is requeued.
 func TestExcuse(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		outcome job.Outcome
-		stop    time.Duration // of the worker, after the process's end
+		stop    time.Duration // when the worker stops, after the process's end
 		want    job.Kind
 		after   time.Duration
 	}{

@@ -54,7 +54,8 @@ func TestAwaitStoppable(t *testing.T) {
 	}
 }
 
-// It waits for as long as it takes: here, until a shell has set its trap.
+// TestAwaitStoppableWaits: awaitStoppable waits as long as needed: here, until a shell has set its
+// trap.
 func TestAwaitStoppableWaits(t *testing.T) {
 	t.Parallel()
 	late := exec.Command("bash", "-c", `read -r; trap 'exit 7' TERM; while :; do sleep 0.01; done`)

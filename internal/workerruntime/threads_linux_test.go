@@ -39,7 +39,7 @@ func threadPair(t *testing.T) (*threadConn, *net.TCPConn) {
 	return thread, peer
 }
 
-// It does what every connection does.
+// TestThreadConnConforms: a threadConn behaves like any other connection.
 func TestThreadConnConforms(t *testing.T) {
 	t.Parallel()
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
@@ -48,7 +48,8 @@ func TestThreadConnConforms(t *testing.T) {
 	})
 }
 
-// A peer that doesn't read makes writes wait, first by a thread, then in the poller.
+// TestThreadConnWriteWaits: if the peer doesn't read, writes wait, first on a thread, then in the
+// poller.
 func TestThreadConnWriteWaits(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]time.Duration{

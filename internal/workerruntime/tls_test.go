@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// identity is a certificate with its authority, in files and as the other side takes it.
+// identity is a certificate with its authority, in files and in the form that the other side uses.
 type identity struct {
 	ca, cert, key string // files
 	pair          tls.Certificate
@@ -35,8 +35,8 @@ func newIdentity(t *testing.T, name string) (id identity) {
 	return id
 }
 
-// Certificates on both sides, from files, in the mode that waits for job servers by threads and in
-// one that doesn't.
+// TestTLS: certificates on both sides, from files, in a mode that waits for job servers on threads
+// and in one that doesn't.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server, client := newIdentity(t, "gearmand.example"), newIdentity(t, "worker.example")
@@ -90,7 +90,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// Authorities that are renewed under a running worker count at its next connect.
+// TestTLSAuthoritiesAreReadAgain: authorities renewed while a worker runs apply from its next
+// connection.
 func TestTLSAuthoritiesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second := newIdentity(t, "gearmand.example"), newIdentity(t, "gearmand.example")

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// State is what the machine lets happen.
+// State is the state of a breaker.
 type State int
 
 // The states.
@@ -33,11 +33,11 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// AllSlots is the answer of Slots when nothing is held back.
+// AllSlots is what Slots returns when nothing limits the slots.
 const AllSlots = -1
 
 const (
-	mostTries    = 3                // failed starts of one job in a row that open the breaker
+	mostTries    = 3                // consecutive failed starts of one job that open the breaker
 	singleFor    = 5 * time.Second  // how long Single may last
 	firstCheck   = time.Second      // wait before the first check, doubled after each failure
 	lastCheck    = time.Minute      // bound of that wait
@@ -47,7 +47,7 @@ const (
 )
 
 // retryWaits are the waits of a held job before it is tried again in its slot. Most causes that
-// heal by themselves (no process or memory free at the moment, a program file that is being
+// pass by themselves (no process or memory free at the moment, a program file that is being
 // written) do so within a second.
 var retryWaits = []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 2 * time.Second}
 
@@ -57,26 +57,26 @@ type Machine struct {
 	jitter       func(time.Duration) time.Duration
 
 	state    State
-	since    time.Time // start of the present trouble
+	since    time.Time // start of the current trouble
 	reason   string
-	notFound int       // jobs in a row whose program was not found by the shell that should run it
-	failed   int       // jobs in a row that ran and failed
-	checks   int       // failed checks and trials in a row
+	notFound int       // consecutive jobs whose program was not found by the shell that should run it
+	failed   int       // consecutive jobs that ran and failed
+	checks   int       // consecutive failed checks and trials
 	next     time.Time // Open: of the next check; Failing: of the next job
-	taken    time.Time // when Half or Failing last took a job; zero while none was taken
+	taken    time.Time // when Half or Failing last took a job; zero if none was taken
 	trial    time.Time // end of Half's wait for a job
 }
 
-// New returns a machine that counts as Failing after so many failed jobs in a row (0: never).
-// jitter spreads the waits of many workers.
+// New returns a machine that counts as Failing after failingAfter consecutive failed jobs (0:
+// never). jitter spreads the waits of many workers.
 func New(failingAfter int, jitter func(time.Duration) time.Duration) *Machine {
 	return &Machine{failingAfter: failingAfter, jitter: jitter}
 }
 
-// State is the present state.
+// State returns the current state.
 func (m *Machine) State() State { return m.state }
 
-// Slots is the number of slots that may take jobs now: AllSlots, 0 or 1.
+// Slots returns how many slots may take jobs now: AllSlots, 0 or 1.
 func (m *Machine) Slots() int {
 	switch m.state {
 	case Closed:
@@ -90,7 +90,7 @@ func (m *Machine) Slots() int {
 	return 0
 }
 
-// Reason says why the state is not Closed, in words of the last failure.
+// Reason returns why the state is not Closed, in the words of the last failure.
 func (m *Machine) Reason() string {
 	if m.state == Closed {
 		return ""
@@ -98,7 +98,7 @@ func (m *Machine) Reason() string {
 	return m.reason
 }
 
-// Unready tells whether jobs have not started for so long that the worker should not count as
+// Unready reports whether jobs have not started for so long that the worker should not count as
 // ready.
 func (m *Machine) Unready(now time.Time) bool {
 	switch m.state {
@@ -116,8 +116,8 @@ func (m *Machine) Took(now time.Time) {
 	}
 }
 
-// NeverRan records that a job could not be started at its nth try in a row. If keep is true, the
-// job stays in its slot and is tried again after wait; otherwise it is to be requeued.
+// NeverRan records that a job could not be started at its nth consecutive try. If keep is true, the
+// job stays in its slot and is tried again after wait; otherwise the caller must requeue it.
 func (m *Machine) NeverRan(now time.Time, try int, reason string) (wait time.Duration, keep bool) {
 	m.reason = reason
 	switch m.state {
@@ -138,7 +138,7 @@ func (m *Machine) NeverRan(now time.Time, try int, reason string) (wait time.Dur
 }
 
 // NotFound records a job that ran and ended at once because its shell did not find the program, or
-// could not run it. Such a job has failed, but it says the same as one that never ran.
+// could not run it. The job has failed, but it shows the same trouble as one that never ran.
 func (m *Machine) NotFound(now time.Time, reason string) {
 	m.reason = reason
 	m.notFound++
@@ -193,13 +193,13 @@ func (m *Machine) Failed(now time.Time, reason string) {
 		return
 	}
 	m.reason = reason
-	if !m.taken.IsZero() { // else it was taken before
+	if !m.taken.IsZero() { // otherwise it was taken before
 		m.next, m.taken = m.taken.Add(failingPace), time.Time{}
 	}
 }
 
-// Released records that a job which was taken ended without saying anything, as by a stop of the
-// worker.
+// Released records that a job was taken but its end shows nothing about the handler, as after a
+// stop of the worker.
 func (m *Machine) Released(now time.Time) {
 	switch {
 	case m.taken.IsZero():
@@ -210,7 +210,7 @@ func (m *Machine) Released(now time.Time) {
 	}
 }
 
-// Wake is when Tick has something to do, or zero.
+// Wake returns when Tick has something to do, or zero.
 func (m *Machine) Wake() time.Time {
 	switch m.state {
 	case Single:
@@ -226,8 +226,8 @@ func (m *Machine) Wake() time.Time {
 	return time.Time{}
 }
 
-// Tick lets time pass. It reports whether a check without a job is due, whose result goes to
-// CheckPassed or CheckFailed.
+// Tick advances the machine to now. It reports whether a check without a job is due. The caller
+// passes the result to CheckPassed or CheckFailed.
 func (m *Machine) Tick(now time.Time) (check bool) {
 	if wake := m.Wake(); wake.IsZero() || now.Before(wake) {
 		return false
@@ -240,7 +240,7 @@ func (m *Machine) Tick(now time.Time) (check bool) {
 		return true
 	case Failing:
 		m.next = time.Time{}
-	case Half: // no job came that could say more than the check
+	case Half: // no job came that could show more than the check
 		m.close()
 	case Closed:
 	}
@@ -248,7 +248,7 @@ func (m *Machine) Tick(now time.Time) (check bool) {
 }
 
 // CheckPassed records that a check without a job passed: one job is taken as a trial. If none comes
-// for a while, the check is enough.
+// for a while, the check suffices.
 func (m *Machine) CheckPassed(now time.Time) {
 	if m.state == Open {
 		m.state, m.next, m.taken, m.trial = Half, time.Time{}, time.Time{}, now.Add(trialFor)

@@ -8,7 +8,7 @@ import (
 
 func exactly(d time.Duration) time.Duration { return d }
 
-// A step is one thing that happens to the machine, at a time since its start.
+// A step is one event for the machine, at a time since its start.
 type step struct {
 	at    time.Duration
 	do    func(m *Machine, now time.Time)

@@ -3,8 +3,8 @@
 // processes.
 //
 // A failed job is final in Gearman, so a worker that cannot run its command must not take jobs at
-// full speed. The machine tells apart two kinds of trouble. A job that never ran is requeued by its
-// owner, and the machine takes the function off the job servers until a check without a job passes
-// (Single, Open, Half). Jobs that ran and failed, many in a row and none completed between, slow
-// the worker down to one job a second (Failing).
+// full speed. The machine distinguishes two kinds of trouble. If jobs never run, their owner
+// requeues them, and the machine takes the function off the job servers until a check without a job
+// passes (Single, Open, Half). If jobs run and fail, many in a row and none completed between, the
+// worker is slowed down to one job a second (Failing).
 package breaker

@@ -16,15 +16,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// How far the end of a process has been pressed.
+// The steps of ending a process.
 const (
 	running = iota
 	asked   // SIGTERM was sent
 	killed  // SIGKILL was sent
 )
 
-// follow takes the output until the process has ended and its pipes are closed. When ctx ends, or
-// the output can't be taken, it ends the process. It reports whether it was ctx that ended the job.
+// follow reads the output until the process has ended and its pipes are closed. When ctx ends, or
+// the output can't be kept, it ends the process. It reports whether ctx ended the job.
 func (r *run) follow(ctx context.Context) (interrupted bool) {
 	exited := r.followBriefly(ctx)
 	if exited && r.drain() {
@@ -33,12 +33,12 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 	return r.followOn(ctx, exited)
 }
 
-// brief is for how long a thread is blocked for a job. Waiting in the runtime's poller instead
-// takes no thread, but costs several switches between threads for each event: as much as a small
-// job itself does. The end of ctx is noticed so much later at most.
+// brief is how long a thread is blocked for a job. Waiting in the runtime's poller instead takes no
+// thread, but costs several switches between threads for each event: as much as a small job itself
+// costs. The end of ctx is noticed at most this much later.
 const brief = 10 * time.Millisecond
 
-// followBriefly takes the output until the process has ended, for a short while.
+// followBriefly reads the output for a short while, and reports whether the process has ended.
 func (r *run) followBriefly(ctx context.Context) (exited bool) {
 	until := time.Now().Add(brief)
 	fds := r.pollFDs()
@@ -49,11 +49,11 @@ func (r *run) followBriefly(ctx context.Context) (exited bool) {
 		}
 		n, err := unix.Poll(fds[:], left)
 		if err != nil && err != unix.EINTR {
-			return false // the other way has an error to show, if there is one
+			return false // followOn reports the error, if there is one
 		}
 		for i := 0; n > 0 && i < len(r.pipes); i++ {
 			if fds[i].Revents != 0 && !r.read(r.pipes[i]) {
-				fds[i].Fd = -1 // is not looked at
+				fds[i].Fd = -1 // poll ignores it
 			}
 		}
 		if n > 0 && fds[exitAt].Revents != 0 {
@@ -75,32 +75,32 @@ func (r *run) feed() {
 	}
 }
 
-// Indexes of what is polled, after the pipes.
+// Indexes of the polled descriptors, after the pipes.
 const (
 	exitAt = notes + 1 + iota
 	inputAt
 )
 
-// pollFDs are the pipes that are open, the process's end, and its standard input while there is
-// more to write.
+// pollFDs returns the open pipes, the process's end, and its standard input while there is more to
+// write.
 func (r *run) pollFDs() (fds [inputAt + 1]unix.PollFd) {
 	for i, p := range r.pipes {
-		fds[i] = unix.PollFd{Fd: int32(p), Events: unix.POLLIN} // -1 is not looked at
+		fds[i] = unix.PollFd{Fd: int32(p), Events: unix.POLLIN} // poll ignores -1
 	}
 	fds[exitAt] = unix.PollFd{Fd: int32(r.proc.ExitFD()), Events: unix.POLLIN}
 	fds[inputAt] = unix.PollFd{Fd: int32(r.input.fd), Events: unix.POLLOUT}
 	return fds
 }
 
-// mostStarting is for how long a thread is blocked until the processes that are being started have
-// closed their copies of a job's pipes. With two slots that is so at the end of every fifth small
-// job, and waiting in the runtime's poller instead costs several switches between threads, as "make
-// bench-worker" shows in its row of concurrency 2.
+// mostStarting is how long a thread is blocked until the processes that are being started have
+// closed their copies of a job's pipes. With two slots this wait occurs at the end of every fifth
+// small job. Waiting in the runtime's poller instead costs several switches between threads, as
+// "make bench-worker" shows in its row of concurrency 2.
 const mostStarting = 2 * time.Millisecond
 
-// drain takes what the command had left in its pipes when it ended, and reports whether they have
-// come to their end. What the command has started may hold one and write on; so does, for a moment,
-// each process that is being started at the same time.
+// drain reads what the command left in its pipes when it ended, and reports whether the pipes have
+// come to their end. Whatever the command has started may hold a pipe and write on. Each process
+// that is being started at the same time also holds one for a moment.
 func (r *run) drain() (done bool) {
 	r.closeWriters()
 	until := time.Now().Add(mostStarting)
@@ -138,7 +138,7 @@ func (r *run) open() (n int) {
 	return n
 }
 
-// followOn takes the output until the process has ended and its pipes are closed, without a thread.
+// followOn reads the output until the process has ended and its pipes are closed, without a thread.
 func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 	r.events.SetDeadline(time.Time{})
 	if err := r.watch(exited); err != nil {
@@ -153,7 +153,7 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 	})
 	defer func() {
 		if !stop() {
-			<-fired // or it would set the deadline of the next job
+			<-fired // otherwise it could set the deadline of the next job
 		}
 	}()
 
@@ -171,8 +171,8 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if exited || state == killed {
-				// Either the grace for output is over, or the kernel takes its time to kill: Reap
-				// waits for that.
+				// Either the grace for output is over, or the kernel takes long to kill the
+				// process. Reap waits for that.
 				return interrupted
 			}
 			if state == running {
@@ -203,7 +203,7 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 	}
 }
 
-// watch puts the pipes and the process's end into the set.
+// watch adds the pipes and the process's end to the set.
 func (r *run) watch(exited bool) error {
 	r.watching = true
 	if exited {
@@ -226,7 +226,7 @@ func (r *run) watch(exited bool) error {
 	return nil
 }
 
-// press ends the process, first by asking, and says by when it must be gone.
+// press sends the signal of state to the process, sets the deadline for its end, and returns state.
 func (r *run) press(state int) int {
 	if state == asked {
 		r.proc.Signal(syscall.SIGTERM)
@@ -238,7 +238,7 @@ func (r *run) press(state int) int {
 	return state
 }
 
-// read takes what a pipe holds now. It closes the pipe at its end and reports false then.
+// read reads what a pipe holds now. At the pipe's end it closes it and reports false.
 func (r *run) read(fd int) (open bool) {
 	var n int
 	for {
@@ -273,13 +273,13 @@ func (r *run) closePipe(fd int) {
 		}
 	}
 	if r.watching {
-		r.events.Remove(fd) // not left to close: see input.unwatch
+		r.events.Remove(fd) // closing alone does not do it: see input.unwatch
 	}
 	unix.Close(fd)
 }
 
-// closeWriters closes the ends of the pipes that the command writes to. They are open here until it
-// has ended, so that its end is one event, not one more for each pipe that it closes.
+// closeWriters closes the ends of the pipes that the command writes to. They stay open here until
+// it has ended, so that its end is one event, instead of one more for each pipe that it closes.
 func (r *run) closeWriters() {
 	for i, fd := range r.writers {
 		if fd >= 0 {
@@ -304,8 +304,8 @@ func (r *run) output(p []byte) {
 		return
 	}
 	if r.h.opts.StreamOutput {
-		// An error means that the job server is gone and the job with it; the command may still
-		// finish what it does.
+		// An error means that the connection to the job server is lost, and the job with it. The
+		// command may still finish.
 		_ = r.job.Reporter.Data(p)
 		return
 	}
@@ -314,7 +314,7 @@ func (r *run) output(p []byte) {
 
 // Exit codes with a meaning of their own.
 const (
-	codeRejected      = 65  // EX_DATAERR of sysexits.h: no further attempt would do better
+	codeRejected      = 65  // EX_DATAERR of sysexits.h: no further attempt would succeed
 	codeNotExecutable = 126 // a shell's, env's or timeout's: the program cannot be run
 	codeNotFound      = 127 // the program is not found
 )
@@ -322,7 +322,7 @@ const (
 // notFoundWithin is how soon a shell that finds no program ends.
 const notFoundWithin = time.Second
 
-// verdict turns the end of the process into the end of the job.
+// verdict turns the end of the process into the job's outcome.
 func (r *run) verdict(ctx context.Context, interrupted bool, status process.Status) job.Outcome {
 	var o job.Outcome
 	switch {

@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// Options say how a job becomes a process.
+// Options are how a job becomes a process.
 type Options struct {
 	// Command is the program and its arguments.
 	Command []string
@@ -28,16 +28,16 @@ type Options struct {
 	// StreamOutput sends standard output to the client as it comes (WORK_DATA) and ends with an
 	// empty result.
 	StreamOutput bool
-	// Result bounds the result, and says where a large one is kept.
+	// Result bounds the result, and sets where a large one is kept.
 	Result spool.Limits
 	// KillAfter is how long a command may take to end after SIGTERM, before SIGKILL.
 	KillAfter time.Duration
-	// OutputGrace is how long output is read on after the command has ended while something that it
-	// started still holds a pipe.
+	// OutputGrace is how long output is still read after the command has ended while something that
+	// it started holds a pipe.
 	OutputGrace time.Duration
 
-	// Probe is a program, with its arguments, that does nothing: Check starts it with all that a
-	// job needs. Empty: Check starts nothing.
+	// Probe is a program, with its arguments, that does nothing. Check starts it with everything
+	// that a job needs. If empty, Check starts nothing.
 	Probe []string
 
 	Log      *slog.Logger
@@ -56,10 +56,10 @@ type Handler struct {
 	env  []string
 
 	mu   sync.Mutex
-	idle []*run // run states with their epoll sets, used again
+	idle []*run // run states with their epoll sets, for reuse
 }
 
-// New looks the command up, so that a missing one is an error of the start and not of every job.
+// New looks the command up, so that a missing one is an error at the start and not of every job.
 func New(opts Options) (*Handler, error) {
 	if len(opts.Command) == 0 {
 		return nil, fmt.Errorf(
@@ -73,8 +73,8 @@ func New(opts Options) (*Handler, error) {
 	return &Handler{opts: opts, path: path, env: process.JobEnvironment(os.Environ())}, nil
 }
 
-// LookPath finds a program as a shell would, and says what to change if it can't. A relative path
-// counts from dir.
+// LookPath finds a program as a shell would. If it can't, its error says what to change. A relative
+// path starts at dir.
 func LookPath(name, dir string) (string, error) {
 	if dir != "" && !filepath.IsAbs(name) && filepath.Base(name) != name {
 		name = filepath.Join(dir, name)
@@ -103,7 +103,7 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	return r.handle(ctx, j)
 }
 
-// Check tells whether a job could be started now: the program is there, and another one can be
+// Check reports whether a job could be started now: the program exists, and another one can be
 // started with the descriptors that a job needs.
 func (h *Handler) Check(ctx context.Context) error {
 	if _, err := LookPath(h.opts.Command[0], h.opts.Dir); err != nil {
@@ -117,7 +117,7 @@ func (h *Handler) Check(ctx context.Context) error {
 	return r.probe(ctx)
 }
 
-// Close frees what the handler keeps from job to job. No job may be running.
+// Close frees what the handler keeps between jobs. No job may be running.
 func (h *Handler) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder keeps the progress of a job, one string each.
+// recorder records the progress of a job, one string for each report.
 type recorder struct {
 	mu  sync.Mutex
 	got []string
@@ -47,7 +47,7 @@ func testOptions(t *testing.T, log io.Writer, command ...string) Options {
 	return Options{
 		Command: command,
 		Result:  spool.Limits{Dir: t.TempDir(), Above: 1 << 20, Max: 4 << 20},
-		// Long enough that a busy machine doesn't reach them, where a test doesn't mean to.
+		// These are long enough that a busy machine doesn't reach them unless a test means to.
 		KillAfter: time.Minute, OutputGrace: time.Minute,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(
 			_ []string, a slog.Attr,
@@ -299,7 +299,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// starts tells when a command reports its first status.
+// starts receives a value for each status that a command reports.
 type starts chan struct{}
 
 func (s starts) Status(_, _ uint64) error { s <- struct{}{}; return nil }
@@ -331,7 +331,8 @@ func TestNothingOfAGroupSurvives(t *testing.T) {
 	}
 }
 
-// gone reports that a process has ended: it may stay a zombie of whoever adopts orphans here.
+// gone reports whether a process has ended. It may stay a zombie of the process that adopts orphans
+// here.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -341,8 +342,8 @@ func gone(pid int) bool {
 	return strings.HasPrefix(rest, "Z")
 }
 
-// What a job that is interrupted has started in other process groups and sessions ends with it,
-// before its fate is told.
+// TestInterruptReachesOtherGroups: processes that an interrupted job has started in other process
+// groups and sessions end with it, before its outcome is reported.
 func TestInterruptReachesOtherGroups(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]string{"timeout": "timeout 600 sleep 1000", "setsid": "setsid sleep 1000"} {
@@ -352,7 +353,7 @@ func TestInterruptReachesOtherGroups(t *testing.T) {
 			opts := testOptions(
 				t, io.Discard, "/bin/sh", "-c", "cd "+dir+"; "+start+" & echo $! >pid; mv pid started; wait",
 			)
-			opts.OutputGrace = 50 * time.Millisecond // it holds the pipes
+			opts.OutputGrace = 50 * time.Millisecond // they hold the pipes
 			h := newHandler(t, opts)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			done := make(chan job.Outcome, 1)
@@ -363,7 +364,7 @@ func TestInterruptReachesOtherGroups(t *testing.T) {
 				_, _ = fmt.Sscan(string(b), &pid)
 				time.Sleep(time.Millisecond)
 			}
-			// It leaves the job's group a moment after its start.
+			// The process leaves the job's group a moment after its start.
 			for leftAt := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 				if pgid, err := syscall.Getpgid(pid); err == nil && pgid == pid {
 					break

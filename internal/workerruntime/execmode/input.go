@@ -12,20 +12,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/process"
 )
 
-// input is a command's standard input. It is a pipe whatever the workload's size: programs look at
-// what kind of descriptor it is, and behave otherwise for a file or /dev/null.
+// input is a command's standard input. It is a pipe for any size of workload: programs check the
+// kind of the descriptor, and behave differently for a file or /dev/null.
 type input struct {
 	fd   int // the pipe's write end, non-blocking; -1 when closed
 	job  *job.Job
 	sent int64
 	buf  []byte // of a workload in a file
-	// unwatch takes the pipe out of an epoll set before it is closed: while another process is
+	// unwatch takes the pipe out of an epoll set before it is closed. While another process is
 	// being started it holds a copy of the descriptor for a moment, and the set would report the
 	// old pipe under a number that has a new meaning.
 	unwatch func(fd int)
 }
 
-// open makes the pipe, writes what it takes, and returns its read end.
+// open makes the pipe, writes as much as fits, and returns its read end.
 func (in *input) open(j *job.Job, size int64) (readEnd int, err error) {
 	readEnd, writeEnd, err := process.Pipe()
 	if err != nil {
@@ -49,8 +49,8 @@ func (in *input) open(j *job.Job, size int64) (readEnd int, err error) {
 	return readEnd, nil
 }
 
-// write writes what the pipe takes now, and closes it after the last byte or when nobody reads any
-// more. The error is of the spool file.
+// write writes as much as the pipe can hold now, and closes it after the last byte or when it has
+// no reader any more. An error comes from reading the spool file.
 func (in *input) write() error {
 	for in.fd >= 0 {
 		chunk, err := in.chunk()
@@ -74,7 +74,7 @@ func (in *input) write() error {
 	return nil
 }
 
-// chunk is the next part of the workload.
+// chunk returns the next part of the workload.
 func (in *input) chunk() ([]byte, error) {
 	if in.job.File == nil {
 		return in.job.Body[in.sent:], nil

@@ -7,17 +7,17 @@ import (
 	"strconv"
 )
 
-// noteReader cuts what comes on descriptor 3 into lines. What follows "data " or "warning " may be
+// noteReader cuts the input of descriptor 3 into lines. The text after "data " or "warning " may be
 // longer than max: it is passed on in parts, so that nothing is lost and little is held in memory.
 type noteReader struct {
 	max  int
 	note func(line []byte)               // gets a whole line, or the first max bytes of a long one that is neither
 	data func(warning bool, part []byte) // gets a part of a data or warning line that is longer than max
-	long func(part []byte)               // takes the rest of a long line; nil: the line is short so far
+	long func(part []byte)               // handles the rest of a long line; nil: the line is short so far
 	line []byte
 }
 
-// Add takes the next bytes.
+// Add adds the next bytes.
 func (n *noteReader) Add(p []byte) {
 	for len(p) > 0 {
 		part, rest, ended := bytes.Cut(p, []byte{'\n'})
@@ -40,7 +40,7 @@ func (n *noteReader) add(p []byte) {
 	n.line = append(n.line, p...)
 }
 
-// passOn passes a full buffer on, the beginning of a long line or a later part of it.
+// passOn passes a full buffer on: the beginning of a long line or a later part of it.
 func (n *noteReader) passOn() {
 	part := n.line
 	if n.long == nil {
@@ -76,8 +76,8 @@ func (n *noteReader) Flush() {
 }
 
 func (r *run) noteData(warning bool, part []byte) {
-	// Errors mean that the job server is gone and the job with it; the command may still finish
-	// what it does.
+	// Errors mean that the connection to the job server is lost, and the job with it. The command
+	// may still finish.
 	if warning {
 		_ = r.job.Reporter.Warning(part)
 		return
@@ -85,20 +85,20 @@ func (r *run) noteData(warning bool, part []byte) {
 	_ = r.job.Reporter.Data(part)
 }
 
-// note carries out one line of descriptor 3:
+// note acts on one line of descriptor 3:
 //
 //	status 3/10    how far the job is
 //	data TEXT      a part of the result, sent to the client now
 //	warning TEXT   a warning to the client
 //
-// Anything else is logged: a command that uses descriptor 3 for something of its own doesn't fail
-// for it.
+// Anything else is logged, so that a command that uses descriptor 3 for its own purposes does not
+// fail because of it.
 func (r *run) note(line []byte) {
 	word, rest, _ := bytes.Cut(line, []byte{' '})
 	switch string(word) {
 	case "status":
 		if n, d, ok := parseStatus(rest); ok {
-			_ = r.job.Reporter.Status(n, d) // as in noteData
+			_ = r.job.Reporter.Status(n, d) // the error is ignored as in noteData
 			return
 		}
 	case "data":
@@ -116,7 +116,7 @@ func (r *run) note(line []byte) {
 		), slog.String("handle", r.job.Handle))
 }
 
-// parseStatus reads "n/d", or "n d".
+// parseStatus reads "n/d" or "n d".
 func parseStatus(s []byte) (n, d uint64, ok bool) {
 	s = bytes.TrimSpace(s)
 	i := bytes.IndexAny(s, "/ ")

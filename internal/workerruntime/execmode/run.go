@@ -25,7 +25,7 @@ const (
 	tailBytes  = 4 << 10  // how much of standard error goes to the client of a failed job
 )
 
-// run is the state of one job, kept for the next one when the job has ended.
+// run is the state of one job. It is reused for another job when the job has ended.
 type run struct {
 	h      *Handler
 	events *process.Events
@@ -36,15 +36,15 @@ type run struct {
 	proc     *process.Process
 	pipes    [3]int // read ends of standard output, standard error and descriptor 3; -1 when closed
 	writers  [3]int // their other ends
-	watching bool   // they are in the set
+	watching bool   // the pipes are in the set
 	input    input  // what is still to be written to standard input
 	result   spool.Buffer
-	broken   error  // why the rest of the output isn't taken
+	broken   error  // why the rest of the output can't be kept
 	unread   error  // why the workload could not be written
-	mark     string // of all processes of the job
-	wrote    bool   // something came on standard output
+	mark     string // in the environment of all processes of the job
+	wrote    bool   // there was something on standard output
 	began    time.Time
-	yielded  time.Time // when the slot last gave way to other goroutines
+	yielded  time.Time // when the slot last yielded to other goroutines
 	stderr   logs.Lines
 	tail     logs.Tail
 	notes    noteReader
@@ -92,8 +92,8 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	status := r.proc.Reap()
 	r.proc = nil
 	if interrupted {
-		// The job's fate is told only once nothing of it runs any more, or it could be run twice at
-		// the same time.
+		// The outcome is reported only once nothing of the job runs any more. Otherwise the job
+		// could run twice at the same time.
 		process.KillMarked(r.mark)
 	}
 	r.closePipes()
@@ -102,10 +102,10 @@ func (r *run) handle(ctx context.Context, j *job.Job) job.Outcome {
 	return r.verdict(ctx, interrupted, status)
 }
 
-// yieldEvery is how often a slot gives way to other goroutines. One that goes from system call to
-// system call for 10 ms is taken to keep others from running, and its place in the scheduler is
-// taken away; the runtime's monitor then looks every 20 us for a while. That costs 1% of what small
-// jobs do, and 4% on a machine that is busy with other things.
+// yieldEvery is how often a slot yields to other goroutines. The runtime assumes that a goroutine
+// in system call after system call for 10 ms keeps others from running, and takes its place in the
+// scheduler away. The runtime's monitor then wakes every 20 us for a while. That costs 1% of the
+// throughput of small jobs, and 4% on a machine that is busy with other things.
 const yieldEvery = 4 * time.Millisecond
 
 func (r *run) yield() {

@@ -16,13 +16,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// A job that could not be started has not failed, whatever the crash policy says, and Check sees
-// the trouble and its end without a job.
+// TestCommandThatVanishes: a job that could not be started has not failed, whatever the crash
+// policy is, and Check detects the trouble and its end without a job.
 func TestCommandThatVanishes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tool")
 	write := func() {
-		// Renamed into place: a file that is being written can't be started.
+		// The file is renamed into place: a file that is being written can't be started.
 		if err := os.WriteFile(path+".new", []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -59,8 +59,8 @@ func TestCommandThatVanishes(t *testing.T) {
 	}
 }
 
-// Check needs what a job needs: here the program that does nothing can't be started, or does not do
-// nothing.
+// TestCheckStartsAProgram: Check needs what a job needs. Here the program that should do nothing
+// can't be started, or does something.
 func TestCheckStartsAProgram(t *testing.T) {
 	t.Parallel()
 	for name, probe := range map[string][]string{"missing": {"/no/such/program"}, "failing": {"/bin/false"}} {
@@ -75,7 +75,7 @@ func TestCheckStartsAProgram(t *testing.T) {
 	}
 }
 
-// Standard input is a pipe whatever the size of the workload.
+// TestStandardInputIsAlwaysAPipe: standard input is a pipe for any size of the workload.
 func TestStandardInputIsAlwaysAPipe(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 60_000, 65_536, 70_000, 3 << 20} {
@@ -111,8 +111,8 @@ func fileOf(t *testing.T, content string) *os.File {
 	return f
 }
 
-// A spool file that can't be read to its end is not the end of the workload: the command must not
-// take it for that.
+// TestWorkloadThatCannotBeRead: a read error in the spool file is not the end of the workload, and
+// must not look like it to the command.
 func TestWorkloadThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, testOptions(t, io.Discard, "sh", "-c", "cat >/dev/null; echo complete"))
@@ -164,8 +164,8 @@ func TestPermanentFailures(t *testing.T) {
 	}
 }
 
-// What a long data or warning line carries arrives whole; other long lines are logged, not taken
-// apart.
+// TestLongLinesOnDescriptor3: the text of a long data or warning line arrives complete; other long
+// lines are logged, not split up.
 func TestLongLinesOnDescriptor3(t *testing.T) {
 	t.Parallel()
 	const size = 200_000
@@ -200,8 +200,8 @@ func TestLongLinesOnDescriptor3(t *testing.T) {
 	}
 }
 
-// Jobs don't see the worker's own settings, among which are tokens, and their own variables beat
-// inherited ones.
+// TestEnvironmentOfJobs: jobs don't see the worker's own settings, which include tokens, and a
+// job's own variables override inherited ones.
 func TestEnvironmentOfJobs(t *testing.T) {
 	t.Setenv("GEARMAN_WORKER_HEADER", "Authorization: Bearer secret")
 	t.Setenv("GEARMAN_FUNCTION", "inherited")

@@ -13,9 +13,8 @@ import (
 // ErrEnded is returned when a handler ends before its answer does.
 var ErrEnded = errors.New("the handler ended before its answer was complete")
 
-// ReadAnswer takes messages until a job's last one, and passes progress on. All must carry id,
-// unless it is 0. An error means that whatever sent this is of no use any more; the outcome is
-// empty then.
+// ReadAnswer reads messages up to a job's last one, and passes progress on. All must carry id,
+// unless it is 0. An error means that the sender can't be used any more; the outcome is empty then.
 func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter) (job.Outcome, error) {
 	for {
 		h, err := ReadHeader(br)
@@ -25,8 +24,8 @@ func ReadAnswer(br *bufio.Reader, id uint64, limits spool.Limits, r job.Reporter
 		if id != 0 && h.ID != id {
 			return job.Outcome{}, fmt.Errorf("%w: %.40q carries id %d, the job has %d", ErrGarbage, h.Type, h.ID, id)
 		}
-		// Errors of the reporter mean that the job server is gone and the job with it; the handler
-		// may still finish it.
+		// Errors of the reporter mean that the connection to the job server is lost, and the job
+		// with it. The handler may still finish the job.
 		switch h.Type {
 		case "status":
 			if h.Bytes != 0 {
@@ -93,7 +92,7 @@ func result(br *bufio.Reader, n int64, limits spool.Limits) (job.Outcome, error)
 	return o, nil
 }
 
-// maxText is how much is kept of the text of a failure, in bytes.
+// maxText is how many bytes of a failure's text are kept.
 const maxText = 64 << 10
 
 func text(br *bufio.Reader, n int64) ([]byte, error) {

@@ -12,13 +12,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// Version is the version of the protocol, which both sides name when they meet.
+// Version is the version of the protocol. Both sides send it first.
 const Version = 1
 
-// MaxHeader is the longest header line in bytes; a longer one is garbage.
+// MaxHeader is the longest header line in bytes. A longer line is not valid.
 const MaxHeader = 64 << 10
 
-// Header is any header line of either side. Bytes says how many raw bytes follow the line.
+// Header is any header line of either side. Bytes is how many raw bytes follow the line.
 type Header struct {
 	Type        string `json:"type"`
 	Version     int    `json:"version"`
@@ -26,10 +26,10 @@ type Header struct {
 	Bytes       int64  `json:"bytes"`
 	Numerator   uint64 `json:"numerator"`
 	Denominator uint64 `json:"denominator"`
-	Permanent   bool   `json:"permanent"` // of a fail: no further attempt would do better
+	Permanent   bool   `json:"permanent"` // of a fail: no further attempt would succeed
 }
 
-// ErrGarbage is anything that isn't the protocol.
+// ErrGarbage is returned for anything that isn't the protocol.
 var ErrGarbage = errors.New("what came is not the protocol")
 
 // ReadHeader reads one header line.
@@ -70,8 +70,8 @@ func AppendJob(dst []byte, id uint64, j *job.Job) []byte {
 	return append(dst, "}\n"...)
 }
 
-// AppendHello appends the message that opens the conversation with a process: it names the
-// functions, so that a process which can't do one of them says so before it gets a job.
+// AppendHello appends the message that opens the conversation with a process. It names the
+// functions, so that a process that can't do one of them reports that before it gets a job.
 func AppendHello(dst []byte, functions []string) []byte {
 	dst = append(dst, `{"type":"hello","version":`...)
 	dst = strconv.AppendInt(dst, Version, 10)
@@ -92,8 +92,8 @@ func AppendPing(dst []byte, id uint64) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD, since JSON has no
-// way to write them.
+// appendString appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD, since JSON can't
+// represent them.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for _, r := range s {

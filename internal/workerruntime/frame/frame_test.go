@@ -79,7 +79,8 @@ func TestReadAnswer(t *testing.T) {
 	}
 }
 
-// What the worker writes must be JSON that any language reads back as it was.
+// FuzzAppendJob checks that what the worker writes is JSON that any language decodes to the same
+// values.
 func FuzzAppendJob(f *testing.F) {
 	f.Add("resize", "H:host:1", "key", int64(3))
 	f.Add("a\"b\\c\n\x00\u2028é", "", "\xff\xfe", int64(0))
@@ -109,8 +110,8 @@ func FuzzAppendJob(f *testing.F) {
 	})
 }
 
-// Whatever a handler sends, the answer is an outcome or an error, memory stays within the limits,
-// and nothing is read past the end.
+// FuzzReadAnswer checks that for any input the answer is an outcome or an error, memory stays
+// within the limits, and nothing is read past the end.
 func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte(`{"type":"complete","id":1,"bytes":3}` + "\nabcREST"))
 	f.Add([]byte(`{"type":"status","id":1,"numerator":1,"denominator":2}` + "\n" + `{"type":"fail","id":1,"bytes":1}` + "\nx"))

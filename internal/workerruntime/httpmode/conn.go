@@ -22,8 +22,8 @@ type conn struct {
 	reused   bool // it has carried a request before
 }
 
-// dialTimeout bounds a connection's set-up, so that a service that is gone without a word is
-// retried and not waited for.
+// dialTimeout bounds a connection's set-up, so that the job is retried instead of waiting for a
+// service that is gone without closing anything.
 const dialTimeout = 10 * time.Second
 
 // dial opens a new connection.
@@ -53,7 +53,7 @@ func (h *Handler) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// get takes a connection that is kept, or opens one.
+// get returns a kept connection, or opens one.
 func (h *Handler) get(ctx context.Context) (*conn, error) {
 	for {
 		h.mu.Lock()
@@ -85,8 +85,8 @@ func (h *Handler) put(c *conn) {
 	h.idle = append(h.idle, c)
 }
 
-// usable tells whether the service has kept the connection open, too: one that it has closed shows
-// the end of the stream now.
+// usable reports whether the service has kept the connection open too. If it has closed it, the end
+// of the stream shows now.
 func (c *conn) usable(idle time.Duration) bool {
 	if time.Since(c.idleFrom) > idle || c.br.Buffered() > 0 {
 		return false

@@ -20,7 +20,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// FramesType is the media type of an answer in messages (docs/stream.md), by which a service
+// FramesType is the media type of an answer in messages (docs/stream.md), with which a service
 // reports progress.
 const FramesType = "application/x-gearman-frames"
 
@@ -58,8 +58,8 @@ func New(opts Options) (*Handler, error) {
 	}, nil
 }
 
-// Run waits for the service to accept connections, closes Up, and gives the connections back when
-// ctx is done.
+// Run waits until the service accepts connections, closes Up, and closes the connections when ctx
+// is done.
 func (h *Handler) Run(ctx context.Context) error {
 	defer func() {
 		h.mu.Lock()
@@ -94,7 +94,7 @@ func (h *Handler) Run(ctx context.Context) error {
 // Up is closed once the service has accepted a first connection.
 func (h *Handler) Up() <-chan struct{} { return h.up }
 
-// Ready tells whether the service has ever accepted a connection.
+// Ready reports whether the service has ever accepted a connection.
 func (h *Handler) Ready() (bool, string) {
 	select {
 	case <-h.up:
@@ -104,16 +104,17 @@ func (h *Handler) Ready() (bool, string) {
 	}
 }
 
-// busyError is an answer after which the request is tried again: the service has not taken the job.
+// busyError is an answer after which the request is tried again: the service has not accepted the
+// job.
 type busyError struct {
 	why   string
-	after time.Duration // what it asked for by Retry-After; 0: nothing
+	after time.Duration // from Retry-After; 0: not set
 }
 
 func (e *busyError) Error() string { return e.why }
 
-// unreachableError says that the service took no connection, so that it has seen nothing of the
-// job.
+// unreachableError means that the service accepted no connection, so that it has seen nothing of
+// the job.
 type unreachableError struct{ err error }
 
 func (e *unreachableError) Error() string {
@@ -121,7 +122,7 @@ func (e *unreachableError) Error() string {
 }
 func (e *unreachableError) Unwrap() error { return e.err }
 
-// Handle posts one job, again and again while the service is busy, for a while.
+// Handle posts one job, again and again for a while if the service is busy.
 func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	since := time.Now()
 	for try := 0; ; try++ {
@@ -160,8 +161,8 @@ func (h *Handler) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	}
 }
 
-// hold waits with a job that the service has not taken. It reports false when the job's time is up
-// or the worker stops.
+// hold waits before a job that the service has not accepted is tried again. It reports false if the
+// job's time is up or the worker stops.
 func hold(ctx context.Context, j *job.Job, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -175,7 +176,7 @@ func hold(ctx context.Context, j *job.Job, d time.Duration) bool {
 	}
 }
 
-// Check tells whether the service accepts a connection, which is kept for the next job.
+// Check reports whether the service accepts a connection, which is kept for the next job.
 func (h *Handler) Check(ctx context.Context) error {
 	c, err := h.dial(ctx)
 	if err != nil {
@@ -185,7 +186,7 @@ func (h *Handler) Check(ctx context.Context) error {
 	return nil
 }
 
-// post sends the job once and takes the answer.
+// post sends the job once and reads the answer.
 func (h *Handler) post(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	c, err := h.get(ctx)
 	if err != nil {
@@ -197,7 +198,7 @@ func (h *Handler) post(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	j.HasStarted()
 	o, err := h.postBy(ctx, c, j)
 	if c.reused && ctx.Err() == nil && errors.Is(err, errNoAnswer) {
-		// The service closed the kept connection as the request was on its way.
+		// The service closed the kept connection while the request was on its way.
 		if c, err = h.dial(ctx); err != nil {
 			return job.Outcome{}, &unreachableError{err}
 		}
@@ -206,14 +207,14 @@ func (h *Handler) post(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	return o, err
 }
 
-// errNoAnswer says that a connection ended before a byte of the answer.
+// errNoAnswer means that a connection ended before a byte of the answer.
 var errNoAnswer = errors.New("the connection ended before the answer")
 
-// postBy sends the job over a connection and takes the answer.
+// postBy sends the job over a connection and reads the answer.
 func (h *Handler) postBy(ctx context.Context, c *conn, j *job.Job) (job.Outcome, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	o, reusable, err := h.exchange(c, j)
-	// A deadline that was set belongs to this job: the connection can't be used for another one
+	// A deadline that was set belongs to this job. The connection can't be used for another one
 	// then.
 	if stop() && reusable {
 		h.put(c)
@@ -223,8 +224,8 @@ func (h *Handler) postBy(ctx context.Context, c *conn, j *job.Job) (job.Outcome,
 	return o, err
 }
 
-// inSocket is up to which size a request is written before the answer is read; a larger one is
-// written beside it, since the service may answer before it has read all.
+// inSocket is the largest request that is written before the answer is read. A larger one is
+// written at the same time, since the service may answer before it has read everything.
 const inSocket = 32 << 10
 
 func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
@@ -254,7 +255,8 @@ func (h *Handler) exchange(c *conn, j *job.Job) (o job.Outcome, reusable bool, e
 			}
 		}
 	case <-time.After(100 * time.Millisecond):
-		// It has answered without reading the job to its end; that may be right, for a 413 say.
+		// The service has answered without reading the whole job, which may be correct, for example
+		// with a 413.
 		reusable = false
 		_ = c.SetWriteDeadline(time.Unix(1, 0))
 		<-sent //nolint:errcheck // that it was cut short is no news
@@ -286,7 +288,7 @@ var postRequest = &http.Request{Method: http.MethodPost}
 // answer reads the answer and turns it into the job's outcome.
 //
 // The body is never closed: Close reads it to its end, which may never come. Either it was read to
-// the end, or the connection goes.
+// the end, or the connection is closed.
 func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err error) {
 	var resp *http.Response
 	if _, err := c.br.Peek(1); err != nil {
@@ -300,14 +302,14 @@ func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err
 	switch code := resp.StatusCode; {
 	case code < 300 && isFrames(resp.Header.Get("Content-Type")):
 		o, err = frame.ReadAnswer(bufio.NewReaderSize(resp.Body, frame.MaxHeader), 0, h.opts.Result, j.Reporter)
-		return o, false, err // what follows the last message isn't looked at
+		return o, false, err // bytes after the last message are ignored
 	case code < 300:
 		o, err = h.result(resp)
 		return o, err == nil && !resp.Close, err
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		_, rerr := text(resp)
 		if rerr == nil && !resp.Close {
-			// The same connection may serve the next try.
+			// The same connection may carry the next attempt.
 			reusable = true
 		}
 		return o, reusable, &busyError{why: "the HTTP service answers " + resp.Status, after: retryAfter(resp)}
@@ -348,8 +350,8 @@ func (h *Handler) result(resp *http.Response) (job.Outcome, error) {
 	return o, nil
 }
 
-// text is the start of an error's body, for the message, after a colon. It reads the body to its
-// end if that isn't far.
+// text returns the start of an error's body, for the message, after a colon. It reads the body to
+// its end if that isn't far.
 func text(resp *http.Response) (string, error) {
 	const show, most = 1 << 10, 256 << 10
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
@@ -363,7 +365,8 @@ func text(resp *http.Response) (string, error) {
 	return s, err
 }
 
-// retryAfter reads a Retry-After header in seconds; its form with a date is left to the back-off.
+// retryAfter reads a Retry-After header in seconds. Its form with a date is ignored, and the
+// back-off applies.
 func retryAfter(resp *http.Response) time.Duration {
 	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if err != nil || n < 0 || n > 3600 {

@@ -298,7 +298,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	if n := opened.Load(); n != 1 {
 		t.Errorf("%d connections for 20 jobs", n)
 	}
-	s.CloseClientConnections() // as a service does whose keep-alive time is over
+	s.CloseClientConnections() // like a service whose keep-alive time is over
 	if o := post(t.Context(), h, "x", &recorder{}); o.Kind != job.Completed {
 		t.Errorf("after the service closed the connection: %+v", o)
 	}
@@ -401,7 +401,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// BenchmarkEcho measures a small job over the handler's own connections, and the same request by
+// BenchmarkEcho measures a small job over the handler's own connections, and the same request with
 // net/http's client.
 func BenchmarkEcho(b *testing.B) {
 	s := serve(b, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
@@ -429,7 +429,7 @@ func BenchmarkEcho(b *testing.B) {
 	})
 }
 
-// echoed posts a job's body by net/http, with the headers that the handler sends.
+// echoed posts a job's body with net/http, with the headers that the handler sends.
 func echoed(b *testing.B, client *http.Client, url string, body []byte) []byte {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))

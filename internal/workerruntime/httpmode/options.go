@@ -19,24 +19,24 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// Options say where jobs are posted.
+// Options are where and how jobs are posted.
 type Options struct {
 	// URL is http://, https:// or unix:///path/to/socket[:/path].
 	URL string
 	// Headers are sent with each request, as "Name: value".
 	Headers []string
-	// Size is how many connections are kept: as many as there may be jobs at once.
+	// Size is how many connections are kept: as many as there may be running jobs.
 	Size int
-	// Result bounds a result, and says where a large one is kept.
+	// Result bounds a result, and sets where a large one is kept.
 	Result spool.Limits
 
 	Log      *slog.Logger
 	LogLimit *logs.Limit
 
-	// Backoff is the wait before a request is tried again, doubled each time up to MaxBackoff
+	// Backoff is the wait before a request is tried again. It doubles each time, up to MaxBackoff
 	// (defaults 100 ms and 5 s).
 	Backoff, MaxBackoff time.Duration
-	// HoldBusy is how long a job is held while the service answers that it is busy (default 30 s).
+	// HoldBusy is how long a job is held while the service reports that it is busy (default 30 s).
 	HoldBusy time.Duration
 	// IdleTime is how long an unused connection is kept (default 60 s).
 	IdleTime time.Duration
@@ -90,8 +90,8 @@ func parseTarget(raw string, headers []string) (*target, error) {
 	return t, err
 }
 
-// head is a request's head up to the headers that depend on the job. The user's headers replace
-// those that have a default.
+// head returns a request's head up to the headers that depend on the job. The user's headers
+// replace those that have a default.
 func head(path, host string, user *url.Userinfo, headers []string) (string, error) {
 	defaults := map[string]string{
 		"Host": host, "User-Agent": "gearman-worker", "Content-Type": "application/octet-stream",
@@ -131,7 +131,7 @@ func withPort(u *url.URL, port string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// appendValue appends a header's value: bytes that a header can't carry, and the percent sign, are
+// appendValue appends a header's value: the percent sign and bytes that a header can't carry are
 // percent-encoded.
 func appendValue(dst []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"

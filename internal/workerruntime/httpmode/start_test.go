@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 )
 
-// A service that takes no connection has seen nothing of the job, which so has not failed; the
-// message says what kind of trouble it is.
+// TestServiceThatTakesNoConnection: a service that accepts no connection has seen nothing of the
+// job, so the job has not failed. The message says what the trouble is.
 func TestServiceThatTakesNoConnection(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -46,7 +46,7 @@ func TestServiceThatTakesNoConnection(t *testing.T) {
 	}
 }
 
-// Check sees a service that has come up.
+// TestServiceThatComesUp: Check notices a service that has come up.
 func TestServiceThatComesUp(t *testing.T) {
 	t.Parallel()
 	addr, err := jobserver.FreeAddr()
@@ -79,8 +79,8 @@ func TestServiceThatComesUp(t *testing.T) {
 	}
 }
 
-// A job that a busy service does not take goes back when the worker drains, and after a while in
-// any case.
+// TestBusyServiceGetsTheJobNoMore: a job that a busy service does not accept is requeued when the
+// worker drains, and after a while in any case.
 func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 	t.Parallel()
 	busy := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -106,7 +106,7 @@ func TestBusyServiceGetsTheJobNoMore(t *testing.T) {
 	})
 }
 
-// listen has a function serve each connection, and closes it then.
+// listen serves each connection with a function, and closes it then.
 func listen(t *testing.T, serve func(net.Conn)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -145,15 +145,15 @@ func rawService(t *testing.T, answer func(c net.Conn, request int)) (url string)
 	})
 }
 
-// A kept connection that ends as the request arrives says nothing about the job, which goes over a
-// new one, once. Any other end counts: the job may have run.
+// TestKeptConnectionThatEnds: a kept connection that ends as the request arrives shows nothing
+// about the job, which is sent over a new one, once. Any other end counts: the job may have run.
 func TestKeptConnectionThatEnds(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 	for name, tc := range map[string]struct {
-		second, later string // answers of the second request of a connection, and of the third of all
+		second, later string // answers to the second request of a connection, and to the third of all
 		kind          job.Kind
-		sent          int32 // how often the second job was
+		sent          int32 // how often the second job was sent
 	}{
 		"before the answer":   {"", ok, job.Completed, 2},
 		"within the answer":   {"HTTP/1.1 200", ok, job.Failed, 1},
@@ -190,8 +190,8 @@ func TestKeptConnectionThatEnds(t *testing.T) {
 	}
 }
 
-// A service that ends each of several kept connections without an answer gets the job twice, not
-// once for each connection.
+// TestKeptConnectionsThatEnd: a service that ends each of several kept connections without an
+// answer gets the job twice, not once for each connection.
 func TestKeptConnectionsThatEnd(t *testing.T) {
 	t.Parallel()
 	const jobs = 4
@@ -222,7 +222,7 @@ func TestKeptConnectionsThatEnd(t *testing.T) {
 	}
 }
 
-// The end of a first connection is the service's crash.
+// TestFirstConnectionThatEnds: the end of a first connection counts as the service's crash.
 func TestFirstConnectionThatEnds(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
@@ -239,9 +239,9 @@ func TestFirstConnectionThatEnds(t *testing.T) {
 	}
 }
 
-// The answer of a service counts even if it has not read the job and has closed the connection, so
-// that the rest of the job can't be written. Nobody reads the job's buffer after that: under the
-// race detector the write into it shows it.
+// TestAnswerWithoutReading: a service's answer counts even if it has not read the job and has
+// closed the connection, so that the rest of the job can't be written. Nothing reads the job's
+// buffer after that: otherwise the race detector would report the test's write into it.
 func TestAnswerWithoutReading(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{

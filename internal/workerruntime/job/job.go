@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// Why a job's context was ended; context.Cause tells them apart.
+// The causes that end a job's context, as context.Cause returns them.
 var (
 	// ErrTimeout ends a job that ran for longer than the job timeout. The job fails.
 	ErrTimeout = errors.New("job timeout exceeded")
-	// ErrStopped ends a job because the worker must go now: the drain timeout has passed, or a
-	// second signal came. The job goes back to the job server.
+	// ErrStopped ends a job because the worker must stop now: the drain timeout has passed, or a
+	// second signal came. The job is requeued.
 	ErrStopped = errors.New("worker is stopping")
 )
 
@@ -37,8 +37,8 @@ type Job struct {
 	// Reporter carries progress to the client while the job runs.
 	Reporter Reporter
 
-	// Draining, if set, is closed when the worker takes no more jobs: what is held and not running
-	// goes back.
+	// Draining, if set, is closed when the worker takes no more jobs: held jobs that don't run are
+	// requeued.
 	Draining <-chan struct{}
 
 	// Started is called when the job has begun to run: its process exists or has taken it, or the
@@ -61,66 +61,65 @@ func (j *Job) Workload() io.Reader {
 	return bytes.NewReader(j.Body)
 }
 
-// Reporter carries the progress of a running job to the clients that wait for it. An error means
-// that the job server can't be reached on the connection that gave the job; the job may still run
-// on, but its result won't arrive.
+// Reporter sends the progress of a running job to the clients that wait for it. An error means that
+// the connection that gave the job is lost. The job may still run, but its result won't arrive.
 type Reporter interface {
 	Status(numerator, denominator uint64) error
 	Data(chunk []byte) error
 	Warning(chunk []byte) error
 }
 
-// Handler runs jobs, several at once. Handle blocks until the job has ended; when ctx ends it must
+// Handler runs jobs, several at once. Handle blocks until the job has ended. When ctx ends it must
 // end the job soon, with an Outcome that follows context.Cause (see Interrupted).
 type Handler interface {
 	Handle(ctx context.Context, j *Job) Outcome
 }
 
-// Checker is a Handler that can tell, without a job, whether one could be run now. The error says
+// Checker is a Handler that can check, without a job, whether one could be run now. The error says
 // what is missing.
 type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Runner is a Handler with processes or connections of its own to look after. Run blocks until ctx
-// is done and all is cleaned up; Handle may be called only while Run runs.
+// Runner is a Handler with processes or connections of its own to maintain. Run blocks until ctx is
+// done and everything is cleaned up. Handle may be called only while Run runs.
 type Runner interface {
 	Handler
 	Run(ctx context.Context) error
-	// Ready tells whether a job would be taken up at once; the reason says what is missing.
+	// Ready reports whether a job would start at once; the reason says what is missing.
 	Ready() (ok bool, reason string)
 }
 
-// Kind is what becomes of a job.
+// Kind is the kind of a job's outcome.
 type Kind int
 
 // The kinds of outcome.
 const (
 	// Completed sends the result to the client.
 	Completed Kind = iota
-	// Failed tells the client that the job failed, for good.
+	// Failed reports to the client that the job failed, for good.
 	Failed
-	// Requeued hands the job back to the job server for another worker.
+	// Requeued returns the job to the job server for another worker.
 	Requeued
 )
 
-// Reason is why a job ended as it did: the label of the metrics and a word in the log.
+// Reason is why a job ended as it did: a label of the metrics and a word in the log.
 type Reason string
 
 // The reasons. Their number is small and fixed, since they are metric labels.
 const (
 	OK       Reason = "ok"
 	ExitCode Reason = "exit_code" // the command ended with a code other than 0
-	// the handler said that the job failed (stream: an error; http: a 4xx status)
+	// the handler reported that the job failed (stream: an error; http: a 4xx status)
 	Rejected Reason = "rejected"
-	// the process died by a signal, broke the protocol, or the HTTP service answered 5xx
+	// a signal ended the process, it broke the protocol, or the HTTP service answered 5xx
 	Crashed      Reason = "crashed"
 	StartFailed  Reason = "start_failed"   // the process could not be started, or none was ready
 	Unreachable  Reason = "unreachable"    // the HTTP service accepted no connection
-	Busy         Reason = "busy"           // the HTTP service could not take the job for long
+	Busy         Reason = "busy"           // the HTTP service was too busy for the job for too long
 	TimedOut     Reason = "timeout"        // it ran for longer than the job timeout
 	OutputLimit  Reason = "output_limit"   // the result is larger than the limit
-	SpoolFailed  Reason = "spool_failed"   // a workload or result could not be kept on disk
+	SpoolFailed  Reason = "spool_failed"   // a workload or result could not be stored on disk
 	Interrupting Reason = "worker_stopped" // the worker had to stop before the job's end
 )
 
@@ -128,33 +127,33 @@ const (
 type Outcome struct {
 	Kind   Kind
 	Reason Reason
-	// NeverRan tells that nothing of the job has run, so that it can be tried again whatever the
-	// crash policy says.
+	// NeverRan means that no part of the job has run, so that it can be tried again under any crash
+	// policy.
 	NeverRan bool
-	// NotFound tells that the command ended at once because it did not find its program: it has
-	// run, but says of the worker what a job that never ran says.
+	// NotFound means that the command ended at once because it did not find its program. It has
+	// run, but the worker has the same trouble as if it had not.
 	NotFound bool
-	// Crashed tells of a failed job that its process crashed.
+	// Crashed means that the process of a failed job crashed.
 	Crashed bool
-	// Permanent tells that the job would fail in the same way at each further attempt.
+	// Permanent means that the job would fail in the same way at each further attempt.
 	Permanent bool
 	// Signal ended the job's process, or is 0.
 	Signal syscall.Signal
-	// Result is the answer to the client, if it is in memory.
+	// Result is the result for the client, if it is in memory.
 	Result []byte
-	// ResultFile holds an answer too large for memory, from offset 0, ResultSize bytes long.
-	// Whoever gets the outcome closes it.
+	// ResultFile holds a result too large for memory, from offset 0, ResultSize bytes long. The
+	// receiver of the outcome closes it.
 	ResultFile *os.File
 	ResultSize int64
-	// Message says why a job failed or was requeued, in words for the log and for a client that
-	// asked for exceptions.
+	// Message is why a job failed or was requeued, in words for the log and for a client that asked
+	// for exceptions.
 	Message string
-	// Detail is the end of what a failed command wrote on its standard error; it goes to the client
-	// after Message.
+	// Detail is the end of what a failed command wrote to standard error. The client gets it after
+	// Message.
 	Detail []byte
 }
 
-// Done is the outcome of a job that went well.
+// Done is the outcome of a job that completed.
 func Done(result []byte) Outcome { return Outcome{Kind: Completed, Reason: OK, Result: result} }
 
 // Failf is the outcome of a job that failed.
@@ -162,7 +161,7 @@ func Failf(reason Reason, format string, args ...any) Outcome {
 	return Outcome{Kind: Failed, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// NeverRan is the outcome of a job that could not be started. It goes back to the job server.
+// NeverRan is the outcome of a job that could not be started. It is requeued.
 func NeverRan(reason Reason, format string, args ...any) Outcome {
 	return Outcome{Kind: Requeued, Reason: reason, NeverRan: true, Message: fmt.Sprintf(format, args...)}
 }
@@ -174,7 +173,7 @@ func Rejectf(format string, args ...any) Outcome {
 	return o
 }
 
-// CrashPolicy says what becomes of a job whose process crashed.
+// CrashPolicy is what happens to a job whose process crashed.
 type CrashPolicy string
 
 // The crash policies.
@@ -183,15 +182,14 @@ const (
 	CrashRequeue CrashPolicy = "requeue" // it runs again, a bounded number of times
 )
 
-// Crashf is the outcome of a job whose process crashed, which need not be the job's fault.
+// Crashf is the outcome of a job whose process crashed, which is not always the job's fault.
 func Crashf(reason Reason, format string, args ...any) Outcome {
 	o := Failf(reason, format, args...)
 	o.Crashed = true
 	return o
 }
 
-// Interrupted is the outcome of a job whose context ended: a timeout fails it, a stop hands it
-// back.
+// Interrupted is the outcome of a job whose context ended: a timeout fails it, a stop requeues it.
 func Interrupted(ctx context.Context) Outcome {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrTimeout) {

@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Job says which job a record is about.
+// Job identifies the job of a record.
 type Job struct {
 	Server   string `json:"server"`
 	Handle   string `json:"handle"`
 	Function string `json:"function"`
-	Unique   string `json:"unique"` // what its attempts have in common; empty: nothing
+	Unique   string `json:"unique"` // the same for all attempts; empty: the job has none
 }
 
-// ident is what two runs of one job have in common: its function and key, or its handle where it
+// ident returns what two runs of one job have in common: its function and key, or its handle if it
 // has no key.
 func (j Job) ident() Job {
 	if j.Unique != "" {
@@ -42,24 +42,24 @@ type kill struct {
 const (
 	recordSize = 1 << 10        // of a slot: a length and the bytes of each text, behind the mark
 	mostFiles  = 1000           // workers in one directory
-	mostKills  = 1000           // remembered; the oldest go first
+	mostKills  = 1000           // remembered; the oldest are dropped first
 	keepFor    = 24 * time.Hour // after that a job has surely ended elsewhere
 )
 
-// Journal is the journal of one worker. Its methods may be called from several goroutines, each
-// slot by one at a time.
+// Journal is the journal of one worker. Several goroutines may call its methods, but only one at a
+// time for each slot.
 type Journal struct {
 	file    *os.File
 	records []byte
-	path    string // of the kills
+	path    string // of the file of kills
 	any     atomic.Bool
 
 	mu    sync.Mutex
 	kills map[Job]kill
 }
 
-// Open takes over the file of a worker that is gone, or makes a new one. What that worker ran when
-// it died is counted.
+// Open takes over the file of a dead worker, or makes a new one. It counts the jobs that the dead
+// worker was running.
 func Open(dir string, slots int) (*Journal, error) {
 	for n := range mostFiles {
 		path := filepath.Join(dir, fmt.Sprintf("gearman-worker-%d.journal", n))
@@ -115,7 +115,7 @@ func open(f *os.File, killsPath string, slots int) (j *Journal, err error) {
 		j.kills[job.ident()] = kill{Job: job.ident(), Kills: k.Kills + 1, Last: now}
 	}
 	if found {
-		// Saved first: a record that is counted twice is better than one that is lost.
+		// The kills are saved first: counting a record twice is better than losing it.
 		err = j.save()
 	}
 	for slot := range size / recordSize {
@@ -127,7 +127,7 @@ func open(f *os.File, killsPath string, slots int) (j *Journal, err error) {
 
 func (j *Journal) record(slot int) []byte { return j.records[slot*recordSize : (slot+1)*recordSize] }
 
-// Begin notes that a slot runs a job, and returns how many runs of it ended with the death of a
+// Begin records that a slot runs a job, and returns how many runs of it ended with the death of a
 // worker of this journal.
 func (j *Journal) Begin(slot int, job Job) (kills int) {
 	if j.any.Load() {
@@ -139,7 +139,7 @@ func (j *Journal) Begin(slot int, job Job) (kills int) {
 	return kills
 }
 
-// End notes that a slot runs its job no more.
+// End records that a slot no longer runs its job.
 func (j *Journal) End(slot int) { j.record(slot)[0] = 0 }
 
 // Settle forgets the kills of a job.
@@ -156,7 +156,7 @@ func (j *Journal) Close() error {
 	return errors.Join(unix.Munmap(j.records), j.file.Close())
 }
 
-// encode writes a record: the mark comes last, so that a record that is half written is none.
+// encode writes a record. The mark comes last, so that a record that is half written is none.
 func encode(rec []byte, job Job) {
 	rec[0] = 0
 	at := 1
@@ -208,7 +208,7 @@ func (j *Journal) load() error {
 	return nil
 }
 
-// save writes the kills to a new file in the place of the old one.
+// save replaces the file of kills with a new one.
 func (j *Journal) save() error {
 	list := make([]kill, 0, len(j.kills))
 	for _, k := range j.kills {

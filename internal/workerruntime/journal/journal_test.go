@@ -18,7 +18,7 @@ func mustOpen(t *testing.T, dir string, slots int) *Journal {
 	return j
 }
 
-// die ends a journal as the death of its worker does: records stay as they are, the lock goes.
+// die ends a journal as its worker's death does: records stay as they are, the lock is released.
 func die(t *testing.T, j *Journal) {
 	t.Helper()
 	if err := j.Close(); err != nil {
@@ -64,8 +64,8 @@ func TestKillsAreCounted(t *testing.T) {
 	}
 }
 
-// Workers that run side by side have files of their own, and a new one takes over that of the dead
-// one.
+// TestJournalsSideBySide: workers that run side by side have separate files, and a new one takes
+// over the file of the dead one.
 func TestJournalsSideBySide(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

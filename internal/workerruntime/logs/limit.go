@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Limit is a token bucket over log records. When a record passes after others were held back, a
-// line before it says how many.
+// Limit is a token bucket over log records. When a record passes after others were dropped, a line
+// before it says how many.
 type Limit struct {
 	perSecond float64
 	burst     float64
@@ -20,13 +20,13 @@ type Limit struct {
 	dropped int
 }
 
-// NewLimit lets burst records through at once and perSecond on average; perSecond 0 lets everything
-// through.
+// NewLimit lets burst records through at once and perSecond on average. If perSecond is 0,
+// everything passes.
 func NewLimit(perSecond float64, burst int, now func() time.Time) *Limit {
 	return &Limit{perSecond: perSecond, burst: float64(burst), tokens: float64(burst), now: now, last: now()}
 }
 
-// take reports whether a record may pass, and how many were held back since the last one that did.
+// take reports whether a record may pass, and how many were dropped since the last one that passed.
 func (l *Limit) take() (ok bool, dropped int) {
 	if l.perSecond == 0 {
 		return true, 0
@@ -45,7 +45,7 @@ func (l *Limit) take() (ok bool, dropped int) {
 	return true, dropped
 }
 
-// Flush says how many records were held back since the last one that passed.
+// Flush logs how many records were dropped since the last one that passed.
 func (l *Limit) Flush(ctx context.Context, log *slog.Logger) {
 	l.mu.Lock()
 	dropped := l.dropped

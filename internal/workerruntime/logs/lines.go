@@ -6,13 +6,13 @@ import "bytes"
 type Lines struct {
 	// Max is the length of the longest line, in bytes.
 	Max int
-	// Line gets each line without its end; it must not keep the slice.
+	// Line is called with each line without its end; it must not keep the slice.
 	Line func(line []byte)
 
 	partial []byte
 }
 
-// Add takes the next bytes of the stream.
+// Add adds the next bytes of the stream.
 func (l *Lines) Add(p []byte) {
 	for len(p) > 0 {
 		line, rest, ended := bytes.Cut(p, []byte{'\n'})
@@ -30,7 +30,7 @@ func (l *Lines) Add(p []byte) {
 	}
 }
 
-// Flush hands out a last line that has no end.
+// Flush passes on a last line that has no end.
 func (l *Lines) Flush() {
 	if len(l.partial) > 0 {
 		l.emit(nil)
@@ -53,7 +53,7 @@ type Tail struct {
 	buf []byte
 }
 
-// Add takes the next bytes.
+// Add appends bytes.
 func (t *Tail) Add(p []byte) {
 	if len(p) > t.Max {
 		p = p[len(p)-t.Max:]
@@ -64,8 +64,8 @@ func (t *Tail) Add(p []byte) {
 	t.buf = append(t.buf, p...)
 }
 
-// Bytes is what was kept.
+// Bytes returns what was kept.
 func (t *Tail) Bytes() []byte { return t.buf }
 
-// Reset forgets it.
+// Reset drops what was kept.
 func (t *Tail) Reset() { t.buf = t.buf[:0] }

@@ -82,7 +82,7 @@ func TestLimit(t *testing.T) {
 			}
 		}
 		say(5)                  // 3 pass
-		time.Sleep(time.Second) // 2 more may
+		time.Sleep(time.Second) // 2 more may pass
 		say(1)
 		time.Sleep(time.Hour)
 		say(4)

@@ -9,7 +9,7 @@ import (
 )
 
 // awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its
-// group's stay taken.
+// group's number stay in use.
 func awaitEnd(pid int) {
 	for {
 		var info unix.Siginfo

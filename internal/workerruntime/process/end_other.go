@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endPoll is how often a child is looked for if the kernel can't be asked to tell of its end.
+// endPoll is how often a child is checked if the kernel can't report its end.
 const endPoll = 20 * time.Millisecond
 
 // awaitEnd blocks until the child has ended, and leaves it a zombie, so that its number and its
-// group's stay taken. waitid would do that on Linux; here it also returns for a stopped process.
+// group's number stay in use. waitid would do this on Linux; here it also returns for a stopped
+// process.
 func awaitEnd(pid int) {
 	queue, err := unix.Kqueue()
 	if err == nil {
@@ -21,8 +22,8 @@ func awaitEnd(pid int) {
 		unix.CloseOnExec(queue)
 		err = awaitEvent(queue, pid)
 	}
-	// ESRCH: a zombie can't be watched any more, and nobody else takes it. Otherwise there are no
-	// descriptors left.
+	// ESRCH means that the child is a zombie, which can't be watched any more and which only we
+	// reap. Any other error means that no descriptors are left.
 	for err != nil && !errors.Is(err, unix.ESRCH) && !isZombie(pid) {
 		time.Sleep(endPoll)
 	}
@@ -37,7 +38,7 @@ func awaitEvent(queue, pid int) error {
 		n, err := unix.Kevent(queue, changes, events, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
-			changes = nil // it is registered
+			changes = nil // it is registered now
 		case err != nil:
 			return err
 		case n > 0 && events[0].Flags&unix.EV_ERROR != 0:

@@ -2,7 +2,7 @@ package process
 
 import "strings"
 
-// ofTheJob are the variables that a job's process gets for its job. An inherited one would be found
+// ofTheJob are the variables that describe a job to its process. An inherited one would be found
 // first.
 var ofTheJob = []string{
 	"GEARMAN_FUNCTION=", "GEARMAN_HANDLE=", "GEARMAN_UNIQUE=", "GEARMAN_WORKLOAD_BYTES=", "GEARMAN_ATTEMPT=",
@@ -10,8 +10,9 @@ var ofTheJob = []string{
 	"TRACEPARENT=", "TRACESTATE=",
 }
 
-// JobEnvironment is the part of the worker's environment that jobs may see: without the worker's
-// own settings, among which are tokens, and without variables that each job has of its own.
+// JobEnvironment returns the part of the worker's environment that jobs may see: without the
+// worker's own settings, which include tokens, and without the variables that each job gets for
+// itself.
 func JobEnvironment(env []string) []string {
 	out := make([]string, 0, len(env))
 	for _, e := range env {

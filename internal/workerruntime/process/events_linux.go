@@ -12,7 +12,7 @@ import (
 )
 
 // Events waits for several descriptors at once from one goroutine, without a thread: an epoll set
-// inside the Go runtime's own. It is made once and used for job after job.
+// inside the Go runtime's own. It is made once and reused for each job.
 type Events struct {
 	file *os.File
 	raw  interface {
@@ -42,8 +42,8 @@ func NewEvents() (*Events, error) {
 	return &Events{file: file, raw: raw, fd: fd}, nil
 }
 
-// Add watches fd for data, hang-up or a process's end. A closed descriptor leaves the set by itself
-// unless a copy of it is open.
+// Add watches fd for data, hang-up or a process's end. A closed descriptor leaves the set unless a
+// copy of it is open.
 func (e *Events) Add(fd int) error {
 	return os.NewSyscallError(
 		"epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}),
@@ -61,8 +61,8 @@ func (e *Events) Remove(fd int) {
 	_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
-// SetDeadline makes Wait return os.ErrDeadlineExceeded at t; the zero time: never. It may be called
-// while another goroutine waits.
+// SetDeadline makes Wait return os.ErrDeadlineExceeded at t, or never if t is zero. It may be
+// called while another goroutine waits.
 func (e *Events) SetDeadline(t time.Time) { _ = e.file.SetReadDeadline(t) }
 
 // Wait appends to ready the descriptors that can be read, at least one, or returns an error at the
@@ -87,9 +87,9 @@ func (e *Events) Wait(ready []int) ([]int, error) {
 	return ready, nil
 }
 
-// WaitOnce waits until fd is ready for events (as unix.EPOLLIN) or the deadline passes. Between two
-// calls fd is not watched: what happens to it wakes nobody. A set that is used by WaitOnce watches
-// nothing else.
+// WaitOnce waits until fd is ready for events (such as unix.EPOLLIN) or the deadline passes.
+// Between two calls fd is not watched, so its events wake nothing. A set that is used with WaitOnce
+// watches nothing else.
 func (e *Events) WaitOnce(fd int, events uint32) error {
 	armed := false
 	var failed error

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Events waits for several descriptors at once, by poll(2): a thread is blocked meanwhile. It is
-// made once and used for job after job. One goroutine may wait at a time; the other methods may be
-// called while it does.
+// Events waits for several descriptors at once, with poll(2), which blocks a thread. It is made
+// once and reused for each job. One goroutine may wait at a time; the other methods may be called
+// meanwhile.
 type Events struct {
 	wakeR, wakeW int // a pipe that ends a poll when something has changed
 
@@ -24,7 +24,7 @@ type Events struct {
 	waiting  bool
 	closed   bool
 
-	polled []unix.PollFd // what the poll under way looks at
+	polled []unix.PollFd // what the current poll watches
 }
 
 // NewEvents returns an empty set.
@@ -68,7 +68,7 @@ func (e *Events) Remove(fd int) {
 	e.wake()
 }
 
-// SetDeadline makes Wait return os.ErrDeadlineExceeded at t; the zero time: never.
+// SetDeadline makes Wait return os.ErrDeadlineExceeded at t, or never if t is zero.
 func (e *Events) SetDeadline(t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -76,7 +76,7 @@ func (e *Events) SetDeadline(t time.Time) {
 	e.wake()
 }
 
-// wake ends the poll under way; the lock is held. A full pipe wakes as well.
+// wake ends the current poll; the lock is held. A full pipe wakes it as well.
 func (e *Events) wake() {
 	if e.waiting {
 		_, _ = unix.Write(e.wakeW, []byte{0})
@@ -103,7 +103,7 @@ func (e *Events) Wait(ready []int) ([]int, error) {
 	}
 }
 
-// begin says what to poll, and for how many milliseconds.
+// begin returns how many milliseconds to poll for, and sets what to poll.
 func (e *Events) begin() (timeout int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -135,7 +135,7 @@ func (e *Events) finish(ready []int) []int {
 	}
 	if e.polled[0].Revents != 0 {
 		var bin [64]byte
-		_, _ = unix.Read(e.wakeR, bin[:]) // what is left wakes the next poll, once more for nothing
+		_, _ = unix.Read(e.wakeR, bin[:]) // bytes that are left wake the next poll once more, for nothing
 	}
 	for _, p := range e.polled[1:] {
 		isWatched := func(w unix.PollFd) bool { return w.Fd == p.Fd }
@@ -146,7 +146,7 @@ func (e *Events) finish(ready []int) []int {
 	return ready
 }
 
-// Close frees the set, and wakes who waits.
+// Close frees the set, and wakes a waiting call.
 func (e *Events) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// runVariable marks the processes of one run: whatever a process starts inherits it, in whichever
-// process group it is.
+// runVariable marks the processes of one run: all descendants of a process inherit it, in any
+// process group.
 const runVariable = "GEARMAN_RUN="
 
 var (
@@ -15,17 +15,18 @@ var (
 	lastRun   atomic.Uint64
 )
 
-// NewMark is a variable for the environment of a new process, by which KillMarked finds what
-// descends from it.
+// NewMark returns a variable for the environment of a new process, which lets KillMarked find its
+// descendants.
 func NewMark() string { return runVariable + runPrefix + "-" + strconv.FormatUint(lastRun.Add(1), 10) }
 
-// mostRounds bounds how often KillMarked looks for processes that were started while it looked.
+// mostRounds bounds how often KillMarked repeats its search for processes that were started
+// meanwhile.
 const mostRounds = 5
 
-// KillMarked kills all processes that have the mark in their environment: those that left the
-// process group of what was ended, as timeout and setsid do. A process that has cleared its
-// environment is not found. It looks through all processes of the machine or container, so it is
-// for what seldom happens.
+// KillMarked kills all processes that have the mark in their environment. It is for those that left
+// the process group of the ended process, as with timeout and setsid. A process that has cleared
+// its environment is not found. The search covers all processes of the machine or container, so use
+// it only for rare events.
 func KillMarked(mark string) (killed int) {
 	for range mostRounds {
 		found := killMarkedOnce(mark)

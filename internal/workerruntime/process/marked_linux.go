@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostDying is for how long a killed process is waited for, in milliseconds: one that hangs in the
-// kernel may take long.
+// mostDying is how long to wait for a killed process, in milliseconds: one that hangs in the kernel
+// may take long.
 const mostDying = 5000
 
 func killMarkedOnce(mark string) (killed int) {
@@ -25,8 +25,8 @@ func killMarkedOnce(mark string) (killed int) {
 	return killed
 }
 
-// killIfMarked holds the process by a descriptor, so that nobody else is meant when its number is
-// used again.
+// killIfMarked holds the process with a descriptor, so that it can't hit another process if the
+// number is reused.
 func killIfMarked(pid int, mark string) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -40,7 +40,7 @@ func killIfMarked(pid int, mark string) bool {
 	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
 		return false
 	}
-	// It is gone when its descriptor can be read.
+	// The process is gone when its descriptor is readable.
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, mostDying)
 		if !errors.Is(err, unix.EINTR) {

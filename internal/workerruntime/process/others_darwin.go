@@ -21,7 +21,7 @@ func isZombie(pid int) bool {
 }
 
 // killMarkedOnce kills the processes of this user that have the mark in their environment. The
-// system hides the environment of its own programs: such a process is found only by its group.
+// system hides the environment of its own programs, so they are found only via their group.
 func killMarkedOnce(mark string) (killed int) {
 	all, err := unix.SysctlKinfoProcSlice("kern.proc.uid", os.Getuid())
 	if err != nil {
@@ -40,7 +40,7 @@ func killMarkedOnce(mark string) (killed int) {
 	return killed
 }
 
-// Resident is the resident memory of a process in bytes.
+// Resident returns the resident memory of a process in bytes.
 func Resident(pid int) (int64, error) {
 	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
@@ -50,7 +50,7 @@ func Resident(pid int) (int64, error) {
 	return kib << 10, err
 }
 
-// Self is the program of this process.
+// Self returns the program of this process.
 func Self() string {
 	path, err := os.Executable()
 	if err != nil {

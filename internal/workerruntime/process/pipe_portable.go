@@ -12,7 +12,7 @@ import (
 // Pipe makes a pipe that no child inherits.
 func Pipe() (r, w int, err error) {
 	var fds [2]int
-	// No child is started between the two steps.
+	// The lock keeps children from being started between the two steps.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	if err := unix.Pipe(fds[:]); err != nil {

@@ -14,7 +14,7 @@ import (
 
 func reaperMain() int { panic("there is no reaper here") }
 
-// What this system can't do is an error that callers can tell apart.
+// TestUnsupported: what this system can't do returns an error that callers can distinguish.
 func TestUnsupported(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{"orphans": AdoptOrphans(), "seclude": Seclude()} {
@@ -27,7 +27,8 @@ func TestUnsupported(t *testing.T) {
 	NewTable().ReapOrphans(ctx)
 }
 
-// Whoever waits is woken by what others change: a descriptor, a deadline, the end of the set.
+// TestEventsWakeUp: a change of a descriptor or a deadline and the end of the set wake a waiting
+// call.
 func TestEventsWakeUp(t *testing.T) {
 	t.Parallel()
 	r, w, err := Pipe()

@@ -11,11 +11,11 @@ import (
 
 const unreadRequest = unix.TIOCINQ
 
-// Self is the program of this process. Not os.Executable: its name is gone if the file was replaced
-// while it runs, and this link still leads to it.
+// Self returns the program of this process. os.Executable is not used: its name is gone if the file
+// was replaced while the process runs, and this link still leads to the file.
 func Self() string { return "/proc/self/exe" }
 
-// Resident is the resident memory of a process in bytes.
+// Resident returns the resident memory of a process in bytes.
 func Resident(pid int) (int64, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {

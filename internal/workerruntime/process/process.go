@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spec is a command ready to run.
+// Spec is a command that is ready to run.
 type Spec struct {
 	// Path is the program's file, already looked up.
 	Path string
@@ -30,7 +30,7 @@ type Status struct {
 	Signal syscall.Signal
 }
 
-// String says it in words.
+// String returns the status in words.
 func (s Status) String() string {
 	if s.Signal != 0 {
 		return fmt.Sprintf("killed by signal %d (%v)", int(s.Signal), s.Signal)
@@ -49,8 +49,8 @@ type Process struct {
 	reaped bool
 }
 
-// Start runs a command. The table knows it from its first moment, so that nobody reaps it in its
-// owner's place.
+// Start runs a command. The table knows the process from its first moment, so that only its owner
+// reaps it.
 func (t *Table) Start(s *Spec) (*Process, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Files: s.Files, Sys: attributes(&pidfd)}
@@ -72,8 +72,8 @@ func (t *Table) Start(s *Spec) (*Process, error) {
 	return p, nil
 }
 
-// ExitFD is a descriptor that polls readable once the process has ended. It belongs to the process
-// and is closed by Reap.
+// ExitFD is a descriptor that polls readable once the process has ended. It belongs to the process;
+// Reap closes it.
 func (p *Process) ExitFD() int { return p.exitFD }
 
 // Signal sends sig to the whole process group. It does nothing after Reap.
@@ -81,14 +81,14 @@ func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		// The only failure is that the group is gone, which is what a signal is for.
+		// The only error is that the group is gone, which is what signals are sent for.
 		_ = unix.Kill(-p.Pid, sig)
 	}
 }
 
-// Reap waits for the process's end, kills what is left of its group, and takes its status. The
-// group is killed while its leader is still a zombie: until then nobody else can have its number.
-// Call it once.
+// Reap waits for the process's end, kills what is left of its group, and returns its status. The
+// group is killed while its leader is still a zombie: until then no other group can have its
+// number. Call Reap once.
 func (p *Process) Reap() Status {
 	p.AwaitExit()
 	p.mu.Lock()

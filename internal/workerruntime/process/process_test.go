@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaperEnv asks this binary to be the process in which the reaper is tried.
+// reaperEnv makes this binary the process in which the reaper is tested.
 const reaperEnv = "PROCESS_TEST_REAPER"
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ func start(t *testing.T, table *Table, script string) *Process {
 	return p
 }
 
-// TestDropChildSignals: without the signal a process is still there to be waited for.
+// TestDropChildSignals: without the signal an ended process can still be waited for.
 func TestDropChildSignals(t *testing.T) {
 	t.Parallel()
 	DropChildSignals()
@@ -71,7 +71,7 @@ func TestStatus(t *testing.T) {
 				if got := p.Reap(); got != want {
 					t.Errorf("%v, want %v", got, want)
 				}
-				p.Signal(syscall.SIGKILL) // must not reach anybody
+				p.Signal(syscall.SIGKILL) // must not reach any process
 				if table.owns(p.Pid) {
 					t.Error("still in the table")
 				}
@@ -105,7 +105,7 @@ func TestSignalReachesTheGroup(t *testing.T) {
 	if got := p.Reap(); got.Signal != syscall.SIGKILL {
 		t.Errorf("%v", got)
 	}
-	// A member may be a zombie of whoever adopts orphans here, for a moment.
+	// A member may be a zombie for a moment, until the process that adopts orphans here reaps it.
 	deadline := time.Now().Add(time.Minute)
 	for !errors.Is(unix.Kill(-p.Pid, 0), unix.ESRCH) && !onlyZombies(p.Pid) {
 		if time.Now().After(deadline) {
@@ -115,7 +115,7 @@ func TestSignalReachesTheGroup(t *testing.T) {
 	}
 }
 
-// onlyZombies tells that no process of the group runs.
+// onlyZombies reports whether no process of the group runs.
 func onlyZombies(pgid int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {

@@ -12,7 +12,7 @@ import (
 )
 
 // AdoptOrphans makes this process the parent of its descendants' orphans, so that none of them
-// stays a zombie or escapes notice when the worker is not process 1 itself.
+// stays a zombie or goes unnoticed when the worker is not process 1 itself.
 func AdoptOrphans() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
@@ -20,12 +20,12 @@ func AdoptOrphans() error {
 	return nil
 }
 
-// reapEvery is how long an orphan stays a zombie at most. SIGCHLD would tell at once, but it comes
-// for each job's process as well, and handling it costs a tenth of what a small job costs.
+// reapEvery is the longest time that an orphan stays a zombie. SIGCHLD would report it at once, but
+// it comes for each job's process as well, and handling it costs a tenth of what a small job costs.
 const reapEvery = time.Second
 
-// ReapOrphans takes the status of every ended child that is not in the table, until ctx is done. In
-// a process that uses os/exec besides, it would take those children too: the worker doesn't.
+// ReapOrphans reaps every ended child that is not in the table, until ctx is done. In a process
+// that also uses os/exec it would reap those children too; the worker does not use os/exec.
 func (t *Table) ReapOrphans(ctx context.Context) {
 	tick := time.NewTicker(reapEvery)
 	defer tick.Stop()
@@ -39,8 +39,8 @@ func (t *Table) ReapOrphans(ctx context.Context) {
 	}
 }
 
-// reapAll reaps orphans until there are none, or until the kernel shows a child that belongs to
-// somebody here: the next round finds it reaped by its owner.
+// reapAll reaps orphans until there are none, or until the kernel returns a child that has an owner
+// here: by the next round its owner has reaped it.
 func (t *Table) reapAll() {
 	for {
 		pid := endedChild()
@@ -56,7 +56,7 @@ func (t *Table) reapAll() {
 	}
 }
 
-// endedChild is the pid of some child that has ended and was not yet reaped, or 0.
+// endedChild returns the pid of some child that has ended and was not yet reaped, or 0.
 func endedChild() int {
 	for {
 		var info unix.Siginfo
@@ -67,8 +67,8 @@ func endedChild() int {
 		if err != nil {
 			return 0
 		}
-		// si_pid comes first in the union behind the three ints that unix.Siginfo names, aligned to
-		// a word.
+		// si_pid is the first field of the union behind the three ints that unix.Siginfo names. The
+		// union is aligned to a word.
 		offset := 3*4 + unsafe.Sizeof(uintptr(0)) - 4
 		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset))) //nolint:gosec // within info
 	}

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An orphan is reaped, while processes of the table are left to their owners. It is tried in a
-// process of its own: here the reaper would take the children of other tests.
+// TestReapOrphans: an orphan is reaped, while processes of the table are left to their owners. The
+// test runs in a process of its own, since in this one the reaper would take the children of other
+// tests.
 func TestReapOrphans(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])
@@ -48,7 +49,8 @@ func reaperMain() int {
 		table.ReapOrphans(ctx)
 	}()
 	for range 20 {
-		// It leaves a child of another session behind, and stays a zombie for a while itself.
+		// This process leaves a child of another session behind, and stays a zombie for a while
+		// itself.
 		p, err := table.Start(shell("setsid sleep 0.05 & exit 3", 0, 1, 2))
 		if err != nil {
 			return say(err)
@@ -61,7 +63,7 @@ func reaperMain() int {
 	}
 	deadline := time.Now().Add(time.Minute)
 	for {
-		// No children at all: the orphans were adopted and reaped.
+		// There are no children at all: the orphans were adopted and reaped.
 		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		if errors.Is(err, unix.ECHILD) {
 			break

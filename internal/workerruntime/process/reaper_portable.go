@@ -11,5 +11,5 @@ import (
 // AdoptOrphans can't be done here: process 1 of the machine adopts and reaps them.
 func AdoptOrphans() error { return fmt.Errorf("become subreaper: %w", errors.ErrUnsupported) }
 
-// ReapOrphans waits for ctx: no orphan comes to this process.
+// ReapOrphans waits for ctx; no orphan comes to this process.
 func (t *Table) ReapOrphans(ctx context.Context) { <-ctx.Done() }

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostInherited is up to which number inherited descriptors are looked for.
+// mostInherited is the number below which inherited descriptors are searched for.
 const mostInherited = 256
 
-// Seclude keeps inherited descriptors from the processes that this one starts. Its environment and
-// memory can't be kept from them here, which the error says. It is for the start, before there are
-// descriptors for others.
+// Seclude hides inherited descriptors from the processes that this one starts. It can't hide its
+// environment and memory from them here, and returns an error that says so. Call it at the start,
+// before opening descriptors for other processes.
 func Seclude() error {
 	for fd := 3; fd < mostInherited; fd++ {
-		unix.CloseOnExec(fd) // an error says that there is none
+		unix.CloseOnExec(fd) // an error means that there is none
 	}
 	return fmt.Errorf("hide environment and memory: %w", errors.ErrUnsupported)
 }

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelSigaction is struct sigaction of rt_sigaction(2) with room to spare: all zero it means
+// kernelSigaction is struct sigaction of rt_sigaction(2) with room to spare. All zero, it means
 // SIG_DFL on every architecture.
 type kernelSigaction [8]uint64
 
-// DropChildSignals has the kernel drop SIGCHLD instead of waking a thread for it, if it can. The Go
-// runtime takes the signal for os/signal.Notify, which nothing here asks for: the end of a process
-// is seen at its descriptor. (Not SIG_IGN: the kernel would reap the processes itself, and they
-// would inherit it.)
+// DropChildSignals makes the kernel drop SIGCHLD instead of waking a thread for it, if it can. The
+// Go runtime handles the signal for os/signal.Notify, which nothing here uses: the end of a process
+// is seen at its descriptor. SIG_IGN is not used, because the kernel would then reap the processes
+// itself, and they would inherit it.
 func DropChildSignals() {
 	var standard kernelSigaction
 	const setBytes = 8 // of a set of signals

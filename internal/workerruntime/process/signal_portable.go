@@ -2,5 +2,5 @@
 
 package process
 
-// DropChildSignals does nothing here: a signal that nobody asks for costs little.
+// DropChildSignals does nothing here: a signal that nothing waits for costs little.
 func DropChildSignals() {}

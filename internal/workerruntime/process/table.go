@@ -2,18 +2,18 @@ package process
 
 import "sync"
 
-// Table knows the processes that this worker started, to tell them from orphans: processes that
-// lost their parent and were handed to this one, because it is process 1 of its container or a
+// Table knows the processes that this worker started. It distinguishes them from orphans: processes
+// that lost their parent and that this one adopted, because it is process 1 of its container or a
 // subreaper.
 type Table struct {
-	// starting is held for reading from fork until the child is in pids: an orphan is reaped only
-	// while no child is half known.
+	// starting is held for reading from fork until the child is in pids, so that orphans are reaped
+	// only while every child is registered.
 	starting sync.RWMutex
 
 	mu   sync.Mutex
 	pids map[int]struct{}
 
-	noPidfd bool // tests the way without pidfds
+	noPidfd bool // tests the code for kernels without pidfds
 }
 
 // NewTable returns an empty table.

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher learns of a process's end by a descriptor of the kernel.
+// watcher detects a process's end via a descriptor of the kernel.
 type watcher struct {
 	exitFD int // readable once the process has ended
 }
 
-// attributes of a new process. The group makes the whole family reachable by one signal. Pdeathsig
-// ends the child if this process is killed: its job goes to another worker then, and must not run
-// on here as well. (Go never ends the thread that started it.)
+// attributes returns the attributes of a new process. With the group, one signal reaches all its
+// descendants in it. Pdeathsig ends the child if this process is killed: its job goes to another
+// worker then, and must not continue here as well. (Go never ends the thread that started it.)
 func attributes(pidfd *int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: pidfd}
 }
@@ -50,7 +50,7 @@ func (p *Process) watchWithoutPidfd(pidfd int) error {
 }
 
 // peek waits for the end of the process and leaves it a zombie, so that its number and its group's
-// stay taken.
+// number stay in use.
 func (p *Process) peek(flags int) (exited bool) {
 	for {
 		var info unix.Siginfo
@@ -63,7 +63,7 @@ func (p *Process) peek(flags int) (exited bool) {
 	}
 }
 
-// Exited tells whether the process has ended, without waiting.
+// Exited reports whether the process has ended, without waiting.
 func (p *Process) Exited() bool { return p.peek(unix.WNOHANG) }
 
 // AwaitExit blocks a thread until the process has ended.

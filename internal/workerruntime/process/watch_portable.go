@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher learns of a process's end by a goroutine that waits for it.
+// watcher detects a process's end via a goroutine that waits for it.
 type watcher struct {
 	exitFD int           // readable once the process has ended
 	ended  chan struct{} // closed once the process has ended; it is a zombie then
 }
 
-// attributes of a new process: a group of its own. There is no portable way to end a child with its
-// parent.
+// attributes returns the attributes of a new process: a group of its own. There is no portable way
+// to end a child with its parent.
 func attributes(*int) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // watch makes the exit descriptor: a pipe into which a goroutine writes at the process's end. The
@@ -32,8 +32,8 @@ func (p *Process) watch(int) error {
 		awaitEnd(p.Pid)
 		close(p.ended)
 		if w >= 0 {
-			// A byte is seen at once. The pipe's end may come late: a process that is being started
-			// holds a copy for a moment.
+			// The byte is seen at once. The pipe's end may come late: a process that is being
+			// started holds a copy for a moment.
 			_, _ = unix.Write(w, []byte{0})
 			unix.Close(w)
 		}
@@ -41,7 +41,7 @@ func (p *Process) watch(int) error {
 	return err
 }
 
-// Exited tells whether the process has ended, without waiting.
+// Exited reports whether the process has ended, without waiting.
 func (p *Process) Exited() bool {
 	select {
 	case <-p.ended:

@@ -10,15 +10,15 @@ import (
 // ErrTooLarge is returned for a result that is larger than its limit.
 var ErrTooLarge = errors.New("result is larger than the limit")
 
-// ErrDisk is returned when a result can't be kept on disk.
+// ErrDisk is returned when a result can't be stored on disk.
 var ErrDisk = errors.New("spool")
 
-// Limits say how much of a result is kept, and where.
+// Limits are how much of a result is kept, and where.
 type Limits struct {
-	// Dir is where large results go. The files have no name, so nothing is left behind whatever
-	// happens.
+	// Dir is the directory for large results. The files have no name, so nothing is left behind in
+	// any case.
 	Dir string
-	// Above is the size in bytes from which on a result goes to a file.
+	// Above is the size in bytes from which a result goes to a file.
 	Above int64
 	// Max is the size in bytes of the largest result.
 	Max int64
@@ -30,7 +30,7 @@ func NewFile(dir string) (*os.File, error) {
 		return f, nil
 	}
 	// Systems and file systems without O_TMPFILE (overlayfs of old kernels, NFS) get a file whose
-	// name goes at once.
+	// name is removed at once.
 	f, err := os.CreateTemp(dir, "gearman-worker-")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDisk, err)
@@ -42,7 +42,7 @@ func NewFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Buffer takes a result as it comes. The zero value with Limits is empty and ready.
+// Buffer collects a result as it comes. The zero value with Limits is empty and ready.
 type Buffer struct {
 	Limits Limits
 
@@ -51,10 +51,10 @@ type Buffer struct {
 	size int64
 }
 
-// Size is the number of bytes taken.
+// Size is the number of bytes written so far.
 func (b *Buffer) Size() int64 { return b.size }
 
-// Write takes the next bytes. Its errors are ErrTooLarge and those of the disk.
+// Write appends bytes. Its errors are ErrTooLarge and those of the disk.
 func (b *Buffer) Write(p []byte) (int, error) {
 	if b.size+int64(len(p)) > b.Limits.Max {
 		return 0, fmt.Errorf("%w of %d bytes", ErrTooLarge, b.Limits.Max)
@@ -90,13 +90,14 @@ func (b *Buffer) spill() error {
 	return nil
 }
 
-// ReadFull takes exactly n bytes from r.
+// ReadFull reads exactly n bytes from r.
 func (b *Buffer) ReadFull(r io.Reader, n int64) error {
 	if n > b.Limits.Max {
 		return fmt.Errorf("%w of %d bytes", ErrTooLarge, b.Limits.Max)
 	}
 	if n <= b.Limits.Above && b.size == 0 {
-		// What was announced is allocated only as it comes: an announcement alone costs nothing.
+		// Memory is allocated only as the bytes come, so that an announced size alone costs
+		// nothing.
 		const step = 1 << 20
 		for b.size < n {
 			chunk := min(n-b.size, step)
@@ -124,15 +125,15 @@ func noEOF(err error) error {
 	return err
 }
 
-// Take hands over what was kept, either as bytes or as a file, and empties the buffer. The file is
-// the caller's to close; read it by ReadAt or through io.NewSectionReader.
+// Take returns what was kept, either as bytes or as a file, and empties the buffer. The caller must
+// close the file; read it with ReadAt or through io.NewSectionReader.
 func (b *Buffer) Take() (mem []byte, file *os.File, size int64) {
 	mem, file, size = b.mem, b.file, b.size
 	b.mem, b.file, b.size = nil, nil, 0
 	return mem, file, size
 }
 
-// Discard forgets what was kept.
+// Discard drops what was kept.
 func (b *Buffer) Discard() {
 	if b.file != nil {
 		b.file.Close()

@@ -25,7 +25,7 @@ import (
 type child struct {
 	pool *Pool
 	proc *process.Process
-	mark string // of all that it starts
+	mark string // in the environment of all processes that it starts
 
 	in  *os.File // to descriptor 3
 	out *os.File // from descriptor 4
@@ -41,8 +41,8 @@ type child struct {
 	exited chan struct{}  // closed when the process has ended
 	logged chan struct{}  // closed when nothing more of it will be logged
 	gone   chan struct{}  // closed when it is reaped and its descriptors are closed
-	retire chan string    // why the process is to be replaced, at most one
-	status process.Status // once gone
+	retire chan string    // why the process must be replaced, at most one
+	status process.Status // set before gone is closed
 
 	generation int
 	maxJobs    int // 0: no limit
@@ -50,10 +50,10 @@ type child struct {
 
 	// Guarded by the pool's lock.
 	jobs     int    // done so far
-	leave    string // why it is to leave after its job, or empty
+	leave    string // why it must leave after its job, or empty
 	lastUsed time.Time
 
-	job atomic.Pointer[job.Job] // the one at work, for the log
+	job atomic.Pointer[job.Job] // the running job, for the log
 }
 
 // start starts a process and the goroutine that logs what it prints.
@@ -120,7 +120,7 @@ func (p *Pool) start() (*child, error) {
 	return c, nil
 }
 
-// draw sets the limits of this process, each up to a tenth below what was asked for.
+// draw sets the limits of this process, each up to a tenth below the configured value.
 func (c *child) draw(now time.Time) {
 	o := &c.pool.opts
 	if o.MaxJobs > 0 {
@@ -131,7 +131,7 @@ func (c *child) draw(now time.Time) {
 	}
 }
 
-// handshake waits for the process to say that it is ready.
+// handshake waits until the process reports that it is ready.
 func (c *child) handshake(ctx context.Context) error {
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Handshake))
 	stop := context.AfterFunc(ctx, func() { _ = c.out.SetReadDeadline(time.Unix(1, 0)) })
@@ -157,8 +157,8 @@ func (c *child) handshake(ctx context.Context) error {
 	return nil
 }
 
-// clearDeadline lets reads of descriptor 4 wait, unless the process has ended: then only what it
-// left in the pipe is read.
+// clearDeadline lets reads of descriptor 4 wait, unless the process has ended: then they read only
+// what it left in the pipe.
 func (c *child) clearDeadline() {
 	_ = c.out.SetReadDeadline(time.Time{})
 	select {
@@ -169,14 +169,15 @@ func (c *child) clearDeadline() {
 }
 
 // nextID draws the id of the next message. It can't be guessed, so that no job can leave an answer
-// to a later one behind. JSON readers that keep numbers as floating point keep 53 bits.
+// to a later one behind. It has at most 53 bits, which JSON readers that store numbers as floating
+// point keep.
 func (c *child) nextID() {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it never fails
 	c.id = 1 + binary.LittleEndian.Uint64(b[:])%(1<<53-1)
 }
 
-// ping asks the idle process whether it still answers.
+// ping checks whether the idle process still answers.
 func (c *child) ping() error {
 	c.nextID()
 	_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.Pong))
@@ -194,8 +195,8 @@ func (c *child) ping() error {
 	return nil
 }
 
-// end brings the process to its end and frees all that belongs to it. Unless at once, the process
-// is first told by the end of descriptor 3 that there is no more to do.
+// end ends the process and frees everything that belongs to it. Unless atOnce is set, the end of
+// descriptor 3 first tells the process that there are no more jobs.
 func (c *child) end(atOnce bool) process.Status {
 	_ = c.in.Close()
 	wait := func() bool {
@@ -227,7 +228,7 @@ func (c *child) end(atOnce bool) process.Status {
 	return c.status
 }
 
-// logOutput logs what the process prints and notes its end.
+// logOutput logs what the process prints and records its end.
 func (c *child) logOutput() {
 	defer close(c.logged)
 	var lines [2]logs.Lines
@@ -247,7 +248,7 @@ func (c *child) logOutput() {
 				exited = true
 				c.events.Remove(fd)
 				c.events.SetDeadline(time.Now().Add(c.pool.timing.OutputGrace))
-				// The answer to a job may stand in the pipe still, but nothing more will come:
+				// The answer to a job may still be in the pipe, but nothing more will come.
 				// clearDeadline relies on this order.
 				close(c.exited)
 				_ = c.out.SetReadDeadline(time.Now().Add(c.pool.timing.OutputGrace))

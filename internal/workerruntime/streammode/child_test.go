@@ -16,8 +16,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test binary is its own child: with childEnv set it speaks the protocol, badly if it is told
-// to.
+// The test binary is its own child: with childEnv set it speaks the protocol, badly if the value
+// says so.
 const childEnv = "STREAMMODE_TEST_CHILD"
 
 func TestMain(m *testing.M) {

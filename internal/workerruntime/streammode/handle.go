@@ -26,7 +26,8 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 			return job.NeverRan(job.StartFailed, "%v", err)
 		}
 		if c.hasSpoken() {
-			// Whatever it says belongs to no job: it must not become the answer to this one.
+			// Whatever the process sends now belongs to no job: it must not become the answer to
+			// this one.
 			p.opts.Log.LogAttrs(
 				ctx, slog.LevelWarn, "Process sent something between two jobs and is replaced",
 				slog.Int("pid", c.proc.Pid),
@@ -45,8 +46,8 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 		}
 		untouched := c.untouched()
 		c.retire <- whyBroken
-		// The job's fate is told only once nothing of it runs any more, or it could be run twice at
-		// the same time.
+		// The outcome is reported only once nothing of the job runs any more. Otherwise the job
+		// could run twice at the same time.
 		<-c.gone
 		switch {
 		case ctx.Err() != nil:
@@ -64,10 +65,10 @@ func (p *Pool) Handle(ctx context.Context, j *job.Job) job.Outcome {
 	}
 }
 
-// maxTries is how many processes in a row may end before they have read a byte of a job.
+// maxTries is how many consecutive processes may end before they have read a byte of a job.
 const maxTries = 3
 
-// hasSpoken tells whether something of the process can be read that no job has asked for.
+// hasSpoken reports whether the process has sent something that no job has asked for.
 func (c *child) hasSpoken() bool {
 	if c.br.Buffered() > 0 {
 		return true
@@ -81,8 +82,8 @@ func (c *child) hasSpoken() bool {
 	return err == nil && unread > 0
 }
 
-// untouched tells whether all that was written of the job still lies in the pipe. The process can't
-// have begun with it then, and another one may have it.
+// untouched reports whether everything that was written of the job is still in the pipe. Then the
+// process can't have begun with the job, and another one may have it.
 func (c *child) untouched() bool {
 	raw, err := c.in.SyscallConn()
 	if err != nil {
@@ -95,7 +96,7 @@ func (c *child) untouched() bool {
 	return int64(unread) == c.written
 }
 
-// release gives a process back after a job, or to its keeper if its time has come.
+// release returns a process to the pool after a job, or to its keeper if it must be replaced.
 func (p *Pool) release(c *child) {
 	large := p.opts.MaxMemory > 0 && c.memory() > p.opts.MaxMemory
 	p.mu.Lock()
@@ -113,7 +114,7 @@ func (p *Pool) release(c *child) {
 	}
 }
 
-// memory is the resident memory of the process in bytes, 0 if it has ended.
+// memory returns the resident memory of the process in bytes, or 0 if it has ended.
 func (c *child) memory() int64 {
 	size, err := process.Resident(c.proc.Pid)
 	if err != nil {
@@ -122,11 +123,11 @@ func (c *child) memory() int64 {
 	return size
 }
 
-// inPipe is how much a process's empty pipe holds in any case; more is written beside the reading,
-// since the process may answer while it reads.
+// inPipe is how much a process's empty pipe holds in any case. More is written while the answer is
+// read, since the process may answer while it reads.
 const inPipe = 16 << 10
 
-// do sends a job and takes its answer. After an error the process is of no use any more.
+// do sends a job and reads its answer. After an error the process can't be used any more.
 func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	stop := context.AfterFunc(ctx, func() {
 		_ = c.out.SetReadDeadline(time.Unix(1, 0))
@@ -150,8 +151,8 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 	}
 	o, err := frame.ReadAnswer(c.br, c.id, c.pool.opts.Result, j.Reporter)
 	if written != nil {
-		// A process that has answered must have read its job to the end, or the rest would be taken
-		// for the next one.
+		// A process that has answered must have read its whole job. Otherwise the rest would be
+		// taken for the next job.
 		if err != nil {
 			_ = c.in.SetWriteDeadline(time.Unix(1, 0))
 		} else {
@@ -166,7 +167,7 @@ func (c *child) do(ctx context.Context, j *job.Job) (job.Outcome, error) {
 		}
 	}
 	if interrupted() && err == nil {
-		// The answer came just in time, but the deadlines of this process are spoilt.
+		// The answer came just in time, but the deadlines of this process can't be used any more.
 		err = os.ErrDeadlineExceeded
 	}
 	if err != nil && o.ResultFile != nil {

@@ -10,30 +10,32 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
 )
 
-// Options say how the processes are kept.
+// Options are how the processes are kept.
 type Options struct {
 	// Command is the program and its arguments.
 	Command []string
-	// Functions are what the processes will get jobs of; they are told at their start.
+	// Functions are the functions of the jobs that the processes get. The processes receive the
+	// list at their start.
 	Functions []string
 	// Dir is the working directory of the command; empty: the worker's own.
 	Dir string
 	// Size is the number of processes.
 	Size int
-	// MaxJobs replaces a process after so many jobs, MaxLifetime after so long; 0: never. Each
-	// process draws up to a tenth off, so that not all go at once.
+	// MaxJobs replaces a process after this many jobs, MaxLifetime after this much time; 0: never.
+	// Each process draws up to a tenth less, so that they are not all replaced at once.
 	MaxJobs     int
 	MaxLifetime time.Duration
-	// MaxMemory replaces a process that has more bytes of memory (resident) after a job; 0: never.
+	// MaxMemory replaces a process that uses more than this many bytes of memory (resident) after a
+	// job; 0: never.
 	MaxMemory int64
-	// PingEvery asks an idle process whether it still answers; 0: never.
+	// PingEvery is how often an idle process is checked for an answer; 0: never.
 	PingEvery time.Duration
 	// Watch names files and directories whose change replaces the processes.
 	Watch []string
-	// KillAfter is how long a process may take to end when asked: first by the end of descriptor 3,
-	// then by SIGTERM, then comes SIGKILL.
+	// KillAfter is how long each step of ending a process may take: first the end of descriptor 3,
+	// then SIGTERM, then SIGKILL.
 	KillAfter time.Duration
-	// Result bounds a result, and says where a large one is kept.
+	// Result bounds a result, and sets where a large one is kept.
 	Result spool.Limits
 
 	Log      *slog.Logger
@@ -50,17 +52,17 @@ type Timing struct {
 	Handshake time.Duration
 	// Pong is how long an idle process may take to answer a ping.
 	Pong time.Duration
-	// Backoff is the wait after the first failed start, doubled with each further one up to
+	// Backoff is the wait after the first failed start. It doubles after each further one, up to
 	// MaxBackoff.
 	Backoff, MaxBackoff time.Duration
 	// Take is how long a job waits for a process before it is handled as a crash.
 	Take time.Duration
-	// OutputGrace is how long output is read on after a process has ended while something that it
-	// started still holds a pipe.
+	// OutputGrace is how long output is still read after a process has ended while something that
+	// it started holds a pipe.
 	OutputGrace time.Duration
-	// WatchEvery is the period at which watched files are looked at.
+	// WatchEvery is the period at which watched files are checked.
 	WatchEvery time.Duration
-	// Starts is how many times in a row the first start may fail before Run gives up.
+	// Starts is how many consecutive times the first start may fail before Run gives up.
 	Starts int
 }
 

@@ -31,10 +31,10 @@ type Pool struct {
 	idle    []*child
 	waiting []chan *child
 	alive   int           // processes past their handshake
-	trouble error         // why the last start failed, unless one went well since
-	gen     int           // of the processes, from 1; a reload begins the next
+	trouble error         // why the last start failed; nil once one has succeeded
+	gen     int           // generation of the processes, from 1; a reload begins the next
 	renew   chan struct{} // closed at a reload
-	refused int           // the generation whose processes don't come up
+	refused int           // the generation whose processes don't start
 
 	rolling chan struct{} // has room for the one process that is being replaced by a reload
 
@@ -42,7 +42,7 @@ type Pool struct {
 	up   chan struct{}
 }
 
-// New looks the command up, so that a missing one is an error of the start.
+// New looks the command up, so that a missing one is an error at the start.
 func New(opts Options) (*Pool, error) {
 	if len(opts.Command) == 0 {
 		return nil, errors.New(
@@ -64,9 +64,9 @@ func New(opts Options) (*Pool, error) {
 	}, nil
 }
 
-// Run keeps the processes until ctx is done; no job may be running then. It returns an error when
-// the first processes don't come up: a command that can't work is better seen at once than retried
-// for ever. Later failures are retried with back-off.
+// Run keeps the processes until ctx is done; no job may be running then. It returns an error if the
+// first processes don't start: an error is better than endless retries of a command that can't
+// work. Later failures are retried with back-off.
 func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -85,7 +85,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// startError ends the pool because its command can't be brought up.
+// startError ends the pool because its command can't be started.
 type startError struct{ err error }
 
 func (e *startError) Error() string { return "the command does not come up: " + e.err.Error() }
@@ -94,7 +94,7 @@ func (e *startError) Unwrap() error { return e.err }
 // keep keeps one process running.
 func (p *Pool) keep(ctx context.Context, giveUp context.CancelCauseFunc) {
 	failures := 0
-	var c *child // is up and in the pool
+	var c *child // the process that is up and in the pool
 	for ctx.Err() == nil {
 		jobs := 0
 		var err error
@@ -152,7 +152,7 @@ func (p *Pool) bringUp(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// live is one process from its first job to its end. It returns the process that takes its place if
+// live is one process from its first job to its end. It returns the process that replaces it if
 // there is one already, and an error unless its end was ordered.
 func (p *Pool) live(ctx context.Context, c *child) (next *child, err error) {
 	next, why, failed := p.attend(ctx, c)
@@ -168,7 +168,7 @@ func (p *Pool) live(ctx context.Context, c *child) (next *child, err error) {
 	return next, nil
 }
 
-// count notes that a process has come up or gone.
+// count records that a process has come up or ended.
 func (p *Pool) count(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -179,7 +179,7 @@ func (p *Pool) count(n int) {
 	}
 }
 
-// noneCameUp notes that a process failed at its start. If there is no other, jobs don't wait for
+// noneCameUp records that a process failed at its start. If there is no other, jobs don't wait for
 // one.
 func (p *Pool) noneCameUp(err error) {
 	p.mu.Lock()
@@ -206,12 +206,12 @@ func (p *Pool) wasUp() bool {
 	}
 }
 
-// attend watches a process until it has to go and no job can be in it any more. It returns the
-// process that takes its place if there is one already, and why this one goes, or an error if it
+// attend watches a process until it must be replaced and no job can be in it any more. It returns
+// the process that replaces it if there is one already, and why it is replaced, or an error if it
 // failed.
 func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, failed error) {
 	renewed := p.renewal(c)
-	var successor chan *child // gets the process that takes this one's place, or nil
+	var successor chan *child // receives the process that replaces this one, or nil
 	defer func() {
 		if successor != nil {
 			next = <-successor
@@ -236,7 +236,7 @@ func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, f
 			if p.remove(c) {
 				return nil, "", errEnded
 			}
-			why = "ended" // in a job: Handle sees it, too
+			why = "ended" // if it ended in a job, Handle sees it too
 		case <-ping:
 			if !p.removeUnused(c, p.opts.PingEvery) {
 				continue
@@ -267,12 +267,12 @@ func (p *Pool) attend(ctx context.Context, c *child) (next *child, why string, f
 		if p.removeOr(c, why) {
 			return next, why, nil
 		}
-		// A job has it: release hands it over when the job is done.
+		// A job has the process: release passes it on when the job is done.
 		return retired(next, <-c.retire)
 	}
 }
 
-// retired is what attend returns of a process that Handle has retired.
+// retired is what attend returns for a process that Handle has retired.
 func retired(next *child, why string) (*child, string, error) {
 	if why == whyBroken {
 		return next, "", errBroken
@@ -280,8 +280,8 @@ func retired(next *child, why string) (*child, string, error) {
 	return next, why, nil
 }
 
-// succeed brings up a process of the present generation to take the place of an older one, one at a
-// time. It returns nil if none comes up: the older one is better than none.
+// succeed starts a process of the current generation to replace an older one, one at a time. It
+// returns nil if none comes up: the older one is better than none.
 func (p *Pool) succeed(ctx context.Context) *child {
 	select {
 	case p.rolling <- struct{}{}:
@@ -321,7 +321,7 @@ func (p *Pool) generation() int {
 	return p.gen
 }
 
-// renewal is closed when the processes of c's generation are to be replaced.
+// renewal returns a channel that is closed when the processes of c's generation must be replaced.
 func (p *Pool) renewal(c *child) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -333,7 +333,7 @@ func (p *Pool) renewal(c *child) <-chan struct{} {
 	return p.renew
 }
 
-// Reload replaces all processes one by one, each by one that has come up before. If a new one
+// Reload replaces all processes one by one, each after its successor has come up. If a new one
 // doesn't come up, the old ones stay.
 func (p *Pool) Reload() {
 	p.mu.Lock()
@@ -343,7 +343,7 @@ func (p *Pool) Reload() {
 	p.renew = make(chan struct{})
 }
 
-// Ready tells whether there is a process to take a job.
+// Ready reports whether there is a process to run a job.
 func (p *Pool) Ready() (bool, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -360,8 +360,8 @@ func (p *Pool) noneUp() error {
 	return errors.New("no process is up")
 }
 
-// Check tells whether there is a process to take a job. One that is up has answered, at its start
-// or since.
+// Check reports whether there is a process to run a job. A process that is up has answered, at its
+// start or since.
 func (p *Pool) Check(context.Context) error {
 	if ok, why := p.Ready(); !ok {
 		return errors.New(why)
@@ -369,7 +369,7 @@ func (p *Pool) Check(context.Context) error {
 	return nil
 }
 
-// put hands an idle process to a job that waits for one, or keeps it.
+// put gives an idle process to a job that waits for one, or keeps it.
 func (p *Pool) put(c *child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -381,28 +381,29 @@ func (p *Pool) putLocked(c *child) {
 	if len(p.waiting) > 0 {
 		ch := p.waiting[0]
 		p.waiting = p.waiting[1:]
-		ch <- c // has room: it is made for one
+		ch <- c // never blocks: the channel is made for one value
 		return
 	}
 	p.idle = append(p.idle, c)
 }
 
-// remove takes an idle process out, so that nobody gets it any more. It reports false if a job has
-// it.
+// remove takes an idle process out of the pool, so that no job gets it any more. It reports false
+// if a job has it.
 func (p *Pool) remove(c *child) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.removeLocked(c)
 }
 
-// removeUnused is remove for a process that had no job for at least so long.
+// removeUnused is remove for a process that has had no job for at least that long.
 func (p *Pool) removeUnused(c *child, unused time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Since(c.lastUsed) >= unused && p.removeLocked(c)
 }
 
-// removeOr is remove, and for a process that has a job it notes why it is to leave after it.
+// removeOr is remove, except that for a process that has a job it records why the process must
+// leave after it.
 func (p *Pool) removeOr(c *child, why string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -201,7 +201,7 @@ func TestHandle(t *testing.T) {
 					t, fmt.Sprintf("the log has %q", want), func() bool { return strings.Contains(log.String(), want) },
 				)
 			}
-			// Whatever happened, the next job finds a process.
+			// In each case, the next job finds a process.
 			if o := do(t.Context(), p, "again", &rec); o.Kind != job.Completed || resultOf(t, o) != "AGAIN" {
 				t.Errorf("the next job: %+v", o)
 			}
@@ -316,7 +316,8 @@ func TestMaxJobs(t *testing.T) {
 	}
 }
 
-// The limits of processes that start together lie apart, by up to a tenth below what was asked for.
+// TestLimitsAreSplayed: the limits of processes that start together differ, by up to a tenth below
+// the configured value.
 func TestLimitsAreSplayed(t *testing.T) {
 	t.Parallel()
 	opts := testOptions(t, io.Discard)
@@ -345,8 +346,8 @@ func TestLimitsAreSplayed(t *testing.T) {
 	}
 }
 
-// eventuallyNewPid waits until jobs go to another process. It asks more and more rarely: only a
-// process without a job for a while is pinged.
+// eventuallyNewPid waits until jobs go to another process. It tries less and less often, since only
+// a process without a job for a while is pinged.
 func eventuallyNewPid(t *testing.T, p *Pool, old string) {
 	t.Helper()
 	for wait := 5 * time.Millisecond; pidOf(t, p) == old; wait *= 2 {

@@ -11,8 +11,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// A reload whose new processes don't come up leaves the old ones at work; a later one that works
-// replaces them all.
+// TestReloadKeepsTheOldProcesses: a reload whose new processes don't come up keeps the old ones
+// running. A later one that works replaces them all.
 func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "program")
@@ -65,7 +65,8 @@ func TestReloadKeepsTheOldProcesses(t *testing.T) {
 	})
 }
 
-// There is a process for jobs at each moment of a reload, with a single one, too.
+// TestReloadIsNewBeforeOld: there is a process for jobs at each moment of a reload, even with only
+// one process.
 func TestReloadIsNewBeforeOld(t *testing.T) {
 	t.Parallel()
 	p := startPool(t, "well", testOptions(t, io.Discard))
@@ -94,7 +95,8 @@ func TestReloadIsNewBeforeOld(t *testing.T) {
 	}
 }
 
-// With no process up and none that comes up, a job does not wait: it never ran.
+// TestNoProcessComesUp: with no process up and none that comes up, a job does not wait: it never
+// ran.
 func TestNoProcessComesUp(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "program")
@@ -125,7 +127,8 @@ func TestNoProcessComesUp(t *testing.T) {
 	}
 }
 
-// A second answer to one job does not become the answer to the next one, nor its failure.
+// TestDoubledAnswer: a second answer to one job becomes neither the answer to the next one nor its
+// failure.
 func TestDoubledAnswer(t *testing.T) {
 	t.Parallel()
 	p := startPool(t, "well", testOptions(t, io.Discard))
@@ -158,7 +161,7 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 	}
 }
 
-// A process that has grown beyond its limit is replaced after its job.
+// TestMaxMemory: a process that has grown beyond its limit is replaced after its job.
 func TestMaxMemory(t *testing.T) {
 	t.Parallel()
 	opts := testOptions(t, io.Discard)

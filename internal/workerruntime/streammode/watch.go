@@ -10,14 +10,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
-// maxWatched bounds the files that are looked at below a watched directory.
+// maxWatched bounds how many files below a watched directory are checked.
 const maxWatched = 10000
 
-// watch replaces the processes when a watched file changes. It looks at the files from time to time
-// instead of asking the kernel to tell: that works on every file system, through the symbolic links
-// by which ConfigMaps are swapped, and needs no watches, of which a node has few. loaded are the
-// files that the first processes have read. A change must rest for one period, so that a deployment
-// that writes many files causes one reload.
+// watch replaces the processes when a watched file changes. It checks the files from time to time
+// instead of using the kernel's notifications. That works on every file system and through the
+// symbolic links that swap ConfigMaps, and needs no watches, of which a node has few. loaded are
+// the files that the first processes have read. A change must be one period old without a further
+// one, so that a deployment that writes many files causes one reload.
 func (p *Pool) watch(ctx context.Context, loaded fileSum) {
 	last := loaded
 	for {
@@ -54,7 +54,7 @@ func fingerprint(paths []string) (fp fileSum) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			continue // a file that is gone is a change, too
+			continue // a deleted file is a change too
 		}
 		if !info.IsDir() {
 			add(path, info)
