@@ -22,7 +22,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// The tests run the real program against a real gearmand.
+// binary_ is the program: the tests run the real one against a real gearmand.
 var binary_ string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }

@@ -1,4 +1,4 @@
-// Command benchworker measures gearman-worker beside libgearman's `gearman -w`, on one gearmand in
+// Command benchworker compares gearman-worker with libgearman's `gearman -w`, on one gearmand in
 // one run, and writes the RESULT line and a report. `make bench-worker` builds what it needs and
 // runs it.
 //

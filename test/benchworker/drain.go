@@ -42,10 +42,10 @@ func start(args ...string) (*process, error) {
 	return &process{cmd}, nil
 }
 
-// stop ends the process and gives the processor time that it and its children used.
+// stop ends the process and returns the processor time that it and its children used.
 func (p *process) stop() time.Duration {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	_ = p.cmd.Wait() // it was told to end; how it says so doesn't matter
+	_ = p.cmd.Wait() // it was told to end; its exit status doesn't matter
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
@@ -98,7 +98,7 @@ func startService(self string) (*process, string, error) {
 	return p, "http://" + addr + "/", nil
 }
 
-// contestant is a way to get jobs done: the programs that serve the queue together.
+// contestant is one way to process jobs: the programs that serve the queue together.
 type contestant struct {
 	name     string
 	jobs     int
@@ -106,7 +106,7 @@ type contestant struct {
 }
 
 // drain fills the queue, starts the contestant and times it from its first finished job to the
-// last. It gives jobs a second, and processor time a job in microseconds.
+// last. It returns jobs a second, and processor time a job in microseconds.
 func (b *bench) drain(c contestant) (rate, cpu float64, err error) {
 	if err := b.fill(function, c.jobs, 100); err != nil {
 		return 0, 0, err
@@ -189,7 +189,7 @@ func (b *bench) fill(function string, n, size int) error {
 	return <-failed
 }
 
-// queued asks the job server how many jobs of the function it has.
+// queued returns how many jobs of the function the job server reports.
 func queued(c net.Conn, r *bufio.Reader, function string) (int, error) {
 	if _, err := io.WriteString(c, "status\n"); err != nil {
 		return 0, err

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// echoChild is a stream child that gives each workload back.
+// echoChild is a stream child that returns each workload.
 func echoChild() {
 	in := bufio.NewReaderSize(os.NewFile(3, "in"), 64<<10)
 	out := bufio.NewWriterSize(os.NewFile(4, "out"), 64<<10)
@@ -53,7 +53,7 @@ func echoChild() {
 	}
 }
 
-// echoService gives each workload back by HTTP.
+// echoService is an HTTP service that returns each workload.
 func echoService(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	_, _ = io.Copy(w, r.Body)

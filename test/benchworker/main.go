@@ -97,8 +97,8 @@ func (b *bench) run() (map[string]float64, string, error) {
 	return figures, report.String(), nil
 }
 
-// contestants are the workers that are compared, in the order that figures knows them by. self is
-// this program, url that of the HTTP service.
+// contestants returns the compared workers, in the order that figures expects. self is this
+// program, url is the HTTP service's.
 func (b *bench) contestants(self, url string) []contestant {
 	ours := func(mode string, concurrency int, rest ...string) [][]string {
 		return [][]string{append([]string{
@@ -123,8 +123,8 @@ func (b *bench) contestants(self, url string) []contestant {
 	}
 }
 
-// race lets the contestants work in turn, for some rounds: jobs a second and microseconds of
-// processor time for each job, of each contestant in each round.
+// race runs the contestants in turn, for some rounds. It returns jobs a second and microseconds of
+// processor time a job, of each contestant in each round.
 func (b *bench) race(contestants []contestant) (rates, cpus [][]float64, err error) {
 	rates = make([][]float64, len(contestants))
 	cpus = make([][]float64, len(contestants))

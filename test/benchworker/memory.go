@@ -52,7 +52,7 @@ func (b *bench) startAndIdle() (ms, rss float64, err error) {
 	return median(times), rss, nil
 }
 
-// memory reads a size of /proc/PID/status, in MiB.
+// memory reads a size from /proc/PID/status, in MiB.
 func memory(pid int, field string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -68,8 +68,8 @@ const (
 	largeBytes = 64 << 20
 )
 
-// largeMemory is the most memory that a worker took, in MiB, with several large jobs at once: their
-// workloads are on disk.
+// largeMemory returns the most memory that a worker used, in MiB, with several large jobs at once:
+// their workloads are on disk.
 func (b *bench) largeMemory() (float64, error) {
 	const function = "large"
 	if err := b.fill(function, largeJobs, largeBytes); err != nil {

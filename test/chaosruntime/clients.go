@@ -18,8 +18,8 @@ import (
 // waiters are the clients that wait for foreground jobs, each for one at a time.
 const waiters = 16
 
-// clients submit the jobs, again when a connection is lost: the unique key keeps a job that is
-// still there from being there twice.
+// clients submit the jobs, again when a connection is lost. The unique key keeps a job that still
+// exists from being duplicated.
 type clients struct {
 	addr string
 
@@ -127,7 +127,7 @@ func (c *clients) wait(ctx context.Context, j aJob) {
 	}
 }
 
-// buried takes the dead letters off the server: the reason by the job's id.
+// buried takes the dead letters off the job server: the reason by the job's id.
 func buried(ctx context.Context, addr string) (map[string]string, error) {
 	c := &clients{addr: addr}
 	reasons := map[string]string{}
@@ -159,8 +159,8 @@ func buried(ctx context.Context, addr string) (map[string]string, error) {
 	return reasons, err
 }
 
-// cost is by how many percent retries lower the throughput of jobs that don't fail: medians of
-// three rounds each, in turn.
+// cost returns by how many percent retries lower the throughput of jobs that don't fail: medians of
+// three rounds each, interleaved.
 func cost(ctx context.Context, o *options, dir string) (float64, error) {
 	s, err := startServer(ctx, dir, false)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// outcome is what became of the jobs.
+// outcome counts what happened to the jobs.
 type outcome struct {
 	Jobs, Completed, DeadLettered, PoisonBuried, Lost   int
 	FailedToClients, FailedWithoutTrying                int
@@ -30,13 +30,13 @@ func (r *outcome) fields() map[string]any {
 	}
 }
 
-// good tells whether the targets are met.
+// good reports whether the targets are met.
 func (r *outcome) good(o *options) bool {
 	return r.Lost == 0 && r.FailedWithoutTrying == 0 && r.DuplicatesBeforeKills == 0 && r.PoisonBuried == o.poison &&
 		r.BlackHoleMax <= concurrency+2
 }
 
-// book is what the jobs themselves wrote down: a line at each start, one at each completion.
+// book is what the jobs themselves recorded: a line at each start, one at each completion.
 type book struct {
 	starts, completions map[string]int
 }

@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// jobProgram is this program under the name by which it is a job's command. A script would not do:
-// when it is taken away between its start and its interpreter's look at it, it fails like any other
+// jobProgram begins the name under which this program is a job's command. A script would not do: if
+// it is removed between its start and the moment its interpreter opens it, it fails like any other
 // script.
 const jobProgram = "tool-"
 
-// isJob tells whether this process is a job.
+// isJob reports whether this process is a job.
 func isJob() bool { return strings.HasPrefix(filepath.Base(os.Args[0]), jobProgram) }
 
 // copyJobProgram copies this program, so that links to it can be made.
@@ -27,7 +27,7 @@ func copyJobProgram(dir string) error {
 	return os.WriteFile(filepath.Join(dir, jobProgram), data, 0o755)
 }
 
-// jobMain is one job: it notes its start and its completion, and between them does what its
+// jobMain is one job: it records its start and its completion, and between them does what its
 // workload says.
 func jobMain() int {
 	workload, err := io.ReadAll(os.Stdin)

@@ -69,7 +69,7 @@ func (s *server) kill() {
 	_ = s.cmd.Wait()
 }
 
-// totals are the queue depths of all functions.
+// totals returns the queue depths of all functions.
 func (s *server) totals(ctx context.Context) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

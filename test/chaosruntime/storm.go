@@ -18,8 +18,8 @@ const (
 	forgetful = 5 // of these lose their command
 )
 
-// storm runs all jobs on one server, first in calm, then in bad weather, and counts what became of
-// them.
+// storm runs all jobs on one job server, first in calm, then under faults, and counts what happened
+// to them.
 func storm(ctx context.Context, o *options, dir string, persistent bool) (*outcome, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("not done within %v", o.limit))
 	defer cancel()
@@ -81,7 +81,7 @@ func storm(ctx context.Context, o *options, dir string, persistent bool) (*outco
 	return r, judge(ctx, s, dir, jobs, clients, r)
 }
 
-// during lets the weather be bad while submit runs and for a while after it.
+// during causes faults while submit runs and for a while after it.
 func (w *weather) during(ctx context.Context, submit func() error) error {
 	stormy, calmDown := context.WithCancel(ctx)
 	defer calmDown()
@@ -95,7 +95,7 @@ func (w *weather) during(ctx context.Context, submit func() error) error {
 	return errors.Join(err, w.err)
 }
 
-// settled waits until neither the function nor its waiting jobs are left.
+// settled waits until the function and its waiting jobs are gone.
 func settled(ctx context.Context, s *server) error {
 	for quiet := 0; quiet < 3; {
 		t, err := s.totals(ctx)
@@ -142,7 +142,7 @@ func plan(o *options) []aJob {
 	return jobs
 }
 
-// weather is what goes wrong.
+// weather is the faults that occur.
 type weather struct {
 	s          *server
 	p          *proxy
@@ -199,7 +199,7 @@ func (w *weather) blow(ctx context.Context) {
 	}
 }
 
-// judge counts what became of the jobs.
+// judge counts what happened to the jobs.
 func judge(ctx context.Context, s *server, dir string, jobs []aJob, c *clients, r *outcome) error {
 	b, err := readBook(dir)
 	if err != nil {
@@ -241,7 +241,7 @@ func judge(ctx context.Context, s *server, dir string, jobs []aJob, c *clients, 
 	return nil
 }
 
-// keepLogs saves the workers' logs where something went wrong.
+// keepLogs saves the workers' logs after a failure.
 func keepLogs(dir string) {
 	const to = "build/reports/chaos-runtime"
 	if os.MkdirAll(to, 0o755) != nil {

@@ -19,7 +19,7 @@ import (
 
 const concurrency = 4
 
-// podWorker is a worker that is started again whenever it ends, as a kubelet would.
+// podWorker is a worker that is restarted whenever it ends, as a kubelet would restart it.
 type podWorker struct {
 	n      int
 	dir    string
@@ -45,7 +45,7 @@ func newWorker(dir string, n int) (*podWorker, error) {
 	return w, w.restore()
 }
 
-// restore puts the command in its place, in one step.
+// restore puts the command back in place, in one step.
 func (w *podWorker) restore() error { return os.Link(filepath.Join(w.dir, jobProgram), w.tool) }
 
 // keep runs the worker until ctx is done, then lets it drain.
@@ -87,8 +87,8 @@ func (w *podWorker) kill() {
 	}
 }
 
-// notStarted reads how many jobs the worker took and could not start, and which life of the worker
-// that is.
+// notStarted returns how many jobs the worker took and could not start, and an id that changes when
+// the worker restarts.
 func (w *podWorker) notStarted() (jobs int, life string, err error) {
 	client := http.Client{Timeout: 2 * time.Second}
 	resp, err := client.Get("http://" + w.listen + "/metrics")
@@ -113,8 +113,8 @@ func (w *podWorker) notStarted() (jobs int, life string, err error) {
 	return jobs, life, lines.Err()
 }
 
-// outage takes the command away for a while. It returns how many jobs the worker took meanwhile
-// that it could not start, or -1 if that can't be known since the worker was killed.
+// outage removes the command for a while. It returns how many jobs the worker took meanwhile that
+// it could not start, or -1 if that is unknown because the worker was killed.
 func (w *podWorker) outage(ctx context.Context, d time.Duration) (int, error) {
 	before, life, err := w.notStarted()
 	if err != nil {

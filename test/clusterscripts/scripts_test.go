@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Which cluster a command works on, and that it is never one that the user didn't name.
+// TestTarget checks which cluster a command uses, and that it is never one that the user didn't
+// name.
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -60,7 +61,7 @@ func TestKubeconfig(t *testing.T) {
 			t.Errorf("%s: got %q, %s, want %q", tt.env, got, stderr, tt.want)
 		}
 	}
-	// A kubeconfig of the user's counts only where the current context was asked for.
+	// The user's own kubeconfig is used only if the current context was requested.
 	if got, _, _, _ := m.run("CLUSTER=current", "KUBECONFIG=/mine", "target.sh", "kubeconfig"); got != "/mine" {
 		t.Errorf("CLUSTER=current with KUBECONFIG: got %q", got)
 	}
@@ -78,9 +79,9 @@ func TestKubeconfig(t *testing.T) {
 	}
 }
 
-// kind's cluster through its life: made once, found again, also where its kubeconfig was lost or is
-// another's, loaded into, and taken down as often as one likes. Other clusters of kind's are left
-// alone.
+// TestKind tests the life of kind's cluster: it is created once, found again even if its kubeconfig
+// was lost or belongs to another cluster, loaded with images, and deleted any number of times.
+// Other kind clusters are left alone.
 func TestKind(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "kind")
@@ -137,7 +138,8 @@ func TestKind(t *testing.T) {
 	}
 }
 
-// Where kind itself fails, as without a container engine, so do the scripts, and say what it said.
+// TestKindFails: if kind itself fails, as it does without a container engine, the scripts fail too
+// and print its output.
 func TestKindFails(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "kind")
@@ -169,8 +171,8 @@ func TestKindFails(t *testing.T) {
 	}
 }
 
-// With the user's own context nothing is made or taken down, and an image is loaded in the way of
-// who runs the cluster.
+// TestCurrent: with the user's own context no cluster is created or deleted, and an image is loaded
+// in the way of whatever runs the cluster.
 func TestCurrent(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "kind", "kubectl", "minikube", "k3d")

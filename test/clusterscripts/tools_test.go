@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestMain is also the stand-in for the tools: the test's own program, linked by their names.
+// TestMain also replaces the tools: they are links to the test's own program, with their names.
 func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); tools[name] != nil {
 		os.Exit(standIn(name, os.Args[1:]))
@@ -18,15 +18,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A command is a form in which a tool can be called: its flags, and whether they want a value; the
-// number of its arguments.
+// A command is one way to call a tool: its flags, whether they need a value, and the number of its
+// arguments.
 type command struct {
 	flags map[string]bool
 	args  int
 }
 
-// tools are the commands that the scripts use, as the help of the real ones has them: kind 0.33.0
-// (built and asked), minikube and k3d by their documentation.
+// tools are the commands that the scripts use, according to the real tools: kind 0.33.0 by the help
+// of a built one, minikube and k3d by their documentation.
 var tools = map[string]map[string]command{
 	"kind": {
 		"create cluster": {
@@ -53,7 +53,7 @@ const (
 	contextEnv  = "STAND_IN_CONTEXT"  // the current context
 )
 
-// standIn acts for a tool, and gives its exit code.
+// standIn acts as a tool, and returns its exit code.
 func standIn(name string, args []string) int {
 	refuse := func(format string, a ...any) int {
 		fmt.Fprintf(os.Stderr, "ERROR: "+format+"\n", a...)
@@ -114,7 +114,7 @@ func kind(command string, flags map[string]string, refuse func(string, ...any) i
 	file := os.Getenv(clustersEnv)
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return refuse("failed to list clusters: %v", err) // as where no container engine runs
+		return refuse("failed to list clusters: %v", err) // as if no container engine runs
 	}
 	clusters := strings.Fields(string(data))
 	name := flags["--name"]
@@ -132,7 +132,7 @@ func kind(command string, flags map[string]string, refuse func(string, ...any) i
 		}
 		clusters = append(clusters, name)
 	case "delete cluster":
-		// of what isn't there it says nothing
+		// no error if the cluster does not exist
 		clusters = slices.DeleteFunc(clusters, func(c string) bool { return c == name })
 	default:
 		if !exists {
@@ -150,8 +150,7 @@ func kind(command string, flags map[string]string, refuse func(string, ...any) i
 	return 0
 }
 
-// A machine is where the scripts run: a PATH of its own, a cache, and the stand-ins that are
-// installed.
+// A machine is where the scripts run: a PATH of its own, a cache, and the installed stand-ins.
 type machine struct {
 	t     *testing.T
 	cache string
@@ -161,8 +160,8 @@ type machine struct {
 
 const scripts = "../../hack/cluster"
 
-// newMachine has the programs that the scripts use of a usual system, and these tools. Of the local
-// cluster it lacks what makes it possible: a kernel that says Linux.
+// newMachine returns a machine with the usual programs that the scripts use, and these tools. It
+// lacks one thing that a local cluster needs: a kernel named Linux.
 func newMachine(t *testing.T, installed ...string) *machine {
 	t.Helper()
 	bin, home := t.TempDir(), t.TempDir()
@@ -182,7 +181,7 @@ func newMachine(t *testing.T, installed ...string) *machine {
 		}
 		link(path, name)
 	}
-	// With this the local cluster is out of question, whoever runs the tests on whatever machine.
+	// This rules out a local cluster on every machine that runs the tests.
 	if err := os.WriteFile(
 		filepath.Join(bin, "uname"), []byte("#!"+filepath.Join(bin, "bash")+"\necho Other\n"), 0o700,
 	); err != nil {
@@ -204,7 +203,7 @@ func newMachine(t *testing.T, installed ...string) *machine {
 	return m
 }
 
-// clusters sets what clusters kind has.
+// clusters sets which clusters kind has.
 func (m *machine) clusters(names ...string) {
 	m.t.Helper()
 	file := m.getenv(clustersEnv)
@@ -222,8 +221,8 @@ func (m *machine) getenv(name string) string {
 	return ""
 }
 
-// run runs a script with more environment, "NAME=value" first and then the arguments, and gives
-// what it printed and how it called tools since the last run.
+// run runs a script with more environment, "NAME=value" first and then the arguments, and returns
+// its output and the calls of tools since the last run.
 func (m *machine) run(words ...string) (stdout, stderr string, calls []string, ok bool) {
 	m.t.Helper()
 	env := slices.Clone(m.env)

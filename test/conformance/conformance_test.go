@@ -18,8 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Rows mostly wait, for servers to start or for what must not come, so more of them run at once
-	// than there are processors.
+	// Rows mostly wait, for servers to start or to see that nothing comes, so more of them run at
+	// once than there are processors.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
@@ -27,16 +27,16 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A row is a feature of the protocol or of a server's behaviour.
+// A row is a feature of the protocol or of a job server's behavior.
 type row struct {
 	group, name string
 	options     options
 	run         func(c *check)
-	// not lists servers that lack the feature: there the row must fail.
+	// not lists job servers that lack the feature: there the row must fail.
 	not []string
 }
 
-// reportEnv names the file that the report goes to.
+// reportEnv names the file for the report.
 const reportEnv = "CONFORMANCE_REPORT"
 
 type outcome struct {
@@ -96,13 +96,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// quick says which rows run on Perl's server without a report too. Perl takes a fifth of a second
-// to start, so these are only what it has and gearmand has not, and what the library does with it.
+// quick reports whether a row runs on Perl's server even without a report. Perl takes a fifth of a
+// second to start, so these are only the features that it has and gearmand lacks, and the rows of
+// the library.
 func quick(r row) bool {
 	return !slices.Contains(r.not, namePerl) && (slices.Contains(r.not, nameGearmand) || r.group == "library")
 }
 
-// version asks a server for its version.
+// version requests a job server's version.
 func version(t *testing.T, s *server) string {
 	t.Helper()
 	a, err := admin.Dial(t.Context(), s.start(t, options{}).addr, admin.Options{})
@@ -131,7 +132,7 @@ func checkNames(t *testing.T, rows []row) {
 	}
 }
 
-// judge runs a row on a server of its own and says how it went.
+// judge runs a row on a job server of its own and returns the outcome.
 func judge(t *testing.T, s *server, r row) outcome {
 	t.Helper()
 	lacks := slices.Contains(r.not, s.like)
@@ -147,7 +148,7 @@ func judge(t *testing.T, s *server, r row) outcome {
 	return outcome{failed, problem}
 }
 
-// attempt returns what went wrong, or nothing.
+// attempt returns what failed, or "".
 func attempt(t *testing.T, s *server, r row, lacks bool) (problem string) {
 	t.Helper()
 	c := &check{target: s.start(t, r.options), waitLimit: waitLimit, ctx: t.Context()}
@@ -168,7 +169,7 @@ func attempt(t *testing.T, s *server, r row, lacks bool) (problem string) {
 	return ""
 }
 
-// writeReport writes the table of servers and features, and the line with the counts.
+// writeReport writes the table of job servers and features, and the line with the counts.
 func writeReport(path string, all []*server, order []row, results map[string]map[string]outcome) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Job servers and features\n\nMade by `make test-conformance` on %s. A dot is a feature that the server has;\n",
@@ -202,7 +203,7 @@ func writeReport(path string, all []*server, order []row, results map[string]map
 	for i, n := range notes {
 		fmt.Fprintf(&b, "%d. %s\n", i+1, strings.TrimSpace(n))
 	}
-	for _, s := range all { // every count is there, also a zero
+	for _, s := range all { // every count is written, even a zero
 		for _, st := range []state{passed, unsupported, failed} {
 			counts[field(s, st)] += 0
 		}

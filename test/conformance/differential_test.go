@@ -21,9 +21,9 @@ const (
 	secondsEnv = "CONFORMANCE_SECONDS" // how long to try new ones
 )
 
-// The same random requests go to gearmantest and to gearmand, and after each of them every
-// connection must have got the same packets from both, and every list must have the same rows. A
-// failure tells its seed.
+// TestDifferential sends the same random requests to gearmantest and to gearmand. After each of
+// them every connection must have got the same packets from both, and every list must have the same
+// rows. A failure logs its seed.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	seconds := 4.0
@@ -62,7 +62,7 @@ type duel struct {
 	quiet   bool // few jobs, so that queues run empty and workers sleep
 }
 
-// A side is the connections to one of the two.
+// A side is the connections to one of the two servers.
 type side struct {
 	c     *check
 	wires []*wire
@@ -73,7 +73,7 @@ const (
 	duelSteps = 250
 )
 
-// differ runs the sequence of a seed and says where the servers part.
+// differ runs the sequence of a seed and returns where the servers differ.
 func differ(t *testing.T, seed uint64) (steps int, problem string) {
 	t.Helper()
 	d := &duel{random: rand.New(rand.NewPCG(seed, 0))}
@@ -108,7 +108,7 @@ func differ(t *testing.T, seed uint64) (steps int, problem string) {
 		}
 		c.admin().sync()
 	}
-	for n := range duelWires { // so that there is somebody to be woken from the start
+	for n := range duelWires { // so that there are workers to wake from the start
 		d.request(n, proto.TypeCanDo, pick(d.random, "f", "g"))
 		d.request(n, proto.TypePreSleep)
 	}
@@ -121,7 +121,7 @@ func differ(t *testing.T, seed uint64) (steps int, problem string) {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// step makes one random request and compares what came of it.
+// step makes one random request and compares its effects.
 func (d *duel) step() {
 	n := d.random.IntN(duelWires)
 	f := pick(d.random, "f", "g", "h")
@@ -187,7 +187,7 @@ func (d *duel) step() {
 			return nil
 		})
 	}
-	// What a closed connection leaves behind shows in its own time, on either side.
+	// The effects of a closed connection take a while to show, on either side.
 	for deadline := time.Now().Add(10 * time.Second); d.lists(0) != d.lists(1) && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
@@ -212,7 +212,7 @@ func (d *duel) request(n int, t proto.Type, args ...string) {
 
 func (d *duel) lists(i int) string { return fmt.Sprint(d.sides[i].lists()) }
 
-// lists are the rows of all text commands that tell of jobs.
+// lists returns the rows of all text commands about jobs.
 func (s *side) lists() map[string][]string {
 	lists := map[string][]string{}
 	for _, command := range []string{"status\n", "prioritystatus\n", "show jobs\n", "show unique jobs\n"} {
@@ -228,7 +228,7 @@ func (s *side) lists() map[string][]string {
 	return lists
 }
 
-// drain returns what has come to a connection.
+// drain returns what a connection has received.
 func (w *wire) drain() []string {
 	w.n++
 	mark := fmt.Sprintf("mark %d of %s", w.n, w.name)
@@ -246,7 +246,7 @@ func (w *wire) drain() []string {
 	}
 }
 
-// equal wants the same of both.
+// equal fails unless both sides return the same.
 func (d *duel) equal(get func(*side) any) {
 	ours, theirs := get(d.sides[0]), get(d.sides[1])
 	if diff := cmp.Diff(theirs, ours); diff != "" {

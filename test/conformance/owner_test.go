@@ -10,9 +10,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// own starts servers until one really listens itself: a free port that was chosen for it can be
-// taken before it listens, by the server of another test, which then answers in its place until the
-// loser has ended.
+// own starts servers until one listens on its port itself. Another test's server can take a free
+// port between the time it is chosen and the time the new server listens. It then answers in the
+// new server's place until the new one has ended.
 func own(tb testing.TB, start func() *jobserver.Server) *jobserver.Server {
 	tb.Helper()
 	for range 5 {
@@ -26,7 +26,7 @@ func own(tb testing.TB, start func() *jobserver.Server) *jobserver.Server {
 	return nil
 }
 
-// listens says whether the server's own process listens on its port.
+// listens reports whether the server's own process listens on its port.
 func listens(tb testing.TB, s *jobserver.Server) bool {
 	tb.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// Rows name what the families lack by these.
+// These lists name the job servers that lack a feature.
 var (
 	onPerl     = []string{namePerl}
 	onGearmand = []string{nameGearmand, nameGearmand2}
@@ -86,7 +86,7 @@ var adminRows = []row{
 		c.equal("workers", strings.Join(got, "\n"), "127.0.0.1 - :\n127.0.0.1 - :\n127.0.0.1 me : f")
 	}},
 	{group: "admin", name: "workers lists the last registered function first", not: onPerl, run: func(c *check) {
-		// so many that no hash table gives this order by chance
+		// with this many, no hash table gives this order by chance
 		w := c.worker("worker", strings.Split("abcdefgh", "")...)
 		w.send(proto.TypeSetClientID, "me")
 		w.sync()
@@ -201,7 +201,7 @@ var adminRows = []row{
 	{group: "admin", name: "a line can come in pieces", run: func(c *check) {
 		version := c.admin().line("version\n")
 		c.admin().raw("ver")
-		time.Sleep(5 * time.Millisecond) // so that the server sees the half, which is not needed for the row to hold
+		time.Sleep(5 * time.Millisecond) // gives the server time to see the half, which the row does not need to hold
 		c.admin().wantLine("sion\n", version)
 	}},
 	{group: "admin", name: "text and binary mix on one connection", run: func(c *check) {
@@ -252,7 +252,7 @@ func (c *check) wantMatch(command, pattern string) {
 	}
 }
 
-// wantRow wants one row of an answer to match.
+// wantRow fails unless one row of an answer matches.
 func (c *check) wantRow(command string, pattern *regexp.Regexp) {
 	rows := c.admin().rows(command)
 	if !slices.ContainsFunc(rows, pattern.MatchString) {

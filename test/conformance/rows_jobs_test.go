@@ -135,11 +135,11 @@ var submitRows = []row{
 		w := c.worker("worker", "f")
 		w.sleep()
 		h := c.dial("client").submit(proto.TypeSubmitJobEpoch, "f", "", epoch(2*time.Second), "x")
-		w.want(proto.TypeNoop) // at the submission, though nothing can be had
+		w.want(proto.TypeNoop) // at the submission, though no job can be had
 		w.grabNothing()
 		w.sleep()
 		time.Sleep(3100 * time.Millisecond)
-		w.sync() // asleep when it fell due, and not woken
+		w.sync() // the worker slept when the job fell due, and was not woken
 		w.send(proto.TypePreSleep)
 		w.want(proto.TypeNoop)
 		w.grab(h, "f", "x")
@@ -148,7 +148,7 @@ var submitRows = []row{
 		w := c.worker("worker", "f")
 		w.sleep()
 		h := c.dial("client").submit(proto.TypeSubmitJobEpoch, "f", "", epoch(2*time.Second), "x")
-		w.want(proto.TypeNoop) // at the submission, though nothing can be had
+		w.want(proto.TypeNoop) // at the submission, though no job can be had
 		w.grabNothing()
 		w.sleep()
 		w.want(proto.TypeNoop)

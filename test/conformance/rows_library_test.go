@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// newClient is a client of the library at the server under test.
+// newClient returns a client of the library for the job server under test.
 func (c *check) newClient(o client.Options) *client.Client {
 	o.Servers = []string{c.target.addr}
 	cl, err := client.New(o)
@@ -27,7 +27,7 @@ func (c *check) newClient(o client.Options) *client.Client {
 	return cl
 }
 
-// serve runs a worker of the library until the returned function, or the row's end, stops it.
+// serve runs a worker of the library until the returned function is called or the row ends.
 func (c *check) serve(functions map[string]worker.Handler) (stop func()) {
 	w, err := worker.New(
 		worker.Options{
@@ -46,7 +46,7 @@ func (c *check) serve(functions map[string]worker.Handler) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = w.Run(ctx) // what it could say, the row's own checks see
+		_ = w.Run(ctx) // the row's own checks see any failure
 	}()
 	var stopped atomic.Bool
 	stop = func() {
@@ -86,7 +86,7 @@ func (c *check) must(what string, err error) {
 	}
 }
 
-// newAdmin is an admin connection of the library.
+// newAdmin returns an admin connection of the library.
 func (c *check) newAdmin() *admin.Conn {
 	a, err := admin.Dial(c.ctx, c.target.addr, admin.Options{Timeout: c.waitLimit})
 	c.must("admin", err)
@@ -264,7 +264,7 @@ var libraryRows = []row{
 		_, err := cl.Background(c.ctx, &client.Task{Function: "f", Payload: []byte("second")})
 		c.must("background", err)
 		go func() {
-			time.Sleep(20 * time.Millisecond) // so that the stop is under way, which the row doesn't depend on
+			time.Sleep(20 * time.Millisecond) // so that the stop has begun, which the row doesn't depend on
 			close(goOn)
 		}()
 		stop()

@@ -6,7 +6,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// running is a foreground job that a worker has taken.
+// running returns a foreground job that a worker has taken.
 func (c *check) running(args ...string) (client, worker *wire, handle string) {
 	client = c.dial("client")
 	handle = client.submit(proto.TypeSubmitJob, append([]string{"f"}, args...)...)
@@ -316,7 +316,7 @@ var limitRows = []row{
 	}},
 	{group: "limits", name: "a reader that reads nothing holds up nobody", run: func(c *check) {
 		lazy, data := c.dial("lazy"), strings.Repeat("z", 1<<16)
-		for range 64 { // 4 MiB of answers that nobody reads
+		for range 64 { // 4 MiB of answers that the client doesn't read
 			lazy.send(proto.TypeEchoReq, data)
 		}
 		c.admin().sync()
@@ -326,7 +326,7 @@ var limitRows = []row{
 	}},
 }
 
-// wantID wants one connection with this client id.
+// wantID fails unless exactly one connection has this client id.
 func (c *check) wantID(id string) {
 	n := 0
 	rows := c.admin().rows("workers\n")

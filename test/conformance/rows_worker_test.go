@@ -134,7 +134,7 @@ var workerRows = []row{
 	}},
 }
 
-// orderWorker is a worker of three functions, with a job of each priority in each.
+// orderWorker returns a worker of three functions, with a job of each priority in each.
 func (c *check) orderWorker() *wire {
 	client := c.dial("client")
 	for _, f := range []string{"a", "b", "c"} {
@@ -198,7 +198,7 @@ var sleepRows = []row{
 		h := client.submit(proto.TypeSubmitJobBG, "f", "", "1")
 		w.want(proto.TypeNoop)
 		c.worker("other", "f").grab(h, "f", "1")
-		w.sleep() // again, with nothing to be done
+		w.sleep() // again, with no job to take
 		client.submit(proto.TypeSubmitJobBG, "f", "", "2")
 		w.sync()
 	}},
@@ -297,7 +297,7 @@ var sleepRows = []row{
 	}},
 }
 
-// sleepers are workers of f, asleep, in the order in which they registered.
+// sleepers returns workers of f, asleep, in the order in which they registered.
 func (c *check) sleepers(n int) []*wire {
 	var ws []*wire
 	for i := range n {
@@ -326,7 +326,7 @@ var lossRows = []row{
 		b.grab(hs[0], "f", "1")
 		b.reset()
 		c.status("f 3 0 0")
-		last := c.worker("last", "f") // the last taken was requeued first
+		last := c.worker("last", "f") // the last job taken was requeued first
 		last.grab(hs[0], "f", "1")
 		last.grab(hs[2], "f", "3")
 		last.grab(hs[1], "f", "2")
@@ -450,7 +450,7 @@ var lossRows = []row{
 		w := c.worker("worker", "f")
 		w.grab(h, "f", "x")
 		client.close()
-		time.Sleep(20 * time.Millisecond) // the server may see it before or after: the row holds both ways
+		time.Sleep(20 * time.Millisecond) // the server may see it before or after; the row holds either way
 		c.status("f 1 1 1")
 		w.send(proto.TypeWorkComplete, h, "")
 		w.sync()

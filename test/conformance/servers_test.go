@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// options are the switches of a job server that a row may ask for.
+// options are the options of a job server that a row may need.
 type options struct {
 	jobRetries int
 	wakeup     int
@@ -20,7 +20,7 @@ type options struct {
 	exceptions bool
 }
 
-// A target is a running server.
+// A target is a running job server.
 type target struct {
 	kind string
 	addr string
@@ -35,9 +35,9 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 type server struct {
 	name    string
 	count   string // the start of its counts' names in the line RESULT
-	like    string // the server whose features it has: rows list that one
+	like    string // the server with the same features: rows list that one
 	dialect proto.Dialect
-	version string // asked on the wire, for the report
+	version string // as reported on the wire, for the report
 	start   func(tb testing.TB, o options) *target
 }
 
@@ -50,7 +50,7 @@ const (
 	nameFakePerl  = "gearmantest as Perl's"
 )
 
-// gearmand2Env names a gearmand 2 to hold the suite to: no distribution that the tests run on has
+// gearmand2Env names a gearmand 2 to run the suite on: no distribution that the tests run on has
 // one.
 const gearmand2Env = "GEARMAND2"
 
@@ -76,7 +76,7 @@ func servers() []*server {
 	return all
 }
 
-// fake starts gearmantest's server.
+// fake returns a function that starts gearmantest's server.
 func fake(name string, dialect gearmantest.Dialect) func(testing.TB, options) *target {
 	return func(tb testing.TB, o options) *target {
 		tb.Helper()
@@ -113,8 +113,8 @@ func gearmandArgs(o options) []string {
 	return args
 }
 
-// startPerl leaves out the options that this server doesn't know, so that what it does instead
-// shows on the wire.
+// startPerl leaves out the options that Perl's server doesn't know, so that the wire shows what it
+// does instead.
 func startPerl(tb testing.TB, o options) *target {
 	tb.Helper()
 	var args []string

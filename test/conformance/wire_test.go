@@ -15,14 +15,15 @@ import (
 )
 
 // waitLimit is how long a packet that must come may take. It is generous, since the machine may be
-// busy; if a row is known to fail (a server that lacks the feature) it is shorter.
+// busy. It is shorter if a row is known to fail because the server lacks the feature.
 const (
 	waitLimit      = 20 * time.Second
 	shortWaitLimit = time.Second
 )
 
-// A check is one run of a row on one server. Its methods fail the row by panicking with failure,
-// which the runner recovers: a failing row is an outcome here, not always a failing test.
+// A check is one run of a row on one job server. Its methods fail the row by panicking with
+// failure, which the runner recovers, because a failing row is an outcome here and does not always
+// fail the test.
 type check struct {
 	target    *target
 	waitLimit time.Duration
@@ -60,7 +61,7 @@ func (c *check) end() {
 	}
 }
 
-// A wire is a connection to the server under test.
+// A wire is a connection to the job server under test.
 type wire struct {
 	c    *check
 	name string
@@ -96,12 +97,12 @@ func (w *wire) raw(b string) {
 	}
 }
 
-// send writes a request with these arguments, whatever the protocol says about their number.
+// send writes a request with these arguments, whatever number of them the protocol requires.
 func (w *wire) send(t proto.Type, args ...string) {
 	w.raw(string(proto.AppendPacket(nil, proto.Request, t, []byte(strings.Join(args, "\x00")))))
 }
 
-// packet is what a server sent, with its data cut at the NULs as its type has it.
+// packet is what a job server sent, with its data split at the NULs according to its type.
 type packet struct {
 	typ  proto.Type
 	args []string
@@ -131,7 +132,7 @@ func (w *wire) next() (packet, error) {
 	}
 	n := max(p.Type.NumArgs(), 1)
 	if p.Type == proto.TypeWorkFail {
-		n = 2 // a NUL that doesn't belong there is to be seen
+		n = 2 // shows a NUL that doesn't belong there
 	}
 	got := packet{typ: p.Type}
 	if len(p.Data) > 0 || p.Type.NumArgs() > 0 {
@@ -140,7 +141,7 @@ func (w *wire) next() (packet, error) {
 	return got, nil
 }
 
-// want reads the next packet, which must be this one.
+// want fails unless the next packet is this one.
 func (w *wire) want(t proto.Type, args ...string) {
 	got, err := w.next()
 	if err != nil {
@@ -151,7 +152,7 @@ func (w *wire) want(t proto.Type, args ...string) {
 	}
 }
 
-// lacking says what to do about a server that answers with an error, as one that lacks the feature
+// lacking returns what to do about a server that answers with an error, as one without the feature
 // does.
 func lacking(got packet) string {
 	if got.typ != proto.TypeError {
@@ -160,7 +161,7 @@ func lacking(got packet) string {
 	return "; if the server lacks the feature, put its name into the row's \"not\""
 }
 
-// silence puts a read error in words that name what happened on the wire.
+// silence describes a read error in terms of what happened on the wire.
 func silence(err error) string {
 	var timeout net.Error
 	switch {
@@ -192,7 +193,7 @@ func (w *wire) submit(t proto.Type, args ...string) string {
 	return w.created()
 }
 
-// grab sends GRAB_JOB and wants this job.
+// grab sends GRAB_JOB and fails unless this job comes.
 func (w *wire) grab(handle, function, data string) {
 	w.send(proto.TypeGrabJob)
 	w.want(proto.TypeJobAssign, handle, function, data)
@@ -203,14 +204,14 @@ func (w *wire) grabNothing() {
 	w.want(proto.TypeNoJob)
 }
 
-// sleep sends PRE_SLEEP where nothing is to be done.
+// sleep sends PRE_SLEEP while there is no job.
 func (w *wire) sleep() {
 	w.send(proto.TypePreSleep)
 	w.sync()
 }
 
-// sync sends ECHO_REQ and wants its answer: the server has then dealt with all that was sent
-// before, and nothing else has come.
+// sync sends ECHO_REQ and fails unless its answer comes next. The server has then handled all
+// earlier requests, and has sent nothing else.
 func (w *wire) sync() {
 	w.n++
 	mark := fmt.Sprintf("mark %d of %s", w.n, w.name)
@@ -218,7 +219,7 @@ func (w *wire) sync() {
 	w.want(proto.TypeEchoRes, mark)
 }
 
-// wantClosed wants the connection to be closed by the server, without a word.
+// wantClosed fails unless the server closes the connection without sending anything.
 func (w *wire) wantClosed() {
 	got, err := w.next()
 	if err == nil {
@@ -230,8 +231,8 @@ func (w *wire) wantClosed() {
 	}
 }
 
-// wantMute wants a server that answers nothing to what was sent, not even an ECHO_REQ: it may close
-// the connection or swallow all.
+// wantMute fails if the server answers anything, even an ECHO_REQ. It may close the connection or
+// ignore all requests.
 func (w *wire) wantMute() {
 	w.send(proto.TypeEchoReq, "mute?")
 	_ = w.nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
@@ -240,8 +241,8 @@ func (w *wire) wantMute() {
 	}
 }
 
-// wantIgnored wants no answer to what was sent. Whether the server goes on afterwards or closes the
-// connection is left open, for gearmand does now the one, now the other.
+// wantIgnored fails if the server answers the request. The server may continue afterwards or close
+// the connection, because gearmand does either.
 func (w *wire) wantIgnored() {
 	w.send(proto.TypeEchoReq, "ignored?")
 	got, err := w.next()
@@ -268,7 +269,7 @@ func (w *wire) line(command string) string {
 
 func (w *wire) readLine() string {
 	_ = w.nc.SetReadDeadline(time.Now().Add(w.c.waitLimit))
-	// A line is read byte for byte so that its end shows: some answers end with a carriage return,
+	// A line is read byte by byte, so that its end shows: some answers end with a carriage return,
 	// some without.
 	text, err := w.r.IsText()
 	if err != nil {
@@ -294,8 +295,8 @@ func (w *wire) wantLine(command, want string) {
 	}
 }
 
-// rows sends a text command and returns the rows of its answer, sorted: servers list in the order
-// of their hash tables.
+// rows sends a text command and returns the rows of its answer, sorted, because servers list in the
+// order of their hash tables.
 func (w *wire) rows(command string) []string {
 	w.raw(command)
 	var rows []string
@@ -312,7 +313,7 @@ func (w *wire) rows(command string) []string {
 	}
 }
 
-// admin is a connection for text commands, made once.
+// admin returns a connection for text commands, made once.
 func (c *check) admin() *wire {
 	if c.control == nil {
 		c.control = c.dial("admin")
@@ -320,7 +321,7 @@ func (c *check) admin() *wire {
 	return c.control
 }
 
-// settles wants the rows of a text command to become these, in any order.
+// settles fails unless the rows of a text command become these, in any order.
 func (c *check) settles(command string, want ...string) {
 	slices.Sort(want)
 	deadline := time.Now().Add(c.waitLimit)
@@ -336,7 +337,7 @@ func (c *check) settles(command string, want ...string) {
 	}
 }
 
-// status wants rows of "status"; blanks stand for the tabs.
+// status fails unless these are the rows of "status"; blanks stand for the tabs.
 func (c *check) status(want ...string) {
 	for i := range want {
 		want[i] = strings.ReplaceAll(want[i], " ", "\t")
@@ -344,7 +345,7 @@ func (c *check) status(want ...string) {
 	c.settles("status\n", want...)
 }
 
-// version asks the server what it is.
+// version requests the server's version.
 func (c *check) version() proto.Version {
 	return proto.ParseVersion(strings.TrimRight(c.admin().line("version\n"), "\r\n"))
 }

@@ -14,24 +14,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// Assets is the environment variable that says where the programs are.
+// Assets is the environment variable for the directory of the programs.
 const Assets = "KUBEBUILDER_ASSETS"
 
-// ControllerFlags are the flags of the kube-controller-manager beside how it reaches the API
-// server.
+// ControllerFlags are the flags of the kube-controller-manager, except for those that say how to
+// reach the API server.
 var ControllerFlags = []string{
 	"--controllers=deployment-controller,replicaset-controller,statefulset-controller,garbage-collector-controller",
 	"--leader-elect=false", "--secure-port=0",
 	"--kube-api-qps=500", "--kube-api-burst=1000",
 }
 
-// Options of a control plane.
+// Options are the options of a control plane.
 type Options struct {
 	// CRDs is the directory of the custom resource definitions to install.
 	CRDs string
-	// APIServerFlags are added to those that a test's API server has.
+	// APIServerFlags are added to the flags that a test's API server has.
 	APIServerFlags map[string]string
-	// ControllerFlags are added to the package's, so that they win over them.
+	// ControllerFlags are added to the package's, and override them.
 	ControllerFlags []string
 }
 
@@ -48,7 +48,7 @@ type ControlPlane struct {
 	dir         string
 }
 
-// Start brings a control plane up. The caller ends it with Stop.
+// Start starts a control plane. The caller ends it with Stop.
 func Start(o Options) (_ *ControlPlane, err error) {
 	if os.Getenv(Assets) == "" {
 		return nil, fmt.Errorf("%s is not set: run `make test`, or set it to the directory that `make envtest-assets` prints", Assets)
@@ -56,7 +56,7 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	c := &ControlPlane{env: &envtest.Environment{
 		CRDDirectoryPaths: []string{o.CRDs}, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: 2 * time.Minute,
 	}}
-	// How long it waits for open watches when it is stopped.
+	// The API server waits this long for open watches when it is stopped.
 	c.env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	for flag, value := range o.APIServerFlags {
 		c.env.ControlPlane.GetAPIServer().Configure().Append(flag, value)
@@ -82,8 +82,7 @@ func Start(o Options) (_ *ControlPlane, err error) {
 	return c, nil
 }
 
-// AddUser makes a user known to the API server, by certificate. What they may do is the caller's to
-// grant.
+// AddUser adds a user to the API server, by certificate. The caller must grant the user's rights.
 func (c *ControlPlane) AddUser(name string, groups ...string) (config *rest.Config, kubeconfig string, err error) {
 	user, err := c.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
 	if err != nil {
@@ -108,7 +107,7 @@ func (c *ControlPlane) startControllers(flags []string) error {
 		append(append([]string{"--kubeconfig=" + c.Kubeconfig}, ControllerFlags...), flags...)...,
 	)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is cut short leaves nothing behind
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a canceled test leaves nothing behind
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -117,8 +116,8 @@ func (c *ControlPlane) startControllers(flags []string) error {
 	return nil
 }
 
-// child is the process id of a child of this process by the name of its program, 0 where there is
-// none.
+// child returns the process id of a child of this process by the name of its program, or 0 if there
+// is none.
 func child(program string) int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
@@ -128,7 +127,7 @@ func child(program string) int {
 		}
 		var pid, parent int
 		var state string
-		// "PID (NAME) STATE PARENT ...", and a name may hold anything.
+		// The format is "PID (NAME) STATE PARENT ...", and a name may contain any bytes.
 		open, end := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
 		if open < 0 || end < open || string(stat[open+1:end]) != program {
 			continue
@@ -143,7 +142,7 @@ func child(program string) int {
 	return 0
 }
 
-// Stop ends everything and removes what it kept on disk.
+// Stop ends everything and removes its files.
 func (c *ControlPlane) Stop() error {
 	if c.controllers != nil {
 		_ = c.controllers.Process.Kill()

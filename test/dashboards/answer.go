@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// ParseRange reads the answer of Prometheus to /api/v1/query_range. Values that are no number are
-// left out, and series without any.
+// ParseRange reads the answer of Prometheus to /api/v1/query_range. Values that are not numbers are
+// left out, and so are series without values.
 func ParseRange(body []byte) ([]Series, error) {
 	var answer struct {
 		Status, Error string

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Dashboard is as much of a dashboard as is drawn.
+// Dashboard is the part of a dashboard that is drawn.
 type Dashboard struct {
 	Name   string  `json:"-"` // of its file
 	Title  string  `json:"title"`
@@ -56,15 +56,15 @@ func Load(dir string) ([]Dashboard, error) {
 	return all, nil
 }
 
-// Query writes a panel's query with values for Grafana's variables: all pools of a namespace, and
-// rates over so many seconds.
+// Query returns a panel's query with values for Grafana's variables: all pools of a namespace, and
+// rates over this many seconds.
 func Query(expr, namespace string, rateSeconds int) string {
 	return strings.NewReplacer(
 		"$__rate_interval", fmt.Sprintf("%ds", rateSeconds), "$namespace", namespace, "$pool", ".*",
 	).Replace(expr)
 }
 
-// Empty are the titles of the panels that have nothing to show, as DASHBOARD: PANEL.
+// Empty returns the titles of the panels that have nothing to show, as DASHBOARD: PANEL.
 func Empty(all []Dashboard) (titles []string) {
 	for i := range all {
 		for k := range all[i].Panels {

@@ -56,8 +56,8 @@ func TestParseRange(t *testing.T) {
 	}
 }
 
-// A drawing is well-formed, names the series by what tells them apart, and says where there is no
-// data.
+// TestDraw: a drawing is well-formed, names the series by the labels that distinguish them, and
+// shows if there is no data.
 func TestDraw(t *testing.T) {
 	t.Parallel()
 	all, err := Load(dir)

@@ -16,8 +16,8 @@ const (
 
 var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"}
 
-// Draw writes a dashboard with what its queries returned, as SVG: numbers as they are at the end,
-// tables as text, all else as lines.
+// Draw returns a dashboard with the results of its queries, as SVG: numbers with their last value,
+// tables as text, everything else as lines.
 func Draw(d *Dashboard) string {
 	height := 0
 	var b strings.Builder
@@ -29,7 +29,7 @@ func Draw(d *Dashboard) string {
 			write(&b, x, y+row/2, 15, "bold", p.Title)
 			continue
 		}
-		// A panel cuts off what is wider.
+		// A panel cuts off whatever is wider.
 		fmt.Fprintf(&b, "<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">\n", x, y, w, h)
 		b.WriteString("<rect width=\"100%\" height=\"100%\" fill=\"#fff\" stroke=\"#ccc\"/>\n")
 		write(&b, 8, 17, 12, "bold", p.Title)
@@ -54,7 +54,7 @@ func Draw(d *Dashboard) string {
 
 func write(b *strings.Builder, x, y, size int, weight, text string) {
 	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" font-size=\"%d\" font-weight=\"%s\">", x, y, size, weight)
-	_ = xml.EscapeText(b, []byte(text)) // a strings.Builder takes all
+	_ = xml.EscapeText(b, []byte(text)) // a strings.Builder accepts everything
 	b.WriteString("</text>\n")
 }
 
@@ -62,7 +62,7 @@ func last(s *Series) float64 { return s.Points[len(s.Points)-1].Value }
 
 func number(v float64) string { return fmt.Sprintf("%.4g", v) }
 
-// name writes a series' labels, without those that all series of its panel have in common.
+// name returns a series' labels, without those that all series of its panel have in common.
 func name(s *Series, all []Series) string {
 	var parts []string
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
@@ -74,7 +74,7 @@ func name(s *Series, all []Series) string {
 	return strings.Join(parts, " ")
 }
 
-// list writes a line for each series that is there at the end.
+// list writes a line for each series that has a value at the end.
 func list(b *strings.Builder, all []Series, h int) {
 	for i := range min(len(all), h/16-2) {
 		write(b, 8, 36+16*i, 11, "normal", name(&all[i], all)+": "+number(last(&all[i])))

@@ -46,8 +46,8 @@ func build(t *testing.T, binaries, name string) string {
 	return deb
 }
 
-// The package holds programs that run, units that name them, manual pages and completions; it is
-// the same each time it is built.
+// TestPackage: the package holds programs that run, units that name them, manual pages and
+// completions, and each build of it is identical.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("NFPM") == "" {
@@ -97,8 +97,8 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// checkUnits checks that what the units start is in the package, and that a stop doesn't end
-// running jobs.
+// checkUnits checks that the programs that the units start are in the package, and that a stop
+// doesn't end running jobs.
 func checkUnits(t *testing.T, root string) {
 	t.Helper()
 	for unit, mode := range map[string]string{"gearmanctl.service": "process", "gearman-worker@.service": "mixed"} {

@@ -1,3 +1,3 @@
 // Package deb has no code: its test builds the Debian package of gearmanctl and gearman-worker and
-// looks into it.
+// checks its contents.
 package deb

@@ -1,6 +1,6 @@
-// Command demo shows the main job end to end on a real cluster: jobs are submitted, the operator
-// brings up workers for them, and takes them away again when all is done. It is run by make demo,
-// which sees to the cluster, the images and helm.
+// Command demo shows the main use case end to end on a real cluster: jobs are submitted, the
+// operator scales workers up for them, and down again when all jobs are done. make demo runs it,
+// and provides the cluster, the images and helm.
 package main
 
 import (

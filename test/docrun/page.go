@@ -7,18 +7,19 @@ import (
 
 // step is one sh block of a page.
 type step struct {
-	heading  string // that it stands under
+	heading  string // the heading above it
 	line     int    // of its fence
 	commands string
 	want     []string // lines that the output must hold: the text block after it
 }
 
-// steps are the sh blocks of a page, in its order. A text block belongs to the sh block before it.
+// steps returns the sh blocks of a page, in its order. A text block belongs to the sh block before
+// it.
 func steps(page string) ([]step, error) {
 	var (
 		all     []step
 		heading string
-		fence   string // the kind of the block that is open, "-" for one of no interest
+		fence   string // the kind of the open block, "-" for one to ignore
 		block   string
 		begin   int
 		number  int
@@ -57,8 +58,8 @@ func steps(page string) ([]step, error) {
 	return all, nil
 }
 
-// lacks is the first line of want that the output does not hold, "" where it holds all. Columns may
-// be apart by other numbers of blanks.
+// lacks returns the first line of want that the output does not hold, or "" if it holds all. The
+// number of blanks between columns may differ.
 func (s step) lacks(output string) string {
 	squeezed := squeeze(output)
 	for _, want := range s.want {

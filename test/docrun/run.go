@@ -19,17 +19,17 @@ import (
 
 type options struct {
 	file, result string
-	// unmeasured headings have a time of their own; before is the heading whose commands are run
-	// also ahead of the first measured step.
+	// unmeasured headings have a time of their own. The commands of the heading before are also run
+	// ahead of the first measured step.
 	unmeasured []string
 	before     string
 	timeout    time.Duration
 }
 
-// mark begins the lines by which the shell tells where it is: a byte that no command prints.
+// mark begins the lines with which the shell reports its progress: a byte that no command prints.
 const mark = "\x1e"
 
-// run runs the page's commands and writes what they write to out. Its last line is RESULT with the
+// run runs the page's commands and writes their output to out. Its last line is RESULT with the
 // times as JSON, in seconds.
 func run(ctx context.Context, out io.Writer, o options) error {
 	page, err := os.ReadFile(o.file)
@@ -72,9 +72,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 
 func slug(heading string) string { return strings.ReplaceAll(strings.ToLower(heading), " ", "_") }
 
-// script is what the shell runs: the commands, and a marked line before each step. What the heading
-// before holds is run, in a shell of its own, ahead of the first step that counts, with its time
-// going to the step before.
+// script is the shell's input: the commands, and a marked line before each step. The commands of
+// the heading named by before also run in a shell of their own, ahead of the first measured step.
+// Their time counts for the step before that one.
 func script(o options, all []step) string {
 	var b strings.Builder
 	b.WriteString("set -euo pipefail\n")
@@ -123,7 +123,7 @@ func shell(ctx context.Context, out io.Writer, o options, all []step) ([]time.Du
 					)
 				}
 			}
-			// The shell prints what script made it print: a number.
+			// script makes the shell print a number here.
 			now, _ = strconv.Atoi(strings.TrimSpace(number))
 			output.Reset()
 			begin = time.Now()

@@ -18,7 +18,7 @@ import (
 
 const address = "192.0.2.1:4730" // of an in-memory server: nothing is ever sent there
 
-// says wants an error that is one of these and whose text holds all these words.
+// says fails unless err is one of these errors and its text holds all these words.
 func says(t *testing.T, err, is error, words ...string) {
 	t.Helper()
 	if err == nil {
@@ -39,7 +39,7 @@ func TestAdmin(t *testing.T) {
 	tests := map[string]struct {
 		fault gearmantest.Fault
 		is    error         // nil: no error at all
-		takes time.Duration // what the call may take at most
+		takes time.Duration // the longest time that the call may take
 	}{
 		"none": {takes: 0},
 		"hang": {fault: gearmantest.Fault{Hang: true}, is: os.ErrDeadlineExceeded, takes: 10 * time.Second},
@@ -94,7 +94,7 @@ func TestAdmin(t *testing.T) {
 				says(t, err, tc.is, address, "status")
 				s.SetFault(gearmantest.Fault{})
 				_, err = a.Status(t.Context())
-				// what is left of the broken answer can't be taken for the next one
+				// the rest of the broken answer can't be taken for the next one
 				says(t, err, admin.ErrClosed, address)
 			})
 		})

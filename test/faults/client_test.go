@@ -35,14 +35,15 @@ func closeClient(t *testing.T, c *client.Client) {
 	}
 }
 
-// A submission that meets a fault either succeeds within its time-outs, or fails with an error that
-// says which server, which step, and whether the job may have been taken. It is never sent twice.
+// TestClientSubmit: a submission that meets a fault either succeeds within its time-outs, or fails
+// with an error that has the job server, the step, and whether the job may have been taken. It is
+// never sent twice.
 func TestClientSubmit(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault gearmantest.Fault
 		is    error // nil: it succeeds
-		// at most; a silent server is noticed between one and two ReplyTimeouts (30 s) after its
+		// at most; a silent server is detected between one and two ReplyTimeouts (30 s) after its
 		// last answer
 		takes time.Duration
 		jobs  int // in the queue afterwards
@@ -128,7 +129,7 @@ func TestClientDo(t *testing.T) {
 	tests := map[string]struct {
 		breaks func(s *gearmantest.Server) // while the job waits
 		is     error
-		takes  time.Duration // at most; without it the end comes at once
+		takes  time.Duration // at most; if unset the end comes at once
 	}{
 		"restart with the queue": {
 			breaks: func(s *gearmantest.Server) { s.RestartWithQueue() }, is: client.ErrDisconnected,
@@ -141,7 +142,7 @@ func TestClientDo(t *testing.T) {
 		},
 		"hang": {
 			breaks: func(s *gearmantest.Server) { s.SetFault(gearmantest.Fault{Hang: true}) },
-			is:     client.ErrDisconnected, // silent for KeepAlive (1 min), it is asked for an echo
+			is:     client.ErrDisconnected, // after KeepAlive (1 min) of silence it gets an echo request
 			takes:  3 * time.Minute,
 		},
 		"cut": {breaks: sends(gearmantest.Fault{CutAfter: 20}), is: client.ErrDisconnected},
@@ -152,7 +153,7 @@ func TestClientDo(t *testing.T) {
 			breaks: sends(gearmantest.Fault{Garbage: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}),
 			is:     client.ErrDisconnected,
 		},
-		// What begins and doesn't go on.
+		// These answers begin and don't continue.
 		"a byte of text": {breaks: sends(gearmantest.Fault{Garbage: []byte("H")}), is: client.ErrDisconnected},
 		"half a header": {
 			breaks: sends(gearmantest.Fault{Garbage: result[:5]}), is: client.ErrDisconnected, takes: 30 * time.Second,
@@ -202,8 +203,8 @@ func sends(f gearmantest.Fault) func(*gearmantest.Server) {
 	}
 }
 
-// finish completes the job of f over a connection of its own, without waiting for answers: the
-// server is broken.
+// finish completes the job of f over a connection of its own, without waiting for answers, since
+// the server is broken.
 func finish(s *gearmantest.Server) {
 	nc, err := s.DialContext(context.Background(), "tcp", address)
 	if err != nil {
@@ -221,7 +222,8 @@ func finish(s *gearmantest.Server) {
 	}
 }
 
-// A result that comes slowly, in pieces, is waited for as long as it goes on.
+// TestClientSlowResult: the client waits for a result that comes slowly, in pieces, as long as
+// pieces come.
 func TestClientSlowResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,8 +255,8 @@ func TestClientSlowResult(t *testing.T) {
 		if took := time.Since(begin); took < 35*time.Second {
 			t.Errorf("it came within %v, which shows nothing: ReplyTimeout is 30 s", took)
 		}
-		// The connection then rests for longer than what is allowed in the middle of a packet, and
-		// is still good.
+		// The connection is then idle for longer than is allowed in the middle of a packet, and is
+		// still usable.
 		s.SetFault(gearmantest.Fault{})
 		time.Sleep(time.Hour)
 		if err := c.Echo(t.Context(), []byte("x")); err != nil {
@@ -266,8 +268,8 @@ func TestClientSlowResult(t *testing.T) {
 	})
 }
 
-// A server that refuses connections is passed over, kept in quarantine, and named where none is
-// left.
+// TestClientRefused: a job server that refuses connections is skipped and kept in quarantine, and
+// the error names it if none is left.
 func TestClientRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -313,7 +315,7 @@ func TestClientRefused(t *testing.T) {
 	})
 }
 
-// Produce tells of each submission, also of those that a fault made uncertain.
+// TestClientProduce: Produce reports each submission, including those that a fault made uncertain.
 func TestClientProduce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A workerRun is a worker of the function f under test: what it ran, and which connections it lost.
+// A workerRun is a worker of the function f under test: the jobs that it ran, and the connections
+// that it lost.
 type workerRun struct {
 	t      *testing.T
 	w      *worker.Worker
@@ -35,7 +36,7 @@ type workerRun struct {
 	ends []worker.Outcome
 }
 
-// runWorker starts one; stop must be called before the bubble ends.
+// runWorker starts a worker; stop must be called before the bubble ends.
 func runWorker(t *testing.T, o worker.Options, servers ...*gearmantest.Server) *workerRun {
 	t.Helper()
 	r := &workerRun{t: t, ran: map[string]int{}, done: make(chan error, 1)}
@@ -89,7 +90,7 @@ func (r *workerRun) stop() {
 	}
 }
 
-// wantRan wants these jobs to have run so often.
+// wantRan fails unless these jobs have run this often.
 func (r *workerRun) wantRan(want map[string]int) {
 	r.t.Helper()
 	r.mu.Lock()
@@ -99,7 +100,7 @@ func (r *workerRun) wantRan(want map[string]int) {
 	}
 }
 
-// losses are the errors of lost connections so far.
+// losses returns the errors of lost connections so far.
 func (r *workerRun) losses() []error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,9 +111,9 @@ func TestWorker(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault gearmantest.Fault
-		is    error  // of the connection that is lost
-		says  string // in its words; with neither, none is lost
-		ran   int    // how often the job runs in all
+		is    error  // of the lost connection
+		says  string // in its text; with neither, no connection is lost
+		ran   int    // how often the job runs in total
 	}{
 		"none": {ran: 1},
 		"hang": {fault: gearmantest.Fault{Hang: true}, says: "no answer to the request for a job", ran: 1},
@@ -132,12 +133,12 @@ func TestWorker(t *testing.T) {
 		"grab dropped": {
 			fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq}, says: "the server closed the connection", ran: 1,
 		},
-		// The answer to the grab is lost with the connection: the server hands the job out again.
+		// The answer to the grab is lost with the connection: the server gives the job out again.
 		"job lost on the way": {
 			fault: gearmantest.Fault{DropOn: proto.TypeGrabJobUniq, DropHandled: true},
 			says:  "the server closed the connection", ran: 1,
 		},
-		// The server never saw the result: the job runs again, as the protocol has it.
+		// The server never saw the result: the job runs again, as the protocol requires.
 		"result dropped": {
 			fault: gearmantest.Fault{DropOn: proto.TypeWorkComplete, DropNth: 1},
 			says:  "the server closed the connection", ran: 2,
@@ -184,8 +185,8 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// A worker at a server that can't be reached keeps trying, says why, and works when the server is
-// back.
+// TestWorkerRefused: a worker whose job server can't be reached keeps trying, reports why, and runs
+// jobs when the job server is back.
 func TestWorkerRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestWorkerRefused(t *testing.T) {
 	})
 }
 
-// A server that breaks while a worker registers is no server yet.
+// TestWorkerRegistration: a job server that breaks while a worker registers does not count yet.
 func TestWorkerRegistration(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -290,7 +291,8 @@ func TestWorkerRestart(t *testing.T) {
 	}
 }
 
-// One hung server keeps a slot only until it is given up; the others' jobs are done meanwhile.
+// TestWorkerOneOfTwoHangs: a hung job server occupies a slot only until it is given up; meanwhile
+// the other's jobs run.
 func TestWorkerOneOfTwoHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

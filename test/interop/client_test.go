@@ -30,7 +30,7 @@ func newClient(t *testing.T, s *jobserver.Server) *client.Client {
 	return c
 }
 
-// Our clients, others' workers.
+// TestForeignWorker: our clients with the workers of other libraries.
 func TestForeignWorker(t *testing.T) {
 	t.Parallel()
 	for _, l := range libraries() {
@@ -111,7 +111,7 @@ func TestForeignWorker(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for { // until the server has forgotten it
+				for { // until the job server has forgotten it
 					st, err := c.Status(ctx, id)
 					if err != nil {
 						t.Fatal(err)
@@ -126,7 +126,8 @@ func TestForeignWorker(t *testing.T) {
 	}
 }
 
-// Equal jobs of ours wait for one run of another's worker, and priorities hold there too.
+// TestForeignWorkerQueue: equal jobs of ours wait for one run of another library's worker, and
+// priorities apply there too.
 func TestForeignWorkerQueue(t *testing.T) {
 	t.Parallel()
 	for _, l := range libraries() {

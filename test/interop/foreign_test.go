@@ -28,21 +28,22 @@ type feature string
 const (
 	events     feature = "events"     // the client shows status, data and warnings
 	exceptions feature = "exceptions" // the client gets the data of exceptions
-	background feature = "background" // the client tells the handle
-	submits    feature = "submits"    // the client submits background jobs as they were given
+	background feature = "background" // the client prints the handle
+	submits    feature = "submits"    // the client submits background jobs unchanged
 	progress   feature = "progress"   // the worker sends status, data and warnings
 	throws     feature = "throws"     // the worker sends exceptions
-	uniqueTold feature = "uniqueTold" // the worker tells a job its unique key
+	uniqueTold feature = "uniqueTold" // the worker gives a job its unique key
 	nothing    feature = "nothing"    // the worker can send an empty result
 )
 
-// A library is a foreign one, by the programs under testdata or its own CLI.
+// A library is another Gearman library, used via the programs in testdata or its own CLI.
 type library struct {
 	name string
 	// client runs one job or submits it; kind is foreground, high, low, background, high-background
 	// or low-background.
 	client func(s *jobserver.Server, kind, function, unique string) []string
-	// worker serves the functions reverse, fail and, as far as it can, progress, except and unique.
+	// worker serves the functions reverse and fail and, as far as the library can, progress, except
+	// and unique.
 	worker func(s *jobserver.Server) []string
 	lacks  map[feature]string
 }
@@ -85,8 +86,8 @@ func libraries() []library {
 			},
 			worker: func(s *jobserver.Server) []string {
 				h, p := host(s)
-				// One command for all functions, which it is not told; a job whose payload says so
-				// makes it fail.
+				// One command serves all functions, and does not get the function's name. So a job
+				// fails if its payload says so.
 				return []string{
 					"gearman", "-w", "-h", h, "-p", p, "-f", "reverse", "-f", "fail", "--",
 					"perl", "-0777", "-e", `binmode STDIN; binmode STDOUT; $_ = <STDIN>; exit 1 if $_ eq "fail"; print scalar reverse $_`,
@@ -118,7 +119,7 @@ func libraries() []library {
 	}, npmLibraries()...)
 }
 
-// need skips a test for which the library has no means.
+// need skips a test that needs something that the library lacks.
 func (l library) need(t *testing.T, f feature) {
 	t.Helper()
 	if why := l.lacks[f]; why != "" {
@@ -126,7 +127,7 @@ func (l library) need(t *testing.T, f feature) {
 	}
 }
 
-// A run is a foreign program that has ended.
+// A run is a run of a foreign program that has ended.
 type run struct {
 	out    string
 	events []string // what it wrote to stderr, one a line, unescaped
@@ -160,7 +161,7 @@ func (l library) run(t *testing.T, s *jobserver.Server, kind, function, unique s
 	return r
 }
 
-// serve starts the library's worker and waits until the server knows it.
+// serve starts the library's worker and waits until it is registered with the job server.
 func (l library) serve(t *testing.T, s *jobserver.Server) {
 	t.Helper()
 	args := l.worker(s)
@@ -196,7 +197,7 @@ func waitWorkers(t *testing.T, s *jobserver.Server, function string) {
 	})
 }
 
-// poll asks for the server's status until it is as wanted.
+// poll polls the job server's status until done is true.
 func poll(t *testing.T, s *jobserver.Server, what string, done func([]admin.FunctionStatus) bool) {
 	t.Helper()
 	a, err := admin.Dial(t.Context(), s.Addr, admin.Options{})
@@ -235,7 +236,7 @@ func short(s string) string {
 	return s
 }
 
-// payloads are what has to come through unchanged.
+// payloads returns payloads that must arrive unchanged.
 func payloads() map[string][]byte {
 	every := make([]byte, 0, 3*256)
 	for range 3 {

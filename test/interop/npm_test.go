@@ -8,9 +8,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// npmLibraries are those of the npm registry, if INTEROP_NPM is a folder in which `npm ci` has
-// installed testdata/npm: make test-interop does that, and fails if it can't. An ordinary test run
-// does without them, since it would depend on the registry.
+// npmLibraries are the libraries of the npm registry, if INTEROP_NPM is a folder in which `npm ci`
+// has installed testdata/npm. make test-interop installs it, and fails if it can't. An ordinary
+// test run leaves them out, since it would depend on the registry.
 func npmLibraries() []library {
 	dir := os.Getenv("INTEROP_NPM")
 	if dir == "" {

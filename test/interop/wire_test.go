@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// waiting waits until so many clients wait for the job with a unique key.
+// waiting waits until this many clients wait for the job with a unique key.
 func waiting(t *testing.T, s *jobserver.Server, unique string, clients uint64) {
 	t.Helper()
 	nc, err := net.Dial("tcp", s.Addr)

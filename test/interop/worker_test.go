@@ -42,7 +42,7 @@ func startWorker(t *testing.T, s *jobserver.Server, handlers map[string]worker.H
 	}
 }
 
-// Others' clients, our workers.
+// TestForeignClient: clients of other libraries with our workers.
 func TestForeignClient(t *testing.T) {
 	t.Parallel()
 	for _, l := range libraries() {
@@ -107,7 +107,8 @@ func TestForeignClient(t *testing.T) {
 	}
 }
 
-// Equal jobs of others' clients are worked on once, and both get the result.
+// TestForeignClientsCoalesce: equal jobs of other libraries' clients run once, and both clients get
+// the result.
 func TestForeignClientsCoalesce(t *testing.T) {
 	t.Parallel()
 	for _, l := range libraries() {
@@ -152,7 +153,7 @@ func TestForeignBackgroundAndPriorities(t *testing.T) {
 			l.need(t, submits)
 			s := jobserver.Gearmand(t)
 			want := []string{"high-background", "background", "low-background"}
-			for i := range want { // the last first
+			for i := range want { // in reverse order
 				kind := want[len(want)-1-i]
 				got := l.run(t, s, kind, "f", "", []byte(kind))
 				if got.err != nil || len(got.events) > 0 {

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// Buffer is a bytes.Buffer that can be read while others write to it, as a process to its log.
+// Buffer is a bytes.Buffer that can be read while others write to it, like a process's log.
 type Buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-// Write is part of io.Writer.
+// Write implements io.Writer.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
 }
 
-// String returns all that was written.
+// String returns everything written so far.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TB is what a testing.TB does when something can't be made.
+// TB is the part of testing.TB that reports a failure.
 type TB interface {
 	Helper()
 	Fatal(args ...any)
@@ -49,20 +49,20 @@ func NewCA(tb TB) *CA {
 	return c
 }
 
-// Pool trusts the authority.
+// Pool returns a certificate pool that trusts the authority.
 func (c *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(c.cert)
 	return pool
 }
 
-// Issue signs a certificate for a server of these names and addresses, which a client can use too.
+// Issue signs a certificate for a server with these names and addresses. Clients can use it too.
 func (c *CA) Issue(tb TB, names ...string) Pair {
 	tb.Helper()
 	return c.IssueUntil(tb, time.Now().Add(24*time.Hour), names...)
 }
 
-// IssueUntil does so for a certificate that expires at a time, which may have passed.
+// IssueUntil is like Issue, for a certificate that expires at a time, which may have passed.
 func (c *CA) IssueUntil(tb TB, expires time.Time, names ...string) Pair {
 	tb.Helper()
 	key := newKey(tb)
@@ -96,7 +96,7 @@ func (c *CA) IssueUntil(tb TB, expires time.Time, names ...string) Pair {
 	}
 }
 
-// TLS is the pair as crypto/tls takes it.
+// TLS returns the pair in the form that crypto/tls uses.
 func (p Pair) TLS(tb TB) tls.Certificate {
 	tb.Helper()
 	c, err := tls.X509KeyPair(p.Cert, p.Key)

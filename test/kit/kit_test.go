@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What many write at the same time is all there, each write in one piece.
+// TestBuffer: after many concurrent writes the buffer holds all of them, each in one piece.
 func TestBuffer(t *testing.T) {
 	t.Parallel()
 	var b Buffer
@@ -27,7 +27,8 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// Eventually returns once the condition holds, and fails with what was waited for if it never does.
+// TestEventually: Eventually returns once the condition holds, and fails with its description if it
+// never does.
 func TestEventually(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,7 +49,8 @@ type failures struct{ last string }
 func (*failures) Helper()             {}
 func (f *failures) Fatal(args ...any) { f.last = fmt.Sprint(args...) }
 
-// A certificate holds for its names, from its authority only, and with its key.
+// TestCertificates: a certificate is valid for its names, from its authority only, and with its
+// key.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	ca := NewCA(t)

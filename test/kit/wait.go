@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Limit is how long Eventually waits for what happens at once on an idle machine.
+// Limit is how long Eventually waits for something that happens at once on an idle machine.
 const Limit = time.Minute
 
 // Eventually waits until a condition holds, and ends the test if it doesn't within Limit.

@@ -21,7 +21,7 @@ type ledger struct {
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		l.mu.Lock()
-		lines := l.lines // only ever appended to: the part seen here stays as it is
+		lines := l.lines // lines are only appended, so this part never changes
 		l.mu.Unlock()
 		for _, line := range lines {
 			fmt.Fprintln(w, line)

@@ -68,7 +68,7 @@ func TestNote(t *testing.T) {
 	}
 }
 
-// TestNoteAgain: a line whose first connections fail is written all the same.
+// TestNoteAgain: a line whose first connections fail is still written.
 func TestNoteAgain(t *testing.T) {
 	t.Parallel()
 	l := &ledger{}

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// tryFor is for how long a line is tried to be written. A job that can't be written down fails, and
-// then counts as lost though nothing but the ledger was: on a slow machine that starts many pods at
-// once, five tries within seconds were perhaps too few.
+// tryFor is how long to try to write a line. A job that can't be recorded fails, and then counts as
+// lost though only the ledger was unreachable. On a slow machine that starts many pods at once,
+// five tries within seconds were perhaps too few.
 const tryFor = 90 * time.Second
 
-// note writes a line to the ledger at url. It tries again where no answer comes. An answer that was
-// lost leads to the same line twice, which readers must bear.
+// note writes a line to the ledger at url. It tries again if no answer comes. If only the answer
+// was lost, the line is written twice, which readers must handle.
 func note(url, line string) error {
 	client := http.Client{Timeout: 5 * time.Second}
 	began := time.Now()

@@ -25,7 +25,7 @@ type browser struct {
 	mu       sync.Mutex
 	id       int
 	waiting  map[int]chan answer
-	troubles []string // exceptions and errors of the console, among them what the content security policy refused
+	troubles []string // exceptions and errors of the console, including what the content security policy refused
 }
 
 type answer struct {
@@ -54,7 +54,7 @@ func newBrowser(t *testing.T) *browser {
 		"--user-data-dir=" + t.TempDir(), "--no-first-run",
 	}
 	if os.Geteuid() == 0 {
-		args = append(args, "--no-sandbox") // its sandbox refuses to be root's
+		args = append(args, "--no-sandbox") // its sandbox does not work as root
 	}
 	cmd := exec.Command(path, args...)
 	cmd.ExtraFiles = []*os.File{fromUs, toUs}
@@ -83,7 +83,7 @@ func newBrowser(t *testing.T) *browser {
 	return b
 }
 
-// read takes what the browser says until it ends.
+// read reads the browser's messages until it ends.
 func (b *browser) read(out io.Reader) {
 	for r := bufio.NewReader(out); ; {
 		raw, err := r.ReadBytes(0)
@@ -154,7 +154,7 @@ func (b *browser) call(method string, params, result any) {
 	}
 }
 
-// eval returns what a script yields, as JSON.
+// eval returns a script's value as JSON.
 func (b *browser) eval(script string) string {
 	b.t.Helper()
 	var out struct {
@@ -168,7 +168,7 @@ func (b *browser) eval(script string) string {
 	return string(out.Result.Value)
 }
 
-// await waits until a script yields true.
+// await waits until a script evaluates to true.
 func (b *browser) await(what, script string) {
 	b.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)

@@ -1,3 +1,3 @@
 // Package page tests the page of internal/page in a real browser: headless Chromium, driven over
-// its DevTools pipe. Run by `make test-page`, which also takes the pictures of the docs.
+// its DevTools pipe. `make test-page` runs it, and also takes the pictures of the docs.
 package page

@@ -95,8 +95,8 @@ func serve(t *testing.T, source page.Source, o page.Options) string {
 	return server.URL + "/"
 }
 
-// Names of strangers stay text, nothing breaks the policy, and axe finds nothing serious, on each
-// page, light and dark.
+// TestEveryPage: untrusted names stay text, nothing violates the policy, and axe finds nothing
+// serious, on each page, light and dark.
 func TestEveryPage(t *testing.T) {
 	source := &played{s: pools()}
 	url := serve(
@@ -146,7 +146,8 @@ func checkAxe(t *testing.T, b *browser, axe, path string) {
 	}
 }
 
-// A change is on the page within two seconds; the focus stays where it is; an outage is told.
+// TestLive: a change is on the page within two seconds, the focus stays in place, and an outage is
+// reported.
 func TestLive(t *testing.T) {
 	source := &played{s: pools()}
 	url := serve(t, source, page.Options{})
@@ -165,7 +166,7 @@ func TestLive(t *testing.T) {
 	b.await("the outage", `document.getElementById("live").innerText === "not connected"`)
 }
 
-// The form asks for a confirmation, and shows the result as text.
+// TestTryAJob: the form requires a confirmation, and shows the result as text.
 func TestTryAJob(t *testing.T) {
 	url := serve(t, &played{
 		s: pools(),
@@ -182,7 +183,7 @@ func TestTryAJob(t *testing.T) {
 	b.await("the result", `!!document.querySelector("pre") && document.querySelector("pre").innerText === `+quote("resize says "+hostile))
 }
 
-// Ten thousand pools are there in under a second, and the page holds little of them.
+// TestTenThousandPools: ten thousand pools load in under a second, and the page holds few of them.
 func TestTenThousandPools(t *testing.T) {
 	source := &played{}
 	for i := range 10_000 {
@@ -203,13 +204,13 @@ func TestTenThousandPools(t *testing.T) {
 	if err := json.Unmarshal([]byte(raw), &figures); err != nil {
 		t.Fatal(err)
 	}
-	// Told, not asserted: how fast this machine is is no property of the page.
+	// This is logged, not asserted: the speed of this machine is not a property of the page.
 	t.Logf(
 		"RESULT {\"pools\":10000,\"interactive_ms\":%.0f,\"heap_mib\":%.1f}", figures.Interactive, figures.Heap/(1<<20),
 	)
 }
 
-// The pictures of the docs: an hour of made figures. They are written where SHOTS says.
+// TestShots takes the pictures of the docs: an hour of made-up figures. It writes them to SHOTS.
 func TestShots(t *testing.T) {
 	dir := os.Getenv("SHOTS")
 	if dir == "" {

@@ -1,6 +1,6 @@
 // Package pooldocs lists specs of pools that an API server must accept, or refuse with certain
-// advice. The tests of the CRD run it against a real API server, those of internal/poolfile against
-// the checks that need none.
+// advice. The tests of the CRD use it with a real API server, and the tests of internal/poolfile
+// with the checks that need none.
 package pooldocs
 
 import "strings"
@@ -8,11 +8,11 @@ import "strings"
 // Document is the spec of a pool, as YAML.
 type Document struct {
 	Spec string
-	// Want is part of the refusal. Empty: accepted.
+	// Want is part of the refusal. If empty, the spec must be accepted.
 	Want string
 }
 
-// Base is the least that a spec must have.
+// Base is the minimum that a spec must have.
 const Base = "servers: [gearmand]\nfunction: f\nimage: i\n"
 
 // Documents has an entry for each rule of the API.

@@ -1,5 +1,5 @@
-// Package steady watches a pool while a test makes noise, and says whether its status stayed calm.
-// Its goroutine ends with the context that it is given.
+// Package steady watches a pool while a test makes noise, and checks that its status stayed calm.
+// Its goroutine ends with its context.
 package steady
 
 import (
@@ -25,7 +25,7 @@ type Record struct {
 	writes   int
 	scalings int
 	last     *v1alpha1.GearmanWorkerPool
-	changes  map[string][]string // by condition: what it became
+	changes  map[string][]string // by condition: its new values
 	done     chan struct{}
 }
 
@@ -86,14 +86,14 @@ func (r *Record) saw(p *v1alpha1.GearmanWorkerPool) {
 	}
 }
 
-// Scalings is how often the pool was seen with another number of replicas wanted.
+// Scalings returns how often the pool's wanted replicas changed.
 func (r *Record) Scalings() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.scalings
 }
 
-// Check wants a calm status. It is called after the context of Watch has ended.
+// Check fails unless the status was calm. Call it after the context of Watch has ended.
 func (r *Record) Check(t *testing.T, lasted time.Duration) {
 	t.Helper()
 	<-r.done
@@ -107,8 +107,8 @@ func (r *Record) Check(t *testing.T, lasted time.Duration) {
 			t.Errorf("condition %s flapped: %v", kind, became)
 		}
 	}
-	// Each change of replicas is told, and then how the pods follow; apart from that, figures at
-	// most once a minute, and the reason of the decision when it is another.
+	// Each change of replicas is reported, and then how the pods follow. Beyond that, figures are
+	// written at most once a minute, and the reason of the decision when it changes.
 	if most := 8*r.scalings + int(lasted.Minutes()) + 10; r.writes > most {
 		t.Errorf(
 			"the status was written %d times in %v, with %d changes of replicas; want %d at most", r.writes, lasted,

@@ -1,2 +1,2 @@
-// Package supplychain tests what the scripts decide that check what the project is built from.
+// Package supplychain tests the decisions of the scripts that check what the project is built from.
 package supplychain

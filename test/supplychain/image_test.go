@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The image has no base whose contents somebody else could change: the Dockerfile's last stage is
-// scratch, and hack/image packs files only. The only other image is the one that compiles. It is
-// pinned by its digest; as long as it is not, docs/security.md says so.
+// TestBaseImages: the image has no base whose contents a third party could change. The Dockerfile's
+// last stage is scratch, and hack/image packs files only. The only other image is the one that
+// compiles. It must be pinned by its digest; as long as it is not, docs/security.md says so.
 func TestBaseImages(t *testing.T) {
 	t.Parallel()
 	var stages []string

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// hack/vulncheck fails if the tool finds something or the database that was named has no answer,
-// and says that it checked nothing if the public database has none.
+// TestVulncheck: hack/vulncheck fails if the tool finds something or the named database does not
+// answer, and reports that it checked nothing if the public database does not answer.
 func TestVulncheck(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -38,7 +38,7 @@ func TestVulncheck(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "../../hack/vulncheck")
 			cmd.Env = append(os.Environ(), "GOVULNCHECK="+tool(t, tt.tool), "no_proxy=*", "VULNDB="+server.URL)
 			if tt.public {
-				// The public one's address, through a proxy that is not there.
+				// This is the public database's address, through a proxy that does not exist.
 				cmd.Env = append(cmd.Env, "VULNDB=", "no_proxy=", "NO_PROXY=", "https_proxy=http://127.0.0.1:1")
 			}
 			out, err := cmd.CombinedOutput()
@@ -57,7 +57,7 @@ func TestVulncheck(t *testing.T) {
 	}
 }
 
-// tool is the absolute path of a program in testdata.
+// tool returns the absolute path of a program in testdata.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("testdata", name))

@@ -1,3 +1,3 @@
 // Package tlsproxy starts the job server of examples/gearmand-tls.yaml for tests: Debian's HAProxy
-// with the configuration of that file, before a gearmand.
+// with that file's configuration, in front of a gearmand.
 package tlsproxy

@@ -40,7 +40,8 @@ func (p *Proxy) File(tb testing.TB, name string) (path string, content []byte) {
 	return path, content
 }
 
-// Start starts both, and ends them with the test. examples is the path of the directory examples.
+// Start starts both, and stops them when the test ends. examples is the path of the directory
+// examples.
 func Start(tb testing.TB, examples string) *Proxy {
 	tb.Helper()
 	addr, err := jobserver.FreeAddr()
@@ -48,7 +49,7 @@ func Start(tb testing.TB, examples string) *Proxy {
 		tb.Fatal(err)
 	}
 	p := &Proxy{Addr: addr, Gearmand: jobserver.Gearmand(tb).Addr, Dir: Certificates(tb, examples)}
-	// The Secret as the steps of docs/howto/tls.md make it.
+	// The Secret is made by the steps of docs/howto/tls.md.
 	tls := tb.TempDir()
 	for from, to := range map[string]string{"server.crt": "tls.crt", "server.key": "tls.key", "ca.crt": "ca.crt"} {
 		_, content := p.File(tb, from)
@@ -85,7 +86,7 @@ func Certificates(tb testing.TB, examples string) string {
 	return dir
 }
 
-// Config is the configuration of HAProxy in the example.
+// Config returns the configuration of HAProxy in the example.
 func Config(tb testing.TB, examples string) string {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(examples, "gearmand-tls.yaml"))

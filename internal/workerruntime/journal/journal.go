@@ -32,7 +32,7 @@ func (j Job) ident() Job {
 	return j
 }
 
-// Kill counts the runs of a job that ended with the death of a worker.
+// kill counts the runs of a job that ended with the death of a worker.
 type kill struct {
 	Job   Job       `json:"job"`
 	Kills int       `json:"kills"`

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test binary is its own child: with childEnv set it speaks the protocol, badly if the value
+// childEnv makes the test binary a child of the pool. It speaks the protocol, badly if the value
 // says so.
 const childEnv = "STREAMMODE_TEST_CHILD"
 

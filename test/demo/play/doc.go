@@ -1,3 +1,3 @@
-// Package play is the demo: it sets the stage, submits jobs, watches, counts and reports. It owns
-// no goroutine.
+// Package play is the demo: it sets up the cluster, submits jobs, watches, counts and reports. It
+// owns no goroutine.
 package play

@@ -11,7 +11,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// Options of the demo.
+// Options are the options of the demo.
 type Options struct {
 	Jobs              int
 	Shortest, Longest time.Duration
@@ -33,8 +33,8 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Run plays the demo and writes what happens to out; its last line is RESULT with the figures as
-// JSON. An error means that it could not be played to its end, or that a job was lost or run twice.
+// Run runs the demo and writes its progress to out; the last line is RESULT with the figures as
+// JSON. An error means that it did not reach its end, or that a job was lost or run twice.
 func Run(ctx context.Context, out io.Writer, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -57,8 +57,8 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 	if err := c.ApplyFile(ctx, "examples/reverse.yaml", nil); err != nil {
 		return err
 	}
-	// What an earlier, interrupted demo has left is worked off first: it would be counted with
-	// ours.
+	// Jobs that an earlier, interrupted demo has left are processed first. Otherwise they would be
+	// counted with ours.
 	if err := settle(ctx, stage); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 		return err
 	}
 	err = w.untilZero(ctx)
-	// The figures are worth having even where it did not come to its end.
+	// The figures are useful even if the demo did not reach its end.
 	final, cancelFinal := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancelFinal()
 	result, countErr := w.result(final)
@@ -80,7 +80,7 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 	return errors.Join(err, w.report(o, result), result.complaint())
 }
 
-// jobs draws how long each takes evenly between the bounds, the same each time, with ids of their
+// jobs draws each job's duration evenly between the bounds, the same on each run, with ids of their
 // own.
 func jobs(o Options) []cluster.Job {
 	draw := rand.New(rand.NewPCG(1, 2))

@@ -6,7 +6,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/chart"
 )
 
-// picture draws the samples: what was queued, what ran, and how many pods there were.
+// picture draws the samples: queued jobs, running jobs, and pods.
 func (w *watch) picture(file string, o Options) error {
 	line := func(name string, value func(sample) int) chart.Line {
 		l := chart.Line{Name: name, Width: 1.5}

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// Result are the demo's figures. Jobs are counted by what each run wrote down.
+// Result has the demo's figures. Jobs are counted by what each run recorded.
 type Result struct {
 	Submitted       int     `json:"jobs_submitted"`
 	Completed       int     `json:"jobs_completed"`
@@ -65,7 +65,7 @@ func (w *watch) result(ctx context.Context) (Result, error) {
 
 func tenth(s float64) float64 { return math.Round(s*10) / 10 }
 
-// complaint is an error where a job was lost or run twice, or pods are left.
+// complaint returns an error if a job was lost or run twice, or pods are left.
 func (r Result) complaint() error {
 	if r.Lost > 0 || r.RunTwice > 0 || r.FinalReplicas > 0 {
 		return fmt.Errorf("%d jobs lost, %d run twice, %d replicas left", r.Lost, r.RunTwice, r.FinalReplicas)

@@ -53,14 +53,14 @@ func (w *watch) submit(ctx context.Context) error {
 }
 
 // untilZero prints a row every two seconds until nothing is queued or running and the last pod is
-// gone, which is not yet to say that all jobs were done.
+// gone. That does not mean that all jobs completed.
 func (w *watch) untilZero(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		s, why, err := w.look(ctx)
 		if err != nil {
-			fmt.Fprintf(w.out, "%7.0f  %v\n", time.Since(w.begin).Seconds(), err) // one missed look is no reason to end
+			fmt.Fprintf(w.out, "%7.0f  %v\n", time.Since(w.begin).Seconds(), err) // one error is no reason to stop
 		} else {
 			fmt.Fprintf(w.out, "%6.0fs  %6d  %7d  %7d  %8d  %5d  %6d  %s\n",
 				s.at.Seconds(), s.queued, s.running, s.done, s.replicas, s.ready, s.terminating, why)
