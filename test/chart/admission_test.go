@@ -56,8 +56,8 @@ func withTLS(s *v1alpha1.GearmanWorkerPoolSpec) {
 	s.TLS = &v1alpha1.TLSSpec{CASecret: &v1alpha1.SecretKey{Name: "ca"}, ClientCertificateSecret: "client"}
 }
 
-// The admission policy, as rendered by the chart, on a real API server: nobody gets by a pool what
-// they may not do anyway.
+// TestAdmissionPolicy tests the admission policy, as rendered by the chart, on a real API server:
+// no user gains rights via a pool that they don't have anyway.
 func TestAdmissionPolicy(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -209,7 +209,7 @@ func startAPIServer(t *testing.T) *apiServer {
 			}
 		}
 	}
-	// A policy takes a moment to act.
+	// A policy takes a moment to take effect.
 	probe := server.as(t, "probe", everyone)
 	deadline := time.Now().Add(time.Minute)
 	for !apierrors.IsForbidden(probe.Create(t.Context(), pool("probe", nil), client.DryRunAll)) {

@@ -29,7 +29,7 @@ type ruleGroups struct {
 	} `json:"groups"`
 }
 
-// alertsOfTheFile are the alerts that the chart installs, in their order.
+// alertsOfTheFile returns the alerts that the chart installs, in their order.
 func alertsOfTheFile(t *testing.T) []alertRule {
 	t.Helper()
 	var file ruleGroups
@@ -46,7 +46,7 @@ func alertsOfTheFile(t *testing.T) []alertRule {
 	return all
 }
 
-// renderedAlerts are the alerts that the chart renders with these arguments, by name.
+// renderedAlerts returns the alerts that the chart renders with these arguments, by name.
 func renderedAlerts(t *testing.T, args ...string) map[string]alertRule {
 	t.Helper()
 	for _, object := range render(t, append([]string{"--set", "prometheusRule.enabled=true"}, args...)...) {
@@ -71,8 +71,8 @@ func renderedAlerts(t *testing.T, args ...string) map[string]alertRule {
 	return nil
 }
 
-// Threshold, time, severity and labels of each alert are the user's to set; the others stay as they
-// are.
+// TestAlertValues: users can set the threshold, time, severity and labels of each alert; the other
+// alerts stay unchanged.
 func TestAlertValues(t *testing.T) {
 	t.Parallel()
 	before := renderedAlerts(t)
@@ -129,7 +129,7 @@ func TestAlertValuesThatAreRefused(t *testing.T) {
 	}
 }
 
-// The schema knows each alert, and each links to its runbook.
+// TestAlertsAreKnown: the schema knows each alert, and each links to its runbook.
 func TestAlertsAreKnown(t *testing.T) {
 	t.Parallel()
 	var schema struct {
@@ -164,7 +164,8 @@ func TestAlertsAreKnown(t *testing.T) {
 	}
 }
 
-// Each alert has a case in which it fires and one in which it doesn't (make lint-chart runs them).
+// TestAlertsAreTestedBothWays: each alert has a case in which it fires and one in which it doesn't
+// (make lint-chart runs them).
 func TestAlertsAreTestedBothWays(t *testing.T) {
 	t.Parallel()
 	var file struct {
@@ -193,7 +194,7 @@ func TestAlertsAreTestedBothWays(t *testing.T) {
 	}
 }
 
-// The table of docs/alerts.md shows what can be set.
+// TestTableOfAlerts: the table of docs/alerts.md shows what can be set.
 func TestTableOfAlerts(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/alerts.md")

@@ -84,8 +84,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// With every values file: selectors find the operator's pods, names and labels are in place, and
-// all that belongs into a namespace says which.
+// TestConsistency: with every values file selectors find the operator's pods, names and labels are
+// in place, and all namespaced objects have a namespace.
 func TestConsistency(t *testing.T) {
 	t.Parallel()
 	for _, file := range ciValues(t) {
@@ -151,7 +151,7 @@ func TestDeployment(t *testing.T) {
 	tests := map[string]struct {
 		set   string
 		image string
-		args  []string // that must be there, the variable RUNTIME_IMAGE too
+		args  []string // that must be present, the variable RUNTIME_IMAGE too
 		not   []string // beginnings of arguments that must not
 	}{
 		"defaults": {
@@ -227,8 +227,8 @@ func TestDeployment(t *testing.T) {
 	}
 }
 
-// The operator's own pod is admitted in a namespace that enforces the restricted Pod Security
-// Standard.
+// TestRestrictedPodSecurity: the operator's own pod is admitted in a namespace that enforces the
+// restricted Pod Security Standard.
 func TestRestrictedPodSecurity(t *testing.T) {
 	t.Parallel()
 	spec := find[appsv1.Deployment](t, render(t), "Deployment", release).Spec.Template.Spec
@@ -248,8 +248,8 @@ func TestRestrictedPodSecurity(t *testing.T) {
 	}
 }
 
-// The pod of helm test asks the operator through the metrics Service, which must not take that pod
-// for an operator.
+// TestHelmTest: the pod of helm test reaches the operator through the metrics Service, which must
+// not select that pod as an operator.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
 	service := find[corev1.Service](t, render(t), "Service", "")
@@ -306,7 +306,7 @@ func TestKeepingTheCRD(t *testing.T) {
 	}
 }
 
-// The schema refuses what would fail later, and says where it is.
+// TestSchemaRefuses: the schema refuses values that would fail later, and reports their path.
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ set, want string }{

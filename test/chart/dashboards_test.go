@@ -18,7 +18,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/backlog/exporter"
 )
 
-// dashboard is as much of a dashboard of Grafana's as the tests look at.
+// dashboard is the part of a Grafana dashboard that the tests check.
 type dashboard struct {
 	UID         string `json:"uid"`
 	Title       string `json:"title"`
@@ -90,7 +90,7 @@ func dashboards(t *testing.T) map[string]dashboard {
 	return all
 }
 
-// The dashboards arrive in the ConfigMap as they are, and link to each other.
+// TestDashboards: the dashboards are in the ConfigMap unchanged, and link to each other.
 func TestDashboards(t *testing.T) {
 	t.Parallel()
 	all := dashboards(t)
@@ -130,8 +130,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// Each panel says what it shows, has a unit and a place of its own, and asks the chosen data
-// source.
+// TestPanels: each panel has a description, a unit and a place of its own, and queries the chosen
+// data source.
 func TestPanels(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]int{}
@@ -180,8 +180,8 @@ func TestPanels(t *testing.T) {
 	}
 }
 
-// foreignMetrics are those of libraries and of the workers that dashboards use, with the labels
-// that matter.
+// foreignMetrics are the metrics of libraries and of the workers that dashboards use, with the
+// labels that matter.
 var foreignMetrics = map[string][]string{
 	"controller_runtime_reconcile_errors_total": {"controller"},
 	"controller_runtime_reconcile_total":        {"controller", "result"},
@@ -192,8 +192,8 @@ var foreignMetrics = map[string][]string{
 	"gearman_operator_entries": {"kind"},
 }
 
-// targetLabels are those that Prometheus gives to what it scrapes; the monitor of workers adds the
-// pool.
+// targetLabels are the labels that Prometheus adds to what it scrapes. The monitor of workers adds
+// the pool.
 var targetLabels = []string{"instance", "job", "namespace", "pod", "pool"}
 
 var (
@@ -203,8 +203,8 @@ var (
 	workerName = regexp.MustCompile(`gearman_worker_[a-z_]+`)
 )
 
-// metricLabels are the labels of each metric of the operator, of those of the libraries that
-// dashboards use, and of the workers' by the words of docs/runtime.md.
+// metricLabels returns the labels of each metric of the operator, of the libraries' metrics that
+// dashboards use, and of the workers' metrics according to docs/runtime.md.
 func metricLabels(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -223,8 +223,8 @@ func metricLabels(t *testing.T) map[string][]string {
 	return all
 }
 
-// Every query of the dashboards names metrics and labels that exist. make lint-chart has promtool
-// parse them.
+// TestQueriesOfTheDashboards: every query of the dashboards names metrics and labels that exist.
+// make lint-chart parses the queries with promtool.
 func TestQueriesOfTheDashboards(t *testing.T) {
 	t.Parallel()
 	known := metricLabels(t)

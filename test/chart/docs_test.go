@@ -14,7 +14,7 @@ import (
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-// pools are all GearmanWorkerPools that a reader may copy: from Markdown, samples and examples.
+// pools returns all GearmanWorkerPools that a reader may copy: from Markdown, samples and examples.
 func pools(t *testing.T) map[string][]*unstructured.Unstructured {
 	t.Helper()
 	found := map[string][]*unstructured.Unstructured{}
@@ -58,8 +58,8 @@ func pools(t *testing.T) map[string][]*unstructured.Unstructured {
 	return found
 }
 
-// testPoolsOfTheDocs has the API server check every pool that the docs show, unknown fields
-// included.
+// testPoolsOfTheDocs has the API server check every pool that the docs show, including for unknown
+// fields.
 func testPoolsOfTheDocs(t *testing.T, api client.Client) {
 	all := pools(t)
 	if len(all) < 5 {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// helmCalls are the `helm install` and `helm upgrade` commands in the sh blocks of a page, each as
-// its words.
+// helmCalls returns the `helm install` and `helm upgrade` commands in the sh blocks of a page, each
+// as its words.
 func helmCalls(page string) [][]string {
 	var calls [][]string
 	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
@@ -24,8 +24,8 @@ func helmCalls(page string) [][]string {
 	return calls
 }
 
-// What the pages set when they install the chart are values that it has, and its templates take
-// them.
+// TestHelmCallsOfTheDocs: the values that the pages set when they install the chart exist, and its
+// templates accept them.
 func TestHelmCallsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	found := 0

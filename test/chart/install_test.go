@@ -15,7 +15,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// The plugin finds the operator's pods by labels that no value changes.
+// TestPodLabelsWhateverTheNames: the plugin finds the operator's pods by labels that no value
+// changes.
 func TestPodLabelsWhateverTheNames(t *testing.T) {
 	t.Parallel()
 	for _, set := range []string{
@@ -30,7 +31,8 @@ func TestPodLabelsWhateverTheNames(t *testing.T) {
 	}
 }
 
-// OpenShift gives each namespace a range of users, and refuses a pod that asks for another.
+// TestOpenShift: OpenShift gives each namespace a range of users, and refuses a pod that asks for
+// another.
 func TestOpenShift(t *testing.T) {
 	t.Parallel()
 	for _, object := range render(t, "--values", chartPath+"/values-openshift.yaml") {
@@ -81,7 +83,8 @@ func TestExtraObjects(t *testing.T) {
 	}
 }
 
-// What Artifact Hub shows is YAML within strings, which nobody else reads.
+// TestArtifactHubAnnotations: the texts for Artifact Hub are YAML within strings, which no other
+// tool reads.
 func TestArtifactHubAnnotations(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(chartPath, "Chart.yaml"))
@@ -120,8 +123,8 @@ func TestArtifactHubAnnotations(t *testing.T) {
 	}
 }
 
-// The leader makes its Lease itself: one in the chart would differ from the cluster's at every
-// moment, which GitOps tools report.
+// TestTheLeaderMakesItsLease: the leader makes its Lease itself. A Lease in the chart would always
+// differ from the cluster's, and GitOps tools would report that.
 func TestTheLeaderMakesItsLease(t *testing.T) {
 	t.Parallel()
 	objects := render(t)

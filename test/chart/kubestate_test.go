@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// customResourceState is as much of kube-state-metrics' configuration as ours has.
+// customResourceState is the part of kube-state-metrics' configuration that ours uses.
 type customResourceState struct {
 	Kind string `json:"kind"`
 	Spec struct {
@@ -43,8 +43,8 @@ type stateMetric struct {
 	} `json:"each"`
 }
 
-// The configuration for kube-state-metrics reads fields that the CRD has, and docs/metrics.md lists
-// each of its metrics.
+// TestKubeStateMetrics: the configuration for kube-state-metrics reads fields that the CRD has, and
+// docs/metrics.md lists each of its metrics.
 func TestKubeStateMetrics(t *testing.T) {
 	t.Parallel()
 	var config customResourceState
@@ -121,8 +121,8 @@ func TestKubeStateMetrics(t *testing.T) {
 	}
 }
 
-// The monitor of workers finds the pods of pools by the port that the runtime has, in the
-// namespaces that the operator serves.
+// TestWorkerPodMonitor: the monitor of workers finds the pods of pools by the runtime's port, in
+// the namespaces that the operator serves.
 func TestWorkerPodMonitor(t *testing.T) {
 	t.Parallel()
 	monitor := func(args ...string) *unstructured.Unstructured {

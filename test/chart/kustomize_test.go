@@ -31,13 +31,13 @@ func build(t *testing.T, name string) []*unstructured.Unstructured {
 	return decodeAll(t, string(manifests))
 }
 
-// config/ installs what the chart installs with the same options. What differs belongs to Helm: its
-// labels and annotations.
+// TestKustomizationMatchesTheChart: config/ installs the same as the chart with the same options,
+// except for Helm's own labels and annotations.
 func TestKustomizationMatchesTheChart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		set  string
-		only []string // the kinds of the chart's that are looked at; empty means all
+		only []string // the kinds of the chart's objects that are compared; empty means all
 	}{
 		"default": {},
 		"prometheus": {
@@ -66,7 +66,7 @@ func TestKustomizationMatchesTheChart(t *testing.T) {
 				}
 			}
 			got := byName(t, build(t, name))
-			delete(got, "Namespace "+namespace) // Helm makes it by itself
+			delete(got, "Namespace "+namespace) // Helm makes it itself
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf(
 					"config/%s differs from the chart; UPDATE_GOLDEN=1 writes the alerts anew (-chart +config):\n%s",
@@ -96,7 +96,7 @@ func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]any {
 	return all
 }
 
-// dropHelm drops, wherever they stand, the labels and annotations that only Helm sets.
+// dropHelm drops the labels and annotations that only Helm sets, wherever they occur.
 func dropHelm(node any) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -119,8 +119,8 @@ func dropHelm(node any) {
 	}
 }
 
-// permissions are rules as sorted "group/resource verb" lines, so that rules which are only grouped
-// in another way are equal.
+// permissions returns rules as sorted "group/resource verb" lines, so that rules that are only
+// grouped differently are equal.
 func permissions(rules []rbacv1.PolicyRule) []string {
 	var lines []string
 	for _, rule := range rules {
@@ -139,7 +139,8 @@ func permissions(rules []rbacv1.PolicyRule) []string {
 	return slices.Compact(lines)
 }
 
-// The chart grants what the markers in the code ask for, in whichever scope, and nothing more.
+// TestRightsMatchTheCode: the chart grants the rights that the markers in the code require, in
+// either scope, and no others.
 func TestRightsMatchTheCode(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(root + "/config/rbac/role.yaml")

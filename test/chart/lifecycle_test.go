@@ -77,7 +77,7 @@ func (c *cluster) helm(t *testing.T, args ...string) {
 	}
 }
 
-// exists says whether an object is there.
+// exists reports whether an object exists.
 func (c *cluster) exists(t *testing.T, object client.Object) bool {
 	t.Helper()
 	err := c.Get(t.Context(), client.ObjectKeyFromObject(object), object)
@@ -96,8 +96,8 @@ func (c *cluster) crd(t *testing.T) *apiextensionsv1.CustomResourceDefinition {
 	return crd
 }
 
-// olderChart is a copy of the chart with one field less in its CRD, as an earlier version may have
-// had.
+// olderChart returns a copy of the chart with one field less in its CRD, as an earlier version may
+// have had.
 func olderChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gearman-operator")
@@ -119,9 +119,9 @@ func olderChart(t *testing.T) string {
 	return dir
 }
 
-// The life of a release on a real API server: an upgrade upgrades the CRD; uninstalling leaves the
-// pools, and nothing else; installing again takes them up; with crds.keep=false nothing is left at
-// all.
+// TestLifecycle tests the life of a release on a real API server: an upgrade upgrades the CRD;
+// uninstalling leaves the pools, and nothing else; installing again adopts them; with
+// crds.keep=false nothing is left at all.
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
 	if _, _, err := helm(t, "version"); err != nil { // skips without helm, before an API server is started
@@ -140,7 +140,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	uid := crd.UID
 
-	// The admission policy watches the administrator too, who may do everything.
+	// The admission policy applies to the administrator too, who may do everything.
 	p := pool("kept", nil)
 	if err := c.Create(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -176,8 +176,8 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// goneOrGoing says whether an object is deleted or being deleted: a CRD takes its objects with it,
-// which takes a moment.
+// goneOrGoing reports whether an object is deleted or being deleted. A CRD's objects are deleted
+// with it, which takes a moment.
 func goneOrGoing(t *testing.T, c *cluster, object *unstructured.Unstructured) bool {
 	t.Helper()
 	now := object.DeepCopy()

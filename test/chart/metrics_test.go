@@ -16,12 +16,12 @@ import (
 
 var (
 	fqName = regexp.MustCompile(`fqName: "([^"]+)"`)
-	// histogramPart ends the names of what Prometheus makes of a histogram.
+	// histogramPart matches the suffixes of the series that Prometheus makes of a histogram.
 	histogramPart = regexp.MustCompile(`_(?:bucket|sum|count)$`)
 	metricName    = regexp.MustCompile(`\bgearman_(?:pool|server|function|series|scale)_[a-z_]+\b`)
 )
 
-// operatorMetrics are the names of all metrics that the operator has of its own.
+// operatorMetrics returns the names of all metrics of the operator's own.
 func operatorMetrics() []string {
 	descs := make(chan *prometheus.Desc, 1000)
 	autoscaler.New(nil, autoscaler.Options{}).Describe(descs)
@@ -43,7 +43,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// Alerts and docs speak of metrics that exist, and no metric is left out of the docs.
+// TestMetricsExist: alerts and docs name metrics that exist, and the docs leave no metric out.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	known := operatorMetrics()
@@ -73,7 +73,8 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
-// Each alert has a runbook and a unit test (make lint-chart runs them), and each runbook an alert.
+// TestRunbooks: each alert has a runbook and a unit test (make lint-chart runs them), and each
+// runbook has an alert.
 func TestRunbooks(t *testing.T) {
 	t.Parallel()
 	var file struct {

@@ -46,7 +46,8 @@ func TestNetworkPolicyParts(t *testing.T) {
 	}
 }
 
-// The rule for job servers has every port that is listed, and no way to a metadata service.
+// TestNetworkPolicyJobServers: the rule for job servers has every listed port, and does not allow
+// access to a metadata service.
 func TestNetworkPolicyJobServers(t *testing.T) {
 	t.Parallel()
 	objects := render(t, "--set", "networkPolicy.enabled=true,networkPolicy.jobServerPorts={4730,7003}")
@@ -75,7 +76,8 @@ func TestNetworkPolicyJobServers(t *testing.T) {
 	}
 }
 
-// With the values for production, somebody may read the metrics that the monitor scrapes.
+// TestProductionMetricsReader: with the values for production, some account may read the metrics
+// that the monitor scrapes.
 func TestProductionMetricsReader(t *testing.T) {
 	t.Parallel()
 	objects := render(t, "--values", chartPath+"/values-production.yaml")

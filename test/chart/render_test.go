@@ -106,7 +106,7 @@ func find[T any](t *testing.T, objects []*unstructured.Unstructured, kind, name 
 	return typed
 }
 
-// ciValues are the values files with which the chart is linted, by file name.
+// ciValues returns the values files with which the chart is linted, by file name.
 func ciValues(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(chartPath + "/ci/*-values.yaml")

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Each statement of the security page names a test, and each of these tests exists.
+// TestSecurityStatementsAreTested: each statement of the security page names a test, and each of
+// these tests exists.
 func TestSecurityStatementsAreTested(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "security.md"))
@@ -26,7 +27,7 @@ func TestSecurityStatementsAreTested(t *testing.T) {
 				t.Errorf("%s: there is no %s in %s (%v)", strings.TrimSpace(line), m[1], m[2], err)
 			}
 		}
-		// In the tables of what somebody can't do the last column is the test.
+		// In the tables of what each party can't do, the last column is the test.
 		if cells := strings.Split(line, " | "); len(cells) == 3 && strings.HasPrefix(line, "| ") &&
 			!strings.HasPrefix(line, "| it can't") &&
 			!strings.HasPrefix(line, "| they can't") && len(matches) == 0 {

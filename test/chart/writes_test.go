@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// ofPool is a Deployment that a pool of its name controls.
+// ofPool returns a Deployment that a pool of its name controls.
 func ofPool(name string) *appsv1.Deployment {
 	labels := map[string]string{"app": name}
 	return &appsv1.Deployment{
@@ -45,8 +45,8 @@ func somePod(namespace, name string) *corev1.Pod {
 	}
 }
 
-// testWritesOfTheOperator has somebody with the operator's name, and with all rights, try what a
-// stolen token would be tried for.
+// testWritesOfTheOperator tries, with the operator's name and all rights, what an attacker would
+// try with a stolen token.
 func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	const user = "system:serviceaccount:" + namespace + ":" + release
 	binding := &rbacv1.ClusterRoleBinding{
@@ -90,7 +90,7 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	deployment := func(name string) *appsv1.Deployment { return &appsv1.Deployment{ObjectMeta: ref("default", name)} }
 	const cost = `{"metadata":{"annotations":{"controller.kubernetes.io/pod-deletion-cost":"-5"}}}`
 
-	// The policy and the rights take a moment to act.
+	// The policy and the rights take a moment to take effect.
 	for deadline := time.Now().Add(time.Minute); patch(pod("default"), cost) != nil ||
 		!apierrors.IsForbidden(patch(pod("kube-system"), cost)); {
 		if time.Now().After(deadline) {
@@ -110,7 +110,7 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	const image = `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"evil"}]}}}}`
 	tests := map[string]struct {
 		try  func() error
-		want string // in the refusal; empty: it is what the operator does
+		want string // in the refusal; empty: the operator does this itself
 	}{
 		"a pod's deletion cost":         {func() error { return patch(pod("default"), cost) }, ""},
 		"taking it off":                 {func() error { return patch(pod("default"), strings.Replace(cost, `"-5"`, "null", 1)) }, ""},

@@ -15,8 +15,8 @@ var (
 	inBackticks     = regexp.MustCompile("`([^`]+)`")
 )
 
-// TestArchitectureImports holds the table of packages to the code: what each imports of this
-// repository, and that none is missing.
+// TestArchitectureImports compares the table of packages with the code: what each imports of this
+// repository, and that no package is missing.
 func TestArchitectureImports(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
@@ -84,7 +84,7 @@ func TestArchitectureImports(t *testing.T) {
 	}
 }
 
-// names are the words between backticks.
+// names returns the words between backticks.
 func names(text string) (all []string) {
 	for _, m := range inBackticks.FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])
@@ -92,7 +92,7 @@ func names(text string) (all []string) {
 	return all
 }
 
-// covers reports whether a name of the table, which may end with "/...", stands for a package.
+// covers reports whether a name of the table, which may end with "/...", covers a package.
 func covers(listed, name string) bool {
 	tree, ok := strings.CutSuffix(listed, "/...")
 	return listed == name || ok && strings.HasPrefix(name, tree+"/")

@@ -26,8 +26,7 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// need skips the test if a program is not installed, or fails it where the tests must not skip
-// anything.
+// need skips the test if a program is not installed, or fails it where tests must not be skipped.
 func need(t *testing.T, program, debianPackage string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err == nil {
@@ -135,7 +134,7 @@ func TestArgoCDHealth(t *testing.T) {
 	}
 }
 
-// The page shows the shipped file, line by line.
+// TestArgoCDHealthOnItsPage: the page shows the shipped file, line by line.
 func TestArgoCDHealthOnItsPage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/gitops.md")

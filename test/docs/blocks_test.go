@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// languages are the kinds of blocks in the pages, and what holds each of them to the product.
+// languages are the kinds of blocks in the pages, and what checks each of them against the product.
 var languages = map[string]string{
 	"sh": "TestEveryCommand", "console": "TestEveryCommand", "yaml": "TestEveryYAML", "go": "TestGoBlocks",
 	"promql":  "make lint-chart", // promtool parses them; TestMetricsExist checks their names
@@ -16,7 +16,7 @@ var languages = map[string]string{
 	"php":     "", "python": "", "perl": "",
 }
 
-// programsOfThePages are the blocks in scripting languages: a text that each holds, and the test
+// programsOfThePages are the blocks in scripting languages: a text that each contains, and the test
 // that runs it.
 var programsOfThePages = []struct{ page, holds, test string }{
 	{"docs/php.md", "$job->status(1, 2);", "TestNewPHPCode"},
@@ -30,7 +30,8 @@ var programsOfThePages = []struct{ page, holds, test string }{
 	{"docs/telemetry.md", "import os, socket, struct", "TestWorkersOfTheDocs"},
 }
 
-// Every block of every page is run, applied, compiled or parsed by a test that exists.
+// TestEveryBlock: every block of every page is run, applied, compiled or parsed by an existing
+// test.
 func TestEveryBlock(t *testing.T) {
 	t.Parallel()
 	known, ci := tests(t), ciTargets(t)
@@ -70,8 +71,8 @@ func TestEveryBlock(t *testing.T) {
 	}
 }
 
-// The two programs of the page on Python, as they stand there: one process for each job, and one
-// that keeps running.
+// TestPythonSnippets runs the two programs of the page on Python unchanged: one process for each
+// job, and one that keeps running.
 func TestPythonSnippets(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every `make TARGET` of the pages is a target.
+// TestMakeTargets: every `make TARGET` of the pages is a target.
 func TestMakeTargets(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(root + "/hack/make/*.mk")
@@ -42,13 +42,13 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// Every file of this repository that a command of the pages uses is there.
+// TestFilesOfTheCommands: every file of this repository that a command of the pages uses exists.
 func TestFilesOfTheCommands(t *testing.T) {
 	t.Parallel()
 	path := regexp.MustCompile(`(?:^|[\s=])((?:examples|charts|config|docs|hack|test|cmd)/[\w./-]+)`)
 	found := 0
 	for name, page := range pages(t) {
-		if strings.HasPrefix(name, "gearman/") { // a module of its own, with paths of its own
+		if strings.HasPrefix(name, "gearman/") { // a separate module, with its own paths
 			continue
 		}
 		for _, block := range shBlock.FindAllStringSubmatch(page, -1) {

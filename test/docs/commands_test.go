@@ -19,7 +19,7 @@ var (
 	codeSpan = regexp.MustCompile("`(kubectl gearman [^`\n]+)`")
 )
 
-// pluginCalls are the calls of the plugin in the docs, as their words, by page.
+// pluginCalls returns the calls of the plugin in the docs, as their words, by page.
 func pluginCalls(t *testing.T) map[string][][]string {
 	t.Helper()
 	calls := map[string][][]string{}
@@ -59,8 +59,8 @@ func pluginCalls(t *testing.T) map[string][][]string {
 	return calls
 }
 
-// shellWords lets a shell split lines of calls into words: kubectl is a function that prints what
-// it is given.
+// shellWords makes a shell split lines of calls into words: kubectl is a function that prints its
+// arguments.
 func shellWords(t *testing.T, script string) [][]string {
 	t.Helper()
 	if script == "" {
@@ -80,8 +80,8 @@ func shellWords(t *testing.T, script string) [][]string {
 	return all
 }
 
-// Every call of the plugin in the docs is one that the plugin understands: its command, flags and
-// number of arguments.
+// TestPluginCalls: the plugin accepts every call of it in the docs: its command, flags and number
+// of arguments.
 func TestPluginCalls(t *testing.T) {
 	t.Parallel()
 	calls := pluginCalls(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Every condition of a pool is explained on the page of concepts.
+// TestConditionsOfTheConceptsPage: the page of concepts explains every condition of a pool.
 func TestConditionsOfTheConceptsPage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/concepts.md")
@@ -24,7 +24,7 @@ func TestConditionsOfTheConceptsPage(t *testing.T) {
 	}
 }
 
-// Pages to read are short; the others are for looking up.
+// TestLengthOfPages: pages to read are short; the others are for lookup.
 func TestLengthOfPages(t *testing.T) {
 	t.Parallel()
 	const most = 2500 // words

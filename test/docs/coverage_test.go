@@ -16,12 +16,12 @@ type command struct {
 	text string
 }
 
-// programs begin the commands of indented blocks; what else is indented shows a protocol or a
-// formula.
+// programs matches the programs that begin the commands of indented blocks. Any other indented line
+// shows a protocol or a formula.
 var programs = regexp.MustCompile(`^(build/)?(make|go|docker|kubectl|helm|gearman|gearman-worker|gearmanctl|php) `)
 
-// commandsOf are the commands of a page. Lines that end with a backslash are joined, comments and
-// the output in console blocks left out.
+// commandsOf returns the commands of a page. Lines that end with a backslash are joined; comments
+// and the output in console blocks are left out.
 func commandsOf(name, page string) []command {
 	var all []command
 	fence, continued := "", false
@@ -59,15 +59,15 @@ func commandsOf(name, page string) []command {
 	return all
 }
 
-// check is what runs, or tries the options of, commands of the pages.
+// check is a test or target that runs commands of the pages, or tries their options.
 type check struct {
 	page, command *regexp.Regexp // nil: every
 	by            []string       // tests, or targets of make
 }
 
-// checks of which the first that matches a command counts. Targets of make that continuous
-// integration runs need none, and commands in testdata/commands.txt have none, for the reason that
-// stands there.
+// checks are tried in order, and the first that matches a command counts. Targets of make that
+// continuous integration runs need no check. Commands in testdata/commands.txt have none, for the
+// reason given there.
 var checks = []check{
 	{regexp.MustCompile(`^docs/quickstart\.md$`), nil, []string{"make quickstart"}},
 	{nil, regexp.MustCompile(`^kubectl gearman import `), []string{"TestKubectlCommandsOfTheDocs", "TestPluginCalls"}},
@@ -88,7 +88,7 @@ var checks = []check{
 	{nil, regexp.MustCompile(`^gearman-worker exec `), []string{"TestWorkerCommandsOfThePages"}},
 }
 
-// exceptions are the commands of testdata/commands.txt that nothing runs, by page, with their
+// exceptions returns the commands of testdata/commands.txt that nothing runs, by page, with their
 // reasons.
 func exceptions(t *testing.T) map[[2]string]string {
 	t.Helper()
@@ -106,7 +106,7 @@ func exceptions(t *testing.T) map[[2]string]string {
 	return all
 }
 
-// tests are the names of the tests in this repository.
+// tests returns the names of the tests in this repository.
 func tests(t *testing.T) map[string]bool {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "grep", "-rhoE", "--include=*_test.go", `^func Test\w+`, root).Output()
@@ -120,9 +120,9 @@ func tests(t *testing.T) map[string]bool {
 	return names
 }
 
-// Every command of the pages is run or tried by a test or by a target of make that continuous
-// integration runs, or testdata/commands.txt says why it can't be. `go test ./test/docs -v -run
-// EveryCommand` prints which by what.
+// TestEveryCommand: every command of the pages is run or tried by a test or by a target of make
+// that continuous integration runs, or testdata/commands.txt says why it can't be. `go test
+// ./test/docs -v -run EveryCommand` prints what runs each.
 func TestEveryCommand(t *testing.T) {
 	t.Parallel()
 	known, left, ci := tests(t), exceptions(t), ciTargets(t)
@@ -178,8 +178,8 @@ func TestEveryCommand(t *testing.T) {
 	}
 }
 
-// ciTargets are the targets of make that .ci/run runs: those that it names, what they depend on,
-// and what their recipes make.
+// ciTargets returns the targets of make that .ci/run runs: those that it names, what they depend
+// on, and what their recipes make.
 func ciTargets(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob(root + "/hack/make/*.mk")
@@ -198,7 +198,7 @@ func ciTargets(t *testing.T) map[string]bool {
 				words = after
 			}
 			for _, target := range targets {
-				needs[target] = append(needs[target], target) // known, also if it needs nothing
+				needs[target] = append(needs[target], target) // known, even if it needs nothing
 				needs[target] = append(needs[target], strings.Fields(words)...)
 			}
 		}
@@ -241,7 +241,7 @@ func TestCommandsOf(t *testing.T) {
 	}
 }
 
-// The commands of gearman-worker in the pages are options that it takes.
+// TestWorkerCommandsOfThePages: gearman-worker accepts the options of its commands in the pages.
 func TestWorkerCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	binary, err := workerBinary()
@@ -257,7 +257,8 @@ func TestWorkerCommandsOfThePages(t *testing.T) {
 				continue
 			}
 			tried++
-			// --help comes last among the worker's own options: all before it have been read then.
+			// The flag --help comes last among the worker's own options, so that all options before
+			// it have been parsed.
 			args := append(slices.Clone(words[1:at]), "--help")
 			if out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput(); err != nil {
 				t.Errorf("%s:%d: %s: %v\n%s", c.page, c.line, c.text, err, out)

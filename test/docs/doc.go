@@ -1,3 +1,3 @@
-// Package docs has no code: its tests hold the documentation, and what it tells readers to copy, to
-// the code.
+// Package docs has no code: its tests check the documentation, and what it tells readers to copy,
+// against the code.
 package docs

@@ -20,8 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// objects reads the ConfigMap of an example on a public image, and the object that mounts it at
-// /app, into a value.
+// objects reads the ConfigMap of an example on a public image, and decodes the object that mounts
+// it at /app into a value.
 func objects(t *testing.T, name string, into any) (app string) {
 	t.Helper()
 	config, object, ok := strings.Cut(read(t, "examples/public/"+name), "\n---\n")
@@ -44,7 +44,8 @@ func objects(t *testing.T, name string, into any) (app string) {
 	return dir
 }
 
-// Each example on a public image, run as its pool would run it, with the files of its ConfigMap.
+// TestPublicExamples runs each example on a public image as its pool would run it, with the files
+// of its ConfigMap.
 func TestPublicExamples(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ program, deb, workload, want, bad string }{
@@ -83,7 +84,7 @@ func TestPublicExamples(t *testing.T) {
 	}
 }
 
-// The ConfigMaps hold the clients of examples/ as they are.
+// TestPublicExamplesHoldTheClients: the ConfigMaps hold the clients of examples/ unchanged.
 func TestPublicExamplesHoldTheClients(t *testing.T) {
 	t.Parallel()
 	for example, client := range map[string]string{
@@ -103,7 +104,8 @@ func TestPublicExamplesHoldTheClients(t *testing.T) {
 	}
 }
 
-// The CronJob's program queues one job, and no second one while the first is there.
+// TestCronJobExample: the CronJob's program queues one job, and no second one while the first is
+// queued.
 func TestCronJobExample(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")
@@ -131,7 +133,8 @@ func TestCronJobExample(t *testing.T) {
 	}
 }
 
-// `make example` knows each example that has something to run, and the public images that it needs.
+// TestExampleCommand: `make example` knows each example that has something to run, and the public
+// images that it needs.
 func TestExampleCommand(t *testing.T) {
 	t.Parallel()
 	image := regexp.MustCompile(`(?m)^ *image: (\S+)`)

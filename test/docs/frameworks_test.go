@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// frameworks are the examples that need a framework of PHP: how to know that it is installed, its
+// frameworks are the examples that need a PHP framework: how to detect that it is installed, its
 // Debian package, and the class that docs/php.md shows.
 var frameworks = map[string]struct{ probe, deb, class string }{
 	"symfony": {
@@ -22,8 +22,9 @@ var frameworks = map[string]struct{ probe, deb, class string }{
 	"laravel": {"Illuminate/autoload.php", "php-laravel-framework", "app/Console/Commands/Gearman.php"},
 }
 
-// The classes of examples/symfony and examples/laravel in an application of Debian's packages, run
-// by the commands of their pools: one process for each job, and one that keeps running.
+// TestFrameworkExamples runs the classes of examples/symfony and examples/laravel in an application
+// of Debian's packages, with the commands of their pools: one process for each job, and one that
+// keeps running.
 func TestFrameworkExamples(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")
@@ -82,7 +83,8 @@ func TestFrameworkExamples(t *testing.T) {
 	}
 }
 
-// docs/php.md shows the command of each framework as the example has it.
+// TestFrameworksOfThePHPPage: docs/php.md shows the command of each framework as the example has
+// it.
 func TestFrameworksOfThePHPPage(t *testing.T) {
 	t.Parallel()
 	for name, framework := range frameworks {

@@ -25,7 +25,7 @@ var goImports = []string{
 
 const library = "github.com/gearman-operator/gearman-operator/gearman"
 
-// goPrelude is what the Go code of the pages takes for granted: names that a reader's program has.
+// goPrelude declares the names that the Go code of the pages assumes and a reader's program has.
 const goPrelude = `
 var (
 	ctx   = context.Background()
@@ -35,7 +35,7 @@ var (
 func shrink(context.Context, []byte) ([]byte, error) { return nil, nil }
 `
 
-// handlerPrelude and shrinkPrelude are what the name resize is, by the page.
+// handlerPrelude and shrinkPrelude are what the name resize stands for, by page.
 const (
 	handlerPrelude = "func resize(context.Context, *worker.Job) ([]byte, error) { return nil, nil }\n"
 	shrinkPrelude  = "func resize(context.Context, []byte) ([]byte, error) { return nil, nil }\n"
@@ -46,9 +46,9 @@ var goPages = map[string]string{
 	"docs/go.md": handlerPrelude, "docs/testing.md": handlerPrelude, "gearman/README.md": shrinkPrelude,
 }
 
-// Every block of Go in the pages compiles, as the body of a function or as a declaration, beside
-// what a reader's program has. Only values that it does not use are allowed, since a page shows how
-// to get them.
+// TestGoBlocks: every block of Go in the pages compiles, as the body of a function or as a
+// declaration, together with what a reader's program has. Unused values are the only errors
+// allowed, since a page shows how to get them.
 func TestGoBlocks(t *testing.T) {
 	t.Parallel()
 	for name, page := range pages(t) {
@@ -56,8 +56,8 @@ func TestGoBlocks(t *testing.T) {
 			t.Errorf("%s has Go code: say in goPages what it takes for granted", name)
 		}
 	}
-	// The module of the examples requires what a reader's program may: the operator's does not have
-	// all of it.
+	// The module of the examples requires what a reader's program may. The operator's module does
+	// not have all of it.
 	work, err := filepath.Abs(root + "/examples/library")
 	if err != nil {
 		t.Fatal(err)
@@ -99,13 +99,13 @@ func TestGoBlocks(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// -e shows all errors, so that none hides behind unused variables.
+	// The flag -e shows all errors, so that unused variables can't hide others.
 	cmd := exec.CommandContext(
 		t.Context(), "go",
 		append([]string{"build", "-gcflags=-e", "-overlay=" + filepath.Join(dir, "overlay.json")}, packages...)...,
 	)
 	cmd.Dir = work
-	// as make builds: what it needs has been compiled
+	// these are make's flags, so that what it needs is compiled already
 	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath", "CGO_ENABLED=0", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	problem := regexp.MustCompile(`(snippet\d+)\.go:(\d+:\d+: .*)`)

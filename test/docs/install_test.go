@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The overlay that the page shows, on this tree's config/ instead of a released one: the runtime's
-// image follows the operator's.
+// TestKustomizeOverlay builds the overlay that the page shows, on this tree's config/ instead of a
+// released one: the runtime's image follows the operator's.
 func TestKustomizeOverlay(t *testing.T) {
 	t.Parallel()
 	block := regexp.MustCompile("(?ms)^<!-- yaml: a kustomization -->\n```yaml\n(.*?)^```$").FindStringSubmatch(read(t, "docs/install.md"))
@@ -71,7 +71,7 @@ func TestKustomizeOverlay(t *testing.T) {
 	t.Error("no Deployment")
 }
 
-// skopeo without --all drops all architectures but one.
+// TestPushesKeepEveryArchitecture: skopeo without --all drops all architectures but one.
 func TestPushesKeepEveryArchitecture(t *testing.T) {
 	t.Parallel()
 	for _, page := range []string{"README.md", "docs/install.md", "docs/releasing.md"} {
@@ -83,7 +83,8 @@ func TestPushesKeepEveryArchitecture(t *testing.T) {
 	}
 }
 
-// docs/howto/replicas.md says that pools have no scale subresource.
+// TestPoolsHaveNoScaleSubresource: docs/howto/replicas.md says that pools have no scale
+// subresource.
 func TestPoolsHaveNoScaleSubresource(t *testing.T) {
 	t.Parallel()
 	var crd apiextensionsv1.CustomResourceDefinition

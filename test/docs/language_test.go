@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pages are the Markdown files that people write, by path: all but those that make generate writes.
+// pages returns the Markdown files that people write, by path: all but those that make generate
+// writes.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -41,7 +42,7 @@ func pages(t *testing.T) map[string]string {
 	return all
 }
 
-// prose calls line with each line of a page that is neither code nor an HTML comment, and its
+// prose calls line with each line of a page that is neither code nor an HTML comment, and with its
 // number.
 func prose(page string, line func(number int, text string)) {
 	code := false
@@ -56,8 +57,8 @@ func prose(page string, line func(number int, text string)) {
 	}
 }
 
-// paragraphs calls visit with each paragraph of a page's prose in one line, and the number of its
-// first line. An item of a list and a row of a table are paragraphs, too.
+// paragraphs calls visit with each paragraph of a page's prose in one line, and with the number of
+// its first line. An item of a list and a row of a table are paragraphs too.
 func paragraphs(page string, visit func(number int, text string)) {
 	var words []string
 	first, last := 0, 0
@@ -85,8 +86,8 @@ var listItem = regexp.MustCompile(`^\s*([-*#|>]|\d+\.)`)
 
 const pageColumns = 100
 
-// tooLong says whether a line of prose should have been wrapped: tables, pictures and a link alone
-// cannot be.
+// tooLong reports whether a line of prose should have been wrapped. Tables, pictures and a lone
+// link can't be.
 func tooLong(text string) bool {
 	trimmed := strings.TrimSpace(text)
 	if strings.HasPrefix(trimmed, "|") || strings.HasPrefix(trimmed, "![") || !strings.Contains(trimmed, " ") {
@@ -106,8 +107,8 @@ func TestPagesAreWrapped(t *testing.T) {
 	}
 }
 
-// plainWords are words that the pages do not use, and what they use instead. Only those are here
-// that have no other meaning on a page about job servers.
+// plainWords are words that the pages do not use, and what they use instead. It lists only words
+// without another meaning on a page about job servers.
 var plainWords = []struct {
 	word *regexp.Regexp
 	use  string
@@ -131,7 +132,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`(?i)\b(pods?|workers?) that (are|were) told to stop\b`), "terminating pods, workers that stop"},
 }
 
-// wordProblems are the words of a text that the pages do not use.
+// wordProblems returns the words of a text that the pages do not use.
 func wordProblems(text string) []string {
 	var problems []string
 	for _, w := range plainWords {
@@ -142,7 +143,7 @@ func wordProblems(text string) []string {
 	return problems
 }
 
-// The pages use the words of the Kubernetes documentation, one word for one thing.
+// TestWords: the pages use the words of the Kubernetes documentation, one word for one thing.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for name, page := range pages(t) {
@@ -154,7 +155,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// A phrase is found across the end of a line, but not across the end of an item.
+// TestParagraphs: a phrase is found across the end of a line, but not across the end of an item.
 func TestParagraphs(t *testing.T) {
 	t.Parallel()
 	const page = "# Title\nOne is\ngiven back.\n\n- a\n  b\n- c\n| d |\n```\ncode\n```\n1. e\nf"
@@ -166,7 +167,8 @@ func TestParagraphs(t *testing.T) {
 	}
 }
 
-// The checks find what they are for, and leave alone what only looks like it.
+// TestWordsAreFound: the checks find the words that they are for, and ignore text that only looks
+// like them.
 func TestWordsAreFound(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{

@@ -9,7 +9,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 )
 
-// TestListsAreDocumented: what the product has as a list stands in the pages that show it.
+// TestListsAreDocumented: the pages that show a list of the product have all of it.
 func TestListsAreDocumented(t *testing.T) {
 	t.Parallel()
 	lacks := func(page, text, what string) {

@@ -19,7 +19,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// block returns the code block of a page, of a language, that holds a text.
+// block returns the code block of a page in a language that contains a text.
 func block(t *testing.T, page, language, holds string) string {
 	t.Helper()
 	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(read(t, page), -1)
@@ -121,7 +121,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// A worker of GearmanManager's PECL mode, run as the page's pool runs it.
+// TestPECLWorker runs a worker of GearmanManager's PECL mode as the page's pool runs it.
 func TestPECLWorker(t *testing.T) {
 	t.Parallel()
 	need(t, "php", "php-cli")
@@ -168,7 +168,7 @@ func TestNewPHPCode(t *testing.T) {
 	}
 }
 
-// Each option that the pages on PHP name is one that gearman-worker knows.
+// TestWorkerOptionsOfThePages: gearman-worker knows each option that the pages on PHP name.
 func TestWorkerOptionsOfThePages(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{

@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// The Deployment that docs/pods.md shows is the one that the operator makes of the pool above it.
-// UPDATE_GOLDEN=1 writes it anew.
+// TestDeploymentOfThePodsPage: the Deployment that docs/pods.md shows is the one that the operator
+// makes of the pool above it. UPDATE_GOLDEN=1 rewrites it.
 func TestDeploymentOfThePodsPage(t *testing.T) {
 	t.Parallel()
 	const file = "docs/pods.md"
@@ -38,7 +38,7 @@ func TestDeploymentOfThePodsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Hashes and zero times say nothing to a reader.
+	// Hashes and zero times mean nothing to a reader.
 	text := regexp.MustCompile("gearman.dev/template-inputs: [0-9a-f]+").ReplaceAllString(
 		string(data), "gearman.dev/template-inputs: (a hash of the pool's fields)",
 	)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// answerLine returns the line of a page at which words begin, line breaks aside, or 0.
+// answerLine returns the line of a page at which words begin, ignoring line breaks, or 0.
 func answerLine(page, words string) int {
 	line, want := 1, strings.Fields(words)
 	for rest := page; rest != ""; line++ {
@@ -22,7 +22,7 @@ func answerLine(page, words string) int {
 	return 0
 }
 
-// Every question is answered where the list of pages leads in one step.
+// TestQuestions: every question is answered on a page that the list of pages leads to in one step.
 func TestQuestions(t *testing.T) {
 	t.Parallel()
 	index, asked := read(t, "docs/README.md"), map[string]int{}

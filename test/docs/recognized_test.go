@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// picture is a PNG of a size.
+// picture returns a PNG of this size.
 func picture(t *testing.T, width, height int) string {
 	t.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
@@ -31,8 +31,8 @@ func picture(t *testing.T, width, height int) string {
 	return b.String()
 }
 
-// The pool of thumbnails makes small JPEGs of large and small pictures, and fails the job of what
-// is no picture.
+// TestThumbnailsExample: the pool of thumbnails makes small JPEGs of large and small pictures, and
+// fails a job whose workload is not a picture.
 func TestThumbnailsExample(t *testing.T) {
 	t.Parallel()
 	need(t, "convert", "imagemagick")
@@ -69,8 +69,8 @@ func TestThumbnailsExample(t *testing.T) {
 	})
 }
 
-// The program of the TypeScript example, without its types as Node.js runs it, in the pool's
-// command.
+// TestTypeScriptExample runs the program of the TypeScript example with the pool's command, without
+// its types, as Node.js runs it.
 func TestTypeScriptExample(t *testing.T) {
 	t.Parallel()
 	need(t, "esbuild", "esbuild")
@@ -83,8 +83,8 @@ func TestTypeScriptExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Node.js only removes types: what it would have to generate code for is an error there, but
-	// none for esbuild.
+	// Node.js only removes types. Syntax that needs generated code is an error there, but not for
+	// esbuild.
 	for _, word := range []string{"enum ", "namespace ", "private ", "public ", "import type", "= require("} {
 		if strings.Contains(string(text), "\n"+word) || strings.Contains(string(text), "("+word) {
 			t.Errorf("worker.mts has %q, which Node.js does not run", word)
@@ -112,13 +112,13 @@ func TestTypeScriptExample(t *testing.T) {
 	}
 }
 
-// The snippet for Django on the page of Python, as it stands there, beside a project with the names
-// that it imports.
+// TestDjangoSnippet runs the snippet for Django on the page of Python unchanged, with a project
+// that has the names it imports.
 func TestDjangoSnippet(t *testing.T) {
 	t.Parallel()
-	const python = "/usr/bin/python3" // Debian's, for which Debian's Django is
+	const python = "/usr/bin/python3" // Debian's own, since Debian's Django is for it
 	if err := exec.CommandContext(t.Context(), python, "-c", "import django").Run(); err != nil {
-		// skips, or fails where all languages have to be there
+		// skips, or fails where all languages must be installed
 		need(t, "/usr/share/doc/python3-django/django", "python3-django")
 		t.Fatalf("%s can't import django: %v", python, err)
 	}

@@ -25,7 +25,8 @@ func shot(t *testing.T, page, name string) []string {
 	return strings.Split(found[1], "\n")
 }
 
-// The pools that the README shows have the columns of the CustomResourceDefinition.
+// TestColumnsOfTheREADME: the pools that the README shows have the columns of the
+// CustomResourceDefinition.
 func TestColumnsOfTheREADME(t *testing.T) {
 	t.Parallel()
 	var crd apiextensionsv1.CustomResourceDefinition
@@ -45,8 +46,8 @@ func TestColumnsOfTheREADME(t *testing.T) {
 	}
 }
 
-// The tables that the page of the plugin shows of a real run have the plugin's columns. Its other
-// samples are held to the plugin by TestSamplesOfThePage.
+// TestShotsOfThePlugin: the tables that the page of the plugin shows of a real run have the
+// plugin's columns. TestSamplesOfThePage checks its other samples.
 func TestShotsOfThePlugin(t *testing.T) {
 	t.Parallel()
 	const page = "docs/kubectl-plugin.md"
@@ -67,7 +68,7 @@ func TestShotsOfThePlugin(t *testing.T) {
 	}
 }
 
-// part returns what stands between two texts of a file.
+// part returns the text between two texts of a file.
 func part(t *testing.T, file, begin, end string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(read(t, file), begin)
@@ -78,7 +79,7 @@ func part(t *testing.T, file, begin, end string) string {
 	return middle
 }
 
-// The page of the plugin has each of its commands, and no other.
+// TestCommandsOfThePluginPage: the page of the plugin has each of its commands, and no other.
 func TestCommandsOfThePluginPage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/kubectl-plugin.md")

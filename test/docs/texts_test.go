@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// texts calls visit with each text of a Go file that people may come to read: its string literals
-// of several words, and, where api is set, its comments, from which the CRD's descriptions are made.
+// texts calls visit with each text of a Go file that people may read: its string literals of
+// several words and, if api is set, its comments, from which the CRD's descriptions are made.
 func texts(file *ast.File, api bool, visit func(at token.Pos, text string)) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
@@ -31,8 +31,8 @@ func texts(file *ast.File, api bool, visit func(at token.Pos, text string)) {
 	}
 }
 
-// Flags, help, errors, log lines, conditions, events, metric help and the descriptions of the CRD
-// use the words of the pages.
+// TestWordsOfTheProgram: flags, help, errors, log lines, conditions, events, metric help and the
+// descriptions of the CRD use the words of the pages.
 func TestWordsOfTheProgram(t *testing.T) {
 	t.Parallel()
 	files := token.NewFileSet()
@@ -63,7 +63,8 @@ func TestWordsOfTheProgram(t *testing.T) {
 	}
 }
 
-// The comments of the chart's values, its notes, and the texts of alerts and dashboards do, too.
+// TestWordsOfTheChart: the comments of the chart's values, its notes, and the texts of alerts and
+// dashboards use the words of the pages.
 func TestWordsOfTheChart(t *testing.T) {
 	t.Parallel()
 	found := 0
