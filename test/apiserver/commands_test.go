@@ -16,12 +16,13 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
-// commandBlock is a block of commands of a page, also within a list; the second form is indented.
+// commandBlock matches a block of commands of a page, also within a list. The second form is
+// indented.
 var commandBlock = regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```$|(?:^    (?:kubectl|php) [^\n]*\n)+")
 
-// apiCommands are those commands of a page that an API server can answer: plain kubectl (not its
-// plugins gearman and krew), `kubectl gearman import` and what prepares it, and an explanation of
-// the pool that is there. Each string is a script of one block.
+// apiCommands returns the commands of a page that an API server can answer: plain kubectl (not its
+// plugins gearman and krew), `kubectl gearman import` and the commands that prepare it, and
+// `kubectl gearman explain` of the existing pool. Each string is a script of one block.
 func apiCommands(page string) (scripts []string) {
 	wanted := regexp.MustCompile(`^(kubectl (gearman import |gearman explain thumbnails|[a-fh-jl-z]|ku|get )|php |cd certificates$|examples/gearmand-tls-certificates\.sh )`)
 	for _, block := range commandBlock.FindAllStringSubmatch(page, -1) {
@@ -44,10 +45,10 @@ func apiCommands(page string) (scripts []string) {
 	return scripts
 }
 
-// What changes something is tried with --dry-run=server; namespaces are made, since what follows
-// needs them. Objects that only the reader's cluster has may be missing, but their kind must be one
-// that the API server knows. What waits for pods, or reads from them, is left to make quickstart,
-// which has a kubelet.
+// kubectlFunction replaces kubectl. Commands that change something run with --dry-run=server, but
+// namespaces are created, since later commands need them. Objects that only the reader's cluster
+// has may be missing, but the API server must know their kind. Commands that wait for pods, or read
+// from them, are left to make quickstart, which has a kubelet.
 const kubectlFunction = `set -euo pipefail
 export EDITOR=true
 kubectl() {
@@ -70,8 +71,8 @@ kubectl() {
 }
 `
 
-// TestKubectlCommandsOfTheDocs runs the commands of the pages that only need an API server, as they
-// are, in the order of each block. The pools of the pages that they name are there.
+// TestKubectlCommandsOfTheDocs runs the commands of the pages that only need an API server
+// unchanged, in the order of each block. The pools that they name exist.
 func TestKubectlCommandsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("php"); err != nil && os.Getenv("GEARMAN_TEST_ALL_LANGUAGES") == "" {
@@ -120,7 +121,7 @@ func TestKubectlCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// commandsHome is a home directory with a kubeconfig whose namespace holds the pool that the
+// commandsHome returns a home directory with a kubeconfig whose namespace has the pool that the
 // README's commands name.
 func commandsHome(t *testing.T) string {
 	t.Helper()
@@ -152,8 +153,8 @@ func commandsHome(t *testing.T) string {
 	return home
 }
 
-// commandsDir is a directory with what the pages' commands read: parts of the repository, and the
-// files of a reader who moves.
+// commandsDir returns a directory with the files that the pages' commands read: parts of the
+// repository, and the files of a reader who migrates.
 func commandsDir(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()

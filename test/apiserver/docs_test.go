@@ -18,8 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/options"
 )
 
-// What stands in ```yaml blocks is a whole object (or several), unless a comment just before says
-// which part of what it is.
+// A ```yaml block has one or more whole objects, unless a comment just before it says which part of
+// which object it is.
 var (
 	yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- yaml: ([^\n]*) -->\n)?```ya?ml\n(.*?)^```$")
 	anyBlock  = regexp.MustCompile("(?m)^ *```ya?ml")
@@ -30,15 +30,15 @@ const (
 	partOfSpec   = "part of a pool's spec"
 	partOfBox    = "part of a container"
 	runtimesFile = "configuration of gearman-worker"
-	// These are for others than the API server; test/docs and test/chart try the first two.
+	// These blocks are not for the API server; test/docs and test/chart try the first two.
 	kustomization = "a kustomization"
 	chartValues   = "values of the chart"
 	foreignObject = "an object of another project"
-	ownObject     = "an object of the operator's" // with what only it knows
+	ownObject     = "an object of the operator's" // with content that only it knows
 )
 
-// TestEveryYAML applies every manifest of the docs and the examples, in a namespace for each file:
-// the API server takes it, with no unknown field, and the operator finds nothing wrong with the
+// TestEveryYAML applies every manifest of the docs and the examples, in a namespace for each file.
+// The API server accepts it with no unknown field, and the operator finds nothing wrong with the
 // pools in it.
 func TestEveryYAML(t *testing.T) {
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestEveryYAML(t *testing.T) {
 				return err
 			case entry.Name() == "kustomization.yaml": // applied by the chart's tests
 				return nil
-			case entry.Name() == "compose.yaml": // none of Kubernetes' kinds; examples' tests read it
+			case entry.Name() == "compose.yaml": // no kind of Kubernetes; the tests of the examples read it
 				return nil
 			}
 			data, err := os.ReadFile(path)
@@ -93,8 +93,8 @@ func TestEveryYAML(t *testing.T) {
 	}
 }
 
-// applyAll applies the objects of a text to a namespace of its own; part says of what it is only a
-// part.
+// applyAll applies the objects of a text to a namespace of its own. If the text is only part of an
+// object, part names the kind of part.
 func applyAll(t *testing.T, text, part string) {
 	t.Helper()
 	ns := namespace(t)
@@ -152,14 +152,14 @@ func applyAll(t *testing.T, text, part string) {
 		if u.GetKind() == "GearmanWorkerPool" {
 			p := &v1alpha1.GearmanWorkerPool{}
 			p.Namespace, p.Name = ns, u.GetName()
-			// What a manifest refers to need not stand beside it.
+			// The objects that a manifest refers to may be missing.
 			NewWithT(t).Eventually(condition(t, p, v1alpha1.ConditionStalled), eventually).Should(
 				BeElementOf("False AsExpected", "True TargetNotFound", "True InvalidTLS"), document)
 		}
 	}
 }
 
-// whole is a pool with these fields of its spec, and with what else it needs.
+// whole returns a pool with these fields of its spec, and the other required ones.
 func whole(spec map[string]any) map[string]any {
 	full := map[string]any{"servers": []any{"gearmand"}, "function": "f", "image": "i"}
 	maps.Copy(full, spec)

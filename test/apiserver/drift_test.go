@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// image is that of the worker container.
+// image returns the image of the worker container.
 func image(t *testing.T, p *v1alpha1.GearmanWorkerPool) func() string {
 	return func() string {
 		d, err := deployment(t.Context(), p)
@@ -25,7 +25,7 @@ func image(t *testing.T, p *v1alpha1.GearmanWorkerPool) func() string {
 	}
 }
 
-// edit changes the pool's Deployment as somebody with kubectl does.
+// edit changes the pool's Deployment as a user with kubectl does.
 func edit(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind types.PatchType, patch string) {
 	t.Helper()
 	d, err := deployment(t.Context(), p)
@@ -41,8 +41,8 @@ func edit(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind types.PatchType, pat
 
 const intruder = `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"intruder"}]}}}}`
 
-// TestDeploymentPutBack: a Deployment that somebody deletes or edits is put back, and an event says
-// so.
+// TestDeploymentPutBack: a Deployment that a user deletes or edits is restored, and an event
+// reports it.
 func TestDeploymentPutBack(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -68,7 +68,7 @@ func TestDeploymentPutBack(t *testing.T) {
 		"a label":           `{"metadata":{"labels":{"gearman.dev/pool":null}}}`,
 		"the note on drift": `{"metadata":{"annotations":{"gearman.dev/applied-fields":"nonsense"}}}`,
 	} {
-		// Each on a pool of its own: who edits again and again is not put back for ever.
+		// Each edit has a pool of its own, since repeated edits are not reverted forever.
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
@@ -93,9 +93,9 @@ func TestDeploymentPutBack(t *testing.T) {
 	}
 }
 
-// TestWhatOthersAddStays: what somebody adds that the pool says nothing of (kubectl rollout
-// restart's annotation, an injected container) is no drift: it stays, and nothing is said to have
-// been put back.
+// TestWhatOthersAddStays: additions by others in fields that the pool does not set (kubectl rollout
+// restart's annotation, an injected container) are not drift. They stay, and no event reports a
+// restored Deployment.
 func TestWhatOthersAddStays(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -117,7 +117,7 @@ func TestWhatOthersAddStays(t *testing.T) {
 	g.Expect(reasons(t, p)()).NotTo(ContainElement("TemplateRestored"))
 }
 
-// TestEditsContested: who insists is left alone, and the pool says so.
+// TestEditsContested: a user who keeps editing is left alone, and the pool reports it.
 func TestEditsContested(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -135,8 +135,8 @@ func TestEditsContested(t *testing.T) {
 	g.Eventually(image(t, p), eventually).Should(Equal("worker:2"), "a change of the pool is applied all the same")
 }
 
-// TestDeploymentsDeleted: who deletes one Deployment after the other stops the pool from making pods
-// that come and go.
+// TestDeploymentsDeleted: if a user deletes one Deployment after the other, the pool stops creating
+// pods that are deleted again.
 func TestDeploymentsDeleted(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -160,8 +160,8 @@ func TestDeploymentsDeleted(t *testing.T) {
 	}
 }
 
-// TestEditedWhileAway: what somebody edits while no operator runs is put back by the next one; what
-// they did not edit is not rolled by it.
+// TestEditedWhileAway: a user's edits made while no operator runs are reverted by the next one,
+// which does not roll anything that was not edited.
 func TestEditedWhileAway(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestOneExplanation: why a pool has so many replicas is told in the same words by its status, its
-// event and the log, under the same reason by the metric.
+// TestOneExplanation: status, event and log explain a pool's replicas in the same words, and the
+// metric has the same reason.
 func TestOneExplanation(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -51,14 +51,14 @@ func TestOneExplanation(t *testing.T) {
 			return err.Error()
 		}
 		for _, e := range list.Items {
-			// One poll may have seen the first job only.
+			// A poll may have seen only the first job.
 			if e.Regarding.Name == p.Name && e.Reason == "Scaled" && strings.Contains(e.Note, " to 4 replicas: ") {
 				note = e.Note
 			}
 		}
 		return note
 	}, eventually).Should(MatchRegexp("^from [0-3] to 4 replicas: "))
-	// What was decided next may have been written since.
+	// The next decision may have been written since.
 	var told v1alpha1.DecisionStatus
 	for told.Message == "" || !strings.HasSuffix(note, ": "+told.Message) {
 		select {

@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/importer"
 )
 
-// TestImport: what the importer makes of other managers' configurations is accepted as it is, with
-// no unknown field.
+// TestImport: the API server accepts the importer's output for other managers' configurations
+// unchanged, with no unknown field.
 func TestImport(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)

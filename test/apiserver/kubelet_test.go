@@ -20,28 +20,29 @@ import (
 // workerBinary builds the worker runtime once.
 var workerBinary = sync.OnceValues(func() (string, error) { return build("worker") })
 
-// kubelet plays one for the pods of a pool: each is a process of the real worker runtime on this
-// machine. It is told to stop, and waited for, as a kubelet does.
+// kubelet acts as the kubelet for the pods of a pool: each is a process of the real worker runtime
+// on this machine. It stops processes and waits for them as a kubelet does.
 type kubelet struct {
 	t      *testing.T
 	pool   *v1alpha1.GearmanWorkerPool
 	server string
 	binary string
 	mode   string   // of the runtime
-	args   []string // of the runtime, after those that every pod has
+	args   []string // of the runtime, after the arguments that every pod has
 
 	processes sync.WaitGroup
 	pods      map[types.UID]*exec.Cmd
 }
 
-// startKubelet runs one until the test ends, whose jobs sleep for the seconds that are their
+// startKubelet runs a kubelet until the test ends. Its jobs sleep for the seconds that are their
 // workload.
 func startKubelet(t *testing.T, p *v1alpha1.GearmanWorkerPool, server string) {
 	t.Helper()
 	startKubeletOf(t, p, server, "exec", "--", "/bin/sh", "-c", "read -r seconds; sleep $seconds")
 }
 
-// startKubeletOf runs one until the test ends, whose pods have the runtime's mode and arguments.
+// startKubeletOf runs a kubelet until the test ends. Its pods have the runtime's mode and
+// arguments.
 func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode string, args ...string) {
 	t.Helper()
 	binary, err := workerBinary()
@@ -49,7 +50,7 @@ func startKubeletOf(t *testing.T, p *v1alpha1.GearmanWorkerPool, server, mode st
 		t.Fatal(err)
 	}
 	k := &kubelet{
-		// A copy, since tests change their pool.
+		// This is a copy, since tests change their pool.
 		t: t, pool: p.DeepCopy(), server: server, binary: binary, mode: mode, args: args,
 		pods: map[types.UID]*exec.Cmd{},
 	}
@@ -90,8 +91,8 @@ func (k *kubelet) look(ctx context.Context) error {
 		cmd, known := k.pods[pod.UID]
 		switch {
 		case known && pod.DeletionTimestamp != nil:
-			// ESRCH after its end; again and again does no harm but would be the second signal:
-			// only once.
+			// The process is signaled only once, because another signal would be the second one.
+			// After the process's end a signal returns ESRCH.
 			if pod.Annotations["stopped"] == "" {
 				errs = append(errs, k.stop(ctx, pod, cmd))
 			}
@@ -135,7 +136,7 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) error {
 	return k8s.Status().Update(ctx, pod)
 }
 
-// stop has the process finish its job; its end removes the pod.
+// stop makes the process finish its job. When it ends, the pod is removed.
 func (k *kubelet) stop(ctx context.Context, pod *corev1.Pod, cmd *exec.Cmd) error {
 	mark := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"stopped":"yes"}}}`))
 	if err := k8s.Patch(ctx, pod, mark); err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
-// lagging is a client whose cache shows Deployments as the test says, and no pods. It writes at
-// once, as any.
+// lagging is a client whose cache shows the Deployment that the test sets, and no pods. It writes
+// at once, like any client.
 type lagging struct {
 	client.Client
 	shows *appsv1.Deployment
@@ -45,8 +45,9 @@ func (l *lagging) List(ctx context.Context, list client.ObjectList, opts ...clie
 	return l.Client.List(ctx, list, opts...)
 }
 
-// A cache that is behind what the operator has written makes it neither create its Deployment anew,
-// nor put old replicas back, nor take its own changes for somebody else's.
+// TestCacheBehind: if the cache is behind its own writes, the operator does not create its
+// Deployment again, does not restore old replicas, and does not treat its own changes as somebody
+// else's.
 func TestCacheBehind(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -91,7 +92,7 @@ func TestCacheBehind(t *testing.T) {
 		)
 	}
 
-	// The template changes while the cache shows the Deployment as it was before its replicas were.
+	// The template changes while the cache shows the Deployment from before its replicas changed.
 	cache.shows = made.DeepCopy()
 	cache.shows.Generation--
 	*cache.shows.Spec.Replicas = 0

@@ -18,11 +18,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/steady"
 )
 
-// TestNoise: jobs come at random and last as long as they like, the pool grows and shrinks with
-// them, and what its status says stays calm: no condition flaps but those that tell of the scaling
-// itself, no event is told twice, and the status is written no more often than there is something
-// to say. A short form, at a poll each second, of the ten minutes on the real cluster in make
-// e2e-long.
+// TestNoise: jobs come at random and take random times, the pool scales with them, and its status
+// stays calm. No condition flaps except those that report the scaling itself, no event is repeated,
+// and the status is written only when there is something to report. This is a short form, with a
+// poll each second, of the ten minutes on the real cluster in make e2e-long.
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

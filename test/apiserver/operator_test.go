@@ -22,8 +22,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// The namespaces in which tests run operators of their own, as processes; the suite's operator
-// leaves them alone.
+// The namespaces in which tests run operators of their own, as processes. The suite's operator
+// ignores them.
 const (
 	soloUpgrade = "solo-upgrade"
 	soloLeader  = "solo-leader"
@@ -38,7 +38,7 @@ var solo = []string{soloUpgrade, soloLeader, soloRestart, soloDrift, soloExplain
 // managerBinary builds the operator once.
 var managerBinary = sync.OnceValues(func() (string, error) { return build("manager") })
 
-// build makes a program of the project; its folder is the suite's.
+// build builds a program of the project in the suite's folder.
 func build(name string) (string, error) {
 	path := filepath.Join(binaries, name)
 	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/"+name).CombinedOutput()
@@ -92,7 +92,7 @@ func startOperator(t *testing.T, namespace string, args ...string) *operatorProc
 	return o
 }
 
-// stop signals the operator and waits for its end, however it ends.
+// stop signals the operator and waits for its end, whatever its exit status.
 func (o *operatorProcess) stop(signal os.Signal) {
 	o.once.Do(func() {
 		_ = o.cmd.Process.Signal(signal)
@@ -109,8 +109,8 @@ func named(t *testing.T, name string) string {
 	return name
 }
 
-// TestUpgradeRollsNoPod: an operator with another runtime image leaves a pool's pods as they are,
-// until the pool changes; with --runtime-rollout=Immediate it replaces them.
+// TestUpgradeRollsNoPod: an operator with another runtime image leaves a pool's pods unchanged
+// until the pool changes. With --runtime-rollout=Immediate it replaces them.
 func TestUpgradeRollsNoPod(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -155,8 +155,8 @@ func TestUpgradeRollsNoPod(t *testing.T) {
 	g.Eventually(injected, eventually).Should(Equal("op:3"))
 }
 
-// TestLeaderHandOver: of two operators one works; when it ends the other takes over at once, since
-// the lease is given up.
+// TestLeaderHandOver: only one of two operators works. When it ends, the other takes over at once,
+// since the lease is released.
 func TestLeaderHandOver(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -172,8 +172,8 @@ func TestLeaderHandOver(t *testing.T) {
 	g.Eventually(replicas(t, p), eventually).Should(BeEquivalentTo(3))
 }
 
-// TestRestartWritesNothing: an operator that starts where nothing has changed writes nothing, not
-// even that it has not asked the job servers yet.
+// TestRestartWritesNothing: an operator that starts when nothing has changed writes nothing, not
+// even that it has not polled the job servers yet.
 func TestRestartWritesNothing(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -24,16 +24,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
-// played are requests with what the API server answers. They run on the real one and on the one
-// that test/world plays, and both have to answer alike.
+// played are requests with the API server's answers. They run on the real API server and on the one
+// that test/world simulates, and both have to answer alike.
 var played = map[string]func(ctx context.Context, c client.Client, ns string) []string{
 	"replicas have an owner of their own": func(ctx context.Context, c client.Client, ns string) (seen []string) {
 		template := func() *appsv1ac.DeploymentApplyConfiguration { return playedDeployment(ns, "a:1") }
 		first := template()
 		first.Spec.WithReplicas(0)
 		seen = append(seen, applyDeployment(ctx, c, first, "main"), deploymentThere(ctx, c, ns))
-		// Each is a new one: an answer fills in the resource version, and the Deployment controller
-		// writes in between.
+		// Each apply needs a new configuration: an answer fills in the resource version, and the
+		// Deployment controller writes in between.
 		three := func() *appsv1ac.DeploymentApplyConfiguration {
 			return appsv1ac.Deployment("d", ns).WithSpec(appsv1ac.DeploymentSpec().WithReplicas(3))
 		}
@@ -91,7 +91,7 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 		return append(seen, outcome(c.Patch(ctx, gone, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"cost":"1"}}}`)))))
 	},
 	"a status is applied whatever uid it names": func(ctx context.Context, c client.Client, _ string) (seen []string) {
-		const ns = "kube-system" // where no operator works
+		const ns = "kube-system" // no operator works there
 		pool := playedPool(ns, 0, 3)
 		seen = append(seen, outcome(c.Create(ctx, pool)), fmt.Sprint(pool.Generation, pool.Spec.Concurrency))
 		for i, uid := range []types.UID{pool.UID, "00000000-0000-0000-0000-000000000000"} {
@@ -112,7 +112,7 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 	"a status that changes nothing makes no version": func(
 		ctx context.Context, c client.Client, _ string,
 	) (seen []string) {
-		const ns = "kube-system" // where no operator works
+		const ns = "kube-system" // no operator works there
 		pool := playedPool(ns, 0, 3)
 		pool.Name = "versions"
 		seen = append(seen, outcome(c.Create(ctx, pool)))
@@ -169,7 +169,7 @@ var played = map[string]func(ctx context.Context, c client.Client, ns string) []
 	},
 }
 
-// TestPlayed: the played API server answers as the real one does.
+// TestPlayed: the simulated API server answers as the real one does.
 func TestPlayed(t *testing.T) {
 	t.Parallel()
 	for name, scenario := range played {
@@ -208,7 +208,7 @@ func applyDeployment(
 	return outcome(c.Apply(ctx, d, client.FieldOwner(owner), client.ForceOwnership))
 }
 
-// deploymentThere is what there is of the Deployment, with who owns its replicas.
+// deploymentThere returns the Deployment's current values, with the owners of its replicas.
 func deploymentThere(ctx context.Context, c client.Client, ns string) string {
 	var d appsv1.Deployment
 	if err := c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "d"}, &d); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestClientCertificates: the operator reaches the job server of examples/gearmand-tls.yaml with a
-// certificate of its CA, and not without one or with another's.
+// certificate of its CA, but not without a certificate or with one of another CA.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	proxy := tlsproxy.Start(t, "../../examples")
@@ -50,7 +50,7 @@ func TestClientCertificates(t *testing.T) {
 			p.Name = "pool-" + cmp.Or(secret, "none")
 			create(t, p)
 			g.Eventually(condition(t, p, v1alpha1.ConditionJobServersReachable), eventually).Should(Equal(want))
-			if want != "True AllAnswer" { // and not since it has not been asked yet
+			if want != "True AllAnswer" { // and not because it has not been polled yet
 				g.Eventually(func() (string, error) {
 					err := k8s.Get(t.Context(), client.ObjectKeyFromObject(p), p)
 					if err != nil || len(p.Status.Servers) == 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// TestPodsRefused: pods that the namespace's Pod Security does not admit show in Stalled, in the
-// words of the refusal; once the pool is mended it goes on.
+// TestPodsRefused: if the namespace's Pod Security does not admit pods, Stalled reports it in the
+// words of the refusal. Once the pool is fixed, pods are created.
 func TestPodsRefused(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -19,19 +19,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The operators of the suite have the rights of config/rbac and no others, and the API server
-// writes down what they do with them. When all tests have passed, what was used is held against
-// what is granted, both ways: a right that no test uses is one that nobody needs, or a path without
-// a test.
+// The operators of the suite have the rights of config/rbac and no others, and the API server logs
+// their requests. When all tests have passed, the used rights are compared with the granted ones,
+// both ways: a right that no test uses is unneeded, or belongs to code without a test.
 
-// The users that operators run as: with the ClusterRole for the cluster, and bound in one
-// namespace, as a namespaced installation is.
+// The users that operators run as: one with the ClusterRole for the cluster, and one bound in one
+// namespace, as in a namespaced installation.
 const (
 	clusterUser    = "system:serviceaccount:gearman-system:gearman-operator"
 	namespacedUser = "system:serviceaccount:gearman-system:namespaced"
 )
 
-// without says why a right may stand in the role though the audit log shows no use of it.
+// without has the reasons why the role has a right that the audit log does not show in use.
 var without = map[string]string{
 	"events.k8s.io/events patch":                       "counts an event that comes again within minutes: whether one does is a matter of time",
 	"gearman.dev/gearmanworkerpools/finalizers update": "asked for by the admission plugin OwnerReferencesPermissionEnforcement, which the suite's API server runs, when a Deployment is owned",
@@ -47,7 +46,7 @@ rules:
 - level: None
 `
 
-// audit are the flags of an API server that writes down the operators' requests, to a file in dir.
+// audit returns the flags of an API server that logs the operators' requests to a file in dir.
 func audit(dir string) (log string, flags map[string]string, err error) {
 	policy := filepath.Join(dir, "audit-policy.yaml")
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
@@ -91,7 +90,7 @@ func grant(ctx context.Context, admin client.Client) ([]rbacv1.PolicyRule, error
 			rules = append(rules, role.Rules...)
 		}
 	}
-	// What the chart does with watchNamespaces, whose rules are those of the ClusterRole too.
+	// The chart does the same with watchNamespaces, whose rules are also the ClusterRole's.
 	meta := metav1.ObjectMeta{Namespace: soloUpgrade, Name: "gearman-operator"}
 	for _, o := range []client.Object{
 		&unstructured.Unstructured{
@@ -112,7 +111,7 @@ func grant(ctx context.Context, admin client.Client) ([]rbacv1.PolicyRule, error
 	return rules, nil
 }
 
-// auditEvent is what is looked at of a line of the audit log.
+// auditEvent has the checked fields of a line of the audit log.
 type auditEvent struct {
 	Verb      string
 	ObjectRef *struct{ APIGroup, Resource, Subresource, Namespace, Name string }
@@ -129,7 +128,7 @@ func (e *auditEvent) right() string {
 	return r + " " + e.Verb
 }
 
-// checkRights holds the audit log against the rules.
+// checkRights compares the audit log with the rules.
 func checkRights(log string, rules []rbacv1.PolicyRule) error {
 	file, err := os.Open(log)
 	if err != nil {
@@ -145,7 +144,7 @@ func checkRights(log string, rules []rbacv1.PolicyRule) error {
 			return fmt.Errorf("audit log: %w", err)
 		}
 		switch {
-		case e.ObjectRef == nil || e.ObjectRef.Resource == "": // discovery, which everybody may do
+		case e.ObjectRef == nil || e.ObjectRef.Resource == "": // discovery, which every user may do
 		case e.Annotations["authorization.k8s.io/decision"] == "forbid":
 			lacking[e.right()] = fmt.Sprintf(
 				"%s %s/%s as %s", e.right(), e.ObjectRef.Namespace, e.ObjectRef.Name, e.User.Username,
@@ -162,8 +161,8 @@ func checkRights(log string, rules []rbacv1.PolicyRule) error {
 		errs = append(errs, fmt.Errorf("the operator asked for what config/rbac does not grant: %s", what))
 	}
 	for _, right := range rights(rules) {
-		// A watch begins with the list, in the same request where the API server knows how;
-		// elsewhere it needs one before.
+		// A watch begins with the list. If the API server supports it, both are one request;
+		// otherwise the watch needs a list before it.
 		list, isList := strings.CutSuffix(right, " list")
 		if !used[right] && without[right] == "" && (!isList || !used[list+" watch"]) {
 			errs = append(

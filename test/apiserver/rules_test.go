@@ -63,7 +63,8 @@ func startFlow(t *testing.T, server string) *flow {
 	return f
 }
 
-// costWatch counts the deletion costs that are written to a pool's pods, and the pods that go.
+// costWatch counts the deletion costs that are written to a pool's pods, and the pods that are
+// removed.
 type costWatch struct {
 	writes, removed atomic.Int64
 }
@@ -136,9 +137,9 @@ func startTwenty(t *testing.T) (*v1alpha1.GearmanWorkerPool, *jobserver.Server) 
 	return p, server
 }
 
-// TestScaleDownWhileJobsFlow: 20 workers, and jobs that two or three of them could process. The
-// pool goes to what the load needs while they flow, no job is lost, and at most two deletion costs
-// are written for each pod that goes.
+// TestScaleDownWhileJobsFlow: the pool has 20 workers, and jobs that two or three of them could
+// process. While jobs flow it scales down to what the load needs, no job is lost, and at most two
+// deletion costs are written for each removed pod.
 func TestScaleDownWhileJobsFlow(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -166,8 +167,8 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	}
 }
 
-// TestTwentyIdlePods: 20 workers that have long been idle are gone within a minute of their
-// minimum, and none of them needs a mark.
+// TestTwentyIdlePods: 20 workers that have long been idle are removed within a minute of their
+// minimum's end, and none of them needs a mark.
 func TestTwentyIdlePods(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -190,7 +191,7 @@ func TestTwentyIdlePods(t *testing.T) {
 	}
 }
 
-// TestLowerMaximumWhileJobsFlow: a bound is obeyed while all pods process jobs. Those that go finish
+// TestLowerMaximumWhileJobsFlow: a bound is obeyed while all pods process jobs. Removed pods finish
 // their jobs. TestBoundsDoNotWaitForPatches of internal/scaling checks how soon, in virtual time.
 func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 	t.Parallel()
@@ -209,8 +210,8 @@ func TestLowerMaximumWhileJobsFlow(t *testing.T) {
 	}
 }
 
-// TestOneJobAndNoNode: pods that no node takes are not ordered again and again: one job orders one
-// pod, of 60 that it may.
+// TestOneJobAndNoNode: pods that fit on no node are not ordered again and again. One job orders one
+// pod, of the 60 that the pool may have.
 func TestOneJobAndNoNode(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -231,7 +232,7 @@ func TestOneJobAndNoNode(t *testing.T) {
 	).Should(BeEquivalentTo(1))
 }
 
-// refuseNodes plays a scheduler that finds no node for any pod.
+// refuseNodes acts as a scheduler that finds no node for any pod.
 func refuseNodes(t *testing.T, p *v1alpha1.GearmanWorkerPool) error {
 	list := pods(t, p, 0)
 	if len(list) == 0 {

@@ -18,11 +18,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
-// peer is a connection to a real job server that says exactly what a test wants said.
+// peer is a connection to a real job server that sends exactly what a test sets.
 type peer struct {
 	t        *testing.T
 	conn     *proto.Conn
-	assigned []byte // the job of a pod that works
+	assigned []byte // the job of a busy pod
 	began    time.Time
 	reporter *telemetry.Reporter
 }
@@ -48,7 +48,7 @@ func (p *peer) write(b []byte) {
 	}
 }
 
-// next reads one packet and wants it to be of a type; its first argument is returned.
+// next reads one packet, fails unless it has this type, and returns its first argument.
 func (p *peer) next(want proto.Type) []byte {
 	p.t.Helper()
 	for {
@@ -86,12 +86,13 @@ func (p *peer) grab() []byte {
 func (p *peer) complete(handle []byte) {
 	p.t.Helper()
 	p.write(proto.AppendWork(nil, proto.Request, proto.TypeWorkComplete, handle, ""))
-	// The echo is answered after the completion has been taken.
+	// The echo is answered after the completion has been processed.
 	p.write(proto.AppendEcho(nil, proto.Request, "done"))
 	p.next(proto.TypeEchoRes)
 }
 
-// TestFromZeroToZero: the first job starts a pod; with nothing left to do the last one goes.
+// TestFromZeroToZero: the first job starts a pod, and when no jobs are left the last pod is
+// removed.
 func TestFromZeroToZero(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -126,8 +127,8 @@ func TestFromZeroToZero(t *testing.T) {
 	}
 }
 
-// TestVictimsAreIdle: of four pods two work; the two idle ones are marked, in one round, and go in
-// the next.
+// TestVictimsAreIdle: two of four pods are busy. The two idle ones are marked in one round and
+// removed in the next.
 func TestVictimsAreIdle(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -155,7 +156,7 @@ func TestVictimsAreIdle(t *testing.T) {
 	if n := replicas(t, p)(); n < 2 {
 		t.Errorf("%d replicas are left for two running jobs", n)
 	}
-	// The ReplicaSet controller has taken pods by their marks.
+	// The ReplicaSet controller has removed pods by their marks.
 	var left []string
 	g.Eventually(func() []string {
 		left = nil
@@ -192,8 +193,8 @@ func pods(t *testing.T, p *v1alpha1.GearmanWorkerPool, n int) []*corev1.Pod {
 	return out
 }
 
-// startPod plays the kubelet for a pod with the worker runtime in it: it is ready, and a connection
-// carries its telemetry.
+// startPod acts as the kubelet for a pod with the worker runtime in it: it is ready, and a
+// connection carries its telemetry.
 func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) *peer {
 	t.Helper()
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", Conditions: []corev1.PodCondition{
@@ -216,7 +217,7 @@ func startPod(t *testing.T, pod *corev1.Pod, server string, busy bool) *peer {
 	return w
 }
 
-// announce says, by the connection's client id, that its pod begins (or ends) a job.
+// announce reports, via the connection's client id, that its pod begins (or ends) a job.
 func (p *peer) announce(busy bool) {
 	p.t.Helper()
 	now := time.Now()
@@ -231,8 +232,8 @@ func (p *peer) announce(busy bool) {
 	p.write(proto.AppendSetClientID(nil, id))
 }
 
-// TestSilentServer: while a job server is silent nothing shrinks, growth goes on, and a condition
-// names it; then all recovers.
+// TestSilentServer: while a job server is silent the pool does not scale down, it still scales up,
+// and a condition names the job server. Then everything recovers.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -272,8 +273,8 @@ func TestSilentServer(t *testing.T) {
 	g.Eventually(replicas(t, p), 3*eventually).Should(BeEquivalentTo(0))
 }
 
-// TestNeverAnswered: an operator that starts while a job server hangs, or is gone, says so rather
-// than that it has not asked yet.
+// TestNeverAnswered: an operator that starts while a job server hangs, or is gone, reports that,
+// rather than that it has not polled it yet.
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
 	hung := jobserver.Gearmand(t)

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// schema is that of the pool's CRD.
+// schema returns the schema of the pool's CRD.
 func schema(t *testing.T) *apiextensionsv1.JSONSchemaProps {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "config", "crd", "bases", "gearman.dev_gearmanworkerpools.yaml"))
@@ -46,7 +46,7 @@ func walk(
 	}
 }
 
-// refusals collects why the API server refused: the message, by the field.
+// refusals collects the API server's messages when it refused, by field.
 type refusals struct {
 	mu   sync.Mutex
 	seen map[string][]string
@@ -70,7 +70,8 @@ func (r *refusals) add(err error) {
 	}
 }
 
-// everyRule wants a refusal for each CEL rule of the CRD, at the rule's field and in its words.
+// everyRule fails unless each CEL rule of the CRD has a refusal, at the rule's field and in its
+// words.
 func (r *refusals) everyRule(t *testing.T) {
 	rules := 0
 	walk("", schema(t), func(path string, node *apiextensionsv1.JSONSchemaProps) {
@@ -78,7 +79,7 @@ func (r *refusals) everyRule(t *testing.T) {
 			rules++
 			field := path + rule.FieldPath
 			if field == "" {
-				field = "<nil>" // how an error of the whole object is told
+				field = "<nil>" // the field of an error of the whole object
 			}
 			if !slices.ContainsFunc(r.seen[field], func(m string) bool { return strings.Contains(m, rule.Message) }) {
 				t.Errorf("no row of the table is refused at %s by the rule %q (%s)", field, rule.Message, rule.Rule)
@@ -90,7 +91,7 @@ func (r *refusals) everyRule(t *testing.T) {
 	}
 }
 
-// TestBounds: each bound of the schema (enum, least, most, lengths, required) refuses what is just
+// TestBounds: each bound of the schema (enum, least, most, lengths, required) refuses a value just
 // beyond it, and names the field.
 func TestBounds(t *testing.T) {
 	t.Parallel()
@@ -152,7 +153,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// many are n items that differ, for lists that are sets or maps.
+// many returns n different items, for lists that are sets or maps.
 func many(item *apiextensionsv1.JSONSchemaProps, n int) []any {
 	list := make([]any, n)
 	for i := range list {
@@ -167,7 +168,7 @@ func many(item *apiextensionsv1.JSONSchemaProps, n int) []any {
 	return list
 }
 
-// set puts a value at a path such as spec.list[0].field into an object.
+// set sets a value at a path such as spec.list[0].field in an object.
 func set(o map[string]any, path string, value any) {
 	head, rest, more := strings.Cut(path, ".")
 	name, isList := strings.CutSuffix(head, "[0]")
@@ -182,11 +183,11 @@ func set(o map[string]any, path string, value any) {
 	o[name] = next
 }
 
-// foreign are the types of Kubernetes itself.
+// foreign matches the fields whose types Kubernetes itself defines.
 var foreign = regexp.MustCompile(`^(spec\.(env|envFrom|resources|podTemplate|scaling\.behavior)|status\.conditions\[0])`)
 
 // TestEveryFieldIsDocumented: each field of the spec and the status has a description in the CRD,
-// which docs/api.md is made from, and stands there.
+// and docs/api.md, which is made from the CRD, has the field.
 func TestEveryFieldIsDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
@@ -204,7 +205,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 			if n.Description == "" {
 				t.Errorf("%s has no description", path)
 			}
-			// The page leaves what Kubernetes itself defines to Kubernetes' reference.
+			// For types that Kubernetes itself defines, the page refers to Kubernetes' reference.
 			row := "| `" + strings.ReplaceAll(strings.TrimPrefix(path, part+"."), "[0]", "[]")
 			if !foreign.MatchString(path) && !strings.Contains(string(page), row) {
 				t.Errorf("docs/api.md has no row %s", row)

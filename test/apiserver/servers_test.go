@@ -21,9 +21,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestThreeBadServersOfTen: one of ten job servers hangs, one swallows all that is sent to it and
-// answers no dial, one answers garbage. Conditions and metrics name each for what it is, no pool
-// shrinks, and what comes to the others is seen as soon as ever.
+// TestThreeBadServersOfTen: of ten job servers one hangs, one swallows all that is sent to it and
+// answers no dial, and one answers garbage. Conditions and metrics report each with its own
+// trouble, no pool is scaled down, and jobs on the others are seen as soon as ever.
 func TestThreeBadServersOfTen(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -43,7 +43,7 @@ func TestThreeBadServersOfTen(t *testing.T) {
 		}
 		addrs = append(addrs, v1alpha1.ServerAddress(addr))
 	}
-	// Each pool has a job that nobody works on, which keeps it from zero.
+	// Each pool has a job that no worker takes, which keeps the pool above zero.
 	function := func(i int) string { return fmt.Sprintf("bad-servers-%d", i) }
 	pools := make([]*v1alpha1.GearmanWorkerPool, 0, 11)
 	add := func(name string, of []v1alpha1.ServerAddress, function string) {
@@ -94,7 +94,7 @@ func TestThreeBadServersOfTen(t *testing.T) {
 		condition(t, all, v1alpha1.ConditionJobServersReachable), eventually,
 	).Should(Equal("False SomeDoNotAnswer"))
 
-	// The good ones go on: for a while no answer of theirs gets old, and more jobs get more
+	// The good ones continue: for a while none of their answers gets old, and more jobs get more
 	// replicas at once.
 	for i := range addrs {
 		if _, is := bad[i]; is {
@@ -123,12 +123,12 @@ func TestThreeBadServersOfTen(t *testing.T) {
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	// A period of 1 s, three of which make an answer stale; the rest is for the machine.
+	// An answer is stale after three periods of 1 s. That leaves time for a slow machine.
 	if oldest > 3 {
 		t.Errorf("an answer of a good server was %.1f s old", oldest)
 	}
 
-	// The bad ones get well, with their jobs, and all is as it was.
+	// The bad ones recover with their jobs, and everything is as before.
 	servers[hangs].SetFault(gearmantest.Fault{})
 	hole.close(t)
 	servers[babbles].SetFault(gearmantest.Fault{})
@@ -139,8 +139,8 @@ func TestThreeBadServersOfTen(t *testing.T) {
 	}
 }
 
-// TestLoadBalanced: one address that leads to several job servers is no way to see a queue, and the
-// pool says so until it leads to one.
+// TestLoadBalanced: a queue can't be read through one address that leads to several job servers,
+// and the pool reports this until the address leads to one.
 func TestLoadBalanced(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -159,7 +159,7 @@ func TestLoadBalanced(t *testing.T) {
 	g.Expect(series(t, "gearman_server_load_balanced", "server", balancer.addr)()).To(BeEquivalentTo(1))
 }
 
-// message is the message of one of the pool's conditions.
+// message returns the message of one of the pool's conditions.
 func message(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind string) func() string {
 	return func() string {
 		var got v1alpha1.GearmanWorkerPool
@@ -175,7 +175,7 @@ func message(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind string) func() st
 	}
 }
 
-// series is the value of the operator's metric with these labels, -1 where there is none.
+// series returns the value of the operator's metric with these labels, or -1 if there is none.
 func series(t *testing.T, name string, pairs ...string) func() float64 {
 	return func() float64 {
 		families, err := metrics.Registry.Gather()
@@ -204,7 +204,7 @@ func series(t *testing.T, name string, pairs ...string) func() float64 {
 	}
 }
 
-// balancer is a TCP proxy that takes its back ends in turn.
+// balancer is a TCP proxy that uses its back ends in turn.
 type balancer struct {
 	addr string
 	next atomic.Uint64
@@ -251,8 +251,8 @@ func proxy(in net.Conn, backend string) {
 	wg.Wait()
 }
 
-// blackHole is a way to a server that can be opened to nowhere: connections are cut, and a dial
-// gets no answer at all, as where packets are dropped.
+// blackHole is a proxy to a job server that can be made to lead nowhere: connections are cut, and a
+// dial gets no answer at all, as if packets were dropped.
 type blackHole struct {
 	addr, backend string
 
@@ -276,7 +276,7 @@ func newBlackHole(t *testing.T) *blackHole {
 	return h
 }
 
-// to says where it leads.
+// to sets the job server that it leads to.
 func (h *blackHole) to(backend string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -307,7 +307,7 @@ func (h *blackHole) listen(t *testing.T) {
 	})
 }
 
-// open lets it lead nowhere. A listener whose queue is full and that accepts nothing leaves a dial
+// open makes it lead nowhere. A listener that accepts nothing and whose queue is full leaves a dial
 // without an answer.
 func (h *blackHole) open(t *testing.T) {
 	t.Helper()
@@ -341,7 +341,7 @@ func (h *blackHole) open(t *testing.T) {
 	}
 }
 
-// close lets it lead to the server again.
+// close makes it lead to the job server again.
 func (h *blackHole) close(t *testing.T) {
 	t.Helper()
 	h.mu.Lock()
@@ -350,7 +350,7 @@ func (h *blackHole) close(t *testing.T) {
 	h.listen(t)
 }
 
-// shut closes what there is. h.mu is held.
+// shut closes everything that is open. h.mu is held.
 func (h *blackHole) shut() {
 	if h.listener != nil {
 		h.listener.Close()

@@ -1,6 +1,7 @@
 // Package apiserver tests the operator against a real kube-apiserver and kube-controller-manager
-// (no scheduler and no kubelet: the tests play the pods' status) and, where queues matter, a real
-// gearmand. One file per behaviour; each test has a namespace of its own and all run side by side.
+// and, if queues matter, a real gearmand. There is no scheduler and no kubelet: the tests set the
+// pods' status. There is one file per behavior; each test has a namespace of its own, and all run
+// in parallel.
 package apiserver
 
 import (
@@ -29,14 +30,14 @@ var (
 	restConfig *rest.Config
 	k8s        client.Client
 	binaries   string // where the project's programs are built
-	// For operators that are processes: with rights in the whole cluster, and in the namespace
-	// soloUpgrade only.
+	// For operators that are processes: one with rights in the whole cluster, one with rights in
+	// the namespace soloUpgrade only.
 	clusterKubeconfig, namespacedKubeconfig string
-	adminKubeconfig                         string // of somebody who may do everything
+	adminKubeconfig                         string // of a user with all rights
 )
 
 func TestMain(m *testing.M) {
-	// The tests wait far more than they compute.
+	// The tests mostly wait, and compute little.
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run brings up one API server and one operator for all tests.
+// run starts one API server and one operator for all tests.
 func run(m *testing.M) int {
 	o, err := operator.Parse("manager", []string{
 		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--runtime-image=gearman-operator:test",
@@ -126,7 +127,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// namespace makes a namespace for one test. It is not removed: the API server goes with all of
+// namespace creates a namespace for one test. It is not removed: the API server ends with all of
 // them.
 func namespace(t *testing.T) string {
 	t.Helper()
@@ -137,7 +138,7 @@ func namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// pool is a pool that is accepted as it is; mutate changes it.
+// pool returns a pool that is accepted unchanged; mutate changes it.
 func pool(namespace string, mutate ...func(*v1alpha1.GearmanWorkerPoolSpec)) *v1alpha1.GearmanWorkerPool {
 	p := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pool"},
@@ -152,6 +153,6 @@ func pool(namespace string, mutate ...func(*v1alpha1.GearmanWorkerPoolSpec)) *v1
 	return p
 }
 
-// eventually is how long a condition is waited for. It takes seconds; a machine that does other
-// things besides may take minutes.
+// eventually is how long to wait for a condition. Usually it takes seconds; on a busy machine it
+// may take minutes.
 const eventually = 5 * time.Minute

@@ -19,8 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestTarget: of a target nothing but its replicas is touched, and it stays as it is when the pool
-// goes.
+// TestTarget: the operator changes nothing of a target but its replicas, and the target stays
+// unchanged when the pool is deleted.
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -63,7 +63,7 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// legacy is a workload that nobody but its owner touches.
+// legacy returns a workload that only its owner changes.
 func legacy(ns, kind, name string, n int32) client.Object {
 	meta := metav1.ObjectMeta{Namespace: ns, Name: name}
 	labels := map[string]string{"app": name}
@@ -98,8 +98,9 @@ func replicasOf(t *testing.T, o client.Object) func() int32 {
 	}
 }
 
-// TestTargetTaken: of two pools on one target the older scales it, the other says so and takes over
-// when the first is gone. A Deployment that a pool made is no target for another.
+// TestTargetTaken: if two pools have one target, the older one scales it. The other one reports
+// that, and takes over when the first is gone. A Deployment that a pool made can't be another
+// pool's target.
 func TestTargetTaken(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -116,7 +117,7 @@ func TestTargetTaken(t *testing.T) {
 	}
 	first := on("z-first", "shared", 3)
 	g.Eventually(replicasOf(t, target), eventually).Should(BeEquivalentTo(3))
-	time.Sleep(time.Second) // the creation times of objects have whole seconds; of two in one second the name decides
+	time.Sleep(time.Second) // creation times have whole seconds; for two in one second the name decides
 	second := on("a-second", "shared", 5)
 	g.Eventually(condition(t, second, v1alpha1.ConditionStalled), eventually).Should(Equal("True TargetTaken"))
 	g.Expect(replicasOf(t, target)()).To(BeEquivalentTo(3))
@@ -136,9 +137,10 @@ func TestTargetTaken(t *testing.T) {
 	g.Expect(replicas(t, own)()).To(BeEquivalentTo(2))
 }
 
-// TestTargetShrinksByTelemetry: a target's pods are known by their telemetry. A StatefulSet gets
-// smaller by the pods above the highest that works; a Deployment, of which nobody knows which pod
-// would go, only when none works. Neither its pods nor anything else of it is touched.
+// TestTargetShrinksByTelemetry: a target's pods are known by their telemetry. A StatefulSet is
+// scaled down by the pods above the highest busy one. A Deployment is scaled down only when no pod
+// is busy, since nobody knows which pod would be removed. Nothing else of the target or its pods is
+// changed.
 func TestTargetShrinksByTelemetry(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]struct{ whileOneWorks, then int32 }{
@@ -166,7 +168,7 @@ func TestTargetShrinksByTelemetry(t *testing.T) {
 			var busy *peer
 			for i := range list.Items {
 				if w := startPod(t, &list.Items[i], server.Addr, i == 1); i == 1 {
-					busy = w // of a StatefulSet that is legacy-1
+					busy = w // of a StatefulSet, that is legacy-1
 				}
 			}
 			p := pool(ns, func(s *spec) {

@@ -21,7 +21,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
 )
 
-// identity is a certificate that signs itself, for both ends of a connection.
+// identity is a self-signed certificate for both ends of a connection.
 type identity struct {
 	cert, key []byte // PEM
 	pair      tls.Certificate
@@ -62,13 +62,13 @@ func newIdentity(t *testing.T, serial int64) *identity {
 	return id
 }
 
-// TestSecretsRotate: job servers get a new authority and the pool's Secrets follow; the operator
-// goes over to them without a restart. While the Secrets are wrong it says so.
+// TestSecretsRotate: job servers get a new authority and the pool's Secrets follow. The operator
+// switches to them without a restart, and reports wrong Secrets meanwhile.
 func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	var current atomic.Pointer[identity]
-	var shown atomic.Int64 // the serial number that the operator last showed
+	var shown atomic.Int64 // the serial number of the operator's last certificate
 	old, next := newIdentity(t, 1), newIdentity(t, 2)
 	current.Store(old)
 	server := gearmantest.NewServer(gearmantest.Options{TLS: &tls.Config{

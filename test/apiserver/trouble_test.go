@@ -14,7 +14,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// TestPodsNotStarting: a pool whose only worker can't pull its image is not ready and says so,
+// TestPodsNotStarting: a pool whose only worker can't pull its image is not ready and reports it,
 // until the worker has been ready for a while.
 func TestPodsNotStarting(t *testing.T) {
 	t.Parallel()

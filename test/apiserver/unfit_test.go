@@ -28,7 +28,7 @@ func TestCommandThatNoPodHas(t *testing.T) {
 		whole := command + ".new"
 		if err := os.WriteFile(
 			whole, []byte("#!"+interpreter+"\ncat\n"), 0o700,
-		); err != nil { // it is to be run
+		); err != nil { // it must be executable
 			return err
 		}
 		return os.Rename(whole, command)
@@ -59,7 +59,7 @@ func TestCommandThatNoPodHas(t *testing.T) {
 }
 
 // TestServiceDown: the HTTP service that runs the jobs goes down. Other pods would not reach it
-// either: replicas stay as they are however many jobs wait, and the jobs complete once the service
+// either, so replicas stay unchanged however many jobs wait, and the jobs complete once the service
 // is back.
 func TestServiceDown(t *testing.T) {
 	t.Parallel()
@@ -90,7 +90,7 @@ func TestServiceDown(t *testing.T) {
 	g.Eventually(condition(t, p, v1alpha1.ConditionWorkersUnfit), eventually).Should(HavePrefix("False"))
 }
 
-// serve runs an HTTP service that takes every job, until stop is called or the test ends.
+// serve runs an HTTP service that accepts every job, until stop is called or the test ends.
 func serve(t *testing.T, addr string) (stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -103,7 +103,7 @@ func serve(t *testing.T, addr string) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = h.Serve(l) // it ends as it is closed
+		_ = h.Serve(l) // it returns when it is closed
 	}()
 	stop = sync.OnceFunc(func() {
 		_ = h.Close()

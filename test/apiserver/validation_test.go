@@ -12,8 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/pooldocs"
 )
 
-// TestValidation tries a document for each rule of the API: what is accepted, and what is refused
-// with which advice.
+// TestValidation tries a document for each rule of the API: it checks which are accepted, and which
+// are refused with which advice.
 func TestValidation(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -53,8 +53,8 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-// changedChoice is what the API server says to a pool that changes from a Deployment of its own to
-// a target.
+// changedChoice returns the API server's error for a pool that changes from its own Deployment to a
+// target.
 func changedChoice(t *testing.T) error {
 	t.Helper()
 	obj := poolFromYAML(t, namespace(t), "servers: [h]\nfunction: f\nimage: i\nscaling: {mode: Paused}\n")

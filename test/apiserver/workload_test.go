@@ -33,7 +33,7 @@ func manual(n int32) *v1alpha1.ScalingSpec {
 	return &v1alpha1.ScalingSpec{Mode: v1alpha1.ModeManual, ManualReplicas: &n}
 }
 
-// deployment reads the pool's Deployment; replicas -1 stands for none.
+// deployment reads the pool's Deployment; replicas are -1 if there is none.
 func deployment(ctx context.Context, p *v1alpha1.GearmanWorkerPool) (*appsv1.Deployment, error) {
 	d := &appsv1.Deployment{}
 	return d, k8s.Get(ctx, client.ObjectKeyFromObject(p), d)
@@ -49,7 +49,7 @@ func replicas(t *testing.T, p *v1alpha1.GearmanWorkerPool) func() int32 {
 	}
 }
 
-// condition is "Status Reason" of one of the pool's conditions.
+// condition returns "Status Reason" of one of the pool's conditions.
 func condition(t *testing.T, p *v1alpha1.GearmanWorkerPool, kind string) func() string {
 	return func() string {
 		var got v1alpha1.GearmanWorkerPool
@@ -73,8 +73,8 @@ func update(t *testing.T, p *v1alpha1.GearmanWorkerPool, mutate func(*spec)) {
 	}
 }
 
-// TestTwoFieldOwners: the template and the replicas belong to two owners, and a changed template
-// leaves the replicas alone.
+// TestTwoFieldOwners: the template and the replicas have two owners, and a changed template does
+// not change the replicas.
 func TestTwoFieldOwners(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -109,7 +109,7 @@ func TestTwoFieldOwners(t *testing.T) {
 	}
 }
 
-// TestModes: Manual holds its number, Paused and DryRun write no replicas, and bounds follow the
+// TestModes: Manual keeps its number, Paused and DryRun write no replicas, and bounds follow the
 // spec.
 func TestModes(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,8 @@ func TestContested(t *testing.T) {
 	g.Consistently(replicas(t, p), time.Second).Should(BeEquivalentTo(1))
 }
 
-// TestStalled: what the API's rules cannot see shows in Stalled, with a reason and what to change.
+// TestStalled: mistakes that the API's rules can't detect are reported in Stalled, with a reason
+// and what to change.
 func TestStalled(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -203,7 +204,7 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// TestNameTaken: a Deployment of the pool's name that belongs to somebody else is left alone.
+// TestNameTaken: a Deployment with the pool's name and another owner is left alone.
 func TestNameTaken(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -230,8 +231,8 @@ func TestNameTaken(t *testing.T) {
 	}
 }
 
-// TestFunctionShared: two pools that serve one function on one job server are told of each other,
-// until one goes.
+// TestFunctionShared: two pools that serve one function on one job server each report the other,
+// until one is deleted.
 func TestFunctionShared(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -248,7 +249,7 @@ func TestFunctionShared(t *testing.T) {
 	if err := k8s.Delete(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	// Pools of other tests serve this function too, in other namespaces: only the name must be
+	// Pools of other tests serve this function too, in other namespaces, so only the name must be
 	// gone.
 	g.Eventually(func() string {
 		var got v1alpha1.GearmanWorkerPool
@@ -259,7 +260,7 @@ func TestFunctionShared(t *testing.T) {
 	}, eventually).ShouldNot(HaveSuffix(": a"))
 }
 
-// reasons are those of the events about a pool.
+// reasons returns the reasons of the events about a pool.
 func reasons(t *testing.T, p *v1alpha1.GearmanWorkerPool) func() []string {
 	return func() []string {
 		var list eventsv1.EventList
