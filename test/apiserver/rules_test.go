@@ -167,8 +167,8 @@ func TestScaleDownWhileJobsFlow(t *testing.T) {
 	}
 }
 
-// TestTwentyIdlePods: 20 workers that have long been idle are removed within a minute of their
-// minimum's end, and none of them needs a mark.
+// TestTwentyIdlePods: 20 workers that have long been idle are removed within a minute after their
+// minimum is lifted, and none of them needs a mark.
 func TestTwentyIdlePods(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

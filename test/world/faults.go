@@ -16,7 +16,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
-// A class of faults says what a fault may delay: the invariants give time for it, no more.
+// A class of faults is what a fault may delay. The invariants allow time for that and no more.
 type class uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	ofServer                   // a job server doesn't answer, or forgets
 	ofPods                     // pods don't start, or end
 	ofUser                     // a user changed something
-	ofLeader                   // the operator begins anew
+	ofLeader                   // the operator starts anew
 )
 
 // kind is one kind of fault: what it does, and what ends it.
@@ -32,12 +32,12 @@ type kind struct {
 	name        FaultKind
 	class       class
 	least, most time.Duration // how long it lasts
-	settle      time.Duration // for how long after its end it still delays
+	settle      time.Duration // how long after its end it still delays
 	begin       func(w *World, f Fault) (end func())
 }
 
-// concerns reports whether a fault may delay a pool: not one of another pool, or of a job server
-// that this pool doesn't use. Pools share the nodes and the API server.
+// concerns reports whether a fault may delay a pool. A fault of another pool, or of a job server
+// that this pool doesn't use, may not. Pools share the nodes and the API server.
 func (p *Plan) concerns(f *Fault, pool int) bool {
 	class := kindNamed(f.Kind).class
 	switch {
@@ -55,8 +55,8 @@ func (p *Plan) concerns(f *Fault, pool int) bool {
 	return true
 }
 
-// early reports whether the fault begins before the first pods start, so that none of them works
-// while all are blocked.
+// early reports whether the fault begins before the first pods start, so that no pod works while
+// all are blocked.
 func (k *kind) early() bool {
 	return k.name == "registry-down" || k.name == "no-room" || k.name == commandBroken
 }
@@ -74,7 +74,7 @@ func kindNamed(name FaultKind) *kind {
 // register, and no job can run.
 const commandBroken = "command-broken"
 
-// kinds is the table of faults that a seed goes through in strides.
+// kinds is the table of faults, through which seeds step in strides.
 var kinds []kind
 
 //nolint:funlen // a table
@@ -220,7 +220,7 @@ func init() { // its functions find their own entries in it
 		{"kubectl-scale", ofUser, s, 40 * s, 60 * s, func(w *World, f Fault) func() {
 			w.scaleByHand(f.Pool, int32(f.N%12))
 			return func() {
-				if f.N%2 == 0 { // whoever it is insists
+				if f.N%2 == 0 { // the user insists
 					w.scaleByHand(f.Pool, int32(f.N/2%12))
 				}
 			}
@@ -236,7 +236,7 @@ func init() { // its functions find their own entries in it
 				w.kube.UserEdit(kube.KindPod, client.ObjectKeyFromObject(
 					pods[f.N%len(pods)],
 				), "kubectl", func(o client.Object) {
-					o.SetOwnerReferences(nil) // its ReplicaSet lets it go, and makes another
+					o.SetOwnerReferences(nil) // its ReplicaSet releases it, and creates another
 				})
 			}
 			return func() {}
@@ -264,7 +264,7 @@ func init() { // its functions find their own entries in it
 				old := w.product
 				w.product = next
 				old.kill()
-				w.wg.Go(old.wg.Wait) // what it has sent may still arrive
+				w.wg.Go(old.wg.Wait) // its earlier requests may still arrive
 				next.lead()
 			}
 		}},
@@ -285,13 +285,13 @@ func serverFault(of func(n int) gearmantest.Fault) func(*World, Fault) func() {
 	}
 }
 
-// edit is a change of a pool's spec that a user made and will take back.
+// edit is a change of a pool's spec that a user makes and reverts later.
 type edit struct {
 	change func(*v1alpha1.GearmanWorkerPoolSpec, int)
 	n      int
 }
 
-// editPool changes a pool's spec and takes that back. Edits may overlap.
+// editPool changes a pool's spec and reverts the change. Edits may overlap.
 func editPool(change func(*v1alpha1.GearmanWorkerPoolSpec, int)) func(*World, Fault) func() {
 	return func(w *World, f Fault) func() {
 		e := &edit{change, f.N}
@@ -310,7 +310,7 @@ func editPool(change func(*v1alpha1.GearmanWorkerPoolSpec, int)) func(*World, Fa
 	}
 }
 
-// specOf is what a pool's users want it to be now.
+// specOf returns the spec that a pool's users want now.
 func (w *World) specOf(pool int) v1alpha1.GearmanWorkerPoolSpec {
 	spec := w.poolOf(pool).Spec
 	for _, e := range w.edits[pool] {
@@ -319,8 +319,8 @@ func (w *World) specOf(pool int) v1alpha1.GearmanWorkerPoolSpec {
 	return spec
 }
 
-// nodeDies takes the power off a node. Its connections stay open until keep-alive finds them dead;
-// later the node is removed and its pods with it.
+// nodeDies cuts a node's power. Its connections stay open until keep-alive finds them dead. Later
+// the node is removed, and its pods with it.
 func nodeDies(w *World, f Fault) func() {
 	name := nodeName(f.Node)
 	w.nodes.SetSilent(name, true)
@@ -342,7 +342,7 @@ func nodeDies(w *World, f Fault) func() {
 	}
 }
 
-// allNodes brings a fault over all nodes, and returns what ends it.
+// allNodes applies a fault to all nodes, and returns a function that ends it.
 func (w *World) allNodes(set func(n *kube.Nodes, name string, on bool)) func() {
 	to := func(on bool) {
 		for i := range w.plan.Nodes {

@@ -10,8 +10,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// A feature is something that a seed's pools or machines have, rather than a fault that begins and
-// ends. Each comes in a twentieth of the seeds at least.
+// A feature is a property of a seed's pools or machines, unlike a fault, which begins and ends.
+// Each occurs in at least a twentieth of the seeds.
 const (
 	featureSchedule = "schedule"
 	featureRates    = "behavior"
@@ -23,20 +23,21 @@ var features = []string{
 	featureSchedule, featureRates, featureTarget, featureSkew, featureNeighbor, featureTLS, featureSet, featureRetries,
 }
 
-// SchedulePlan changes a pool's bounds from the world's nth minute on.
+// SchedulePlan changes a pool's bounds from the world's nth minute.
 type SchedulePlan struct {
 	Minute   int
 	For      time.Duration
 	Min, Max int32 // 0: the pool's own
 }
 
-// RatesPlan is how many pods a pool's behavior lets it gain and lose in a time; 0: any number.
+// RatesPlan is how many pods a pool's behavior lets it gain and lose within a period; 0: any
+// number.
 type RatesPlan struct {
 	Up, Down int32
 	Per      time.Duration
 }
 
-// Skews are by how much the clocks of the world's machines are ahead of the operator's.
+// Skews is how far the clocks of the world's machines are ahead of the operator's.
 type Skews struct {
 	API   time.Duration
 	Nodes []time.Duration
@@ -44,8 +45,8 @@ type Skews struct {
 
 const mostSkew = 20 * time.Second
 
-// addFeatures draws from a source of its own, so that a new one leaves a seed's pools and jobs as
-// they are.
+// addFeatures draws from a source of its own, so that a new feature leaves a seed's pools and jobs
+// unchanged.
 func (p *Plan) addFeatures() {
 	g := generator{rand.New(rand.NewPCG(p.Seed, 0xfea7))}
 	for i := range p.Pools {
@@ -83,7 +84,7 @@ func (p *Plan) addFeatures() {
 	}
 }
 
-// skewOf is by how much a node's clock is ahead.
+// skewOf returns how far a node's clock is ahead.
 func (p *Plan) skewOf(node string) time.Duration {
 	for i, skew := range p.Skews.Nodes {
 		if nodeName(i) == node {
@@ -93,7 +94,7 @@ func (p *Plan) skewOf(node string) time.Duration {
 	return 0
 }
 
-// features lists what a plan has.
+// features returns the names of a plan's features.
 func (p *Plan) features() (out []string) {
 	for _, f := range features {
 		if p.has(f) {
@@ -155,8 +156,8 @@ func (p *PoolPlan) scalingOf(s *v1alpha1.ScalingSpec) {
 	}
 }
 
-// bounds are a pool's least and greatest number of pods at a time since the world began, which is
-// at midnight. Where they cross, the maximum wins.
+// bounds returns a pool's least and greatest number of pods at a time since the world began, which
+// is at midnight. If they cross, the maximum wins.
 func (s *SchedulePlan) bounds(least, most int32, at time.Duration) (lo, hi int32) {
 	lo, hi = least, most
 	begin := time.Duration(s.Minute) * time.Minute

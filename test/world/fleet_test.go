@@ -23,10 +23,10 @@ import (
 // core.
 const seedLimit = 10 * time.Minute
 
-// fleet plays seeds, each in a process of its own.
+// fleet runs seeds, each in a process of its own.
 type fleet struct {
 	binary string
-	// run plays a seed without some of its faults.
+	// run runs a seed without some of its faults.
 	run func(seed uint64, drop []int) (*played, error)
 }
 
@@ -36,15 +36,15 @@ func fleetOf(binary string) *fleet {
 	return f
 }
 
-// played is what a seed's process showed.
+// played is the result of a seed's process.
 type played struct {
 	Result
 	Timeline string
 	cpu      time.Duration
 }
 
-// newFleet builds the program that plays seeds. It is this package's test binary, linked so that
-// the seed reaches math/rand.
+// newFleet builds the program that runs seeds. It is this package's test binary, linked so that the
+// seed reaches math/rand.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	binary := os.Getenv("WORLD_BINARY")
@@ -60,7 +60,7 @@ func newFleet(t *testing.T) *fleet {
 	return fleetOf(binary)
 }
 
-// play plays a seed without some of its faults.
+// play runs a seed without some of its faults.
 func (f *fleet) play(seed uint64, drop []int) (*played, error) {
 	var list []string
 	for _, i := range drop {
@@ -68,8 +68,8 @@ func (f *fleet) play(seed uint64, drop []int) (*played, error) {
 	}
 	cmd := exec.Command(f.binary, "-test.run=^TestSeed$", "-test.timeout="+seedLimit.String())
 	cmd.Env = append(os.Environ(), replay.Env...)
-	// A collection in the middle of a run is a turn that other goroutines take; a seed needs some
-	// 200 MB without one.
+	// A garbage collection in the middle of a run changes the order in which goroutines run. A seed
+	// needs some 200 MB without one.
 	cmd.Env = append(
 		cmd.Env, "GOGC=off", "GOMEMLIMIT=1GiB", fmt.Sprintf("WORLD_SEED=%d", seed),
 		"WORLD_DROP="+strings.Join(list, ","),
@@ -94,8 +94,8 @@ func (f *fleet) play(seed uint64, drop []int) (*played, error) {
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
-// shrink drops a failing seed's faults one by one while it still fails three times of three. It
-// returns those that can be left out.
+// shrink drops a failing seed's faults one by one as long as it still fails three times out of
+// three. It returns those that can be left out.
 func (f *fleet) shrink(seed uint64, invariant string) (drop []int) {
 	for i := range NewPlan(seed).Faults {
 		try := append(slices.Clone(drop), i)

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// longestStart is the longest that a pod of the world takes from its creation to its first job,
-	// and startOfIt what the operator needs to see and order it.
+	// longestStart is the longest time that a pod of the world takes from its creation to its first
+	// job, including the time that the operator needs to see the job and order the pod.
 	longestStart = 12 * time.Second
 	targetWait   = 30 * time.Second // the default
-	drainReserve = 10 * time.Second // a job must be so much shorter than the drain to be finished for sure
+	drainReserve = 10 * time.Second // a job must be this much shorter than the drain to finish for sure
 )
 
-// interrupted is called by a process that was ended while a job ran.
+// interrupted is called by a process that ended while a job ran.
 func (w *World) interrupted(j *job, p *process, excuse string) {
 	w.trace.add("%s is cut off on %s (%s)", j, p.pod, excuse)
 	w.ledger.mu.Lock()
@@ -48,7 +48,7 @@ func (j *judge) noLoss() {
 	}
 }
 
-// mayRepeat reports whether a fault explains that a job was started again.
+// mayRepeat reports whether a fault explains that a job started again.
 func (j *judge) mayRepeat(job *job, first, second *start) bool {
 	return j.m.delays(job.pool, ofServer|ofPods, first.at, second.at.Add(time.Second)) > 0 || first.cutOff != ""
 }
@@ -72,8 +72,8 @@ func (j *judge) poll(pool int) time.Duration {
 	return policy.Poll(&v1alpha1.GearmanWorkerPoolSpec{Scaling: j.w.poolOf(pool).Spec.Scaling})
 }
 
-// bounds: replicas are within the bounds D + 13 s after these or those changed, and pods that take
-// jobs D + 20 s after; faults delay that by as long as they last.
+// bounds checks that replicas are within the bounds D + 13 s after either changed, and pods that
+// take jobs D + 20 s after. Faults extend that by as long as they last.
 func (j *judge) bounds() {
 	for pool := range j.w.plan.Pools {
 		d := j.poll(pool)
@@ -115,8 +115,8 @@ func (j *judge) episodes(pool int, what string, limit time.Duration, outside fun
 	}
 }
 
-// up: jobs that waited while the pool could still grow start within S + H + 2D, but for one in a
-// hundred; none takes twice that.
+// up checks that jobs that waited while the pool could still scale up start within S + H + 2D,
+// except for one in a hundred. None may take twice that.
 func (j *judge) up() {
 	for pool := range j.w.plan.Pools {
 		limit := targetWait + longestStart + 2*j.poll(pool)
@@ -160,10 +160,10 @@ func (j *judge) up() {
 	}
 }
 
-// couldGrow reports whether a pool had room for more pods all through a time.
+// couldGrow reports whether a pool had room for more pods throughout a period.
 func (j *judge) couldGrow(pool int, from, to time.Time) bool {
 	if r := j.w.plan.Pools[pool].Rates; r != nil && r.Up > 0 {
-		return false // as fast as its behavior lets it
+		return false // as fast as its behavior allows
 	}
 	for _, s := range j.between(pool, from, to.Add(time.Second)) {
 		if !s.exists || !s.auto || s.replicas >= s.max {
@@ -181,13 +181,13 @@ func (j *judge) between(pool int, from, to time.Time) []snapshot {
 	return all[a:b]
 }
 
-// down: where the jobs of the last 2W + 3D needed n slots at most, no more pods live than those and
-// a tenth.
+// down checks that, if the jobs of the last 2W + 3D needed n slots at most, no more pods live than
+// those need and a tenth.
 func (j *judge) down() {
 	for pool := range j.w.plan.Pools {
 		p := &j.w.plan.Pools[pool]
 		if p.Rates != nil && p.Rates.Down > 0 {
-			continue // as fast as its behavior lets it
+			continue // as fast as its behavior allows
 		}
 		var longest time.Duration
 		for _, s := range p.Streams {
@@ -210,7 +210,7 @@ func (j *judge) down() {
 				most = max(most, past[k].open)
 			}
 			if p.Target && most > 0 {
-				continue // nothing says which pods of a target go: they go when no job runs
+				continue // which pods of a target are removed is unknown, so they are removed when no job runs
 			}
 			n := (most + int(p.Concurrency) - 1) / int(p.Concurrency)
 			limit := max(int(s.min), n) + max(1, n/10)

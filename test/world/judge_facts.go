@@ -8,13 +8,14 @@ import (
 	"github.com/gearman-operator/gearman-operator/internal/scaling"
 )
 
-// evidence: from one poll and two seconds after pods are known to be blocked (they have not been
-// ready for scaling.ProvenAfter in a row), and for as long as no other pod becomes ready or gets
-// the node or the image that it waited for, no more pods are ordered than those that were then, or
-// a few beside those that work: the rules of internal/scaling. A pod that becomes ready is evidence
-// only once it has been ready for as long; then those that were blocked before say nothing of the
-// others, as many as work. What somebody else makes the replicas is ordered, but not by the
-// operator.
+// evidence checks that no pods are ordered against the evidence that they can't start. The check
+// begins one poll and two seconds after pods are known to be blocked, which means that they have
+// not been ready for scaling.ProvenAfter in a row. It lasts as long as no other pod becomes ready
+// or gets the node or the image that it waited for. Meanwhile no more pods may be ordered than at
+// its begin, or a few beside those that work, by the rules of internal/scaling. A pod that becomes
+// ready is evidence only once it has been ready for as long. From then on the pods that were
+// blocked before say nothing of the others, up to as many as work. If somebody else sets the
+// replicas, those are ordered, but not by the operator.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 2*scaling.ProvenAfter + j.poll(pool) + 2*time.Second
@@ -59,9 +60,9 @@ func (j *judge) evidence() {
 	}
 }
 
-// tries is how many pods may be ordered beside those that work without evidence that one can start:
-// what the ordering rule allows for pods that no node takes, or for workers that can't run jobs,
-// and one that is tried after a while.
+// tries is how many pods may be ordered beside those that work without evidence that one can start.
+// That is what the ordering rule allows for pods that fit on no node, or for workers that can't run
+// jobs, and one that is tried after a while.
 func (s *snapshot) tries() int {
 	if s.working == 0 && s.unfit > 0 && s.unfit == s.blocked {
 		return 2 + 1
@@ -69,7 +70,8 @@ func (s *snapshot) tries() int {
 	return max(5, (s.working+1)/2) + 1
 }
 
-// truth: what the pool's conditions say is so, and what they have to say is said within a minute.
+// truth checks that the pool's conditions are true, and that what they must report is reported
+// within a minute.
 func (j *judge) truth() {
 	for pool := range j.w.plan.Pools {
 		j.truthOfContest(pool)
@@ -103,9 +105,9 @@ func (j *judge) truth() {
 	}
 }
 
-// truthOfContest: the operator says that the replicas are contested within a minute of their second
-// change by somebody else within ten minutes, and never without: its own writes whose answer was
-// lost are its own.
+// truthOfContest checks that the operator reports contested replicas within a minute of their
+// second change by somebody else within ten minutes, and never without. Its own writes whose
+// answers were lost are its own.
 func (j *judge) truthOfContest(pool int) {
 	reported := false
 	var since time.Time // start of the current run of snapshots with two changes by others
@@ -140,10 +142,10 @@ func (j *judge) truthOfContest(pool int) {
 	}
 }
 
-// truthOfFitness: workers that can't run jobs and say so are in the pool's condition within a
-// minute, and the condition has such workers.
+// truthOfFitness checks that workers that can't run jobs and report it are in the pool's condition
+// within a minute, and that the condition is true only if there are any.
 func (j *judge) truthOfFitness(pool int) {
-	var fit, unfit time.Time // start of the current run of snapshots without and with such workers
+	var fit, unfit time.Time // start of the current run of snapshots without and with unfit workers
 	reported := false
 	for i := range j.m.samples[pool] {
 		s := &j.m.samples[pool][i]
@@ -218,7 +220,7 @@ func (j *judge) contestIsSeen(pool int, since, at time.Time) bool {
 	return true
 }
 
-// unreachable reports whether a job server of a pool could not be reached all through a time.
+// unreachable reports whether a job server of a pool could not be reached throughout a period.
 func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	for _, f := range m.faults {
 		begin := m.w.trace.began.Add(f.At)
@@ -230,7 +232,7 @@ func (m *monitor) unreachable(pool int, from, to time.Time) bool {
 	return false
 }
 
-// memory: an operator whose last pool is gone keeps nothing of any.
+// memory checks that an operator whose last pool is gone keeps nothing about any pool.
 func (j *judge) memory() {
 	for kind, n := range j.w.kept {
 		j.checked()

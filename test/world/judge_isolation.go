@@ -2,9 +2,9 @@ package world
 
 import "time"
 
-// isolation: while a fault strikes only another pool or the job servers of others, a pool's jobs
-// start as they would without it: within S + H + 2D, and what the decision may be late by; and a pool
-// without pods orders its first one as soon as without the fault.
+// isolation checks pools while a fault affects only another pool or the job servers of others. A
+// pool's jobs must start as they would without the fault: within S + H + 2D and the allowed delay
+// of a decision. A pool without pods must order its first one as soon as without the fault.
 func (j *judge) isolation() {
 	for pool := range j.w.plan.Pools {
 		j.wakes(pool)
@@ -40,16 +40,17 @@ func (j *judge) isolation() {
 	}
 }
 
-// decisionLate is by how much others may delay a decision.
+// decisionLate is how long others may delay a decision.
 const decisionLate = 250 * time.Millisecond
 
-// wakeTime is how long it takes from a poll that shows the first job until the first pod is
-// ordered: the wait for a verdict, and a write.
+// wakeTime is the time from a poll that shows the first job until the first pod is ordered: the
+// wait for a verdict, and a write.
 const wakeTime = time.Second
 
-// wakes: a pool that has no pods and gets a job while only others have a fault orders a pod within
-// D, the time that waking takes, and what others may delay a decision by. A job that starts sooner
-// needs no pod: one that somebody took from the pool has it.
+// wakes checks that a pool that has no pods and gets a job while only others have a fault orders a
+// pod in time. The limit is D, the time that waking takes, and how long others may delay a
+// decision. A job that starts sooner needs no pod: it runs on a pod that somebody took from the
+// pool.
 func (j *judge) wakes(pool int) {
 	limit := j.poll(pool) + wakeTime + decisionLate
 	reported := false
@@ -88,7 +89,7 @@ func (j *judge) asleep(pool int, at time.Time) bool {
 	return len(before) > 0
 }
 
-// wokenAfter is how long after a time a pool's replicas were first raised.
+// wokenAfter returns how long after a time a pool's replicas were first raised.
 func (m *monitor) wokenAfter(pool int, from time.Time) time.Duration {
 	for _, at := range m.raised[pool] {
 		if at.After(from) {

@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	// figuresEvery is how soon a status may be written again if nothing but figures has changed:
-	// once a minute, less what a write may take.
+	// figuresEvery is how soon a status may be written again if only figures have changed: once a
+	// minute, less the time that a write may take.
 	figuresEvery = 50 * time.Second
-	// quietWindow is over how long writes are counted.
+	// quietWindow is the period over which writes are counted.
 	quietWindow = 5 * time.Minute
-	// statusSpare is how many status writes a window may have beside those for each poll and each
+	// statusSpare is how many status writes a window may have beyond those for each poll and each
 	// change of the pods.
 	statusSpare = 30
-	// markSpare is how many patches a pool may have beside those that are explained.
+	// markSpare is how many patches a pool may have beyond those that are explained.
 	markSpare = 10
 )
 
 // statusWrite is a change of a pool's status on the API server.
 type statusWrite struct {
 	at      time.Time
-	figures bool // nothing but figures changed
+	figures bool // only figures changed
 }
 
 // markWrite is a change of a pod's deletion cost on the API server.
 type markWrite struct {
 	at   time.Time
 	pod  string
-	mark bool // false: a mark was taken off
+	mark bool // false: a mark was removed
 }
 
 func (m *monitor) statusWritten(pool int, before, after *v1alpha1.GearmanWorkerPoolStatus) {
@@ -40,7 +40,7 @@ func (m *monitor) statusWritten(pool int, before, after *v1alpha1.GearmanWorkerP
 	m.statuses[pool] = append(m.statuses[pool], statusWrite{time.Now(), onlyFigures(before, after)})
 }
 
-// onlyFigures reports whether two statuses differ in nothing but figures that change all the time.
+// onlyFigures reports whether two statuses differ only in figures that change all the time.
 func onlyFigures(a, b *v1alpha1.GearmanWorkerPoolStatus) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.GearmanWorkerPoolStatus{a, b} {
@@ -55,10 +55,10 @@ func (m *monitor) marked(pool int, pod string, mark bool) {
 	m.marks[pool] = append(m.marks[pool], markWrite{time.Now(), pod, mark})
 }
 
-// quiet: no status is written for figures alone within a minute of the last write; there are no
-// more status writes than polls and changes of the pods; and a pod is marked once and removed, or
-// was given a job before its mark was taken off. docs/adr/0024 says why the bound of the design
-// does not hold.
+// quiet checks three things. No status is written for figures alone within a minute of the last
+// write. There are no more status writes than polls and changes of the pods. A marked pod is
+// removed, or was given a job before its mark was removed. docs/adr/0024 explains why the bound of
+// the design does not hold.
 func (j *judge) quiet() {
 	for pool := range j.w.plan.Pools {
 		j.quietStatus(pool)
@@ -76,7 +76,7 @@ func (j *judge) quietStatus(pool int) {
 		j.checked()
 		n := i - first + 1
 		if n <= statusSpare || reported {
-			// Few enough whatever the pods did, or reported already.
+			// These are few enough whatever the pods did, or are reported already.
 		} else if most := int(quietWindow/j.poll(pool)) + j.podChanges(
 			pool, writes[first].at, w.at,
 		) + statusSpare; n > most {
@@ -86,7 +86,8 @@ func (j *judge) quietStatus(pool int) {
 		if i == 0 || !w.figures {
 			continue
 		}
-		// A new operator doesn't know of the last write; one whose answer was lost is made again.
+		// A new operator doesn't know of the last write, and a write whose answer was lost is
+		// repeated.
 		if last := writes[i-1].at; w.at.Sub(last) < figuresEvery && j.m.delays(pool, ofAPI|ofLeader, last, w.at) == 0 {
 			j.violated(
 				w.at, "the status of pool %d is written for figures alone %s after the last write", pool,
@@ -117,7 +118,7 @@ func (j *judge) quietMarks(pool int) {
 			continue
 		}
 		if at, ok := marked[w.pod]; ok && j.ranJob(pool, w.pod, at, w.at) {
-			explained += 2 // the mark and what took it off
+			explained += 2 // the mark and its removal
 		}
 		delete(marked, w.pod)
 	}
@@ -132,7 +133,7 @@ func (j *judge) quietMarks(pool int) {
 	}
 }
 
-// ranJob reports whether a job ran on a pod in a time.
+// ranJob reports whether a job ran on a pod within a period.
 func (j *judge) ranJob(pool int, pod string, from, to time.Time) bool {
 	for _, s := range j.w.ledger.onPod(pool, pod) {
 		if s.at.Before(to) && (s.end.IsZero() || s.end.After(from)) {

@@ -2,9 +2,9 @@ package world
 
 import "time"
 
-// rates: a pool whose behavior bounds how many pods it gains or loses in a time keeps to that
-// whenever its replicas change, as a HorizontalPodAutoscaler does. Bounds win over it, pods that
-// can't start and are given up don't count, and a new operator or Deployment begins anew.
+// rates checks that a pool whose behavior bounds how many pods it gains or loses within a period
+// obeys that whenever its replicas change, like a HorizontalPodAutoscaler. Bounds override it, pods
+// that can't start and are given up don't count, and a new operator or Deployment starts anew.
 func (j *judge) rates() {
 	for pool := range j.w.plan.Pools {
 		r := j.w.plan.Pools[pool].Rates
@@ -39,8 +39,8 @@ func (j *judge) rates() {
 	}
 }
 
-// atStart is the most and the fewest replicas that a pool may have had when a period began: a change
-// near that moment may count for it or not.
+// atStart returns the most and the fewest replicas that a pool may have had when a period began: a
+// change near that moment may count for it or not.
 func (j *judge) atStart(pool int, at time.Time, first int32) (most, least int32) {
 	most, least = first, first
 	for _, s := range j.between(pool, at.Add(-2*time.Second), at.Add(3*time.Second)) {

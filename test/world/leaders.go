@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// apart is a table of faults like kinds, but each draws from a source of its own: a new one leaves
-// what befalls the other seeds as it is. A twelfth of the seeds has each.
+// apart is a table of faults like kinds, but each fault draws from a source of its own, so that a
+// new one leaves the faults of the other seeds unchanged. Each occurs in a twelfth of the seeds.
 var apart []kind
 
-// twoLeaders is the fault of an operator that goes on after another one has taken the lease, since
-// its machine stood still: its writes are late.
+// twoLeaders is the fault of an operator that continues after another one has taken the lease,
+// because its machine stood still. Its writes are late.
 const twoLeaders = "two-leaders"
 
 func init() { // the table's functions find their own entries in it
@@ -27,16 +27,16 @@ func init() { // the table's functions find their own entries in it
 			next.lead()
 			return func() {
 				old.kill()
-				w.wg.Go(old.wg.Wait) // what it has sent still arrives
+				w.wg.Go(old.wg.Wait) // its earlier requests still arrive
 			}
 		}},
 	}
 }
 
-// everyKind is all kinds of faults.
+// everyKind returns all kinds of faults.
 func everyKind() []kind { return slices.Concat(kinds, apart, ofTLS) }
 
-// addApart adds the faults of that table.
+// addApart adds faults of the table apart.
 func (p *Plan) addApart() {
 	for i := range apart {
 		g := generator{rand.New(rand.NewPCG(p.Seed, 0xa9a7+uint64(i)))}

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// job is what the ledger knows of one job that a job server accepted.
+// job is the ledger's record of one job that a job server accepted.
 type job struct {
 	id        int
 	pool      int
 	function  string
 	server    int
 	takes     time.Duration
-	fails     int // of its first attempts
+	fails     int // how many of its first attempts fail
 	submitted time.Time
 	starts    []start
 	completed int
@@ -26,12 +26,12 @@ type start struct {
 	end time.Time // zero while it runs
 	how string    // how it ended
 
-	failed bool   // as the plan has it
+	failed bool   // as planned
 	cutOff string // why the process ended before the job did; empty if it didn't
 }
 
-// repeated is the first attempt at a job that did not fail as the plan has it, and the one after
-// it; nil if there is no such pair.
+// repeated returns the first attempt at a job that did not fail as planned, and the one after it.
+// It returns nil if there is no such pair.
 func (j *job) repeated() (first, second *start) {
 	for i := range len(j.starts) - 1 {
 		if !j.starts[i].failed {
@@ -46,7 +46,7 @@ type ledger struct {
 	mu   sync.Mutex
 	jobs []*job
 	open map[int]int // jobs that are not completed, by pool
-	runs map[int]int // attempts that run, by pool
+	runs map[int]int // running attempts, by pool
 	peak map[int]int // the most open jobs since the last snapshot, by pool
 }
 
@@ -75,7 +75,7 @@ func (l *ledger) start(id int, pod string, now time.Time) *job {
 	return j
 }
 
-// fails reports whether the attempt at a job that ends now on a pod fails, and notes that.
+// fails reports whether the attempt at a job that ends now on a pod fails, and records that.
 func (l *ledger) fails(j *job, pod string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,8 @@ func (l *ledger) fails(j *job, pod string) bool {
 	return s.failed
 }
 
-// end notes how the last attempt of a job on a pod ended; completed: the job server was told so.
+// end records how the last attempt of a job on a pod ended. If completed, the job server got the
+// outcome.
 func (l *ledger) end(id int, pod, how string, completed bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,14 +105,14 @@ func (l *ledger) end(id int, pod, how string, completed bool, now time.Time) {
 	}
 }
 
-// running is how many attempts at a pool's jobs run.
+// running returns how many attempts at a pool's jobs run.
 func (l *ledger) running(pool int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.runs[pool]
 }
 
-// takePeak is the most jobs of a pool that were open at once since it was asked last.
+// takePeak returns the most jobs of a pool that were open at once since its last call.
 func (l *ledger) takePeak(pool int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +134,7 @@ func (j *job) String() string {
 	return fmt.Sprintf("job %d of %s on server %d (%s)", j.id, j.function, j.server, j.takes.Round(time.Millisecond))
 }
 
-// onPod are the attempts of a pool's jobs on a pod.
+// onPod returns the attempts of a pool's jobs on a pod.
 func (l *ledger) onPod(pool int, pod string) (out []start) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

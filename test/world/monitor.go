@@ -19,11 +19,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
-// pulse counts seconds of virtual time, for who watches from outside whether it stands.
+// pulse counts seconds of virtual time, for a watcher outside that checks whether time stands
+// still.
 var pulse atomic.Int64
 
-// monitor looks at each pool once a second, as it is on the API server and in the ledger, whatever
-// the operator thinks of it.
+// monitor samples each pool once a second, from the API server and the ledger, independently of
+// what the operator believes.
 type monitor struct {
 	w *World
 
@@ -49,30 +50,30 @@ type snapshot struct {
 	at       time.Time
 	exists   bool
 	mode     v1alpha1.ScalingMode
-	auto     bool // the law decides, and nobody contests it
+	auto     bool // the law decides, and the replicas are not contested
 	min, max int32
 	replicas int32
 	rollout  bool
 	live     int // pods that are not terminating
 	ready    int
 	blocked  int  // pods that can't start for a reason that Kubernetes gives
-	open     int  // the most jobs that were not done at once since the last snapshot
-	runs     int  // jobs that run
-	unfit    int  // pods whose worker takes no jobs since none can run
-	working  int  // ready pods whose command is there
+	open     int  // the most open jobs at once since the last snapshot
+	runs     int  // running jobs
+	unfit    int  // pods whose worker takes no jobs because none can run
+	working  int  // ready pods whose command exists
 	starting int  // pods that are neither ready nor blocked
 	placed   int  // pods that had waited for a node or an image and got it, up to now
 	foreign  int  // how often somebody else changed replicas within the last contestWindow
-	answers  bool // the operator says that all job servers answer, or doesn't know
+	answers  bool // the operator reports that all job servers answer, or that it doesn't know
 
-	saysContested bool // the operator says that somebody else keeps changing replicas
-	saysUnfit     bool // the operator says that workers can't run jobs
+	saysContested bool // the operator reports that somebody else keeps changing replicas
+	saysUnfit     bool // the operator reports that workers can't run jobs
 }
 
 const (
 	// contestWindow is the time in which the second change of replicas by somebody else stops the
-	// operator from setting them (docs/howto/replicas.md), and contestSlack is how soon afterwards
-	// it has to set them again: a poll and its first decision.
+	// operator from setting them (docs/howto/replicas.md). contestSlack is how soon afterwards it
+	// must set them again: a poll and its first decision.
 	contestWindow = 10 * time.Minute
 	contestSlack  = 20 * time.Second
 	// inFlight is the longest time that a write takes to the API server.
@@ -93,7 +94,7 @@ func (m *monitor) fault(f Fault) {
 	m.faults = append(m.faults, f)
 }
 
-// finish ends the snapshots: what comes later is not judged by them.
+// finish ends the snapshots: later events are not judged by them.
 func (m *monitor) finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,7 +149,7 @@ func (w *World) snapshot(pool int) snapshot {
 		n := min(max(*p.Spec.Scaling.ManualReplicas, s.min), s.max) // the bounds win
 		s.min, s.max = n, n
 	}
-	contested := s.foreign >= 2 // the operator leaves the replicas to whoever insists on them
+	contested := s.foreign >= 2 // the operator leaves the replicas to others who insist on them
 	s.auto = s.auto && !contested
 	if s.mode == v1alpha1.ModePaused || s.mode == v1alpha1.ModeDryRun || contested {
 		s.min, s.max = 0, 1<<30
@@ -177,7 +178,7 @@ func (w *World) snapshot(pool int) snapshot {
 	return s
 }
 
-// unfit reports whether a pod's worker takes no jobs since none can run there.
+// unfit reports whether a pod's worker takes no jobs because none can run there.
 func (w *World) unfit(pod *corev1.Pod) bool {
 	p := w.processOf(string(pod.UID))
 	return p != nil && p.worker != nil && !p.ended() && p.worker.Unfit()
@@ -206,7 +207,7 @@ func blocked(p *corev1.Pod) bool {
 	return false
 }
 
-// observe traces what happens on the API server. It is called under the server's lock.
+// observe traces the events of the API server. It is called under the server's lock.
 func (w *World) observe(e kube.Event) {
 	switch n := e.New.(type) {
 	case *appsv1.Deployment:
@@ -302,7 +303,7 @@ func (m *monitor) replicasChanged(pool int, raised bool) {
 	}
 }
 
-// podPlaced notes that a pod which had waited for a node or an image got it.
+// podPlaced records that a pod that had waited for a node or an image got it.
 func (m *monitor) podPlaced(pool int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -315,7 +316,7 @@ func (m *monitor) placedOf(pool int) int {
 	return m.placed[pool]
 }
 
-// scaled notes that somebody else changed a pool's replicas.
+// scaled records that somebody else changed a pool's replicas.
 func (m *monitor) scaled(pool int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -344,15 +345,15 @@ func (m *monitor) podRemoved(pool int, busy bool) {
 	}
 }
 
-// delays sums up for how long faults of the classes may have delayed a pool between two times. What
-// happens to another pool, or to job servers that the pool doesn't use, delays nothing.
+// delays returns for how long in total faults of the classes may have delayed a pool between two
+// times. Faults of another pool, or of job servers that the pool doesn't use, delay nothing.
 func (m *monitor) delays(pool int, classes class, from, to time.Time) time.Duration {
 	return m.sum(classes, from, to, func(f *Fault) bool { return m.w.plan.concerns(f, pool) })
 }
 
-// stretched reports whether a job server's fault may still hold a pool's scale-down at a time. After
-// it the server may have restarted, so the operator waits for as long as jobs take, and those that
-// could not report their end took as long as the fault.
+// stretched reports whether a job server's fault may still delay a pool's scale-down at a time.
+// After the fault the job server may have restarted, so the operator waits for as long as jobs
+// take. Jobs that could not report their end took as long as the fault.
 func (m *monitor) stretched(pool int, longest time.Duration, at time.Time) bool {
 	for i := range m.faults {
 		f := &m.faults[i]
@@ -365,7 +366,7 @@ func (m *monitor) stretched(pool int, longest time.Duration, at time.Time) bool 
 	return false
 }
 
-// sum is how long those faults of the classes that count last and settle which overlap a time.
+// sum returns how long the faults of the classes that count and overlap a period last and settle.
 func (m *monitor) sum(classes class, from, to time.Time, counts func(*Fault) bool) (sum time.Duration) {
 	for i := range m.faults {
 		f := &m.faults[i]

@@ -17,11 +17,11 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/mutants"
 )
 
-// mutantSeeds is within how many seeds a mutant has to be found.
+// mutantSeeds is the number of seeds within which a mutant must be found.
 const mutantSeeds = 200
 
-// TestMutants builds the product with each known fault and plays seeds until the invariant that is
-// to find it reports a violation, on a seed that the product itself passes. make world-mutants runs
+// TestMutants builds the product with each known fault and runs seeds until the invariant that must
+// find it reports a violation, on a seed that the product itself passes. make world-mutants runs
 // it; WORLD_MUTANT names one of them.
 func TestMutants(t *testing.T) {
 	only := os.Getenv("WORLD_MUTANT")
@@ -52,7 +52,7 @@ func TestMutants(t *testing.T) {
 	fmt.Printf("RESULT {\"mutants\":%d,\"mutants_found\":%d}\n", tried, found)
 }
 
-// find plays seeds with a mutant, some at a time. It returns the first that shows it.
+// find runs seeds with a mutant, several at a time. It returns the first that shows it.
 func find(t *testing.T, product *fleet, m *mutants.Mutant) (uint64, error) {
 	t.Helper()
 	mutant, err := mutate(t, m)
@@ -79,11 +79,11 @@ func find(t *testing.T, product *fleet, m *mutants.Mutant) (uint64, error) {
 	return 0, fmt.Errorf("%s did not find it within %d seeds: %s", m.FoundBy, mutantSeeds, m.Fault)
 }
 
-// mutantWorkers is how many seeds are played at a time.
+// mutantWorkers is how many seeds run at a time.
 const mutantWorkers = 2
 
-// shows reports whether an invariant fails on a seed with the mutant and holds without it: else
-// that is no proof.
+// shows reports whether an invariant fails on a seed with the mutant and holds without it.
+// Otherwise the failure proves nothing.
 func shows(product, mutant *fleet, seed uint64, invariant string) (bool, error) {
 	violates := func(f *fleet) (bool, error) {
 		p, err := f.play(seed, nil)
@@ -99,7 +99,7 @@ func shows(product, mutant *fleet, seed uint64, invariant string) (bool, error) 
 	return !bad, err
 }
 
-// mutate builds the world with a patch, by an overlay: the tree stays as it is.
+// mutate builds the world with a patch, via an overlay, so that the tree stays unchanged.
 func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
 	t.Helper()
 	out, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()

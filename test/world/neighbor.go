@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// featureNeighbor is a pool that goes to zero and comes back again and again, beside one whose job
-// servers hang or are slow for minutes: what *isolation* judges.
+// featureNeighbor is a pool that repeatedly scales to zero and back while another pool's job
+// servers hang or are slow for minutes. *isolation* judges it.
 const featureNeighbor = "neighbor"
 
-// addNeighbor gives one seed in ten such a pool, with a job server of its own. It draws from a
-// source of its own and comes after the faults, so that the other seeds stay as they are.
+// addNeighbor gives one seed in ten a neighbor, with a job server of its own. It draws from a
+// source of its own and runs after the faults are drawn, so that the other seeds stay unchanged.
 func (p *Plan) addNeighbor() {
 	g := generator{rand.New(rand.NewPCG(p.Seed, 0x9e16))}
 	if !g.chance(0.12) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestStands: virtual time that moves is left alone, time that stands is found.
+// TestStands: virtual time that moves is left alone, and time that stands still is detected.
 func TestStands(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -48,8 +48,8 @@ func TestStands(t *testing.T) {
 	}
 }
 
-// TestShrink: of a failing seed's faults those are left that it takes, however it fails without
-// them.
+// TestShrink: of a failing seed's faults those remain that the failure needs, whether it passes or
+// fails differently without them.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	seed := uint64(1)
@@ -120,7 +120,7 @@ func TestStrides(t *testing.T) {
 	}
 }
 
-// TestScheduleBounds: a schedule raises the minimum or lowers the maximum for its time alone.
+// TestScheduleBounds: a schedule raises the minimum or lowers the maximum only for its time.
 func TestScheduleBounds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Plan is all that happens to a world from outside. It follows from its seed alone, so that a seed
-// is a test case; faults can be left out to find those that matter.
+// Plan is everything that happens to a world from outside. It follows from its seed alone, so that
+// a seed is a test case. Faults can be left out to find those that matter.
 type Plan struct {
 	Seed    uint64
 	For     time.Duration // jobs are submitted and faults begin within this time
 	Servers int
 	Nodes   int
-	PerNode int // pods that one node takes
+	PerNode int // pods that fit on one node
 	Pools   []PoolPlan
 	Faults  []Fault
 	Skews   Skews
 
-	Neighbor bool // the last pool wakes from zero beside job servers that hang
+	Neighbor bool // the last pool wakes from zero while other job servers hang
 	TLS      bool // the job servers speak TLS
 }
 
@@ -37,23 +37,23 @@ type PoolPlan struct {
 	Streams     []Stream
 	Schedule    *SchedulePlan
 	Rates       *RatesPlan
-	Target      bool  // the pool scales a Deployment that its users made
-	Set         bool  // that is a StatefulSet
+	Target      bool  // the pool scales a workload that its users made
+	Set         bool  // the workload is a StatefulSet
 	Backoff     int32 // seconds before a failed job is tried again; 0: no job fails, and the pool has no retries
 }
 
-// Stream is jobs of one function that come at a rate for a while.
+// Stream is jobs of one function that arrive at a rate for a while.
 type Stream struct {
 	Function   string
 	At, For    time.Duration
 	PerSecond  float64
 	Mean       time.Duration // of a job
 	Spread     float64       // jobs take Mean times 1-Spread to 1+Spread
-	AtOnce     int           // jobs submitted at At, beside the rate
+	AtOnce     int           // jobs submitted at At, in addition to the rate
 	ServerSkew bool          // all of them to one job server
 }
 
-// Fault is one thing that goes wrong, or that a user does.
+// Fault is one failure, or one action of a user.
 type Fault struct {
 	Kind    FaultKind
 	At, For time.Duration
@@ -73,7 +73,7 @@ func (f Fault) String() string {
 // FaultKind names a kind of fault.
 type FaultKind string
 
-// maxJobTime bounds a job, so that the end of a world needs not wait for long.
+// maxJobTime bounds a job, so that the end of a world does not wait long.
 const maxJobTime = 100 * time.Second
 
 // NewPlan makes the plan of a seed.
@@ -81,7 +81,7 @@ func NewPlan(seed uint64) *Plan {
 	g := generator{rand.New(rand.NewPCG(seed, 0x91a4))}
 	p := &Plan{Seed: seed, For: g.between(10*time.Minute, 15*time.Minute), Servers: 1 + g.IntN(3), Nodes: 3 + g.IntN(6)}
 	most := int32(0)
-	for i := range 1 + g.IntN(10)/6 { // one, in four of ten seeds two
+	for i := range 1 + g.IntN(10)/6 { // one pool, or two in four of ten seeds
 		p.Pools = append(p.Pools, g.pool(p, i))
 		most += p.Pools[i].Max
 	}
@@ -91,11 +91,11 @@ func NewPlan(seed uint64) *Plan {
 	p.addFeatures()
 	p.addSets()
 	p.addRetries()
-	// Room for all pools at their maximum, a rollout, and one node that is gone.
+	// There is room for all pools at their maximum, a rollout, and one missing node.
 	p.PerNode = 2 + int(most)*5/4/(p.Nodes-1) + g.IntN(6)
 	for i := range []int{0, 1, 2, 2, 3, 3, 3, 4, 4, 5}[g.IntN(10)] {
 		f := g.fault(p)
-		if i < len(strides) { // so that each kind comes in its share of any run of seeds
+		if i < len(strides) { // each kind gets its share of any run of seeds
 			f = g.faultOf(p, &kinds[(seed*strides[i]+uint64(13*i))%uint64(len(kinds))])
 		}
 		p.Faults = append(p.Faults, f)
@@ -108,8 +108,8 @@ func NewPlan(seed uint64) *Plan {
 	return p
 }
 
-// withoutOverlaps leaves out a job server's fault that begins while the same one is there: the end
-// of the first would end both.
+// withoutOverlaps leaves out a job server's fault that begins while the same fault is active: the
+// end of the first would end both.
 func withoutOverlaps(faults []Fault) (kept []Fault) {
 	for _, f := range faults {
 		if kindNamed(f.Kind).class&ofServer == 0 || !slices.ContainsFunc(kept, func(before Fault) bool {
@@ -121,12 +121,12 @@ func withoutOverlaps(faults []Fault) (kept []Fault) {
 	return kept
 }
 
-// strides walk through all kinds of faults from seed to seed: primes that don't divide their
-// number.
+// strides step through all kinds of faults from seed to seed. They are primes that don't divide the
+// number of kinds.
 var strides = [...]uint64{1, 11, 17}
 
-// separate gives each of two pools job servers of its own: what goes wrong with one tenant's is
-// nothing to the other.
+// separate gives each of two pools job servers of its own, so that trouble with one tenant's does
+// not affect the other.
 func (g generator) separate(p *Plan) {
 	p.Servers++
 	p.Pools[1].Servers = []int{p.Servers - 1}
@@ -165,13 +165,13 @@ func (g generator) pool(p *Plan, i int) PoolPlan {
 	return pool
 }
 
-// streams are one of a few stories that a queue can tell.
+// streams draws one of a few typical patterns of load.
 func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 	function := func() string { return pool.Functions[g.IntN(len(pool.Functions))] }
 	begin := g.between(5*time.Second, 40*time.Second)
 	rest := p.For - begin
 	switch []int{0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 4, 5}[g.IntN(12)] {
-	case 0: // many pods are busy, then short jobs flow that need few
+	case 0: // many pods are busy, then few are needed for short jobs
 		long := g.between(20*time.Second, 60*time.Second)
 		return []Stream{
 			{
@@ -183,7 +183,7 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 				Mean: g.between(300*time.Millisecond, 1500*time.Millisecond), Spread: 0.5,
 			},
 		}
-	case 1: // bursts with silence between them
+	case 1: // bursts with pauses between them
 		var out []Stream
 		for at := begin; at < p.For-2*time.Minute; at += g.between(90*time.Second, 5*time.Minute) {
 			out = append(
@@ -223,7 +223,7 @@ func (g generator) streams(p *Plan, pool *PoolPlan) []Stream {
 		}
 		return out
 	}
-	// one job
+	// a single job
 	return []Stream{
 		{
 			Function: function(), At: begin + g.between(0, rest/2), AtOnce: 1,
@@ -245,7 +245,7 @@ func (g generator) faultOf(p *Plan, k *kind) Fault {
 	f.For = g.between(k.least, k.most)
 	if last := p.Pools[len(p.Pools)-1].Servers; k.class&ofServer != 0 && len(last) == 1 && len(p.Pools) == 2 &&
 		g.chance(0.4) {
-		f.Server = last[0] // that of one tenant
+		f.Server = last[0] // one tenant's job server
 	}
 	if k.early() && (k.name != commandBroken || f.N%2 == 0) {
 		f.At = g.between(0, 40*time.Second) // before the first pods start
@@ -253,7 +253,7 @@ func (g generator) faultOf(p *Plan, k *kind) Fault {
 	return f
 }
 
-// Without returns the plan without some of its faults, by their places.
+// Without returns the plan without some of its faults, by index.
 func (p *Plan) Without(drop []int) *Plan {
 	out := *p
 	out.Faults = nil

@@ -21,32 +21,32 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/wire"
 )
 
-// process is a pod's container: the worker runtime, with jobs that only take time instead of a
-// command, stream processes or an HTTP service, which a bubble can't wait for.
+// process is a pod's container: the worker runtime, whose jobs only take time. They use no command,
+// stream process or HTTP service, because a bubble can't wait for those.
 type process struct {
 	w        *World
 	pod      string
 	pool     int
-	drain    time.Duration // what the user allows a job to finish: not what the pod says, which the product wrote
+	drain    time.Duration // what the user allows a job to finish; the pod's own value was written by the product
 	host     *wire.Host
 	worker   *workerruntime.Played
 	die      context.CancelFunc // SIGKILL
 	dying    context.Context
 	stopping atomic.Bool
-	lost     atomic.Bool // its machine died: nobody closes its connections
+	lost     atomic.Bool // its machine died: its connections stay open
 	done     chan struct{}
 
 	mu     sync.Mutex
 	excuse string // the fault that ended it
 }
 
-// start is the kubelet's.
+// start starts a pod's container for the kubelet.
 func (w *World) start(pod *corev1.Pod) kube.Process {
 	p := &process{w: w, pod: pod.Name, done: make(chan struct{})}
 	p.pool = w.poolNamed(pod.Labels[kube.DeploymentLabel])
 	p.drain = time.Duration(w.plan.Pools[p.pool].Drain) * time.Second
 	if w.plan.Pools[p.pool].Set {
-		p.pod += "/" + string(pod.UID[:4]) // a StatefulSet uses names again
+		p.pod += "/" + string(pod.UID[:4]) // a StatefulSet reuses names
 	}
 	w.mu.Lock()
 	w.lives++
@@ -80,7 +80,7 @@ func (w *World) start(pod *corev1.Pod) kube.Process {
 	return p
 }
 
-// podOptions are what the runtime makes of the container's command and environment.
+// podOptions returns what the runtime makes of the container's command and environment.
 func podOptions(pod *corev1.Pod) (*options.Options, error) {
 	i := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "worker" })
 	if i < 0 {
@@ -101,7 +101,7 @@ func (p *process) run() {
 	defer close(p.done)
 	over, end := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { // SIGKILL: nothing that is under way arrives
+	wg.Go(func() { // SIGKILL: nothing in flight arrives
 		select {
 		case <-p.dying.Done():
 			p.worker.Kill(over)
@@ -120,7 +120,7 @@ func (p *process) run() {
 func jobID(payload []byte) int {
 	id, err := strconv.Atoi(string(payload))
 	if err != nil {
-		panic(fmt.Sprintf("world: workload %q", payload)) // a fault of the library, or of the job server
+		panic(fmt.Sprintf("world: workload %q", payload)) // a bug in the library or the job server
 	}
 	return id
 }
@@ -131,7 +131,7 @@ func (p *process) jobDone(j *worker.Job, d worker.Done) {
 	p.w.trace.fine("job %d on %s: %s", id, p.pod, d.Outcome)
 }
 
-// Handle is part of runtimejob.Handler: it takes the job's time.
+// Handle implements runtimejob.Handler: it takes the job's time.
 func (p *process) Handle(ctx context.Context, j *runtimejob.Job) runtimejob.Outcome {
 	if err := p.Check(ctx); err != nil {
 		return runtimejob.NeverRan(runtimejob.StartFailed, "%v", err)
@@ -158,7 +158,7 @@ func (p *process) Handle(ctx context.Context, j *runtimejob.Job) runtimejob.Outc
 	return runtimejob.Outcome{Kind: runtimejob.Requeued, Reason: runtimejob.Interrupting, Message: "the worker ends"}
 }
 
-// Check is part of runtimejob.Checker: a command that is not there is missed without a job, too.
+// Check implements runtimejob.Checker: a missing command is also detected without a job.
 func (p *process) Check(context.Context) error {
 	if p.w.commandBroken(p.pool) {
 		return errors.New("exec: /work: no such file or directory")
@@ -166,7 +166,7 @@ func (p *process) Check(context.Context) error {
 	return nil
 }
 
-// Ready is part of kube.Process.
+// Ready implements kube.Process.
 func (p *process) Ready() bool {
 	if p.stopping.Load() || p.ended() {
 		return false
@@ -183,7 +183,7 @@ func (p *process) ended() bool {
 	}
 }
 
-// Terminate is part of kube.Process.
+// Terminate implements kube.Process.
 func (p *process) Terminate() {
 	p.stopping.Store(true)
 	if p.worker != nil {
@@ -191,13 +191,13 @@ func (p *process) Terminate() {
 	}
 }
 
-// Kill is part of kube.Process.
+// Kill implements kube.Process.
 func (p *process) Kill() {
 	p.host.Kill()
 	p.die()
 }
 
-// crash kills the process as a fault of the world, which excuses what it ends.
+// crash kills the process as a fault of the world, which excuses the jobs that it interrupts.
 func (p *process) crash(excuse string) {
 	p.mu.Lock()
 	p.excuse = excuse
@@ -205,13 +205,13 @@ func (p *process) crash(excuse string) {
 	p.Kill()
 }
 
-// Done is part of kube.Process.
+// Done implements kube.Process.
 func (p *process) Done() <-chan struct{} { return p.done }
 
-// names is the DNS of a world: server-N is its address.
+// names is the DNS of a world: gearmand-N.jobs has the address of job server N.
 type names struct{ w *World }
 
-// LookupNetIP is what the worker asks.
+// LookupNetIP is the worker's lookup.
 func (n *names) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
 	return n.lookup(ctx, host)
 }
@@ -241,7 +241,7 @@ func serverIP(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(
 
 func serverAddr(i int) string { return netip.AddrPortFrom(serverIP(i), 4730).String() }
 
-// lose ends the process without a word to anybody: its connections stay open.
+// lose ends the process without notifying anyone: its connections stay open.
 func (p *process) lose(excuse string) {
 	p.mu.Lock()
 	p.excuse = excuse

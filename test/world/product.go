@@ -21,7 +21,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/wire"
 )
 
-// product is one running operator: what internal/operator puts together, on a played manager.
+// product is one running operator: what internal/operator assembles, on a simulated manager.
 type product struct {
 	host    *wire.Host
 	stop    context.CancelFunc
@@ -36,7 +36,7 @@ type run func(context.Context) error
 
 func (r run) Start(ctx context.Context) error { return r(ctx) }
 
-// startProduct starts an operator: its cache at once, the rest once it leads.
+// startProduct starts an operator: its cache at once, the rest when it becomes leader.
 func (w *World) startProduct(life int) (*product, error) {
 	byObject, err := controllers.CacheByObject()
 	if err != nil {
@@ -75,7 +75,7 @@ func (w *World) startProduct(life int) (*product, error) {
 	return p, nil
 }
 
-// kill ends the operator at once, as one does that has lost its lease.
+// kill ends the operator at once, as an operator ends that has lost its lease.
 func (p *product) kill() {
 	p.stop()
 	p.host.Kill()
@@ -87,7 +87,7 @@ func (p *product) end() {
 	p.wg.Wait()
 }
 
-// counts are what the operator says it keeps, by kind.
+// counts returns what the operator reports to keep, by kind.
 func (p *product) counts() map[string]int {
 	out := map[string]int{}
 	for _, of := range p.entries {
@@ -96,12 +96,12 @@ func (p *product) counts() map[string]int {
 	return out
 }
 
-// recorder takes the operator's events.
+// recorder receives the operator's events.
 type recorder struct{ w *World }
 
 var _ events.EventRecorder = &recorder{}
 
-// Eventf is part of events.EventRecorder.
+// Eventf implements events.EventRecorder.
 func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	r.w.trace.add("event %s %s: %s", kind, reason, fmt.Sprintf(note, args...))
 }

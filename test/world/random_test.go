@@ -11,10 +11,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// These are what the top-level functions of math/rand/v2 and math/rand draw from. The product and
-// its libraries draw their jitter there, and to replay a seed it has to follow from the seed. The
-// linker allows this only with -checklinkname=0, so it is compiled into the world's own binary
-// alone (build tag worldreplay).
+// globalRand and globalRandGenerator are the sources of the top-level functions of math/rand/v2 and
+// math/rand. The product and its libraries draw their jitter from them. To replay a seed, the
+// jitter must follow from it. The linker allows this only with -checklinkname=0, so it is compiled
+// only into the world's own binary (build tag worldreplay).
 //
 //go:linkname globalRand math/rand/v2.globalRand
 var globalRand *rand.Rand

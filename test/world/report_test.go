@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// shortSeeds are played by an ordinary test run: always the same ones.
+	// shortSeeds are run by an ordinary test run: always the same ones.
 	shortSeeds = 200
-	// enoughPairs is how many seeds have to be played twice until the share of those that differ
-	// says something.
+	// enoughPairs is how many seeds must run twice before the share of those that differ means
+	// something.
 	enoughPairs = 50
 )
 
-// TestWorld plays seeds and judges what happened. WORLD_SEEDS says how many (200), WORLD_FROM which
-// is the first (1), WORLD_WORKERS how many at a time (2), and WORLD_REPORT is a directory for the
-// report; make world sets them.
+// TestWorld runs seeds and checks the invariants. WORLD_SEEDS sets how many (200), WORLD_FROM the
+// first one (1), WORLD_WORKERS how many at a time (2), and WORLD_REPORT a directory for the report;
+// make world sets them.
 func TestWorld(t *testing.T) {
 	seeds, from, workers := number(
 		t, "WORLD_SEEDS", shortSeeds,
@@ -60,7 +60,7 @@ func number(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// one plays a seed; one in twenty twice, and one that fails once more.
+// one runs a seed. One in twenty runs twice, and one that fails runs once more.
 func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	p, err := f.play(seed, nil)
 	if err != nil {
@@ -81,8 +81,8 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	if len(failing) == 0 {
 		return
 	}
-	// One seed in a hundred doesn't replay. An ordinary run fails on what repeats, since whoever
-	// reads it has to be able to repeat it; a run that WORLD_SEEDS asked for fails on all.
+	// One seed in a hundred doesn't replay. An ordinary run fails only on repeatable violations,
+	// since its reader must be able to repeat them. A run with WORLD_SEEDS fails on all.
 	if os.Getenv("WORLD_SEEDS") == "" && !f.fails(seed, nil, failing[0].Invariant) {
 		t.Logf("seed %d violated %s once and not again: %s", seed, failing[0].Invariant, failing[0].Message)
 		return
@@ -100,11 +100,11 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	)
 }
 
-// summary is what all seeds together showed.
+// summary is the result of all seeds together.
 type summary struct {
 	mu         sync.Mutex
 	played     []*played
-	broken     int // seeds that gave no result
+	broken     int // seeds without a result
 	again      int
 	mismatches int
 }
@@ -127,7 +127,7 @@ func (s *summary) add(p *played, again, same bool) {
 	}
 }
 
-// counts sums up what each invariant looked at.
+// counts sums up the checks of each invariant.
 func (s *summary) counts() (checked, excused map[string]int) {
 	checked, excused = map[string]int{}, map[string]int{}
 	for _, p := range s.played {
@@ -141,10 +141,10 @@ func (s *summary) counts() (checked, excused map[string]int) {
 	return checked, excused
 }
 
-// enoughSeeds is how many it takes until what was covered says something.
+// enoughSeeds is how many seeds it takes before coverage means something.
 const enoughSeeds = 200
 
-// coverage fails a large run that didn't look at enough.
+// coverage fails a large run that checked too little.
 func (s *summary) coverage(t *testing.T) {
 	n := len(s.played)
 	if n < enoughSeeds {
@@ -206,7 +206,7 @@ func setOf[T comparable](list []T) map[T]bool {
 	return out
 }
 
-// write prints the line that sums the run up and leaves a report for people.
+// write prints the line that summarizes the run and writes a report for people.
 func (s *summary) write(t *testing.T) {
 	hours, cpu, jobs, faults, lost, cut, failing := 0.0, 0.0, 0, 0, 0, 0, 0
 	kindsSeen := map[FaultKind]int{}
@@ -275,7 +275,7 @@ func (s *summary) report(
 	}
 	if err := os.WriteFile(
 		filepath.Join(dir, "world.md"), []byte(b.String()), 0o644,
-	); err != nil { // a report for everybody
+	); err != nil { // all users may read the report
 		t.Fatal(err)
 	}
 }

@@ -13,13 +13,13 @@ type Violation struct {
 	Message   string        `json:"message"`
 }
 
-// Count says how often an invariant was looked at, and how often it could not be judged and why.
+// Count is how often an invariant was checked, and how often it could not be checked and why.
 type Count struct {
 	Checked int            `json:"checked"`
 	Excused map[string]int `json:"excused,omitempty"`
 }
 
-// Result is what a run of a plan showed.
+// Result is the result of running a plan.
 type Result struct {
 	Seed        uint64           `json:"seed"`
 	Virtual     time.Duration    `json:"virtual"`
@@ -38,8 +38,8 @@ type Result struct {
 	trace *trace
 }
 
-// invariants is the table of what is judged at the end of a run. Those with once are judged once or
-// twice in a run, so that few checks say as much.
+// invariants is the table of the checks at the end of a run. Those with once are checked once or
+// twice in a run, so that few checks are enough for them.
 var invariants = []struct {
 	name  string
 	once  bool
@@ -58,7 +58,7 @@ var invariants = []struct {
 	{"memory", true, (*judge).memory},
 }
 
-// judge looks at a run that is over.
+// judge checks a finished run.
 type judge struct {
 	w    *World
 	m    *monitor
@@ -109,7 +109,7 @@ func (w *World) result() *Result {
 	return r
 }
 
-// Timeline is what happened around the first violation, for people.
+// Timeline returns the events around the first violation, for people.
 func (r *Result) Timeline() string {
 	if len(r.Violations) == 0 {
 		return ""
@@ -121,5 +121,5 @@ func (r *Result) Timeline() string {
 	return fmt.Sprintf("seed %d: %s at %s: %s\n%s", r.Seed, v.Invariant, v.At.Round(time.Millisecond), v.Message, of)
 }
 
-// Trace is all that happened, single jobs included.
+// Trace returns all events, including single jobs.
 func (r *Result) Trace() string { return r.trace.timeline(0, 1<<62, true) }

@@ -8,12 +8,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// featureRetries is a pool whose jobs may fail and are tried again, with a journal in each pod that
-// counts the jobs which were running when their worker died.
+// featureRetries is a pool whose jobs may fail and are tried again. A journal in each pod counts
+// the jobs that were running when their worker died.
 const featureRetries = "retries"
 
-// retryAttempts is how often a job of such a pool may run. Of its first attempts up to two fail,
-// and others may be ended by faults.
+// retryAttempts is how often a job of a pool with retries may run. Up to two of its first attempts
+// fail, and faults may end others.
 const retryAttempts = 12
 
 // addRetries draws from a source of its own.
@@ -26,7 +26,7 @@ func (p *Plan) addRetries() {
 	}
 }
 
-// retrySpec is what a pool says of retries, nil: nothing.
+// retrySpec returns a pool's retry settings, or nil if it has none.
 func (p *PoolPlan) retrySpec() *v1alpha1.RetrySpec {
 	if p.Backoff == 0 {
 		return nil
@@ -36,17 +36,17 @@ func (p *PoolPlan) retrySpec() *v1alpha1.RetrySpec {
 	}
 }
 
-// failures is how many of a job's first attempts fail.
+// failures returns how many of a job's first attempts fail.
 func failures(r *rand.Rand) int { return []int{0, 0, 0, 0, 0, 0, 1, 1, 1, 2}[r.IntN(10)] }
 
-// journals are those of the pods that have retries. A journal outlives its pod's containers.
+// journals are the journals of the pods with retries. A journal outlives its pod's containers.
 type journals struct {
 	mu    sync.Mutex
 	ofPod map[string]*journal
 }
 
-// open returns a pod's journal for a new process: the jobs that the one before it ran at its death
-// are counted.
+// open returns a pod's journal for a new process. It counts the jobs that the previous process ran
+// when it died.
 func (js *journals) open(uid string) *journal {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -59,7 +59,7 @@ func (js *journals) open(uid string) *journal {
 	return j
 }
 
-// journal is a worker's journal in memory, since a played machine has no files.
+// journal is a worker's journal in memory, since a simulated machine has no files.
 type journal struct {
 	mu      sync.Mutex
 	running map[int]string // by slot
@@ -84,7 +84,7 @@ func identOf(j *worker.Job) string {
 	return j.Server() + " " + j.Handle()
 }
 
-// Begin is part of worker.Journal.
+// Begin implements worker.Journal.
 func (j *journal) Begin(of *worker.Job) (kills int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -92,14 +92,14 @@ func (j *journal) Begin(of *worker.Job) (kills int) {
 	return j.kills[identOf(of)]
 }
 
-// End is part of worker.Journal.
+// End implements worker.Journal.
 func (j *journal) End(of *worker.Job) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.running, of.Slot())
 }
 
-// Settle is part of worker.Journal.
+// Settle implements worker.Journal.
 func (j *journal) Settle(of *worker.Job) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/kube"
 )
 
-// featureSet is a pool that scales a StatefulSet which its users made.
+// featureSet is a pool that scales a StatefulSet that its users made.
 const featureSet = "statefulset"
 
-// addSets gives some pools a StatefulSet as their target, from a source of its own.
+// addSets gives some pools a StatefulSet as their target. It draws from a source of its own.
 func (p *Plan) addSets() {
 	g := generator{rand.New(rand.NewPCG(p.Seed, 0x5e75))}
 	for i := range p.Pools {
@@ -26,7 +26,7 @@ func (p *Plan) addSets() {
 	}
 }
 
-// kindOfTarget is the kind of the object whose replicas a pool sets.
+// kindOfTarget returns the kind of the object whose replicas a pool sets.
 func (p *PoolPlan) kindOfTarget() string {
 	if p.Set {
 		return kube.KindStatefulSet
@@ -34,7 +34,7 @@ func (p *PoolPlan) kindOfTarget() string {
 	return kube.KindDeployment
 }
 
-// createTarget makes the Deployment or StatefulSet that a pool with a target scales: its pods run
+// createTarget creates the Deployment or StatefulSet that a pool with a target scales. Its pods run
 // the runtime too.
 func (w *World) createTarget(pool int) error {
 	plan := &w.plan.Pools[pool]
@@ -69,13 +69,13 @@ func (w *World) targetTemplate(pool int, labels map[string]string) corev1.PodTem
 	}
 }
 
-// target is what a Deployment or StatefulSet shows of its replicas.
+// target is a Deployment's or StatefulSet's replicas and their state.
 type target struct {
 	replicas int32
 	rollout  bool // pods of an older template are left, or its controller hasn't seen the last change
 }
 
-// targetOf is the workload whose replicas a pool sets, nil if there is none.
+// targetOf returns the workload whose replicas a pool sets, or nil if there is none.
 func (w *World) targetOf(pool int) *target {
 	o := w.kube.Object(w.plan.Pools[pool].kindOfTarget(), w.key(pool))
 	switch o := o.(type) {
@@ -88,7 +88,7 @@ func (w *World) targetOf(pool int) *target {
 	return nil
 }
 
-// scaleByHand is what a user does with kubectl scale, on a pool's Deployment or StatefulSet.
+// scaleByHand scales a pool's Deployment or StatefulSet as a user does with kubectl scale.
 func (w *World) scaleByHand(pool int, to int32) {
 	changed := false
 	set := func(replicas **int32) { changed, *replicas = **replicas != to, &to }

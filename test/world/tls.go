@@ -25,15 +25,15 @@ const (
 	featureTLS = "tls"
 	// certificateExpires is the fault of a job server whose certificate has expired.
 	certificateExpires = "certificate-expires"
-	// caRotates is the fault of job servers that are given certificates of a new CA at once. The
-	// pods see the new Secret only when their kubelets have written it into the volumes.
+	// caRotates is the fault of job servers that get certificates of a new CA at once. The pods see
+	// the new Secret only when their kubelets have written it into the volumes.
 	caRotates = "ca-rotates"
 
 	caSecret = "job-servers-ca"
 )
 
-// addTLS makes one world in eight one of TLS, and then brings faults of its own, from a source of
-// its own.
+// addTLS makes one world in eight use TLS, and then adds TLS's own faults, from a source of its
+// own.
 func (p *Plan) addTLS() {
 	g := generator{rand.New(rand.NewPCG(p.Seed, 0x7150))}
 	if p.TLS = g.chance(0.13); !p.TLS {
@@ -77,7 +77,7 @@ type tlsMaterial struct {
 	mu      sync.Mutex
 	ca      *kit.CA
 	servers []*tls.Certificate
-	expires []time.Time // of each server's certificate; zero: not while the world lasts
+	expires []time.Time // of each job server's certificate; zero: never
 	dir     string      // stands for the volumes of all pods
 }
 
@@ -92,7 +92,7 @@ func newTLSMaterial(servers int) *tlsMaterial {
 	return m
 }
 
-// mustMake is how test/certs reports what can't be made: there is no such case here.
+// mustMake lets test/kit report what can't be made, which does not occur here.
 type mustMake struct{}
 
 func (mustMake) Helper() {}
@@ -110,7 +110,7 @@ func (m *tlsMaterial) rotate() {
 	}
 }
 
-// issue gives a job server a certificate; no time: one that does not expire.
+// issue gives a job server a certificate. If the time is zero, it does not expire.
 func (m *tlsMaterial) issue(server int, expires time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,7 +125,7 @@ func (m *tlsMaterial) issue(server int, expires time.Time) {
 // volume is the file with the CA that pods read.
 func (m *tlsMaterial) volume() string { return filepath.Join(m.dir, "ca.crt") }
 
-// mount writes the present CA into the pods' volumes, at once as a kubelet does.
+// mount writes the current CA into the pods' volumes, at once as a kubelet does.
 func (m *tlsMaterial) mount() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,7 +138,7 @@ func (m *tlsMaterial) mount() {
 // remove removes the volumes.
 func (m *tlsMaterial) remove() {
 	if m != nil {
-		_ = os.RemoveAll(m.dir) // the next boot of the machine does it too
+		_ = os.RemoveAll(m.dir) // the next boot of the machine removes it too
 	}
 }
 
@@ -148,7 +148,7 @@ func (m *tlsMaterial) secret() map[string][]byte {
 	return map[string][]byte{"ca.crt": m.ca.PEM}
 }
 
-// config has a job server show the certificate that it has at each handshake.
+// config makes a job server use its current certificate at each handshake.
 func (m *tlsMaterial) config(server int) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -160,7 +160,7 @@ func (m *tlsMaterial) config(server int) *tls.Config {
 	}
 }
 
-// createSecret is what a user does before the pools.
+// createSecret creates the Secret, as a user does before creating the pools.
 func (w *World) createSecret() {
 	if w.tls == nil {
 		return
@@ -172,5 +172,5 @@ func (w *World) createSecret() {
 	}
 }
 
-// serverName is by which name a job server is reached.
+// serverName returns the name of a job server.
 func serverName(i int) string { return fmt.Sprintf("gearmand-%d.jobs", i) }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// trace is what happened, in order. Two runs of a seed that replay have equal traces.
+// trace is all events in order. Two runs of a seed that replay have equal traces.
 type trace struct {
 	mu    sync.Mutex
 	began time.Time
@@ -21,7 +21,7 @@ type trace struct {
 type line struct {
 	at   time.Duration
 	text string
-	fine bool // of single jobs: left out of a timeline
+	fine bool // about single jobs: left out of a timeline
 }
 
 func newTrace() *trace { return &trace{began: time.Now()} }
@@ -35,7 +35,7 @@ func (t *trace) put(fine bool, format string, args ...any) {
 	t.lines = append(t.lines, line{time.Since(t.began), fmt.Sprintf(format, args...), fine})
 }
 
-// hash identifies the trace. What happens at one instant has no order.
+// hash identifies the trace. Events at one instant have no order.
 func (t *trace) hash() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,7 +50,7 @@ func (t *trace) hash() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// timeline is the trace for people, from one time to another.
+// timeline returns the trace for people, from one time to another.
 func (t *trace) timeline(from, to time.Duration, fine bool) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -21,11 +21,11 @@ import (
 
 const (
 	namespace = "jobs"
-	// noProgress is when a world whose faults have ended gives up waiting for a job. A pool without
-	// pods whose replicas are contested isn't scaled for ten minutes.
+	// noProgress is how long a world whose faults have ended waits for a job to complete. A pool
+	// without pods whose replicas are contested isn't scaled for ten minutes.
 	noProgress = 12 * time.Minute
-	// forgotten is when an operator without pools has let go of all of them, their job servers'
-	// addresses included.
+	// forgotten is how long an operator without pools takes to drop all data about them, including
+	// their job servers' addresses.
 	forgotten = time.Minute
 )
 
@@ -45,10 +45,10 @@ type World struct {
 	tls       *tlsMaterial    // nil: the job servers don't speak TLS
 	journals  journals
 	dnsDown   atomic.Bool
-	broken    []atomic.Int32 // by pool: the faults due to which its command isn't there
+	broken    []atomic.Int32 // by pool: the faults that make its command missing
 	monitor   *monitor
 	kept      map[string]int // what the operator still counted once all pools were gone
-	wg        sync.WaitGroup // what has to end before the servers do
+	wg        sync.WaitGroup // what must end before the job servers do
 
 	mu         sync.Mutex
 	lives      int
@@ -57,7 +57,7 @@ type World struct {
 	violations []Violation
 }
 
-// Run plays a plan. It must be called in a synctest bubble.
+// Run runs a plan. It must be called in a synctest bubble.
 func Run(plan *Plan) *Result {
 	w := &World{
 		plan: plan, trace: newTrace(), ledger: newLedger(), kube: kube.NewServer(plan.Seed), net: wire.New(plan.Seed),
@@ -140,7 +140,7 @@ func (w *World) createPools() {
 	}
 }
 
-// poolOf is a pool as its users created it.
+// poolOf returns a pool as its users created it.
 func (w *World) poolOf(pool int) *v1alpha1.GearmanWorkerPool {
 	plan := &w.plan.Pools[pool]
 	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: plan.Name}}
@@ -180,7 +180,7 @@ func (w *World) poolOf(pool int) *v1alpha1.GearmanWorkerPool {
 // lead starts an operator that leads at once.
 func (w *World) lead() {
 	if w.product != nil {
-		w.product.end() // two faults that overlap: there is one leader
+		w.product.end() // if two faults overlap, there is still one leader
 	}
 	if p := w.newProduct(); p != nil {
 		w.product = p
@@ -203,7 +203,7 @@ func (w *World) newProduct() *product {
 	return p
 }
 
-// play submits the jobs and brings the faults, until the plan's time is over and all faults have
+// play submits the jobs and starts the faults, until the plan's time is over and all faults have
 // ended.
 func (w *World) play() {
 	var wg sync.WaitGroup
@@ -238,7 +238,7 @@ func (w *World) play() {
 	time.Sleep(w.plan.For - time.Since(w.trace.began))
 }
 
-// submit brings a stream's jobs.
+// submit submits a stream's jobs.
 func (w *World) submit(pool, n int, s *Stream) {
 	r := rand.New(rand.NewPCG(w.plan.Seed, uint64(pool*1000+n)))
 	p := &w.plan.Pools[pool]
@@ -270,8 +270,8 @@ func (w *World) submit(pool, n int, s *Stream) {
 	}
 }
 
-// settle waits until all jobs are done, or none has been for so long that those which are left
-// never will be.
+// settle waits until all jobs have completed, or none has for so long that the remaining ones never
+// will.
 func (w *World) settle() {
 	last, left := time.Now(), w.ledger.unfinished()
 	for left > 0 && time.Since(last) < noProgress {
@@ -280,10 +280,10 @@ func (w *World) settle() {
 			last, left = time.Now(), n
 		}
 	}
-	time.Sleep(10 * time.Second) // for results that are on their way
+	time.Sleep(10 * time.Second) // for results in flight
 }
 
-// forget deletes all pools and gives the operator time to let go of what it knows of them.
+// forget deletes all pools and gives the operator time to drop its data about them.
 func (w *World) forget() {
 	for i := range w.plan.Pools {
 		w.kube.UserDelete(kube.KindPool, w.key(i))
@@ -305,7 +305,7 @@ func (w *World) processOf(uid string) *process {
 	return w.processes[uid]
 }
 
-// anyProcess is one of the processes that run.
+// anyProcess returns one of the running processes.
 func (w *World) anyProcess(n int) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -324,7 +324,7 @@ func (w *World) anyProcess(n int) *process {
 	return w.processes[uids[n%len(uids)]]
 }
 
-// fail notes that the world itself could not go on.
+// fail records that the world itself could not continue.
 func (w *World) fail(format string, args ...any) {
 	v := Violation{Invariant: "runtime", At: time.Since(w.trace.began), Message: fmt.Sprintf(format, args...)}
 	w.trace.add("VIOLATION of %s: %s", v.Invariant, v.Message)

@@ -13,13 +13,12 @@ import (
 	"time"
 )
 
-// seedGlobalRand makes the top-level functions of math/rand replayable; nil in a binary that wasn't
-// linked for that.
+// seedGlobalRand makes the top-level functions of math/rand replayable. It is nil in a binary that
+// wasn't linked for that.
 var seedGlobalRand func(seed uint64)
 
-// TestSeed plays one seed; it is the child process of TestWorld. WORLD_SEED names the seed,
-// WORLD_DROP the faults to leave out (by place, separated by commas), and WORLD_TRACE a file for
-// all that happened.
+// TestSeed runs one seed, as the child process of TestWorld. WORLD_SEED names the seed, WORLD_DROP
+// the faults to leave out (by index, separated by commas), and WORLD_TRACE a file for all events.
 func TestSeed(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("WORLD_SEED"), 10, 64)
 	if err != nil {
@@ -63,21 +62,22 @@ func places(t *testing.T, list string) (out []int) {
 	return out
 }
 
-// standsAfter is for how long virtual time may stand while the process does nothing: a goroutine of
-// the bubble then waits for something that virtual time doesn't wait for, such as a mutex that is
-// held across a sleep. A process that gets little of a busy machine still gets some.
+// standsAfter is how long virtual time may stand still while the process does nothing. After that a
+// goroutine of the bubble waits for something that virtual time doesn't wait for, such as a mutex
+// that is held across a sleep. Even on a busy machine a process gets some processor time within it.
 const standsAfter = time.Minute
 
-// progress grows with each second of virtual time, and with each 20 ms for which the process runs.
+// progress increases with each second of virtual time, and with each 20 ms of processor time.
 func progress() int64 {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
-		panic(err) // the arguments are right
+		panic(err) // the arguments are valid
 	}
 	return pulse.Load() + (use.Utime.Nano()+use.Stime.Nano())/(20*time.Millisecond).Nanoseconds()
 }
 
-// watchdog ends the process with all stacks when virtual time stands. It runs outside the bubble.
+// watchdog ends the process with all stacks when virtual time stands still. It runs outside the
+// bubble.
 func watchdog() (done chan struct{}) {
 	done = make(chan struct{})
 	tick := time.NewTicker(standsAfter)
@@ -92,7 +92,8 @@ func watchdog() (done chan struct{}) {
 	return done
 }
 
-// stands returns true once a tick finds the same time as the one before, false when done is closed.
+// stands returns true once a tick finds the same time as the one before, or false when done is
+// closed.
 func stands(tick <-chan time.Time, now func() int64, done <-chan struct{}) bool {
 	last := int64(-1)
 	for {

@@ -1,6 +1,7 @@
-// Package dice draws a world's random numbers. A draw follows from the seed, the name of what
-// draws, and the time: not from how many draws came before, nor from which of two goroutines that
-// run at one instant comes first. So a small difference between two runs of a seed stays small.
+// Package dice draws a world's random numbers. A draw follows from the seed, the name of the
+// drawer, and the time. It does not depend on how many draws came before, nor on which of two
+// goroutines that run at one instant comes first. So a small difference between two runs of a seed
+// stays small.
 package dice
 
 import (
@@ -21,7 +22,7 @@ type Dice struct {
 // New returns the dice of a seed.
 func New(seed uint64) *Dice { return &Dice{seed: seed, streams: map[string]*Stream{}} }
 
-// rand returns the draws of a name. d.mu is held.
+// rand returns the draws for a name. d.mu is held.
 func (d *Dice) rand(name string) *rand.Rand {
 	s := d.streams[name]
 	if s == nil {
@@ -66,7 +67,7 @@ type Stream struct {
 // NewStream returns a source.
 func NewStream(seed uint64) *Stream { return &Stream{seed: seed} }
 
-// Uint64 is part of rand.Source.
+// Uint64 implements rand.Source.
 func (s *Stream) Uint64() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +81,7 @@ func (s *Stream) Uint64() uint64 {
 	return x ^ x>>31
 }
 
-// Int63 and Seed make it a source of math/rand, too.
+// Int63 and Seed make Stream a source of math/rand too.
 func (s *Stream) Int63() int64 { return int64(s.Uint64() >> 1) }
 
 // Seed does nothing: the seed is given once.

@@ -13,8 +13,8 @@ import (
 
 const maxMessage = 32768 // of a condition
 
-// admit fills defaults in and refuses what the API server refuses, as far as the world writes such
-// things. old is nil at the creation.
+// admit fills in defaults and refuses what the API server refuses, for the kinds of objects that
+// the world writes.
 func admit(o, _ client.Object) error {
 	switch o := o.(type) {
 	case *v1alpha1.GearmanWorkerPool:
@@ -22,7 +22,7 @@ func admit(o, _ client.Object) error {
 	case *appsv1.Deployment:
 		setDefault(&o.Spec.Replicas, 1)
 		if o.Spec.Selector == nil || len(o.Spec.Template.Spec.Containers) == 0 {
-			// An apply of the replicas alone to a Deployment that is gone.
+			// This is an apply of the replicas alone to a Deployment that is gone.
 			return invalid(KindDeployment, o, field.Required(field.NewPath("spec", "selector"), ""))
 		}
 		if *o.Spec.Replicas < 0 {

@@ -21,9 +21,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// fieldManagers hold Kubernetes' own implementation of field ownership. It is used for Deployments,
-// of which the operator reads the owned fields; of pods only annotations are applied, and of pools
-// the whole status by one owner, for which a few lines do.
+// fieldManagers contains Kubernetes' own implementation of field ownership. It is used for
+// Deployments, whose owned fields the operator reads. A few lines suffice for the others: of pods
+// only annotations are applied, and of pools the whole status by one owner.
 type fieldManagers struct {
 	once       sync.Once
 	deployment *managedfields.FieldManager
@@ -48,7 +48,7 @@ func (s *Server) deploymentFields() *managedfields.FieldManager {
 	return s.fields.deployment
 }
 
-// apply is a server-side apply. It returns the object as it is then.
+// apply is a server-side apply. It returns the resulting object.
 func (s *Server) apply(u *unstructured.Unstructured, subresource, owner string, force bool) (client.Object, error) {
 	switch u.GetKind() + "/" + subresource {
 	case KindDeployment + "/":
@@ -93,8 +93,8 @@ func (s *Server) applyDeployment(u *unstructured.Unstructured, owner string, for
 	return s.create(o)
 }
 
-// applyAnnotations applies a pod's annotations: those that the owner applied before and leaves out
-// now go.
+// applyAnnotations applies a pod's annotations. Those that the owner applied before and leaves out
+// now are removed.
 func (s *Server) applyAnnotations(u *unstructured.Unstructured, owner string) (client.Object, error) {
 	return s.update(KindPod, keyOf(u), func(o client.Object) (client.Object, error) {
 		pod := o.(*corev1.Pod)
@@ -134,14 +134,13 @@ func (s *Server) applyPoolStatus(u *unstructured.Unstructured) (client.Object, e
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	return s.update(KindPool, keyOf(u), func(o client.Object) (client.Object, error) {
-		p := o.(*v1alpha1.GearmanWorkerPool) // the uid of an applied status is not looked at
+		p := o.(*v1alpha1.GearmanWorkerPool) // the uid of an applied status is ignored
 		p.Status = status
 		return p, nil
 	})
 }
 
-// sameUID refuses an apply with a uid to an object that has none, since it is to be created, or
-// another.
+// sameUID refuses an apply with a uid if the object does not exist yet or has another uid.
 func sameUID(kind string, o, applied client.Object) error {
 	uid := applied.GetUID()
 	switch {
@@ -159,8 +158,8 @@ func sameUID(kind string, o, applied client.Object) error {
 	}
 }
 
-// edit changes an object as a user does who is no applier: the fields that change become that
-// user's.
+// edit changes an object as a user without server-side apply does: the changed fields get that user
+// as owner.
 func (s *Server) edit(
 	kind string, key client.ObjectKey, user string, change func(client.Object),
 ) (client.Object, error) {
@@ -187,8 +186,8 @@ func (s *Server) edit(
 	})
 }
 
-// ownerOfReplicas is what shows who changed a StatefulSet's replicas last. Nothing of the operator
-// reads its other fields.
+// ownerOfReplicas returns the managed fields that show who changed a StatefulSet's replicas last.
+// The operator reads no others.
 func ownerOfReplicas(user string) []metav1.ManagedFieldsEntry {
 	return []metav1.ManagedFieldsEntry{{
 		Manager: user, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", FieldsType: "FieldsV1",

@@ -65,7 +65,7 @@ func (w *watch) take() []Event {
 	return out
 }
 
-// watch begins with what there is.
+// watch returns a watch that begins with the existing objects.
 func (s *Server) watch(kind string) *watch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Server) watch(kind string) *watch {
 	return w
 }
 
-// Cache is a played informer cache: what it shows is behind the API server by a lag, and in order
+// Cache simulates an informer cache: it lags behind the API server, and keeps the order of events
 // for each kind.
 type Cache struct {
 	server *Server
@@ -91,8 +91,8 @@ type Cache struct {
 	wg        sync.WaitGroup
 }
 
-// NewCache returns a cache that keeps of each kind what byObject says. lag is asked before each
-// delivery.
+// NewCache returns a cache that keeps the objects of each kind that byObject selects. lag is called
+// before each delivery.
 func NewCache(s *Server, byObject map[client.Object]cache.ByObject, lag func(kind string) time.Duration) *Cache {
 	c := &Cache{
 		server: s, config: map[string]cache.ByObject{}, lag: lag, informers: map[string]*informer{},
@@ -106,7 +106,7 @@ func NewCache(s *Server, byObject map[client.Object]cache.ByObject, lag func(kin
 
 var _ cache.Cache = &Cache{}
 
-// Start is part of cache.Cache: it delivers until ctx ends.
+// Start implements cache.Cache: it delivers until ctx ends.
 func (c *Cache) Start(ctx context.Context) error {
 	c.mu.Lock()
 	c.ctx = ctx
@@ -124,7 +124,7 @@ func (c *Cache) run(i *informer) {
 	c.wg.Go(func() { i.run(c.ctx, c) })
 }
 
-// WaitForCacheSync is part of cache.Cache.
+// WaitForCacheSync implements cache.Cache.
 func (c *Cache) WaitForCacheSync(ctx context.Context) bool {
 	c.mu.Lock()
 	all := make([]*informer, 0, len(c.informers))
@@ -142,7 +142,7 @@ func (c *Cache) WaitForCacheSync(ctx context.Context) bool {
 	return true
 }
 
-// IndexField is part of cache.Cache.
+// IndexField implements cache.Cache.
 func (c *Cache) IndexField(_ context.Context, obj client.Object, field string, f client.IndexerFunc) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,21 +154,21 @@ func (c *Cache) IndexField(_ context.Context, obj client.Object, field string, f
 	return nil
 }
 
-// GetInformer is part of cache.Cache.
+// GetInformer implements cache.Cache.
 func (c *Cache) GetInformer(
 	_ context.Context, obj client.Object, _ ...cache.InformerGetOption,
 ) (cache.Informer, error) {
 	return c.informer(kindOf(obj)), nil
 }
 
-// GetInformerForKind is part of cache.Cache.
+// GetInformerForKind implements cache.Cache.
 func (c *Cache) GetInformerForKind(
 	_ context.Context, gvk schema.GroupVersionKind, _ ...cache.InformerGetOption,
 ) (cache.Informer, error) {
 	return c.informer(gvk.Kind), nil
 }
 
-// RemoveInformer is part of cache.Cache; it is not played.
+// RemoveInformer implements cache.Cache; it is not simulated.
 func (c *Cache) RemoveInformer(context.Context, client.Object) error {
 	return notPlayed("remove informer")
 }
@@ -194,7 +194,7 @@ func (c *Cache) informer(kind string) *informer {
 	return i
 }
 
-// Get is part of cache.Cache.
+// Get implements cache.Cache.
 func (c *Cache) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
 	kind := kindOf(obj)
 	o := c.informer(kind).get(key)
@@ -205,7 +205,7 @@ func (c *Cache) Get(_ context.Context, key client.ObjectKey, obj client.Object, 
 	return nil
 }
 
-// List is part of cache.Cache. A field selector must name an index.
+// List implements cache.Cache. A field selector must name an index.
 func (c *Cache) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	o := (&client.ListOptions{}).ApplyOptions(opts)
 	found, err := c.informer(kindOf(list)).list(o)
@@ -242,7 +242,7 @@ type informer struct {
 	handlers []toolscache.ResourceEventHandler
 }
 
-// run delivers events in order, each after its own lag; while the API server is down none.
+// run delivers events in order, each after its own lag, and none while the API server is down.
 func (i *informer) run(ctx context.Context, c *Cache) {
 	initial := i.watch.take()
 	if !sleep(ctx, c.lag(i.kind)) {
@@ -357,7 +357,7 @@ func (i *informer) list(o *client.ListOptions) ([]client.Object, error) {
 	return out, nil
 }
 
-// AddEventHandler is part of cache.Informer.
+// AddEventHandler implements cache.Informer.
 func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (
 	toolscache.ResourceEventHandlerRegistration, error,
 ) {
@@ -374,29 +374,29 @@ func (i *informer) AddEventHandler(h toolscache.ResourceEventHandler) (
 	return registration{i}, nil
 }
 
-// AddEventHandlerWithResyncPeriod is part of cache.Informer.
+// AddEventHandlerWithResyncPeriod implements cache.Informer.
 func (i *informer) AddEventHandlerWithResyncPeriod(
 	h toolscache.ResourceEventHandler, _ time.Duration,
 ) (toolscache.ResourceEventHandlerRegistration, error) {
 	return i.AddEventHandler(h)
 }
 
-// AddEventHandlerWithOptions is part of cache.Informer.
+// AddEventHandlerWithOptions implements cache.Informer.
 func (i *informer) AddEventHandlerWithOptions(
 	h toolscache.ResourceEventHandler, _ toolscache.HandlerOptions,
 ) (toolscache.ResourceEventHandlerRegistration, error) {
 	return i.AddEventHandler(h)
 }
 
-// RemoveEventHandler is part of cache.Informer.
+// RemoveEventHandler implements cache.Informer.
 func (i *informer) RemoveEventHandler(toolscache.ResourceEventHandlerRegistration) error {
 	return notPlayed("remove event handler")
 }
 
-// AddIndexers is part of cache.Informer.
+// AddIndexers implements cache.Informer.
 func (i *informer) AddIndexers(toolscache.Indexers) error { return notPlayed("add indexers") }
 
-// HasSynced is part of cache.Informer.
+// HasSynced implements cache.Informer.
 func (i *informer) HasSynced() bool {
 	select {
 	case <-i.synced:
@@ -406,10 +406,10 @@ func (i *informer) HasSynced() bool {
 	}
 }
 
-// IsStopped is part of cache.Informer.
+// IsStopped implements cache.Informer.
 func (i *informer) IsStopped() bool { return false }
 
-// HasSyncedChecker is part of cache.Informer.
+// HasSyncedChecker implements cache.Informer.
 func (i *informer) HasSyncedChecker() toolscache.DoneChecker { return done{i.synced, i.kind} }
 
 type registration struct{ *informer }

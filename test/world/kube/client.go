@@ -22,20 +22,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Client is the operator's client: it reads from a cache, or from the API server where it has none,
-// and writes to the API server.
+// Client is the operator's client: it reads from a cache, or from the API server if it has no
+// cache, and writes to the API server.
 type Client struct {
 	server *Server
 	cache  *Cache
-	late   *atomic.Int64 // by how many nanoseconds its writes are late; nil: not at all
+	late   *atomic.Int64 // how many nanoseconds its writes are late; nil: not at all
 }
 
-// NewClient returns a client that reads from cache; nil: from the API server.
+// NewClient returns a client that reads from cache, or from the API server if cache is nil.
 func NewClient(s *Server, cache *Cache) *Client { return &Client{server: s, cache: cache} }
 
 var _ client.Client = &Client{}
 
-// request carries op out. A write that is late arrives even if nobody waits for it any more.
+// request carries out op. A late write arrives even if its caller doesn't wait for it any more.
 func (c *Client) request(ctx context.Context, verb, kind, name string, op func() error) error {
 	if c.late != nil && verb != "get" && verb != "list" {
 		if d := time.Duration(c.late.Load()); d > 0 {
@@ -46,7 +46,7 @@ func (c *Client) request(ctx context.Context, verb, kind, name string, op func()
 	return c.server.Weather.request(ctx, verb, kind, name, op)
 }
 
-// Get is part of client.Client.
+// Get implements client.Client.
 func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 	if _, secret := obj.(*corev1.Secret); c.cache != nil && !secret {
 		return c.cache.Get(ctx, key, obj, opts...)
@@ -61,7 +61,7 @@ func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 	})
 }
 
-// List is part of client.Client.
+// List implements client.Client.
 func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	if c.cache != nil {
 		return c.cache.List(ctx, list, opts...)
@@ -80,7 +80,7 @@ func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...clien
 	})
 }
 
-// Apply is part of client.Client.
+// Apply implements client.Client.
 func (c *Client) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 	o := (&client.ApplyOptions{}).ApplyOptions(opts)
 	return c.apply(ctx, obj, "", o.FieldManager, o.Force != nil && *o.Force)
@@ -119,7 +119,7 @@ func asUnstructured(obj any) (*unstructured.Unstructured, error) {
 	return u, u.UnmarshalJSON(raw)
 }
 
-// Create is part of client.Client.
+// Create implements client.Client.
 func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
 	return c.request(ctx, "create", kindOf(obj), obj.GetName(), func() error {
 		o, err := c.server.create(obj)
@@ -130,14 +130,14 @@ func (c *Client) Create(ctx context.Context, obj client.Object, _ ...client.Crea
 	})
 }
 
-// Delete is part of client.Client.
+// Delete implements client.Client.
 func (c *Client) Delete(ctx context.Context, obj client.Object, _ ...client.DeleteOption) error {
 	return c.request(
 		ctx, "delete", kindOf(obj), obj.GetName(), func() error { return c.server.delete(kindOf(obj), keyOf(obj)) },
 	)
 }
 
-// Patch is part of client.Client. It plays merge patches of a pod's annotations.
+// Patch implements client.Client. It simulates merge patches of a pod's annotations.
 func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	if kindOf(obj) != KindPod || patch.Type() != types.MergePatchType {
 		return c.server.notPlayed("patch " + kindOf(obj))
@@ -174,19 +174,19 @@ func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patc
 	})
 }
 
-// Update is part of client.Client; it is not played.
+// Update implements client.Client; it is not simulated.
 func (c *Client) Update(context.Context, client.Object, ...client.UpdateOption) error {
 	return c.server.notPlayed("update")
 }
 
-// DeleteAllOf is part of client.Client; it is not played.
+// DeleteAllOf implements client.Client; it is not simulated.
 func (c *Client) DeleteAllOf(context.Context, client.Object, ...client.DeleteAllOfOption) error {
 	return c.server.notPlayed("deletecollection")
 }
 
-// notPlayed reports a request that the operator has not made so far. One that it comes to make has
-// to be played, and held to the real API server; until then the run fails, since nothing else may
-// come of it but an error in a log.
+// notPlayed reports a request that the operator has not made so far. A new kind of request must be
+// simulated, and compared with the real API server. Until then the run fails, since otherwise its
+// only effect might be an error in a log.
 func (s *Server) notPlayed(verb string) error {
 	s.mu.Lock()
 	s.unknown = append(s.unknown, verb)
@@ -194,7 +194,7 @@ func (s *Server) notPlayed(verb string) error {
 	return notPlayed(verb)
 }
 
-// Unknown are the requests that came and are not played.
+// Unknown returns the requests that came and are not simulated.
 func (s *Server) Unknown() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,24 +203,24 @@ func (s *Server) Unknown() []string {
 
 func notPlayed(verb string) error { return fmt.Errorf("kube: %s is not played", verb) }
 
-// Status is part of client.Client.
+// Status implements client.Client.
 func (c *Client) Status() client.SubResourceWriter { return c.SubResource("status") }
 
-// SubResource is part of client.Client.
+// SubResource implements client.Client.
 func (c *Client) SubResource(name string) client.SubResourceClient { return &subresource{c, name} }
 
-// Scheme is part of client.Client.
+// Scheme implements client.Client.
 func (c *Client) Scheme() *runtime.Scheme { return c.server.Scheme }
 
-// RESTMapper is part of client.Client.
+// RESTMapper implements client.Client.
 func (c *Client) RESTMapper() meta.RESTMapper { return restMapper() }
 
-// GroupVersionKindFor is part of client.Client.
+// GroupVersionKindFor implements client.Client.
 func (c *Client) GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKind, error) {
 	return gvkOf(kindOf(obj)), nil
 }
 
-// IsObjectNamespaced is part of client.Client.
+// IsObjectNamespaced implements client.Client.
 func (c *Client) IsObjectNamespaced(runtime.Object) (bool, error) { return true, nil }
 
 func restMapper() meta.RESTMapper {
@@ -248,7 +248,7 @@ func (s *subresource) Update(context.Context, client.Object, ...client.SubResour
 	return s.c.server.notPlayed("update " + s.name)
 }
 
-// Patch plays the merge patch of a scale: {"spec":{"replicas":n}}.
+// Patch simulates the merge patch of a scale: {"spec":{"replicas":n}}.
 func (s *subresource) Patch(
 	ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption,
 ) error {
@@ -292,8 +292,8 @@ func (s *subresource) Apply(
 	return s.c.apply(ctx, obj, s.name, o.FieldManager, o.Force != nil && *o.Force)
 }
 
-// delete ends an object the way the API server does: a pod on a node is marked and left to its
-// kubelet, all else is gone at once.
+// delete deletes an object as the API server does: a pod on a node is marked and left to its
+// kubelet, any other object is gone at once.
 func (s *Server) delete(kind string, key types.NamespacedName) error {
 	o, err := s.read(kind, key)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kubelet sees one pod from its node's side, from its binding to its end.
+// kubelet handles one pod on its node, from its binding to its end.
 func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 	defer n.forget(st)
 	if !n.heard(ctx, st) {
@@ -32,7 +32,8 @@ func (n *Nodes) kubelet(ctx context.Context, st *podState) {
 	n.finish(ctx, st)
 }
 
-// heard waits until the node hears of the pod: a silent one doesn't. false: the pod is gone before.
+// heard waits until the node learns of the pod, which a silent node doesn't. It returns false if
+// the pod is gone before.
 func (n *Nodes) heard(ctx context.Context, st *podState) bool {
 	for n.silent(st) {
 		if !sleep(ctx, n.between(st.key.Name, 900*time.Millisecond, 1100*time.Millisecond)) {
@@ -45,7 +46,7 @@ func (n *Nodes) heard(ctx context.Context, st *podState) bool {
 	return true
 }
 
-// wait sleeps; false: the pod is to end.
+// wait sleeps, and returns false if the pod must end.
 func (n *Nodes) wait(ctx context.Context, st *podState, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -83,7 +84,7 @@ func (n *Nodes) silent(st *podState) bool {
 	return st.node.silent
 }
 
-// pull gets the image; a node that can't tries again later and later.
+// pull pulls the image. A node that can't pull tries again at growing intervals.
 func (n *Nodes) pull(ctx context.Context, st *podState) bool {
 	n.waiting(st, "ContainerCreating", 0)
 	for backoff := 10 * time.Second; ; backoff = min(2*backoff, 5*time.Minute) {
@@ -161,7 +162,7 @@ func (n *Nodes) setReady(st *podState, ready bool) {
 	n.report(st, func(p *corev1.Pod) { setCondition(p, st.node.now(), corev1.PodReady, status, "") })
 }
 
-// terminate ends the container: SIGTERM, the grace period, SIGKILL. A silent node hears of the
+// terminate ends the container: SIGTERM, the grace period, SIGKILL. A silent node learns of the
 // deletion when it is back.
 func (n *Nodes) terminate(ctx context.Context, st *podState) {
 	for n.silent(st) {
@@ -201,7 +202,8 @@ func (n *Nodes) terminate(ctx context.Context, st *podState) {
 	}
 }
 
-// restart waits the back-off of a container that ended by itself; false: the pod is to end.
+// restart waits for the back-off of a container that ended by itself, and returns false if the pod
+// must end.
 func (n *Nodes) restart(ctx context.Context, st *podState, life int32, lasted time.Duration) bool {
 	backoff := time.Duration(0)
 	if life > 0 && lasted < 10*time.Minute {
@@ -216,7 +218,7 @@ func (n *Nodes) restart(ctx context.Context, st *podState, life int32, lasted ti
 	return n.wait(ctx, st, backoff+n.between(st.key.Name, 200*time.Millisecond, time.Second))
 }
 
-// finish takes the pod off the API server once it was marked and its container has ended.
+// finish removes the pod from the API server once it was marked and its container has ended.
 func (n *Nodes) finish(ctx context.Context, st *podState) {
 	if !sleep(ctx, n.between(st.key.Name, 50*time.Millisecond, 500*time.Millisecond)) {
 		return

@@ -16,10 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Manager is what a controller needs of a manager, over a played cache and client. Its other
-// methods panic.
+// Manager is the part of a manager that a controller needs, over a simulated cache and client. Its
+// other methods panic.
 type Manager struct {
-	manager.Manager // nil: what is not overridden is not played
+	manager.Manager // nil: methods that are not overridden are not simulated
 	cache           *Cache
 	client          *Client
 	late            atomic.Int64 // of the client's writes, in nanoseconds
@@ -38,36 +38,36 @@ func NewManager(s *Server, c *Cache) *Manager {
 	return m
 }
 
-// SetLate makes the client's writes late, as those of a machine that stood still for so long.
+// SetLate makes the client's writes late, like those of a machine that stood still for this long.
 func (m *Manager) SetLate(d time.Duration) { m.late.Store(int64(d)) }
 
-// GetClient is part of manager.Manager.
+// GetClient implements manager.Manager.
 func (m *Manager) GetClient() client.Client { return m.client }
 
-// GetAPIReader is part of manager.Manager.
+// GetAPIReader implements manager.Manager.
 func (m *Manager) GetAPIReader() client.Reader { return NewClient(m.client.server, nil) }
 
-// GetCache is part of manager.Manager.
+// GetCache implements manager.Manager.
 func (m *Manager) GetCache() cache.Cache { return m.cache }
 
-// GetFieldIndexer is part of manager.Manager.
+// GetFieldIndexer implements manager.Manager.
 func (m *Manager) GetFieldIndexer() client.FieldIndexer { return m.cache }
 
-// GetScheme is part of manager.Manager.
+// GetScheme implements manager.Manager.
 func (m *Manager) GetScheme() *runtime.Scheme { return m.client.Scheme() }
 
-// GetRESTMapper is part of manager.Manager.
+// GetRESTMapper implements manager.Manager.
 func (m *Manager) GetRESTMapper() meta.RESTMapper { return m.client.RESTMapper() }
 
-// GetLogger is part of manager.Manager.
+// GetLogger implements manager.Manager.
 func (m *Manager) GetLogger() logr.Logger { return logr.Discard() }
 
-// GetControllerOptions is part of manager.Manager.
+// GetControllerOptions implements manager.Manager.
 func (m *Manager) GetControllerOptions() config.Controller {
-	return config.Controller{SkipNameValidation: new(true)} // an operator may be started twice in one world
+	return config.Controller{SkipNameValidation: new(true)} // one world may start an operator twice
 }
 
-// Elected is part of manager.Manager.
+// Elected implements manager.Manager.
 func (m *Manager) Elected() <-chan struct{} {
 	return m.led
 }
@@ -75,7 +75,7 @@ func (m *Manager) Elected() <-chan struct{} {
 // Lead ends the wait for the lease.
 func (m *Manager) Lead() { m.lead.Do(func() { close(m.led) }) }
 
-// Add is part of manager.Manager.
+// Add implements manager.Manager.
 func (m *Manager) Add(r manager.Runnable) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,8 +83,8 @@ func (m *Manager) Add(r manager.Runnable) error {
 	return nil
 }
 
-// Start is part of manager.Manager: it runs the cache, and once the operator leads all that was
-// added, until ctx ends.
+// Start implements manager.Manager. It runs the cache and, once the operator leads, all added
+// runnables, until ctx ends.
 func (m *Manager) Start(ctx context.Context) error {
 	var wg sync.WaitGroup
 	m.mu.Lock()

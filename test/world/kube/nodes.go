@@ -32,11 +32,11 @@ type Start func(pod *corev1.Pod) Process
 type Node struct {
 	Name     string
 	Capacity int           // pods
-	Skew     time.Duration // by how much its clock is ahead
+	Skew     time.Duration // how far its clock is ahead
 
-	// What is wrong with it. Guarded by Nodes.mu.
+	// These are its faults, guarded by Nodes.mu.
 	badImages bool // it can't pull
-	silent    bool // the API server hears nothing of it; its pods work on, or not
+	silent    bool // the API server hears nothing from it; its pods may or may not continue
 	since     time.Time
 	used      int
 }
@@ -44,7 +44,7 @@ type Node struct {
 // now is the node's clock.
 func (n *Node) now() time.Time { return time.Now().Add(n.Skew) }
 
-// Nodes plays the scheduler, the kubelets and the node controller.
+// Nodes simulates the scheduler, the kubelets and the node controller.
 type Nodes struct {
 	server *Server
 	start  Start
@@ -55,10 +55,10 @@ type Nodes struct {
 	nodes  []*Node
 	pods   map[types.UID]*podState
 	wg     sync.WaitGroup
-	placed chan struct{} // something may be placed
+	placed chan struct{} // some pod may be placed
 	ctx    context.Context
 
-	// How long a start takes.
+	// Pull and Boot are how long the steps of a start take.
 	Pull, Boot struct{ Least, Most time.Duration }
 }
 
@@ -74,7 +74,7 @@ type podState struct {
 
 const (
 	// unreachableAfter and evictAfter are the node controller's: a silent node's pods become
-	// unready, and then are deleted.
+	// unready, and are later deleted.
 	unreachableAfter = 40 * time.Second
 	evictAfter       = 5 * time.Minute
 )
@@ -115,7 +115,7 @@ func (n *Nodes) poke() {
 	}
 }
 
-// between draws a time for a pod, or for what else has that name.
+// between draws a time for a pod, or for anything else with that name.
 func (n *Nodes) between(name string, least, most time.Duration) time.Duration {
 	return n.dice.Between(name, least, most)
 }
@@ -143,7 +143,7 @@ func (n *Nodes) Run(ctx context.Context) {
 	}
 }
 
-// place binds a pod to a node with room, or says that there is none.
+// place binds a pod to a node with room, or reports that there is none.
 func (n *Nodes) place(ctx context.Context, p *corev1.Pod) {
 	if !sleep(ctx, n.between(p.Name, 200*time.Microsecond, 2*time.Millisecond)) {
 		return
@@ -220,13 +220,13 @@ func (n *Nodes) SetBadImages(name string, bad bool) {
 	n.each(name, func(node *Node) { node.badImages = bad })
 }
 
-// SetSilent cuts a node off from the API server, or brings it back.
+// SetSilent cuts a node off from the API server, or reconnects it.
 func (n *Nodes) SetSilent(name string, silent bool) {
 	n.each(name, func(node *Node) { node.silent, node.since = silent, time.Now() })
 	n.poke()
 }
 
-// SetCapacity changes how many pods a node takes; those that it has stay.
+// SetCapacity changes how many pods fit on a node; its existing pods stay.
 func (n *Nodes) SetCapacity(name string, pods int) {
 	n.each(name, func(node *Node) { node.Capacity = pods })
 	n.poke()
@@ -256,7 +256,7 @@ func (n *Nodes) On(name string) []types.UID {
 	return out
 }
 
-// controlNodes marks the pods of silent nodes unready, and later has them deleted.
+// controlNodes marks the pods of silent nodes unready, and deletes them later.
 func (n *Nodes) controlNodes(ctx context.Context) {
 	for sleep(ctx, n.between("nodes", 4900*time.Millisecond, 5100*time.Millisecond)) {
 		if n.server.Weather.Down() {

@@ -14,11 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// expectFor is for how long a ReplicaSet waits until its cache shows what it did.
+// expectFor is how long a ReplicaSet waits until its cache shows its own changes.
 const expectFor = 5 * time.Minute
 
 // manage creates or deletes pods until there are as many as the ReplicaSet should have. It returns
-// when to look again, 0: at the next event.
+// when to check again, or 0 for the next event.
 func (w *Workloads) manage(
 	ctx context.Context, d *appsv1.Deployment, rs *replicaSet, pods []*corev1.Pod,
 ) time.Duration {
@@ -48,7 +48,7 @@ func (w *Workloads) manage(
 	return 0
 }
 
-// expected reports whether the cache shows all that was done.
+// expected reports whether the cache shows all of the ReplicaSet's own changes.
 func (rs *replicaSet) expected(pods []*corev1.Pod) bool {
 	present := map[string]*corev1.Pod{}
 	for _, p := range pods {
@@ -63,7 +63,7 @@ func (rs *replicaSet) expected(pods []*corev1.Pod) bool {
 	return len(rs.creating) == 0 && len(rs.deleting) == 0
 }
 
-// createPods creates one pod, then two at once, then four, and ends at the first that is refused.
+// createPods creates one pod, then two at once, then four, and stops at the first that is refused.
 func (w *Workloads) createPods(ctx context.Context, d *appsv1.Deployment, rs *replicaSet, n int) time.Duration {
 	for batch := 1; n > 0; batch *= 2 {
 		if !sleep(ctx, w.between(d.Name, time.Millisecond, 6*time.Millisecond)) {
@@ -123,7 +123,7 @@ func (w *Workloads) newPod(d *appsv1.Deployment, rs *replicaSet) *corev1.Pod {
 	return p
 }
 
-// chosen are the n pods that Kubernetes 1.37 removes first.
+// chosen returns the n pods that Kubernetes 1.37 removes first.
 func (w *Workloads) chosen(pods []*corev1.Pod, n int) []*corev1.Pod {
 	if n >= len(pods) {
 		return pods
@@ -145,7 +145,7 @@ func deletionOrder(a, b *corev1.Pod, perNode map[string]int, now time.Time) int 
 		phase[a.Status.Phase]-phase[b.Status.Phase],
 		no(isReady(a), isReady(b)),
 		cmp.Compare(costOf(a), costOf(b)),
-		-cmp.Compare(perNode[a.Spec.NodeName], perNode[b.Spec.NodeName]), // more on the same node go first
+		-cmp.Compare(perNode[a.Spec.NodeName], perNode[b.Spec.NodeName]), // from the fuller node first
 	); c != 0 {
 		return c
 	}
@@ -160,7 +160,7 @@ func deletionOrder(a, b *corev1.Pod, perNode map[string]int, now time.Time) int 
 	return youngerFirst(a.CreationTimestamp.Time, b.CreationTimestamp.Time, now, a, b)
 }
 
-// youngerFirst compares ages by their order of magnitude only; within one the uid decides.
+// youngerFirst compares ages by their order of magnitude only. Within one, the uid decides.
 func youngerFirst(a, b, now time.Time, pa, pb *corev1.Pod) int {
 	if a.Equal(b) {
 		return 0

@@ -17,15 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// revision is that of all pods of a StatefulSet: nobody changes a template here.
+// revision is the revision of all pods of a StatefulSet: its template never changes here.
 const revision = "1"
 
-// refusedAgain is after how long a StatefulSet tries to create a refused pod once more.
+// refusedAgain is how long a StatefulSet waits before it tries to create a refused pod again.
 const refusedAgain = 5 * time.Second
 
-// syncSet plays the StatefulSet controller with the pod management policy Parallel: pods have
-// ordinals, those that are missing are created at once, and the highest are removed first. It
-// reports whether there is such a StatefulSet.
+// syncSet simulates the StatefulSet controller with the pod management policy Parallel. Pods have
+// ordinals, missing ones are created at once, and the highest are removed first. It reports whether
+// the StatefulSet exists.
 func (w *Workloads) syncSet(ctx context.Context, key types.NamespacedName) bool {
 	set, _ := w.cache.informer(KindStatefulSet).get(key).(*appsv1.StatefulSet)
 	if set == nil {
@@ -38,7 +38,7 @@ func (w *Workloads) syncSet(ctx context.Context, key types.NamespacedName) bool 
 		have[ordinal] = true
 		switch {
 		case p.DeletionTimestamp != nil:
-		case len(p.OwnerReferences) == 0: // it takes in what has its name and its labels
+		case len(p.OwnerReferences) == 0: // it adopts pods with its name and labels
 			_, _ = w.server.edit(KindPod, keyOf(p), "statefulset", func(o client.Object) { // gone already
 				o.SetOwnerReferences(ownedBySet(set))
 			})
@@ -65,7 +65,7 @@ func (w *Workloads) syncSet(ctx context.Context, key types.NamespacedName) bool 
 	return true
 }
 
-// podsOfSet are a StatefulSet's pods, the highest ordinal first.
+// podsOfSet returns a StatefulSet's pods, the highest ordinal first.
 func (w *Workloads) podsOfSet(set *appsv1.StatefulSet) []*corev1.Pod {
 	all, _ := w.cache.informer(KindPod).list(&client.ListOptions{Namespace: set.Namespace})
 	var out []*corev1.Pod

@@ -20,12 +20,12 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Server is the played API server. Stored objects are never changed: a write replaces one, so that
-// readers need no copies.
+// Server is the simulated API server. Stored objects are never changed: a write replaces one, so
+// that readers need no copies.
 type Server struct {
 	Scheme  *runtime.Scheme
 	Weather *Weather
-	Skew    time.Duration // by how much its clock is ahead; set before anything uses it
+	Skew    time.Duration // how far its clock is ahead; set before first use
 
 	mu        sync.Mutex // never held across a sleep
 	dice      *dice.Dice
@@ -35,10 +35,10 @@ type Server struct {
 	observers []func(Event)
 	owned     map[types.UID]map[string][]string // annotations of pods, by field owner
 	fields    fieldManagers
-	unknown   []string // requests that are not played
+	unknown   []string // requests that are not simulated
 }
 
-// EventType says what became of an object.
+// EventType is the kind of change of an object.
 type EventType string
 
 // The event types.
@@ -64,7 +64,7 @@ const (
 	KindSecret      = "Secret"
 )
 
-// NewScheme has the types that the world uses and no others.
+// NewScheme returns a scheme with the types that the world uses and no others.
 func NewScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.Secret{})
@@ -89,8 +89,8 @@ func NewServer(seed uint64) *Server {
 	}
 }
 
-// Observe has f called with each change at the moment it happens, in order. f must not block nor
-// call the server.
+// Observe makes the server call f with each change at the moment it happens, in order. f must
+// neither block nor call the server.
 func (s *Server) Observe(f func(Event)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func keyOf(o client.Object) types.NamespacedName { return client.ObjectKeyFromOb
 
 func copyOf[T client.Object](o T) T { return o.DeepCopyObject().(T) }
 
-// into copies an object into one that a caller brought.
+// into copies an object into the caller's.
 func into(dst, src client.Object) {
 	reflect.ValueOf(dst).Elem().Set(reflect.ValueOf(src.DeepCopyObject()).Elem())
 }
@@ -181,8 +181,8 @@ func (s *Server) uid(of string) types.UID {
 	)
 }
 
-// update replaces an object by what change makes of a copy, and returns it. A change that changes
-// nothing is no write.
+// update replaces an object with what change makes of a copy, and returns it. If change changes
+// nothing, nothing is written.
 func (s *Server) update(
 	kind string, key types.NamespacedName, change func(client.Object) (client.Object, error),
 ) (client.Object, error) {
@@ -210,7 +210,7 @@ func (s *Server) update(
 	return o, nil
 }
 
-// remove takes an object out.
+// remove removes an object.
 func (s *Server) remove(kind string, key types.NamespacedName) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +247,7 @@ func (s *Server) emit(e Event) {
 	}
 }
 
-// specOf is the part of an object whose changes make a new generation.
+// specOf returns the part of an object whose changes create a new generation.
 func specOf(o client.Object) any {
 	switch o := o.(type) {
 	case *v1alpha1.GearmanWorkerPool:
@@ -257,8 +257,8 @@ func specOf(o client.Object) any {
 	case *appsv1.StatefulSet:
 		return &o.Spec
 	}
-	return nil // pods have no generation that anybody here reads
+	return nil // nothing here reads the generation of a pod
 }
 
-// now is the API server's clock, and that of the controllers beside it.
+// now returns the time of the API server's clock, which its controllers share.
 func (s *Server) now() time.Time { return time.Now().Add(s.Skew) }

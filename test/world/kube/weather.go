@@ -14,20 +14,21 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Weather is how the API server is at present: latencies, lag, outages. The operator's requests and
-// watches feel all of it; what plays Kubernetes' own controllers feels only the outage.
+// Weather is the current state of the API server: latencies, lag, outages. It applies to all of the
+// operator's requests and watches. Of these, only outages apply to the simulated controllers of
+// Kubernetes.
 type Weather struct {
 	mu       sync.Mutex
 	dice     *dice.Dice
-	lag      map[string]time.Duration // of the operator's watches, by kind, beside the usual few milliseconds
-	slow     time.Duration            // beside the usual latency
+	lag      map[string]time.Duration // of the operator's watches, by kind, in addition to the usual few milliseconds
+	slow     time.Duration            // in addition to the usual latency
 	down     bool
-	failing  float64 // share of requests that are refused with an error of the server's
-	losing   float64 // share of writes that are carried out while their answers are lost
+	failing  float64 // share of requests that are refused with a server error
+	losing   float64 // share of writes that are carried out but whose answers are lost
 	requests map[string]int
 }
 
-// NewWeather is calm.
+// NewWeather returns calm weather.
 func NewWeather(seed uint64) *Weather {
 	return &Weather{dice: dice.New(seed), lag: map[string]time.Duration{}, requests: map[string]int{}}
 }
@@ -41,10 +42,10 @@ func (w *Weather) SetSlow(d time.Duration) { w.set(func() { w.slow = d }) }
 // SetDown makes the API server unreachable, or reachable again.
 func (w *Weather) SetDown(down bool) { w.set(func() { w.down = down }) }
 
-// SetFailing has the API server refuse this share of the operator's requests.
+// SetFailing makes the API server refuse this share of the operator's requests.
 func (w *Weather) SetFailing(share float64) { w.set(func() { w.failing = share }) }
 
-// SetLosing has this share of the operator's writes be carried out without an answer.
+// SetLosing makes the API server carry out this share of the operator's writes without an answer.
 func (w *Weather) SetLosing(share float64) { w.set(func() { w.losing = share }) }
 
 func (w *Weather) set(f func()) {
@@ -60,7 +61,7 @@ func (w *Weather) Down() bool {
 	return w.down
 }
 
-// Counts are the operator's requests by verb and kind.
+// Counts returns the operator's requests by verb and kind.
 func (w *Weather) Counts() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,7 +73,7 @@ func (w *Weather) Between(name string, least, most time.Duration) time.Duration 
 	return w.dice.Between(name, least, most)
 }
 
-// WatchLag is by how much the next event of a kind is late at the operator.
+// WatchLag returns how late the next event of a kind reaches the operator.
 func (w *Weather) WatchLag(kind string) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +85,7 @@ var (
 	errUnreached  = fmt.Errorf("dial tcp 10.96.0.1:443: connect: %w", syscall.ECONNREFUSED)
 )
 
-// request carries op out the way the weather has it.
+// request carries out op under the current weather.
 func (w *Weather) request(ctx context.Context, verb, kind, name string, op func() error) error {
 	w.mu.Lock()
 	w.requests[verb+" "+kind]++

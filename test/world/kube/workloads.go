@@ -20,16 +20,16 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// Workloads plays the Deployment, ReplicaSet and StatefulSet controllers and the garbage collector.
-// It sees Deployments, StatefulSets and pods through a cache of its own.
+// Workloads simulates the Deployment, ReplicaSet and StatefulSet controllers and the garbage
+// collector. It sees Deployments, StatefulSets and pods through a cache of its own.
 type Workloads struct {
 	server *Server
 	cache  *Cache
 	dice   *dice.Dice
-	quota  int // pods in all; 0: no quota
+	quota  int // pods in total; 0: no quota
 
 	mu     sync.Mutex
-	dirty  map[types.NamespacedName]time.Time // when each is to be looked at
+	dirty  map[types.NamespacedName]time.Time // when to check each
 	wake   chan struct{}
 	states map[types.NamespacedName]*deploymentState // used by run only
 	names  int
@@ -40,14 +40,14 @@ type deploymentState struct {
 	sets []*replicaSet
 }
 
-// replicaSet is not stored: nothing of the operator reads one.
+// replicaSet is not stored, because the operator does not read ReplicaSets.
 type replicaSet struct {
 	uid      types.UID
 	name     string
 	hash     string
 	template corev1.PodTemplateSpec
 	replicas int32
-	// What the controller's cache has yet to show.
+	// The changes that the controller's cache does not show yet.
 	creating, deleting map[string]bool
 	expectedAt         time.Time
 	failure            string
@@ -73,7 +73,7 @@ func (w *Workloads) SetQuota(pods int) {
 	w.mu.Unlock()
 }
 
-// Run works until ctx ends.
+// Run runs the controllers until ctx ends.
 func (w *Workloads) Run(ctx context.Context) {
 	ofWorkload := func(o any) {
 		switch d := o.(type) {
@@ -126,10 +126,10 @@ func (w *Workloads) between(name string, least, most time.Duration) time.Duratio
 	return w.dice.Between(name, least, most)
 }
 
-// DeploymentLabel is the world's own: which Deployment a pod was made for.
+// DeploymentLabel names the Deployment that a pod was created for. Only the world uses it.
 const DeploymentLabel = "world/deployment"
 
-// mark has a Deployment looked at after a while.
+// mark schedules a check of a Deployment after a while.
 func (w *Workloads) mark(key types.NamespacedName, after time.Duration) {
 	at := time.Now().Add(after)
 	w.mu.Lock()
@@ -199,7 +199,7 @@ func (w *Workloads) sync(ctx context.Context, key types.NamespacedName) {
 	w.writeStatus(key, d, st, current, pods)
 }
 
-// orphaned is the garbage collector: the Deployment of a pool that is gone goes too.
+// orphaned is the garbage collector: it deletes the Deployment of a deleted pool.
 func (w *Workloads) orphaned(pool client.Object) {
 	d, err := w.server.read(KindDeployment, keyOf(pool))
 	if err != nil {
@@ -235,7 +235,7 @@ func (w *Workloads) podsOf(key types.NamespacedName, st *deploymentState) map[ty
 	return out
 }
 
-// setOf is the ReplicaSet of the present template.
+// setOf returns the ReplicaSet of the current template.
 func (w *Workloads) setOf(d *appsv1.Deployment, st *deploymentState) *replicaSet {
 	raw, err := json.Marshal(d.Spec.Template)
 	if err != nil {
@@ -259,7 +259,7 @@ func (w *Workloads) setOf(d *appsv1.Deployment, st *deploymentState) *replicaSet
 	return rs
 }
 
-// rollOut sets the sizes of the ReplicaSets: all pods of the present template, or the next step
+// rollOut sets the sizes of the ReplicaSets: all pods on the current template, or the next step
 // from older ones to it.
 func rollOut(d *appsv1.Deployment, st *deploymentState, current *replicaSet, pods map[types.UID][]*corev1.Pod) {
 	want := *d.Spec.Replicas
@@ -278,7 +278,7 @@ func rollOut(d *appsv1.Deployment, st *deploymentState, current *replicaSet, pod
 		current.replicas = want
 		return
 	}
-	surge := (want + 3) / 4 // 25%, rounded up; nothing may be missing meanwhile
+	surge := (want + 3) / 4 // 25%, rounded up; no pod may be missing meanwhile
 	current.replicas = min(want, max(current.replicas, 0)+max(0, want+surge-old-current.replicas))
 	spare := old + current.replicas - want
 	if ready := available - want; ready < spare {
@@ -293,7 +293,7 @@ func rollOut(d *appsv1.Deployment, st *deploymentState, current *replicaSet, pod
 	}
 }
 
-// unready counts the pods of older templates that aren't ready: a rollout takes them first.
+// unready counts the pods of older templates that aren't ready: a rollout replaces them first.
 func unready(st *deploymentState, current *replicaSet, pods map[types.UID][]*corev1.Pod) (n int32) {
 	for _, rs := range st.sets {
 		if rs == current {

@@ -1,5 +1,5 @@
-// Package mutants holds known faults as patches of the product. The world has to find each of them:
-// that checks the checks. A patch begins with three lines, "Fault: ...", "Kind: ..." (one of Kinds)
+// Package mutants holds known faults as patches of the product. The world has to find each of them,
+// which tests its checks. A patch begins with three lines, "Fault: ...", "Kind: ..." (one of Kinds)
 // and "Found by: INVARIANT".
 package mutants
 
@@ -14,13 +14,13 @@ import (
 //go:embed *.patch
 var files embed.FS
 
-// Kinds are what kinds of faults there are; each has one mutant at least.
+// Kinds are the kinds of faults; each has at least one mutant.
 var Kinds = []string{
 	"one costs more than itself", // a bad row, pool or job server
-	"a black hole",               // what can't work goes on taking work
+	"a black hole",               // what can't work continues to take work
 	"growth without evidence",
-	"the proof is not of the product", // a rule that is kinder where it is measured
-	"silence",                         // or what is reported is wrong
+	"the proof is not of the product", // a rule that is more lenient where it is measured
+	"silence",                         // or a wrong report
 	"two rules for one thing",
 	"a promise with a hole",
 }

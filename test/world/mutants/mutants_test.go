@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestApply: each patch still applies. One that doesn't is brought up to date with the code, or
-// goes with what it was about.
+// TestApply: each patch still applies. If one doesn't, update it with the code, or delete it
+// together with the behavior that it is about.
 func TestApply(t *testing.T) {
 	t.Parallel()
 	all, err := All()

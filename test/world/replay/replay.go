@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package replay starts a Go program whose runtime draws the same random numbers each time: the
-// order of maps, the choice of select, and what math/rand gives all follow from sixteen bytes that
-// the kernel hands to a new process (AT_RANDOM). They are replaced before the program's first
-// instruction.
+// Package replay starts a Go program whose runtime draws the same random numbers each time. The
+// order of maps, the choice of select, and the results of math/rand all follow from sixteen bytes
+// that the kernel gives to a new process (AT_RANDOM). The package replaces them before the
+// program's first instruction.
 package replay
 
 import (
@@ -16,8 +16,8 @@ import (
 	"syscall"
 )
 
-// Env are the settings under which goroutines take turns in the same order: one processor, and no
-// turn that ends because a clock says so.
+// Env are the settings that make goroutines run in the same order: one processor, and no preemption
+// by a clock.
 var Env = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,randautoseed=0"}
 
 // Start starts a command whose randomness follows from seed. The caller waits for it.
@@ -38,7 +38,7 @@ func Start(cmd *exec.Cmd, seed uint64) error {
 }
 
 // reseed waits until the process stops before its first instruction, replaces its random bytes, and
-// lets it go.
+// lets it continue.
 func reseed(pid int, seed uint64) error {
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
@@ -59,7 +59,7 @@ func reseed(pid int, seed uint64) error {
 	return syscall.PtraceDetach(pid)
 }
 
-// randomAddress is where the kernel put the random bytes: an entry of the process's auxiliary
+// randomAddress returns where the kernel put the random bytes: an entry of the process's auxiliary
 // vector.
 func randomAddress(pid int) (uintptr, error) {
 	const atRandom = 25

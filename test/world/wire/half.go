@@ -15,16 +15,16 @@ type half struct {
 	chunks  []chunk
 	size    int
 	last    time.Time // when the last chunk arrives: chunks keep their order
-	err     error     // no chunk is put in any more; a reader gets it after the last
+	err     error     // no more chunks are accepted; a reader gets it after the last
 	frozen  bool
-	held    bool          // packets are lost and sent again: all arrives once that ends
+	held    bool          // packets are lost and sent again: everything arrives once that ends
 	changed chan struct{} // closed at each change
 }
 
 type chunk struct {
 	data []byte
 	at   time.Time
-	err  error // the end of the direction, which travels as data does
+	err  error // the end of the direction, which travels like data
 }
 
 func newHalf(seed, direction uint64) *half {
@@ -36,7 +36,7 @@ func (h *half) notify() {
 	h.changed = make(chan struct{})
 }
 
-// put sends p on its way; it waits while too much is under way.
+// put sends p; it waits while too much is in flight.
 func (h *half) put(p []byte, deadline <-chan struct{}) error {
 	for {
 		h.mu.Lock()
@@ -66,7 +66,7 @@ func (h *half) put(p []byte, deadline <-chan struct{}) error {
 	}
 }
 
-// arrival is when what is sent now arrives. h.mu is held.
+// arrival returns when a chunk sent now arrives. h.mu is held.
 func (h *half) arrival() time.Time {
 	at := time.Now().Add(100*time.Microsecond + time.Duration(h.rand.Int64N(int64(time.Millisecond))))
 	if !at.After(h.last) {
@@ -76,8 +76,8 @@ func (h *half) arrival() time.Time {
 	return at
 }
 
-// end sends the end of the direction on its way. A job server that closes all connections at one
-// instant so ends each at a time of its own.
+// end sends the end of the direction. If a job server closes all connections at one instant, each
+// ends at a time of its own.
 func (h *half) end(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,8 +87,8 @@ func (h *half) end(err error) {
 	}
 }
 
-// await returns with the lock held once the first chunk has arrived; or with an error and without
-// the lock. Of a frozen half nothing arrives, but who reads on this side (local) still sees that
+// await returns with the lock held once the first chunk has arrived, or with an error and without
+// the lock. Nothing arrives from a frozen half, but a reader on this side (local) still sees that
 // this side closed it.
 func (h *half) await(local bool, deadline <-chan struct{}) error {
 	for {
@@ -122,7 +122,8 @@ func (h *half) await(local bool, deadline <-chan struct{}) error {
 	}
 }
 
-// pause waits for a time (negative: for ever) or a change; false: the deadline has passed.
+// pause waits for a time (negative: forever) or a change. It returns false if the deadline has
+// passed.
 func pause(wait time.Duration, changed, deadline <-chan struct{}) bool {
 	var due <-chan time.Time
 	if wait >= 0 {
@@ -139,7 +140,7 @@ func pause(wait time.Duration, changed, deadline <-chan struct{}) bool {
 	return true
 }
 
-// next takes the first chunk out.
+// next removes and returns the first chunk.
 func (h *half) next(deadline <-chan struct{}) ([]byte, error) {
 	if err := h.await(false, deadline); err != nil {
 		return nil, err
@@ -152,7 +153,7 @@ func (h *half) next(deadline <-chan struct{}) ([]byte, error) {
 	return c.data, nil
 }
 
-// read takes out what p has room for.
+// read removes as much as fits into p.
 func (h *half) read(p []byte, deadline <-chan struct{}) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -172,7 +173,7 @@ func (h *half) read(p []byte, deadline <-chan struct{}) (int, error) {
 	return n, nil
 }
 
-// close ends the direction. drop: what is under way is lost.
+// close ends the direction. If drop is set, chunks in flight are lost.
 func (h *half) close(err error, drop bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -213,7 +214,7 @@ func (h *half) broken() bool {
 	return h.err != nil && len(h.chunks) == 0
 }
 
-// deadline is a channel that is closed when its time has come.
+// deadline is a channel that is closed at the set time.
 type deadline struct {
 	mu    *sync.Mutex
 	timer *time.Timer

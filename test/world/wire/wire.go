@@ -17,7 +17,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/world/dice"
 )
 
-// window is how many bytes may be on the way in one direction before a writer waits.
+// window is how many bytes may be in flight in one direction before a writer waits.
 const window = 256 << 10
 
 // Dial connects to a server; gearmantest.Server.DialContext is one.
@@ -42,15 +42,15 @@ type server struct {
 // New returns a network without servers.
 func New(seed uint64) *Network { return &Network{dice: dice.New(seed), servers: map[string]*server{}} }
 
-// Add makes a server known by its address, host:port.
+// Add registers a server by its address, host:port.
 func (n *Network) Add(address string, d Dial) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.servers[address] = &server{dial: d}
 }
 
-// SetLost loses all packets to and from a server, or ends that: dialing it then takes until the
-// caller gives up, and what is sent on a connection arrives at the end.
+// SetLost loses all packets to and from a server, or ends that. Meanwhile a dial takes until the
+// caller gives up, and data sent on a connection arrives when the loss ends.
 func (n *Network) SetLost(address string, lost bool) {
 	n.mu.Lock()
 	s := n.servers[address]
@@ -134,8 +134,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return c, nil
 }
 
-// Kill cuts all of the host's connections, as the end of its process does; nothing that was under
-// way arrives.
+// Kill cuts all of the host's connections, like the end of its process; nothing in flight arrives.
 func (h *Host) Kill() {
 	h.mu.Lock()
 	h.dead = true
@@ -147,8 +146,8 @@ func (h *Host) Kill() {
 	}
 }
 
-// Freeze leaves the host's connections open and unread, as a machine does that lost its power.
-// Nothing arrives any more.
+// Freeze leaves the host's connections open and unread, like a machine that lost power. Nothing
+// arrives any more.
 func (h *Host) Freeze() {
 	h.mu.Lock()
 	h.frozen = true
@@ -185,7 +184,7 @@ func (c *Conn) cut(err error) {
 	_ = c.far.Close()
 }
 
-// send carries chunks to the server when their time has come.
+// send delivers chunks to the server when their time has come.
 func (c *Conn) send(far net.Conn) {
 	for {
 		p, err := c.out.next(nil)
@@ -200,7 +199,7 @@ func (c *Conn) send(far net.Conn) {
 	}
 }
 
-// receive takes what the server says.
+// receive reads what the server sends.
 func (c *Conn) receive(far net.Conn) {
 	buf := make([]byte, 16<<10)
 	for {
@@ -216,13 +215,13 @@ func (c *Conn) receive(far net.Conn) {
 	}
 }
 
-// Read is part of net.Conn.
+// Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p, c.read.passed())
 	return n, c.fail("read", err)
 }
 
-// Write is part of net.Conn.
+// Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.out.put(slices.Clone(p), c.write.passed()); err != nil {
 		return 0, c.fail("write", err)
@@ -237,30 +236,30 @@ func (c *Conn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close is part of net.Conn. What was written before still arrives.
+// Close implements net.Conn. What was written before still arrives.
 func (c *Conn) Close() error {
 	c.in.close(net.ErrClosed, true)
 	c.out.close(net.ErrClosed, false)
 	return nil
 }
 
-// LocalAddr is part of net.Conn.
+// LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr is part of net.Conn.
+// RemoteAddr implements net.Conn.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline is part of net.Conn.
+// SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
 	c.read.set(t)
 	c.write.set(t)
 	return nil
 }
 
-// SetReadDeadline is part of net.Conn.
+// SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error { c.read.set(t); return nil }
 
-// SetWriteDeadline is part of net.Conn.
+// SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error { c.write.set(t); return nil }
 
 type addr string
