@@ -25,20 +25,20 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// Owner is the field owner of all that is applied here.
+// Owner is the field owner of everything that is applied here.
 const Owner = "gearman-test"
 
-// Cluster is a way to a cluster.
+// Cluster is a connection to a cluster.
 type Cluster struct {
 	Client client.Client
 	API    kubernetes.Interface
 	Config *rest.Config
-	// Kubeconfig is the path that it was read from, for programs that want one.
+	// Kubeconfig is the path of the kubeconfig, for programs that need one.
 	Kubeconfig string
 }
 
-// Connect reads the kubeconfig that the environment's KUBECONFIG names; there is no default, so
-// that nobody's own cluster is met by accident.
+// Connect reads the kubeconfig that the environment's KUBECONFIG names. There is no default, so
+// that nobody's own cluster is used by accident.
 func Connect() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
@@ -48,7 +48,8 @@ func Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig %s: %w", path, err)
 	}
-	// Many tests share one process: the usual 5 requests a second would be what they wait for.
+	// Many tests share one process, and would wait because of the usual limit of 5 requests a
+	// second.
 	config.QPS, config.Burst = 100, 200
 	scheme := clientgoscheme.Scheme
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -65,7 +66,7 @@ func Connect() (*Cluster, error) {
 	return &Cluster{Client: c, API: api, Config: config, Kubeconfig: path}, nil
 }
 
-// Root is the project's folder: the one above that has the go.mod.
+// Root returns the project's folder: the one above that has the go.mod.
 func Root() string {
 	dir, err := filepath.Abs(".")
 	for err == nil && dir != filepath.Dir(dir) {
@@ -77,8 +78,8 @@ func Root() string {
 	return "."
 }
 
-// ApplyFile applies each object of a YAML file of the project by server-side apply; edit may change
-// it before.
+// ApplyFile applies each object of a YAML file of the project with server-side apply. edit may
+// change it before.
 func (c *Cluster) ApplyFile(ctx context.Context, file string, edit func(*unstructured.Unstructured)) error {
 	f, err := os.Open(filepath.Join(Root(), file))
 	if err != nil {
@@ -113,7 +114,7 @@ func (c *Cluster) Apply(ctx context.Context, r io.Reader, edit func(*unstructure
 	}
 }
 
-// MakeNamespace creates the namespace where it is missing.
+// MakeNamespace creates the namespace if it is missing.
 func (c *Cluster) MakeNamespace(ctx context.Context, name string) error {
 	ns := &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}},
@@ -140,8 +141,8 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 }
 
 // ClearNamespace deletes what runs in the namespace without waiting for any job, and then the
-// namespace. The namespace controller alone looks again only after half of the longest grace period
-// among the pods, however soon they ended, which for a pool with a long drain is minutes.
+// namespace. The namespace controller alone checks again only after half of the longest grace
+// period among the pods, however soon they ended. For a pool with a long drain that takes minutes.
 func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
 	for _, kind := range []client.Object{&v1alpha1.GearmanWorkerPool{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
 		err := c.Client.DeleteAllOf(
@@ -152,7 +153,8 @@ func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
 		}
 	}
 	err := Wait(ctx, func(ctx context.Context) error {
-		// Each time, since a ReplicaSet that is about to be collected may still make one.
+		// The pods are deleted each time, since a ReplicaSet that is about to be collected may
+		// still make one.
 		err := c.Client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(name), client.GracePeriodSeconds(1))
 		var pods corev1.PodList
 		if err := errors.Join(err, c.Client.List(ctx, &pods, client.InNamespace(name))); err != nil {
@@ -169,8 +171,8 @@ func (c *Cluster) ClearNamespace(ctx context.Context, name string) error {
 	return c.DeleteNamespace(ctx, name)
 }
 
-// Wait calls check each second until it returns nil. When the context ends, the error is what the
-// last check that it did not cut short found missing.
+// Wait calls check each second until it returns nil. When the context ends, Wait returns the error
+// of the last check that the context did not cut short.
 func Wait(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -1,7 +1,7 @@
 // Package cluster is what the demo and the tests on a real cluster do to it: install the operator
-// by its Helm chart, set up a stage (a namespace with a job server and a ledger), submit jobs, look
-// at queues, pods and runs. It works on any cluster that a kubeconfig leads to: pods are reached
-// through the API server alone.
+// with its Helm chart, set up a stage (a namespace with a job server and a ledger), submit jobs,
+// and read queues, pods and runs. It works on any cluster that a kubeconfig leads to: pods are
+// reached only through the API server.
 //
-// The goroutines of a Tunnel are its own; Close joins them. Nothing here asserts anything.
+// A Tunnel owns its goroutines; Close waits for them. Nothing here asserts anything.
 package cluster

@@ -31,9 +31,9 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, co
 	return out.String(), nil
 }
 
-// AddFreezer puts a container beside gearmand that can stop and continue it as a hung machine
-// would: connections stay, nothing answers. The queue is lost on the way, since the job server
-// restarts; do it first.
+// AddFreezer adds a container next to gearmand that can stop and continue it, so that it behaves
+// like a hung machine: connections stay, nothing answers. The job server restarts and loses its
+// queue, so call AddFreezer first.
 func (s *Stage) AddFreezer(ctx context.Context) error {
 	patch := `{"spec":{"template":{"spec":{
 	  "shareProcessNamespace": true,
@@ -58,10 +58,10 @@ func (s *Stage) AddFreezer(ctx context.Context) error {
 	})
 }
 
-// Freeze stops the job server's process, Thaw lets it go on.
+// Freeze stops the job server's process, Thaw continues it.
 func (s *Stage) Freeze(ctx context.Context) error { return s.signal(ctx, "STOP") }
 
-// Thaw lets a frozen job server go on.
+// Thaw continues a frozen job server.
 func (s *Stage) Thaw(ctx context.Context) error { return s.signal(ctx, "CONT") }
 
 func (s *Stage) signal(ctx context.Context, signal string) error {

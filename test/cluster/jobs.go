@@ -18,7 +18,7 @@ var (
 // waitLimit is how long to wait for a job server that is reached via a busy API server.
 const waitLimit = 30 * time.Second
 
-// Job is one job of the function "reverse": it takes so long and reverses its text.
+// Job is one job of the function "reverse": it takes a given time and reverses its text.
 type Job struct {
 	ID   string
 	Long time.Duration
@@ -27,11 +27,11 @@ type Job struct {
 
 func (j Job) workload() []byte { return fmt.Appendf(nil, "%s %.3f %s", j.ID, j.Long.Seconds(), j.Text) }
 
-// Submit hands the jobs to the job server, in the background. The ids are the jobs' unique keys
-// too, so a job that is submitted again while it waits is not taken twice.
+// Submit submits the jobs to the job server, in the background. The ids are also the jobs' unique
+// keys, so a job that is submitted again while it waits is not duplicated.
 func (s *Stage) Submit(ctx context.Context, jobs []Job) error { return s.SubmitTo(ctx, PoolName, jobs) }
 
-// SubmitTo is Submit for another function than "reverse".
+// SubmitTo is like Submit, for another function than "reverse".
 func (s *Stage) SubmitTo(ctx context.Context, function string, jobs []Job) error {
 	return s.client(ctx, func(c *client.Client) error {
 		for _, j := range jobs {
@@ -68,10 +68,10 @@ func (s *Stage) client(ctx context.Context, do func(*client.Client) error) error
 // Queue is what the job server reports of a function.
 type Queue struct{ Queued, Running int }
 
-// Queue asks the job server about the function "reverse".
+// Queue polls the job server for the function "reverse".
 func (s *Stage) Queue(ctx context.Context) (Queue, error) { return s.QueueOf(ctx, PoolName) }
 
-// QueueOf is Queue for another function.
+// QueueOf is like Queue, for another function.
 func (s *Stage) QueueOf(ctx context.Context, function string) (Queue, error) {
 	var q Queue
 	err := s.jobServer(ctx, func(address string) error {
@@ -91,8 +91,8 @@ func (s *Stage) QueueOf(ctx context.Context, function string) (Queue, error) {
 	return q, err
 }
 
-// jobServer calls do with the address of a tunnel to the job server, opened for this call: one that
-// came back in a new pod is found.
+// jobServer calls do with the address of a tunnel to the job server, opened for this call, so that
+// it also finds a job server that came back in a new pod.
 func (s *Stage) jobServer(ctx context.Context, do func(address string) error) error {
 	tunnel, err := s.Tunnel(ctx, s.Namespace, jobServerLabels, 4730)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// OperatorLog is the end of the logs of the operator's pods, for a failure's message.
+// OperatorLog returns the end of the logs of the operator's pods, for a failure's message.
 func (c *Cluster) OperatorLog(ctx context.Context, lines int64) string {
 	return c.logs(ctx, OperatorNamespace, OperatorLabels, lines)
 }
 
-// Describe is all that helps to see why a stage is not where it should be: the pool, the pods, the
-// events, the ends of logs.
+// Describe returns everything that helps to see why a stage is in the wrong state: the pool, the
+// pods, the events, the ends of logs.
 func (s *Stage) Describe(ctx context.Context) string {
 	var b strings.Builder
 	if p, err := s.Pool(ctx); err != nil {

@@ -13,14 +13,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// OperatorMetrics are the metrics of the operator's pods, one after the other.
+// OperatorMetrics returns the metrics of the operator's pods, one after the other.
 func (c *Cluster) OperatorMetrics(ctx context.Context) (string, error) {
 	return c.eachOperator(ctx, func(pod string) ([]byte, error) {
 		return c.API.CoreV1().Pods(OperatorNamespace).ProxyGet("http", pod, "8080", "/metrics", nil).DoRaw(ctx)
 	})
 }
 
-// OperatorLogSince is what the operator's pods have logged since then.
+// OperatorLogSince returns what the operator's pods have logged since a time.
 func (c *Cluster) OperatorLogSince(ctx context.Context, since time.Time) (string, error) {
 	return c.eachOperator(ctx, func(pod string) ([]byte, error) {
 		return c.API.CoreV1().Pods(OperatorNamespace).GetLogs(
@@ -52,7 +52,7 @@ func (c *Cluster) eachOperator(ctx context.Context, read func(pod string) ([]byt
 	return string(all), nil
 }
 
-// As is the cluster as a user sees it: one in no group but that of all users.
+// As returns the cluster as a user sees it who is in no group except the one of all users.
 func (c *Cluster) As(user string) (*Cluster, error) {
 	config := rest.CopyConfig(c.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}

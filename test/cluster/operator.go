@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// The operator's release: its name, that of its Deployment, and its namespace.
+// The operator's release: its name, its Deployment's name, and its namespace.
 const (
 	Release           = "gearman-operator"
 	OperatorNamespace = "gearman-system"
@@ -28,16 +28,17 @@ var OperatorLabels = map[string]string{
 	"app.kubernetes.io/name": "gearman-operator", "app.kubernetes.io/component": "manager",
 }
 
-// InstallOperator installs or upgrades the operator by its Helm chart, from an image that the
-// cluster knows, and waits until it is ready. Archive is the image's archive: where its content
-// changed under one name, the operator's pod is replaced.
+// InstallOperator installs or upgrades the operator with its Helm chart, from an image that the
+// cluster has, and waits until it is ready. archive is the image's archive: if its content changed
+// under the same name, the operator's pod is replaced.
 func (c *Cluster) InstallOperator(ctx context.Context, image, archive string, set ...string) error {
-	// The tests read the metrics through the API server's proxy, which passes nobody's name on.
+	// The tests read the metrics through the API server's proxy, which does not pass on the user's
+	// identity.
 	set = append([]string{"metrics.secure=false", "rbac.readSecrets=true"}, set...)
 	return c.InstallChart(ctx, filepath.Join(Root(), "charts", "gearman-operator"), image, archive, set...)
 }
 
-// InstallChart is InstallOperator by another chart: an older one, or a package.
+// InstallChart is like InstallOperator, with another chart: an older one, or a package.
 func (c *Cluster) InstallChart(ctx context.Context, chart, image, archive string, set ...string) error {
 	colon := strings.LastIndex(image, ":")
 	if colon < 0 {
@@ -47,7 +48,7 @@ func (c *Cluster) InstallChart(ctx context.Context, chart, image, archive string
 	if err != nil {
 		return err
 	}
-	args := []string{ // --take-ownership: a Lease that an operator made by itself is no obstacle
+	args := []string{ // --take-ownership allows for a Lease that an operator made itself
 		"upgrade", "--install", Release, chart, "--create-namespace", "--take-ownership", "--wait", "--timeout", "120s",
 		"--set", "image.repository=" + image[:colon], "--set", "image.tag=" + image[colon+1:],
 		"--set", "podAnnotations.image-digest=" + digest,
@@ -61,7 +62,7 @@ func (c *Cluster) InstallChart(ctx context.Context, chart, image, archive string
 	return nil
 }
 
-// Helm runs helm in the operator's namespace and returns what it wrote; an error holds that too.
+// Helm runs helm in the operator's namespace and returns its output. An error contains it too.
 func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 	helm := os.Getenv("HELM")
 	if helm == "" {
@@ -91,14 +92,14 @@ func fileDigest(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
-// ScaleOperator sets how many replicas of the operator run.
+// ScaleOperator sets the number of replicas of the operator.
 func (c *Cluster) ScaleOperator(ctx context.Context, replicas int32) error {
 	d := &appsv1.Deployment{}
 	d.Namespace, d.Name = OperatorNamespace, Release
 	return c.Client.Patch(ctx, d, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)))
 }
 
-// OperatorReady says what is missing to a ready operator of the image.
+// OperatorReady returns an error with what is missing until an operator of the image is ready.
 func (c *Cluster) OperatorReady(ctx context.Context) error {
 	var d appsv1.Deployment
 	if err := c.Client.Get(ctx, client.ObjectKey{Namespace: OperatorNamespace, Name: Release}, &d); err != nil {

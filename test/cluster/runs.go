@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Run is one execution of a job, as it wrote it down itself.
+// Run is one execution of a job, as the job recorded it itself.
 type Run struct {
 	ID    string
 	Pod   string
 	Start time.Time
-	End   time.Time // zero while it runs, or where it was interrupted
+	End   time.Time // zero while it runs, or if it was interrupted
 }
 
-// Runs are all executions since the stage was set up, by the ledger's clock, in the order of their
-// starts.
+// Runs returns all executions since the stage was set up, by the ledger's clock, in the order of
+// their starts.
 func (s *Stage) Runs(ctx context.Context) ([]Run, error) {
 	lines, err := s.API.CoreV1().Services(s.Namespace).ProxyGet("http", "ledger", "8080", "/", nil).DoRaw(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Stage) Runs(ctx context.Context) ([]Run, error) {
 	return parseRuns(lines)
 }
 
-// Note writes a run of our own that starts and ends now: a mark on the ledger's clock.
+// Note records a run of our own that starts and ends now: a mark on the ledger's clock.
 func (s *Stage) Note(ctx context.Context, id string) error {
 	for _, what := range []string{"start", "end"} {
 		err := s.API.CoreV1().RESTClient().Post().Namespace(s.Namespace).Resource("services").Name(
@@ -41,8 +41,8 @@ func (s *Stage) Note(ctx context.Context, id string) error {
 	return nil
 }
 
-// parseRuns reads lines "MILLISECONDS start|end ID POD/PROCESS HANDLE". The process tells runs of
-// one job in one pod apart. A line may stand twice, since a job writes again where it got no
+// parseRuns reads lines "MILLISECONDS start|end ID POD/PROCESS HANDLE". The process distinguishes
+// the runs of one job in one pod. A line may occur twice, since a job writes it again if it got no
 // answer.
 func parseRuns(lines []byte) ([]Run, error) {
 	var runs []Run
@@ -74,15 +74,15 @@ func parseRuns(lines []byte) ([]Run, error) {
 	return runs, nil
 }
 
-// Count is what the runs say of the jobs that were submitted.
+// Count is what the runs show about the submitted jobs.
 type Count struct {
 	Completed   int // ran to the end at least once
 	Lost        int // never ran to the end
-	RunTwice    int // were started more than once
-	Interrupted int // runs that did not come to their end
+	RunTwice    int // started more than once
+	Interrupted int // runs that did not reach their end
 }
 
-// CountRuns compares them; runs of other jobs are left out.
+// CountRuns compares the jobs with the runs. Runs of other jobs are ignored.
 func CountRuns(jobs []Job, runs []Run) Count {
 	type tally struct{ starts, ends int }
 	seen := make(map[string]*tally, len(jobs))

@@ -56,7 +56,7 @@ data:
   LEDGER_URL: http://ledger:8080/
 `
 
-// NewStage sets one up, or takes up the one that stands in the namespace.
+// NewStage sets up a stage, or reuses the existing one in the namespace.
 func (c *Cluster) NewStage(ctx context.Context, namespace string) (*Stage, error) {
 	s := &Stage{Cluster: c, Namespace: namespace}
 	if err := c.MakeNamespace(ctx, namespace); err != nil {
@@ -79,7 +79,7 @@ func (c *Cluster) NewStage(ctx context.Context, namespace string) (*Stage, error
 
 func (s *Stage) here(u *unstructured.Unstructured) { u.SetNamespace(s.Namespace) }
 
-// JobServer is its address as pods know it.
+// JobServer returns the job server's address for pods.
 func (s *Stage) JobServer() string { return "gearmand." + s.Namespace + ".svc:4730" }
 
 // ApplyPool applies examples/reverse.yaml to this stage; edit may change the spec.
@@ -105,18 +105,18 @@ func (s *Stage) Pool(ctx context.Context) (*v1alpha1.GearmanWorkerPool, error) {
 	return p, s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: PoolName}, p)
 }
 
-// PoolName is the name of the pool in examples/reverse.yaml, and that of its function.
+// PoolName is the name of the pool in examples/reverse.yaml, and of its function.
 const PoolName = "reverse"
 
 // Workers are a pool's workload and its pods.
 type Workers struct {
 	Replicas    int // as the Deployment wants
 	Pods        []corev1.Pod
-	Ready       int // that don't end
+	Ready       int // not terminating
 	Terminating int
 }
 
-// Workers reads them; a pool without a Deployment has none.
+// Workers returns the pool's workload and pods. A pool without a Deployment has none.
 func (s *Stage) Workers(ctx context.Context) (Workers, error) {
 	var w Workers
 	var d appsv1.Deployment
@@ -145,7 +145,8 @@ func (s *Stage) Workers(ctx context.Context) (Workers, error) {
 	return w, nil
 }
 
-// ReplicaSets are the names of the pool's ReplicaSets: one for each pod template that it has had.
+// ReplicaSets returns the names of the pool's ReplicaSets: one for each pod template that it has
+// had.
 func (s *Stage) ReplicaSets(ctx context.Context) ([]string, error) {
 	var list appsv1.ReplicaSetList
 	if err := s.Client.List(
@@ -160,8 +161,8 @@ func (s *Stage) ReplicaSets(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ScaleJobServer takes the job server away (0) or brings it back (1). Its queue is in memory and
-// goes with it.
+// ScaleJobServer removes the job server (0) or brings it back (1). Its queue is in memory and is
+// lost.
 func (s *Stage) ScaleJobServer(ctx context.Context, replicas int32) error {
 	set := &appsv1.StatefulSet{}
 	set.Namespace, set.Name = s.Namespace, "gearmand"

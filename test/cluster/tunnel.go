@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Tunnel is a port of a pod, brought to this machine through the API server. It ends with its pod;
-// open another then.
+// Tunnel is a port of a pod that is forwarded to this machine through the API server. It ends with
+// its pod; then open another one.
 type Tunnel struct {
-	// Address on this machine.
+	// Address is the address on this machine.
 	Address string
 
 	cancel context.CancelFunc
@@ -24,7 +24,7 @@ type Tunnel struct {
 	err    error
 }
 
-// Tunnel opens one to the first ready pod with the labels.
+// Tunnel opens a tunnel to the first ready pod with the labels.
 func (c *Cluster) Tunnel(ctx context.Context, namespace string, labels map[string]string, port int) (*Tunnel, error) {
 	pod, err := c.readyPod(ctx, namespace, labels)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 )
 
-// advised waits until explain gives an advice about a pool.
+// advised waits until explain prints an advice about a pool.
 func (p pools) advised(name, advice string) {
 	p.t.Helper()
 	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {
@@ -24,8 +24,8 @@ func (p pools) advised(name, advice string) {
 	})
 }
 
-// Pods that take longer to start than a job should wait: everything says so, with what to do. Done
-// so, it ends.
+// TestTargetBelowStartTime: if pods take longer to start than a job should wait, every output
+// reports it and says what to change. After that change it is no longer reported.
 func TestTargetBelowStartTime(t *testing.T) {
 	t.Parallel()
 	p := pools{stage(t), t}
@@ -52,7 +52,7 @@ func TestTargetBelowStartTime(t *testing.T) {
 }
 
 // silentWorker is a Gearman worker without telemetry. It takes jobs of the function "mute" and
-// never ends one.
+// never completes one.
 const silentWorker = `trap 'exit 0' TERM
 {
   printf '\000REQ\000\000\000\001\000\000\000\004mute' # CAN_DO
@@ -63,8 +63,9 @@ const silentWorker = `trap 'exit 0' TERM
 } | nc "${GEARMAN_SERVERS%:*}" "${GEARMAN_SERVERS#*:}" >/dev/null &
 wait`
 
-// Of two pods one runs a job, and without telemetry nobody knows which. So no pod is removed, and
-// everything says so, with what to do. Done so, one goes.
+// TestScaleDownBlocked: one of two pods runs a job, and without telemetry nobody knows which. So no
+// pod is removed, and every output reports it and says what to change. After that change one pod is
+// removed.
 func TestScaleDownBlocked(t *testing.T) {
 	t.Parallel()
 	p := pools{stage(t), t}

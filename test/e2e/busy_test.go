@@ -14,8 +14,8 @@ const (
 	busyLong = 20 * time.Second
 )
 
-// 50 jobs of 20 s run, two in each pod, and maxReplicas is lowered: the pods that go finish their
-// jobs first.
+// TestLowerMaxReplicas: 50 jobs of 20 s run, two in each pod, and maxReplicas is lowered. The
+// removed pods finish their jobs first.
 func TestLowerMaxReplicas(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -36,8 +36,8 @@ func TestLowerMaxReplicas(t *testing.T) {
 	atZero(t, s, 6*time.Minute)
 }
 
-// 50 jobs of 20 s run, several in each pod, and the pool's image changes: the old pods finish their
-// jobs, the new image takes over.
+// TestChangeImage: 50 jobs of 20 s run, several in each pod, and the pool's image changes. The old
+// pods finish their jobs, and pods with the new image take over.
 func TestChangeImage(t *testing.T) {
 	t.Parallel()
 	s := stage(t)

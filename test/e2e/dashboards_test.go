@@ -34,8 +34,9 @@ const (
 	rangeSeconds  = 1800 // longer than the test
 )
 
-// Each panel of the dashboards shows something while a Prometheus scrapes the operator and the
-// workers of two pools, one of which fails all its jobs. What the panels show is drawn.
+// TestDashboards: each panel of the dashboards shows something while a Prometheus scrapes the
+// operator and the workers of two pools, one of which fails all its jobs. The test draws the
+// panels.
 func TestDashboards(t *testing.T) {
 	t.Parallel()
 	binary := os.Getenv("PROMETHEUS")
@@ -43,11 +44,11 @@ func TestDashboards(t *testing.T) {
 		t.Skip("PROMETHEUS is not set: make e2e takes it from Debian's package, where there is one")
 	}
 	p := pools{stage(t), t}
-	disturb.RLock() // what an operator has counted ends with it
+	disturb.RLock() // an operator's counts are lost when it ends
 	defer disturb.RUnlock()
 	prometheus := startPrometheus(t, binary, p.exporters())
 	ctx := within(t, 10*time.Minute)
-	// What happens before the first scrape is no increase.
+	// An event before the first scrape does not show as an increase.
 	eventually(t, 4*time.Minute, func(ctx context.Context) error {
 		first, err := prometheus.query(ctx, "gearman_operator_entries")
 		if err == nil && len(first) == 0 {
@@ -91,9 +92,9 @@ type scrapeTarget struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// exporters serves the metrics of the operator's and the pools' pods to a Prometheus outside of the
-// cluster, by way of the API server: /targets lists them, with the labels that the chart's monitors
-// give them.
+// exporters serves the metrics of the operator's and the pools' pods to a Prometheus outside the
+// cluster, through the API server. /targets lists the pods, with the labels that the chart's
+// monitors give them.
 func (p pools) exporters() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /targets", func(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +104,7 @@ func (p pools) exporters() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(targets) // Prometheus asks again
+		_ = json.NewEncoder(w).Encode(targets) // Prometheus tries again
 	})
 	mux.HandleFunc("GET /pods/{namespace}/{pod}/{port}", func(w http.ResponseWriter, r *http.Request) {
 		pods := p.API.CoreV1().Pods(r.PathValue("namespace"))
@@ -146,10 +147,10 @@ func (p pools) targets(ctx context.Context, host string) ([]scrapeTarget, error)
 	return targets, nil
 }
 
-// prometheus is a running Prometheus, by its address.
+// prometheus is the address of a running Prometheus.
 type prometheus string
 
-// startPrometheus starts one that scrapes what the exporters list, until the test ends.
+// startPrometheus starts a Prometheus that scrapes what the exporters list, until the test ends.
 func startPrometheus(t *testing.T, binary string, exporters http.Handler) prometheus {
 	t.Helper()
 	server := httptest.NewServer(exporters)
@@ -175,7 +176,7 @@ scrape_configs:
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		stop()
-		_ = cmd.Wait() // killed
+		_ = cmd.Wait() // it was killed
 		_ = log.Close()
 		if text, err := os.ReadFile(log.Name()); t.Failed() && err == nil {
 			t.Logf("Prometheus:\n%s", text)
@@ -208,7 +209,7 @@ func (p prometheus) get(ctx context.Context, path string, query url.Values) ([]b
 	return body, err
 }
 
-// query returns what a query returns for the time of the test.
+// query returns the result of a query over the time of the test.
 func (p prometheus) query(ctx context.Context, query string) ([]dashboards.Series, error) {
 	now := time.Now().Unix()
 	body, err := p.get(ctx, "/api/v1/query_range", url.Values{
@@ -221,7 +222,7 @@ func (p prometheus) query(ctx context.Context, query string) ([]dashboards.Serie
 	return dashboards.ParseRange(body)
 }
 
-// fill asks for what the queries of all panels return.
+// fill runs the queries of all panels.
 func (p prometheus) fill(ctx context.Context, all []dashboards.Dashboard, namespace string) error {
 	for i := range all {
 		for k := range all[i].Panels {

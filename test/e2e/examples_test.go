@@ -18,8 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// The pools of examples/, as they are: a client waits for each job, is told how far it is, and gets
-// its result, from no pod at all.
+// TestExamples applies the pools of examples/ unchanged. A client waits for each job, sees its
+// progress, and gets its result, starting without any pod.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -80,7 +80,7 @@ func TestExamples(t *testing.T) {
 }
 
 // sidecarEnds deletes a pool and waits until its pods are gone: long before the kubelet would kill
-// what ignores SIGTERM.
+// a process that ignores SIGTERM.
 func sidecarEnds(t *testing.T, s *cluster.Stage, pool string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the pool's grace is 90 s

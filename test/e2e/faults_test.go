@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// backlog has a pool work on more jobs than its workers can hold: ten workers, jobs of five
-// seconds, for about half a minute.
+// backlog gives a pool more jobs than its workers can hold: ten workers, jobs of five seconds, for
+// about half a minute.
 func backlog(t *testing.T, s *cluster.Stage, prefix string, n int) []cluster.Job {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
@@ -34,8 +34,8 @@ func backlog(t *testing.T, s *cluster.Stage, prefix string, n int) []cluster.Job
 }
 
 // keepsReplicas disturbs a pool whose workers have more jobs than they can hold, and asserts that
-// none is taken away as long as that is so, and that no job suffers. Where the jobs are done before
-// the disturbance is over, nothing has been shown: it is done again.
+// none is removed as long as that is true, and that no job suffers. If the jobs complete before the
+// disturbance is over, that shows nothing, and it tries again.
 func keepsReplicas(t *testing.T, s *cluster.Stage, prefix string, disturbance func(ctx context.Context)) {
 	t.Helper()
 	ctx := within(t, 10*time.Minute)
@@ -59,8 +59,8 @@ func keepsReplicas(t *testing.T, s *cluster.Stage, prefix string, disturbance fu
 	t.Error("it took longer than 100 jobs, three times")
 }
 
-// The operator is killed in mid-backlog and stays away for a while: jobs go on, and when it is back
-// nothing shrinks by mistake.
+// TestOperatorKilled: the operator is killed in the middle of a backlog and stays away for a while.
+// Jobs continue, and when it is back nothing is scaled down by mistake.
 func TestOperatorKilled(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -101,8 +101,8 @@ func queued(t *testing.T, s *cluster.Stage, n int, d time.Duration) {
 	})
 }
 
-// gearmand hangs for a minute, as a machine under water does: nothing shrinks, the condition says
-// why, and all recovers.
+// TestJobServerHangs: gearmand hangs for a minute, like an overloaded machine. Nothing is scaled
+// down, the condition says why, and everything recovers.
 func TestJobServerHangs(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -124,8 +124,9 @@ func TestJobServerHangs(t *testing.T) {
 	atZero(t, s, 6*time.Minute)
 }
 
-// gearmand is gone for a minute and comes back as a new pod with an empty queue: nothing shrinks
-// meanwhile, jobs that run are not disturbed, and the pool serves the new one.
+// TestJobServerGone: gearmand is gone for a minute and comes back as a new pod with an empty queue.
+// Nothing is scaled down meanwhile, running jobs are not disturbed, and the pool serves the new job
+// server.
 func TestJobServerGone(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -148,7 +149,7 @@ func TestJobServerGone(t *testing.T) {
 	atZero(t, s, 6*time.Minute)
 }
 
-// A new version of the operator restarts no worker.
+// TestUpgradeOperator: a new version of the operator restarts no worker.
 func TestUpgradeOperator(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -168,7 +169,7 @@ func TestUpgradeOperator(t *testing.T) {
 	must(t, live.InstallOperator(ctx, next, archive))
 	defer func() { must(t, live.InstallOperator(ctx, os.Getenv("IMAGE"), os.Getenv("IMAGE_ARCHIVE"))) }()
 	eventually(t, 2*time.Minute, live.OperatorReady)
-	// The new one has done its work on this pool once it has seen a change of it.
+	// The new operator has processed this pool once it has seen a change of it.
 	must(t, s.ApplyPool(ctx, func(spec map[string]any) {
 		spec["maxReplicas"] = int64(11)
 		scaling(spec, "jobsPerReplica", int64(1))

@@ -22,19 +22,20 @@ import (
 const (
 	lateTarget = 15 * time.Second
 	lateLong   = 40 * time.Second // of the jobs behind which the late ones wait
-	// lateNear is how close to the target a wait must be for polls to see it on the other side.
+	// lateNear is how close to the target a wait must be for polls to put it on the other side.
 	lateNear = 5 * time.Second
 	// lateAim is by how many points the share of late jobs may differ from the submitter's.
 	lateAim = 1.0
 )
 
-// The share of late jobs in the pool's status is the submitter's, who notes when each job was
-// submitted by the clock by which the jobs note their starts. Most jobs find a free slot; one burst
-// waits behind jobs that occupy all slots for much longer than the target.
+// TestLateJobs: the share of late jobs in the pool's status equals the submitter's. The submitter
+// records when each job was submitted, with the clock that also dates the jobs' starts. Most jobs
+// find a free slot; one burst waits behind jobs that occupy all slots for much longer than the
+// target.
 func TestLateJobs(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
-	disturb.RLock() // what an operator has counted ends with it
+	disturb.RLock() // an operator's counts are lost when it ends
 	defer disturb.RUnlock()
 	for try := range 3 {
 		before := operatorStarts(t)
@@ -59,7 +60,7 @@ func TestLateJobs(t *testing.T) {
 	t.Skip("the operator lost its lease in each of three tries: this machine is too busy to measure anything")
 }
 
-// operatorStarts tells one process of the operator from the next.
+// operatorStarts returns a value that differs between processes of the operator.
 func operatorStarts(t *testing.T) (started string) {
 	t.Helper()
 	eventually(t, 5*time.Minute, func(ctx context.Context) error {
@@ -84,8 +85,8 @@ func operatorStarts(t *testing.T) (started string) {
 	return started
 }
 
-// lateJobs are jobs that the ledger knows the waits of: all, those that started late, and those that
-// waited for about the target.
+// lateJobs counts the jobs whose waits the ledger knows: all, those that started late, and those
+// that waited for about the target.
 type lateJobs struct{ all, late, near int }
 
 func applyLatePool(ctx context.Context, s *cluster.Stage, turn int) error {
@@ -97,7 +98,7 @@ func applyLatePool(ctx context.Context, s *cluster.Stage, turn int) error {
 	})
 }
 
-// measureLate has a new pool process jobs, whose ids begin with the prefix.
+// measureLate makes a new pool process jobs, whose ids begin with the prefix.
 func measureLate(t *testing.T, s *cluster.Stage, prefix string) lateJobs {
 	t.Helper()
 	ctx := within(t, 10*time.Minute)
@@ -105,7 +106,7 @@ func measureLate(t *testing.T, s *cluster.Stage, prefix string) lateJobs {
 	ready(t, s, 1, 4*time.Minute)
 	condition(t, s, v1alpha1.ConditionJobServersReachable, "True", 2*time.Minute)
 
-	submitted := map[string]string{} // by job: the end of the notes before and after it was submitted
+	submitted := map[string]string{} // by job: the suffix of the notes before and after its submission
 	var all []cluster.Job
 	submit := func(list []cluster.Job) {
 		id := list[0].ID
@@ -138,7 +139,7 @@ func (l lateJobs) compare(t *testing.T, s *cluster.Stage) error {
 	t.Helper()
 	percent := func(n, of int64) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 	truth := percent(int64(l.late), int64(l.all))
-	// A machine that stands still may bring a wait close to the target, where it can count either way.
+	// A machine that stalls may bring a wait close to the target, where it can count either way.
 	aim := lateAim + percent(int64(l.near), int64(l.all))
 	turn := 0
 	return cluster.Wait(within(t, 5*time.Minute), func(ctx context.Context) error {
@@ -156,7 +157,7 @@ func (l lateJobs) compare(t *testing.T, s *cluster.Stage) error {
 				l.all, truth, got, h.Started, h.LateAtLeast, h.LateAtMost, l.near)
 			return nil
 		}
-		// The last few jobs are no reason to write the status; a change of the spec is.
+		// The last few jobs do not cause a write of the status, but a change of the spec does.
 		turn++
 		return errors.Join(
 			fmt.Errorf("status.lastHour is %+v with %.2f%% late, want %d completed and %.2f%% late, give or take %.2f",
@@ -167,7 +168,7 @@ func (l lateJobs) compare(t *testing.T, s *cluster.Stage) error {
 }
 
 // lateByLedger counts the jobs that started later than the target after their submission, and those
-// whose wait was about the target as far as the two notes tell.
+// whose wait was about the target as far as the two notes show.
 func lateByLedger(ctx context.Context, t *testing.T, s *cluster.Stage, submitted map[string]string) (late, near int) {
 	t.Helper()
 	runs, err := s.Runs(ctx)

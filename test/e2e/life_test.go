@@ -17,8 +17,9 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// Of two replicas of the operator the leader is killed in mid-backlog, without a word: the other
-// takes over, and nothing shrinks by mistake.
+// TestLeaderKilled: of two replicas of the operator the leader is killed in the middle of a
+// backlog, without a chance to shut down. The other takes over, and nothing is scaled down by
+// mistake.
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -48,7 +49,7 @@ func TestLeaderKilled(t *testing.T) {
 	atZero(t, s, 6*time.Minute) // the new leader decides
 }
 
-// leader is the operator's pod that holds the lease.
+// leader returns the operator's pod that holds the lease.
 func leader(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	var lease coordinationv1.Lease
@@ -60,8 +61,8 @@ func leader(ctx context.Context, t *testing.T) string {
 	return pod
 }
 
-// A namespace is deleted with all that is in it, at work: nothing holds it up, the operator forgets
-// the pool and its job server, and complains of nothing.
+// TestDeleteNamespace: a namespace is deleted with everything in it, while jobs run. Nothing delays
+// the deletion, the operator forgets the pool and its job server, and it logs no errors.
 func TestDeleteNamespace(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -92,7 +93,7 @@ func TestDeleteNamespace(t *testing.T) {
 	log, err := s.OperatorLogSince(ctx, begin)
 	must(t, err)
 	for line := range strings.Lines(log) {
-		// client-go logs an event that was on its way when the namespace began to end.
+		// client-go logs an event that was in flight when the namespace began to terminate.
 		late := strings.Contains(line, "Server rejected event") && strings.Contains(line, "it is being terminated")
 		if strings.Contains(line, s.Namespace) && strings.Contains(line, `"level":"ERROR"`) && !late {
 			t.Errorf("the operator complains: %s", line)
@@ -100,8 +101,8 @@ func TestDeleteNamespace(t *testing.T) {
 	}
 }
 
-// The CRD gets a field more, as with a later version, while a pool is at work: the pool goes on,
-// and so does the operator's watch.
+// TestUpgradeCRD: the CRD gets another field, as with a later version, while a pool runs jobs. The
+// pool continues, and so does the operator's watch.
 func TestUpgradeCRD(t *testing.T) {
 	t.Parallel()
 	s := stage(t)

@@ -20,8 +20,8 @@ import (
 var (
 	live *cluster.Cluster
 	// disturb is locked by tests that stop, replace or upgrade the operator, and locked for reading
-	// by those that read what one operator has counted. The others only see that it went away for a
-	// while.
+	// by those that read what one operator has counted. For the other tests the operator is only
+	// away for a while.
 	disturb sync.RWMutex
 	keep    = flag.Bool("keep", false, "leave the namespaces of the tests")
 )
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stage sets one up for the test in a fresh namespace. Where the test fails, it logs the state of
-// things.
+// stage sets up a stage for the test in a fresh namespace. If the test fails, it logs the state of
+// the stage.
 func stage(t *testing.T) *cluster.Stage {
 	t.Helper()
 	name := "e2e-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
@@ -70,8 +70,8 @@ func stage(t *testing.T) *cluster.Stage {
 	return s
 }
 
-// within is the test's context with a bound: generous, since it is what a hopelessly loaded machine
-// may take.
+// within returns the test's context with a time limit. The limit is generous, since a badly
+// overloaded machine may take that long.
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
@@ -132,9 +132,9 @@ func allRanOnce(t *testing.T, s *cluster.Stage, list []cluster.Job, d time.Durat
 	}
 }
 
-// atZero waits until the pool has neither replicas nor pods, and asserts that it stays so while
-// nothing is submitted. The wait is to be long: after each lost connection to a job server, and
-// each start of the operator, nothing shrinks for a window.
+// atZero waits until the pool has neither replicas nor pods, and asserts that it stays at zero
+// while nothing is submitted. The time limit must be long: after each lost connection to a job
+// server, and each start of the operator, nothing is scaled down for a window.
 func atZero(t *testing.T, s *cluster.Stage, d time.Duration) {
 	t.Helper()
 	zero := func(ctx context.Context) error {
@@ -146,7 +146,7 @@ func atZero(t *testing.T, s *cluster.Stage, d time.Duration) {
 	}
 	eventually(t, d, zero)
 	for range 10 {
-		time.Sleep(500 * time.Millisecond) // five seconds of nothing, which can only be waited for
+		time.Sleep(500 * time.Millisecond) // five seconds without any event, which can only be waited for
 		if err := zero(within(t, 30*time.Second)); err != nil {
 			t.Fatalf("back from zero without a job: %v", err)
 		}
@@ -165,13 +165,13 @@ func ready(t *testing.T, s *cluster.Stage, n int, d time.Duration) {
 	})
 }
 
-// least watches the replicas until stop is called, which returns the least that was seen, or -1.
+// least watches the replicas until stop is called. stop returns the least number seen, or -1.
 func least(t *testing.T, s *cluster.Stage) (stop func() int) {
 	t.Helper()
 	return leastWhile(t, s, nil)
 }
 
-// leastWhile is least as long as the queue is as it should be: once it isn't, no more is looked at.
+// leastWhile is like least, but stops watching once the queue no longer meets asItShould.
 func leastWhile(t *testing.T, s *cluster.Stage, asItShould func(cluster.Queue) bool) (stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -180,7 +180,7 @@ func leastWhile(t *testing.T, s *cluster.Stage, asItShould func(cluster.Queue) b
 		fewest := -1
 		for ctx.Err() == nil {
 			w, err := s.Workers(ctx)
-			if err == nil && asItShould != nil { // after the replicas: it was so when they were looked at
+			if err == nil && asItShould != nil { // after the replicas: the queue was still as required then
 				var q cluster.Queue
 				if q, err = s.Queue(ctx); err == nil && !asItShould(q) {
 					break

@@ -17,8 +17,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/steady"
 )
 
-// Ten minutes of noise: jobs come at random and last from 50 ms to half a minute. All run once, and
-// what the pool's status says stays calm. make test has a short form of it.
+// TestNoise: for ten minutes jobs come at random and take from 50 ms to half a minute. All run
+// once, and the pool's status stays calm. make test has a short form of it.
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	s := stage(t)

@@ -19,8 +19,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// plugin runs kubectl gearman in the stage's namespace, by kubectl's way of finding plugins, and
-// returns what it wrote.
+// plugin runs kubectl gearman in the stage's namespace, via kubectl's search for plugins, and
+// returns its output.
 func plugin(ctx context.Context, s *cluster.Stage, stdin string, args ...string) (stdout, stderr string, err error) {
 	binary := os.Getenv("PLUGIN")
 	if binary == "" {
@@ -37,8 +37,8 @@ func plugin(ctx context.Context, s *cluster.Stage, stdin string, args ...string)
 	return out.String(), errs.String(), nil
 }
 
-// The plugin against a real cluster: it reaches the operator and job servers by port-forwards of
-// its own, with the user's rights.
+// TestPlugin tests the plugin on a real cluster: it reaches the operator and job servers via
+// port-forwards of its own, with the user's rights.
 func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool, one after the other
 	t.Parallel()
 	s := stage(t)
@@ -46,8 +46,8 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 	must(t, s.ApplyPool(ctx, func(spec map[string]any) { spec["minReplicas"] = int64(1) }))
 	ready(t, s, 1, 4*time.Minute)
 
-	// says has the plugin answer with all of want. It waits for that, since the operator may be
-	// away for another test.
+	// says waits until the plugin prints all of want, since the operator may be away for another
+	// test.
 	says := func(want []string, args ...string) {
 		t.Helper()
 		eventually(t, 2*time.Minute, func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 				t.Errorf("%s: %q, %v; want %q", name, out, err, tc.want)
 			}
 		}
-		// The id becomes the job's in the ledger.
+		// The id becomes the job's id in the ledger.
 		if _, _, err := plugin(
 			ctx, s, "", "submit", "reverse", "--to", "pool/reverse", "--background", "--data", "behind 0.01 x",
 		); err != nil {
@@ -130,7 +130,7 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // its parts work on one pool
 			)
 			recorded <- err
 		}()
-		time.Sleep(2 * time.Second) // it must have had a first look before the jobs come
+		time.Sleep(2 * time.Second) // it must have polled once before the jobs come
 		must(t, s.Submit(ctx, jobs("recorded", 5, time.Second)))
 		must(t, <-recorded)
 		data, err := os.ReadFile(trace)

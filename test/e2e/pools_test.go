@@ -84,7 +84,8 @@ func (p pools) pods(name string, n int) (names []string) {
 	return names
 }
 
-// began waits until one of the jobs has started, which the ledger knows however soon it ended.
+// began waits until one of the jobs has started. The ledger shows that even if the job ended at
+// once.
 func (p pools) began(list []cluster.Job) {
 	p.t.Helper()
 	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {

@@ -18,7 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// What can't work is refused when it is applied, with a message that says what to change.
+// TestRefusals: a pool that can't work is refused when it is applied, with a message that says what
+// to change.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
@@ -70,8 +71,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Who may write pools but not make pods is refused, and so is who may scale nothing: a pool gives
-// nobody more than they have.
+// TestUserWithoutRights: a user who may write pools but not create pods is refused, and so is one
+// who may not scale anything. A pool gives nobody more rights than they have.
 func TestUserWithoutRights(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
@@ -95,7 +96,7 @@ func TestUserWithoutRights(t *testing.T) {
 	poor := &cluster.Stage{Cluster: asUser, Namespace: s.Namespace}
 	refused := func(want string, edit func(map[string]any)) {
 		t.Helper()
-		// Until the API server knows of the role it refuses for another reason.
+		// Until the API server knows the role, it refuses for another reason.
 		eventually(t, time.Minute, func(ctx context.Context) error {
 			if err := poor.ApplyPool(ctx, edit); err == nil || !strings.Contains(err.Error(), want) {
 				return fmt.Errorf("got %w, want a refusal with %q", err, want)
@@ -114,7 +115,8 @@ func TestUserWithoutRights(t *testing.T) {
 	eventually(t, time.Minute, func(ctx context.Context) error { return poor.ApplyPool(ctx, nil) })
 }
 
-// A job server's address that no pool may use is never dialled, and the pool says so.
+// TestForbiddenJobServer: a job server's address that no pool may use is never dialed, and the pool
+// reports it.
 func TestForbiddenJobServer(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
@@ -141,7 +143,7 @@ func TestForbiddenJobServer(t *testing.T) {
 	}
 }
 
-// bare is a namespace with nothing in it.
+// bare returns a namespace with nothing in it.
 func bare(t *testing.T) *cluster.Stage {
 	t.Helper()
 	name := "e2e-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))

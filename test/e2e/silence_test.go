@@ -21,15 +21,15 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// trouble is what a pool's fault looks like from outside.
+// trouble is how a pool's fault is reported.
 type trouble struct {
 	condition, reason string
-	alert             string // whose expression becomes true; empty if it has none
-	title             string // in what the plugin prints
+	alert             string // its expression becomes true; empty if the trouble has no alert
+	title             string // in the plugin's output
 }
 
-// reports waits until everything names the trouble: the condition, a Warning event, the metric, the
-// alert's expression, explain and top. It began at since.
+// reports waits until every output names the trouble: the condition, a Warning event, the metric,
+// the alert's expression, explain and top. The trouble began at since.
 func (p pools) reports(name string, since time.Time, x trouble) {
 	p.t.Helper()
 	if c := p.condition(name, x.condition, "True"); c.Reason != x.reason {
@@ -65,7 +65,7 @@ func (p pools) reports(name string, since time.Time, x trouble) {
 	p.t.Logf("pool %s: everything says so after %v", name, time.Since(since).Round(time.Second))
 }
 
-// warnings are the reasons of the Warning events about a pool.
+// warnings returns the reasons of the Warning events about a pool.
 func (p pools) warnings(ctx context.Context, name string) (reasons []string) {
 	var list eventsv1.EventList
 	must(p.t, p.Client.List(ctx, &list, client.InNamespace(p.Namespace)))
@@ -78,7 +78,7 @@ func (p pools) warnings(ctx context.Context, name string) (reasons []string) {
 	return reasons
 }
 
-// alertExpr is the expression of an alert of the chart.
+// alertExpr returns the expression of an alert of the chart.
 func alertExpr(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(cluster.Root(), "charts", "gearman-operator", "files", "alerts.yaml"))
@@ -102,7 +102,8 @@ func alertExpr(t *testing.T, name string) string {
 
 var equalToOne = regexp.MustCompile(`^(gearman_pool_\w+)\{([^}]*)\} == 1$`)
 
-// holds reports whether an expression of the form metric{label="value",...} == 1 is true of a pool.
+// holds reports whether an expression of the form metric{label="value",...} == 1 is true for a
+// pool.
 func holds(t *testing.T, expr, metrics, namespace, pool string) bool {
 	t.Helper()
 	m := equalToOne.FindStringSubmatch(expr)
@@ -122,13 +123,13 @@ func holds(t *testing.T, expr, metrics, namespace, pool string) bool {
 	return false
 }
 
-// A pool's fault is in a condition, an event, a metric, an alert and in what the plugin prints: jobs
-// that all fail, and a typo in the schedule of a running pool, which goes on scaling by the spec
-// before. A pool on trial reports no fault.
+// TestNothingIsSilent: a pool's fault is reported in a condition, an event, a metric, an alert and
+// the plugin's output. The faults are jobs that all fail, and a typo in the schedule of a running
+// pool, which continues to scale by the previous spec. A pool on trial reports no fault.
 func TestNothingIsSilent(t *testing.T) {
 	t.Parallel()
 	p := pools{stage(t), t}
-	disturb.RLock() // what an operator has counted ends with it
+	disturb.RLock() // an operator's counts are lost when it ends
 	defer disturb.RUnlock()
 	ctx := within(t, 10*time.Minute)
 	p.apply(ctx, "failing", func(spec map[string]any) {
@@ -166,7 +167,7 @@ func TestNothingIsSilent(t *testing.T) {
 	p.noFault(ctx, "trial")
 }
 
-// feed submits jobs of a pool until the test ends, as a busy client does.
+// feed submits jobs of a pool until the test ends, like a busy client.
 func (p pools) feed(name string) {
 	ctx, stop := context.WithCancel(p.t.Context())
 	done := make(chan struct{})
@@ -187,7 +188,7 @@ func (p pools) feed(name string) {
 }
 
 // noFault waits until a pool in mode DryRun wants replicas, and asserts that it has none and that
-// this counts as no fault.
+// this is not reported as a fault.
 func (p pools) noFault(ctx context.Context, name string) {
 	p.t.Helper()
 	eventually(p.t, 5*time.Minute, func(ctx context.Context) error {

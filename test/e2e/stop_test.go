@@ -15,10 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// A pod that works is deleted, as kubectl delete pod or a node's drain does it: by the kubelet's
-// SIGTERM it takes no more jobs, finishes the one that it has, and exits with 0 within its grace.
-// All this under the restricted Pod Security Standard, with a read-only root file system and a user
-// that the image has never heard of.
+// TestPodDeleted: a busy pod is deleted, as by kubectl delete pod or a node's drain. At the
+// kubelet's SIGTERM it takes no more jobs, finishes its current job, and exits with 0 within its
+// grace period. All this happens under the restricted Pod Security Standard, with a read-only root
+// file system and a user that the image does not know.
 func TestPodDeleted(t *testing.T) {
 	t.Parallel()
 	s := stage(t)
@@ -72,7 +72,8 @@ func TestPodDeleted(t *testing.T) {
 	if end := workerEnd(last); end == nil || end.ExitCode != 0 {
 		t.Errorf("the worker's container ended with %+v, want exit code 0", end)
 	}
-	// The hook that keeps a worker which has only just started from missing the signal.
+	// These are events of the hook that keeps a worker that has only just started from missing the
+	// signal.
 	hooks, err := live.API.CoreV1().Events(s.Namespace).List(
 		ctx, metav1.ListOptions{FieldSelector: "reason=FailedPreStopHook"},
 	)
@@ -93,7 +94,7 @@ func TestPodDeleted(t *testing.T) {
 	}
 }
 
-// lastState follows a pod until it is gone, and returns what was known of it last.
+// lastState follows a pod until it is gone, and returns its last known state.
 func lastState(ctx context.Context, w watch.Interface) (last *corev1.Pod) {
 	for {
 		select {
@@ -110,7 +111,7 @@ func lastState(ctx context.Context, w watch.Interface) (last *corev1.Pod) {
 	}
 }
 
-// workerEnd is how the worker's container ended, as the pod's status has it.
+// workerEnd returns how the worker's container ended, according to the pod's status.
 func workerEnd(p *corev1.Pod) *corev1.ContainerStateTerminated {
 	if p == nil {
 		return nil

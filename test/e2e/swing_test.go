@@ -10,10 +10,10 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// swings says how a pool is disturbed while 200 jobs run: in a minute and a half, or by make
+// swings is how a pool is disturbed while 200 jobs run: in a minute and a half, or with make
 // e2e-long in five minutes with longer jobs.
 type swings struct {
-	lasts, each time.Duration // in all, and from one change to the next
+	lasts, each time.Duration // in total, and from one change to the next
 	job         time.Duration
 }
 
@@ -26,8 +26,8 @@ func howLong() swings {
 	return swings{lasts: 90 * time.Second, each: 10 * time.Second, job: 15 * time.Second}
 }
 
-// swing submits 200 jobs and changes the pool again and again: each job runs exactly once, to its
-// end.
+// swing submits 200 jobs and changes the pool again and again. Each job must run exactly once, to
+// its end.
 func swing(t *testing.T, change func(turn int, spec map[string]any)) {
 	s, long := stage(t), howLong()
 	ctx := within(t, long.lasts+15*time.Minute)
@@ -67,7 +67,8 @@ func swing(t *testing.T, change func(turn int, spec map[string]any)) {
 	}
 }
 
-// Replicas swing between 5 and 15, by force, while jobs run in all slots.
+// TestReplicasSwing: the test forces the replicas back and forth between 5 and 15 while jobs run in
+// all slots.
 func TestReplicasSwing(t *testing.T) {
 	t.Parallel()
 	swing(t, func(turn int, spec map[string]any) {
@@ -76,12 +77,13 @@ func TestReplicasSwing(t *testing.T) {
 	})
 }
 
-// The image changes to and fro while jobs run: the old pods finish their jobs, each time.
+// TestImageSwings: the image changes back and forth while jobs run. The old pods finish their jobs
+// each time.
 func TestImageSwings(t *testing.T) {
 	t.Parallel()
 	swing(t, func(turn int, spec map[string]any) {
 		spec["minReplicas"], spec["maxReplicas"] = int64(8), int64(8)
-		// Every other turn, so that a rollout gets somewhere.
+		// The image changes only every other turn, so that a rollout makes progress.
 		if turn/2%2 == 1 {
 			spec["image"] = "gearman-demo:next"
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// onVolume puts a pool's program on a volume of each pod, from where a test can take it away. The
-// shell command prepare copies it to /app/job.
+// onVolume puts a pool's program on a volume of each pod, where a test can remove it. The shell
+// command prepare copies it to /app/job.
 func onVolume(spec map[string]any, prepare string) {
 	mount := map[string]any{"name": "app", "mountPath": "/app"}
 	script := map[string]any{"name": "script", "mountPath": "/script"}
@@ -59,14 +59,15 @@ func (p pools) breaker(pod, function, state string) {
 	})
 }
 
-// killStream kills the processes of a pool in stream mode, whatever they do at the moment.
+// killStream kills the processes of a pool in stream mode, whatever they are doing.
 const killStream = `for p in /proc/[0-9]*; do
   case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in "/bin/sh /app/job "*) kill -9 ${p#/proc/};; esac
 done`
 
-// The program of a pool is taken away in the middle of its queue, a command from one of two pods and
-// a script in stream mode, with retries, from the only pod. No job is lost or fails; the breakers
-// open and WorkersUnfit names the pods, until the program is back. A pool beside them notices nothing.
+// TestCommandTakenAway: a pool's program is removed while jobs are queued: a command from one of
+// two pods, and a script in stream mode, with retries, from the only pod. No job is lost or fails.
+// The breakers open and WorkersUnfit names the pods, until the program is back. Another pool is not
+// affected.
 func TestCommandTakenAway(t *testing.T) {
 	t.Parallel()
 	p := pools{stage(t), t}
@@ -111,7 +112,7 @@ func TestCommandTakenAway(t *testing.T) {
 	p.moves(ctx, scripts[0], "/app/job", "/app/gone")
 	_, err = p.Exec(ctx, p.Namespace, scripts[0], "worker", "/bin/sh", "-c", killStream)
 	must(t, err)
-	// However long that took, jobs are queued now.
+	// However long the breakers took, jobs are queued now.
 	moreCommands, moreScripts := jobs("command-more", 20, time.Second), jobs("script-more", 8, time.Second)
 	must(t, p.SubmitTo(ctx, "command", moreCommands))
 	must(t, p.SubmitTo(ctx, "script", moreScripts))
@@ -139,7 +140,7 @@ func TestCommandTakenAway(t *testing.T) {
 	}
 	allRanOnce(t, p.Stage, healthy, 3*time.Minute)
 	allRanOnce(t, p.Stage, command, 3*time.Minute)
-	// Those whose process was killed run again; the others have run once.
+	// The jobs whose process was killed run again; the others have run once.
 	eventually(t, 5*time.Minute, func(ctx context.Context) error {
 		runs, err := p.Runs(ctx)
 		if err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/cluster"
 )
 
-// The whole way: nothing runs, jobs come, workers come, all is done, nothing runs.
+// TestFromZeroToZero tests the whole way: nothing runs, jobs are submitted, workers start, all jobs
+// complete, nothing runs.
 func TestFromZeroToZero(t *testing.T) {
 	t.Parallel()
 	s := stage(t)

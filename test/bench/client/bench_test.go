@@ -24,7 +24,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// size of a run. BENCH_CLIENT says which; without it a small one shows that the benchmark works.
+// size is the size of a run, chosen by BENCH_CLIENT. Without it a small one shows that the
+// benchmark works.
 type size struct {
 	callers             int
 	steady, outage, end time.Duration // the phases of the outage
@@ -117,7 +118,7 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
-			_ = w.StopAndCancel(context.Background()) // which never ends
+			_ = w.StopAndCancel(context.Background()) // it never ends
 			if err := <-done; err != nil && !errors.Is(err, worker.ErrStopped) {
 				t.Error(err)
 			}
@@ -129,8 +130,8 @@ func startWorker(t *testing.T, addr string, concurrency int, handlers map[string
 
 type recovered struct{ recovery, ratio float64 }
 
-// outage lets callers use the workers to 80%, each with a time limit of a second, takes the workers
-// away for a while, and counts the answers of each second.
+// outage lets callers use the workers to 80%, each with a time limit of a second, stops the workers
+// for a while, and counts the answers of each second.
 func outage(t *testing.T, report io.Writer, s size, title string, each bool) recovered {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	const takes, slots = 10 * time.Millisecond, 16
@@ -154,7 +155,8 @@ func outage(t *testing.T, report io.Writer, s size, title string, each bool) rec
 		_, err := c.Do(ctx, &client.Task{Function: "work"})
 		return err
 	}
-	// What the machine can do, measured: the workers' own capacity may be more than it has.
+	// The load follows from a measurement of the machine: the workers' own capacity may be more
+	// than the machine has.
 	callers := min(s.callers, 1000)
 	pause := time.Duration(float64(callers) / (0.8 * slots / takes.Seconds()) * float64(time.Second))
 	total := s.steady + s.outage + s.end
@@ -170,7 +172,7 @@ func outage(t *testing.T, report io.Writer, s size, title string, each bool) rec
 				time.Sleep(time.Until(next))
 				next = next.Add(pause)
 				if time.Until(next) < -time.Second {
-					next = time.Now() // no caller catches up with what it couldn't ask
+					next = time.Now() // no caller makes up for calls that it could not make
 				}
 				if call(ctx) == nil {
 					answers[min(int(time.Since(start)/(500*time.Millisecond)), len(answers)-1)].Add(1)
@@ -214,17 +216,17 @@ func judge(report io.Writer, title string, answers []atomic.Int64, s size, back,
 	return recovered{recovery: round(recovery), ratio: round(after / max(before, 1))}
 }
 
-// quantiles are the 99% of how long small calls take, in ms.
+// quantiles are the 99th percentiles of the durations of small calls, in ms.
 type quantiles struct {
-	// by the client: alone, beside large results, and beside large ones that are written as they
+	// via the client: alone, beside large results, and beside large ones that are written as they
 	// come
 	alone, beside, streamed float64
-	// by a socket each for small and large calls, which keeps nothing and does nothing else
+	// via a socket each for small and large calls, which keeps nothing and does nothing else
 	rawAlone, rawBeside float64
 }
 
-// besideLarge measures small calls alone, and beside large results of another function; and the
-// same by raw sockets: what is left then is the job server's, the workers' and the machine's.
+// besideLarge measures small calls alone, and beside large results of another function. It measures
+// the same via raw sockets, which shows the part of the job server, the workers and the machine.
 func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	startWorker(t, addr, 2, map[string]worker.Handler{
@@ -246,7 +248,7 @@ func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 			return err
 		}
 	}
-	if err := by(nil)("large"); err != nil { // from its first large result on the function is known for them
+	if err := by(nil)("large"); err != nil { // after its first large result the function is known for them
 		t.Fatal(err)
 	}
 	var q quantiles
@@ -262,7 +264,7 @@ func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 	return q
 }
 
-// p99 is the 99% of how long small calls take.
+// p99 returns the 99th percentile of the durations of small calls.
 func p99(t *testing.T, s size, call func(function string) error) float64 {
 	t.Helper()
 	took := make([]time.Duration, 0, s.calls)
@@ -278,7 +280,7 @@ func p99(t *testing.T, s size, call func(function string) error) float64 {
 	return round(float64(took[len(took)*99/100].Microseconds()) / 1000)
 }
 
-// besides is p99 while large calls follow each other, and how many these were.
+// besides returns p99 while large calls follow each other, and the number of large calls.
 func besides(t *testing.T, s size, small, large func(function string) error) (float64, int64) {
 	t.Helper()
 	end := make(chan struct{})
@@ -342,7 +344,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// slowConsumer takes parts at 20 MiB a second and looks at the heap meanwhile.
+// slowConsumer reads parts at 20 MiB a second and watches the heap meanwhile.
 func slowConsumer(t *testing.T, report io.Writer, s size) float64 {
 	addr := jobserver.Gearmand(t, "--threads=4").Addr
 	const part = 1 << 20
@@ -377,7 +379,7 @@ func slowConsumer(t *testing.T, report io.Writer, s size) float64 {
 	return round(most)
 }
 
-// refused lets callers hammer a server that refuses, and counts the connects.
+// refused lets callers hammer a job server that refuses connections, and counts the connects.
 func refused(t *testing.T, report io.Writer, s size) float64 {
 	srv := jobserver.Gearmand(t)
 	srv.Stop()

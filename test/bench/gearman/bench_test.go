@@ -22,8 +22,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// size of a run. The environment GEARMAN_BENCH says which; without it a small one shows that the
-// benchmark works.
+// size is the size of a run, chosen by the environment variable GEARMAN_BENCH. Without it a small
+// one shows that the benchmark works.
 type size struct {
 	rounds, submit, foreground, work1, work, cli int
 }
@@ -44,7 +44,8 @@ func (f figures) median(name string) float64 {
 	return v[len(v)/2]
 }
 
-// ratio compares two figures by the ratios of their rounds: what is beside each other in time.
+// ratio compares two figures by the ratios of their rounds, that is, of measurements made close
+// together.
 func (f figures) ratio(a, b string) spread {
 	var r []float64
 	for i := range f[a] {
@@ -54,12 +55,12 @@ func (f figures) ratio(a, b string) spread {
 	return spread{median: r[len(r)/2], least: r[0], most: r[len(r)-1]}
 }
 
-// spread is the median of the rounds, with the lowest and the highest of them.
+// spread is the median of the rounds, with their minimum and maximum.
 type spread struct{ median, least, most float64 }
 
 func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.least, s.most) }
 
-// lowest is the spread with the lowest median.
+// lowest returns the spread with the lowest median.
 func lowest(all ...spread) spread {
 	return slices.MinFunc(all, func(a, b spread) int { return cmp.Compare(a.median, b.median) })
 }
@@ -87,7 +88,7 @@ func TestBench(t *testing.T) {
 			f.add(fmt.Sprint("raw_submit_", window), rate(n*turns, raw))
 			f.add(fmt.Sprint("submit_", window), rate(n*turns, ours))
 		}
-		// With keys of their own, as background jobs have unless told otherwise.
+		// The jobs have keys of their own, as background jobs have by default.
 		f.add(
 			"submit_keyed",
 			rate(
@@ -110,7 +111,7 @@ func TestBench(t *testing.T) {
 	report(t, f, s)
 }
 
-// inTurn runs a before b, or b before a, so that neither has always the fresher server.
+// inTurn runs a before b, or b before a, so that neither always has the fresher job server.
 func inTurn(round int, a, b func()) {
 	if round%2 == 1 {
 		a, b = b, a
@@ -119,12 +120,12 @@ func inTurn(round int, a, b func()) {
 	b()
 }
 
-// turns is into how many turns a round of submits or of foreground jobs is split. Other work on the
-// machine, and how many of the sleeping workers gearmand wakes for each foreground job, change the
-// speed of both sides from one tenth of a second to the next.
+// turns is the number of turns into which a round of submits or of foreground jobs is split. Other
+// work on the machine, and how many of the sleeping workers gearmand wakes for each foreground job,
+// change the speed of both sides from one tenth of a second to the next.
 const turns = 20
 
-// inTurns runs a and b so many times each, and adds up what they took.
+// inTurns runs a and b this many times each, and adds up their times.
 func inTurns(round int, a, b func() time.Duration) (tookA, tookB time.Duration) {
 	for turn := range turns {
 		inTurn(round+turn, func() { tookA += a() }, func() { tookB += b() })
@@ -205,7 +206,7 @@ func worked(t *testing.T, f figures, addr string, payload []byte, n, conns, roun
 	inTurn(round, raw, ours)
 }
 
-// ourWork works n queued jobs and measures from the first handler's call to the last.
+// ourWork processes n queued jobs and measures from the first handler's call to the last.
 func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, float64) {
 	t.Helper()
 	w, err := worker.New(worker.Options{Servers: []string{addr}, Concurrency: conns})
@@ -224,7 +225,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 		case int64(n):
 			end = time.Since(start)
 			runtime.ReadMemStats(&after)
-			return nil, w.Stop(ctx) // of its own handler: it doesn't wait
+			return nil, w.Stop(ctx) // called in the worker's own handler, so it doesn't wait
 		}
 		return nil, nil
 	}})
@@ -237,7 +238,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	return end, float64(after.Mallocs-before.Mallocs) / float64(n)
 }
 
-// cli measures libgearman's program: submissions out of one process, and its built-in worker.
+// cli measures libgearman's program: submissions from one process, and its built-in worker.
 func cli(t *testing.T, f figures, addr string, n int, payload []byte) {
 	t.Helper()
 	path, err := exec.LookPath("gearman")
@@ -331,7 +332,7 @@ func report(t *testing.T, f figures, s size) {
 	}
 }
 
-// round keeps three digits behind the point of what is small, none of what is large.
+// round keeps three digits after the decimal point of small values, and none of large ones.
 func round(v float64) float64 {
 	digits := 0
 	if v < 100 {

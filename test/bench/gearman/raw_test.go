@@ -13,7 +13,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// rawConn is a socket and a buffer; it knows no more than where a packet ends.
+// rawConn is a socket and a buffer; all that it knows is where a packet ends.
 type rawConn struct {
 	nc   net.Conn
 	buf  []byte
@@ -29,7 +29,7 @@ func rawDial(tb testing.TB, addr string) *rawConn {
 	return &rawConn{nc: nc, buf: make([]byte, 256<<10)}
 }
 
-// packets reads what there is, at least one packet, and calls f for each.
+// packets waits for at least one packet, reads what there is, and calls f for each.
 func (c *rawConn) packets(f func(typ uint32, data []byte)) error {
 	for n := 0; ; {
 		for c.w-c.r >= 12 {
@@ -54,7 +54,7 @@ func (c *rawConn) packets(f func(typ uint32, data []byte)) error {
 	}
 }
 
-// rawSubmit queues n jobs, window of them under way, by writing out of one buffer that was made
+// rawSubmit queues n jobs, window of them in flight, by writing from one buffer that was made
 // before.
 func rawSubmit(tb testing.TB, addr, function string, payload []byte, n, window int) time.Duration {
 	tb.Helper()
@@ -108,8 +108,8 @@ func rawForeground(tb testing.TB, c *rawConn, function string, payload []byte, n
 	return time.Since(start)
 }
 
-// rawWork works what is queued over conns connections, COMPLETE and the next GRAB_JOB_UNIQ in one
-// write, and returns when each has got a NO_JOB.
+// rawWork processes the queued jobs over conns connections, sending COMPLETE and the next
+// GRAB_JOB_UNIQ in one write. It returns when each connection has received a NO_JOB.
 func rawWork(tb testing.TB, addr, function string, conns int) (jobs int, took time.Duration) {
 	tb.Helper()
 	var mu sync.Mutex

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// addressesOfAName is how many addresses each name has, more than are used of one.
+// addressesOfAName is how many addresses each name has: more than are used for one name.
 const addressesOfAName = 500
 
-// nameserver answers every question for addresses with many of the loopback network.
+// nameserver answers every query for addresses with many of the loopback network.
 type nameserver struct {
 	addr    string // its port is 53
 	queries atomic.Int64
 	wg      sync.WaitGroup
 }
 
-// startNameserver returns nil if this machine lets nobody have port 53.
+// startNameserver returns nil if this machine does not allow listening on port 53.
 func startNameserver(t *testing.T) *nameserver {
 	t.Helper()
 	pid := os.Getpid()
@@ -65,7 +65,7 @@ func startNameserver(t *testing.T) *nameserver {
 	return n
 }
 
-// serve answers one question over TCP, as asked after a truncated answer.
+// serve answers one query over TCP, which follows a truncated answer.
 func (n *nameserver) serve(conn net.Conn) {
 	defer conn.Close()
 	var size [2]byte
@@ -82,7 +82,7 @@ func (n *nameserver) serve(conn net.Conn) {
 	}
 }
 
-// answer has all addresses over TCP, and over UDP says that there are too many.
+// answer returns all addresses over TCP; over UDP it reports that there are too many.
 func answer(query []byte, whole bool) ([]byte, error) {
 	var p dnsmessage.Parser
 	header, err := p.Start(query)

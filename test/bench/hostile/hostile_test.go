@@ -25,12 +25,12 @@ const (
 	victim     = "victim"
 	hostileNS  = 4 // namespaces of the hostile pools: hostile tenants
 	perPool    = 64
-	literals   = 4 // addresses at which each hostile server is named
+	literals   = 4 // addresses at which each hostile job server is named
 	caSecret   = "ca"
 	scrapeEach = 2 * time.Second
 )
 
-// size of a run.
+// size is the size of a run.
 type size struct {
 	full    bool
 	pools   int // hostile
@@ -69,7 +69,7 @@ func TestHostile(t *testing.T) {
 	b.report(t, without, with)
 }
 
-// start brings up all but the pools.
+// start starts everything except the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
 	plane, k8s := operator.ControlPlane(t, nil)
@@ -92,8 +92,8 @@ func (b *bench) start(t *testing.T) {
 	b.operator = startManager(t, plane.Kubeconfig, nameserver, b.flags()...)
 }
 
-// flags are the operator's beside those of every run: a short one is for slow machines too, on
-// which the lease could be lost.
+// flags returns the operator's flags beyond those of every run. A short run has none, since it must
+// pass on slow machines too, on which the lease could be lost.
 func (b *bench) flags() []string {
 	if !b.full {
 		return nil
@@ -117,7 +117,7 @@ func hostileNamespaces() (out []string) {
 
 func victimName(phase, i int) string { return fmt.Sprintf("victim-%d-%03d", phase, i) }
 
-// createVictims makes the victim's pools, each of which is woken once, and waits until all are
+// createVictims creates the victim's pools, each of which is woken once, and waits until all are
 // watched.
 func (b *bench) createVictims(t *testing.T) {
 	t.Helper()
@@ -139,7 +139,7 @@ func (b *bench) createVictims(t *testing.T) {
 	)
 }
 
-// decided returns an error until so many pools of a namespace have a decision in their status.
+// decided returns an error until this many pools of a namespace have a decision in their status.
 func (b *bench) decided(ctx context.Context, namespace string, want int) error {
 	var pools v1alpha1.GearmanWorkerPoolList
 	if err := b.k8s.List(ctx, &pools, client.InNamespace(namespace)); err != nil {
@@ -157,7 +157,7 @@ func (b *bench) decided(ctx context.Context, namespace string, want int) error {
 	return nil
 }
 
-// createHostile makes the hostile pools, and waits until the operator has dealt with each.
+// createHostile creates the hostile pools, and waits until the operator has processed each.
 func (b *bench) createHostile(t *testing.T) {
 	t.Helper()
 	ca := kit.NewCA(t)
@@ -182,8 +182,8 @@ func (b *bench) createHostile(t *testing.T) {
 	}
 }
 
-// hostilePool names as many job servers and functions as a pool may: each hostile server at some
-// addresses, and names with many addresses. One pool of a namespace speaks TLS.
+// hostilePool returns a pool that names as many job servers and functions as it may: each hostile
+// job server at some addresses, and names with many addresses. One pool of a namespace uses TLS.
 func (b *bench) hostilePool(i int) *v1alpha1.GearmanWorkerPool {
 	p := &v1alpha1.GearmanWorkerPool{
 		ObjectMeta: metav1.ObjectMeta{

@@ -22,7 +22,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
-// watchWakes notes when Deployments of the victim get a replica.
+// watchWakes records when Deployments of the victim get a replica.
 func watchWakes(t *testing.T, k8s client.WithWatch) *wakes {
 	t.Helper()
 	w := &wakes{at: make(map[string]time.Time), more: make(chan struct{})}
@@ -69,11 +69,11 @@ func (w *wakes) wait(ctx context.Context, name string) (time.Time, error) {
 	}
 }
 
-// figures are what a phase has shown.
+// figures are the measurements of a phase.
 type figures struct {
 	wakeMS               []float64
-	rss                  float64 // MiB, the most
-	goroutines           float64 // the most
+	rss                  float64 // MiB, the maximum
+	goroutines           float64 // the maximum
 	scrapes, failed      int
 	scrapeMiB            float64 // the largest
 	dns, dials, logLines float64 // a second
@@ -94,7 +94,7 @@ func (b *bench) phase(t *testing.T, phase int) *figures {
 	used := operator.CPU(t, b.operator.PID())
 	began, dns, dials, lines := time.Now(), b.queries(), b.hostile.dials.Load(), b.operator.logLines(t)
 	for i := range b.size.wakes {
-		// At all phases of the polls.
+		// The pause varies, so that the wakes meet all phases of the polls.
 		operator.Pause(t, 200*time.Millisecond+rand.N(time.Second))
 		name, submitted := victimName(phase, i), time.Now()
 		if err := b.submit(t.Context(), name); err != nil {
@@ -140,7 +140,7 @@ func (b *bench) watchMemory(ctx context.Context, t *testing.T, f *figures) {
 	}
 }
 
-// scrapeAgain does as a monitoring system does, only more often.
+// scrapeAgain scrapes as a monitoring system does, but more often.
 func (b *bench) scrapeAgain(ctx context.Context, t *testing.T, f *figures) {
 	for ctx.Err() == nil {
 		text, err := b.operator.Get(context.WithoutCancel(ctx), "/metrics")
@@ -177,7 +177,7 @@ func quantile(v []float64, q float64) float64 {
 	return v[max(0, int(math.Ceil(q*float64(len(v))))-1)]
 }
 
-// report writes the result, and checks the targets if the run is a full one: a short one shows only
+// report writes the result, and checks the targets if the run is a full one. A short one shows only
 // that the victim is served and that no scrape fails.
 func (b *bench) report(t *testing.T, without, with *figures) {
 	t.Helper()
@@ -218,7 +218,7 @@ func (b *bench) report(t *testing.T, without, with *figures) {
 	fmt.Printf("RESULT %s\n", line)
 }
 
-// write writes the report, if one is asked for.
+// write writes the report, if one was requested.
 func (b *bench) write(t *testing.T, result map[string]any) {
 	t.Helper()
 	path := os.Getenv("BENCH_HOSTILE_REPORT")

@@ -25,8 +25,8 @@ type manager struct {
 	cgroup string // directory; empty: the limit is Go's own
 }
 
-// startManager starts the operator. nameserver is an address whose port 53 answers DNS; empty: it
-// uses the machine's, as no pool has a name then.
+// startManager starts the operator. nameserver is an address whose port 53 answers DNS. If it is
+// empty, the operator uses the machine's, since no pool has a name then.
 func startManager(t *testing.T, kubeconfig, nameserver string, flags ...string) *manager {
 	t.Helper()
 	m := &manager{cgroup: memoryGroup(t)}
@@ -47,7 +47,7 @@ func startManager(t *testing.T, kubeconfig, nameserver string, flags ...string) 
 			}
 			c.Args = append([]string{"/bin/sh", "-c", script, "sh"}, c.Args...)
 			c.Path = "/bin/sh"
-			// The operator sets the limit by that of its container, of which it is 90%.
+			// In a container the operator sets this limit itself, to 90% of the container's.
 			c.Env = append(
 				c.Env, "CGROUP="+m.cgroup, "RESOLV="+resolv, fmt.Sprintf("GOMEMLIMIT=%d", limitMiB<<20/100*90),
 			)
@@ -57,7 +57,7 @@ func startManager(t *testing.T, kubeconfig, nameserver string, flags ...string) 
 	return m
 }
 
-// canHideResolvConf reports whether a process can be started that has another /etc/resolv.conf.
+// canHideResolvConf reports whether a process can have an /etc/resolv.conf of its own.
 func canHideResolvConf(t *testing.T) bool {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", `mount --bind "$RESOLV" /etc/resolv.conf`)
@@ -82,8 +82,8 @@ func resolvConf(t *testing.T, nameserver string) string {
 	return path
 }
 
-// memoryGroup makes a cgroup with the chart's limit, of version 2 or 1, and returns its directory;
-// it is empty if this machine doesn't allow that.
+// memoryGroup makes a cgroup with the chart's limit, of version 2 or 1, and returns its directory,
+// or "" if this machine doesn't allow that.
 func memoryGroup(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("gearman-bench-%d", os.Getpid())
@@ -122,7 +122,7 @@ func writeExisting(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// ceiling says what bounds the operator's memory.
+// ceiling returns what limits the operator's memory.
 func (m *manager) ceiling() string {
 	if m.cgroup == "" {
 		return fmt.Sprintf("no cgroup can be made here: GOMEMLIMIT of 90%% of %d MiB, and the measured RSS", limitMiB)
@@ -130,8 +130,8 @@ func (m *manager) ceiling() string {
 	return fmt.Sprintf("cgroup %s with %d MiB, GOMEMLIMIT of 90%% of it", m.cgroup, limitMiB)
 }
 
-// cgroupPeak is the most that the cgroup held, in MiB: beside the process's memory that of its
-// files and of its sockets; 0 without a cgroup.
+// cgroupPeak returns the most memory that the cgroup held, in MiB: the process's, and that for its
+// files and its sockets. It returns 0 without a cgroup.
 func (m *manager) cgroupPeak() float64 {
 	for _, file := range []string{"memory.peak", "memory.max_usage_in_bytes"} {
 		if text, err := os.ReadFile(filepath.Join(m.cgroup, file)); m.cgroup != "" && err == nil {
@@ -142,10 +142,10 @@ func (m *manager) cgroupPeak() float64 {
 	return 0
 }
 
-// rss is the memory of the process, in MiB.
+// rss returns the memory of the process, in MiB.
 func (m *manager) rss() (float64, error) { return operator.RSS(m.PID()) }
 
-// logLines is how many lines the log has.
+// logLines returns how many lines the log has.
 func (m *manager) logLines(t *testing.T) int {
 	t.Helper()
 	return strings.Count(m.LogText(t), "\n")

@@ -20,8 +20,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
-// behavior is what a hostile job server does with a connection; it returns when it is through with
-// it.
+// behavior is what a hostile job server does with a connection. It returns when it is done with the
+// connection.
 type behavior struct {
 	name  string
 	many  bool // names with many addresses lead to it
@@ -45,13 +45,13 @@ func (s *session) wait(d time.Duration) bool {
 	}
 }
 
-// answers serves commands by what answer returns, and echo requests by their echo.
+// answers serves commands with the result of answer, and echo requests with their echo.
 func answers(answer func(command string) []byte) func(*session) {
 	return func(s *session) { backlogtest.Serve(s, answer) }
 }
 
-// variants returns one of several texts of about a size, so that the same names don't come twice in
-// a row.
+// variants returns one of several texts of about this size, so that the same names don't come twice
+// in a row.
 func variants(size int, row func(seed uint64, i int) string, end string) func(string) []byte {
 	var texts [4][]byte
 	for v := range texts {
@@ -64,7 +64,7 @@ func variants(size int, row func(seed uint64, i int) string, end string) func(st
 	return func(string) []byte { return texts[rand.IntN(len(texts))] }
 }
 
-// endless writes a text again and again.
+// endless writes a text over and over.
 func endless(text string) func(*session) {
 	block := []byte(strings.Repeat(text, 32<<10/len(text)))
 	return func(s *session) {
@@ -83,7 +83,8 @@ func statusRow(seed uint64, i int) string {
 	return fmt.Sprintf("%x-%d-%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 200))
 }
 
-// behaviors are the twelve kinds of hostile job servers. functions are those of the hostile pools.
+// behaviors returns the twelve kinds of hostile job servers. functions are the functions of the
+// hostile pools.
 func behaviors(functions []string) []behavior {
 	hugeNames := variants(3<<20, func(seed uint64, i int) string {
 		return fmt.Sprintf("%x-%d%s\t1\t0\t0\n", seed, i, strings.Repeat("x", 60_000))
@@ -143,7 +144,7 @@ func behaviors(functions []string) []behavior {
 	}
 }
 
-// hostileServers are the twelve, each at every address of the loopback network.
+// hostileServers are the twelve job servers, each at every address of the loopback network.
 type hostileServers struct {
 	ports []string // by behavior
 	dials atomic.Int64
@@ -185,7 +186,7 @@ func startServers(t *testing.T, kinds []behavior) *hostileServers {
 	return h
 }
 
-// loopbackOnly has a socket take connections over the loopback device only.
+// loopbackOnly makes a socket accept connections only over the loopback device.
 func loopbackOnly(_, _ string, c syscall.RawConn) (err error) {
 	if e := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), "lo") }); e != nil {
 		return e

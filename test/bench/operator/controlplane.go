@@ -12,8 +12,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/controlplane"
 )
 
-// ControlPlane starts a control plane with the operator's CRDs for a test, and a client of it.
-// controllerFlags are those of its kube-controller-manager; nil: as it is by itself.
+// ControlPlane starts a control plane with the operator's CRDs for a test, and returns it with a
+// client. controllerFlags are the flags of its kube-controller-manager; nil: the defaults.
 func ControlPlane(t *testing.T, controllerFlags []string) (*controlplane.ControlPlane, client.WithWatch) {
 	t.Helper()
 	plane, err := controlplane.Start(controlplane.Options{

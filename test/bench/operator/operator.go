@@ -20,17 +20,17 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 )
 
-// Namespace is the operator's own.
+// Namespace is the operator's own namespace.
 const Namespace = "gearman-system"
 
 // Elected are the flags of an operator that takes part in leader election, as the chart's does.
 var Elected = []string{"--leader-elect", "--leader-election-namespace=" + Namespace}
 
-// Options of an Operator.
+// Options are the options of an Operator.
 type Options struct {
 	Kubeconfig string
-	Flags      []string          // beside those of every benchmark
-	Wrap       func(c *exec.Cmd) // changes the command before it is started; nil: it is run as it is
+	Flags      []string          // in addition to those of every benchmark
+	Wrap       func(c *exec.Cmd) // changes the command before it starts; nil: no change
 }
 
 // Operator is the operator as a process.
@@ -43,7 +43,7 @@ type Operator struct {
 	cmd             *exec.Cmd // nil while it doesn't run
 }
 
-// Build builds the operator. Its process, once started, ends with the test; the end of its log is
+// Build builds the operator. Once started, its process ends with the test. The end of its log is
 // shown if the test fails.
 func Build(t *testing.T, options Options) *Operator {
 	t.Helper()
@@ -59,7 +59,7 @@ func Build(t *testing.T, options Options) *Operator {
 			"--metrics-bind-address=" + metrics, "--health-probe-bind-address=0",
 		}, options.Flags...),
 	}
-	// As the image is built; never with the race detector.
+	// It is built as the image is, and never with the race detector.
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", o.binary, "../../../cmd/manager")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -77,7 +77,7 @@ func Build(t *testing.T, options Options) *Operator {
 	return o
 }
 
-// Start starts the process, which writes to the log from where the last one ended.
+// Start starts the process, which appends to the log.
 func (o *Operator) Start(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -88,7 +88,7 @@ func (o *Operator) Start(t *testing.T) {
 	cmd := exec.Command(o.binary, o.Flags...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+o.options.Kubeconfig, "POD_NAMESPACE="+Namespace, "POD_NAME=bench")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is cut short leaves nothing behind
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a canceled test leaves nothing behind
 	if o.options.Wrap != nil {
 		o.options.Wrap(cmd)
 	}
@@ -111,10 +111,10 @@ func (o *Operator) Stop(t *testing.T) {
 	}
 }
 
-// PID is the process's.
+// PID returns the process id.
 func (o *Operator) PID() int { return o.cmd.Process.Pid }
 
-// LogText is what it has logged so far.
+// LogText returns what the process has logged so far.
 func (o *Operator) LogText(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(o.Log)

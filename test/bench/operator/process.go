@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// CPU is the processor time that a process has used, in seconds; the kernel counts it in
+// CPU returns the processor time that a process has used, in seconds. The kernel counts it in
 // hundredths.
 func CPU(t *testing.T, pid int) float64 {
 	t.Helper()
@@ -27,7 +27,7 @@ func CPU(t *testing.T, pid int) float64 {
 	return float64(user+system) / 100
 }
 
-// RSS is the memory of a process, in MiB; 0 if it has ended and was not waited for.
+// RSS returns the memory of a process, in MiB, or 0 if it has ended and was not waited for.
 func RSS(pid int) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -42,7 +42,7 @@ func RSS(pid int) (float64, error) {
 	return kib / 1024, err
 }
 
-// Pause waits, as part of what is measured.
+// Pause waits as part of a measurement.
 func Pause(t *testing.T, d time.Duration) {
 	t.Helper()
 	if d <= 0 {

@@ -1,3 +1,3 @@
-// Package promise compares what the operator counts of jobs that start late with what the submitter
-// of each job knows, in the simulator. `make bench-promise` runs it.
+// Package promise compares the operator's count of jobs that start late with the waits that each
+// job's submitter knows, in the simulator. `make bench-promise` runs it.
 package promise

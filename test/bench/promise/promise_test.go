@@ -25,26 +25,26 @@ import (
 )
 
 const (
-	// What is harder than in the workloads themselves: each job server leaves one poll in ten
-	// without an answer, there are three of them, and the operator restarts in the middle.
+	// These conditions are harder than the workloads themselves: each job server leaves one poll in
+	// ten without an answer, there are three of them, and the operator restarts in the middle.
 	lostPolls  = 0.1
 	jobServers = 3
 	// aim is by how many points the late share may differ from the truth.
 	aim = 0.5
 )
 
-// short are the workloads of `go test`, all of which meet the aim. It plays them with a target of
-// 30 s and starts of 10 and of 30 s.
+// short are the workloads of `go test`, all of which meet the aim. It runs them with a target of 30
+// s and start times of 10 and of 30 s.
 var short = []string{
 	"steady", "diurnal", "spike", "crashes", "failure storm", "two functions, short first", "20 ms at 200/s", "ramp",
 }
 
-// cell is one workload in one setting, polled every so many seconds.
+// cell is one workload in one setting, with one polling period.
 type cell struct {
 	name          string
 	setting       sim.Setting
 	truth         float64 // percent of the jobs
-	got, min, max float64 // percent of those that were counted
+	got, min, max float64 // percent of the counted jobs
 	jobs, counted float64
 	ended, lost   int64
 	priorities    bool
@@ -52,7 +52,7 @@ type cell struct {
 
 func (c *cell) points() float64 { return math.Abs(c.got - c.truth) }
 
-// run plays one cell. The truth is by each job's own wait, from its submission to its start.
+// run runs one cell. The truth is each job's own wait, from its submission to its start.
 func run(m *sim.Maker, setting sim.Setting, poll float64, seed uint64) cell {
 	w := m.New(seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
@@ -83,23 +83,24 @@ func run(m *sim.Maker, setting sim.Setting, poll float64, seed uint64) cell {
 	}
 }
 
-// result is what the RESULT line says. Points are the difference of two shares in percent.
+// result is the content of the RESULT line. Points are the difference of two shares in percent.
 type result struct {
 	Seed      uint64  `json:"seed"`
 	Cells     int     `json:"cells"`
 	MaxPoints float64 `json:"late_share_error_points_max"`
-	// Without the workload whose jobs have priorities: their order can't be seen from outside.
+	// This leaves out the workload whose jobs have priorities: their order can't be seen from
+	// outside.
 	OneOrderMax  float64 `json:"late_share_error_points_max_one_priority"`
 	WithinAim    int     `json:"cells_within_half_a_point"`
 	MeanPoints   float64 `json:"late_share_error_points_mean"`
 	WithinBounds int     `json:"cells_within_stated_bounds"`
-	// The width of the bounds, in points of the same share.
+	// This is the width of the bounds, in points of the same share.
 	MeanWidth float64 `json:"stated_bounds_points_mean"`
-	// With polls every 5 s, the default of a busy pool.
+	// These are with polls every 5 s, the default of a busy pool.
 	SlowMax       float64 `json:"poll_5s_error_points_max_one_priority"`
 	SlowWithinAim int     `json:"poll_5s_cells_within_half_a_point"`
 	SlowMean      float64 `json:"poll_5s_error_points_mean"`
-	// Jobs that ended while no operator counted, of how many in all.
+	// These are the jobs that ended while no operator counted, and the number of all jobs.
 	Lost          int64 `json:"outcomes_lost"`
 	Ended         int64 `json:"outcomes"`
 	SeriesPerPool int   `json:"series_per_pool"`
@@ -171,7 +172,7 @@ func TestPromise(t *testing.T) {
 	}
 }
 
-// add takes a cell in. Cells, bounds and outcomes are those of the first polling period.
+// add adds a cell. Cells, bounds and outcomes are those of the first polling period.
 func (r *result) add(c *cell, poll float64) {
 	points := c.points()
 	if poll > 1 {
@@ -201,7 +202,7 @@ func (r *result) add(c *cell, poll float64) {
 	r.Ended += c.ended + c.lost
 }
 
-// series counts the series that a pool has with the figures of its jobs.
+// series returns how many series of a pool's jobs there are.
 func series(t *testing.T) int {
 	pool := &v1alpha1.GearmanWorkerPool{}
 	pool.Spec = v1alpha1.GearmanWorkerPoolSpec{
@@ -237,7 +238,7 @@ func series(t *testing.T) int {
 	return n
 }
 
-// played is a job server with a queue of a pool whose jobs have started at the second look.
+// played is a job server with a queue of a pool whose jobs have started at the second poll.
 type played struct {
 	autoscaler.JobServers
 	looks int64

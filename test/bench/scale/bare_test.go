@@ -18,7 +18,7 @@ import (
 const bareEvery = 100 * time.Millisecond
 
 // bareWrites patches a ConfigMap that nobody watches again and again, until the returned function
-// is called, which returns how long each patch took, in ms. It is the least that any change of
+// is called, which returns how long each patch took, in ms. It is the least time that any change of
 // replicas can take on this machine at this time.
 func (b *bench) bareWrites(t *testing.T) (stop func() []float64) {
 	t.Helper()
@@ -32,7 +32,7 @@ func (b *bench) bareWrites(t *testing.T) (stop func() []float64) {
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			began := time.Now()
-			// Not with ctx: the last one is to end by itself.
+			// ctx is not used, so that the last patch is not cut short.
 			if err := b.k8s.Patch(context.WithoutCancel(ctx), m, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"data":{"n":"%d"}}`, i))); err != nil {
 				t.Errorf("patch a ConfigMap: %v", err)
 			}

@@ -27,7 +27,7 @@ type news struct {
 	servers []*jobserver.Server
 }
 
-// measureNews measures on real gearmands, beside all the pools at rest, how long it takes from a
+// measureNews measures on real gearmands, while all the pools are idle, how long it takes from a
 // submit to a pool at zero until its Deployment has a replica.
 func (b *bench) measureNews(t *testing.T) {
 	t.Helper()
@@ -58,8 +58,8 @@ func (b *bench) measureNews(t *testing.T) {
 		for s, server := range way.servers {
 			wg.Go(func() {
 				for i := s; i < b.samples; i += realServers {
-					// Once a ring, a doorbell is silent for a second or two. And at all phases of
-					// the polls.
+					// After a ring, a doorbell is silent for a second or two. The pause also
+					// varies, so that the submits meet all phases of the polls.
 					operator.Pause(t, 3*time.Second+time.Duration(i%10)*100*time.Millisecond)
 					b.scales.expect(newsNamespace + "/" + newsName(way.name, i))
 					submit(t, server.Addr, newsName(way.name, i))

@@ -12,7 +12,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
-// manager is the operator, with what this benchmark reads of it.
+// manager is the operator, with the figures that this benchmark reads.
 type manager struct{ *operator.Operator }
 
 func newManager(t *testing.T, kubeconfig string) *manager {
@@ -25,7 +25,7 @@ func newManager(t *testing.T, kubeconfig string) *manager {
 	})}
 }
 
-// errors are the lines of the log that tell of errors.
+// errors returns the lines of the log that report errors.
 func (m *manager) errors(t *testing.T) []string {
 	t.Helper()
 	var out []string
@@ -37,7 +37,7 @@ func (m *manager) errors(t *testing.T) []string {
 	return out
 }
 
-// entries is what the operator keeps in memory.
+// entries returns what the operator keeps in memory.
 func (m *manager) entries(ctx context.Context) (map[string]int, error) {
 	text, err := m.Get(ctx, "/statusz")
 	if err != nil {
@@ -55,13 +55,13 @@ func labels(m *dto.Metric) map[string]string {
 	return out
 }
 
-// histogram is how many observations were at most so many seconds.
+// histogram is how many observations were at most each number of seconds.
 type histogram struct {
 	bounds []float64
 	counts []float64 // cumulative
 }
 
-// delays is the operator's own figure of how long growing took.
+// delays returns the operator's own figure of how long scale-ups took.
 func (m *manager) delays(t *testing.T) histogram {
 	t.Helper()
 	var out histogram
@@ -103,7 +103,8 @@ func (h histogram) count() float64 {
 	return h.counts[len(h.counts)-1]
 }
 
-// quantile is between the bounds of the bucket that holds it, as if that were evenly filled.
+// quantile returns the quantile, assuming that observations are spread evenly in the bucket that
+// holds it.
 func (h histogram) quantile(q float64) float64 {
 	rank, low, below := q*h.count(), 0., 0.
 	for i, n := range h.counts {
@@ -118,7 +119,7 @@ func (h histogram) quantile(q float64) float64 {
 	return low
 }
 
-// rss is the memory of a process, in MiB.
+// rss returns the memory of a process, in MiB.
 func rss(t *testing.T, pid int) float64 {
 	t.Helper()
 	mib, err := operator.RSS(pid)

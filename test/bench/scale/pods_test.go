@@ -23,14 +23,14 @@ import (
 // jobTime is how long each job takes.
 const jobTime = 500 * time.Millisecond
 
-// controllerFlags keep the kube-controller-manager from being what is measured: its default is 20
+// controllerFlags keep the kube-controller-manager from being the bottleneck: its default is 20
 // requests a second.
 var controllerFlags = []string{
 	"--kube-api-qps=5000", "--kube-api-burst=10000", "--concurrent-deployment-syncs=20",
 	"--concurrent-replicaset-syncs=20",
 }
 
-// kubelet marks pods ready and works their jobs.
+// kubelet marks pods ready and processes their jobs.
 type kubelet struct {
 	client kubernetes.Interface
 
@@ -50,25 +50,25 @@ func newKubelet(c kubernetes.Interface) *kubelet {
 	return &kubelet{client: c, homes: map[key]home{}, workers: map[key]context.CancelFunc{}}
 }
 
-// house tells where the jobs of a pool are that is about to be made.
+// house records where the jobs of a pool are before the pool is created.
 func (k *kubelet) house(p *v1alpha1.GearmanWorkerPool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.homes[key{p.Namespace, p.Name}] = home{string(p.Spec.Servers[0]), string(p.Spec.Function)}
 }
 
-// working is the number of pods that are connected to their job server.
+// working returns the number of pods that are connected to their job server.
 func (k *kubelet) working() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ready
 }
 
-// run works until ctx ends. What becomes of Deployments it tells to s.
+// run runs the kubelet until ctx ends. It reports the changes of Deployments to s.
 func (k *kubelet) run(ctx context.Context, s *scales) {
 	factory := informers.NewSharedInformerFactory(k.client, 0)
 	pods, deployments := factory.Core().V1().Pods().Informer(), factory.Apps().V1().Deployments().Informer()
-	// Errors of these say that the informer has been started, which it hasn't.
+	// The only error of these is that the informer has already started, which it hasn't.
 	_ = pods.SetTransform(func(o any) (any, error) {
 		if p, ok := o.(*corev1.Pod); ok {
 			p.ManagedFields = nil
@@ -114,7 +114,7 @@ func (k *kubelet) run(ctx context.Context, s *scales) {
 	wg.Wait()
 }
 
-// start makes a pod ready and its worker work.
+// start makes a pod ready and runs its worker.
 func (k *kubelet) start(ctx context.Context, wg *sync.WaitGroup, p *corev1.Pod) {
 	ctx, cancel := context.WithCancel(ctx)
 	k.mu.Lock()
@@ -125,12 +125,12 @@ func (k *kubelet) start(ctx context.Context, wg *sync.WaitGroup, p *corev1.Pod) 
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
 	}}
 	if _, err := k.client.CoreV1().Pods(p.Namespace).UpdateStatus(ctx, p, metav1.UpdateOptions{}); err != nil {
-		cancel() // it is gone already; a pod that isn't there is missed by who waits for it
+		cancel() // the pod is gone already; a wait that needs it would fail
 		return
 	}
 	wg.Go(func() {
 		defer cancel()
-		_ = k.work(ctx, p) // a worker that ends too soon is missed by who waits for it
+		_ = k.work(ctx, p) // a wait that needs the worker fails if it ends too soon
 	})
 }
 
@@ -151,7 +151,7 @@ func (k *kubelet) stop(o any) {
 	}
 }
 
-// work is a worker that tells how it is.
+// work is a worker that reports telemetry.
 func (k *kubelet) work(ctx context.Context, p *corev1.Pod) error {
 	k.mu.Lock()
 	home := k.homes[key{p.Namespace, p.Labels[v1alpha1.LabelPool]}]
@@ -216,8 +216,7 @@ func (k *kubelet) work(ctx context.Context, p *corev1.Pod) error {
 	}
 }
 
-// introduce makes a job server know the functions of its pools, as it does once a worker of theirs
-// was there.
+// introduce makes a job server know the functions of its pools, as if a worker had registered them.
 func (b *bench) introduce(t *testing.T, server int) {
 	t.Helper()
 	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", b.servers[server].Addr())

@@ -35,7 +35,8 @@ func (b *bench) writes(t *testing.T) writes {
 	return out
 }
 
-// change is what a request changes, "" where it doesn't; bareWrites' do not count.
+// change returns what a request changes, or "" if it changes nothing. The requests of bareWrites do
+// not count.
 func change(l map[string]string) string {
 	if l["resource"] == "configmaps" {
 		return ""
@@ -80,7 +81,7 @@ func (d durations) since(before durations) string {
 	return text.String()
 }
 
-// apiServer is the API server's own metrics.
+// apiServer returns the API server's own metrics.
 func (b *bench) apiServer(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	typed, err := kubernetes.NewForConfig(b.plane.Config)
@@ -136,10 +137,10 @@ func (w writes) total() (n float64) {
 	return n
 }
 
-// totals shows how many there were.
+// totals returns the table of the totals.
 func (w writes) totals() string { return w.rows("in all", 1) }
 
-// table shows the rates over so many seconds.
+// table returns the table of the rates over this many seconds.
 func (w writes) table(seconds float64) string { return w.rows("per second", seconds) }
 
 func (w writes) rows(unit string, by float64) string {
@@ -151,7 +152,7 @@ func (w writes) rows(unit string, by float64) string {
 	return text.String()
 }
 
-// requests is how many requests the ten job servers have got, from whomever.
+// requests returns how many requests the ten job servers have received, from any client.
 func (b *bench) requests() (n uint64) {
 	for _, s := range b.servers {
 		n += s.Stats().Total()
@@ -159,7 +160,7 @@ func (b *bench) requests() (n uint64) {
 	return n
 }
 
-// report is what is written beside the result.
+// report is the text that is written beside the result.
 type report struct{ strings.Builder }
 
 func (r *report) add(title, text string) { fmt.Fprintf(r, "\n## %s\n\n%s", title, text) }
@@ -173,7 +174,7 @@ func table(m map[string]int) string {
 	return text.String()
 }
 
-// progress logs what has come to the result since it was last called.
+// progress logs what was added to the result since its last call.
 func (b *bench) progress(t *testing.T, phase string) {
 	t.Helper()
 	var text strings.Builder
@@ -184,7 +185,7 @@ func (b *bench) progress(t *testing.T, phase string) {
 			fmt.Fprintf(&text, " %s=%v", k, b.result[k])
 		}
 	}
-	load, err := os.ReadFile("/proc/loadavg") // who else works on this machine is a part of the figures
+	load, err := os.ReadFile("/proc/loadavg") // the load of the machine is a part of the figures
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,7 @@ func (b *bench) progress(t *testing.T, phase string) {
 	t.Logf("%s:%s (load average %s)", phase, text.String(), average)
 }
 
-// finish checks that nothing went wrong on the way, and writes the report and the result.
+// finish checks that nothing failed meanwhile, and writes the report and the result.
 func (b *bench) finish(t *testing.T) {
 	t.Helper()
 	if lines := b.operator.errors(t); len(lines) > 0 {

@@ -25,11 +25,11 @@ import (
 const (
 	servers    = 10
 	namespaces = 10
-	// One pool of ten has two pods at least, the others are at zero.
+	// One pool in ten has at least two pods, the others are at zero.
 	busyEvery, busyPods = 10, 2
 )
 
-// size of a run.
+// size is the size of a run.
 type size struct {
 	pools      int
 	settle     time.Duration // before the operator is measured at rest
@@ -49,8 +49,8 @@ func sizeFromEnv(t *testing.T) size {
 	if err != nil || n < 1 || n > 20_000 {
 		t.Fatalf("BENCH_SCALE_POOLS: want 1 to 20000, not %q", pools)
 	}
-	// Long enough that the minute has passed after which figures may be written again, and that
-	// after which the operator is at rest.
+	// settle is long enough for the minute to pass after which figures may be written again, and
+	// then for the operator to be at rest.
 	return size{pools: n, settle: 90 * time.Second, rest: time.Minute, load: time.Minute, samples: 200}
 }
 
@@ -64,7 +64,7 @@ type bench struct {
 	pods     *kubelet
 	scales   *scales
 	result   map[string]float64
-	told     map[string]bool // what of the result has been logged
+	told     map[string]bool // which parts of the result have been logged
 	report   report
 	phases   strings.Builder
 }
@@ -83,7 +83,7 @@ func TestScale(t *testing.T) {
 	b.finish(t)
 }
 
-// start brings up all but the pools.
+// start starts everything except the pools.
 func (b *bench) start(t *testing.T) {
 	t.Helper()
 	plane, k8s := operator.ControlPlane(t, controllerFlags)
@@ -147,7 +147,8 @@ func newPool(namespace, name, server, function string) *v1alpha1.GearmanWorkerPo
 	}
 }
 
-// create makes all pools while the operator runs, and waits until it has made what they need.
+// create creates all pools while the operator runs, and waits until it has created their
+// Deployments.
 func (b *bench) create(t *testing.T) {
 	t.Helper()
 	began := time.Now()
@@ -214,7 +215,7 @@ func (b *bench) measureRest(t *testing.T) {
 	)
 	b.report.add("What the operator keeps in memory", table(b.mustEntries(t)))
 
-	// A monitoring system that asks for all metrics costs something too.
+	// The requests of a monitoring system for all metrics cost something too.
 	used, began = operator.CPU(t, b.operator.PID()), time.Now()
 	const scrapes = 3
 	for range scrapes {
@@ -240,8 +241,8 @@ func (b *bench) mustEntries(t *testing.T) map[string]int {
 	return e
 }
 
-// measureLoad measures under a moving load: each second jobs come for a few pools at zero, and for
-// those that have pods.
+// measureLoad measures under a changing load: each second jobs are submitted for a few pools at
+// zero, and for those that have pods.
 func (b *bench) measureLoad(t *testing.T) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -293,10 +294,11 @@ func (b *bench) measureLoad(t *testing.T) {
 	b.progress(t, "under load")
 }
 
-// measureColdStart ends the operator and starts it again, while pods work.
+// measureColdStart ends the operator and starts it again, while pods run jobs.
 func (b *bench) measureColdStart(t *testing.T) {
 	t.Helper()
-	// What the load woke has ended by then, so that nothing is to be lowered, however long it takes.
+	// The pods that the load woke have ended by then, so that no scale-down is due, however long
+	// the restart takes.
 	operator.Eventually(t, 10*time.Minute, "the pods of the load to end", func() error {
 		e, err := b.operator.entries(t.Context())
 		if want := int(b.result["pods"]); err == nil && e["pods"] > want {
@@ -347,7 +349,7 @@ func (b *bench) measureDelete(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	b.result["bulk_delete_api_s"] = time.Since(began).Seconds() // of bulk_delete_s, what the API server took
+	b.result["bulk_delete_api_s"] = time.Since(began).Seconds() // the API server's part of bulk_delete_s
 	operator.Eventually(t, 5*time.Minute, "the operator to keep nothing of the pools", func() error {
 		e, err := b.operator.entries(t.Context())
 		if err != nil {

@@ -10,10 +10,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// scales sees how Deployments are scaled.
+// scales watches how Deployments are scaled.
 type scales struct {
 	mu       sync.Mutex
-	expected map[string]time.Time // since when a pool at zero has a job
+	expected map[string]time.Time // when a pool at zero got a job
 	took     map[string]float64   // ms, from the job to the first replica
 	down     int
 }
@@ -30,7 +30,7 @@ func (s *scales) reset() {
 	s.down = 0
 }
 
-// expect says that a pool at zero gets a job now.
+// expect records that a pool at zero gets a job now.
 func (s *scales) expect(pool string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,21 +51,21 @@ func (s *scales) changed(before, now *appsv1.Deployment) {
 	}
 }
 
-// missing is how many pools with a job have no replica yet.
+// missing returns how many pools with a job have no replica yet.
 func (s *scales) missing() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.expected)
 }
 
-// downs is how often replicas were lowered.
+// downs returns how often replicas were lowered.
 func (s *scales) downs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.down
 }
 
-// times are how long the pools whose names begin so took, in ms.
+// times returns how long the pools whose names have this prefix took, in ms.
 func (s *scales) times(prefix string) []float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

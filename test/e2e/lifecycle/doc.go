@@ -1,5 +1,5 @@
-// Package lifecycle is the life of a release on a real cluster: an older chart, an upgrade with
-// work under way, uninstalling, installing again, uninstalling with all that belongs to it. It
-// takes the CustomResourceDefinition away, so make e2e runs it when the other tests are done, and
-// it refuses a cluster where somebody else has pools.
+// Package lifecycle tests the life of a release on a real cluster: an older chart, an upgrade while
+// jobs run, uninstalling, installing again, and uninstalling with everything that belongs to it. It
+// removes the CustomResourceDefinition, so make e2e runs it after the other tests, and it refuses a
+// cluster on which somebody else has pools.
 package lifecycle

@@ -18,8 +18,8 @@ import (
 )
 
 // inventory lists every object of the cluster, of every kind that its API server has, as
-// "kind.group namespace/name", but for those of one namespace and for what comes and goes by itself
-// (events, leases of nodes, metrics).
+// "kind.group namespace/name". It leaves out the objects of one namespace and those that come and
+// go by themselves (events, leases of nodes, metrics).
 func inventory(ctx context.Context, c *cluster.Cluster, without string) ([]string, error) {
 	lists, err := c.API.Discovery().ServerPreferredResources()
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
@@ -42,7 +42,7 @@ func inventory(ctx context.Context, c *cluster.Cluster, without string) ([]strin
 			}
 			objects, err := api.Resource(gv.WithResource(r.Name)).List(ctx, metav1.ListOptions{})
 			if errors.IsNotFound(err) {
-				continue // a kind that goes just now
+				continue // this kind is just being removed
 			}
 			if err != nil {
 				return nil, fmt.Errorf("listing %s: %w", r.Name, err)
@@ -63,7 +63,7 @@ func inventory(ctx context.Context, c *cluster.Cluster, without string) ([]strin
 	return all, nil
 }
 
-// added are the objects of after that before lacks.
+// added returns the objects of after that before lacks.
 func added(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(o string) bool {
 		_, found := slices.BinarySearch(before, o)

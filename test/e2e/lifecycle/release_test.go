@@ -29,8 +29,8 @@ const (
 	crdName   = "gearmanworkerpools.gearman.dev"
 )
 
-// The life of a release, with a pool that works all the time: whatever happens to the operator, its
-// pods are the same ones, and every job runs once.
+// TestRelease tests the life of a release, with a pool that runs jobs all the time. Whatever
+// happens to the operator, the pool's pods stay the same, and every job runs once.
 func TestRelease(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
@@ -38,7 +38,7 @@ func TestRelease(t *testing.T) {
 	must(t, err)
 	must(t, apiextensionsv1.AddToScheme(c.Client.Scheme()))
 	must(t, nothingInstalled(ctx, c))
-	must(t, c.MakeNamespace(ctx, cluster.OperatorNamespace)) // helm would make it and leave it
+	must(t, c.MakeNamespace(ctx, cluster.OperatorNamespace)) // helm would create it and leave it
 	s, err := c.NewStage(ctx, stageName)
 	must(t, err)
 	t.Cleanup(func() {
@@ -55,7 +55,7 @@ func TestRelease(t *testing.T) {
 	must(t, err)
 	before = slices.DeleteFunc(before, func(o string) bool { return slices.Contains(kept, o) })
 
-	// An older chart, and work.
+	// Install an older chart, and submit jobs.
 	must(t, c.InstallChart(ctx, olderChart(t), os.Getenv("IMAGE"), os.Getenv("IMAGE_ARCHIVE")))
 	if names := crd(ctx, t, c).Spec.Names.ShortNames; len(names) > 0 {
 		t.Fatalf("the older chart's CRD has the short names %v", names)
@@ -69,7 +69,7 @@ func TestRelease(t *testing.T) {
 	work := &work{t: t, stage: s}
 	work.submit(ctx, "upgrade", 6, 5*time.Second)
 
-	// Upgraded in the middle of it.
+	// Upgrade while jobs run.
 	must(t, c.InstallOperator(ctx, os.Getenv("IMAGE_NEXT"), os.Getenv("IMAGE_NEXT_ARCHIVE")))
 	if names := crd(ctx, t, c).Spec.Names.ShortNames; !slices.Contains(names, "gwp") {
 		t.Errorf("after the upgrade the CRD has the short names %v", names)
@@ -79,8 +79,7 @@ func TestRelease(t *testing.T) {
 	work.allRanOnce(ctx)
 	same(ctx, t, s, pods, "the upgrade")
 
-	// Uninstalled in the middle of it: the pool stays, its workers go on working, and nothing else
-	// is left.
+	// Uninstall while jobs run: the pool stays, its workers continue, and nothing else is left.
 	work.submit(ctx, "uninstalled", 4, 5*time.Second)
 	uninstall(ctx, t, c)
 	work.submit(ctx, "without-operator", 2, 100*time.Millisecond)
@@ -91,7 +90,7 @@ func TestRelease(t *testing.T) {
 	}
 	left(ctx, t, c, before, kept)
 
-	// Installed again, it takes up what is there.
+	// Installed again, the operator adopts the existing pool.
 	must(t, c.InstallOperator(ctx, os.Getenv("IMAGE"), os.Getenv("IMAGE_ARCHIVE"), "crds.keep=false"))
 	must(
 		t,
@@ -102,8 +101,9 @@ func TestRelease(t *testing.T) {
 	work.allRanOnce(ctx)
 	same(ctx, t, s, pods, "installing again")
 
-	// Told to keep nothing, it leaves nothing. Kubernetes' garbage collector looks for new kinds
-	// twice a minute, and forgets what is owned by a kind that went before it was seen.
+	// With crds.keep=false, uninstalling leaves nothing. Kubernetes' garbage collector looks for
+	// new kinds twice a minute. It forgets objects whose owner's kind was removed before it was
+	// seen.
 	eventually(ctx, t, func(ctx context.Context) error {
 		if age := time.Since(crd(ctx, t, c).CreationTimestamp.Time); age < 90*time.Second {
 			return fmt.Errorf("the CRD is %s old", age)
@@ -121,14 +121,14 @@ func TestRelease(t *testing.T) {
 	left(ctx, t, c, before, []string{})
 }
 
-// kept is what crds.keep keeps, beside the pools themselves.
+// kept is what crds.keep keeps, in addition to the pools themselves.
 var kept = []string{
 	"apiservices.apiregistration.k8s.io v1alpha1.gearman.dev",
 	"customresourcedefinitions.apiextensions.k8s.io " + crdName,
 }
 
-// nothingInstalled uninstalls what the other tests used, unless there is something that is not of
-// these tests.
+// nothingInstalled uninstalls what the other tests used, unless there is something that does not
+// belong to these tests.
 func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 	if os.Getenv("IMAGE_NEXT") == "" {
 		return errors.New("IMAGE_NEXT is not set: run this by make e2e")
@@ -156,8 +156,8 @@ func nothingInstalled(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// olderChart is a copy of the chart as an earlier version may have been: another version, and a CRD
-// without short names.
+// olderChart returns a copy of the chart as an earlier version may have been: with another version
+// number, and a CRD without short names.
 func olderChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gearman-operator")
@@ -184,7 +184,7 @@ func uninstall(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 	must(t, err)
 }
 
-// left waits until the cluster has nothing but before and want, and stays so.
+// left waits until the cluster has only before and want, and stays like that.
 func left(ctx context.Context, t *testing.T, c *cluster.Cluster, before, want []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -224,7 +224,7 @@ func observed(ctx context.Context, s *cluster.Stage) error {
 	return err
 }
 
-// workers are the uids of the pool's pods, with how often their containers were started again.
+// workers returns the uids of the pool's pods, with how often their containers were restarted.
 func workers(ctx context.Context, t *testing.T, s *cluster.Stage) map[types.UID]int32 {
 	t.Helper()
 	w, err := s.Workers(ctx)
@@ -246,7 +246,7 @@ func same(ctx context.Context, t *testing.T, s *cluster.Stage, want map[types.UI
 	}
 }
 
-// work is all that was submitted.
+// work is all submitted jobs.
 type work struct {
 	t     *testing.T
 	stage *cluster.Stage
@@ -290,7 +290,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// eventually waits for check, two minutes at most.
+// eventually waits for check, for at most two minutes.
 func eventually(ctx context.Context, t *testing.T, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
