@@ -67,7 +67,7 @@ func NewPlayed(o *options.Options, m *Machine) (*Played, error) {
 // Run works until SIGTERM has come and running jobs are done, or until Kill.
 func (p *Played) Run(ctx context.Context) error { return p.run.main(ctx, p.signals) }
 
-// Terminate is SIGTERM. A second one ends running jobs; more do nothing.
+// Terminate is SIGTERM. A second one ends running jobs; further ones do nothing.
 func (p *Played) Terminate() {
 	select {
 	case p.signals <- syscall.SIGTERM:

@@ -118,7 +118,7 @@ func TestDjangoSnippet(t *testing.T) {
 	t.Parallel()
 	const python = "/usr/bin/python3" // Debian's own, since Debian's Django is for it
 	if err := exec.CommandContext(t.Context(), python, "-c", "import django").Run(); err != nil {
-		// skips, or fails where all languages must be installed
+		// skips, or fails if all languages must be installed
 		need(t, "/usr/share/doc/python3-django/django", "python3-django")
 		t.Fatalf("%s can't import django: %v", python, err)
 	}

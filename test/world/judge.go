@@ -10,7 +10,7 @@ import (
 
 const (
 	// longestStart is the longest time that a pod of the world takes from its creation to its first
-	// job, including the time that the operator needs to see the job and order the pod.
+	// job.
 	longestStart = 12 * time.Second
 	targetWait   = 30 * time.Second // the default
 	drainReserve = 10 * time.Second // a job must be this much shorter than the drain to finish for sure

@@ -14,7 +14,8 @@ import (
 
 func reaperMain() int { panic("there is no reaper here") }
 
-// TestUnsupported: what this system can't do returns an error that callers can distinguish.
+// TestUnsupported: a call that this system doesn't support returns an error that callers can
+// distinguish.
 func TestUnsupported(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{"orphans": AdoptOrphans(), "seclude": Seclude()} {

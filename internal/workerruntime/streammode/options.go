@@ -32,8 +32,8 @@ type Options struct {
 	PingEvery time.Duration
 	// Watch names files and directories whose change replaces the processes.
 	Watch []string
-	// KillAfter is how long each step of ending a process may take: first the end of descriptor 3,
-	// then SIGTERM, then SIGKILL.
+	// KillAfter is how long a process may take to end after each request: first the end of
+	// descriptor 3, then SIGTERM. After that it gets SIGKILL.
 	KillAfter time.Duration
 	// Result bounds a result, and sets where a large one is kept.
 	Result spool.Limits
