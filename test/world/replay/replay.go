@@ -1,9 +1,16 @@
 //go:build linux
 
-// Package replay starts a Go program whose runtime draws the same random numbers each time. The
-// order of maps, the choice of select, and the results of math/rand all follow from sixteen bytes
-// that the kernel gives to a new process (AT_RANDOM). The package replaces them before the
-// program's first instruction.
+// Package replay starts a Go program whose goroutines take the same turns each time.
+//
+// The order of maps, the choice of select, and the results of math/rand follow from sixteen bytes
+// that the kernel gives to a new process (AT_RANDOM). The package replaces them before the program's
+// first instruction.
+//
+// The runtime's monitor (sysmon, a thread without goroutines) ends a goroutine's turn after 10 ms,
+// and moves the goroutines to another thread if a system call takes long. Both depend on how busy
+// the machine is, and each thread draws random numbers of its own. The package therefore stops the
+// monitor before it begins. On one processor the program needs none: it collects garbage, runs
+// timers and polls files without it.
 package replay
 
 import (
@@ -17,7 +24,7 @@ import (
 )
 
 // Env are the settings that make goroutines run in the same order: one processor, and no preemption
-// by a clock.
+// by a signal.
 var Env = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,randautoseed=0"}
 
 // Start starts a command whose randomness follows from seed. The caller waits for it.
@@ -29,34 +36,67 @@ func Start(cmd *exec.Cmd, seed uint64) error {
 		return err
 	}
 	pid := cmd.Process.Pid
+	monitor, err := prepare(pid, seed)
+	if err != nil {
+		return errors.Join(fmt.Errorf("prepare process %d for replay: %w", pid, err), cmd.Process.Kill(), cmd.Wait())
+	}
+	// The kernel reports the end of a process only after that of its traced threads was read.
+	go func() { _, _ = syscall.Wait4(monitor, nil, syscall.WALL, nil) }()
+	return nil
+}
+
+// prepare waits until the process stops before its first instruction, replaces its random bytes,
+// and lets it run without its monitor. It returns the monitor's thread, which is the first that a Go
+// program creates.
+func prepare(pid int, seed uint64) (monitor int, err error) {
+	if err := waitStopped(pid); err != nil {
+		return 0, err
+	}
 	if err := reseed(pid, seed); err != nil {
-		return errors.Join(
-			fmt.Errorf("replace the random bytes of process %d: %w", pid, err), cmd.Process.Kill(), cmd.Wait(),
-		)
+		return 0, err
+	}
+	if err := syscall.PtraceSetOptions(pid, syscall.PTRACE_O_TRACECLONE); err != nil {
+		return 0, err
+	}
+	if err := syscall.PtraceCont(pid, 0); err != nil {
+		return 0, err
+	}
+	if err := waitStopped(pid); err != nil { // in clone
+		return 0, err
+	}
+	id, err := syscall.PtraceGetEventMsg(pid)
+	if err != nil {
+		return 0, err
+	}
+	monitor = int(id) //nolint:gosec // a thread's number
+	if err := waitStopped(monitor); err != nil {
+		return 0, err
+	}
+	return monitor, syscall.PtraceDetach(pid)
+}
+
+// waitStopped waits until a traced thread stops.
+func waitStopped(thread int) error {
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(thread, &status, syscall.WALL, nil); err != nil {
+		return err
+	}
+	if !status.Stopped() {
+		return fmt.Errorf("thread %d did not stop: status %#x", thread, uint32(status))
 	}
 	return nil
 }
 
-// reseed waits until the process stops before its first instruction, replaces its random bytes, and
-// lets it continue.
+// reseed replaces the random bytes of a stopped process.
 func reseed(pid int, seed uint64) error {
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
-		return err
-	}
-	if !status.Stopped() {
-		return fmt.Errorf("it did not stop: status %#x", uint32(status))
-	}
 	address, err := randomAddress(pid)
 	if err != nil {
 		return err
 	}
 	random := binary.LittleEndian.AppendUint64(nil, seed*0x9e3779b97f4a7c15+1) // neither half may be zero
 	random = binary.LittleEndian.AppendUint64(random, seed+0x6a09e667f3bcc909)
-	if _, err := syscall.PtracePokeData(pid, address, random); err != nil {
-		return err
-	}
-	return syscall.PtraceDetach(pid)
+	_, err = syscall.PtracePokeData(pid, address, random)
+	return err
 }
 
 // randomAddress returns where the kernel put the random bytes: an entry of the process's auxiliary
