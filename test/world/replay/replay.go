@@ -11,6 +11,12 @@
 // the machine is, and each thread draws random numbers of its own. The package therefore stops the
 // monitor before it begins. On one processor the program needs none: it collects garbage, runs
 // timers and polls files without it.
+//
+// While the program's packages are initialized, the runtime moves its main goroutine between threads,
+// and creates one more if the last isn't back in time. A map that is keyed by pointers is then ranged
+// over in another order, since the thread's memory moves what comes after it. The package keeps all
+// threads of a program on one processor of the machine, where the thread that wakes another goes on
+// until it waits.
 package replay
 
 import (
@@ -20,7 +26,10 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Env are the settings that make goroutines run in the same order: one processor, and no preemption
@@ -32,24 +41,43 @@ func Start(cmd *exec.Cmd, seed uint64) error {
 	runtime.LockOSThread() // only the thread that traces a process may change it
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
+	cpu, err := processors.take()
+	if err != nil {
+		return err
+	}
 	if err := cmd.Start(); err != nil {
+		processors.release(cpu)
 		return err
 	}
 	pid := cmd.Process.Pid
-	monitor, err := prepare(pid, seed)
+	monitor, err := prepare(pid, cpu, seed)
 	if err != nil {
+		processors.release(cpu)
 		return errors.Join(fmt.Errorf("prepare process %d for replay: %w", pid, err), cmd.Process.Kill(), cmd.Wait())
 	}
 	// The kernel reports the end of a process only after that of its traced threads was read.
-	go func() { _, _ = syscall.Wait4(monitor, nil, syscall.WALL, nil) }()
+	go func() {
+		_, _ = syscall.Wait4(monitor, nil, syscall.WALL, nil)
+		processors.release(cpu)
+	}()
 	return nil
 }
 
-// prepare waits until the process stops before its first instruction, replaces its random bytes,
-// and lets it run without its monitor. It returns the monitor's thread, which is the first that a Go
-// program creates.
-func prepare(pid int, seed uint64) (monitor int, err error) {
+// prepare waits until the process stops before its first instruction, gives it a processor, replaces
+// its random bytes, and lets it run without its monitor. It returns the monitor's thread, which is
+// the first that a Go program creates.
+func prepare(pid, cpu int, seed uint64) (monitor int, err error) {
 	if err := waitStopped(pid); err != nil {
+		return 0, err
+	}
+	var only unix.CPUSet
+	only.Set(cpu)
+	if err := unix.SchedSetaffinity(pid, &only); err != nil {
+		return 0, err
+	}
+	// A thread of this class that is woken lets the one that runs go on.
+	batch := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH}
+	if err := unix.SchedSetAttr(pid, &batch, 0); err != nil {
 		return 0, err
 	}
 	if err := reseed(pid, seed); err != nil {
@@ -73,6 +101,42 @@ func prepare(pid int, seed uint64) (monitor int, err error) {
 		return 0, err
 	}
 	return monitor, syscall.PtraceDetach(pid)
+}
+
+// processors are the machine's processors, with the number of programs that each has.
+var processors = &balance{programs: map[int]int{}}
+
+type balance struct {
+	mu       sync.Mutex
+	programs map[int]int
+}
+
+// take returns the processor that has the fewest programs.
+func (b *balance) take() (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return 0, err
+	}
+	best := -1
+	for cpu, left := 0, all.Count(); left > 0; cpu++ {
+		if !all.IsSet(cpu) {
+			continue
+		}
+		left--
+		if best < 0 || b.programs[cpu] < b.programs[best] {
+			best = cpu
+		}
+	}
+	b.programs[best]++
+	return best, nil
+}
+
+func (b *balance) release(cpu int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.programs[cpu]--
 }
 
 // waitStopped waits until a traced thread stops.
