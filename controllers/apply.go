@@ -60,7 +60,7 @@ func (r *PoolReconciler) applyTemplate(ctx context.Context, x *run) (ctrl.Result
 	if t.restore {
 		r.event(
 			x.pool, corev1.EventTypeNormal, "TemplateRestored", "Update",
-			"somebody changed the Deployment; what the pool says was put back",
+			"somebody changed the Deployment; the operator restored the pool's settings",
 		)
 	}
 	if t.create {

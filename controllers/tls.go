@@ -64,7 +64,7 @@ func readTLS(ctx context.Context, live client.Reader, pool *v1alpha1.GearmanWork
 		if err != nil {
 			return nil, "", invalidTLSError{
 				fmt.Sprintf(
-					"tls.clientCertificateSecret: tls.crt and tls.key of Secret %s are no certificate with its key: %v",
+					"tls.clientCertificateSecret: tls.crt and tls.key of Secret %s are not a certificate and its key: %v",
 					name, err,
 				),
 			}

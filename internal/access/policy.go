@@ -75,7 +75,7 @@ func parseRule(what string) (rule, error) {
 	}
 	name := strings.ReplaceAll(host, ownNamespace, "x")
 	if name == "" || strings.ContainsAny(name, " /:[]$") || strings.Contains(strings.TrimPrefix(name, "*."), "*") {
-		return rule{}, fmt.Errorf("%q is no CIDR, address, host name or *.domain", what)
+		return rule{}, fmt.Errorf("%q is not a CIDR, address, host name or *.domain", what)
 	}
 	r.name = strings.TrimPrefix(strings.TrimSuffix(host, "."), "*")
 	if !strings.Contains(r.name, ".") {
@@ -120,7 +120,7 @@ func (p *Policy) Check(namespace string, addr netip.AddrPort, host string) error
 		return nil
 	}
 	return fmt.Errorf(
-		"%s (%s) is not among the job servers that --allowed-job-servers allows namespace %s", host, addr, namespace,
+		"%s (%s) is not among the job servers that --allowed-job-servers allows for namespace %s", host, addr, namespace,
 	)
 }
 

@@ -97,7 +97,7 @@ func TestParseRefuses(t *testing.T) {
 		"a.*.b", "$OTHER.svc", "[g]", "[fd00::1",
 	} {
 		if _, err := Parse(rules); err == nil || !strings.Contains(err.Error(), "names no namespace") &&
-			!strings.Contains(err.Error(), "is no CIDR") && !strings.Contains(err.Error(), "the port must be") {
+			!strings.Contains(err.Error(), "is not a CIDR") && !strings.Contains(err.Error(), "the port must be") {
 			t.Errorf("Parse(%q) = %v; want an error that says what is wrong", rules, err)
 		}
 	}

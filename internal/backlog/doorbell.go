@@ -213,7 +213,7 @@ func readBell(conn *proto.Conn, events chan<- bellEvent) {
 			echoes++
 			events <- bellEvent{echo: true}
 		default:
-			events <- bellEvent{err: fmt.Errorf("%w: %s from a server that had nothing to say", errBadAnswer, p.Type)}
+			events <- bellEvent{err: fmt.Errorf("%w: unexpected %s from a job server without a request", errBadAnswer, p.Type)}
 			return
 		}
 	}
@@ -231,7 +231,7 @@ func (s *server) awaitRing(
 		select {
 		case h := <-events:
 			if h.echo {
-				return false, fmt.Errorf("%w: an echo of nothing", errBadAnswer)
+				return false, fmt.Errorf("%w: an echo without a request", errBadAnswer)
 			}
 			return h.err == nil, h.err
 		case <-ctx.Done():
@@ -288,7 +288,7 @@ func awaitEcho(conn *proto.Conn) (rung bool, err error) {
 		case proto.TypeEchoRes:
 			return rung, nil
 		default:
-			return false, fmt.Errorf("%w: %s where an echo was due", errBadAnswer, p.Type)
+			return false, fmt.Errorf("%w: %s where an echo was expected", errBadAnswer, p.Type)
 		}
 	}
 }

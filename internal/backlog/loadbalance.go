@@ -72,7 +72,7 @@ func (s *server) checked(different bool, err error) {
 	case different:
 		if !b.found {
 			s.w.log.Warn(
-				"One address leads to several job servers: name them one by one, or by a headless Service", "server",
+				"One address leads to several job servers: name them one by one, or use a headless Service", "server",
 				s.key.addr,
 			)
 		}

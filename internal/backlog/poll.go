@@ -140,7 +140,7 @@ func (p *poller) status(began time.Time) error {
 	begin() // an empty answer counts too
 	if a.good == 0 && a.malformed > 0 && (err == nil || !errors.Is(err, errBadAnswer)) {
 		// A job server with a function has a readable row for it, whatever the function's name is.
-		return fmt.Errorf("%w: none of its %d rows is one of status", errBadAnswer, a.malformed)
+		return fmt.Errorf("%w: none of its %d rows is a status row", errBadAnswer, a.malformed)
 	}
 	if err != nil {
 		return err

@@ -127,7 +127,7 @@ func normalise(sub Subscription) (Subscription, []targetKey, error) {
 	seen := make(map[string]bool, len(sub.Functions))
 	for _, f := range sub.Functions {
 		if f == "" || seen[f] {
-			errs = append(errs, fmt.Errorf("function %q: must not be empty, nor named twice", f))
+			errs = append(errs, fmt.Errorf("function %q: must not be empty or named twice", f))
 		}
 		seen[f] = true
 	}

@@ -49,7 +49,7 @@ func (w *Watcher) Runnable(ctx context.Context, key PoolKey, function string) (V
 		// each function of each pool.
 		if !asking.enter(ctx) {
 			mu.Lock()
-			errs = append(errs, fmt.Errorf("not all job servers could be asked: %w", ctx.Err()))
+			errs = append(errs, fmt.Errorf("not all job servers could be probed: %w", ctx.Err()))
 			mu.Unlock()
 			break
 		}

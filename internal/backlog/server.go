@@ -275,7 +275,7 @@ func (s *server) waitIdle(conn net.Conn, d time.Duration) error {
 	s.w.mu.Unlock()
 	switch {
 	case n > 0:
-		return fmt.Errorf("%w: bytes that nobody asked for", errBadAnswer)
+		return fmt.Errorf("%w: bytes without a request", errBadAnswer)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
 	case err == nil: // a Read may return nothing at all

@@ -187,7 +187,7 @@ var adviceTable = map[key]advice{
 	},
 	{v1alpha1.ConditionJobsFailing, ""}: {
 		severity: Critical, title: "Jobs fail.",
-		try: []string{workerLogs, "If it began with a new image, put the old one back.", editPool},
+		try: []string{workerLogs, "If the failures began with a new image, go back to the old one.", editPool},
 	},
 	{v1alpha1.ConditionWorkersUnfit, ""}: {
 		severity: Critical, title: "Workers cannot run jobs and take none.",
@@ -202,13 +202,13 @@ var adviceTable = map[key]advice{
 		title:    "Terminating pods still take jobs, and will be killed while they run them.",
 		try: []string{
 			"Have the image handle SIGTERM: a process that runs as PID 1 without a handler ignores it. An init such as tini passes it on.",
-			"Lower spec.drainSeconds, so that such pods are gone sooner.", describePods,
+			"Lower spec.drainSeconds, so that these pods end sooner.", describePods,
 		},
 	},
 	{v1alpha1.ConditionSidecarsStopFirst, ""}: {
 		severity: Warning, title: "Containers beside the worker stop before its last jobs have ended.",
 		try: []string{
-			"Move them to podTemplate.spec.initContainers with restartPolicy: Always: such sidecars stop after the worker.",
+			"Move them to podTemplate.spec.initContainers with restartPolicy: Always: these sidecars stop after the worker.",
 			editPool,
 		},
 	},

@@ -75,7 +75,7 @@ Pools: 2, problems: 2
     Why: half fail
     Since: 2026-01-02T02:04:00Z (60m ago)
     Try: kubectl logs -l gearman.dev/pool=b -n jobs -c worker --tail 50
-    Try: If it began with a new image, put the old one back.
+    Try: If the failures began with a new image, go back to the old one.
     Try: kubectl edit gwp b -n jobs
   INFO jobs/a: Scaling is paused.
     Try: kubectl gearman resume a -n jobs

@@ -240,7 +240,7 @@ func (f *Fleet) release() {
 	}
 }
 
-// prepareStateDir creates the directory of the state files, which must not be writable for others.
+// prepareStateDir creates the directory of the state files, which must not be writable by others.
 func (f *Fleet) prepareStateDir() error {
 	if f.o.StateDir == "" {
 		return errors.New("there is no state directory: name one with --state-dir")
@@ -254,7 +254,7 @@ func (f *Fleet) prepareStateDir() error {
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf(
-			"state directory %s is writable for other users: name another one with --state-dir", f.o.StateDir,
+			"state directory %s is writable by other users: name another one with --state-dir", f.o.StateDir,
 		)
 	}
 	return f.user.own(f.o.StateDir)

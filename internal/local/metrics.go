@@ -36,7 +36,7 @@ var metrics = []metric{
 		func(p *page.Pool) float64 { return float64(p.Desired) },
 	),
 	gauge(
-		"gearman_pool_replicas", "Workers that are to run.", func(p *page.Pool) float64 { return float64(p.Replicas) },
+		"gearman_pool_replicas", "Workers that should run.", func(p *page.Pool) float64 { return float64(p.Replicas) },
 	),
 	gauge(
 		"gearman_pool_ready_replicas", "Workers that are ready.",
@@ -83,7 +83,7 @@ var metrics = []metric{
 	},
 	{
 		name:   "gearman_pool_jobs_total",
-		help:   "Jobs that ended or were requeued since this process watches the pool, by telemetry.",
+		help:   "Jobs that ended or were requeued since this process started to watch the pool, as reported by telemetry.",
 		labels: []string{"function", "result"}, counter: true,
 		values: func(p *page.Pool, emit func(float64, ...string)) {
 			for i := range p.Results {

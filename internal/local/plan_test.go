@@ -136,7 +136,7 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		"no state directory":      {Options{}, "--state-dir"},
-		"one for everybody":       {Options{StateDir: open}, "writable for other users"},
+		"one for everybody":       {Options{StateDir: open}, "writable by other users"},
 		"a file that isn't there": {Options{StateDir: t.TempDir(), Files: []string{"nowhere.yaml"}}, "nowhere.yaml"},
 		"no pool":                 {Options{StateDir: t.TempDir(), Files: []string{empty}}, "no GearmanWorkerPool"},
 		"a pool twice": {

@@ -129,7 +129,7 @@ func (p *pool) use(plan plan) error {
 		)
 	}
 	if !first && plan.hash != p.plan.hash {
-		p.fleet.log.Info("What the workers run has changed: they are replaced one by one", "pool", p.key.String())
+		p.fleet.log.Info("The workers' settings have changed: they are replaced one by one", "pool", p.key.String())
 		p.crashes, p.restartAt, p.lastCrash = 0, time.Time{}, ""
 	}
 	p.plan = plan

@@ -60,7 +60,7 @@ func (s secrets) value(
 		return pool.Namespace, true, nil
 	}
 	return "", false, errors.New(
-		"its source means nothing on a machine: use value, secretKeyRef, configMapKeyRef or fieldRef metadata.namespace",
+		"its source doesn't exist outside a cluster: use value, secretKeyRef, configMapKeyRef or fieldRef metadata.namespace",
 	)
 }
 

@@ -13,7 +13,7 @@ import (
 type entries []func() map[string]int
 
 var descEntries = prometheus.NewDesc(
-	"gearman_operator_entries", "What the operator keeps in memory of pools, by kind; all are 0 without pools.",
+	"gearman_operator_entries", "Entries that the operator keeps in memory, by kind; all are 0 without pools.",
 	[]string{"kind"}, nil,
 )
 

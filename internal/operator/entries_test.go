@@ -21,7 +21,7 @@ func TestEntries(t *testing.T) {
 		t.Errorf("got %d %s, want %s", w.Code, got, want)
 	}
 	want := `
-# HELP gearman_operator_entries What the operator keeps in memory of pools, by kind; all are 0 without pools.
+# HELP gearman_operator_entries Entries that the operator keeps in memory, by kind; all are 0 without pools.
 # TYPE gearman_operator_entries gauge
 gearman_operator_entries{kind="names"} 2
 gearman_operator_entries{kind="pools"} 3

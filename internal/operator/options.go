@@ -95,11 +95,11 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 	)
 	fs.StringVar(
 		&o.LeaderNamespace, "leader-election-namespace", "",
-		"namespace of the leader lease; the operator's own where empty",
+		"namespace of the leader lease; empty: the operator's own",
 	)
 	fs.StringVar(&l.namespaces, "watch-namespaces", "", "namespaces to work in, separated by commas; empty: all")
 	fs.StringVar(&l.excluded, "exclude-namespaces", "",
-		"namespaces never to work in, separated by commas, beside kube-system and the operator's own",
+		"namespaces never to work in, separated by commas, besides kube-system and the operator's own",
 	)
 	fs.StringVar(
 		&o.RuntimeImage, "runtime-image", os.Getenv("RUNTIME_IMAGE"),
@@ -121,7 +121,7 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 	)
 	fs.IntVar(
 		&o.MaxPoolServers, "max-job-servers-per-pool", resolve.MaxServers,
-		"how many job servers (addresses) of a pool are used; with more the pool goes on with the first ones and says so in its condition TooManyJobServers. Pods get a changed number with their pool's next rollout",
+		"how many job servers (addresses) of a pool are used; a pool with more uses the first ones and reports it in its condition TooManyJobServers. A changed number reaches pods with their pool's next rollout",
 	)
 	fs.IntVar(
 		&o.MaxNamespaceServers, "max-job-servers-per-namespace", 256,
@@ -129,7 +129,7 @@ func addFlags(fs *flag.FlagSet, o *Options, l *literals) {
 	)
 	fs.IntVar(
 		&o.MaxNamespaceQueues, "max-queues-per-namespace", 16_384,
-		"how many queues, the functions of a pool times its job servers, all pools of a namespace may have together; the memory and the time that a namespace costs follow from it",
+		"how many queues, the functions of a pool times its job servers, all pools of a namespace may have together; it bounds the memory and the time that a namespace costs",
 	)
 	fs.StringVar(&l.allowed, "allowed-job-servers", "",
 		"job servers that pools may use: CIDRs and names (*.example.org, gearmand.$NAMESPACE.svc), separated by commas, each with :PORT or not, for all namespaces or as NAMESPACE=RULE; empty: all but loopback, link-local, metadata and reserved addresses and the API server",

@@ -285,7 +285,7 @@ func firstTen(names []string) string {
 // reachability summarizes the job servers' states and names those that do not answer.
 func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	if !v.Polled() {
-		return metav1.ConditionUnknown, ReasonNotPolled, "no job server has been asked yet"
+		return metav1.ConditionUnknown, ReasonNotPolled, "no job server has been polled yet"
 	}
 	var bad, balanced []string
 	servers := v.Sample.Servers
@@ -303,7 +303,7 @@ func reachability(v *View) (metav1.ConditionStatus, string, string) {
 	switch {
 	case len(bad) == 0 && len(balanced) > 0:
 		return metav1.ConditionFalse, ReasonLoadBalanced, "one address leads to several job servers, so the operator and the workers see different queues: name the job servers " +
-			"one by one, or by a headless Service: " + firstTen(balanced)
+			"one by one, or use a headless Service: " + firstTen(balanced)
 	case len(bad) == 0 && len(servers) > 0:
 		return metav1.ConditionTrue, ReasonAllAnswer, ""
 	case len(bad) == len(servers):

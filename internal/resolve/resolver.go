@@ -161,7 +161,7 @@ func (r *Resolver) within(host string) ([]netip.Addr, error) {
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf(
-			"%s has no place among the first %d job servers: raise --max-job-servers, or name fewer", host, limit,
+			"%s is not among the first %d job servers: raise --max-job-servers, or name fewer", host, limit,
 		)
 	}
 	return r.names[host].withOther(out), nil

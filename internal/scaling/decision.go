@@ -76,7 +76,7 @@ const (
 const (
 	steadyMessage      = "the replicas suffice for the target, and none was idle for long or beyond the load of the last minutes"
 	notIdleLongMessage = "nothing is queued or running, but not for the idle time yet"
-	noTelemetryMessage = "without telemetry it is not known which pods are idle, so replicas go only while nothing runs"
+	noTelemetryMessage = "without telemetry it is not known which pods are idle, so replicas are removed only while nothing runs"
 )
 
 var messages = map[Reason]string{
@@ -89,14 +89,14 @@ var messages = map[Reason]string{
 	ReasonEmpty:           "nothing was queued, running or finished for the idle time",
 	ReasonBelowMinimum:    "the minimum is above the present replicas",
 	ReasonAboveMaximum:    "the maximum is below the present replicas",
-	ReasonJustStarted:     "replicas could go, but the operator has not watched the pool for a whole window since it started or took the lead",
-	ReasonRestart:         "replicas could go, but a connection to a job server was lost lately: it may have forgotten jobs that still run",
-	ReasonPartialSample:   "a job server does not answer, so no replica goes: its queue is not known",
-	ReasonRollout:         "replicas could go, but pods of an older template are being replaced",
-	ReasonNotRunnable:     "the backlog is not handed to free workers, so more replicas would not help",
+	ReasonJustStarted:     "replicas could be removed, but the operator has not watched the pool for a whole window since it started or took the lead",
+	ReasonRestart:         "replicas could be removed, but a connection to a job server was lost recently: it may have forgotten jobs that still run",
+	ReasonPartialSample:   "a job server does not answer, so no replica is removed: its queue is not known",
+	ReasonRollout:         "replicas could be removed, but pods of an older template are being replaced",
+	ReasonNotRunnable:     "the backlog is not given to free workers, so more replicas would not help",
 	ReasonManual:          "scaling.mode is Manual",
 	ReasonPaused:          "scaling.mode is Paused",
-	ReasonFallback:        "no job server answers, so the fallback counts",
+	ReasonFallback:        "no job server answers, so the fallback applies",
 	ReasonServersNoAnswer: "no job server answers, so the replicas stay as they are",
 }
 

@@ -17,7 +17,7 @@ func duplicates(spec *corev1.PodSpec) (problems []string) {
 				problems = append(
 					problems,
 					fmt.Sprintf(
-						"%s: %s is there twice (the pool's own fields and the operator add to the podTemplate): keep one",
+						"%s: %s appears twice (the pool's own fields and the operator add to the podTemplate): keep one",
 						path, k,
 					),
 				)

@@ -378,7 +378,7 @@ func TestPodTemplateRefuses(t *testing.T) {
 func TestPodTemplateRefusesDuplicates(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ template, want string }{
-		"env of the pool's too":     {`{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"2"}]}]}}`, "spec.containers[worker].env: A is there twice"},
+		"env of the pool's too":     {`{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"2"}]}]}}`, "spec.containers[worker].env: A appears twice"},
 		"a mount of the operator's": {`{"spec":{"containers":[{"name":"worker","volumeMounts":[{"name":"v","mountPath":"/gearman"}]}],"volumes":[{"name":"v"}]}}`, "spec.containers[worker].volumeMounts: /gearman is"},
 		"the operator's port":       {`{"spec":{"containers":[{"name":"worker","ports":[{"containerPort":4790}]}]}}`, "spec.containers[worker].ports: 4790/TCP is"},
 		"three containers":          {`{"spec":{"containers":[{"name":"x","image":"i"},{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.containers: x is"},

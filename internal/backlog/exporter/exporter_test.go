@@ -62,7 +62,7 @@ gearman_function_pools{function="resize",server="10.0.0.1:4730"} 2
 # TYPE gearman_function_workers gauge
 gearman_function_workers{function="\"bad\\xff\"",server="10.0.0.1:4730"} 0
 gearman_function_workers{function="resize",server="10.0.0.1:4730"} 4
-# HELP gearman_series_dropped Series that are not shown since they are beyond the limit.
+# HELP gearman_series_dropped Series that are left out because they exceed the limit.
 # TYPE gearman_series_dropped gauge
 gearman_series_dropped 0
 # HELP gearman_server_info 1 for each name by which pools of a namespace name the job server.

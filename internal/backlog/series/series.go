@@ -44,7 +44,7 @@ const (
 // Dropped is the metric of series that are left out.
 const (
 	Dropped     = "gearman_series_dropped"
-	DroppedHelp = "Series that are not shown since they are beyond the limit."
+	DroppedHelp = "Series that are left out because they exceed the limit."
 )
 
 func server(name, help string, value func(*backlog.ServerStats) float64) Metric[backlog.ServerStats] {
