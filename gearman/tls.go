@@ -103,7 +103,7 @@ func (f PEMFiles) read() (*tls.Config, error) {
 // verify checks a server's certificate as crypto/tls does.
 func (f PEMFiles) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		return errors.New("the server has no certificate")
+		return errors.New("the job server has no certificate")
 	}
 	now, err := PEMFiles{CA: f.CA}.read()
 	if err != nil {

@@ -25,11 +25,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "gearman_job_duration_seconds", Help: "How long jobs ran, by outcome.",
 		}, []string{"function", "outcome"}),
 		running: prometheus.NewGaugeVec(
-			prometheus.GaugeOpts{Name: "gearman_jobs_running", Help: "Jobs that run now."}, []string{"function"},
+			prometheus.GaugeOpts{Name: "gearman_jobs_running", Help: "Jobs that are running."}, []string{"function"},
 		),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gearman_call_duration_seconds",
-			Help: "How long calls took: of background jobs until they were accepted, of others until their result.",
+			Help: "How long calls took: for background jobs until they were accepted, for others until their result.",
 		}, []string{"function", "result"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gearman_connections_lost_total",

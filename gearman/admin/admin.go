@@ -25,7 +25,7 @@ var (
 	// ErrAnswer: the job server's response is not a valid answer to the command.
 	ErrAnswer = errors.New("garbled answer")
 	// ErrUnsupported: this job server doesn't know the command.
-	ErrUnsupported = errors.New("not supported by this server")
+	ErrUnsupported = errors.New("not supported by this job server")
 )
 
 // Options of a connection. The zero value is ready to use.
@@ -252,7 +252,7 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 			case bad != nil:
 				continue // read up to the barrier, so that the connection can still be used
 			case ended || refused != nil:
-				bad = fmt.Errorf("%w: %.80q behind the end of the rows", ErrAnswer, line)
+				bad = fmt.Errorf("%w: %.80q after the end of the rows", ErrAnswer, line)
 			case len(line) == 1 && line[0] == '.':
 				ended = true
 			default:
@@ -270,7 +270,7 @@ func (c *Conn) rows(ctx context.Context, command string, each func(row []byte) e
 		case err != nil:
 			return err
 		case p.Type != proto.TypeEchoRes || string(p.Data) != barrier:
-			return fmt.Errorf("%w: %s behind the rows", ErrAnswer, p)
+			return fmt.Errorf("%w: %s after the rows", ErrAnswer, p)
 		case bad != nil:
 			return &refusal{bad}
 		case refused != nil:
@@ -302,7 +302,7 @@ func (c *Conn) PID(ctx context.Context) (int, error) {
 	}
 	pid, err := strconv.Atoi(value)
 	if err != nil {
-		return 0, fmt.Errorf("job server %s: getpid: %w: %.80q is no process id", c.addr, ErrAnswer, value)
+		return 0, fmt.Errorf("job server %s: getpid: %w: %.80q is not a process id", c.addr, ErrAnswer, value)
 	}
 	return pid, nil
 }

@@ -41,7 +41,7 @@ func (c *Conn) probe(ctx context.Context, function string) (bool, error) {
 			case p.Type == proto.TypeEchoRes && string(p.Data) == barrier:
 				return nil
 			default:
-				return fmt.Errorf("%w: %s to a probe", ErrAnswer, p)
+				return fmt.Errorf("%w: %s in response to a probe", ErrAnswer, p)
 			}
 		}
 	})

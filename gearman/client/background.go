@@ -39,7 +39,7 @@ func (c *Client) Cancel(ctx context.Context, id gearman.JobID) (had bool, err er
 	case ok && r.Err.Code == "UNKNOWN_JOB":
 		return false, nil
 	}
-	return false, fmt.Errorf("cancel a job: job server %s: %w: %.80q came back", s.ep, ErrUnsupported, p.Data)
+	return false, fmt.Errorf("cancel a job: job server %s: %w: unexpected response %.80q", s.ep, ErrUnsupported, p.Data)
 }
 
 // Bounds of the time between two polls of Wait.

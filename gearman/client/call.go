@@ -286,7 +286,7 @@ func (k *call) abandon(cause error) {
 	default:
 		k.end(
 			fmt.Errorf(
-				"submit %s: wait for job server %s to take what was sent before: %w: %w", k.task.Function, k.conn.s.ep,
+				"submit %s: wait for job server %s to accept the data sent before: %w: %w", k.task.Function, k.conn.s.ep,
 				errNotSent, cause,
 			),
 		)

@@ -118,7 +118,7 @@ func (c *Client) Close() error {
 // step that went wrong. A request that the job server refused is a [proto.ServerError].
 func (c *Client) Do(ctx context.Context, t *Task) ([]byte, error) {
 	if t.Background || !t.At.IsZero() {
-		return nil, fmt.Errorf("%w: a job in the background has no result: use Background", ErrTask)
+		return nil, fmt.Errorf("%w: a background job has no result: use Background", ErrTask)
 	}
 	r := c.runOne(ctx, t)
 	return r.Data, r.Err
@@ -152,7 +152,7 @@ func (c *Client) check(t *Task) error {
 	case t.Priority < gearman.Normal || t.Priority > gearman.Low:
 		return fmt.Errorf("%w: priority %d", ErrTask, t.Priority)
 	case !t.At.IsZero() && !t.Background:
-		return fmt.Errorf("%w: only jobs in the background can be delayed", ErrTask)
+		return fmt.Errorf("%w: only background jobs can be delayed", ErrTask)
 	case !t.At.IsZero() && t.Priority != gearman.Normal:
 		return fmt.Errorf("%w: delayed jobs have the normal priority", ErrTask)
 	}
@@ -222,7 +222,7 @@ func (c *Client) Echo(ctx context.Context, data []byte) error {
 	for _, s := range servers {
 		p, err := c.ask(ctx, s, "echo", func(dst []byte) []byte { return proto.AppendEcho(dst, proto.Request, data) })
 		if err == nil && (p.Type != proto.TypeEchoRes || !bytes.Equal(p.Data, data)) {
-			err = fmt.Errorf("echo at job server %s: %s came back", s.ep, p)
+			err = fmt.Errorf("echo at job server %s: unexpected response %s", s.ep, p)
 		}
 		errs = append(errs, err)
 	}

@@ -92,7 +92,7 @@ func (x *conn) readText() error {
 	asked := r != nil && r.text != noText
 	x.mu.Unlock()
 	if !asked { // it may never end, so none of it is read
-		return errors.New("text where none was asked for")
+		return errors.New("text without a request")
 	}
 	line, err := x.in.ReadLine()
 	if err != nil {
@@ -132,7 +132,7 @@ func (x *conn) readPacket() error {
 	case proto.TypeNoop:
 		return nil
 	default:
-		return fmt.Errorf("%s %s to a client: %w", h.Dir, h.Type, proto.ErrType)
+		return fmt.Errorf("%s %s sent to a client: %w", h.Dir, h.Type, proto.ErrType)
 	}
 	if h.Size > streamPiece && (h.Type == proto.TypeWorkComplete || h.Type == proto.TypeWorkData) {
 		if streamed, err := x.streamResult(h); streamed || err != nil {
@@ -227,10 +227,10 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	switch {
 	case r == nil || r.text != noText:
 		x.mu.Unlock()
-		return fmt.Errorf("%s to no request (%w)", p, cmp.Or(refused, proto.ErrType))
+		return fmt.Errorf("%s without a request (%w)", p, cmp.Or(refused, proto.ErrType))
 	case (r.ticket != nil || r.produced) && refused == nil && p.Type != proto.TypeJobCreated:
 		x.mu.Unlock() // the request stays, so that it gets the connection's error
-		return fmt.Errorf("%s to a submission: %w", p, proto.ErrType)
+		return fmt.Errorf("%s in response to a submission: %w", p, proto.ErrType)
 	}
 	got, _ := x.requests.pop()
 	x.proven = true

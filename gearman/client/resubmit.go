@@ -16,7 +16,7 @@ func (t *Task) checkResubmit() error {
 		return fmt.Errorf("%w: Resubmit is %d, want 0 for never, or more", ErrTask, t.Resubmit)
 	case t.Resubmit > 0 && (t.PayloadFrom != nil || t.ResultTo != nil || t.OnData != nil):
 		return fmt.Errorf(
-			"%w: a job with PayloadFrom, ResultTo or OnData can't be submitted again, take Resubmit off", ErrTask,
+			"%w: a job with PayloadFrom, ResultTo or OnData can't be submitted again, leave Resubmit unset", ErrTask,
 		)
 	}
 	return nil

@@ -180,7 +180,7 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 }
 
 // errGivenUp is why a connection ended that its caller no longer needed.
-var errGivenUp = errors.New("the connection is of no more use")
+var errGivenUp = errors.New("the connection is no longer needed")
 
 // maxIdle is how many callers' own connections are kept for reuse, at each job server.
 const maxIdle = 2

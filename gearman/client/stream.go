@@ -30,7 +30,7 @@ func (t *Task) checkStreams() error {
 	case t.ResultTo != nil && t.OnData != nil:
 		return fmt.Errorf("%w: the parts of a result go either to OnData or to ResultTo", ErrTask)
 	case t.ResultTo != nil && t.Background:
-		return fmt.Errorf("%w: a job in the background has no result to write", ErrTask)
+		return fmt.Errorf("%w: a background job has no result to write", ErrTask)
 	}
 	return nil
 }

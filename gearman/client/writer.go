@@ -93,7 +93,7 @@ func (w *writer) stage(
 		}
 		w.mu.Lock()
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("wait for the job server to take what was sent before: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait for the job server to accept the data sent before: %w", context.Cause(ctx))
 		}
 	}
 	if w.err != nil {
@@ -221,7 +221,7 @@ func (w *writer) read(from *source) ([]byte, error) {
 	}
 	n, err := io.ReadAtLeast(from.r, w.piece[:n], 1)
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%d bytes are missing of what was announced: %w", from.left, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("%d of the announced bytes are missing: %w", from.left, io.ErrUnexpectedEOF)
 	}
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func CheckFunction(name string) error {
 	}
 	if len(name) > MaxFunction {
 		return fmt.Errorf(
-			"%w: the function name has %d bytes, the server takes at most %d", ErrName, len(name), MaxFunction,
+			"%w: the function name has %d bytes, job servers take at most %d", ErrName, len(name), MaxFunction,
 		)
 	}
 	for i := range len(name) {
@@ -62,7 +62,7 @@ func CheckFunction(name string) error {
 func CheckUnique(unique string) error {
 	if len(unique) > MaxUnique {
 		return fmt.Errorf(
-			"%w: the unique key has %d bytes, the server takes at most %d (hash longer keys)", ErrName, len(unique),
+			"%w: the unique key has %d bytes, job servers take at most %d (hash longer keys)", ErrName, len(unique),
 			MaxUnique,
 		)
 	}
@@ -94,7 +94,7 @@ func CheckClientID(id string) error {
 		return fmt.Errorf("%w: the client id is empty", ErrName)
 	}
 	if len(id) > MaxClientID {
-		return fmt.Errorf("%w: the client id has %d bytes, the server cuts it at %d", ErrName, len(id), MaxClientID)
+		return fmt.Errorf("%w: the client id has %d bytes, job servers cut it at %d", ErrName, len(id), MaxClientID)
 	}
 	for i := range len(id) {
 		if c := id[i]; c <= ' ' || c == 0x7f {

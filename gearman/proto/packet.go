@@ -34,7 +34,7 @@ func (p Packet) Args(dst [][]byte) ([][]byte, error) {
 	if n > 0 {
 		dst = append(dst, rest)
 	} else if len(p.Data) > 0 {
-		return dst, p.errArgs("data where none belongs")
+		return dst, p.errArgs("unexpected data")
 	}
 	return dst, nil
 }

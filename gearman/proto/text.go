@@ -203,14 +203,14 @@ const maxWords = 5
 func CheckCommand(line string) error {
 	if len(line) > MaxTextLine-2 {
 		return fmt.Errorf(
-			"%w: the command has %d bytes, the server takes at most %d", ErrName, len(line), MaxTextLine-2,
+			"%w: the command has %d bytes, job servers take at most %d", ErrName, len(line), MaxTextLine-2,
 		)
 	}
 	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
 		return fmt.Errorf("%w: the command holds a line end or NUL at offset %d", ErrName, i)
 	}
 	if n := strings.Count(line, " ") + 1; n > maxWords {
-		return fmt.Errorf("%w: the command has %d words, the server takes at most %d", ErrName, n, maxWords)
+		return fmt.Errorf("%w: the command has %d words, job servers take at most %d", ErrName, n, maxWords)
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func (l *link) readRegistration(in *proto.Conn) error {
 			return se
 		case proto.TypeNoop:
 		default:
-			return fmt.Errorf("%s to a registration: %w", p, proto.ErrType)
+			return fmt.Errorf("%s in response to a registration: %w", p, proto.ErrType)
 		}
 	}
 }
@@ -274,5 +274,5 @@ func (l *link) readOne() error {
 		l.c.w.o.Logger.Warn("Job server refused a packet", "server", l.c.server.ep.String(), "error", se)
 		return nil
 	}
-	return fmt.Errorf("%s %s to a worker: %w", h.Dir, h.Type, proto.ErrType)
+	return fmt.Errorf("%s %s sent to a worker: %w", h.Dir, h.Type, proto.ErrType)
 }

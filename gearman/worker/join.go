@@ -10,7 +10,7 @@ import (
 // ErrJoined is in Done.Err of a run whose connection was lost, and whose job the job server then
 // gave to another slot of this worker. That slot did not run the job again: it waited for this run,
 // and reported its outcome.
-var ErrJoined = errors.New("the outcome of the job is sent by the slot to which the server gave the job again")
+var ErrJoined = errors.New("the outcome of the job is sent by the slot to which the job server assigned the job again")
 
 // underway records the jobs that run in a worker. A job server that loses the connection of a
 // running job gives the job to another worker connection, which may be another slot of the same
@@ -97,7 +97,7 @@ func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte,
 			return run()
 		}
 		s.w.o.Logger.Info(
-			"The job server gave a job again that still runs here: its outcome is awaited", "job", job.ID().String(),
+			"The job server assigned a job again that still runs here; waiting for its outcome", "job", job.ID().String(),
 			"slot", s.id,
 		)
 		select {

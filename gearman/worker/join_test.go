@@ -226,7 +226,7 @@ func TestJobRunsOnceThoughGearmandLostIt(t *testing.T) {
 	var ran atomic.Int64
 	started, release := make(chan struct{}), make(chan struct{})
 	joined := make(chan struct{})
-	awaited := logged{"its outcome is awaited", make(chan struct{}, 1)}
+	awaited := logged{"waiting for its outcome", make(chan struct{}, 1)}
 	w, err := New(Options{Servers: []string{server.Addr}, Concurrency: 2, Dialer: c.dialContext, Logger: slog.New(
 		slog.NewTextHandler(awaited, nil),
 	), Hooks: Hooks{

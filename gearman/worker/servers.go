@@ -121,7 +121,7 @@ func (w *Worker) update(a gearman.Address, endpoints []gearman.Endpoint) {
 	for ep, s := range w.servers {
 		if ep.Name == a.Host && samePort(ep.Addr, a) && !slices.Contains(endpoints, ep) && !s.gone {
 			s.gone = true
-			w.o.Logger.Info("Job server left its name, kept while connected", "server", ep.String())
+			w.o.Logger.Info("Job server's name no longer resolves to it, kept while connected", "server", ep.String())
 		}
 	}
 	for _, ep := range endpoints {

@@ -32,7 +32,7 @@ const (
 
 // errHeld means that a failed job could neither be submitted again nor be held any longer: it is
 // requeued.
-var errHeld = errors.New("the failed job could not be submitted anew")
+var errHeld = errors.New("the failed job could not be submitted again")
 
 // runJob runs a job, and handles its further attempts if it fails and its function's policy allows
 // them. It returns the outcome to report to the job server.

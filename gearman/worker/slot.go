@@ -117,7 +117,7 @@ func (s *slot) answered(l *link, to state, fn *function) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.state != grabbing || s.asked != l {
-		return errors.New("an answer to a request for a job that was not made")
+		return errors.New("a response to a job request that was not made")
 	}
 	if !l.plainGrab {
 		l.proven = true

@@ -40,7 +40,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	job.size = in.Rest()
 	if limit := c.w.o.MaxPayload; limit > 0 && job.size > limit {
 		job.payloadErr = fmt.Errorf(
-			"a payload of %d bytes, where at most %d are taken (Options.MaxPayload): %w", job.size, limit,
+			"a payload of %d bytes (limit %d, Options.MaxPayload): %w", job.size, limit,
 			proto.ErrTooLarge,
 		)
 		_, err := io.Copy(io.Discard, in) // read it all the same, so that the connection stays usable for other jobs

@@ -83,7 +83,8 @@ var poolMetrics = []poolMetric{
 	},
 	{
 		desc: poolDesc(
-			"jobs_total", "Jobs that ended or were requeued since this operator started to watch the pool, as reported by telemetry.",
+			"jobs_total",
+			"Jobs that ended or were requeued since this operator started to watch the pool, as reported by telemetry.",
 			"function", "result",
 		),
 		labels:  []string{"function", "result"},

@@ -492,7 +492,7 @@ func TestCutConnectionRunsNoJobTwice(t *testing.T) {
 	w.waitBusy(1)
 	between.cut()
 	kit.Eventually(
-		t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "its outcome is awaited") },
+		t, "the job is given again", func() bool { return strings.Contains(w.log.String(), "waiting for its outcome") },
 	)
 	touch(t, gate)
 	if a, err := s.wait(); err != nil || a.Result != "done" {

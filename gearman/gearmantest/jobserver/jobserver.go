@@ -105,7 +105,7 @@ func (s *Server) Pause() error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return fmt.Errorf("process %d was told to stop and still runs", s.PID())
+	return fmt.Errorf("process %d was sent SIGSTOP but still runs", s.PID())
 }
 
 // stopped reports whether every thread of the server has stopped.

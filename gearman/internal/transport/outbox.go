@@ -185,7 +185,7 @@ func (o *Outbox) copyBody(body io.Reader, size int64) error {
 		n, err := io.CopyN(o.nc, body, min(size, writePiece))
 		size -= n
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%d bytes are missing of what was announced: %w", size, io.ErrUnexpectedEOF)
+			return fmt.Errorf("%d of the announced bytes are missing: %w", size, io.ErrUnexpectedEOF)
 		}
 		if err != nil {
 			return err
