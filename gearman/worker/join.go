@@ -97,8 +97,8 @@ func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte,
 			return run()
 		}
 		s.w.o.Logger.Info(
-			"The job server assigned a job again that still runs here; waiting for its outcome", "job", job.ID().String(),
-			"slot", s.id,
+			"The job server assigned a job again that still runs here; waiting for its outcome",
+			"job", job.ID().String(), "slot", s.id,
 		)
 		select {
 		case <-other.settled:

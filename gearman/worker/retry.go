@@ -80,8 +80,8 @@ func (p *RetryPolicy) check(f *function) error {
 		return fmt.Errorf("function %s: a back-off can't be negative", f.name)
 	case p.Backoff > 0 && len(f.wire) > longestRetryName:
 		return fmt.Errorf(
-			"function %s: with retries its name can have at most %d bytes, since %s is appended to it", f.name, longestRetryName,
-			RetrySuffix,
+			"function %s: with retries its name can have at most %d bytes, since %s is appended to it",
+			f.name, longestRetryName, RetrySuffix,
 		)
 	case p.DeadLetter == f.name:
 		return fmt.Errorf("function %s: it can't be its own dead letter function", f.name)

@@ -26,7 +26,7 @@ func (c *Commands) Cancel() *cobra.Command {
 		Short: "Cancel a queued job",
 		Long: `Cancel a queued job. HANDLE is what submit --background prints, H:host:1@server:port, or the handle alone and --at SERVER.
 
-A job that already runs is not stopped: the job server does not tell its worker. The job counts as queued until a worker
+A job that already runs is not stopped: the job server does not notify its worker. The job counts as queued until a worker
 would have taken it.
 
 ` + c.Targets,
@@ -128,7 +128,7 @@ func (c *Commands) change(ctx context.Context, o *changeOptions, f func(string, 
 		for i, e := range found {
 			names[i] = e.Name
 		}
-		return fmt.Errorf("%s is %d job servers: name one of %s", server, len(found), strings.Join(names, ", "))
+		return fmt.Errorf("%s stands for %d job servers: name one of %s", server, len(found), strings.Join(names, ", "))
 	}
 	tlsConfig, err := o.connect.tlsConfig()
 	if err != nil {

@@ -26,7 +26,7 @@ type connectOptions struct {
 func (o *connectOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.tls, "tls", false, "speak TLS to the job server")
-	flags.StringVar(&o.ca, "tls-ca", "", "file with the certificates that sign the job server's; implies --tls")
+	flags.StringVar(&o.ca, "tls-ca", "", "file with the CA certificates for the job server's certificate; implies --tls")
 	flags.StringVar(&o.cert, "tls-cert", "", "file with the client certificate for the job server; implies --tls")
 	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert")
 	flags.StringVar(&o.tlsName, "tls-name", "", "name expected in the job server's certificate; implies --tls")

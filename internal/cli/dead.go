@@ -61,7 +61,7 @@ func (c *Commands) deadCommand(use, short, verb string, handle func(*deadLetters
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if handle == nil && !yes {
-				return errors.New("the jobs are lost by this: add --yes")
+				return errors.New("this loses the jobs: add --yes to confirm")
 			}
 			if n < 1 {
 				return errors.New("-n must be 1 or more")
@@ -77,7 +77,7 @@ func (c *Commands) deadCommand(use, short, verb string, handle func(*deadLetters
 	o.addFlags(cmd)
 	cmd.Flags().IntVar(&n, "number", 20, "how many jobs at most")
 	if handle == nil {
-		cmd.Flags().BoolVar(&yes, "yes", false, "remove the jobs, which are lost then")
+		cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the jobs will be lost")
 	}
 	return cmd
 }

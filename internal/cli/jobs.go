@@ -73,7 +73,7 @@ func (c *Commands) Jobs() *cobra.Command {
 			return rows, nil
 		})
 	cmd.Long = cmd.Short +
-		".\n\nOnly gearmand lists jobs. The list has neither their functions nor which of them run.\n\n" + c.Targets
+		".\n\nOnly gearmand lists jobs. The list shows neither their functions nor which of them are running.\n\n" + c.Targets
 	cmd.Flags().BoolVar(&force, "force", false, fmt.Sprintf("also list more than %d jobs", maxListedJobs))
 	return cmd
 }

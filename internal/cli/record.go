@@ -30,9 +30,9 @@ func (c *Commands) Record() *cobra.Command {
 		Short: "Record a trace of arriving jobs from job servers, for simulate",
 		Long: `Record a trace of arriving jobs from job servers, for simulate.
 
-A job server reports how many jobs it has, not how many arrived. How many ended meanwhile, and how long they took, is known from
-workers with telemetry (those of the operator's runtime); without any, give --job-time, and it is estimated from the running
-jobs. Recording only asks for "status" and "workers"; interrupting it writes what there is.
+A job server reports how many jobs it has, not how many arrived. Workers with telemetry (those of the operator's runtime) report
+how many ended meanwhile and how long they took; without any, give --job-time, and the number is estimated from the running jobs.
+Recording only sends the commands "status" and "workers"; interrupting it writes what was recorded until then.
 
 ` + c.Targets,
 		Args: c.serverArgs(),
@@ -41,7 +41,7 @@ jobs. Recording only asks for "status" and "workers"; interrupting it writes wha
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.functions, "function", nil, "functions to record")
 	flags.DurationVar(&o.duration, "duration", 10*time.Minute, "how long to record")
-	flags.DurationVar(&o.interval, "interval", time.Second, "time between two looks")
+	flags.DurationVar(&o.interval, "interval", time.Second, "time between two polls")
 	flags.DurationVar(&o.jobTime, "job-time", 0, "how long a job takes, if no worker reports it")
 	flags.StringVarP(&o.file, "file", "f", "", "file to write; empty: standard output")
 	o.connect.addFlags(cmd)

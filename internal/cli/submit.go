@@ -37,8 +37,8 @@ func (c *Commands) Submit() *cobra.Command {
 		Long: `Submit a job, and wait for its result.
 
 The workload is --data, a file (--file), or standard input (--file -); without either it is empty. The result goes to
-standard output as it is, progress and warnings go to standard error. With --background the job's handle is printed and
-nothing waits. The command fails if the job fails.
+standard output as it is, progress and warnings go to standard error. With --background it prints the job's handle and
+does not wait. The command fails if the job fails.
 
 ` + c.Targets,
 		Example: c.examples(`  PROGRAM submit reverse --to SERVER --data hello

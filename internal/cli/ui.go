@@ -56,8 +56,8 @@ func (c *Commands) UI(pools *PoolPage) *cobra.Command {
 		Use:   "ui",
 		Short: "Serve a page about job servers: their functions and queues",
 		Long: `Serve a page about job servers: their functions, queues and workers. For pools on this machine, use "gearmanctl up --ui", which
-shows them too. The page is read-only unless --ui-actions lets its readers submit jobs. Whoever reaches the address sees it:
-keep it on the loopback address, or behind a proxy that knows who may.
+shows them too. The page is read-only unless --ui-actions lets its readers submit jobs. Anyone who can reach the address
+sees it: keep it on the loopback address, or behind a proxy that checks who may see it.
 
 ` + c.Targets,
 		Example: c.examples("  PROGRAM ui --server SERVER"),

@@ -44,8 +44,8 @@ func newCommand(s streams) *cobra.Command {
 		Long: `Run pools of Gearman workers on this machine, without a cluster, and talk to job servers.
 
   gearmanctl demo            see a pool work, in half a minute
-  gearmanctl up pool.yaml    run pools: the files are those that kubectl apply takes
-  gearmanctl status          what waits at a job server (127.0.0.1:4730 unless you name another)`,
+  gearmanctl up pool.yaml    run pools, from the same files that kubectl apply takes
+  gearmanctl status          the queues of a job server (127.0.0.1:4730 unless you name another)`,
 		Version:       version.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -55,7 +55,7 @@ func demoCommand(s streams) *cobra.Command {
 		Use:   "demo",
 		Short: "See a pool work: a job server, 300 jobs, workers from zero to zero",
 		Long: `See a pool work, in under a minute: a job server in memory, a pool without workers, and jobs that come in three waves. Workers
-are started as the queue needs, and leave when there is nothing to do. Nothing is left behind.`,
+are started as the queue needs, and stop when there is nothing to do. Nothing is left behind.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), s.out, &o) },
 	}

@@ -50,7 +50,7 @@ func heal(s *gearmantest.Server) error {
 }
 
 var outages = map[string]outage{
-	"hang":    {"answer nothing, as a stopped process", fault(gearmantest.Fault{Hang: true}), heal},
+	"hang":    {"answer nothing, like a stopped process", fault(gearmantest.Fault{Hang: true}), heal},
 	"slow":    {"answer after a second", fault(gearmantest.Fault{Delay: time.Second}), heal},
 	"garbage": {"answer garbage", fault(gearmantest.Fault{Garbage: []byte("garbage\n")}), heal},
 	"refuse": {"close all connections and refuse new ones", func(s *gearmantest.Server) {

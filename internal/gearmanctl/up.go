@@ -32,12 +32,12 @@ func upCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up POOL.yaml...",
 		Short: "Run pools on this machine: processes instead of pods",
-		Long: `Run pools on this machine: the files are those that kubectl apply takes, and processes are started instead of pods.
+		Long: `Run pools on this machine, from the same files that kubectl apply takes: processes are started instead of pods.
 
 A pool with runtime runs the operator's worker runtime with your command; one with command runs that program, which speaks
 Gearman itself. Workers are started and stopped as the queue needs. SIGTERM lets them finish their jobs; a second one requeues
-the jobs. Changed files are used at once (or by SIGHUP); while they have an error, what ran before goes on. If this process
-dies, its workers finish their jobs and leave.`,
+the jobs. Changed files are used at once, or on SIGHUP; while they have an error, the pools run as before. If this process
+dies, its workers finish their jobs and exit.`,
 		Example: "  gearmanctl up pools/*.yaml\n  gearmanctl up pool.yaml --ui",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -19,7 +19,7 @@ func NewCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Turn a configuration of GearmanManager or supervisord into pools",
 		Long: `Turn a configuration of GearmanManager (INI, or its PHP array as JSON) or of supervisord into GearmanWorkerPools, as YAML on
-standard output. Nothing is sent to a cluster. What a pool cannot express stands in comments that begin with NOT CARRIED OVER.
+standard output. Nothing is sent to a cluster. Settings that a pool cannot express become comments that begin with NOT CARRIED OVER.
 
 FILE may be - for standard input.`,
 		Example: `  kubectl gearman import manager.ini --server gearmand.jobs.svc:4730 --image registry.example.com/php-workers:1 >pools.yaml
@@ -53,7 +53,7 @@ FILE may be - for standard input.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(
-		&format, "format", "", "format of the file: gearmanmanager or supervisor (found out from the file by default)",
+		&format, "format", "", "format of the file: gearmanmanager or supervisor (detected from the file by default)",
 	)
 	flags.StringVar(&o.Image, "image", "", "image of the pools")
 	flags.StringSliceVar(&o.Servers, "server", nil, "job servers of the pools, instead of those in the file")

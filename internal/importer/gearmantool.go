@@ -66,7 +66,7 @@ func (g *gearmanTool) option(letter byte, value string) {
 	case 'c':
 		g.lost = append(
 			g.lost,
-			fmt.Sprintf("-c %s. A pod goes on after so many jobs; each job has a process of its own anyway.", value),
+			fmt.Sprintf("-c %s. A pod keeps running after this many jobs; each job has a process of its own anyway.", value),
 		)
 	case 't':
 		g.lost = append(g.lost, fmt.Sprintf("-t %s. The runtime waits for a job for as long as it takes.", value))

@@ -120,7 +120,7 @@ func TestErrors(t *testing.T) {
 			"[a]\nb=1", Options{}, "neither a section [GearmanManager] nor a section [program:NAME]",
 		},
 		"another format":   {"[a]\nb=1", Options{Format: "upstart"}, `must be gearmanmanager or supervisor, not "upstart"`},
-		"no INI":           {"[GearmanManager]\nnonsense", Options{}, "no INI file"},
+		"no INI":           {"[GearmanManager]\nnonsense", Options{}, "not an INI file"},
 		"no JSON":          {"{\"a\": ", Options{}, "no JSON"},
 		"a list":           {"{\"a\": [1]}", Options{}, "a must be an object"},
 		"an object within": {"{\"a\": {\"b\": {\"c\": 1}}}", Options{}, "a.b must be a value or a list"},

@@ -44,7 +44,7 @@ func importManager(data []byte, o Options) (*Result, error) {
 		}
 		p := newPool(name, fmt.Sprintf("[%s] of %s", m.section(name).name, o.File))
 		p.setFunctions([]string{name})
-		p.say("GearmanManager kept %s for %s alone%s. The pool goes from 0 to %s as the queue needs; "+
+		p.say("GearmanManager kept %s for %s alone%s. The pool scales from 0 to %s as the queue needs; "+
 			"set minReplicas to keep some.", count(
 			own, "process", "processes",
 		), name, also(all), count(own+all, "pod", "pods"))
@@ -57,7 +57,7 @@ func importManager(data []byte, o Options) (*Result, error) {
 	if len(sharedNames) > 0 {
 		shared.setFunctions(sharedNames)
 		shared.spec.MaxReplicas = max(1, m.count)
-		shared.say("GearmanManager kept %s that served all these functions. The pool goes from 0 to %s as the queue needs; "+
+		shared.say("GearmanManager kept %s that served all these functions. The pool scales from 0 to %s as the queue needs; "+
 			"set minReplicas to keep some.", count(
 			max(1, m.count), "process", "processes",
 		), count(max(1, m.count), "pod", "pods"))
@@ -278,7 +278,7 @@ func (m *manager) addLostOfFunction(p *pool, s *section) {
 	}
 	if s.get("priority") != "" {
 		p.addLost(
-			"priority=%s of %s. Each pool follows its own queue; give what is urgent a pool of its own.",
+			"priority=%s of %s. Each pool follows its own queue; give urgent jobs a pool of their own.",
 			s.get("priority"), s.name,
 		)
 	}

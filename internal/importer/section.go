@@ -91,7 +91,7 @@ func readINI(data []byte, python bool) ([]*section, error) {
 		SpaceBeforeInlineComment:   python,
 	}, data)
 	if err != nil {
-		return nil, fmt.Errorf("it is no INI file: %w", err)
+		return nil, fmt.Errorf("it is not an INI file: %w", err)
 	}
 	var all []*section
 	for _, from := range file.Sections() {
@@ -114,7 +114,7 @@ func readINI(data []byte, python bool) ([]*section, error) {
 func readJSON(data []byte) ([]*section, error) {
 	var document yaml.Node // JSON is YAML, and a node keeps the order
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, fmt.Errorf("it is no JSON: %w", err)
+		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
 	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("want a JSON object with one object for each section")

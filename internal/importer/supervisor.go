@@ -82,7 +82,7 @@ func program(s *section, name string, functions []string, o Options) (*pool, err
 		return nil, err
 	}
 	p.spec.Concurrency, p.spec.MaxReplicas = 1, max(1, replicas)
-	p.say("supervisord kept %s. The pool goes from 0 to %s as the queue needs; set minReplicas to keep some.",
+	p.say("supervisord kept %s. The pool scales from 0 to %s as the queue needs; set minReplicas to keep some.",
 		count(p.spec.MaxReplicas, "process", "processes"), count(p.spec.MaxReplicas, "pod", "pods"))
 
 	if tool, ok := parseGearmanTool(words); ok {
@@ -90,7 +90,7 @@ func program(s *section, name string, functions []string, o Options) (*pool, err
 	} else {
 		p.setServers(nil, o.Servers)
 		p.spec.Command = words
-		p.say("Its program speaks Gearman itself, so the pool has no runtime. Which of its pods are idle is not known; " +
+		p.say("Its program speaks Gearman itself, so the pool has no runtime. The operator can't know which of its pods are idle; " +
 			"set scaling.podRemoval to Graceful if it finishes its job on SIGTERM.")
 		if len(functions) == 0 {
 			functions = []string{name}
@@ -169,7 +169,7 @@ func expand(value, name string, p *pool) string {
 			p.addLost("%s: set the variable %s in env.", match, variable)
 			return "$(" + variable + ")"
 		}
-		p.addLost("%s in %q: pods have no such number or path; change the text.", match, value)
+		p.addLost("%s in %q: pods don't have this number or path; change the text.", match, value)
 		return match
 	})
 	return strings.ReplaceAll(value, "%%", "%")

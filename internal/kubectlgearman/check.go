@@ -21,9 +21,9 @@ func (c *plugin) checkCommand() *cobra.Command {
 		Long: `Check pools in YAML files before they are applied: unknown fields, bounds, rules between fields, durations and
 schedules, with the messages that "kubectl apply" would show. It needs no cluster.
 
-With --server the cluster is asked too, without changing anything: whether the API server accepts the pools (a dry run), whether you
-have the rights that a pool needs, whether the Secrets and targets exist that they name, and whether the job servers answer. The
-last is asked from this machine, through port-forwards for names of the cluster, so it says nothing of NetworkPolicies.`,
+With --server it also checks, without changing anything, whether the API server accepts the pools (a dry run), whether you have the
+rights that a pool needs, whether the Secrets and targets that the pools name exist, and whether the job servers answer. The job
+servers are checked from this machine, through port-forwards for names of the cluster, so NetworkPolicies are not checked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pools, err := checkFiles(c.Out, files)
@@ -55,7 +55,7 @@ last is asked from this machine, through port-forwards for names of the cluster,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "YAML file with pools; may be repeated")
-	cmd.Flags().BoolVar(&server, "server", false, "also ask the cluster about the pools, without changing anything")
+	cmd.Flags().BoolVar(&server, "server", false, "also check the pools against the cluster, without changing anything")
 	// The flag exists: it was defined above.
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd

@@ -63,7 +63,7 @@ func (s *serverChecks) check(ctx context.Context, out io.Writer, pool *v1alpha1.
 		findings = append(findings, s.target(ctx, pool))
 	}
 	for _, server := range pool.Spec.Servers {
-		f := finding{what: fmt.Sprintf("job server %s answers (asked from here, not from the operator)", server)}
+		f := finding{what: fmt.Sprintf("job server %s answers (checked from here, not from the operator)", server)}
 		if pool.Spec.TLS != nil {
 			f.note = "it speaks TLS with the pool's Secrets; try kubectl gearman version with --tls-ca, --tls-cert and --tls-key"
 		} else {

@@ -44,7 +44,7 @@ func TestServerChecks(t *testing.T) {
 		}
 		return p
 	}
-	asked := "job server a answers (asked from here, not from the operator)"
+	asked := "job server a answers (checked from here, not from the operator)"
 	tests := map[string]struct {
 		pool    *v1alpha1.GearmanWorkerPool
 		objects []client.Object
@@ -222,7 +222,7 @@ func TestAskVersion(t *testing.T) {
 	p := &v1alpha1.GearmanWorkerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "jobs"}}
 	if err := new(plugin).reachServer(
 		t.Context(), fakeAPI(t).Build(), p, v1alpha1.ServerAddress(srv.Addr()),
-	); err == nil || !strings.Contains(err.Error(), "not to send anybody to") {
+	); err == nil || !strings.Contains(err.Error(), "must not send the plugin") {
 		t.Error(err)
 	}
 }

@@ -40,7 +40,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	}
 	root := &cobra.Command{
 		Use:           "kubectl-gearman",
-		Short:         "Look at Gearman job servers and at the pools that work for them",
+		Short:         "Inspect Gearman job servers and the worker pools that serve them",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
 		Version:       version.Version,
 		SilenceUsage:  true,

@@ -26,7 +26,7 @@ func TestWrongArguments(t *testing.T) {
 		want string
 	}{
 		"no server":         {[]string{"status"}, "requires at least 1 arg"},
-		"a kind":            {[]string{"status", "deploy/x"}, `"deploy/x" is no job server`},
+		"a kind":            {[]string{"status", "deploy/x"}, `"deploy/x" is not a job server`},
 		"submit to nowhere": {[]string{"submit", "f"}, `required flag(s) "to"`},
 		"a sort order": {
 			[]string{"top", "--sort", "colour"}, "--sort must be one of name, problem, queued, replicas, running, wait",

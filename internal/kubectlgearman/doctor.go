@@ -32,10 +32,10 @@ func (c *plugin) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the operator, all pools and the job servers that they use",
-		Long: `Check the operator, all pools and the job servers that they use, and say what to try about each problem.
+		Long: `Check the operator, all pools and the job servers that they use, and suggest what to try for each problem.
 
 It reads the operator's pods and the status of the pools of all namespaces. Job servers are shown as the operator last saw
-them. With --operator-namespace the operator itself is asked how old the answers of the job servers are, which needs the same
+them. With --operator-namespace the operator itself reports how old the answers of the job servers are, which needs the same
 rights as "kubectl gearman top". The exit status is 1 if a problem is critical.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +56,7 @@ rights as "kubectl gearman top". The exit status is 1 if a problem is critical.`
 		},
 	}
 	cmd.Flags().StringVar(
-		&operatorNamespace, "operator-namespace", "", "namespace of the operator, to ask it how old the job servers' answers are; if empty, its pods are searched in all",
+		&operatorNamespace, "operator-namespace", "", "namespace of the operator, to read from it how old the job servers' answers are; if empty, its pods are searched in all",
 	)
 	return cmd
 }

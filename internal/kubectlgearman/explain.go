@@ -32,8 +32,8 @@ func (c *plugin) explainCommand() *cobra.Command {
 		Long: `Explain what is wrong with a pool and why it has its number of replicas.
 
 It reads the pool's status, which the operator writes on change and the queue's figures at most once a minute. With
---operator-namespace the queue is that of the last poll, from the operator itself, as "kubectl gearman top" shows it, and the line
-"Figures" says which job servers have not answered for how long. This needs the same rights as there.`,
+--operator-namespace it shows the queue as of the last poll, from the operator itself, and the line "Figures" shows which job servers
+have not answered and for how long. This needs the same rights as "kubectl gearman top".`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
 		RunE: func(cmd *cobra.Command, args []string) error {

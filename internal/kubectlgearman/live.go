@@ -117,7 +117,7 @@ func newOperatorClient(config *rest.Config, addr string, secure bool) (*operator
 	}
 	if config.BearerToken == "" && config.BearerTokenFile == "" && config.ExecProvider == nil &&
 		config.AuthProvider == nil {
-		return nil, errors.New("your kubeconfig has no token, which the operator needs to know you")
+		return nil, errors.New("your kubeconfig has no token, which the operator needs to authenticate you")
 	}
 	to := rest.AnonymousClientConfig(config)
 	to.BearerToken, to.BearerTokenFile = config.BearerToken, config.BearerTokenFile

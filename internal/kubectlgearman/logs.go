@@ -62,8 +62,8 @@ With more than %d pods, the logs of the newest ones are shown.`, maxLogStreams),
 		},
 	}
 	cmd.Flags().Int64Var(&tail, "tail", 20, "lines of each pod")
-	cmd.Flags().BoolVarP(&follow, "follow", "F", false, "go on with new lines")
-	cmd.Flags().BoolVarP(&previous, "previous", "p", false, "of the containers that ran before, as after a crash")
+	cmd.Flags().BoolVarP(&follow, "follow", "F", false, "keep printing new lines")
+	cmd.Flags().BoolVarP(&previous, "previous", "p", false, "show the logs of the previous containers, such as after a crash")
 	return cmd
 }
 
@@ -77,7 +77,7 @@ func podsOf(ctx context.Context, api client.Reader, key client.ObjectKey) ([]cor
 	if pool.Spec.TargetRef != nil {
 		parsed, err := metav1.ParseToLabelSelector(pool.Status.Selector)
 		if err != nil || pool.Status.Selector == "" {
-			return nil, fmt.Errorf("the status of pool %s does not say which pods its target has", pool.Name)
+			return nil, fmt.Errorf("the status of pool %s does not show which pods its target has", pool.Name)
 		}
 		selector = parsed
 	}

@@ -45,8 +45,8 @@ func (c *plugin) scaleCommand() *cobra.Command {
 		Short: "Hold a pool at a number of replicas until it is resumed",
 		Long: `Hold a pool at a number of replicas until it is resumed.
 
-The pool's minReplicas and maxReplicas, and its schedules, still bound it; the command says so if they do. A number below the present replicas ends pods; they finish their jobs
-first, within the pool's drainSeconds.`,
+The pool's minReplicas and maxReplicas, and its schedules, still bound it; the command reports it if they do. A number
+below the current replicas removes pods; they finish their jobs first, within the pool's drainSeconds.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completePools,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,10 +20,10 @@ func (c *plugin) renderCommand() *cobra.Command {
 	var image string
 	cmd := &cobra.Command{
 		Use:   "render -f FILE...",
-		Short: "Show the Deployments that the operator would make of pools in YAML files",
-		Long: `Show the Deployments that the operator would make of pools in YAML files. It needs no cluster.
+		Short: "Show the Deployments that the operator would create for pools in YAML files",
+		Long: `Show the Deployments that the operator would create for pools in YAML files. It needs no cluster.
 
-spec.replicas is left out: the operator sets it by the queue.`,
+spec.replicas is left out: the operator sets it as the queue needs.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			pools, err := checkFiles(io.Discard, files)

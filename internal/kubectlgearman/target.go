@@ -83,7 +83,7 @@ func (c *plugin) endpoints(ctx context.Context, target string) ([]endpoint, erro
 	case slices.Contains(poolKinds, kind):
 		return poolEndpoints(ctx, api, namespace, name)
 	}
-	return nil, fmt.Errorf("%q is no job server: write host:port, pod/NAME, svc/NAME or pool/NAME", target)
+	return nil, fmt.Errorf("%q is not a job server: write host:port, pod/NAME, svc/NAME or pool/NAME", target)
 }
 
 // poolKinds are the words before the name of a pool.
@@ -185,7 +185,7 @@ func poolEndpoints(ctx context.Context, api client.Client, namespace, name strin
 	}
 	if pool.Spec.TLS != nil {
 		return nil, fmt.Errorf(
-			"pool %s speaks TLS to its job servers, which the plugin can't with the pool's Secrets: name the job server and give --tls-ca, --tls-cert and --tls-key",
+			"pool %s uses TLS for its job servers, and the plugin can't use the pool's Secrets: name the job server and give --tls-ca, --tls-cert and --tls-key",
 			name,
 		)
 	}
@@ -225,11 +225,11 @@ func outside(ctx context.Context, server string) ([]endpoint, error) {
 	for _, e := range found {
 		addr, err := netip.ParseAddrPort(e.addr)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address: %w", e.addr, err)
+			return nil, fmt.Errorf("%q is not an address: %w", e.addr, err)
 		}
 		if err := new(access.Policy).Check("", addr, ""); err != nil {
 			return nil, fmt.Errorf(
-				"it leads to %s, which a pool is not to send anybody to: name the job server itself if you mean it",
+				"it resolves to %s, to which a pool must not send the plugin: name the job server itself if you mean it",
 				addr,
 			)
 		}

@@ -182,7 +182,7 @@ func TestPoolEndpoints(t *testing.T) {
 		hostile := pool.DeepCopy()
 		hostile.Spec.Servers = []v1alpha1.ServerAddress{server}
 		if _, err := poolEndpoints(t.Context(), aCluster(t, hostile), "jobs", "resize"); err == nil ||
-			!strings.Contains(err.Error(), "is not to send anybody to") {
+			!strings.Contains(err.Error(), "must not send the plugin") {
 			t.Errorf("%s: error = %v, want a refusal", server, err)
 		}
 	}

@@ -76,12 +76,12 @@ func (c *plugin) topCommand() *cobra.Command {
 		Short: "Show pools live: problems first, then their queues, replicas and why",
 		Long: `Show pools live: problems first, then their queues, replicas and why.
 
-The figures come from the pools' status, so whoever may list pools can use it. The operator writes changes of replicas and reasons
+The figures come from the pools' status, so anyone who may list pools can use it. The operator writes changes of replicas and reasons
 at once; the figures of the queue may be up to a minute old.
 
-With --operator-namespace the figures are those of the last poll, from the operator itself, for whoever may get its path /pools
-(the ClusterRole NAME-metrics-reader) and forward a port to its pod. The pod is sent your token, so name only the namespace in which
-the operator was installed. If that fails, the figures come from the status.`,
+With --operator-namespace the figures of the last poll come from the operator itself. You need the rights to get its path /pools
+(the ClusterRole NAME-metrics-reader) and to forward a port to its pod. The pod is sent your token, so name only the namespace in
+which the operator was installed. If that fails, the figures come from the status.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.top(cmd.Context(), &o) },
 	}
@@ -89,7 +89,7 @@ the operator was installed. If that fails, the figures come from the status.`,
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")
 	flags.StringVar(&o.sort, "sort", "problem", "sort by "+strings.Join(slices.Sorted(maps.Keys(orders)), ", "))
 	flags.BoolVar(&o.once, "once", false, "print once and end")
-	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two updates")
 	flags.StringVar(
 		&o.operatorNamespace, "operator-namespace", "",
 		"namespace of the operator, to take the figures of the last poll from it",

@@ -26,8 +26,8 @@ func (c *plugin) uiPools(name string) *cli.PoolPage {
 
 The pools and their pods are read with your own permissions (list and watch), from their status: replicas and reasons are
 current, the figures of the queue may be up to a minute old. --server adds job servers, whose queues are read each second.
-The page listens on the loopback address, and its address ends with a random token: whoever knows it sees what you may
-read. The page is read-only unless --ui-actions lets its readers submit jobs.`,
+The page listens on the loopback address, and its address ends with a random token: anyone who knows it sees what you
+may read. The page is read-only unless --ui-actions lets its readers submit jobs.`,
 		Example: fmt.Sprintf("  %s ui -n jobs\n  %s ui -A --server svc/gearmand", name, name),
 		AddFlags: func(cmd *cobra.Command) {
 			cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "pools of all namespaces")

@@ -34,7 +34,7 @@
 
   function lost() {
     const live = document.getElementById("live");
-    live.textContent = "not connected: what you see is old";
+    live.textContent = "not connected: this page is out of date";
     live.classList.add("lost");
   }
 
