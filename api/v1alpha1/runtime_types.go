@@ -128,7 +128,7 @@ type StreamRuntime struct {
 	// +kubebuilder:validation:items:MaxLength=65536
 	Command []string `json:"command"`
 
-	// MaxJobs replaces a process after so many jobs. If unset or 0, never.
+	// MaxJobs replaces a process after this many jobs. If unset or 0, never.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxJobs *int32 `json:"maxJobs,omitempty"`

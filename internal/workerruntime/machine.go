@@ -99,6 +99,6 @@ func (r *run) ownProcesses(ctx context.Context) {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "Jobs can read the worker's environment and memory", slog.Any("error", err))
 	}
 	if err := process.AdoptOrphans(); err != nil {
-		r.log.LogAttrs(ctx, slog.LevelDebug, "Orphans go elsewhere", slog.Any("error", err))
+		r.log.LogAttrs(ctx, slog.LevelDebug, "Orphaned processes can't be adopted", slog.Any("error", err))
 	}
 }

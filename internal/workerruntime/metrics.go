@@ -131,7 +131,7 @@ func (m *metrics) writeJobs(e *exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	names := slices.Sorted(maps.Keys(m.functions))
-	e.family("gearman_worker_busy", "gauge", "Jobs at work.")
+	e.family("gearman_worker_busy", "gauge", "Jobs that are running.")
 	for _, name := range names {
 		e.sample("gearman_worker_busy", float64(m.functions[name].busy), "function", name)
 	}
@@ -215,7 +215,7 @@ func writeServers(e *exposition, status worker.Status) {
 	e.family("gearman_worker_connected_servers", "gauge", "Job servers with at least one registered connection.")
 	e.sample("gearman_worker_connected_servers", float64(status.Connected))
 	e.family(
-		"gearman_worker_connections", "gauge", "Registered connections to a job server, of one for each job at once.",
+		"gearman_worker_connections", "gauge", "Registered connections to a job server, out of one for each slot.",
 	)
 	for _, s := range status.Servers {
 		e.sample("gearman_worker_connections", float64(s.Registered), "server", s.Server)

@@ -160,7 +160,7 @@ func TestHandle(t *testing.T) {
 		"other lines on descriptor 3 are logged": {
 			script:  `echo hello >&3; echo status x/y >&3`,
 			want:    end{Reason: job.OK},
-			wantLog: `level=WARN msg="Line on descriptor 3 is not understood; write status N/D, data TEXT or warning TEXT" line=hello function=f handle=H:test:1` + "\n" + `level=WARN msg="Line on descriptor 3 is not understood; write status N/D, data TEXT or warning TEXT" line="status x/y" function=f handle=H:test:1` + "\n",
+			wantLog: `level=WARN msg="Line on descriptor 3 is not valid; write status N/D, data TEXT or warning TEXT" line=hello function=f handle=H:test:1` + "\n" + `level=WARN msg="Line on descriptor 3 is not valid; write status N/D, data TEXT or warning TEXT" line="status x/y" function=f handle=H:test:1` + "\n",
 		},
 		"streamed output": {
 			script: `printf a; sleep 0.05; printf b`, change: func(o *Options) { o.StreamOutput = true },

@@ -110,7 +110,7 @@ func (r *run) note(line []byte) {
 	}
 	shown := line[:min(len(line), 200)]
 	r.h.opts.LogLimit.Log(context.Background(), r.h.opts.Log, slog.LevelWarn,
-		"Line on descriptor 3 is not understood; write status N/D, data TEXT or warning TEXT",
+		"Line on descriptor 3 is not valid; write status N/D, data TEXT or warning TEXT",
 		slog.String("line", string(shown)), slog.String(
 			"function", r.job.Function,
 		), slog.String("handle", r.job.Handle))

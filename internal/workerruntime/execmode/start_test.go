@@ -195,8 +195,8 @@ func TestLongLinesOnDescriptor3(t *testing.T) {
 			diff,
 		)
 	}
-	if n := strings.Count(log.String(), "is not understood"); n != 1 {
-		t.Errorf("%d lines in the log for one line that is not understood", n)
+	if n := strings.Count(log.String(), "is not valid"); n != 1 {
+		t.Errorf("%d lines in the log for one line that is not valid", n)
 	}
 }
 

@@ -30,7 +30,7 @@ type Header struct {
 }
 
 // ErrGarbage is returned for anything that isn't the protocol.
-var ErrGarbage = errors.New("what came is not the protocol")
+var ErrGarbage = errors.New("the message doesn't follow the protocol")
 
 // ReadHeader reads one header line.
 func ReadHeader(r *bufio.Reader) (Header, error) {

@@ -323,7 +323,7 @@ func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err
 		return o, rerr == nil && !resp.Close, nil
 	default:
 		return job.Failf(
-			job.Rejected, "the HTTP service answers %s, which is followed nowhere: give the final URL", resp.Status,
+			job.Rejected, "the HTTP service answers %s, and redirects are not followed: give the final URL", resp.Status,
 		), false, nil
 	}
 }
@@ -356,7 +356,7 @@ func text(resp *http.Response) (string, error) {
 	const show, most = 1 << 10, 256 << 10
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	if err == nil && len(body) == most {
-		err = errors.New("the body is long")
+		err = errors.New("the body is too long")
 	}
 	s := strings.TrimSpace(string(body[:min(len(body), show)]))
 	if s != "" {

@@ -196,7 +196,7 @@ func TestHandle(t *testing.T) {
 			serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) },
 			want: end{
 				Kind: job.Failed, Reason: job.Rejected,
-				Message: "the HTTP service answers 302 Found, which is followed nowhere: give the final URL",
+				Message: "the HTTP service answers 302 Found, and redirects are not followed: give the final URL",
 			},
 		},
 		"503 is tried again": {serve: times(3, status(503, ""), echo), workload: "x", want: ok("x")},

@@ -76,7 +76,7 @@ func Open(dir string, slots int) (*Journal, error) {
 			return nil, fmt.Errorf("journal: lock %s: %w", path, err)
 		}
 	}
-	return nil, fmt.Errorf("journal: %d workers run with the directory %s", mostFiles, dir)
+	return nil, fmt.Errorf("journal: %d workers are already running with the directory %s", mostFiles, dir)
 }
 
 func open(f *os.File, killsPath string, slots int) (j *Journal, err error) {

@@ -19,8 +19,7 @@ Add --help to a command for its options. A first try, with a job server on this 
   gearman-worker exec --function upper --log-format text -- tr a-z A-Z &
   gearman -f upper hello
 
-SIGTERM stops taking jobs, finishes the running ones and exits with 0. A second SIGTERM stops at once: running jobs go back to the
-job server.
+SIGTERM stops taking jobs, finishes the running ones and exits with 0. A second SIGTERM stops at once: running jobs are requeued.
 
 Exit codes: 0 stopped as asked, all jobs finished; 1 something failed, the log says what; 2 the options are wrong; 3 stopped as
 asked, but running jobs were requeued unfinished or their outcomes could not be sent.
@@ -41,7 +40,7 @@ func WriteHelp(w io.Writer, mode Mode) {
 	fmt.Fprintln(w, mode.help())
 	fmt.Fprintln(
 		w,
-		"Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, that over the file.",
+		"Each option can also be set as GEARMAN_WORKER_<NAME> in the environment (--job-timeout: GEARMAN_WORKER_JOB_TIMEOUT), or under its\nname in the file of --config. A flag wins over the environment, and the environment over the file.",
 	)
 	group := ""
 	for i := range Table {

@@ -32,7 +32,7 @@ var modeTable = []mode{
 
 Runs COMMAND once for each job. The workload is its standard input, its standard output is the result, its standard error goes to
 the log. Exit code 0 completes the job, any other fails it. The environment has GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE and
-GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doing: "status 3/10", "data TEXT", "warning TEXT".
+GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 report progress to the client: "status 3/10", "data TEXT", "warning TEXT".
 
   gearman-worker exec --function thumbnail --concurrency 4 -- convert - -resize 200x200 png:-
 `,
@@ -41,9 +41,9 @@ GEARMAN_WORKLOAD_BYTES. Lines on descriptor 3 tell the client how the job is doi
 		name: Stream, example: "/app/resize", summary: "jobs as messages to processes that keep running",
 		help: `gearman-worker stream [options] -- COMMAND [ARG...]
 
-Keeps as many processes of COMMAND running as --concurrency says and hands each one job at a time: a JSON line and the workload on
+Keeps as many processes of COMMAND running as --concurrency says and sends each one job at a time: a JSON line and the workload on
 descriptor 3, the answer on descriptor 4 (docs/stream.md). Standard output and standard error go to the log. SIGHUP replaces the
-processes one by one, each when a new one has come up.
+processes one by one, each once a new one is ready.
 
   gearman-worker stream --function resize --concurrency 4 --stream-max-jobs 1000 -- php worker.php
 `,
@@ -52,9 +52,9 @@ processes one by one, each when a new one has come up.
 		name: HTTP, url: true, example: "http://127.0.0.1:8080/resize", summary: "one POST for each job",
 		help: `gearman-worker http [options] -- URL
 
-Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique say the rest. A 2xx
+Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique identify the job. A 2xx
 answer completes the job with its body as the result; 4xx fails it; 429 and 503 are tried again; other 5xx answers are crashes.
-While the service takes no connection, no jobs are taken. URL is http://, https://, or unix:///path/to/socket[:/path].
+While the service accepts no connections, the worker takes no jobs. URL is http://, https://, or unix:///path/to/socket[:/path].
 
   gearman-worker http --function resize --concurrency 16 -- http://127.0.0.1:8080/resize
 `,

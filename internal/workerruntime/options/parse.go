@@ -184,7 +184,7 @@ func parseFlags(mode Mode, args []string) (map[string]value, []string, error) {
 func unknownFlag(mode Mode, name string) string {
 	for i := range Table {
 		if Table[i].Name == name {
-			return fmt.Sprintf("--%s means nothing to %s", name, mode)
+			return fmt.Sprintf("--%s does not apply to %s", name, mode)
 		}
 	}
 	return "there is no option --" + name
@@ -204,7 +204,7 @@ func handlerSpecs(mode Mode, rest []string, file *configFile) ([]handlerSpec, er
 	spec := handlerSpec{handler: Handler{Mode: mode}, source: "command line"}
 	if mode == RunMode {
 		if len(rest) > 0 {
-			return nil, fmt.Errorf("run takes no argument %q: its commands stand in the file of --config", rest[0])
+			return nil, fmt.Errorf("run takes no argument %q: its commands are in the file of --config", rest[0])
 		}
 		if file == nil || len(file.handlers) == 0 {
 			return nil, errors.New("run needs --config FILE with at least one entry in handlers")

@@ -210,7 +210,7 @@ func TestParseErrors(t *testing.T) {
 		},
 		"option of another mode": {
 			Exec, "--stream-max-jobs 3 -- x", nil, "",
-			"--stream-max-jobs means nothing to exec; see gearman-worker exec --help",
+			"--stream-max-jobs does not apply to exec; see gearman-worker exec --help",
 		},
 		"no unit":        {Exec, "--function f --job-timeout 30 -- x", nil, "", `--job-timeout: "30" has no unit; write 30s for seconds or 30m for minutes`},
 		"no duration":    {Exec, "--function f -- x", map[string]string{"GEARMAN_WORKER_JOB_TIMEOUT": "long"}, "", `GEARMAN_WORKER_JOB_TIMEOUT: "long" is not a duration such as 90s, 5m or 1h30m`},
@@ -229,7 +229,7 @@ func TestParseErrors(t *testing.T) {
 		},
 		"bad header":         {HTTP, "--function f --header nonsense -- http://h/", nil, "", `--header: "nonsense" is not a header such as "Authorization: Bearer x"`},
 		"run without a file": {RunMode, "", nil, "", "run needs --config FILE with at least one entry in handlers"},
-		"run with a command": {RunMode, "--config c -- x", nil, "handlers: []", `run takes no argument "x": its commands stand in the file of --config`},
+		"run with a command": {RunMode, "--config c -- x", nil, "handlers: []", `run takes no argument "x": its commands are in the file of --config`},
 		"no such file":       {RunMode, "--config other", nil, "", "--config: open other: file does not exist"},
 		"not yaml": {
 			RunMode, "--config c", nil, "a: [", "file c: yaml: line 1: did not find expected node content",

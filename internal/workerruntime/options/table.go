@@ -53,7 +53,7 @@ var Table = []Option{
 	},
 	{
 		Name: "max-job-servers", Kind: Int, Default: "256", Group: "Jobs",
-		Help: "job servers that are used: addresses first, then names in their order, and up to 64 addresses of a name. The operator counts the same ones",
+		Help: "how many job servers are used at most: addresses first, then names in their order, and up to 64 addresses of a name. The operator counts the same ones",
 		set:  func(o *Options, v value) error { return v.number(&o.MaxServers, 1, 10000) },
 	},
 	{
@@ -68,12 +68,12 @@ var Table = []Option{
 	},
 	{
 		Name: "function-concurrency", Kind: Int, Default: "0", Group: "Jobs",
-		Help:       "jobs of one function at once at most, which only so many of the worker's slots take then; 0: as many as --concurrency",
+		Help:       "how many jobs of one function run at once at most; only this many of the worker's slots then take its jobs; 0: as many as --concurrency",
 		setHandler: func(h *Handler, v value) error { return v.number(&h.FunctionConcurrency, 0, 10000) },
 	},
 	{
 		Name: "exit-after-jobs", Kind: Int, Default: "0", Group: "Jobs",
-		Help: "stop after so many jobs, and take no more than these; jobs that go back to the job server don't count; 0: never",
+		Help: "stop after this many jobs, and take no more than these; requeued jobs don't count; 0: never",
 		set:  func(o *Options, v value) error { return v.number(&o.ExitAfterJobs, 0, 1<<30) },
 	},
 	{
@@ -120,13 +120,13 @@ var Table = []Option{
 	},
 	{
 		Name: "journal-dir", Kind: Text, Group: "Retries",
-		Help: "directory in which the worker notes what it runs, so that a job which kills the worker itself is counted when that starts again; " +
-			"it must outlive the worker; empty: such runs are not counted",
+		Help: "directory in which the worker records its running jobs, so that a job which kills the worker itself is counted when the worker starts again; " +
+			"it must outlive the worker; empty: these runs are not counted",
 		set: func(o *Options, v value) error { o.JournalDir = v.text(); return nil },
 	},
 	{
 		Name: "failing-after", Kind: Int, Default: "20", Group: "Jobs",
-		Help:       "after so many failed jobs in a row the worker takes one job a second until one completes; 0: never",
+		Help:       "after this many failed jobs in a row the worker takes one job a second until one completes; 0: never",
 		setHandler: func(h *Handler, v value) error { return v.number(&h.FailingAfter, 0, 1<<30) },
 	},
 	{
@@ -149,7 +149,7 @@ var Table = []Option{
 	},
 	{
 		Name: "kill-after", Kind: Duration, Default: "5s", Modes: []Mode{Exec, Stream}, Group: "Stopping",
-		Help:       "time between SIGTERM and SIGKILL of a process that is to end",
+		Help:       "time between SIGTERM and SIGKILL when a process is stopped",
 		setHandler: func(h *Handler, v value) error { return v.duration(&h.KillAfter) },
 	},
 
@@ -170,12 +170,12 @@ var Table = []Option{
 	},
 	{
 		Name: "stream-max-jobs", Kind: Int, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
-		Help:       "replace a process after so many jobs (some a few less, so that not all go at once); 0: never",
+		Help:       "replace a process after this many jobs (some after a few less, so that not all are replaced at once); 0: never",
 		setHandler: func(h *Handler, v value) error { return v.number(&h.MaxJobs, 0, 1<<30) },
 	},
 	{
 		Name: "max-memory", Kind: Size, Default: "0", Modes: []Mode{Stream}, Group: "Commands",
-		Help:       "replace a process that takes more memory than this (resident, without what it has started) after its job; 0: never",
+		Help:       "replace a process that takes more memory than this (resident, without the processes that it has started) after its job; 0: never",
 		setHandler: func(h *Handler, v value) error { return v.size(&h.MaxMemory, 0) },
 	},
 	{
@@ -185,7 +185,7 @@ var Table = []Option{
 	},
 	{
 		Name: "ping-every", Kind: Duration, Default: "30s", Modes: []Mode{Stream}, Group: "Commands",
-		Help:       "ask an idle process whether it still answers, and replace it if not; 0: never",
+		Help:       "time between checks that an idle process still answers; one that doesn't is replaced; 0: never",
 		setHandler: func(h *Handler, v value) error { return v.duration(&h.PingEvery) },
 	},
 	{
@@ -195,7 +195,7 @@ var Table = []Option{
 	},
 	{
 		Name: "header", Kind: Lines, Modes: []Mode{HTTP}, Group: "Commands",
-		Help:       "further header of each request, as \"Name: value\"",
+		Help:       "additional header of each request, as \"Name: value\"",
 		setHandler: func(h *Handler, v value) error { return v.headers(&h.Headers) },
 	},
 
@@ -259,7 +259,7 @@ var Table = []Option{
 	{
 		Name: "log-level", Kind: Text, Default: "info", Values: []string{"debug", "info", "warn", "error"},
 		Group: "Watching the worker",
-		Help:  "least level that is logged; commands' own output is logged at info",
+		Help:  "lowest level that is logged; commands' own output is logged at info",
 		set:   func(o *Options, v value) error { return o.LogLevel.UnmarshalText([]byte(v.text())) },
 	},
 	{

@@ -152,7 +152,7 @@ func TestHandle(t *testing.T) {
 			workload: "exit", want: crash("the handler ended before its answer was complete (exit code 3)"),
 		},
 		"an exit after the answer": {workload: "complete-and-exit", want: end{Reason: job.OK, Result: "bye"}},
-		"garbage":                  {workload: "garbage", want: crash(`*what came is not the protocol: got "PHP Notice: undefined index\n"`)},
+		"garbage":                  {workload: "garbage", want: crash(`*the message doesn't follow the protocol: got "PHP Notice: undefined index\n"`)},
 		"endless garbage": {
 			workload: "endless", want: crash("*a header line is longer than 65536 bytes"),
 		},
@@ -261,7 +261,7 @@ func TestStartFailures(t *testing.T) {
 	for behaviour, want := range map[string]string{
 		"dies at start":   "the command does not come up: handshake: EOF (exit code 255)",
 		"future":          "the command does not come up: handshake: the process speaks version 9 of the protocol, this worker version 1",
-		"prints at start": `the command does not come up: handshake: what came is not the protocol: got "hello world\n"`,
+		"prints at start": `the command does not come up: handshake: the message doesn't follow the protocol: got "hello world\n"`,
 		"silent":          "the command does not come up: handshake: no answer on descriptor 4 within 500ms",
 	} {
 		t.Run(behaviour, func(t *testing.T) {
