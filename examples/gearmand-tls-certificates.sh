@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # gearmand-tls-certificates.sh DIRECTORY SERVER-NAME...: makes a certificate authority in DIRECTORY, and certificates of a year for the
-# job server (server.crt, for these names) and for its clients (client.crt). Where your cluster has cert-manager, let it make them.
+# job server (server.crt, for these names) and for its clients (client.crt). If your cluster has cert-manager, let it make them.
 set -euo pipefail
 dir=${1:?say which directory to fill} && shift
 [ $# -gt 0 ] || { echo "name the job server as its clients do, such as gearmand-tls.jobs.svc" >&2; exit 1; }

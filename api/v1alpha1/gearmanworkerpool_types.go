@@ -166,8 +166,8 @@ type GearmanWorkerPoolSpec struct {
 	Scaling *ScalingSpec `json:"scaling,omitempty"`
 
 	// DrainSeconds is how long a stopping pod may take to finish its jobs (the pod's termination grace period). Default:
-	// runtime.jobTimeoutSeconds + 30; without a job timeout 3600 with a runtime, which leaves as soon as its jobs have ended, and 300
-	// without. Above 600, node autoscalers are asked not to disturb the pods, if this field or the job timeout was set.
+	// runtime.jobTimeoutSeconds + 30; without a job timeout 3600 with a runtime, which exits as soon as its jobs have ended, and 300
+	// without a runtime. Above 600, node autoscalers are asked not to disturb the pods, if this field or the job timeout was set.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
@@ -192,7 +192,7 @@ type FunctionName string
 
 // TLSSpec configures TLS connections to the job servers. Secrets are read from the pool's namespace.
 type TLSSpec struct {
-	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's are used.
+	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's CAs are used.
 	// +optional
 	CASecret *SecretKey `json:"caSecret,omitempty"`
 

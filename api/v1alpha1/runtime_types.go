@@ -25,8 +25,8 @@ type RuntimeSpec struct {
 	// +kubebuilder:validation:Maximum=2592000
 	JobTimeoutSeconds *int32 `json:"jobTimeoutSeconds,omitempty"`
 
-	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol. Requeue (default) runs it again, up
-	// to three times in all, or as often as retry says. Fail fails it.
+	// OnCrash selects what happens to a job whose process was killed by a signal or broke the protocol. Requeue (default) runs it
+	// again, up to three times in all, or as often as retry allows. Fail fails it.
 	// +optional
 	// +kubebuilder:validation:Enum=Fail;Requeue
 	OnCrash CrashPolicy `json:"onCrash,omitempty"`
@@ -50,8 +50,8 @@ func (r *RuntimeSpec) Mode() (name string, target []string) {
 	return "", nil
 }
 
-// RetrySpec says how often and when jobs that fail run again, and what becomes of those that fail for good. A job waits in a
-// function of its own, which is the job's function with ".retry" behind it, and is not part of the backlog meanwhile.
+// RetrySpec configures how often and when failed jobs run again, and what happens to jobs that fail for good. A job waits for its
+// next attempt in a function of its own, named as the job's function with ".retry" appended. It is not part of the backlog meanwhile.
 type RetrySpec struct {
 	// Attempts is how often a job runs in all.
 	// +optional
@@ -74,13 +74,13 @@ type RetrySpec struct {
 	// +kubebuilder:validation:Maximum=604800
 	MaxBackoffSeconds *int32 `json:"maxBackoffSeconds,omitempty"`
 
-	// OnTimeout says what becomes of a job that ran for longer than jobTimeoutSeconds. Fail (default) fails it, Retry tries it again.
+	// OnTimeout selects what happens to a job that ran for longer than jobTimeoutSeconds. Fail (default) fails it, Retry tries it again.
 	// +optional
 	// +kubebuilder:validation:Enum=Fail;Retry
 	OnTimeout TimeoutPolicy `json:"onTimeout,omitempty"`
 
 	// DeadLetterFunction is a Gearman function that gets the jobs which have failed for good: a line of JSON with the reason, a
-	// newline and the workload. If unset, such jobs are gone.
+	// newline and the workload. If unset, these jobs are lost.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -133,13 +133,13 @@ type StreamRuntime struct {
 	// +kubebuilder:validation:Minimum=0
 	MaxJobs *int32 `json:"maxJobs,omitempty"`
 
-	// MaxLifetimeSeconds replaces a process after so long, between two jobs. If unset or 0, never.
+	// MaxLifetimeSeconds replaces a process after this time, between two jobs. If unset or 0, never.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=31536000
 	MaxLifetimeSeconds *int32 `json:"maxLifetimeSeconds,omitempty"`
 
-	// MaxMemory replaces a process that takes more memory than this after its job. If unset, never.
+	// MaxMemory replaces a process after its job if it takes more memory than this. If unset, never.
 	// +optional
 	MaxMemory *resource.Quantity `json:"maxMemory,omitempty"`
 }

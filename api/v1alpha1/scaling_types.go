@@ -26,7 +26,7 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Maximum=604800
 	TargetWaitSeconds *int32 `json:"targetWaitSeconds,omitempty"`
 
-	// JobsPerReplica is the number of queued jobs that one replica may face. If targetWaitSeconds is set too, the larger
+	// JobsPerReplica is the maximum number of queued jobs for each replica. If targetWaitSeconds is set too, the larger
 	// number of replicas wins.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -63,13 +63,13 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Enum=IdleOnly;Graceful
 	PodRemoval PodRemovalPolicy `json:"podRemoval,omitempty"`
 
-	// Wake selects how the first job of a pool at zero is noticed. Poll (default) asks every second. Notify also has the
+	// Wake selects how the first job of a pool at zero is noticed. Poll (default) polls every second. Notify also has the
 	// job server notify the operator.
 	// +optional
 	// +kubebuilder:validation:Enum=Poll;Notify
 	Wake WakePolicy `json:"wake,omitempty"`
 
-	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
+	// Behavior has the meaning of a HorizontalPodAutoscaler's behavior. If unset, the scaling law's own windows apply.
 	// +optional
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
 

@@ -48,7 +48,7 @@ type GearmanWorkerPoolStatus struct {
 	// +optional
 	Queue QueueStatus `json:"queue,omitempty"`
 
-	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry, since the operator started.
+	// LastHour counts the outcomes of the last hour's jobs, as reported by the workers' telemetry since the operator started.
 	// +optional
 	LastHour *OutcomeStatus `json:"lastHour,omitempty"`
 
@@ -96,7 +96,7 @@ type QueueStatus struct {
 	JobMilliseconds int64 `json:"jobMilliseconds,omitempty"`
 }
 
-// OutcomeStatus counts what became of jobs.
+// OutcomeStatus counts the outcomes of jobs.
 type OutcomeStatus struct {
 	// Completed is the number of jobs that completed.
 	Completed int64 `json:"completed"`
@@ -139,7 +139,7 @@ type ServerStatus struct {
 	// Address as resolved, or as written in the spec if it does not resolve.
 	Address string `json:"address"`
 
-	// State: OK, Pending, Stale, or why it does not answer.
+	// State: OK, Pending, Stale, or the reason why the job server does not answer.
 	State string `json:"state"`
 }
 
@@ -158,7 +158,7 @@ type DecisionStatus struct {
 	Terms map[string]int64 `json:"terms,omitempty"`
 }
 
-// MeasuredStatus is what the scaling law has measured.
+// MeasuredStatus holds what the scaling law has measured.
 type MeasuredStatus struct {
 	// BootMilliseconds is the median time from a pod's creation until it is registered at a job server.
 	// +optional
@@ -172,7 +172,7 @@ type MeasuredStatus struct {
 	Functions []MeasuredFunction `json:"functions,omitempty"`
 }
 
-// MeasuredFunction is what was measured of one function.
+// MeasuredFunction holds what the scaling law has measured for one function.
 type MeasuredFunction struct {
 	// Name of the function.
 	// +kubebuilder:validation:MaxLength=255

@@ -43,6 +43,6 @@ class Reverse(BaseHTTPRequestHandler):
         pass
 
 
-# As process 1 of a container a program that doesn't ask for SIGTERM never gets it: its pod would stay until it is killed.
+# As process 1 of a container a program without a handler for SIGTERM never gets it: its pod would stay until it is killed.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 ThreadingHTTPServer(("", int(sys.argv[1])), Reverse).serve_forever()

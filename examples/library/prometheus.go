@@ -10,7 +10,7 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/worker"
 )
 
-// Metrics are what Prometheus gets of a client and a worker.
+// Metrics are the Prometheus metrics of a client and a worker.
 type Metrics struct {
 	jobs    *prometheus.HistogramVec // of the worker
 	running *prometheus.GaugeVec

@@ -27,7 +27,7 @@ class Job {
     this.unique = header.unique;
     this.workload = workload; // a Buffer
   }
-  /** Tells the client how far the job is. */
+  /** Reports the progress of the job to the client. */
   status(numerator, denominator) { send({ type: 'status', id: this.#id, numerator, denominator }); }
   /** Sends a part of the result now. */
   data(part) { send({ type: 'data', id: this.#id }, part); }

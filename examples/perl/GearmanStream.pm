@@ -71,7 +71,7 @@ sub handle   { return $_[0]{handle} }
 sub unique   { return $_[0]{unique} }
 sub workload { return $_[0]{workload} }
 
-# Tells the client how far the job is.
+# Reports the progress of the job to the client.
 sub status {
     my ($self, $numerator, $denominator) = @_;
     return GearmanStream::_send({ type => 'status', id => $self->{id}, numerator => $numerator + 0, denominator => $denominator + 0 });

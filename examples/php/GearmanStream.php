@@ -22,7 +22,7 @@ final class GearmanStreamJob
     ) {
     }
 
-    /** Tells the client how far the job is. */
+    /** Reports the progress of the job to the client. */
     public function status(int $numerator, int $denominator): void
     {
         $this->stream->send(['type' => 'status', 'id' => $this->id, 'numerator' => $numerator, 'denominator' => $denominator]);

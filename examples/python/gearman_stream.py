@@ -29,7 +29,7 @@ class Job:
         self.workload = workload
 
     def status(self, numerator, denominator):
-        """Tells the client how far the job is."""
+        """Reports the progress of the job to the client."""
         self._stream.send({"type": "status", "id": self._id, "numerator": numerator, "denominator": denominator})
 
     def data(self, part):

@@ -23,7 +23,7 @@ module GearmanStream
       @workload = workload
     end
 
-    # Tells the client how far the job is.
+    # Reports the progress of the job to the client.
     def status(numerator, denominator)
       @stream.send_message({ type: "status", id: @id, numerator: numerator, denominator: denominator })
     end

@@ -10,7 +10,7 @@
 # number NAME HEADER: the number that a header line gives to a name.
 number() { printf '%s' "$2" | sed -n 's/.*"'"$1"'":\([0-9]*\).*/\1/p'; }
 
-# status NUMERATOR DENOMINATOR: tells the client how far the job is.
+# status NUMERATOR DENOMINATOR: reports the progress of the job to the client.
 status() { printf '{"type":"status","id":%s,"numerator":%s,"denominator":%s}\n' "$id" "$1" "$2" >&4; }
 
 # message TYPE FILE: sends a message with the file's bytes.

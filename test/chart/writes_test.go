@@ -114,15 +114,15 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 	}{
 		"a pod's deletion cost":         {func() error { return patch(pod("default"), cost) }, ""},
 		"taking it off":                 {func() error { return patch(pod("default"), strings.Replace(cost, `"-5"`, "null", 1)) }, ""},
-		"a pod's image":                 {func() error { return patch(pod("default"), `{"spec":{"containers":[{"name":"c","image":"evil"}]}}`) }, "nothing of a pod but"},
-		"a pod's other annotation":      {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"a":"c"}}}`) }, "nothing of a pod but"},
-		"taking another annotation off": {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"a":null}}}`) }, "nothing of a pod but"},
-		"a new annotation":              {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"x":"y"}}}`) }, "nothing of a pod but"},
-		"a pod's label":                 {func() error { return patch(pod("default"), `{"metadata":{"labels":{"l":"n"}}}`) }, "nothing of a pod but"},
-		"a pod's finalizer":             {func() error { return patch(pod("default"), `{"metadata":{"finalizers":["a.b/c"]}}`) }, "nothing of a pod but"},
+		"a pod's image":                 {func() error { return patch(pod("default"), `{"spec":{"containers":[{"name":"c","image":"evil"}]}}`) }, "only the deletion cost of a pod"},
+		"a pod's other annotation":      {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"a":"c"}}}`) }, "only the deletion cost of a pod"},
+		"taking another annotation off": {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"a":null}}}`) }, "only the deletion cost of a pod"},
+		"a new annotation":              {func() error { return patch(pod("default"), `{"metadata":{"annotations":{"x":"y"}}}`) }, "only the deletion cost of a pod"},
+		"a pod's label":                 {func() error { return patch(pod("default"), `{"metadata":{"labels":{"l":"n"}}}`) }, "only the deletion cost of a pod"},
+		"a pod's finalizer":             {func() error { return patch(pod("default"), `{"metadata":{"finalizers":["a.b/c"]}}`) }, "only the deletion cost of a pod"},
 		"a pod's owner": {func() error {
 			return patch(pod("default"), `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"1"}]}}`)
-		}, "nothing of a pod but"},
+		}, "only the deletion cost of a pod"},
 		"a pod's deletion cost in kube-system": {
 			func() error { return patch(pod("kube-system"), cost) }, "no excluded namespace",
 		},

@@ -123,7 +123,7 @@ final class GearmanManagerLoader
     ) {
     }
 
-    /** Finds the worker of a function, or says what is missing. */
+    /** Finds the worker of a function, or reports what is missing. */
     public function load(string $function): callable
     {
         if (isset($this->workers[$function])) {

@@ -10,12 +10,12 @@
  *   --bootstrap FILE    PHP file to load first, an autoloader say
  *   --init FILE         PHP file that returns the init parameters: ['Sum' => ['dsn' => '...', 'path' => '...', 'class_name' => '...']]
  *
- * Arguments and results are encoded as Net_Gearman does: the workload is decoded as JSON and handed over raw if it is none; what run()
- * returns is encoded as JSON, within {"result": ...} if it is no array. Net_Gearman_Job_Exception fails the job. Any other exception ends the
- * process, and the worker's --on-crash decides: fail (default), or requeue, which is what Net_Gearman came to.
+ * Arguments and results are encoded as Net_Gearman does: the workload is decoded as JSON, or passed on raw if it isn't JSON. The return value of
+ * run() is encoded as JSON, within {"result": ...} if it is not an array. Net_Gearman_Job_Exception fails the job. Any other exception ends the
+ * process, and the worker's --on-crash decides: fail (default), or requeue, as Net_Gearman did in effect.
  */
 require_once __DIR__ . '/../GearmanStream.php';
-// First in the include path, so that `require_once 'Net/Gearman/Job/Common.php'` in a job finds what works here.
+// First in the include path, so that `require_once 'Net/Gearman/Job/Common.php'` in a job finds the class of this directory.
 set_include_path(__DIR__ . PATH_SEPARATOR . get_include_path());
 require_once 'Net/Gearman/Job/Common.php';
 require_once 'Net/Gearman/Job/Exception.php';
@@ -30,7 +30,7 @@ final class NetGearmanLoader
     {
     }
 
-    /** Finds the class of a function, or says what is missing. */
+    /** Finds the class of a function, or reports what is missing. */
     public function load(string $function): string
     {
         if (isset($this->classes[$function])) {

@@ -55,8 +55,8 @@ type GearmanWorkerPoolSpecApplyConfiguration struct {
 	// Scaling configures how the number of pods follows the queue. Every field has a default.
 	Scaling *ScalingSpecApplyConfiguration `json:"scaling,omitempty"`
 	// DrainSeconds is how long a stopping pod may take to finish its jobs (the pod's termination grace period). Default:
-	// runtime.jobTimeoutSeconds + 30; without a job timeout 3600 with a runtime, which leaves as soon as its jobs have ended, and 300
-	// without. Above 600, node autoscalers are asked not to disturb the pods, if this field or the job timeout was set.
+	// runtime.jobTimeoutSeconds + 30; without a job timeout 3600 with a runtime, which exits as soon as its jobs have ended, and 300
+	// without a runtime. Above 600, node autoscalers are asked not to disturb the pods, if this field or the job timeout was set.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
 }
 

@@ -34,7 +34,7 @@ type GearmanWorkerPoolStatusApplyConfiguration struct {
 	Selector *string `json:"selector,omitempty"`
 	// Queue sums the queues of all job servers and functions.
 	Queue *QueueStatusApplyConfiguration `json:"queue,omitempty"`
-	// LastHour counts what became of the jobs of the last hour, by the workers' telemetry, since the operator started.
+	// LastHour counts the outcomes of the last hour's jobs, as reported by the workers' telemetry since the operator started.
 	LastHour *OutcomeStatusApplyConfiguration `json:"lastHour,omitempty"`
 	// Servers reports the state of each job server.
 	Servers []ServerStatusApplyConfiguration `json:"servers,omitempty"`

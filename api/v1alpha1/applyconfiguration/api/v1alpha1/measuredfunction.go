@@ -5,7 +5,7 @@ package v1alpha1
 // MeasuredFunctionApplyConfiguration represents a declarative configuration of the MeasuredFunction type for use
 // with apply.
 //
-// MeasuredFunction is what was measured of one function.
+// MeasuredFunction holds what the scaling law has measured for one function.
 type MeasuredFunctionApplyConfiguration struct {
 	// Name of the function.
 	Name *string `json:"name,omitempty"`

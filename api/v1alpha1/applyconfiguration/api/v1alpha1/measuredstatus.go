@@ -5,7 +5,7 @@ package v1alpha1
 // MeasuredStatusApplyConfiguration represents a declarative configuration of the MeasuredStatus type for use
 // with apply.
 //
-// MeasuredStatus is what the scaling law has measured.
+// MeasuredStatus holds what the scaling law has measured.
 type MeasuredStatusApplyConfiguration struct {
 	// BootMilliseconds is the median time from a pod's creation until it is registered at a job server.
 	BootMilliseconds *int64 `json:"bootMilliseconds,omitempty"`

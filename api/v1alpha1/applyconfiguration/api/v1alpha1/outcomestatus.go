@@ -5,7 +5,7 @@ package v1alpha1
 // OutcomeStatusApplyConfiguration represents a declarative configuration of the OutcomeStatus type for use
 // with apply.
 //
-// OutcomeStatus counts what became of jobs.
+// OutcomeStatus counts the outcomes of jobs.
 type OutcomeStatusApplyConfiguration struct {
 	// Completed is the number of jobs that completed.
 	Completed *int64 `json:"completed,omitempty"`

@@ -9,8 +9,8 @@ import (
 // RetrySpecApplyConfiguration represents a declarative configuration of the RetrySpec type for use
 // with apply.
 //
-// RetrySpec says how often and when jobs that fail run again, and what becomes of those that fail for good. A job waits in a
-// function of its own, which is the job's function with ".retry" behind it, and is not part of the backlog meanwhile.
+// RetrySpec configures how often and when failed jobs run again, and what happens to jobs that fail for good. A job waits for its
+// next attempt in a function of its own, named as the job's function with ".retry" appended. It is not part of the backlog meanwhile.
 type RetrySpecApplyConfiguration struct {
 	// Attempts is how often a job runs in all.
 	Attempts *int32 `json:"attempts,omitempty"`
@@ -18,10 +18,10 @@ type RetrySpecApplyConfiguration struct {
 	BackoffSeconds *int32 `json:"backoffSeconds,omitempty"`
 	// MaxBackoffSeconds is the longest wait between two attempts.
 	MaxBackoffSeconds *int32 `json:"maxBackoffSeconds,omitempty"`
-	// OnTimeout says what becomes of a job that ran for longer than jobTimeoutSeconds. Fail (default) fails it, Retry tries it again.
+	// OnTimeout selects what happens to a job that ran for longer than jobTimeoutSeconds. Fail (default) fails it, Retry tries it again.
 	OnTimeout *apiv1alpha1.TimeoutPolicy `json:"onTimeout,omitempty"`
 	// DeadLetterFunction is a Gearman function that gets the jobs which have failed for good: a line of JSON with the reason, a
-	// newline and the workload. If unset, such jobs are gone.
+	// newline and the workload. If unset, these jobs are lost.
 	DeadLetterFunction *string `json:"deadLetterFunction,omitempty"`
 }
 

@@ -20,8 +20,8 @@ type RuntimeSpecApplyConfiguration struct {
 	HTTP *HTTPRuntimeApplyConfiguration `json:"http,omitempty"`
 	// JobTimeoutSeconds limits the run time of a job. A job that takes longer is stopped and fails. If unset, there is no limit.
 	JobTimeoutSeconds *int32 `json:"jobTimeoutSeconds,omitempty"`
-	// OnCrash says what becomes of a job whose process died by a signal or broke the protocol. Requeue (default) runs it again, up
-	// to three times in all, or as often as retry says. Fail fails it.
+	// OnCrash selects what happens to a job whose process was killed by a signal or broke the protocol. Requeue (default) runs it
+	// again, up to three times in all, or as often as retry allows. Fail fails it.
 	OnCrash *apiv1alpha1.CrashPolicy `json:"onCrash,omitempty"`
 	// Retry runs jobs that fail again, after a wait. If unset, a failure is final. Jobs for which clients wait are not tried again.
 	Retry *RetrySpecApplyConfiguration `json:"retry,omitempty"`

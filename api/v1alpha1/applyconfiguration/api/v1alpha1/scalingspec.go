@@ -19,7 +19,7 @@ type ScalingSpecApplyConfiguration struct {
 	ManualReplicas *int32 `json:"manualReplicas,omitempty"`
 	// TargetWaitSeconds is the time within which a queued job should start. Default: 30, unless jobsPerReplica is set.
 	TargetWaitSeconds *int32 `json:"targetWaitSeconds,omitempty"`
-	// JobsPerReplica is the number of queued jobs that one replica may face. If targetWaitSeconds is set too, the larger
+	// JobsPerReplica is the maximum number of queued jobs for each replica. If targetWaitSeconds is set too, the larger
 	// number of replicas wins.
 	JobsPerReplica *int32 `json:"jobsPerReplica,omitempty"`
 	// JobSeconds is a hint of how long a job takes. It is used until the job time has been measured.
@@ -33,10 +33,10 @@ type ScalingSpecApplyConfiguration struct {
 	// PodRemoval: IdleOnly (default) removes only pods that are known to be idle. Graceful trusts every pod to finish its
 	// jobs on SIGTERM.
 	PodRemoval *apiv1alpha1.PodRemovalPolicy `json:"podRemoval,omitempty"`
-	// Wake selects how the first job of a pool at zero is noticed. Poll (default) asks every second. Notify also has the
+	// Wake selects how the first job of a pool at zero is noticed. Poll (default) polls every second. Notify also has the
 	// job server notify the operator.
 	Wake *apiv1alpha1.WakePolicy `json:"wake,omitempty"`
-	// Behavior has the meaning of a HorizontalPodAutoscaler's. If unset, the scaling law's own windows apply.
+	// Behavior has the meaning of a HorizontalPodAutoscaler's behavior. If unset, the scaling law's own windows apply.
 	Behavior *v2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
 	// Schedules raise the minimum or lower the maximum at given times.
 	Schedules []ScheduleApplyConfiguration `json:"schedules,omitempty"`

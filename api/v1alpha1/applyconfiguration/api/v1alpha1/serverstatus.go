@@ -9,7 +9,7 @@ package v1alpha1
 type ServerStatusApplyConfiguration struct {
 	// Address as resolved, or as written in the spec if it does not resolve.
 	Address *string `json:"address,omitempty"`
-	// State: OK, Pending, Stale, or why it does not answer.
+	// State: OK, Pending, Stale, or the reason why the job server does not answer.
 	State *string `json:"state,omitempty"`
 }
 

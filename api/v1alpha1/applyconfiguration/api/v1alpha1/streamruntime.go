@@ -15,9 +15,9 @@ type StreamRuntimeApplyConfiguration struct {
 	Command []string `json:"command,omitempty"`
 	// MaxJobs replaces a process after so many jobs. If unset or 0, never.
 	MaxJobs *int32 `json:"maxJobs,omitempty"`
-	// MaxLifetimeSeconds replaces a process after so long, between two jobs. If unset or 0, never.
+	// MaxLifetimeSeconds replaces a process after this time, between two jobs. If unset or 0, never.
 	MaxLifetimeSeconds *int32 `json:"maxLifetimeSeconds,omitempty"`
-	// MaxMemory replaces a process that takes more memory than this after its job. If unset, never.
+	// MaxMemory replaces a process after its job if it takes more memory than this. If unset, never.
 	MaxMemory *resource.Quantity `json:"maxMemory,omitempty"`
 }
 

@@ -7,7 +7,7 @@ package v1alpha1
 //
 // TLSSpec configures TLS connections to the job servers. Secrets are read from the pool's namespace.
 type TLSSpecApplyConfiguration struct {
-	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's are used.
+	// CASecret selects the key of a Secret with the PEM certificates of the job servers' CA. If unset, the system's CAs are used.
 	CASecret *SecretKeyApplyConfiguration `json:"caSecret,omitempty"`
 	// ClientCertificateSecret names a Secret of type kubernetes.io/tls (tls.crt, tls.key) with the client certificate.
 	ClientCertificateSecret *string `json:"clientCertificateSecret,omitempty"`

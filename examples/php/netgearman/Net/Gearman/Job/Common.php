@@ -1,5 +1,5 @@
 <?php
-/** What Net_Gearman's jobs extend, with the same methods; the packets go through the worker. */
+/** The base class of Net_Gearman's jobs, with the same methods; the packets go through the worker. */
 abstract class Net_Gearman_Job_Common
 {
     /** @var NetGearmanConnection */
@@ -16,10 +16,10 @@ abstract class Net_Gearman_Job_Common
         $this->initParams = $initParams;
     }
 
-    /** Does the job. The argument is what the client's was; the return value is the result. */
+    /** Runs the job. The argument is the client's; the return value is the result. */
     abstract public function run($arg);
 
-    /** Tells the client how far the job is. */
+    /** Reports the progress of the job to the client. */
     public function status($numerator, $denominator)
     {
         $this->conn->job->status((int) $numerator, (int) $denominator);
