@@ -2,7 +2,7 @@
 # gearmand-tls-certificates.sh DIRECTORY SERVER-NAME...: makes a certificate authority in DIRECTORY, and certificates of a year for the
 # job server (server.crt, for these names) and for its clients (client.crt). If your cluster has cert-manager, let it make them.
 set -euo pipefail
-dir=${1:?say which directory to fill} && shift
+dir=${1:?name the directory to fill} && shift
 [ $# -gt 0 ] || { echo "name the job server as its clients do, such as gearmand-tls.jobs.svc" >&2; exit 1; }
 umask 077
 mkdir -p "$dir"

@@ -89,7 +89,7 @@ node() {
 }
 
 main() {
-  [ $# -gt 0 ] || die "say what: control-plane, node, assets or images"
+  [ $# -gt 0 ] || die "name one of: control-plane, node, assets, images"
   have go || die "no go on PATH: install Go 1.26 or later (https://go.dev/dl)"
   for what in "$@"; do
     case $what in

@@ -3,7 +3,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$HERE/local.sh"
 
-[ $# -gt 0 ] || die "say which: load-image.sh ARCHIVE..."
+[ $# -gt 0 ] || die "usage: load-image.sh ARCHIVE..."
 for archive in "$@"; do [ -f "$archive" ] || die "no such file: $archive"; done
 
 load() { # ARCHIVE
@@ -21,7 +21,7 @@ load() { # ARCHIVE
         kind-*) kind load image-archive --name "${context#kind-}" "$1" ;;
         minikube) minikube image load "$1" ;;
         k3d-*) k3d image import --cluster "${context#k3d-}" "$1" ;;
-        *) say "no way is known to load an image into the context $context: taking it that its nodes have $(basename "$1"), or can pull it from where you pushed it (IMAGE)" ;;
+        *) say "images can't be loaded into the context $context: assuming that its nodes have $(basename "$1"), or can pull it from where you pushed it (IMAGE)" ;;
       esac
       ;;
   esac

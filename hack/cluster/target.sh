@@ -29,7 +29,7 @@ name() {
       obstacle=$(local_obstacle)
       if [ -z "$obstacle" ]; then echo local
       elif have kind; then echo kind
-      else die "no cluster to work on: the local one does not work here ($obstacle), and kind is not installed. Run as root, install kind, or say CLUSTER=current to use the current context of your kubeconfig"
+      else die "no cluster to work on: the local one does not work here ($obstacle), and kind is not installed. Run as root, install kind, or set CLUSTER=current to use the current context of your kubeconfig"
       fi
       ;;
     *) die "CLUSTER=$CLUSTER: use local, kind or current" ;;
@@ -57,5 +57,5 @@ hint() {
 
 case ${1-} in
   name | kubeconfig | hint) "$1" ;;
-  *) die "say what: name, kubeconfig or hint" ;;
+  *) die "name one of: name, kubeconfig, hint" ;;
 esac

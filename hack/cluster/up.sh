@@ -123,7 +123,7 @@ up_local() {
   start
   step 60 "API server ready" healthy
   step 60 "node ready" node_ready
-  step 60 "default service account made" default_account
+  step 60 "default service account created" default_account
   step 90 "cluster DNS ready" dns_ready
   trap - INT TERM
 }

@@ -14,7 +14,7 @@ if [ "${1-}" = --tree ]; then
   trap 'rm -rf "$bin"' EXIT
   IMAGE=none:none # it has no name before Docker gives it one
 else
-  archive=${1:?say which archive to write}
+  archive=${1:?name the archive to write}
   to=(-output "$archive")
   bin=$(dirname "$archive")/bin
 fi

@@ -23,7 +23,7 @@ elif command -v docker >/dev/null && docker info >/dev/null 2>&1; then
   docker build "${args[@]}" --tag "$name" .
   docker save --output "$tmp/dockerfile.tar" "$name"
 else
-  echo "error: neither buildah nor a Docker daemon is here to build the Dockerfile with" >&2
+  echo "error: neither buildah nor a Docker daemon is available to build the Dockerfile" >&2
   exit 1
 fi
 IMAGE=gearman-operator:check ARCHES=$arch "$HERE/build.sh" "$tmp/own.tar"

@@ -10,7 +10,7 @@ bench-law: ## the scaling law beside KEDA, Knative and a lower bound, in the sim
 	go run -trimpath ./cmd/gearmanctl simulate -bench -seeds $(SEEDS) -first-seed $(FIRST_SEED) $(if $(SHORT),-short) -out $(REPORTS)/law
 
 .PHONY: law-docs
-law-docs: ## the tables and plots of docs/scaling-law.md anew
+law-docs: ## write the tables and plots of docs/scaling-law.md again
 	go run -trimpath ./cmd/gearmanctl simulate -bench -seeds $(SEEDS) -first-seed $(FIRST_SEED) -out $(REPORTS)/law -page docs/scaling-law.md
 	for p in hours reversals spike flash-crowd; do cp $(REPORTS)/law/$$p.svg docs/img/law/; done
 
@@ -47,7 +47,7 @@ bench-hostile: deps envtest-assets ## the operator with 12 hostile job servers, 
 
 # The poller of job servers.
 .PHONY: bench-poll
-bench-poll: ## what polling costs gearmand and the operator: 5,000 workers, 10,000 functions, submit to news (takes 5 min)
+bench-poll: ## what polling costs gearmand and the operator: 5,000 workers, 10,000 functions, and the time from a submission to the news of it (takes 5 min)
 	@mkdir -p $(REPORTS)
 	@BENCH_POLL_REPORT=$(REPORTS)/bench-poll.md go test -count=1 -timeout 10m -run '^TestPollCost$$' -v ./internal/backlog | grep -E '^(RESULT|---|FAIL|ok|panic)|pollcost_test' | grep -v '^=== ' | tee $(REPORTS)/bench-poll.log
 	@grep -q '^RESULT' $(REPORTS)/bench-poll.log

@@ -15,14 +15,14 @@ CLUSTER ?=
 export CLUSTER
 
 .PHONY: cluster-up cluster-down cluster-load
-cluster-up: ## bring up a real Kubernetes (CLUSTER=local|kind|current), building it where it is missing
+cluster-up: ## bring up a real Kubernetes (CLUSTER=local|kind|current), building it if it is missing
 	@$(CLUSTER_DIR)/up.sh
 
 cluster-down: ## take it down again, with everything it made
 	@$(CLUSTER_DIR)/down.sh
 
 # IMAGE is an archive, or the name of the project's own image, which is built where it is missing.
-cluster-load: ## make an image known to the cluster: IMAGE=archive.tar, or nothing for the project's own
+cluster-load: ## load an image into the cluster: IMAGE=archive.tar; without it the project's own
 	@if [ -f "$(IMAGE)" ]; then $(CLUSTER_DIR)/load-image.sh "$(IMAGE)"; else $(MAKE) --no-print-directory image && $(CLUSTER_DIR)/load-image.sh "$(IMAGE_ARCHIVE)"; fi
 
 # For eval in a shell. helm is the project's own; kubectl is the cluster's where the machine has none.

@@ -16,5 +16,5 @@ END {
 	show("cluster.mk", "A real cluster")
 	show("bench.mk", "Measure")
 	show("release.mk", "Build and release")
-	show("tools.mk", "What is built or installed for these, and what is generated")
+	show("tools.mk", "Build and install tools, generate files")
 }

@@ -32,7 +32,7 @@ pin-build-image: ## put the digest of the Dockerfile's build image into the Dock
 	@hack/pin-build-image
 
 .PHONY: image-check-dockerfile
-image-check-dockerfile: ## the Dockerfile makes the same image, by buildah or Docker where one is at hand
+image-check-dockerfile: ## the Dockerfile makes the same image, with buildah or Docker if one is installed
 	@$(ROOT)/hack/image/check-dockerfile.sh
 
 # The Debian package of gearmanctl and gearman-worker.

@@ -71,13 +71,13 @@ soak-up: ## gearmanctl up is killed again and again while jobs run, for MINUTES:
 CHAOS_FLAGS ?=
 
 .PHONY: chaos-runtime
-chaos-runtime: deps ## jobs by gearman-workers that are killed and lose their command, on a gearmand that is killed: what became of each
+chaos-runtime: deps ## jobs in gearman-workers that are killed and lose their command, on a gearmand that is killed: the outcome of each job
 	go build -trimpath -o build/chaos/gearman-worker ./cmd/worker
 	go build -trimpath -o build/chaos/chaosruntime ./test/chaosruntime
 	build/chaos/chaosruntime -worker build/chaos/gearman-worker $(CHAOS_FLAGS)
 
 .PHONY: test-worker-long
-test-worker-long: deps ## the worker's fault tests in full length: a job server that is away for a minute, every language
+test-worker-long: deps ## the worker's fault tests in full length: a job server that is unavailable for a minute, every language
 	@GEARMAN_TEST_LONG=1 GEARMAN_TEST_ALL_LANGUAGES=1 go test -count 1 -timeout 10m ./internal/workerruntime/... ./examples/...
 
 .PHONY: test-conformance
@@ -195,7 +195,7 @@ fix-check:
 	@go fix -diff $(PACKAGES) || { echo "verify: run go fix $(PACKAGES)" >&2; exit 1; }
 
 .PHONY: modules
-modules: ## what is downloaded is what go.sum says; what a consumer gets by go get and go install; go.mod is tidy
+modules: ## downloads match go.sum, consumers can use go get and go install, go.mod is tidy
 	@echo "verify: modules"
 	@go mod verify >/dev/null
 	@hack/consumer-check

@@ -201,7 +201,7 @@ func TestCurrent(t *testing.T) {
 		if diff := cmp.Diff(wantCalls, calls); diff != "" || !ok {
 			t.Errorf("context %s: success %v, %q (-want +got):\n%s", context, ok, stderr, diff)
 		}
-		if want == "" && !strings.Contains(stderr, "no way is known to load an image into the context prod") {
+		if want == "" && !strings.Contains(stderr, "images can't be loaded into the context prod") {
 			t.Errorf("context %s: it says %q", context, stderr)
 		}
 	}

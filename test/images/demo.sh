@@ -3,7 +3,7 @@
 # written to.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
-archive=${1:?say which archive to write}
+archive=${1:?name the archive to write}
 tools=(cat date env head hostname kill ls nc printf ps rev sed seq sh sleep tail test true wc wget)
 
 b=$(busybox)

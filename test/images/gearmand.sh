@@ -6,7 +6,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gearman-operator}
-archive=${1:?say which archive to write}
+archive=${1:?name the archive to write}
 packages=(gearman-job-server gearman-tools)
 PATH=/usr/sbin:/usr/local/sbin:$PATH # before /usr/bin, where Perl's server has the same name
 die() { echo "error: $*" >&2; exit 1; }

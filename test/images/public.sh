@@ -6,7 +6,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 source "$HERE/languages.sh"
-out=${1:?say which directory to write the archives to}
+out=${1:?name the directory to write the archives to}
 shift
 
 NODE_VERSION=24.22.3
