@@ -63,7 +63,7 @@ func refusals(out *bytes.Buffer, rules []string) {
 	if len(rules) == 0 {
 		return
 	}
-	out.WriteString("\nThe API server refuses what breaks one of these rules:\n\n")
+	out.WriteString("\nThe API server refuses pools that break one of these rules:\n\n")
 	for _, rule := range rules {
 		fmt.Fprintf(out, "- %s\n", rule)
 	}

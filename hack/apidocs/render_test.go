@@ -50,7 +50,7 @@ A thing of &lt;use>.
 
 Short name ` + "`th`. `kubectl explain thing.spec`" + ` shows the same.
 
-The API server refuses what breaks one of these rules:
+The API server refuses pools that break one of these rules:
 
 - a thing has a short name
 
@@ -66,7 +66,7 @@ What it does.
 | ` + "`parts`" + ` | list of object | (at most 3) |
 | ` + "`parts[].name`" + ` | string |  |
 
-The API server refuses what breaks one of these rules:
+The API server refuses pools that break one of these rules:
 
 - size goes with color
 - a name is short

@@ -96,7 +96,7 @@ func describe(name, version string, files map[string]string, programs []string) 
 	for _, path := range programs {
 		info, err := buildinfo.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s is no Go program: %w", path, err)
+			return nil, fmt.Errorf("%s is not a Go program: %w", path, err)
 		}
 		program, err := file("program:", filepath.Base(path), path)
 		if err != nil {

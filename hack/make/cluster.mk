@@ -65,7 +65,7 @@ e2e: e2e-ready ## the quick start and the tests on the real cluster
 	@$(E2E) ./test/e2e/lifecycle
 
 .PHONY: e2e-lifecycle
-e2e-lifecycle: e2e-ready ## of these, only the life of a release: upgraded, uninstalled, installed again
+e2e-lifecycle: e2e-ready ## only the part of e2e about the life of a release: upgraded, uninstalled, installed again
 	@$(E2E) ./test/e2e/lifecycle
 
 # The end-to-end tests that need minutes of disturbance. All but the noise have short forms in make e2e, and the noise has one in make test.

@@ -64,7 +64,7 @@ var TermTable = []Term{
 		func(t *Terms) float64 { return t.Missing },
 	},
 	{
-		"loadMilliSlots", "slots are busy with the present load", thousandths,
+		"loadMilliSlots", "slots are busy with the current load", thousandths,
 		func(t *Terms) float64 { return t.Load },
 	},
 	{"keepMilliSlots", "slots are kept for that load", thousandths, func(t *Terms) float64 { return t.Keep }},

@@ -31,7 +31,7 @@ func List(archive, arch string) ([]string, error) {
 	}
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no OCI archive: %w", archive, err)
+		return nil, fmt.Errorf("%s is not an OCI archive: %w", archive, err)
 	}
 	image, err := find(index, arch)
 	if err != nil {

@@ -32,7 +32,7 @@ func Push(ctx context.Context, archive, image string) (v1.Hash, error) {
 	}
 	all, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
-		return v1.Hash{}, fmt.Errorf("%s is no OCI archive: %w", archive, err)
+		return v1.Hash{}, fmt.Errorf("%s is not an OCI archive: %w", archive, err)
 	}
 	manifest, err := all.IndexManifest()
 	if err != nil {
