@@ -13,7 +13,7 @@ import (
 type StreamRuntimeApplyConfiguration struct {
 	// Command is the program and its arguments.
 	Command []string `json:"command,omitempty"`
-	// MaxJobs replaces a process after so many jobs. If unset or 0, never.
+	// MaxJobs replaces a process after this many jobs. If unset or 0, never.
 	MaxJobs *int32 `json:"maxJobs,omitempty"`
 	// MaxLifetimeSeconds replaces a process after this time, between two jobs. If unset or 0, never.
 	MaxLifetimeSeconds *int32 `json:"maxLifetimeSeconds,omitempty"`
