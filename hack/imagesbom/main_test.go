@@ -85,7 +85,7 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		"nothing":      {nil, "give -name, -version and the programs"},
-		"no program":   {[]string{"-name", "n", "-version", "1", text}, "is no Go program"},
+		"no program":   {[]string{"-name", "n", "-version", "1", text}, "is not a Go program"},
 		"a bad file":   {[]string{"-name", "n", "-version", "1", "-file", "x", self}, "want NAME=PATH"},
 		"missing file": {[]string{"-name", "n", "-version", "1", "-file", "x=/nonexistent", self}, "no such file"},
 	} {

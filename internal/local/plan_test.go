@@ -107,7 +107,7 @@ func TestPlanRefuses(t *testing.T) {
 		"envFrom, no dir": {"", "  command: [x]\n  envFrom: [{secretRef: {name: s}}]\n", "--secrets-dir"},
 		"a field of a pod": {
 			"", "  command: [x]\n  env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]\n",
-			"means nothing on a machine",
+			"doesn't exist outside a cluster",
 		},
 		"TLS without Secrets": {"", "  command: [x]\n  tls: {caSecret: {name: ca}}\n", "--secrets-dir"},
 	} {

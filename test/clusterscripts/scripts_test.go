@@ -27,7 +27,7 @@ func TestTarget(t *testing.T) {
 		},
 		"unset, local not possible, kind": {installed: []string{"kind"}, want: "kind"},
 		"unset, neither": {
-			installed: []string{"kubectl"}, wantErr: "install kind, or say CLUSTER=current",
+			installed: []string{"kubectl"}, wantErr: "install kind, or set CLUSTER=current",
 		},
 		"asked for what there isn't": {
 			cluster: "minikube", wantErr: "CLUSTER=minikube: use local, kind or current",
@@ -74,7 +74,7 @@ func TestKubeconfig(t *testing.T) {
 	if got, _, _, _ := m.run("CLUSTER=kind", "target.sh", "hint"); got != want {
 		t.Errorf("hint: got %q, want %q", got, want)
 	}
-	if _, stderr, _, ok := m.run("target.sh", "nonsense"); ok || !strings.Contains(stderr, "name, kubeconfig or hint") {
+	if _, stderr, _, ok := m.run("target.sh", "nonsense"); ok || !strings.Contains(stderr, "name, kubeconfig, hint") {
 		t.Errorf("an unknown question: success %v, %q", ok, stderr)
 	}
 }
