@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 		},
 		"another format":   {"[a]\nb=1", Options{Format: "upstart"}, `must be gearmanmanager or supervisor, not "upstart"`},
 		"no INI":           {"[GearmanManager]\nnonsense", Options{}, "not an INI file"},
-		"no JSON":          {"{\"a\": ", Options{}, "no JSON"},
+		"no JSON":          {"{\"a\": ", Options{}, "not JSON"},
 		"a list":           {"{\"a\": [1]}", Options{}, "a must be an object"},
 		"an object within": {"{\"a\": {\"b\": {\"c\": 1}}}", Options{}, "a.b must be a value or a list"},
 		"not a number":     {"[GearmanManager]\ncount=many\n[f]", Options{}, `[GearmanManager] count must be a whole number, not "many"`},

@@ -124,7 +124,7 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 			return patch(pod("default"), `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"1"}]}}`)
 		}, "only the deletion cost of a pod"},
 		"a pod's deletion cost in kube-system": {
-			func() error { return patch(pod("kube-system"), cost) }, "no excluded namespace",
+			func() error { return patch(pod("kube-system"), cost) }, "in excluded namespaces",
 		},
 		"a new pod": {
 			func() error { return c.Create(t.Context(), somePod("default", "new")) }, "nothing else",
@@ -152,7 +152,7 @@ func testWritesOfTheOperator(t *testing.T, admin *apiServer) {
 			func() error { return c.Create(t.Context(), notController) }, "of their name controls",
 		},
 		"a Deployment in kube-system": {
-			func() error { return c.Create(t.Context(), inSystem) }, "no excluded namespace",
+			func() error { return c.Create(t.Context(), inSystem) }, "in excluded namespaces",
 		},
 		"the image of somebody's Deployment": {
 			func() error { return patch(deployment("foreign"), image) }, "of their name controls",

@@ -92,7 +92,7 @@ func TestPushErrors(t *testing.T) {
 	tests := map[string]struct{ archive, image, want string }{
 		"no tag":       {archive(t), address + "/app", "REGISTRY/NAME:TAG"},
 		"no file":      {"missing.tar", address + "/app:1", "unpacking missing.tar"},
-		"no archive":   {notAnArchive, address + "/app:1", "no OCI archive"},
+		"no archive":   {notAnArchive, address + "/app:1", "not an OCI archive"},
 		"nobody there": {archive(t), "127.0.0.1:1/app:1", "pushing 127.0.0.1:1/app:1"},
 	}
 	for name, tt := range tests {
