@@ -286,8 +286,8 @@ func (k *call) abandon(cause error) {
 	default:
 		k.end(
 			fmt.Errorf(
-				"submit %s: wait for job server %s to accept the data sent before: %w: %w", k.task.Function, k.conn.s.ep,
-				errNotSent, cause,
+				"submit %s: wait for job server %s to accept the data sent before: %w: %w",
+				k.task.Function, k.conn.s.ep, errNotSent, cause,
 			),
 		)
 	}

@@ -120,7 +120,8 @@ func (p *Policy) Check(namespace string, addr netip.AddrPort, host string) error
 		return nil
 	}
 	return fmt.Errorf(
-		"%s (%s) is not among the job servers that --allowed-job-servers allows for namespace %s", host, addr, namespace,
+		"%s (%s) is not among the job servers that --allowed-job-servers allows for namespace %s",
+		host, addr, namespace,
 	)
 }
 

@@ -31,12 +31,12 @@ func (c *plugin) reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Write a report that helps somebody else find a problem, without secrets",
-		Long: `Write a report that helps somebody else find a problem: the operator's pods and the end of their logs, and the pools of the namespace with
-their status, pods and events.
+		Long: `Write a report that helps somebody else find a problem: the operator's pods and the end of their logs, and the
+pools of the namespace with their status, pods and events.
 
 Values of environment variables, arguments of commands, annotations, and users and queries of URLs are left out, and Secrets and the
-logs of workers are never read. Names of pools, functions, job servers and images stay: read the report before you
-pass it on. Objects that you may not read are left out, and the report lists them.`,
+logs of workers are never read. Names of pools, functions, job servers and images stay: read the report before you pass it on.
+Objects that you may not read are left out, and the report lists them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, namespace, err := c.client()

@@ -59,7 +59,8 @@ func oneAtATime(turn chan struct{}, handler http.Handler) http.Handler {
 			handler.ServeHTTP(w, r)
 		case <-late.C:
 			http.Error(
-				w, "another scrape is still running: scrape less often, or from one place", http.StatusServiceUnavailable,
+				w, "another scrape is still running: scrape less often, or from one place",
+				http.StatusServiceUnavailable,
 			)
 		case <-r.Context().Done():
 		}

@@ -323,7 +323,8 @@ func (h *Handler) answer(c *conn, j *job.Job) (o job.Outcome, reusable bool, err
 		return o, rerr == nil && !resp.Close, nil
 	default:
 		return job.Failf(
-			job.Rejected, "the HTTP service answers %s, and redirects are not followed: give the final URL", resp.Status,
+			job.Rejected, "the HTTP service answers %s, and redirects are not followed: give the final URL",
+			resp.Status,
 		), false, nil
 	}
 }

@@ -52,8 +52,8 @@ processes one by one, each once a new one is ready.
 		name: HTTP, url: true, example: "http://127.0.0.1:8080/resize", summary: "one POST for each job",
 		help: `gearman-worker http [options] -- URL
 
-Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique identify the job. A 2xx
-answer completes the job with its body as the result; 4xx fails it; 429 and 503 are tried again; other 5xx answers are crashes.
+Posts each job to URL: the workload is the body, the headers Gearman-Function, Gearman-Handle and Gearman-Unique identify the job.
+A 2xx answer completes the job with its body as the result; 4xx fails it; 429 and 503 are tried again; other 5xx answers are crashes.
 While the service accepts no connections, the worker takes no jobs. URL is http://, https://, or unix:///path/to/socket[:/path].
 
   gearman-worker http --function resize --concurrency 16 -- http://127.0.0.1:8080/resize
