@@ -2,14 +2,13 @@ package autoscaler
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/gearman-operator/gearman-operator/internal/boolean"
 	"github.com/gearman-operator/gearman-operator/internal/outcome"
 	"github.com/gearman-operator/gearman-operator/internal/poolstatus"
+	"github.com/gearman-operator/gearman-operator/internal/promseries"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
 
@@ -177,47 +176,14 @@ func (a *Autoscaler) Collect(ch chan<- prometheus.Metric) {
 				s.spec = p.offered
 			}
 		})
-		pairs := []*dto.LabelPair{
-			{Name: new("namespace"), Value: &key.Namespace}, {Name: new("pool"), Value: &key.Name},
-		}
+		pool := promseries.Labels(nil, poolLabels, []string{key.Namespace, key.Name})
 		for i := range poolMetrics {
 			m := &poolMetrics[i]
-			m.values(&s, func(value float64, labels ...string) { ch <- newSeries(m, pairs, value, labels) })
+			m.values(&s, func(value float64, labels ...string) {
+				ch <- &promseries.Series{
+					Metric: m.desc, Counter: m.counter, Value: value, Labels: promseries.Labels(pool, m.labels, labels),
+				}
+			})
 		}
 	}
-}
-
-// series is one series of a pool. The library's own type would build the labels again for each of a
-// pool's metrics, and there are many of both.
-type series struct {
-	desc    *prometheus.Desc
-	labels  []*dto.LabelPair // sorted by name
-	value   float64
-	counter bool
-}
-
-func newSeries(m *poolMetric, pool []*dto.LabelPair, value float64, labels []string) *series {
-	s := &series{desc: m.desc, labels: pool, value: value, counter: m.counter}
-	if len(labels) > 0 {
-		s.labels = slices.Clone(pool)
-		for i := range labels {
-			s.labels = append(s.labels, &dto.LabelPair{Name: &m.labels[i], Value: &labels[i]})
-		}
-		slices.SortFunc(s.labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
-	}
-	return s
-}
-
-// Desc is part of prometheus.Metric.
-func (s *series) Desc() *prometheus.Desc { return s.desc }
-
-// Write is part of prometheus.Metric.
-func (s *series) Write(out *dto.Metric) error {
-	out.Label = s.labels
-	if s.counter {
-		out.Counter = &dto.Counter{Value: &s.value}
-	} else {
-		out.Gauge = &dto.Gauge{Value: &s.value}
-	}
-	return nil
 }

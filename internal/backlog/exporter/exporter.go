@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/backlog"
 	"github.com/gearman-operator/gearman-operator/internal/backlog/series"
+	"github.com/gearman-operator/gearman-operator/internal/promseries"
 )
 
 // Source is what the metrics are made of: a [backlog.Watcher].
@@ -87,10 +87,11 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	functions, left := c.source.Functions(c.opts.MaxSeries/series.PerFunction, now)
 	s.dropped += left * series.PerFunction
 	for i := range servers {
-		collect(&s, c.servers, &servers[i], pairs(series.ServerLabels, series.ServerNames(&servers[i])), now)
+		collect(&s, c.servers, &servers[i], promseries.Labels(nil, series.ServerLabels, series.ServerNames(&servers[i])), now)
 	}
 	for i := range functions {
-		collect(&s, c.functions, &functions[i], pairs(series.FunctionLabels, series.FunctionNames(&functions[i])), now)
+		labels := promseries.Labels(nil, series.FunctionLabels, series.FunctionNames(&functions[i]))
+		collect(&s, c.functions, &functions[i], labels, now)
 	}
 	out <- prometheus.MustNewConstMetric(c.dropped, prometheus.GaugeValue, float64(s.dropped))
 }
@@ -101,45 +102,11 @@ func collect[S any](out *scrape, families []family[S], of *S, labels []*dto.Labe
 	for i := range families {
 		f := &families[i]
 		f.Values(of, now, func(value float64, own ...string) {
-			m := &sample{desc: f.desc, name: f.Name, counter: f.Counter, value: value, labels: labels}
-			if len(own) > 0 {
-				m.labels = slices.Concat(labels, pairs(f.Labels, own))
-				slices.SortFunc(m.labels, func(a, b *dto.LabelPair) int { return strings.Compare(*a.Name, *b.Name) })
-			}
-			out.add(m)
+			out.add(f.Name, &promseries.Series{
+				Metric: f.desc, Counter: f.Counter, Value: value, Labels: promseries.Labels(labels, f.Labels, own),
+			})
 		})
 	}
-}
-
-func pairs(names, values []string) []*dto.LabelPair {
-	all := make([]*dto.LabelPair, len(values))
-	for i := range values {
-		all[i] = &dto.LabelPair{Name: &names[i], Value: &values[i]}
-	}
-	return all
-}
-
-// sample is one series with its value.
-type sample struct {
-	desc    *prometheus.Desc
-	name    string
-	counter bool // otherwise it is a gauge
-	value   float64
-	labels  []*dto.LabelPair // sorted by name
-}
-
-// Desc implements prometheus.Metric.
-func (m *sample) Desc() *prometheus.Desc { return m.desc }
-
-// Write implements prometheus.Metric.
-func (m *sample) Write(out *dto.Metric) error {
-	out.Label = m.labels
-	if m.counter {
-		out.Counter = &dto.Counter{Value: &m.value}
-	} else {
-		out.Gauge = &dto.Gauge{Value: &m.value}
-	}
-	return nil
 }
 
 // scrape collects the series of one scrape.
@@ -150,11 +117,11 @@ type scrape struct {
 	dropped int
 }
 
-func (s *scrape) add(m *sample) {
+func (s *scrape) add(name string, m *promseries.Series) {
 	var h maphash.Hash
 	h.SetSeed(s.seed)
-	_, _ = h.WriteString(m.name)
-	for _, l := range m.labels {
+	_, _ = h.WriteString(name)
+	for _, l := range m.Labels {
 		if !utf8.ValidString(*l.Value) {
 			s.dropped++
 			return
