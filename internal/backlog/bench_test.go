@@ -2,8 +2,10 @@ package backlog
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -159,4 +161,48 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkSilentServers measures the stack that each poll of a silent job server keeps. It is for
+// -benchtime 1x: a second iteration reuses the stacks of the first.
+func BenchmarkSilentServers(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	const servers = 200
+	sub := Subscription{Functions: []string{"f"}}
+	for i := range servers {
+		sub.Servers = append(sub.Servers, fmt.Sprintf("10.0.0.%d", i+1))
+	}
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		w := New(Options{Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+		}})
+		ctx, cancel := context.WithCancel(b.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = w.Run(ctx) }()
+		if err := w.Set(poolA, sub); err != nil {
+			b.Fatal(err)
+		}
+		for range servers {
+			c, err := l.Accept()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := c.Read(make([]byte, 1)); err != nil { // the request has come
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/servers, "stack-B/server")
+		cancel()
+		<-done
+	}
 }

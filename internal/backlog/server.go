@@ -35,7 +35,7 @@ type server struct {
 	cancel context.CancelFunc
 	since  time.Time
 
-	backoff time.Duration // after the next failure; only run uses it
+	backoff time.Duration // after the next failure; only ended uses it
 
 	tls   *tlsSource // nil without TLS
 	links []*link
@@ -182,12 +182,28 @@ func (s *server) wakePoller() {
 
 var longAgo = time.Unix(1, 0)
 
-// run polls until a session ends, and schedules itself again after a while, unless ctx is done.
-// After consecutive failures it waits longer each time, up to lastBackoff. A namespace may name
-// hundreds of addresses at which nothing answers, so they wait without a goroutine.
+// run connects, and polls in another goroutine: connecting needs a deep stack, which would be kept
+// while a job server is silent: 8 KiB for each instead of 4 (BenchmarkSilentServers).
 func (s *server) run(ctx context.Context) {
 	began := time.Now()
-	err := s.session(ctx)
+	conn, err := s.dial(ctx)
+	if err != nil {
+		s.ended(ctx, err, began)
+		return
+	}
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if !s.w.running {
+		_ = conn.Close()
+		return
+	}
+	s.w.spawn(ctx, func(ctx context.Context) { s.ended(ctx, s.session(ctx, conn), began) })
+}
+
+// ended schedules the next session after a while, unless ctx is done. After consecutive failures it
+// waits longer each time, up to lastBackoff. A namespace may name hundreds of addresses at which
+// nothing answers, so they wait without a goroutine.
+func (s *server) ended(ctx context.Context, err error, began time.Time) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -222,12 +238,8 @@ func (s *server) failed(err error, began time.Time) (answered bool) {
 	return !s.unanswered
 }
 
-// session opens one connection and polls over it until an error.
-func (s *server) session(ctx context.Context) error {
-	conn, err := s.dial(ctx)
-	if err != nil {
-		return err
-	}
+// session polls over a connection until an error, and closes it.
+func (s *server) session(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	p := poller{server: s, conn: conn}
