@@ -81,7 +81,7 @@ func (f *fleet) one(t *testing.T, s *summary, seed uint64) {
 	if len(failing) == 0 {
 		return
 	}
-	// One seed in a hundred doesn't replay. An ordinary run fails only on repeatable violations,
+	// A seed may not replay. An ordinary run fails only on repeatable violations,
 	// since its reader must be able to repeat them. A run with WORLD_SEEDS fails on all.
 	if os.Getenv("WORLD_SEEDS") == "" && !f.fails(seed, nil, failing[0].Invariant) {
 		t.Logf("seed %d violated %s once and not again: %s", seed, failing[0].Invariant, failing[0].Message)
