@@ -33,6 +33,8 @@ type guard struct {
 
 	wake chan struct{} // tells Run that the machine's next time has changed
 
+	failedCheck string // why the last check failed, empty if it passed; only check uses it
+
 	mu      sync.Mutex
 	machine *breaker.Machine
 	changed chan struct{} // closed at the next change of state
@@ -149,9 +151,17 @@ func (g *guard) check(ctx context.Context) {
 		err = c.Check(bounded)
 		cancel()
 	}
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
+	if reason != "" && reason != g.failedCheck { // not each time
+		g.log.Warn("A check without a job failed; the worker still takes no jobs", "reason", reason)
+	}
+	g.failedCheck = reason
 	g.with(func(m *breaker.Machine, now time.Time) {
 		if err != nil {
-			m.CheckFailed(now, err.Error())
+			m.CheckFailed(now, reason)
 			return
 		}
 		m.CheckPassed(now)

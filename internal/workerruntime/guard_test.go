@@ -13,6 +13,7 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/breaker"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
+	"github.com/gearman-operator/gearman-operator/test/kit"
 )
 
 // played is a handler whose jobs have the outcomes that the test sets.
@@ -93,6 +94,25 @@ func TestGuardRetriesInTheSlot(t *testing.T) {
 		}
 		if took := time.Since(begin); took != time.Second || admitted() != "0 -1" {
 			t.Errorf("after %v, admissions %q", took, admitted())
+		}
+	})
+}
+
+// The log says why a check failed, and repeats it only if the reason is another.
+func TestFailedCheckIsLogged(t *testing.T) {
+	t.Parallel()
+	inGuard(t, func(t *testing.T, g *guard, p *played, _ func() string) {
+		var log kit.Buffer
+		g.log = slog.New(slog.NewTextHandler(&log, nil))
+		p.set(neverRan, errors.New("no such file"))
+		g.Handle(context.Background(), &job.Job{}, true)
+		time.Sleep(5 * time.Minute)
+		p.set(neverRan, errors.New("permission denied"))
+		time.Sleep(5 * time.Minute)
+		const failed = "A check without a job failed; the worker still takes no jobs"
+		if n := strings.Count(log.String(), failed); n != 2 ||
+			!strings.Contains(log.String(), failed+`" reason="permission denied"`) {
+			t.Errorf("%d lines of failed checks, want one for each reason:\n%s", n, log.String())
 		}
 	})
 }
