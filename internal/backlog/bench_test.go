@@ -163,6 +163,31 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// BenchmarkRelink measures what a changed answer of the name server costs a pool that names thousands
+// of addresses.
+func BenchmarkRelink(b *testing.B) {
+	w := New(Options{})
+	sub := Subscription{Functions: []string{"f"}}
+	for i := range 60 {
+		sub.Servers = append(sub.Servers, fmt.Sprintf("name-%d", i))
+	}
+	if err := w.Set(poolA, sub); err != nil {
+		b.Fatal(err)
+	}
+	p := w.pools[poolA]
+	for i, t := range p.targets {
+		for j := range 64 {
+			t.addrs = append(t.addrs, netip.AddrFrom4([4]byte{10, 1, byte(i), byte(j)}))
+		}
+		t.state = StateOK
+	}
+	w.relink(p)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.relink(p)
+	}
+}
+
 // BenchmarkSilentServers measures the stack that each poll of a silent job server keeps. It is for
 // -benchtime 1x: a second iteration reuses the stacks of the first.
 func BenchmarkSilentServers(b *testing.B) {

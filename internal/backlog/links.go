@@ -2,6 +2,7 @@ package backlog
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,13 +35,7 @@ func (w *Watcher) relink(p *pool) {
 		former[l.target.endpoint(l.addr)] = l
 	}
 	p.excess = Excess{}
-	wanted := p.candidates()
-	if most := w.opts.MaxPoolServers; len(wanted) > most {
-		p.excess.Pool = true
-		// Until each name has been looked up, their order counts, as it does in workers that start
-		// now.
-		wanted = resolve.First(wanted, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
-	}
+	wanted := p.wanted(former)
 	p.settled = !slices.ContainsFunc(p.targets, func(t *target) bool { return t.state == StateConnecting && !t.paused })
 	left := w.leftLinks(p, wanted, now)
 	links := make([]*link, 0, len(wanted)+len(left))
@@ -96,29 +91,51 @@ type candidate struct {
 	target *target
 }
 
-// candidates are the job servers that the pool's names resolve to, each once: a queue must not
-// count twice. Addresses come before names, as they do in resolve.Resolver.
-func (p *pool) candidates() []candidate {
-	addresses := 0 // there may be thousands
-	for _, t := range p.targets {
-		addresses += len(t.addrs)
-	}
-	all := make([]candidate, 0, addresses)
-	seen := make(map[endpoint]bool, addresses)
+// candidates iterates over the job servers that the pool's names resolve to. Addresses come before
+// names, as they do in resolve.Resolver. There may be thousands, and some more than once.
+func (p *pool) candidates() iter.Seq[candidate] {
 	targets := slices.Clone(p.targets)
 	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(placeOf(a), placeOf(b)) })
-	for _, t := range targets {
-		p.excess.Addresses = p.excess.Addresses || t.excess
-		p.excess.Namespace = p.excess.Namespace || t.paused
-		for _, ip := range t.addrs {
-			c := candidate{t.endpoint(netip.AddrPortFrom(ip, t.key.port)), t}
-			if !seen[c.endpoint] {
-				seen[c.endpoint] = true
-				all = append(all, c)
+	return func(yield func(candidate) bool) {
+		for _, t := range targets {
+			for _, ip := range t.addrs {
+				if !yield(candidate{t.endpoint(netip.AddrPortFrom(ip, t.key.port)), t}) {
+					return
+				}
 			}
 		}
 	}
-	return all
+}
+
+// wanted returns the job servers that the pool uses, each once: a queue must not count twice. If
+// there are more than it may use, those that it uses already come first, by [resolve.First]. Until
+// each name has been looked up, only their order counts, as it does in workers that start now.
+func (p *pool) wanted(former map[endpoint]*link) []candidate {
+	for _, t := range p.targets {
+		p.excess.Addresses = p.excess.Addresses || t.excess
+		p.excess.Namespace = p.excess.Namespace || t.paused
+	}
+	most := p.w.opts.MaxPoolServers
+	// A name's addresses may change at any moment, so nothing is kept of those beyond the limit.
+	var all []candidate
+	seen := make(map[endpoint]bool, len(former))
+	others := 0
+	for c := range p.candidates() {
+		switch {
+		case seen[c.endpoint]:
+			continue
+		case p.settled && former[c.endpoint] != nil: // it stays
+		case others == most:
+			p.excess.Pool = true
+			continue
+		default:
+			others++
+		}
+		seen[c.endpoint] = true
+		all = append(all, c)
+	}
+	p.excess.Pool = p.excess.Pool || len(all) > most
+	return resolve.First(all, most, func(c candidate) bool { return p.settled && former[c.endpoint] != nil })
 }
 
 // placeOf orders targets: those that are addresses come first.
