@@ -177,20 +177,24 @@ func (s *OrderingState) count(in *OrderingInput) census {
 		c.starting += missing
 	}
 	if fresh {
-		// A pod has started since: the template does not block the others. As many as work are
-		// excused.
-		*s = OrderingState{
-			Since: in.Now, Template: s.Template, Maximum: s.Maximum, RaisedBy: s.RaisedBy, Failing: s.Failing,
-		}
-		for i := range in.Pods {
-			uid := in.Pods[i].UID
-			if excused, failing := s.Failing[uid]; failing && !excused && c.excused < c.working {
-				s.Failing[uid] = true
-				c.excused, c.failing = c.excused+1, c.failing-1
-			}
-		}
+		s.excuse(in, &c)
 	}
 	return c
+}
+
+// excuse drops the records, since a pod has started: the template does not block the others. As many
+// as work are excused, the oldest first.
+func (s *OrderingState) excuse(in *OrderingInput, c *census) {
+	*s = OrderingState{
+		Since: in.Now, Template: s.Template, Maximum: s.Maximum, RaisedBy: s.RaisedBy, Failing: s.Failing,
+	}
+	for i := range in.Pods {
+		uid := in.Pods[i].UID
+		if excused, failing := s.Failing[uid]; failing && !excused && c.excused < c.working {
+			s.Failing[uid] = true
+			c.excused, c.failing = c.excused+1, c.failing-1
+		}
+	}
 }
 
 func seenFailing(s *OrderingState, p *Pod) bool {

@@ -3,8 +3,6 @@
 package world
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -106,31 +104,12 @@ func mutate(t *testing.T, m *mutants.Mutant) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	top, dir := strings.TrimSpace(string(out)), t.TempDir()
-	replace := map[string]string{}
-	for _, name := range m.Files {
-		raw, err := os.ReadFile(filepath.Join(top, name))
-		to := filepath.Join(dir, name)
-		err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o755))
-		if err = errors.Join(err, os.WriteFile(to, raw, 0o600)); err != nil {
-			return nil, err
-		}
-		replace[filepath.Join(top, name)] = to
-	}
-	apply := exec.Command("git", "apply", "-C1", "-")
-	apply.Dir, apply.Stdin = dir, strings.NewReader(m.Patch)
-	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
-	if out, err := apply.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("apply: %w\n%s", err, out)
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	dir := t.TempDir()
+	list, err := m.Overlay(strings.TrimSpace(string(out)), dir)
 	if err != nil {
 		return nil, err
 	}
-	list, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
-	if err := os.WriteFile(list, overlay, 0o600); err != nil {
-		return nil, err
-	}
+	binary := filepath.Join(dir, "mutant.test")
 	build := exec.Command(
 		"go", "test", "-c", "-overlay", list, "-tags", "worldreplay", "-ldflags=-checklinkname=0", "-o", binary, ".",
 	)

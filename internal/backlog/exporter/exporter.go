@@ -87,7 +87,8 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	functions, left := c.source.Functions(c.opts.MaxSeries/series.PerFunction, now)
 	s.dropped += left * series.PerFunction
 	for i := range servers {
-		collect(&s, c.servers, &servers[i], promseries.Labels(nil, series.ServerLabels, series.ServerNames(&servers[i])), now)
+		labels := promseries.Labels(nil, series.ServerLabels, series.ServerNames(&servers[i]))
+		collect(&s, c.servers, &servers[i], labels, now)
 	}
 	for i := range functions {
 		labels := promseries.Labels(nil, series.FunctionLabels, series.FunctionNames(&functions[i]))

@@ -6,7 +6,11 @@ package mutants
 import (
 	"cmp"
 	"embed"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -66,4 +70,36 @@ func All() ([]Mutant, error) {
 	}
 	slices.SortFunc(out, func(a, b Mutant) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// Overlay writes the changed files into dir, and there a list of them for the go command's -overlay,
+// so that the tree at top stays as it is. It returns the list's path.
+func (m *Mutant) Overlay(top, dir string) (string, error) {
+	replace := map[string]string{}
+	for _, name := range m.Files {
+		raw, err := os.ReadFile(filepath.Join(top, name))
+		if err != nil {
+			return "", err
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(to, raw, 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(top, name)] = to
+	}
+	apply := exec.Command("git", "apply", "-C1", "-")
+	apply.Dir, apply.Stdin = dir, strings.NewReader(m.Patch)
+	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("apply: %w\n%s", err, out)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	list := filepath.Join(dir, "overlay.json")
+	return list, os.WriteFile(list, overlay, 0o600)
 }

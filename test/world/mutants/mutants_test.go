@@ -2,14 +2,15 @@ package mutants
 
 import (
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestApply: each patch still applies. If one doesn't, update it with the code, or delete it
-// together with the behavior that it is about.
-func TestApply(t *testing.T) {
+// TestBuild checks that each patch still applies, and that what it changes builds. If it doesn't,
+// update the patch with the code, or delete it together with the behavior that it is about.
+func TestBuild(t *testing.T) {
 	t.Parallel()
 	all, err := All()
 	if err != nil {
@@ -27,9 +28,18 @@ func TestApply(t *testing.T) {
 	for _, m := range all {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command("git", "apply", "--check", "-C1", "-")
-			cmd.Dir, cmd.Stdin = strings.TrimSpace(string(top)), strings.NewReader(m.Patch)
-			if out, err := cmd.CombinedOutput(); err != nil {
+			top := strings.TrimSpace(string(top))
+			list, err := m.Overlay(top, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"build", "-overlay", list}
+			for _, name := range m.Files {
+				args = append(args, "./"+filepath.Dir(name))
+			}
+			build := exec.Command("go", args...)
+			build.Dir = top
+			if out, err := build.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})

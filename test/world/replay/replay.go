@@ -96,7 +96,7 @@ func prepare(pid, cpu int, seed uint64) (monitor int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	monitor = int(id) //nolint:gosec // a thread's number
+	monitor = int(id)
 	if err := waitStopped(monitor); err != nil {
 		return 0, err
 	}
