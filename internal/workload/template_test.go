@@ -379,17 +379,17 @@ func TestPodTemplateRefusesDuplicates(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ template, want string }{
 		"env of the pool's too":     {`{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"2"}]}]}}`, "spec.containers[worker].env: A appears twice"},
-		"a mount of the operator's": {`{"spec":{"containers":[{"name":"worker","volumeMounts":[{"name":"v","mountPath":"/gearman"}]}],"volumes":[{"name":"v"}]}}`, "spec.containers[worker].volumeMounts: /gearman is"},
-		"the operator's port":       {`{"spec":{"containers":[{"name":"worker","ports":[{"containerPort":4790}]}]}}`, "spec.containers[worker].ports: 4790/TCP is"},
-		"three containers":          {`{"spec":{"containers":[{"name":"x","image":"i"},{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.containers: x is"},
-		"init containers":           {`{"spec":{"initContainers":[{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.initContainers: x is"},
-		"volumes":                   {`{"spec":{"volumes":[{"name":"v"},{"name":"v"}]}}`, "spec.volumes: v is"},
-		"pull secrets":              {`{"spec":{"imagePullSecrets":[{"name":"x"},{"name":"x"}]}}`, "spec.imagePullSecrets: x is"},
-		"devices":                   {`{"spec":{"containers":[{"name":"worker","volumeDevices":[{"name":"v","devicePath":"/d"},{"name":"w","devicePath":"/d"}]}]}}`, "volumeDevices: /d is"},
-		"host aliases":              {`{"spec":{"hostAliases":[{"ip":"10.0.0.1"},{"ip":"10.0.0.1"}]}}`, "spec.hostAliases: 10.0.0.1 is"},
-		"spread":                    {`{"spec":{"topologySpreadConstraints":[{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"},{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"}]}}`, "z with DoNotSchedule is"},
-		"claims":                    {`{"spec":{"resourceClaims":[{"name":"x"},{"name":"x"}]}}`, "spec.resourceClaims: x is"},
-		"gates":                     {`{"spec":{"schedulingGates":[{"name":"x"},{"name":"x"}]}}`, "spec.schedulingGates: x is"},
+		"a mount of the operator's": {`{"spec":{"containers":[{"name":"worker","volumeMounts":[{"name":"v","mountPath":"/gearman"}]}],"volumes":[{"name":"v"}]}}`, "spec.containers[worker].volumeMounts: /gearman appears"},
+		"the operator's port":       {`{"spec":{"containers":[{"name":"worker","ports":[{"containerPort":4790}]}]}}`, "spec.containers[worker].ports: 4790/TCP appears"},
+		"three containers":          {`{"spec":{"containers":[{"name":"x","image":"i"},{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.containers: x appears"},
+		"init containers":           {`{"spec":{"initContainers":[{"name":"x","image":"i"},{"name":"x","image":"i"}]}}`, "spec.initContainers: x appears"},
+		"volumes":                   {`{"spec":{"volumes":[{"name":"v"},{"name":"v"}]}}`, "spec.volumes: v appears"},
+		"pull secrets":              {`{"spec":{"imagePullSecrets":[{"name":"x"},{"name":"x"}]}}`, "spec.imagePullSecrets: x appears"},
+		"devices":                   {`{"spec":{"containers":[{"name":"worker","volumeDevices":[{"name":"v","devicePath":"/d"},{"name":"w","devicePath":"/d"}]}]}}`, "volumeDevices: /d appears"},
+		"host aliases":              {`{"spec":{"hostAliases":[{"ip":"10.0.0.1"},{"ip":"10.0.0.1"}]}}`, "spec.hostAliases: 10.0.0.1 appears"},
+		"spread":                    {`{"spec":{"topologySpreadConstraints":[{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"},{"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"}]}}`, "z with DoNotSchedule appears"},
+		"claims":                    {`{"spec":{"resourceClaims":[{"name":"x"},{"name":"x"}]}}`, "spec.resourceClaims: x appears"},
+		"gates":                     {`{"spec":{"schedulingGates":[{"name":"x"},{"name":"x"}]}}`, "spec.schedulingGates: x appears"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

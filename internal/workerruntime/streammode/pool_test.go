@@ -169,7 +169,7 @@ func TestHandle(t *testing.T) {
 				Message: "result is larger than the limit of 4194304 bytes (--max-result)",
 			},
 		},
-		"a negative size":                         {workload: "negative", want: crash("*not the protocol")},
+		"a negative size":                         {workload: "negative", want: crash("*the message doesn't follow the protocol")},
 		"an answer to another job":                {workload: "stale", want: crash(`*"complete" carries id `)},
 		"an unknown message":                      {workload: "unknown", want: crash(`*no message is called "finished"`)},
 		"a grandchild that holds the descriptors": {workload: "grandchild", want: crash("*killed by signal 9")},
