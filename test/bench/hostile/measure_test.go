@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/test/bench/operator"
 )
 
@@ -26,19 +27,32 @@ import (
 func watchWakes(t *testing.T, k8s client.WithWatch) *wakes {
 	t.Helper()
 	w := &wakes{at: make(map[string]time.Time), more: make(chan struct{})}
-	watcher, err := k8s.Watch(t.Context(), &appsv1.DeploymentList{}, client.InNamespace(victim))
+	ctx, cancel := context.WithCancel(t.Context())
+	watcher, err := k8s.Watch(ctx, &appsv1.DeploymentList{}, client.InNamespace(victim))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for event := range watcher.ResultChan() {
-			if d, ok := event.Object.(*appsv1.Deployment); ok && event.Type == watch.Modified && *d.Spec.Replicas > 0 {
-				w.note(d.Name)
+		for {
+			for event := range watcher.ResultChan() {
+				if d, ok := event.Object.(*appsv1.Deployment); ok && event.Type != watch.Deleted && *d.Spec.Replicas > 0 {
+					w.note(d.Name)
+				}
+			}
+			// The API server may end a watch at any time. The next one begins with what there is.
+			for {
+				if gearman.Sleep(ctx, 100*time.Millisecond) != nil {
+					return
+				}
+				if next, err := k8s.Watch(ctx, &appsv1.DeploymentList{}, client.InNamespace(victim)); err == nil {
+					watcher = next
+					break
+				}
 			}
 		}
 	})
-	t.Cleanup(func() { watcher.Stop(); wg.Wait() })
+	t.Cleanup(func() { cancel(); wg.Wait() })
 	return w
 }
 
