@@ -36,7 +36,8 @@ func watchWakes(t *testing.T, k8s client.WithWatch) *wakes {
 	wg.Go(func() {
 		for {
 			for event := range watcher.ResultChan() {
-				if d, ok := event.Object.(*appsv1.Deployment); ok && event.Type != watch.Deleted && *d.Spec.Replicas > 0 {
+				d, ok := event.Object.(*appsv1.Deployment)
+				if ok && event.Type != watch.Deleted && *d.Spec.Replicas > 0 {
 					w.note(d.Name)
 				}
 			}
