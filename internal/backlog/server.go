@@ -192,12 +192,11 @@ func (s *server) run(ctx context.Context) {
 		return
 	}
 	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	if !s.w.running {
+	started := s.w.spawn(ctx, func(ctx context.Context) { s.ended(ctx, s.session(ctx, conn), began) })
+	s.w.mu.Unlock()
+	if !started {
 		_ = conn.Close()
-		return
 	}
-	s.w.spawn(ctx, func(ctx context.Context) { s.ended(ctx, s.session(ctx, conn), began) })
 }
 
 // ended schedules the next session after a while, unless ctx is done. After consecutive failures it

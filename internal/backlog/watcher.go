@@ -252,11 +252,13 @@ func (w *Watcher) start(fn func(context.Context)) context.CancelFunc {
 	return cancel
 }
 
-// spawn runs fn in a goroutine of the watcher, unless that has stopped. Watcher.mu is held.
-func (w *Watcher) spawn(ctx context.Context, fn func(context.Context)) {
+// spawn runs fn in a goroutine of the watcher, unless that has stopped; it reports whether it does.
+// Watcher.mu is held.
+func (w *Watcher) spawn(ctx context.Context, fn func(context.Context)) bool {
 	if w.running {
 		w.wg.Go(func() { fn(ctx) })
 	}
+	return w.running
 }
 
 // later runs fn in a goroutine of the watcher after d, unless ctx has ended by then. The wait takes

@@ -171,8 +171,8 @@ func least(t *testing.T, s *cluster.Stage) (stop func() int) {
 	return leastWhile(t, s, nil)
 }
 
-// leastWhile is like least, but stops watching once the queue no longer meets asItShould.
-func leastWhile(t *testing.T, s *cluster.Stage, asItShould func(cluster.Queue) bool) (stop func() int) {
+// leastWhile is like least, but stops watching once the queue no longer meets want.
+func leastWhile(t *testing.T, s *cluster.Stage, want func(cluster.Queue) bool) (stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan int, 1)
@@ -180,9 +180,9 @@ func leastWhile(t *testing.T, s *cluster.Stage, asItShould func(cluster.Queue) b
 		fewest := -1
 		for ctx.Err() == nil {
 			w, err := s.Workers(ctx)
-			if err == nil && asItShould != nil { // after the replicas: the queue was still as required then
+			if err == nil && want != nil { // after the replicas: the queue was still as required then
 				var q cluster.Queue
-				if q, err = s.Queue(ctx); err == nil && !asItShould(q) {
+				if q, err = s.Queue(ctx); err == nil && !want(q) {
 					break
 				}
 			}

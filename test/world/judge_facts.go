@@ -9,13 +9,12 @@ import (
 )
 
 // evidence checks that no pods are ordered against the evidence that they can't start. The check
-// begins one poll and two seconds after pods are known to be blocked, which means that they have
-// not been ready for scaling.ProvenAfter in a row. It lasts as long as no other pod becomes ready
-// or gets the node or the image that it waited for. Meanwhile no more pods may be ordered than when
-// it began, or a few beside those that work, by the rules of internal/scaling. A pod that becomes
-// ready is evidence only once it has been ready for as long. From then on the pods that were
-// blocked before say nothing of the others, up to as many as work. If somebody else sets the
-// replicas, those are ordered, but not by the operator.
+// begins twice scaling.ProvenAfter, one poll and two seconds after pods were first blocked. It
+// lasts as long as no other pod becomes ready or gets the node or the image that it waited for.
+// Meanwhile no more pods may be ordered than when it began, or a few beside those that work, by the
+// rules of internal/scaling. A pod that becomes ready is evidence only once it has been ready for
+// as long. From then on the pods that were blocked before say nothing of the others, up to as many
+// as work. If somebody else sets the replicas, those are ordered, but not by the operator.
 func (j *judge) evidence() {
 	for pool := range j.w.plan.Pools {
 		known := 2*scaling.ProvenAfter + j.poll(pool) + 2*time.Second

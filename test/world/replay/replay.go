@@ -3,8 +3,8 @@
 // Package replay starts a Go program whose goroutines take the same turns each time.
 //
 // The order of maps, the choice of select, and the results of math/rand follow from sixteen bytes
-// that the kernel gives to a new process (AT_RANDOM). The package replaces them before the program's
-// first instruction.
+// that the kernel gives to a new process (AT_RANDOM). The package replaces them before the
+// program's first instruction.
 //
 // The runtime's monitor (sysmon, a thread without goroutines) ends a goroutine's turn after 10 ms,
 // and moves the goroutines to another thread if a system call takes long. Both depend on how busy
@@ -12,11 +12,11 @@
 // monitor before it begins. On one processor the program needs none: it collects garbage, runs
 // timers and polls files without it.
 //
-// While the program's packages are initialized, the runtime moves its main goroutine between threads,
-// and creates one more if the last isn't back in time. A map that is keyed by pointers is then ranged
-// over in another order, since the thread's memory moves what comes after it. The package keeps all
-// threads of a program on one processor of the machine, where the thread that wakes another goes on
-// until it waits.
+// While the program's packages are initialized, the runtime moves its main goroutine between
+// threads, and creates one more if the last isn't back in time. A map that is keyed by pointers is
+// then ranged over in another order, since the thread's memory moves what comes after it. The
+// package keeps all threads of a program on one processor of the machine, where the thread that
+// wakes another goes on until it waits.
 package replay
 
 import (
@@ -51,21 +51,22 @@ func Start(cmd *exec.Cmd, seed uint64) error {
 	}
 	pid := cmd.Process.Pid
 	monitor, err := prepare(pid, cpu, seed)
-	if err != nil {
-		processors.release(cpu)
-		return errors.Join(fmt.Errorf("prepare process %d for replay: %w", pid, err), cmd.Process.Kill(), cmd.Wait())
-	}
-	// The kernel reports the end of a process only after that of its traced threads was read.
+	// The kernel reports the end of a process only after the end of its traced threads was read.
 	go func() {
-		_, _ = syscall.Wait4(monitor, nil, syscall.WALL, nil)
+		if monitor > 0 {
+			_, _ = syscall.Wait4(monitor, nil, syscall.WALL, nil)
+		}
 		processors.release(cpu)
 	}()
+	if err != nil {
+		return errors.Join(fmt.Errorf("prepare process %d for replay: %w", pid, err), cmd.Process.Kill(), cmd.Wait())
+	}
 	return nil
 }
 
-// prepare waits until the process stops before its first instruction, gives it a processor, replaces
-// its random bytes, and lets it run without its monitor. It returns the monitor's thread, which is
-// the first that a Go program creates.
+// prepare waits until the process stops before its first instruction, gives it a processor,
+// replaces its random bytes, and lets it run without its monitor. It returns the monitor's thread,
+// which is the first that a Go program creates.
 func prepare(pid, cpu int, seed uint64) (monitor int, err error) {
 	if err := waitStopped(pid); err != nil {
 		return 0, err
@@ -98,7 +99,7 @@ func prepare(pid, cpu int, seed uint64) (monitor int, err error) {
 	}
 	monitor = int(id)
 	if err := waitStopped(monitor); err != nil {
-		return 0, err
+		return monitor, err
 	}
 	return monitor, syscall.PtraceDetach(pid)
 }
