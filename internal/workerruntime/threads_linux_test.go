@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
 )
 
 // threadPair is a threadConn and its peer.
@@ -189,5 +190,34 @@ func TestThreadConnAllocs(t *testing.T) {
 	})
 	if got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestReadsYield: a read yields before it blocks. After a long wait the next reads block at once,
+// for a while. Writes block at once.
+func TestReadsYield(t *testing.T) {
+	t.Parallel()
+	d := direction{event: unix.EPOLLIN}
+	for range 2 {
+		var began time.Time
+		if !d.yield(&began) || began.IsZero() {
+			t.Fatalf("a new wait doesn't yield; it began at %v", began)
+		}
+		began = time.Now().Add(time.Hour) // however slow the machine is
+		if !d.yield(&began) {
+			t.Error("a short wait doesn't yield again")
+		}
+		began = time.Now().Add(-yieldFor)
+		if d.yield(&began) {
+			t.Error("a long wait yields again")
+		}
+		for range blockNext {
+			if d.yield(new(time.Time)) {
+				t.Errorf("a wait yields soon after a long one")
+			}
+		}
+	}
+	if out := (direction{event: unix.EPOLLOUT}); out.yield(new(time.Time)) {
+		t.Error("a write yields")
 	}
 }

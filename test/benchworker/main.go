@@ -24,7 +24,7 @@ func main() {
 	var b bench
 	reports := flag.String("reports", "build/reports", "directory of the report")
 	flag.StringVar(&b.worker, "worker", "build/gearman-worker", "the gearman-worker to measure, built as for a release")
-	flag.IntVar(&b.rounds, "rounds", 3, "rounds of each contestant")
+	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each contestant")
 	flag.IntVar(&b.execJobs, "exec-jobs", 1500, "jobs of a round with a process each")
 	flag.IntVar(&b.messageJobs, "message-jobs", 60000, "jobs of a round in stream and http mode")
 	flag.Parse()

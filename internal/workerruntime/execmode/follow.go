@@ -38,14 +38,32 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 // costs. The end of ctx is noticed at most this much later.
 const brief = 10 * time.Millisecond
 
+// unheard is how long output is left in its pipes. A small job ends before that, and its end is one
+// event, instead of one more for each pipe that the command closes. A command that writes more than
+// a pipe holds (64 KiB) waits for so long, once.
+const unheard = time.Millisecond
+
 // followBriefly reads the output for a short while, and reports whether the process has ended.
 func (r *run) followBriefly(ctx context.Context) (exited bool) {
-	until := time.Now().Add(brief)
+	began := time.Now()
 	fds := r.pollFDs()
+	for i := range r.pipes {
+		fds[i].Fd = -1 // poll ignores it
+	}
+	hears := false
 	for ctx.Err() == nil && r.broken == nil && r.unread == nil {
-		left := int(time.Until(until) / time.Millisecond)
-		if left <= 0 {
+		passed := time.Since(began)
+		left := int((brief - passed) / time.Millisecond)
+		switch {
+		case left <= 0:
 			return false
+		case passed < unheard:
+			left = int(unheard / time.Millisecond)
+		case !hears:
+			for i, p := range r.pipes {
+				fds[i].Fd = int32(p)
+			}
+			hears = true
 		}
 		n, err := unix.Poll(fds[:], left)
 		if err != nil && err != unix.EINTR {
@@ -53,7 +71,7 @@ func (r *run) followBriefly(ctx context.Context) (exited bool) {
 		}
 		for i := 0; n > 0 && i < len(r.pipes); i++ {
 			if fds[i].Revents != 0 && !r.read(r.pipes[i]) {
-				fds[i].Fd = -1 // poll ignores it
+				fds[i].Fd = -1
 			}
 		}
 		if n > 0 && fds[exitAt].Revents != 0 {
@@ -93,16 +111,14 @@ func (r *run) pollFDs() (fds [inputAt + 1]unix.PollFd) {
 }
 
 // mostStarting is how long a thread is blocked until the processes that are being started have
-// closed their copies of a job's pipes. With two slots this wait occurs at the end of every fifth
-// small job. Waiting in the runtime's poller instead costs several switches between threads, as
-// "make bench-worker" shows in its row of concurrency 2.
+// closed their copies of a job's pipes. Waiting in the runtime's poller instead costs several
+// switches between threads.
 const mostStarting = 2 * time.Millisecond
 
 // drain reads what the command left in its pipes when it ended, and reports whether the pipes have
 // come to their end. Whatever the command has started may hold a pipe and write on. Each process
 // that is being started at the same time also holds one for a moment.
 func (r *run) drain() (done bool) {
-	r.closeWriters()
 	until := time.Now().Add(mostStarting)
 	for r.open() > 0 {
 		left := time.Until(until)
@@ -197,7 +213,6 @@ func (r *run) followOn(ctx context.Context, exited bool) (interrupted bool) {
 			exited = true
 			r.input.close()
 			r.events.Remove(fd)
-			r.closeWriters()
 			r.events.SetDeadline(time.Now().Add(r.h.opts.OutputGrace))
 		}
 	}
@@ -278,8 +293,9 @@ func (r *run) closePipe(fd int) {
 	unix.Close(fd)
 }
 
-// closeWriters closes the ends of the pipes that the command writes to. They stay open here until
-// it has ended, so that its end is one event, instead of one more for each pipe that it closes.
+// closeWriters closes the ends of the pipes that the command writes to. As long as they are open
+// here, each process that another slot starts gets a copy of them, and the pipes don't come to
+// their end before it has closed that. At the end of every tenth small job one would be waited for.
 func (r *run) closeWriters() {
 	for i, fd := range r.writers {
 		if fd >= 0 {

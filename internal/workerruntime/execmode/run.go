@@ -140,6 +140,7 @@ func (r *run) start() (failed job.Outcome, ok bool) {
 		return neverRan(err)
 	}
 	r.proc = proc
+	r.closeWriters()
 	r.job.HasStarted()
 	return job.Outcome{}, true
 }

@@ -5,11 +5,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -246,4 +248,43 @@ func TestProgramThatIsNotFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOutputIsTheCommands: while a command runs, only it has its ends of the pipes. A process that
+// another slot starts would get copies of ours.
+func TestOutputIsTheCommands(t *testing.T) { //nolint:paralleltest // it counts descriptors
+	h := newHandler(t, testOptions(t, io.Discard, "/bin/true"))
+	before := writableDescriptors(t)
+	o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() {
+		if now := writableDescriptors(t); now != before {
+			t.Errorf("%d pipes can be written to while the command runs, %d before", now, before)
+		}
+	}})
+	if o.Kind != job.Completed {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+// writableDescriptors returns how many pipes this process can write to.
+func writableDescriptors(t *testing.T) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err) // not Linux
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err != nil || !strings.HasPrefix(link, "pipe:") {
+			continue // that of ReadDir is closed
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY {
+			n++
+		}
+	}
+	return n
 }
