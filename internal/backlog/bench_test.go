@@ -12,6 +12,8 @@ import (
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 	"github.com/gearman-operator/gearman-operator/internal/telemetry"
+
+	"github.com/gearman-operator/gearman-operator/internal/resolve"
 )
 
 // canned is a connection that answers every request with the same bytes at once, so that a
@@ -176,9 +178,11 @@ func BenchmarkRelink(b *testing.B) {
 	}
 	p := w.pools[poolA]
 	for i, t := range p.targets {
+		var addrs []netip.Addr
 		for j := range 64 {
-			t.addrs = append(t.addrs, netip.AddrFrom4([4]byte{10, 1, byte(i), byte(j)}))
+			addrs = append(addrs, netip.AddrFrom4([4]byte{10, 1, byte(i), byte(j)}))
 		}
+		t.addrs = resolve.Pack(addrs...)
 		t.state = StateOK
 	}
 	w.relink(p)

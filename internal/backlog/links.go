@@ -98,7 +98,7 @@ func (p *pool) candidates() iter.Seq[candidate] {
 	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(placeOf(a), placeOf(b)) })
 	return func(yield func(candidate) bool) {
 		for _, t := range targets {
-			for _, ip := range t.addrs {
+			for ip := range t.addrs.All() {
 				if !yield(candidate{t.endpoint(netip.AddrPortFrom(ip, t.key.port)), t}) {
 					return
 				}

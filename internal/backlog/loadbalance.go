@@ -44,7 +44,7 @@ func (s *server) checkBalance(now time.Time) {
 	}
 	b.checks++
 	b.next = now.Add(jitter(balanceChecks[min(b.checks, len(balanceChecks)-1)]))
-	if !slices.ContainsFunc(s.links, func(l *link) bool { return len(l.target.addrs) == 1 }) {
+	if !slices.ContainsFunc(s.links, func(l *link) bool { return l.target.addrs.Len() == 1 }) {
 		return // no pool uses it via the only address of a name, or via an address
 	}
 	checks := s.links[0].pool.tenant.checks

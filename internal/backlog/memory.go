@@ -8,7 +8,6 @@ const (
 	cellBytes     = 240 // with its entries in slices and in the poller's index
 	podBytes      = 512
 	targetBytes   = 1 << 10
-	addressBytes  = 32
 	serverBytes   = 16 << 10 // with its goroutines and connections
 )
 
@@ -50,7 +49,7 @@ func (w *Watcher) Bytes() int {
 		total += len(p.pods) * (podBytes + len(p.functions)*functionBytes)
 	}
 	for _, t := range w.targets {
-		total += targetBytes + len(t.key.host) + len(t.addrs)*addressBytes
+		total += targetBytes + len(t.key.host) + len(t.addrs)
 	}
 	for _, s := range w.servers {
 		total += serverBytes

@@ -233,7 +233,9 @@ func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 			w.targets[k] = t
 			w.admit(t)
 		}
-		t.pools[p] = struct{}{}
+		if !slices.Contains(t.pools, p) {
+			t.pools = append(t.pools, p)
+		}
 		p.targets[i] = t
 	}
 	for _, t := range former {
@@ -245,7 +247,7 @@ func (w *Watcher) setTargets(p *pool, keys []targetKey, now time.Time) bool {
 }
 
 func (w *Watcher) dropTarget(t *target, p *pool) {
-	delete(t.pools, p)
+	t.pools = slices.DeleteFunc(t.pools, func(q *pool) bool { return q == p })
 	if len(t.pools) == 0 && w.targets[t.key] == t {
 		t.stopLookups()
 		delete(w.targets, t.key)

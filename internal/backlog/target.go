@@ -30,39 +30,41 @@ func (k targetKey) String() string { return net.JoinHostPort(k.host, strconv.Ito
 // target is one entry of pools' server lists: a name that is looked up periodically, or an address.
 // Guarded by Watcher.mu, except for fields that never change.
 type target struct {
-	w       *Watcher
-	key     targetKey
-	tenant  *tenant
-	lookup  string // the name that is looked up
+	w        *Watcher
+	key      targetKey
+	tenant   *tenant
+	pools    []*pool // in the order in which they named it
+	*lookups         // nil if it is not looked up: it is an address, or paused
+
+	addrs   resolve.Addrs // sorted; those in use of the last answer with addresses
 	literal bool
 	paused  bool // the namespace has too many names
-	pools   map[*pool]struct{}
-	ctx     context.Context // of its look-ups; nil if there are none
-	cancel  context.CancelFunc
-
-	again    *time.Timer // until the next look-up; nil before the first
-	waiting  bool        // again is pending
-	earliest time.Time   // for the next look-up, while waiting
-	soon     bool        // a look-up is wanted soon, while not waiting
-
-	addrs           []netip.Addr // sorted; those in use of the last answer with addresses
-	useOtherFamily  bool         // they are of the second family
-	familyChangedAt time.Time    // when useOtherFamily was last changed
-	excess          bool         // that answer had more
+	excess  bool // that answer had more
 	// of the name: StateOK, StateConnecting, StateNameNotFound, StateNoAddress, StateUnresolved
 	state    State
-	failed   int // look-ups in a row without an answer
 	since    time.Time
 	resolved time.Time // the last answer with addresses
 }
 
+// lookups are the look-ups of a name. A namespace may name thousands that are not looked up.
+type lookups struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	again    *time.Timer // until the next look-up; nil before the first
+	waiting  bool        // again is pending
+	soon     bool        // a look-up is wanted soon, while not waiting
+	earliest time.Time   // for the next look-up, while waiting
+
+	failed          int       // in a row without an answer
+	useOtherFamily  bool      // the addresses are of the second family
+	familyChangedAt time.Time // when useOtherFamily was last changed
+}
+
 func newTarget(w *Watcher, key targetKey, now time.Time) *target {
-	t := &target{
-		w: w, key: key, lookup: resolve.Name(key.host, key.namespace, w.opts.ClusterDomain),
-		pools: make(map[*pool]struct{}), state: StateConnecting, since: now,
-	}
+	t := &target{w: w, key: key, state: StateConnecting, since: now}
 	if a, err := netip.ParseAddr(key.host); err == nil {
-		t.literal, t.addrs, t.state, t.resolved = true, []netip.Addr{a.Unmap()}, StateOK, now
+		t.literal, t.addrs, t.state, t.resolved = true, resolve.Pack(a.Unmap()), StateOK, now
 	}
 	return t
 }
@@ -70,13 +72,14 @@ func newTarget(w *Watcher, key targetKey, now time.Time) *target {
 // startLookups looks the name up periodically, until stopLookups. Between two look-ups, and while
 // it is queued, it needs no goroutine. Watcher.mu is held.
 func (t *target) startLookups() {
+	t.lookups = &lookups{}
 	t.ctx, t.cancel = context.WithCancel(t.w.ctx)
 	t.w.begin(t.queue)
 }
 
 // stopLookups ends what startLookups began, if it did. Watcher.mu is held.
 func (t *target) stopLookups() {
-	if t.ctx == nil {
+	if t.lookups == nil {
 		return
 	}
 	t.cancel()
@@ -141,11 +144,13 @@ func (t *target) waitDone() {
 
 // lookUpSoon requests a look-up: a connection to one of the addresses was lost. Watcher.mu is held.
 func (t *target) lookUpSoon() {
-	if !t.waiting {
+	switch {
+	case t.lookups == nil:
+	case !t.waiting:
 		t.soon = true
-		return
+	default:
+		t.again.Reset(time.Until(t.earliest))
 	}
-	t.again.Reset(time.Until(t.earliest))
 }
 
 // lookupQueue looks up lookupsAtOnce names at the same time; the others wait. Guarded by
@@ -195,7 +200,7 @@ const leastPauseAddresses = 16
 func (t *target) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.w.opts.Timeout)
 	defer cancel()
-	return t.w.opts.LookupHost(ctx, t.lookup)
+	return t.w.opts.LookupHost(ctx, resolve.Name(t.key.host, t.key.namespace, t.w.opts.ClusterDomain))
 }
 
 // familyTimeout is how long none of a family's addresses must have answered before those of the
@@ -236,10 +241,13 @@ func (t *target) isConnected(addrs []netip.Addr) bool {
 
 // noneAnswers reports whether all addresses in use were tried, and none has answered for a while.
 func (t *target) noneAnswers(now time.Time) bool {
-	return len(t.addrs) > 0 && !slices.ContainsFunc(t.addrs, func(ip netip.Addr) bool {
+	for ip := range t.addrs.All() {
 		s := t.serverAt(ip)
-		return s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyTimeout
-	})
+		if s == nil || s.connected || s.state == StateConnecting || now.Sub(s.lastGood) < familyTimeout {
+			return false
+		}
+	}
+	return t.addrs != ""
 }
 
 // update applies the result of a look-up. An answer without addresses does not mean "no job
@@ -254,23 +262,23 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
 		t.excess = len(addrs) > t.w.opts.MaxAddresses
-		addrs = resolve.Choose(addrs, t.addrs, t.w.opts.MaxAddresses)
-		changed = !slices.Equal(addrs, t.addrs)
-		t.addrs = addrs
+		used := resolve.Pack(resolve.Choose(addrs, slices.Collect(t.addrs.All()), t.w.opts.MaxAddresses)...)
+		changed = used != t.addrs
+		t.addrs = used
 	} else if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		t.state = StateNameNotFound
 	} else if err == nil {
 		t.state = StateNoAddress
-	} else if t.failed++; t.failed >= unresolvedAfter || len(t.addrs) == 0 {
+	} else if t.failed++; t.failed >= unresolvedAfter || t.addrs == "" {
 		t.state = StateUnresolved
 	}
 	if changed {
-		for p := range t.pools {
+		for _, p := range t.pools {
 			t.w.relink(p)
 		}
 	}
 	if t.state != before && t.tenant.messages.take(time.Now()) {
-		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", len(t.addrs))
+		t.w.log.Info("Name of a job server", "host", t.key.host, "state", t.state, "addresses", t.addrs.Len())
 	}
 }
 

@@ -50,7 +50,10 @@ func withPort(addr string) string {
 	if err != nil {
 		return addr
 	}
-	return a.String()
+	if full := a.String(); full != addr {
+		return full
+	}
+	return addr // the spec has this text already: a pool may name many job servers
 }
 
 // DrainSeconds is how long a terminating pod may finish its jobs.

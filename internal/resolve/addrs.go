@@ -1,0 +1,46 @@
+package resolve
+
+import (
+	"iter"
+	"net/netip"
+	"strings"
+)
+
+// Addrs is a list of addresses in little memory: 5 bytes for IPv4 and 17 for IPv6, where a
+// [netip.Addr] takes 24. Lists are equal if they have the same addresses in the same order.
+type Addrs string // of each address its length in bytes, and its binary form
+
+// Pack returns the list of these addresses.
+func Pack(addrs ...netip.Addr) Addrs {
+	var b strings.Builder
+	b.Grow(17 * len(addrs))
+	for _, a := range addrs {
+		binary, _ := a.MarshalBinary() // it can't fail
+		b.WriteByte(byte(len(binary)))
+		b.Write(binary)
+	}
+	return Addrs(strings.Clone(b.String())) // without the room that was left
+}
+
+// All iterates over the addresses.
+func (list Addrs) All() iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for len(list) > 0 {
+			var a netip.Addr
+			end := 1 + int(list[0])
+			_ = a.UnmarshalBinary([]byte(list[1:end])) // what MarshalBinary made is valid
+			if !yield(a) {
+				return
+			}
+			list = list[end:]
+		}
+	}
+}
+
+// Len returns how many addresses there are.
+func (list Addrs) Len() (n int) {
+	for ; len(list) > 0; n++ {
+		list = list[1+int(list[0]):]
+	}
+	return n
+}
