@@ -232,3 +232,22 @@ func TestAnswersEarnTheirLength(t *testing.T) {
 		}
 	})
 }
+
+// TestSilentServersTakeNoRoom: a sample has no room for the queues of job servers that have not
+// answered. A pool may name hundreds of them, with 64 functions each.
+func TestSilentServersTakeNoRoom(t *testing.T) {
+	t.Parallel()
+	w := New(Options{})
+	sub := Subscription{}
+	for i := range 64 {
+		sub.Servers = append(sub.Servers, fmt.Sprintf("10.0.0.%d", i))
+		sub.Functions = append(sub.Functions, fmt.Sprintf("f%d", i))
+	}
+	if err := w.Set(poolA, sub); err != nil {
+		t.Fatal(err)
+	}
+	sample, ok := w.Sample(poolA, time.Now())
+	if !ok || len(sample.Servers) != 64 || cap(sample.Queues) != 0 {
+		t.Errorf("%d job servers, room for %d queues", len(sample.Servers), cap(sample.Queues))
+	}
+}

@@ -169,7 +169,7 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 		Time: now, Excess: p.excess,
 		Functions: make([]FunctionSample, len(p.functions)),
 		Servers:   make([]ServerSample, 0, max(len(p.targets), len(p.links))),
-		Queues:    make([]QueueSample, 0, len(p.links)*len(p.functions)),
+		Queues:    make([]QueueSample, 0, p.knownQueues()),
 	}
 	for i, f := range p.functions {
 		out.Functions[i] = FunctionSample{Name: f, Counters: p.sums[i]}
@@ -211,6 +211,19 @@ func (w *Watcher) Sample(key PoolKey, now time.Time) (Sample, bool) {
 	}
 	p.addPods(&out, now)
 	return out, true
+}
+
+// knownQueues returns how many queues there are figures of: none at job servers that are silent, of
+// which there may be hundreds.
+func (p *pool) knownQueues() (n int) {
+	for _, l := range p.links {
+		for _, c := range l.cells {
+			if c.known {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // unresolved is the sample of a job server whose name has no address.
