@@ -60,6 +60,19 @@ func serverCounter(name, help string, value func(*backlog.ServerStats) float64) 
 	return m
 }
 
+// answered is m without the series of job servers that have not answered: a pool may name hundreds
+// of those, and zeros would say nothing of them.
+func answered(m Metric[backlog.ServerStats]) Metric[backlog.ServerStats] {
+	emitAll := m.Values
+	m.Help += " Unset before the first answer."
+	m.Values = func(s *backlog.ServerStats, now time.Time, emit func(float64, ...string)) {
+		if s.Polls > 0 {
+			emitAll(s, now, emit)
+		}
+	}
+	return m
+}
+
 // Servers are the metrics of job servers.
 var Servers = []Metric[backlog.ServerStats]{
 	{
@@ -85,8 +98,8 @@ var Servers = []Metric[backlog.ServerStats]{
 			}
 		},
 	},
-	server("poll_duration_seconds", "How long the last answered poll took.",
-		func(s *backlog.ServerStats) float64 { return s.LastPollTime.Seconds() }),
+	answered(server("poll_duration_seconds", "How long the last answered poll took.",
+		func(s *backlog.ServerStats) float64 { return s.LastPollTime.Seconds() })),
 	{
 		Name: "gearman_server_polls_total", Help: "Polls, by whether they were answered.", Labels: []string{"result"},
 		Counter: true,
@@ -95,14 +108,14 @@ var Servers = []Metric[backlog.ServerStats]{
 			emit(float64(s.Failures), "failed")
 		},
 	},
-	serverCounter("poll_seconds_total", "Time spent on answered polls.",
-		func(s *backlog.ServerStats) float64 { return s.PollTime.Seconds() }),
+	answered(serverCounter("poll_seconds_total", "Time spent on answered polls.",
+		func(s *backlog.ServerStats) float64 { return s.PollTime.Seconds() })),
 	serverCounter("requests_total", "Requests sent to the job server.",
 		func(s *backlog.ServerStats) float64 { return float64(s.Requests) }),
 	serverCounter("received_bytes_total", "Bytes of the job server's answers.",
 		func(s *backlog.ServerStats) float64 { return float64(s.Bytes) }),
-	server("load_balanced", "1 if the address was seen to lead to different job servers.",
-		func(s *backlog.ServerStats) float64 { return boolean.Float(s.LoadBalanced) }),
+	answered(server("load_balanced", "1 if the address was seen to lead to different job servers.",
+		func(s *backlog.ServerStats) float64 { return boolean.Float(s.LoadBalanced) })),
 }
 
 // Functions are the metrics of functions on one job server.
