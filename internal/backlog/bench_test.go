@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
-	"github.com/gearman-operator/gearman-operator/internal/telemetry"
-
 	"github.com/gearman-operator/gearman-operator/internal/resolve"
+	"github.com/gearman-operator/gearman-operator/internal/telemetry"
 )
 
 // canned is a connection that answers every request with the same bytes at once, so that a

@@ -9,7 +9,7 @@ const (
 	// heapPercent is by how much the heap may grow over the memory in use before garbage is
 	// collected: almost all memory is the caches, which hardly change, and the room that the
 	// default of 100 leaves for garbage would never be used.
-	heapPercent = 15
+	heapPercent = 10
 	// startPercent is the same during the first minute. A start makes so much garbage that with
 	// less room the collector would do most of the work.
 	startPercent = 50

@@ -10,13 +10,20 @@ import (
 // [netip.Addr] takes 24. Lists are equal if they have the same addresses in the same order.
 type Addrs string // of each address its length in bytes, and its binary form
 
-// Pack returns the list of these addresses.
+// longestZone is how long a zone, the name of a network interface, can be.
+const longestZone = 64
+
+// Pack returns the list of these addresses. Zones that name no interface, being too long, are left
+// out.
 func Pack(addrs ...netip.Addr) Addrs {
 	var b strings.Builder
 	b.Grow(17 * len(addrs))
 	for _, a := range addrs {
+		if len(a.Zone()) > longestZone {
+			a = a.WithZone("")
+		}
 		binary, _ := a.MarshalBinary() // it can't fail
-		b.WriteByte(byte(len(binary)))
+		b.WriteByte(byte(len(binary))) //nolint:gosec // at most 16 and longestZone
 		b.Write(binary)
 	}
 	return Addrs(strings.Clone(b.String())) // without the room that was left

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,10 @@ func TestAddrs(t *testing.T) {
 	}
 	for range Pack(all...).All() {
 		break // the rest is not asked for
+	}
+	long := netip.MustParseAddr("fe80::2%" + strings.Repeat("z", 300))
+	if got := slices.Collect(Pack(long, all[0]).All()); !slices.Equal(got, []netip.Addr{long.WithZone(""), all[0]}) {
+		t.Errorf("an address with a long zone became %v", got)
 	}
 	if Pack(all[0], all[1]) == Pack(all[1], all[0]) {
 		t.Error("another order makes no difference")

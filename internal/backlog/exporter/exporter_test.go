@@ -69,7 +69,7 @@ gearman_series_dropped 0
 # TYPE gearman_server_info gauge
 gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.1:4730"} 1
 gearman_server_info{name="jobs:4730",namespace="shop",server="10.0.0.2:4730"} 1
-# HELP gearman_server_load_balanced 1 if the address was seen to lead to different job servers. Unset before the first answer.
+# HELP gearman_server_load_balanced 1 if the address leads to different job servers. Unset before the first answer.
 # TYPE gearman_server_load_balanced gauge
 gearman_server_load_balanced{server="10.0.0.1:4730"} 1
 # HELP gearman_server_poll_duration_seconds How long the last answered poll took. Unset before the first answer.

@@ -114,7 +114,7 @@ var Servers = []Metric[backlog.ServerStats]{
 		func(s *backlog.ServerStats) float64 { return float64(s.Requests) }),
 	serverCounter("received_bytes_total", "Bytes of the job server's answers.",
 		func(s *backlog.ServerStats) float64 { return float64(s.Bytes) }),
-	answered(server("load_balanced", "1 if the address was seen to lead to different job servers.",
+	answered(server("load_balanced", "1 if the address leads to different job servers.",
 		func(s *backlog.ServerStats) float64 { return boolean.Float(s.LoadBalanced) })),
 }
 
