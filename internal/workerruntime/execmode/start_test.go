@@ -5,13 +5,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/job"
 	"github.com/gearman-operator/gearman-operator/internal/workerruntime/spool"
@@ -252,39 +250,21 @@ func TestProgramThatIsNotFound(t *testing.T) {
 
 // TestOutputIsTheCommands: while a command runs, only it has its ends of the pipes. A process that
 // another slot starts would get copies of ours.
-func TestOutputIsTheCommands(t *testing.T) { //nolint:paralleltest // it counts descriptors
-	h := newHandler(t, testOptions(t, io.Discard, "/bin/true"))
-	before := writableDescriptors(t)
-	o := h.Handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() {
-		if now := writableDescriptors(t); now != before {
-			t.Errorf("%d pipes can be written to while the command runs, %d before", now, before)
+func TestOutputIsTheCommands(t *testing.T) {
+	t.Parallel()
+	r, err := newHandler(t, testOptions(t, io.Discard, "/bin/true")).get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.h.put(r)
+	started := false
+	o := r.handle(t.Context(), &job.Job{Reporter: &recorder{}, Started: func() {
+		started = true
+		if diff := cmp.Diff([3]int{-1, -1, -1}, r.writers); diff != "" {
+			t.Errorf("pipes that can be written to while the command runs (-want +got):\n%s", diff)
 		}
 	}})
-	if o.Kind != job.Completed {
-		t.Errorf("outcome %+v", o)
+	if o.Kind != job.Completed || !started {
+		t.Errorf("outcome %+v, started %v", o, started)
 	}
-}
-
-// writableDescriptors returns how many pipes this process can write to.
-func writableDescriptors(t *testing.T) (n int) {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip(err) // not Linux
-	}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		link, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err != nil || !strings.HasPrefix(link, "pipe:") {
-			continue // that of ReadDir is closed
-		}
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		if err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY {
-			n++
-		}
-	}
-	return n
 }
