@@ -261,8 +261,10 @@ func (t *target) update(addrs []netip.Addr, err error) {
 	before, changed := t.state, t.state == StateConnecting
 	if err == nil && len(addrs) > 0 {
 		t.failed, t.state, t.resolved = 0, StateOK, time.Now()
-		t.excess = len(addrs) > t.w.opts.MaxAddresses
-		used := resolve.Pack(resolve.Choose(addrs, slices.Collect(t.addrs.All()), t.w.opts.MaxAddresses)...)
+		if t.excess = len(addrs) > t.w.opts.MaxAddresses; t.excess {
+			addrs = resolve.Choose(addrs, slices.Collect(t.addrs.All()), t.w.opts.MaxAddresses)
+		}
+		used := resolve.Pack(addrs...)
 		changed = used != t.addrs
 		t.addrs = used
 	} else if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {

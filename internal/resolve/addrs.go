@@ -3,7 +3,6 @@ package resolve
 import (
 	"iter"
 	"net/netip"
-	"strings"
 )
 
 // Addrs is a list of addresses in little memory: 5 bytes for IPv4 and 17 for IPv6, where a
@@ -16,17 +15,16 @@ const longestZone = 64
 // Pack returns the list of these addresses. Zones that name no interface, being too long, are left
 // out.
 func Pack(addrs ...netip.Addr) Addrs {
-	var b strings.Builder
-	b.Grow(17 * len(addrs))
+	list := make([]byte, 0, 17*len(addrs))
 	for _, a := range addrs {
 		if len(a.Zone()) > longestZone {
 			a = a.WithZone("")
 		}
-		binary, _ := a.MarshalBinary() // it can't fail
-		b.WriteByte(byte(len(binary))) //nolint:gosec // at most 16 and longestZone
-		b.Write(binary)
+		at := len(list)
+		list, _ = a.AppendBinary(append(list, 0)) // it can't fail
+		list[at] = byte(len(list) - at - 1)       //nolint:gosec // at most 16 and longestZone
 	}
-	return Addrs(strings.Clone(b.String())) // without the room that was left
+	return Addrs(list)
 }
 
 // All iterates over the addresses.
@@ -35,7 +33,7 @@ func (list Addrs) All() iter.Seq[netip.Addr] {
 		for len(list) > 0 {
 			var a netip.Addr
 			end := 1 + int(list[0])
-			_ = a.UnmarshalBinary([]byte(list[1:end])) // what MarshalBinary made is valid
+			_ = a.UnmarshalBinary([]byte(list[1:end])) // what AppendBinary made is valid
 			if !yield(a) {
 				return
 			}

@@ -39,8 +39,8 @@ func (r *run) follow(ctx context.Context) (interrupted bool) {
 const brief = 10 * time.Millisecond
 
 // unheard is how long output is left in its pipes. A small job ends before that, and its end is one
-// event, instead of one more for each pipe that the command closes. A command that writes more than
-// a pipe holds (64 KiB) waits for so long, once.
+// event, instead of one more for each pipe that the command closes. A command that fills a pipe
+// (64 KiB) before that waits for the rest of this time.
 const unheard = time.Millisecond
 
 // followBriefly reads the output for a short while, and reports whether the process has ended.
