@@ -242,7 +242,5 @@ func (c *Client) hasFailed(s *server) bool {
 
 // open returns the open connection of a lane, or nil.
 func (c *Client) open(s *server, lane int) *conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return s.lanes[lane].conn
+	return s.lanes[lane].conn.Load()
 }

@@ -43,7 +43,10 @@ type conn struct {
 	watchdog *time.Timer
 	err      error // why the connection can't be used any more
 
-	toWake bool // wake the callers of Produce; used by the reading goroutine
+	// Submissions of Produce that have been answered and are still counted, and the first of their
+	// errors; used by the reading goroutine.
+	left    int
+	leftErr error
 }
 
 // request is an entry for which a response is expected.
@@ -304,7 +307,7 @@ func (x *conn) fail(err error) {
 			r.reply <- reply{err: fmt.Errorf("job server %s: %w", x.s.ep, err)}
 		}
 	}
-	x.c.producer.wake()
+	x.settle()
 	for _, w := range jobs {
 		for _, t := range w.tickets {
 			tell(t, lost)

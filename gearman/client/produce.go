@@ -76,8 +76,7 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	})
 	if err != nil {
 		err = fmt.Errorf("submit %s: %w", t.Function, err)
-		c.producer.left(err)
-		c.producer.wake()
+		c.producer.left(1, err)
 		if done != nil {
 			done(gearman.JobID{}, err)
 		}
@@ -100,11 +99,11 @@ func (c *Client) Flush(ctx context.Context) error {
 
 // enter waits until at most most submissions are under way, and counts one more.
 func (p *producer) enter(ctx context.Context, most int) error {
-	if err := p.wait(ctx, most); err != nil {
-		return err
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.waitLocked(ctx, most); err != nil {
+		return err
+	}
 	p.pending++
 	return nil
 }
@@ -112,6 +111,11 @@ func (p *producer) enter(ctx context.Context, most int) error {
 func (p *producer) wait(ctx context.Context, most int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.waitLocked(ctx, most)
+}
+
+// waitLocked waits until at most most submissions are under way. The lock is not held meanwhile.
+func (p *producer) waitLocked(ctx context.Context, most int) error {
 	for p.pending > most {
 		if p.room == nil {
 			p.room = make(chan struct{})
@@ -130,20 +134,15 @@ func (p *producer) wait(ctx context.Context, most int) error {
 	return nil
 }
 
-// left removes a submission from the count: it was answered, or can't be.
-func (p *producer) left(err error) {
+// left removes n submissions from the count, since they were answered, or can't be, and wakes the
+// callers that wait for room. err is the first of their errors.
+func (p *producer) left(n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pending--
+	p.pending -= n
 	if p.err == nil {
 		p.err = err
 	}
-}
-
-// wake wakes the callers that wait for room.
-func (p *producer) wake() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.room != nil {
 		close(p.room)
 		p.room = nil
@@ -172,5 +171,16 @@ func (x *conn) answered(r *request, p proto.Packet, err error) {
 		}
 		r.done(id, err)
 	}
-	x.c.producer.left(err)
+	x.left++
+	if x.leftErr == nil {
+		x.leftErr = err
+	}
+}
+
+// settle counts the answered submissions of Produce.
+func (x *conn) settle() {
+	if x.left > 0 {
+		x.c.producer.left(x.left, x.leftErr)
+		x.left, x.leftErr = 0, nil
+	}
 }

@@ -61,11 +61,10 @@ func (x *conn) readAll() error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the server closed the connection")
 		}
-		if x.toWake && (err != nil || !x.in.HasPacket()) {
-			// Don't wake the waiting callers while more responses are in memory: they then fill the
-			// room in one write.
-			x.toWake = false
-			x.c.producer.wake()
+		if err != nil || !x.in.HasPacket() {
+			// Not while more responses are in memory: the callers that wait then fill the room in
+			// one write.
+			x.settle()
 		}
 		if err != nil {
 			_ = x.nc.Close() // nothing more will come
@@ -253,7 +252,6 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	switch {
 	case got.produced:
 		x.answered(&got, p, refused)
-		x.toWake = true
 	case refused != nil:
 		got.reply <- reply{err: refused}
 	default:

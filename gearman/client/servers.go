@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
@@ -24,8 +25,8 @@ type server struct {
 
 // lane is a connection that several calls share.
 type lane struct {
-	conn *conn    // open, or nil
-	dial *attempt // under way, or nil
+	conn atomic.Pointer[conn] // open, or nil; read without the mutex
+	dial *attempt             // under way, or nil
 }
 
 // Lanes of a job server.
@@ -47,7 +48,9 @@ func (s *server) hookConn(took time.Duration) Conn {
 	return Conn{Server: s.ep.Addr, Host: s.ep.Name, Took: took}
 }
 
-func (s *server) isOpenLocked() bool { return s.lanes[calls].conn != nil || s.lanes[bulks].conn != nil }
+func (s *server) isOpenLocked() bool {
+	return s.lanes[calls].conn.Load() != nil || s.lanes[bulks].conn.Load() != nil
+}
 
 // lastResort is how long a job server that failed is not tried while no other can be reached; calls
 // then end with its last error.
@@ -88,8 +91,8 @@ func (c *Client) attempt(s *server, in int) (*attempt, *conn, error) {
 	var l *lane // nil for a caller's own connection
 	if in != own {
 		l = &s.lanes[in]
-		if l.conn != nil {
-			return nil, l.conn, nil
+		if x := l.conn.Load(); x != nil {
+			return nil, x, nil
 		}
 		if l.dial != nil {
 			return l.dial, nil, nil
@@ -118,7 +121,8 @@ func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 	}
 	c.mu.Lock()
 	if l != nil {
-		l.dial, l.conn = nil, conn
+		l.dial = nil
+		l.conn.Store(conn)
 	}
 	switch {
 	case err != nil && c.closed:
@@ -151,7 +155,7 @@ func (c *Client) serve(s *server, l *lane, x *conn) {
 	err := x.reason(x.readAll())
 	c.mu.Lock()
 	if l != nil {
-		l.conn = nil
+		l.conn.Store(nil)
 	}
 	s.idle = slices.DeleteFunc(s.idle, func(other *conn) bool { return other == x })
 	planned := c.closed || x.isGivenUp()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gearman-operator/gearman-operator/gearman/internal/transport"
 )
 
 // writer writes the packets that many goroutines have for one connection. It does so in a goroutine
@@ -26,10 +28,10 @@ type writer struct {
 	ended   chan struct{} // closed when the connection has ended
 
 	mu     sync.Mutex
-	direct *direct
-	busy   bool     // the goroutine is writing
-	queue  []*chunk // to be written, in order
-	staged int      // bytes in the chunks' own buffers
+	direct *transport.Direct // nil: only the goroutine writes; used by whoever writes
+	busy   bool              // the goroutine is writing
+	queue  []*chunk          // to be written, in order
+	staged int               // bytes in the chunks' own buffers
 	room   chan struct{}
 	spares [2][]byte // one for the chunk being written, one for the chunk being staged
 	piece  []byte
@@ -69,7 +71,7 @@ const (
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
 	return &writer{
 		nc: nc, timeout: timeout, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{}),
-		direct: newDirect(nc),
+		direct: transport.NewDirect(nc),
 	}
 }
 
@@ -145,10 +147,10 @@ func (w *writer) sendNow() bool {
 		return false
 	}
 	c := w.queue[0]
-	if !c.isWritten() || len(c.own) > writePiece || w.nc.SetWriteDeadline(time.Now().Add(w.timeout)) != nil {
+	if !c.isWritten() || len(c.own) > writePiece {
 		return false
 	}
-	n := w.direct.write(c.own)
+	n := w.direct.Write(c.own)
 	if n == 0 {
 		return false
 	}
@@ -298,6 +300,11 @@ func (w *writer) keepLocked(b []byte) {
 }
 
 func (w *writer) write(b []byte) error {
+	if w.direct != nil && len(b) <= writePiece {
+		n := w.direct.Write(b) // needs no deadline
+		w.wrote.Add(int64(n))
+		b = b[n:]
+	}
 	for len(b) > 0 {
 		if err := w.nc.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 			return err

@@ -46,11 +46,12 @@ type link struct {
 	err     error         // why, once down is closed
 	echoed  chan struct{} // receives a value for the response to byeEcho
 	success atomic.Bool   // a job completed over it
+	last    *function     // of the last job; used by the reading goroutine
 
 	role    atomic.Int32  // role of the reading goroutine: see the constants
 	pass    *time.Timer   // checks whether a job takes long
 	armed   atomic.Bool   // pass is set
-	started atomic.Int64  // when the running job began, Unix nanoseconds
+	started atomic.Int64  // when the running job began: a time of Worker.clock
 	baton   chan struct{} // a token makes the waiting goroutine the reader
 	spares  atomic.Int32  // goroutines that wait for baton, or will
 	orphan  atomic.Bool   // the goroutine that ends needs no replacement
@@ -62,21 +63,21 @@ type link struct {
 	notBefore  time.Time
 	regrabAt   time.Time
 	sleptAt    time.Time
-	quick      int         // wake-ups straight after PRE_SLEEP since the last job
-	onPurpose  error       // why the worker closed it, if it did
-	working    *function   // the function of the job in flight
-	registered []*function // functions registered on the connection
-	admission  uint64      // the admission they belong to
-	alive      int64       // when aliveEcho was last sent, Unix nanoseconds
-	trimmed    bool        // the other functions were unregistered
+	quick      int           // wake-ups straight after PRE_SLEEP since the last job
+	onPurpose  error         // why the worker closed it, if it did
+	working    *function     // the function of the job in flight
+	registered []*function   // functions registered on the connection
+	admission  uint64        // the admission they belong to
+	alive      time.Duration // when aliveEcho was last sent: a time of Worker.clock
+	trimmed    bool          // the other functions were unregistered
 	cancelJob  context.CancelCauseFunc
 	sayBye     bool // closed by a stop: not an error
 
 	turnedAt time.Time // when the order of functions last changed
 
 	// Guarded by server.sleepers.mu.
-	idle  int // notIdle, sleeping or dozing
-	dozer int // its index in dozing
+	idle  atomic.Int32 // notIdle, sleeping or dozing; only the link itself becomes idle
+	dozer int          // its index in dozing
 }
 
 // Reasons why the worker itself closes a connection.

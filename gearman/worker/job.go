@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gearman-operator/gearman-operator/gearman"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -28,23 +29,17 @@ type Job struct {
 	fn         *function
 	slot       int
 	server     string
-	version    proto.Version
 	payload    []byte
 	spool      *os.File // used instead of payload
 	payloadErr error    // why the job has neither
 	size       int64
 
-	epoch uint64 // the server's epoch when the job arrived, see server
-	// These belong to underway, whose mutex guards them.
-	settled   chan struct{} // closed when the run has ended; nil if nobody waits for it
-	heir      *Job          // the same job, given to another slot, which reports the outcome
-	joined    bool          // heir has the outcome
-	inherited struct {
-		result []byte
-		err    error
-	}
+	epoch  uint64  // the server's epoch when the job arrived, see server
+	shared *shared // nil: nobody waits for this run; underway guards it
+	joined bool    // another job has the outcome
 
 	link *link
+	sent atomic.Int64 // bytes of the result, data and warnings
 	// Used only by the goroutine that runs the job.
 	done   Done
 	exited bool // the handler ended the goroutine
@@ -54,7 +49,6 @@ type Job struct {
 	late       bool // the worker failed it before the handler returned
 	resultFrom io.Reader
 	resultSize int64
-	sent       int64 // bytes of the result, data and warnings
 }
 
 // ID returns the job's handle and job server.
@@ -89,7 +83,12 @@ func (j *Job) Function() string { return j.fn.name }
 func (j *Job) Server() string { return j.server }
 
 // ServerVersion returns the version that the job server reported.
-func (j *Job) ServerVersion() proto.Version { return j.version }
+func (j *Job) ServerVersion() proto.Version {
+	if j.link == nil { // a test made the job
+		return proto.Version{}
+	}
+	return j.link.version
+}
 
 // Slot returns the number of the slot that runs the job, from 0.
 func (j *Job) Slot() int { return j.slot }
@@ -116,7 +115,7 @@ func (j *Job) Reader() *io.SectionReader {
 }
 
 // CanRequeue reports whether ErrRequeue makes this job's server give it to another worker.
-func (j *Job) CanRequeue() bool { return j.version.Dialect.Requeues() }
+func (j *Job) CanRequeue() bool { return j.ServerVersion().Dialect.Requeues() }
 
 // ResultFrom makes the next size bytes of r the job's result, instead of the bytes that the handler
 // returns. The result is sent when the handler has returned a nil error, and is not held in memory.

@@ -2,9 +2,9 @@ package worker
 
 import (
 	"errors"
+	"hash/maphash"
+	"slices"
 	"sync"
-
-	"github.com/gearman-operator/gearman-operator/gearman"
 )
 
 // ErrJoined is in Done.Err of a run whose connection was lost, and whose job the job server then
@@ -15,33 +15,66 @@ var ErrJoined = errors.New("the outcome of the job is sent by the slot to which 
 // underway records the jobs that run in a worker. A job server that loses the connection of a
 // running job gives the job to another worker connection, which may be another slot of the same
 // worker. A job must not run twice at once in one process.
+//
+// Each job enters and leaves, so the jobs are spread over several lists, by their handles: the slots
+// rarely wait for each other, and a list is short.
 type underway struct {
-	mu sync.Mutex
-	by map[gearman.JobID]*Job
+	seed maphash.Seed
+	by   [64]runningJobs
 }
 
-func (r *underway) init() { r.by = make(map[gearman.JobID]*Job) }
+// runningJobs is one of the lists.
+type runningJobs struct {
+	mu   sync.Mutex
+	jobs []*Job   // of different ids
+	_    [32]byte // so that two lists don't share a cache line
+}
 
-// enter records that a job is about to run, or returns the run of the same job that is under way.
-// If takes is true, the job gets the outcome of that run.
-func (r *underway) enter(job *Job, takes bool) (other *Job) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	other = r.by[job.ID()]
-	if other == nil {
-		r.by[job.ID()] = job
+func (r *underway) init() { r.seed = maphash.MakeSeed() }
+
+// like returns the list of the jobs whose handles may equal job's.
+func (r *underway) like(job *Job) *runningJobs {
+	return &r.by[maphash.String(r.seed, job.handle)%uint64(len(r.by))]
+}
+
+// findLocked returns the index of the run with job's id, or -1.
+func (r *runningJobs) findLocked(job *Job) int {
+	return slices.IndexFunc(r.jobs, func(j *Job) bool { return j.handle == job.handle && j.server == job.server })
+}
+
+// shared is what a run and those that wait for its end have in common.
+type shared struct {
+	settled chan struct{} // closed when the run has ended
+	heir    *Job          // the same job, given to another slot, which reports the outcome; a list's mutex guards it
+
+	// Written before settled is closed.
+	result []byte
+	err    error
+	next   Outcome // Job.next
+}
+
+// enter records that a job is about to run, or returns what it shares with the run of the same job
+// that is under way. If takes is true, the job gets the outcome of that run.
+func (r *underway) enter(job *Job, takes bool) *shared {
+	l := r.like(job)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.findLocked(job)
+	if at < 0 {
+		l.jobs = append(l.jobs, job)
 		return nil
 	}
+	other := l.jobs[at]
 	if !other.isSame(job) {
 		return nil
 	}
-	if other.settled == nil {
-		other.settled = make(chan struct{})
+	if other.shared == nil {
+		other.shared = &shared{settled: make(chan struct{})}
 	}
 	if takes {
-		other.heir = job
+		other.shared.heir = job
 	}
-	return other
+	return other.shared
 }
 
 // isSame reports whether two jobs with the same handle are the same job. A job server that was
@@ -56,14 +89,21 @@ func (j *Job) isSame(other *Job) bool {
 
 // end passes the outcome of a job that has run to the job that waits for it.
 func (r *underway) end(job *Job, result []byte, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.by[job.ID()] == job {
-		delete(r.by, job.ID())
+	l := r.like(job)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := slices.Index(l.jobs, job); at >= 0 {
+		last := len(l.jobs) - 1
+		l.jobs[at], l.jobs[last] = l.jobs[last], nil
+		l.jobs = l.jobs[:last]
 	}
-	if heir := job.heir; heir != nil {
+	with := job.shared
+	if with == nil {
+		return
+	}
+	if heir := with.heir; heir != nil {
 		job.joined = true
-		heir.inherited.result, heir.inherited.err, heir.next = result, err, job.next
+		with.result, with.err, with.next = result, err, job.next
 		job.mu.Lock()
 		from, size := job.resultFrom, job.resultSize
 		job.resultFrom = nil
@@ -72,17 +112,16 @@ func (r *underway) end(job *Job, result []byte, err error) {
 		heir.resultFrom, heir.resultSize = from, size
 		heir.mu.Unlock()
 	}
-	if job.settled != nil {
-		close(job.settled)
-	}
+	close(with.settled)
 }
 
 // leave ends a job's wait for another run. The outcome may have arrived nevertheless.
-func (r *underway) leave(job, other *Job) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if other.heir == job {
-		other.heir = nil
+func (r *underway) leave(job *Job, with *shared) {
+	l := r.like(job)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if with.heir == job {
+		with.heir = nil
 	}
 }
 
@@ -92,8 +131,8 @@ func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte,
 	r := &s.w.runs
 	takes := !s.w.o.DropOnDisconnect // with DropOnDisconnect the other run is being canceled
 	for {
-		other := r.enter(job, takes)
-		if other == nil {
+		with := r.enter(job, takes)
+		if with == nil {
 			return run()
 		}
 		s.w.o.Logger.Info(
@@ -101,14 +140,15 @@ func (s *slot) runOrJoin(l *link, job *Job, run func() ([]byte, error)) ([]byte,
 			"job", job.ID().String(), "slot", s.id,
 		)
 		select {
-		case <-other.settled:
+		case <-with.settled:
 		case <-l.down:
-			r.leave(job, other)
+			r.leave(job, with)
 			return nil, ErrDisconnected
 		}
 		if takes {
 			job.done.Joined = true
-			return job.inherited.result, job.inherited.err
+			job.next = with.next
+			return with.result, with.err
 		}
 	}
 }

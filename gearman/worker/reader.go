@@ -85,8 +85,8 @@ func (l *link) awaitBaton() bool {
 }
 
 // startJob allows the reading to be passed on, at once or when the job takes long.
-func (l *link) startJob(now time.Time, atOnce bool) {
-	l.started.Store(now.UnixNano())
+func (l *link) startJob(now time.Duration, atOnce bool) {
+	l.started.Store(int64(now))
 	l.role.Store(roleRunning)
 	if atOnce {
 		l.passOn()
@@ -105,7 +105,7 @@ func (l *link) arm() {
 
 func (l *link) look() {
 	if l.role.Load() == roleRunning {
-		age := time.Duration(time.Now().UnixNano() - l.started.Load())
+		age := l.c.w.clock() - time.Duration(l.started.Load())
 		if age < passAfter {
 			l.pass.Reset(passAfter - age)
 			return

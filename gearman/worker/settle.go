@@ -183,7 +183,7 @@ func (s *slot) submitSurely(l *link, sub *submission) error {
 // nothing about them. If the worker stops before the job server has responded, or the connection of
 // the job is lost, it returns an error, and the job is requeued.
 func (s *slot) clientsWait(l *link, job *Job) (bool, error) {
-	if d := job.version.Dialect; !d.Delays() || !d.Requeues() {
+	if d := job.ServerVersion().Dialect; !d.Delays() || !d.Requeues() {
 		return true, nil
 	}
 	if !job.hasKey() {

@@ -24,7 +24,7 @@ type sleepers struct {
 
 // Whether an idle link sleeps or dozes.
 const (
-	notIdle = iota
+	notIdle int32 = iota
 	sleeping
 	dozing
 )
@@ -39,10 +39,11 @@ func (p *sleepers) enter(l *link, all bool) (tell bool) {
 	defer p.mu.Unlock()
 	if p.asleep < fewSleepers {
 		p.asleep++
-		l.idle = sleeping
+		l.idle.Store(sleeping)
 		return true
 	}
-	l.idle, l.dozer = dozing, len(p.dozing)
+	l.idle.Store(dozing)
+	l.dozer = len(p.dozing)
 	p.dozing = append(p.dozing, l)
 	p.dozers.Store(int32(len(p.dozing))) //nolint:gosec // one for each slot
 	return false
@@ -50,15 +51,18 @@ func (p *sleepers) enter(l *link, all bool) (tell bool) {
 
 // leave removes a link that is no longer idle.
 func (p *sleepers) leave(l *link) {
+	if l.idle.Load() == notIdle { // a link that gets one job after the other takes no lock that all share
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch l.idle {
+	switch l.idle.Load() {
 	case sleeping:
 		p.asleep--
 	case dozing:
 		p.remove(l)
 	}
-	l.idle = notIdle
+	l.idle.Store(notIdle)
 }
 
 func (p *sleepers) remove(l *link) {
@@ -82,7 +86,7 @@ func (p *sleepers) take() *link {
 	}
 	l := p.dozing[len(p.dozing)-1]
 	p.remove(l)
-	l.idle = notIdle
+	l.idle.Store(notIdle)
 	return l
 }
 

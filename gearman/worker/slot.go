@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -18,6 +19,8 @@ type slot struct {
 	w    *Worker
 	id   int
 	wake chan struct{} // wakes run after a change of the fields below
+
+	running atomic.Bool // a job runs; no counter of all slots, which would go from processor to processor
 
 	mu       sync.Mutex
 	conns    []*conn // in polling order
@@ -112,23 +115,24 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	return err
 }
 
-// answered ends the wait for a link's response. fn is the function of the job in it, if any.
-func (s *slot) answered(l *link, to state, fn *function) error {
+// answered ends the wait for a link's response. fn is the function of the job in it, if any. It
+// reports whether the worker is stopping.
+func (s *slot) answered(l *link, to state, fn *function) (stopping bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.state != grabbing || s.asked != l {
-		return errors.New("a response to a job request that was not made")
+		return false, errors.New("a response to a job request that was not made")
 	}
 	if !l.plainGrab {
 		l.proven = true
 	}
 	s.asked, l.state, l.working = nil, to, fn
-	return nil
+	return s.isStoppingLocked(), nil
 }
 
 // noJob handles a NO_JOB: the link sleeps, and the slot polls the next one.
 func (s *slot) noJob(l *link) error {
-	if err := s.answered(l, asleep, nil); err != nil {
+	if _, err := s.answered(l, asleep, nil); err != nil {
 		return err
 	}
 	s.w.returnTicket()
@@ -140,12 +144,13 @@ func (s *slot) noJob(l *link) error {
 
 // gotJob runs a job and requests the next.
 func (s *slot) gotJob(l *link, job *Job) error {
-	if err := s.answered(l, working, job.fn); err != nil {
+	stopping, err := s.answered(l, working, job.fn)
+	if err != nil {
 		job.removeSpool()
 		return err
 	}
 	l.c.server.sleepers.rouse()
-	return s.work(l, job)
+	return s.work(l, job, stopping)
 }
 
 // grabRefused reports whether an ERROR was the response to the first GRAB_JOB_UNIQ, from a job
@@ -226,7 +231,7 @@ func (s *slot) run() {
 				timer.Reset(wait)
 			}
 		case busy:
-			s.keepAlive(time.Now())
+			s.keepAlive(s.w.clock())
 			timer.Reset(min(wait, s.w.o.KeepAlive))
 		case stopping:
 			s.unregister(true)
@@ -262,13 +267,13 @@ func (s *slot) run() {
 
 // keepAlive sends something over the connection whose job runs: proxies, load balancers and address
 // translators cut connections on which nothing is sent for long, and the job would then run twice.
-func (s *slot) keepAlive(now time.Time) {
+func (s *slot) keepAlive(now time.Duration) {
 	var silent *link
 	s.mu.Lock()
 	for _, c := range s.conns {
 		if l := c.link; l != nil && l.state == working &&
-			now.Sub(time.Unix(0, max(l.started.Load(), l.alive))) >= s.w.o.KeepAlive {
-			silent, l.alive = l, now.UnixNano()
+			now-max(time.Duration(l.started.Load()), l.alive) >= s.w.o.KeepAlive {
+			silent, l.alive = l, now
 		}
 	}
 	s.mu.Unlock()

@@ -24,13 +24,19 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	fn := c.w.functions[string(a.Function)]
-	if fn == nil {
-		return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
+	fn := l.last
+	if fn == nil || fn.wire != string(a.Function) {
+		if fn = c.w.functions[string(a.Function)]; fn == nil {
+			return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
+		}
+		l.last = fn
 	}
+	// One allocation holds both texts.
+	text := string(front[:len(front)-len(a.Payload)])
+	unique := text[len(a.Handle)+1+len(a.Function)+1:]
 	job := &Job{
-		handle: string(a.Handle), unique: string(a.Unique), fn: fn,
-		slot: c.slot.id, server: c.server.ep.Addr, version: l.version, link: l,
+		handle: text[:len(a.Handle)], unique: unique[:len(a.Unique)], fn: fn,
+		slot: c.slot.id, server: c.server.ep.Addr, link: l,
 		epoch: c.server.epoch.Load(),
 	}
 	job.attempt, job.key = splitKey(job.unique)

@@ -50,7 +50,7 @@ func (w *Worker) waitEnded(ctx context.Context, what string) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf(
-			"wait for %s of the worker, %d jobs still run: %w", what, w.running.Load(), context.Cause(ctx),
+			"wait for %s of the worker, %d jobs still run: %w", what, w.running(), context.Cause(ctx),
 		)
 	}
 }

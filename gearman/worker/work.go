@@ -14,24 +14,26 @@ import (
 // work runs a job, stages its outcome, and drives the slot on. The outcome is sent together with
 // the next request if that goes to the same job server. It returns errPassed if another goroutine
 // now reads from the link.
-func (s *slot) work(l *link, job *Job) (err error) {
+func (s *slot) work(l *link, job *Job, stopping bool) (err error) {
 	w := s.w
-	w.running.Add(1)
+	s.running.Store(true)
 	w.came()
-	if s.isStopping() {
+	if stopping {
 		s.unregister(false) // the stop may have skipped this link while it was grabbing
 	}
-	start := time.Now()
+	start := w.clock()
 	l.startJob(start, w.o.DropOnDisconnect)
 	if hook := w.o.Hooks.JobStart; hook != nil {
 		hook(job)
-		start = time.Now() // the hook's time doesn't count for the handler
+		start = w.clock() // the hook's time doesn't count for the handler
 	}
 	ctx, release := s.jobContext(l, job)
 	var result []byte
 	var failure error
 	defer func() { // deferred, since a handler may end the goroutine
-		job.done.Duration, job.done.BytesIn = time.Since(start), job.size
+		if job.done.BytesIn = job.size; w.o.Hooks.JobDone != nil {
+			job.done.Duration = w.clock() - start
+		}
 		job.done.Timeout = job.fn.timeout > 0 && errors.Is(context.Cause(ctx), ErrTimeout)
 		release()
 		if job.exited {
@@ -55,7 +57,7 @@ func (s *slot) work(l *link, job *Job) (err error) {
 // done stages a job's outcome and makes its link available for polling again.
 func (s *slot) done(l *link, job *Job, result []byte, err error) {
 	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
-	job.done.BytesOut = job.bytesOut()
+	job.done.BytesOut = job.sent.Load()
 	job.removeSpool()
 	s.mu.Lock()
 	l.cancelJob, l.working = nil, nil
@@ -67,8 +69,10 @@ func (s *slot) done(l *link, job *Job, result []byte, err error) {
 	if job.done.Outcome == Complete {
 		l.success.Store(true)
 	}
-	s.w.lastJob.Store(time.Now().UnixNano())
-	s.w.running.Add(-1)
+	if s.w.o.Linger > 0 { // otherwise nobody reads it
+		s.w.lastJob.Store(time.Now().UnixNano())
+	}
+	s.running.Store(false)
 }
 
 var errExited = errors.New("the handler ended its goroutine (runtime.Goexit)")
@@ -146,7 +150,10 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		return job.next, err
 	}
 	var failure *gearman.JobError
-	isException := errors.As(err, &failure) && failure.Exception != nil
+	if err != nil { // as would allocate memory for each job
+		failure, _ = as[*gearman.JobError](err)
+	}
+	isException := failure != nil && failure.Exception != nil
 	var sendErr error
 	outcome := Complete
 	switch {
@@ -154,7 +161,7 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 		sendErr = l.out.Stream(func(dst []byte) []byte {
 			return proto.AppendWorkHeader(dst, proto.Request, proto.TypeWorkComplete, job.handle, size)
 		}, from, size)
-		job.count(size)
+		job.sent.Add(size)
 	case err == nil:
 		sendErr = checkSize(int64(len(result)))
 		if sendErr != nil {
@@ -167,7 +174,7 @@ func (s *slot) finish(l *link, job *Job, result []byte, err error) (Outcome, err
 	case isException:
 		outcome = Excepted
 		sendErr = job.stage(proto.TypeWorkException, failure.Exception)
-		if !job.version.Dialect.ExceptionEnds() {
+		if !job.ServerVersion().Dialect.ExceptionEnds() {
 			sendErr = errors.Join(sendErr, s.fail(l, job))
 		}
 	default:
@@ -206,25 +213,13 @@ func (s *slot) fail(l *link, job *Job) error {
 
 // stage puts a packet about the job into the outbox; large data is written at once, not copied.
 func (j *Job) stage(t proto.Type, data []byte) error {
-	j.count(int64(len(data)))
+	j.sent.Add(int64(len(data)))
 	if len(data) > transport.CopyLimit {
 		return j.link.out.StreamBytes(func(dst []byte) []byte {
 			return proto.AppendWorkHeader(dst, proto.Request, t, j.handle, int64(len(data)))
 		}, data)
 	}
 	return j.link.out.Stage(func(dst []byte) []byte { return proto.AppendWork(dst, proto.Request, t, j.handle, data) })
-}
-
-func (j *Job) count(n int64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.sent += n
-}
-
-func (j *Job) bytesOut() int64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.sent
 }
 
 func (j *Job) alive() error {
@@ -270,7 +265,7 @@ func (j *Job) DataFrom(r io.Reader, size int64) error {
 	if err := errors.Join(j.alive(), checkSize(size)); err != nil {
 		return err
 	}
-	j.count(size)
+	j.sent.Add(size)
 	return j.link.out.Stream(func(dst []byte) []byte {
 		return proto.AppendWorkHeader(dst, proto.Request, proto.TypeWorkData, j.handle, size)
 	}, r, size)
