@@ -43,15 +43,16 @@ type event struct {
 // set. Posting never blocks.
 type mailbox struct {
 	wake chan struct{}
-	left chan struct{} // closed when nobody reads the events any more
 
 	// own are the connections that belong to this mailbox's calls. Only the goroutine that takes
 	// the events uses it.
 	own map[*server]*conn
 
 	mu     sync.Mutex
+	left   chan struct{} // closed when nobody reads the events of own any more; nil: own is empty
 	events []event
 	spare  []event
+	first  [2]event      // memory for events: most calls have no more
 	bytes  int           // of data in events
 	room   chan struct{} // closed by the next take; nil: nobody waits for room
 }
@@ -60,13 +61,16 @@ type mailbox struct {
 // longer read.
 const heldParts = 1 << 20
 
-func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1), left: make(chan struct{})} }
+func (m *mailbox) init() { m.wake, m.events = make(chan struct{}, 1), m.first[:0] }
 
 // take returns the events posted since the last take. They are valid until the next take.
 func (m *mailbox) take() []event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.spare) // the events of the last take are no longer used
+	if len(m.events) == 0 {
+		return nil
+	}
 	out := m.events
 	m.events, m.spare, m.bytes = m.spare[:0], out, 0
 	if m.room != nil {
@@ -76,17 +80,28 @@ func (m *mailbox) take() []event {
 	return out
 }
 
-// full returns a channel that the next take closes, or nil if there is room.
-func (m *mailbox) full() <-chan struct{} {
+// full returns a channel that the next take closes, or nil if there is room; and left.
+func (m *mailbox) full() (room, left <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.bytes < heldParts {
-		return nil
+		return nil, nil
 	}
 	if m.room == nil {
 		m.room = make(chan struct{})
 	}
-	return m.room
+	return m.room, m.left
+}
+
+// keepOwn enters a connection into own.
+func (m *mailbox) keepOwn(s *server, x *conn) {
+	if m.own == nil {
+		m.own = make(map[*server]*conn)
+		m.mu.Lock()
+		m.left = make(chan struct{})
+		m.mu.Unlock()
+	}
+	m.own[s] = x
 }
 
 // call is a task that is under way.
@@ -110,6 +125,17 @@ type call struct {
 	resubmits int   // how often it may still be resubmitted
 	before    error // error of the previous submission
 	lost      bool  // it has ended and must be resubmitted
+}
+
+// newCall returns a call that has a mailbox of its own.
+func newCall(t *Task) *call {
+	var one struct { // in one allocation
+		k   call
+		box mailbox
+	}
+	one.box.init()
+	one.k = call{task: t, function: t.Function, box: &one.box, result: Result{Task: t}}
+	return &one.k
 }
 
 func (k *call) post(ev event) {
@@ -213,7 +239,7 @@ func (k *keyMaker) next() string {
 
 // runOne runs a single task.
 func (c *Client) runOne(ctx context.Context, given *Task) Result {
-	k := &call{task: given, function: given.Function, box: newMailbox(), result: Result{Task: given}}
+	k := newCall(given)
 	if err := c.gate.enter(); err != nil {
 		k.end(fmt.Errorf("submit %s: %w", given.Function, err))
 		k.forget()

@@ -86,6 +86,7 @@ type ticket struct {
 // each copy goes to the next ticket in turn, even if nobody waits for that ticket any more.
 type wait struct {
 	tickets []*ticket
+	one     [1]*ticket // memory for tickets: most jobs have no more
 	at      int
 }
 

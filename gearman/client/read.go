@@ -235,7 +235,8 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 	x.proven = true
 	if t := got.ticket; t != nil {
 		call := t.call
-		cancel := x.acceptedLocked(t, p, refused)
+		handle := string(p.Data)
+		cancel := x.acceptedLocked(t, handle, refused)
 		x.mu.Unlock()
 		switch {
 		case cancel:
@@ -244,7 +245,7 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 		case refused != nil:
 			call.post(event{kind: failed, err: refused})
 		default:
-			call.post(event{kind: created, text: string(p.Data), server: x.s.ep.Addr})
+			call.post(event{kind: created, text: handle, server: x.s.ep.Addr})
 		}
 		return nil
 	}
@@ -262,15 +263,16 @@ func (x *conn) answer(p proto.Packet, odd error) error {
 
 // acceptedLocked enters an accepted foreground job. It reports whether to cancel the job because
 // nobody waits for it any more.
-func (x *conn) acceptedLocked(t *ticket, p proto.Packet, refused error) (cancel bool) {
+func (x *conn) acceptedLocked(t *ticket, handle string, refused error) (cancel bool) {
 	if refused != nil || t.background {
 		t.call = nil
 		return false
 	}
-	t.handle = string(p.Data)
+	t.handle = handle
 	w := x.jobs[t.handle]
 	if w == nil {
 		w = &wait{}
+		w.tickets = w.one[:0]
 		x.jobs[t.handle] = w
 	}
 	w.tickets = append(w.tickets, t)
@@ -356,7 +358,7 @@ func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool)
 // hold waits, on a connection that belongs to one caller, until the caller has taken the received
 // data. This makes the job server wait instead of filling memory.
 func (x *conn) hold(call *call) {
-	room := call.box.full()
+	room, left := call.box.full()
 	if room == nil {
 		return
 	}
@@ -365,7 +367,7 @@ func (x *conn) hold(call *call) {
 	defer x.holds.Add(1) // before holding is cleared, so that the watchdog sees one of them
 	select {
 	case <-room:
-	case <-call.box.left:
+	case <-left:
 	case <-x.c.ctx.Done():
 	}
 }

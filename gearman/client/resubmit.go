@@ -65,11 +65,9 @@ func (c *Client) resubmit(ctx context.Context, k *call) *call {
 	if ctx.Err() == nil {
 		select {
 		case <-timer.C:
-			next := &call{
-				task: k.task, function: k.function, box: newMailbox(), result: Result{Task: k.result.Task},
-				done:      k.done,
-				resubmits: k.resubmits - 1, before: k.result.Err,
-			}
+			next := newCall(k.task)
+			next.function, next.result.Task, next.done = k.function, k.result.Task, k.done
+			next.resubmits, next.before = k.resubmits-1, k.result.Err
 			if isUncertain(k.before) { // no later error changes this
 				next.before = k.before
 			}

@@ -210,10 +210,7 @@ func (c *Client) ownConn(ctx context.Context, s *server, box *mailbox) (*conn, e
 			return nil, err
 		}
 	}
-	if box.own == nil {
-		box.own = make(map[*server]*conn)
-	}
-	box.own[s] = x
+	box.keepOwn(s, x)
 	return x, nil
 }
 

@@ -58,9 +58,10 @@ type set struct {
 
 func (c *Client) runSet(ctx context.Context, tasks []*Task, yield func(int, Result) bool) error {
 	s := &set{
-		c: c, box: newMailbox(), calls: make([]*call, len(tasks)), open: len(tasks), yield: yield,
+		c: c, box: new(mailbox), calls: make([]*call, len(tasks)), open: len(tasks), yield: yield,
 		dirty: make(map[*conn]struct{}),
 	}
+	s.box.init()
 	defer s.release()
 	closed := c.gate.enter()
 	if closed == nil {

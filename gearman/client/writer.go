@@ -34,6 +34,7 @@ type writer struct {
 	staged int               // bytes in the chunks' own buffers
 	room   chan struct{}
 	spares [2][]byte // one for the chunk being written, one for the chunk being staged
+	chunk  *chunk    // the last one that was written, for reuse, or nil
 	piece  []byte
 	err    error
 }
@@ -105,7 +106,10 @@ func (w *writer) stage(
 	if n := len(w.queue); n > 0 && w.queue[n-1].request == nil {
 		at = w.queue[n-1]
 	} else {
-		at = &chunk{own: w.spares[0]}
+		if at, w.chunk = w.chunk, nil; at == nil {
+			at = new(chunk)
+		}
+		at.own = w.spares[0]
 		w.spares[0], w.spares[1] = w.spares[1], nil
 		w.queue = append(w.queue, at)
 	}
@@ -275,10 +279,16 @@ func (w *writer) take() ([]byte, *source) {
 }
 
 func (w *writer) pop() {
-	w.queue[0] = nil
-	if w.queue = w.queue[1:]; len(w.queue) == 0 {
-		w.queue = nil
+	if c := w.queue[0]; c.request == nil && c.body == nil { // no caller knows it
+		*c = chunk{}
+		w.chunk = c
 	}
+	w.queue[0] = nil
+	if len(w.queue) == 1 {
+		w.queue = w.queue[:0]
+		return
+	}
+	w.queue = w.queue[1:]
 }
 
 // keep keeps a buffer for reuse.
