@@ -73,6 +73,9 @@ func (m *mailbox) take() []event {
 	}
 	out := m.events
 	m.events, m.spare, m.bytes = m.spare[:0], out, 0
+	for i := range out {
+		out[i].call.unread = 0
+	}
 	if m.room != nil {
 		close(m.room)
 		m.room = nil
@@ -111,6 +114,8 @@ type call struct {
 	box      *mailbox
 	deadline time.Time // the task's own; zero: none
 
+	unread int // bytes of its events in box, whose mutex guards it
+
 	// Used only by the goroutine that owns box.
 	conn   *conn // the connection that carries it
 	ticket *ticket
@@ -138,20 +143,27 @@ func newCall(t *Task) *call {
 	return &one.k
 }
 
-func (k *call) post(ev event) {
+// eventSize is about the memory in bytes that an event takes beside its data.
+const eventSize = 128
+
+// post returns how many bytes of the call's events its caller hasn't taken yet.
+func (k *call) post(ev event) (unread int) {
 	ev.call = k
 	m := k.box
 	m.mu.Lock()
 	m.events = append(m.events, ev)
 	m.bytes += len(ev.data)
+	k.unread += len(ev.data) + eventSize
+	unread = k.unread
 	m.mu.Unlock()
 	if ev.kind == created && !k.task.Background && k.task.OnCreated == nil {
-		return // it can wait for the next event
+		return unread // it can wait for the next event
 	}
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
+	return unread
 }
 
 // submitTo stages a task at the best job server that accepts it. The caller then flushes the

@@ -26,6 +26,7 @@ type conn struct {
 	out   *writer
 	ended chan struct{} // closed when the connection has ended
 	took  time.Duration // how long opening it took
+	own   bool          // it belongs to one caller at a time
 	// holding: the reader waits until the caller that owns the connection has taken the received
 	// data.
 	holding atomic.Bool

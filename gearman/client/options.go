@@ -43,7 +43,8 @@ type Options struct {
 	// and keeps proxies and address translators from dropping the connection.
 	KeepAlive time.Duration
 	// MaxResult is the largest result, and the largest part of one, in bytes (default 256 MiB). A
-	// call with a larger result fails with [proto.ErrTooLarge]; other calls are not affected.
+	// call with a larger result fails with [proto.ErrTooLarge], as does a call whose callbacks are
+	// so slow that more than this, and 1 MiB, waits for them. Other calls are not affected.
 	MaxResult int
 	// MaxPending is how many jobs submitted with Produce may be under way, neither accepted nor
 	// refused (default 1,000).

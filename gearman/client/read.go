@@ -321,9 +321,17 @@ func (x *conn) work(p proto.Packet, odd error, owned bool) {
 		ev.kind = progress
 		ev.n, ev.d, _ = w.Progress() // values that are not numbers are reported as 0 of 0
 	}
-	call.post(ev)
-	if !final {
+	unread := call.post(ev)
+	switch limit := x.c.o.MaxResult + heldParts; {
+	case final:
+	case x.own:
 		x.hold(call)
+	case unread > limit:
+		call.post(event{kind: failed, err: fmt.Errorf(
+			"the callbacks of the call are too slow: %d bytes wait for them (Options.MaxResult is %d): %w",
+			unread, x.c.o.MaxResult, proto.ErrTooLarge,
+		)})
+		x.leave(t, nil)
 	}
 }
 
@@ -356,7 +364,8 @@ func (x *conn) takesLocked(handle []byte, typ proto.Type) (*call, *ticket, bool)
 }
 
 // hold waits, on a connection that belongs to one caller, until the caller has taken the received
-// data. This makes the job server wait instead of filling memory.
+// data. This makes the job server wait instead of filling memory. On a connection that callers
+// share it would make them wait for each other.
 func (x *conn) hold(call *call) {
 	room, left := call.box.full()
 	if room == nil {

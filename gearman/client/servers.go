@@ -117,6 +117,7 @@ func (c *Client) dialAndServe(s *server, l *lane, a *attempt) {
 	var conn *conn
 	if err == nil {
 		conn = newConn(c, s, nc)
+		conn.own = l == nil
 		conn.greet()
 	}
 	c.mu.Lock()

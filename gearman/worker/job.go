@@ -36,13 +36,13 @@ type Job struct {
 
 	epoch  uint64  // the server's epoch when the job arrived, see server
 	shared *shared // nil: nobody waits for this run; underway guards it
-	joined bool    // another job has the outcome
 
 	link *link
 	sent atomic.Int64 // bytes of the result, data and warnings
 	// Used only by the goroutine that runs the job.
 	done   Done
 	exited bool // the handler ended the goroutine
+	joined bool // another job has the outcome
 
 	mu         sync.Mutex
 	ended      bool // nothing may be sent any more
