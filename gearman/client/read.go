@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,11 @@ func (x *conn) readAll() error {
 		if err != nil {
 			_ = x.nc.Close() // nothing more will come
 			return x.cause(err)
+		}
+		if x.idle() {
+			// The caller that got the last response runs next here. If it sends another request at
+			// once, the response may have arrived when this goroutine reads, which then doesn't wait.
+			runtime.Gosched()
 		}
 	}
 }
