@@ -132,7 +132,7 @@ type call struct {
 	lost      bool  // it has ended and must be resubmitted
 }
 
-// newCall returns a call that has a mailbox of its own.
+// newCall returns a call with a new mailbox.
 func newCall(t *Task) *call {
 	var one struct { // in one allocation
 		k   call

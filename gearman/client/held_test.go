@@ -13,8 +13,8 @@ import (
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
-// TestBlockedCallbackBlocksOneCall: a callback that doesn't return keeps the parts of its own
-// result waiting, and nobody else's responses on the connection. If too many wait, its call fails.
+// TestBlockedCallbackBlocksOneCall checks that a callback that doesn't return delays only its call,
+// not the other responses on the connection. If too much waits for it, its call fails.
 func TestBlockedCallbackBlocksOneCall(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

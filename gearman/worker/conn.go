@@ -46,7 +46,6 @@ type link struct {
 	err     error         // why, once down is closed
 	echoed  chan struct{} // receives a value for the response to byeEcho
 	success atomic.Bool   // a job completed over it
-	last    *function     // of the last job; used by the reading goroutine
 
 	role    atomic.Int32  // role of the reading goroutine: see the constants
 	pass    *time.Timer   // checks whether a job takes long

@@ -26,8 +26,7 @@ type underway struct {
 // runningJobs is one of the lists.
 type runningJobs struct {
 	mu   sync.Mutex
-	jobs []*Job   // of different ids
-	_    [32]byte // so that two lists don't share a cache line
+	jobs []*Job // of different ids
 }
 
 func (r *underway) init() { r.seed = maphash.MakeSeed() }

@@ -301,7 +301,8 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 		if r.enter(first, true) != nil {
 			t.Fatalf("%s: the first job waits", name)
 		}
-		got[name], want[name] = r.enter(second, true) != nil, tc.want
+		with := r.enter(second, true)
+		got[name], want[name] = with != nil && with == first.shared, tc.want
 		r.end(second, nil, nil)
 		r.end(first, nil, nil)
 		for i := range r.by {

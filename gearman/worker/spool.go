@@ -24,12 +24,9 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	fn := l.last
-	if fn == nil || fn.wire != string(a.Function) {
-		if fn = c.w.functions[string(a.Function)]; fn == nil {
-			return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
-		}
-		l.last = fn
+	fn := c.w.functions[string(a.Function)]
+	if fn == nil {
+		return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
 	}
 	// One allocation holds both texts.
 	text := string(front[:len(front)-len(a.Payload)])
