@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/gearmantest"
+	"github.com/gearman-operator/gearman-operator/gearman/gearmantest/jobserver"
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
 
@@ -347,4 +349,64 @@ func TestStopWhenEmpty(t *testing.T) {
 		s.Close()
 		other.Close()
 	})
+}
+
+// TestAdmitWhileJobsEnd changes registrations as often as it can while a real job server assigns
+// jobs. Without a hook the worker sends an outcome only when it reads on; RESET_ABILITIES before it
+// would requeue its job, which would run twice.
+func TestAdmitWhileJobsEnd(t *testing.T) {
+	t.Parallel()
+	addr := jobserver.Gearmand(t).Addr
+	const jobs = 3000
+	c := newClient(t, addr)
+	for i := range jobs {
+		c.submit(proto.TypeSubmitJobBG, []string{"f", "g", "h"}[i%3], "", strconv.Itoa(i))
+	}
+	w, err := New(Options{Servers: []string{addr}, Concurrency: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	runs := map[string]int{}
+	all := make(chan struct{})
+	for _, name := range []string{"f", "g", "h"} {
+		if err := w.Handle(Function{Name: name, Handler: func(_ context.Context, j *Job) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			runs[string(j.Payload())]++
+			if len(runs) == jobs && runs[string(j.Payload())] == 1 {
+				close(all)
+			}
+			return nil, nil
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := make(chan error, 1)
+	go func() { run <- w.Run(context.WithoutCancel(t.Context())) }() // joined below
+	for i := 0; ; i++ {
+		if err := w.Admit([]int{AllSlots, 1, 0}[i%3], "f", "g"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-all:
+		case <-time.After(100 * time.Microsecond):
+			continue
+		}
+		break
+	}
+	if err := w.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-run; err != nil {
+		t.Error(err)
+	}
+	for job, n := range runs {
+		if n > 1 {
+			t.Errorf("job %s ran %d times", job, n)
+		}
+	}
+	if n := status(t, addr, "f").Total + status(t, addr, "g").Total + status(t, addr, "h").Total; n > 0 {
+		t.Errorf("%d jobs are left", n)
+	}
 }

@@ -39,21 +39,18 @@ type link struct {
 	c       *conn
 	nc      net.Conn
 	in      *proto.Conn
-	read    *atomic.Int64 // bytes, to detect progress
+	read    atomic.Int64 // bytes, to detect progress
 	out     *transport.Outbox
 	version proto.Version
 	down    chan struct{} // closed when the connection has ended
 	err     error         // why, once down is closed
 	echoed  chan struct{} // receives a value for the response to byeEcho
-	success atomic.Bool   // a job completed over it
 
-	role    atomic.Int32  // role of the reading goroutine: see the constants
-	pass    *time.Timer   // checks whether a job takes long
-	armed   atomic.Bool   // pass is set
-	started atomic.Int64  // when the running job began: a time of Worker.clock
-	baton   chan struct{} // a token makes the waiting goroutine the reader
-	spares  atomic.Int32  // goroutines that wait for baton, or will
-	orphan  atomic.Bool   // the goroutine that ends needs no replacement
+	held   func([]byte) []byte // encodes the request that the reading goroutine sends when it reads on, or nil
+	role   atomic.Int32        // role of the reading goroutine: see the constants
+	baton  chan struct{}       // a token makes the waiting goroutine the reader
+	spares atomic.Int32        // goroutines that wait for baton, or will
+	orphan atomic.Bool         // the goroutine that ends needs no replacement
 
 	// Guarded by slot.mu.
 	state      state
@@ -71,6 +68,7 @@ type link struct {
 	trimmed    bool          // the other functions were unregistered
 	cancelJob  context.CancelCauseFunc
 	sayBye     bool // closed by a stop: not an error
+	success    bool // a job completed over it
 
 	turnedAt time.Time // when the order of functions last changed
 
@@ -97,7 +95,7 @@ func (c *conn) run() {
 			log.Debug("Registered at job server", "version", l.version.Text)
 			err = c.serve(l)
 			// The back-off starts over after half a minute or a job that completed.
-			if l.success.Load() || time.Since(opened) > 30*time.Second {
+			if c.slot.succeeded(l) || time.Since(opened) > 30*time.Second {
 				failures = 0
 			}
 		}
@@ -132,14 +130,11 @@ func (c *conn) open(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	counted := &countedConn{Conn: nc}
 	l := &link{
-		c: c, nc: nc, in: proto.NewConn(counted, proto.Limits{}), read: &counted.n,
-		out:  transport.NewOutbox(c.server.ep.String(), nc, c.w.o.WriteTimeout),
+		c: c, nc: nc, out: transport.NewOutbox(c.server.ep.String(), nc, c.w.o.WriteTimeout),
 		down: make(chan struct{}), echoed: make(chan struct{}, 1), baton: make(chan struct{}, 1),
 	}
-	l.pass = time.AfterFunc(time.Hour, l.look)
-	l.pass.Stop()
+	l.in = proto.NewConn(&source{Conn: nc, l: l}, proto.Limits{})
 	ctx, cancel := context.WithTimeoutCause(
 		ctx, c.w.o.ConnectTimeout, fmt.Errorf("no answer within %v", c.w.o.ConnectTimeout),
 	)

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"errors"
-	"hash/maphash"
 	"slices"
 	"sync"
 )
@@ -16,12 +15,9 @@ var ErrJoined = errors.New("the outcome of the job is sent by the slot to which 
 // running job gives the job to another worker connection, which may be another slot of the same
 // worker. A job must not run twice at once in one process.
 //
-// Each job enters and leaves, so the jobs are spread over several lists, by their handles: the slots
-// rarely wait for each other, and a list is short.
-type underway struct {
-	seed maphash.Seed
-	by   [64]runningJobs
-}
+// Each job enters and leaves, so the jobs are spread over several lists, by the ends of their
+// handles, which count up: the slots rarely wait for each other, and a list is short.
+type underway [64]runningJobs
 
 // runningJobs is one of the lists.
 type runningJobs struct {
@@ -29,11 +25,13 @@ type runningJobs struct {
 	jobs []*Job // of different ids
 }
 
-func (r *underway) init() { r.seed = maphash.MakeSeed() }
-
 // like returns the list of the jobs whose handles may equal job's.
 func (r *underway) like(job *Job) *runningJobs {
-	return &r.by[maphash.String(r.seed, job.handle)%uint64(len(r.by))]
+	h, n := job.handle, 0
+	if len(h) > 1 {
+		n = int(h[len(h)-1]) + 10*int(h[len(h)-2])
+	}
+	return &r[n%len(r)]
 }
 
 // findLocked returns the index of the run with job's id, or -1.

@@ -297,7 +297,6 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 		first, second := base(), base()
 		tc.change(first, second)
 		var r underway
-		r.init()
 		if r.enter(first, true) != nil {
 			t.Fatalf("%s: the first job waits", name)
 		}
@@ -305,8 +304,8 @@ func TestOtherJobsAreNotJoined(t *testing.T) {
 		got[name], want[name] = with != nil && with == first.shared, tc.want
 		r.end(second, nil, nil)
 		r.end(first, nil, nil)
-		for i := range r.by {
-			if n := len(r.by[i].jobs); n > 0 {
+		for i := range r {
+			if n := len(r[i].jobs); n > 0 {
 				t.Errorf("%s: %d jobs are left", name, n)
 			}
 		}

@@ -6,16 +6,15 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"sync/atomic"
 	"time"
 )
 
 // The goroutine that reads from a link also runs the job that it has read and requests the next
-// one: a job then costs no switch between goroutines. If a job takes longer than passAfter, the
-// reading is passed on to a second goroutine, so that the loss of the connection is detected. The
-// first goroutine waits for its turn when its job is done. Passing the reading on at the start of
-// each job instead costs 13% to 14% of the jobs processed per second over 1, 4 and 16 connections
-// (make bench-gearman, jobs worked).
+// one: a job then costs no switch between goroutines. If a job takes longer than passAfter or up to
+// twice that, the reading is passed on to a second goroutine, so that the loss of the connection is
+// detected. The first goroutine waits for its turn when its job is done. Passing the reading on at
+// the start of each job instead costs 13% to 14% of the jobs processed per second over 1, 4 and 16
+// connections (make bench-gearman, jobs worked).
 const passAfter = 10 * time.Millisecond
 
 // Values of link.role.
@@ -85,35 +84,59 @@ func (l *link) awaitBaton() bool {
 }
 
 // startJob allows the reading to be passed on, at once or when the job takes long.
-func (l *link) startJob(now time.Duration, atOnce bool) {
-	l.started.Store(int64(now))
+func (l *link) startJob(atOnce bool) {
 	l.role.Store(roleRunning)
 	if atOnce {
 		l.passOn()
+	}
+	l.c.w.watch()
+}
+
+// watch makes sure that look is called. Starting a timer for each job would cost as much as a
+// switch of goroutines, so there is one for all slots, which goes on as long as it finds a job.
+func (w *Worker) watch() {
+	if !w.watching.Load() && w.watching.CompareAndSwap(false, true) {
+		w.lookAgain.Reset(passAfter)
+	}
+}
+
+// look passes the reading on where it is time.
+func (w *Worker) look() {
+	if w.lookAtJobs() {
+		w.lookAgain.Reset(passAfter)
 		return
 	}
-	l.arm()
-}
-
-// arm schedules a check of the running job after passAfter. Setting the timer for each job would
-// cost as much as a switch of goroutines, so the timer keeps running as long as it finds a job.
-func (l *link) arm() {
-	if l.role.Load() == roleRunning && l.armed.CompareAndSwap(false, true) {
-		l.pass.Reset(passAfter)
+	w.watching.Store(false)
+	if w.lookAtJobs() { // a job that began meanwhile may not have called for another look
+		w.watch()
 	}
 }
 
-func (l *link) look() {
-	if l.role.Load() == roleRunning {
-		age := l.c.w.clock() - time.Duration(l.started.Load())
-		if age < passAfter {
-			l.pass.Reset(passAfter - age)
-			return
-		}
+// lookAtJobs passes the reading on where the same job ran at the last look. It reports whether
+// there are other jobs.
+func (w *Worker) lookAtJobs() (others bool) {
+	now := w.clock()
+	for _, s := range w.slots {
+		others = s.lookAtJob(now) || others
+	}
+	return others
+}
+
+func (s *slot) lookAtJob(now time.Duration) (isNew bool) {
+	s.mu.Lock()
+	l := s.running
+	isNew = l != nil && s.seen != s.asks
+	if isNew {
+		s.seen, s.seenSince = s.asks, now-passAfter
+	}
+	s.mu.Unlock()
+	if l == nil || l.role.Load() != roleRunning {
+		return false
+	}
+	if !isNew {
 		l.passOn()
 	}
-	l.armed.Store(false)
-	l.arm() // for a job that has begun since
+	return isNew
 }
 
 // passOn makes another goroutine the reader.
@@ -149,14 +172,19 @@ func (w *Worker) regrab(now time.Time) time.Time {
 	return now.Add(w.o.RegrabMin + rand.N(w.o.RegrabMax-w.o.RegrabMin+1)) //nolint:gosec // spreads load, keeps no secret
 }
 
-// countedConn counts the bytes that are read.
-type countedConn struct {
+// source is what the reading goroutine reads from: the link's connection. It counts the bytes.
+type source struct {
 	net.Conn
-	n atomic.Int64
+	l *link
 }
 
-func (c *countedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.n.Add(int64(n))
+func (s *source) Read(p []byte) (n int, err error) {
+	if request := s.l.held; request != nil {
+		s.l.held = nil
+		n, err = s.l.out.SendAndRead(request, p)
+	} else {
+		n, err = s.Conn.Read(p)
+	}
+	s.l.read.Add(int64(n))
 	return n, err
 }

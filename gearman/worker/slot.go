@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
@@ -20,15 +19,17 @@ type slot struct {
 	id   int
 	wake chan struct{} // wakes run after a change of the fields below
 
-	running atomic.Bool // a job runs; no counter of all slots, which would go from processor to processor
-
 	mu       sync.Mutex
+	running  *link   // the link whose job runs, or nil
 	conns    []*conn // in polling order
 	next     int     // index in conns of the next one to poll
 	stopping bool    // no more requests are allowed
 	busy     bool    // a job runs, or was requested
 	asked    *link   // the link that was polled and hasn't responded
 	asks     uint64  // number of requests so far
+
+	seen      uint64        // asks for the job that was running at the last look, see lookAtJob
+	seenSince time.Duration // it did not run before this time of Worker.clock
 
 	admission uint64 // the admission that the registrations correspond to
 }
@@ -115,6 +116,13 @@ func (s *slot) linkDown(c *conn, l *link, err error) error {
 	return err
 }
 
+// succeeded reports whether a job completed over a link.
+func (s *slot) succeeded(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.success
+}
+
 // answered ends the wait for a link's response. fn is the function of the job in it, if any. It
 // reports whether the worker is stopping.
 func (s *slot) answered(l *link, to state, fn *function) (stopping bool, err error) {
@@ -126,7 +134,9 @@ func (s *slot) answered(l *link, to state, fn *function) (stopping bool, err err
 	if !l.plainGrab {
 		l.proven = true
 	}
-	s.asked, l.state, l.working = nil, to, fn
+	if s.asked, l.state, l.working = nil, to, fn; to == working {
+		s.running = l
+	}
 	return s.isStoppingLocked(), nil
 }
 
@@ -164,9 +174,13 @@ func (s *slot) grabRefused(l *link) bool {
 	l.plainGrab = true
 	s.mu.Unlock()
 	// If it fails, the connection ends and its reader reports that.
-	_ = l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypeGrabJob) })
+	_ = l.out.Send(grabPlain)
 	return true
 }
+
+func grabUniq(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypeGrabJobUniq) }
+
+func grabPlain(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, proto.TypeGrabJob) }
 
 const (
 	quickWakeUp  = 20 * time.Millisecond // a NOOP this soon after PRE_SLEEP is most likely not due to a submission
@@ -271,8 +285,8 @@ func (s *slot) keepAlive(now time.Duration) {
 	var silent *link
 	s.mu.Lock()
 	for _, c := range s.conns {
-		if l := c.link; l != nil && l.state == working &&
-			now-max(time.Duration(l.started.Load()), l.alive) >= s.w.o.KeepAlive {
+		if l := c.link; l != nil && l.state == working && s.seen == s.asks &&
+			now-max(s.seenSince, l.alive) >= s.w.o.KeepAlive {
 			silent, l.alive = l, now
 		}
 	}
@@ -289,27 +303,20 @@ func (s *slot) isStopping() bool {
 	return s.isStoppingLocked()
 }
 
-// isStoppingLocked is called for each job: a select of one channel takes no lock.
 func (s *slot) isStoppingLocked() bool {
-	select {
-	case <-s.w.soft:
-		s.stopping = true
-	default:
-	}
-	select {
-	case <-s.w.hard:
-		s.stopping = true
-	default:
-	}
+	s.stopping = s.stopping || s.w.stops.Load()
 	return s.stopping
 }
 
 // pick chooses the next connection to poll, in turn, and reserves it. If that is not unsent, whose
 // job's outcome still has to be flushed, nothing is reserved. If there is none to poll, the slot
-// becomes free.
-func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
+// becomes free. If ended is not nil, that job no longer runs.
+func (s *slot) pick(unsent *link, ended *Job) (l *link, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ended != nil {
+		s.endedLocked(ended)
+	}
 	stopping := s.isStoppingLocked()
 	if !stopping && s.admission != s.w.admissions.Load() {
 		s.mu.Unlock()
@@ -358,11 +365,12 @@ func (s *slot) pick(unsent *link) (l *link, wait time.Duration) {
 }
 
 // drive polls the next connection; its response continues from there. If there is none to poll,
-// drive frees the slot and returns how long to wait. The caller has made the slot busy. A job whose
-// outcome is staged at unsent is reported as done before another can start.
+// drive frees the slot and returns how long to wait. The caller has made the slot busy. The job
+// that has just ended, whose outcome is staged at unsent, is reported as done before another can
+// start.
 func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
-	for {
-		l, wait := s.pick(unsent)
+	for ended := job; ; ended = nil {
+		l, wait := s.pick(unsent, ended)
 		if unsent != nil && l != unsent {
 			s.sent(job, unsent.out.Flush())
 			unsent = nil
@@ -373,11 +381,15 @@ func (s *slot) drive(unsent *link, job *Job) (free bool, wait time.Duration) {
 		}
 		l.c.server.sleepers.leave(l)
 		s.turn(l)
-		grab := proto.TypeGrabJobUniq
+		request := grabUniq
 		if l.plainGrab { // set before the link is used, or by its own response
-			grab = proto.TypeGrabJob
+			request = grabPlain
 		}
-		err := l.out.Send(func(dst []byte) []byte { return proto.AppendEmpty(dst, proto.Request, grab) })
+		if unsent != nil && s.w.unobserved() && !job.exited && l.in.Buffered() == 0 {
+			l.held = request // this goroutine reads next, and sends both then
+			return false, 0
+		}
+		err := l.out.Send(request)
 		if unsent != nil {
 			s.sent(job, err)
 			unsent = nil

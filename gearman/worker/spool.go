@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"unsafe"
 
 	"github.com/gearman-operator/gearman-operator/gearman/proto"
 )
@@ -28,8 +30,7 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	if fn == nil {
 		return nil, fmt.Errorf("a job of function %.80q, which is not registered", a.Function)
 	}
-	// One allocation holds both texts.
-	text := string(front[:len(front)-len(a.Payload)])
+	text, payload := own(front, len(front)-len(a.Payload), int64(len(front)) == in.Rest())
 	unique := text[len(a.Handle)+1+len(a.Function)+1:]
 	job := &Job{
 		handle: text[:len(a.Handle)], unique: unique[:len(a.Unique)], fn: fn,
@@ -55,8 +56,22 @@ func (l *link) readJob(h proto.Header) (*Job, error) {
 	if limit := c.w.o.SpoolAbove; limit > 0 && job.size > limit {
 		return job, l.readSpool(job)
 	}
+	if payload != nil {
+		job.payload = payload
+		return job, in.Discard(len(payload))
+	}
 	job.payload, err = readExactly(in, job.size)
 	return job, err
+}
+
+// own copies an assignment, of which the first args bytes are before the payload. A payload that is
+// complete shares one allocation with the text before it, which saves each job an allocation.
+func own(front []byte, args int, complete bool) (text string, payload []byte) {
+	if !complete {
+		return string(front[:args]), nil
+	}
+	b := bytes.Clone(front)
+	return unsafe.String(&b[0], args), b[args:] //nolint:gosec // nobody can change b[:args] from now on
 }
 
 // readExactly reads size bytes. It allocates memory for them as they arrive, so that a large size

@@ -30,8 +30,13 @@ func (w *Worker) StopAndCancel(ctx context.Context) error {
 	return w.waitEnded(ctx, "a hard stop")
 }
 
-func (w *Worker) beginStop()          { w.once.soft.Do(func() { close(w.soft) }) }
-func (w *Worker) beginStopAndCancel() { w.once.hard.Do(func() { close(w.hard) }) }
+func (w *Worker) beginStop() {
+	w.once.soft.Do(func() { w.stops.Store(true); close(w.soft) })
+}
+
+func (w *Worker) beginStopAndCancel() {
+	w.once.hard.Do(func() { w.stops.Store(true); close(w.hard) })
+}
 
 // ownKey is the key of the worker in the contexts of its handlers.
 type ownKey struct{}

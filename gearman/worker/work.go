@@ -16,16 +16,17 @@ import (
 // now reads from the link.
 func (s *slot) work(l *link, job *Job, stopping bool) (err error) {
 	w := s.w
-	s.running.Store(true)
 	w.came()
 	if stopping {
 		s.unregister(false) // the stop may have skipped this link while it was grabbing
 	}
-	start := w.clock()
-	l.startJob(start, w.o.DropOnDisconnect)
+	l.startJob(w.o.DropOnDisconnect)
 	if hook := w.o.Hooks.JobStart; hook != nil {
 		hook(job)
-		start = w.clock() // the hook's time doesn't count for the handler
+	}
+	var start time.Duration
+	if w.o.Hooks.JobDone != nil { // otherwise nobody wants to know
+		start = w.clock()
 	}
 	ctx, release := s.jobContext(l, job)
 	var result []byte
@@ -42,37 +43,41 @@ func (s *slot) work(l *link, job *Job, stopping bool) (err error) {
 		w.runs.end(job, result, failure)
 		passed := l.endJob(job.exited)
 		s.done(l, job, result, failure)
-		unsent := l
-		if passed { // the new reader could start the next job before this one is reported as done
-			s.sent(job, l.out.Flush())
-			unsent = nil
-			err = errPassed
+		if !passed {
+			s.goOn(l, job)
+			return
 		}
-		s.goOn(unsent, job)
+		// The new reader could start the next job before this one is reported as done.
+		s.mu.Lock()
+		s.endedLocked(job)
+		s.mu.Unlock()
+		s.sent(job, l.out.Flush())
+		err = errPassed
+		s.goOn(nil, nil)
 	}()
 	result, failure = s.runOrJoin(l, job, func() ([]byte, error) { return s.runJob(ctx, l, job) })
 	return nil
 }
 
-// done stages a job's outcome and makes its link available for polling again.
+// done stages a job's outcome.
 func (s *slot) done(l *link, job *Job, result []byte, err error) {
 	job.done.Outcome, job.done.Err = s.finish(l, job, result, err)
 	job.done.BytesOut = job.sent.Load()
 	job.removeSpool()
-	s.mu.Lock()
-	l.cancelJob, l.working = nil, nil
+	if s.w.o.Linger > 0 { // otherwise nobody reads it
+		s.w.lastJob.Store(time.Now().UnixNano())
+	}
+}
+
+// endedLocked makes the link of a job that is done available for polling again.
+func (s *slot) endedLocked(job *Job) {
+	l := job.link
+	s.running, l.cancelJob, l.working = nil, nil, nil
 	l.state, l.quick, l.notBefore = awake, 0, time.Time{}
 	if job.done.Outcome >= Requeued { // the connection has ended or is about to
 		l.state = broken
 	}
-	s.mu.Unlock()
-	if job.done.Outcome == Complete {
-		l.success.Store(true)
-	}
-	if s.w.o.Linger > 0 { // otherwise nobody reads it
-		s.w.lastJob.Store(time.Now().UnixNano())
-	}
-	s.running.Store(false)
+	l.success = l.success || job.done.Outcome == Complete
 }
 
 var errExited = errors.New("the handler ended its goroutine (runtime.Goexit)")
@@ -86,6 +91,11 @@ func (s *slot) sent(job *Job, err error) {
 		hook(job, job.done)
 	}
 	s.w.ended(job.done.Outcome)
+}
+
+// unobserved reports whether sent has nothing to do.
+func (w *Worker) unobserved() bool {
+	return w.o.Hooks.JobDone == nil && !w.quota.limited && w.quota.empty == nil
 }
 
 func nothing() {}

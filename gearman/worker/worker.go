@@ -31,6 +31,7 @@ type Worker struct {
 	born     time.Time     // when Run was called
 	soft     chan struct{} // closed by a soft stop
 	hard     chan struct{} // closed by a hard stop
+	stops    atomic.Bool   // one of both is closed or about to be; cheaper to read
 	ready    chan struct{} // closed at the first registration
 	returned chan struct{} // closed when Run has returned
 	once     struct{ soft, hard, ready sync.Once }
@@ -40,6 +41,9 @@ type Worker struct {
 	conns     context.Context // the connections' context; ends when they must close
 	stopConns context.CancelFunc
 	connWG    sync.WaitGroup // the connections' goroutines
+
+	watching  atomic.Bool // look will be called
+	lookAgain *time.Timer // calls it
 
 	quota    quota
 	runs     underway
@@ -75,7 +79,6 @@ func New(o Options) (*Worker, error) {
 		servers:   make(map[gearman.Endpoint]*server),
 		sides:     make(map[gearman.Endpoint]*side),
 	}
-	w.runs.init()
 	w.quota.init(o.MaxJobs, o.StopWhenEmpty)
 	for i := range o.Concurrency {
 		w.slots = append(w.slots, newSlot(w, i))
@@ -90,9 +93,11 @@ func (w *Worker) clock() time.Duration { return time.Since(w.born) }
 // running returns how many jobs run.
 func (w *Worker) running() (n int) {
 	for _, s := range w.slots {
-		if s.running.Load() {
+		s.mu.Lock()
+		if s.running != nil {
 			n++
 		}
+		s.mu.Unlock()
 	}
 	return n
 }
@@ -149,6 +154,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer close(w.returned)
 	w.born = time.Now()
+	w.lookAgain = time.AfterFunc(time.Hour, w.look)
+	w.lookAgain.Stop()
 	w.jobs, w.stopJobs = context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, w))
 	defer w.stopJobs(nil)
 	w.conns, w.stopConns = context.WithCancel(context.WithoutCancel(ctx))

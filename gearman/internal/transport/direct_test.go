@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -102,13 +103,18 @@ func TestClosedConnection(t *testing.T) {
 func TestSendAllocatesNothing(t *testing.T) {
 	near, far := tcpPair(t)
 	var peer sync.WaitGroup
-	peer.Go(func() { _, _ = io.Copy(io.Discard, far) })
+	peer.Go(func() { _, _ = io.Copy(far, far) })
 	o := NewOutbox("192.0.2.1:4730", near, time.Minute)
 	var failed error
-	encode := add("line")
-	n := testing.AllocsPerRun(100, func() { failed = errors.Join(failed, o.Send(encode)) })
-	if failed != nil || n > 0 {
-		t.Errorf("%v allocations, %v", n, failed)
+	encode, p := add("line"), make([]byte, 1000)
+	for name, send := range map[string]func() error{
+		"Send":        func() error { return o.Send(encode) },
+		"SendAndRead": func() error { _, err := o.SendAndRead(encode, p); return err },
+	} {
+		n := testing.AllocsPerRun(100, func() { failed = errors.Join(failed, send()) })
+		if failed != nil || n > 0 {
+			t.Errorf("%s: %v allocations, %v", name, n, failed)
+		}
 	}
 	_ = near.Close()
 	peer.Wait()
@@ -131,5 +137,131 @@ func TestNewDirect(t *testing.T) {
 		if NewDirect(nc) != nil {
 			t.Errorf("%s is written to directly", name)
 		}
+	}
+}
+
+// exchanged is what SendAndRead returned.
+type exchanged struct {
+	text string
+	err  error
+}
+
+// exchangeOf calls SendAndRead in the background.
+func exchangeOf(o *Outbox, request string) <-chan exchanged {
+	done := make(chan exchanged, 1)
+	go func() { // the tests wait for done
+		p := make([]byte, 1000)
+		n, err := o.SendAndRead(add(request), p)
+		done <- exchanged{string(p[:n]), err}
+	}()
+	return done
+}
+
+func read(t *testing.T, from io.Reader, n int) string {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(from, b); err != nil {
+		t.Error(err)
+	}
+	return string(b)
+}
+
+// TestSendAndRead runs with a TCP connection, and with one that can't be written to directly.
+func TestSendAndRead(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(*net.TCPConn) net.Conn{
+		"direct": func(nc *net.TCPConn) net.Conn { return nc }, "not direct": func(nc *net.TCPConn) net.Conn { return ownConn{nc} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := tcpPair(t)
+			o := NewOutbox("192.0.2.1:4730", wrap(near), time.Minute)
+			if err := o.Stage(add("staged,")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := far.Write([]byte("earlier,")); err != nil { // it must not be waited for in vain
+				t.Fatal(err)
+			}
+			done := exchangeOf(o, "request")
+			if got := read(t, far, len("staged,request")); got != "staged,request" {
+				t.Errorf("sent %q", got)
+			}
+			if err := o.Send(add("another")); err != nil { // nobody is kept from sending meanwhile
+				t.Error(err)
+			}
+			if got := read(t, far, len("another")); got != "another" {
+				t.Errorf("sent %q", got)
+			}
+			if _, err := far.Write([]byte("response")); err != nil {
+				t.Fatal(err)
+			}
+			first := <-done
+			rest := read(t, near, len("earlier,response")-len(first.text))
+			if first.err != nil || first.text == "" || first.text+rest != "earlier,response" {
+				t.Errorf("read %q and %q, %v", first.text, rest, first.err)
+			}
+		})
+	}
+}
+
+// TestSendAndReadWhenFull: a request that the connection doesn't accept at once is sent and
+// answered all the same.
+func TestSendAndReadWhenFull(t *testing.T) {
+	t.Parallel()
+	near, far := tcpPair(t)
+	o := NewOutbox("192.0.2.1:4730", near, time.Minute)
+	full := fill(o.direct)
+	request := strings.Repeat("r", CopyLimit)
+	done := exchangeOf(o, request)
+	if got := read(t, far, full+len(request))[full:]; got != request {
+		t.Errorf("sent %.20q", got)
+	}
+	if _, err := far.Write([]byte("response")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got != (exchanged{text: "response"}) {
+		t.Error(got)
+	}
+}
+
+// TestSendAndReadFails: the connection's end is an error, whoever closes it, and whenever.
+func TestSendAndReadFails(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before, after func(near, far *net.TCPConn) error
+		want          error
+	}{
+		"closed before":         {before: func(near, _ *net.TCPConn) error { return near.Close() }, want: net.ErrClosed},
+		"closed while it waits": {after: func(near, _ *net.TCPConn) error { return near.Close() }, want: net.ErrClosed},
+		"closed by the peer":    {after: func(_, far *net.TCPConn) error { return far.Close() }, want: io.EOF},
+		"reset by the peer": {after: func(_, far *net.TCPConn) error {
+			return errors.Join(far.SetLinger(0), far.Close())
+		}, want: syscall.ECONNRESET},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := tcpPair(t)
+			o := NewOutbox("192.0.2.1:4730", near, time.Minute)
+			if tc.before != nil {
+				if err := tc.before(near, far); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := exchangeOf(o, "request")
+			if tc.after != nil {
+				read(t, far, len("request"))
+				if err := tc.after(near, far); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := <-done; !errors.Is(got.err, tc.want) {
+				t.Errorf("read %q, %v; want %v", got.text, got.err, tc.want)
+			}
+			if o.mu.TryLock() {
+				o.mu.Unlock()
+			} else {
+				t.Error("the outbox is locked")
+			}
+		})
 	}
 }

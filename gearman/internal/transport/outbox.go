@@ -12,12 +12,13 @@ import (
 // Outbox writes the packets that many goroutines have for one connection. Small packets are staged
 // in a buffer. The first goroutine that flushes writes for all: packets staged meanwhile go into
 // the next write, so a busy connection has few large writes without a goroutine of its own. Outbox
-// is safe for concurrent use; its lock is never held during a write.
+// is safe for concurrent use; its lock is never held during a write that can block.
 type Outbox struct {
 	nc      net.Conn
 	server  string        // for errors
 	timeout time.Duration // for each piece of at most writePiece bytes
 	direct  *Direct       // tried first, or nil; used by the goroutine that writes
+	wrote   func(n int)   // made once, since it would be allocated for each call
 
 	mu         sync.Mutex
 	turn       sync.Cond // signaled when busy ends
@@ -40,6 +41,10 @@ const (
 func NewOutbox(server string, nc net.Conn, timeout time.Duration) *Outbox {
 	o := &Outbox{nc: nc, server: server, timeout: timeout, direct: NewDirect(nc)}
 	o.turn.L = &o.mu
+	o.wrote = func(n int) {
+		o.buf = append(o.buf[:0], o.buf[n:]...)
+		o.mu.Unlock()
+	}
 	return o
 }
 
@@ -103,6 +108,22 @@ func (o *Outbox) Send(encode func(dst []byte) []byte) error {
 		o.drain()
 	}
 	return o.failure()
+}
+
+// SendAndRead is Send, and then a read of the connection. It is for the goroutine that reads from
+// it, after a request to which there is a response.
+func (o *Outbox) SendAndRead(encode func(dst []byte) []byte, p []byte) (int, error) {
+	o.mu.Lock()
+	o.stage(encode)
+	if o.direct == nil || o.busy || o.err != nil || len(o.buf) > CopyLimit {
+		o.mu.Unlock()
+	} else if n, all, err := o.direct.Exchange(o.buf, p, o.wrote); all || err != nil {
+		return n, err
+	}
+	if err := o.Flush(); err != nil {
+		return 0, err
+	}
+	return o.nc.Read(p)
 }
 
 // Stream writes the staged bytes, then the output of encode, then size bytes of body, with no other

@@ -81,7 +81,7 @@ func TestBench(t *testing.T) {
 			task := client.Task{Function: "submit", Payload: payload, NoKey: true, Background: true}
 			n := s.submit / turns
 			raw, ours := inTurns(
-				round,
+				turns, round,
 				func() time.Duration { return rawSubmit(t, srv.Addr, "submit", payload, n, window) },
 				func() time.Duration { return ourSubmit(t, srv.Addr, task, n, window) },
 			)
@@ -122,12 +122,16 @@ func inTurn(round int, a, b func()) {
 
 // turns is the number of turns into which a round of submits or of foreground jobs is split. Other
 // work on the machine, and how many of the sleeping workers gearmand wakes for each foreground job,
-// change the speed of both sides from one tenth of a second to the next.
-const turns = 20
+// change the speed of both sides from one tenth of a second to the next. Jobs worked have fewer
+// turns, each with new connections.
+const (
+	turns       = 20
+	workedTurns = 8
+)
 
-// inTurns runs a and b this many times each, and adds up their times.
-func inTurns(round int, a, b func() time.Duration) (tookA, tookB time.Duration) {
-	for turn := range turns {
+// inTurns runs a and b n times each, and adds up their times.
+func inTurns(n, round int, a, b func() time.Duration) (tookA, tookB time.Duration) {
+	for turn := range n {
 		inTurn(round+turn, func() { tookA += a() }, func() { tookB += b() })
 	}
 	return tookA, tookB
@@ -171,7 +175,7 @@ func foreground(t *testing.T, f figures, addr string, payload []byte, n, round i
 	defer c.Close()
 	n /= turns
 	raw, ours := inTurns(
-		round,
+		turns, round,
 		func() time.Duration { return rawForeground(t, rc, "echo", payload, n) },
 		func() time.Duration {
 			start := time.Now()
@@ -189,24 +193,32 @@ func foreground(t *testing.T, f figures, addr string, payload []byte, n, round i
 
 func worked(t *testing.T, f figures, addr string, payload []byte, n, conns, round int) {
 	t.Helper()
-	raw := func() {
-		rawSubmit(t, addr, "work", payload, n, 1000)
-		jobs, took := rawWork(t, addr, "work", conns)
-		if jobs != n {
-			t.Fatalf("%d jobs worked of %d", jobs, n)
-		}
-		f.add(fmt.Sprint("raw_worked_", conns), rate(jobs, took))
-	}
-	ours := func() {
-		rawSubmit(t, addr, "work", payload, n, 1000)
-		took, allocs := ourWork(t, addr, "work", n, conns)
-		f.add(fmt.Sprint("worked_", conns), rate(n, took))
-		f.add(fmt.Sprint("allocs_", conns), allocs)
-	}
-	inTurn(round, raw, ours)
+	n /= workedTurns
+	var allocs float64
+	raw, ours := inTurns(
+		workedTurns, round,
+		func() time.Duration {
+			rawSubmit(t, addr, "work", payload, n, 1000)
+			jobs, took := rawWork(t, addr, "work", conns)
+			if jobs != n {
+				t.Fatalf("%d jobs worked of %d", jobs, n)
+			}
+			return took
+		},
+		func() time.Duration {
+			rawSubmit(t, addr, "work", payload, n, 1000)
+			took, each := ourWork(t, addr, "work", n, conns)
+			allocs += each / workedTurns
+			return took
+		},
+	)
+	f.add(fmt.Sprint("raw_worked_", conns), rate(n*workedTurns, raw))
+	f.add(fmt.Sprint("worked_", conns), rate(n*workedTurns, ours))
+	f.add(fmt.Sprint("allocs_", conns), allocs)
 }
 
-// ourWork processes n queued jobs and measures from the first handler's call to the last.
+// ourWork processes n queued jobs over connections that are open before, like the raw sockets, and
+// measures until the last handler's call.
 func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, float64) {
 	t.Helper()
 	w, err := worker.New(worker.Options{Servers: []string{addr}, Concurrency: conns})
@@ -218,11 +230,7 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	var before, after runtime.MemStats
 	var end time.Duration
 	err = w.Handle(worker.Function{Name: function, Handler: func(ctx context.Context, _ *worker.Job) ([]byte, error) {
-		switch count.Add(1) {
-		case 1:
-			runtime.ReadMemStats(&before)
-			start = time.Now()
-		case int64(n):
+		if count.Add(1) == int64(n) {
 			end = time.Since(start)
 			runtime.ReadMemStats(&after)
 			return nil, w.Stop(ctx) // called in the worker's own handler, so it doesn't wait
@@ -232,7 +240,21 @@ func ourWork(t *testing.T, addr, function string, n, conns int) (time.Duration, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Run(t.Context()); err != nil {
+	if err := w.Admit(0, function); err != nil {
+		t.Fatal(err)
+	}
+	run := make(chan error, 1)
+	go func() { run <- w.Run(t.Context()) }() // joined below
+	for all := false; !all; time.Sleep(time.Millisecond) {
+		st := w.Status()
+		all = len(st.Servers) == 1 && st.Servers[0].Registered == conns
+	}
+	runtime.ReadMemStats(&before)
+	start = time.Now()
+	if err := w.Admit(worker.AllSlots, function); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-run; err != nil {
 		t.Fatal(err)
 	}
 	return end, float64(after.Mallocs-before.Mallocs) / float64(n)
