@@ -176,19 +176,31 @@ func (c *Client) submitTo(ctx context.Context, k *call) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("submit %s: %w: %w", t.Function, errNotSent, context.Cause(ctx))
 	}
-	err := c.choose(ctx, t.Key, c.routeOf(t, k.box), func(x *conn) (bool, error) {
-		ticket := &ticket{call: k, background: t.Background, alone: t.Key == ""}
-		chunk, err := c.stageTask(ctx, x, request{ticket: ticket, from: k.source(x)}, t)
-		if err != nil {
-			return ctx.Err() != nil, err // certainly not sent: the next job server may have it
-		}
-		k.conn, k.ticket, k.chunk = x, ticket, chunk
-		return true, nil
+	r := c.routeOf(t, k.box)
+	x, start := c.connected(t.Key, r)
+	if x != nil && k.submitOver(ctx, x) == nil {
+		return nil
+	}
+	err := c.choose(ctx, t.Key, r, start, func(x *conn) (bool, error) {
+		err := k.submitOver(ctx, x)
+		return err == nil || ctx.Err() != nil, err
 	})
 	if err != nil {
 		return fmt.Errorf("submit %s: %w", t.Function, err)
 	}
 	return nil
+}
+
+// submitOver stages a call's task at a connection. After an error certainly nothing was sent, so
+// another job server may have the job.
+func (k *call) submitOver(ctx context.Context, x *conn) error {
+	t := k.task
+	ticket := &ticket{call: k, background: t.Background, alone: t.Key == ""}
+	chunk, err := x.c.stageTask(ctx, x, request{ticket: ticket, from: k.source(x)}, t)
+	if err == nil {
+		k.conn, k.ticket, k.chunk = x, ticket, chunk
+	}
+	return err
 }
 
 // source returns the reader of the payload, or nil if the payload is in memory.

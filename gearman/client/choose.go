@@ -63,8 +63,11 @@ func (f *functionSet) add(name string) {
 }
 
 // choose calls try with the job servers for a job, best first, until one accepts it. Job servers in
-// quarantine come last. try's errors are collected; stop ends the search with its error.
-func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(*conn) (stop bool, err error)) error {
+// quarantine come last. try's errors are collected; stop ends the search with its error. start is
+// that of connected.
+func (c *Client) choose(
+	ctx context.Context, key gearman.Key, r route, start int, try func(*conn) (stop bool, err error),
+) error {
 	for again := false; ; again = true {
 		servers, err := c.resolved(ctx)
 		if err != nil {
@@ -72,27 +75,52 @@ func (c *Client) choose(ctx context.Context, key gearman.Key, r route, try func(
 		}
 		before := c.snap.Load()
 		s := search{c: c, r: r, try: try, sticky: c.o.Select == InOrder || c.o.Select == ByKey && key != ""}
-		if done, err := s.run(ctx, c.ordered(servers, key)); done {
+		if done, err := s.run(ctx, c.ordered(servers, key, start)); done {
 			return err
 		}
 		if after := c.snap.Load(); again || slices.Equal(before.servers, after.servers) {
 			return fmt.Errorf("%w: %w", ErrNoServer, errors.Join(s.errs...))
 		} // otherwise the addresses of the other IP family remain to be tried
+		start = undecided
 	}
 }
 
-// ordered returns the job servers in the order in which a job tries them.
-func (c *Client) ordered(servers []*server, key gearman.Key) []*server {
-	n := len(servers)
-	start := 0
+// connected returns the open connection to the job server that a job tries first, or nil if it needs
+// choose. Almost no job does, and choose costs more. start is where choose goes on, or undecided.
+func (c *Client) connected(key gearman.Key, r route) (x *conn, start int) {
+	servers := c.current()
+	if servers == nil || r.lane == own || c.isRanked(servers, key) {
+		return nil, undecided
+	}
+	start = c.start(len(servers))
+	return c.open(servers[start], r.lane), start
+}
+
+const undecided = -1
+
+// isRanked reports whether a job's key selects the order of the job servers.
+func (c *Client) isRanked(servers []*server, key gearman.Key) bool {
+	return c.o.Select == ByKey && key != "" && len(servers) > 1
+}
+
+// start returns the index of the job server that a job without a key tries first.
+func (c *Client) start(n int) int {
 	switch {
 	case n == 1, c.o.Select == InOrder:
-	case c.o.Select == ByKey && key != "":
-		return rank(servers, key)
+		return 0
 	case c.o.Select == Random:
-		start = rand.IntN(n) //nolint:gosec // spreads load, keeps no secret
-	default:
-		start = int(c.turn.Add(1) % uint64(n)) //nolint:gosec // less than n
+		return rand.IntN(n) //nolint:gosec // spreads load, keeps no secret
+	}
+	return int(c.turn.Add(1) % uint64(n)) //nolint:gosec // less than n
+}
+
+// ordered returns the job servers in the order in which a job tries them.
+func (c *Client) ordered(servers []*server, key gearman.Key, start int) []*server {
+	if c.isRanked(servers, key) {
+		return rank(servers, key)
+	}
+	if start < 0 || start >= len(servers) {
+		start = c.start(len(servers))
 	}
 	if start == 0 {
 		return servers

@@ -48,13 +48,21 @@ const (
 	lookupGrace = 250 * time.Millisecond
 )
 
+// current returns the job servers as long as no name has to be looked up, and otherwise nil.
+func (c *Client) current() []*server {
+	snap := c.snap.Load()
+	if snap == nil || len(snap.servers) == 0 || !snap.due.IsZero() && !time.Now().Before(snap.due) {
+		return nil
+	}
+	return snap.servers
+}
+
 // resolved returns the job servers, in the order of Options.Servers. Each name is looked up
 // periodically, in parallel with the others and once for all callers. If a lookup fails or takes
 // long, the addresses known before stay in use.
 func (c *Client) resolved(ctx context.Context) ([]*server, error) {
-	if snap := c.snap.Load(); snap != nil && len(snap.servers) > 0 && (snap.due.IsZero() ||
-		time.Now().Before(snap.due)) {
-		return snap.servers, nil
+	if servers := c.current(); servers != nil {
+		return servers, nil
 	}
 	var grace <-chan time.Time
 	for {

@@ -67,12 +67,14 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 	if large {
 		t.Payload = bytes.Clone(t.Payload) // it is written after Produce has returned
 	}
-	err = c.choose(ctx, t.Key, c.routeOf(t, nil), func(x *conn) (bool, error) {
-		if _, err := c.stageTask(ctx, x, request{produced: true, done: done}, t); err != nil {
-			return ctx.Err() != nil, err
-		}
-		x.out.flush() // a failure shows when the connection ends
-		return true, nil
+	r := c.routeOf(t, nil)
+	x, start := c.connected(t.Key, r)
+	if x != nil && c.produceOver(ctx, x, t, done) == nil {
+		return
+	} // otherwise nothing was sent
+	err = c.choose(ctx, t.Key, r, start, func(x *conn) (bool, error) {
+		err := c.produceOver(ctx, x, t, done)
+		return err == nil || ctx.Err() != nil, err
 	})
 	if err != nil {
 		err = fmt.Errorf("submit %s: %w", t.Function, err)
@@ -81,6 +83,15 @@ func (c *Client) Produce(ctx context.Context, t *Task, done func(gearman.JobID, 
 			done(gearman.JobID{}, err)
 		}
 	}
+}
+
+// produceOver submits a job over a connection. A failure after that shows when the connection ends.
+func (c *Client) produceOver(ctx context.Context, x *conn, t *Task, done func(gearman.JobID, error)) error {
+	_, err := c.stageTask(ctx, x, request{produced: true, done: done}, t)
+	if err == nil {
+		x.out.flush()
+	}
+	return err
 }
 
 // Flush waits until every job given to Produce before the call has been accepted or refused. It

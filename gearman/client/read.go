@@ -62,7 +62,8 @@ func (x *conn) readAll() error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the server closed the connection")
 		}
-		if err != nil || !x.in.HasPacket() {
+		last := err != nil || !x.in.HasPacket()
+		if last {
 			// Not while more responses are in memory: the callers that wait then fill the room in
 			// one write.
 			x.settle()
@@ -71,7 +72,7 @@ func (x *conn) readAll() error {
 			_ = x.nc.Close() // nothing more will come
 			return x.cause(err)
 		}
-		if x.idle() {
+		if last && x.idle() {
 			// The caller that got the last response runs next here. If it sends another request at
 			// once, the response may have arrived when this goroutine reads, which then doesn't wait.
 			runtime.Gosched()

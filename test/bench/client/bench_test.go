@@ -61,9 +61,11 @@ func TestBench(t *testing.T) {
 	apart := outage(t, &report, s, "a client for each call", true)
 	result["recovery_s"], result["goodput_after_vs_before_ratio"] = shared.recovery, shared.ratio
 	result["recovery_s_connection_for_each_call"] = apart.recovery
-	q := besideLarge(t, &report, s)
+	q := besideLarge(t, &report, s, 4) // gearmand's default
 	result["p99_ms_alone"], result["p99_ms_beside_large_result"], result["p99_ms_beside_large_result_written"] = q.alone, q.beside, q.streamed
 	result["p99_ms_raw_alone"], result["p99_ms_raw_beside_large_result"] = q.rawAlone, q.rawBeside
+	many := besideLarge(t, &report, s, manyThreads)
+	result["p99_ms_alone_many_threads"], result["p99_ms_beside_large_result_many_threads"] = many.alone, many.beside
 	result["p99_beside_large_result_vs_raw_ratio"] = round(q.beside / max(q.rawBeside, 0.01))
 	result["heap_mib_slow_consumer"] = slowConsumer(t, &report, s)
 	result["connects_per_s_refused"] = refused(t, &report, s)
@@ -225,10 +227,14 @@ type quantiles struct {
 	rawAlone, rawBeside float64
 }
 
+// manyThreads is more than there are connections here, so that each has a thread of gearmand's own.
+// A thread reads a packet to its end before it serves its other connections.
+const manyThreads = 32
+
 // besideLarge measures small calls alone, and beside large results of another function. It measures
 // the same via raw sockets, which shows the part of the job server, the workers and the machine.
-func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
-	addr := jobserver.Gearmand(t, "--threads=4").Addr
+func besideLarge(t *testing.T, report io.Writer, s size, threads int) quantiles {
+	addr := jobserver.Gearmand(t, fmt.Sprintf("--threads=%d", threads)).Addr
 	startWorker(t, addr, 2, map[string]worker.Handler{
 		"large": func(_ context.Context, j *worker.Job) ([]byte, error) {
 			size := int64(s.large) << 20
@@ -258,8 +264,8 @@ func besideLarge(t *testing.T, report io.Writer, s size) quantiles {
 	q.streamed, m = besides(t, s, by(nil), by(io.Discard))
 	q.rawAlone = p99(t, s, rawCalls(t, addr))
 	q.rawBeside, k = besides(t, s, rawCalls(t, addr), rawCalls(t, addr))
-	fmt.Fprintf(report, "\nOf %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
-		s.calls, q.alone, n, s.large, q.beside, m, q.streamed)
+	fmt.Fprintf(report, "\nA job server with %d threads: of %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
+		threads, s.calls, q.alone, n, s.large, q.beside, m, q.streamed)
 	fmt.Fprintf(report, "By raw sockets: %.1f ms, and %.1f ms beside %d large results.\n", q.rawAlone, q.rawBeside, k)
 	return q
 }
