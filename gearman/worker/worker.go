@@ -156,6 +156,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.born = time.Now()
 	w.lookAgain = time.AfterFunc(time.Hour, w.look)
 	w.lookAgain.Stop()
+	defer w.lookAgain.Stop()
 	w.jobs, w.stopJobs = context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, w))
 	defer w.stopJobs(nil)
 	w.conns, w.stopConns = context.WithCancel(context.WithoutCancel(ctx))

@@ -70,7 +70,8 @@ func (d *Direct) Write(b []byte) int {
 // false.
 //
 // A program that writes and then reads first tries to read in vain. It can't wait at once, since
-// what arrived before it waits would not wake it. Exchange begins to wait before it writes.
+// what arrived before it waits would not wake it. Exchange begins to wait before it writes
+// (docs/adr/0039-outcome-and-wait-in-one-step.md).
 func (d *Direct) Exchange(request, in []byte, wrote func(n int)) (n int, all bool, err error) {
 	e := &d.exchange
 	e.request, e.wrote, e.short, e.in, e.n, e.err = request, wrote, false, in, 0, nil
