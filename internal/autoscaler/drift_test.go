@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/gearman-operator/gearman-operator/api/v1alpha1"
 	"github.com/gearman-operator/gearman-operator/internal/workload"
 )
@@ -73,6 +75,26 @@ func TestRecreateWait(t *testing.T) {
 	if p.RecordCreated(now); p.recreation.lost != 0 {
 		t.Errorf("%d Deployments before one that stayed for long count", p.recreation.lost)
 	}
+}
+
+// TestContestOutlivesSuspension: the pool is suspended because its Deployments are deleted, and must
+// not create the next one for that reason.
+func TestContestOutlivesSuspension(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	key := types.NamespacedName{Namespace: "team", Name: "pool"}
+	now := time.Unix(1_700_000_000, 0)
+	r.Do(key, func(p *Pool) {
+		for range maxRecreated + 1 {
+			p.RecordCreated(now)
+		}
+	})
+	r.suspend(key)
+	r.Do(key, func(p *Pool) {
+		if wait, contested := p.RecreateWait(now); wait != contestedWait || !contested {
+			t.Errorf("the next Deployment waits %s, contested %v", wait, contested)
+		}
+	})
 }
 
 // TestDrift: a change of what the operator owns is detected, what the operator does itself is none,

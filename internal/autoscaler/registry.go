@@ -79,12 +79,15 @@ func (r *Registry) remove(key types.NamespacedName) (changed []types.NamespacedN
 	return changed
 }
 
-// suspend deletes the state of a pool that cannot be scaled, except for what metrics report and its
-// pending status write. It returns the pools that shared a function with it.
+// suspend deletes the state of a pool that cannot be scaled, except for what metrics report, its
+// pending status write, and the Deployments that were deleted, which may be why it is suspended. It
+// returns the pools that shared a function with it.
 func (r *Registry) suspend(key types.NamespacedName) (changed []types.NamespacedName) {
 	r.Do(key, func(p *Pool) {
 		changed = r.claims.set(key, p, nil, nil)
-		*p = Pool{offered: p.offered, statusDueAt: p.statusDueAt, conditions: p.conditions}
+		*p = Pool{
+			offered: p.offered, statusDueAt: p.statusDueAt, conditions: p.conditions, recreation: p.recreation,
+		}
 	})
 	return changed
 }
