@@ -17,7 +17,7 @@ import (
 // endlessConn is a job server that has a job for each request, and takes no time: its response can
 // be read when Write returns.
 type endlessConn struct {
-	net.Conn // for the methods that nobody calls
+	net.Conn // for its addresses, and the deadlines that are set once
 	id, jobs int
 	handle   [40]byte
 
@@ -29,7 +29,7 @@ type endlessConn struct {
 }
 
 func newEndlessConn(id int) *endlessConn {
-	near, _ := net.Pipe() // for its addresses and deadlines
+	near, _ := net.Pipe()
 	c := &endlessConn{Conn: near, id: id, more: make(chan struct{}, 1), closed: make(chan struct{})}
 	c.close = sync.OnceFunc(func() { close(c.closed) })
 	return c

@@ -170,7 +170,8 @@ func read(t *testing.T, from io.Reader, n int) string {
 func TestSendAndRead(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(*net.TCPConn) net.Conn{
-		"direct": func(nc *net.TCPConn) net.Conn { return nc }, "not direct": func(nc *net.TCPConn) net.Conn { return ownConn{nc} },
+		"direct":     func(nc *net.TCPConn) net.Conn { return nc },
+		"not direct": func(nc *net.TCPConn) net.Conn { return ownConn{nc} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

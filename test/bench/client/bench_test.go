@@ -264,8 +264,11 @@ func besideLarge(t *testing.T, report io.Writer, s size, threads int) quantiles 
 	q.streamed, m = besides(t, s, by(nil), by(io.Discard))
 	q.rawAlone = p99(t, s, rawCalls(t, addr))
 	q.rawBeside, k = besides(t, s, rawCalls(t, addr), rawCalls(t, addr))
-	fmt.Fprintf(report, "\nA job server with %d threads: of %d small calls 1%% took longer than %.1f ms; beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
-		threads, s.calls, q.alone, n, s.large, q.beside, m, q.streamed)
+	fmt.Fprintf(
+		report, "\nA job server with %d threads: of %d small calls 1%% took longer than %.1f ms; "+
+			"beside %d results of %d MiB, than %.1f ms; beside %d that are written as they come, than %.1f ms.\n",
+		threads, s.calls, q.alone, n, s.large, q.beside, m, q.streamed,
+	)
 	fmt.Fprintf(report, "By raw sockets: %.1f ms, and %.1f ms beside %d large results.\n", q.rawAlone, q.rawBeside, k)
 	return q
 }
